@@ -1,0 +1,109 @@
+"""Task: what every kind of learning problem offers to the loop, the verbs and the harness.
+
+A task owns examples, preprocessing, collation, its supervised objective, metrics and how a
+prediction reads. It knows no model: whatever maps a batch to logits will do.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    from torch import Generator, Tensor, nn
+
+    from tasks.data import DataArgs
+    from tasks.metrics import Tally
+    from tasks.preflight import Finding
+
+Batch = dict[str, "Tensor"]
+"""What collation makes. `sample_ids` int64 [b] and `labels` are the task's, the rest goes to the model."""
+
+
+class Loss(NamedTuple):
+    """What an objective returns for one micro-batch."""
+
+    sum: "Tensor"  # float32 scalar: the loss summed over the valid targets
+    count: "Tensor"  # float32 scalar: how many valid targets (or their weight); no gradient
+    logs: Mapping[str, "Tensor"]  # scalars, summed like `sum`
+
+
+class Objective(Protocol):
+    """The loss of a model on a micro-batch; the loop knows nothing else of what it trains."""
+
+    def __call__(self, model: "nn.Module", batch: Batch, rng: "Generator") -> Loss: ...
+
+
+@dataclass(frozen=True)
+class Examples:
+    """The data as the task reads it: canonical columns, every split it needs."""
+
+    splits: "datasets.DatasetDict"
+    name: str
+    fingerprint: str
+
+
+def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:
+    """A task's own objective: its loss on the logits of the model."""
+
+    def objective(model: "nn.Module", batch: Batch, rng: "Generator") -> Loss:
+        return task.loss(task.logits(model, batch), batch, label_smoothing)
+
+    return objective
+
+
+class Features(Protocol):
+    """Preprocessed examples of one split, at hand by position.
+
+    `lengths` int64 [n] is the size of a sample in the unit a batch is budgeted in (tokens, pixels,
+    seconds), `rows` int64 [n] how many rows of a batch it fills (more than one for a text cut in windows).
+    """
+
+    lengths: "np.ndarray"
+    rows: "np.ndarray"
+
+    def __len__(self) -> int: ...
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]: ...
+
+
+class Task(Protocol):
+    """A learning problem: built from the data (`from_data`) or from a checkpoint (`from_config`)."""
+
+    name: str
+    pipeline: str  # the transformers pipeline that runs its checkpoints
+    unit: str  # what a length counts: "tokens"
+    example_call: str  # flags of a first `predict`
+    main_metric: str
+
+    def settle(self, processor: Any, limit: int) -> "Task": ...
+    def config(self) -> dict[str, Any]: ...
+    def model_config(self) -> dict[str, Any]: ...
+    def features(
+        self, examples: "datasets.Dataset", processor: Any, cache_key: str
+    ) -> Features: ...
+    def preflight(
+        self, examples: Examples, features: Mapping[str, Features]
+    ) -> "list[Finding]": ...
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]: ...
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch: ...
+    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor": ...
+    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss: ...
+    def tally(self) -> "Tally": ...
+    def count(self, tally: "Tally", batch: Batch, logits: "Tensor") -> None: ...
+    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]: ...
+
+
+class TaskFactory(Protocol):
+    """The module of a task: `Args` (its flags) and these two."""
+
+    Args: type
+
+    def from_data(self, args: Any, data: "DataArgs") -> tuple[Task, Examples]: ...
+    def from_config(self, config: Mapping[str, Any]) -> Task: ...
+
+
+def model_inputs(batch: Batch, own: Iterable[str] = ("sample_ids", "labels", "document")) -> Batch:
+    """The part of a batch that a model takes."""
+    kept_back = frozenset(own)
+    return {name: tensor for name, tensor in batch.items() if name not in kept_back}

@@ -1,0 +1,10 @@
+"""Where the project keeps what it can make again."""
+
+import os
+from pathlib import Path
+
+
+def folder() -> Path:
+    """`$ZOO_CACHE`, else `~/.cache/zoo`; not made here, so that asking leaves no trace."""
+    asked = os.environ.get("ZOO_CACHE")
+    return Path(asked).expanduser() if asked else Path.home() / ".cache" / "zoo"

@@ -1,0 +1,72 @@
+"""Where examples come from: embedded, a file, a folder of split files, or the Hub.
+
+`load` gives the splits as they are there, with a name and a fingerprint. `find_column`,
+`cut_missing_splits` and `limit` are the steps that follow; a task calls them in that order.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from tasks import files, fingerprint, hub
+from tasks.columns import find_column
+from tasks.errors import UserError
+from tasks.splits import cut_missing_splits, limit
+
+if TYPE_CHECKING:
+    import datasets
+
+__all__ = ["DataArgs", "Source", "cut_missing_splits", "find_column", "limit", "load"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataArgs:
+    """The flags that choose the data."""
+
+    data: str = "embedded"
+    """"embedded", a file (csv, tsv, json, jsonl, parquet), a folder of split files, or a Hub id."""
+    data_config: str | None = None
+    """Configuration of a Hub data set that has several, e.g. "sst2" of nyu-mll/glue."""
+    validation_size: float = 0.1
+    """Share cut from train where the data has no validation split; 0 cuts none."""
+    test_size: float = 0.1
+    """Share cut from train where the data has no test split; 0 cuts none."""
+    split_seed: int = 0
+    """Seed of the cut and of the choice that the two limits make."""
+    max_train_samples: int | None = None
+    """At most so many rows of train, chosen by split_seed."""
+    max_eval_samples: int | None = None
+    """At most so many rows of each other split, chosen by split_seed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Examples, and what is needed to say which they were."""
+
+    splits: "datasets.DatasetDict"  # those there were, under the names train, validation, test
+    name: str  # for a card: the file's or folder's own name, the Hub id, or "embedded"
+    fingerprint: str  # sha256 over files or examples; of the Hub "COMMIT" or "COMMIT/CONFIG"
+
+
+def load(args: DataArgs, embedded: "Callable[[], datasets.DatasetDict]") -> Source:
+    """The examples that `args.data` names; `embedded` makes the task's own.
+
+    Raises `UserError` for whatever is wrong with what the user named.
+    """
+    path = Path(args.data).expanduser()
+    if args.data_config is not None and (args.data == "embedded" or path.exists()):
+        raise UserError(
+            f"--data_config {args.data_config} is for a data set of the Hub, but --data is"
+            f" {args.data}"
+        )
+    if args.data == "embedded":
+        splits = embedded()
+        return Source(splits, "embedded", fingerprint.of_examples(splits))
+    if path.exists():
+        splits, digest = files.load(path)
+        return Source(splits, PurePath(path.resolve()).name, digest)
+    if files.looks_like_a_path(args.data):
+        raise files.missing(args.data)
+    splits, digest = hub.load(args.data, args.data_config)
+    return Source(splits, args.data, digest)

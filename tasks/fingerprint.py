@@ -1,0 +1,51 @@
+"""What a data set is, in 64 characters: equal examples, equal fingerprint."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def sha256(path: Path) -> str:
+    """The sha256 (hex) of one file, read in pieces. Raises `OSError` where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def of_files(files: Iterable[tuple[str, Path]]) -> str:
+    """Sha256 (hex) over (relative path, bytes) of every file, sorted by path.
+
+    Each path stands with its length and each file as its own digest, so that no two different
+    folders run into the same stream of bytes. Raises `OSError` where a file cannot be read.
+    """
+    total = hashlib.sha256()
+    for relative, path in sorted(files):
+        name = relative.encode("utf-8", "surrogateescape")
+        total.update(len(name).to_bytes(8, "big") + name)
+        total.update(bytes.fromhex(sha256(path)))
+    return total.hexdigest()
+
+
+def of_examples(splits: "datasets.DatasetDict") -> str:
+    """Sha256 (hex) over the names, features and rows of every split, in the order of their names.
+
+    Rows are taken as they are stored: an image counts by its bytes and is not decoded.
+    """
+    total = hashlib.sha256()
+    for name in sorted(splits):
+        split = splits[name]
+        head = [name, split.num_rows, split.features.to_dict()]
+        total.update(json.dumps(head, sort_keys=True, default=str).encode())
+        for batch in split.with_format("arrow").iter(batch_size=1000):
+            for row in batch.to_pylist():
+                line = json.dumps(row, sort_keys=True, ensure_ascii=False, default=_digest)
+                total.update(line.encode("utf-8", "surrogatepass") + b"\n")
+    return total.hexdigest()
+
+
+def _digest(value: object) -> str:
+    return hashlib.sha256(value).hexdigest() if isinstance(value, bytes) else repr(value)

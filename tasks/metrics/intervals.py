@@ -1,0 +1,145 @@
+"""A measured number with its interval, and the formulas of the intervals."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import atanh, isfinite, sqrt, tanh
+from statistics import NormalDist
+
+import numpy as np
+
+from tasks.metrics.arithmetic import Floats, Ints
+
+DRAWS = 1000  # bootstrap resamples
+SEED = 0  # of the bootstrap: the same counts give the same interval
+_BLOCK = 2**22  # weights held at once: 32 MiB
+
+_NAN = float("nan")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """One metric over one set of samples.
+
+    `method` names how the interval was made: "wilson", "bootstrap", "fisher-z", "student-t", or
+    "undefined": then low and high are nan. The value is nan as well where the metric itself is
+    undefined (no samples, a constant input to a correlation, values that are not finite).
+    """
+
+    name: str
+    value: float
+    n: int  # distinct samples
+    low: float
+    high: float
+    level: float = 0.95
+    method: str
+
+
+def undefined(name: str, value: float, n: int, level: float) -> Measured:
+    """A measurement without an interval."""
+    return Measured(
+        name=name, value=value, n=n, low=_NAN, high=_NAN, level=level, method="undefined"
+    )
+
+
+def wilson(name: str, value: float, n: int, level: float) -> Measured:
+    """The score interval of a share `value` of n samples (Wilson 1927). Undefined where n is 0."""
+    if n == 0:
+        return undefined(name, _NAN, n, level)
+    z = _z(level)
+    centre = (value + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * sqrt(value * (1 - value) / n + z**2 / (4 * n**2))
+    # At the ends centre and half are equal, but for rounding.
+    low = 0.0 if value == 0 else centre - half
+    high = 1.0 if value == 1 else centre + half
+    return Measured(name=name, value=value, n=n, low=low, high=high, level=level, method="wilson")
+
+
+def fisher_z(name: str, value: float, n: int, level: float, scale: float = 1.0) -> Measured:
+    """The interval of a correlation by Fisher's transformation (1921).
+
+    It is tanh(atanh(r) -+ z sqrt(scale / (n - 3))), where `scale` is 1 for Pearson's r and 1 + r^2
+    / 2 for Spearman's (Bonett & Wright 2000). Below four samples there is neither value nor
+    interval (two or three points say nothing); at r = -1 or 1 there is no interval.
+    """
+    if n < 4 or not isfinite(value):
+        return undefined(name, _NAN, n, level)
+    if abs(value) == 1:
+        return undefined(name, value, n, level)
+    half = _z(level) * sqrt(scale / (n - 3))
+    low, high = tanh(atanh(value) - half), tanh(atanh(value) + half)
+    return Measured(name=name, value=value, n=n, low=low, high=high, level=level, method="fisher-z")
+
+
+def student_t(name: str, value: float, samples: Floats, level: float) -> Measured:
+    """The interval of a mean of non-negative samples [n] (Student 1908), cut off at 0.
+
+    Undefined below two samples, and where all samples are equal.
+    """
+    n = len(samples)
+    if not isfinite(value) or n < 2:
+        return undefined(name, value, n, level)
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = float(samples.std(ddof=1))
+    if not isfinite(deviation) or deviation == 0:
+        return undefined(name, value, n, level)
+    from scipy.special import stdtrit
+
+    half = float(stdtrit(n - 1, (1 + level) / 2)) * deviation / sqrt(n)
+    return Measured(
+        name=name,
+        value=value,
+        n=n,
+        low=max(0.0, value - half),
+        high=value + half,
+        level=level,
+        method="student-t",
+    )
+
+
+def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> Measured:
+    """The percentile interval of bootstrap draws [draws] (Efron 1979).
+
+    Undefined where all draws are equal: samples without one mistake, or a constant prediction, show
+    no spread to resample, and an interval of width 0 would claim certainty.
+    """
+    if not isfinite(value) or not len(draws) or draws.min() == draws.max():
+        return undefined(name, value, n, level)
+    low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
+    return Measured(
+        name=name,
+        value=value,
+        n=n,
+        low=float(low),
+        high=float(high),
+        level=level,
+        method="bootstrap",
+    )
+
+
+def resamples(counts: Ints, draws: int = DRAWS, seed: int = SEED) -> Iterator[Ints]:
+    """Multinomial resamples of counts [cells]: blocks int64 [block, cells], `draws` rows in all.
+
+    To resample n samples with replacement is to draw Multinomial(n, counts / n). Memory stays below
+    about 100 MiB for up to 4 million cells.
+    """
+    rng = np.random.default_rng(seed)
+    n, cells = int(counts.sum()), len(counts)
+    if n == 0:
+        return
+    block = max(1, _BLOCK // cells)
+    # Take the cheaper: numpy's multinomial costs 45 ns a cell, drawing samples 4 ns a sample.
+    by_sample = 10 * cells > n
+    owner = np.repeat(np.arange(cells), counts) if by_sample else None
+    for start in range(0, draws, block):
+        rows = min(block, draws - start)
+        if owner is None:
+            yield rng.multinomial(n, counts / n, size=rows)
+        else:
+            weights = np.empty((rows, cells), np.int64)
+            for row in weights:
+                row[:] = np.bincount(owner[rng.integers(n, size=n)], minlength=cells)
+            yield weights
+
+
+def _z(level: float) -> float:
+    return NormalDist().inv_cdf((1 + level) / 2)

@@ -1,0 +1,20 @@
+"""The models, and what is done to one. `import zoo` is light: torch comes with the first use."""
+
+from typing import TYPE_CHECKING
+
+import tasks  # noqa: F401  (its import guards torchvision and torchaudio, see tasks/torch_extensions.py)
+
+if TYPE_CHECKING:
+    from zoo.predictor import Predictor
+
+__version__ = "0.1.0"
+
+
+def load(checkpoint: str, device: str = "auto") -> "Predictor":
+    """A checkpoint folder as something that predicts: `zoo.load("runs/bert_cls").predict(["fine"])`.
+
+    Raises `tasks.errors.UserError` where the folder is no checkpoint of the zoo's or is damaged.
+    """
+    from zoo.predictor import Predictor
+
+    return Predictor(checkpoint, device)

@@ -1,0 +1,210 @@
+"""`python -m zoo`: list, info, doctor. Imports no torch, so that it answers at once."""
+
+import argparse
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import zoo
+from tasks.errors import UserError
+from zoo import registry, terminal, weights
+from zoo.checkpoint import MANIFEST
+from zoo.entry import Entry
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command and returns the exit code: 2 for a mistake of the user's."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+        sys.stdout.flush()
+    except UserError as error:
+        print(f"zoo: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:  # `zoo list | head`; nothing more can be said, not even at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m zoo",
+        description="What the zoo has, and what this machine can do with it.",
+        epilog="To train: python -m zoo.nlp.MODEL finetune (see `python -m zoo info MODEL`).",
+    )
+    parser.add_argument("--version", action="version", version=f"zoo {zoo.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("list", help="the models and their presets").set_defaults(run=_list)
+    info = commands.add_parser("info", help="all about a model or a checkpoint")
+    info.add_argument("what", metavar="MODEL|CHECKPOINT", help="a model's name or a folder")
+    info.set_defaults(run=_info)
+    doctor = commands.add_parser("doctor", help="what is here, what is missing, how to get it")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _list(_: argparse.Namespace) -> None:
+    for number, entry in enumerate(registry.entries()):
+        if number:
+            print()
+        title = f"{entry.name} ({_last(entry.task)}): {entry.summary}"
+        if entry.presets:
+            terminal.table(("preset", "weights", "has run"), _presets(entry), title=title)
+        else:
+            terminal.lines(title, "trained from scratch")
+
+
+def _presets(entry: Entry) -> list[tuple[str, str, str]]:
+    """Name, where the weights are, and whether we have run with them, for each preset."""
+    return [
+        (
+            f"{name} (default)" if name == entry.default_preset else name,
+            weights.at_hand(preset) or "not at hand",
+            "yes" if preset.has_run else "no",
+        )
+        for name, preset in entry.presets.items()
+    ]
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    what: str = arguments.what
+    models = {entry.name: entry for entry in registry.entries()}
+    if what in models:
+        _model_info(models[what])
+    elif Path(what).is_dir():
+        _checkpoint_info(Path(what))
+    elif os.sep in what:
+        raise UserError(f"there is no folder {what}")
+    else:
+        registry.find(what)  # says which there are
+
+
+def _model_info(entry: Entry) -> None:
+    print(f"{entry.name}: {entry.summary}\n")
+    print(f"  python -m {entry.module} --help\n  task {_last(entry.task)}\n")
+    if not entry.presets:
+        print("trained from scratch")
+    for (name, place, has_run), preset in zip(_presets(entry), entry.presets.values(), strict=True):
+        print(name)
+        _pairs(
+            {
+                "repo": preset.repo,
+                "revision": preset.revision or "not pinned",
+                "sha256": preset.sha256 or "not known",
+                "licence": preset.license,
+                "weights": place,
+                "has run": f"{has_run} (whether we have fine-tuned these very weights)",
+            }
+        )
+    print("\nrecipe (what it trains with unless told otherwise)")
+    _pairs(entry.recipe)
+    if dataclasses.is_dataclass(entry.options) and dataclasses.fields(entry.options):
+        print("\noptions of its own")
+        _pairs({field.name: _default(field) for field in dataclasses.fields(entry.options)})
+
+
+def _checkpoint_info(folder: Path) -> None:
+    from zoo import evidence
+
+    facts = evidence.read(folder)
+    if (folder / MANIFEST).is_file():
+        recorded = _record(folder / MANIFEST)
+        print(f"{folder}: {recorded.get('model', '?')}, {_last(str(recorded.get('task', '?')))}\n")
+        known = ("seed", "commit", "data", "versions", "config")
+        shown = {key: recorded[key] for key in known if recorded.get(key) is not None}
+        _pairs(dict(_flat(shown)))
+    elif (folder / "config.json").is_file():
+        print(f"{folder}: a Hugging Face model, not made by the zoo (it has no {MANIFEST})")
+    elif not facts:
+        raise UserError(f"{folder} is no checkpoint: it has neither {MANIFEST} nor config.json")
+    if not facts:
+        print("\nevidence: not measured")
+        return
+    heads = ("kind", "name", "value", "interval", "n", "data", "deployment", "status")
+    rows = [_fact_row(fact) for fact in facts]
+    used = [i for i in range(len(heads)) if any(row[i] for row in rows)]
+    print()
+    terminal.table([heads[i] for i in used], [[row[i] for i in used] for row in rows], "evidence")
+
+
+def _record(path: Path) -> Mapping[str, Any]:
+    try:
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is damaged: {error}") from error
+    if not isinstance(recorded, dict):
+        raise UserError(f"{path} is damaged: it holds no JSON object")
+    return recorded
+
+
+def _fact_row(fact: Any) -> tuple[str, ...]:
+    interval = fact.interval or {}
+    value = "not measured" if fact.value is None else f"{_number(fact.value)} {fact.unit}"
+    between = ""
+    if {"low", "high", "level"} <= set(interval):
+        low, high = _number(interval["low"]), _number(interval["high"])
+        between = f"{low} to {high} ({100 * interval['level']:g}%)"
+    return (
+        fact.kind,
+        fact.name,
+        value.removesuffix(" 1"),
+        between,
+        "" if fact.n is None else f"{fact.n:,}",
+        " ".join(filter(None, (str((fact.dataset or {}).get("name", "")), fact.split))),
+        fact.deployment or "",
+        fact.status,
+    )
+
+
+def _doctor(_: argparse.Namespace) -> None:
+    from zoo import environment
+
+    findings = environment.doctor()
+    width = max(len(finding.topic) for finding in findings)
+    for finding in findings:
+        print(f"{finding.status:<7}  {finding.topic.ljust(width)}  {finding.text}")
+        if finding.remedy:
+            print(f"{'':<{width + 11}}-> {finding.remedy}")
+
+
+# --- printing
+
+
+def _pairs(pairs: Mapping[str, Any]) -> None:
+    width = max(map(len, pairs), default=0)
+    for name, value in pairs.items():
+        print(f"  {name.ljust(width)}  {value}")
+
+
+def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in nested.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + str(key), value
+
+
+def _default(field: "dataclasses.Field[Any]") -> Any:
+    if field.default is not dataclasses.MISSING:
+        return field.default
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return "(required)"
+
+
+def _last(module: str) -> str:
+    return module.rpartition(".")[2]
+
+
+def _number(value: float) -> str:
+    if isinstance(value, int) or abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""The checkpoint folder: a plain Hugging Face folder with `zoo.json` beside, written atomically.
+
+Files are written in a folder of their own, flushed to disk, and renamed into place one by one,
+`zoo.json` last. It holds the sum of every other file, so whatever a crash or a truncated copy leaves
+is either whole or known to be damaged.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import UserError
+from tasks.fingerprint import sha256
+
+if TYPE_CHECKING:
+    from tasks.base import Task
+    from zoo.entry import Entry
+
+SCHEMA = 1
+MANIFEST = "zoo.json"
+
+
+@contextlib.contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """A temporary folder inside `folder` that goes away whatever happens."""
+    folder.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def flush(path: Path) -> None:
+    """Waits until a file or folder has reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON under a temporary name, then renames."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    flush(temporary)
+    temporary.replace(path)
+
+
+def write(
+    folder: Path,
+    model: Any,
+    processor: Any,
+    manifest: Mapping[str, Any],
+    state_dict: Mapping[str, Any] | None = None,
+) -> None:
+    """Puts a model and its processor at the root of a checkpoint folder.
+
+    Args:
+        model: a transformers PreTrainedModel.
+        processor: its tokenizer or processor.
+        manifest: what zoo.json says beside the sums of the files.
+        state_dict: the weights to save where they are not the model's own (an average, say).
+
+    Raises:
+        OSError: the disk is full or can't be written; what stood there before still stands.
+    """
+    with staged(folder) as staging:
+        model.save_pretrained(staging, state_dict=state_dict, max_shard_size="100GB")
+        processor.save_pretrained(staging)
+        names = sorted(p.relative_to(staging) for p in staging.rglob("*") if p.is_file())
+        sums = {str(name): sha256(staging / name) for name in names}
+        for name in names:
+            flush(staging / name)
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).replace(folder / name)
+        flush(folder)
+        write_json(folder / MANIFEST, {"schema": SCHEMA, **manifest, "files": sums})
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was found whole."""
+
+    folder: Path
+    manifest: Mapping[str, Any]
+    entry: "Entry"
+    task: "Task"
+
+
+def open_checkpoint(folder: Path, entry: "Entry | None" = None) -> Checkpoint:
+    """Reads and checks a checkpoint.
+
+    Args:
+        folder: where it lies.
+        entry: the model it must be of, where that is asked.
+
+    Raises:
+        UserError: no such folder, no checkpoint of ours, one of another model, or a file that is
+            missing or not what was saved.
+    """
+    import importlib
+
+    from zoo import registry
+
+    if not folder.is_dir():
+        raise UserError(f"no checkpoint at {folder}: there is no such folder")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise UserError(
+            f"{folder} holds no {MANIFEST}, so it is no checkpoint of the zoo's (or its training "
+            "was stopped before the first one was saved: go on with --resume)"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{folder / MANIFEST} is damaged ({error}); restore it from a copy"
+        ) from None
+    if entry is not None and manifest["model"] != entry.name:
+        raise UserError(
+            f"{folder} is a checkpoint of {manifest['model']}, not of {entry.name}: "
+            f"use python -m {registry.find(manifest['model']).module}"
+        )
+    for name, expected in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise UserError(f"{folder} is damaged: {name} is missing")
+        if sha256(path) != expected:
+            raise UserError(
+                f"{folder} is damaged: {name} ({path.stat().st_size:,} bytes) is not the file that "
+                "was saved; restore it from a copy"
+            )
+    entry = registry.find(manifest["model"])
+    task = importlib.import_module(entry.task).from_config(manifest["config"]["task"])
+    return Checkpoint(folder, manifest, entry, task)

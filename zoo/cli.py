@@ -1,0 +1,227 @@
+"""The command line of a model: `python -m zoo.nlp.bert_cls VERB ...`.
+
+Flags are the fields of frozen dataclasses, flat, with - or _ alike. `--config FILE.yaml` sets
+defaults; flags win. Nothing here imports torch: a verb does, once its arguments are read.
+"""
+
+import dataclasses
+import importlib
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.data import DataArgs
+from tasks.errors import UserError
+from zoo.entry import Entry
+from zoo.train.args import TrainArgs
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that can be done with a model."""
+
+    summary: str
+    examples: tuple[str, ...]
+    run: Callable[[Entry, Sequence[str]], int]
+
+
+def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
+    """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview(entry))
+        return 0 if arguments else 2
+    verb, *rest = arguments
+    if verb not in VERBS:
+        import difflib
+
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(VERBS)}"
+        return _fail(entry, f"no verb {verb!r}; {hint}")
+    try:
+        return VERBS[verb].run(entry, rest)
+    except UserError as error:
+        return _fail(entry, str(error))
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+        return 128 + signal.SIGPIPE
+
+
+def _fail(entry: Entry, message: str) -> int:
+    print(f"{entry.name}: {message}", file=sys.stderr)
+    return 2
+
+
+def _overview(entry: Entry) -> str:
+    program = f"python -m {entry.module}"
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in VERBS.items())
+    examples = "\n".join(
+        f"  {program} {example.format(name=entry.name)}"
+        for verb in VERBS.values()
+        for example in verb.examples[:1]
+    )
+    return (
+        f"usage: {program} VERB ...\n\n{entry.name}: {entry.summary}\n\nverbs:\n{verbs}\n\n"
+        f"examples:\n{examples}\n\n{program} VERB --help lists its flags."
+    )
+
+
+def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
+    """Arguments as an instance of the dataclass `kind`; exits as argparse does for --help and errors."""
+    import tyro
+
+    arguments, settings = _take_config(arguments)
+    if settings:
+        default = _with_settings(default, settings)
+    examples = "\n".join(
+        f"  python -m {entry.module} {example.format(name=entry.name)}"
+        for example in VERBS[verb].examples
+    )
+    return tyro.cli(
+        kind,
+        prog=f"python -m {entry.module} {verb}",
+        description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}\n\n"
+        "--config FILE.yaml sets defaults for these flags.",
+        args=list(arguments),
+        default=default,
+        config=(
+            tyro.conf.OmitArgPrefixes,
+            tyro.conf.FlagCreatePairsOff,
+            tyro.conf.OmitSubcommandPrefixes,
+        ),
+    )
+
+
+def _take_config(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+    rest = list(arguments)
+    for i, argument in enumerate(rest):
+        name, _, value = argument.partition("=")
+        if name != "--config":
+            continue
+        if not value:
+            if i + 1 == len(rest):
+                raise UserError("--config wants a YAML file")
+            value = rest.pop(i + 1)
+        rest.pop(i)
+        return rest, _read_config(Path(value))
+    return rest, {}
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        settings = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"--config {path}: there is no such file") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = getattr(getattr(error, "problem_mark", None), "line", None)
+        where = f", line {line + 1}" if line is not None else ""
+        raise UserError(f"--config {path}{where}: not valid YAML") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"--config {path}: wants lines of `flag: value`")
+    return {str(name).replace("-", "_"): value for name, value in settings.items()}
+
+
+def _with_settings(default: Any, settings: dict[str, Any]) -> Any:
+    import difflib
+
+    parts = {f.name: getattr(default, f.name) for f in dataclasses.fields(default)}
+    places = {
+        field.name: part
+        for part, value in parts.items()
+        if dataclasses.is_dataclass(value)
+        for field in dataclasses.fields(value)
+    }
+    for name, value in settings.items():
+        if name not in places:
+            near = difflib.get_close_matches(name, places, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"--config: no flag {name!r}{hint}")
+        part = places[name]
+        current = getattr(parts[part], name)
+        if isinstance(current, float) and isinstance(value, str | int):
+            try:
+                value = float(value)  # YAML reads 1e-4 as text
+            except ValueError:
+                raise UserError(f"--config: {name} wants a number, not {value!r}") from None
+        parts[part] = dataclasses.replace(parts[part], **{name: value})
+    return type(default)(**parts)
+
+
+def _finetune(entry: Entry, arguments: Sequence[str]) -> int:
+    task_args = importlib.import_module(entry.task).Args
+    kind = dataclasses.make_dataclass(
+        "Finetune",
+        [("options", entry.options), ("data", DataArgs), ("task", task_args), ("train", TrainArgs)],
+        frozen=True,
+    )
+    default = kind(entry.options(), DataArgs(), task_args(), TrainArgs(**entry.recipe))
+    asked = parse(entry, "finetune", arguments, default, kind)
+    from zoo.train.finetune import Job, finetune
+    from zoo.train.signals import Stopped
+
+    try:
+        finetune(entry, Job(asked.options, asked.data, asked.task, asked.train))
+    except Stopped as stop:
+        words = " ".join([f"python -m {entry.module} finetune", *arguments])
+        if "--resume" not in words:
+            words += " --resume"
+        print(f"stopped; the state is saved. To go on:\n  {words}", file=sys.stderr)
+        return 128 + stop.signum
+    return 0
+
+
+def _evaluate(entry: Entry, arguments: Sequence[str]) -> int:
+    from zoo.verbs import EvaluateArgs
+
+    asked: EvaluateArgs = parse(entry, "evaluate", arguments, None, EvaluateArgs)
+    from zoo.evaluate import evaluate_checkpoint
+
+    evaluate_checkpoint(entry, asked)
+    return 0
+
+
+def _predict(entry: Entry, arguments: Sequence[str]) -> int:
+    from zoo.verbs import PredictArgs
+
+    asked: PredictArgs = parse(entry, "predict", arguments, None, PredictArgs)
+    from zoo.predict import predict
+
+    predict(entry, asked)
+    return 0
+
+
+VERBS = {
+    "finetune": Verb(
+        "train on your data and leave a checkpoint",
+        (
+            "finetune",
+            "finetune --data reviews.csv --num_train_epochs 2 --output_dir runs/reviews",
+            "finetune --data reviews.csv --resume --output_dir runs/reviews",
+        ),
+        _finetune,
+    ),
+    "evaluate": Verb(
+        "metrics of a checkpoint with n and 95% intervals",
+        ("evaluate runs/{name}", "evaluate runs/{name} --data reviews.csv --split test"),
+        _evaluate,
+    ),
+    "predict": Verb(
+        "label new inputs with a checkpoint",
+        (
+            'predict runs/{name} --text "fine, I loved it"',
+            "predict runs/{name} --file new.txt --output labels.jsonl",
+        ),
+        _predict,
+    ),
+}

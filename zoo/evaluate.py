@@ -1,0 +1,129 @@
+"""The verb evaluate: a checkpoint's metrics with n and intervals, its confusions and worst mistakes."""
+
+import dataclasses
+import importlib
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.base import Features
+from tasks.data import DataArgs
+from zoo import evidence, terminal
+from zoo.checkpoint import open_checkpoint
+from zoo.predictor import load_network
+from zoo.train.evaluation import batches, evaluate, to_device
+from zoo.train.precision import choose_device, choose_dtype
+from zoo.train.summary import metric_facts
+
+if TYPE_CHECKING:
+    import datasets
+    from torch import nn
+
+    from zoo.entry import Entry
+    from zoo.verbs import EvaluateArgs
+
+
+def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
+    """Measures, prints, and adds the metrics to the evidence of the checkpoint.
+
+    Raises `UserError` for a damaged checkpoint, data it can't read, or labels it never saw.
+    """
+    from accelerate import Accelerator
+
+    checkpoint = open_checkpoint(args.checkpoint, entry)
+    trained = checkpoint.manifest["config"]["data"]
+    settings = {"data_config": args.data_config} if args.data else {}
+    data = dataclasses.replace(
+        DataArgs(**trained),
+        data=args.data or trained["data"],
+        max_eval_samples=args.max_eval_samples,
+        **settings,
+    )
+    module = importlib.import_module(entry.task)
+    task, examples = module.for_evaluation(checkpoint.task, data, split=args.split)
+    split = next(iter(examples.splits))
+    device = choose_device(args.device)
+    model, processor = load_network(checkpoint, device)
+    features = task.features(
+        examples.splits[split], processor, f"{examples.fingerprint}/{split}/{data}"
+    )
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    dtype = choose_dtype(args.dtype, device)
+    model.to(device)
+    found = evaluate(
+        model,
+        task,
+        features,
+        batch_size=args.per_device_eval_batch_size,
+        accelerator=accelerator,
+        dtype=dtype,
+    )
+    if not accelerator.is_main_process:
+        return
+    folder = args.checkpoint
+    evidence.append(
+        folder,
+        metric_facts(
+            folder,
+            found.measured,
+            run=uuid.uuid4().hex[:12],
+            dataset={"name": examples.name, "fingerprint": examples.fingerprint},
+            split=split,
+            seed=checkpoint.manifest["seed"],
+            device=str(device),
+            deployment="eager" if dtype == torch.float32 else "eager+autocast-bf16",
+        ),
+    )
+    terminal.table(
+        ("metric", "value", "95% interval", "n", "method"),
+        [
+            (m.name, f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{m.n:,}", m.method)
+            for m in found.measured
+        ],
+        title=f"{folder} on {examples.name}, {split} (loss {found.loss:.4f}, {found.seconds:.1f} s)",
+    )
+    _show_confusions(folder, task, found.tally)
+    if args.mistakes:
+        _show_mistakes(model, task, features, examples.splits[split], args, device)
+
+
+def _show_confusions(folder: Path, task: Any, tally: Any) -> None:
+    if task.problem_type != "single_label_classification":
+        return
+    from zoo.train import pictures
+
+    path = folder / "plots" / "confusion_matrix.png"
+    pictures.confusion_matrix(path, tally.confusion_matrix(), task.labels)
+    terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
+
+
+def _show_mistakes(
+    model: "nn.Module",
+    task: Any,
+    features: Features,
+    examples: "datasets.Dataset",
+    args: "EvaluateArgs",
+    device: torch.device,
+) -> None:
+    """The wrong predictions the model was surest of: these tell most about model and labels."""
+    worst: list[tuple[float, int, str, str]] = []
+    size = args.per_device_eval_batch_size
+    chunks = [list(range(i, min(i + size, len(features)))) for i in range(0, len(features), size)]
+    with torch.inference_mode():
+        for batch in batches(features, task, chunks):
+            moved = to_device(batch, device)
+            worst += task.mistakes(moved, task.logits(model, moved))
+            worst = sorted(worst, key=lambda mistake: -mistake[0])[: args.mistakes]
+    if worst:
+        rows = [
+            (f"{badness:.3f}", truth, said, _short(examples[row]["text"]))
+            for badness, row, truth, said in worst
+        ]
+        terminal.table(("loss", "true", "predicted", "text"), rows, title="\nworst mistakes")
+
+
+def _short(text: str, width: int = 100) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= width else plain[: width - 1] + "…"

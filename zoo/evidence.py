@@ -1,0 +1,351 @@
+"""The append-only record: every measured fact is a line of `evidence.jsonl` in a checkpoint.
+
+Lines are added and never changed. A fact's id is a hash of what it says, so a line that was altered
+afterwards is recognised; a line cut short by a crash costs that line only.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import logging
+import math
+import os
+import re
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+from tasks.fingerprint import sha256
+from zoo import environment
+from zoo.checkpoint import flush
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = 1
+FILE = "evidence.jsonl"
+KINDS = frozenset(
+    (
+        "metric",
+        "parity",
+        "latency",
+        "throughput",
+        "memory",
+        "size",
+        "cold_start",
+        "energy",
+        "training",
+    )
+)
+STATUSES = frozenset(("ok", "wrong", "oom", "unavailable"))
+# What decides a checkpoint's outputs: its weights, and what turns an input into tensors.
+SUBJECT_FILES = (
+    "config.json",
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "model-*-of-*.safetensors",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "tokenizer.model",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "vocab.txt",
+    "merges.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "feature_extractor.json",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Fact:
+    """One measured fact. Fields that are None are left out of the line (and of its id)."""
+
+    kind: str  # one of KINDS
+    name: str  # "accuracy"
+    value: float | int | None  # None where the status says why there is no number
+    unit: str  # "1" for a plain ratio, "s", "bytes", "samples/s"
+    subject: str  # digest of the checkpoint or artifact it is about
+    run: str  # what was measured together has one id
+    status: str = "ok"  # one of STATUSES
+    n: int | None = None
+    interval: Mapping[str, Any] | None = None  # {low, high, level, method}
+    baseline: str | None = None  # id of the fact a ratio is relative to
+    deployment: str | None = None
+    device: str | None = None
+    threads: int | None = None
+    workload: Mapping[str, Any] | None = None  # {"batch": 1, "length": 128}
+    dataset: Mapping[str, Any] | None = None  # {name, fingerprint}
+    split: str | None = None
+    seed: int | None = None
+    machine: Mapping[str, Any] | None = None
+    versions: Mapping[str, str] | None = None
+    command: str | None = None
+    commit: str | None = None
+    dirty: bool | None = None
+    time: str | None = None  # UTC, ISO 8601
+    schema: int = SCHEMA
+    other: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # fields of a newer schema
+
+    def content(self) -> dict[str, Any]:
+        """The line as a JSON object, without its id."""
+        content = {
+            field.name: getattr(self, field.name)
+            for field in dataclasses.fields(self)
+            if field.name != "other"
+        }
+        content |= self.other
+        return {key: value for key, value in content.items() if value is not None}
+
+    @property
+    def id(self) -> str:
+        """16 hex digits of the sha256 over the content as canonical JSON."""
+        return _identify(self.content())
+
+
+def fact(
+    kind: str,
+    name: str,
+    value: float | int | None,
+    unit: str,
+    *,
+    n: int | None = None,
+    interval: Mapping[str, Any] | None = None,
+    status: str = "ok",
+    subject: str,
+    run: str,
+    baseline: str | None = None,
+    deployment: str | None = None,
+    device: str | None = None,
+    threads: int | None = None,
+    workload: Mapping[str, Any] | None = None,
+    dataset: Mapping[str, Any] | None = None,
+    split: str | None = None,
+    seed: int | None = None,
+) -> Fact:
+    """A fact with the machine, versions, commit, command and time filled in; checked."""
+    made = Fact(
+        kind=kind,
+        name=name,
+        value=value,
+        unit=unit,
+        n=n,
+        interval=interval,
+        status=status,
+        subject=subject,
+        run=run,
+        baseline=baseline,
+        deployment=deployment,
+        device=device,
+        threads=threads,
+        workload=workload,
+        dataset=dataset,
+        split=split,
+        seed=seed,
+        machine=environment.machine(),
+        versions=environment.versions(),
+        command=command(),
+        **environment.commit(),
+        time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    )
+    validate(made)
+    return made
+
+
+def append(folder: Path, facts: Sequence[Fact]) -> list[str]:
+    """Adds the facts to the folder's record and returns their ids; on disk when it returns.
+
+    Raises ValueError, and writes nothing, where one of them cannot be true as it stands.
+    """
+    for each in facts:
+        validate(each)
+    ids = [each.id for each in facts]
+    lines = "".join(
+        _canonical(each.content() | {"id": id_}) + "\n"
+        for each, id_ in zip(facts, ids, strict=True)
+    )
+    if not lines:
+        return ids
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / FILE
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        # A crash may have left half a line: what follows must not become its end.
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        rest = memoryview((("\n" if torn else "") + lines).encode())
+        while rest:  # one write, but for a disk that is nearly full
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    if is_new:
+        flush(folder)
+    return ids
+
+
+def read(folder: Path) -> list[Fact]:
+    """The folder's facts in the order they were added; none where there is no record.
+
+    A line that is torn, altered or no fact is skipped with a warning; one of a newer schema is
+    kept, with the fields this version does not know under `other`.
+    """
+    path = folder / FILE
+    if not path.exists():
+        return []
+    facts = []
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            facts.append(_parse(line))
+        except ValueError as error:
+            logger.warning("%s, line %d is skipped: %s", path, number, error)
+    return facts
+
+
+def validate(fact: Fact) -> None:
+    """Raises ValueError where a fact says what cannot be: that is a bug of ours."""
+    if fact.kind not in KINDS:
+        raise ValueError(f"kind {fact.kind!r} is none of {sorted(KINDS)}")
+    if fact.status not in STATUSES:
+        raise ValueError(f"status {fact.status!r} is none of {sorted(STATUSES)}")
+    if fact.schema != SCHEMA or fact.other:
+        raise ValueError(f"only facts of schema {SCHEMA} can be written")
+    for name in ("name", "unit", "subject", "run"):
+        if not getattr(fact, name) or not isinstance(getattr(fact, name), str):
+            raise ValueError(f"{name} of a fact is a text that is not empty")
+    if fact.value is None and fact.status == "ok":
+        raise ValueError(f"{fact.name} has status ok but no value")
+    if fact.value is not None and not _is_number(fact.value):
+        raise ValueError(f"the value of {fact.name} is no finite number: {fact.value!r}")
+    if fact.n is not None and (not isinstance(fact.n, int) or fact.n < 1):
+        raise ValueError(f"n of {fact.name} is no count: {fact.n!r}")
+    if fact.interval is not None:
+        _validate_interval(fact.name, fact.interval)
+    if fact.dataset is not None and not {"name", "fingerprint"} <= set(fact.dataset):
+        raise ValueError(f"the data set of {fact.name} needs a name and a fingerprint")
+    try:
+        _canonical(fact.content())
+    except TypeError as error:  # what JSON cannot say; NaN inside is a ValueError already
+        raise ValueError(f"{fact.name} cannot be written: {error}") from error
+
+
+def subject_digest(folder: Path) -> str:
+    """What a checkpoint is: sha256 over the names and sums of its SUBJECT_FILES.
+
+    Raises UserError where the folder has no config or no weights.
+    """
+    files = sorted({path for pattern in SUBJECT_FILES for path in folder.glob(pattern)})
+    names = {path.name for path in files}
+    if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
+        raise UserError(f"{folder} is no checkpoint: it needs config.json and model.safetensors")
+    listing = [[path.name, sha256(path)] for path in files]
+    return hashlib.sha256(_canonical(listing).encode()).hexdigest()
+
+
+def command(argv: Sequence[str] | None = None) -> str:
+    """The command of this process to be typed again, without absolute paths.
+
+    They become relative to the working directory where they lie below it, else their last part.
+    """
+    arguments = list(sys.argv if argv is None else argv)
+    spec = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if (
+        argv is None and spec is not None
+    ):  # python -m: argv[0] is the file, the module is what was typed
+        begin = ["python", "-m", spec.name.removesuffix(".__main__")]
+    else:
+        begin = ["python", *map(_portable, arguments[:1])]
+    return shlex.join([*begin, *map(_portable, arguments[1:])])
+
+
+def _portable(argument: str) -> str:
+    flag, equals, value = argument.partition("=")
+    if equals and flag.startswith("-"):
+        return flag + equals + _portable(value)
+    if argument.startswith("/"):
+        return _shorten(argument)
+    # Paths inside an argument: after what separates the items of a list. "//" belongs to a URL.
+    return re.sub(
+        r"(?:(?<=[\s,;:=\[\]'\"])|(?<=file://))/(?!/)[^\s,;:\[\]'\"]+",
+        lambda found: _shorten(found[0]),
+        argument,
+    )
+
+
+def _shorten(path: str) -> str:
+    here = Path.cwd()
+    for base in (here, here.resolve()):
+        if Path(path).is_relative_to(base):
+            return str(Path(path).relative_to(base))
+    return Path(path).name or "."
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _validate_interval(name: str, interval: Mapping[str, Any]) -> None:
+    if set(interval) != {"low", "high", "level", "method"}:
+        raise ValueError(
+            f"the interval of {name} has low, high, level, method; not {sorted(interval)}"
+        )
+    numbers = [interval[key] for key in ("low", "high", "level")]
+    if not all(map(_is_number, numbers)) or not interval["low"] <= interval["high"]:
+        raise ValueError(f"the interval of {name} is none: {dict(interval)}")
+    if not 0 < interval["level"] < 1 or not isinstance(interval["method"], str):
+        raise ValueError(f"the interval of {name} needs a level in (0, 1) and a method")
+
+
+def _parse(line: bytes) -> Fact:
+    """A fact from its line. ValueError, of which JSON's errors are a kind, says what is wrong."""
+    content = json.loads(line)
+    if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
+        raise ValueError("it is no fact")
+    id_ = content.pop("id", None)
+    if id_ != _identify(content):
+        raise ValueError("it was changed after it was written (its id does not fit)")
+    known = {field.name for field in dataclasses.fields(Fact)} - {"other"}
+    fields = {key: value for key, value in content.items() if key in known}
+    other = {key: value for key, value in content.items() if key not in known}
+    if content["schema"] > SCHEMA:  # may lack what was required here
+        fields = {
+            "kind": "",
+            "name": "",
+            "value": None,
+            "unit": "",
+            "subject": "",
+            "run": "",
+        } | fields
+    try:
+        return Fact(**{"value": None, **fields}, other=other)
+    except TypeError as error:
+        raise ValueError(f"it is no fact: {error}") from error
+
+
+def _identify(content: Mapping[str, Any]) -> str:
+    said = {key: value for key, value in content.items() if value is not None}
+    # There and back, so that it is the same before writing and after reading (keys become texts).
+    plain = json.loads(_canonical(said))
+    return hashlib.sha256(_canonical(plain).encode()).hexdigest()[:16]
+
+
+def _canonical(content: object) -> str:
+    # ASCII, so that no character of a value can be taken for the end of a line.
+    return json.dumps(
+        content, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain
+    )
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is nothing that JSON can say")

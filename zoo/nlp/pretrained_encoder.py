@@ -1,0 +1,86 @@
+"""The network of bert_cls: a pretrained encoder out of transformers, with a new head for the task."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.errors import UserError
+from zoo import weights
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import datasets
+    from torch import nn
+
+    from tasks.base import Task
+    from zoo.nlp.bert_cls import Options
+
+FALLBACK_LENGTH = 512
+
+
+def make_processor(options: "Options", examples: "datasets.DatasetDict", entry: Any) -> Any:
+    """The tokenizer that belongs to the weights."""
+    from transformers import AutoTokenizer
+
+    found = weights.find(options.model, entry.presets)
+    return AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
+
+
+def longest(options: "Options", processor: Any, entry: Any) -> int:
+    """Longest input of the model in tokens."""
+    from transformers import AutoConfig
+
+    found = weights.find(options.model, entry.presets)
+    config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
+    positions: int = getattr(config, "max_position_embeddings", FALLBACK_LENGTH)
+    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
+        positions -= 2  # their positions begin behind the padding index
+    stated: int = processor.model_max_length
+    return min(positions, stated)
+
+
+def make(
+    options: "Options", task: "Task", processor: Any, entry: Any
+) -> tuple["nn.Module", dict[str, Any]]:
+    """The model in fp32 with a new head, and where its weights came from.
+
+    The head is drawn from torch's global random state; seed it first.
+
+    Raises `UserError` where the weights are not at hand or are of no encoder with a classification head.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    found = weights.find(options.model, entry.presets)
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            found.folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            **task.model_config(),
+        )
+    except ValueError as error:
+        raise UserError(
+            f"{options.model} has no classification head in transformers: "
+            f"{str(error).splitlines()[0]}"
+        ) from None
+    source = {
+        "model": options.model,
+        "repo": found.repo,
+        "revision": found.revision,
+        "sha256": found.sha256,
+        "license": found.license,
+    }
+    return model, source
+
+
+def load(folder: "Path") -> tuple["nn.Module", Any]:
+    """The model and tokenizer of a checkpoint, as plain transformers loads them."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)

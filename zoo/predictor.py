@@ -1,0 +1,56 @@
+"""A checkpoint that predicts: `zoo.load(folder).predict([...])`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.base import Task
+from zoo.checkpoint import Checkpoint, open_checkpoint
+from zoo.train.evaluation import to_device
+from zoo.train.precision import choose_device
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.entry import Entry
+
+
+def load_network(checkpoint: Checkpoint, device: torch.device) -> tuple["nn.Module", Any]:
+    """The model in fp32, ready to evaluate, and its processor."""
+    import importlib
+
+    network = importlib.import_module(checkpoint.entry.network)
+    model, processor = network.load(checkpoint.folder)
+    return model.to(device).eval(), processor
+
+
+class Predictor:
+    """A model and its processor, from raw inputs to readings."""
+
+    def __init__(
+        self, checkpoint: str | Path, device: str = "auto", entry: "Entry | None" = None
+    ) -> None:
+        self.checkpoint = open_checkpoint(Path(checkpoint), entry)
+        self.task: Task = self.checkpoint.task
+        self.device = choose_device(device)
+        self.model, self.processor = load_network(self.checkpoint, self.device)
+
+    def predict(
+        self, inputs: Sequence[Any], *, batch_size: int = 32, top_k: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Readings of the inputs, in their order: label and score, and `scores` with `top_k`."""
+        return list(self.stream(inputs, batch_size=batch_size, top_k=top_k))
+
+    def stream(
+        self, inputs: Iterable[Any], *, batch_size: int = 32, top_k: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The same for inputs of any number, batch by batch."""
+        waiting = iter(inputs)
+        while chunk := list(islice(waiting, batch_size)):
+            batch = self.task.collate(self.task.inputs(chunk, self.processor))
+            with torch.inference_mode():
+                logits = self.task.logits(self.model, to_device(batch, self.device))
+            yield from self.task.read(logits.cpu(), top_k)

@@ -1,0 +1,27 @@
+"""The models of the zoo: one line each."""
+
+import importlib
+
+from tasks.errors import UserError
+from zoo.entry import Entry
+
+MODULES = (
+    "zoo.nlp.bert_cls",
+)
+
+
+def entries() -> list[Entry]:
+    """All models, in the order of the registry."""
+    return [importlib.import_module(module).ENTRY for module in MODULES]
+
+
+def find(name: str) -> Entry:
+    """The model called `name` ("bert_cls").
+
+    Raises `UserError` where there is none, naming those there are.
+    """
+    for entry in entries():
+        if entry.name == name:
+            return entry
+    known = ", ".join(module.rpartition(".")[2] for module in MODULES)
+    raise UserError(f"no model called {name!r}; there are {known}")

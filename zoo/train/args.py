@@ -1,0 +1,103 @@
+"""What can be said about training. Names and meanings are those of transformers' TrainingArguments."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class TrainArgs:
+    """How a model is trained."""
+
+    output_dir: str | None = None
+    """where the checkpoint goes; runs/MODEL by default"""
+    num_train_epochs: float = 3.0
+    """passes over the training data; may be a fraction"""
+    max_steps: int = -1
+    """optimizer steps; overrides num_train_epochs when positive"""
+    per_device_train_batch_size: int = 32
+    """samples of a device in one pass; times accumulation and devices it makes an optimizer step"""
+    per_device_eval_batch_size: int = 64
+    """samples of a device in one evaluation pass"""
+    gradient_accumulation_steps: int = 1
+    """passes whose gradients make one optimizer step"""
+    token_budget: int | None = None
+    """most tokens (pixels, seconds), padding included, in one pass; no effect on the result"""
+
+    optim: Literal["adamw", "adam", "sgd", "rmsprop", "adamax"] = "adamw"
+    """optimizer; sgd and rmsprop use `momentum`"""
+    learning_rate: float = 5e-5
+    """peak learning rate"""
+    weight_decay: float = 0.0
+    """decay of weights; biases and norms are spared"""
+    adam_beta1: float = 0.9
+    """Adam's decay of the first moment"""
+    adam_beta2: float = 0.999
+    """Adam's decay of the second moment"""
+    adam_epsilon: float = 1e-8
+    """Adam's epsilon"""
+    momentum: float = 0.9
+    """momentum of sgd and rmsprop"""
+    max_grad_norm: float = 1.0
+    """clip the global gradient norm to this; 0 clips nothing"""
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "exponential"] = "linear"
+    """learning rate after warmup; exponential falls to 1% at the end"""
+    warmup_steps: float = 0.0
+    """steps of linear warmup; below 1, a share of all steps"""
+    label_smoothing_factor: float = 0.0
+    """label smoothing"""
+    l1: float = 0.0
+    """weight of the sum of absolute weights in the loss; biases and norms are spared"""
+    ema_decay: float = 0.0
+    """decay of an exponential moving average of the weights, which is then what is saved; 0 is off"""
+
+    tune: Literal["full", "head", "gradual", "lora"] = "full"
+    """what is trained: all; the head; head first and then layer by layer; low-rank adapters"""
+    lora_r: int = 8
+    """rank of LoRA's matrices"""
+    lora_alpha: float = 16.0
+    """LoRA's scale, divided by the rank"""
+    lora_dropout: float = 0.05
+    """dropout before LoRA's matrices"""
+    layerwise_lr_decay: float = 1.0
+    """each layer learns this much slower than the one above it (Howard & Ruder 2018 use 1/2.6)"""
+    dropout: float | None = None
+    """dropout everywhere in the network; the model's own by default"""
+    gradient_checkpointing: bool = False
+    """recompute activations in the backward pass: less memory, more time"""
+    torch_compile: bool = False
+    """compile the model with torch.compile"""
+    speedups: bool = True
+    """the network's faster but equal training code; off to compare"""
+    auto_find_batch_size: bool = False
+    """halve the size of a pass when memory runs out; the optimizer step stays what it is"""
+    dtype: Literal["auto", "fp32", "bf16"] = "auto"
+    """arithmetic of training; auto is bf16 where the processor or GPU has it. Weights stay fp32"""
+    device: str = "auto"
+    """cuda, mps or cpu; auto takes the first of them that is there"""
+
+    eval_strategy: Literal["epoch", "steps", "no"] = "epoch"
+    """when to evaluate on the validation split"""
+    eval_steps: int = 500
+    """optimizer steps between evaluations, with eval_strategy steps"""
+    early_stopping_patience: int | None = None
+    """stop after this many evaluations without a better main metric"""
+    early_stopping_threshold: float = 0.0
+    """what counts as better"""
+
+    save_steps: int | None = None
+    """optimizer steps between saved states"""
+    save_minutes: float | None = 10.0
+    """minutes between saved states"""
+    save_total_limit: int = 2
+    """saved states kept; the best checkpoint is kept beside them"""
+    resume: bool = False
+    """go on from the newest saved state; where there is none, begin anew"""
+
+    logging_steps: int = 10
+    """optimizer steps between log lines"""
+    report_to: Literal["tensorboard", "trackio", "wandb", "none"] = "tensorboard"
+    """where curves go, beside the log"""
+    seed: int = 42
+    """decides order, dropout and new weights"""
+    dataloader_num_workers: int = 0
+    """processes that prepare batches; 0 prepares them in the main one"""

@@ -1,0 +1,177 @@
+"""The verb finetune: data in, a checkpoint out."""
+
+import dataclasses
+import importlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.base import Examples, Features, Task, supervised
+from tasks.data import DataArgs
+from tasks.errors import UserError
+from zoo import checkpoint, environment, evidence
+from zoo.train import output, summary
+from zoo.train.args import TrainArgs
+from zoo.train.evaluation import Evaluation, evaluate
+from zoo.train.loop import Loop
+from zoo.train.memory import peak_memory
+from zoo.train.precision import choose_device, choose_dtype
+from zoo.train.reporters import make_reporters
+from zoo.train.watch import Watch
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+    from torch import nn
+
+    from zoo.entry import Entry
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """All that a fine-tune was asked to do."""
+
+    options: Any
+    data: DataArgs
+    task: Any
+    train: TrainArgs
+
+
+def finetune(entry: "Entry", job: Job) -> Path:
+    """Trains a model and leaves its checkpoint; returns the folder.
+
+    Raises:
+        UserError: something about the input, the machine or the run; see its text.
+        zoo.train.signals.Stopped: a signal stopped it, after saving.
+    """
+    begin = time.time()
+    args = job.train
+    accelerator = make_accelerator(args)
+    main = accelerator.is_main_process
+    folder = Path(args.output_dir or f"runs/{entry.name}")
+    config = {
+        "options": dataclasses.asdict(job.options),
+        "data": dataclasses.asdict(job.data),
+        "task": None,
+        "train": dataclasses.asdict(args),
+    }
+    resume = output.prepare(folder, args.resume, main)
+    accelerator.wait_for_everyone()
+
+    network = importlib.import_module(entry.network)
+    with accelerator.main_process_first():  # the first fills the caches, the others read them
+        task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
+        processor = network.make_processor(job.options, examples.splits, entry)
+        task = task.settle(processor, network.longest(job.options, processor, entry))
+        features: dict[str, Features] = {
+            name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
+            for name, split in examples.splits.items()
+        }
+    if main:
+        output.report_findings(task.preflight(examples, features))
+
+    torch.manual_seed(args.seed)  # the new head
+    model, source = network.make(job.options, task, processor, entry)
+    device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
+    model.to(device)
+    config["task"] = task.config()
+    manifest = {
+        "model": entry.name,
+        "module": entry.module,
+        "pipeline": task.pipeline,
+        "source": source,
+        "config": config,
+        "data": {"name": examples.name, "fingerprint": examples.fingerprint},
+        "seed": args.seed,
+        "versions": environment.versions(),
+        "commit": environment.commit(),
+    }
+
+    def save_best(trained: "nn.Module") -> None:
+        if main:
+            try:
+                checkpoint.write(folder, trained, processor, manifest)
+            except OSError as error:
+                raise UserError(
+                    f"can't save the checkpoint to {folder}: {error.strerror or error}; what stood "
+                    "there before stays: free some space, then go on with --resume"
+                ) from error
+
+    reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
+    watch = Watch(folder, total_samples(args, features["train"]), task.unit, reporters, main)
+    if main:
+        output.announce(entry, task, examples, features, model, device, dtype, args)
+    loop = Loop(
+        model,
+        task,
+        supervised(task, args.label_smoothing_factor),
+        features["train"],
+        features.get("validation"),
+        args,
+        accelerator,
+        folder,
+        watch,
+        save_best,
+        dtype,
+    )
+    try:
+        progress = loop.run(resume)
+    finally:
+        watch.close()
+
+    peak = peak_memory(device)
+    result = final_evaluation(folder, model, task, features, args, accelerator)
+    if main:
+        facts = summary.facts(
+            folder, manifest, task, examples, result, progress, peak, dtype, device
+        )
+        evidence.append(folder, facts)
+        summary.plots(folder, watch.records, result, task)
+        summary.show(entry, folder, task, result, progress, peak, time.time() - begin)
+    accelerator.wait_for_everyone()
+    return folder
+
+
+def make_accelerator(args: TrainArgs) -> "Accelerator":
+    """Accelerate's view of this process: its device, its rank, and how gradients are shared."""
+    from accelerate import Accelerator
+
+    device = choose_device(args.device)
+    # mixed precision is ours (zoo/train/precision.py): evaluation in fp32 shares the same model
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+
+
+def total_samples(args: TrainArgs, train: Features) -> int:
+    """Samples that a run sees, for the progress bar."""
+    step = args.per_device_train_batch_size * args.gradient_accumulation_steps
+    if args.max_steps > 0:
+        return args.max_steps * step
+    return int(args.num_train_epochs * len(train))
+
+
+def final_evaluation(
+    folder: Path,
+    model: "nn.Module",
+    task: Task,
+    features: dict[str, Features],
+    args: TrainArgs,
+    accelerator: "Accelerator",
+) -> tuple[str, Evaluation]:
+    """The saved checkpoint on the test split (validation where there is none), in fp32."""
+    from safetensors.torch import load_file
+
+    accelerator.wait_for_everyone()
+    model.load_state_dict(load_file(folder / "model.safetensors"))
+    split = "test" if "test" in features else "validation" if "validation" in features else "train"
+    return split, evaluate(
+        model,
+        task,
+        features[split],
+        batch_size=args.per_device_eval_batch_size,
+        accelerator=accelerator,
+        workers=args.dataloader_num_workers,
+    )
+
+
+__all__ = ["Examples", "Job", "finetune"]

@@ -1,0 +1,436 @@
+"""The loop: one for every model, task and objective.
+
+An optimizer step is N samples of the epoch's order, globally. Its loss is the sum over all of them
+divided by the count of their valid targets, whatever the cut into passes and ranks; gradients are
+accumulated as sums and divided once, together with clipping.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tasks.base import Batch, Features, Objective, Task
+from tasks.errors import UserError
+from zoo.train import state as states
+from zoo.train.args import TrainArgs
+from zoo.train.average import WeightAverage
+from zoo.train.evaluation import Evaluation, batches, evaluate, to_device
+from zoo.train.memory import out_of_memory
+from zoo.train.optim import make_optimizer
+from zoo.train.order import Pass, Place, Schedule, cut_step, epoch_order
+from zoo.train.precision import autocast
+from zoo.train.schedules import lr_factor
+from zoo.train.signals import Stopped, stop_on_signal
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+
+@dataclass
+class Progress:
+    """How far a run has come; all of it is in every saved state."""
+
+    step: int = 0
+    place: Place = field(default_factory=Place)
+    best: float | None = None
+    evaluations_without_gain: int = 0
+    samples: int = 0
+    units: int = 0  # tokens, pixels or seconds, padding not counted
+    seconds: float = 0.0  # in steps: evaluating and saving are not training
+    data_seconds: float = 0.0  # of these, spent waiting for batches
+    stopped_early: bool = False
+
+
+class Watcher(Protocol):
+    """What is told of a run as it goes: progress bar, log, TensorBoard."""
+
+    def step(self, progress: Progress, samples: int) -> None: ...
+    def log(self, record: dict[str, Any]) -> None: ...
+    def note(self, text: str) -> None: ...
+    def samples(self, step: int, place: Place, ids: np.ndarray) -> None: ...
+    def flush(self) -> None: ...
+    def rewind(self, step: int) -> None: ...
+
+
+@dataclass
+class Step:
+    """One optimizer step: its samples in the order of the epoch, and this rank's passes."""
+
+    ids: np.ndarray
+    passes: list[Pass]
+    batches: list[Batch]
+
+
+class Loop:
+    """Trains a model; see `run`."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        task: Task,
+        objective: Objective,
+        train: Features,
+        validation: Features | None,
+        args: TrainArgs,
+        accelerator: "Accelerator",
+        folder: Path,
+        watcher: Watcher,
+        save_best: Callable[[nn.Module], None],
+        dtype: torch.dtype,
+    ) -> None:
+        self.task, self.objective, self.args = task, objective, args
+        self.train_features, self.validation = train, validation
+        self.accelerator, self.watcher, self.save_best = accelerator, watcher, save_best
+        self.states = folder / "state"
+        self.dtype = dtype
+        self.module = model
+        self.optimizer = make_optimizer(model, args)
+        self.model = accelerator.prepare_model(model)
+        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        self.average = WeightAverage(self.parameters, args.ema_decay) if args.ema_decay else None
+        self.max_samples = args.per_device_train_batch_size
+        self.schedule = Schedule.of(
+            len(train),
+            self.max_samples * args.gradient_accumulation_steps * accelerator.num_processes,
+            args.num_train_epochs,
+            args.max_steps,
+        )
+        self.progress = Progress()
+        self._losses: list[Tensor] = []
+        self._saved_at = time.monotonic()
+
+    def run(self, resume: bool) -> Progress:
+        """Trains to the end of the schedule, or until patience runs out.
+
+        Args:
+            resume: go on from the newest whole state, if there is one.
+
+        Raises:
+            Stopped: SIGINT or SIGTERM came; the state is saved.
+            UserError: the loss is not finite, memory or disk ran out; earlier states still stand.
+        """
+        if resume:
+            self._resume()
+        elif self.accelerator.is_main_process:
+            self.watcher.rewind(0)
+        self.model.train()
+        with stop_on_signal() as stop:
+            while (
+                not self.schedule.finished(self.progress.place) and not self.progress.stopped_early
+            ):
+                for step in self._steps():
+                    self._step(step)
+                    self._after_step(self._agree(stop.signum))
+                    if self.progress.stopped_early or self.schedule.finished(self.progress.place):
+                        break
+        if self.progress.best is None:
+            self.save_best(self.module)
+        self._save()
+        return self.progress
+
+    def _steps(self) -> Iterator[Step]:
+        """The steps that remain of this epoch."""
+        args, place = self.args, self.progress.place
+        lengths, rows = self.train_features.lengths, self.train_features.rows
+        order = epoch_order(lengths, args.seed, place.epoch)[place.sample :]
+        size = self.schedule.step_size
+        on_cpu = self.accelerator.device.type == "cpu"
+        overhead = int(lengths.mean()) * (4 if on_cpu else 64)
+
+        def cut(ids: np.ndarray) -> list[Pass]:
+            ranks = cut_step(
+                ids,
+                lengths,
+                rows,
+                world_size=self.accelerator.num_processes,
+                max_samples=self.max_samples,
+                budget=args.token_budget,
+                overhead=overhead,
+            )
+            return ranks[self.accelerator.process_index]
+
+        steps = [order[i : i + size] for i in range(0, len(order), size)]
+        cuts = [cut(ids) for ids in steps]
+        chunks = [one.ids for passes in cuts for one in passes]
+        loader = batches(
+            self.train_features, self.task, chunks, args.dataloader_num_workers, pin=not on_cpu
+        )
+        for ids, passes in zip(steps, cuts, strict=True):
+            begin = time.perf_counter()
+            loaded = [next(loader) for _ in passes]
+            waited = time.perf_counter() - begin
+            self.progress.data_seconds += waited
+            self.progress.seconds += waited
+            yield Step(ids, passes, loaded)
+
+    def _step(self, step: Step) -> None:
+        begin = time.perf_counter()
+        progress, args = self.progress, self.args
+        factor = lr_factor(
+            args.lr_scheduler_type,
+            self.schedule.steps_done(progress.place),
+            self.schedule.total_steps,
+            args.warmup_steps,
+        )
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak_lr"] * factor
+        try:
+            loss_sum, count = self._gradients(step)
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            self._lower_batch_size(error)
+            self.optimizer.zero_grad()
+            return self._step(Step(step.ids, *self._recut(step.ids)))
+        loss = loss_sum / count
+        norm = self._finish_gradients(count)
+        self._refuse_nonfinite(loss, norm, step.ids)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.average:
+            self.average.update(self.parameters)
+        self._losses.append(loss.detach())
+        self.watcher.samples(progress.step, progress.place, step.ids)
+        progress.step += 1
+        progress.samples += len(step.ids)
+        progress.units += int(self.train_features.lengths[step.ids].sum())
+        progress.place = progress.place.after(len(step.ids), self.schedule.epoch_size)
+        progress.seconds += time.perf_counter() - begin
+        self.watcher.step(progress, len(step.ids))
+        if progress.step % args.logging_steps == 0:
+            self._log(factor * args.learning_rate, norm)
+        return None
+
+    def _gradients(self, step: Step) -> tuple[Tensor, Tensor]:
+        """Accumulates the gradients of the summed loss; returns its global sum and count."""
+        totals = torch.zeros(2, device=self.accelerator.device)
+        place = self.progress.place
+        for i, (one, batch) in enumerate(zip(step.passes, step.batches, strict=True)):
+            # everything random in a pass follows from where it stands, so nothing random is saved
+            key = [self.args.seed, place.epoch, place.sample, self.accelerator.process_index, i]
+            seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
+            torch.manual_seed(seed)
+            rng = torch.Generator().manual_seed(seed)
+            last = i == len(step.passes) - 1
+            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+                with autocast(self.accelerator.device, self.dtype):
+                    loss = self.objective(
+                        self.model, to_device(batch, self.accelerator.device), rng
+                    )
+                weight = float(one.counts)
+                self.accelerator.backward(loss.sum * weight)
+            totals += torch.stack([loss.sum.detach(), loss.count]) * weight
+        if self.accelerator.num_processes > 1:
+            totals = self.accelerator.reduce(totals, "sum")
+        return totals[0], totals[1]
+
+    def _finish_gradients(self, count: Tensor) -> Tensor:
+        """Divides the summed gradients by the count and clips them; returns their norm before clipping."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        # ranks have averaged their sums; undo that
+        scale = self.accelerator.num_processes / count
+        if self.args.l1:
+            decayed = [
+                p
+                for group in self.optimizer.param_groups
+                if group["weight_decay"] or not self.args.weight_decay
+                for p in group["params"]
+                if p.grad is not None and p.ndim > 1
+            ]
+            for p in decayed:
+                assert p.grad is not None
+                p.grad.add_(p.detach().sign() / scale, alpha=self.args.l1)
+        norm = torch.nn.utils.get_total_norm(gradients) * scale
+        if self.args.max_grad_norm > 0:
+            scale = scale * torch.clamp(self.args.max_grad_norm / (norm + 1e-6), max=1.0)
+        torch._foreach_mul_(gradients, scale)
+        return norm
+
+    def _refuse_nonfinite(self, loss: Tensor, norm: Tensor, ids: np.ndarray) -> None:
+        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
+            return
+        what = "loss" if not bool(torch.isfinite(loss)) else "gradient norm"
+        shown = ", ".join(map(str, ids[:16])) + (
+            f" and {len(ids) - 16} more" if len(ids) > 16 else ""
+        )
+        raise UserError(
+            f"the {what} is not finite at step {self.progress.step} (training rows {shown}); the "
+            "weights are as before that step: lower --learning_rate, or look at these rows"
+        )
+
+    def _lower_batch_size(self, error: BaseException) -> None:
+        passes = self.max_samples
+        if not self.args.auto_find_batch_size or passes == 1 or self.accelerator.num_processes > 1:
+            raise UserError(
+                f"out of memory with {passes} samples in a pass: lower "
+                "--per_device_train_batch_size (and raise --gradient_accumulation_steps to keep the "
+                "step), --max_length or --token_budget, or turn on --gradient_checkpointing or "
+                "--auto_find_batch_size"
+            ) from error
+        self.max_samples = passes // 2
+        self.watcher.note(f"out of memory: passes of {self.max_samples} samples from here on")
+
+    def _recut(self, ids: np.ndarray) -> tuple[list[Pass], list[Batch]]:
+        features = self.train_features
+        passes = cut_step(
+            ids,
+            features.lengths,
+            features.rows,
+            world_size=1,
+            max_samples=self.max_samples,
+            budget=self.args.token_budget,
+            overhead=0,
+        )[0]
+        return passes, list(batches(features, self.task, [one.ids for one in passes]))
+
+    def _agree(self, signum: int | None) -> int | None:
+        """The signal that any rank has received: all must stop at the same step."""
+        if self.accelerator.num_processes == 1:
+            return signum
+        mine = torch.tensor([float(signum or 0)], device=self.accelerator.device)
+        highest = int(self.accelerator.gather(mine).max())
+        return highest or None
+
+    def _after_step(self, signum: int | None) -> None:
+        args, progress = self.args, self.progress
+        epoch_ended = progress.place.sample == 0
+        ended = self.schedule.finished(progress.place)
+        due = {
+            "epoch": epoch_ended or ended,
+            "steps": progress.step % args.eval_steps == 0 or ended,
+            "no": False,
+        }[args.eval_strategy]
+        if due and self.validation is not None:
+            self._evaluate(self.validation)
+        minutes = (time.monotonic() - self._saved_at) / 60
+        by_step = args.save_steps is not None and progress.step % args.save_steps == 0
+        by_time = args.save_minutes is not None and self._main_says(minutes >= args.save_minutes)
+        if signum is not None:
+            self._save(signum)
+            raise Stopped(signum, str(self.states))
+        if by_step or by_time:
+            self._save()
+
+    def _main_says(self, mine: bool) -> bool:
+        if self.accelerator.num_processes == 1:
+            return mine
+        answer = torch.tensor([float(mine and self.accelerator.is_main_process)])
+        return bool(self.accelerator.gather(answer.to(self.accelerator.device)).max())
+
+    def _evaluate(self, features: Features) -> Evaluation:
+        with self.average.applied(self.parameters) if self.average else contextlib.nullcontext():
+            found = evaluate(
+                self.model,
+                self.task,
+                features,
+                batch_size=self.args.per_device_eval_batch_size,
+                accelerator=self.accelerator,
+                dtype=self.dtype,
+                workers=self.args.dataloader_num_workers,
+            )
+            value = found.value(self.task.main_metric)
+            progress = self.progress
+            threshold = self.args.early_stopping_threshold
+            better = progress.best is None or value > progress.best
+            enough = progress.best is None or value > progress.best + threshold
+            progress.evaluations_without_gain = (
+                0 if enough else progress.evaluations_without_gain + 1
+            )
+            if better:
+                progress.best = value
+                self.save_best(self.module)
+        patience = self.args.early_stopping_patience
+        progress.stopped_early = (
+            patience is not None and progress.evaluations_without_gain >= patience
+        )
+        record = {m.name: m.value for m in found.measured if np.isfinite(m.value)}
+        self.watcher.log(
+            {
+                "step": progress.step,
+                "epoch": round(self._epochs(), 4),
+                "split": "validation",
+                "loss": found.loss,
+                "best": better,
+                **record,
+            }
+        )
+        return found
+
+    def _epochs(self) -> float:
+        place = self.progress.place
+        return place.epoch + place.sample / self.schedule.epoch_size
+
+    def _log(self, learning_rate: float, norm: Tensor) -> None:
+        progress = self.progress
+        loss = float(torch.stack(self._losses).mean())
+        self._losses.clear()
+        self.watcher.log(
+            {
+                "step": progress.step,
+                "epoch": round(self._epochs(), 4),
+                "split": "train",
+                "loss": loss,
+                "learning_rate": learning_rate,
+                "grad_norm": float(norm),
+                "samples_per_second": progress.samples / progress.seconds,
+                f"{self.task.unit}_per_second": progress.units / progress.seconds,
+                "data_wait": progress.data_seconds / progress.seconds,
+            }
+        )
+
+    def _save(self, signum: int | None = None) -> None:
+        self._saved_at = time.monotonic()
+        if self.accelerator.is_main_process:
+            self.watcher.flush()
+            tensors = {
+                "weights": states.model_tensors(self.module),
+                "optimizer": states.optimizer_tensors(self.optimizer),
+            }
+            if self.average:
+                tensors["ema"] = self.average.tensors()
+            pending = torch.stack(self._losses) if self._losses else torch.zeros(0)
+            progress = asdict(self.progress) | {
+                "signal": signum,
+                "pending_losses": pending.tolist(),
+            }
+            try:
+                states.save(self.states, self.progress.step, tensors, progress)
+            except OSError as error:
+                raise UserError(
+                    f"can't save to {self.states}: {error.strerror or error}; the last good state "
+                    "stays: free some space, then go on with --resume"
+                ) from error
+            states.prune(self.states, self.args.save_total_limit)
+        self.accelerator.wait_for_everyone()
+
+    def _resume(self) -> None:
+        found, complaints = states.newest(self.states)
+        for complaint in complaints:
+            self.watcher.note(complaint)
+        if found is None:
+            self.watcher.note("no saved state to go on from: beginning anew")
+            if self.accelerator.is_main_process:
+                self.watcher.rewind(0)
+            return
+        states.load_model_tensors(self.module, found.tensors["weights"])
+        states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
+        if self.average:
+            self.average.load(found.tensors["ema"])
+        saved = dict(found.progress)
+        self._losses = [
+            torch.tensor(x, device=self.accelerator.device) for x in saved["pending_losses"]
+        ]
+        names = {f for f in Progress.__dataclass_fields__ if f != "place"}
+        self.progress = Progress(
+            **{name: saved[name] for name in names}, place=Place(**saved["place"])
+        )
+        if self.accelerator.is_main_process:
+            self.watcher.rewind(self.progress.step)
+        self.watcher.note(f"going on at step {self.progress.step}, epoch {self._epochs():.2f}")

@@ -1,0 +1,64 @@
+"""Optimizers and their parameter groups."""
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from zoo.train.args import TrainArgs
+
+NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
+
+
+def spared(model: nn.Module) -> set[str]:
+    """Names of the parameters that are not decayed: biases, and everything of a norm."""
+    names = {name for name, _ in model.named_parameters() if name.endswith("bias")}
+    for prefix, module in model.named_modules():
+        if isinstance(module, NORMS) or type(module).__name__.endswith(("LayerNorm", "RMSNorm")):
+            names |= {f"{prefix}.{name}" for name, _ in module.named_parameters(recurse=False)}
+    return names
+
+
+def depth_of(name: str, layers: int) -> int:
+    """Distance of a parameter from the head: 0 the head, 1 the top layer, layers + 1 the embeddings."""
+    found = re.search(r"\.(?:layers?|blocks|h)\.(\d+)\.", name)
+    if found:
+        return layers - int(found.group(1))
+    return layers + 1 if "embed" in name else 0
+
+
+def make_optimizer(model: nn.Module, args: "TrainArgs") -> torch.optim.Optimizer:
+    """The optimizer over the parameters that require gradients.
+
+    Groups carry `names` and `peak_lr`, the learning rate that schedules scale: lower in deeper layers
+    with `layerwise_lr_decay` (Howard & Ruder 2018, section 3.2).
+    """
+    no_decay = spared(model)
+    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
+    indices = [
+        int(m.group(1)) for n in trained if (m := re.search(r"\.(?:layers?|blocks|h)\.(\d+)\.", n))
+    ]
+    layers = max(indices, default=-1) + 1
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in trained.items():
+        decay = 0.0 if name in no_decay else args.weight_decay
+        rate = args.learning_rate * args.layerwise_lr_decay ** depth_of(name, layers)
+        group = groups.setdefault(
+            (decay, rate),
+            {"params": [], "names": [], "weight_decay": decay, "lr": rate, "peak_lr": rate},
+        )
+        group["params"].append(parameter)
+        group["names"].append(name)
+    parameters = list(groups.values())
+    betas = (args.adam_beta1, args.adam_beta2)
+    if args.optim == "adamw":
+        return torch.optim.AdamW(parameters, betas=betas, eps=args.adam_epsilon, fused=True)
+    if args.optim == "adam":
+        return torch.optim.Adam(parameters, betas=betas, eps=args.adam_epsilon, fused=True)
+    if args.optim == "sgd":
+        return torch.optim.SGD(parameters, lr=args.learning_rate, momentum=args.momentum)
+    if args.optim == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=args.learning_rate, momentum=args.momentum)
+    return torch.optim.Adamax(parameters, betas=betas, eps=args.adam_epsilon)

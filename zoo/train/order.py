@@ -1,0 +1,147 @@
+"""Which samples come when, and how they are cut into steps and passes.
+
+The order of an epoch is a pure function of (seed, epoch). Batch size, ranks and budgets only decide
+how that one sequence is cut, so a run that goes on with other settings sees the same samples in the
+same order, and going on costs nothing: the place is a number.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+WINDOW = (
+    2048  # samples sorted by length together: enough for tight blocks, few enough to stay random
+)
+BLOCK = (
+    32  # neighbours in length that stay together; constant, so that no batch size changes the order
+)
+
+
+def epoch_order(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The samples of an epoch, int64 [n]: a permutation with neighbours of similar length.
+
+    Permute by seed; sort by length within windows of constant size; cut into blocks of constant size;
+    permute the blocks.
+
+    Args:
+        lengths: int64 [n], size of each sample.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    for start in range(0, len(order), WINDOW):
+        window = order[start : start + WINDOW]
+        order[start : start + WINDOW] = window[np.argsort(lengths[window], kind="stable")]
+    blocks = [order[start : start + BLOCK] for start in range(0, len(order), BLOCK)]
+    if not blocks:
+        return order
+    return np.concatenate([blocks[i] for i in rng.permutation(len(blocks))])
+
+
+@dataclass(frozen=True)
+class Pass:
+    """The samples of one forward and backward pass on one rank."""
+
+    ids: np.ndarray  # int64 [b]
+    counts: bool = True  # False: only there so that every rank makes as many passes; weighs nothing
+
+
+def cut_step(
+    ids: np.ndarray,
+    lengths: np.ndarray,
+    rows: np.ndarray,
+    *,
+    world_size: int,
+    max_samples: int,
+    budget: int | None,
+    overhead: int,
+) -> list[list[Pass]]:
+    """The passes of each rank for one optimizer step; every rank makes the same number.
+
+    Rank r takes every `world_size`-th sample from the r-th on. Within a rank samples are sorted by
+    length and cut where the sum of padded sizes and of a fixed cost a pass is least: a sum has no
+    order, so this changes nothing but the time.
+
+    Args:
+        ids: int64 [samples of the step], in the order of the epoch.
+        lengths, rows: int64 [n] of the whole data set; see `tasks.base.Features`.
+        max_samples: most samples in a pass.
+        budget: most padded units in a pass; a single larger sample makes a pass of its own.
+        overhead: cost of a pass in units of length, beside its samples.
+    """
+    ranks = [
+        _cut_rank(ids[rank::world_size], lengths, rows, max_samples, budget, overhead)
+        for rank in range(world_size)
+    ]
+    most = max(map(len, ranks))
+    for passes in ranks:
+        passes.extend(Pass(ids[:1], counts=False) for _ in range(most - len(passes)))
+    return ranks
+
+
+def _cut_rank(
+    ids: np.ndarray,
+    lengths: np.ndarray,
+    rows: np.ndarray,
+    max_samples: int,
+    budget: int | None,
+    overhead: int,
+) -> list[Pass]:
+    ids = ids[np.argsort(lengths[ids], kind="stable")]
+    sizes, heights = lengths[ids], np.concatenate([[0], np.cumsum(rows[ids])])
+    # best[j]: least cost of the first j samples; the last pass of that cut begins at begin[j]
+    best = np.zeros(len(ids) + 1)
+    begin = np.zeros(len(ids) + 1, dtype=np.int64)
+    for j in range(1, len(ids) + 1):
+        starts = np.arange(max(0, j - max_samples), j)
+        padded = (heights[j] - heights[starts]) * sizes[j - 1]  # sorted: the last is the longest
+        if budget is not None:
+            fits = padded <= budget
+            fits[-1] = True
+            starts, padded = starts[fits], padded[fits]
+        costs = best[starts] + padded + overhead
+        choice = int(np.argmin(costs))
+        best[j], begin[j] = costs[choice], starts[choice]
+    passes: list[Pass] = []
+    end = len(ids)
+    while end > 0:
+        passes.append(Pass(ids[begin[end] : end]))
+        end = int(begin[end])
+    return passes[::-1]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where training stands, in samples: independent of batch size and ranks."""
+
+    epoch: int = 0
+    sample: int = 0  # samples of the epoch already trained on
+
+    def after(self, samples: int, epoch_size: int) -> "Place":
+        """The place after that many more samples of the same epoch."""
+        done = self.sample + samples
+        return Place(self.epoch + 1, 0) if done >= epoch_size else Place(self.epoch, done)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long training lasts."""
+
+    epoch_size: int
+    step_size: int  # samples of an optimizer step, over all ranks
+    total_steps: int
+
+    @classmethod
+    def of(cls, epoch_size: int, step_size: int, epochs: float, max_steps: int) -> "Schedule":
+        """From epochs (maybe a fraction), or from `max_steps` where that is positive."""
+        steps = -(-epoch_size // step_size)
+        total = max_steps if max_steps > 0 else max(1, -int(-epochs * steps // 1))
+        return cls(epoch_size, step_size, total)
+
+    def steps_done(self, place: Place) -> float:
+        """How many steps of this size lie behind a place; whole unless the step size has changed."""
+        steps_per_epoch = -(-self.epoch_size // self.step_size)
+        return place.epoch * steps_per_epoch + place.sample / self.step_size
+
+    def finished(self, place: Place) -> bool:
+        """Whether training is over at a place."""
+        return self.steps_done(place) >= self.total_steps

@@ -1,0 +1,126 @@
+"""The folder a run writes to, and what is said before it begins."""
+
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Examples, Features, Task
+from tasks.errors import UserError
+from zoo.checkpoint import MANIFEST
+
+if TYPE_CHECKING:
+    import torch
+    from tasks.preflight import Finding
+    from torch import nn
+
+    from zoo.entry import Entry
+    from zoo.train.args import TrainArgs
+
+
+def prepare(folder: Path, resume: bool, main: bool) -> bool:
+    """Makes the folder ready; returns whether the run goes on from a saved state.
+
+    A run that SIGTERM stopped (a preempted machine) goes on by itself. Any other run that lies there
+    is moved aside, never overwritten.
+
+    Raises `UserError` where the folder holds something that is not a run.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--output_dir {folder} is a file; give a folder")
+    contents = {p.name for p in folder.iterdir()} if folder.exists() else set()
+    if contents and not contents & {MANIFEST, "state", "logs"}:
+        raise UserError(
+            f"--output_dir {folder} holds something that is no run of the zoo's; give an empty or new folder"
+        )
+    if resume or not contents:
+        if main:
+            folder.mkdir(parents=True, exist_ok=True)
+        return resume
+    if _stopped_by_sigterm(folder):
+        if main:
+            print(f"{folder} was stopped by SIGTERM: going on from there", file=sys.stderr)
+        return True
+    if main:
+        aside = next(
+            path
+            for i in range(1, 10_000)
+            if not (path := folder.with_name(f"{folder.name}.{i}")).exists()
+        )
+        folder.rename(aside)
+        hint = "" if (aside / MANIFEST).exists() else "; --resume would have gone on with it"
+        print(f"{folder} held another run: moved to {aside}{hint}", file=sys.stderr)
+        folder.mkdir(parents=True)
+    return False
+
+
+def _stopped_by_sigterm(folder: Path) -> bool:
+    for path in sorted((folder / "state").glob("step-*/progress.json"), reverse=True):
+        try:
+            stopped: bool = json.loads(path.read_text())["signal"] == signal.SIGTERM
+        except (OSError, ValueError, KeyError):
+            continue
+        return stopped
+    return False
+
+
+def report_findings(findings: "list[Finding]") -> None:
+    """Prints warnings; raises `UserError` with the first error, after printing the others."""
+    errors = [finding for finding in findings if finding.level == "error"]
+    for finding in findings:
+        if finding.level == "warning":
+            print(f"warning: {finding.message}", file=sys.stderr)
+    for finding in errors[1:]:
+        print(f"error: {finding.message}", file=sys.stderr)
+    if errors:
+        raise UserError(errors[0].message)
+
+
+def announce(
+    entry: "Entry",
+    task: Task,
+    examples: Examples,
+    features: Mapping[str, Features],
+    model: "nn.Module",
+    device: "torch.device",
+    dtype: "torch.dtype",
+    args: "TrainArgs",
+) -> None:
+    """Two lines: what is trained on what, and what it will cost."""
+    total = sum(p.numel() for p in model.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    sizes = ", ".join(f"{len(f):,} {name}" for name, f in features.items())
+    train = features["train"]
+    share = f" ({trained / total:.1%} trained)" if trained < total else ""
+    print(
+        f"{entry.name}: {total / 1e6:.1f}M parameters{share}, {str(dtype).removeprefix('torch.')} on "
+        f"{device}; data {examples.name} ({examples.fingerprint[:12]}): {sizes}; "
+        f"{train.lengths.mean():.0f} {task.unit} a sample",
+        file=sys.stderr,
+    )
+
+
+def expectations(
+    model: "nn.Module", train: Features, args: "TrainArgs", flops_per_second: float
+) -> dict[str, Any]:
+    """Expected seconds and bytes of training; rough, from counts alone.
+
+    Time: 6 FLOPs a parameter and token (Kaplan et al. 2020, section 2.1; embeddings are looked up, not
+    multiplied) at the machine's measured rate, doubled for all that is no matrix product. Memory: weights,
+    gradients and two moments, 4 bytes each.
+    """
+    matrices = [p for n, p in model.named_parameters() if p.ndim > 1 and "embed" not in n]
+    multiplied = sum(p.numel() for p in matrices)
+    tokens = float((train.lengths * train.rows).sum())
+    epochs = args.num_train_epochs
+    if args.max_steps > 0:
+        step = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        epochs = args.max_steps * step / len(train)
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in model.parameters())
+    return {
+        "seconds": 2 * 6 * multiplied * tokens * epochs / flops_per_second,
+        "bytes": 4 * total + 12 * trained,
+    }

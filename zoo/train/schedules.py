@@ -1,0 +1,29 @@
+"""The learning rate over time, as a factor of its peak."""
+
+import math
+
+FLOOR = 0.01  # where the exponential schedule ends
+
+
+def lr_factor(kind: str, step: float, total: int, warmup: float) -> float:
+    """Factor of the peak learning rate for the step after `step` done ones.
+
+    Linear and cosine are those of transformers' get_scheduler: from 1 after warmup to 0 at `total`.
+
+    Args:
+        kind: linear, cosine, constant or exponential.
+        step: optimizer steps done; a fraction where a run went on with another batch size.
+        warmup: steps of linear warmup; below 1 a share of `total`.
+    """
+    warmup_steps = math.ceil(warmup * total) if warmup < 1 else warmup
+    if step < warmup_steps:
+        return step / max(1.0, warmup_steps)
+    done = min(1.0, (step - warmup_steps) / max(1.0, total - warmup_steps))
+    if kind == "linear":
+        return 1.0 - done
+    if kind == "cosine":
+        return 0.5 * (1.0 + math.cos(math.pi * done))
+    if kind == "exponential":
+        return math.exp(math.log(FLOOR) * done)
+    assert kind == "constant", kind
+    return 1.0

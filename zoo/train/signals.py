@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM as a wish that the loop grants at the end of a step."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+
+@dataclass
+class StopRequest:
+    """The signal that asked to stop, if one did."""
+
+    signum: int | None = None
+
+
+class Stopped(Exception):
+    """Training stopped because a signal asked for it; its state is saved."""
+
+    def __init__(self, signum: int, state: str) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+        self.state = state
+
+
+@contextlib.contextmanager
+def stop_on_signal() -> Iterator[StopRequest]:
+    """Turns the first SIGINT or SIGTERM into a request; a second one acts as ever."""
+    request = StopRequest()
+    if threading.current_thread() is not threading.main_thread():
+        yield request  # only the main thread may set handlers
+        return
+    previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        request.signum = signum
+        signal.signal(signum, previous[signal.Signals(signum)])
+
+    for signum in previous:
+        signal.signal(signum, note)
+    try:
+        yield request
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)

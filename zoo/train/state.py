@@ -1,0 +1,131 @@
+"""What a run needs to go on to the same bits: written atomically, checked when read, bounded in number.
+
+`state/step-00000120/` holds `weights.safetensors`, `optimizer.safetensors`, perhaps `ema.safetensors`,
+and `progress.json` with the place and the sums of the other files. Random state is not among them:
+every pass seeds itself from (seed, epoch, sample).
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tasks.fingerprint import sha256
+from zoo.checkpoint import flush, staged, write_json
+
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class State:
+    """A saved state, read back."""
+
+    tensors: Mapping[str, Tensors]  # "weights", "optimizer", perhaps "ema"
+    progress: Mapping[str, Any]
+
+
+def model_tensors(model: nn.Module) -> Tensors:
+    """The parameters and lasting buffers of a model by name, each once where they are shared."""
+    tensors = {name: p.detach() for name, p in model.named_parameters()}
+    transient = {
+        f"{prefix}.{name}" if prefix else name
+        for prefix, module in model.named_modules()
+        for name in module._non_persistent_buffers_set
+    }
+    return tensors | {n: b for n, b in model.named_buffers() if n not in transient}
+
+
+def load_model_tensors(model: nn.Module, tensors: Tensors) -> None:
+    """Copies saved tensors back in place."""
+    with torch.no_grad():
+        for name, tensor in model_tensors(model).items():
+            tensor.copy_(tensors[name])
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
+    """The optimizer's state, keyed `PARAMETER NAME/ENTRY`."""
+    tensors = {}
+    for group in optimizer.param_groups:
+        for name, parameter in zip(group["names"], group["params"], strict=True):
+            for entry, value in optimizer.state.get(parameter, {}).items():
+                if value is not None:
+                    tensors[f"{name}/{entry}"] = torch.as_tensor(value).detach()
+    return tensors
+
+
+def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+    """Puts a saved state back; each entry keeps its own dtype, on its parameter's device."""
+    parameters = {
+        name: parameter
+        for group in optimizer.param_groups
+        for name, parameter in zip(group["names"], group["params"], strict=True)
+    }
+    for key, value in tensors.items():
+        name, _, entry = key.rpartition("/")
+        parameter = parameters[name]
+        device = "cpu" if entry == "step" and not _fused(optimizer) else parameter.device
+        optimizer.state[parameter][entry] = value.to(device)
+
+
+def _fused(optimizer: torch.optim.Optimizer) -> bool:
+    return bool(optimizer.defaults.get("fused"))
+
+
+def save(
+    folder: Path, step: int, tensors: Mapping[str, Tensors], progress: Mapping[str, Any]
+) -> Path:
+    """Writes `folder/step-N`, replacing one of that name.
+
+    Raises OSError (a full disk, say); earlier states are untouched then.
+    """
+    target = folder / f"step-{step:08d}"
+    with staged(folder) as staging:
+        sums = {}
+        for name, content in tensors.items():
+            path = staging / f"{name}.safetensors"
+            try:
+                save_file({key: t.contiguous() for key, t in content.items()}, path)
+            except SafetensorError as error:  # its way of saying that the disk is full
+                raise OSError(f"can't write {path.name}: {error}") from error
+            flush(path)
+            sums[path.name] = sha256(path)
+        write_json(staging / "progress.json", {**progress, "files": sums})
+        flush(staging)
+        if target.exists():  # of an abandoned run: this one has begun anew
+            shutil.rmtree(target)
+        staging.rename(target)
+        flush(folder)
+    return target
+
+
+def prune(folder: Path, keep: int) -> None:
+    """Removes all but the newest `keep` states, and what interrupted saves have left."""
+    for path in [*folder.glob(".incoming-*"), *sorted(folder.glob("step-*"))[: -keep or None]]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def newest(folder: Path) -> tuple[State | None, list[str]]:
+    """The newest state that is whole, and a line on each newer one that is not."""
+    complaints = []
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        try:
+            progress = json.loads((path / "progress.json").read_text())
+            for name, expected in progress["files"].items():
+                if sha256(path / name) != expected:
+                    raise ValueError(f"{name} is not what was saved")
+            tensors = {
+                name.removesuffix(".safetensors"): load_file(path / name)
+                for name in progress["files"]
+            }
+        except (OSError, ValueError, KeyError, SafetensorError) as error:
+            complaints.append(f"{path.name} is damaged and passed over: {error}")
+            continue
+        return State(tensors, progress), complaints
+    return None, complaints

@@ -1,0 +1,150 @@
+"""The end of a run: its facts, its pictures, and the table that says what to do next."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.base import Examples, Task
+from zoo import evidence, terminal
+from zoo.train.evaluation import Evaluation
+from zoo.train.loop import Progress
+
+if TYPE_CHECKING:
+    from tasks.metrics import Measured
+    from zoo.entry import Entry
+
+
+def metric_facts(
+    folder: Path,
+    measured: "Sequence[Measured]",
+    *,
+    run: str,
+    dataset: Mapping[str, Any],
+    split: str,
+    seed: int | None,
+    device: str,
+    deployment: str = "eager",
+) -> list[evidence.Fact]:
+    """Metrics of a checkpoint as facts; those that are undefined on this data are left out."""
+    subject = evidence.subject_digest(folder)
+    return [
+        evidence.fact(
+            "metric",
+            m.name,
+            m.value,
+            "1",
+            n=m.n,
+            interval={"low": m.low, "high": m.high, "level": m.level, "method": m.method}
+            if m.low == m.low
+            else None,
+            subject=subject,
+            run=run,
+            dataset=dataset,
+            split=split,
+            seed=seed,
+            deployment=deployment,
+            device=device,
+            threads=torch.get_num_threads(),
+        )
+        for m in measured
+        if m.value == m.value
+    ]
+
+
+def facts(
+    folder: Path,
+    manifest: Mapping[str, Any],
+    task: Task,
+    examples: Examples,
+    result: tuple[str, Evaluation],
+    progress: Progress,
+    peak: int,
+    dtype: torch.dtype,
+    device: torch.device,
+) -> list[evidence.Fact]:
+    """What a finished run has measured."""
+    split, evaluation = result
+    run = uuid.uuid4().hex[:12]
+    dataset = {"name": examples.name, "fingerprint": examples.fingerprint}
+    common: dict[str, Any] = {
+        "run": run,
+        "subject": evidence.subject_digest(folder),
+        "dataset": dataset,
+        "seed": manifest["seed"],
+        "device": str(device),
+        "threads": torch.get_num_threads(),
+        "deployment": "eager" if dtype == torch.float32 else "eager+autocast-bf16",
+        "split": "train",
+    }
+    training = [
+        ("training", "train_seconds", progress.seconds, "s"),
+        ("training", "train_samples_per_second", progress.samples / progress.seconds, "samples/s"),
+        (
+            "training",
+            f"train_{task.unit}_per_second",
+            progress.units / progress.seconds,
+            f"{task.unit}/s",
+        ),
+        ("memory", "train_peak_memory", peak, "bytes"),
+    ]
+    return [
+        *metric_facts(
+            folder,
+            evaluation.measured,
+            run=run,
+            dataset=dataset,
+            split=split,
+            seed=manifest["seed"],
+            device=str(device),
+        ),
+        *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in training),
+    ]
+
+
+def plots(
+    folder: Path, records: Sequence[Mapping[str, Any]], result: tuple[str, Evaluation], task: Task
+) -> None:
+    """`plots/training.png`: loss and main metric over the run."""
+    from zoo.train import pictures
+
+    pictures.training_curves(folder / "plots" / "training.png", records, task.main_metric)
+
+
+def show(
+    entry: "Entry",
+    folder: Path,
+    task: Task,
+    result: tuple[str, Evaluation],
+    progress: Progress,
+    peak: int,
+    seconds: float,
+) -> None:
+    """The closing table."""
+    split, evaluation = result
+    rows = [
+        (m.name, f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{split}, n={m.n:,}")
+        for m in evaluation.measured
+    ]
+    rows += [
+        ("training", f"{progress.seconds:.1f} s", "", f"{seconds:.1f} s in all"),
+        (
+            "speed",
+            f"{progress.samples / progress.seconds:.1f} samples/s",
+            "",
+            f"{progress.units / progress.seconds:,.0f} {task.unit}/s",
+        ),
+        ("peak memory", f"{peak / 2**30:.2f} GiB", "", ""),
+    ]
+    terminal.table(("", "value", "95% interval", ""), rows, title=f"{entry.name} in {folder}")
+    example = task.example_call
+    terminal.lines(
+        f"checkpoint    {folder}/  (transformers.pipeline({task.pipeline!r}, model={str(folder)!r}))",
+        f"evidence      {folder}/evidence.jsonl",
+        f"curves        {folder}/plots/training.png;  tensorboard --logdir {folder}/logs",
+        "next:",
+        f"  python -m {entry.module} evaluate {folder}",
+        f"  python -m {entry.module} predict {folder} {example}",
+    )

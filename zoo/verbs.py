@@ -1,0 +1,57 @@
+"""The flags of the verbs that take a checkpoint."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+@dataclass(frozen=True)
+class EvaluateArgs:
+    """Metrics of a checkpoint."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """folder of the checkpoint"""
+    data: str | None = None
+    """data to evaluate on; that of the training by default"""
+    data_config: str | None = None
+    """Hub configuration"""
+    split: str | None = None
+    """split to evaluate on; test where there is one"""
+    max_eval_samples: int | None = None
+    """at most so many samples"""
+    per_device_eval_batch_size: int = 64
+    """samples in a pass"""
+    dtype: Literal["fp32", "bf16"] = "fp32"
+    """arithmetic"""
+    device: str = "auto"
+    """cuda, mps or cpu"""
+    mistakes: int = 10
+    """how many of the worst mistakes to list; 0 for none"""
+
+
+@dataclass(frozen=True)
+class PredictArgs:
+    """Labels for new inputs."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """folder of the checkpoint"""
+    text: tuple[str, ...] = ()
+    """texts to label"""
+    file: Path | None = None
+    """file to label: a line a text, or csv, tsv, jsonl with a text column; - or nothing reads standard input"""
+    output: Path | None = None
+    """file to write, .jsonl or .csv; standard output by default"""
+    format: Literal["jsonl", "csv"] | None = None
+    """jsonl by default"""
+    top_k: int | None = None
+    """scores of the best k labels as well"""
+    text_column: str | None = None
+    """column of the text in a csv, tsv or jsonl file"""
+    text_pair_column: str | None = None
+    """column of the second text of a pair"""
+    batch_size: int = 32
+    """texts in a pass"""
+    device: str = "auto"
+    """cuda, mps or cpu"""
