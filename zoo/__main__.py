@@ -97,7 +97,7 @@ def _model_info(entry: Entry) -> None:
                 "sha256": preset.sha256 or "not known",
                 "licence": preset.license,
                 "weights": place,
-                "has run": f"{has_run} (whether we have fine-tuned these very weights)",
+                "has run": has_run,
             }
         )
     print("\nrecipe (what it trains with unless told otherwise)")
@@ -113,8 +113,9 @@ def _checkpoint_info(folder: Path) -> None:
     facts = evidence.read(folder)
     if (folder / MANIFEST).is_file():
         recorded = _record(folder / MANIFEST)
-        print(f"{folder}: {recorded.get('model', '?')}, {_last(str(recorded.get('task', '?')))}\n")
-        known = ("seed", "commit", "data", "versions", "config")
+        task = str(recorded.get("task") or recorded.get("pipeline") or "?")
+        print(f"{folder}: {recorded.get('model', '?')} ({_last(task)})\n")
+        known = ("source", "data", "seed", "commit", "versions", "config")
         shown = {key: recorded[key] for key in known if recorded.get(key) is not None}
         _pairs(dict(_flat(shown)))
     elif (folder / "config.json").is_file():

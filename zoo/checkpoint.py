@@ -46,6 +46,13 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
+def current_umask() -> int:
+    """The permissions that new files are denied."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON under a temporary name, then renames."""
     temporary = path.with_name(f".{path.name}.tmp")
@@ -78,6 +85,7 @@ def write(
         names = sorted(p.relative_to(staging) for p in staging.rglob("*") if p.is_file())
         sums = {str(name): sha256(staging / name) for name in names}
         for name in names:
+            (staging / name).chmod(0o666 & ~current_umask())  # safetensors keeps its file private
             flush(staging / name)
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

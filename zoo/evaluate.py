@@ -32,6 +32,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     """
     from accelerate import Accelerator
 
+    terminal.quiet_libraries()
     checkpoint = open_checkpoint(args.checkpoint, entry)
     trained = checkpoint.manifest["config"]["data"]
     settings = {"data_config": args.data_config} if args.data else {}

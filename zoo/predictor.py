@@ -9,6 +9,7 @@ import torch
 
 from tasks.base import Task
 from zoo.checkpoint import Checkpoint, open_checkpoint
+from zoo.terminal import quiet_libraries
 from zoo.train.evaluation import to_device
 from zoo.train.precision import choose_device
 
@@ -33,6 +34,7 @@ class Predictor:
     def __init__(
         self, checkpoint: str | Path, device: str = "auto", entry: "Entry | None" = None
     ) -> None:
+        quiet_libraries()
         self.checkpoint = open_checkpoint(Path(checkpoint), entry)
         self.task: Task = self.checkpoint.task
         self.device = choose_device(device)

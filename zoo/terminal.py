@@ -35,3 +35,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | Non
 def lines(*texts: str) -> None:
     """Prints lines to standard output."""
     print("\n".join(texts), flush=True)
+
+
+def quiet_libraries() -> None:
+    """Keeps the notices and bars of the libraries off the screen; warnings and errors stay.
+
+    transformers reports a new head as weights that are missing, which a fine-tune is all about.
+    """
+    import datasets
+    import transformers
+
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()

@@ -37,9 +37,9 @@ RECIPE = 1
 
 LIBRARIES = {  # distribution (the label) -> package
     "matplotlib": "matplotlib",
+    "networkx": "networkx",
     "pandas": "pandas",
     "scikit-learn": "sklearn",
-    "scipy": "scipy",
     "sympy": "sympy",
     "torch": "torch",
 }
@@ -50,6 +50,7 @@ SIZES = {"train": 1000, "validation": 125, "test": 125}
 """Examples of each library at most."""
 MOST_OF_A_FILE = 20
 """A file has one subject: a long one must not be half of a library's test split."""
+FILES_OF_A_WORD = 3  # a name that the prose of so many files uses is a word of the subject
 SURPLUS = 1.25  # read per library, for what masking and duplicates take away
 
 # Folders of tests and of code that belongs to other projects.
@@ -103,18 +104,15 @@ def collect() -> dict[str, list[Example]]:
     found, defined = {}, {}
     for library in LIBRARIES:
         found[library], defined[library] = _read(library)
-    vocabulary = {
-        library: Counter({word for text in texts for word in prose.words(text.text)})
-        for library, texts in found.items()
-    }
+    vocabulary = {library: _files_by_word(texts) for library, texts in found.items()}
     examples = []
     for library, texts in found.items():
-        # A name that is a word elsewhere too ("axis", "fit") is English; "eigsh" is a give-away.
-        others = Counter[str]()
-        for other, words in vocabulary.items():
-            if other != library:
-                others.update(words.keys())
-        secret = NAMES | {name for name in defined[library] if not others[name]}
+        others = set().union(*(vocabulary[other] for other in LIBRARIES if other != library))
+        secret = NAMES | {
+            name
+            for name in defined[library]
+            if name not in others and _is_jargon(name, vocabulary[library][name], others)
+        }
         for example in texts:
             text = prose.mask(example.text, secret)
             if prose.is_english(text):
@@ -129,6 +127,28 @@ def collect() -> dict[str, list[Example]]:
     return {name: sorted(rows, key=lambda row: _hash(row.text)) for name, rows in splits.items()}
 
 
+def _files_by_word(examples: list[Example]) -> Counter[str]:
+    """In how many files each word stands in plain prose."""
+    pairs = {
+        (word, example.file)
+        for example in examples
+        for word in prose.words(prose.mask(example.text, ()))
+    }
+    return Counter(word for word, _ in pairs)
+
+
+def _is_jargon(name: str, files: int, english: set[str]) -> bool:
+    """Whether a name that only one library's prose has is no English word.
+
+    It is rare there too, or short ("fx", "dpi"), or made of two words ("groupby", "colorbar").
+    """
+    return (
+        files < FILES_OF_A_WORD
+        or len(name) <= 3
+        or any(name[:cut] in english and name[cut:] in english for cut in range(2, len(name) - 1))
+    )
+
+
 def _read(library: str) -> tuple[list[Example], set[str]]:
     """Unmasked prose of as many files as it takes, and the names (small letters) they define."""
     texts: list[Example] = []
@@ -138,10 +158,9 @@ def _read(library: str) -> tuple[list[Example], set[str]]:
     files = {file.relative_to(root.parent).as_posix(): file for file in root.rglob("*.py")}
     # By hash, not by the alphabet: a library that has more than enough is not cut off at "m".
     for relative in sorted(files, key=_hash):
-        if not FOREIGN.isdisjoint(relative.split("/")):
+        split = _split_of(relative)
+        if counts[split] >= SURPLUS * SIZES[split] or not FOREIGN.isdisjoint(relative.split("/")):
             continue
-        if all(counts[split] >= SURPLUS * size for split, size in SIZES.items()):
-            break
         here = []
         for docstring in _docstrings(files[relative], names):
             text = prose.first_prose(docstring)
@@ -149,7 +168,7 @@ def _read(library: str) -> tuple[list[Example], set[str]]:
                 here.append(Example(text, library, relative))
         here = sorted(here, key=lambda example: _hash(example.text))[:MOST_OF_A_FILE]
         texts.extend(here)
-        counts[_split_of(relative)] += len(here)
+        counts[split] += len(here)
     return texts, names
 
 

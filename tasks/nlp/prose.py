@@ -5,7 +5,7 @@ from collections.abc import Container
 
 MASK = "_"
 """Stands for one identifier, name of a library, version, formula or address."""
-FEWEST_WORDS, MOST_WORDS = 4, 60
+FEWEST_WORDS, MOST_WORDS = 8, 60
 LARGEST_SHARE_MASKED = 0.3
 
 # Where prose ends: sections in the styles of numpy, Google and Sphinx, code and directives.

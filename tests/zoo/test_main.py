@@ -88,6 +88,7 @@ def test_info_of_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         "data": {"name": "reviews", "fingerprint": "f00d"},
         "versions": {"torch": "2.13.0"},
         "seed": 7,
+        "commit": {"commit": "c0ffee", "dirty": True},
         "files": {},
     }
     (tmp_path / "zoo.json").write_text(json.dumps(recorded))
@@ -100,7 +101,7 @@ def test_info_of_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     evidence.append(tmp_path, [one, two, three])
     assert cli.main(["info", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "stand_in, text_classification" in said and "f00d" in said
+    assert "stand_in (text_classification)" in said and "f00d" in said and "c0ffee" in said
     assert "config.train.learning_rate" in said and "seed" in said
     assert "0.8512 0.83 to 0.87 (95%) 1,500 test ok" in " ".join(said.split())
     assert "not measured" in said and "123,456,789 samples" in said
@@ -143,15 +144,16 @@ def test_info_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize("arguments", [["--help"], ["list"], ["--version"]])
 def test_it_answers_at_once(arguments: list[str]) -> None:
-    seconds = []
-    for _ in range(3):  # the best of three: other work on the machine is not its fault
+    for _ in range(5):  # the best of five: other work on the machine is not its fault
         begin = time.monotonic()
         done = run(*arguments)
-        seconds.append(time.monotonic() - begin)
+        seconds = time.monotonic() - begin
+        if seconds < 0.3:
+            break
     assert done.returncode == 0, done.stderr
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert not imported & {"torch", "transformers", "datasets", "rich"}
-    assert min(seconds) < 0.3
+    assert seconds < 0.3
     assert zoo.__version__ in done.stdout or arguments != ["--version"]
 
 

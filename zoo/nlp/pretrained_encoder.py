@@ -76,6 +76,13 @@ def make(
     return model, source
 
 
+def speed_up(model: Any, train: Any) -> None:
+    """The faster but equal training code; `train` are the features of the training split."""
+    from zoo.nlp.fast_encoder import speed_up as speed_up_encoder
+
+    speed_up_encoder(model, train.used_ids())
+
+
 def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint, as plain transformers loads them."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer

@@ -12,6 +12,7 @@ from tasks.base import Examples, Features, Task, supervised
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from zoo import checkpoint, environment, evidence
+from zoo.terminal import quiet_libraries
 from zoo.train import output, summary
 from zoo.train.args import TrainArgs
 from zoo.train.evaluation import Evaluation, evaluate
@@ -46,6 +47,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
         zoo.train.signals.Stopped: a signal stopped it, after saving.
     """
     begin = time.time()
+    quiet_libraries()
     args = job.train
     accelerator = make_accelerator(args)
     main = accelerator.is_main_process
@@ -56,9 +58,6 @@ def finetune(entry: "Entry", job: Job) -> Path:
         "task": None,
         "train": dataclasses.asdict(args),
     }
-    resume = output.prepare(folder, args.resume, main)
-    accelerator.wait_for_everyone()
-
     network = importlib.import_module(entry.network)
     with accelerator.main_process_first():  # the first fills the caches, the others read them
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
@@ -75,6 +74,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
     model, source = network.make(job.options, task, processor, entry)
     device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
     model.to(device)
+    if args.speedups:
+        network.speed_up(model, features["train"])
     config["task"] = task.config()
     manifest = {
         "model": entry.name,
@@ -98,6 +99,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
                     "there before stays: free some space, then go on with --resume"
                 ) from error
 
+    resume = output.prepare(folder, args.resume, main)
+    accelerator.wait_for_everyone()
     reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
     watch = Watch(folder, total_samples(args, features["train"]), task.unit, reporters, main)
     if main:

@@ -21,9 +21,10 @@ from tasks.errors import UserError
 from zoo.train import state as states
 from zoo.train.args import TrainArgs
 from zoo.train.average import WeightAverage
+from zoo.train.bf16_weights import Bf16Weights
 from zoo.train.evaluation import Evaluation, batches, evaluate, to_device
 from zoo.train.memory import out_of_memory
-from zoo.train.optim import make_optimizer
+from zoo.train.optim import make_optimizer, spared
 from zoo.train.order import Pass, Place, Schedule, cut_step, epoch_order
 from zoo.train.precision import autocast
 from zoo.train.schedules import lr_factor
@@ -91,7 +92,9 @@ class Loop:
         self.states = folder / "state"
         self.dtype = dtype
         self.module = model
-        self.optimizer = make_optimizer(model, args)
+        self.bf16 = self._bf16_weights(model)
+        named = self.bf16.named_parameters() if self.bf16 else list(model.named_parameters())
+        self.optimizer = make_optimizer(named, spared(model), args)
         self.model = accelerator.prepare_model(model)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = WeightAverage(self.parameters, args.ema_decay) if args.ema_decay else None
@@ -105,6 +108,25 @@ class Loop:
         self.progress = Progress()
         self._losses: list[Tensor] = []
         self._saved_at = time.monotonic()
+
+    def _bf16_weights(self, model: nn.Module) -> Bf16Weights | None:
+        """Several ranks use autocast: their gradients are better added up in fp32."""
+        wanted = self.dtype == torch.bfloat16 and self.args.speedups
+        return Bf16Weights(model) if wanted and self.accelerator.num_processes == 1 else None
+
+    @contextlib.contextmanager
+    def _as_saved(self) -> Iterator[None]:
+        """Within it the module has the weights that count: the average, where there is one, in fp32."""
+        with contextlib.ExitStack() as stack:
+            if self.average:
+                stack.enter_context(self.average.applied(self.parameters))
+            if self.bf16:
+                stack.enter_context(self.bf16.full_precision())
+            yield
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        dtype = torch.float32 if self.bf16 else self.dtype
+        return autocast(self.accelerator.device, dtype)
 
     def run(self, resume: bool) -> Progress:
         """Trains to the end of the schedule, or until patience runs out.
@@ -131,7 +153,8 @@ class Loop:
                     if self.progress.stopped_early or self.schedule.finished(self.progress.place):
                         break
         if self.progress.best is None:
-            self.save_best(self.module)
+            with self._as_saved():
+                self.save_best(self.module)
         self._save()
         return self.progress
 
@@ -194,6 +217,8 @@ class Loop:
         self._refuse_nonfinite(loss, norm, step.ids)
         self.optimizer.step()
         self.optimizer.zero_grad()
+        if self.bf16:
+            self.bf16.publish()
         if self.average:
             self.average.update(self.parameters)
         self._losses.append(loss.detach())
@@ -220,12 +245,14 @@ class Loop:
             rng = torch.Generator().manual_seed(seed)
             last = i == len(step.passes) - 1
             with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
-                with autocast(self.accelerator.device, self.dtype):
+                with self._autocast():
                     loss = self.objective(
                         self.model, to_device(batch, self.accelerator.device), rng
                     )
                 weight = float(one.counts)
                 self.accelerator.backward(loss.sum * weight)
+            if self.bf16:
+                self.bf16.collect()
             totals += torch.stack([loss.sum.detach(), loss.count]) * weight
         if self.accelerator.num_processes > 1:
             totals = self.accelerator.reduce(totals, "sum")
@@ -325,7 +352,7 @@ class Loop:
         return bool(self.accelerator.gather(answer.to(self.accelerator.device)).max())
 
     def _evaluate(self, features: Features) -> Evaluation:
-        with self.average.applied(self.parameters) if self.average else contextlib.nullcontext():
+        with self._as_saved():
             found = evaluate(
                 self.model,
                 self.task,
@@ -390,7 +417,7 @@ class Loop:
         if self.accelerator.is_main_process:
             self.watcher.flush()
             tensors = {
-                "weights": states.model_tensors(self.module),
+                "weights": states.model_tensors(self.module, self._masters()),
                 "optimizer": states.optimizer_tensors(self.optimizer),
             }
             if self.average:
@@ -410,6 +437,9 @@ class Loop:
             states.prune(self.states, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
 
+    def _masters(self) -> dict[str, Tensor]:
+        return self.bf16.masters if self.bf16 else {}
+
     def _resume(self) -> None:
         found, complaints = states.newest(self.states)
         for complaint in complaints:
@@ -419,7 +449,9 @@ class Loop:
             if self.accelerator.is_main_process:
                 self.watcher.rewind(0)
             return
-        states.load_model_tensors(self.module, found.tensors["weights"])
+        states.load_model_tensors(self.module, found.tensors["weights"], self._masters())
+        if self.bf16:
+            self.bf16.publish()
         states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
         if self.average:
             self.average.load(found.tensors["ema"])

@@ -1,14 +1,16 @@
 """Optimizers and their parameter groups."""
 
 import re
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from zoo.train.args import TrainArgs
 
+LAYER = re.compile(r"\.(?:layers?|blocks|h)\.(\d+)\.")
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
 
@@ -23,24 +25,22 @@ def spared(model: nn.Module) -> set[str]:
 
 def depth_of(name: str, layers: int) -> int:
     """Distance of a parameter from the head: 0 the head, 1 the top layer, layers + 1 the embeddings."""
-    found = re.search(r"\.(?:layers?|blocks|h)\.(\d+)\.", name)
+    found = LAYER.search(name)
     if found:
         return layers - int(found.group(1))
     return layers + 1 if "embed" in name else 0
 
 
-def make_optimizer(model: nn.Module, args: "TrainArgs") -> torch.optim.Optimizer:
-    """The optimizer over the parameters that require gradients.
+def make_optimizer(
+    named: Sequence[tuple[str, Tensor]], no_decay: Set[str], args: "TrainArgs"
+) -> torch.optim.Optimizer:
+    """The optimizer over those of the named parameters that require gradients.
 
     Groups carry `names` and `peak_lr`, the learning rate that schedules scale: lower in deeper layers
     with `layerwise_lr_decay` (Howard & Ruder 2018, section 3.2).
     """
-    no_decay = spared(model)
-    trained = {n: p for n, p in model.named_parameters() if p.requires_grad}
-    indices = [
-        int(m.group(1)) for n in trained if (m := re.search(r"\.(?:layers?|blocks|h)\.(\d+)\.", n))
-    ]
-    layers = max(indices, default=-1) + 1
+    trained = {n: p for n, p in named if p.requires_grad}
+    layers = max((int(m.group(1)) for m in map(LAYER.search, trained) if m), default=-1) + 1
     groups: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in trained.items():
         decay = 0.0 if name in no_decay else args.weight_decay

@@ -31,9 +31,12 @@ class State:
     progress: Mapping[str, Any]
 
 
-def model_tensors(model: nn.Module) -> Tensors:
-    """The parameters and lasting buffers of a model by name, each once where they are shared."""
-    tensors = {name: p.detach() for name, p in model.named_parameters()}
+def model_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
+    """The parameters and lasting buffers of a model by name, each once where they are shared.
+
+    `masters` are the fp32 originals of parameters that the model holds in bf16.
+    """
+    tensors = {name: masters.get(name, p).detach() for name, p in model.named_parameters()}
     transient = {
         f"{prefix}.{name}" if prefix else name
         for prefix, module in model.named_modules()
@@ -42,10 +45,10 @@ def model_tensors(model: nn.Module) -> Tensors:
     return tensors | {n: b for n, b in model.named_buffers() if n not in transient}
 
 
-def load_model_tensors(model: nn.Module, tensors: Tensors) -> None:
+def load_model_tensors(model: nn.Module, tensors: Tensors, masters: Mapping[str, Tensor]) -> None:
     """Copies saved tensors back in place."""
     with torch.no_grad():
-        for name, tensor in model_tensors(model).items():
+        for name, tensor in model_tensors(model, masters).items():
             tensor.copy_(tensors[name])
 
 

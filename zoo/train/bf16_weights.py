@@ -1,0 +1,75 @@
+"""bf16 weights in the network, fp32 weights in the optimizer.
+
+Autocast casts every weight and many an activation anew in each pass. Here the network's weights are
+kept in bf16 and the optimizer's ("master" weights) in fp32: the arithmetic of the matrix products is the
+same, the casts are gone (Micikevicius et al. 2018, section 3.1, with bf16 for fp16, so no loss scaling).
+Gradients of several passes are summed in fp32. Embeddings stay in fp32, since their gradient adds up
+hundreds of occurrences of one row; only their output is cast.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from zoo.train.trained_rows import TrainedRows
+
+
+class Bf16Weights:
+    """The pairing of a network's bf16 parameters with the fp32 ones that are optimized."""
+
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model
+        embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding | TrainedRows)]
+        kept = {id(p) for m in embeddings for p in m.parameters(recurse=False)}
+        self._casts = True
+        for module in embeddings:
+            module.register_forward_hook(self._cast)
+        self.masters: dict[str, Tensor] = {}
+        self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
+        for name, parameter in model.named_parameters():
+            if id(parameter) in kept or parameter.dtype != torch.float32:
+                continue
+            master = nn.Parameter(parameter.detach().clone(), requires_grad=parameter.requires_grad)
+            self.masters[name] = master
+            parameter.data = parameter.data.to(torch.bfloat16)
+            self._pairs.append((parameter, master))
+
+    def named_parameters(self) -> list[tuple[str, Tensor]]:
+        """Every parameter of the network by name, in fp32: what is optimized and saved."""
+        return [(name, self.masters.get(name, p)) for name, p in self.model.named_parameters()]
+
+    def collect(self) -> None:
+        """Moves the gradients of a pass to the fp32 weights, adding to those of earlier passes."""
+        for parameter, master in self._pairs:
+            if parameter.grad is None:
+                continue
+            if master.grad is None:
+                master.grad = parameter.grad.float()
+            else:
+                master.grad.add_(parameter.grad)
+            parameter.grad = None
+
+    def publish(self) -> None:
+        """Copies the fp32 weights into the network, rounded."""
+        with torch.no_grad():
+            torch._foreach_copy_([p for p, _ in self._pairs], [m for _, m in self._pairs])
+
+    @contextlib.contextmanager
+    def full_precision(self) -> Iterator[None]:
+        """Within it the network computes with, and saves, the fp32 weights."""
+        rounded = [parameter.data for parameter, _ in self._pairs]
+        for parameter, master in self._pairs:
+            parameter.data = master.data
+        self._casts = False
+        try:
+            yield
+        finally:
+            for (parameter, _), data in zip(self._pairs, rounded, strict=True):
+                parameter.data = data
+            self._casts = True
+
+    def _cast(self, module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
+        return output.to(torch.bfloat16) if self._casts else output

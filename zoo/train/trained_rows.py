@@ -1,0 +1,77 @@
+"""An embedding of which only the rows that the training data uses are trained.
+
+A vocabulary has 30,000 tokens, a data set uses some of them and a batch a few hundred. The gradient of
+an embedding is dense all the same: it is zeroed, measured, clipped and stepped through whole. Rows that
+no example touches have no gradient, so leaving them out changes nothing but the time (weight decay aside:
+unused rows keep their pretrained values).
+"""
+
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class TrainedRows(nn.Module):
+    """Takes the place of an nn.Embedding; its state dict is that of the embedding it replaced."""
+
+    def __init__(self, embedding: nn.Embedding, used: np.ndarray) -> None:
+        """Args: used: int64 [u], the ids that occur in training, sorted."""
+        super().__init__()
+        self.padding_idx = embedding.padding_idx
+        self.rows = nn.Parameter(embedding.weight.detach()[torch.from_numpy(used)].clone())
+        # plain attributes: a buffer would be broadcast by DDP with every step
+        self._used = torch.from_numpy(used)
+        self._whole = embedding.weight.detach()  # [vocabulary, hidden]
+        self._place = torch.full((len(self._whole),), -1)
+        self._place[self._used] = torch.arange(len(used))
+        padding = embedding.padding_idx
+        place = -1 if padding is None else int(self._place[padding])
+        self._padding_place = place if place >= 0 else None
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Ids int64 [...] to vectors [..., hidden]; in training the ids must be used ones."""
+        if self.training:
+            return F.embedding(self._place[input], self.rows, self._padding_place)
+        return F.embedding(input, self._whole, self.padding_idx)
+
+    def train(self, mode: bool = True) -> Self:
+        """On the way to evaluation the trained rows go where all ids find them."""
+        if not mode:
+            self.whole()
+        return super().train(mode)
+
+    def whole(self) -> Tensor:
+        """The embedding's full weight [vocabulary, hidden]."""
+        with torch.no_grad():
+            self._whole[self._used] = self.rows
+        return self._whole
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._used, self._place = fn(self._used), fn(self._place)
+        self._whole = fn(self._whole)
+        return super()._apply(fn, recurse)
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        destination[f"{prefix}weight"] = self.whole().clone()
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *args: Any) -> None:
+        with torch.no_grad():
+            self._whole.copy_(state_dict[f"{prefix}weight"])
+            self.rows.copy_(self._whole[self._used])
+
+
+def train_used_rows(model: nn.Module, embedding: nn.Embedding, used: np.ndarray) -> None:
+    """Puts `TrainedRows` in the place of a trained embedding inside `model`."""
+    padding = embedding.padding_idx
+    if not embedding.weight.requires_grad or type(embedding) is not nn.Embedding:
+        return
+    if padding is not None:  # collation pads with it
+        used = np.union1d(used, [padding])
+    for module in list(model.modules()):
+        for name, child in module.named_children():
+            if child is embedding:
+                setattr(module, name, TrainedRows(embedding, used))
