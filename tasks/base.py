@@ -6,7 +6,7 @@ prediction reads. It knows no model: whatever maps a batch to logits will do.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import datasets
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from tasks.preflight import Finding
 
 Batch = dict[str, "Tensor"]
-"""What collation makes. `sample_ids` int64 [b] and `labels` are the task's, the rest goes to the model."""
+"""What collation makes: `sample_ids` int64 [b] and `labels` for the task, the rest for the
+model."""
 
 
-class Loss(NamedTuple):
+@dataclass(frozen=True)
+class Loss:
     """What an objective returns for one micro-batch."""
 
     sum: "Tensor"  # float32 scalar: the loss summed over the valid targets
@@ -57,7 +59,7 @@ class Features(Protocol):
     """Preprocessed examples of one split, at hand by position.
 
     `lengths` int64 [n] is the size of a sample in the unit a batch is budgeted in (tokens, pixels,
-    seconds), `rows` int64 [n] how many rows of a batch it fills (more than one for a text cut in windows).
+    seconds), `rows` int64 [n] how many rows of a batch it fills: several for a text cut in windows.
     """
 
     lengths: "np.ndarray"
@@ -68,7 +70,7 @@ class Features(Protocol):
 
 
 class Task(Protocol):
-    """A learning problem: built from the data (`from_data`) or from a checkpoint (`from_config`)."""
+    """A learning problem, made from the data (`from_data`) or a checkpoint (`from_config`)."""
 
     name: str
     pipeline: str  # the transformers pipeline that runs its checkpoints

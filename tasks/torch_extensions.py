@@ -1,8 +1,8 @@
-"""Lets torchvision and torchaudio import where their compiled parts do not fit the torch beside them.
+"""Lets torchvision and torchaudio import where their compiled parts do not fit this torch.
 
-A CPU build of torch next to CUDA builds of torchvision or torchaudio is a common result of `pip install`;
-both then fail at import ("operator torchvision::nms does not exist") and take timm, peft and
-transformers' image classes with them, although nearly all of what they offer is pure Python.
+A CPU build of torch next to CUDA builds of torchvision or torchaudio is a common result of
+`pip install`; both then fail at import ("operator torchvision::nms does not exist") and take timm,
+peft and transformers' image classes with them, although nearly all they offer is pure Python.
 
 `install()` puts a finder in front of the import system that costs nothing until one of the two is
 imported. Only where torch is a CPU build and the extension really does not load does it step in:
@@ -35,7 +35,8 @@ def install() -> None:
 def extension_loads(spec: importlib.machinery.ModuleSpec, library: str) -> bool:
     """Whether the shared library of a package, e.g. `_C.so`, loads into this torch.
 
-    A package without that library (a pure Python build) counts as one that loads: there is nothing to mend.
+    A package without that library (a pure Python build) counts as one that loads: there is nothing
+    to mend.
     """
     import torch
 
@@ -56,9 +57,9 @@ class _Finder(importlib.abc.MetaPathFinder):
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in _REPAIRS:
+        if fullname not in REPAIRS:
             return None
-        library, before, after = _REPAIRS[fullname]
+        library, before, after = REPAIRS[fullname]
         spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
         if spec is None or spec.loader is None:
             return spec
@@ -94,8 +95,9 @@ def _torchvision_library() -> Any:
 def nms(boxes: "Tensor", scores: "Tensor", iou_threshold: float) -> "Tensor":
     """Greedy non-maximum suppression.
 
-    Takes boxes [n, 4] as (x1, y1, x2, y2) and scores [n]; returns the kept indices, int64, best score
-    first: a box goes when its intersection over union with a better, kept one exceeds `iou_threshold`.
+    Takes boxes [n, 4] as (x1, y1, x2, y2) and scores [n]; returns the kept indices, int64, best
+    score first: a box goes when its intersection over union with a better, kept one exceeds
+    `iou_threshold`.
     """
     import torch
 
@@ -116,7 +118,8 @@ def nms(boxes: "Tensor", scores: "Tensor", iou_threshold: float) -> "Tensor":
 
 
 def _answer_has_ops() -> None:
-    # Only now: while torchvision imports, "yes" would have it register shapes for operators that are not there.
+    # Only now: while torchvision imports, "yes" would have it register shapes for operators that
+    # are not there.
     sys.modules["torchvision.extension"]._has_ops = lambda: True  # type: ignore[attr-defined]
 
 
@@ -125,8 +128,8 @@ def _stand_in_for_torchaudio() -> None:
         @functools.wraps(function)
         def refuse(*args: Any, **kwargs: Any) -> Any:
             raise RuntimeError(
-                f"{function.__name__} needs torchaudio's compiled extension, which does not fit this torch; "
-                "install the builds of torch and torchaudio that belong together"
+                f"{function.__name__} needs torchaudio's compiled extension, which does not fit "
+                "this torch; install the builds of torch and torchaudio that belong together"
             )
 
         return refuse
@@ -139,7 +142,8 @@ def _stand_in_for_torchaudio() -> None:
     sys.modules["torchaudio._extension"] = stand_in
 
 
-_REPAIRS: dict[str, tuple[str, Callable[[], object], Callable[[], object]]] = {
+# Package -> its compiled library, and what is done before and after its import where that is broken.
+REPAIRS: dict[str, tuple[str, Callable[[], object], Callable[[], object]]] = {
     "torchvision": ("_C.so", _torchvision_library, _answer_has_ops),
     "torchaudio": ("lib/_torchaudio.abi3.so", _stand_in_for_torchaudio, lambda: None),
 }

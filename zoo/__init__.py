@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import tasks  # noqa: F401  (its import guards torchvision and torchaudio, see tasks/torch_extensions.py)
+import tasks  # noqa: F401  its import guards torchvision and torchaudio (tasks/torch_extensions.py)
 
 if TYPE_CHECKING:
     from zoo.predictor import Predictor
@@ -11,7 +11,8 @@ __version__ = "0.1.0"
 
 
 def load(checkpoint: str, device: str = "auto") -> "Predictor":
-    """A checkpoint folder as something that predicts: `zoo.load("runs/bert_cls").predict(["fine"])`.
+    """A checkpoint folder as something that predicts:
+    `zoo.load("runs/bert_cls").predict(["fine"])`.
 
     Raises `tasks.errors.UserError` where the folder is no checkpoint of the zoo's or is damaged.
     """

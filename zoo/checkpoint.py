@@ -1,8 +1,8 @@
 """The checkpoint folder: a plain Hugging Face folder with `zoo.json` beside, written atomically.
 
 Files are written in a folder of their own, flushed to disk, and renamed into place one by one,
-`zoo.json` last. It holds the sum of every other file, so whatever a crash or a truncated copy leaves
-is either whole or known to be damaged.
+`zoo.json` last. It holds the sum of every other file, so whatever a crash or a truncated copy
+leaves is either whole or known to be damaged.
 """
 
 import contextlib

@@ -76,7 +76,8 @@ def _overview(entry: Entry) -> str:
 
 
 def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
-    """Arguments as an instance of the dataclass `kind`; exits as argparse does for --help and errors."""
+    """Arguments as an instance of the dataclass `kind`; exits as argparse does for --help and
+    errors."""
     import tyro
 
     arguments, settings = _take_config(arguments)

@@ -354,7 +354,7 @@ def _version(package: str) -> str | None:
 
 
 def _extensions() -> Iterator[Finding]:
-    for package, (library, *_) in torch_extensions._REPAIRS.items():
+    for package, (library, *_) in torch_extensions.REPAIRS.items():
         version = _version(package)
         spec = importlib.util.find_spec(package)
         if version is None or spec is None:

@@ -1,4 +1,5 @@
-"""The verb evaluate: a checkpoint's metrics with n and intervals, its confusions and worst mistakes."""
+"""The verb evaluate: a checkpoint's metrics with n and intervals, its confusions and worst
+mistakes."""
 
 import dataclasses
 import importlib
@@ -35,12 +36,11 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     terminal.quiet_libraries()
     checkpoint = open_checkpoint(args.checkpoint, entry)
     trained = checkpoint.manifest["config"]["data"]
-    settings = {"data_config": args.data_config} if args.data else {}
     data = dataclasses.replace(
         DataArgs(**trained),
         data=args.data or trained["data"],
+        data_config=args.data_config if args.data else trained["data_config"],
         max_eval_samples=args.max_eval_samples,
-        **settings,
     )
     module = importlib.import_module(entry.task)
     task, examples = module.for_evaluation(checkpoint.task, data, split=args.split)
@@ -83,7 +83,8 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
             (m.name, f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{m.n:,}", m.method)
             for m in found.measured
         ],
-        title=f"{folder} on {examples.name}, {split} (loss {found.loss:.4f}, {found.seconds:.1f} s)",
+        title=f"{folder} on {examples.name}, {split} "
+        f"(loss {found.loss:.4f}, {found.seconds:.1f} s)",
     )
     _show_confusions(folder, task, found.tally)
     if args.mistakes:

@@ -64,7 +64,7 @@ def _inputs(args: "PredictArgs", stack: ExitStack) -> Iterator[Any]:
 def _lines(file: IO[str], where: str) -> Iterator[str]:
     number = 0
     try:
-        for number, line in enumerate(file, 1):
+        for number, line in enumerate(file, 1):  # noqa: B007  the last one read is named below
             yield line.rstrip("\r\n")
     except UnicodeDecodeError:
         raise UserError(f"{where}, after line {number}: not UTF-8 text") from None
@@ -74,7 +74,7 @@ def _csv_rows(file: IO[str], delimiter: str, args: "PredictArgs") -> Iterator[An
     reader = csv.DictReader(file, delimiter=delimiter)
     columns = _columns(reader.fieldnames or [], args)
     for row in reader:
-        if row.get(None) or any(row[c] is None for c in columns):  # type: ignore[call-overload]
+        if row.get(None) or any(row[c] is None for c in columns):
             raise UserError(
                 f"{args.file}, line {reader.line_num}: the row has not the header's "
                 f"{len(reader.fieldnames or [])} fields"
@@ -130,7 +130,7 @@ def _write(
     for reading in predictor.stream(passing(), batch_size=args.batch_size, top_k=args.top_k):
         text = kept.pop(0)
         if writer:
-            cells = [text if isinstance(text, str) else " | ".join(text)]
+            cells: list[Any] = [text if isinstance(text, str) else " | ".join(text)]
             for value in reading.values():
                 cells.append(value if isinstance(value, str | float) else json.dumps(value))
             writer.writerow(cells)

@@ -40,7 +40,8 @@ class PredictArgs:
     text: tuple[str, ...] = ()
     """texts to label"""
     file: Path | None = None
-    """file to label: a line a text, or csv, tsv, jsonl with a text column; - or nothing reads standard input"""
+    """file to label: a line a text, or csv, tsv, jsonl with a text column; - or nothing reads
+    standard input"""
     output: Path | None = None
     """file to write, .jsonl or .csv; standard output by default"""
     format: Literal["jsonl", "csv"] | None = None

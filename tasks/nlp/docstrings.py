@@ -44,18 +44,51 @@ LIBRARIES = {  # distribution (the label) -> package
     "torch": "torch",
 }
 NAMES = frozenset(
-    ["matplotlib", "mpl", "pyplot", "plt", "pylab", "mplot3d", "pandas", "pd", "scikit-learn", "scikit", "sklearn", "scipy", "sympy", "torch", "pytorch", "libtorch", "torchvision", "torchaudio", "torchscript", "numpy", "np"]
+    [
+        "matplotlib",
+        "mpl",
+        "pyplot",
+        "plt",
+        "pylab",
+        "mplot3d",
+        "pandas",
+        "pd",
+        "scikit-learn",
+        "scikit",
+        "sklearn",
+        "scipy",
+        "sympy",
+        "torch",
+        "pytorch",
+        "libtorch",
+        "torchvision",
+        "torchaudio",
+        "torchscript",
+        "numpy",
+        "np",
+    ]
 )
 SIZES = {"train": 1000, "validation": 125, "test": 125}
 """Examples of each library at most."""
-MOST_OF_A_FILE = 20
+MOST_OF_A_FILE = 30
 """A file has one subject: a long one must not be half of a library's test split."""
 FILES_OF_A_WORD = 3  # a name that the prose of so many files uses is a word of the subject
 SURPLUS = 1.25  # read per library, for what masking and duplicates take away
 
 # Folders of tests and of code that belongs to other projects.
 FOREIGN = frozenset(
-    ["tests", "testing", "test", "benchmarks", "externals", "_vendor", "_vendored", "vendored", "_lib", "_antlr"]
+    [
+        "tests",
+        "testing",
+        "test",
+        "benchmarks",
+        "externals",
+        "_vendor",
+        "_vendored",
+        "vendored",
+        "_lib",
+        "_antlr",
+    ]
 )
 
 
@@ -237,9 +270,7 @@ def _key() -> str:
     try:
         versions = [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
     except importlib.metadata.PackageNotFoundError as problem:
-        raise UserError(
-            f"the embedded text needs {problem.name}, which is not installed"
-        ) from None
+        raise UserError(f"the embedded text needs {problem.name}, which is not installed") from None
     return _hash(f"recipe {RECIPE} " + " ".join(versions))[:32]
 
 

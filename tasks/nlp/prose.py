@@ -5,7 +5,7 @@ from collections.abc import Container
 
 MASK = "_"
 """Stands for one identifier, name of a library, version, formula or address."""
-FEWEST_WORDS, MOST_WORDS = 8, 60
+FEWEST_WORDS, MOST_WORDS = 10, 80
 LARGEST_SHARE_MASKED = 0.3
 
 # Where prose ends: sections in the styles of numpy, Google and Sphinx, code and directives.
@@ -19,7 +19,8 @@ _SECTION = re.compile(
 _NO_PROSE = re.compile(r"^\s*(>>>|\.\.|```|:\w|@|[-*+|•]\s|\(?\d+[.)]\s|\\|\$\$|\[\d+\]|%)|::\s*$")
 _CODE = re.compile(r"[={}\\<>@|#^~;]|--|\[|\]|\w\(\w*\)\.")
 
-_LINK = re.compile(r"`([^`<]*?)\s*<[^`>]*>`_{0,2}")
+_LINK = re.compile(r"(?::[\w:+.-]+:)?`([^`<]*?)\s*<[^`>]*>`_{0,2}")
+_BOILERPLATE = re.compile(r"Read more in the [\w -]+\.")  # below half of scikit-learn's
 _MARKED = (
     re.compile(r":[\w:+.-]+:`[^`]*`"),  # roles, formulas among them
     re.compile(r"``.+?``|`[^`]*`_{0,2}"),
@@ -42,7 +43,45 @@ _MASKS = re.compile(rf"{MASK}(?:[\s.,/-]*(?:s\b)?{MASK})+")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z_])")
 _WORD = re.compile(r"[A-Za-z]+(?:['-][A-Za-z]+)*")
 _FUNCTION_WORDS = frozenset(
-    ["a", "an", "the", "of", "to", "in", "is", "are", "be", "for", "and", "or", "with", "by", "from", "that", "this", "on", "as", "it", "if", "not", "at", "into", "which", "when", "can", "will", "each", "all", "given", "using", "where", "whether", "has", "have", "its"]
+    [
+        "a",
+        "an",
+        "the",
+        "of",
+        "to",
+        "in",
+        "is",
+        "are",
+        "be",
+        "for",
+        "and",
+        "or",
+        "with",
+        "by",
+        "from",
+        "that",
+        "this",
+        "on",
+        "as",
+        "it",
+        "if",
+        "not",
+        "at",
+        "into",
+        "which",
+        "when",
+        "can",
+        "will",
+        "each",
+        "all",
+        "given",
+        "using",
+        "where",
+        "whether",
+        "has",
+        "have",
+        "its",
+    ]
 )
 
 
@@ -120,7 +159,7 @@ def _paragraphs(docstring: str) -> list[list[str]]:
 
 
 def _unmarked(text: str) -> str:
-    text = _LINK.sub(r"\1", _CITATION.sub("", text))
+    text = _BOILERPLATE.sub("", _LINK.sub(r"\1", _CITATION.sub("", text)))
     for pattern in _MARKED:
         text = pattern.sub(MASK, text)
     return " ".join(_BOLD.sub(r"\1", text).split())

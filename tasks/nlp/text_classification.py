@@ -60,7 +60,8 @@ class Args:
 def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Examples]:
     """The task and its examples: columns found, labels encoded, missing splits cut.
 
-    The splits have the columns text, perhaps text_pair, and label (int64, float32, or a list of int64).
+    The splits have the columns text, perhaps text_pair, and label (int64, float32, or a list of
+    int64).
 
     Raises `UserError` where a column is missing or a label can't be read.
     """
@@ -90,7 +91,8 @@ def for_evaluation(
         data: where the examples are.
         split: which; by default test, else validation, else train.
 
-    Raises `UserError` where the split or a column is missing, or a label was never seen in training.
+    Raises `UserError` where the split or a column is missing, or a label was never seen in
+    training.
     """
     from tasks.nlp import docstrings
 
@@ -207,7 +209,8 @@ class TextClassification:
         length = asked or limit
         if self.args.long_texts == "window" and self.args.window_overlap >= length - 4:
             raise UserError(
-                f"--window_overlap {self.args.window_overlap} must be well below --max_length {length}"
+                f"--window_overlap {self.args.window_overlap} must be well below"
+                f" --max_length {length}"
             )
         args = replace(self.args, max_length=length)
         return replace(self, args=args, pad_token_id=processor.pad_token_id or 0)
@@ -232,9 +235,10 @@ class TextClassification:
         columns = [c for c in ("text", "text_pair") if c in examples.splits["train"].column_names]
         lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
         assert self.args.max_length is not None
-        return text_preflight.check(
+        found: list[Finding] = text_preflight.check(
             examples.splits, columns, "label", lengths, self.args.max_length, self.problem_type
         )
+        return found
 
     def inputs(self, texts: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from plain texts, or (text, text_pair) tuples."""
@@ -249,9 +253,9 @@ class TextClassification:
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Pads the windows of all rows to the longest.
 
-        Gives input_ids, attention_mask (and token_type_ids) int64 [windows, seq], sample_ids int64 [b],
-        labels [b] (or float32 [b, labels]) where the rows have them, and, where any text has several
-        windows, document int64 [windows]: the row a window belongs to.
+        Gives input_ids, attention_mask (and token_type_ids) int64 [windows, seq], sample_ids int64
+        [b], labels [b] (or float32 [b, labels]) where the rows have them, and, where any text has
+        several windows, document int64 [windows]: the row a window belongs to.
         """
         import torch
 
@@ -281,7 +285,8 @@ class TextClassification:
         return sums / document.bincount(minlength=len(sums)).unsqueeze(1)
 
     def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
-        """Cross entropy, binary cross entropy averaged over labels, or squared error; summed over rows.
+        """Cross entropy, binary cross entropy averaged over labels, or squared error; summed over
+        rows.
 
         Label smoothing after Szegedy et al. 2016, section 7.
         """
@@ -344,8 +349,9 @@ class TextClassification:
     def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
         """Predictions for people: label and score, and with `top_k` the scores of the best k.
 
-        Single label: softmax probability. Multi label: `label` is the list of those given, `score` the
-        list of their sigmoids. Regression: label "LABEL_0" and the number itself, as transformers' pipeline.
+        Single label: softmax probability. Multi label: `label` is the list of those given, `score`
+        the list of their sigmoids. Regression: label "LABEL_0" and the number itself, as
+        transformers' pipeline.
         """
         if self.problem_type == "regression":
             return [{"label": "LABEL_0", "score": float(x)} for x in logits.squeeze(-1)]

@@ -141,7 +141,8 @@ class TokenFeatures:
 
 
 def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int) -> "Batch":
-    """All windows of all rows, padded on the right to the longest; see `TextClassification.collate`."""
+    """All windows of all rows, padded on the right to the longest; see
+    `TextClassification.collate`."""
     import numpy as np
     import torch
 

@@ -1,8 +1,8 @@
 """bert_cls: a pretrained encoder with a classification head, fine-tuned on labelled text.
 
 Any encoder that transformers' AutoModelForSequenceClassification takes. Devlin et al. 2018,
-"BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding"; the default weights
-are all-MiniLM-L6-v2 (Wang et al. 2020, "MiniLM"; Reimers & Gurevych 2019, "Sentence-BERT").
+"BERT: Pre-training of Deep Bidirectional Transformers for Language Understanding"; the default
+weights are all-MiniLM-L6-v2 (Wang et al. 2020, "MiniLM"; Reimers & Gurevych 2019, "Sentence-BERT").
 """
 
 import sys

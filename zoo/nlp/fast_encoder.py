@@ -1,9 +1,10 @@
 """Faster training of BERT-like encoders with the same result.
 
-- Attention with dropout: torch's fused kernel has none on the CPU and falls back to one that draws a
-  random number an element; ours computes the same with the masks of `zoo.train.fast_dropout`.
-- The classifier reads the first token only, so the last layer's queries, output and feed-forward need
-  be computed at that token only: of the 12 h^2 multiplications a token costs in a layer, 10 h^2 fall away.
+- Attention with dropout: torch's fused kernel has none on the CPU and falls back to one that draws
+  a random number an element; ours computes the same with the masks of `zoo.train.fast_dropout`.
+- The classifier reads the first token only, so the last layer's queries, output and feed-forward
+  need be computed at that token only: of the 12 h^2 multiplications a token costs in a layer,
+  10 h^2 fall away.
 """
 
 from typing import Any

@@ -1,4 +1,5 @@
-"""The network of bert_cls: a pretrained encoder out of transformers, with a new head for the task."""
+"""The network of bert_cls: a pretrained encoder out of transformers, with a new head for the
+task."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +48,8 @@ def make(
 
     The head is drawn from torch's global random state; seed it first.
 
-    Raises `UserError` where the weights are not at hand or are of no encoder with a classification head.
+    Raises `UserError` where the weights are not at hand or are of no encoder with a classification
+    head.
     """
     from transformers import AutoModelForSequenceClassification
 

@@ -1,4 +1,5 @@
-"""What can be said about training. Names and meanings are those of transformers' TrainingArguments."""
+"""What can be said about training. Names and meanings are those of transformers'
+TrainingArguments."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -48,7 +49,8 @@ class TrainArgs:
     l1: float = 0.0
     """weight of the sum of absolute weights in the loss; biases and norms are spared"""
     ema_decay: float = 0.0
-    """decay of an exponential moving average of the weights, which is then what is saved; 0 is off"""
+    """decay of an exponential moving average of the weights, which is then what is saved; 0 is
+    off"""
 
     tune: Literal["full", "head", "gradual", "lora"] = "full"
     """what is trained: all; the head; head first and then layer by layer; low-rank adapters"""

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 
 
 class WeightAverage:
-    """Averages trained parameters after each step (Polyak & Juditsky 1992; decay as in timm's ModelEma).
+    """Averages trained parameters after each step (Polyak & Juditsky 1992; decay as in timm's
+    ModelEma).
 
-    The decay of the n-th update is min(decay, (1 + n) / (10 + n)), so that short runs are not held at
-    their start (as in TensorFlow's ExponentialMovingAverage).
+    The decay of the n-th update is min(decay, (1 + n) / (10 + n)), so that short runs are not held
+    at their start (as in TensorFlow's ExponentialMovingAverage).
     """
 
     def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:

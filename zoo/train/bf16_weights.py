@@ -1,10 +1,10 @@
 """bf16 weights in the network, fp32 weights in the optimizer.
 
 Autocast casts every weight and many an activation anew in each pass. Here the network's weights are
-kept in bf16 and the optimizer's ("master" weights) in fp32: the arithmetic of the matrix products is the
-same, the casts are gone (Micikevicius et al. 2018, section 3.1, with bf16 for fp16, so no loss scaling).
-Gradients of several passes are summed in fp32. Embeddings stay in fp32, since their gradient adds up
-hundreds of occurrences of one row; only their output is cast.
+kept in bf16 and the optimizer's ("master" weights) in fp32: the arithmetic of the matrix products
+is the same, the casts are gone (Micikevicius et al. 2018, section 3.1, with bf16 for fp16, so no
+loss scaling). Gradients of several passes are summed in fp32. Embeddings stay in fp32, since their
+gradient adds up hundreds of occurrences of one row; only their output is cast.
 """
 
 import contextlib

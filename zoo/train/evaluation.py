@@ -72,7 +72,8 @@ def evaluate(
 ) -> Evaluation:
     """Runs a split through the model, longest samples first, each rank its share.
 
-    Keeps predictions and references, never logits. Every sample counts once however many ranks there are.
+    Keeps predictions and references, never logits. Every sample counts once however many ranks
+    there are.
 
     Args:
         dtype: bfloat16 computes under autocast; float32 in the weights' own.
@@ -82,7 +83,8 @@ def evaluate(
     model.eval()
     order = np.argsort(-features.lengths, kind="stable")
     mine = order[accelerator.process_index :: accelerator.num_processes]
-    # every rank makes as many passes (sharded weights are gathered in each); repeated samples count once
+    # every rank makes as many passes (sharded weights are gathered in each); repeated samples count
+    # once
     passes = -(-len(order) // (accelerator.num_processes * batch_size))
     chunks = [mine[i * batch_size : (i + 1) * batch_size] for i in range(passes)]
     own = [len(chunk) > 0 for chunk in chunks]

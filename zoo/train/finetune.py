@@ -20,11 +20,11 @@ from zoo.train.loop import Loop
 from zoo.train.memory import peak_memory
 from zoo.train.precision import choose_device, choose_dtype
 from zoo.train.reporters import make_reporters
+from zoo.train.tuning import is_adapted, merged_state, prepare_tuning, save_adapter
 from zoo.train.watch import Watch
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-    from torch import nn
 
     from zoo.entry import Entry
 
@@ -74,8 +74,10 @@ def finetune(entry: "Entry", job: Job) -> Path:
     model, source = network.make(job.options, task, processor, entry)
     device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
     model.to(device)
-    if args.speedups:
+    parameters = sum(p.numel() for p in model.parameters())
+    if args.speedups and not args.torch_compile:  # the compiler does its own
         network.speed_up(model, features["train"])
+    model = prepare_tuning(model, args)
     config["task"] = task.config()
     manifest = {
         "model": entry.name,
@@ -89,10 +91,15 @@ def finetune(entry: "Entry", job: Job) -> Path:
         "commit": environment.commit(),
     }
 
-    def save_best(trained: "nn.Module") -> None:
+    def save_best(trained: Any) -> None:
         if main:
             try:
-                checkpoint.write(folder, trained, processor, manifest)
+                if is_adapted(trained):
+                    plain, state = trained.get_base_model(), merged_state(trained)
+                    checkpoint.write(folder, plain, processor, manifest, state)
+                    save_adapter(trained, folder / "adapter")
+                else:
+                    checkpoint.write(folder, trained, processor, manifest)
             except OSError as error:
                 raise UserError(
                     f"can't save the checkpoint to {folder}: {error.strerror or error}; what stood "
@@ -104,7 +111,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
     reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
     watch = Watch(folder, total_samples(args, features["train"]), task.unit, reporters, main)
     if main:
-        output.announce(entry, task, examples, features, model, device, dtype, args)
+        output.announce(entry, task, examples, features, parameters, model, device, dtype)
     loop = Loop(
         model,
         task,
@@ -124,7 +131,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
         watch.close()
 
     peak = peak_memory(device)
-    result = final_evaluation(folder, model, task, features, args, accelerator)
+    del model, loop
+    result = final_evaluation(folder, network, task, features, args, accelerator)
     if main:
         facts = summary.facts(
             folder, manifest, task, examples, result, progress, peak, dtype, device
@@ -155,17 +163,16 @@ def total_samples(args: TrainArgs, train: Features) -> int:
 
 def final_evaluation(
     folder: Path,
-    model: "nn.Module",
+    network: Any,
     task: Task,
     features: dict[str, Features],
     args: TrainArgs,
     accelerator: "Accelerator",
 ) -> tuple[str, Evaluation]:
     """The saved checkpoint on the test split (validation where there is none), in fp32."""
-    from safetensors.torch import load_file
-
     accelerator.wait_for_everyone()
-    model.load_state_dict(load_file(folder / "model.safetensors"))
+    model, _ = network.load(folder)
+    model.to(accelerator.device)
     split = "test" if "test" in features else "validation" if "validation" in features else "train"
     return split, evaluate(
         model,

@@ -29,6 +29,7 @@ from zoo.train.order import Pass, Place, Schedule, cut_step, epoch_order
 from zoo.train.precision import autocast
 from zoo.train.schedules import lr_factor
 from zoo.train.signals import Stopped, stop_on_signal
+from zoo.train.tuning import Thaw
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -95,7 +96,9 @@ class Loop:
         self.bf16 = self._bf16_weights(model)
         named = self.bf16.named_parameters() if self.bf16 else list(model.named_parameters())
         self.optimizer = make_optimizer(named, spared(model), args)
-        self.model = accelerator.prepare_model(model)
+        self.thaw = Thaw(list(model.named_parameters())) if args.tune == "gradual" else None
+        compiled = torch.compile(model, dynamic=True) if args.torch_compile else model
+        self.model = accelerator.prepare_model(compiled)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = WeightAverage(self.parameters, args.ema_decay) if args.ema_decay else None
         self.max_samples = args.per_device_train_batch_size
@@ -108,6 +111,7 @@ class Loop:
         self.progress = Progress()
         self._losses: list[Tensor] = []
         self._saved_at = time.monotonic()
+        self._mark = time.perf_counter()
 
     def _bf16_weights(self, model: nn.Module) -> Bf16Weights | None:
         """Several ranks use autocast: their gradients are better added up in fp32."""
@@ -116,7 +120,8 @@ class Loop:
 
     @contextlib.contextmanager
     def _as_saved(self) -> Iterator[None]:
-        """Within it the module has the weights that count: the average, where there is one, in fp32."""
+        """Within it the module has the weights that count: the average, where there is one, in
+        fp32."""
         with contextlib.ExitStack() as stack:
             if self.average:
                 stack.enter_context(self.average.applied(self.parameters))
@@ -143,6 +148,7 @@ class Loop:
         elif self.accelerator.is_main_process:
             self.watcher.rewind(0)
         self.model.train()
+        self._mark = time.perf_counter()
         with stop_on_signal() as stop:
             while (
                 not self.schedule.finished(self.progress.place) and not self.progress.stopped_early
@@ -188,13 +194,10 @@ class Loop:
         for ids, passes in zip(steps, cuts, strict=True):
             begin = time.perf_counter()
             loaded = [next(loader) for _ in passes]
-            waited = time.perf_counter() - begin
-            self.progress.data_seconds += waited
-            self.progress.seconds += waited
+            self.progress.data_seconds += time.perf_counter() - begin
             yield Step(ids, passes, loaded)
 
     def _step(self, step: Step) -> None:
-        begin = time.perf_counter()
         progress, args = self.progress, self.args
         factor = lr_factor(
             args.lr_scheduler_type,
@@ -204,6 +207,9 @@ class Loop:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
+        if self.thaw:
+            done = self.schedule.steps_done(progress.place) / self.schedule.total_steps
+            self.thaw.to(done)
         try:
             loss_sum, count = self._gradients(step)
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
@@ -227,11 +233,17 @@ class Loop:
         progress.samples += len(step.ids)
         progress.units += int(self.train_features.lengths[step.ids].sum())
         progress.place = progress.place.after(len(step.ids), self.schedule.epoch_size)
-        progress.seconds += time.perf_counter() - begin
+        self._count_time()
         self.watcher.step(progress, len(step.ids))
         if progress.step % args.logging_steps == 0:
             self._log(factor * args.learning_rate, norm)
         return None
+
+    def _count_time(self) -> None:
+        """Adds the time since the last mark to that of training, and sets a new mark."""
+        now = time.perf_counter()
+        self.progress.seconds += now - self._mark
+        self._mark = now
 
     def _gradients(self, step: Step) -> tuple[Tensor, Tensor]:
         """Accumulates the gradients of the summed loss; returns its global sum and count."""
@@ -259,7 +271,8 @@ class Loop:
         return totals[0], totals[1]
 
     def _finish_gradients(self, count: Tensor) -> Tensor:
-        """Divides the summed gradients by the count and clips them; returns their norm before clipping."""
+        """Divides the summed gradients by the count and clips them; returns their norm before
+        clipping."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         # ranks have averaged their sums; undo that
         scale = self.accelerator.num_processes / count
@@ -274,7 +287,7 @@ class Loop:
             for p in decayed:
                 assert p.grad is not None
                 p.grad.add_(p.detach().sign() / scale, alpha=self.args.l1)
-        norm = torch.nn.utils.get_total_norm(gradients) * scale
+        norm: Tensor = torch.nn.utils.get_total_norm(gradients) * scale
         if self.args.max_grad_norm > 0:
             scale = scale * torch.clamp(self.args.max_grad_norm / (norm + 1e-6), max=1.0)
         torch._foreach_mul_(gradients, scale)
@@ -334,6 +347,7 @@ class Loop:
             "steps": progress.step % args.eval_steps == 0 or ended,
             "no": False,
         }[args.eval_strategy]
+        self._count_time()
         if due and self.validation is not None:
             self._evaluate(self.validation)
         minutes = (time.monotonic() - self._saved_at) / 60
@@ -344,6 +358,7 @@ class Loop:
             raise Stopped(signum, str(self.states))
         if by_step or by_time:
             self._save()
+        self._mark = time.perf_counter()  # evaluating and saving are not training
 
     def _main_says(self, mine: bool) -> bool:
         if self.accelerator.num_processes == 1:

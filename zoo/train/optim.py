@@ -24,7 +24,8 @@ def spared(model: nn.Module) -> set[str]:
 
 
 def depth_of(name: str, layers: int) -> int:
-    """Distance of a parameter from the head: 0 the head, 1 the top layer, layers + 1 the embeddings."""
+    """Distance of a parameter from the head: 0 the head, 1 the top layer, layers + 1 the
+    embeddings."""
     found = LAYER.search(name)
     if found:
         return layers - int(found.group(1))
@@ -36,8 +37,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer over those of the named parameters that require gradients.
 
-    Groups carry `names` and `peak_lr`, the learning rate that schedules scale: lower in deeper layers
-    with `layerwise_lr_decay` (Howard & Ruder 2018, section 3.2).
+    Groups carry `names` and `peak_lr`, the learning rate that schedules scale: lower in deeper
+    layers with `layerwise_lr_decay` (Howard & Ruder 2018, section 3.2).
     """
     trained = {n: p for n, p in named if p.requires_grad}
     layers = max((int(m.group(1)) for m in map(LAYER.search, trained) if m), default=-1) + 1

@@ -20,8 +20,8 @@ BLOCK = (
 def epoch_order(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """The samples of an epoch, int64 [n]: a permutation with neighbours of similar length.
 
-    Permute by seed; sort by length within windows of constant size; cut into blocks of constant size;
-    permute the blocks.
+    Permute by seed; sort by length within windows of constant size; cut into blocks of constant
+    size; permute the blocks.
 
     Args:
         lengths: int64 [n], size of each sample.
@@ -138,7 +138,8 @@ class Schedule:
         return cls(epoch_size, step_size, total)
 
     def steps_done(self, place: Place) -> float:
-        """How many steps of this size lie behind a place; whole unless the step size has changed."""
+        """How many steps of this size lie behind a place; whole unless the step size has
+        changed."""
         steps_per_epoch = -(-self.epoch_size // self.step_size)
         return place.epoch * steps_per_epoch + place.sample / self.step_size
 

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def prepare(folder: Path, resume: bool, main: bool) -> bool:
     """Makes the folder ready; returns whether the run goes on from a saved state.
 
-    A run that SIGTERM stopped (a preempted machine) goes on by itself. Any other run that lies there
-    is moved aside, never overwritten.
+    A run that SIGTERM stopped (a preempted machine) goes on by itself. Any other run that lies
+    there is moved aside, never overwritten.
 
     Raises `UserError` where the folder holds something that is not a run.
     """
@@ -33,7 +33,8 @@ def prepare(folder: Path, resume: bool, main: bool) -> bool:
     contents = {p.name for p in folder.iterdir()} if folder.exists() else set()
     if contents and not contents & {MANIFEST, "state", "logs"}:
         raise UserError(
-            f"--output_dir {folder} holds something that is no run of the zoo's; give an empty or new folder"
+            f"--output_dir {folder} holds something that is no run of the zoo's; "
+            "give an empty or new folder"
         )
     if resume or not contents:
         if main:
@@ -83,20 +84,19 @@ def announce(
     task: Task,
     examples: Examples,
     features: Mapping[str, Features],
+    parameters: int,
     model: "nn.Module",
     device: "torch.device",
     dtype: "torch.dtype",
-    args: "TrainArgs",
 ) -> None:
     """Two lines: what is trained on what, and what it will cost."""
-    total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     sizes = ", ".join(f"{len(f):,} {name}" for name, f in features.items())
     train = features["train"]
-    share = f" ({trained / total:.1%} trained)" if trained < total else ""
+    arithmetic = str(dtype).removeprefix("torch.")
     print(
-        f"{entry.name}: {total / 1e6:.1f}M parameters{share}, {str(dtype).removeprefix('torch.')} on "
-        f"{device}; data {examples.name} ({examples.fingerprint[:12]}): {sizes}; "
+        f"{entry.name}: {parameters / 1e6:.1f}M parameters ({trained / 1e6:.1f}M trained), "
+        f"{arithmetic} on {device}; data {examples.name} ({examples.fingerprint[:12]}): {sizes}; "
         f"{train.lengths.mean():.0f} {task.unit} a sample",
         file=sys.stderr,
     )
@@ -107,9 +107,10 @@ def expectations(
 ) -> dict[str, Any]:
     """Expected seconds and bytes of training; rough, from counts alone.
 
-    Time: 6 FLOPs a parameter and token (Kaplan et al. 2020, section 2.1; embeddings are looked up, not
-    multiplied) at the machine's measured rate, doubled for all that is no matrix product. Memory: weights,
-    gradients and two moments, 4 bytes each.
+    Time: 6 FLOPs a parameter and token (Kaplan et al. 2020, section 2.1; embeddings are looked up,
+        not
+    multiplied) at the machine's measured rate, doubled for all that is no matrix product. Memory:
+    weights, gradients and two moments, 4 bytes each.
     """
     matrices = [p for n, p in model.named_parameters() if p.ndim > 1 and "embed" not in n]
     multiplied = sum(p.numel() for p in matrices)

@@ -74,7 +74,8 @@ class Tracker:
             module = importlib.import_module(package)
         except ImportError:
             raise UserError(
-                f"--report_to {package} needs a package that is not installed: pip install {package}"
+                f"--report_to {package} needs a package that is not installed: "
+                f"pip install {package}"
             ) from None
         self._module = module
         module.init(project=project, name=name, config=dict(config))

@@ -1,8 +1,9 @@
-"""What a run needs to go on to the same bits: written atomically, checked when read, bounded in number.
+"""What a run needs to go on to the same bits: written atomically, checked when read, bounded in
+number.
 
-`state/step-00000120/` holds `weights.safetensors`, `optimizer.safetensors`, perhaps `ema.safetensors`,
-and `progress.json` with the place and the sums of the other files. Random state is not among them:
-every pass seeds itself from (seed, epoch, sample).
+`state/step-00000120/` holds `weights.safetensors`, `optimizer.safetensors`, perhaps
+`ema.safetensors`, and `progress.json` with the place and the sums of the other files. Random state
+is not among them: every pass seeds itself from (seed, epoch, sample).
 """
 
 import json

@@ -141,7 +141,7 @@ def show(
     terminal.table(("", "value", "95% interval", ""), rows, title=f"{entry.name} in {folder}")
     example = task.example_call
     terminal.lines(
-        f"checkpoint    {folder}/  (transformers.pipeline({task.pipeline!r}, model={str(folder)!r}))",
+        f"checkpoint    {folder}/, loaded by transformers.pipeline({task.pipeline!r}, model=...)",
         f"evidence      {folder}/evidence.jsonl",
         f"curves        {folder}/plots/training.png;  tensorboard --logdir {folder}/logs",
         "next:",

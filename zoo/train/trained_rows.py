@@ -1,9 +1,10 @@
 """An embedding of which only the rows that the training data uses are trained.
 
-A vocabulary has 30,000 tokens, a data set uses some of them and a batch a few hundred. The gradient of
-an embedding is dense all the same: it is zeroed, measured, clipped and stepped through whole. Rows that
-no example touches have no gradient, so leaving them out changes nothing but the time (weight decay aside:
-unused rows keep their pretrained values).
+A vocabulary has 30,000 tokens, a data set uses some of them and a batch a few hundred. The gradient
+of
+an embedding is dense all the same: it is zeroed, measured, clipped and stepped through whole. Rows
+that no example touches have no gradient, so leaving them out changes nothing but the time (weight
+decay aside: unused rows keep their pretrained values).
 """
 
 from collections.abc import Callable
@@ -53,7 +54,8 @@ class TrainedRows(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._used, self._place = fn(self._used), fn(self._place)
         self._whole = fn(self._whole)
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
 
     def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
         destination[f"{prefix}weight"] = self.whole().clone()

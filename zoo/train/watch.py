@@ -1,4 +1,5 @@
-"""What a run shows and records as it goes: a bar or plain lines, `logs/`, TensorBoard and the like."""
+"""What a run shows and records as it goes: a bar or plain lines, `logs/`, TensorBoard and the
+like."""
 
 import json
 import sys
@@ -15,7 +16,8 @@ class Watch:
     """Satisfies `zoo.train.loop.Watcher`; on ranks other than the first it does nothing.
 
     `logs/metrics.jsonl` has every logged record, `logs/samples.jsonl` the training rows of every
-    step. After a resume both go on from the saved step: later lines of the run that died are cut off.
+    step. After a resume both go on from the saved step: later lines of the run that died are cut
+    off.
     """
 
     def __init__(

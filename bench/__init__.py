@@ -1,0 +1,1 @@
+"""Measurements: cases, comparisons, decisions. Imports zoo."""

@@ -1,0 +1,91 @@
+"""Runs the command line as a user does, in this process or in one of its own.
+
+from tests.cli import run_cli, run_process
+
+done = run_cli("zoo.nlp.bert_cls", "finetune", "--model", tiny_bert, "--data", reviews)
+assert done.code == 0, done.err
+"""
+
+import contextlib
+import importlib
+import io
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from zoo.entry import Entry
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left behind."""
+
+    code: int  # of exit; negative where a signal ended a process
+    out: str
+    err: str
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of standard output."""
+        return self.out.splitlines()
+
+
+def run_cli(model: Entry | str, *argv: object) -> Done:
+    """Runs a verb in this process; an exception that is no `UserError` passes through.
+
+    `model` is an entry, its module ("zoo.nlp.bert_cls"), or "zoo" for `python -m zoo`.
+    """
+    out, err = io.StringIO(), io.StringIO()
+    arguments = [str(argument) for argument in argv]
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = _main(model, arguments)
+        except SystemExit as stop:  # --help, and flags that are wrong
+            code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        except Exception:
+            sys.__stderr__.write(out.getvalue() + err.getvalue() + traceback.format_exc())
+            raise
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def run_process(
+    module: str,
+    *argv: object,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    cwd: str | Path | None = None,
+    timeout: float = 300,
+) -> Done:
+    """Runs `python -m MODULE ...` in a process of its own; `env` is added to this one's."""
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, argv)],
+        env=environment(env),
+        input=stdin,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
+
+
+def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's variables and `extra`; the checkout is importable from any folder."""
+    path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    return {**os.environ, "PYTHONPATH": path, **(extra or {})}
+
+
+def _main(model: Entry | str, arguments: list[str]) -> int:
+    from zoo import __main__, cli
+
+    if model == "zoo":
+        return __main__.main(arguments)
+    entry = model if isinstance(model, Entry) else importlib.import_module(model).ENTRY
+    return cli.main(entry, arguments)

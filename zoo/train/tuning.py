@@ -1,0 +1,117 @@
+"""What of a model is trained: all of it, its head, layer after layer, or low-rank adapters."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.errors import UserError
+from zoo.train.optim import LAYER, depth_of
+
+if TYPE_CHECKING:
+    from zoo.train.args import TrainArgs
+
+
+def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
+    """The model ready to be trained as `args` say: frozen in part, or with adapters in it.
+
+    Raises `UserError` where the model has no pretrained part to keep frozen.
+    """
+    if args.dropout is not None:
+        set_dropout(model, args.dropout)
+    if args.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if args.tune in ("full", "gradual"):
+        return model
+    body = getattr(model, "base_model", model)
+    if body is model:
+        raise UserError(
+            f"--tune {args.tune} wants a model with a pretrained body and a head of its own; "
+            f"{type(model).__name__} has none: use --tune full"
+        )
+    if args.tune == "head":
+        for parameter in body.parameters():
+            parameter.requires_grad_(False)
+        return model
+    from peft import LoraConfig, TaskType, get_peft_model
+
+    return get_peft_model(
+        model,
+        LoraConfig(
+            task_type=TaskType.SEQ_CLS,
+            r=args.lora_r,
+            lora_alpha=args.lora_alpha,
+            lora_dropout=args.lora_dropout,
+            target_modules="all-linear",
+        ),
+    )
+
+
+def set_dropout(model: nn.Module, p: float) -> None:
+    """The same dropout probability everywhere in a network.
+
+    Raises `UserError` where p is no probability below 1.
+    """
+    if not 0 <= p < 1:
+        raise UserError(f"--dropout {p} is no probability below 1")
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = p
+        for name in ("dropout", "attention_dropout", "dropout_prob"):
+            if isinstance(module.__dict__.get(name), float):
+                setattr(module, name, p)
+
+
+class Thaw:
+    """Gradual unfreezing (Howard & Ruder 2018, section 3.3): the head first, then layer by layer.
+
+    Spread evenly over training, as a function of its progress alone: a resumed run thaws alike.
+    """
+
+    def __init__(self, named: Sequence[tuple[str, Tensor]]) -> None:
+        layers = max(
+            (int(m.group(1)) for m in (LAYER.search(n) for n, _ in named) if m), default=-1
+        )
+        depths = [(parameter, depth_of(name, layers + 1)) for name, parameter in named]
+        self._levels = sorted({depth for _, depth in depths})
+        self._depths = depths
+
+    def to(self, done: float) -> None:
+        """Freezes all but the levels that `done` (0 to 1) of the training has reached."""
+        reached = self._levels[min(int(done * len(self._levels)), len(self._levels) - 1)]
+        for parameter, depth in self._depths:
+            parameter.requires_grad_(depth <= reached)
+
+
+def is_adapted(model: Any) -> bool:
+    """Whether a model carries LoRA's matrices."""
+    return hasattr(model, "peft_config")
+
+
+def merged_state(adapted: Any) -> dict[str, Tensor]:
+    """The state dict of the plain model with LoRA's products added to its weights.
+
+    The adapted model itself is not touched: merging in place and taking it back would not give the
+    same bits.
+    """
+    state = {}
+    deltas = {
+        f"{name}.base_layer.weight": module.get_delta_weight("default")
+        for name, module in adapted.base_model.model.named_modules()
+        if hasattr(module, "get_delta_weight")
+    }
+    for name, tensor in adapted.base_model.model.state_dict().items():
+        if "lora_" in name or ".original_module." in name:
+            continue
+        merged = tensor + deltas[name].to(tensor.dtype) if name in deltas else tensor
+        plain = name.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
+        state[plain] = merged
+    return state
+
+
+def save_adapter(adapted: Any, folder: Path) -> None:
+    """The adapter alone, as peft saves it, in `folder`."""
+    with torch.no_grad():
+        adapted.save_pretrained(folder, safe_serialization=True)
