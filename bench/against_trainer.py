@@ -23,6 +23,11 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from zoo import evidence, weights
+from zoo.cli import main as zoo_main
+from zoo.nlp.bert_cls import ENTRY
+from zoo.train.args import TrainArgs
+
 ARMS = ("zoo", "trainer", "run_glue")
 
 
@@ -118,9 +123,6 @@ def one(args: argparse.Namespace) -> dict[str, Any]:
 
 def run_zoo(args: argparse.Namespace, batch: int, seed: int, folder: Path) -> tuple[float, float]:
     """finetune and evaluate; samples/s and accuracy from the evidence they leave."""
-    from zoo import evidence
-    from zoo.cli import main as zoo_main
-    from zoo.nlp.bert_cls import ENTRY
 
     out = folder / "zoo"
     limit = ["--max_train_samples", str(args.max_train_samples)] if args.max_train_samples else []
@@ -158,10 +160,6 @@ def run_trainer(
         Trainer,
         TrainingArguments,
     )
-
-    from zoo import weights
-    from zoo.nlp.bert_cls import ENTRY
-    from zoo.train.args import TrainArgs
 
     recipe = TrainArgs(**ENTRY.recipe)
     source = weights.find("minilm", ENTRY.presets).folder

@@ -135,7 +135,7 @@ def _split_of(relative: Path) -> str | None:
     for part in relative.parts[:-1]:
         if part.lower() in CANONICAL:
             return CANONICAL[part.lower()]
-    words = re.split(r"[^a-z]+", relative.name.lower().partition(".")[0])
+    words = re.split(r"[^a-z]+", relative.stem.lower())
     named = {CANONICAL[word] for word in words if word in CANONICAL}
     return named.pop() if len(named) == 1 else None
 

@@ -142,7 +142,7 @@ def _stand_in_for_torchaudio() -> None:
     sys.modules["torchaudio._extension"] = stand_in
 
 
-# Package -> its compiled library, and what is done before and after its import where that is broken.
+# Package -> its compiled library, and what is done before and after its import where it is broken.
 REPAIRS: dict[str, tuple[str, Callable[[], object], Callable[[], object]]] = {
     "torchvision": ("_C.so", _torchvision_library, _answer_has_ops),
     "torchaudio": ("lib/_torchaudio.abi3.so", _stand_in_for_torchaudio, lambda: None),

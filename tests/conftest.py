@@ -23,7 +23,7 @@ os.environ.update(
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",
-        "OMP_NUM_THREADS": "2",
+        "OMP_NUM_THREADS": "1",
         "MPLBACKEND": "agg",
     }
 )
@@ -84,6 +84,10 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Hidden 32, 2 layers, 2 heads, 128 positions, fp32; dropout 0.1. Copy it to change it.
     """
     import torch
+
+    import tasks  # noqa: F401  (transformers imports torchvision, which may need our guard)
+
+    # isort: split
     from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("tiny_bert")
@@ -116,7 +120,7 @@ def zoo_data() -> Path:
     return folder
 
 
-def _tokenizer():  # noqa: ANN202  (PreTrainedTokenizerFast, imported on use)
+def _tokenizer():
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 

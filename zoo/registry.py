@@ -5,7 +5,7 @@ import importlib
 from tasks.errors import UserError
 from zoo.entry import Entry
 
-MODULES = ("zoo.nlp.bert_cls",)
+MODULES = ("zoo.nlp.bert_cls", "zoo.nlp.rnn_cls")
 
 
 def entries() -> list[Entry]:

@@ -17,7 +17,7 @@ _SECTION = re.compile(
     re.IGNORECASE,
 )
 _NO_PROSE = re.compile(r"^\s*(>>>|\.\.|```|:\w|@|[-*+|•]\s|\(?\d+[.)]\s|\\|\$\$|\[\d+\]|%)|::\s*$")
-_CODE = re.compile(r"[={}\\<>@|#^~;]|--|\[|\]|\w\(\w*\)\.")
+_CODE = re.compile(r"[={}\\<>@|#^~;]|--|::|\[|\]|\w\(\w*\)\.")
 
 _LINK = re.compile(r"(?::[\w:+.-]+:)?`([^`<]*?)\s*<[^`>]*>`_{0,2}")
 _BOILERPLATE = re.compile(r"Read more in the [\w -]+\.")  # below half of scikit-learn's

@@ -36,7 +36,7 @@ def check(
     Args:
         splits: rows in columns of strings and one of labels: a value, for multi-label a list of
             them, for regression a number.
-        lengths_by_split: of each text untruncated, in tokens, integer [rows]; splits may be missing.
+        lengths_by_split: tokens of each text before truncation, integer [rows]; splits may miss.
         max_length: tokens that the model takes.
         problem_type: as in `config.json`.
         label_names: what integer labels are called; without it they go by their number.
@@ -127,11 +127,11 @@ class _Names:
     ) -> None:
         feature = next(iter(splits.values())).features[column]
         own = getattr(getattr(feature, "feature", feature), "names", None)
-        self._names = names if names is not None else own
+        self._names: Sequence[str] = (names if names is not None else own) or ()
 
     def __call__(self, label: Any) -> str:
-        known = self._names is not None and isinstance(label, int) and 0 <= label
-        return str(self._names[label]) if known and label < len(self._names or ()) else str(label)
+        known = isinstance(label, int) and 0 <= label < len(self._names)
+        return self._names[label] if known else str(label)
 
     def listed(self, labels: Sequence[Any]) -> str:
         names = sorted(map(self, labels))

@@ -16,14 +16,19 @@ LEVELS = 1 << 16
 
 
 def keep_mask(like: Tensor, p: float) -> Tensor:
-    """A mask of `like`'s shape and dtype: 0 with probability p, else 1 / (1 - p).
+    """A mask of `like`'s shape and dtype: 0 with probability p, else 1 / (1 - p) in that dtype.
 
     Drawn from torch's global CPU generator.
     """
     n = like.numel()
     draws = torch.empty((n + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
-    kept = draws.view(torch.int16)[:n] >= round(p * LEVELS) - LEVELS // 2
-    return kept.to(like.dtype).mul_(1 / (1 - p)).view(like.shape)
+    # int16 arithmetic throughout: a comparison to bool and a cast cost twice the draws themselves
+    threshold = max(1, round(p * LEVELS)) - LEVELS // 2
+    kept = draws.view(torch.int16)[:n].clamp_(threshold - 1, threshold).sub_(threshold - 1)
+    scale = torch.tensor(1 / (1 - p), dtype=like.dtype)
+    if like.dtype == torch.bfloat16:
+        return kept.mul_(int(scale.view(torch.int16))).view(torch.bfloat16).view(like.shape)
+    return kept.to(like.dtype).mul_(scale).view(like.shape)
 
 
 class _Dropout(torch.autograd.Function):

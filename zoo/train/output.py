@@ -95,7 +95,7 @@ def announce(
     train = features["train"]
     arithmetic = str(dtype).removeprefix("torch.")
     print(
-        f"{entry.name}: {parameters / 1e6:.1f}M parameters ({trained / 1e6:.1f}M trained), "
+        f"{entry.name}: {parameters / 1e6:.1f}M parameters ({trained:,} trained), "
         f"{arithmetic} on {device}; data {examples.name} ({examples.fingerprint[:12]}): {sizes}; "
         f"{train.lengths.mean():.0f} {task.unit} a sample",
         file=sys.stderr,

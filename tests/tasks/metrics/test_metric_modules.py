@@ -127,7 +127,7 @@ def test_matthews_does_not_overflow_on_many_samples():
 @given(
     seed=st.integers(0, 2**32 - 1),
     n=st.integers(3, 40),
-    scale=st.sampled_from([1e-200, 1e-3, 1.0, 1e6]),
+    scale=st.sampled_from([1e-200, 1.0, 1e307]),
     ties=st.booleans(),
 )
 def test_correlations_are_scipys(seed, n, scale, ties):

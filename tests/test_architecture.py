@@ -1,0 +1,214 @@
+"""What holds the house up: arrows run down only, the command line is light, nothing is executed."""
+
+import ast
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.cli import ROOT, environment
+from zoo import registry
+
+ROOMS = ("tools", "bench", "zoo", "tasks")  # each may import itself and those to its right
+LIGHT = {"torch", "torchvision", "torchaudio", "transformers", "datasets", "accelerate", "peft"}
+LONGEST = 500  # lines; most have a third of that
+
+
+def _sources(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+OURS = _sources(*ROOMS)
+EVERY = [*OURS, *_sources("tests"), ROOT / "noxfile.py"]
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def _imports(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and module of every import in a file, those inside functions and by name included."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{_where(path, node)}: imports here are absolute"
+            assert node.module is not None
+            yield node.lineno, node.module
+            yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__")
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            yield node.lineno, str(node.args[0].value)
+
+
+def _where(path: Path, node: ast.AST) -> str:
+    return f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
+
+
+def _named(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", paths, ids=[str(p.relative_to(ROOT)) for p in paths])
+
+
+def test_arrows_run_down_only() -> None:
+    wrong = []
+    for path in OURS:
+        room = path.relative_to(ROOT).parts[0]
+        above = {*ROOMS[: ROOMS.index(room)], "tests"}
+        for line, module in _imports(path):
+            if module.partition(".")[0] in above:
+                wrong.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_loop_knows_no_domain() -> None:
+    """zoo/train and the verbs know objectives and tasks.base, no task and no model."""
+    known = {
+        ROOT / "zoo/auto.py",  # registers our own networks: knowing them is its purpose
+        ROOT / "zoo/predict.py",  # reads text columns: to become the task's when images come
+    }
+    files = [*_sources("zoo/train"), *(ROOT / "zoo").glob("*.py"), *(ROOT / "tasks").glob("*.py")]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sorted(set(files) - known)
+        for line, module in _imports(path)
+        if re.match(r"(zoo|tasks)\.(nlp|vision|speech)\b", module)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_model_has_its_line() -> None:
+    """A file of a domain that declares an ENTRY is in the registry, under its own name."""
+    declared = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in _sources("zoo/nlp", "zoo/vision", "zoo/speech")
+        if any(
+            isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ENTRY"
+            for node in _tree(path).body
+        )
+    }
+    assert declared == set(registry.MODULES)
+    for module, entry in zip(registry.MODULES, registry.entries(), strict=True):
+        assert (entry.module, entry.name) == (module, module.rpartition(".")[2])
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["zoo", "list"],
+        ["zoo", "--help"],
+        *([module, *words] for module in registry.MODULES for words in (["--help"], [])),
+        *(
+            [module, verb, "--help"]
+            for module in registry.MODULES
+            for verb in ("finetune", "evaluate", "predict")
+        ),
+    ],
+    ids=" ".join,
+)
+def test_the_command_line_is_light(command: list[str]) -> None:
+    """In a process of its own: torch and its like are not even imported indirectly."""
+    program = (
+        "import runpy, sys\n"
+        f"sys.argv = {command!r}\n"
+        "try:\n"
+        "    runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as stop:\n"
+        "    assert stop.code in (0, None, 2), stop.code\n"
+        f"heavy = {LIGHT!r} & set(sys.modules)\n"
+        "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=environment(),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.jit.load", "torch.export.load"}
+FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+
+
+@_named(OURS)
+def test_nothing_is_executed(path: Path) -> None:
+    """No pickle in any dress, no code from the Hub."""
+    for line, module in _imports(path):
+        assert module.partition(".")[0] not in FORBIDDEN_MODULES, f"line {line} imports {module}"
+    for node in ast.walk(_tree(path)):
+        if not isinstance(node, ast.Call):
+            continue
+        assert ast.unparse(node.func) not in FORBIDDEN_CALLS, _where(path, node)
+        for keyword in node.keywords:
+            said = ast.unparse(keyword.value)
+            if keyword.arg == "trust_remote_code":
+                assert said == "False", _where(path, node)
+            if keyword.arg == "allow_pickle":
+                assert said == "False", _where(path, node)
+
+
+@_named(EVERY)
+def test_a_file_says_what_it_is_and_is_not_long(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    if text.strip():  # an empty __init__.py has nothing to say
+        assert ast.get_docstring(_tree(path)), f"{path.name} has no docstring"
+    lines = len(text.splitlines())
+    assert lines <= LONGEST, f"{path.name} has {lines} lines: it has more than one reason to change"
+
+
+def test_what_is_imported_is_declared() -> None:
+    """What a file of ours imports from outside is a dependency or an extra, not luck."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"]]
+    for extra in project["optional-dependencies"].values():
+        lines += extra
+    declared = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in lines}
+    providers = importlib.metadata.packages_distributions()
+    optional = {"pynvml"}  # asked for, and done without
+    for path in OURS:
+        for line, module in _imports(path):
+            name = module.partition(".")[0]
+            if name in sys.stdlib_module_names or name in ROOMS or name in optional:
+                continue
+            owners = {owner.lower().replace("_", "-") for owner in providers.get(name, [name])}
+            assert owners & declared, f"{path.relative_to(ROOT)}:{line} imports {name}, undeclared"
+
+
+def _first_block() -> list[str]:
+    found = re.search(r"^```[^\n]*\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    assert found, "README.md has no code block"
+    return found[1].splitlines()
+
+
+def test_readme_begins_with_two_commands() -> None:
+    lines = _first_block()
+    assert len(lines) == 2
+    for line in lines:
+        assert "python3 -m venv .venv" in line and "-c constraints.txt" in line
+        assert not line.endswith("\\")
+    assert "finetune" in lines[0] and "pytest" in lines[1]
+
+
+def test_constraints_hold_what_is_declared() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins), "one exact version a line"
+    names = {pin.partition("==")[0].lower().replace("_", "-") for pin in pins}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["offline"], *extras["dev"]]
+    missing = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in wanted} - names
+    assert missing <= {"zoo"}

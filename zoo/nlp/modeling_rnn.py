@@ -1,0 +1,213 @@
+"""Text classification by a recurrent network: embeddings, RNN, GRU or LSTM layers, pooling, a head.
+
+LSTM: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; GRU: Cho et al. 2014; in
+two directions: Schuster & Paliwal 1997.
+
+Rows are padded on the right. Going forward, padding comes after everything that counts; going backward,
+each row is turned around within its own length, so padding comes last there too. So a row's result
+depends on neither its padding nor its neighbours, and no packing is needed (which would keep LSTMs on the
+CPU from oneDNN's kernels and an export from fixed shapes).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.utils import can_return_tuple
+
+CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+class RnnConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Shape and initialization of a recurrent classifier; see `zoo.nlp.rnn_cls.Options`."""
+
+    model_type = "zoo_rnn"
+    attribute_map = {"num_layers": "num_hidden_layers"}  # noqa: RUF012
+
+    vocab_size: int = 8000
+    embedding_size: int = 128
+    hidden_size: int = 128  # of each direction
+    num_hidden_layers: int = 1
+    cell: str = "lstm"
+    bidirectional: bool = True
+    pooling: str = "max"
+    hidden_dropout_prob: float = 0.5
+    initialization: str = "default"
+    initializer_range: float = 0.02  # standard deviation of "normal"
+    pad_token_id: int | None = 0
+
+
+class RnnLayer(nn.Module):
+    """One layer: a cell that reads forward and, where asked for, one that reads backward."""
+
+    def __init__(self, config: RnnConfig, input_size: int) -> None:
+        super().__init__()
+        cell = CELLS[config.cell]
+        self.ahead = cell(input_size, config.hidden_size, batch_first=True)
+        self.back = (
+            cell(input_size, config.hidden_size, batch_first=True) if config.bidirectional else None
+        )
+
+    def forward(self, x: Tensor, turned: Tensor) -> Tensor:
+        """Vectors [batch, seq, input] to states [batch, seq, directions * hidden].
+
+        `turned` int64 [batch, seq] tells for each position which one takes its place backward.
+        """
+        ahead: Tensor = self.ahead(x)[0]
+        if self.back is None:
+            return ahead
+        back = self.back(_reorder(x, turned))[0]
+        return torch.cat([ahead, _reorder(back, turned)], -1)
+
+
+def _reorder(x: Tensor, places: Tensor) -> Tensor:
+    return x.gather(1, places.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
+
+
+class RnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+    """Loading, saving and initialization."""
+
+    config_class = RnnConfig
+    base_model_prefix = "rnn"
+    main_input_name = "input_ids"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draws the weights of a module that no checkpoint has filled.
+
+        Each gate's matrices are drawn as matrices of their own. `default`: Glorot uniform (Glorot &
+        Bengio 2010), recurrent ones orthogonal (Saxe et al. 2014); `xavier`: Glorot uniform; `he`:
+        normal, variance 2 / fan_in (He et al. 2015); `normal`: normal with `initializer_range`.
+        Biases are 0, an LSTM's forget gate's 1 (Jozefowicz et al. 2015). Embeddings, from which one row
+        is picked at a time, so that they have no fan, are standard normal unless the scheme is `normal`.
+        """
+        scheme = self.config.initialization
+        if isinstance(module, nn.Embedding):
+            std = self.config.initializer_range if scheme == "normal" else 1.0
+            if _unfilled(module.weight):
+                module.weight.normal_(0, std)
+                if module.padding_idx is not None:
+                    module.weight[module.padding_idx].zero_()
+        elif isinstance(module, nn.RNNBase | nn.Linear):
+            draw = self._scheme(scheme)
+            for name, parameter in module.named_parameters(recurse=False):
+                if not _unfilled(parameter):
+                    continue
+                if name.startswith("bias"):
+                    parameter.zero_()
+                    if name.startswith("bias_ih") and isinstance(module, nn.LSTM):
+                        parameter.chunk(4)[1].fill_(1.0)  # gates: input, forget, cell, output
+                    continue
+                gates = 1 if isinstance(module, nn.Linear) else len(parameter) // module.hidden_size
+                orthogonal = scheme == "default" and name.startswith("weight_hh")
+                for gate in parameter.chunk(gates):
+                    (nn.init.orthogonal_ if orthogonal else draw)(gate)
+
+    def _scheme(self, name: str) -> Callable[[Tensor], Any]:
+        if name == "he":
+            return lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu")
+        if name == "normal":
+            return lambda w: nn.init.normal_(w, std=self.config.initializer_range)
+        return nn.init.xavier_uniform_
+
+
+def _unfilled(parameter: Tensor) -> bool:
+    """Whether `from_pretrained` has yet to give it a value."""
+    return not getattr(parameter, "_is_hf_initialized", False)
+
+
+class RnnModel(RnnPreTrainedModel):
+    """Token ids to states, and their pooling to one vector a row."""
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        self.embeddings = nn.Embedding(
+            config.vocab_size, config.embedding_size, padding_idx=config.pad_token_id
+        )
+        directions = 2 if config.bidirectional else 1
+        sizes = [config.embedding_size] + [directions * config.hidden_size] * (
+            config.num_hidden_layers - 1
+        )
+        self.layers = nn.ModuleList(RnnLayer(config, size) for size in sizes)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        """The embedding of token ids."""
+        return self.embeddings
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        """Replaces it."""
+        self.embeddings = value
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPooling:
+        """States [batch, seq, directions * hidden] and their pooling [batch, directions * hidden].
+
+        Args:
+            input_ids: int64 [batch, seq], padded on the right.
+            attention_mask: int64 [batch, seq], 1 at tokens and 0 at padding; None: no padding.
+        """
+        if attention_mask is None:
+            attention_mask = torch.ones_like(input_ids)
+        lengths = attention_mask.sum(1, keepdim=True).clamp(min=1)  # [batch, 1]
+        position = torch.arange(input_ids.shape[1], device=input_ids.device).unsqueeze(0)
+        valid = position < lengths  # [batch, seq]
+        turned = torch.where(valid, lengths - 1 - position, position)
+        x = self.embeddings(input_ids)
+        for layer in self.layers:
+            x = layer(self.dropout(x), turned)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=x, pooler_output=self._pool(x, valid.unsqueeze(-1), lengths)
+        )
+
+    def _pool(self, x: Tensor, valid: Tensor, lengths: Tensor) -> Tensor:
+        """x [batch, seq, hidden], valid bool [batch, seq, 1], lengths int64 [batch, 1]."""
+        if self.config.pooling == "max":
+            return x.masked_fill(~valid, torch.finfo(x.dtype).min).amax(1)
+        if self.config.pooling == "mean":
+            return (x.float().masked_fill(~valid, 0).sum(1) / lengths).to(x.dtype)
+        size = self.config.hidden_size
+        last = _reorder(x[..., :size], lengths - 1).squeeze(1)  # the backward cell ends at 0
+        return torch.cat([last, x[:, 0, size:]], -1)
+
+
+class RnnForSequenceClassification(RnnPreTrainedModel):
+    """A recurrent network with a linear head over its pooled states."""
+
+    def __init__(self, config: RnnConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.rnn = RnnModel(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        directions = 2 if config.bidirectional else 1
+        self.classifier = nn.Linear(directions * config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Logits [batch, labels], and the loss transformers has for the problem type given `labels`.
+
+        Args:
+            input_ids: int64 [batch, seq], padded on the right.
+            attention_mask: int64 [batch, seq], 1 at tokens and 0 at padding; None: no padding.
+            labels: int64 [batch] for single label, float32 [batch, labels] for multi label, float32
+                [batch] for regression.
+        """
+        pooled = self.rnn(input_ids, attention_mask, return_dict=True).pooler_output
+        logits = self.classifier(self.dropout(pooled))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
+        return SequenceClassifierOutput(loss=loss, logits=logits)

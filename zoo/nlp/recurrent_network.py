@@ -1,0 +1,98 @@
+"""The network of rnn_cls: a recurrent classifier with new weights and a tokenizer of its own."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
+from tasks.errors import UserError
+from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
+from zoo.nlp.trained_tokenizer import SMALLEST, train_tokenizer
+from zoo.train.fast_dropout import replace_dropout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import datasets
+    from torch import nn
+
+    from tasks.base import Task
+    from zoo.nlp.rnn_cls import Options
+
+
+def make_processor(options: "Options", examples: "datasets.DatasetDict", entry: Any) -> Any:
+    """A tokenizer trained on the texts of the training split, and on those alone.
+
+    Raises `UserError` for options that make no network.
+    """
+    _check(options)
+    return train_tokenizer(
+        _texts(examples["train"]),
+        options.tokenizer,
+        options.vocab_size,
+        options.lowercase,
+        options.token_limit,
+    )
+
+
+def _check(options: "Options") -> None:
+    for name in ("embedding_size", "hidden_size", "num_layers"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+    if not 0 <= options.rnn_dropout < 1:
+        raise UserError(f"--rnn_dropout {options.rnn_dropout}: at least 0 and below 1")
+    if options.token_limit < 4:
+        raise UserError(f"--token_limit {options.token_limit} leaves no room for text; at least 4")
+    if options.vocab_size < SMALLEST:
+        raise UserError(
+            f"--vocab_size {options.vocab_size}: at least {SMALLEST}, which is every byte and the "
+            "special tokens"
+        )
+
+
+def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
+    columns = [name for name in ("text", "text_pair") if name in train.column_names]
+    for rows in train.select_columns(columns).iter(batch_size=1000):
+        for name in columns:
+            yield rows[name]
+
+
+def longest(options: "Options", processor: Any, entry: Any) -> int:
+    """Longest input in tokens."""
+    return options.token_limit
+
+
+def make(
+    options: "Options", task: "Task", processor: Any, entry: Any
+) -> tuple["nn.Module", dict[str, Any]]:
+    """The model in fp32 with weights drawn from torch's global random state; seed it first."""
+    config = RnnConfig(
+        vocab_size=len(processor),
+        embedding_size=options.embedding_size,
+        hidden_size=options.hidden_size,
+        num_hidden_layers=options.num_layers,
+        cell=options.cell,
+        bidirectional=options.bidirectional,
+        pooling=options.pooling,
+        hidden_dropout_prob=options.rnn_dropout,
+        initialization=options.initialization,
+        pad_token_id=processor.pad_token_id,
+        **task.model_config(),
+    )
+    return RnnForSequenceClassification(config), {"model": None, "license": None}
+
+
+def speed_up(model: Any, train: Any) -> None:
+    """The faster but equal training code; `train` are the features of the training split."""
+    replace_dropout(model)
+
+
+def load(folder: "Path") -> tuple["nn.Module", Any]:
+    """The model and tokenizer of a checkpoint."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)

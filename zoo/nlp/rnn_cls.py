@@ -1,0 +1,63 @@
+"""rnn_cls: embeddings and an LSTM, GRU or RNN, trained from scratch on labelled text.
+
+Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; Cho et al. 2014 for the GRU. The tokenizer is
+trained on the texts of the training split, byte-level (Wang et al. 2020, "Neural Machine Translation
+with Byte-Level Subwords"), so any language and script works and nothing is downloaded.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from zoo.entry import Entry
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this model has."""
+
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    """recurrent cell; lstm is the fastest on a CPU"""
+    embedding_size: int = 128
+    """size of a token's vector"""
+    hidden_size: int = 128
+    """size of the state, in each direction"""
+    num_layers: int = 1
+    """recurrent layers"""
+    bidirectional: bool = True
+    """read backward as well"""
+    pooling: Literal["max", "mean", "last"] = "max"
+    """how the states of a text become one vector; last takes each direction's final state"""
+    rnn_dropout: float = 0.5
+    """dropout of embeddings, between layers, and before the head"""
+    initialization: Literal["default", "xavier", "he", "normal"] = "default"
+    """first weights; default is Glorot with orthogonal recurrent matrices"""
+    tokenizer: Literal["bpe", "word"] = "bpe"
+    """bpe: byte-level subwords, for any language; word: whole words, rare ones unknown"""
+    vocab_size: int = 8000
+    """most tokens of the vocabulary"""
+    lowercase: bool = True
+    """read upper case as lower case"""
+    token_limit: int = 512
+    """longest text the model is made for, in tokens; max_length may be lower"""
+
+
+ENTRY = Entry(
+    name="rnn_cls",
+    module="zoo.nlp.rnn_cls",
+    task="tasks.nlp.text_classification",
+    summary="LSTM, GRU or RNN from scratch, with a tokenizer trained on the data: any language",
+    network="zoo.nlp.recurrent_network",
+    options=Options,
+    recipe={
+        "num_train_epochs": 5.0,
+        "per_device_train_batch_size": 32,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+    },
+)
+
+if __name__ == "__main__":
+    from zoo.cli import main
+
+    sys.exit(main(ENTRY))

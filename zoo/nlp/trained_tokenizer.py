@@ -1,0 +1,84 @@
+"""A tokenizer trained on the texts at hand; the same texts give the same tokenizer to the last bit.
+
+That is what resuming and several processes rest on, and why there is no unigram model here: its trainer
+adds up expectations in an order that changes from run to run (tokenizers 0.23).
+"""
+
+from collections.abc import Iterable
+from typing import Any, Literal
+
+PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
+SPECIAL = [PAD, UNKNOWN, SEPARATOR]  # ids 0, 1, 2
+SMALLEST = 256 + len(SPECIAL)  # a byte-level vocabulary has every byte
+# a word (with its vowel signs and accents), a number, or one other character; spaces fall away
+PIECE = r"[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]"
+
+
+def train_tokenizer(
+    batches: Iterable[list[str]],
+    kind: Literal["bpe", "word"],
+    vocab_size: int,
+    lowercase: bool,
+    longest: int,
+) -> Any:
+    """A transformers tokenizer that AutoTokenizer loads; a text ends with [SEP], as do both of a pair.
+
+    Args:
+        batches: the texts, in lists.
+        kind: "bpe", byte-level byte-pair encoding (Sennrich et al. 2016): no text has unknown tokens;
+            "word", the most frequent words that occur twice or more.
+        vocab_size: most tokens, special ones included.
+        lowercase: whether case is dropped; text is NFKC-normalized either way.
+        longest: `model_max_length`.
+    """
+    from tokenizers import (
+        Regex,
+        Tokenizer,
+        models,
+        normalizers,
+        pre_tokenizers,
+        processors,
+        trainers,
+    )
+    from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+    from transformers import PreTrainedTokenizerFast
+
+    pieces = pre_tokenizers.Split(Regex(PIECE), behavior="removed", invert=True)
+    if kind == "bpe":
+        backend = Tokenizer(models.BPE())
+        # each piece begins with a space, which tells beginnings of words from what follows
+        to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([pieces, to_bytes])
+        backend.decoder = ByteLevelDecoder()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=2,
+            special_tokens=SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    else:
+        backend = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+        backend.pre_tokenizer = pieces
+        trainer = trainers.WordLevelTrainer(
+            vocab_size=vocab_size, min_frequency=2, special_tokens=SPECIAL, show_progress=False
+        )
+    folding = [normalizers.Lowercase()] if lowercase else []
+    backend.normalizer = normalizers.Sequence([normalizers.NFKC(), *folding])
+    backend.train_from_iterator(batches, trainer)
+    separator = (SEPARATOR, backend.token_to_id(SEPARATOR))
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"$A {SEPARATOR}",
+        pair=f"$A {SEPARATOR} $B {SEPARATOR}",
+        special_tokens=[separator],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        sep_token=SEPARATOR,
+        model_max_length=longest,
+        model_input_names=["input_ids", "attention_mask"],
+        padding_side="right",
+        clean_up_tokenization_spaces=False,
+    )
