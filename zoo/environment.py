@@ -302,7 +302,7 @@ def _torch() -> Iterator[Finding]:
             yield Finding("GPU", "ok", f"{properties.name}, {memory}, sm_{major}{minor}, {bf16}")
         yield Finding("driver", "ok", found or "version not readable")
         yield Finding("CUDA", "ok", build)
-        cudnn = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
+        cudnn = torch.backends.cudnn.version()
         yield Finding("cuDNN", "ok", str(cudnn or "not in this build"))
     elif found is None:
         yield Finding("GPU", "ok", "none with an NVIDIA driver; everything runs on the processor")

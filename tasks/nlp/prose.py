@@ -17,7 +17,7 @@ _SECTION = re.compile(
     re.IGNORECASE,
 )
 _NO_PROSE = re.compile(r"^\s*(>>>|\.\.|```|:\w|@|[-*+|•]\s|\(?\d+[.)]\s|\\|\$\$|\[\d+\]|%)|::\s*$")
-_CODE = re.compile(r"[={}\\<>@|#^~;]|--|::|\[|\]|\w\(\w*\)\.")
+_CODE = re.compile(r"[`={}\\<>@|#^~;]|--|::|\[|\]|\w\(\w*\)\.")
 
 _LINK = re.compile(r"(?::[\w:+.-]+:)?`([^`<]*?)\s*<[^`>]*>`_{0,2}")
 _BOILERPLATE = re.compile(r"Read more in the [\w -]+\.")  # below half of scikit-learn's
@@ -34,7 +34,7 @@ _SPECIAL = (
     re.compile(r"'[\w.+-]*'|\"[\w.+-]*\""),  # values of options
     re.compile(r"\b[A-Za-z_]\w*(?:\.[A-Za-z_]\w+)+\b(?:\([^)\s]*\))?"),  # dotted names
     re.compile(r"\b\w+\([^)\s]*\)"),  # calls
-    re.compile(r"\b\w*[a-z0-9][A-Z]\w*\b"),  # CamelCase
+    re.compile(r"\b\w*[a-z][A-Z]\w*\b"),  # CamelCase
     re.compile(r"\b[A-Za-z]+\d\w*\b"),
     re.compile(r"\bv?\d+(?:\.\d+)+\w*\b"),  # versions
     re.compile(r"(?<!\w)\w*_\w*(?:\.\w+)*(?!\w)"),  # anything with an underscore, a mask too

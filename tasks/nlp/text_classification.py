@@ -236,7 +236,13 @@ class TextClassification:
         lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
         assert self.args.max_length is not None
         found: list[Finding] = text_preflight.check(
-            examples.splits, columns, "label", lengths, self.args.max_length, self.problem_type
+            examples.splits,
+            columns,
+            "label",
+            lengths,
+            self.args.max_length,
+            self.problem_type,
+            self.labels,
         )
         return found
 

@@ -111,7 +111,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
     reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
     watch = Watch(folder, total_samples(args, features["train"]), task.unit, reporters, main)
     if main:
-        output.announce(entry, task, examples, features, parameters, model, device, dtype)
+        output.announce(entry, task, examples, features, parameters, model, device, dtype, args)
     loop = Loop(
         model,
         task,
@@ -146,11 +146,13 @@ def finetune(entry: "Entry", job: Job) -> Path:
 
 def make_accelerator(args: TrainArgs) -> "Accelerator":
     """Accelerate's view of this process: its device, its rank, and how gradients are shared."""
-    from accelerate import Accelerator
+    from accelerate import Accelerator, DistributedDataParallelKwargs
 
     device = choose_device(args.device)
     # mixed precision is ours (zoo/train/precision.py): evaluation in fp32 shares the same model
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    # layers that thaw later have no gradient before
+    ranks = DistributedDataParallelKwargs(find_unused_parameters=args.tune == "gradual")
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[ranks])
 
 
 def total_samples(args: TrainArgs, train: Features) -> int:

@@ -8,9 +8,9 @@ accumulated as sums and divided once, together with clipping.
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,43 +22,19 @@ from zoo.train import state as states
 from zoo.train.args import TrainArgs
 from zoo.train.average import WeightAverage
 from zoo.train.bf16_weights import Bf16Weights
+from zoo.train.device_log import DeviceLog
 from zoo.train.evaluation import Evaluation, batches, evaluate, to_device
 from zoo.train.memory import out_of_memory
 from zoo.train.optim import make_optimizer, spared
-from zoo.train.order import Pass, Place, Schedule, cut_step, epoch_order
+from zoo.train.order import Pass, Schedule, cut_step, epoch_order
 from zoo.train.precision import autocast
+from zoo.train.progress import Progress, Watcher
 from zoo.train.schedules import lr_factor
 from zoo.train.signals import Stopped, stop_on_signal
 from zoo.train.tuning import Thaw
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-
-@dataclass
-class Progress:
-    """How far a run has come; all of it is in every saved state."""
-
-    step: int = 0
-    place: Place = field(default_factory=Place)
-    best: float | None = None
-    evaluations_without_gain: int = 0
-    samples: int = 0
-    units: int = 0  # tokens, pixels or seconds, padding not counted
-    seconds: float = 0.0  # in steps: evaluating and saving are not training
-    data_seconds: float = 0.0  # of these, spent waiting for batches
-    stopped_early: bool = False
-
-
-class Watcher(Protocol):
-    """What is told of a run as it goes: progress bar, log, TensorBoard."""
-
-    def step(self, progress: Progress, samples: int) -> None: ...
-    def log(self, record: dict[str, Any]) -> None: ...
-    def note(self, text: str) -> None: ...
-    def samples(self, step: int, place: Place, ids: np.ndarray) -> None: ...
-    def flush(self) -> None: ...
-    def rewind(self, step: int) -> None: ...
 
 
 @dataclass
@@ -101,15 +77,16 @@ class Loop:
         self.model = accelerator.prepare_model(compiled)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = WeightAverage(self.parameters, args.ema_decay) if args.ema_decay else None
-        self.max_samples = args.per_device_train_batch_size
         self.schedule = Schedule.of(
             len(train),
-            self.max_samples * args.gradient_accumulation_steps * accelerator.num_processes,
+            args.per_device_train_batch_size
+            * args.gradient_accumulation_steps
+            * accelerator.num_processes,
             args.num_train_epochs,
             args.max_steps,
         )
         self.progress = Progress()
-        self._losses: list[Tensor] = []
+        self.log = DeviceLog(watcher, self.optimizer, accelerator.device)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
 
@@ -120,8 +97,7 @@ class Loop:
 
     @contextlib.contextmanager
     def _as_saved(self) -> Iterator[None]:
-        """Within it the module has the weights that count: the average, where there is one, in
-        fp32."""
+        """Within it the module has the weights that count: in fp32, and averaged if asked."""
         with contextlib.ExitStack() as stack:
             if self.average:
                 stack.enter_context(self.average.applied(self.parameters))
@@ -167,35 +143,34 @@ class Loop:
     def _steps(self) -> Iterator[Step]:
         """The steps that remain of this epoch."""
         args, place = self.args, self.progress.place
-        lengths, rows = self.train_features.lengths, self.train_features.rows
-        order = epoch_order(lengths, args.seed, place.epoch)[place.sample :]
+        order = epoch_order(self.train_features.lengths, args.seed, place.epoch)[place.sample :]
         size = self.schedule.step_size
-        on_cpu = self.accelerator.device.type == "cpu"
-        overhead = int(lengths.mean()) * (4 if on_cpu else 64)
-
-        def cut(ids: np.ndarray) -> list[Pass]:
-            ranks = cut_step(
-                ids,
-                lengths,
-                rows,
-                world_size=self.accelerator.num_processes,
-                max_samples=self.max_samples,
-                budget=args.token_budget,
-                overhead=overhead,
-            )
-            return ranks[self.accelerator.process_index]
-
         steps = [order[i : i + size] for i in range(0, len(order), size)]
-        cuts = [cut(ids) for ids in steps]
+        cuts = [self._cut(ids) for ids in steps]
         chunks = [one.ids for passes in cuts for one in passes]
-        loader = batches(
-            self.train_features, self.task, chunks, args.dataloader_num_workers, pin=not on_cpu
-        )
+        workers, pin = args.dataloader_num_workers, self.accelerator.device.type == "cuda"
+        loader = batches(self.train_features, self.task, chunks, workers, pin)
         for ids, passes in zip(steps, cuts, strict=True):
             begin = time.perf_counter()
             loaded = [next(loader) for _ in passes]
             self.progress.data_seconds += time.perf_counter() - begin
             yield Step(ids, passes, loaded)
+
+    def _cut(self, ids: np.ndarray) -> list[Pass]:
+        """This rank's passes over the samples of a step."""
+        lengths = self.train_features.lengths
+        # what a pass costs beside its samples, measured in samples: launches, casts, gradients
+        fixed = 4 if self.accelerator.device.type == "cpu" else 64
+        ranks = cut_step(
+            ids,
+            lengths,
+            self.train_features.rows,
+            world_size=self.accelerator.num_processes,
+            max_samples=self.progress.max_samples or self.args.per_device_train_batch_size,
+            budget=self.args.token_budget,
+            overhead=int(lengths.mean()) * fixed,
+        )
+        return ranks[self.accelerator.process_index]
 
     def _step(self, step: Step) -> None:
         progress, args = self.progress, self.args
@@ -210,24 +185,16 @@ class Loop:
         if self.thaw:
             done = self.schedule.steps_done(progress.place) / self.schedule.total_steps
             self.thaw.to(done)
-        try:
-            loss_sum, count = self._gradients(step)
-        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
-            if not out_of_memory(error):
-                raise
-            self._lower_batch_size(error)
-            self.optimizer.zero_grad()
-            return self._step(Step(step.ids, *self._recut(step.ids)))
+        loss_sum, count = self._gradients_that_fit(step)
         loss = loss_sum / count
         norm = self._finish_gradients(count)
-        self._refuse_nonfinite(loss, norm, step.ids)
+        self.log.check(progress.step, step.ids, loss, norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.bf16:
             self.bf16.publish()
         if self.average:
             self.average.update(self.parameters)
-        self._losses.append(loss.detach())
         self.watcher.samples(progress.step, progress.place, step.ids)
         progress.step += 1
         progress.samples += len(step.ids)
@@ -237,13 +204,42 @@ class Loop:
         self.watcher.step(progress, len(step.ids))
         if progress.step % args.logging_steps == 0:
             self._log(factor * args.learning_rate, norm)
-        return None
 
     def _count_time(self) -> None:
         """Adds the time since the last mark to that of training, and sets a new mark."""
         now = time.perf_counter()
         self.progress.seconds += now - self._mark
         self._mark = now
+
+    def _gradients_that_fit(self, step: Step) -> tuple[Tensor, Tensor]:
+        """`_gradients`, in smaller passes where memory runs out and that is allowed."""
+        limit = self.progress.max_samples
+        if limit and any(len(one.ids) > limit for one in step.passes):
+            step = self._recut(step)
+        try:
+            return self._gradients(step)
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            largest = max(len(one.ids) for one in step.passes)
+            alone = self.accelerator.num_processes == 1
+            if not (self.args.auto_find_batch_size and largest > 1 and alone):
+                raise UserError(
+                    f"out of memory with {largest} samples in a pass: lower "
+                    "--per_device_train_batch_size (and raise --gradient_accumulation_steps to "
+                    "keep the step), --max_length or --token_budget, or turn on "
+                    "--gradient_checkpointing or --auto_find_batch_size"
+                ) from error
+        self.progress.max_samples = largest // 2
+        self.watcher.note(f"out of memory: passes of {largest // 2} samples from here on")
+        self.optimizer.zero_grad()
+        self.module.zero_grad()
+        return self._gradients_that_fit(step)
+
+    def _recut(self, step: Step) -> Step:
+        passes = self._cut(step.ids)
+        loaded = batches(self.train_features, self.task, [one.ids for one in passes])
+        return Step(step.ids, passes, list(loaded))
 
     def _gradients(self, step: Step) -> tuple[Tensor, Tensor]:
         """Accumulates the gradients of the summed loss; returns its global sum and count."""
@@ -271,8 +267,7 @@ class Loop:
         return totals[0], totals[1]
 
     def _finish_gradients(self, count: Tensor) -> Tensor:
-        """Divides the summed gradients by the count and clips them; returns their norm before
-        clipping."""
+        """Divides the summed gradients by the count and clips them; returns their norm before."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         # ranks have averaged their sums; undo that
         scale = self.accelerator.num_processes / count
@@ -293,43 +288,6 @@ class Loop:
         torch._foreach_mul_(gradients, scale)
         return norm
 
-    def _refuse_nonfinite(self, loss: Tensor, norm: Tensor, ids: np.ndarray) -> None:
-        if bool(torch.isfinite(loss) & torch.isfinite(norm)):
-            return
-        what = "loss" if not bool(torch.isfinite(loss)) else "gradient norm"
-        shown = ", ".join(map(str, ids[:16])) + (
-            f" and {len(ids) - 16} more" if len(ids) > 16 else ""
-        )
-        raise UserError(
-            f"the {what} is not finite at step {self.progress.step} (training rows {shown}); the "
-            "weights are as before that step: lower --learning_rate, or look at these rows"
-        )
-
-    def _lower_batch_size(self, error: BaseException) -> None:
-        passes = self.max_samples
-        if not self.args.auto_find_batch_size or passes == 1 or self.accelerator.num_processes > 1:
-            raise UserError(
-                f"out of memory with {passes} samples in a pass: lower "
-                "--per_device_train_batch_size (and raise --gradient_accumulation_steps to keep the "
-                "step), --max_length or --token_budget, or turn on --gradient_checkpointing or "
-                "--auto_find_batch_size"
-            ) from error
-        self.max_samples = passes // 2
-        self.watcher.note(f"out of memory: passes of {self.max_samples} samples from here on")
-
-    def _recut(self, ids: np.ndarray) -> tuple[list[Pass], list[Batch]]:
-        features = self.train_features
-        passes = cut_step(
-            ids,
-            features.lengths,
-            features.rows,
-            world_size=1,
-            max_samples=self.max_samples,
-            budget=self.args.token_budget,
-            overhead=0,
-        )[0]
-        return passes, list(batches(features, self.task, [one.ids for one in passes]))
-
     def _agree(self, signum: int | None) -> int | None:
         """The signal that any rank has received: all must stop at the same step."""
         if self.accelerator.num_processes == 1:
@@ -349,6 +307,7 @@ class Loop:
         }[args.eval_strategy]
         self._count_time()
         if due and self.validation is not None:
+            self.log.settle()
             self._evaluate(self.validation)
         minutes = (time.monotonic() - self._saved_at) / 60
         by_step = args.save_steps is not None and progress.step % args.save_steps == 0
@@ -377,15 +336,13 @@ class Loop:
                 dtype=self.dtype,
                 workers=self.args.dataloader_num_workers,
             )
-            value = found.value(self.task.main_metric)
-            progress = self.progress
-            threshold = self.args.early_stopping_threshold
-            better = progress.best is None or value > progress.best
-            enough = progress.best is None or value > progress.best + threshold
-            progress.evaluations_without_gain = (
-                0 if enough else progress.evaluations_without_gain + 1
-            )
-            if better:
+            value, progress = found.value(self.task.main_metric), self.progress
+            gain = np.inf if progress.best is None else value - progress.best
+            if gain > self.args.early_stopping_threshold:
+                progress.evaluations_without_gain = 0
+            else:  # also where the metric is not a number
+                progress.evaluations_without_gain += 1
+            if better := bool(gain > 0 and np.isfinite(value)):
                 progress.best = value
                 self.save_best(self.module)
         patience = self.args.early_stopping_patience
@@ -411,24 +368,22 @@ class Loop:
 
     def _log(self, learning_rate: float, norm: Tensor) -> None:
         progress = self.progress
-        loss = float(torch.stack(self._losses).mean())
-        self._losses.clear()
-        self.watcher.log(
+        self.log.record(
             {
                 "step": progress.step,
                 "epoch": round(self._epochs(), 4),
                 "split": "train",
-                "loss": loss,
                 "learning_rate": learning_rate,
-                "grad_norm": float(norm),
                 "samples_per_second": progress.samples / progress.seconds,
                 f"{self.task.unit}_per_second": progress.units / progress.seconds,
                 "data_wait": progress.data_seconds / progress.seconds,
-            }
+            },
+            norm,
         )
 
     def _save(self, signum: int | None = None) -> None:
         self._saved_at = time.monotonic()
+        self.log.settle()
         if self.accelerator.is_main_process:
             self.watcher.flush()
             tensors = {
@@ -437,11 +392,8 @@ class Loop:
             }
             if self.average:
                 tensors["ema"] = self.average.tensors()
-            pending = torch.stack(self._losses) if self._losses else torch.zeros(0)
-            progress = asdict(self.progress) | {
-                "signal": signum,
-                "pending_losses": pending.tolist(),
-            }
+            losses = [float(loss) for loss in self.log.losses]
+            progress = asdict(self.progress) | {"signal": signum, "pending_losses": losses}
             try:
                 states.save(self.states, self.progress.step, tensors, progress)
             except OSError as error:
@@ -470,14 +422,9 @@ class Loop:
         states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
         if self.average:
             self.average.load(found.tensors["ema"])
-        saved = dict(found.progress)
-        self._losses = [
-            torch.tensor(x, device=self.accelerator.device) for x in saved["pending_losses"]
-        ]
-        names = {f for f in Progress.__dataclass_fields__ if f != "place"}
-        self.progress = Progress(
-            **{name: saved[name] for name in names}, place=Place(**saved["place"])
-        )
+        device = self.accelerator.device
+        self.log.losses = [torch.tensor(x, device=device) for x in found.progress["pending_losses"]]
+        self.progress = Progress.read(dict(found.progress))
         if self.accelerator.is_main_process:
             self.watcher.rewind(self.progress.step)
         self.watcher.note(f"going on at step {self.progress.step}, epoch {self._epochs():.2f}")

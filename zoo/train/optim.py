@@ -19,7 +19,7 @@ def spared(model: nn.Module) -> set[str]:
     names = {name for name, _ in model.named_parameters() if name.endswith("bias")}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS) or type(module).__name__.endswith(("LayerNorm", "RMSNorm")):
-            names |= {f"{prefix}.{name}" for name, _ in module.named_parameters(recurse=False)}
+            names |= {name for name, _ in module.named_parameters(prefix, recurse=False)}
     return names
 
 

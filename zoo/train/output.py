@@ -5,17 +5,18 @@ import signal
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.base import Examples, Features, Task
 from tasks.errors import UserError
 from zoo.checkpoint import MANIFEST
+from zoo.train import forecast
 
 if TYPE_CHECKING:
     import torch
-    from tasks.preflight import Finding
     from torch import nn
 
+    from tasks.preflight import Finding
     from zoo.entry import Entry
     from zoo.train.args import TrainArgs
 
@@ -88,8 +89,9 @@ def announce(
     model: "nn.Module",
     device: "torch.device",
     dtype: "torch.dtype",
+    args: "TrainArgs",
 ) -> None:
-    """Two lines: what is trained on what, and what it will cost."""
+    """What is trained on what, and what it will cost; a warning where memory may run out."""
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     sizes = ", ".join(f"{len(f):,} {name}" for name, f in features.items())
     train = features["train"]
@@ -100,28 +102,7 @@ def announce(
         f"{train.lengths.mean():.0f} {task.unit} a sample",
         file=sys.stderr,
     )
-
-
-def expectations(
-    model: "nn.Module", train: Features, args: "TrainArgs", flops_per_second: float
-) -> dict[str, Any]:
-    """Expected seconds and bytes of training; rough, from counts alone.
-
-    Time: 6 FLOPs a parameter and token (Kaplan et al. 2020, section 2.1; embeddings are looked up,
-        not
-    multiplied) at the machine's measured rate, doubled for all that is no matrix product. Memory:
-    weights, gradients and two moments, 4 bytes each.
-    """
-    matrices = [p for n, p in model.named_parameters() if p.ndim > 1 and "embed" not in n]
-    multiplied = sum(p.numel() for p in matrices)
-    tokens = float((train.lengths * train.rows).sum())
-    epochs = args.num_train_epochs
-    if args.max_steps > 0:
-        step = args.per_device_train_batch_size * args.gradient_accumulation_steps
-        epochs = args.max_steps * step / len(train)
-    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    total = sum(p.numel() for p in model.parameters())
-    return {
-        "seconds": 2 * 6 * multiplied * tokens * epochs / flops_per_second,
-        "bytes": 4 * total + 12 * trained,
-    }
+    expected = forecast.forecast(model, train, args, device, dtype)
+    print(f"expected: {expected}", file=sys.stderr)
+    if warning := expected.warning():
+        print(f"warning: {warning}", file=sys.stderr)

@@ -10,7 +10,7 @@ import torch
 from tasks.base import Examples, Task
 from zoo import evidence, terminal
 from zoo.train.evaluation import Evaluation
-from zoo.train.loop import Progress
+from zoo.train.progress import Progress
 
 if TYPE_CHECKING:
     from tasks.metrics import Measured

@@ -8,8 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from zoo.train.loop import Progress
 from zoo.train.order import Place
+from zoo.train.progress import Progress
 
 
 class Watch:

@@ -29,20 +29,16 @@ def test_seeds_and_epochs_give_different_orders() -> None:
     assert len(set(orders)) == 4
 
 
-@pytest.mark.parametrize("n", [BLOCK, 5 * BLOCK, WINDOW, WINDOW + 1, 3 * WINDOW + 77])
+@pytest.mark.parametrize("n", [2 * BLOCK, WINDOW, WINDOW + 1, 3 * WINDOW + 77])
 def test_neighbours_are_similar_in_length(n: int) -> None:
-    """Padding every block of the order to its longest wastes little; in random order, much."""
+    """Neighbours differ by a fraction of what they would in random order."""
     lengths = np.random.default_rng(0).integers(5, 200, n)
+
+    def difference(ids: np.ndarray) -> float:
+        return float(np.abs(np.diff(lengths[ids])).mean())
+
     order = epoch_order(lengths, 3, 1)
-
-    def padded(ids: np.ndarray) -> int:
-        blocks = [lengths[ids[i : i + BLOCK]] for i in range(0, n, BLOCK)]
-        return sum(int(block.max()) * len(block) for block in blocks)
-
-    if n > BLOCK:
-        assert padded(order) <= padded(np.arange(n))
-    if n >= WINDOW:
-        assert padded(order) < 1.08 * lengths.sum()
+    assert difference(order) < 0.1 * difference(np.arange(n))
 
 
 def test_blocks_are_not_in_the_order_of_length() -> None:
@@ -67,9 +63,7 @@ def test_a_step_is_cut_into_passes(
     n = len(lengths)
     sizes = np.array(lengths)
     rows = np.array(data.draw(st.lists(st.integers(1, 3), min_size=n, max_size=n)))
-    ids = np.array(data.draw(st.permutations(range(n))))[: data.draw(st.integers(world_size, n))]
-    if len(ids) < world_size:
-        return
+    ids = np.array(data.draw(st.permutations(range(n))))[: data.draw(st.integers(1, n))]
     limits = {"max_samples": max_samples, "budget": budget, "overhead": overhead}
     ranks = cut_step(ids, sizes, rows, world_size=world_size, **limits)
     assert len(ranks) == world_size

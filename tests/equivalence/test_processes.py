@@ -1,0 +1,92 @@
+"""One process and two gloo processes train alike, and a run may change from one to the other."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.cli import environment
+from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
+from tests.processes import run_ranks
+
+FLAGS = (*EXACT, "--num_train_epochs", 2, "--learning_rate", 1e-3)
+
+
+@pytest.fixture(scope="module")
+def alone(tiny_bert: Path, reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Two epochs on one process."""
+    return finetune(tiny_bert, reviews, tmp_path_factory.mktemp("alone") / "run", *FLAGS)
+
+
+def _same(run: Run, alone: Run) -> None:
+    assert run.steps == alone.steps
+    np.testing.assert_allclose(run.losses, alone.losses, atol=1e-5, rtol=0)
+    for mine, theirs in zip(run.records("validation"), alone.records("validation"), strict=True):
+        assert mine.pop("loss") == pytest.approx(theirs.pop("loss"), abs=1e-5)
+        assert mine == theirs
+
+
+@pytest.mark.parametrize("more", [(), ("--token_budget", 200)], ids=["whole", "uneven passes"])
+def test_two_processes(
+    alone: Run, tiny_bert: Path, reviews: Path, tmp_path: Path, more: tuple[object, ...]
+) -> None:
+    folder = tmp_path / "two"
+    flags = (*FLAGS, *more, "--per_device_train_batch_size", 16)
+    run_ranks(arguments(tiny_bert, reviews, folder, *flags), tmp_path / "logs")
+    _same(Run(folder), alone)
+
+
+@pytest.mark.slow
+def test_two_processes_through_torchrun(
+    alone: Run, tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "two"
+    flags = (*FLAGS, "--per_device_train_batch_size", 16)
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
+    done = subprocess.run(
+        [sys.executable, *launcher, MODEL, *arguments(tiny_bert, reviews, folder, *flags)],
+        env=environment({"OMP_NUM_THREADS": "1"}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    _same(Run(folder), alone)
+
+
+def test_an_epoch_whose_last_step_is_smaller_than_the_ranks(
+    tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """Nobody waits for a rank that has nothing to do, and no sample is counted twice."""
+    small = (*FLAGS, "--max_train_samples", 33, "--max_eval_samples", 21)
+    one = finetune(tiny_bert, reviews, tmp_path / "one", *small)
+    assert [len(ids) for ids in one.steps] == [32, 1, 32, 1]
+    flags = (*small, "--per_device_train_batch_size", 16, "--per_device_eval_batch_size", 4)
+    run_ranks(arguments(tiny_bert, reviews, tmp_path / "two", *flags), tmp_path / "logs")
+    _same(Run(tmp_path / "two"), one)
+
+
+def test_begun_on_one_and_finished_on_two(
+    alone: Run, tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """Batch 32 on one process, then batch 16 on two and 8 on two: every sample once, in order."""
+    folder = tmp_path / "run"
+    begun = finetune(tiny_bert, reviews, folder, *FLAGS, "--save_steps", 3, "--save_total_limit", 9)
+    assert begun.steps == alone.steps
+    for path in (folder / "state").glob("step-*"):
+        if path.name > "step-00000003":  # as if it had been killed after the third step
+            shutil.rmtree(path)
+    flags = (*FLAGS, "--save_total_limit", 9, "--resume", "--per_device_train_batch_size", 16)
+    run_ranks(arguments(tiny_bert, reviews, folder, *flags), tmp_path / "logs")
+    _same(Run(folder), alone)
+    for path in (folder / "state").glob("step-*"):
+        if path.name > "step-00000003":
+            shutil.rmtree(path)
+    run_ranks(arguments(tiny_bert, reviews, folder, *flags[:-1], 8), tmp_path / "again")
+    sizes = [len(ids) for ids in Run(folder).steps]
+    assert sizes[:3] == [32, 32, 32] and set(sizes[3:]) == {16}
+    assert [i for ids in Run(folder).steps for i in ids] == [i for ids in alone.steps for i in ids]

@@ -1,0 +1,82 @@
+"""Numbers that are still being computed: kept on the device, read when that costs no waiting.
+
+On a GPU a step is only queued when the loop goes on to the next. Reading its loss would wait for
+it, so records are read one logging interval late, and a step whose loss is not finite is skipped by
+the optimizer itself (`found_inf`) and reported at the next reading. On the CPU everything is there
+at once.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.errors import UserError
+from zoo.train.progress import Watcher
+
+SHOWN = 16  # sample ids in an error
+
+
+class DeviceLog:
+    """Losses since the last record, records not yet read, and whether every step was finite."""
+
+    def __init__(self, watcher: Watcher, optimizer: torch.optim.Optimizer, device: torch.device):
+        self.losses: list[Tensor] = []
+        self._watcher = watcher
+        self._optimizer = optimizer
+        self._device = device
+        self._deferred = device.type == "cuda" and bool(optimizer.defaults.get("fused"))
+        self._records: list[tuple[dict[str, Any], Tensor]] = []
+        self._unchecked: list[tuple[int, np.ndarray, Tensor]] = []
+
+    def check(self, step: int, ids: np.ndarray, loss: Tensor, norm: Tensor) -> None:
+        """Called before the optimizer steps: a step that is not finite must change no weight.
+
+        Raises `UserError` with the step and its samples.
+        """
+        values = torch.stack([loss.detach(), norm.detach()])
+        self.losses.append(loss.detach())
+        self._unchecked.append((step, ids, values))
+        if self._deferred:
+            self._optimizer.found_inf = (~values.isfinite().all()).float()  # type: ignore[attr-defined]
+        else:
+            self._refuse_nonfinite()
+
+    def record(self, record: dict[str, Any], norm: Tensor) -> None:
+        """A log record of the steps since the last one."""
+        values = torch.stack([torch.stack(self.losses).mean(), norm.detach()])
+        self.losses.clear()
+        earlier = len(self._records)
+        self._records.append((record, values))
+        self._write(earlier if self._deferred else earlier + 1)
+
+    def settle(self) -> None:
+        """Reads everything: before an evaluation, a saved state, and at the end."""
+        self._refuse_nonfinite()
+        self._write(len(self._records))
+
+    def _write(self, count: int) -> None:
+        for record, values in self._records[:count]:
+            loss, norm = values.tolist()
+            self._watcher.log(record | {"loss": loss, "grad_norm": norm})
+        del self._records[:count]
+        if count and self._deferred:
+            self._refuse_nonfinite()
+
+    def _refuse_nonfinite(self) -> None:
+        unchecked, self._unchecked = self._unchecked, []
+        for step, ids, values in unchecked:
+            loss, norm = values.isfinite().tolist()
+            if not (loss and norm):
+                raise UserError(
+                    f"the {'gradient norm' if loss else 'loss'} is not finite at step {step} "
+                    f"(training rows {_list(ids)}); the weights are as before that step: lower "
+                    "--learning_rate, or look at these rows"
+                )
+
+
+def _list(ids: Sequence[int] | np.ndarray) -> str:
+    more = f" and {len(ids) - SHOWN} more" if len(ids) > SHOWN else ""
+    return ", ".join(str(i) for i in ids[:SHOWN]) + more
