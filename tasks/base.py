@@ -4,11 +4,14 @@ A task owns examples, preprocessing, collation, its supervised objective, metric
 prediction reads. It knows no model: whatever maps a batch to logits will do.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from contextlib import ExitStack
+    from pathlib import Path
+
     import datasets
     import numpy as np
     from torch import Generator, Tensor, nn
@@ -77,6 +80,7 @@ class Task(Protocol):
     unit: str  # what a length counts: "tokens"
     example_call: str  # flags of a first `predict`
     main_metric: str
+    labels: tuple[str, ...]
 
     def settle(self, processor: Any, limit: int) -> "Task": ...
     def config(self) -> dict[str, Any]: ...
@@ -93,16 +97,30 @@ class Task(Protocol):
     def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss: ...
     def tally(self) -> "Tally": ...
     def count(self, tally: "Tally", batch: Batch, logits: "Tensor") -> None: ...
+    def confusions(self, tally: "Tally") -> "np.ndarray | None": ...
+    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]: ...
+    def show(self, example: Mapping[str, Any]) -> str: ...
     def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]: ...
 
 
 class TaskFactory(Protocol):
-    """The module of a task: `Args` (its flags) and these two."""
+    """The module of a task: `Args` (its flags) and these functions."""
 
     Args: type
 
     def from_data(self, args: Any, data: "DataArgs") -> tuple[Task, Examples]: ...
     def from_config(self, config: Mapping[str, Any]) -> Task: ...
+    def for_evaluation(
+        self, task: Task, data: "DataArgs", split: str | None, trained_on: str
+    ) -> Examples: ...
+    def read_inputs(
+        self,
+        texts: Sequence[str],
+        file: "Path | None",
+        columns: tuple[str | None, str | None],
+        stack: "ExitStack",
+    ) -> Iterator[Any]: ...
+    def show_input(self, item: Any) -> dict[str, str]: ...
 
 
 def model_inputs(batch: Batch, own: Iterable[str] = ("sample_ids", "labels", "document")) -> Batch:

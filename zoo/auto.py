@@ -1,7 +1,7 @@
 """Makes transformers' Auto classes know the networks that are ours: `import zoo.auto`, once.
 
-Then `AutoModelForSequenceClassification.from_pretrained(folder)` and `transformers.pipeline` take their
-checkpoints like any other.
+Then `AutoModelForSequenceClassification.from_pretrained(folder)` and `transformers.pipeline` take
+their checkpoints like any other.
 """
 
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification

@@ -5,7 +5,9 @@ defaults; flags win. Nothing here imports torch: a verb does, once its arguments
 """
 
 import dataclasses
+import errno
 import importlib
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -53,6 +55,16 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         sys.stderr.close()
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        again = "go on with --resume" if verb == "finetune" else "try again"
+        return _fail(
+            entry,
+            f"can't write{where}: {error.strerror}; what was saved before stays: free some space, "
+            f"then {again}",
+        )
 
 
 def _fail(entry: Entry, message: str) -> int:
@@ -174,8 +186,8 @@ def _finetune(entry: Entry, arguments: Sequence[str]) -> int:
     try:
         finetune(entry, Job(asked.options, asked.data, asked.task, asked.train))
     except Stopped as stop:
-        words = " ".join([f"python -m {entry.module} finetune", *arguments])
-        if "--resume" not in words:
+        words = shlex.join(["python", "-m", entry.module, "finetune", *arguments])
+        if "--resume" not in arguments:
             words += " --resume"
         print(f"stopped; the state is saved. To go on:\n  {words}", file=sys.stderr)
         return 128 + stop.signum

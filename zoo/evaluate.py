@@ -5,11 +5,11 @@ import dataclasses
 import importlib
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
-from tasks.base import Features
+from tasks.base import Features, Task
 from tasks.data import DataArgs
 from zoo import evidence, terminal
 from zoo.checkpoint import open_checkpoint
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import datasets
     from torch import nn
 
+    from tasks.metrics import Tally
     from zoo.entry import Entry
     from zoo.verbs import EvaluateArgs
 
@@ -43,7 +44,9 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         max_eval_samples=args.max_eval_samples,
     )
     module = importlib.import_module(entry.task)
-    task, examples = module.for_evaluation(checkpoint.task, data, split=args.split)
+    task = checkpoint.task
+    trained_on = checkpoint.manifest["data"]["fingerprint"]
+    examples = module.for_evaluation(task, data, args.split, trained_on)
     split = next(iter(examples.splits))
     device = choose_device(args.device)
     model, processor = load_network(checkpoint, device)
@@ -91,19 +94,20 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         _show_mistakes(model, task, features, examples.splits[split], args, device)
 
 
-def _show_confusions(folder: Path, task: Any, tally: Any) -> None:
-    if task.problem_type != "single_label_classification":
+def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
+    matrix = task.confusions(tally)
+    if matrix is None:
         return
     from zoo.train import pictures
 
     path = folder / "plots" / "confusion_matrix.png"
-    pictures.confusion_matrix(path, tally.confusion_matrix(), task.labels)
+    pictures.confusion_matrix(path, matrix, task.labels)
     terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
 
 
 def _show_mistakes(
     model: "nn.Module",
-    task: Any,
+    task: Task,
     features: Features,
     examples: "datasets.Dataset",
     args: "EvaluateArgs",
@@ -120,10 +124,10 @@ def _show_mistakes(
             worst = sorted(worst, key=lambda mistake: -mistake[0])[: args.mistakes]
     if worst:
         rows = [
-            (f"{badness:.3f}", truth, said, _short(examples[row]["text"]))
+            (f"{badness:.3f}", truth, said, _short(task.show(examples[row])))
             for badness, row, truth, said in worst
         ]
-        terminal.table(("loss", "true", "predicted", "text"), rows, title="\nworst mistakes")
+        terminal.table(("loss", "true", "predicted", "example"), rows, title="\nworst mistakes")
 
 
 def _short(text: str, width: int = 100) -> str:

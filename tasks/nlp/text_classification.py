@@ -13,7 +13,12 @@ from tasks.nlp.labels import ProblemType, encode_labels, label_names
 from tasks.nlp.tokenization import TokenFeatures, encode, pad
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+    from pathlib import Path
+
     import datasets
+    import numpy as np
     from torch import Tensor, nn
 
     from tasks.base import Features
@@ -82,14 +87,16 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
 
 
 def for_evaluation(
-    task: "TextClassification", data: DataArgs, split: str | None
-) -> "tuple[TextClassification, Examples]":
+    task: "TextClassification", data: DataArgs, split: str | None, trained_on: str
+) -> Examples:
     """One split as a trained task reads it: its columns, its labels, its order of labels.
 
     Args:
         task: of the checkpoint.
         data: where the examples are.
         split: which; by default test, else validation, else train.
+        trained_on: fingerprint of the training data. Of that, missing splits are cut as they were
+            then, so that nothing trained on is tested on; other data is taken as it comes.
 
     Raises `UserError` where the split or a column is missing, or a label was never seen in
     training.
@@ -98,7 +105,7 @@ def for_evaluation(
 
     source, splits = _canonical(task.args, data, docstrings.load)
     stratify = "label" if task.problem_type == "single_label_classification" else None
-    if split != "train" and not (len(splits) == 1 and split is None):
+    if source.fingerprint == trained_on:
         splits = cut_missing_splits(splits, stratify, data)
     splits = limit(splits, data)
     usual = [name for name in ("test", "validation", "train") if name in splits]
@@ -106,7 +113,24 @@ def for_evaluation(
         raise UserError(f"{source.name} has no split {split!r}; it has {', '.join(splits)}")
     chosen = split or usual[0]
     encoded, _ = encode_labels(splits, task.labels, task.problem_type, only=chosen)
-    return task, Examples(encoded, source.name, source.fingerprint)
+    return Examples(encoded, source.name, source.fingerprint)
+
+
+def read_inputs(
+    texts: Sequence[str],
+    file: "Path | None",
+    columns: tuple[str | None, str | None],
+    stack: "ExitStack",
+) -> "Iterator[Any]":
+    """What `predict` is given, as texts or (text, text_pair): see `tasks.nlp.text_inputs`."""
+    from tasks.nlp import text_inputs
+
+    return text_inputs.read(texts, file, columns, stack)
+
+
+def show_input(item: Any) -> dict[str, str]:
+    """An input as the columns of a prediction."""
+    return {"text": item} if isinstance(item, str) else {"text": item[0], "text_pair": item[1]}
 
 
 def from_config(config: Mapping[str, Any]) -> "TextClassification":
@@ -332,6 +356,16 @@ class TextClassification:
         if self.problem_type == "multi_label_classification":
             return (logits.sigmoid() >= self.args.threshold).long()
         return logits.argmax(-1)
+
+    def confusions(self, tally: Tally) -> "np.ndarray | None":
+        """Counts int64 [labels, labels], rows the truth; None where there is not one label each."""
+        if self.problem_type != "single_label_classification":
+            return None
+        return tally.confusion_matrix()
+
+    def show(self, example: Mapping[str, Any]) -> str:
+        """An example in one line of a table."""
+        return " | ".join(str(example[c]) for c in ("text", "text_pair") if c in example)
 
     def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
         """Wrong predictions as (loss of the sample, row, truth, prediction)."""

@@ -94,7 +94,7 @@ def test_fifty_steps(ours: Run, tiny_bert: Path, reviews: Path, tmp_path: Path) 
 def test_fifty_steps_without_speedups(
     ours: Run, tiny_bert: Path, reviews: Path, tmp_path: Path
 ) -> None:
-    plain = _finetune(tiny_bert, reviews, tmp_path / "run", "--speedups", "False")
+    plain = _finetune(tiny_bert, reviews, tmp_path / "run", "--no-speedups")
     assert plain.steps == ours.steps
     theirs = _trainer_losses(tiny_bert, reviews, tmp_path / "theirs", plain)
     np.testing.assert_allclose(plain.losses, theirs, atol=1e-4, rtol=0)

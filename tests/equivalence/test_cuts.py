@@ -94,7 +94,7 @@ def test_workers_change_nothing(
     assert run.losses == reference.losses
 
 
-@pytest.mark.parametrize("flags", [("--gradient_checkpointing",), ("--speedups", "False")])
+@pytest.mark.parametrize("flags", [("--gradient_checkpointing",), ("--no-speedups",)])
 def test_memory_and_speed_flags_change_nothing(
     reference: Run, tiny_bert: Path, reviews: Path, tmp_path: Path, flags: tuple[str, ...]
 ) -> None:
@@ -106,7 +106,7 @@ def test_bf16_follows_fp32_loosely(
 ) -> None:
     flags = ("--dtype", "bf16", "--dropout", 0, *EPOCHS)
     fast = finetune(tiny_bert, reviews, tmp_path / "fast", *flags)
-    plain = finetune(tiny_bert, reviews, tmp_path / "plain", *flags, "--speedups", "False")
+    plain = finetune(tiny_bert, reviews, tmp_path / "plain", *flags, "--no-speedups")
     np.testing.assert_allclose(fast.losses, reference.losses, atol=0.05)
     np.testing.assert_allclose(plain.losses, reference.losses, atol=0.05)
 

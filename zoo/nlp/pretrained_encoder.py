@@ -79,10 +79,11 @@ def make(
 
 
 def speed_up(model: Any, train: Any) -> None:
-    """The faster but equal training code; `train` are the features of the training split."""
+    """The faster but equal training code; `train` are the features whose tokens the embedding is
+    cut to, if it is to be."""
     from zoo.nlp.fast_encoder import speed_up as speed_up_encoder
 
-    speed_up_encoder(model, train.used_ids())
+    speed_up_encoder(model, None if train is None else train.used_ids())
 
 
 def load(folder: "Path") -> tuple["nn.Module", Any]:

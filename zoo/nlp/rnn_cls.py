@@ -1,8 +1,8 @@
 """rnn_cls: embeddings and an LSTM, GRU or RNN, trained from scratch on labelled text.
 
-Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; Cho et al. 2014 for the GRU. The tokenizer is
-trained on the texts of the training split, byte-level (Wang et al. 2020, "Neural Machine Translation
-with Byte-Level Subwords"), so any language and script works and nothing is downloaded.
+Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; Cho et al. 2014 for the GRU. The tokenizer
+is trained on the texts of the training split, byte-level (Wang et al. 2020, "Neural Machine
+Translation with Byte-Level Subwords"), so any language and script works and nothing is downloaded.
 """
 
 import sys
@@ -50,9 +50,9 @@ ENTRY = Entry(
     network="zoo.nlp.recurrent_network",
     options=Options,
     recipe={
-        "num_train_epochs": 5.0,
+        "num_train_epochs": 3.0,
         "per_device_train_batch_size": 32,
-        "learning_rate": 1e-3,
+        "learning_rate": 2e-3,
         "weight_decay": 0.01,
     },
 )

@@ -1,7 +1,7 @@
 """A tokenizer trained on the texts at hand; the same texts give the same tokenizer to the last bit.
 
-That is what resuming and several processes rest on, and why there is no unigram model here: its trainer
-adds up expectations in an order that changes from run to run (tokenizers 0.23).
+That is what resuming and several processes rest on, and why there is no unigram model here: its
+trainer adds up expectations in an order that changes from run to run (tokenizers 0.23).
 """
 
 from collections.abc import Iterable
@@ -21,12 +21,12 @@ def train_tokenizer(
     lowercase: bool,
     longest: int,
 ) -> Any:
-    """A transformers tokenizer that AutoTokenizer loads; a text ends with [SEP], as do both of a pair.
+    """A tokenizer that AutoTokenizer loads; a text ends with [SEP], and so do both of a pair.
 
     Args:
         batches: the texts, in lists.
-        kind: "bpe", byte-level byte-pair encoding (Sennrich et al. 2016): no text has unknown tokens;
-            "word", the most frequent words that occur twice or more.
+        kind: "bpe", byte-level byte-pair encoding (Sennrich et al. 2016), to which nothing is
+            unknown; "word", the most frequent words that occur twice or more.
         vocab_size: most tokens, special ones included.
         lowercase: whether case is dropped; text is NFKC-normalized either way.
         longest: `model_max_length`.
@@ -50,7 +50,7 @@ def train_tokenizer(
         to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
         backend.pre_tokenizer = pre_tokenizers.Sequence([pieces, to_bytes])
         backend.decoder = ByteLevelDecoder()
-        trainer = trainers.BpeTrainer(
+        trainer: Any = trainers.BpeTrainer(
             vocab_size=vocab_size,
             min_frequency=2,
             special_tokens=SPECIAL,

@@ -70,6 +70,8 @@ class TrainArgs:
     """compile the model with torch.compile"""
     speedups: bool = True
     """the network's faster but equal training code; off to compare"""
+    fsdp: bool = False
+    """spread weights, gradients and optimizer state over processes (FSDP2)"""
     auto_find_batch_size: bool = False
     """halve the size of a pass when memory runs out; the optimizer step stays what it is"""
     dtype: Literal["auto", "fp32", "bf16"] = "auto"

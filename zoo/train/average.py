@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from zoo.train.sharding import like, whole
+
 
 class WeightAverage:
     """Averages trained parameters after each step (Polyak & Juditsky 1992; decay as in timm's
@@ -44,11 +46,11 @@ class WeightAverage:
 
     def tensors(self) -> dict[str, Tensor]:
         """What a saved state holds of it."""
-        named = {f"{i:05d}": tensor for i, tensor in enumerate(self.shadow)}
+        named = {f"{i:05d}": whole(tensor) for i, tensor in enumerate(self.shadow)}
         return named | {"updates": torch.tensor(self.updates)}
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Puts a saved state back."""
         self.updates = int(tensors["updates"])
         for i, shadow in enumerate(self.shadow):
-            shadow.copy_(tensors[f"{i:05d}"])
+            shadow.copy_(like(tensors[f"{i:05d}"], shadow))

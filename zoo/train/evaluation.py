@@ -11,6 +11,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from tasks.base import Batch, Features, Task
+from tasks.errors import UserError
+from zoo.train.memory import out_of_memory
 from zoo.train.precision import autocast
 
 if TYPE_CHECKING:
@@ -94,8 +96,16 @@ def evaluate(
     with torch.inference_mode():
         for batch, counts in zip(batches(features, task, chunks, workers), own, strict=True):
             moved = to_device(batch, accelerator.device)
-            with autocast(accelerator.device, dtype):
-                logits = task.logits(model, moved)
+            try:
+                with autocast(accelerator.device, dtype):
+                    logits = task.logits(model, moved)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                raise UserError(
+                    f"out of memory with {batch_size} samples in an evaluation pass: lower "
+                    "--per_device_eval_batch_size"
+                ) from error
             loss = task.loss(logits, moved)
             sums += torch.stack([loss.sum, loss.count]).double().cpu() * counts
             task.count(tally, moved, logits)

@@ -20,6 +20,7 @@ from zoo.train.loop import Loop
 from zoo.train.memory import peak_memory
 from zoo.train.precision import choose_device, choose_dtype
 from zoo.train.reporters import make_reporters
+from zoo.train.sharding import whole_state
 from zoo.train.tuning import is_adapted, merged_state, prepare_tuning, save_adapter
 from zoo.train.watch import Watch
 
@@ -76,7 +77,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
     model.to(device)
     parameters = sum(p.numel() for p in model.parameters())
     if args.speedups and not args.torch_compile:  # the compiler does its own
-        network.speed_up(model, features["train"])
+        # a sharded embedding is trained whole
+        network.speed_up(model, None if args.fsdp else features["train"])
     model = prepare_tuning(model, args)
     config["task"] = task.config()
     manifest = {
@@ -92,14 +94,14 @@ def finetune(entry: "Entry", job: Job) -> Path:
     }
 
     def save_best(trained: Any) -> None:
+        adapted = is_adapted(trained)
+        plain = trained.get_base_model() if adapted else trained
+        state = merged_state(trained) if adapted else whole_state(trained)  # all ranks take part
         if main:
             try:
-                if is_adapted(trained):
-                    plain, state = trained.get_base_model(), merged_state(trained)
-                    checkpoint.write(folder, plain, processor, manifest, state)
+                checkpoint.write(folder, plain, processor, manifest, state)
+                if adapted:
                     save_adapter(trained, folder / "adapter")
-                else:
-                    checkpoint.write(folder, trained, processor, manifest)
             except OSError as error:
                 raise UserError(
                     f"can't save the checkpoint to {folder}: {error.strerror or error}; what stood "

@@ -30,6 +30,7 @@ from zoo.train.order import Pass, Schedule, cut_step, epoch_order
 from zoo.train.precision import autocast
 from zoo.train.progress import Progress, Watcher
 from zoo.train.schedules import lr_factor
+from zoo.train.sharding import shard, whole
 from zoo.train.signals import Stopped, stop_on_signal
 from zoo.train.tuning import Thaw
 
@@ -69,12 +70,14 @@ class Loop:
         self.states = folder / "state"
         self.dtype = dtype
         self.module = model
+        if args.fsdp:
+            shard(model, accelerator.device, accelerator.num_processes)
         self.bf16 = self._bf16_weights(model)
         named = self.bf16.named_parameters() if self.bf16 else list(model.named_parameters())
         self.optimizer = make_optimizer(named, spared(model), args)
         self.thaw = Thaw(list(model.named_parameters())) if args.tune == "gradual" else None
-        compiled = torch.compile(model, dynamic=True) if args.torch_compile else model
-        self.model = accelerator.prepare_model(compiled)
+        compiled: Any = torch.compile(model, dynamic=True) if args.torch_compile else model
+        self.model: nn.Module = compiled if args.fsdp else accelerator.prepare_model(compiled)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         self.average = WeightAverage(self.parameters, args.ema_decay) if args.ema_decay else None
         self.schedule = Schedule.of(
@@ -174,6 +177,8 @@ class Loop:
 
     def _step(self, step: Step) -> None:
         progress, args = self.progress, self.args
+        if max(len(one.ids) for one in step.passes) > self.max_samples:  # memory has run out since
+            step = Step(step.ids, *self._recut(step.ids))
         factor = lr_factor(
             args.lr_scheduler_type,
             self.schedule.steps_done(progress.place),
@@ -241,6 +246,15 @@ class Loop:
         loaded = batches(self.train_features, self.task, [one.ids for one in passes])
         return Step(step.ids, passes, list(loaded))
 
+    def _synchronized(self, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Ranks share gradients in the last pass of a step only."""
+        if self.args.fsdp:
+            self.module.set_requires_gradient_sync(last)  # type: ignore[operator]
+        elif not last:
+            no_sync: contextlib.AbstractContextManager[Any] = self.accelerator.no_sync(self.model)
+            return no_sync
+        return contextlib.nullcontext()
+
     def _gradients(self, step: Step) -> tuple[Tensor, Tensor]:
         """Accumulates the gradients of the summed loss; returns its global sum and count."""
         totals = torch.zeros(2, device=self.accelerator.device)
@@ -252,7 +266,7 @@ class Loop:
             torch.manual_seed(seed)
             rng = torch.Generator().manual_seed(seed)
             last = i == len(step.passes) - 1
-            with contextlib.nullcontext() if last else self.accelerator.no_sync(self.model):
+            with self._synchronized(last):
                 with self._autocast():
                     loss = self.objective(
                         self.model, to_device(batch, self.accelerator.device), rng
@@ -282,10 +296,10 @@ class Loop:
             for p in decayed:
                 assert p.grad is not None
                 p.grad.add_(p.detach().sign() / scale, alpha=self.args.l1)
-        norm: Tensor = torch.nn.utils.get_total_norm(gradients) * scale
+        norm: Tensor = whole(torch.nn.utils.get_total_norm(gradients)) * scale
         if self.args.max_grad_norm > 0:
             scale = scale * torch.clamp(self.args.max_grad_norm / (norm + 1e-6), max=1.0)
-        torch._foreach_mul_(gradients, scale)
+        torch._foreach_mul_(gradients, float(scale) if self.args.fsdp else scale)
         return norm
 
     def _agree(self, signum: int | None) -> int | None:
@@ -384,14 +398,14 @@ class Loop:
     def _save(self, signum: int | None = None) -> None:
         self._saved_at = time.monotonic()
         self.log.settle()
+        tensors = {  # on every rank: sharded tensors are put together by all
+            "weights": states.model_tensors(self.module, self._masters()),
+            "optimizer": states.optimizer_tensors(self.optimizer),
+        }
+        if self.average:
+            tensors["ema"] = self.average.tensors()
         if self.accelerator.is_main_process:
             self.watcher.flush()
-            tensors = {
-                "weights": states.model_tensors(self.module, self._masters()),
-                "optimizer": states.optimizer_tensors(self.optimizer),
-            }
-            if self.average:
-                tensors["ema"] = self.average.tensors()
             losses = [float(loss) for loss in self.log.losses]
             progress = asdict(self.progress) | {"signal": signum, "pending_losses": losses}
             try:
@@ -416,12 +430,18 @@ class Loop:
             if self.accelerator.is_main_process:
                 self.watcher.rewind(0)
             return
-        states.load_model_tensors(self.module, found.tensors["weights"], self._masters())
+        try:
+            states.load_model_tensors(self.module, found.tensors["weights"], self._masters())
+            states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
+            if self.average:
+                self.average.load(found.tensors["ema"])
+        except (KeyError, RuntimeError) as error:
+            raise UserError(
+                f"the state in {self.states} is of another model or way of training ({error}): go "
+                "on with the --model, --tune, --optim, --ema_decay, --fsdp and --speedups of then"
+            ) from error
         if self.bf16:
             self.bf16.publish()
-        states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
-        if self.average:
-            self.average.load(found.tensors["ema"])
         device = self.accelerator.device
         self.log.losses = [torch.tensor(x, device=device) for x in found.progress["pending_losses"]]
         self.progress = Progress.read(dict(found.progress))

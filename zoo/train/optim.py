@@ -16,7 +16,7 @@ NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
 def spared(model: nn.Module) -> set[str]:
     """Names of the parameters that are not decayed: biases, and everything of a norm."""
-    names = {name for name, _ in model.named_parameters() if name.endswith("bias")}
+    names = {name for name, _ in model.named_parameters() if "bias" in name.split(".")[-1]}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS) or type(module).__name__.endswith(("LayerNorm", "RMSNorm")):
             names |= {name for name, _ in module.named_parameters(prefix, recurse=False)}

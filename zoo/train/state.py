@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from tasks.fingerprint import sha256
 from zoo.checkpoint import flush, staged, write_json
+from zoo.train.sharding import like, whole
 
 Tensors = dict[str, Tensor]
 
@@ -33,6 +34,11 @@ class State:
 
 
 def model_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
+    """What is saved of a model: see `_own_tensors`; whole where they are sharded."""
+    return {name: whole(tensor) for name, tensor in _own_tensors(model, masters).items()}
+
+
+def _own_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
     """The parameters and lasting buffers of a model by name, each once where they are shared.
 
     `masters` are the fp32 originals of parameters that the model holds in bf16.
@@ -49,8 +55,8 @@ def model_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
 def load_model_tensors(model: nn.Module, tensors: Tensors, masters: Mapping[str, Tensor]) -> None:
     """Copies saved tensors back in place."""
     with torch.no_grad():
-        for name, tensor in model_tensors(model, masters).items():
-            tensor.copy_(tensors[name])
+        for name, tensor in _own_tensors(model, masters).items():
+            tensor.copy_(like(tensors[name], tensor))
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
@@ -60,7 +66,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
         for name, parameter in zip(group["names"], group["params"], strict=True):
             for entry, value in optimizer.state.get(parameter, {}).items():
                 if value is not None:
-                    tensors[f"{name}/{entry}"] = torch.as_tensor(value).detach()
+                    tensors[f"{name}/{entry}"] = whole(torch.as_tensor(value).detach())
     return tensors
 
 
@@ -74,8 +80,11 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Tensors) -
     for key, value in tensors.items():
         name, _, entry = key.rpartition("/")
         parameter = parameters[name]
-        device = "cpu" if entry == "step" and not _fused(optimizer) else parameter.device
-        optimizer.state[parameter][entry] = value.to(device)
+        if value.shape == parameter.shape:
+            optimizer.state[parameter][entry] = like(value, parameter)
+        else:  # the step count: torch keeps it on the CPU unless the optimizer is fused
+            device = parameter.device if _fused(optimizer) else "cpu"
+            optimizer.state[parameter][entry] = value.to(device)
 
 
 def _fused(optimizer: torch.optim.Optimizer) -> bool:

@@ -1,0 +1,98 @@
+"""Texts to label: from the command line, a file, or standard input; nothing is held in memory."""
+
+import csv
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from tasks.columns import find_column
+from tasks.errors import UserError
+from tasks.nlp.text_classification import PAIR_COLUMNS, TEXT_COLUMNS
+
+
+def read(
+    texts: Sequence[str],
+    file: Path | None,
+    columns: tuple[str | None, str | None],
+    stack: ExitStack,
+) -> Iterator[Any]:
+    """Texts, or (text, text_pair) tuples, one by one.
+
+    Args:
+        texts: given on the command line; they come first.
+        file: a line a text; or csv, tsv, jsonl with a text column; - or None is standard input.
+        columns: of the text and of the second text of a pair; None finds the text by its name.
+        stack: closes the file.
+
+    Raises `UserError` for a file that is not there, or a line of it that can't be read.
+    """
+    if texts:
+        return iter(texts)
+    if file is None or str(file) == "-":
+        if sys.stdin.isatty():
+            print("reading texts from standard input, one a line", file=sys.stderr)
+        return _lines(sys.stdin, "standard input")
+    if not file.is_file():
+        raise UserError(f"--file {file}: there is no such file")
+    opened = stack.enter_context(file.open(encoding="utf-8", newline=""))
+    suffix = file.suffix.lower()
+    if suffix in (".csv", ".tsv"):
+        return _csv_rows(opened, "\t" if suffix == ".tsv" else ",", str(file), columns)
+    if suffix == ".jsonl":
+        return _json_rows(opened, str(file), columns)
+    return _lines(opened, str(file))
+
+
+def _lines(file: IO[str], where: str) -> Iterator[str]:
+    number = 0
+    try:
+        for number, line in enumerate(file, 1):  # noqa: B007  the last one read is named below
+            yield line.rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise UserError(f"{where}, after line {number}: not UTF-8 text") from None
+
+
+def _csv_rows(
+    file: IO[str], delimiter: str, where: str, asked: tuple[str | None, str | None]
+) -> Iterator[Any]:
+    reader = csv.DictReader(file, delimiter=delimiter)
+    columns = _columns(reader.fieldnames or [], where, asked)
+    for row in reader:
+        if row.get(None) or any(row[c] is None for c in columns):
+            raise UserError(
+                f"{where}, line {reader.line_num}: the row has not the header's "
+                f"{len(reader.fieldnames or [])} fields"
+            )
+        yield _pick(row, columns)
+
+
+def _json_rows(file: IO[str], where: str, asked: tuple[str | None, str | None]) -> Iterator[Any]:
+    columns: list[str] | None = None
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise UserError(f"{where}, line {number}: not JSON ({error.msg})") from None
+        if not isinstance(row, dict):
+            raise UserError(f"{where}, line {number}: wants an object with a text")
+        columns = columns or _columns(list(row), where, asked)
+        if missing := [c for c in columns if not isinstance(row.get(c), str)]:
+            raise UserError(f"{where}, line {number}: no text under {missing[0]!r}")
+        yield _pick(row, columns)
+
+
+def _columns(names: Any, where: str, asked: tuple[str | None, str | None]) -> list[str]:
+    text, pair = asked
+    columns = [find_column(names, text, TEXT_COLUMNS, "text", where)]
+    if pair:
+        columns.append(find_column(names, pair, PAIR_COLUMNS, "text pair", where))
+    return columns
+
+
+def _pick(row: dict[str, Any], columns: list[str]) -> Any:
+    return row[columns[0]] if len(columns) == 1 else (row[columns[0]], row[columns[1]])

@@ -1,0 +1,52 @@
+"""Weights, gradients and optimizer state spread over ranks: FSDP2.
+
+Zhao et al. 2023, "PyTorch FSDP"; torch.distributed.fsdp.fully_shard. A saved state holds whole
+tensors, so a run may go on with another number of ranks, or without sharding.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from tasks.errors import UserError
+
+
+def shard(model: Any, device: torch.device, world_size: int) -> None:
+    """Shards a model in place: each of its blocks a unit, the rest another.
+
+    Raises `UserError` where there is one process only.
+    """
+    if world_size == 1:
+        raise UserError(
+            "--fsdp spreads a model over processes, and this is one alone: start it with "
+            "torchrun --nproc_per_node N -m ..."
+        )
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    mesh = init_device_mesh(device.type, (world_size,))
+    blocks = set(getattr(model, "_no_split_modules", None) or ())
+    for module in model.modules():
+        if type(module).__name__ in blocks:
+            fully_shard(module, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """All of a tensor, wherever its parts are; every rank must ask."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def like(full: Tensor, sample: Tensor) -> Tensor:
+    """A whole tensor laid out as another one: on its device, in its shards."""
+    if not isinstance(sample, DTensor):
+        return full.to(sample.device)
+    device = sample.device_mesh.device_type
+    return distribute_tensor(full.to(device), sample.device_mesh, sample.placements)
+
+
+def whole_state(model: nn.Module) -> dict[str, Tensor]:
+    """A model's state dict with whole tensors; every rank must ask."""
+    return {name: whole(tensor) for name, tensor in model.state_dict().items()}
