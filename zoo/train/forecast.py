@@ -33,9 +33,9 @@ class Forecast:
         if self.memory <= self.available:
             return None
         return (
-            f"this needs about {self.memory / GIB:.1f} GiB and {self.available / GIB:.1f} are free: "
-            "lower --per_device_train_batch_size or --token_budget, or turn on "
-            "--gradient_checkpointing"
+            f"this needs about {self.memory / GIB:.1f} GiB and "
+            f"{self.available / GIB:.1f} are free: lower "
+            "--per_device_train_batch_size or --token_budget, or turn on --gradient_checkpointing"
         )
 
 

@@ -177,8 +177,6 @@ class Loop:
 
     def _step(self, step: Step) -> None:
         progress, args = self.progress, self.args
-        if max(len(one.ids) for one in step.passes) > self.max_samples:  # memory has run out since
-            step = Step(step.ids, *self._recut(step.ids))
         factor = lr_factor(
             args.lr_scheduler_type,
             self.schedule.steps_done(progress.place),
