@@ -123,12 +123,14 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None) -> Checkpoint:
         raise UserError(f"no checkpoint at {folder}: there is no such folder")
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
+        if missing := {"model", "config", "files"} - set(manifest):
+            raise ValueError(f"it has no {', '.join(sorted(missing))}")
     except FileNotFoundError:
         raise UserError(
             f"{folder} holds no {MANIFEST}, so it is no checkpoint of the zoo's (or its training "
             "was stopped before the first one was saved: go on with --resume)"
         ) from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:  # not JSON, not text, or not what was written
         raise UserError(
             f"{folder / MANIFEST} is damaged ({error}); restore it from a copy"
         ) from None

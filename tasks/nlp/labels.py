@@ -41,6 +41,19 @@ def label_names(splits: "datasets.DatasetDict", problem_type: ProblemType) -> li
     return names
 
 
+def are_numbers(values: Sequence[Any], fewest: int = 6) -> bool:
+    """Whether the distinct labels of a csv, where all is text, are decimal numbers to regress on.
+
+    Whole numbers are names of classes, and so are fewer than `fewest` different decimals.
+    """
+    texts = [value for value in values if isinstance(value, str)]
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError:
+        return False
+    return len(texts) == len(values) >= fewest and not all(x.is_integer() for x in numbers)
+
+
 def as_list(value: Any) -> list[Any]:
     """The labels of one multi-label example: a list as it is, a string split at | or ,."""
     if value is None:

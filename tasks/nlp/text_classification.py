@@ -9,7 +9,7 @@ from tasks.data import DataArgs, Source, cut_missing_splits, find_column, limit
 from tasks.data import load as load_source
 from tasks.errors import UserError
 from tasks.metrics import Tally, main_metric
-from tasks.nlp.labels import ProblemType, encode_labels, label_names
+from tasks.nlp.labels import ProblemType, are_numbers, encode_labels, label_names
 from tasks.nlp.tokenization import TokenFeatures, encode, pad
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Args:
     label_column: str | None = None
     """column of the label"""
     problem_type: Literal["auto", "single_label", "multi_label", "regression"] = "auto"
-    """auto: lists are multi_label, floating point numbers regression, all else single_label"""
+    """auto: lists are multi_label, decimal numbers regression, all else single_label"""
     threshold: float = 0.5
     """multi_label: a label is given when its probability reaches this"""
     class_weights: Literal["none", "balanced"] = "none"
@@ -73,7 +73,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
     from tasks.nlp import docstrings
 
     source, splits = _canonical(args, data, docstrings.load)
-    problem_type = _problem_type(args.problem_type, next(iter(splits.values())).features["label"])
+    problem_type = _problem_type(args.problem_type, next(iter(splits.values())))
     labels = label_names(splits, problem_type)
     stratify = "label" if problem_type == "single_label_classification" else None
     splits = limit(cut_missing_splits(splits, stratify, data), data)
@@ -166,8 +166,10 @@ def _pair_column(names: Sequence[str], asked: str | None, where: str) -> str | N
     return find_column(names, asked, PAIR_COLUMNS, "text pair", where)
 
 
-def _problem_type(asked: str, feature: Any) -> ProblemType:
+def _problem_type(asked: str, split: "datasets.Dataset") -> ProblemType:
     import datasets
+
+    feature = split.features["label"]
 
     if asked == "regression":
         return "regression"
@@ -178,7 +180,7 @@ def _problem_type(asked: str, feature: Any) -> ProblemType:
             else "multi_label_classification"
         )
     if isinstance(feature, datasets.Value):
-        floating = feature.dtype.startswith("float")
+        floating = feature.dtype.startswith("float") or are_numbers(split.unique("label"))
         return "regression" if floating else "single_label_classification"
     if isinstance(feature, datasets.ClassLabel):
         return "single_label_classification"

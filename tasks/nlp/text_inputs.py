@@ -40,23 +40,30 @@ def read(
     opened = stack.enter_context(file.open(encoding="utf-8", newline=""))
     suffix = file.suffix.lower()
     if suffix in (".csv", ".tsv"):
-        return _csv_rows(opened, "\t" if suffix == ".tsv" else ",", str(file), columns)
+        delimiter = "\t" if suffix == ".tsv" else ","
+        return _csv_rows(_decoded(opened, str(file)), delimiter, str(file), columns)
     if suffix == ".jsonl":
-        return _json_rows(opened, str(file), columns)
+        return _json_rows(_decoded(opened, str(file)), str(file), columns)
     return _lines(opened, str(file))
 
 
-def _lines(file: IO[str], where: str) -> Iterator[str]:
+def _decoded(file: IO[str], where: str) -> Iterator[str]:
+    """The lines of a file; `UserError` where one is not UTF-8."""
     number = 0
     try:
         for number, line in enumerate(file, 1):  # noqa: B007  the last one read is named below
-            yield line.rstrip("\r\n")
+            yield line
     except UnicodeDecodeError:
         raise UserError(f"{where}, after line {number}: not UTF-8 text") from None
 
 
+def _lines(file: IO[str], where: str) -> Iterator[str]:
+    for line in _decoded(file, where):
+        yield line.rstrip("\r\n")
+
+
 def _csv_rows(
-    file: IO[str], delimiter: str, where: str, asked: tuple[str | None, str | None]
+    file: Iterator[str], delimiter: str, where: str, asked: tuple[str | None, str | None]
 ) -> Iterator[Any]:
     reader = csv.DictReader(file, delimiter=delimiter)
     columns = _columns(reader.fieldnames or [], where, asked)
@@ -69,7 +76,9 @@ def _csv_rows(
         yield _pick(row, columns)
 
 
-def _json_rows(file: IO[str], where: str, asked: tuple[str | None, str | None]) -> Iterator[Any]:
+def _json_rows(
+    file: Iterator[str], where: str, asked: tuple[str | None, str | None]
+) -> Iterator[Any]:
     columns: list[str] | None = None
     for number, line in enumerate(file, 1):
         if not line.strip():

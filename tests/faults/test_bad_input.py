@@ -56,8 +56,8 @@ def _last_line(done: Done, *parts: object) -> None:
         ("latin.csv", GOOD.encode() + "caf\xe9,positive\n".encode("latin-1"), ["line 22", "UTF-8"]),
         ("utf16.csv", GOOD.encode("utf-16"), ["line 1", "UTF-16"]),
         ("lines.jsonl", b'{"text": "a", "label": "x"}\n{"text": \n', ["line 2", "not valid JSON"]),
-        ("names.csv", GOOD.replace("text,label", "texts,label").encode(), ["texts, label", "'texts'"]),
-        ("names.csv", GOOD.replace("text,label", "text,lable").encode(), ["text, lable", "'lable'"]),
+        ("names.csv", b"texts," + GOOD[5:].encode(), ["texts, label", "nearest is 'texts'"]),
+        ("names.csv", GOOD.replace(",label", ",lable").encode(), ["text, lable", "is 'lable'"]),
         ("one.csv", GOOD.replace("negative", "positive").encode(), ["one class only ('positive')"]),
         ("blank.csv", GOOD.encode() + b"no label,\n", ["label is empty"]),
         ("bad.parquet", b"PAR1 no parquet", ["not a readable parquet file"]),
@@ -80,9 +80,7 @@ def test_a_file_that_is_not_there(tiny_bert: Path, reviews: Path, tmp_path: Path
 
 
 def test_a_column_that_is_not_there(tiny_bert: Path, reviews: Path, tmp_path: Path) -> None:
-    done = run_cli(
-        MODEL, *arguments(tiny_bert, reviews, tmp_path / "run", "--text_column", "txet")
-    )
+    done = run_cli(MODEL, *arguments(tiny_bert, reviews, tmp_path / "run", "--text_column", "txet"))
     _one_line(done, "no column 'txet'", "its columns are text, label", "the nearest is 'text'")
 
 

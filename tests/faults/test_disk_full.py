@@ -41,9 +41,7 @@ def _one_line(err: str, *parts: str) -> None:
     assert last.startswith("bert_cls: ") and all(part in last for part in parts), last
 
 
-def test_states_fill_the_disk(
-    small_disk: Path, whole: Run, tiny_bert: Path, reviews: Path
-) -> None:
+def test_states_fill_the_disk(small_disk: Path, whole: Run, tiny_bert: Path, reviews: Path) -> None:
     folder = small_disk / "run"
     filler = small_disk / "filler"
     filler.write_bytes(bytes(SIZE - (1200 << 10)))

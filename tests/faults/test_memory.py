@@ -1,5 +1,6 @@
 """Out of memory: what to lower is said; --auto_find_batch_size goes on with the same result."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,8 +57,8 @@ def test_what_to_lower_is_said(
     done = run_cli(MODEL, *arguments(tiny_bert, reviews, tmp_path / "run", *EXACT))
     assert done.code == 2 and "Traceback" not in done.err
     last = done.err.splitlines()[-1]
-    for said in ("out of memory with 32 samples", "--per_device_train_batch_size", "--max_length"):
-        assert said in last
+    assert re.search(r"out of memory with \d+ samples in a pass", last)
+    assert "--per_device_train_batch_size" in last and "--max_length" in last
     assert "--auto_find_batch_size" in last and "--gradient_checkpointing" in last
 
 
@@ -69,9 +70,9 @@ def test_it_goes_on_with_smaller_passes_and_equal_losses(
     run = finetune(tiny_bert, reviews, tmp_path / "run", *flags)
     assert run.steps == whole.steps
     np.testing.assert_allclose(run.losses, whole.losses, atol=1e-5, rtol=0)
-    assert [size for size in asked if size > 10] == [32, 16][: sum(s > 10 for s in asked)]
-    assert max(asked[asked.index(max(s for s in asked if s <= 10)) :]) <= 10
-    assert run.done.err.count("out of memory: passes of") <= 2
+    failed = [size for size in asked if size > 10]
+    assert 1 <= len(failed) <= 2  # from 32 to 16 to 8, once in the whole run
+    assert run.done.err.count("out of memory: passes of") == len(failed)
 
 
 def test_one_sample_is_too_much(

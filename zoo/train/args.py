@@ -4,6 +4,8 @@ TrainingArguments."""
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.errors import UserError
+
 
 @dataclass(frozen=True)
 class TrainArgs:
@@ -105,3 +107,36 @@ class TrainArgs:
     """decides order, dropout and new weights"""
     dataloader_num_workers: int = 0
     """processes that prepare batches; 0 prepares them in the main one"""
+
+
+COUNTS = (
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "token_budget",
+    "lora_r",
+    "eval_steps",
+    "early_stopping_patience",
+    "save_steps",
+    "save_total_limit",
+    "logging_steps",
+)
+SHARES = ("label_smoothing_factor", "ema_decay", "adam_beta1", "adam_beta2", "momentum")
+
+
+def check(args: TrainArgs) -> None:
+    """Raises `UserError` for the first number that makes no sense."""
+    for name in COUNTS:
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise UserError(f"--{name} {value}: at least 1")
+    for name in SHARES:
+        if not 0 <= getattr(args, name) < 1:
+            raise UserError(f"--{name} {getattr(args, name)}: at least 0 and below 1")
+    for name in ("learning_rate", "weight_decay", "warmup_steps", "l1", "max_grad_norm"):
+        if not getattr(args, name) >= 0:
+            raise UserError(f"--{name} {getattr(args, name)}: at least 0")
+    if not args.num_train_epochs > 0 and args.max_steps <= 0:
+        raise UserError(f"--num_train_epochs {args.num_train_epochs}: more than 0")
+    if not args.layerwise_lr_decay > 0:
+        raise UserError(f"--layerwise_lr_decay {args.layerwise_lr_decay}: more than 0")

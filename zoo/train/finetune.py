@@ -14,7 +14,7 @@ from tasks.errors import UserError
 from zoo import checkpoint, environment, evidence
 from zoo.terminal import quiet_libraries
 from zoo.train import output, summary
-from zoo.train.args import TrainArgs
+from zoo.train.args import TrainArgs, check
 from zoo.train.evaluation import Evaluation, evaluate
 from zoo.train.loop import Loop
 from zoo.train.memory import peak_memory
@@ -50,6 +50,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
     begin = time.time()
     quiet_libraries()
     args = job.train
+    check(args)
     accelerator = make_accelerator(args)
     main = accelerator.is_main_process
     folder = Path(args.output_dir or f"runs/{entry.name}")

@@ -1,5 +1,7 @@
 """The learning rate over time, against transformers' own schedules."""
 
+import itertools
+
 import pytest
 import torch
 from transformers import get_scheduler
@@ -26,7 +28,7 @@ def test_a_share_of_warmup_is_rounded_up_as_in_transformers() -> None:
 
 def test_exponential_falls_to_the_floor_by_equal_ratios() -> None:
     factors = [lr_factor("exponential", step, 20, 4) for step in range(4, 21)]
-    ratios = [b / a for a, b in zip(factors, factors[1:], strict=False)]
+    ratios = [b / a for a, b in itertools.pairwise(factors)]
     assert factors[0] == 1.0 and factors[-1] == pytest.approx(FLOOR)
     assert ratios == pytest.approx([ratios[0]] * len(ratios))
 

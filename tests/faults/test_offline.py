@@ -1,0 +1,83 @@
+"""With every socket but loopback forbidden, all verbs work and nothing hangs."""
+
+import json
+import os
+from pathlib import Path
+
+from tests.cli import ROOT, run_process
+from tests.finetuning import MODEL, arguments
+
+GUARD = '''
+"""Forbids every address but loopback, and notes who asked."""
+import os, socket
+
+def _local(address):
+    return not isinstance(address, tuple) or address[0] in ("127.0.0.1", "::1", "localhost")
+
+def _guarded(method):
+    own = getattr(socket.socket, method)
+    def call(self, address, *rest):
+        if not _local(address):
+            with open(os.environ["ASKED"], "a") as file:
+                file.write(f"{address}\\n")
+            raise OSError(101, "Network is unreachable")
+        return own(self, address, *rest)
+    return call
+
+class Guarded(socket.socket):
+    connect = _guarded("connect")
+    connect_ex = _guarded("connect_ex")
+
+_getaddrinfo = socket.getaddrinfo
+def getaddrinfo(host, *rest, **more):
+    if host not in (None, "127.0.0.1", "::1", "localhost"):
+        with open(os.environ["ASKED"], "a") as file:
+            file.write(f"{host}\\n")
+        raise socket.gaierror(-3, "Temporary failure in name resolution")
+    return _getaddrinfo(host, *rest, **more)
+
+socket.socket = Guarded
+socket.getaddrinfo = getaddrinfo
+'''
+
+
+def test_all_verbs_without_a_network(tiny_bert: Path, reviews: Path, tmp_path: Path) -> None:
+    (tmp_path / "guard").mkdir()
+    (tmp_path / "guard" / "sitecustomize.py").write_text(GUARD)
+    asked = tmp_path / "asked"
+    asked.touch()
+    env = {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "guard"), str(ROOT)]),
+        "ASKED": str(asked),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(tmp_path / "home"),
+        "ZOO_CACHE": str(tmp_path / "cache"),
+    }
+    folder = tmp_path / "run"
+    verbs = [
+        arguments(tiny_bert, reviews, folder, "--max_steps", 2),
+        ["evaluate", str(folder)],
+        ["predict", str(folder), "--text", "the film was wonderful"],
+    ]
+    for argv in verbs:
+        done = run_process(MODEL, *argv, env=env, timeout=200)
+        assert done.code == 0, done.err
+    assert json.loads(done.lines[-1])["label"] in ("positive", "negative")
+    assert asked.read_text() == ""  # nobody even tried
+    probe = "import socket; socket.create_connection(('192.0.2.1', 80))"
+    refused = run_process("timeit", "-n", 1, "-r", 1, probe, env=env)
+    assert refused.code != 0 and asked.read_text()  # the guard does guard
+
+
+def test_a_preset_that_would_be_fetched_fails_in_one_line(reviews: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(GUARD)
+    env = {
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+        "ASKED": str(tmp_path / "asked"),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HOME": str(tmp_path / "home"),
+    }
+    argv = arguments(Path("distilbert"), reviews, tmp_path / "run")
+    done = run_process(MODEL, *argv, env=env, timeout=100)
+    assert done.code == 2
+    assert len(done.err.splitlines()) == 1 and "not at hand" in done.err, done.err
