@@ -247,14 +247,14 @@ def test_windows_see_the_end_of_a_long_text(tiny_bert: Path, tmp_path: Path) -> 
     """What decides stands at the end, where truncation would never look."""
     rows = [
         ("the story and the music " * (6 + i % 4) + f"{i} {word}", label)
-        for i in range(40)
+        for i in range(120)
         for word, label in (("wonderful", "positive"), ("dreadful", "negative"))
     ]
     data = _write(tmp_path / "long.csv", "text,label", rows)
     accuracy = {}
     for way in ("window", "truncate"):
         flags = ("--long_texts", way, "--max_length", 16, "--window_overlap", 4)
-        more = ("--learning_rate", 3e-3, "--num_train_epochs", 25)
+        more = (*EXACT, "--learning_rate", 3e-3, "--num_train_epochs", 20)
         run = finetune(tiny_bert, data, tmp_path / way, *flags, *more)
         row = next(line for line in run.done.lines if line.startswith("accuracy"))
         accuracy[way] = float(row.split()[1])
