@@ -30,7 +30,7 @@ ENTRY = Entry(
     recipe={
         "num_train_epochs": 1.0,
         "per_device_train_batch_size": 32,
-        "learning_rate": 1e-4,
+        "learning_rate": 2e-4,
         "weight_decay": 0.01,
         "warmup_steps": 0.1,
     },

@@ -31,10 +31,10 @@ def epoch_order(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     for start in range(0, len(order), WINDOW):
         window = order[start : start + WINDOW]
         order[start : start + WINDOW] = window[np.argsort(lengths[window], kind="stable")]
-    blocks = [order[start : start + BLOCK] for start in range(0, len(order), BLOCK)]
-    if not blocks:
-        return order
-    return np.concatenate([blocks[i] for i in rng.permutation(len(blocks))])
+    # what is left over stays last: anywhere else, every step behind it would straddle two blocks
+    whole = len(order) - len(order) % BLOCK
+    blocks = order[:whole].reshape(-1, BLOCK)
+    return np.concatenate([blocks[rng.permutation(len(blocks))].reshape(-1), order[whole:]])
 
 
 @dataclass(frozen=True)
