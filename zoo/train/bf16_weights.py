@@ -29,6 +29,7 @@ class Bf16Weights:
             module.register_forward_hook(self._cast)
         self.masters: dict[str, Tensor] = {}
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
+        self._buffers: dict[int, Tensor] = {}
         for name, parameter in model.named_parameters():
             if id(parameter) in kept or parameter.dtype != torch.float32:
                 continue
@@ -43,14 +44,30 @@ class Bf16Weights:
 
     def collect(self) -> None:
         """Moves the gradients of a pass to the fp32 weights, adding to those of earlier passes."""
+        passed, fresh, values, kept, added = [], [], [], [], []
         for parameter, master in self._pairs:
             if parameter.grad is None:
                 continue
+            passed.append(parameter)
             if master.grad is None:
-                master.grad = parameter.grad.float()
+                fresh.append(self._buffer(master))
+                values.append(parameter.grad)
+                master.grad = fresh[-1]
             else:
-                master.grad.add_(parameter.grad)
+                kept.append(master.grad)
+                added.append(parameter.grad)
+        if fresh:
+            torch._foreach_copy_(fresh, values)
+        for gradient, value in zip(kept, added, strict=True):
+            gradient.add_(value)
+        for parameter in passed:
             parameter.grad = None
+
+    def _buffer(self, master: nn.Parameter) -> Tensor:
+        """The memory of a gradient, kept between steps: new pages cost more than the copy."""
+        if id(master) not in self._buffers:
+            self._buffers[id(master)] = torch.empty_like(master, requires_grad=False)
+        return self._buffers[id(master)]
 
     def publish(self) -> None:
         """Copies the fp32 weights into the network, rounded."""

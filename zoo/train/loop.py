@@ -32,6 +32,7 @@ from zoo.train.progress import Progress, Watcher
 from zoo.train.schedules import lr_factor
 from zoo.train.sharding import shard, whole
 from zoo.train.signals import Stopped, stop_on_signal
+from zoo.train.trained_rows import TrainedRows
 from zoo.train.tuning import Thaw
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class Loop:
             shard(model, accelerator.device, accelerator.num_processes)
         self.bf16 = self._bf16_weights(model)
         named = self.bf16.named_parameters() if self.bf16 else list(model.named_parameters())
+        for part in model.modules():
+            if isinstance(part, TrainedRows):
+                part.reuse_gradient = accelerator.num_processes == 1
         self.optimizer = make_optimizer(named, spared(model), args)
         self.thaw = Thaw(list(model.named_parameters())) if args.tune == "gradual" else None
         compiled: Any = torch.compile(model, dynamic=True) if args.torch_compile else model

@@ -16,6 +16,18 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class _Lookup(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, place: Tensor, owner: "TrainedRows") -> Tensor:
+        ctx.place, ctx.owner = place, owner
+        return F.embedding(place, rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None]:
+        ctx.owner.add_gradient(ctx.place, gradient)
+        return None, None, None
+
+
 class TrainedRows(nn.Module):
     """Takes the place of an nn.Embedding; its state dict is that of the embedding it replaced."""
 
@@ -32,12 +44,38 @@ class TrainedRows(nn.Module):
         padding = embedding.padding_idx
         place = -1 if padding is None else int(self._place[padding])
         self._padding_place = place if place >= 0 else None
+        # one memory for all gradients: set where no other rank waits for autograd to add them up
+        self.reuse_gradient = False
+        self._gradient: Tensor | None = None
+        self._touched: list[Tensor] = []
 
     def forward(self, input: Tensor) -> Tensor:
         """Ids int64 [...] to vectors [..., hidden]; in training the ids must be used ones."""
+        if self.training and self.reuse_gradient and self.rows.requires_grad:
+            lookup: Callable[..., Tensor] = _Lookup.apply
+            return lookup(self.rows, self._place[input], self)
         if self.training:
             return F.embedding(self._place[input], self.rows, self._padding_place)
         return F.embedding(input, self._whole, self.padding_idx)
+
+    def add_gradient(self, place: Tensor, gradient: Tensor) -> None:
+        """Adds to the gradient of the rows; only those touched before are zeroed, not all memory.
+
+        Args: place: int64 [...]; gradient: [..., hidden].
+        """
+        if self.rows.grad is None:
+            if self._gradient is None:
+                self._gradient = torch.zeros_like(self.rows)
+            for touched in self._touched:
+                self._gradient[touched] = 0
+            self._touched.clear()
+            self.rows.grad = self._gradient
+        touched, inverse = place.unique(return_inverse=True)
+        sums = torch.ops.aten.embedding_dense_backward(gradient, inverse, len(touched), -1, False)
+        self.rows.grad[touched] += sums.to(self.rows.dtype)
+        if self._padding_place is not None:
+            self.rows.grad[self._padding_place] = 0
+        self._touched.append(touched)
 
     def train(self, mode: bool = True) -> Self:
         """On the way to evaluation the trained rows go where all ids find them."""

@@ -18,15 +18,30 @@ def _pair(padding: int | None = 0) -> tuple[nn.Embedding, TrainedRows]:
     return whole, TrainedRows(whole, USED)
 
 
+@pytest.mark.parametrize("reuse", [False, True])
 @pytest.mark.parametrize("padding", [None, 0, 5])
-def test_forward_and_gradient_equal_an_embedding(padding: int | None) -> None:
+def test_forward_and_gradient_equal_an_embedding(padding: int | None, reuse: bool) -> None:
     whole, rows = _pair(padding)
+    rows.reuse_gradient = reuse
     ids = torch.tensor([[2, 3, 3, 0], [11, 7, 2, 0]])
     pull = torch.randn(2, 4, 5)
     for module in (whole, rows):
         (module(ids) * pull).sum().backward()
     torch.testing.assert_close(rows(ids), whole(ids), rtol=0, atol=0)
     torch.testing.assert_close(rows.rows.grad, whole.weight.grad[USED], rtol=0, atol=0)
+
+
+def test_one_memory_holds_the_gradient_of_every_step() -> None:
+    """Two passes add up; the next step begins at zero, also in rows it does not touch."""
+    whole, rows = _pair()
+    rows.reuse_gradient = True
+    for step in ([[2, 3], [3, 7]], [[11, 2]], [[7, 7], [0, 3]]):
+        for module in (whole, rows):
+            module.zero_grad()
+            for ids in step:
+                torch.manual_seed(len(ids))
+                (module(torch.tensor(ids)) * torch.randn(len(ids), 5)).sum().backward()
+        torch.testing.assert_close(rows.rows.grad, whole.weight.grad[USED])
 
 
 def test_evaluation_knows_every_id_and_the_trained_values() -> None:
