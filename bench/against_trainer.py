@@ -23,7 +23,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from zoo import evidence, weights
+from zoo import environment, evidence, weights
 from zoo.cli import main as zoo_main
 from zoo.nlp.bert_cls import ENTRY
 from zoo.train.args import TrainArgs
@@ -72,7 +72,8 @@ def main() -> None:
                 raise SystemExit(f"{' '.join(command)} failed:\n{ran.stderr[-3000:]}")
             result = json.loads(ran.stdout.strip().splitlines()[-1])
             results.append(result)
-            print(json.dumps(result), flush=True)
+            shown = ("arm", "batch", "seed", "samples_per_second", "accuracy")
+            print(json.dumps({name: result[name] for name in shown}), flush=True)
             if args.output:
                 with args.output.open("a") as file:
                     file.write(json.dumps(result) + "\n")
@@ -118,6 +119,11 @@ def one(args: argparse.Namespace) -> dict[str, Any]:
         "seed": args.seeds[0],
         "samples_per_second": round(speed, 2),
         "accuracy": round(accuracy, 4),
+        "split": args.split,
+        "max_train_samples": args.max_train_samples,
+        "machine": environment.machine(),
+        "versions": environment.versions(),
+        **environment.commit(),
     }
 
 

@@ -1,11 +1,13 @@
 """The embedded text: English, masked, split by file, and the same every time."""
 
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tasks import fingerprint
 from tasks.nlp import docstrings, prose
 
 
@@ -150,3 +152,17 @@ def test_first_prose(docstring: str, expected: str | None) -> None:
 )
 def test_mask(text: str, expected: str) -> None:
     assert prose.mask(text, {"torch", "eigsh"}) == expected
+
+
+def test_the_fingerprint_is_stable_with_the_constrained_versions() -> None:
+    """The same libraries give the same text, on any machine."""
+    root = Path(__file__).parents[3]
+    pinned = dict(
+        line.split("==") for line in (root / "constraints.txt").read_text().split() if "==" in line
+    )
+    for name in docstrings.LIBRARIES:
+        installed = importlib.metadata.version(name).partition("+")[0]
+        if installed != pinned[name]:
+            pytest.skip(f"{name} is {installed}, constraints.txt has {pinned[name]}")
+    found = fingerprint.of_examples(docstrings.load())
+    assert found == "b373b102cd739ee087816e4ff01cd9b3ef0575d87a5bee88c7ab681856157b6b"
