@@ -1,10 +1,9 @@
 """Dropout whose mask is drawn four values at a time.
 
 On the CPU `bernoulli_` takes one draw of the generator, serially, for each element; for a small
-encoder that is an eighth of a training step. Here one 64-bit draw decides four elements with 16
-bits each: the same distribution but for the rounding of p to 1/65536, at a seventh of the time (11M
-elements on
-two cores: 84 ms against 12 ms).
+encoder that is an eighth of a training step. Here one 64-bit draw decides four elements, 16 bits
+each: the same distribution but for the rounding of p to 1/65536, and drawn in a seventh of the time
+(11M elements on two cores: 84 ms against 12 ms).
 """
 
 from typing import Any
