@@ -4,6 +4,7 @@ A data set that lies on disk gives `Dataset.map` a cache of its own; one in memo
 """
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,11 @@ if TYPE_CHECKING:
 
 def write(final: Path, table: "pa.Table") -> None:
     """An Arrow stream, under its final name only when it is whole. Raises `OSError`."""
+    write_batches(final, table.schema, table.to_batches(max_chunksize=1000))
+
+
+def write_batches(final: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]") -> None:
+    """As `write`, of batches that need not all be in memory at once."""
     import tempfile
 
     import pyarrow as pa
@@ -23,8 +29,9 @@ def write(final: Path, table: "pa.Table") -> None:
     os.close(handle)
     partial = Path(name)
     try:
-        with pa.OSFile(name, "wb") as file, pa.ipc.new_stream(file, table.schema) as stream:
-            stream.write_table(table, max_chunksize=1000)
+        with pa.OSFile(name, "wb") as file, pa.ipc.new_stream(file, schema) as stream:
+            for batch in batches:
+                stream.write_batch(batch)
         partial.replace(final)
     except BaseException:
         partial.unlink(missing_ok=True)

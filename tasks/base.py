@@ -4,25 +4,29 @@ A task owns examples, preprocessing, collation, its supervised objective, metric
 prediction reads. It knows no model: whatever maps a batch to logits will do.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
-    from pathlib import Path
 
     import datasets
     import numpy as np
     from torch import Generator, Tensor, nn
 
     from tasks.data import DataArgs
+    from tasks.draws import View
     from tasks.metrics import Tally
     from tasks.preflight import Finding
 
 Batch = dict[str, "Tensor"]
 """What collation makes: `sample_ids` int64 [b] and `labels` for the task, the rest for the
 model."""
+
+
+Collate = Callable[[Sequence[Mapping[str, Any]]], Batch]
+"""Makes a batch of the rows that `Features` give."""
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,18 @@ def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:
 class Features(Protocol):
     """Preprocessed examples of one split, at hand by position.
 
-    `lengths` int64 [n] is the size of a sample in the unit a batch is budgeted in (tokens, pixels,
-    seconds), `rows` int64 [n] how many rows of a batch it fills: several for a text cut in windows.
+    `lengths` [n] is the size of a sample in the unit a batch is budgeted in: int64 tokens or
+    pixels, float64 seconds. `rows` int64 [n] is how many rows of a batch it fills: several for a
+    text cut in windows.
     """
 
     lengths: "np.ndarray"
     rows: "np.ndarray"
+    origins: "np.ndarray"  # int64 [n]: the row of the split, where some were left out
+
+    def view(self, view: "View") -> "Features":
+        """The same samples as training sees them in one epoch; the split itself stays as it is."""
+        ...
 
     def __len__(self) -> int: ...
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]: ...
@@ -80,6 +90,7 @@ class Task(Protocol):
     unit: str  # what a length counts: "tokens"
     example_call: str  # flags of a first `predict`
     main_metric: str
+    pictured: bool  # whether `draw` shows an example better than `show`
     labels: tuple[str, ...]
 
     def settle(self, processor: Any, limit: int) -> "Task": ...
@@ -89,7 +100,7 @@ class Task(Protocol):
         self, examples: "datasets.Dataset", processor: Any, cache_key: str
     ) -> Features: ...
     def preflight(
-        self, examples: Examples, features: Mapping[str, Features]
+        self, examples: Examples, features: Mapping[str, Features], model: "nn.Module"
     ) -> "list[Finding]": ...
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]: ...
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch: ...
@@ -98,32 +109,34 @@ class Task(Protocol):
     def tally(self) -> "Tally": ...
     def count(self, tally: "Tally", batch: Batch, logits: "Tensor") -> None: ...
     def confusions(self, tally: "Tally") -> "np.ndarray | None": ...
+    def commonest(self, tally: "Tally") -> list[tuple[str, str, int]]: ...
     def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]: ...
     def show(self, example: Mapping[str, Any]) -> str: ...
+    def draw(self, axes: Any, row: Mapping[str, Any]) -> None: ...
     def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]: ...
 
 
 class TaskFactory(Protocol):
-    """The module of a task: `Args` (its flags) and these functions."""
+    """The module of a task: `Args` (its flags), `Inputs` (those of predict), and these
+    functions."""
 
     Args: type
+    Inputs: type
 
     def from_data(self, args: Any, data: "DataArgs") -> tuple[Task, Examples]: ...
     def from_config(self, config: Mapping[str, Any]) -> Task: ...
     def for_evaluation(
         self, task: Task, data: "DataArgs", split: str | None, trained_on: str
     ) -> Examples: ...
-    def read_inputs(
-        self,
-        texts: Sequence[str],
-        file: "Path | None",
-        columns: tuple[str | None, str | None],
-        stack: "ExitStack",
-    ) -> Iterator[Any]: ...
+    def for_prediction(self, task: Task, asked: Any) -> Task: ...
+    def read_inputs(self, asked: Any, task: Task, stack: "ExitStack") -> Iterator[Any]: ...
     def show_input(self, item: Any) -> dict[str, str]: ...
 
 
-def model_inputs(batch: Batch, own: Iterable[str] = ("sample_ids", "labels", "document")) -> Batch:
+def model_inputs(
+    batch: Batch,
+    own: Iterable[str] = ("sample_ids", "labels", "document", "lengths", "partners", "share"),
+) -> Batch:
     """The part of a batch that a model takes."""
     kept_back = frozenset(own)
     return {name: tensor for name, tensor in batch.items() if name not in kept_back}

@@ -49,13 +49,21 @@ class Source:
     fingerprint: str  # sha256 over files or examples; of the Hub "COMMIT" or "COMMIT/CONFIG"
 
 
-def load(args: DataArgs, embedded: "Callable[[], datasets.DatasetDict]") -> Source:
-    """The examples that `args.data` names; `embedded` makes the task's own.
+def load(
+    args: DataArgs,
+    embedded: "Callable[[], datasets.DatasetDict]",
+    read: "Callable[[Path], tuple[datasets.DatasetDict, str]]" = files.load,
+) -> Source:
+    """The examples that `args.data` names; `embedded` makes the task's own, `read` those of a path.
 
     Raises `UserError` for whatever is wrong with what the user named.
     """
     path = Path(args.data).expanduser()
-    if args.data_config is not None and (args.data == "embedded" or path.exists()):
+    try:
+        is_there = path.exists()
+    except OSError as problem:  # a name too long, a folder that may not be entered
+        raise UserError(f"{args.data} cannot be read: {problem.strerror}") from None
+    if args.data_config is not None and (args.data == "embedded" or is_there):
         raise UserError(
             f"--data_config {args.data_config} is for a data set of the Hub, but --data is"
             f" {args.data}"
@@ -63,8 +71,8 @@ def load(args: DataArgs, embedded: "Callable[[], datasets.DatasetDict]") -> Sour
     if args.data == "embedded":
         splits = embedded()
         return Source(splits, "embedded", fingerprint.of_examples(splits))
-    if path.exists():
-        splits, digest = files.load(path)
+    if is_there:
+        splits, digest = read(path)
         return Source(splits, PurePath(path.resolve()).name, digest)
     if files.looks_like_a_path(args.data):
         raise files.missing(args.data)

@@ -23,6 +23,7 @@ NOT_DATA = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.j
 # Suffixes that make a name a path even behind a slash, where a Hub id may have dots of its own.
 OTHER_SUFFIXES = frozenset(
     {".arrow", ".bz2", ".feather", ".gz", ".ods", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".zip"}
+    | {".flac", ".jpeg", ".jpg", ".mp3", ".ogg", ".png", ".tar", ".tgz", ".wav"}
 )
 
 
@@ -89,7 +90,7 @@ def _one_file(path: Path) -> dict[str, list[Path]]:
     if path.suffix.lower() not in tables.READERS:
         kind = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
         raise UserError(f"{path} is {kind}, which is none of {FORMATS}")
-    return {_split_of(Path(path.name)) or "train": [path]}
+    return {split_of(Path(path.name)) or "train": [path]}
 
 
 def _in_folder(folder: Path) -> dict[str, list[Path]]:
@@ -106,31 +107,39 @@ def _in_folder(folder: Path) -> dict[str, list[Path]]:
         others = sorted({file.suffix or file.name for file in every})
         found = f"only {', '.join(others[:5])}" if others else "no files"
         raise UserError(f"the folder {folder} has {found}, and none of {FORMATS}")
+    return by_split(folder, data)
+
+
+def by_split(folder: Path, data: list[Path]) -> dict[str, list[Path]]:
+    """The data files below a folder by the split that their paths name, in the order given.
+
+    Raises `UserError` for several formats, and where only some names say which split they are.
+    """
     formats = sorted({file.suffix.lower() for file in data})
     if len(formats) > 1:
         raise UserError(
             f"the folder {folder} has files of several formats ({', '.join(formats)}), and which"
             " of them are the data is not plain: name one file, or leave one format there"
         )
-    by_split: dict[str, list[Path]] = {}
+    named: dict[str, list[Path]] = {}
     unnamed = []
     for file in data:
-        name = _split_of(file.relative_to(folder))
+        name = split_of(file.relative_to(folder))
         if name is None:
             unnamed.append(file)
         else:
-            by_split.setdefault(name, []).append(file)
-    if not by_split:
+            named.setdefault(name, []).append(file)
+    if not named:
         return {"train": unnamed}
     if unnamed:
         raise UserError(
-            f"{unnamed[0]} stands beside files of {', '.join(by_split)}, but its name does not say"
+            f"{unnamed[0]} stands beside files of {', '.join(named)}, but its name does not say"
             " which split it is: call it train, validation or test"
         )
-    return {name: by_split[name] for name in CANONICAL.values() if name in by_split}
+    return {name: named[name] for name in CANONICAL.values() if name in named}
 
 
-def _split_of(relative: Path) -> str | None:
+def split_of(relative: Path) -> str | None:
     """The split that a path names: by a folder, else by one word of the file's own name."""
     for part in relative.parts[:-1]:
         if part.lower() in CANONICAL:
@@ -142,9 +151,16 @@ def _split_of(relative: Path) -> str | None:
 
 def _read(files: list[Path]) -> "pa.Table":
     """The rows of all files of a split."""
+    return concat(files, [tables.read(file) for file in files])
+
+
+def concat(files: "list[Path]", parts: "list[pa.Table]") -> "pa.Table":
+    """The rows of the tables that stood in `files`, columns by name, with the first's metadata.
+
+    Raises `UserError` where they have different columns or types that do not meet.
+    """
     import pyarrow as pa
 
-    parts = [tables.read(file) for file in files]
     first = parts[0]
     for file, part in zip(files, parts, strict=True):
         if set(part.column_names) != set(first.column_names):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -27,6 +28,21 @@ def read(path: Path) -> "pa.Table":
     if not table.num_rows:
         raise UserError(f"{path} has no rows")
     return table
+
+
+def place_of(path: Path, row: int) -> str:
+    """Where row `row` (from 0) of a file that `read` took stands: "line 3", "entry 3", "row 3"."""
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        return f"row {row + 1}"
+    text = _text(path)
+    if suffix in {".csv", ".tsv"}:
+        rows = _csv_rows(path, text, "\t" if suffix == ".tsv" else ",")
+        return f"line {next(itertools.islice(rows, row + 1, None))[0]}"
+    if suffix == ".json" and _is_whole(text):
+        return f"entry {row + 1}"
+    lines = (number for number, line in enumerate(text.split("\n"), start=1) if line.strip())
+    return f"line {next(itertools.islice(lines, row, None))}"
 
 
 def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
@@ -214,6 +230,15 @@ def _chunks(values: list[Any]) -> "pa.ChunkedArray":
         [pa.schema([("column", part.type)]) for part in whole], promote_options="permissive"
     ).field(0)
     return pa.chunked_array([part.cast(one_type.type) for part in whole])
+
+
+def _is_whole(text: str) -> bool:
+    """Whether the text is one JSON value rather than one on each line."""
+    try:
+        json.loads(text)
+    except json.JSONDecodeError:
+        return False
+    return True
 
 
 def _is_object(line: str) -> bool:

@@ -13,15 +13,12 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from zoo.entry import Entry
 from zoo.train.args import TrainArgs
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,7 @@ def _overview(entry: Entry) -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in VERBS.items())
     examples = "\n".join(
-        f"  {program} {example.format(name=entry.name)}"
+        f"  {program} {example.format(name=entry.name, input=_example_input(entry))}"
         for verb in VERBS.values()
         for example in verb.examples[:1]
     )
@@ -85,6 +82,11 @@ def _overview(entry: Entry) -> str:
         f"usage: {program} VERB ...\n\n{entry.name}: {entry.summary}\n\nverbs:\n{verbs}\n\n"
         f"examples:\n{examples}\n\n{program} VERB --help lists its flags."
     )
+
+
+def _example_input(entry: Entry) -> str:
+    example: str = importlib.import_module(entry.task).EXAMPLE_INPUT
+    return example
 
 
 def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
@@ -96,7 +98,7 @@ def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind:
     if settings:
         default = _with_settings(default, settings)
     examples = "\n".join(
-        f"  python -m {entry.module} {example.format(name=entry.name)}"
+        f"  python -m {entry.module} {example.format(name=entry.name, input=_example_input(entry))}"
         for example in VERBS[verb].examples
     )
     return tyro.cli(
@@ -178,7 +180,9 @@ def _finetune(entry: Entry, arguments: Sequence[str]) -> int:
         [("options", entry.options), ("data", DataArgs), ("task", task_args), ("train", TrainArgs)],
         frozen=True,
     )
-    default = kind(entry.options(), DataArgs(), task_args(), TrainArgs(**entry.recipe))
+    default = kind(
+        entry.options(), DataArgs(), task_args(**entry.reading), TrainArgs(**entry.recipe)
+    )
     asked = parse(entry, "finetune", arguments, default, kind)
     from zoo.train.finetune import Job, finetune
     from zoo.train.signals import Stopped
@@ -195,22 +199,32 @@ def _finetune(entry: Entry, arguments: Sequence[str]) -> int:
 
 
 def _evaluate(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
     from zoo.verbs import EvaluateArgs
 
-    asked: EvaluateArgs = parse(entry, "evaluate", arguments, None, EvaluateArgs)
+    kind = dataclasses.make_dataclass("Evaluate", [("common", EvaluateArgs)], frozen=True)
+    asked = parse(entry, "evaluate", arguments, kind(EvaluateArgs(tyro.MISSING)), kind)
     from zoo.evaluate import evaluate_checkpoint
 
-    evaluate_checkpoint(entry, asked)
+    evaluate_checkpoint(entry, asked.common)
     return 0
 
 
 def _predict(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
     from zoo.verbs import PredictArgs
 
-    asked: PredictArgs = parse(entry, "predict", arguments, None, PredictArgs)
+    inputs = importlib.import_module(entry.task).Inputs
+    kind = dataclasses.make_dataclass(
+        "Predict", [("inputs", inputs), ("common", PredictArgs)], frozen=True
+    )
+    default = kind(inputs(), PredictArgs(tyro.MISSING))
+    asked = parse(entry, "predict", arguments, default, kind)
     from zoo.predict import predict
 
-    predict(entry, asked)
+    predict(entry, asked.inputs, asked.common)
     return 0
 
 
@@ -232,8 +246,8 @@ VERBS = {
     "predict": Verb(
         "label new inputs with a checkpoint",
         (
-            'predict runs/{name} --text "fine, I loved it"',
-            "predict runs/{name} --file new.txt --output labels.jsonl",
+            "predict runs/{name} {input}",
+            "predict runs/{name} {input} --output labels.jsonl",
         ),
         _predict,
     ),

@@ -37,5 +37,6 @@ class Entry:
     network: str  # module with `build(...)`: "zoo.nlp.pretrained_encoder"
     options: type  # frozen dataclass of the flags that only this model has
     recipe: Mapping[str, Any]  # TrainArgs fields this model trains well with
+    reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the same of task's Args
     presets: Mapping[str, Preset] = dataclasses.field(default_factory=dict)
     default_preset: str | None = None  # None: trained from scratch

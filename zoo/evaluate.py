@@ -118,13 +118,13 @@ def _show_mistakes(
     size = args.per_device_eval_batch_size
     chunks = [list(range(i, min(i + size, len(features)))) for i in range(0, len(features), size)]
     with torch.inference_mode():
-        for batch in batches(features, task, chunks):
+        for batch in batches(features, task.collate, chunks):
             moved = to_device(batch, device)
             worst += task.mistakes(moved, task.logits(model, moved))
             worst = sorted(worst, key=lambda mistake: -mistake[0])[: args.mistakes]
     if worst:
         rows = [
-            (f"{badness:.3f}", truth, said, _short(task.show(examples[row])))
+            (f"{badness:.3f}", truth, said, _short(task.show(examples[int(features.origins[row])])))
             for badness, row, truth, said in worst
         ]
         terminal.table(("loss", "true", "predicted", "example"), rows, title="\nworst mistakes")

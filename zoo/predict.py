@@ -1,4 +1,4 @@
-"""The verb predict: texts in, one line of jsonl or csv out for each, in the order they came."""
+"""The verb predict: inputs in, one line of jsonl or csv out for each, in the order they came."""
 
 import csv
 import importlib
@@ -17,22 +17,23 @@ if TYPE_CHECKING:
     from zoo.verbs import PredictArgs
 
 
-def predict(entry: "Entry", args: "PredictArgs") -> None:
+def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     """Streams predictions; nothing but a batch is held in memory.
+
+    Args:
+        asked: the task's `Inputs`.
 
     Raises `UserError` for a damaged checkpoint or an input that can't be read.
     """
-    if args.text and args.file:
-        raise UserError("give --text or --file, not both")
     if args.top_k is not None and args.top_k < 1:
         raise UserError(f"--top_k {args.top_k}: at least 1")
     suffix = args.output.suffix.lstrip(".") if args.output else ""
     form = args.format or (suffix if suffix in ("csv", "jsonl") else "jsonl")
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
-        columns = args.text_column, args.text_pair_column
-        inputs = task.read_inputs(args.text, args.file, columns, stack)
         predictor = Predictor(args.checkpoint, args.device, entry)
+        predictor.task = task.for_prediction(predictor.task, asked)
+        inputs = task.read_inputs(asked, predictor.task, stack)
         if args.output is None:
             _write(sys.stdout, form, inputs, predictor, task, args)
             return

@@ -5,7 +5,15 @@ import importlib
 from tasks.errors import UserError
 from zoo.entry import Entry
 
-MODULES = ("zoo.nlp.bert_cls", "zoo.nlp.rnn_cls")
+MODULES = (
+    "zoo.nlp.bert_cls",
+    "zoo.nlp.rnn_cls",
+    "zoo.vision.cnn_cls",
+    "zoo.vision.resnet_cls",
+    "zoo.vision.vit_cls",
+    "zoo.speech.kws_cls",
+    "zoo.speech.conformer_ctc",
+)
 
 
 def entries() -> list[Entry]:

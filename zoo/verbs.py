@@ -37,22 +37,13 @@ class PredictArgs:
 
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
-    text: tuple[str, ...] = ()
-    """texts to label"""
-    file: Path | None = None
-    """file to label: a line a text, or csv, tsv, jsonl with a text column; - or nothing reads
-    standard input"""
     output: Path | None = None
     """file to write, .jsonl or .csv; standard output by default"""
     format: Literal["jsonl", "csv"] | None = None
     """jsonl by default"""
     top_k: int | None = None
     """scores of the best k labels as well"""
-    text_column: str | None = None
-    """column of the text in a csv, tsv or jsonl file"""
-    text_pair_column: str | None = None
-    """column of the second text of a pair"""
     batch_size: int = 32
-    """texts in a pass"""
+    """inputs in a pass"""
     device: str = "auto"
     """cuda, mps or cpu"""

@@ -51,6 +51,16 @@ class Found:
     revision: str | None  # of the Hub; None where they came another way
     license: str | None
 
+    def source(self, asked: str) -> dict[str, str | None]:
+        """Where a model's weights came from, for its checkpoint; `asked` is what `find` was."""
+        return {
+            "model": asked,
+            "repo": self.repo,
+            "revision": self.revision,
+            "sha256": self.sha256,
+            "license": self.license,
+        }
+
 
 def find(model: str, presets: Mapping[str, Preset]) -> Found:
     """The weights called `model`: a preset's name, a folder, or a Hub id (`owner/name`).

@@ -3,9 +3,9 @@
 Each metric is a file of its own that `evaluate.load(str(tasks.metrics.path("f1")))` and
 `evaluate.combine` take. The arithmetic stands once, in `arithmetic.py`: the modules and `Tally`
 both call it, so that a number in a report is the number `evaluate` gives. A division by zero counts
-as 0 everywhere.
+as 0 everywhere, but in error rates of transcripts.
 
-Importing this package imports numpy, but neither torch, evaluate, scikit-learn nor scipy.
+Importing this package imports numpy, but neither torch, evaluate, jiwer, scikit-learn nor scipy.
 """
 
 from pathlib import Path
@@ -14,11 +14,22 @@ from typing import Any
 from tasks.errors import UserError
 from tasks.metrics.intervals import Measured
 from tasks.metrics.tally import Tally
+from tasks.metrics.transcripts import TranscriptTally
 
-__all__ = ["NAMES", "Measured", "Tally", "greater_is_better", "load", "main_metric", "path"]
+__all__ = [
+    "NAMES",
+    "Measured",
+    "Tally",
+    "TranscriptTally",
+    "greater_is_better",
+    "load",
+    "main_metric",
+    "path",
+]
 
 NAMES = (
     "accuracy",
+    "cer",
     "confusion_matrix",
     "f1",
     "matthews_correlation",
@@ -27,6 +38,7 @@ NAMES = (
     "precision",
     "recall",
     "spearmanr",
+    "wer",
 )
 
 _MAIN = {
@@ -37,6 +49,8 @@ _MAIN = {
 
 _GREATER_IS_BETTER = {
     "accuracy": True,
+    "cer": False,
+    "exact_match": True,
     "f1": True,
     "f1_macro": True,
     "f1_micro": True,
@@ -44,6 +58,7 @@ _GREATER_IS_BETTER = {
     "matthews_correlation": True,
     "mse": False,
     "pearsonr": True,
+    "perplexity": False,
     "precision": True,
     "precision_macro": True,
     "precision_micro": True,
@@ -51,6 +66,8 @@ _GREATER_IS_BETTER = {
     "recall_macro": True,
     "recall_micro": True,
     "spearmanr": True,
+    "top5_accuracy": True,
+    "wer": False,
 }
 
 

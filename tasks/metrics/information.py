@@ -23,6 +23,11 @@ def of_numbers(doc: str | None, url: str) -> Any:
     return _information(doc, url, [datasets.Value("float64")])
 
 
+def of_texts(doc: str | None, url: str) -> Any:
+    """For a metric of texts [n]."""
+    return _information(doc, url, [datasets.Value("string")])
+
+
 def _information(doc: str | None, url: str, options: list[Any]) -> Any:
     features = [datasets.Features({"predictions": o, "references": o}) for o in options]
     return evaluate.MetricInfo(

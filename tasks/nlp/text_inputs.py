@@ -3,34 +3,53 @@
 import csv
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from tasks.columns import find_column
 from tasks.errors import UserError
-from tasks.nlp.text_classification import PAIR_COLUMNS, TEXT_COLUMNS
+
+TEXT_COLUMNS = (
+    "text",
+    "sentence",
+    "sentence1",
+    "premise",
+    "question",
+    "review",
+    "content",
+    "tweet",
+)
+PAIR_COLUMNS = ("text_pair", "sentence2", "hypothesis", "question2", "passage")
 
 
-def read(
-    texts: Sequence[str],
-    file: Path | None,
-    columns: tuple[str | None, str | None],
-    stack: ExitStack,
-) -> Iterator[Any]:
-    """Texts, or (text, text_pair) tuples, one by one.
+@dataclass(frozen=True)
+class Inputs:
+    """What is to be labelled."""
 
-    Args:
-        texts: given on the command line; they come first.
-        file: a line a text; or csv, tsv, jsonl with a text column; - or None is standard input.
-        columns: of the text and of the second text of a pair; None finds the text by its name.
-        stack: closes the file.
+    text: tuple[str, ...] = ()
+    """texts to label"""
+    file: Path | None = None
+    """file to label: a line a text, or csv, tsv, jsonl with a text column; - or nothing reads
+    standard input"""
+    text_column: str | None = None
+    """column of the text in a csv, tsv or jsonl file"""
+    text_pair_column: str | None = None
+    """column of the second text of a pair"""
+
+
+def read(asked: Inputs, stack: ExitStack) -> Iterator[Any]:
+    """Texts, or (text, text_pair) tuples, one by one; `stack` closes the file.
 
     Raises `UserError` for a file that is not there, or a line of it that can't be read.
     """
-    if texts:
-        return iter(texts)
+    file, columns = asked.file, (asked.text_column, asked.text_pair_column)
+    if asked.text and file:
+        raise UserError("give --text or --file, not both")
+    if asked.text:
+        return iter(asked.text)
     if file is None or str(file) == "-":
         if sys.stdin.isatty():
             print("reading texts from standard input, one a line", file=sys.stderr)

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasks.nlp.labels import ProblemType
+from tasks.labels import ProblemType
 from tasks.preflight import Finding
 
 if TYPE_CHECKING:

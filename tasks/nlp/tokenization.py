@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tasks.base import Batch
+    from tasks.draws import View
 
 
 def encode(
@@ -67,6 +68,7 @@ class TokenFeatures:
         self.lengths: np.ndarray = np.asarray(columns["length"][:], dtype=np.int64)
         self.rows: np.ndarray = np.asarray(columns["windows"][:], dtype=np.int64)
         self.untruncated: np.ndarray = np.asarray(columns["untruncated"][:], dtype=np.int64)
+        self.origins: np.ndarray = np.arange(len(dataset))
         self._columns = [
             name
             for name in dataset.column_names
@@ -115,6 +117,10 @@ class TokenFeatures:
             desc="tokenizing",
         )
         return cls(encoded)
+
+    def view(self, view: "View") -> Self:
+        """The split itself: training changes nothing about a text."""
+        return self
 
     def __len__(self) -> int:
         return len(self._dataset)

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 FALLBACK_LENGTH = 512
 
 
-def make_processor(options: "Options", examples: "datasets.DatasetDict", entry: Any) -> Any:
+def make_processor(
+    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
+) -> Any:
     """The tokenizer that belongs to the weights."""
     from transformers import AutoTokenizer
 
@@ -68,14 +70,7 @@ def make(
             f"{options.model} has no classification head in transformers: "
             f"{str(error).splitlines()[0]}"
         ) from None
-    source = {
-        "model": options.model,
-        "repo": found.repo,
-        "revision": found.revision,
-        "sha256": found.sha256,
-        "license": found.license,
-    }
-    return model, source
+    return model, found.source(options.model)
 
 
 def speed_up(model: Any, train: Any) -> None:

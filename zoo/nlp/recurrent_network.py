@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from zoo.nlp.rnn_cls import Options
 
 
-def make_processor(options: "Options", examples: "datasets.DatasetDict", entry: Any) -> Any:
+def make_processor(
+    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
+) -> Any:
     """A tokenizer trained on the texts of the training split, and on those alone.
 
     Raises `UserError` for options that make no network.

@@ -4,7 +4,9 @@ Autocast casts every weight and many an activation anew in each pass. Here the n
 kept in bf16 and the optimizer's ("master" weights) in fp32: the arithmetic of the matrix products
 is the same, the casts are gone (Micikevicius et al. 2018, section 3.1, with bf16 for fp16, so no
 loss scaling). Gradients of several passes are summed in fp32. Embeddings stay in fp32, since their
-gradient adds up hundreds of occurrences of one row; only their output is cast.
+gradient adds up hundreds of occurrences of one row; only their output is cast. Batch norms stay in
+fp32, as their running statistics do; what comes into the network as fp32 (pixels, spectrograms) is
+cast.
 """
 
 import contextlib
@@ -23,10 +25,12 @@ class Bf16Weights:
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding | TrainedRows)]
-        kept = {id(p) for m in embeddings for p in m.parameters(recurse=False)}
+        norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
+        kept = {id(p) for m in (*embeddings, *norms) for p in m.parameters(recurse=False)}
         self._casts = True
         for module in embeddings:
             module.register_forward_hook(self._cast)
+        model.register_forward_pre_hook(self._cast_inputs, with_kwargs=True)
         self.masters: dict[str, Tensor] = {}
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
         self._buffers: dict[int, Tensor] = {}
@@ -90,3 +94,12 @@ class Bf16Weights:
 
     def _cast(self, module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
         return output.to(torch.bfloat16) if self._casts else output
+
+    def _cast_inputs(
+        self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        def cast(value: Any) -> Any:
+            numbers = isinstance(value, Tensor) and value.dtype == torch.float32
+            return value.to(torch.bfloat16) if numbers and self._casts else value
+
+        return tuple(map(cast, arguments)), {name: cast(v) for name, v in keywords.items()}

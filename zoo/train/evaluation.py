@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tasks.base import Batch, Features, Task
+from tasks.base import Batch, Collate, Features, Task
 from tasks.errors import UserError
 from zoo.train.memory import out_of_memory
 from zoo.train.precision import autocast
@@ -45,7 +45,7 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def batches(
-    features: Features, task: Task, chunks: list[Any], workers: int = 0, pin: bool = False
+    features: Features, collate: Collate, chunks: list[Any], workers: int = 0, pin: bool = False
 ) -> Iterator[Batch]:
     """Collated batches of the given samples, in that order, prepared by `workers` processes."""
     # a generator of its own: the loader draws a seed at every start, and must not draw it from
@@ -54,7 +54,7 @@ def batches(
         DataLoader(
             features,  # type: ignore[arg-type]
             batch_sampler=[[int(i) for i in chunk] for chunk in chunks],
-            collate_fn=task.collate,
+            collate_fn=collate,
             num_workers=workers,
             pin_memory=pin,
             generator=torch.Generator().manual_seed(0),
@@ -93,8 +93,9 @@ def evaluate(
     chunks = [chunk if len(chunk) else order[:1] for chunk in chunks]
     tally = task.tally()
     sums = torch.zeros(2, dtype=torch.float64)
+    loaded = batches(features, task.collate, chunks, workers)
     with torch.inference_mode():
-        for batch, counts in zip(batches(features, task, chunks, workers), own, strict=True):
+        for batch, counts in zip(loaded, own, strict=True):
             moved = to_device(batch, accelerator.device)
             try:
                 with autocast(accelerator.device, dtype):

@@ -63,17 +63,16 @@ def finetune(entry: "Entry", job: Job) -> Path:
     network = importlib.import_module(entry.network)
     with accelerator.main_process_first():  # the first fills the caches, the others read them
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
-        processor = network.make_processor(job.options, examples.splits, entry)
+        processor = network.make_processor(job.options, task, examples.splits, entry)
         task = task.settle(processor, network.longest(job.options, processor, entry))
         features: dict[str, Features] = {
             name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
             for name, split in examples.splits.items()
         }
-    if main:
-        output.report_findings(task.preflight(examples, features))
-
     torch.manual_seed(args.seed)  # the new head
     model, source = network.make(job.options, task, processor, entry)
+    if main:
+        output.report_findings(task.preflight(examples, features, model))
     device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
     model.to(device)
     parameters = sum(p.numel() for p in model.parameters())
@@ -119,6 +118,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
         model,
         task,
         supervised(task, args.label_smoothing_factor),
+        task.collate,
         features["train"],
         features.get("validation"),
         args,

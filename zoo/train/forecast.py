@@ -1,18 +1,23 @@
-"""What a training run will cost, before it begins: rough, from counts and one short measurement."""
+"""What a training run will cost, before it begins: rough, from one short measurement."""
 
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from torch.autograd.graph import saved_tensors_hooks
 
-from tasks.base import Features
+from tasks.base import Features, Task
+from zoo.train.evaluation import to_device
 from zoo.train.order import Schedule
+from zoo.train.precision import autocast
 
 if TYPE_CHECKING:
     from zoo.train.args import TrainArgs
 
 GIB = 2**30
+SAMPLED = 16  # samples of the probing pass
 
 
 @dataclass(frozen=True)
@@ -41,48 +46,63 @@ class Forecast:
 
 def forecast(
     model: Any,
+    task: Task,
     train: Features,
     args: "TrainArgs",
     device: torch.device,
     dtype: torch.dtype,
 ) -> Forecast:
-    """Expected seconds and bytes.
+    """Expected seconds and bytes, from one forward pass over a few samples of typical size.
 
-    Time: 6 FLOPs a multiplied parameter and token (Kaplan et al. 2020, section 2.1; embeddings are
-    looked up) at the rate this device shows, doubled for all that is no matrix product. Memory:
-    weights, gradients and two moments of 4 bytes; activations of 34 bytes a token, layer and hidden
-    unit (Korthikanti et al. 2022, section 4.1, for 2-byte numbers).
+    Time: three times that of the pass, since the backward pass takes twice the products of the
+    forward one (Kaplan et al. 2020, section 2.1). Memory: weights, gradients and two moments of 4
+    bytes, and what the pass keeps for its gradient, scaled to the largest pass of the training.
     """
-    named = [(n, p) for n, p in model.named_parameters() if p.ndim > 1 and "embed" not in n]
     step = args.per_device_train_batch_size * args.gradient_accumulation_steps
     steps = Schedule.of(len(train), step, args.num_train_epochs, args.max_steps).total_steps
-    per_sample = float((train.lengths * train.rows).mean())
-    flops = 6 * sum(p.numel() for _, p in named) * per_sample * step * steps
+    sizes = train.lengths * train.rows
+    middle = np.argsort(sizes, kind="stable")[len(sizes) // 2 :][:SAMPLED]
+    seconds, kept = _one_pass(model, task, train, middle, device, dtype)
+    probed = float(sizes[middle].sum())
+    largest = args.token_budget or args.per_device_train_batch_size * float(sizes.max())
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    config = getattr(model, "config", None)
-    width = getattr(config, "hidden_size", 0) * getattr(config, "num_hidden_layers", 0)
-    longest = int((train.lengths * train.rows).max())
-    budget = args.token_budget or args.per_device_train_batch_size * longest
-    activations = budget * width * 34 * dtype.itemsize // 2
     return Forecast(
-        2 * flops / matmul_rate(device, dtype),
-        4 * total + 12 * trained + activations,
+        3 * seconds * float(sizes.mean()) * step * steps / probed,
+        4 * total + 12 * trained + int(kept * largest / probed),
         available_memory(device),
     )
 
 
-def matmul_rate(device: torch.device, dtype: torch.dtype, size: int = 1024) -> float:
-    """FLOP/s of a matrix product [size, size] x [size, size], the best of three after a first."""
-    a = torch.randn(size, size, device=device).to(dtype)
-    best = float("inf")
-    for i in range(4):
+def _one_pass(
+    model: Any,
+    task: Task,
+    train: Features,
+    ids: np.ndarray,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[float, int]:
+    """Seconds of a forward pass, and bytes that it keeps for the gradient beside the weights."""
+    batch = to_device(task.collate(train.__getitems__([int(i) for i in ids])), device)
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    was_training = model.training
+    model.eval()  # a pass in training would draw numbers and move the statistics of batch norms
+    seconds = float("inf")
+    for _ in range(2):  # the first also loads kernels
         begin = time.perf_counter()
-        product = a @ a
-        product[0, 0].item()  # waits for the device
-        if i:
-            best = min(best, time.perf_counter() - begin)
-    return 2 * size**3 / best
+        with autocast(device, dtype), saved_tensors_hooks(note, lambda tensor: tensor):
+            task.logits(model, batch).sum().item()  # waits for the device
+        seconds = min(seconds, time.perf_counter() - begin)
+    model.train(was_training)
+    return seconds, sum(kept.values())
 
 
 def available_memory(device: torch.device) -> int:

@@ -16,8 +16,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.base import Batch, Features, Objective, Task
+from tasks.base import Batch, Collate, Features, Objective, Task
+from tasks.draws import View
 from tasks.errors import UserError
+from tasks.metrics import greater_is_better
 from zoo.train import state as states
 from zoo.train.args import TrainArgs
 from zoo.train.average import WeightAverage
@@ -56,6 +58,7 @@ class Loop:
         model: nn.Module,
         task: Task,
         objective: Objective,
+        collate: Collate,
         train: Features,
         validation: Features | None,
         args: TrainArgs,
@@ -65,7 +68,8 @@ class Loop:
         save_best: Callable[[nn.Module], None],
         dtype: torch.dtype,
     ) -> None:
-        self.task, self.objective, self.args = task, objective, args
+        self.task, self.args = task, args
+        self.objective, self.collate = objective, collate
         self.train_features, self.validation = train, validation
         self.accelerator, self.watcher, self.save_best = accelerator, watcher, save_best
         self.states = folder / "state"
@@ -156,7 +160,8 @@ class Loop:
         cuts = [self._cut(ids) for ids in steps]
         chunks = [one.ids for passes in cuts for one in passes]
         workers, pin = args.dataloader_num_workers, self.accelerator.device.type == "cuda"
-        loader = batches(self.train_features, self.task, chunks, workers, pin)
+        seen = self.train_features.view(View(args.seed, place.epoch))
+        loader = batches(seen, self.collate, chunks, workers, pin)
         for ids, passes in zip(steps, cuts, strict=True):
             begin = time.perf_counter()
             loaded = [next(loader) for _ in passes]
@@ -175,7 +180,7 @@ class Loop:
             world_size=self.accelerator.num_processes,
             max_samples=self.progress.max_samples or self.args.per_device_train_batch_size,
             budget=self.args.token_budget,
-            overhead=int(lengths.mean()) * fixed,
+            overhead=float(lengths.mean()) * fixed,
         )
         return ranks[self.accelerator.process_index]
 
@@ -205,7 +210,7 @@ class Loop:
         self.watcher.samples(progress.step, progress.place, step.ids)
         progress.step += 1
         progress.samples += len(step.ids)
-        progress.units += int(self.train_features.lengths[step.ids].sum())
+        progress.units += float(self.train_features.lengths[step.ids].sum())
         progress.place = progress.place.after(len(step.ids), self.schedule.epoch_size)
         self._count_time()
         self.watcher.step(progress, len(step.ids))
@@ -245,7 +250,8 @@ class Loop:
 
     def _recut(self, step: Step) -> Step:
         passes = self._cut(step.ids)
-        loaded = batches(self.train_features, self.task, [one.ids for one in passes])
+        seen = self.train_features.view(View(self.args.seed, self.progress.place.epoch))
+        loaded = batches(seen, self.collate, [one.ids for one in passes])
         return Step(step.ids, passes, list(loaded))
 
     def _synchronized(self, last: bool) -> contextlib.AbstractContextManager[Any]:
@@ -353,7 +359,8 @@ class Loop:
                 workers=self.args.dataloader_num_workers,
             )
             value, progress = found.value(self.task.main_metric), self.progress
-            gain = np.inf if progress.best is None else value - progress.best
+            sign = 1 if greater_is_better(self.task.main_metric) else -1
+            gain = np.inf if progress.best is None else sign * (value - progress.best)
             if gain > self.args.early_stopping_threshold:
                 progress.evaluations_without_gain = 0
             else:  # also where the metric is not a number

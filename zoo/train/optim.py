@@ -10,7 +10,8 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from zoo.train.args import TrainArgs
 
-LAYER = re.compile(r"\.(?:layers?|blocks|h)\.(\d+)\.")
+LAYER = re.compile(r"\.(?:layers?|blocks|stages|h)\.?(\d+)\.")
+FIRST = re.compile(r"embed|\.(?:stem|conv_stem|conv1|bn1|feature_extractor|subsampling)\.")
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
 
@@ -25,11 +26,11 @@ def spared(model: nn.Module) -> set[str]:
 
 def depth_of(name: str, layers: int) -> int:
     """Distance of a parameter from the head: 0 the head, 1 the top layer, layers + 1 the
-    embeddings."""
+    embeddings or first convolutions."""
     found = LAYER.search(name)
     if found:
         return layers - int(found.group(1))
-    return layers + 1 if "embed" in name else 0
+    return layers + 1 if FIRST.search(name) else 0
 
 
 def make_optimizer(

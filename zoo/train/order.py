@@ -24,7 +24,7 @@ def epoch_order(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     size; permute the blocks.
 
     Args:
-        lengths: int64 [n], size of each sample.
+        lengths: [n], size of each sample.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
@@ -53,7 +53,7 @@ def cut_step(
     world_size: int,
     max_samples: int,
     budget: int | None,
-    overhead: int,
+    overhead: float,
 ) -> list[list[Pass]]:
     """The passes of each rank for one optimizer step; every rank makes the same number.
 
@@ -63,7 +63,7 @@ def cut_step(
 
     Args:
         ids: int64 [samples of the step], in the order of the epoch.
-        lengths, rows: int64 [n] of the whole data set; see `tasks.base.Features`.
+        lengths, rows: [n] of the whole data set; see `tasks.base.Features`.
         max_samples: most samples in a pass.
         budget: most padded units in a pass; a single larger sample makes a pass of its own.
         overhead: cost of a pass in units of length, beside its samples.
@@ -84,7 +84,7 @@ def _cut_rank(
     rows: np.ndarray,
     max_samples: int,
     budget: int | None,
-    overhead: int,
+    overhead: float,
 ) -> list[Pass]:
     ids = ids[np.argsort(lengths[ids], kind="stable")]
     sizes, heights = lengths[ids], np.concatenate([[0], np.cumsum(rows[ids])])

@@ -102,7 +102,7 @@ def announce(
         f"{train.lengths.mean():.0f} {task.unit} a sample",
         file=sys.stderr,
     )
-    expected = forecast.forecast(model, train, args, device, dtype)
+    expected = forecast.forecast(model, task, train, args, device, dtype)
     print(f"expected: {expected}", file=sys.stderr)
     if warning := expected.warning():
         print(f"warning: {warning}", file=sys.stderr)

@@ -18,7 +18,7 @@ class Progress:
     evaluations_without_gain: int = 0
     stopped_early: bool = False
     samples: int = 0
-    units: int = 0  # tokens, pixels or seconds, padding not counted
+    units: float = 0.0  # tokens, pixels or seconds, padding not counted
     seconds: float = 0.0  # evaluating and saving are not training
     data_seconds: float = 0.0  # of these, spent waiting for batches
     max_samples: int | None = None  # in a pass, where memory has forced it below what was asked

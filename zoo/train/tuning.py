@@ -25,28 +25,55 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
         model.gradient_checkpointing_enable({"use_reentrant": False})
     if args.tune in ("full", "gradual"):
         return model
-    body = getattr(model, "base_model", model)
-    if body is model:
+    heads = heads_of(model)
+    if not heads:
         raise UserError(
             f"--tune {args.tune} wants a model with a pretrained body and a head of its own; "
             f"{type(model).__name__} has none: use --tune full"
         )
     if args.tune == "head":
-        for parameter in body.parameters():
-            parameter.requires_grad_(False)
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith(tuple(f"{head}." for head in heads)))
         return model
-    from peft import LoraConfig, TaskType, get_peft_model
+    from peft import LoraConfig, get_peft_model
 
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and not f"{name}.".startswith(tuple(f"{h}." for h in heads))
+    ]
+    if not linear:
+        raise UserError(
+            f"--tune lora adapts linear layers, and the body of {type(model).__name__} has none: "
+            "use --tune full, head or gradual"
+        )
     return get_peft_model(
         model,
         LoraConfig(
-            task_type=TaskType.SEQ_CLS,
             r=args.lora_r,
             lora_alpha=args.lora_alpha,
             lora_dropout=args.lora_dropout,
-            target_modules="all-linear",
+            target_modules=linear,
+            modules_to_save=heads,
         ),
     )
+
+
+def heads_of(model: Any) -> list[str]:
+    """Names of the modules that stand on the body: those outside it, or timm's classifier in it."""
+    prefix = getattr(model, "base_model_prefix", "")
+    body = getattr(model, prefix, model) if prefix else model
+    if body is model:
+        return []
+    if hasattr(body, "get_classifier"):
+        classifier = body.get_classifier()
+        return [name for name, module in model.named_modules() if module is classifier]
+    return [
+        name
+        for name, child in model.named_children()
+        if name != prefix and next(child.parameters(), None) is not None
+    ]
 
 
 def set_dropout(model: nn.Module, p: float) -> None:

@@ -1,0 +1,307 @@
+"""What all classifiers share, whatever they look at: labels, loss, metrics, how a prediction reads.
+
+A task of classification is a frozen dataclass that inherits `Classification` and adds its inputs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from tasks.base import Batch, Examples, Loss
+from tasks.data import DataArgs, Source, cut_missing_splits, limit
+from tasks.errors import UserError
+from tasks.labels import ProblemType, are_numbers, encode_labels, label_names
+from tasks.metrics import main_metric
+from tasks.metrics.ranked import RankedTally
+from tasks.metrics.tally import Tally
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    from torch import Tensor
+
+LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
+TOP_K = 5
+
+
+@dataclass(frozen=True)
+class LabelArgs:
+    """How labels are read."""
+
+    label_column: str | None = None
+    """column of the label"""
+    problem_type: Literal["auto", "single_label", "multi_label", "regression"] = "auto"
+    """auto: lists are multi_label, decimal numbers regression, all else single_label"""
+    threshold: float = 0.5
+    """multi_label: a label is given when its probability reaches this"""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced: each class weighs n / (classes * its count), as in scikit-learn"""
+
+
+class Labelled(NamedTuple):
+    """Examples with encoded labels, and what the labels are."""
+
+    labels: tuple[str, ...]
+    problem_type: ProblemType
+    class_weights: tuple[float, ...]
+    splits: "datasets.DatasetDict"
+
+
+def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> Labelled:
+    """Finds the labels in the column `label`, cuts missing splits and limits, encodes.
+
+    `label` becomes int64, float32, or a list of int64. Raises `UserError` where a label can't be
+    read.
+    """
+    problem_type = _problem_type(args.problem_type, next(iter(splits.values())))
+    labels = label_names(splits, problem_type)
+    splits = limit(cut_missing_splits(splits, _stratify(problem_type), data), data)
+    splits, counts = encode_labels(splits, labels, problem_type)
+    weights: tuple[float, ...] = ()
+    if args.class_weights == "balanced" and problem_type == "single_label_classification":
+        total = sum(counts)
+        weights = tuple(total / (len(labels) * max(count, 1)) for count in counts)
+    return Labelled(tuple(labels), problem_type, weights, splits)
+
+
+def _stratify(problem_type: ProblemType) -> str | None:
+    return "label" if problem_type == "single_label_classification" else None
+
+
+def _problem_type(asked: str, split: "datasets.Dataset") -> ProblemType:
+    import datasets
+
+    feature = split.features["label"]
+    if asked == "regression":
+        return "regression"
+    if asked != "auto":
+        return (
+            "single_label_classification"
+            if asked == "single_label"
+            else "multi_label_classification"
+        )
+    if isinstance(feature, datasets.Value):
+        floating = feature.dtype.startswith("float") or are_numbers(split.unique("label"))
+        return "regression" if floating else "single_label_classification"
+    if isinstance(feature, datasets.ClassLabel):
+        return "single_label_classification"
+    return "multi_label_classification"
+
+
+def choose_split(
+    source: Source,
+    splits: "datasets.DatasetDict",
+    stratify: str | None,
+    data: DataArgs,
+    split: str | None,
+    trained_on: str,
+) -> "tuple[str, datasets.DatasetDict]":
+    """The split to evaluate on, and all of them.
+
+    By default test, else validation, else train. Of the data trained on (its fingerprint is
+    `trained_on`), missing splits are cut as they were then, so that nothing trained on is tested
+    on; other data is taken as it comes.
+
+    Raises `UserError` where there is no such split.
+    """
+    if source.fingerprint == trained_on:
+        splits = cut_missing_splits(splits, stratify, data)
+    splits = limit(splits, data)
+    usual = [name for name in ("test", "validation", "train") if name in splits]
+    if split is not None and split not in splits:
+        raise UserError(f"{source.name} has no split {split!r}; it has {', '.join(splits)}")
+    return split or usual[0], splits
+
+
+class Classification:
+    """One label, several labels, or a number for each input. See `tasks.base.Task`."""
+
+    args: Any  # has the fields of LabelArgs
+    labels: tuple[str, ...]
+    problem_type: ProblemType
+    class_weights: tuple[float, ...]
+
+    @property
+    def main_metric(self) -> str:
+        """The metric that early stopping and "best" go by."""
+        return main_metric(self.problem_type)
+
+    def model_config(self) -> dict[str, Any]:
+        """The fields of a transformers config that this task sets."""
+        outputs = max(len(self.labels), 1)
+        names = self.labels or ("LABEL_0",)
+        return {
+            "num_labels": outputs,
+            "problem_type": self.problem_type,
+            "id2label": dict(enumerate(names)),
+            "label2id": {name: i for i, name in enumerate(names)},
+        }
+
+    def evaluation_split(
+        self,
+        source: Source,
+        splits: "datasets.DatasetDict",
+        data: DataArgs,
+        split: str | None,
+        trained_on: str,
+    ) -> Examples:
+        """One split with this task's own order of labels; see `choose_split`.
+
+        Raises `UserError` where a label was never seen in training.
+        """
+        stratify = _stratify(self.problem_type)
+        chosen, splits = choose_split(source, splits, stratify, data, split, trained_on)
+        encoded, _ = encode_labels(splits, self.labels, self.problem_type, only=chosen)
+        return Examples(encoded, source.name, source.fingerprint)
+
+    def label_tensor(self, rows: "list[Mapping[str, Any]]") -> Batch:
+        """The `labels` of rows that have one: int64 [b], or float32 [b] or [b, labels]."""
+        import torch
+
+        if not rows or rows[0].get("label") is None:
+            return {}
+        values = [row["label"] for row in rows]
+        if self.problem_type == "multi_label_classification":
+            hot = torch.zeros(len(rows), len(self.labels))
+            for i, given in enumerate(values):
+                hot[i, given] = 1.0
+            return {"labels": hot}
+        dtype = torch.float32 if self.problem_type == "regression" else torch.int64
+        return {"labels": torch.tensor(values, dtype=dtype)}
+
+    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """Cross entropy, binary cross entropy averaged over labels, or squared error; summed over
+        rows.
+
+        Label smoothing after Szegedy et al. 2016, section 7. Where `partners` (int64 [b]) and
+        `share` (float32 [b]) are in the batch, a row's target is `share` its label and the rest its
+        partner's (Zhang et al. 2018).
+        """
+        import torch
+        import torch.nn.functional as F
+
+        labels = batch["labels"]
+        count = torch.tensor(float(len(labels)), device=logits.device)
+        if self.problem_type == "regression":
+            return Loss(F.mse_loss(logits.squeeze(-1), labels, reduction="sum"), count, {})
+        if self.problem_type == "multi_label_classification":
+            labels = labels * (1 - label_smoothing) + 0.5 * label_smoothing
+            loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+            return Loss(loss / logits.shape[-1], count, {})
+        weight = None
+        if self.class_weights:
+            weight = torch.tensor(self.class_weights, device=logits.device)
+            count = weight[labels].sum()
+
+        def entropy(targets: "Tensor") -> "Tensor":
+            losses: Tensor = F.cross_entropy(
+                logits, targets, weight, label_smoothing=label_smoothing, reduction="none"
+            )
+            return losses
+
+        losses = entropy(labels)
+        if "partners" in batch:
+            share = batch["share"]
+            losses = share * losses + (1 - share) * entropy(batch["partners"])
+        return Loss(losses.sum(), count, {})
+
+    def averaged(self, logits: "Tensor", batch: Batch) -> "Tensor":
+        """Logits [windows, labels] to those of the rows [b, labels]: the mean over their windows."""
+        if "document" not in batch:
+            return logits
+        document = batch["document"]
+        sums = logits.new_zeros(len(batch["sample_ids"]), logits.shape[-1])
+        sums = sums.index_add(0, document, logits)
+        return sums / document.bincount(minlength=len(sums)).unsqueeze(1)
+
+    def tally(self) -> Tally:
+        """The accumulator of this task's metrics."""
+        if self.problem_type == "single_label_classification" and len(self.labels) > TOP_K:
+            return RankedTally(len(self.labels), TOP_K)
+        return Tally(self.problem_type, max(len(self.labels), 1))
+
+    def count(self, tally: Any, batch: Batch, logits: "Tensor") -> None:
+        """Adds the predictions of a batch to a tally."""
+        predictions = self._predict(logits).cpu().numpy()
+        labels = batch["labels"]
+        ids = batch["sample_ids"].cpu().numpy()
+        if isinstance(tally, RankedTally):
+            own = logits.gather(1, labels.unsqueeze(1))
+            ranks = (logits > own).sum(1).cpu().numpy()
+            tally.update_ranked(ids, predictions, labels.cpu().numpy(), ranks)
+        else:
+            tally.update(ids, predictions, labels.cpu().numpy())
+
+    def _predict(self, logits: "Tensor") -> "Tensor":
+        if self.problem_type == "regression":
+            return logits.squeeze(-1)
+        if self.problem_type == "multi_label_classification":
+            return (logits.sigmoid() >= self.args.threshold).long()
+        best: Tensor = logits.argmax(-1)
+        return best
+
+    def confusions(self, tally: Tally) -> "np.ndarray | None":
+        """Counts int64 [labels, labels], rows the truth; None where there is not one label each."""
+        if self.problem_type != "single_label_classification":
+            return None
+        return tally.confusion_matrix()
+
+    def commonest(self, tally: Tally) -> list[tuple[str, str, int]]:
+        """Labels and what they were taken for, the commonest first."""
+        matrix = self.confusions(tally)
+        if matrix is None:
+            return []
+        pairs = [
+            (self.labels[i], self.labels[j], int(count))
+            for i, row in enumerate(matrix)
+            for j, count in enumerate(row)
+            if i != j and count
+        ]
+        return sorted(pairs, key=lambda pair: -pair[2])
+
+    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
+        """Wrong predictions as (loss of the sample, row, truth, prediction)."""
+        found = []
+        predictions, labels = self._predict(logits), batch["labels"]
+        for i, row in enumerate(batch["sample_ids"].tolist()):
+            if bool((predictions[i] == labels[i]).all()):
+                continue
+            alone = self.loss(logits[i : i + 1], {"labels": labels[i : i + 1]})
+            names = self._name(labels[i]), self._name(predictions[i])
+            found.append((float(alone.sum), row, *names))
+        return found
+
+    def _name(self, value: "Tensor") -> str:
+        if self.problem_type == "regression":
+            return f"{float(value):.4g}"
+        if self.problem_type == "multi_label_classification":
+            return "|".join(self.labels[i] for i in value.nonzero().flatten().tolist()) or "-"
+        return self.labels[int(value)]
+
+    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
+        """Predictions for people: label and score, and with `top_k` the scores of the best k.
+
+        Single label: softmax probability. Multi label: `label` is the list of those given, `score`
+        the list of their sigmoids. Regression: label "LABEL_0" and the number itself, as
+        transformers' pipeline.
+        """
+        if self.problem_type == "regression":
+            return [{"label": "LABEL_0", "score": float(x)} for x in logits.squeeze(-1)]
+        single = self.problem_type == "single_label_classification"
+        scores = logits.softmax(-1) if single else logits.sigmoid()
+        readings = []
+        for row in scores.tolist():
+            ranked = sorted(range(len(row)), key=lambda i: -row[i])
+            reading: dict[str, Any]
+            if single:
+                reading = {"label": self.labels[ranked[0]], "score": row[ranked[0]]}
+            else:
+                given = [i for i in ranked if row[i] >= self.args.threshold]
+                reading = {
+                    "label": [self.labels[i] for i in given],
+                    "score": [row[i] for i in given],
+                }
+            if top_k is not None:
+                reading["scores"] = {self.labels[i]: row[i] for i in ranked[:top_k]}
+            readings.append(reading)
+        return readings

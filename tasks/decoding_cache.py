@@ -1,0 +1,83 @@
+"""What a pass over a split's media found, on disk: sizes and bad files, never what was decoded."""
+
+import hashlib
+import io
+import json
+import logging
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks import cache
+
+logger = logging.getLogger(__name__)
+
+VERSION = 1  # of the file's form: raise it with every change
+
+
+class Measured(NamedTuple):
+    """A pass over a split."""
+
+    kept: npt.NDArray[np.int64]  # rows that could be decoded, [n]
+    sizes: npt.NDArray[np.float64]  # of each, [n]
+    bad: list[tuple[int, str, str]]  # row, name and reason of the others
+    total_bytes: int  # of all arrays
+
+
+def read(key: str, rows: int) -> Measured | None:
+    """What `write` kept under the key for a split of so many rows; None where there is nothing, or
+    nothing readable.
+    """
+    try:
+        with np.load(_path(key), allow_pickle=False) as stored:
+            about = json.loads(stored["about"].tobytes())
+            found = Measured(
+                stored["kept"],
+                stored["sizes"],
+                [(row, name, reason) for row, name, reason in about["bad"]],
+                about["total_bytes"],
+            )
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as problem:
+        logger.info("%s is not readable (%s): measuring again", _path(key), problem)
+        return None
+    whole = len(found.kept) == len(found.sizes) and len(found.kept) + len(found.bad) == rows
+    return found if whole else None
+
+
+def write(key: str, rows: int, found: Measured) -> None:
+    """Keeps it for the next run; where the cache cannot be written to, that run measures again."""
+    assert len(found.kept) + len(found.bad) == rows
+    about = json.dumps({"bad": found.bad, "total_bytes": found.total_bytes})
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        kept=found.kept,
+        sizes=found.sizes,
+        about=np.frombuffer(about.encode("utf-8", "backslashreplace"), np.uint8),
+    )
+    final = _path(key)
+    try:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=final.parent, suffix=".partial")
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(buffer.getbuffer())
+            partial.replace(final)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+    except OSError as problem:
+        logger.info("%s cannot be written (%s)", final, problem)
+
+
+def _path(key: str) -> Path:
+    digest = hashlib.sha256(f"{VERSION}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    return cache.folder() / "decoded" / f"{digest}.npz"

@@ -1,0 +1,62 @@
+"""Random numbers that are a pure function of (seed, epoch, sample, name).
+
+Nothing is drawn from a stream, so nothing random need be saved: a sample is augmented alike in
+whatever batch, process or resumed run it comes. Counter-based, after Salmon et al. 2011 ("Parallel
+Random Numbers: As Easy as 1, 2, 3"); the mixing function is SplitMix64's (Steele et al. 2014).
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Strength = Literal["none", "weak", "standard", "strong"]
+
+
+@dataclass(frozen=True)
+class View:
+    """How training looks at its samples in one epoch; what is random follows from this."""
+
+    seed: int
+    epoch: int
+    strength: Strength = "standard"
+    """weak and strong are the two views of semi-supervised learning"""
+
+
+class Draws:
+    """The draws of some samples under one view: one number a sample for every name."""
+
+    def __init__(self, view: View, ids: Sequence[int] | npt.NDArray[np.int64]) -> None:
+        self.ids = np.asarray(ids, np.uint64)
+        self._key = np.random.SeedSequence(
+            [view.seed, view.epoch, zlib.crc32(view.strength.encode())]
+        ).generate_state(1, np.uint64)[0]
+
+    def bits(self, name: str) -> npt.NDArray[np.uint64]:
+        """Uniform over all uint64 [samples]."""
+        with np.errstate(over="ignore"):
+            salt = np.uint64(zlib.crc32(name.encode())) * np.uint64(0x9E3779B97F4A7C15)
+            return _mix(_mix(self.ids + self._key) ^ _mix(salt + self._key))
+
+    def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> npt.NDArray[np.float64]:
+        """Uniform in [low, high), float64 [samples]."""
+        return low + (high - low) * (self.bits(name) >> np.uint64(11)).astype(np.float64) / 2**53
+
+    def integers(self, name: str, high: int) -> npt.NDArray[np.int64]:
+        """Uniform over 0 .. high - 1, int64 [samples]."""
+        return np.minimum((self.uniform(name) * high).astype(np.int64), high - 1)
+
+    def generator(self, i: int, name: str) -> np.random.Generator:
+        """A stream of its own for the i-th of the samples, where one number is not enough."""
+        return np.random.Generator(np.random.Philox(key=int(self.bits(name)[i])))
+
+
+def _mix(x: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:
+    with np.errstate(over="ignore"):
+        x = np.asarray(x + np.uint64(0x9E3779B97F4A7C15), np.uint64)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        return x ^ (x >> np.uint64(31))

@@ -1,0 +1,124 @@
+"""Parquet that holds the files themselves: binary, or Hugging Face's {"bytes", "path"}.
+
+Read in pieces into the Arrow copy, so that no split need fit into memory.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks import media_rows
+from tasks.errors import UserError
+
+if TYPE_CHECKING:
+    import datasets
+    import pyarrow as pa
+
+    from tasks.media import MediaKind
+
+BYTES_AT_ONCE = 64 * 2**20
+
+
+class _OnlyPaths(Exception):
+    """Some rows have no bytes but a path."""
+
+
+def load(
+    root: Path, by_split: Mapping[str, Sequence[Path]], kind: "MediaKind", asked: str | None
+) -> "tuple[datasets.DatasetDict, str] | None":
+    """The splits and their fingerprint, or None where the tables hold paths and not the bytes."""
+    import datasets
+
+    every = [path for paths in by_split.values() for path in paths]
+    if any(path.suffix.lower() != ".parquet" for path in every):
+        return None
+    columns: dict[str, str] = {}
+    features: dict[str, datasets.Features] = {}
+    for split, paths in by_split.items():
+        schema = schema_of(paths[0])
+        found = datasets.Features.from_arrow_schema(schema)
+        columns[split] = media_rows.find(found, kind, asked, str(paths[0]))
+        features[split] = media_rows.features_of(found, columns[split], str(paths[0]))
+        if not media_rows.holds_bytes(schema.field(columns[split]).type):
+            return None
+    digest = media_rows.digest_of(root, every)
+    copies = media_rows.Copies(digest, "bytes", asked)
+    if not copies.has(by_split):
+        try:
+            for split, paths in by_split.items():
+                batches = _batches(paths, columns[split], features[split])
+                copies.write(split, features[split].arrow_schema, batches)
+        except _OnlyPaths:
+            return None
+    return copies.read(list(by_split)), digest
+
+
+def schema_of(path: Path) -> "pa.Schema":
+    """The types that a parquet file was written with. Raises `UserError`."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        with pa.OSFile(str(path), "rb") as file:
+            return pyarrow.parquet.read_schema(file)
+    except pa.ArrowException as problem:
+        raise _unreadable(path, problem) from None
+    except OSError as problem:
+        raise UserError(f"{path} cannot be read: {problem.strerror or problem}") from None
+
+
+def _batches(
+    paths: Sequence[Path], column: str, features: "datasets.Features"
+) -> "Iterator[pa.RecordBatch]":
+    """The rows of all files of a split, with `media` for the column."""
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    schema = features.arrow_schema
+    wanted = [column if name == media_rows.MEDIA else name for name in schema.names]
+    for path in paths:
+        there = schema_of(path).names
+        if set(there) != set(wanted):
+            raise UserError(
+                f"{path} has the columns {', '.join(there)}, but {paths[0]} of the same split has"
+                f" {', '.join(wanted)}"
+            )
+        try:
+            with pa.OSFile(str(path), "rb") as source:
+                file = pyarrow.parquet.ParquetFile(source)
+                about = file.metadata
+                if not about.num_rows:
+                    raise UserError(f"{path} has no rows")
+                size = sum(
+                    about.row_group(place).total_byte_size for place in range(about.num_row_groups)
+                )
+                rows = max(1, min(1000, BYTES_AT_ONCE * about.num_rows // max(size, 1)))
+                for batch in file.iter_batches(batch_size=rows):
+                    yield _converted(batch, wanted, column, schema)
+        except pa.ArrowException as problem:
+            raise _unreadable(path, problem) from None
+
+
+def _converted(
+    batch: "pa.RecordBatch", wanted: Sequence[str], column: str, schema: "pa.Schema"
+) -> "pa.RecordBatch":
+    import pyarrow as pa
+    import pyarrow.compute
+
+    arrays = []
+    for name, field in zip(wanted, schema, strict=True):
+        values = batch.column(name)
+        if name == column:
+            values = media_rows.structs(values)
+            only_path = pyarrow.compute.and_(
+                values.field("bytes").is_null(), values.field("path").is_valid()
+            )
+            if pyarrow.compute.any(only_path).as_py():
+                raise _OnlyPaths
+        arrays.append(values.cast(field.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _unreadable(path: Path, problem: Exception) -> UserError:
+    reason = str(problem).splitlines()[0].rstrip(".")
+    return UserError(f"{path} is not a readable parquet file: {reason}")

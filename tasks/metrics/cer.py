@@ -1,0 +1,24 @@
+"""Character error rate: substituted, deleted and inserted characters over those of the references.
+
+compute(predictions, references) -> {"cer": float}. Predictions and references are texts [n]. See
+tasks/metrics/transcripts.py for what counts as a character and for empty references.
+"""
+
+from typing import Any
+
+import evaluate
+
+from tasks.metrics import information, transcripts
+
+_URL = "https://github.com/jitsi/jiwer"
+
+
+class CER(evaluate.Metric):  # type: ignore[misc]
+    """See the module."""
+
+    def _info(self) -> Any:
+        return information.of_texts(__doc__, _URL)
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        errors = transcripts.count(predictions, references)
+        return {"cer": transcripts.rate(errors.character_errors, errors.characters)}

@@ -1,0 +1,24 @@
+"""Word error rate: substituted, deleted and inserted words over those of the references.
+
+compute(predictions, references) -> {"wer": float}. Predictions and references are texts [n]. See
+tasks/metrics/transcripts.py for what counts as a word and for empty references.
+"""
+
+from typing import Any
+
+import evaluate
+
+from tasks.metrics import information, transcripts
+
+_URL = "https://github.com/jitsi/jiwer"
+
+
+class WER(evaluate.Metric):  # type: ignore[misc]
+    """See the module."""
+
+    def _info(self) -> Any:
+        return information.of_texts(__doc__, _URL)
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        errors = transcripts.count(predictions, references)
+        return {"wer": transcripts.rate(errors.word_errors, errors.words)}

@@ -1,0 +1,157 @@
+"""Audio classification: a sound to one label, several labels, or a number (keywords, sounds)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Batch, Examples, model_inputs
+from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs
+from tasks.classification import encode as encode_all
+from tasks.data import DataArgs, Source, find_column
+from tasks.labels import ProblemType
+from tasks.speech import audio_features, heard
+from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
+from tasks.speech.audio_inputs import Inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+    import datasets
+    from torch import Tensor, nn
+
+    from tasks.base import Features
+    from tasks.preflight import Finding
+
+EXAMPLE_INPUT = "--audio word.wav"
+
+
+@dataclass(frozen=True)
+class Args(LabelArgs, AudioArgs):
+    """How sounds and labels are read."""
+
+
+def from_data(args: Args, data: DataArgs) -> tuple["AudioClassification", Examples]:
+    """The task and its examples: labels found and encoded, missing splits cut.
+
+    The splits have the columns media (see `tasks.media`) and label.
+
+    Raises `UserError` where a column is missing or a label can't be read.
+    """
+    source, splits = _canonical(args, data)
+    found = encode_all(args, data, splits)
+    task = AudioClassification(args, found.labels, found.problem_type, found.class_weights)
+    return task, Examples(found.splits, source.name, source.fingerprint)
+
+
+def for_evaluation(
+    task: "AudioClassification", data: DataArgs, split: str | None, trained_on: str
+) -> Examples:
+    """One split as a trained task reads it; see `Classification.evaluation_split`."""
+    source, splits = _canonical(task.args, data)
+    return task.evaluation_split(source, splits, data, split, trained_on)
+
+
+def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
+    from tasks import media
+    from tasks.speech import spoken
+    from tasks.speech.audio import AUDIO
+
+    source = media.load(data, AUDIO, spoken.words, args.audio_column)
+    names = next(iter(source.splits.values())).column_names
+    label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
+    splits = source.splits.select_columns(["media", label])
+    return source, splits if label == "label" else splits.rename_column(label, "label")
+
+
+def for_prediction(task: "AudioClassification", asked: Inputs) -> "AudioClassification":
+    """The task as `predict` was asked to use it."""
+    return task
+
+
+def read_inputs(
+    asked: Inputs, task: "AudioClassification", stack: "ExitStack"
+) -> "Iterator[Mapping[str, Any]]":
+    """What `predict` is given: `name` and `wave` float32 [samples]; see `tasks.speech.heard`."""
+    return heard.read(asked, task.settled.rate, task.args.window_seconds, stack)
+
+
+def show_input(item: Mapping[str, Any]) -> dict[str, str]:
+    """An input as the columns of a prediction."""
+    return {"audio": item["name"]}
+
+
+def from_config(config: Mapping[str, Any]) -> "AudioClassification":
+    """The task a checkpoint was trained on, from what `AudioClassification.config` recorded."""
+    return AudioClassification(
+        Args(**config["args"]),
+        tuple(config["labels"]),
+        config["problem_type"],
+        tuple(config["class_weights"]),
+        Settled(**config["settled"]),
+    )
+
+
+@dataclass(frozen=True)
+class AudioClassification(Classification):
+    """The task with what the data told of it. Satisfies `tasks.base.Task`."""
+
+    args: Args
+    labels: tuple[str, ...]
+    problem_type: ProblemType
+    class_weights: tuple[float, ...] = ()
+    settled: Settled = Settled()
+
+    name = "audio-classification"
+    pipeline = "audio-classification"
+    unit = "seconds"
+    example_call = EXAMPLE_INPUT
+    pictured = True
+
+    def config(self) -> dict[str, Any]:
+        """What `from_config` needs; plain JSON."""
+        return asdict(self)
+
+    def settle(self, processor: Any, limit: int) -> "AudioClassification":
+        """The same task with the processor's rate and inputs."""
+        return replace(self, settled=audio_features.settle(processor))
+
+    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+        """The sounds of one split."""
+        decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
+        targets = {"label": examples["label"]} if "label" in examples.column_names else {}
+        return AudioFeatures(decoded, targets, processor, self.settled, self.args)
+
+    def preflight(
+        self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
+    ) -> "list[Finding]":
+        """What is suspicious or wrong in the data, before hours are spent on it."""
+        from tasks.speech import audio_preflight
+
+        decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
+        found: list[Finding] = audio_preflight.check(
+            examples.splits, decoded, self.settled.rate, self.labels
+        )
+        return found
+
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, from paths, or from arrays [samples]
+        at the model's rate."""
+        return heard.rows(raw, processor, self.settled, self.args.window_seconds)
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """The padded windows of all rows (`audio_features.pad`), and their labels."""
+        return audio_features.pad(rows, self.settled) | self.label_tensor(list(rows))
+
+    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+        """Logits float32 [b, labels] of a batch; those of a sound's windows are averaged."""
+        logits: Tensor = model(**model_inputs(batch)).logits.float()
+        return self.averaged(logits, batch)
+
+    def show(self, example: Mapping[str, Any]) -> str:
+        """An example in one line of a table."""
+        return heard.show(example)
+
+    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
+        """The features of a row as a picture."""
+        heard.draw(axes, row)

@@ -1,0 +1,204 @@
+"""Sounds as a model takes them: decoded, varied in training, turned into features by the processor.
+
+What transformers calls a feature extractor makes the features, from the very samples that
+`transformers.pipeline` would give it, so a checkpoint sees the same numbers here and there.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tasks.errors import UserError
+from tasks.speech.augment import AugmentArgs
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    from torch import Tensor
+
+    from tasks.decoding import Decoded
+    from tasks.draws import View
+
+OVERLAP = 0.1  # of a window that it shares with the next
+
+
+@dataclass(frozen=True)
+class AudioArgs(AugmentArgs):
+    """How sounds are read."""
+
+    audio_column: str | None = None
+    """column of the sound or its path; found by itself where it has a usual name"""
+    on_bad_file: Literal["skip", "stop"] = "stop"
+    """what to do about a sound that can't be read or is too long"""
+    max_seconds: float = 30.0
+    """longest sound to train or evaluate on; longer ones count as bad files"""
+    min_seconds: float = 0.02
+    """shortest sound"""
+    window_seconds: float = 20.0
+    """predict: longer sounds are cut in overlapping windows of this length"""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """What the processor told of itself."""
+
+    rate: int = 16_000  # samples a second
+    input_name: str = "input_features"
+    masked: bool = True  # whether the model takes an attention mask
+
+
+def settle(extractor: Any) -> Settled:
+    """Rate, name of the input and use of a mask, from a feature extractor."""
+    return Settled(
+        int(extractor.sampling_rate),
+        str(extractor.model_input_names[0]),
+        bool(getattr(extractor, "return_attention_mask", False)),
+    )
+
+
+def decode_split(
+    examples: "datasets.Dataset", args: AudioArgs, rate: int, cache_key: str
+) -> "Decoded":
+    """The sounds of a split, float32 [samples] each, in memory where they fit."""
+    from tasks import decoding
+    from tasks.speech import audio
+
+    def decode(media: Mapping[str, Any]) -> "np.ndarray":
+        return audio.decode(
+            media, rate=rate, max_seconds=args.max_seconds, min_seconds=args.min_seconds
+        )
+
+    return decoding.decode_split(
+        examples,
+        decode,
+        lambda samples: len(samples) / rate,
+        on_bad_file=args.on_bad_file,
+        cache_key=f"{cache_key}/{rate}/{args.max_seconds}/{args.min_seconds}",
+        title="reading sounds",
+    )
+
+
+class AudioFeatures:
+    """The sounds of one split. Satisfies `tasks.base.Features`."""
+
+    def __init__(
+        self,
+        decoded: "Decoded",
+        targets: Mapping[str, Sequence[Any]],
+        extractor: Any,
+        settled: Settled,
+        args: AudioArgs,
+    ) -> None:
+        """`targets` are columns of the split: a row has the value at its place."""
+        import numpy as np
+
+        self.decoded = decoded
+        self.origins: np.ndarray = decoded.kept
+        self.targets = {
+            name: [column[int(i)] for i in decoded.kept] for name, column in targets.items()
+        }
+        self.lengths: np.ndarray = decoded.sizes
+        self.rows: np.ndarray = np.ones(len(decoded), np.int64)
+        self.extractor, self.settled, self.args = extractor, settled, args
+        self._view: View | None = None
+
+    def view(self, view: "View") -> Self:
+        """The same sounds, varied as the view says."""
+        import copy
+
+        seen = copy.copy(self)
+        seen._view = view
+        return seen
+
+    def __len__(self) -> int:
+        return len(self.decoded)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Rows with sample_id, windows (one: features float32 [frames, ...]) and the targets."""
+        from tasks.draws import Draws
+        from tasks.speech import augment
+
+        waves = [self.decoded.get(int(i)) for i in indices]
+        view = self._view
+        if view is None:
+            found = extract(waves, self.extractor, self.settled)
+        else:
+            draws = Draws(view, list(indices))
+            varied = [
+                augment.waveform(wave, draws, i, self.args, view.strength)
+                for i, wave in enumerate(waves)
+            ]
+            found = extract(varied, self.extractor, self.settled)
+            if self.settled.input_name == "input_features":
+                found = [
+                    augment.spec_augment(features, draws, i, self.args, view.strength)
+                    for i, features in enumerate(found)
+                ]
+        return [
+            {"sample_id": int(i), "windows": [features]}
+            | {name: column[int(i)] for name, column in self.targets.items()}
+            for i, features in zip(indices, found, strict=True)
+        ]
+
+
+def extract(waves: "Sequence[np.ndarray]", extractor: Any, settled: Settled) -> "list[np.ndarray]":
+    """The features of each sound float32 [frames, ...], padding cut off."""
+    import numpy as np
+
+    made = extractor(
+        list(waves),
+        sampling_rate=settled.rate,
+        padding=True,
+        return_attention_mask=True,
+        return_tensors="np",
+    )
+    features = np.asarray(made[settled.input_name], np.float32)
+    if "attention_mask" not in made or not _pads_to_longest(features, made["attention_mask"]):
+        return list(features)  # the same length for all, as the model wants it
+    return [f[: int(n)] for f, n in zip(features, made["attention_mask"].sum(1), strict=True)]
+
+
+def _pads_to_longest(features: "np.ndarray", mask: "np.ndarray") -> bool:
+    """Whether the mask is over the first axis of the features, and the longest has no padding."""
+    return bool(mask.shape[1] == features.shape[1] and mask.sum(1).max() == mask.shape[1])
+
+
+def cut(wave: "np.ndarray", rate: int, window_seconds: float) -> "list[tuple[int, np.ndarray]]":
+    """A sound in overlapping windows: where each begins (in samples), and its samples.
+
+    Raises `UserError` for a sound without samples.
+    """
+    from tasks.speech.audio_inputs import windows
+
+    if not len(wave):
+        raise UserError("a sound has no samples")
+    return windows(wave, rate, window_seconds, OVERLAP * window_seconds)
+
+
+def pad(rows: Sequence[Mapping[str, Any]], settled: Settled) -> "dict[str, Tensor]":
+    """All windows of all rows, padded with zeros to the longest.
+
+    Gives the model's input float32 [windows, frames, ...], `lengths` int64 [windows] and, where the
+    model takes it, `attention_mask` int64 [windows, frames]; `sample_ids` int64 [b]; and, where any
+    row has several windows, `document` int64 [windows]: the row a window belongs to.
+    """
+    import numpy as np
+    import torch
+
+    windows = [window for row in rows for window in row["windows"]]
+    lengths = torch.tensor([len(window) for window in windows])
+    padded = np.zeros((len(windows), int(lengths.max()), *windows[0].shape[1:]), np.float32)
+    for place, window in zip(padded, windows, strict=True):
+        place[: len(window)] = window
+    batch = {
+        settled.input_name: torch.from_numpy(padded),
+        "lengths": lengths,
+        "sample_ids": torch.tensor([row["sample_id"] for row in rows]),
+    }
+    if settled.masked:
+        places = torch.arange(padded.shape[1])
+        batch["attention_mask"] = (places < lengths.unsqueeze(1)).long()
+    if len(windows) > len(rows):
+        counts = torch.tensor([len(row["windows"]) for row in rows])
+        batch["document"] = torch.repeat_interleave(torch.arange(len(rows)), counts)
+    return batch

@@ -1,0 +1,165 @@
+"""Variations of sound, one sample at a time: a pure function of (seed, epoch, sample).
+
+The waveform is varied before features are made of it, and SpecAugment (Park et al. 2019,
+https://arxiv.org/abs/1904.08779) masks the features: with 0, their mean after normalization.
+Speed follows Ko et al. 2015 ("Audio Augmentation for Speech Recognition"): resampling, so that
+pitch and formants move with it.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from tasks.draws import Draws, Strength
+from tasks.errors import UserError
+from tasks.speech import noise
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+QUIETEST_NOISE = 40.0  # dB below the signal: nobody hears it
+SPEED_STEPS = 100  # a speed is a whole number of hundredths, so that few filters serve them all
+
+
+@dataclass(frozen=True)
+class AugmentArgs:
+    """How training sounds are varied, anew in every epoch."""
+
+    augment: Literal["default", "none"] = "default"
+    """default: the variations below; none: sounds as they are"""
+    speed: float = 0.1
+    """largest random change of speed, and of pitch with it: 0.1 is 0.9 to 1.1 times as fast"""
+    gain_db: float = 6.0
+    """largest random change of loudness, in dB"""
+    noise_db: float = 10.0
+    """lowest signal-to-noise ratio of random noise in half of the samples, in dB; 40 adds none"""
+    time_shift: float = 0.0
+    """largest random shift, as a share of the length: silence comes in and the other end is cut"""
+    freq_mask: int = 15
+    """most neighbouring mel bins that one mask blanks"""
+    freq_masks: int = 2
+    """masks of mel bins"""
+    time_mask: float = 0.1
+    """most neighbouring frames that one mask blanks, as a share of all"""
+    time_masks: int = 2
+    """masks of frames"""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("speed", 0.0, 0.5),
+            ("gain_db", 0.0, 60.0),
+            ("noise_db", -20.0, QUIETEST_NOISE),
+            ("time_shift", 0.0, 0.9),
+            ("freq_mask", 0, 1000),
+            ("freq_masks", 0, 100),
+            ("time_mask", 0.0, 1.0),
+            ("time_masks", 0, 100),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise UserError(f"--{name} {value:g} is outside {low:g} to {high:g}")
+
+
+@dataclass(frozen=True)
+class _Dose:
+    """How much of each variation a view gets, as a multiple of what is asked."""
+
+    speed: float
+    gain: float
+    shift: float
+    noisy: float
+    """probability of noise"""
+    masks: int
+
+
+_DOSES = {
+    "weak": _Dose(speed=0.5, gain=1, shift=1, noisy=0, masks=0),
+    "standard": _Dose(speed=1, gain=1, shift=1, noisy=0.5, masks=1),
+    "strong": _Dose(speed=1.5, gain=1, shift=1, noisy=1, masks=2),
+}
+
+
+def waveform(
+    x: "npt.NDArray[np.float32]",
+    draws: Draws,
+    i: int,
+    args: AugmentArgs,
+    strength: Strength = "standard",
+) -> "npt.NDArray[np.float32]":
+    """A varied copy of the i-th of the draws' samples, float32 [samples]; another length by speed.
+
+    Args:
+        x: float32 [samples].
+        strength: the view's. none leaves x as it is; weak changes speed (half as much), loudness
+            and place; strong adds noise to every sample and changes speed half as much again.
+    """
+    import numpy as np
+
+    if strength == "none" or args.augment == "none" or not len(x):
+        return x
+    from tasks.speech.audio import resample
+
+    dose = _DOSES[strength]
+    speed = 1 + _signed(draws, i, "speed") * min(0.5, args.speed * dose.speed)
+    x = resample(x, round(SPEED_STEPS * speed), SPEED_STEPS)
+    x = _shifted(x, round(_signed(draws, i, "time_shift") * args.time_shift * dose.shift * len(x)))
+    if args.noise_db < QUIETEST_NOISE and _unit(draws, i, "noisy") < dose.noisy:
+        snr = args.noise_db + _unit(draws, i, "noise_db") * (QUIETEST_NOISE - args.noise_db)
+        made = noise.coloured(len(x), 2 * _unit(draws, i, "colour"), draws.generator(i, "noise"))
+        x = noise.mixed(x, made, snr)
+    gain = 10 ** (_signed(draws, i, "gain") * args.gain_db * dose.gain / 20)
+    return x * np.float32(gain)
+
+
+def spec_augment(
+    features: "npt.NDArray[np.float32]",
+    draws: Draws,
+    i: int,
+    args: AugmentArgs,
+    strength: Strength = "standard",
+) -> "npt.NDArray[np.float32]":
+    """A copy of normalized features with masks of 0, [frames, mels].
+
+    Each mask is uniform in width from 0 to the largest asked for and then in place, as in the
+    paper; the largest over time is a share of the frames, so that short words keep some. Masks may
+    overlap. weak masks nothing, strong has twice as many.
+    """
+    if strength == "none" or args.augment == "none":
+        return features
+    features = features.copy()
+    frames, mels = features.shape
+    dose = _DOSES[strength]
+    for mask in range(args.freq_masks * dose.masks):
+        start, end = _span(draws, i, f"freq_mask {mask}", mels, min(args.freq_mask, mels))
+        features[:, start:end] = 0
+    for mask in range(args.time_masks * dose.masks):
+        start, end = _span(draws, i, f"time_mask {mask}", frames, int(args.time_mask * frames))
+        features[start:end] = 0
+    return features
+
+
+def _span(draws: Draws, i: int, name: str, size: int, widest: int) -> tuple[int, int]:
+    width = int(draws.integers(name, widest + 1)[i])
+    start = int(draws.integers(name + " start", size - width + 1)[i])
+    return start, start + width
+
+
+def _shifted(x: "npt.NDArray[np.float32]", by: int) -> "npt.NDArray[np.float32]":
+    import numpy as np
+
+    if by == 0:
+        return x
+    out = np.zeros_like(x)
+    if by > 0:
+        out[by:] = x[:-by]
+    else:
+        out[:by] = x[-by:]
+    return out
+
+
+def _unit(draws: Draws, i: int, name: str) -> float:
+    return float(draws.uniform(name)[i])
+
+
+def _signed(draws: Draws, i: int, name: str) -> float:
+    return 2 * _unit(draws, i, name) - 1

@@ -1,0 +1,127 @@
+"""What is heard in `predict`: files, or a stream cut at its pauses, as samples at the model's rate."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import UserError
+from tasks.speech import audio_features, audio_inputs
+from tasks.speech.audio_features import Settled
+from tasks.speech.audio_inputs import Inputs
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    import numpy as np
+
+LONGEST = 24 * 3600.0  # seconds of a file; it is read whole
+PAUSE = 0.1  # seconds: the quietest stretch of this length is where a stream is cut
+PART = 6.0  # seconds of a stream that are read before some of it is said
+
+
+def read(
+    asked: Inputs, rate: int, window_seconds: float, stack: "ExitStack"
+) -> Iterator[Mapping[str, Any]]:
+    """Each sound as `name` and `wave` float32 [samples] at `rate`.
+
+    A file that can't be read is named and skipped, or stops with a `UserError`, as asked.
+    """
+    audio_inputs.check(asked)
+    if asked.stream:
+        yield from _stream(asked, rate, min(PART, window_seconds))
+        return
+    from tasks.media import BadFile, name_of
+    from tasks.speech import audio
+
+    for number, media in enumerate(audio_inputs.read(asked, stack)):
+        name = name_of(media, number)
+        try:
+            yield {"name": name, "wave": audio.decode(media, rate=rate, max_seconds=LONGEST)}
+        except BadFile as problem:
+            if asked.on_bad_file == "stop":
+                raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
+            print(f"{name}: {problem}; skipped", file=sys.stderr)
+
+
+def _stream(asked: Inputs, rate: int, part: float) -> Iterator[Mapping[str, Any]]:
+    import numpy as np
+
+    from tasks.speech.audio import resample
+
+    begin = 0
+    waiting = np.zeros(0, np.float32)
+    size = round(part * asked.stream_rate)
+
+    def said(wave: "np.ndarray") -> Mapping[str, Any]:
+        seconds = begin / asked.stream_rate, (begin + len(wave)) / asked.stream_rate
+        name = f"{seconds[0]:.2f}-{seconds[1]:.2f} s"
+        return {"name": name, "wave": resample(wave, asked.stream_rate, rate)}
+
+    for chunk in audio_inputs.pcm_chunks(audio_inputs.stdin(), asked.stream_rate, part / 4):
+        waiting = np.concatenate([waiting, chunk])
+        while len(waiting) >= size:
+            end = quietest(waiting[:size], asked.stream_rate)
+            yield said(waiting[:end])
+            begin, waiting = begin + end, waiting[end:]
+    if len(waiting) >= PAUSE * asked.stream_rate:
+        yield said(waiting)
+
+
+def quietest(wave: "np.ndarray", rate: int) -> int:
+    """The middle of the quietest tenth of a second in the second half of a sound, in samples."""
+    import numpy as np
+
+    width = max(1, round(PAUSE * rate))
+    start = len(wave) // 2
+    power = np.concatenate([[0.0], np.cumsum(wave[start:].astype(np.float64) ** 2)])
+    if len(power) <= width:
+        return len(wave)
+    return start + int(np.argmin(power[width:] - power[:-width])) + width // 2
+
+
+def rows(
+    raw: Sequence[Any], extractor: Any, settled: Settled, window_seconds: float
+) -> list[dict[str, Any]]:
+    """Rows for `audio_features.pad` of what `read` gives, of paths, or of arrays [samples].
+
+    A row also has `starts` and `sizes`: where its windows begin and how long they are, in samples.
+    """
+    import numpy as np
+
+    made = []
+    for i, item in enumerate(raw):
+        wave = item["wave"] if isinstance(item, Mapping) else item
+        if not isinstance(wave, np.ndarray):
+            wave = _open(wave, settled.rate)
+        parts = audio_features.cut(wave.astype(np.float32), settled.rate, window_seconds)
+        windows = audio_features.extract([part for _, part in parts], extractor, settled)
+        starts, sizes = [start for start, _ in parts], [len(part) for _, part in parts]
+        made.append({"sample_id": i, "windows": windows, "starts": starts, "sizes": sizes})
+    return made
+
+
+def _open(path: Any, rate: int) -> "np.ndarray":
+    from tasks.media import BadFile
+    from tasks.speech import audio
+
+    try:
+        return audio.decode({"bytes": None, "path": str(path)}, rate=rate, max_seconds=LONGEST)
+    except BadFile as problem:
+        raise UserError(f"{path}: {problem}") from None
+
+
+def show(example: Mapping[str, Any]) -> str:
+    """An example in one line of a table."""
+    media = example["media"]
+    return str(media["path"] or f"{len(media['bytes']):,} bytes")
+
+
+def draw(axes: Any, row: Mapping[str, Any]) -> None:
+    """The features of a row as a picture: frames to the right, mel bins (or amplitude) upward."""
+    features = row["windows"][0]
+    if features.ndim == 2:
+        axes.imshow(features.T, origin="lower", aspect="auto", cmap="magma", interpolation="none")
+    else:
+        axes.plot(features, linewidth=0.3)
+    axes.set_xticks([])
+    axes.set_yticks([])

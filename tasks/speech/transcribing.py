@@ -1,0 +1,71 @@
+"""From the logits of one sound to text by beam search, with a language model or a list of words."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tasks.speech.ngram import NGram
+    from tasks.speech.spelling import Spelling
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """A beam search and what guides it."""
+
+    beam: int
+    lm: "NGram | None"
+    lm_weight: float
+    word_bonus: float
+    words: tuple[str, ...] | None
+
+    def best(self, logits: "np.ndarray", spelling: "Spelling") -> str:
+        """The likeliest text of logits [frames, vocabulary]."""
+        return self.ranked(logits, spelling)[0][0]
+
+    def ranked(self, logits: "np.ndarray", spelling: "Spelling") -> list[tuple[str, float]]:
+        """Texts and their scores (log probabilities, with what guided the search), best first."""
+        from tasks.speech import ctc
+
+        found = ctc.beam_search(
+            ctc.log_softmax(logits), **self._guides(spelling), blank=spelling.blank, beam=self.beam
+        )
+        return [(spelling.text(hypothesis.tokens), hypothesis.score) for hypothesis in found]
+
+    def _guides(self, spelling: "Spelling") -> dict[str, Any]:
+        raise NotImplementedError
+
+
+def beam(
+    width: int, lm: str | None, lm_weight: float, word_bonus: float, words: str | None
+) -> Decoding:
+    """A beam search as asked for.
+
+    Raises `UserError` for a width below 1, or a file that can't be read.
+    """
+    from tasks.speech.ngram import NGram
+
+    if width < 1:
+        raise UserError(f"--beam_width {width}: at least 1")
+    return Decoding(
+        width,
+        None if lm is None else NGram.read_arpa(Path(lm)),
+        lm_weight,
+        word_bonus,
+        None if words is None else _words(Path(words)),
+    )
+
+
+def _words(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UserError(f"--words {path} can't be read: {problem}") from None
+    found = tuple(line.strip() for line in lines if line.strip())
+    if not found:
+        raise UserError(f"--words {path} has no words; give one a line")
+    return found

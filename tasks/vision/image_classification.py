@@ -1,0 +1,326 @@
+"""Image classification: a picture to one label, several labels, or a number."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from tasks.base import Batch, Examples, model_inputs
+from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs
+from tasks.classification import encode as encode_all
+from tasks.data import DataArgs, Source, find_column
+from tasks.errors import UserError
+from tasks.labels import ProblemType
+from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.image_inputs import Inputs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+    import datasets
+    import numpy as np
+    from torch import Tensor, nn
+
+    from tasks.base import Features
+    from tasks.decoding import Decoded
+    from tasks.draws import View
+    from tasks.preflight import Finding
+
+EXAMPLE_INPUT = "--image photo.jpg"
+
+
+@dataclass(frozen=True)
+class Args(LabelArgs, AugmentArgs):
+    """How images and labels are read."""
+
+    image_column: str | None = None
+    """column of the image or its path; found by itself where it has a usual name"""
+    on_bad_file: Literal["skip", "stop"] = "stop"
+    """what to do about an image that can't be read"""
+    max_pixels: int = 50_000_000
+    """larger images count as bad files: what they claim is not decoded"""
+
+
+def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Examples]:
+    """The task and its examples: labels found and encoded, missing splits cut.
+
+    The splits have the columns media (see `tasks.media`) and label (int64, float32, or a list of
+    int64).
+
+    Raises `UserError` where a column is missing or a label can't be read.
+    """
+    source, splits = _canonical(args, data)
+    found = encode_all(args, data, splits)
+    task = ImageClassification(args, found.labels, found.problem_type, found.class_weights)
+    return task, Examples(found.splits, source.name, source.fingerprint)
+
+
+def for_evaluation(
+    task: "ImageClassification", data: DataArgs, split: str | None, trained_on: str
+) -> Examples:
+    """One split as a trained task reads it; see `Classification.evaluation_split`."""
+    source, splits = _canonical(task.args, data)
+    return task.evaluation_split(source, splits, data, split, trained_on)
+
+
+def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
+    from tasks import media
+    from tasks.vision import digits
+    from tasks.vision.images import IMAGE
+
+    source = media.load(data, IMAGE, digits.load, args.image_column)
+    names = next(iter(source.splits.values())).column_names
+    label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
+    splits = source.splits.select_columns(["media", label])
+    return source, splits if label == "label" else splits.rename_column(label, "label")
+
+
+def for_prediction(task: "ImageClassification", asked: Inputs) -> "ImageClassification":
+    """The task as `predict` was asked to use it."""
+    return task
+
+
+def read_inputs(
+    asked: Inputs, task: "ImageClassification", stack: "ExitStack"
+) -> "Iterator[Mapping[str, Any]]":
+    """What `predict` is given, decoded: `name` and `image` uint8 [height, width, channels].
+
+    A file that can't be read is named and skipped, or stops the run with a `UserError`, as the
+    task was told (`on_bad_file`).
+    """
+    import sys
+
+    from tasks.media import BadFile, name_of
+    from tasks.vision import image_inputs, images
+
+    for number, media in enumerate(image_inputs.read(asked, stack)):
+        name = name_of(media, number)
+        try:
+            yield {"name": name, "image": images.decode(media, max_pixels=task.args.max_pixels)}
+        except BadFile as problem:
+            if asked.on_bad_file == "stop":
+                raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
+            print(f"{name}: {problem}; skipped", file=sys.stderr)
+
+
+def show_input(item: Mapping[str, Any]) -> dict[str, str]:
+    """An input as the columns of a prediction."""
+    return {"image": item["name"]}
+
+
+def from_config(config: Mapping[str, Any]) -> "ImageClassification":
+    """The task a checkpoint was trained on, from what `ImageClassification.config` recorded."""
+    return ImageClassification(
+        Args(**config["args"]),
+        tuple(config["labels"]),
+        config["problem_type"],
+        tuple(config["class_weights"]),
+        config["size"],
+        tuple(config["mean"]),
+        tuple(config["std"]),
+    )
+
+
+@dataclass(frozen=True)
+class ImageClassification(Classification):
+    """The task with what the data told of it. Satisfies `tasks.base.Task`."""
+
+    args: Args
+    labels: tuple[str, ...]
+    problem_type: ProblemType
+    class_weights: tuple[float, ...] = ()
+    size: int = 0  # height and width that the model sees
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    name = "image-classification"
+    pipeline = "image-classification"
+    unit = "pixels"
+    example_call = EXAMPLE_INPUT
+    pictured = True
+
+    def config(self) -> dict[str, Any]:
+        """What `from_config` needs; plain JSON."""
+        return asdict(self)
+
+    def settle(self, processor: Any, limit: int) -> "ImageClassification":
+        """The same task with the processor's size and normalisation."""
+        if self.args.mixup and self.problem_type != "single_label_classification":
+            raise UserError(f"--mixup wants one label an image, and this is {self.problem_type}")
+        return replace(
+            self,
+            args=replace(self.args, hflip=self._flips()),
+            size=int(processor.size["height"]),
+            mean=tuple(processor.image_mean),
+            std=tuple(processor.image_std),
+        )
+
+    def _flips(self) -> Literal["on", "off"]:
+        """Mirrored digits and letters are no digits and letters; most other things stay what they
+        are."""
+        if self.args.hflip != "auto":
+            return self.args.hflip
+        glyphs = all(len(name) == 1 or name.isdigit() for name in self.labels)
+        return "off" if glyphs else "on"
+
+    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+        """The images of one split, decoded and resized, in memory where they fit."""
+        from tasks import decoding
+        from tasks.vision import images
+
+        def decode(media: Mapping[str, Any]) -> "np.ndarray":
+            image = images.decode(media, max_pixels=self.args.max_pixels)
+            return images.resize(image, self.size, self.size)
+
+        decoded = decoding.decode_split(
+            examples,
+            decode,
+            lambda image: float(image.shape[0] * image.shape[1]),
+            on_bad_file=self.args.on_bad_file,
+            cache_key=f"{cache_key}/{self.size}/{self.args.max_pixels}",
+            title="reading images",
+        )
+        labels = examples["label"] if "label" in examples.column_names else None
+        return ImageFeatures(decoded, labels, self._partners())
+
+    def _partners(self) -> bool:
+        return self.args.augment != "none" and bool(self.args.mixup or self.args.cutmix)
+
+    def preflight(
+        self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
+    ) -> "list[Finding]":
+        """What is suspicious or wrong in the data, before hours are spent on it."""
+        from tasks.vision import image_preflight
+
+        decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
+        found: list[Finding] = image_preflight.check(examples.splits, decoded, self.labels)
+        return found
+
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, from paths, or from PIL images."""
+        from tasks.vision import images
+
+        rows = []
+        for i, item in enumerate(raw):
+            image = item["image"] if isinstance(item, Mapping) else images.open_any(item)
+            rows.append({"sample_id": i, "image": images.resize(image, self.size, self.size)})
+        return rows
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Stacks images, augments them where the rows come from a view, and normalises.
+
+        Gives pixel_values float32 [b, 3, size, size], sample_ids int64 [b], labels where the rows
+        have them; with mixup or cutmix also partners int64 [b] (their labels) and share float32
+        [b].
+        """
+        import torch
+
+        batch = {"sample_ids": torch.tensor([row["sample_id"] for row in rows])}
+        batch |= self.label_tensor(list(rows))
+        view = rows[0].get("view") if rows else None
+        images = stack([row["image"] for row in rows])
+        if view is None or view.strength == "none":
+            pixels = images.float().div_(255)
+        else:
+            pixels, more = self._augmented(images, rows, view)
+            batch |= more
+        # grey images stay one channel as long as that saves work
+        mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
+        if pixels.shape[1] == 1 and len(set(self.mean)) == len(set(self.std)) == 1:
+            pixels = pixels.sub_(mean[:, :1]).div_(std[:, :1]).expand(-1, 3, -1, -1)
+        else:
+            pixels = (pixels - mean) / std
+        batch["pixel_values"] = pixels.contiguous(memory_format=torch.channels_last)
+        return batch
+
+    def _augmented(
+        self, images: "Tensor", rows: Sequence[Mapping[str, Any]], view: "View"
+    ) -> tuple["Tensor", Batch]:
+        import torch
+
+        from tasks.draws import Draws
+        from tasks.vision import augment, mixing
+
+        draws = Draws(view, [row["sample_id"] for row in rows])
+        how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
+        pixels = how[view.strength](images, draws, self.args)
+        if "partner" not in rows[0]:
+            return pixels, {}
+        others = Draws(view, [row["partner"]["sample_id"] for row in rows])
+        partners = stack([row["partner"]["image"] for row in rows])
+        mixed, share = mixing.mix(
+            pixels, how[view.strength](partners, others, self.args), draws, self.args
+        )
+        labels = torch.tensor([row["partner"]["label"] for row in rows])
+        return mixed, {"partners": labels, "share": share}
+
+    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+        """Logits float32 [b, labels] of a batch."""
+        logits: Tensor = model(**model_inputs(batch)).logits.float()
+        return logits
+
+    def show(self, example: Mapping[str, Any]) -> str:
+        """An example in one line of a table."""
+        return str(example["media"]["path"] or f"{len(example['media']['bytes']):,} bytes")
+
+    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
+        """A row of the features as a picture."""
+        from tasks.vision import draw
+
+        draw.image(axes, row["image"])
+
+
+def stack(images: "Sequence[np.ndarray]") -> "Tensor":
+    """Images uint8 [height, width, 1 or 3] as one tensor [b, channels, height, width]; grey ones
+    become colour where any other is."""
+    import numpy as np
+    import torch
+
+    channels = max(image.shape[2] for image in images)
+    same = [np.broadcast_to(x, (*x.shape[:2], channels)) for x in images]
+    return torch.from_numpy(np.stack(same)).permute(0, 3, 1, 2)
+
+
+class ImageFeatures:
+    """The images of one split at the model's size. Satisfies `tasks.base.Features`."""
+
+    def __init__(self, decoded: "Decoded", labels: Sequence[Any] | None, partners: bool) -> None:
+        import numpy as np
+
+        self.decoded = decoded
+        self.origins: np.ndarray = decoded.kept
+        self.labels = None if labels is None else [labels[int(i)] for i in decoded.kept]
+        self.lengths: np.ndarray = decoded.sizes.astype(np.int64)
+        self.rows: np.ndarray = np.ones(len(decoded), np.int64)
+        self.partners = partners  # whether training mixes each sample with another
+        self._view: View | None = None
+
+    def view(self, view: "View") -> Self:
+        """The same images, to be augmented by `collate` as the view says."""
+        import copy
+
+        seen = copy.copy(self)
+        seen._view = view
+        return seen
+
+    def __len__(self) -> int:
+        return len(self.decoded)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        rows = [self._row(i) for i in indices]
+        if self._view is None:
+            return rows
+        for row in rows:
+            row["view"] = self._view
+        if self.partners and self._view.strength == "standard":
+            from tasks.draws import Draws
+            from tasks.vision import mixing
+
+            chosen = mixing.partner(Draws(self._view, list(indices)), len(self))
+            for row, other in zip(rows, chosen, strict=True):
+                row["partner"] = self._row(int(other))
+        return rows
+
+    def _row(self, i: int) -> dict[str, Any]:
+        row = {"sample_id": i, "image": self.decoded.get(i)}
+        return row if self.labels is None else row | {"label": self.labels[i]}

@@ -1,0 +1,163 @@
+"""Checks of images and labels before training: what is suspicious is a warning, what cannot work an
+error.
+"""
+
+import hashlib
+import itertools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tasks import label_preflight, media_preflight
+from tasks.errors import UserError
+from tasks.label_preflight import rows, warning
+from tasks.media import BadFile, name_of
+from tasks.preflight import Finding
+from tasks.vision import images
+
+if TYPE_CHECKING:
+    import datasets
+
+    from tasks.decoding import Decoded
+
+SAMPLED = 500  # headers of a split that are read for their sizes
+SQUEEZED = 1.5  # height to width, of the file against what the model sees
+WORTH_SQUEEZING = 0.1  # share of images that may be squeezed unremarked
+UNEQUAL = 4  # sides of large images to those of small ones
+TAIL = 0.05  # share at either end that does not count for that
+
+Place = tuple[str, int]  # a split and a row of it
+
+
+def check(
+    splits: "datasets.DatasetDict",
+    decoded: "Mapping[str, Decoded]",
+    labels: Sequence[str],
+) -> list[Finding]:
+    """What is wrong or suspicious, errors first.
+
+    Images count as the same where their pixels are, at the size the model sees; where those are not
+    in memory, where their files are. Images of one colour are found in memory only.
+
+    Args:
+        splits: rows in the columns media (see `tasks.media`) and label: an integer, for
+            multi-label a list of them, for regression a float.
+        decoded: the images of some of the splits, all of one size.
+        labels: what the integers are called.
+
+    Raises `UserError` where a file is no longer what it was when `decoded` was made.
+    """
+    findings: list[Finding] = []
+    try:
+        for name, found in decoded.items():
+            findings += _blank(name, splits[name], found)
+            findings += _sizes(name, splits[name], found)
+    except BadFile as problem:
+        raise UserError(f"an image that could be read cannot be any more: {problem}") from None
+    values = {name: list(split["label"]) for name, split in splits.items()}
+    if all(found.block is not None for found in decoded.values()):
+        findings += _across(_groups(decoded), splits, list(decoded), values)
+    else:
+        findings += media_preflight.duplicates(splits, "images", "label")
+    findings += label_preflight.check(values, labels)
+    return sorted(findings, key=lambda finding: finding.level != "error")
+
+
+def _blank(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
+    if found.block is None:
+        return
+    blank = [i for i in range(len(found)) if _is_blank(found.get(i))]
+    if blank:
+        yield warning(
+            f"{name}: {_images(len(blank))} of one colour, the first is"
+            f" {_named(split, int(found.kept[blank[0]]))}"
+        )
+
+
+def _is_blank(pixels: images.Pixels) -> bool:
+    return bool((pixels == pixels[0, 0]).all())
+
+
+def _sizes(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
+    """What becomes of the sizes that the files have, of those that are looked at."""
+    sampled = found.kept[:: -(-len(found) // SAMPLED)].tolist()
+    claimed = np.array([images.size(split[row]["media"]) for row in sampled], np.float64)  # [n, 2]
+    height, width = found.get(0).shape[:2]
+    squeeze = np.abs(np.log(claimed[:, 0] / claimed[:, 1]) - math.log(height / width))
+    share = float((squeeze > math.log(SQUEEZED)).mean())
+    if share >= WORTH_SQUEEZING:
+        worst = claimed[squeeze.argmax()]
+        yield warning(
+            f"{name}: {share:.1%} of the images are squeezed or stretched more than {SQUEEZED}"
+            f" times to become {height} x {width}; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
+        )
+    ranked = claimed[claimed.prod(1).argsort()]
+    skipped = int(TAIL * len(ranked))
+    small, large = ranked[skipped], ranked[len(ranked) - 1 - skipped]
+    if large.prod() > UNEQUAL**2 * small.prod():
+        yield warning(
+            f"{name}: images of {small[0]:.0f} x {small[1]:.0f} to {large[0]:.0f} x {large[1]:.0f}"
+            f" all become {height} x {width}, so that things differ in size by chance"
+        )
+
+
+def _groups(decoded: "Mapping[str, Decoded]") -> list[list[Place]]:
+    """Where each image stands."""
+    groups: dict[bytes, list[Place]] = {}
+    for name, found in decoded.items():
+        for i, row in enumerate(found.kept.tolist()):
+            pixels = found.get(i)
+            content = repr(pixels.shape).encode() + pixels.tobytes()
+            key = hashlib.blake2b(content, digest_size=16).digest()
+            groups.setdefault(key, []).append((name, row))
+    return list(groups.values())
+
+
+def _across(
+    groups: Sequence[Sequence[Place]],
+    splits: "datasets.DatasetDict",
+    names: Sequence[str],
+    labels: Mapping[str, Sequence[Any]],
+) -> Iterator[Finding]:
+    """Images that stand twice: in one split, in several, or under different labels."""
+    again: dict[str, list[int]] = {name: [] for name in names}
+    leaks: dict[tuple[str, str], list[int]] = {}
+    conflicts = []
+    for places in groups:
+        if len(places) == 1:
+            continue
+        here = {name: [row for other, row in places if other == name] for name in names}
+        for name in names:
+            again[name] += here[name][1:]
+        for first, second in itertools.combinations((n for n in names if here[n]), 2):
+            leaks.setdefault((first, second), []).append(here[second][0])
+        if len({repr(labels[name][row]) for name, row in places}) > 1:
+            conflicts.append(places[0])
+    for name, repeated in again.items():
+        if repeated:
+            yield warning(
+                f"{name}: {rows(len(repeated))} repeat an image of the same split, the first is"
+                f" {_named(splits[name], min(repeated))}"
+            )
+    for (first, second), leaked in leaks.items():
+        harm = ": what is measured there is too good" if first == "train" else ""
+        yield warning(
+            f"{_images(len(leaked))} of {second} also in {first}{harm}; the first is"
+            f" {_named(splits[second], min(leaked))}"
+        )
+    if conflicts:
+        name, row = conflicts[0]
+        yield warning(
+            f"{_images(len(conflicts))} with different labels in different rows, the first is"
+            f" {_named(splits[name], row)} of {name}"
+        )
+
+
+def _named(split: "datasets.Dataset", row: int) -> str:
+    return name_of(split[row]["media"], row)
+
+
+def _images(count: int) -> str:
+    return "1 image" if count == 1 else f"{count} images"

@@ -1,0 +1,234 @@
+"""The checks of images and labels: each mistake is found and counted, and sound data pass."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image
+
+from tasks import decoding
+from tasks.errors import UserError
+from tasks.preflight import Finding
+from tasks.vision import digits, image_preflight, images
+
+NAMES = ["cat", "dog", "eel"]
+FEATURES = {"media": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}}
+
+
+def noise(seed: int, height: int = 16, width: int = 16) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+    return png(Image.fromarray(pixels))
+
+
+def png(image: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def made(rows: list[tuple[bytes, Any]], label: Any, folder: Path | None) -> datasets.Dataset:
+    media: list[dict[str, Any]] = []
+    for content, _ in rows:
+        if folder is None:
+            media.append({"bytes": content, "path": None})
+        else:
+            path = folder / f"{len(list(folder.iterdir()))}.png"
+            path.write_bytes(content)
+            media.append({"bytes": None, "path": str(path)})
+    features = datasets.Features(FEATURES | {"label": label})
+    return datasets.Dataset.from_dict(
+        {"media": media, "label": [row[1] for row in rows]}, features=features
+    )
+
+
+def check(
+    label: Any = None,
+    memory_limit: int = 2**30,
+    folder: Path | None = None,
+    **splits: list[tuple[bytes, Any]],
+) -> list[Finding]:
+    label = label or datasets.Value("int64")
+    made_of = {name: made(values, label, folder) for name, values in splits.items()}
+    found = decoded(made_of, memory_limit)
+    return image_preflight.check(datasets.DatasetDict(made_of), found, NAMES)
+
+
+def decoded(
+    splits: dict[str, datasets.Dataset], memory_limit: int = 2**30
+) -> dict[str, decoding.Decoded]:
+    return {
+        name: decoding.decode_split(
+            split,
+            lambda media: images.resize(images.decode(media), 16, 16),
+            lambda image: float(image.size),
+            on_bad_file="skip",
+            cache_key=f"image preflight {split._fingerprint}",
+            memory_limit=memory_limit,
+        )
+        for name, split in splits.items()
+    }
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path_factory.mktemp("zoo")))
+
+
+def rows(start: int, count: int) -> list[tuple[bytes, int]]:
+    return [(noise(start + place), place % 2) for place in range(count)]
+
+
+SOUND = {"train": rows(0, 20), "test": rows(100, 6)}
+
+
+def changed(split: str, *more: tuple[bytes, Any]) -> dict[str, list[tuple[bytes, Any]]]:
+    return SOUND | {split: [*SOUND[split], *more]}
+
+
+@pytest.mark.parametrize("memory_limit", [2**30, 0])
+def test_sound_data_pass(memory_limit: int) -> None:
+    assert check(memory_limit=memory_limit, **SOUND) == []
+
+
+def test_the_embedded_digits_pass() -> None:
+    splits = digits.load()
+    assert image_preflight.check(splits, decoded(splits), [str(n) for n in range(10)]) == []
+
+
+@pytest.mark.parametrize("in_files", [False, True])
+@pytest.mark.parametrize(
+    ("splits", "message", "first"),
+    [
+        (
+            changed("train", (noise(3), 1), (noise(3), 1)),
+            "train: 2 rows repeat an image of the same split, the first is ",
+            ("row 21", "20.png"),
+        ),
+        (
+            changed("test", (noise(3), 1), (noise(5), 1)),
+            "2 images of test also in train: what is measured there is too good; the first is ",
+            ("row 7", "26.png"),
+        ),
+        (
+            changed("test", (noise(100), 1)),
+            "1 image with different labels in different rows, the first is ",
+            ("row 1 of test", "20.png of test"),
+        ),
+    ],
+)
+def test_images_that_stand_twice(
+    in_files: bool,
+    splits: dict[str, list[tuple[bytes, int]]],
+    message: str,
+    first: tuple[str, str],
+    tmp_path: Path,
+) -> None:
+    findings = check(folder=tmp_path if in_files else None, **splits)
+    named = str(tmp_path / first[1]) if in_files else first[0]
+    assert Finding("warning", message + named) in findings
+
+
+def test_too_many_images_for_memory_go_by_their_files() -> None:
+    (finding,) = check(memory_limit=0, **changed("test", (noise(3), 1)))
+    assert "of test also in train: what is measured there is too good" in finding.message
+
+
+def test_other_bytes_of_the_same_pixels_are_the_same_image() -> None:
+    image = Image.open(io.BytesIO(noise(3)))
+    (finding,) = check(**changed("test", (png(image, compress_level=0), 1)))
+    assert finding.message.startswith("1 image of test also in train")
+
+
+def test_files_of_one_length_are_not_one_image() -> None:
+    bitmaps = []
+    for seed in range(26):
+        buffer = io.BytesIO()
+        Image.open(io.BytesIO(noise(seed))).save(buffer, "BMP")
+        bitmaps.append((buffer.getvalue(), seed % 2))
+    assert len({len(content) for content, _ in bitmaps}) == 1
+    assert check(memory_limit=0, train=bitmaps[:20], test=bitmaps[20:]) == []
+
+
+def test_validation_and_test_in_common_is_no_leak_from_train() -> None:
+    findings = check(**SOUND, validation=[(noise(100), 0), (noise(300), 1)])
+    (message,) = (finding.message for finding in findings)
+    assert message.startswith("1 image of validation also in test; the first is row 1")
+
+
+def test_images_of_one_colour() -> None:
+    blank = [(png(Image.new("RGB", (16, 16), colour)), 0) for colour in ("white", "navy")]
+    (finding,) = check(**changed("train", *blank))
+    assert finding == Finding("warning", "train: 2 images of one colour, the first is row 21")
+
+
+def test_squeezed_images() -> None:
+    tall = [(noise(500 + place, 48, 16), place % 2) for place in range(5)]
+    (finding,) = check(**changed("train", *tall))
+    assert finding.message == (
+        "train: 20.0% of the images are squeezed or stretched more than 1.5 times to become"
+        " 16 x 16; the worst is 48 x 16"
+    )
+
+
+def test_very_different_sizes() -> None:
+    large = [(noise(500 + place, 80, 80), place % 2) for place in range(5)]
+    (finding,) = check(**changed("train", *large))
+    assert finding.message == (
+        "train: images of 16 x 16 to 80 x 80 all become 16 x 16, so that things differ in size by"
+        " chance"
+    )
+
+
+@pytest.mark.parametrize(
+    ("splits", "level", "message"),
+    [
+        (
+            changed("test", (noise(900), 2)),
+            "error",
+            "test has labels that train never shows: eel (in 1 row)",
+        ),
+        (changed("train", (noise(900), 2)), "warning", "test has no example of eel"),
+        (
+            {"train": [(noise(seed), 0) for seed in range(5)]},
+            "error",
+            "train has only the class cat, and a classifier needs two or more",
+        ),
+        (
+            {"train": [(noise(seed), int(seed < 2)) for seed in range(24)]},
+            "warning",
+            "train is out of balance: dog has 2 rows (8.3%), cat has 22 (91.7%), 11.0 times as"
+            " many",
+        ),
+    ],
+)
+def test_labels(splits: dict[str, list[tuple[bytes, int]]], level: Any, message: str) -> None:
+    findings = check(**splits)
+    assert Finding(level, message) in findings
+    assert [finding.level for finding in findings] == sorted(
+        (finding.level for finding in findings), key=lambda level: level != "error"
+    )
+
+
+def test_other_kinds_of_labels() -> None:
+    several = [(noise(seed), [[0], [1], [0, 1], []][seed % 4]) for seed in range(8)]
+    assert check(label=datasets.List(datasets.Value("int64")), train=several) == []
+    numbers = [(noise(seed), seed / 7) for seed in range(8)]
+    assert check(label=datasets.Value("float32"), train=numbers) == []
+
+
+def test_bad_files_do_not_count_and_rows_keep_their_numbers() -> None:
+    splits = changed("train", (b"text", 0), (noise(0), 0))
+    (finding,) = check(**splits)
+    assert finding.message.endswith("of the same split, the first is row 22")
+
+
+def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
+    train = made(rows(0, 4), datasets.Value("int64"), tmp_path)
+    splits = datasets.DatasetDict({"train": train})
+    found = decoded(splits)
+    (tmp_path / "0.png").unlink()
+    with pytest.raises(UserError, match="cannot be any more: cannot be opened: No such file"):
+        image_preflight.check(splits, found, NAMES)

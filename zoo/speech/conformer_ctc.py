@@ -1,0 +1,54 @@
+"""conformer_ctc: a Conformer on log-mel features with CTC, trained from scratch on transcribed speech.
+
+Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition", as
+torchaudio has it; Graves et al. 2006 for CTC.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from zoo.entry import Entry
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this model has."""
+
+    sampling_rate: int = 16_000
+    """samples a second that sounds are brought to"""
+    num_mel_bins: int = 80
+    """mel bins of the features"""
+    hidden_size: int = 144
+    """width of the layers"""
+    num_layers: int = 4
+    """conformer layers"""
+    num_heads: int = 4
+    """attention heads"""
+    kernel_size: int = 15
+    """of the depthwise convolutions, in frames of 40 ms; odd"""
+    conformer_dropout: float = 0.1
+    """dropout of the layers"""
+
+
+ENTRY = Entry(
+    name="conformer_ctc",
+    module="zoo.speech.conformer_ctc",
+    task="tasks.speech.speech_recognition",
+    summary="Conformer with CTC from scratch: speech to text",
+    network="zoo.speech.conformer_network",
+    options=Options,
+    recipe={
+        "num_train_epochs": 15.0,
+        "per_device_train_batch_size": 32,
+        "per_device_eval_batch_size": 32,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.01,
+        "warmup_steps": 0.1,
+        "max_grad_norm": 5.0,
+    },
+)
+
+if __name__ == "__main__":
+    from zoo.cli import main
+
+    sys.exit(main(ENTRY))

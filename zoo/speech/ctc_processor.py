@@ -1,0 +1,74 @@
+"""The processor of a CTC model: a feature extractor, and a tokenizer of characters."""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.speech.speech_recognition import case_of
+from tasks.speech.spelling import normalized
+
+if TYPE_CHECKING:
+    import datasets
+
+BLANK, UNKNOWN, DELIMITER = "<pad>", "<unk>", "|"
+
+
+@dataclass(frozen=True)
+class CtcProcessor:
+    """What transformers' pipeline loads from a folder in two parts."""
+
+    feature_extractor: Any
+    tokenizer: Any
+
+    def save_pretrained(self, folder: Path) -> None:
+        """Saves both side by side."""
+        self.feature_extractor.save_pretrained(folder)
+        self.tokenizer.save_pretrained(folder)
+
+
+def load_processor(folder: Path) -> CtcProcessor:
+    """The processor of a checkpoint."""
+    from transformers import AutoFeatureExtractor, AutoTokenizer
+
+    return CtcProcessor(
+        AutoFeatureExtractor.from_pretrained(folder, local_files_only=True),
+        AutoTokenizer.from_pretrained(folder, local_files_only=True),
+    )
+
+
+def train_tokenizer(train: "datasets.Dataset", args: Any) -> Any:
+    """A tokenizer of the characters that the transcriptions of the training split are made of.
+
+    Args:
+        args: `tasks.speech.speech_recognition.Args`, which say how texts are spelled.
+    """
+    characters: set[str] = set()
+    for rows in train.select_columns(["text"]).iter(batch_size=1000):
+        characters |= _characters(rows["text"], args)
+    return make_tokenizer(characters)
+
+
+def _characters(texts: Iterable[str], args: Any) -> set[str]:
+    return set().union(*(normalized(text, case_of(args), args.punctuation) for text in texts))
+
+
+def make_tokenizer(characters: Iterable[str]) -> Any:
+    """A CTC tokenizer: the blank is 0, then the unknown, the delimiter of words, the characters."""
+    from transformers import Wav2Vec2CTCTokenizer
+
+    symbols = [BLANK, UNKNOWN, DELIMITER, *sorted(set(characters) - {" ", DELIMITER})]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "vocab.json"
+        path.write_text(json.dumps({symbol: i for i, symbol in enumerate(symbols)}))
+        return Wav2Vec2CTCTokenizer(
+            str(path),
+            bos_token=None,
+            eos_token=None,
+            unk_token=UNKNOWN,
+            pad_token=BLANK,
+            word_delimiter_token=DELIMITER,
+            clean_up_tokenization_spaces=False,
+        )

@@ -1,0 +1,48 @@
+"""kws_cls: a small convolutional network on log-mel features, trained from scratch on short sounds.
+
+Keyword spotting after Sainath & Parada 2015; see `zoo.speech.modeling_kws` for the network.
+"""
+
+import sys
+from dataclasses import dataclass
+
+from zoo.entry import Entry
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this model has."""
+
+    sampling_rate: int = 16_000
+    """samples a second that sounds are brought to"""
+    num_mel_bins: int = 40
+    """mel bins of the features"""
+    hidden_size: int = 96
+    """channels of the blocks"""
+    num_layers: int = 4
+    """residual blocks over time"""
+    kws_dropout: float = 0.1
+    """dropout of the blocks and before the head"""
+
+
+ENTRY = Entry(
+    name="kws_cls",
+    module="zoo.speech.kws_cls",
+    task="tasks.speech.audio_classification",
+    summary="small convolutional network on log-mel features, from scratch: keywords, sounds",
+    network="zoo.speech.keyword_network",
+    options=Options,
+    recipe={
+        "num_train_epochs": 20.0,
+        "per_device_train_batch_size": 64,
+        "per_device_eval_batch_size": 128,
+        "learning_rate": 3e-3,
+        "weight_decay": 0.02,
+        "warmup_steps": 0.1,
+    },
+)
+
+if __name__ == "__main__":
+    from zoo.cli import main
+
+    sys.exit(main(ENTRY))

@@ -1,0 +1,275 @@
+"""Speech to characters: a Conformer (Gulati et al. 2020) on log-mel features, with a CTC head.
+
+Two convolutions of stride 2 make one frame of four (40 ms); then torchaudio's Conformer layers, and
+a linear layer over the vocabulary for connectionist temporal classification (Graves et al. 2006).
+
+torchaudio's layer lets padding in at two places, its depthwise convolution and its group norm over
+channels and time. The layers here have its weights, by the same names, and go around that: frames
+of padding are zero before the convolution, and the norm counts valid frames only. So each row's
+result is what torchaudio's layer (with `use_group_norm`) gives for that row alone (tested).
+
+Frames behind the end of an utterance come out as a certain blank, so that neither a loss nor a
+decoder needs lengths.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchaudio.models import conformer as torchaudio_conformer
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
+from transformers.utils import can_return_tuple
+
+from tasks.speech import ctc
+
+IGNORED = -100  # the label of padding
+
+
+class ConformerConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Shape of a Conformer; see `zoo.speech.conformer_ctc.Options`."""
+
+    model_type = "zoo_conformer"
+    attribute_map = {"num_layers": "num_hidden_layers"}  # noqa: RUF012
+
+    vocab_size: int = 32
+    num_mel_bins: int = 80
+    hop_length: int = 160  # samples from one frame of features to the next
+    subsampling_channels: int = 32
+    num_subsampling_layers: int = 2  # each halves the number of frames
+    hidden_size: int = 144
+    num_hidden_layers: int = 4
+    num_attention_heads: int = 4
+    intermediate_size: int = 576
+    conv_kernel_size: int = 31  # of the depthwise convolutions, in frames of 40 ms; odd
+    hidden_dropout_prob: float = 0.1
+    ctc_loss_reduction: str = "mean"
+    ctc_zero_infinity: bool = True
+    pad_token_id: int | None = 0  # the blank of CTC
+
+    @property
+    def inputs_to_logits_ratio(self) -> int:
+        """Samples to one frame of logits: how transformers' pipeline aligns its windows."""
+        return int(self.hop_length * 2**self.num_subsampling_layers)
+
+
+def frames_out(frames: Any, layers: int) -> Any:
+    """How many of so many frames (int or int64 tensor) are left after `layers` halvings."""
+    for _ in range(layers):
+        frames = (frames - 1) // 2 + 1
+    return frames
+
+
+class Subsampling(nn.Module):
+    """Convolutions of stride 2 over time and frequency, and a linear layer to the model's width."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        channels = config.subsampling_channels
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(channels if i else 1, channels, 3, stride=2, padding=1)
+            for i in range(config.num_subsampling_layers)
+        )
+        bins = frames_out(config.num_mel_bins, config.num_subsampling_layers)
+        self.projection = nn.Linear(channels * bins, config.hidden_size)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """features [batch, frames, bins], of which int64 [batch] count (None: all).
+
+        Returns vectors [batch, fewer frames, hidden], and which of them count, bool.
+        """
+        x = features.unsqueeze(1).to(memory_format=torch.channels_last)  # [batch, 1, frames, bins]
+        for convolution in self.convolutions:
+            if lengths is not None:
+                x = x * _before(lengths, x.shape[2])[:, None, :, None]
+                lengths = frames_out(lengths, 1)
+            x = nn.functional.silu(convolution(x))
+        x = self.projection(x.permute(0, 2, 3, 1).flatten(2))
+        return self.dropout(x), None if lengths is None else _before(lengths, x.shape[1])
+
+
+def _before(lengths: Tensor, size: int) -> Tensor:
+    """Which of `size` positions lie before each length, bool [batch, size]."""
+    return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
+
+
+class ConformerLayer(torchaudio_conformer.ConformerLayer):  # type: ignore[misc]
+    """torchaudio's layer, batch first, which padding does not reach."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__(
+            config.hidden_size,
+            config.intermediate_size,
+            config.num_attention_heads,
+            config.conv_kernel_size,
+            dropout=config.hidden_dropout_prob,
+            use_group_norm=True,
+        )
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """x [batch, frames, hidden]; valid bool [batch, frames], at least one a row; None: all."""
+        x = x + 0.5 * self.ffn1(x)
+        x = x + self.self_attn_dropout(self._attend(self.self_attn_layer_norm(x), valid))
+        x = x + self._convolve(x, valid)
+        x = x + 0.5 * self.ffn2(x)
+        return self.final_layer_norm(x)  # type: ignore[no-any-return]
+
+    def _attend(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        attention = self.self_attn
+        parts = nn.functional.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+        query, key, value = (
+            part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+            for part in parts.chunk(3, -1)
+        )  # [batch, heads, frames, head size]
+        y = nn.functional.scaled_dot_product_attention(
+            query,
+            key,
+            value,
+            attn_mask=None if valid is None else valid[:, None, None],
+            dropout_p=attention.dropout if self.training else 0.0,
+        )
+        return attention.out_proj(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+
+    def _convolve(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        module = self.conv_module
+        widen, gate, depthwise, norm, activation, narrow, dropout = module.sequential
+        y = gate(widen(module.layer_norm(x).transpose(1, 2)))  # [batch, hidden, frames]
+        if valid is None:
+            y = norm(depthwise(y))
+        else:
+            y = _group_norm(depthwise(y * valid.unsqueeze(1)), norm, valid.unsqueeze(1))
+        return dropout(narrow(activation(y))).transpose(1, 2)  # type: ignore[no-any-return]
+
+
+def _group_norm(x: Tensor, norm: nn.GroupNorm, valid: Tensor) -> Tensor:
+    """A group norm of one group with the statistics of valid frames, in float32.
+
+    x [batch, channels, frames], valid bool [batch, 1, frames].
+    """
+    exact = x.float()
+    padding = ~valid
+    count = x.shape[1] * valid.sum((1, 2), keepdim=True)
+    mean = exact.masked_fill(padding, 0).sum((1, 2), keepdim=True) / count
+    centred = exact - mean
+    variance = centred.masked_fill(padding, 0).square().sum((1, 2), keepdim=True) / count
+    scaled = centred * torch.rsqrt(variance + norm.eps)
+    return (scaled * norm.weight.unsqueeze(-1) + norm.bias.unsqueeze(-1)).to(x.dtype)
+
+
+class ConformerPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+    """Loading, saving and initialization."""
+
+    config_class = ConformerConfig
+    base_model_prefix = "conformer"
+    main_input_name = "input_features"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draws the weights of a module that no checkpoint has filled: Glorot & Bengio 2010 for
+        linear layers, attention's three as matrices of their own; He et al. 2015, by fan-in, for
+        convolutions; biases are 0."""
+        if isinstance(module, nn.LayerNorm | nn.GroupNorm):
+            if _unfilled(module.weight):
+                module.weight.fill_(1.0)
+        elif isinstance(module, nn.MultiheadAttention):
+            if _unfilled(module.in_proj_weight):
+                for part in module.in_proj_weight.chunk(3):
+                    nn.init.xavier_uniform_(part)
+            if _unfilled(module.in_proj_bias):
+                module.in_proj_bias.zero_()
+        elif isinstance(module, nn.Linear):
+            if _unfilled(module.weight):
+                nn.init.xavier_uniform_(module.weight)
+        elif isinstance(module, nn.Conv1d | nn.Conv2d) and _unfilled(module.weight):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        bias = getattr(module, "bias", None)
+        if isinstance(bias, nn.Parameter) and _unfilled(bias):
+            bias.zero_()
+
+    def _get_feat_extract_output_lengths(self, input_lengths: Any) -> Any:
+        """How many frames of logits so many frames of features make (int or int64 tensor)."""
+        return frames_out(input_lengths, self.config.num_subsampling_layers)
+
+
+def _unfilled(parameter: Tensor) -> bool:
+    """Whether `from_pretrained` has yet to give it a value."""
+    return not getattr(parameter, "_is_hf_initialized", False)
+
+
+class ConformerModel(ConformerPreTrainedModel):
+    """Log-mel features to states of 40 ms."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__(config)
+        self.subsampling = Subsampling(config)
+        self.layers = nn.ModuleList(ConformerLayer(config) for _ in range(config.num_hidden_layers))
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self, input_features: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutput:
+        """States [batch, ceil(frames / 4), hidden].
+
+        Args:
+            input_features: float [batch, frames, mel bins], padded on the right.
+            attention_mask: int64 [batch, frames], 1 at frames and 0 at padding; None: no padding.
+        """
+        # a row of nothing but padding has one frame to attend to
+        lengths = None if attention_mask is None else attention_mask.sum(1).clamp(min=1)
+        x = input_features.to(self.subsampling.projection.weight.dtype)
+        x, valid = self.subsampling(x, lengths)
+        for layer in self.layers:
+            x = layer(x, valid)
+        return BaseModelOutput(last_hidden_state=x)
+
+
+class ConformerForCTC(ConformerPreTrainedModel):
+    """The network with a linear head over the vocabulary."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__(config)
+        self.conformer = ConformerModel(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.ctc_head = nn.Linear(config.hidden_size, config.vocab_size)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> CausalLMOutput:
+        """Logits [batch, ceil(frames / 4), vocab]; given `labels`, the CTC loss as well.
+
+        Args:
+            input_features: float [batch, frames, mel bins], padded on the right.
+            attention_mask: int64 [batch, frames], 1 at frames and 0 at padding; None: no padding.
+            labels: int64 [batch, targets], -100 at padding. A target longer than its frames allow
+                adds nothing to the loss (`ctc_zero_infinity`).
+        """
+        states = self.conformer(input_features, attention_mask, return_dict=True).last_hidden_state
+        logits = self.ctc_head(self.dropout(states))
+        if attention_mask is not None:
+            frames = self._get_feat_extract_output_lengths(attention_mask.sum(1))
+            logits = ctc.mask_frames(logits, frames, self.config.pad_token_id)
+        loss = None if labels is None else self._loss(logits, labels)
+        return CausalLMOutput(loss=loss, logits=logits)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        counted = labels != IGNORED
+        log_probs = logits.float().log_softmax(-1).transpose(0, 1)
+        frames = torch.full((len(logits),), logits.shape[1], dtype=torch.long)
+        with torch.backends.cudnn.flags(enabled=False):
+            return nn.functional.ctc_loss(
+                log_probs,
+                labels[counted],
+                frames,
+                counted.sum(1),
+                blank=self.config.pad_token_id,
+                reduction=self.config.ctc_loss_reduction,
+                zero_infinity=self.config.ctc_zero_infinity,
+            )

@@ -1,0 +1,188 @@
+"""A small convolutional network that tells words or sounds by their log-mel features.
+
+Two convolutions over time and frequency, as in res15 (Tang & Lin 2018), so that a word said higher
+or by a longer throat still looks like itself; then residual blocks over time alone, where frequency
+has become channels (Choi et al. 2019): a depthwise convolution and two linear layers, as in
+ConvNeXt (Liu et al. 2022). Mean and maximum over time are the clip's vector.
+
+Norms are over the channels of one frame, and frames of padding are zero before every convolution
+that looks beside its frame. So a clip's result depends on neither its padding nor its neighbours.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.utils import can_return_tuple
+
+
+class KwsConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Shape of a keyword classifier; see `zoo.speech.kws_cls.Options`."""
+
+    model_type = "zoo_kws"
+    attribute_map = {"num_layers": "num_hidden_layers"}  # noqa: RUF012
+
+    num_mel_bins: int = 40
+    stem_channels: tuple[int, int] | list[int] = (24, 48)
+    hidden_size: int = 96
+    num_hidden_layers: int = 4
+    kernel_size: int = 9  # of the depthwise convolutions, in frames of 20 ms; odd
+    expansion: int = 2  # width of a block's inner layer in hidden sizes
+    hidden_dropout_prob: float = 0.1
+
+
+class KwsStem(nn.Module):
+    """Two convolutions over time and frequency, and a linear layer over what they see in a frame.
+
+    They halve time once and frequency twice.
+    """
+
+    def __init__(self, config: KwsConfig) -> None:
+        super().__init__()
+        first, second = config.stem_channels
+        self.first = nn.Conv2d(1, first, 3, stride=2, padding=1)
+        self.second = nn.Conv2d(first, second, 3, stride=(1, 2), padding=1)
+        self.projection = nn.Linear(second * -(-config.num_mel_bins // 4), config.hidden_size)
+        self.norm = nn.LayerNorm(config.hidden_size)
+
+    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """features [batch, frames, bins] and mask bool [batch, frames], 1 where a frame is.
+
+        Returns [batch, frames / 2, hidden], and the mask of these: each is where its middle frame
+        was.
+        """
+        x = (features * mask.unsqueeze(-1)).unsqueeze(1)  # [batch, 1, frames, bins]
+        mask = mask[:, ::2]
+        x = self.first(x.to(memory_format=torch.channels_last))
+        x = nn.functional.gelu(x) * mask[:, None, :, None]
+        x = nn.functional.gelu(self.second(x))  # [batch, channels, frames / 2, bins / 4]
+        return self.norm(self.projection(x.permute(0, 2, 3, 1).flatten(2))), mask
+
+
+class KwsLayer(nn.Module):
+    """One residual block over time."""
+
+    def __init__(self, config: KwsConfig) -> None:
+        super().__init__()
+        width, inner = config.hidden_size, config.expansion * config.hidden_size
+        self.depthwise = nn.Conv1d(
+            width, width, config.kernel_size, padding=config.kernel_size // 2, groups=width
+        )
+        self.norm = nn.LayerNorm(width)
+        self.up = nn.Linear(width, inner)
+        self.down = nn.Linear(inner, width)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """x [batch, frames, hidden]; mask bool [batch, frames], true where a frame is."""
+        near = self.depthwise((x * mask.unsqueeze(-1)).transpose(1, 2)).transpose(1, 2)
+        inner = nn.functional.gelu(self.up(self.norm(near)))
+        return x + self.dropout(self.down(inner))  # type: ignore[no-any-return]
+
+
+class KwsPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+    """Loading, saving and initialization."""
+
+    config_class = KwsConfig
+    base_model_prefix = "kws"
+    main_input_name = "input_features"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Draws the weights of a module that no checkpoint has filled: He et al. 2015, by fan-in,
+        for convolutions, Glorot & Bengio 2010 for linear layers; biases are 0."""
+        if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
+            if _unfilled(module.weight):
+                if isinstance(module, nn.Linear):
+                    nn.init.xavier_uniform_(module.weight)
+                else:
+                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None and _unfilled(module.bias):
+                module.bias.zero_()
+        elif isinstance(module, nn.LayerNorm):
+            if _unfilled(module.weight):
+                module.weight.fill_(1.0)
+            if _unfilled(module.bias):
+                module.bias.zero_()
+
+
+def _unfilled(parameter: Tensor) -> bool:
+    """Whether `from_pretrained` has yet to give it a value."""
+    return not getattr(parameter, "_is_hf_initialized", False)
+
+
+class KwsModel(KwsPreTrainedModel):
+    """Log-mel features to states of 20 ms, and their mean and maximum over the clip."""
+
+    def __init__(self, config: KwsConfig) -> None:
+        super().__init__(config)
+        self.stem = KwsStem(config)
+        self.layers = nn.ModuleList(KwsLayer(config) for _ in range(config.num_hidden_layers))
+        self.final_norm = nn.LayerNorm(config.hidden_size)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self, input_features: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPooling:
+        """States [batch, ceil(frames / 2), hidden] and their pooling [batch, 2 * hidden].
+
+        Args:
+            input_features: float [batch, frames, mel bins], padded on the right.
+            attention_mask: int64 [batch, frames], 1 at frames and 0 at padding; None: no padding.
+        """
+        if attention_mask is None:
+            attention_mask = input_features.new_ones(input_features.shape[:2], dtype=torch.long)
+        features = input_features.to(self.stem.projection.weight.dtype)
+        x, mask = self.stem(features, attention_mask.bool())
+        for layer in self.layers:
+            x = layer(x, mask)
+        x = self.final_norm(x)
+        return BaseModelOutputWithPooling(last_hidden_state=x, pooler_output=_pool(x, mask))
+
+
+def _pool(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean and maximum of x [batch, states, hidden] where mask [batch, states] is true."""
+    padding = ~mask.unsqueeze(-1)
+    count = mask.sum(1, keepdim=True).clamp(min=1)
+    mean = (x.float().masked_fill(padding, 0).sum(1) / count).to(x.dtype)
+    # A clip of nothing but padding has no maximum: it gets 0.
+    least = torch.finfo(x.dtype).min
+    top = x.masked_fill(padding, least).amax(1)
+    return torch.cat([mean, top.masked_fill(top == least, 0)], -1)
+
+
+class KwsForAudioClassification(KwsPreTrainedModel):
+    """The network with a linear head over its pooled states."""
+
+    def __init__(self, config: KwsConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.kws = KwsModel(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(2 * config.hidden_size, config.num_labels)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> SequenceClassifierOutput:
+        """Logits [batch, labels]; given `labels`, transformers' loss for the problem type as well.
+
+        Args:
+            input_features: float [batch, frames, mel bins], padded on the right.
+            attention_mask: int64 [batch, frames], 1 at frames and 0 at padding; None: no padding.
+            labels: int64 [batch] for single label, float32 [batch, labels] for multi label.
+        """
+        pooled = self.kws(input_features, attention_mask, return_dict=True).pooler_output
+        logits = self.classifier(self.dropout(pooled))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
+        return SequenceClassifierOutput(loss=loss, logits=logits)

@@ -1,0 +1,49 @@
+"""cnn_cls: a small residual convolutional network, trained from scratch on labelled images.
+
+He et al. 2016, "Deep Residual Learning for Image Recognition", with a handful of layers.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Literal
+
+from zoo.entry import Entry
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this model has."""
+
+    image_size: int | None = None
+    """side in pixels that images are resized to; that of the training images by default"""
+    widths: tuple[int, ...] = (32, 64, 128)
+    """channels of each stage; the image is halved between stages"""
+    depth: int = 1
+    """residual blocks of a stage"""
+    norm: Literal["batch", "group"] = "batch"
+    """group: no image's result depends on the others of its batch, whatever the cut; slower"""
+    cnn_dropout: float = 0.0
+    """dropout before the head"""
+
+
+ENTRY = Entry(
+    name="cnn_cls",
+    module="zoo.vision.cnn_cls",
+    task="tasks.vision.image_classification",
+    summary="small residual convolutional network from scratch",
+    network="zoo.vision.convolutional_network",
+    options=Options,
+    recipe={
+        "num_train_epochs": 20.0,
+        "per_device_train_batch_size": 64,
+        "per_device_eval_batch_size": 256,
+        "learning_rate": 3e-3,
+        "weight_decay": 0.02,
+        "warmup_steps": 0.1,
+    },
+)
+
+if __name__ == "__main__":
+    from zoo.cli import main
+
+    sys.exit(main(ENTRY))

@@ -1,0 +1,140 @@
+"""Image classification by a small convolutional network with residual blocks.
+
+He et al. 2016, "Deep Residual Learning for Image Recognition", in the small: a stage is `depth`
+blocks of two 3x3 convolutions with a shortcut; between stages the image is halved by max pooling
+and the width grows.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import (
+    BaseModelOutputWithPooling,
+    ImageClassifierOutputWithNoAttention,
+)
+from transformers.utils import can_return_tuple
+
+
+class CnnConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Shape of a small convolutional network; see `zoo.vision.cnn_cls.Options`."""
+
+    model_type = "zoo_cnn"
+
+    num_channels: int = 3
+    image_size: int = 28
+    widths: tuple[int, ...] = (32, 64, 128)  # channels of each stage
+    depth: int = 1  # residual blocks of a stage
+    norm: str = "batch"  # "group": no row depends on the others of its batch
+    hidden_dropout_prob: float = 0.0
+
+
+def _norm(kind: str, channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(8, channels)
+
+
+class CnnBlock(nn.Module):
+    """Two 3x3 convolutions with a shortcut; [b, inputs, h, w] to [b, outputs, h, w]."""
+
+    def __init__(self, inputs: int, outputs: int, norm: str) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
+        self.norm1 = _norm(norm, outputs)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
+        self.norm2 = _norm(norm, outputs)
+        self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[b, inputs, h, w] to [b, outputs, h, w]."""
+        y = self.norm1(self.conv1(x)).relu_()
+        y = self.norm2(self.conv2(y))
+        out: Tensor = (y + self.shortcut(x)).relu_()
+        return out
+
+
+class CnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+    """Loading, saving and initialization."""
+
+    config_class = CnnConfig
+    base_model_prefix = "cnn"
+    main_input_name = "pixel_values"
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """Normal with variance 2 / fan_out for convolutions (He et al. 2015, section 2.2), torch's
+        own for the head; the last norm of a block begins at 0 (Goyal et al. 2017, section 5.1)."""
+        if isinstance(module, nn.Conv2d) and _unfilled(module.weight):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm | nn.Linear):
+            if _unfilled(module.weight):
+                module.reset_parameters()
+        elif isinstance(module, CnnBlock) and _unfilled(module.norm2.weight):
+            nn.init.zeros_(module.norm2.weight)  # type: ignore[arg-type]
+
+
+def _unfilled(parameter: Any) -> bool:
+    """Whether `from_pretrained` has yet to give it a value."""
+    return not getattr(parameter, "_is_hf_initialized", False)
+
+
+class CnnModel(CnnPreTrainedModel):
+    """Pixels to a map of features, and its mean."""
+
+    def __init__(self, config: CnnConfig) -> None:
+        super().__init__(config)
+        first = config.widths[0]
+        self.stem = nn.Sequential(
+            nn.Conv2d(config.num_channels, first, 3, padding=1, bias=False),
+            _norm(config.norm, first),
+            nn.ReLU(inplace=True),
+        )
+        inputs = (first, *config.widths[:-1])
+        self.layers = nn.ModuleList(
+            nn.Sequential(
+                *(
+                    CnnBlock(width_in if i == 0 else width, width, config.norm)
+                    for i in range(config.depth)
+                )
+            )
+            for width_in, width in zip(inputs, config.widths, strict=True)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """[b, channels, h, w] to a map [b, widths[-1], h', w'] and its mean [b, widths[-1]].
+
+        Any h and w from 2 ** (stages - 1) on.
+        """
+        x = self.stem(pixel_values)
+        for i, layer in enumerate(self.layers):
+            x = layer(self.pool(x) if i else x)
+        return BaseModelOutputWithPooling(last_hidden_state=x, pooler_output=x.mean((2, 3)))
+
+
+class CnnForImageClassification(CnnPreTrainedModel):
+    """The network with a linear head over its pooled features."""
+
+    def __init__(self, config: CnnConfig) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels
+        self.cnn = CnnModel(config)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.classifier = nn.Linear(config.widths[-1], config.num_labels)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self, pixel_values: Tensor, labels: Tensor | None = None, **kwargs: Any
+    ) -> ImageClassifierOutputWithNoAttention:
+        """Logits [b, labels]; given `labels`, transformers' loss for the problem type as well."""
+        pooled = self.cnn(pixel_values, return_dict=True).pooler_output
+        logits = self.classifier(self.dropout(pooled))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
+        return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits)

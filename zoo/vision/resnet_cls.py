@@ -1,0 +1,61 @@
+"""resnet_cls: a residual network out of timm, pretrained or from scratch, on labelled images.
+
+He et al. 2016, "Deep Residual Learning for Image Recognition"; Wightman et al. 2021, "ResNet
+strikes back", for the pretrained weights. Any convolutional network of timm can take its place.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.entry import Entry, Preset
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this model has."""
+
+    model: str = "none"
+    """pretrained weights: a preset, a folder, or a Hub id of a timm model; none: new weights"""
+    architecture: str = "resnet18"
+    """timm's name of the network where the weights are new"""
+    image_size: int | None = None
+    """side in pixels that images are resized to; by default what the weights were trained at, or
+    the training images' own"""
+
+    def smallest_size(self) -> tuple[int, int]:
+        """Side of the smallest input that leaves something to convolve, and its step."""
+        return 32, 8
+
+    def model_args(self, size: int) -> dict[str, Any]:
+        """What timm is told beside the architecture."""
+        return {}
+
+
+ENTRY = Entry(
+    name="resnet_cls",
+    module="zoo.vision.resnet_cls",
+    task="tasks.vision.image_classification",
+    summary="ResNet (or any convolutional network of timm), pretrained or from scratch",
+    network="zoo.vision.timm_network",
+    options=Options,
+    recipe={
+        "num_train_epochs": 20.0,
+        "per_device_train_batch_size": 64,
+        "per_device_eval_batch_size": 128,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.05,
+        "warmup_steps": 0.1,
+    },
+    presets={
+        "resnet18": Preset(repo="timm/resnet18.a1_in1k", license="Apache-2.0"),
+        "resnet50": Preset(repo="timm/resnet50.a1_in1k", license="Apache-2.0"),
+        "convnext-tiny": Preset(repo="timm/convnext_tiny.in12k_ft_in1k", license="Apache-2.0"),
+        "efficientnet-b0": Preset(repo="timm/efficientnet_b0.ra_in1k", license="Apache-2.0"),
+    },
+)
+
+if __name__ == "__main__":
+    from zoo.cli import main
+
+    sys.exit(main(ENTRY))

@@ -1,0 +1,111 @@
+"""The network of resnet_cls and vit_cls: any classifier of timm, through transformers' TimmWrapper.
+
+So plain transformers loads the checkpoint (Wightman 2019, "PyTorch Image Models").
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.errors import UserError
+from zoo import weights
+from zoo.train.fast_dropout import replace_dropout
+from zoo.vision.image_processor import choose_size, load_processor
+from zoo.vision.image_processor import make_processor as new_processor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import datasets
+    from torch import nn
+
+    from tasks.base import Task
+
+NONE = "none"  # --model: new weights in the shape of --architecture
+
+
+def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict", entry: Any) -> Any:
+    """A processor for the size and normalisation of the weights, or of the training images.
+
+    Raises `UserError` where there are no such weights.
+    """
+    if options.model == NONE:
+        smallest, step = options.smallest_size()
+        return new_processor(choose_size(options.image_size, examples["train"], smallest, step))
+    config = _config(options, entry)
+    cfg = config.pretrained_cfg or {}
+    size = options.image_size or int(cfg.get("input_size", (3, 224, 224))[1])
+    return new_processor(
+        size, cfg.get("mean", (0.485, 0.456, 0.406)), cfg.get("std", (0.229, 0.224, 0.225))
+    )
+
+
+def _config(options: Any, entry: Any) -> Any:
+    from transformers import TimmWrapperConfig
+
+    found = weights.find(options.model, entry.presets)
+    return TimmWrapperConfig.from_pretrained(found.folder, local_files_only=True)
+
+
+def longest(options: Any, processor: Any, entry: Any) -> int:
+    """Pixels of an input."""
+    return int(processor.size["height"] * processor.size["width"])
+
+
+def make(
+    options: Any, task: "Task", processor: Any, entry: Any
+) -> tuple["nn.Module", dict[str, Any]]:
+    """The model in fp32, its head (or all of it) drawn from torch's global random state.
+
+    Raises `UserError` where the weights are not at hand or timm has no such architecture.
+    """
+    from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
+
+    size = int(processor.size["height"])
+    if options.model == NONE:
+        config = TimmWrapperConfig(
+            architecture=_known(options.architecture),
+            model_args=options.model_args(size),
+            **task.model_config(),
+        )
+        try:
+            return TimmWrapperForImageClassification(config), {"model": None, "license": None}
+        except (TypeError, AssertionError) as error:
+            raise UserError(f"timm can't make {options.architecture} this way: {error}") from None
+    found = weights.find(options.model, entry.presets)
+    model = TimmWrapperForImageClassification.from_pretrained(
+        found.folder,
+        local_files_only=True,
+        use_safetensors=True,
+        dtype=torch.float32,
+        ignore_mismatched_sizes=True,
+        **task.model_config(),
+    )
+    return model, found.source(options.model)
+
+
+def _known(architecture: str) -> str:
+    import difflib
+
+    import timm
+
+    if timm.is_model(architecture):
+        return architecture
+    near = difflib.get_close_matches(architecture, timm.list_models(), n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise UserError(f"timm has no architecture {architecture!r}{hint}")
+
+
+def speed_up(model: Any, train: Any) -> None:
+    """The faster but equal training code."""
+    replace_dropout(model)
+
+
+def load(folder: "Path") -> tuple["nn.Module", Any]:
+    """The model and processor of a checkpoint, as plain transformers loads them."""
+    from transformers import AutoModelForImageClassification
+
+    model = AutoModelForImageClassification.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    return model, load_processor(folder)

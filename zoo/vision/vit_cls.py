@@ -1,0 +1,75 @@
+"""vit_cls: a vision transformer out of timm, pretrained or from scratch, on labelled images.
+
+Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words"; Touvron et al. 2021 (DeiT) and Steiner et
+al. 2022, "How to train your ViT?", for the pretrained weights.
+"""
+
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.entry import Entry, Preset
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this model has."""
+
+    model: str = "none"
+    """pretrained weights: a preset, a folder, or a Hub id of a timm model; none: new weights"""
+    architecture: str = "vit_tiny_patch16_224"
+    """timm's name of the network where the weights are new"""
+    image_size: int | None = None
+    """side in pixels that images are resized to; by default what the weights were trained at, or
+    the training images' own"""
+    patch_size: int | None = None
+    """new weights: side of a patch in pixels; an eighth of the image, at most 16, by default"""
+    depth: int = 6
+    """new weights: layers"""
+
+    def smallest_size(self) -> tuple[int, int]:
+        """Side of the smallest input, and its step."""
+        return 16, self.patch_size or 8
+
+    def model_args(self, size: int) -> dict[str, Any]:
+        """What timm is told beside the architecture."""
+        patch = self.patch_size or min(16, max(2, size // 8))
+        return {
+            "img_size": size,
+            "patch_size": patch,
+            "depth": self.depth,
+            "class_token": False,
+            "global_pool": "avg",
+        }
+
+
+ENTRY = Entry(
+    name="vit_cls",
+    module="zoo.vision.vit_cls",
+    task="tasks.vision.image_classification",
+    summary="vision transformer (any of timm), pretrained or from scratch",
+    network="zoo.vision.timm_network",
+    options=Options,
+    recipe={
+        "num_train_epochs": 40.0,
+        "per_device_train_batch_size": 64,
+        "per_device_eval_batch_size": 128,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.05,
+        "warmup_steps": 0.1,
+    },
+    presets={
+        "vit-tiny": Preset(
+            repo="timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", license="Apache-2.0"
+        ),
+        "vit-base": Preset(
+            repo="timm/vit_base_patch16_224.augreg2_in21k_ft_in1k", license="Apache-2.0"
+        ),
+        "deit-small": Preset(repo="timm/deit_small_patch16_224.fb_in1k", license="Apache-2.0"),
+    },
+)
+
+if __name__ == "__main__":
+    from zoo.cli import main
+
+    sys.exit(main(ENTRY))
