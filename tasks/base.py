@@ -4,7 +4,7 @@ A task owns examples, preprocessing, collation, its supervised objective, metric
 prediction reads. It knows no model: whatever maps a batch to logits will do.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -24,6 +24,11 @@ Batch = dict[str, "Tensor"]
 """What collation makes: `sample_ids` int64 [b] and `labels` for the task, the rest for the
 model."""
 
+
+KEPT_BACK = frozenset(
+    ("sample_ids", "labels", "document", "lengths", "starts", "sizes", "partners", "share")
+)
+"""What of a batch is the task's own and not for the model."""
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], Batch]
 """Makes a batch of the rows that `Features` give."""
@@ -133,10 +138,6 @@ class TaskFactory(Protocol):
     def show_input(self, item: Any) -> dict[str, str]: ...
 
 
-def model_inputs(
-    batch: Batch,
-    own: Iterable[str] = ("sample_ids", "labels", "document", "lengths", "partners", "share"),
-) -> Batch:
+def model_inputs(batch: Batch) -> Batch:
     """The part of a batch that a model takes."""
-    kept_back = frozenset(own)
-    return {name: tensor for name, tensor in batch.items() if name not in kept_back}
+    return {name: tensor for name, tensor in batch.items() if name not in KEPT_BACK}

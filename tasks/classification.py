@@ -206,7 +206,7 @@ class Classification:
         return Loss(losses.sum(), count, {})
 
     def averaged(self, logits: "Tensor", batch: Batch) -> "Tensor":
-        """Logits [windows, labels] to those of the rows [b, labels]: the mean over their windows."""
+        """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows."""
         if "document" not in batch:
             return logits
         document = batch["document"]
@@ -236,7 +236,8 @@ class Classification:
         if self.problem_type == "regression":
             return logits.squeeze(-1)
         if self.problem_type == "multi_label_classification":
-            return (logits.sigmoid() >= self.args.threshold).long()
+            given: Tensor = logits.sigmoid() >= self.args.threshold
+            return given.long()
         best: Tensor = logits.argmax(-1)
         return best
 

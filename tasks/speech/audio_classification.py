@@ -100,7 +100,7 @@ class AudioClassification(Classification):
     labels: tuple[str, ...]
     problem_type: ProblemType
     class_weights: tuple[float, ...] = ()
-    settled: Settled = Settled()
+    settled: Settled = Settled()  # noqa: RUF009
 
     name = "audio-classification"
     pipeline = "audio-classification"

@@ -1,4 +1,4 @@
-"""What is heard in `predict`: files, or a stream cut at its pauses, as samples at the model's rate."""
+"""What `predict` hears: files, or a stream cut at its pauses, as samples at the model's rate."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence

@@ -142,8 +142,8 @@ class SpeechRecognition:
     """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
-    spelling: Spelling = Spelling()
-    settled: Settled = Settled()
+    spelling: Spelling = Spelling()  # noqa: RUF009
+    settled: Settled = Settled()  # noqa: RUF009
     decoding: Decoding | None = None  # None: greedy
 
     name = "automatic-speech-recognition"
@@ -267,7 +267,9 @@ class SpeechRecognition:
         return self._stitched(whole, model, batch) if "document" in batch else whole
 
     def _stitched(self, logits: "Tensor", model: "nn.Module", batch: Batch) -> "Tensor":
-        """Logits [windows, frames, vocabulary] to those of whole sounds [b, frames', vocabulary]."""
+        """Logits [windows, frames, vocabulary] to whole sounds' [b, frames', vocabulary]."""
+        import itertools
+
         import torch
 
         from tasks.speech import ctc
@@ -279,7 +281,7 @@ class SpeechRecognition:
         for row in range(len(batch["sample_ids"])):
             places = [i for i, document in enumerate(documents) if document == row]
             shared = [0]
-            for i, j in zip(places, places[1:], strict=False):
+            for i, j in itertools.pairwise(places):
                 overlap = starts[i] + sizes[i] - starts[j]
                 shared.append(round(overlap / sizes[i] * frames[i]))
             shared.append(0)

@@ -1,8 +1,9 @@
 """From the logits of one sound to text by beam search, with a language model or a list of words."""
 
+import functools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from tasks.errors import UserError
 
@@ -28,16 +29,33 @@ class Decoding:
         return self.ranked(logits, spelling)[0][0]
 
     def ranked(self, logits: "np.ndarray", spelling: "Spelling") -> list[tuple[str, float]]:
-        """Texts and their scores (log probabilities, with what guided the search), best first."""
+        """Texts and their scores (log probabilities, with what guided the search), best first.
+
+        Raises `UserError` where the vocabulary can't spell one of the words.
+        """
         from tasks.speech import ctc
 
+        vocabulary = spelling.vocabulary
         found = ctc.beam_search(
-            ctc.log_softmax(logits), **self._guides(spelling), blank=spelling.blank, beam=self.beam
+            ctc.log_softmax(logits),
+            blank=spelling.blank,
+            beam=self.beam,
+            delimiter=vocabulary.index(spelling.delimiter),
+            symbols=vocabulary,
+            lm=self.lm,
+            alpha=self.lm_weight,
+            beta=self.word_bonus,
+            words=None if self.words is None else lexicon(self.words, vocabulary),
         )
         return [(spelling.text(hypothesis.tokens), hypothesis.score) for hypothesis in found]
 
-    def _guides(self, spelling: "Spelling") -> dict[str, Any]:
-        raise NotImplementedError
+
+@functools.lru_cache(maxsize=4)
+def lexicon(words: tuple[str, ...], vocabulary: tuple[str, ...]) -> "Lexicon":
+    """The words as a tree of the vocabulary's symbols."""
+    from tasks.speech.lexicon import Lexicon
+
+    return Lexicon(words, vocabulary)
 
 
 def beam(

@@ -1,4 +1,4 @@
-"""conformer_ctc: a Conformer on log-mel features with CTC, trained from scratch on transcribed speech.
+"""conformer_ctc: a Conformer on log-mel features with CTC, trained from scratch.
 
 Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition", as
 torchaudio has it; Graves et al. 2006 for CTC.

@@ -1,4 +1,4 @@
-"""The network of kws_cls: a small convolutional classifier on log-mel features, with new weights."""
+"""The network of kws_cls: a small convolutional classifier on log-mel features."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -47,18 +47,22 @@ class KwsStem(nn.Module):
         self.projection = nn.Linear(second * -(-config.num_mel_bins // 4), config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size)
 
-    def forward(self, features: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """features [batch, frames, bins] and mask bool [batch, frames], 1 where a frame is.
+    def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """features [batch, frames, bins], of which int64 [batch] count.
 
-        Returns [batch, frames / 2, hidden], and the mask of these: each is where its middle frame
-        was.
+        Returns vectors [batch, ceil(frames / 2), hidden], and which of them count, bool.
         """
-        x = (features * mask.unsqueeze(-1)).unsqueeze(1)  # [batch, 1, frames, bins]
-        mask = mask[:, ::2]
-        x = self.first(x.to(memory_format=torch.channels_last))
+        x = features * _before(lengths, features.shape[1]).unsqueeze(-1)
+        x = self.first(x.unsqueeze(1).to(memory_format=torch.channels_last))
+        mask = _before((lengths + 1) // 2, x.shape[2])
         x = nn.functional.gelu(x) * mask[:, None, :, None]
-        x = nn.functional.gelu(self.second(x))  # [batch, channels, frames / 2, bins / 4]
+        x = nn.functional.gelu(self.second(x))  # [batch, channels, frames, bins / 4]
         return self.norm(self.projection(x.permute(0, 2, 3, 1).flatten(2))), mask
+
+
+def _before(lengths: Tensor, size: int) -> Tensor:
+    """Which of `size` positions lie before each length, bool [batch, size]."""
+    return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
 
 
 class KwsLayer(nn.Module):
@@ -136,7 +140,7 @@ class KwsModel(KwsPreTrainedModel):
         if attention_mask is None:
             attention_mask = input_features.new_ones(input_features.shape[:2], dtype=torch.long)
         features = input_features.to(self.stem.projection.weight.dtype)
-        x, mask = self.stem(features, attention_mask.bool())
+        x, mask = self.stem(features, attention_mask.sum(1))
         for layer in self.layers:
             x = layer(x, mask)
         x = self.final_norm(x)
