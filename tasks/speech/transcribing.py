@@ -10,6 +10,7 @@ from tasks.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from tasks.speech.lexicon import Lexicon
     from tasks.speech.ngram import NGram
     from tasks.speech.spelling import Spelling
 

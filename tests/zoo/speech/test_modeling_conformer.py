@@ -219,3 +219,18 @@ def test_transformers_pipeline_cuts_long_recordings_in_windows(folder: Path) -> 
     assert lengths == pytest.approx([100, 150, 150], abs=1)
     times = run(speech(RATE * 2), return_timestamps="word")["chunks"]
     assert all(0 <= begin <= end <= 2.0 for begin, end in (word["timestamp"] for word in times))
+
+
+def test_one_export_serves_every_batch_and_length() -> None:
+    model = model_of()
+    features, mask = batch()
+    sizes = {0: torch.export.Dim("batch", max=64), 1: torch.export.Dim("frames", min=8, max=4000)}
+    program = torch.export.export(
+        model,
+        kwargs={"input_features": features, "attention_mask": mask},
+        dynamic_shapes={"input_features": sizes, "attention_mask": sizes},
+        args=(),
+    )
+    features, mask = batch((88, 17, 60), 88)
+    found = program.module()(input_features=features, attention_mask=mask)["logits"]
+    torch.testing.assert_close(found, model(features, mask).logits, rtol=0, atol=1e-5)

@@ -130,3 +130,18 @@ def test_transformers_pipeline_runs_it(tmp_path) -> None:
         top = chances.topk(3)
         assert [answer["label"] for answer in answers] == [f"word {i}" for i in top.indices]
         np.testing.assert_allclose([a["score"] for a in answers], top.values, atol=1e-5)
+
+
+def test_one_export_serves_every_batch_and_length() -> None:
+    model = model_of()
+    features, mask = batch()
+    sizes = {0: torch.export.Dim("batch", max=64), 1: torch.export.Dim("frames", min=8, max=4000)}
+    program = torch.export.export(
+        model,
+        kwargs={"input_features": features, "attention_mask": mask},
+        dynamic_shapes={"input_features": sizes, "attention_mask": sizes},
+        args=(),
+    )
+    features, mask = batch((88, 17, 60), 88)
+    found = program.module()(input_features=features, attention_mask=mask)["logits"]
+    torch.testing.assert_close(found, model(features, mask).logits, rtol=0, atol=1e-5)
