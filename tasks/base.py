@@ -123,7 +123,7 @@ class Task(Protocol):
 
 class TaskFactory(Protocol):
     """The module of a task: `Args` (its flags), `Inputs` (those of predict), and these
-    functions."""
+    functions. `unlabelled` is there where a task can learn from examples without label."""
 
     Args: type
     Inputs: type
@@ -133,11 +133,16 @@ class TaskFactory(Protocol):
     def for_evaluation(
         self, task: Task, data: "DataArgs", split: str | None, trained_on: str
     ) -> Examples: ...
+    def unlabelled(self, args: Any, data: "DataArgs", asked: str) -> Examples: ...
     def for_prediction(self, task: Task, asked: Any) -> Task: ...
     def read_inputs(self, asked: Any, task: Task, stack: "ExitStack") -> Iterator[Any]: ...
     def show_input(self, item: Any) -> dict[str, str]: ...
 
 
 def model_inputs(batch: Batch) -> Batch:
-    """The part of a batch that a model takes."""
-    return {name: tensor for name, tensor in batch.items() if name not in KEPT_BACK}
+    """The part of a batch that a model takes: names with a dot are an objective's own."""
+    return {
+        name: tensor
+        for name, tensor in batch.items()
+        if name not in KEPT_BACK and "." not in name
+    }

@@ -64,6 +64,12 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
     return Labelled(tuple(labels), problem_type, weights, splits)
 
 
+def cut(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> "datasets.DatasetDict":
+    """The splits with those that are missing cut from train just as `encode` does."""
+    problem_type = _problem_type(args.problem_type, next(iter(splits.values())))
+    return cut_missing_splits(splits, _stratify(problem_type), data)
+
+
 def _stratify(problem_type: ProblemType) -> str | None:
     return "label" if problem_type == "single_label_classification" else None
 

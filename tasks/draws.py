@@ -29,11 +29,14 @@ class View:
 class Draws:
     """The draws of some samples under one view: one number a sample for every name."""
 
-    def __init__(self, view: View, ids: Sequence[int] | npt.NDArray[np.int64]) -> None:
+    def __init__(
+        self, view: View | Sequence[View], ids: Sequence[int] | npt.NDArray[np.int64]
+    ) -> None:
+        """`view` is that of all samples, or each one's own."""
         self.ids = np.asarray(ids, np.uint64)
-        self._key = np.random.SeedSequence(
-            [view.seed, view.epoch, zlib.crc32(view.strength.encode())]
-        ).generate_state(1, np.uint64)[0]
+        views = [view] if isinstance(view, View) else view
+        keys = {one: _key(one) for one in set(views)}
+        self._key = np.array([keys[one] for one in views], np.uint64)  # [1] or [samples]
 
     def bits(self, name: str) -> npt.NDArray[np.uint64]:
         """Uniform over all uint64 [samples]."""
@@ -52,6 +55,11 @@ class Draws:
     def generator(self, i: int, name: str) -> np.random.Generator:
         """A stream of its own for the i-th of the samples, where one number is not enough."""
         return np.random.Generator(np.random.Philox(key=int(self.bits(name)[i])))
+
+
+def _key(view: View) -> np.uint64:
+    entropy = [view.seed, view.epoch, zlib.crc32(view.strength.encode())]
+    return np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
 
 
 def _mix(x: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:

@@ -84,7 +84,6 @@ def limit(splits: "datasets.DatasetDict", args: "DataArgs") -> "datasets.Dataset
     kept. Raises `UserError` for a limit below 1.
     """
     import datasets
-    import numpy as np
 
     for flag in ("max_train_samples", "max_eval_samples"):
         asked = getattr(args, flag)
@@ -94,10 +93,23 @@ def limit(splits: "datasets.DatasetDict", args: "DataArgs") -> "datasets.Dataset
     for name, split in splits.items():
         most = args.max_train_samples if name == "train" else args.max_eval_samples
         if most is not None and most < split.num_rows:
-            order = np.random.RandomState(args.split_seed).permutation(split.num_rows)
-            split = split.select(np.sort(order[:most]))
+            split = split.select(_chosen(split.num_rows, most, args.split_seed)[0])
         limited[name] = split
     return datasets.DatasetDict(limited)
+
+
+def left_out(train: "datasets.Dataset", args: "DataArgs") -> "datasets.Dataset":
+    """The rows of train that `limit` leaves out; none where there is no limit on it."""
+    most = train.num_rows if args.max_train_samples is None else args.max_train_samples
+    return train.select(_chosen(train.num_rows, most, args.split_seed)[1])
+
+
+def _chosen(n: int, most: int, seed: int) -> "tuple[Rows, Rows]":
+    """The rows of n that a limit keeps, and the others; each sorted."""
+    import numpy as np
+
+    order = np.random.RandomState(seed).permutation(n)
+    return np.sort(order[:most]), np.sort(order[most:])
 
 
 def _classes(train: "datasets.Dataset", label_column: str | None) -> "list[Rows] | None":

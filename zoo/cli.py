@@ -37,11 +37,11 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
         print(_overview(entry))
         return 0 if arguments else 2
     verb, *rest = arguments
-    if verb not in VERBS:
+    if verb not in entry.verbs:
         import difflib
 
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(VERBS)}"
+        near = difflib.get_close_matches(verb, entry.verbs, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(entry.verbs)}"
         return _fail(entry, f"no verb {verb!r}; {hint}")
     try:
         return VERBS[verb].run(entry, rest)
@@ -56,7 +56,7 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" {error.filename}" if error.filename else ""
-        again = "go on with --resume" if verb == "finetune" else "try again"
+        again = "go on with --resume" if verb in TRAINING else "try again"
         return _fail(
             entry,
             f"can't write{where}: {error.strerror}; what was saved before stays: free some space, "
@@ -71,11 +71,12 @@ def _fail(entry: Entry, message: str) -> int:
 
 def _overview(entry: Entry) -> str:
     program = f"python -m {entry.module}"
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in VERBS.items())
+    offered = {name: VERBS[name] for name in entry.verbs}
+    width = max(map(len, offered))
+    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in offered.items())
     examples = "\n".join(
         f"  {program} {example.format(name=entry.name, input=_example_input(entry))}"
-        for verb in VERBS.values()
+        for verb in offered.values()
         for example in verb.examples[:1]
     )
     return (
@@ -174,23 +175,31 @@ def _with_settings(default: Any, settings: dict[str, Any]) -> Any:
 
 
 def _finetune(entry: Entry, arguments: Sequence[str]) -> int:
+    return _train(entry, "finetune", arguments)
+
+
+def _pretrain(entry: Entry, arguments: Sequence[str]) -> int:
+    return _train(entry, "pretrain", arguments)
+
+
+def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
     task_args = importlib.import_module(entry.task).Args
     kind = dataclasses.make_dataclass(
-        "Finetune",
+        verb.capitalize(),
         [("options", entry.options), ("data", DataArgs), ("task", task_args), ("train", TrainArgs)],
         frozen=True,
     )
     default = kind(
         entry.options(), DataArgs(), task_args(**entry.reading), TrainArgs(**entry.recipe)
     )
-    asked = parse(entry, "finetune", arguments, default, kind)
+    asked = parse(entry, verb, arguments, default, kind)
     from zoo.train.finetune import Job, finetune
     from zoo.train.signals import Stopped
 
     try:
         finetune(entry, Job(asked.options, asked.data, asked.task, asked.train))
     except Stopped as stop:
-        words = shlex.join(["python", "-m", entry.module, "finetune", *arguments])
+        words = shlex.join(["python", "-m", entry.module, verb, *arguments])
         if "--resume" not in arguments:
             words += " --resume"
         print(f"stopped; the state is saved. To go on:\n  {words}", file=sys.stderr)
@@ -228,6 +237,8 @@ def _predict(entry: Entry, arguments: Sequence[str]) -> int:
     return 0
 
 
+TRAINING = ("finetune", "pretrain")
+
 VERBS = {
     "finetune": Verb(
         "train on your data and leave a checkpoint",
@@ -237,6 +248,15 @@ VERBS = {
             "finetune --data reviews.csv --resume --output_dir runs/reviews",
         ),
         _finetune,
+    ),
+    "pretrain": Verb(
+        "train without labels and leave a checkpoint to start from",
+        (
+            "pretrain",
+            "pretrain --data DATA --num_train_epochs 2 --output_dir runs/start",
+            "pretrain --data DATA --resume --output_dir runs/start",
+        ),
+        _pretrain,
     ),
     "evaluate": Verb(
         "metrics of a checkpoint with n and 95% intervals",

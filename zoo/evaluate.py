@@ -9,22 +9,21 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from tasks.base import Features, Task
+from tasks.base import Task
 from tasks.data import DataArgs
-from zoo import evidence, terminal
+from zoo import evidence, mistakes, terminal
 from zoo.checkpoint import open_checkpoint
 from zoo.predictor import load_network
-from zoo.train.evaluation import batches, evaluate, to_device
+from zoo.train.evaluation import evaluate
 from zoo.train.precision import choose_device, choose_dtype
 from zoo.train.summary import metric_facts
 
 if TYPE_CHECKING:
-    import datasets
-    from torch import nn
-
     from tasks.metrics import Tally
     from zoo.entry import Entry
     from zoo.verbs import EvaluateArgs
+
+COMMONEST = 10  # confusions that are listed
 
 
 def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
@@ -91,10 +90,23 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     )
     _show_confusions(folder, task, found.tally)
     if args.mistakes:
-        _show_mistakes(model, task, features, examples.splits[split], args, device)
+        worst = mistakes.find(
+            model,
+            task,
+            features,
+            device,
+            batch_size=args.per_device_eval_batch_size,
+            keep=args.mistakes,
+        )
+        mistakes.show(worst, task, features, examples.splits[split])
+        if path := mistakes.picture(folder, worst, task, features):
+            terminal.lines(f"mistakes          {path}")
 
 
 def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
+    if pairs := task.commonest(tally)[:COMMONEST]:
+        rows = [(truth, said, f"{count:,}") for truth, said, count in pairs]
+        terminal.table(("true", "taken for", "times"), rows, title="\ncommonest confusions")
     matrix = task.confusions(tally)
     if matrix is None:
         return
@@ -103,33 +115,3 @@ def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
     path = folder / "plots" / "confusion_matrix.png"
     pictures.confusion_matrix(path, matrix, task.labels)
     terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
-
-
-def _show_mistakes(
-    model: "nn.Module",
-    task: Task,
-    features: Features,
-    examples: "datasets.Dataset",
-    args: "EvaluateArgs",
-    device: torch.device,
-) -> None:
-    """The wrong predictions the model was surest of: these tell most about model and labels."""
-    worst: list[tuple[float, int, str, str]] = []
-    size = args.per_device_eval_batch_size
-    chunks = [list(range(i, min(i + size, len(features)))) for i in range(0, len(features), size)]
-    with torch.inference_mode():
-        for batch in batches(features, task.collate, chunks):
-            moved = to_device(batch, device)
-            worst += task.mistakes(moved, task.logits(model, moved))
-            worst = sorted(worst, key=lambda mistake: -mistake[0])[: args.mistakes]
-    if worst:
-        rows = [
-            (f"{badness:.3f}", truth, said, _short(task.show(examples[int(features.origins[row])])))
-            for badness, row, truth, said in worst
-        ]
-        terminal.table(("loss", "true", "predicted", "example"), rows, title="\nworst mistakes")
-
-
-def _short(text: str, width: int = 100) -> str:
-    plain = " ".join(text.split())
-    return plain if len(plain) <= width else plain[: width - 1] + "…"

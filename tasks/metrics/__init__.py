@@ -13,12 +13,15 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.metrics.intervals import Measured
+from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.tally import Tally
 from tasks.metrics.transcripts import TranscriptTally
 
 __all__ = [
     "NAMES",
     "Measured",
+    "Ratio",
+    "RatioTally",
     "Tally",
     "TranscriptTally",
     "greater_is_better",
@@ -55,6 +58,7 @@ _GREATER_IS_BETTER = {
     "f1_macro": True,
     "f1_micro": True,
     "loss": False,
+    "masked_accuracy": True,
     "matthews_correlation": True,
     "mse": False,
     "pearsonr": True,
@@ -65,6 +69,7 @@ _GREATER_IS_BETTER = {
     "recall": True,
     "recall_macro": True,
     "recall_micro": True,
+    "reconstruction_loss": False,
     "spearmanr": True,
     "top5_accuracy": True,
     "wer": False,

@@ -25,10 +25,10 @@ NAMED = 5  # labels a line names at most
 def check(
     splits: "datasets.DatasetDict",
     text_columns: Sequence[str],
-    label_column: str,
+    label_column: str | None,
     lengths_by_split: "Mapping[str, Lengths]",
     max_length: int,
-    problem_type: ProblemType,
+    problem_type: ProblemType | None,
     label_names: Sequence[str] | None = None,
 ) -> list[Finding]:
     """What is wrong or suspicious, errors first.
@@ -38,16 +38,21 @@ def check(
             them, for regression a number.
         lengths_by_split: tokens of each text before truncation, integer [rows]; splits may miss.
         max_length: tokens that the model takes.
-        problem_type: as in `config.json`.
+        problem_type: as in `config.json`. None, as label_column, where there are no labels.
         label_names: what integer labels are called; without it they go by their number.
     """
     rows = {
         name: [tuple(row) for row in zip(*(split[column] for column in text_columns), strict=True)]
         for name, split in splits.items()
     }
-    labels = {name: list(split[label_column]) for name, split in splits.items()}
+    labels = {
+        name: [None] * len(split) if label_column is None else list(split[label_column])
+        for name, split in splits.items()
+    }
     findings = [*_empty(rows), *_across(rows, labels)]
-    if problem_type == "regression":
+    if label_column is None or problem_type is None:
+        pass
+    elif problem_type == "regression":
         findings += _not_numbers(labels)
     else:
         findings += _labels(labels, _Names(splits, label_column, label_names), problem_type)

@@ -218,11 +218,10 @@ class ImageClassification(Classification):
         batch = {"sample_ids": torch.tensor([row["sample_id"] for row in rows])}
         batch |= self.label_tensor(list(rows))
         view = rows[0].get("view") if rows else None
-        images = stack([row["image"] for row in rows])
         if view is None or view.strength == "none":
-            pixels = images.float().div_(255)
+            pixels = stack([row["image"] for row in rows]).float().div_(255)
         else:
-            pixels, more = self._augmented(images, rows, view)
+            pixels, more = self._augmented(rows, view)
             batch |= more
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
@@ -233,26 +232,47 @@ class ImageClassification(Classification):
         batch["pixel_values"] = pixels.contiguous(memory_format=torch.channels_last)
         return batch
 
-    def _augmented(
-        self, images: "Tensor", rows: Sequence[Mapping[str, Any]], view: "View"
-    ) -> tuple["Tensor", Batch]:
+    def _augmented(self, rows: Sequence[Mapping[str, Any]], view: "View") -> tuple["Tensor", Batch]:
         import torch
 
         from tasks.draws import Draws
-        from tasks.vision import augment, mixing
+        from tasks.vision import mixing
 
-        draws = Draws(view, [row["sample_id"] for row in rows])
-        how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
-        pixels = how[view.strength](images, draws, self.args)
+        pixels = self._varied(rows, view)
         if "partner" not in rows[0]:
             return pixels, {}
-        others = Draws(view, [row["partner"]["sample_id"] for row in rows])
-        partners = stack([row["partner"]["image"] for row in rows])
-        mixed, share = mixing.mix(
-            pixels, how[view.strength](partners, others, self.args), draws, self.args
-        )
-        labels = torch.tensor([row["partner"]["label"] for row in rows])
+        partners = [row["partner"] for row in rows]
+        draws = Draws(view, [row["sample_id"] for row in rows])
+        mixed, share = mixing.mix(pixels, self._varied(partners, view), draws, self.args)
+        labels = torch.tensor([partner["label"] for partner in partners])
         return mixed, {"partners": labels, "share": share}
+
+    def _varied(self, rows: Sequence[Mapping[str, Any]], view: "View") -> "Tensor":
+        """The images of the rows augmented, float32 [b, 1 or 3, size, size].
+
+        Grey images and those in colour apart: grey ones have grey noise, and how a sample looks
+        must not depend on the others of its batch.
+        """
+        import torch
+
+        from tasks.draws import Draws
+        from tasks.vision import augment
+
+        how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
+        parts = {}
+        for channels in (1, 3):
+            places = [i for i, row in enumerate(rows) if row["image"].shape[2] == channels]
+            if places:
+                draws = Draws(view, [rows[i]["sample_id"] for i in places])
+                images = stack([rows[i]["image"] for i in places])
+                parts[channels] = places, how[view.strength](images, draws, self.args)
+        if len(parts) == 1:
+            ((_, pixels),) = parts.values()
+            return pixels
+        joined = torch.empty(len(rows), 3, self.size, self.size)
+        for places, pixels in parts.values():
+            joined[places] = pixels  # grey is alike in all channels
+        return joined
 
     def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
         """Logits float32 [b, labels] of a batch."""

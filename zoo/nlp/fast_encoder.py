@@ -32,15 +32,20 @@ def speed_up(model: Any, used_ids: np.ndarray | None) -> None:
         model: an AutoModelForSequenceClassification.
         used_ids: int64, the token ids of the training data, if its embedding is to be cut to them.
     """
-    replace_dropout(model)
-    if model.device.type == "cpu" and model.config._attn_implementation == "sdpa":
-        _register_attention()
-        model.set_attn_implementation(ATTENTION)
+    speed_up_layers(model)
     if model.config.model_type in FIRST_TOKEN_MODELS and not model.config.is_decoder:
         layer = model.base_model.encoder.layer[-1]
         layer.forward = _FirstToken(layer)
     if used_ids is not None:
         train_used_rows(model, model.get_input_embeddings(), used_ids)
+
+
+def speed_up_layers(model: Any) -> None:
+    """What does not depend on the head: dropout, and attention over short texts."""
+    replace_dropout(model)
+    if model.device.type == "cpu" and model.config._attn_implementation == "sdpa":
+        _register_attention()
+        model.set_attn_implementation(ATTENTION)
 
 
 def _register_attention() -> None:

@@ -7,6 +7,7 @@ import torch
 
 from tasks.errors import UserError
 from zoo import weights
+from zoo.loading import load_model
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,6 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint, as plain transformers loads them."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    return load_model(AutoModelForSequenceClassification, folder), AutoTokenizer.from_pretrained(
+        folder, local_files_only=True
     )
-    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)

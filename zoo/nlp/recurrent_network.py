@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
+from zoo.loading import load_model
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
 from zoo.nlp.trained_tokenizer import SMALLEST, train_tokenizer
 from zoo.train.fast_dropout import replace_dropout
@@ -94,7 +93,6 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    return load_model(AutoModelForSequenceClassification, folder), AutoTokenizer.from_pretrained(
+        folder, local_files_only=True
     )
-    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)

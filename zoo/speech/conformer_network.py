@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
+from zoo.loading import load_model
 from zoo.speech.ctc_processor import CtcProcessor, load_processor, train_tokenizer
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
@@ -69,7 +68,4 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and processor of a checkpoint."""
     from transformers import AutoModelForCTC
 
-    model = AutoModelForCTC.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    )
-    return model, load_processor(folder)
+    return load_model(AutoModelForCTC, folder), load_processor(folder)

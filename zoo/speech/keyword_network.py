@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
+from zoo.loading import load_model
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
 from zoo.train.fast_dropout import replace_dropout
@@ -61,7 +60,6 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and feature extractor of a checkpoint."""
     from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-    model = AutoModelForAudioClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    )
-    return model, AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    return load_model(
+        AutoModelForAudioClassification, folder
+    ), AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)

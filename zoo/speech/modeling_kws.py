@@ -164,6 +164,7 @@ class KwsForAudioClassification(KwsPreTrainedModel):
     def __init__(self, config: KwsConfig) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels
+        self.loss_type = "ForSequenceClassification"  # older transformers have none for audio
         self.kws = KwsModel(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
         self.classifier = nn.Linear(2 * config.hidden_size, config.num_labels)

@@ -1,7 +1,7 @@
 """Plots as PNG files: training curves and confusion matrices."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,4 +63,22 @@ def confusion_matrix(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> N
                 colour = "white" if shares[i, j] > 0.5 else "black"
                 axes.text(j, i, f"{count:,}", ha="center", va="center", color=colour)
     figure.colorbar(image, label="share of the true label")
+    _save(figure, path)
+
+
+def grid(
+    path: Path, drawn: Sequence[tuple[Callable[[Any, Any], None], Any]], titles: Sequence[str]
+) -> None:
+    """Small pictures with a title each, five in a row; each is a function of axes and its
+    argument."""
+    columns = min(5, len(drawn))
+    rows = -(-len(drawn) // columns)
+    widest = max(max(map(len, title.split("\n"))) for title in titles)
+    figure, subplots = _figure(columns * max(1.8, 0.075 * widest), rows * 2.1)
+    axes = subplots(rows, columns, squeeze=False).reshape(-1)
+    for place, (draw, argument), title in zip(axes, drawn, titles, strict=False):
+        draw(place, argument)
+        place.set_title(title, fontsize=8)
+    for place in axes[len(drawn) :]:
+        place.set_axis_off()
     _save(figure, path)

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
+from zoo.loading import load_model
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
@@ -65,7 +64,4 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and processor of a checkpoint."""
     from transformers import AutoModelForImageClassification
 
-    model = AutoModelForImageClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    )
-    return model, load_processor(folder)
+    return load_model(AutoModelForImageClassification, folder), load_processor(folder)

@@ -9,6 +9,7 @@ import torch
 
 from tasks.errors import UserError
 from zoo import weights
+from zoo.loading import load_model
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
@@ -105,7 +106,4 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and processor of a checkpoint, as plain transformers loads them."""
     from transformers import AutoModelForImageClassification
 
-    model = AutoModelForImageClassification.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    )
-    return model, load_processor(folder)
+    return load_model(AutoModelForImageClassification, folder), load_processor(folder)

@@ -1,0 +1,97 @@
+"""Examples without labels, for semi-supervised learning: the rest of the training rows, or other
+data."""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks import fingerprint
+from tasks.base import Examples
+from tasks.errors import UserError
+from tasks.splits import left_out
+
+if TYPE_CHECKING:
+    import datasets
+
+    from tasks.data import DataArgs, Source
+
+REST = "rest"
+HELD_OUT = ("validation", "test")
+
+
+def find(
+    source: "Source",
+    splits: "datasets.DatasetDict",
+    data: "DataArgs",
+    asked: str,
+    load: "Callable[[DataArgs], Source]",
+) -> Examples:
+    """Examples in one split, train, with all columns of the labelled ones but `label`.
+
+    None of them has the content of a validation or test row, and none is without text.
+
+    Args:
+        source: the labelled data.
+        splits: its splits with those cut that were missing.
+        data: what chose them.
+        asked: "rest", the rows of train that `max_train_samples` leaves out, or what `--data`
+            takes: all splits but validation and test are read.
+        load: reads other data, without its labels.
+
+    Raises `UserError` where there is nothing to learn from.
+    """
+    import datasets
+
+    columns = [name for name in next(iter(splits.values())).column_names if name != "label"]
+    if asked == REST:
+        if data.max_train_samples is None:
+            raise UserError(
+                "--unlabeled rest is what --max_train_samples leaves out: give that, too"
+            )
+        found, name, digest = left_out(splits["train"], data), "rest", source.fingerprint
+    else:
+        config = data.data_config if asked == data.data else None
+        other = load(replace(data, data=asked, data_config=config))
+        pools = [split for name, split in other.splits.items() if name not in HELD_OUT]
+        if not pools:
+            raise UserError(
+                f"--unlabeled {asked} has a {' and a '.join(other.splits)} split only, and those"
+                " are not trained on: name it train"
+            )
+        found, name = datasets.concatenate_datasets(pools), other.name
+        digest = hashlib.sha256(f"{source.fingerprint}/{other.fingerprint}".encode()).hexdigest()
+    found = _without(found.select_columns(columns), splits)
+    if not found.num_rows:
+        raise UserError(f"--unlabeled {asked} leaves no rows to learn from")
+    return Examples(datasets.DatasetDict({"train": found}), name, digest)
+
+
+def _without(rows: "datasets.Dataset", splits: "datasets.DatasetDict") -> "datasets.Dataset":
+    """The rows that say something and are not in validation or test, by content."""
+    held_out = {
+        content(row)
+        for name in HELD_OUT
+        if name in splits
+        for row in splits[name].select_columns(rows.column_names)
+    }
+    kept = [
+        i
+        for i, row in enumerate(rows)
+        if row.get("text", "-") not in (None, "") and content(row) not in held_out
+    ]
+    return rows if len(kept) == rows.num_rows else rows.select(kept)
+
+
+def content(row: Mapping[str, Any]) -> object:
+    """What makes two examples the same: a text, or the sha256 of a file."""
+    if "media" not in row:
+        return tuple(row.values())
+    media = row["media"]
+    if media["bytes"] is not None:
+        return hashlib.sha256(media["bytes"]).hexdigest()
+    try:
+        return fingerprint.sha256(Path(media["path"]))
+    except OSError:
+        return media["path"]  # whoever decodes it will say what is wrong

@@ -1,0 +1,91 @@
+"""The wrong predictions a model was surest of: these tell most about model and labels."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from tasks.base import Features, Task
+from zoo import terminal
+from zoo.train.evaluation import batches, to_device
+
+if TYPE_CHECKING:
+    import datasets
+    from torch import nn
+
+MOST = 20  # pictures in a grid
+
+
+class Mistake(NamedTuple):
+    """A wrong prediction."""
+
+    loss: float
+    sample: int  # of the features
+    truth: str
+    said: str
+
+
+def find(
+    model: "nn.Module",
+    task: Task,
+    features: Features,
+    device: torch.device,
+    *,
+    batch_size: int,
+    keep: int,
+    among: int | None = None,
+) -> list[Mistake]:
+    """The `keep` mistakes of highest loss, the worst first.
+
+    Args:
+        among: looks at so many samples only, the first.
+    """
+    worst: list[Mistake] = []
+    size = min(len(features), among or len(features))
+    chunks = [list(range(i, min(i + batch_size, size))) for i in range(0, size, batch_size)]
+    model.eval()
+    with torch.inference_mode():
+        for batch in batches(features, task.collate, chunks):
+            moved = to_device(batch, device)
+            worst += [Mistake(*found) for found in task.mistakes(moved, task.logits(model, moved))]
+            worst = sorted(worst, key=lambda mistake: -mistake.loss)[:keep]
+    return worst
+
+
+def show(
+    worst: Sequence[Mistake], task: Task, features: Features, examples: "datasets.Dataset"
+) -> None:
+    """A table of mistakes; `examples` is the split that the features were made of."""
+    if not worst:
+        return
+    rows = [
+        (
+            f"{mistake.loss:.3f}",
+            _short(mistake.truth),
+            _short(mistake.said),
+            _short(task.show(examples[int(features.origins[mistake.sample])])),
+        )
+        for mistake in worst
+    ]
+    terminal.table(("loss", "true", "predicted", "example"), rows, title="\nworst mistakes")
+
+
+def picture(folder: Path, worst: Sequence[Mistake], task: Task, features: Features) -> Path | None:
+    """Draws mistakes side by side in `plots/mistakes.png`, where the task's examples are pictures;
+    gives its path."""
+    if not (worst and task.pictured):
+        return None
+    from zoo.train import pictures
+
+    shown = worst[:MOST]
+    rows = features.__getitems__([mistake.sample for mistake in shown])
+    path = folder / "plots" / "mistakes.png"
+    titles = [f"true: {_short(m.truth, 40)}\nsaid: {_short(m.said, 40)}" for m in shown]
+    pictures.grid(path, [(task.draw, row) for row in rows], titles)
+    return path
+
+
+def _short(text: str, width: int = 100) -> str:
+    plain = " ".join(text.split())
+    return plain if len(plain) <= width else plain[: width - 1] + "…"
