@@ -26,7 +26,17 @@ model."""
 
 
 KEPT_BACK = frozenset(
-    ("sample_ids", "labels", "document", "lengths", "starts", "sizes", "partners", "share")
+    (
+        "sample_ids",
+        "labels",
+        "document",
+        "lengths",
+        "starts",
+        "sizes",
+        "partners",
+        "share",
+        "generated",
+    )
 )
 """What of a batch is the task's own and not for the model."""
 
@@ -142,7 +152,5 @@ class TaskFactory(Protocol):
 def model_inputs(batch: Batch) -> Batch:
     """The part of a batch that a model takes: names with a dot are an objective's own."""
     return {
-        name: tensor
-        for name, tensor in batch.items()
-        if name not in KEPT_BACK and "." not in name
+        name: tensor for name, tensor in batch.items() if name not in KEPT_BACK and "." not in name
     }

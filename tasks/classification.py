@@ -70,6 +70,13 @@ def cut(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> "dat
     return cut_missing_splits(splits, _stratify(problem_type), data)
 
 
+def stratified(splits: "datasets.DatasetDict", column: str) -> str | None:
+    """The column, where a classifier would cut missing splits evenly by its labels."""
+    renamed = splits if column == "label" else splits.rename_column(column, "label")
+    problem_type = _problem_type("auto", next(iter(renamed.values())))
+    return column if _stratify(problem_type) else None
+
+
 def _stratify(problem_type: ProblemType) -> str | None:
     return "label" if problem_type == "single_label_classification" else None
 

@@ -59,7 +59,7 @@ class Draws:
 
 def _key(view: View) -> np.uint64:
     entropy = [view.seed, view.epoch, zlib.crc32(view.strength.encode())]
-    return np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0]
+    return np.uint64(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
 
 
 def _mix(x: npt.NDArray[np.uint64] | np.uint64) -> npt.NDArray[np.uint64]:

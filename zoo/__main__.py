@@ -13,7 +13,7 @@ import zoo
 from tasks.errors import UserError
 from zoo import registry, terminal, weights
 from zoo.checkpoint import MANIFEST
-from zoo.entry import Entry
+from zoo.entry import Entry, Preset
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,7 +52,7 @@ def _list(_: argparse.Namespace) -> None:
         if number:
             print()
         title = f"{entry.name} ({_last(entry.task)}): {entry.summary}"
-        if entry.presets:
+        if _all_presets(entry):
             terminal.table(("preset", "weights", "has run"), _presets(entry), title=title)
         else:
             terminal.lines(title, "trained from scratch")
@@ -66,8 +66,12 @@ def _presets(entry: Entry) -> list[tuple[str, str, str]]:
             weights.at_hand(preset) or "not at hand",
             "yes" if preset.has_run else "no",
         )
-        for name, preset in entry.presets.items()
+        for name, preset in _all_presets(entry).items()
     ]
+
+
+def _all_presets(entry: Entry) -> dict[str, Preset]:
+    return {**entry.presets, **{f"{k} (zero-shot)": v for k, v in entry.zero_shot.items()}}
 
 
 def _info(arguments: argparse.Namespace) -> None:
@@ -88,7 +92,9 @@ def _model_info(entry: Entry) -> None:
     print(f"  python -m {entry.module} --help\n  task {_last(entry.task)}\n")
     if not entry.presets:
         print("trained from scratch")
-    for (name, place, has_run), preset in zip(_presets(entry), entry.presets.values(), strict=True):
+    for (name, place, has_run), preset in zip(
+        _presets(entry), _all_presets(entry).values(), strict=True
+    ):
         print(name)
         _pairs(
             {
@@ -162,9 +168,9 @@ def _fact_row(fact: Any) -> tuple[str, ...]:
 
 
 def _doctor(_: argparse.Namespace) -> None:
-    from zoo import environment
+    from zoo import doctor
 
-    findings = environment.doctor()
+    findings = doctor.doctor()
     width = max(len(finding.topic) for finding in findings)
     for finding in findings:
         print(f"{finding.status:<7}  {finding.topic.ljust(width)}  {finding.text}")

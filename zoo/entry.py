@@ -40,5 +40,6 @@ class Entry:
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the same of task's Args
     presets: Mapping[str, Preset] = dataclasses.field(default_factory=dict)
     default_preset: str | None = None  # None: trained from scratch
+    zero_shot: Mapping[str, Preset] = dataclasses.field(default_factory=dict)  # for predict only
     verbs: tuple[str, ...] = ("finetune", "evaluate", "predict")
     starts: str | None = None  # the module whose --model takes this one's checkpoints

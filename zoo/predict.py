@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.predictor import Predictor
+from zoo.predictor import Predictor, Readings
+from zoo.zero_shot import ZeroShot
 
 if TYPE_CHECKING:
     from zoo.entry import Entry
@@ -27,21 +28,29 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     """
     if args.top_k is not None and args.top_k < 1:
         raise UserError(f"--top_k {args.top_k}: at least 1")
+    if not args.zero_shot and (args.labels or args.template):
+        raise UserError("--labels and --template go with --zero_shot")
     suffix = args.output.suffix.lstrip(".") if args.output else ""
     form = args.format or (suffix if suffix in ("csv", "jsonl") else "jsonl")
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
-        predictor = Predictor(args.checkpoint, args.device, entry)
+        predictor: Readings = (
+            ZeroShot(entry, args)
+            if args.zero_shot
+            else Predictor(args.checkpoint, args.device, entry)
+        )
         predictor.task = task.for_prediction(predictor.task, asked)
         inputs = task.read_inputs(asked, predictor.task, stack)
+        # what comes live is read as it comes, and nobody waits for a batch to fill
+        batch_size = 1 if getattr(asked, "stream", False) else args.batch_size
         if args.output is None:
-            _write(sys.stdout, form, inputs, predictor, task, args)
+            _write(sys.stdout, form, inputs, predictor, task, batch_size, args.top_k)
             return
         args.output.parent.mkdir(parents=True, exist_ok=True)
         temporary = args.output.with_name(f".{args.output.name}.{os.getpid()}.tmp")
         try:
             with temporary.open("w", newline="") as file:
-                _write(file, form, inputs, predictor, task, args)
+                _write(file, form, inputs, predictor, task, batch_size, args.top_k)
             temporary.replace(args.output)
         finally:
             temporary.unlink(missing_ok=True)
@@ -51,9 +60,10 @@ def _write(
     file: IO[str],
     form: str,
     inputs: Iterator[Any],
-    predictor: Predictor,
+    predictor: Readings,
     task: Any,
-    args: "PredictArgs",
+    batch_size: int,
+    top_k: int | None,
 ) -> None:
     kept: list[Any] = []  # inputs on their way through the model: at most a batch
 
@@ -64,7 +74,7 @@ def _write(
 
     table = csv.writer(file) if form == "csv" else None
     begun = False
-    for reading in predictor.stream(passing(), batch_size=args.batch_size, top_k=args.top_k):
+    for reading in predictor.stream(passing(), batch_size=batch_size, top_k=top_k):
         line = task.show_input(kept.pop(0)) | reading
         if table is None:
             file.write(json.dumps(line, ensure_ascii=False) + "\n")

@@ -28,17 +28,14 @@ def load_network(checkpoint: Checkpoint, device: torch.device) -> tuple["nn.Modu
     return model.to(device).eval(), processor
 
 
-class Predictor:
-    """A model and its processor, from raw inputs to readings."""
+class Readings:
+    """From raw inputs to readings; where their logits come from is the subclass's matter."""
 
-    def __init__(
-        self, checkpoint: str | Path, device: str = "auto", entry: "Entry | None" = None
-    ) -> None:
-        quiet_libraries()
-        self.checkpoint = open_checkpoint(Path(checkpoint), entry)
-        self.task: Task = self.checkpoint.task
-        self.device = choose_device(device)
-        self.model, self.processor = load_network(self.checkpoint, self.device)
+    task: Task
+
+    def logits(self, inputs: Sequence[Any]) -> torch.Tensor:
+        """Logits float32 [b, ...] of a batch of inputs, on the CPU; without gradients."""
+        raise NotImplementedError
 
     def predict(
         self, inputs: Sequence[Any], *, batch_size: int = 32, top_k: int | None = None
@@ -52,7 +49,24 @@ class Predictor:
         """The same for inputs of any number, batch by batch."""
         waiting = iter(inputs)
         while chunk := list(islice(waiting, batch_size)):
-            batch = self.task.collate(self.task.inputs(chunk, self.processor))
             with torch.inference_mode():
-                logits = self.task.logits(self.model, to_device(batch, self.device))
-            yield from self.task.read(logits.cpu(), top_k)
+                logits = self.logits(chunk)
+            yield from self.task.read(logits, top_k)
+
+
+class Predictor(Readings):
+    """A checkpoint's model and its processor."""
+
+    def __init__(
+        self, checkpoint: str | Path, device: str = "auto", entry: "Entry | None" = None
+    ) -> None:
+        quiet_libraries()
+        self.checkpoint = open_checkpoint(Path(checkpoint), entry)
+        self.task: Task = self.checkpoint.task
+        self.device = choose_device(device)
+        self.model, self.processor = load_network(self.checkpoint, self.device)
+
+    def logits(self, inputs: Sequence[Any]) -> torch.Tensor:
+        """Those of the model, as the task collates its inputs."""
+        batch = self.task.collate(self.task.inputs(inputs, self.processor))
+        return self.task.logits(self.model, to_device(batch, self.device)).cpu()

@@ -7,12 +7,16 @@ from zoo.entry import Entry
 
 MODULES = (
     "zoo.nlp.bert_cls",
+    "zoo.nlp.bert_mlm",
     "zoo.nlp.rnn_cls",
     "zoo.vision.cnn_cls",
     "zoo.vision.resnet_cls",
     "zoo.vision.vit_cls",
     "zoo.speech.kws_cls",
     "zoo.speech.conformer_ctc",
+    "zoo.speech.ast_cls",
+    "zoo.speech.wav2vec2_ctc",
+    "zoo.speech.whisper_asr",
 )
 
 

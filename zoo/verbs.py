@@ -36,7 +36,7 @@ class PredictArgs:
     """Labels for new inputs."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """folder of the checkpoint"""
+    """folder of the checkpoint; with zero_shot weights: a preset, a folder, or a Hub id"""
     output: Path | None = None
     """file to write, .jsonl or .csv; standard output by default"""
     format: Literal["jsonl", "csv"] | None = None
@@ -47,3 +47,10 @@ class PredictArgs:
     """inputs in a pass"""
     device: str = "auto"
     """cuda, mps or cpu"""
+    zero_shot: bool = False
+    """no training: choose among `labels` by their names. Texts: weights of language inference (NLI)
+    or sentence embeddings; images: CLIP (whose real weights we have not run)"""
+    labels: str | None = None
+    """labels for zero_shot: cat,dog, or @FILE with one a line"""
+    template: str | None = None
+    """sentence that each label is put into; "This text is about {}." or "a photo of a {}." """

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, model_inputs
-from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs
+from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
 from tasks.classification import encode as encode_all
 from tasks.data import DataArgs, Source, find_column
 from tasks.data import load as load_source
@@ -78,6 +78,32 @@ def for_evaluation(
 
     source, splits = _canonical(task.args, data, docstrings.load)
     return task.evaluation_split(source, splits, data, split, trained_on)
+
+
+def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
+    """Texts without label, in the split train; see `tasks.unlabelled.find`.
+
+    Raises `UserError` where other data has no text, or no pairs where the labelled data has.
+    """
+    from tasks.nlp import docstrings
+    from tasks.unlabelled import find
+
+    source, splits = _canonical(args, data, docstrings.load)
+    pairs = "text_pair" in next(iter(splits.values())).column_names
+
+    def load(other: DataArgs) -> Source:
+        found = load_source(other, docstrings.load)
+        names = next(iter(found.splits.values())).column_names
+        text = find_column(names, args.text_column, TEXT_COLUMNS, "text", found.name)
+        columns = {text: "text"}
+        if pairs:
+            pair = find_column(names, args.text_pair_column, PAIR_COLUMNS, "text pair", found.name)
+            columns[pair] = "text_pair"
+        kept = found.splits.select_columns(list(columns))
+        renamed = {old: new for old, new in columns.items() if old != new}
+        return replace(found, splits=kept.rename_columns(renamed))
+
+    return find(source, cut(args, data, splits), data, asked, load)
 
 
 def for_prediction(task: "TextClassification", asked: Inputs) -> "TextClassification":

@@ -6,6 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from tasks import cache
+from tasks.draws import Draws
+from tasks.nlp import perturb
+from tasks.nlp.perturb import Vocabulary
 
 if TYPE_CHECKING:
     import datasets
@@ -60,7 +63,7 @@ def encode(
 class TokenFeatures:
     """The tokens of one split, memory-mapped. Satisfies `tasks.base.Features`."""
 
-    def __init__(self, dataset: "datasets.Dataset") -> None:
+    def __init__(self, dataset: "datasets.Dataset", vocabulary: Vocabulary) -> None:
         import numpy as np
 
         self._dataset = dataset.with_format(None)
@@ -75,6 +78,8 @@ class TokenFeatures:
             if name in ("input_ids", "token_type_ids", "label")
         ]
         self._dataset = self._dataset.select_columns(self._columns)
+        self._vocabulary = vocabulary
+        self._view: View | None = None
 
     @classmethod
     def make(
@@ -116,21 +121,30 @@ class TokenFeatures:
             new_fingerprint=name,
             desc="tokenizing",
         )
-        return cls(encoded)
+        return cls(encoded, Vocabulary.of(tokenizer))
 
     def view(self, view: "View") -> Self:
-        """The split itself: training changes nothing about a text."""
-        return self
+        """The same texts; in a strong view words are lost, swapped and masked, others change
+        nothing."""
+        import copy
+
+        seen = copy.copy(self)
+        seen._view = view
+        return seen
 
     def __len__(self) -> int:
         return len(self._dataset)
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         columns = self._dataset[list(indices)]
-        return [
+        rows = [
             {"sample_id": index} | {name: columns[name][row] for name in self._columns}
             for row, index in enumerate(indices)
         ]
+        if self._view is None or self._view.strength != "strong":
+            return rows
+        draws = Draws(self._view, indices)
+        return [perturb.row(row, draws, i, self._vocabulary) for i, row in enumerate(rows)]
 
     def used_ids(self) -> "np.ndarray":
         """The distinct token ids of the split, sorted, int64."""

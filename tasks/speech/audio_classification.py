@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch, Examples, model_inputs
-from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs
+from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
 from tasks.classification import encode as encode_all
 from tasks.data import DataArgs, Source, find_column
 from tasks.labels import ProblemType
@@ -50,6 +50,20 @@ def for_evaluation(
     """One split as a trained task reads it; see `Classification.evaluation_split`."""
     source, splits = _canonical(task.args, data)
     return task.evaluation_split(source, splits, data, split, trained_on)
+
+
+def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
+    """Sounds without label, in the split train; see `tasks.unlabelled.find`."""
+    from tasks import media
+    from tasks.speech import spoken
+    from tasks.speech.audio import AUDIO
+    from tasks.unlabelled import find
+
+    def load(other: DataArgs) -> Source:
+        return media.load(other, AUDIO, spoken.words, args.audio_column, unlabeled=True)
+
+    source, splits = _canonical(args, data)
+    return find(source, cut(args, data, splits), data, asked, load)
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
@@ -129,9 +143,10 @@ class AudioClassification(Classification):
         from tasks.speech import audio_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
-        found: list[Finding] = audio_preflight.check(
-            examples.splits, decoded, self.settled.rate, self.labels
-        )
+        found: list[Finding] = [
+            *audio_preflight.check(examples.splits, decoded, self.settled.rate, self.labels),
+            *audio_features.cut_off(features, self.settled),
+        ]
         return found
 
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:

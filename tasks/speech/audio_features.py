@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tasks.decoding import Decoded
     from tasks.draws import View
+    from tasks.preflight import Finding
 
 OVERLAP = 0.1  # of a window that it shares with the next
 
@@ -45,15 +46,44 @@ class Settled:
     rate: int = 16_000  # samples a second
     input_name: str = "input_features"
     masked: bool = True  # whether the model takes an attention mask
+    longest: int = 0  # samples that the features hold, what is behind is cut off; 0: all
+    bins_first: bool = False  # whether the model takes [bins, frames], as Whisper does
 
 
 def settle(extractor: Any) -> Settled:
     """Rate, name of the input and use of a mask, from a feature extractor."""
+    rate = int(extractor.sampling_rate)
+    longest = int(getattr(extractor, "n_samples", 0))  # Whisper
+    if hasattr(extractor, "max_length"):  # AST: frames of 25 ms every 10 ms
+        longest = (extractor.max_length - 1) * rate // 100 + rate // 40
     return Settled(
-        int(extractor.sampling_rate),
+        rate,
         str(extractor.model_input_names[0]),
         bool(getattr(extractor, "return_attention_mask", False)),
+        longest,
+        hasattr(extractor, "nb_max_frames"),
     )
+
+
+def cut_off(features: "Mapping[str, Any]", settled: Settled) -> "list[Finding]":
+    """A warning for each split with sounds that are longer than what the model hears."""
+    from tasks.preflight import Finding
+
+    limit = settled.longest / settled.rate
+    over = {
+        name: int((split.lengths > limit + 1 / settled.rate).sum())
+        for name, split in features.items()
+        if settled.longest
+    }
+    return [
+        Finding(
+            "warning",
+            f"{name}: {count:,} sounds are longer than the {limit:.2f} s that the model hears; the "
+            "rest of them is cut off",
+        )
+        for name, count in over.items()
+        if count
+    ]
 
 
 def decode_split(
@@ -115,6 +145,8 @@ class AudioFeatures:
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """Rows with sample_id, windows (one: features float32 [frames, ...]) and the targets."""
+        import numpy as np
+
         from tasks.draws import Draws
         from tasks.speech import augment
 
@@ -125,20 +157,30 @@ class AudioFeatures:
         else:
             draws = Draws(view, list(indices))
             varied = [
-                augment.waveform(wave, draws, i, self.args, view.strength)
+                self._whole(wave, augment.waveform(wave, draws, i, self.args, view.strength))
                 for i, wave in enumerate(waves)
             ]
             found = extract(varied, self.extractor, self.settled)
-            if self.settled.input_name == "input_features":
-                found = [
-                    augment.spec_augment(features, draws, i, self.args, view.strength)
-                    for i, features in enumerate(found)
-                ]
+            for i, features in enumerate(found):
+                if features.ndim == 2:
+                    sound = features[: self._frames(len(varied[i]))]  # what is behind is padding
+                    masked = augment.spec_augment(sound, draws, i, self.args, view.strength)
+                    found[i] = np.concatenate([masked, features[len(sound) :]])
         return [
             {"sample_id": int(i), "windows": [features]}
             | {name: column[int(i)] for name, column in self.targets.items()}
             for i, features in zip(indices, found, strict=True)
         ]
+
+    def _whole(self, wave: "np.ndarray", varied: "np.ndarray") -> "np.ndarray":
+        """The varied sound, or itself where only the varied one is too long for the model: what is
+        said at its end would be cut off."""
+        return wave if len(wave) <= self.settled.longest < len(varied) else varied
+
+    def _frames(self, samples: int) -> int:
+        """No fewer than the frames that so many samples have an influence on."""
+        hop: int = getattr(self.extractor, "hop_length", self.settled.rate // 100)
+        return -(-samples // hop)
 
 
 def extract(waves: "Sequence[np.ndarray]", extractor: Any, settled: Settled) -> "list[np.ndarray]":
@@ -148,11 +190,13 @@ def extract(waves: "Sequence[np.ndarray]", extractor: Any, settled: Settled) -> 
     made = extractor(
         list(waves),
         sampling_rate=settled.rate,
-        padding=True,
-        return_attention_mask=True,
+        padding="max_length" if settled.bins_first else True,
+        return_attention_mask=not settled.bins_first,
         return_tensors="np",
     )
     features = np.asarray(made[settled.input_name], np.float32)
+    if settled.bins_first:
+        features = features.transpose(0, 2, 1)
     if "attention_mask" not in made or not _pads_to_longest(features, made["attention_mask"]):
         return list(features)  # the same length for all, as the model wants it
     return [f[: int(n)] for f, n in zip(features, made["attention_mask"].sum(1), strict=True)]
@@ -178,20 +222,25 @@ def cut(wave: "np.ndarray", rate: int, window_seconds: float) -> "list[tuple[int
 def pad(rows: Sequence[Mapping[str, Any]], settled: Settled) -> "dict[str, Tensor]":
     """All windows of all rows, padded with zeros to the longest.
 
-    Gives the model's input float32 [windows, frames, ...], `lengths` int64 [windows] and, where the
-    model takes it, `attention_mask` int64 [windows, frames]; `sample_ids` int64 [b]; and, where any
-    row has several windows, `document` int64 [windows]: the row a window belongs to.
+    Gives the model's input float32 [windows, frames, ...] (where `bins_first`, [windows, bins,
+    frames]), `lengths` int64 [windows] and, where the model takes it, `attention_mask` int64
+    [windows, frames]; `sample_ids` int64 [b]; and, where any row has several windows, `document`
+    int64 [windows]: the row a window belongs to.
     """
     import numpy as np
     import torch
 
     windows = [window for row in rows for window in row["windows"]]
     lengths = torch.tensor([len(window) for window in windows])
-    padded = np.zeros((len(windows), int(lengths.max()), *windows[0].shape[1:]), np.float32)
+    size = int(lengths.max())
+    if windows[0].ndim == 1:  # the first convolutions over samples see 25 ms at once
+        size = max(size, settled.rate // 40)
+    padded = np.zeros((len(windows), size, *windows[0].shape[1:]), np.float32)
     for place, window in zip(padded, windows, strict=True):
         place[: len(window)] = window
+    inputs = torch.from_numpy(padded)
     batch = {
-        settled.input_name: torch.from_numpy(padded),
+        settled.input_name: inputs.transpose(1, 2).contiguous() if settled.bins_first else inputs,
         "lengths": lengths,
         "sample_ids": torch.tensor([row["sample_id"] for row in rows]),
     }

@@ -29,6 +29,7 @@ __all__ = [
     "greedy",
     "greedy_batch",
     "log_softmax",
+    "losses",
     "mask_frames",
     "stitch",
 ]
@@ -76,6 +77,35 @@ def mask_frames(logits: _Logits, frames: _Logits, blank: int) -> _Logits:
     blanks = torch.where(tokens == blank, 0.0, IMPOSSIBLE).to(logits.dtype)
     behind = torch.arange(time, device=logits.device) >= frames.unsqueeze(1)
     return torch.where(behind.unsqueeze(-1), blanks, logits)
+
+
+def losses(logits: "Tensor", labels: "Tensor", blank: int) -> "Tensor":
+    """The negative log likelihood of each row's target, float32 [batch].
+
+    A target that needs more frames than the row has could only be had from the frames behind its
+    end, at a price of thousands: such a row counts 0, as torch's `zero_infinity` has it.
+
+    Args:
+        logits: [batch, frames, vocab], masked by `mask_frames`.
+        labels: int64 [batch, targets], negative at padding.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    given = labels >= 0
+    log_probs = logits.float().log_softmax(-1)
+    frames = (log_probs.detach().amin(-1) > IMPOSSIBLE / 2).sum(1)
+    with torch.backends.cudnn.flags(enabled=False):  # cuDNN's takes no padded frames
+        found: Tensor = F.ctc_loss(
+            log_probs.transpose(0, 1),
+            labels[given],
+            frames.cpu(),
+            given.sum(1).cpu(),
+            blank,
+            reduction="none",
+            zero_infinity=True,
+        )
+    return found
 
 
 def stitch(windows: Sequence[tuple[_Logits, int, int]]) -> _Logits:

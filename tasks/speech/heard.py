@@ -1,7 +1,7 @@
 """What `predict` hears: files, or a stream cut at its pauses, as samples at the model's rate."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
@@ -79,8 +79,32 @@ def quietest(wave: "np.ndarray", rate: int) -> int:
     return start + int(np.argmin(power[width:] - power[:-width])) + width // 2
 
 
+Cut = Callable[["np.ndarray", int, float], "list[tuple[int, np.ndarray]]"]
+"""Cuts a sound, given its rate, in windows of at most so many seconds: where each begins (in
+samples), and its samples."""
+
+
+def at_pauses(wave: "np.ndarray", rate: int, seconds: float) -> "list[tuple[int, np.ndarray]]":
+    """A sound in windows that share nothing, cut where it is quietest; see `Cut`.
+
+    Raises `UserError` for a sound without samples.
+    """
+    if not len(wave):
+        raise UserError("a sound has no samples")
+    size, start, parts = round(seconds * rate), 0, []
+    while len(wave) - start > size:
+        end = start + quietest(wave[start : start + size], rate)
+        parts.append((start, wave[start:end]))
+        start = end
+    return [*parts, (start, wave[start:])]
+
+
 def rows(
-    raw: Sequence[Any], extractor: Any, settled: Settled, window_seconds: float
+    raw: Sequence[Any],
+    extractor: Any,
+    settled: Settled,
+    window_seconds: float,
+    cut: Cut = audio_features.cut,
 ) -> list[dict[str, Any]]:
     """Rows for `audio_features.pad` of what `read` gives, of paths, or of arrays [samples].
 
@@ -88,12 +112,14 @@ def rows(
     """
     import numpy as np
 
+    if settled.longest:
+        window_seconds = min(window_seconds, settled.longest / settled.rate)
     made = []
     for i, item in enumerate(raw):
         wave = item["wave"] if isinstance(item, Mapping) else item
         if not isinstance(wave, np.ndarray):
             wave = _open(wave, settled.rate)
-        parts = audio_features.cut(wave.astype(np.float32), settled.rate, window_seconds)
+        parts = cut(wave.astype(np.float32), settled.rate, window_seconds)
         windows = audio_features.extract([part for _, part in parts], extractor, settled)
         starts, sizes = [start for start, _ in parts], [len(part) for _, part in parts]
         made.append({"sample_id": i, "windows": windows, "starts": starts, "sizes": sizes})

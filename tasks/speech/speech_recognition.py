@@ -304,27 +304,16 @@ class SpeechRecognition:
         With label smoothing, that share of the mean negative log probability of all symbols is
         mixed in, a frame at a time.
         """
-        import torch
-        import torch.nn.functional as F
+        from tasks.speech import ctc
 
         labels = batch["labels"]
-        given = labels >= 0
-        log_probs = logits.log_softmax(-1)
-        frames = torch.full((len(logits),), logits.shape[1], dtype=torch.int64)
-        sizes = given.sum(1)
-        loss = F.ctc_loss(
-            log_probs.transpose(0, 1),
-            labels[given],
-            frames,
-            sizes.cpu(),
-            self.spelling.blank,
-            reduction="sum",
-            zero_infinity=True,
-        )
+        loss = ctc.losses(logits, labels, self.spelling.blank).sum()
         if label_smoothing:
-            spread = -log_probs.clamp(min=-50).mean(-1).sum()
+            log_probs = logits.log_softmax(-1)
+            real = log_probs.detach().amin(-1) > ctc.IMPOSSIBLE / 2
+            spread = -(log_probs.mean(-1) * real).sum()
             loss = (1 - label_smoothing) * loss + label_smoothing * spread
-        return Loss(loss, sizes.sum().float().clamp(min=1), {})
+        return Loss(loss, (labels >= 0).sum().float().clamp(min=1), {})
 
     def tally(self) -> TranscriptTally:
         """The accumulator of this task's metrics."""
@@ -332,7 +321,12 @@ class SpeechRecognition:
 
     def count(self, tally: Any, batch: Batch, logits: "Tensor") -> None:
         """Adds the transcriptions of a batch to a tally."""
-        tally.update(batch["sample_ids"].cpu().numpy(), self._texts(logits), self._truth(batch))
+        said = self._said(batch, logits)
+        tally.update(batch["sample_ids"].cpu().numpy(), said, self._truth(batch))
+
+    def _said(self, batch: Batch, logits: "Tensor") -> list[str]:
+        """What was heard in the sounds of a batch, to be compared with `_truth`."""
+        return self._texts(logits)
 
     def _texts(self, logits: "Tensor") -> list[str]:
         from tasks.speech import ctc
@@ -356,7 +350,7 @@ class SpeechRecognition:
     def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
         """Wrong transcriptions as (loss of the sample, row, truth, hypothesis)."""
         found = []
-        told, truth = self._texts(logits), self._truth(batch)
+        told, truth = self._said(batch, logits), self._truth(batch)
         for i, row in enumerate(batch["sample_ids"].tolist()):
             if told[i] != truth[i]:
                 alone = self.loss(logits[i : i + 1], {"labels": batch["labels"][i : i + 1]})

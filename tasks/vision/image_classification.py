@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tasks.base import Batch, Examples, model_inputs
-from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs
+from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
 from tasks.classification import encode as encode_all
 from tasks.data import DataArgs, Source, find_column
 from tasks.errors import UserError
@@ -61,6 +61,20 @@ def for_evaluation(
     """One split as a trained task reads it; see `Classification.evaluation_split`."""
     source, splits = _canonical(task.args, data)
     return task.evaluation_split(source, splits, data, split, trained_on)
+
+
+def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
+    """Images without label, in the split train; see `tasks.unlabelled.find`."""
+    from tasks import media
+    from tasks.unlabelled import find
+    from tasks.vision import digits
+    from tasks.vision.images import IMAGE
+
+    def load(other: DataArgs) -> Source:
+        return media.load(other, IMAGE, digits.load, args.image_column, unlabeled=True)
+
+    source, splits = _canonical(args, data)
+    return find(source, cut(args, data, splits), data, asked, load)
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
@@ -221,7 +235,7 @@ class ImageClassification(Classification):
         if view is None or view.strength == "none":
             pixels = stack([row["image"] for row in rows]).float().div_(255)
         else:
-            pixels, more = self._augmented(rows, view)
+            pixels, more = self._augmented(rows, [row["view"] for row in rows])
             batch |= more
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
@@ -232,23 +246,26 @@ class ImageClassification(Classification):
         batch["pixel_values"] = pixels.contiguous(memory_format=torch.channels_last)
         return batch
 
-    def _augmented(self, rows: Sequence[Mapping[str, Any]], view: "View") -> tuple["Tensor", Batch]:
+    def _augmented(
+        self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]"
+    ) -> tuple["Tensor", Batch]:
         import torch
 
         from tasks.draws import Draws
         from tasks.vision import mixing
 
-        pixels = self._varied(rows, view)
+        pixels = self._varied(rows, views)
         if "partner" not in rows[0]:
             return pixels, {}
         partners = [row["partner"] for row in rows]
-        draws = Draws(view, [row["sample_id"] for row in rows])
-        mixed, share = mixing.mix(pixels, self._varied(partners, view), draws, self.args)
+        draws = Draws(views, [row["sample_id"] for row in rows])
+        mixed, share = mixing.mix(pixels, self._varied(partners, views), draws, self.args)
         labels = torch.tensor([partner["label"] for partner in partners])
         return mixed, {"partners": labels, "share": share}
 
-    def _varied(self, rows: Sequence[Mapping[str, Any]], view: "View") -> "Tensor":
-        """The images of the rows augmented, float32 [b, 1 or 3, size, size].
+    def _varied(self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]") -> "Tensor":
+        """The images of the rows augmented as their views say, which are of one strength; float32
+        [b, 1 or 3, size, size].
 
         Grey images and those in colour apart: grey ones have grey noise, and how a sample looks
         must not depend on the others of its batch.
@@ -263,9 +280,9 @@ class ImageClassification(Classification):
         for channels in (1, 3):
             places = [i for i, row in enumerate(rows) if row["image"].shape[2] == channels]
             if places:
-                draws = Draws(view, [rows[i]["sample_id"] for i in places])
+                draws = Draws([views[i] for i in places], [rows[i]["sample_id"] for i in places])
                 images = stack([rows[i]["image"] for i in places])
-                parts[channels] = places, how[view.strength](images, draws, self.args)
+                parts[channels] = places, how[views[0].strength](images, draws, self.args)
         if len(parts) == 1:
             ((_, pixels),) = parts.values()
             return pixels

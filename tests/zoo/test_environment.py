@@ -6,12 +6,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from zoo import environment, registry
-from zoo.nlp.presets import PRESETS
+from zoo import environment
 
 
 def test_versions_import_nothing() -> None:
@@ -106,24 +104,3 @@ def test_a_hub_that_does_not_answer_costs_no_more_than_the_timeout(
     assert "does not answer" in str(environment.hub_problem())  # refused
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert environment.hub_problem() == "HF_HUB_OFFLINE is set"
-
-
-def test_doctor_never_tells_the_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(registry, "entries", lambda: [SimpleNamespace(presets=PRESETS)])
-    monkeypatch.setenv("HF_TOKEN", "hf_topsecret")
-    monkeypatch.setenv("ZOO_DATA", str(tmp_path))
-    monkeypatch.setattr(environment, "ROOT", tmp_path)
-    (tmp_path / "constraints.txt").write_text("# tested\nnumpy==0.0.1\ntorch==0.1 ; x\nabsent==1\n")
-    findings = environment.doctor()
-    assert "hf_topsecret" not in str(findings)
-    found = {finding.topic: finding for finding in findings}
-    assert found["Hub token"].text == "present"
-    assert {"python", "torch", "GPU", "disk", "Hub", "weights", "data"} <= set(found)
-    assert found["versions"].status == "warn" and "numpy" in found["versions"].text
-    assert "absent" not in found["versions"].text
-    missing = [finding for finding in findings if finding.status == "missing"]
-    assert all(finding.remedy for finding in missing)
-    assert any("google-bert/bert-base-uncased" in finding.remedy for finding in missing)

@@ -15,7 +15,7 @@ import sys
 from dataclasses import dataclass
 
 from zoo.entry import Entry
-from zoo.nlp.presets import PRESETS
+from zoo.nlp.presets import PRESETS, ZERO_SHOT
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class Options:
     """What only this model has."""
 
     model: str = "minilm"
-    """pretrained weights: a preset, a folder, or a Hub id"""
+    """pretrained weights: a preset, a folder (such as bert_mlm leaves), or a Hub id"""
+    from_scratch: bool = False
+    """new weights in the shape of --model, to compare with"""
 
 
 ENTRY = Entry(
@@ -42,6 +44,7 @@ ENTRY = Entry(
     },
     presets=PRESETS,
     default_preset="minilm",
+    zero_shot=ZERO_SHOT,
 )
 
 if __name__ == "__main__":

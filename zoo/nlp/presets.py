@@ -47,3 +47,8 @@ PRESETS: Mapping[str, Preset] = {
         revision="8949b909ec900327062f0ebf497f51aef5e6f0c8",
     ),
 }
+
+ZERO_SHOT: Mapping[str, Preset] = {
+    "bart-large-mnli": Preset(repo="facebook/bart-large-mnli", license="MIT"),
+}
+"""Weights that judge whether one text follows from another, for `predict --zero_shot`."""

@@ -37,10 +37,15 @@ def longest(options: "Options", processor: Any, entry: Any) -> int:
 
     found = weights.find(options.model, entry.presets)
     config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
+    return longest_of(config, processor)
+
+
+def longest_of(config: Any, tokenizer: Any) -> int:
+    """Longest input in tokens of a model with this configuration."""
     positions: int = getattr(config, "max_position_embeddings", FALLBACK_LENGTH)
     if config.model_type in ("roberta", "xlm-roberta", "camembert"):
         positions -= 2  # their positions begin behind the padding index
-    stated: int = processor.model_max_length
+    stated: int = tokenizer.model_max_length
     return min(positions, stated)
 
 
@@ -49,15 +54,21 @@ def make(
 ) -> tuple["nn.Module", dict[str, Any]]:
     """The model in fp32 with a new head, and where its weights came from.
 
-    The head is drawn from torch's global random state; seed it first.
+    The head (or all, `from_scratch`) is drawn from torch's global random state; seed it first.
 
     Raises `UserError` where the weights are not at hand or are of no encoder with a classification
     head.
     """
-    from transformers import AutoModelForSequenceClassification
+    from transformers import AutoConfig, AutoModelForSequenceClassification
 
     found = weights.find(options.model, entry.presets)
     try:
+        if options.from_scratch:
+            config = AutoConfig.from_pretrained(
+                found.folder, local_files_only=True, **task.model_config()
+            )
+            new = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+            return new, {"model": None, "license": None, "shape": options.model}
         model = AutoModelForSequenceClassification.from_pretrained(
             found.folder,
             local_files_only=True,

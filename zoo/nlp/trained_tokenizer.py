@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
 SPECIAL = [PAD, UNKNOWN, SEPARATOR]  # ids 0, 1, 2
+FIRST, MASK = "[CLS]", "[MASK]"  # ids 3, 4 where there are any
 SMALLEST = 256 + len(SPECIAL)  # a byte-level vocabulary has every byte
 # a word (with its vowel signs and accents), a number, or one other character; spaces fall away
 PIECE = r"[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]"
@@ -20,6 +21,7 @@ def train_tokenizer(
     vocab_size: int,
     lowercase: bool,
     longest: int,
+    masked: bool = False,
 ) -> Any:
     """A tokenizer that AutoTokenizer loads; a text ends with [SEP], and so do both of a pair.
 
@@ -30,6 +32,7 @@ def train_tokenizer(
         vocab_size: most tokens, special ones included.
         lowercase: whether case is dropped; text is NFKC-normalized either way.
         longest: `model_max_length`.
+        masked: as BERT has it, with a [MASK], a [CLS] before the text, and token_type_ids.
     """
     from tokenizers import (
         Regex,
@@ -43,6 +46,7 @@ def train_tokenizer(
     from tokenizers.decoders import ByteLevel as ByteLevelDecoder
     from transformers import PreTrainedTokenizerFast
 
+    special = [*SPECIAL, FIRST, MASK] if masked else SPECIAL
     pieces = pre_tokenizers.Split(Regex(PIECE), behavior="removed", invert=True)
     if kind == "bpe":
         backend = Tokenizer(models.BPE())
@@ -53,7 +57,7 @@ def train_tokenizer(
         trainer: Any = trainers.BpeTrainer(
             vocab_size=vocab_size,
             min_frequency=2,
-            special_tokens=SPECIAL,
+            special_tokens=special,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
@@ -61,24 +65,26 @@ def train_tokenizer(
         backend = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
         backend.pre_tokenizer = pieces
         trainer = trainers.WordLevelTrainer(
-            vocab_size=vocab_size, min_frequency=2, special_tokens=SPECIAL, show_progress=False
+            vocab_size=vocab_size, min_frequency=2, special_tokens=special, show_progress=False
         )
     folding = [normalizers.Lowercase()] if lowercase else []
     backend.normalizer = normalizers.Sequence([normalizers.NFKC(), *folding])
     backend.train_from_iterator(batches, trainer)
-    separator = (SEPARATOR, backend.token_to_id(SEPARATOR))
+    first, second = (f"{FIRST} ", ":1") if masked else ("", "")
     backend.post_processor = processors.TemplateProcessing(
-        single=f"$A {SEPARATOR}",
-        pair=f"$A {SEPARATOR} $B {SEPARATOR}",
-        special_tokens=[separator],
+        single=f"{first}$A {SEPARATOR}",
+        pair=f"{first}$A {SEPARATOR} $B{second} {SEPARATOR}{second}",
+        special_tokens=[(token, backend.token_to_id(token)) for token in special],
     )
+    types = ["token_type_ids"] if masked else []
     return PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token=PAD,
         unk_token=UNKNOWN,
         sep_token=SEPARATOR,
+        **({"cls_token": FIRST, "mask_token": MASK} if masked else {}),
         model_max_length=longest,
-        model_input_names=["input_ids", "attention_mask"],
+        model_input_names=["input_ids", *types, "attention_mask"],
         padding_side="right",
         clean_up_tokenization_spaces=False,
     )

@@ -260,16 +260,7 @@ class ConformerForCTC(ConformerPreTrainedModel):
         return CausalLMOutput(loss=loss, logits=logits)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        counted = labels != IGNORED
-        log_probs = logits.float().log_softmax(-1).transpose(0, 1)
-        frames = torch.full((len(logits),), logits.shape[1], dtype=torch.long)
-        with torch.backends.cudnn.flags(enabled=False):
-            return nn.functional.ctc_loss(
-                log_probs,
-                labels[counted],
-                frames,
-                counted.sum(1),
-                blank=self.config.pad_token_id,
-                reduction=self.config.ctc_loss_reduction,
-                zero_infinity=self.config.ctc_zero_infinity,
-            )
+        losses = ctc.losses(logits, labels, self.config.pad_token_id)
+        if self.config.ctc_loss_reduction == "sum":
+            return losses.sum()
+        return (losses / (labels != IGNORED).sum(1).clamp(min=1)).mean()

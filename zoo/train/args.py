@@ -54,6 +54,19 @@ class TrainArgs:
     """decay of an exponential moving average of the weights, which is then what is saved; 0 is
     off"""
 
+    ssl: Literal["none", "pseudo", "fixmatch"] = "none"
+    """learn from `unlabeled` as well: pseudo learns the model's own sure predictions, fixmatch
+    learns them on strongly varied examples"""
+    unlabeled: str | None = None
+    """data without labels: a file, folder or Hub id, or "rest": the training rows that
+    --max_train_samples leaves out"""
+    unlabeled_ratio: int = 7
+    """unlabelled samples beside each labelled one"""
+    ssl_threshold: float = 0.95
+    """probability from which a prediction counts as sure"""
+    ssl_weight: float = 1.0
+    """weight of the unlabelled loss"""
+
     tune: Literal["full", "head", "gradual", "lora"] = "full"
     """what is trained: all; the head; head first and then layer by layer; low-rank adapters"""
     lora_r: int = 8
@@ -114,6 +127,7 @@ COUNTS = (
     "per_device_eval_batch_size",
     "gradient_accumulation_steps",
     "token_budget",
+    "unlabeled_ratio",
     "lora_r",
     "eval_steps",
     "early_stopping_patience",
@@ -121,7 +135,22 @@ COUNTS = (
     "save_total_limit",
     "logging_steps",
 )
-SHARES = ("label_smoothing_factor", "ema_decay", "adam_beta1", "adam_beta2", "momentum")
+SHARES = (
+    "label_smoothing_factor",
+    "ema_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "momentum",
+    "ssl_threshold",
+)
+NOT_NEGATIVE = (
+    "learning_rate",
+    "weight_decay",
+    "warmup_steps",
+    "l1",
+    "max_grad_norm",
+    "ssl_weight",
+)
 
 
 def check(args: TrainArgs) -> None:
@@ -133,10 +162,14 @@ def check(args: TrainArgs) -> None:
     for name in SHARES:
         if not 0 <= getattr(args, name) < 1:
             raise UserError(f"--{name} {getattr(args, name)}: at least 0 and below 1")
-    for name in ("learning_rate", "weight_decay", "warmup_steps", "l1", "max_grad_norm"):
+    for name in NOT_NEGATIVE:
         if not getattr(args, name) >= 0:
             raise UserError(f"--{name} {getattr(args, name)}: at least 0")
     if not args.num_train_epochs > 0 and args.max_steps <= 0:
         raise UserError(f"--num_train_epochs {args.num_train_epochs}: more than 0")
+    if args.ssl != "none" and args.unlabeled is None:
+        raise UserError(f"--ssl {args.ssl} wants --unlabeled DATA, or --unlabeled rest")
+    if args.ssl == "none" and args.unlabeled is not None:
+        raise UserError(f"--unlabeled {args.unlabeled} wants --ssl pseudo or --ssl fixmatch")
     if not args.layerwise_lr_decay > 0:
         raise UserError(f"--layerwise_lr_decay {args.layerwise_lr_decay}: more than 0")

@@ -4,7 +4,8 @@ Autocast casts every weight and many an activation anew in each pass. Here the n
 kept in bf16 and the optimizer's ("master" weights) in fp32: the arithmetic of the matrix products
 is the same, the casts are gone (Micikevicius et al. 2018, section 3.1, with bf16 for fp16, so no
 loss scaling). Gradients of several passes are summed in fp32. Embeddings stay in fp32, since their
-gradient adds up hundreds of occurrences of one row; only their output is cast. Batch norms stay in
+gradient adds up hundreds of occurrences of one row; only their output is cast. (One that is also
+the weight of the output layer goes to bf16.) Batch norms stay in
 fp32, as their running statistics do; what comes into the network as fp32 (pixels, spectrograms) is
 cast.
 """
@@ -27,6 +28,8 @@ class Bf16Weights:
         embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding | TrainedRows)]
         norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
         kept = {id(p) for m in (*embeddings, *norms) for p in m.parameters(recurse=False)}
+        # an output layer that shares its weight with an embedding multiplies by it
+        kept -= {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
         self._casts = True
         for module in embeddings:
             module.register_forward_hook(self._cast)

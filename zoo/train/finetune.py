@@ -13,7 +13,7 @@ from tasks.data import DataArgs
 from tasks.errors import UserError
 from zoo import checkpoint, environment, evidence
 from zoo.terminal import quiet_libraries
-from zoo.train import output, summary
+from zoo.train import output, semi_supervised, summary
 from zoo.train.args import TrainArgs, check
 from zoo.train.evaluation import Evaluation, evaluate
 from zoo.train.loop import Loop
@@ -69,6 +69,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
             name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
             for name, split in examples.splits.items()
         }
+        unlabelled = _unlabelled(entry, job, task, processor) if args.ssl != "none" else None
     torch.manual_seed(args.seed)  # the new head
     model, source = network.make(job.options, task, processor, entry)
     if main:
@@ -77,8 +78,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
     model.to(device)
     parameters = sum(p.numel() for p in model.parameters())
     if args.speedups and not args.torch_compile:  # the compiler does its own
-        # a sharded embedding is trained whole
-        network.speed_up(model, None if args.fsdp else features["train"])
+        # a sharded embedding is trained whole, and so is one that sees more than the split
+        network.speed_up(model, None if args.fsdp or unlabelled else features["train"])
     model = prepare_tuning(model, args)
     config["task"] = task.config()
     manifest = {
@@ -92,6 +93,13 @@ def finetune(entry: "Entry", job: Job) -> Path:
         "versions": environment.versions(),
         "commit": environment.commit(),
     }
+
+    learned, collate = features["train"], task.collate
+    objective = supervised(task, args.label_smoothing_factor)
+    if unlabelled:
+        pool, beside = unlabelled
+        manifest["unlabeled"] = {"name": pool.name, "fingerprint": pool.fingerprint}
+        learned, collate, objective = semi_supervised.parts(task, learned, beside, args)
 
     def save_best(trained: Any) -> None:
         adapted = is_adapted(trained)
@@ -111,15 +119,18 @@ def finetune(entry: "Entry", job: Job) -> Path:
     resume = output.prepare(folder, args.resume, main)
     accelerator.wait_for_everyone()
     reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
-    watch = Watch(folder, total_samples(args, features["train"]), task.unit, reporters, main)
+    watch = Watch(folder, total_samples(args, learned), task.unit, reporters, main)
     if main:
-        output.announce(entry, task, examples, features, parameters, model, device, dtype, args)
+        shown = features | ({"unlabelled": unlabelled[1]} if unlabelled else {})
+        output.announce(
+            entry, task, examples, shown, learned, parameters, model, device, dtype, args
+        )
     loop = Loop(
         model,
         task,
-        supervised(task, args.label_smoothing_factor),
-        task.collate,
-        features["train"],
+        objective,
+        collate,
+        learned,
         features.get("validation"),
         args,
         accelerator,
@@ -145,6 +156,16 @@ def finetune(entry: "Entry", job: Job) -> Path:
         summary.show(entry, folder, task, result, progress, peak, time.time() - begin)
     accelerator.wait_for_everyone()
     return folder
+
+
+def _unlabelled(entry: "Entry", job: Job, task: Task, processor: Any) -> tuple[Examples, Features]:
+    """The examples without labels and their features."""
+    semi_supervised.check(task)
+    asked = job.train.unlabeled
+    assert asked is not None
+    pool: Examples = importlib.import_module(entry.task).unlabelled(job.task, job.data, asked)
+    key = f"{pool.fingerprint}/unlabelled/{asked}/{job.data}"
+    return pool, task.features(pool.splits["train"], processor, key)
 
 
 def make_accelerator(args: TrainArgs) -> "Accelerator":

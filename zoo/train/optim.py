@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from zoo.train.args import TrainArgs
 
 LAYER = re.compile(r"\.(?:layers?|blocks|stages|h)\.?(\d+)\.")
-FIRST = re.compile(r"embed|\.(?:stem|conv_stem|conv1|bn1|feature_extractor|subsampling)\.")
+FIRST = re.compile(
+    r"embed|\.(?:stem|conv_stem|conv1|bn1|feature_extractor|feature_projection|subsampling)\."
+)
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
 

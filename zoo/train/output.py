@@ -85,13 +85,17 @@ def announce(
     task: Task,
     examples: Examples,
     features: Mapping[str, Features],
+    learned: Features,
     parameters: int,
     model: "nn.Module",
     device: "torch.device",
     dtype: "torch.dtype",
     args: "TrainArgs",
 ) -> None:
-    """What is trained on what, and what it will cost; a warning where memory may run out."""
+    """What is trained on what, and what it will cost; a warning where memory may run out.
+
+    `learned` is what the loop takes: the train split, or more of it.
+    """
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     sizes = ", ".join(f"{len(f):,} {name}" for name, f in features.items())
     train = features["train"]
@@ -102,7 +106,7 @@ def announce(
         f"{train.lengths.mean():.0f} {task.unit} a sample",
         file=sys.stderr,
     )
-    expected = forecast.forecast(model, task, train, args, device, dtype)
+    expected = forecast.forecast(model, task, learned, args, device, dtype)
     print(f"expected: {expected}", file=sys.stderr)
     if warning := expected.warning():
         print(f"warning: {warning}", file=sys.stderr)

@@ -95,9 +95,11 @@ class Thaw:
     """Gradual unfreezing (Howard & Ruder 2018, section 3.3): the head first, then layer by layer.
 
     Spread evenly over training, as a function of its progress alone: a resumed run thaws alike.
+    What the network itself keeps frozen stays so.
     """
 
     def __init__(self, named: Sequence[tuple[str, Tensor]]) -> None:
+        named = [(name, parameter) for name, parameter in named if parameter.requires_grad]
         layers = max(
             (int(m.group(1)) for m in (LAYER.search(n) for n, _ in named) if m), default=-1
         )

@@ -67,6 +67,14 @@ ENTRY = Entry(
         ),
         "deit-small": Preset(repo="timm/deit_small_patch16_224.fb_in1k", license="Apache-2.0"),
     },
+    zero_shot={
+        # the card names no licence; its revision is the Hub's own conversion to safetensors
+        "clip-vit-base-patch32": Preset(
+            repo="openai/clip-vit-base-patch32",
+            license="not on the card (code: MIT)",
+            revision="c237dc49a33fc61debc9276459120b7eac67e7ef",
+        ),
+    },
 )
 
 if __name__ == "__main__":

@@ -1,0 +1,386 @@
+"""Masked language modelling: texts without labels, of whose tokens some are hidden and guessed.
+
+Devlin et al. 2018, "BERT: Pre-training of Deep Bidirectional Transformers for Language
+Understanding", section 3.1, without the next sentence; see `tasks.nlp.masking`.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.classification import LABEL_COLUMNS, choose_split, stratified
+from tasks.data import DataArgs, Source, cut_missing_splits, find_column, limit
+from tasks.data import load as load_source
+from tasks.errors import UserError
+from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.nlp import text_inputs
+from tasks.nlp.text_inputs import TEXT_COLUMNS, Inputs
+from tasks.nlp.tokenization import encode, pad
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import ExitStack
+
+    import datasets
+    import numpy as np
+    from torch import Tensor, nn
+
+    from tasks.base import Features
+    from tasks.nlp.masking import Vocabulary
+    from tasks.preflight import Finding
+
+EXAMPLE_INPUT = '--text "the [MASK] of the function"'
+TOP_K = 5  # guesses of a mask, as in transformers' pipeline
+ONLY_PREDICTED = "computes_only_predicted"
+"""Attribute of a model that takes `predicted`, int64 [masked]: places in the flattened batch
+[b * seq]; its logits are then [masked, vocabulary] and not [b, seq, vocabulary]."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """How texts are read and masked."""
+
+    text_column: str | None = None
+    """column of the text; found by itself where it has a usual name"""
+    label_column: str | None = None
+    """column of labels, if there are any: never learned from; missing splits are cut evenly by
+    them, just as the classifier cuts them"""
+    max_length: int | None = None
+    """longest text in tokens, special ones included; the model's own limit by default"""
+    long_texts: Literal["truncate", "window"] = "window"
+    """window: cut a long text in pieces and learn from all of them"""
+    mlm_probability: float = 0.15
+    """share of the tokens that are to be guessed"""
+
+
+def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
+    """The task and its examples: the text found, missing splits cut. Labels are dropped.
+
+    The splits have the column text. They are those of the text classification on the same data, so
+    that no text is pretrained on that is tested on later.
+
+    Raises `UserError` where there is no text column, or a flag makes no sense.
+    """
+    if not 0 < args.mlm_probability < 1:
+        raise UserError(f"--mlm_probability {args.mlm_probability} is no share between 0 and 1")
+    source, splits, label = _canonical(args, data)
+    splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
+    return MaskedLM(args), Examples(splits, source.name, source.fingerprint)
+
+
+def for_evaluation(
+    task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str
+) -> Examples:
+    """One split as a trained task reads it; see `tasks.classification.choose_split`."""
+    import datasets
+
+    source, splits, label = _canonical(task.args, data)
+    chosen, splits = choose_split(source, splits, label, data, split, trained_on)
+    only = datasets.DatasetDict({chosen: splits[chosen].select_columns(["text"])})
+    return Examples(only, source.name, source.fingerprint)
+
+
+def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict, str | None]":
+    """The data with its text as `text`, and the column of labels to cut missing splits by."""
+    from tasks.nlp import docstrings
+
+    source = load_source(data, docstrings.load)
+    names = next(iter(source.splits.values())).column_names
+    text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
+    labelled = {name.casefold() for name in names} & set(LABEL_COLUMNS)
+    label = None
+    if args.label_column is not None or labelled:
+        label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
+    splits = source.splits.select_columns([text] + ([label] if label else []))
+    splits = splits.rename_column(text, "text") if text != "text" else splits
+    return source, splits, stratified(splits, label) if label else None
+
+
+def for_prediction(task: "MaskedLM", asked: Inputs) -> "MaskedLM":
+    """The task as `predict` was asked to use it."""
+    return task
+
+
+def read_inputs(asked: Inputs, task: "MaskedLM", stack: "ExitStack") -> "Iterator[Any]":
+    """What `predict` is given, as texts: see `tasks.nlp.text_inputs`."""
+    if asked.text_pair_column:
+        raise UserError("--text_pair_column: a mask is filled in one text, not in a pair")
+    return text_inputs.read(asked, stack)
+
+
+def show_input(item: Any) -> dict[str, str]:
+    """An input as the columns of a prediction."""
+    return {"text": item}
+
+
+def from_config(config: Mapping[str, Any]) -> "MaskedLM":
+    """The task a checkpoint was trained on, from what `MaskedLM.config` recorded."""
+    from tasks.nlp.masking import Vocabulary
+
+    known = config["vocabulary"]
+    vocabulary = Vocabulary(known["size"], known["mask"], tuple(known["special"]))
+    return MaskedLM(Args(**config["args"]), config["pad_token_id"], vocabulary)
+
+
+@dataclass
+class _Words:
+    """The tokenizer that came last with texts, to name tokens with."""
+
+    tokenizer: Any = None
+
+    def name(self, token: int) -> str:
+        """A token as people read it."""
+        assert self.tokenizer is not None, "texts come before readings"
+        read: str = self.tokenizer.decode([token])
+        return read
+
+
+@dataclass(frozen=True)
+class MaskedLM:
+    """The task with what the tokenizer told of it. Satisfies `tasks.base.Task`."""
+
+    args: Args
+    pad_token_id: int = 0
+    vocabulary: "Vocabulary | None" = None
+    _words: _Words = field(default_factory=_Words, repr=False, compare=False)
+
+    name = "fill-mask"
+    pipeline = "fill-mask"
+    unit = "tokens"
+    example_call = EXAMPLE_INPUT
+    main_metric = "perplexity"
+    pictured = False
+    labels: tuple[str, ...] = field(default=(), init=False)
+
+    def config(self) -> dict[str, Any]:
+        """What `from_config` needs; plain JSON."""
+        assert self.vocabulary is not None, "settle() finds it"
+        return {
+            "args": asdict(self.args),
+            "pad_token_id": self.pad_token_id,
+            "vocabulary": asdict(self.vocabulary),
+        }
+
+    def model_config(self) -> dict[str, Any]:
+        """The fields of a transformers config that this task sets."""
+        return {}
+
+    def settle(self, processor: Any, limit: int) -> "MaskedLM":
+        """The same task with `max_length` and the vocabulary settled.
+
+        Raises `UserError` where more is asked than the model takes, or the tokenizer has no mask.
+        """
+        from tasks.nlp.masking import Vocabulary
+
+        if processor.mask_token_id is None:
+            raise UserError(
+                "this model's tokenizer has no mask token, so nothing can be hidden: take a model "
+                "that was made by masked language modelling (BERT, RoBERTa, ModernBERT, ...)"
+            )
+        asked = self.args.max_length
+        if asked is not None and asked > limit:
+            raise UserError(f"--max_length {asked} is more than the {limit} this model takes")
+        if asked is not None and asked < 4:
+            raise UserError(f"--max_length {asked} leaves no room for text; at least 4")
+        return replace(
+            self,
+            args=replace(self.args, max_length=asked or limit),
+            pad_token_id=processor.pad_token_id or 0,
+            vocabulary=Vocabulary(
+                len(processor), processor.mask_token_id, tuple(sorted(processor.all_special_ids))
+            ),
+        )
+
+    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+        """Token ids of one split, cached on disk; masked when they are asked for."""
+        from tasks.nlp.masking import MaskedFeatures
+
+        assert self.vocabulary is not None and self.args.max_length is not None, "not settled"
+        self._words.tokenizer = processor
+        window = 0 if self.args.long_texts == "window" else None
+        encoding = {"max_length": self.args.max_length, "window_overlap": window}
+        found = MaskedFeatures.make(examples, processor, cache_key, encoding)
+        return found.masked(self.vocabulary, self.args.mlm_probability)
+
+    def preflight(
+        self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
+    ) -> "list[Finding]":
+        """What is suspicious or wrong in the data, before hours are spent on it."""
+        from tasks.nlp import text_preflight
+
+        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
+        longest = self.args.max_length or 0
+        if self.args.long_texts == "window":
+            longest = max(int(found.max(initial=longest)) for found in lengths.values())
+        return text_preflight.check(examples.splits, ["text"], None, lengths, longest, None)
+
+    def inputs(self, texts: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from plain texts with masks in them.
+
+        Raises `UserError` for a text without a mask, or with one beyond the longest length.
+        """
+        assert self.args.max_length is not None, "settle() decides it"
+        self._words.tokenizer = processor
+        ids = encode(list(texts), None, processor, self.args.max_length, None)["input_ids"]
+        for text, windows in zip(texts, ids, strict=True):
+            masked, found = str(text).count(processor.mask_token), windows[0]
+            if not masked:
+                shown = text if len(text) <= 60 else f"{text[:60]}..."
+                raise UserError(
+                    f"{shown!r} has no {processor.mask_token}: put one where a word is missing"
+                )
+            if found.count(processor.mask_token_id) < masked:
+                raise UserError(
+                    f"a {processor.mask_token} stands beyond the {self.args.max_length} tokens "
+                    "that are read: shorten the text before it"
+                )
+        return [{"sample_id": i, "input_ids": windows} for i, windows in enumerate(ids)]
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Pads the windows of all rows to the longest.
+
+        Gives input_ids, attention_mask int64 [windows, seq], sample_ids int64 [b], labels int64
+        [windows, seq] (`IGNORED` where nothing is to be guessed) where the rows have them, and,
+        where any text has several windows, document int64 [windows]: the row a window belongs to.
+        """
+        import torch
+
+        from tasks.nlp.masking import IGNORED
+
+        batch = pad(rows, self.pad_token_id)
+        batch["sample_ids"] = torch.tensor([row["sample_id"] for row in rows])
+        if "token_labels" in rows[0]:
+            labels = torch.full_like(batch["input_ids"], IGNORED)
+            windows = (window for row in rows for window in row["token_labels"])
+            for i, window in enumerate(windows):
+                labels[i, : len(window)] = torch.from_numpy(window)
+            batch["labels"] = labels
+        return batch
+
+    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+        """Logits float32 of the tokens to be guessed: [masked, vocabulary], in their order.
+
+        Where the batch has no labels, [b, masks, vocabulary] at the mask tokens: nan where a text
+        has fewer than others.
+        """
+        chosen = self._chosen(batch)  # [windows, seq]
+        places = chosen.flatten().nonzero().squeeze(1)
+        inputs = model_inputs(batch)
+        logits: Tensor
+        if getattr(getattr(model, "module", model), ONLY_PREDICTED, False):
+            logits = model(**inputs, predicted=places).logits.float()
+        else:
+            logits = model(**inputs).logits.flatten(0, 1)[places].float()
+        if "labels" in batch:
+            return logits
+        counts = chosen.sum(1).tolist()
+        apart = logits.new_full((len(counts), max(counts), logits.shape[-1]), float("nan"))
+        for row, part in zip(apart, logits.split(counts), strict=True):
+            row[: len(part)] = part
+        return apart
+
+    def _chosen(self, batch: Batch) -> "Tensor":
+        from tasks.nlp.masking import IGNORED
+
+        assert self.vocabulary is not None, "settle() finds it"
+        if "labels" in batch:
+            return batch["labels"] != IGNORED
+        return batch["input_ids"] == self.vocabulary.mask
+
+    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """Cross entropy summed over the tokens to be guessed."""
+        import torch
+        import torch.nn.functional as F
+
+        truth = batch["labels"][self._chosen(batch)]
+        loss = F.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="sum")
+        return Loss(loss, torch.tensor(float(len(truth)), device=logits.device), {})
+
+    def tally(self) -> RatioTally:
+        """The accumulator of this task's metrics, over the columns loss, tokens and hits."""
+        return RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
+
+    def count(self, tally: RatioTally, batch: Batch, logits: "Tensor") -> None:
+        """Adds the guesses of a batch to a tally."""
+        import torch
+        import torch.nn.functional as F
+
+        truth, owner = self._truth(batch)
+        losses = F.cross_entropy(logits, truth, reduction="none").double()
+        found = [losses, torch.ones_like(losses), (logits.argmax(-1) == truth).double()]
+        sums = torch.zeros(len(batch["sample_ids"]), 3, dtype=torch.float64, device=losses.device)
+        sums.index_add_(0, owner, torch.stack(found, 1))
+        tally.update(batch["sample_ids"].cpu().numpy(), sums.cpu().numpy())
+
+    def _truth(self, batch: Batch) -> "tuple[Tensor, Tensor]":
+        """Of each token to be guessed its id, and its row, int64 [masked]."""
+        chosen = self._chosen(batch)
+        window = chosen.nonzero()[:, 0]
+        owner = batch["document"][window] if "document" in batch else window
+        return batch["labels"][chosen], owner
+
+    def confusions(self, tally: RatioTally) -> "np.ndarray | None":
+        """None: a vocabulary is too much for a matrix."""
+        return None
+
+    def commonest(self, tally: RatioTally) -> list[tuple[str, str, int]]:
+        """Nothing: the tally keeps no tokens."""
+        return []
+
+    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
+        """Of each text the wrong guess of highest loss, as (loss, row, truth, guess)."""
+        import torch.nn.functional as F
+
+        truth, owner = self._truth(batch)
+        guesses = logits.argmax(-1)
+        losses = F.cross_entropy(logits, truth, reduction="none")
+        worst: dict[int, int] = {}
+        for i in losses.argsort().tolist():  # the last that is written is the worst
+            if guesses[i] != truth[i]:
+                worst[int(owner[i])] = i
+        return [
+            (
+                float(losses[i]),
+                int(batch["sample_ids"][row]),
+                self._words.name(int(truth[i])),
+                self._words.name(int(guesses[i])),
+            )
+            for row, i in worst.items()
+        ]
+
+    def show(self, example: Mapping[str, Any]) -> str:
+        """An example in one line of a table."""
+        return str(example["text"])
+
+    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
+        """A text is no picture; see `pictured`."""
+        raise NotImplementedError
+
+    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
+        """Guesses for people: `label` and `score` of the best, lists of them for several masks,
+        and `guesses`, of each mask the best `top_k` (5) as in transformers' pipeline: score, token
+        and token_str.
+        """
+        readings = []
+        for row in logits:  # [masks, vocabulary]
+            there = row[~row[:, 0].isnan()].softmax(-1)
+            scores, tokens = there.topk(min(top_k or TOP_K, there.shape[-1]))
+            guesses = [
+                [
+                    {"score": score, "token": token, "token_str": self._words.name(token)}
+                    for score, token in zip(*best, strict=True)
+                ]
+                for best in zip(scores.tolist(), tokens.tolist(), strict=True)
+            ]
+            labels = [mask[0]["token_str"] for mask in guesses]
+            firsts = [mask[0]["score"] for mask in guesses]
+            alone = len(guesses) == 1
+            readings.append(
+                {
+                    "label": labels[0] if alone else labels,
+                    "score": firsts[0] if alone else firsts,
+                    "guesses": guesses,
+                }
+            )
+        return readings

@@ -1,0 +1,271 @@
+"""Masked autoencoding: images without labels, of whose patches most are hidden and painted anew.
+
+He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners": a quarter of the patches is
+seen, and the target of a hidden one is its pixels, normalised within the patch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.classification import choose_split
+from tasks.data import DataArgs, Source, cut_missing_splits, limit
+from tasks.draws import View
+from tasks.errors import UserError
+from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.vision import image_classification
+from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.image_classification import ImageClassification
+from tasks.vision.patches import normalised, patchify, seen, shuffles, usual_patch
+
+if TYPE_CHECKING:
+    import datasets
+    import numpy as np
+    from torch import Tensor, nn
+
+    from tasks.base import Features
+    from tasks.preflight import Finding
+
+EXAMPLE_INPUT = ""
+FIXED = View(seed=0, epoch=0)
+"""The one masking that every evaluation uses."""
+
+
+@dataclass(frozen=True)
+class Args(AugmentArgs):
+    """How images are read and masked."""
+
+    color_jitter: float = 0.0
+    """strength of random brightness, contrast and saturation; He et al. found it to be of no use"""
+    image_column: str | None = None
+    """column of the image or its path; found by itself where it has a usual name"""
+    label_column: str | None = None
+    """column of labels, if there are any: never learned from; missing splits are cut evenly by
+    them, just as the classifier cuts them"""
+    on_bad_file: Literal["skip", "stop"] = "stop"
+    """what to do about an image that can't be read"""
+    max_pixels: int = 50_000_000
+    """larger images count as bad files: what they claim is not decoded"""
+    patch_size: int | None = None
+    """side of a patch in pixels; an eighth of the image, at most 16, by default"""
+    mask_ratio: float = 0.75
+    """share of the patches that are hidden"""
+
+
+def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
+    """The task and its examples, in the column media (see `tasks.media`); labels are dropped.
+
+    A folder of images without labels is one split, of which validation and test are cut. Labelled
+    data has the splits that the image classification makes of it, so that no image is pretrained on
+    that is tested on later.
+
+    Raises `UserError` where there are no images, or a flag makes no sense.
+    """
+    if not 0 < args.mask_ratio < 1:
+        raise UserError(f"--mask_ratio {args.mask_ratio} is no share between 0 and 1")
+    if args.mixup or args.cutmix:
+        raise UserError("--mixup and --cutmix blend labels, and there are none here")
+    source, splits, label = _canonical(args, data)
+    splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["media"])
+    return MaskedImage(args), Examples(splits, source.name, source.fingerprint)
+
+
+def for_evaluation(
+    task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str
+) -> Examples:
+    """One split as a trained task reads it; see `tasks.classification.choose_split`."""
+    import datasets
+
+    source, splits, label = _canonical(task.args, data)
+    chosen, splits = choose_split(source, splits, label, data, split, trained_on)
+    only = datasets.DatasetDict({chosen: splits[chosen].select_columns(["media"])})
+    return Examples(only, source.name, source.fingerprint)
+
+
+def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict, str | None]":
+    """The images, and the column of labels to cut missing splits by where they have any."""
+    from tasks import media
+    from tasks.classification import LABEL_COLUMNS, stratified
+    from tasks.data import find_column
+    from tasks.vision import digits
+    from tasks.vision.images import IMAGE
+
+    try:
+        source = media.load(data, IMAGE, digits.load, args.image_column)
+    except UserError:
+        if args.label_column is not None:
+            raise
+        source = media.load(data, IMAGE, digits.load, args.image_column, unlabeled=True)
+    names = next(iter(source.splits.values())).column_names
+    labelled = {name.casefold() for name in names} & set(LABEL_COLUMNS)
+    if args.label_column is None and not labelled:
+        return source, source.splits, None
+    label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
+    splits = source.splits.select_columns(["media", label])
+    return source, splits, stratified(splits, label)
+
+
+def from_config(config: Mapping[str, Any]) -> "MaskedImage":
+    """The task a checkpoint was trained on, from what `MaskedImage.config` recorded."""
+    return MaskedImage(
+        Args(**config["args"]), config["size"], tuple(config["mean"]), tuple(config["std"])
+    )
+
+
+@dataclass(frozen=True)
+class MaskedImage:
+    """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
+
+    args: Args
+    size: int = 0  # height and width that the model sees
+    mean: tuple[float, ...] = (0.5, 0.5, 0.5)
+    std: tuple[float, ...] = (0.5, 0.5, 0.5)
+
+    name = "masked-image"
+    pipeline = "image-feature-extraction"
+    unit = "pixels"
+    example_call = EXAMPLE_INPUT
+    main_metric = "reconstruction_loss"
+    pictured = False
+    labels: tuple[str, ...] = ()
+
+    def config(self) -> dict[str, Any]:
+        """What `from_config` needs; plain JSON."""
+        return asdict(self)
+
+    def model_config(self) -> dict[str, Any]:
+        """The fields of a `MaeConfig` that this task sets."""
+        assert self.args.patch_size is not None, "settle() decides it"
+        return {"patch_size": self.args.patch_size, "mask_ratio": self.args.mask_ratio}
+
+    def settle(self, processor: Any, limit: int) -> "MaskedImage":
+        """The same task with the processor's size and normalisation, and the patches' size.
+
+        Raises `UserError` where the patches do not fill the image.
+        """
+        size = int(processor.size["height"])
+        patch = self.args.patch_size or usual_patch(size)
+        if patch < 1 or size % patch or size // patch < 2:
+            raise UserError(
+                f"--patch_size {patch}: images of {size} pixels are not cut into 2 x 2 patches or "
+                "more by it; give a divisor"
+            )
+        # without labels nothing says whether these are characters, which are not to be mirrored
+        flips: Literal["on", "off"] = "on" if self.args.hflip == "on" else "off"
+        return replace(
+            self,
+            args=replace(self.args, hflip=flips, patch_size=patch),
+            size=size,
+            mean=tuple(processor.image_mean),
+            std=tuple(processor.image_std),
+        )
+
+    @property
+    def patches(self) -> int:
+        """Patches of an image."""
+        assert self.args.patch_size is not None, "settle() decides it"
+        return int((self.size // self.args.patch_size) ** 2)
+
+    @property
+    def _images(self) -> ImageClassification:
+        """Images are decoded, varied and normalised as they are for a classifier."""
+        args = image_classification.Args(
+            **{field: getattr(self.args, field) for field in AugmentArgs.__dataclass_fields__},
+            on_bad_file=self.args.on_bad_file,
+            max_pixels=self.args.max_pixels,
+        )
+        return ImageClassification(
+            args, (), "single_label_classification", (), self.size, self.mean, self.std
+        )
+
+    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+        """The images of one split, decoded and resized, in memory where they fit."""
+        return self._images.features(examples, processor, cache_key)
+
+    def preflight(
+        self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
+    ) -> "list[Finding]":
+        """What is suspicious or wrong in the data, before hours are spent on it."""
+        from tasks.vision import image_preflight
+
+        decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
+        return image_preflight.check(examples.splits, decoded, None)
+
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from paths or PIL images."""
+        return self._images.inputs(raw, processor)
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Stacks, augments and normalises images as `ImageClassification.collate` does, and decides
+        what is hidden.
+
+        Gives pixel_values float32 [b, 3, size, size], sample_ids int64 [b] and shuffle int64 [b,
+        patches]: the first patches in it are seen.
+        """
+        import torch
+
+        batch = self._images.collate(rows)
+        view = rows[0].get("view") or FIXED
+        orders = shuffles(view, [row["sample_id"] for row in rows], self.patches)
+        return batch | {"shuffle": torch.from_numpy(orders)}
+
+    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+        """What the model paints: float32 [b, patches, values of a patch]."""
+        painted: Tensor = model(**model_inputs(batch)).logits.float()
+        return painted
+
+    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """Squared error, averaged over the values of a patch and summed over hidden patches."""
+        import torch
+
+        errors = self._errors(logits, batch)
+        count = torch.tensor(float(errors.numel()), device=logits.device)
+        return Loss(errors.sum(), count, {})
+
+    def _errors(self, logits: "Tensor", batch: Batch) -> "Tensor":
+        """The mean squared error of each hidden patch, float32 [b, hidden]."""
+        assert self.args.patch_size is not None, "settle() decides it"
+        hidden = batch["shuffle"][:, seen(self.patches, self.args.mask_ratio) :, None]
+        target = normalised(patchify(batch["pixel_values"], self.args.patch_size))
+        errors: Tensor = (logits.take_along_dim(hidden, 1) - target.take_along_dim(hidden, 1)) ** 2
+        return errors.mean(-1)
+
+    def tally(self) -> RatioTally:
+        """The accumulator of this task's metric, over the columns error and hidden patches."""
+        return RatioTally([Ratio("reconstruction_loss", 0, 1)])
+
+    def count(self, tally: RatioTally, batch: Batch, logits: "Tensor") -> None:
+        """Adds the errors of a batch to a tally."""
+        import torch
+
+        errors = self._errors(logits, batch).double()
+        sums = torch.stack([errors.sum(1), torch.full_like(errors[:, 0], errors.shape[1])], 1)
+        tally.update(batch["sample_ids"].cpu().numpy(), sums.cpu().numpy())
+
+    def confusions(self, tally: RatioTally) -> "np.ndarray | None":
+        """None: there are no classes."""
+        return None
+
+    def commonest(self, tally: RatioTally) -> list[tuple[str, str, int]]:
+        """Nothing: there are no classes."""
+        return []
+
+    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
+        """Nothing: no painting is right."""
+        return []
+
+    def show(self, example: Mapping[str, Any]) -> str:
+        """An example in one line of a table."""
+        return self._images.show(example)
+
+    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
+        """A row of the features as a picture."""
+        self._images.draw(axes, row)
+
+    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
+        """Raises `UserError`: what was painted has no name."""
+        raise UserError(
+            "a masked autoencoder has nothing to say about an image: fine-tune a classifier from "
+            "it (python -m zoo.vision.vit_cls finetune --model FOLDER)"
+        )

@@ -1,0 +1,131 @@
+"""The network of bert_mlm: a masked language model out of transformers, new or pretrained."""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.errors import UserError
+from zoo import weights
+from zoo.loading import load_model
+from zoo.nlp import pretrained_encoder
+from zoo.nlp.only_predicted import compute_only_predicted
+from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import datasets
+    from torch import nn
+
+    from tasks.base import Task
+    from zoo.nlp.bert_mlm import Options
+
+NONE = "none"  # --model: new weights
+MORE_SPECIAL = len([FIRST, MASK])
+
+
+def make_processor(
+    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
+) -> Any:
+    """A tokenizer trained on the texts of the training split, or the one of the weights.
+
+    Raises `UserError` for options that make no network, or a tokenizer that can't be saved.
+    """
+    if options.model == NONE:
+        _check(options)
+        return train_tokenizer(
+            _texts(examples["train"]),
+            "bpe",
+            options.vocab_size,
+            options.lowercase,
+            options.token_limit,
+            masked=True,
+        )
+    tokenizer = pretrained_encoder.make_processor(options, task, examples, entry)  # type: ignore[arg-type]
+    if not tokenizer.is_fast:
+        raise UserError(f"{options.model} has no fast tokenizer (tokenizer.json), which is needed")
+    return tokenizer
+
+
+def _check(options: "Options") -> None:
+    for name in ("hidden_size", "num_layers", "num_heads"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+    if options.hidden_size % options.num_heads:
+        raise UserError(
+            f"--hidden_size {options.hidden_size} can't be shared out to --num_heads "
+            f"{options.num_heads}: give a multiple"
+        )
+    if options.token_limit < 4:
+        raise UserError(f"--token_limit {options.token_limit} leaves no room for text; at least 4")
+    smallest = SMALLEST + MORE_SPECIAL
+    if options.vocab_size < smallest:
+        raise UserError(
+            f"--vocab_size {options.vocab_size}: at least {smallest}, which is every byte and the "
+            "special tokens"
+        )
+
+
+def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
+    for rows in train.select_columns(["text"]).iter(batch_size=1000):
+        yield [text for text in rows["text"] if text is not None]
+
+
+def longest(options: "Options", processor: Any, entry: Any) -> int:
+    """Longest input of the model in tokens."""
+    if options.model == NONE:
+        return options.token_limit
+    return pretrained_encoder.longest(options, processor, entry)  # type: ignore[arg-type]
+
+
+def make(
+    options: "Options", task: "Task", processor: Any, entry: Any
+) -> tuple["nn.Module", dict[str, Any]]:
+    """The model in fp32, and where its weights came from.
+
+    New weights are drawn from torch's global random state; seed it first. Raises `UserError` where
+    the weights are not at hand or are of no encoder that can guess tokens.
+    """
+    from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
+
+    if options.model == NONE:
+        config = BertConfig(
+            vocab_size=len(processor),
+            hidden_size=options.hidden_size,
+            num_hidden_layers=options.num_layers,
+            num_attention_heads=options.num_heads,
+            intermediate_size=4 * options.hidden_size,
+            max_position_embeddings=options.token_limit,
+            pad_token_id=processor.pad_token_id,
+        )
+        model = BertForMaskedLM(config)
+        compute_only_predicted(model)
+        return model, {"model": None, "license": None}
+    found = weights.find(options.model, entry.presets)
+    try:
+        model = AutoModelForMaskedLM.from_pretrained(
+            found.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+    except ValueError as error:
+        raise UserError(
+            f"{options.model} can't guess tokens in transformers: {str(error).splitlines()[0]}"
+        ) from None
+    compute_only_predicted(model)
+    return model, found.source(options.model)
+
+
+def speed_up(model: Any, train: Any) -> None:
+    """The faster but equal training code; the embedding is the output layer too, and so whole."""
+    from zoo.nlp.fast_encoder import speed_up_layers
+
+    speed_up_layers(model)
+
+
+def load(folder: "Path") -> tuple["nn.Module", Any]:
+    """The model and tokenizer of a checkpoint, as plain transformers loads them."""
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    model = load_model(AutoModelForMaskedLM, folder)
+    compute_only_predicted(model)
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -1,0 +1,168 @@
+"""Zero-shot labels for texts, by weights of language inference or by sentence embeddings.
+
+Weights with a label of entailment judge whether "This text is about sports." follows from the text
+(Yin et al. 2019, "Benchmarking Zero-shot Text Classification"): a label's logit is that of
+entailment, and the shares are those of transformers' zero-shot-classification pipeline.
+
+Any other encoder embeds the text and the same sentences: mean of the last hidden states, length one
+(Reimers & Gurevych 2019, "Sentence-BERT"). A label's logit is the cosine times `SCALE`, so the
+order is that of the cosines, and the score is a share among the labels, not a probability that was
+ever calibrated. Encoders that embed by their first token, as some do, are worse served.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from tasks.errors import UserError
+from tasks.nlp.text_classification import Args, TextClassification
+from zoo.nlp.pretrained_encoder import longest_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+TEMPLATE = "This text is about {}."
+SCALE = 20.0  # of cosines in sentence-transformers' contrastive losses, which trained such weights
+ROWS = 64  # pairs of text and label in a pass
+ROOM = 16  # tokens left for the text
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A model with its tokenizer, on a device."""
+
+    model: "nn.Module"
+    tokenizer: Any
+    longest: int  # input in tokens
+    device: torch.device
+
+    def encode(self, *texts: list[str], truncation: str | bool = True) -> dict[str, Tensor]:
+        """Token ids of texts, or of pairs, padded to the longest: int64 [b, seq]."""
+        encoded = self.tokenizer(
+            *texts,
+            truncation=truncation,
+            max_length=self.longest,
+            padding=True,
+            return_tensors="pt",
+        )
+        return dict(encoded.to(self.device))
+
+    def check(self, sentences: Sequence[str]) -> None:
+        """Raises `UserError` where a label's sentence leaves no room for a text."""
+        for sentence in sentences:
+            tokens = len(self.tokenizer(sentence)["input_ids"])
+            if tokens > self.longest - ROOM:
+                raise UserError(
+                    f"the label {sentence[:40]!r}... has {tokens} tokens of the {self.longest} "
+                    "these weights take with the text"
+                )
+
+
+class Entailment:
+    """Whether the label's sentence follows from the text."""
+
+    def __init__(
+        self, task: TextClassification, encoder: Encoder, sentences: list[str], index: int
+    ) -> None:
+        self.task, self.encoder, self.sentences, self.index = task, encoder, sentences, index
+        encoder.check(sentences)
+
+    def logits(self, inputs: Sequence[Any]) -> Tensor:
+        """Logits of entailment, float32 [b, labels]."""
+        pairs = [(text, sentence) for text in plain(inputs) for sentence in self.sentences]
+        found = []
+        for start in range(0, len(pairs), ROWS):
+            texts, sentences = map(list, zip(*pairs[start : start + ROWS], strict=True))
+            batch = self.encoder.encode(texts, sentences, truncation="only_first")
+            found.append(self.encoder.model(**batch).logits[:, self.index].float())
+        return torch.cat(found).view(len(inputs), len(self.sentences))
+
+
+class Embeddings:
+    """How near the label's sentence is to the text."""
+
+    def __init__(self, task: TextClassification, encoder: Encoder, sentences: list[str]) -> None:
+        self.task, self.encoder = task, encoder
+        encoder.check(sentences)
+        with torch.inference_mode():
+            self.labels = torch.cat(
+                [self.embed(sentences[i : i + ROWS]) for i in range(0, len(sentences), ROWS)]
+            )
+
+    def embed(self, texts: list[str]) -> Tensor:
+        """Embeddings of length one, float32 [b, hidden]."""
+        batch = self.encoder.encode(texts)
+        hidden = self.encoder.model(**batch).last_hidden_state.float()  # [b, seq, hidden]
+        mask = batch["attention_mask"].unsqueeze(-1).float()
+        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return torch.nn.functional.normalize(mean, dim=-1)
+
+    def logits(self, inputs: Sequence[Any]) -> Tensor:
+        """Scaled cosines, float32 [b, labels]."""
+        return SCALE * self.embed(plain(inputs)) @ self.labels.T
+
+
+def plain(inputs: Sequence[Any]) -> list[str]:
+    """The texts as they are. Raises `UserError` for pairs: the second text is the label's."""
+    if any(not isinstance(text, str) for text in inputs):
+        raise UserError("--zero_shot takes single texts: leave out --text_pair_column")
+    return list(inputs)
+
+
+def load(
+    folder: Path, labels: tuple[str, ...], template: str, device: torch.device
+) -> Entailment | Embeddings:
+    """The weights of a folder, ready to score.
+
+    Raises `UserError` where they are of no text encoder, or of a classifier of something else.
+    """
+    from transformers import (
+        AutoConfig,
+        AutoModel,
+        AutoModelForSequenceClassification,
+        AutoTokenizer,
+    )
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if hasattr(config, "vision_config") or hasattr(config, "num_channels"):
+            raise ValueError("they are for images")
+        entails = [
+            int(i) for i, name in config.id2label.items() if name.lower().startswith("entail")
+        ]
+        classifies = any("SequenceClassification" in a for a in config.architectures or ())
+        if classifies and not entails:
+            names = ", ".join(config.id2label.values())
+            raise ValueError(f"they tell {names} apart, and nothing else")
+        kind = AutoModelForSequenceClassification if entails else AutoModel
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        model = kind.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+    except (ValueError, OSError, KeyError) as error:  # what transformers raises for others' weights
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{folder} can't label texts without training ({reason}): --zero_shot wants weights of "
+            "language inference or sentence embeddings"
+        ) from None
+    longest = min(longest_of(config, tokenizer), _trained_length(folder))
+    encoder = Encoder(model.to(device).eval(), tokenizer, longest, device)
+    task = TextClassification(Args(), labels, "single_label_classification")
+    sentences = [template.replace("{}", label) for label in labels]
+    if entails:
+        return Entailment(task, encoder, sentences, entails[0])
+    return Embeddings(task, encoder, sentences)
+
+
+def _trained_length(folder: Path) -> int:
+    """The tokens that sentence-transformers' own record allows; its weights saw no more."""
+    try:
+        recorded = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
+        return int(recorded["max_seq_length"])
+    except (OSError, ValueError, KeyError, TypeError):  # made otherwise: no such record
+        return 10**9

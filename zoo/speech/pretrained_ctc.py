@@ -1,0 +1,67 @@
+"""The network of wav2vec2_ctc: a pretrained speech encoder out of transformers, with a CTC head."""
+
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import UserError
+from zoo import weights
+from zoo.speech.conformer_network import load, longest, speed_up
+from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
+from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import datasets
+    from torch import nn
+
+    from tasks.base import Task
+    from zoo.speech.wav2vec2_ctc import Options
+
+__all__ = ["load", "longest", "make", "make_processor", "speed_up"]
+
+
+def make_processor(
+    options: "Options", task: Any, examples: "datasets.DatasetDict", entry: Any
+) -> CtcProcessor:
+    """The feature extractor of the weights; their tokenizer, or the training texts' characters.
+
+    Raises `UserError` where the weights are not at hand or their vocabulary is of another kind.
+    """
+    extractor = make_extractor(options.model, entry)
+    folder = weights.find(options.model, entry.presets).folder
+    if options.vocabulary == "auto" and (folder / "vocab.json").is_file():
+        return CtcProcessor(extractor, _own_tokenizer(options.model, folder))
+    return CtcProcessor(extractor, train_tokenizer(examples["train"], task.args))
+
+
+def _own_tokenizer(model: str, folder: "Path") -> Any:
+    from transformers import Wav2Vec2CTCTokenizer
+
+    try:
+        tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(folder, local_files_only=True)
+        if tokenizer.word_delimiter_token is None or tokenizer.pad_token_id is None:
+            raise ValueError("it has no delimiter of words, or no blank")
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"the vocabulary of {model} is none of characters ({str(error).splitlines()[0]}): "
+            "--vocabulary new takes the characters of the training transcriptions"
+        ) from None
+    return tokenizer
+
+
+def make(
+    options: "Options", task: "Task", processor: CtcProcessor, entry: Any
+) -> tuple["nn.Module", dict[str, Any]]:
+    """The model in fp32, its head new where the vocabulary is, and where its weights came from.
+
+    A new head is drawn from torch's global random state; seed it first.
+
+    Raises `UserError` where the weights are not at hand or are of no speech encoder.
+    """
+    from transformers import AutoModelForCTC
+
+    model, source = make_model(
+        AutoModelForCTC, options.model, entry, "CTC head", task.model_config()
+    )
+    freeze_front(model, options.freeze_feature_encoder)
+    return model, source

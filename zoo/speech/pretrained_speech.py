@@ -1,0 +1,111 @@
+"""Pretrained speech models out of transformers: what their kinds have in common."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.errors import UserError
+from zoo import weights
+
+MASKING = ("_mask_hidden_states", "_mask_input_features")
+"""How transformers' models call their SpecAugment: wav2vec2 and its kin, and Whisper."""
+
+
+def make_extractor(model: str, entry: Any) -> Any:
+    """The feature extractor that belongs to the weights.
+
+    Raises `UserError` where the weights are not at hand or have none.
+    """
+    from transformers import AutoFeatureExtractor
+
+    found = weights.find(model, entry.presets)
+    try:
+        return AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{model} has no feature extractor (preprocessor_config.json), so nothing says how it "
+            f"hears: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def make_model(
+    auto: Any, model: str, entry: Any, head: str, settings: dict[str, Any]
+) -> tuple[Any, dict[str, Any]]:
+    """The model in fp32 and where its weights came from.
+
+    What the weights lack, as a new head, is drawn from torch's global random state; seed it first.
+
+    Args:
+        auto: one of transformers' Auto classes.
+        head: what such a model has, for the error.
+        settings: fields of its config.
+
+    Raises `UserError` where the weights are not at hand or are of no such model.
+    """
+    found = weights.find(model, entry.presets)
+    try:
+        made = auto.from_pretrained(
+            found.folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            **settings,
+        )
+    except ValueError as error:
+        raise UserError(
+            f"{model} has no {head} in transformers: {str(error).splitlines()[0]}"
+        ) from None
+    seed_masks(made)
+    return made, found.source(model)
+
+
+def seed_masks(model: Any) -> None:
+    """Makes the model's own SpecAugment (Park et al. 2019) follow from torch's seed.
+
+    transformers draws its masks from numpy's global state, which nothing sets in training, so that
+    a resumed run would see other masks. Here they are drawn from a state seeded by a draw of
+    torch's generator, which the loop seeds for every pass. And sounds too short for a single mask,
+    an error in transformers, are left as they are.
+    """
+    for module in model.modules():
+        for name in MASKING:
+            if hasattr(module, name):
+                setattr(module, name, _seeded(module, getattr(module, name)))
+        if type(module).__name__.endswith("Adapter") and hasattr(module, "layerdrop"):
+            module.layerdrop = 0.0  # drawn from numpy as well; the encoder's is drawn from torch
+
+
+def _seeded(module: Any, mask: Any) -> Any:
+    def masked(values: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        config = module.config
+        # [batch, frames, hidden] of wav2vec2, [batch, mels, frames] of Whisper
+        frames = values.shape[2 if mask.__name__ == "_mask_input_features" else 1]
+        if not module.training or frames <= config.mask_time_length:
+            return values
+        with numpy_seeded(int(torch.randint(2**31, ()))):
+            result: Tensor = mask(values, *args, **kwargs)
+            return result
+
+    return masked
+
+
+@contextlib.contextmanager
+def numpy_seeded(seed: int) -> Iterator[None]:
+    """Within it numpy's global state begins at `seed`; behind it, it is what it was."""
+    before = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(before)
+
+
+def freeze_front(model: Any, wanted: bool) -> None:
+    """Freezes the convolutions in front, where the model has such and that is wanted."""
+    if wanted and hasattr(model, "freeze_feature_encoder"):
+        model.freeze_feature_encoder()

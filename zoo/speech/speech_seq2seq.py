@@ -1,0 +1,158 @@
+"""The network of whisper_asr: Whisper out of transformers, told its language and task once.
+
+Both go into the tokenizer (what a text begins with in training) and into the generation config
+(what it begins with when it is written), so that plain transformers writes the same from the
+checkpoint.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.errors import UserError
+from zoo import weights
+from zoo.speech.ctc_processor import CtcProcessor, load_processor
+from zoo.speech.pretrained_speech import make_extractor, make_model
+from zoo.train.fast_dropout import replace_dropout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import datasets
+    from torch import nn
+
+    from tasks.base import Task
+    from zoo.speech.whisper_asr import Options
+
+PREFIX = 4  # tokens at most: start, language, task, no timestamps
+
+
+def make_processor(
+    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
+) -> CtcProcessor:
+    """The feature extractor and the tokenizer of the weights, for the language and task.
+
+    Raises `UserError` where the weights are not at hand, or have no such language.
+    """
+    from transformers import WhisperTokenizer
+
+    extractor = make_extractor(options.model, entry)
+    folder = weights.find(options.model, entry.presets).folder
+    spoken: dict[str, Any] = {}
+    if _multilingual(folder):
+        asked = "translate" if options.translate else "transcribe"
+        spoken = {"language": _code(options.language), "task": asked}
+    elif options.translate:
+        raise UserError(f"--translate: {options.model} writes English only, and only what is said")
+    try:
+        tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True, **spoken)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{options.model} has no tokenizer of Whisper's: {reason}") from None
+    if None in tokenizer.prefix_tokens or tokenizer.unk_token_id in tokenizer.prefix_tokens:
+        raise UserError(f"--language {options.language}: {options.model} has no token for it")
+    return CtcProcessor(extractor, tokenizer)
+
+
+def _multilingual(folder: "Path") -> bool:
+    """Whether weights know more than English: as their generation config says, or by the size of
+    the vocabulary."""
+    from transformers import AutoConfig, GenerationConfig
+
+    if (folder / "generation_config.json").is_file():
+        generation = GenerationConfig.from_pretrained(folder, local_files_only=True)
+        if hasattr(generation, "is_multilingual"):
+            return bool(generation.is_multilingual)
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    return bool(config.vocab_size != 51_864)  # that of the English-only weights
+
+
+def _code(language: str) -> str:
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES, TO_LANGUAGE_CODE
+
+    name = language.lower()
+    if name in LANGUAGES:
+        return name
+    if name not in TO_LANGUAGE_CODE:
+        import difflib
+
+        near = difflib.get_close_matches(name, TO_LANGUAGE_CODE, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"--language {language}: Whisper has none of that name{hint}")
+    return str(TO_LANGUAGE_CODE[name])
+
+
+def longest(options: "Options", processor: Any, entry: Any) -> int:
+    """Tokens that the decoder has places for."""
+    from transformers import AutoConfig
+
+    found = weights.find(options.model, entry.presets)
+    config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
+    return int(config.max_target_positions)
+
+
+def make(
+    options: "Options", task: "Task", processor: CtcProcessor, entry: Any
+) -> tuple["nn.Module", dict[str, Any]]:
+    """The model in fp32, and where its weights came from.
+
+    Raises `UserError` where the weights are not at hand or write no text.
+    """
+    from transformers import AutoModelForSpeechSeq2Seq
+
+    if options.max_new_tokens < 1:
+        raise UserError(f"--max_new_tokens {options.max_new_tokens}: at least 1")
+    model, source = make_model(AutoModelForSpeechSeq2Seq, options.model, entry, "decoder", {})
+    if model.config.model_type != "whisper":
+        raise UserError(f"{options.model} is a {model.config.model_type}, and no Whisper")
+    _settle_generation(model, processor.tokenizer, options.max_new_tokens)
+    return model, source
+
+
+def _settle_generation(model: Any, tokenizer: Any, max_new_tokens: int) -> None:
+    """Writes greedily, in the tokenizer's language, without timestamps."""
+    config = model.generation_config
+    config.decoder_start_token_id = tokenizer.prefix_tokens[0]
+    config.eos_token_id = tokenizer.eos_token_id
+    config.pad_token_id = tokenizer.pad_token_id
+    config.no_timestamps_token_id = tokenizer.convert_tokens_to_ids("<|notimestamps|>")
+    config.forced_decoder_ids = None
+    config.return_timestamps = False
+    config.do_sample, config.num_beams = False, 1
+    config.max_length = None
+    config.max_new_tokens = min(max_new_tokens, model.config.max_target_positions - PREFIX)
+    config.is_multilingual = tokenizer.language is not None
+    config.language, config.task = tokenizer.language, tokenizer.task
+    if config.is_multilingual:
+        vocabulary = tokenizer.get_vocab()
+        config.lang_to_id = {
+            token: i
+            for token, i in vocabulary.items()
+            if token.startswith("<|") and token[2:-2].lower() in _codes()
+        }
+        config.task_to_id = {
+            name: vocabulary[f"<|{name}|>"]
+            for name in ("transcribe", "translate")
+            if f"<|{name}|>" in vocabulary
+        }
+
+
+def _codes() -> "set[str]":
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    return set(LANGUAGES)
+
+
+def speed_up(model: Any, train: Any) -> None:
+    """The faster but equal training code."""
+    replace_dropout(model)
+
+
+def load(folder: "Path") -> tuple["nn.Module", Any]:
+    """The model and processor of a checkpoint, as plain transformers loads them."""
+    from transformers import AutoModelForSpeechSeq2Seq
+
+    model = AutoModelForSpeechSeq2Seq.from_pretrained(
+        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+    )
+    return model, load_processor(folder)

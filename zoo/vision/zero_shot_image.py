@@ -1,0 +1,110 @@
+"""Zero-shot labels for images, by weights that embed images and texts in one space.
+
+CLIP (Radford et al. 2021, "Learning Transferable Visual Models From Natural Language Supervision")
+and SigLIP (Zhai et al. 2023), through transformers. A label's logit is the weights' own: the cosine
+of the image and of "a photo of a cat.", scaled as they learned it. The score is the softmax over
+the labels, as transformers' zero-shot-image-classification pipeline has it for CLIP; for SigLIP
+that pipeline gives each label's own sigmoid instead, in the same order.
+
+No real weights of these were at hand: what has run are small random ones.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.errors import UserError
+from tasks.vision import images
+from tasks.vision.image_classification import Args, ImageClassification
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+TEMPLATE = "a photo of a {}."
+ROWS = 64  # labels in a pass
+
+
+class Similarity:
+    """How well the label's sentence fits the image."""
+
+    def __init__(
+        self,
+        task: ImageClassification,
+        model: Any,
+        processor: Any,
+        sentences: list[str],
+        device: torch.device,
+    ) -> None:
+        self.task, self.model, self.processor, self.device = task, model, processor, device
+        with torch.inference_mode():
+            self.labels = torch.cat(
+                [self._embed_texts(sentences[i : i + ROWS]) for i in range(0, len(sentences), ROWS)]
+            )
+
+    def _embed_texts(self, sentences: list[str]) -> Tensor:
+        """Embeddings of length one, float32 [b, hidden]."""
+        text = self.model.config.text_config
+        fixed = "siglip" in self.model.config.model_type  # trained on texts of one length
+        batch = self.processor.tokenizer(
+            sentences,
+            padding="max_length" if fixed else True,
+            truncation=True,
+            max_length=text.max_position_embeddings,
+            return_tensors="pt",
+        ).to(self.device)
+        return _unit(self.model.get_text_features(**batch))
+
+    def logits(self, inputs: Sequence[Any]) -> Tensor:
+        """Scaled cosines, float32 [b, labels]; inputs as the task reads them, paths, or PIL's."""
+        pictures = [_rgb(item) for item in inputs]
+        batch = self.processor.image_processor(images=pictures, return_tensors="pt")
+        pixels = batch["pixel_values"].to(self.device, torch.float32)
+        cosines = _unit(self.model.get_image_features(pixel_values=pixels)) @ self.labels.T
+        bias = getattr(self.model, "logit_bias", 0.0)
+        found: Tensor = cosines * self.model.logit_scale.exp() + bias
+        return found
+
+
+def _unit(features: Any) -> Tensor:
+    """Features as transformers gives them, in or out of an output, at length one."""
+    pooled = features if isinstance(features, Tensor) else features.pooler_output
+    return torch.nn.functional.normalize(pooled.float(), dim=-1)
+
+
+def _rgb(item: Any) -> "PILImage":
+    from PIL import Image
+
+    pixels = item["image"] if isinstance(item, Mapping) else images.open_any(item)
+    return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
+
+
+def load(folder: Path, labels: tuple[str, ...], template: str, device: torch.device) -> Similarity:
+    """The weights of a folder, ready to score.
+
+    Raises `UserError` where they do not embed both images and texts.
+    """
+    from transformers import AutoConfig, AutoModel, AutoProcessor
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if not (hasattr(config, "vision_config") and hasattr(config, "text_config")):
+            raise ValueError("they have no text tower beside one for images")
+        model = AutoModel.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+        )
+        if not hasattr(model, "logit_scale"):
+            raise ValueError(f"{config.model_type} does not compare images with texts")
+        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+    except (ValueError, OSError, KeyError) as error:  # what transformers raises for others' weights
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{folder} can't label images without training ({reason}): --zero_shot wants weights "
+            "of CLIP or SigLIP"
+        ) from None
+    task = ImageClassification(Args(), labels, "single_label_classification")
+    sentences = [template.replace("{}", label) for label in labels]
+    return Similarity(task, model.to(device).eval(), processor, sentences, device)
