@@ -37,12 +37,17 @@ class Draws:
         views = [view] if isinstance(view, View) else view
         keys = {one: _key(one) for one in set(views)}
         self._key = np.array([keys[one] for one in views], np.uint64)  # [1] or [samples]
+        with np.errstate(over="ignore"):
+            self._mixed_ids = _mix(self.ids + self._key)
+        self._drawn: dict[str, npt.NDArray[np.uint64]] = {}
 
     def bits(self, name: str) -> npt.NDArray[np.uint64]:
         """Uniform over all uint64 [samples]."""
-        with np.errstate(over="ignore"):
-            salt = np.uint64(zlib.crc32(name.encode())) * np.uint64(0x9E3779B97F4A7C15)
-            return _mix(_mix(self.ids + self._key) ^ _mix(salt + self._key))
+        if name not in self._drawn:  # who goes sample by sample asks for each name many times
+            with np.errstate(over="ignore"):
+                salt = np.uint64(zlib.crc32(name.encode())) * np.uint64(0x9E3779B97F4A7C15)
+                self._drawn[name] = _mix(self._mixed_ids ^ _mix(salt + self._key))
+        return self._drawn[name]
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> npt.NDArray[np.float64]:
         """Uniform in [low, high), float64 [samples]."""

@@ -51,24 +51,19 @@ class Bf16Weights:
 
     def collect(self) -> None:
         """Moves the gradients of a pass to the fp32 weights, adding to those of earlier passes."""
-        passed, fresh, values, kept, added = [], [], [], [], []
+        fresh, values = [], []
         for parameter, master in self._pairs:
             if parameter.grad is None:
                 continue
-            passed.append(parameter)
             if master.grad is None:
-                fresh.append(self._buffer(master))
+                master.grad = self._buffer(master)
+                fresh.append(master.grad)
                 values.append(parameter.grad)
-                master.grad = fresh[-1]
             else:
-                kept.append(master.grad)
-                added.append(parameter.grad)
+                master.grad.add_(parameter.grad)
+            parameter.grad = None
         if fresh:
             torch._foreach_copy_(fresh, values)
-        for gradient, value in zip(kept, added, strict=True):
-            gradient.add_(value)
-        for parameter in passed:
-            parameter.grad = None
 
     def _buffer(self, master: nn.Parameter) -> Tensor:
         """The memory of a gradient, kept between steps: new pages cost more than the copy."""

@@ -16,27 +16,29 @@ class Options:
     """What only this model has."""
 
     model: str = "none"
-    """pretrained weights: a preset, a folder, or a Hub id of a timm model; none: new weights"""
+    """pretrained weights: a preset, a folder (such as mae leaves), or a Hub id of a timm model;
+    none: new weights"""
     architecture: str = "vit_tiny_patch16_224"
     """timm's name of the network where the weights are new"""
     image_size: int | None = None
     """side in pixels that images are resized to; by default what the weights were trained at, or
     the training images' own"""
     patch_size: int | None = None
-    """new weights: side of a patch in pixels; an eighth of the image, at most 16, by default"""
+    """new weights: side of a patch in pixels; an eighth of the image, from 2 to 16, by default"""
     depth: int = 6
     """new weights: layers"""
 
     def smallest_size(self) -> tuple[int, int]:
         """Side of the smallest input, and its step."""
-        return 16, self.patch_size or 8
+        return 8, self.patch_size or 8
 
     def model_args(self, size: int) -> dict[str, Any]:
         """What timm is told beside the architecture."""
-        patch = self.patch_size or min(16, max(2, size // 8))
+        from tasks.vision.patches import usual_patch
+
         return {
             "img_size": size,
-            "patch_size": patch,
+            "patch_size": self.patch_size or usual_patch(size),
             "depth": self.depth,
             "class_token": False,
             "global_pool": "avg",
@@ -51,7 +53,7 @@ ENTRY = Entry(
     network="zoo.vision.timm_network",
     options=Options,
     recipe={
-        "num_train_epochs": 40.0,
+        "num_train_epochs": 60.0,
         "per_device_train_batch_size": 64,
         "per_device_eval_batch_size": 128,
         "learning_rate": 1e-3,
