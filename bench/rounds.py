@@ -24,6 +24,7 @@ from zoo import environment
 
 if TYPE_CHECKING:
     from zoo.entry import Entry
+    from zoo.train.args import TrainArgs
 
 FIRST = "zoo"  # the arm that the others are compared with
 Result = dict[str, Any]
@@ -188,21 +189,51 @@ def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[
 
 
 def by_zoo(entry: "Entry", case: Case, words: Sequence[str], split: str) -> Measured:
-    """Fine-tunes by the zoo's own command line, `words` added to it, and evaluates on `split`."""
-    from zoo import evidence
-    from zoo.cli import main as zoo_main
-
+    """Fine-tunes by the zoo's own command line, `words` added to it; accuracy is of `split`."""
     args, out = case.args, str(case.folder / "zoo")
     train = ["finetune", "--data", args.data, "--output_dir", out, "--seed", str(case.seed)]
     train += ["--per_device_train_batch_size", str(case.batch), *words]
     if args.max_train_samples:
         train += ["--max_train_samples", str(args.max_train_samples)]
-    for command in ([*train, *args.flags], ["evaluate", out, "--split", split, "--mistakes", "0"]):
-        if zoo_main(entry, command):
-            raise SystemExit(f"{' '.join(command)} failed")
-    facts = {
-        fact.name: fact.value
-        for fact in evidence.read(Path(out))
-        if fact.name != "accuracy" or fact.split == split
+    facts = _facts(entry, [*train, *args.flags], out, split)
+    if "accuracy" not in facts:
+        facts = _facts(entry, ["evaluate", out, "--split", split, "--mistakes", "0"], out, split)
+    return Measured(facts["train_samples_per_second"], facts["accuracy"])
+
+
+def trainer_arguments(case: Case, recipe: "TrainArgs", **more: Any) -> Any:
+    """TrainingArguments that train as the recipe does: on the processor, and doing nothing else."""
+    from transformers import TrainingArguments
+
+    return TrainingArguments(
+        output_dir=str(case.folder),
+        per_device_train_batch_size=case.batch,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        warmup_steps=recipe.warmup_steps,
+        lr_scheduler_type=recipe.lr_scheduler_type,
+        max_grad_norm=recipe.max_grad_norm,
+        label_smoothing_factor=recipe.label_smoothing_factor,
+        logging_steps=recipe.logging_steps,
+        seed=case.seed,
+        use_cpu=True,
+        save_strategy="no",
+        eval_strategy="no",
+        report_to="none",
+        disable_tqdm=True,
+        **more,
+    )
+
+
+def _facts(entry: "Entry", command: list[str], folder: str, split: str) -> dict[str, float]:
+    """What a checkpoint's evidence says after a command: numbers by name, accuracy of `split`."""
+    from zoo import evidence
+    from zoo.cli import main as zoo_main
+
+    if zoo_main(entry, command):
+        raise SystemExit(f"{' '.join(command)} failed")
+    return {
+        fact.name: float(fact.value)
+        for fact in evidence.read(Path(folder))
+        if fact.value is not None and (fact.name != "accuracy" or fact.split == split)
     }
-    return Measured(float(facts["train_samples_per_second"] or 0), float(facts["accuracy"] or 0))

@@ -2,7 +2,7 @@
 data."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,8 @@ def find(
             raise UserError(
                 "--unlabeled rest is what --max_train_samples leaves out: give that, too"
             )
-        found, name, digest = left_out(splits["train"], data), "rest", source.fingerprint
+        found, name, digest = left_out(splits["train"], data), REST, source.fingerprint
+        held_out: list[datasets.Dataset] = []  # these are no rows of train
     else:
         config = data.data_config if asked == data.data else None
         other = load(replace(data, data=asked, data_config=config))
@@ -61,26 +62,25 @@ def find(
                 " are not trained on: name it train"
             )
         found, name = datasets.concatenate_datasets(pools), other.name
+        held_out = [splits[name].select_columns(columns) for name in HELD_OUT if name in splits]
         digest = hashlib.sha256(f"{source.fingerprint}/{other.fingerprint}".encode()).hexdigest()
-    found = _without(found.select_columns(columns), splits)
+    found = _without(found.select_columns(columns), held_out)
     if not found.num_rows:
         raise UserError(f"--unlabeled {asked} leaves no rows to learn from")
     return Examples(datasets.DatasetDict({"train": found}), name, digest)
 
 
-def _without(rows: "datasets.Dataset", splits: "datasets.DatasetDict") -> "datasets.Dataset":
-    """The rows that say something and are not in validation or test, by content."""
-    held_out = {
-        content(row)
-        for name in HELD_OUT
-        if name in splits
-        for row in splits[name].select_columns(rows.column_names)
-    }
-    kept = [
-        i
-        for i, row in enumerate(rows)
-        if row.get("text", "-") not in (None, "") and content(row) not in held_out
-    ]
+def _without(
+    rows: "datasets.Dataset", held_out: "Sequence[datasets.Dataset]"
+) -> "datasets.Dataset":
+    """The rows that say something and whose content is in none of the splits held out."""
+    known = {content(row) for split in held_out for row in split}
+    kept: Sequence[int] = range(rows.num_rows)
+    if "text" in rows.column_names:
+        kept = [i for i, text in enumerate(rows["text"]) if text not in (None, "")]
+    if known:
+        pairs = zip(kept, rows.select(kept), strict=True)
+        kept = [i for i, row in pairs if content(row) not in known]
     return rows if len(kept) == rows.num_rows else rows.select(kept)
 
 

@@ -9,9 +9,12 @@ import os
 import random
 import shutil
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from tests import cases
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="zoo-tests-"))
 for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ASSETS_CACHE", "HF_MODULES_CACHE"):
@@ -108,6 +111,41 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
         BertModel(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder SPLIT/LABEL/*.png; see `tests.cases.write_images`. Copy it to change it."""
+    return _written(cases.write_images, tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="session")
+def sounds(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder SPLIT/LABEL/*.wav; see `tests.cases.write_sounds`."""
+    return _written(cases.write_sounds, tmp_path_factory.mktemp("sounds"))
+
+
+@pytest.fixture(scope="session")
+def utterances(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder SPLIT/metadata.csv with transcriptions; see `tests.cases.write_utterances`."""
+    return _written(cases.write_utterances, tmp_path_factory.mktemp("utterances"))
+
+
+def _written(write: Callable[[Path], None], folder: Path) -> Path:
+    write(folder)
+    return folder
+
+
+@pytest.fixture(scope="session", params=list(cases.MAKERS))
+def case(request: pytest.FixtureRequest) -> cases.Case:
+    """Each modality in turn."""
+    return cases.made(request, request.param)
+
+
+@pytest.fixture(scope="session", params=[name for name in cases.MAKERS if name != "text"])
+def media_case(request: pytest.FixtureRequest) -> cases.Case:
+    """Each modality whose examples are files."""
+    return cases.made(request, request.param)
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,11 @@ def arguments(model: Path, data: Path, folder: Path, *flags: object) -> list[str
 
 def finetune(model: Path, data: Path, folder: Path, *flags: object) -> Run:
     """Fine-tunes in this process; fails the test where the command fails."""
-    done = run_cli(MODEL, *arguments(model, data, folder, *flags))
+    return run_finetune(MODEL, folder, arguments(model, data, folder, *flags))
+
+
+def run_finetune(module: str, folder: Path, argv: list[str]) -> Run:
+    """The same for any model, from all the words of its command line."""
+    done = run_cli(module, *argv)
     assert done.code == 0, done.err
     return Run(folder, done)

@@ -19,6 +19,8 @@ from tests.finetuning import MODEL
 PRELOADED = ["zoo.train.finetune", "zoo.nlp.pretrained_encoder", "zoo.nlp.fast_encoder"]
 PRELOADED += ["tasks.nlp.text_classification", "transformers.models.bert.modeling_bert"]
 PRELOADED += ["transformers.models.auto.modeling_auto", "accelerate.utils", "tyro"]
+PRELOADED += ["zoo.vision.convolutional_network", "zoo.speech.keyword_network"]
+PRELOADED += ["zoo.speech.conformer_network", "tasks.vision.images", "scipy.signal", "soundfile"]
 
 
 @dataclass(frozen=True)
@@ -35,11 +37,13 @@ def start(
     log: Path,
     env: Mapping[str, str] | None = None,
     death: Death | None = None,
+    module: str = MODEL,
 ) -> BaseProcess:
     """Begins a fine-tune whose output goes to the file `log`."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
-    process = context.Process(target=_child, args=(list(argv), log, dict(env or {}), death))
+    arguments = (module, list(argv), log, dict(env or {}), death)
+    process = context.Process(target=_child, args=arguments)
     process.start()
     return process
 
@@ -49,15 +53,16 @@ def run(
     log: Path,
     env: Mapping[str, str] | None = None,
     death: Death | None = None,
+    module: str = MODEL,
 ) -> int:
     """The exit code of a fine-tune; negative where a signal ended it."""
-    process = start(argv, log, env, death)
+    process = start(argv, log, env, death, module)
     process.join(300)
     assert process.exitcode is not None, "it hangs"
     return process.exitcode
 
 
-def run_ranks(argv: Sequence[str], folder: Path, ranks: int = 2) -> None:
+def run_ranks(argv: Sequence[str], folder: Path, ranks: int = 2, module: str = MODEL) -> None:
     """One fine-tune on several gloo processes; fails where one of them fails."""
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
@@ -68,14 +73,16 @@ def run_ranks(argv: Sequence[str], folder: Path, ranks: int = 2) -> None:
     for rank in range(ranks):
         own = common | {"RANK": rank, "LOCAL_RANK": rank, "MASTER_ADDR": "127.0.0.1"}
         env = {name: str(value) for name, value in own.items()}
-        processes.append(start(argv, folder / f"rank{rank}.log", env))
+        processes.append(start(argv, folder / f"rank{rank}.log", env, module=module))
     for process in processes:
         process.join(300)
     said = "\n".join(path.read_text() for path in sorted(folder.glob("rank*.log")))
     assert [process.exitcode for process in processes] == [0] * ranks, said
 
 
-def _child(argv: list[str], log: Path, env: dict[str, str], death: Death | None) -> None:
+def _child(
+    module: str, argv: list[str], log: Path, env: dict[str, str], death: Death | None
+) -> None:
     os.environ.update(env)
     sys.path.insert(0, str(ROOT))
     with log.open("a") as file:
@@ -91,7 +98,7 @@ def _child(argv: list[str], log: Path, env: dict[str, str], death: Death | None)
 
     if death is not None:
         _prepare(death)
-    code = cli.main(importlib.import_module(MODEL).ENTRY, argv)
+    code = cli.main(importlib.import_module(module).ENTRY, argv)
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)

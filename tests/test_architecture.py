@@ -107,11 +107,7 @@ def test_every_model_has_its_line() -> None:
         ["zoo", "list"],
         ["zoo", "--help"],
         *([module, *words] for module in registry.MODULES for words in (["--help"], [])),
-        *(
-            [module, verb, "--help"]
-            for module in registry.MODULES
-            for verb in ("finetune", "evaluate", "predict")
-        ),
+        *([entry.module, verb, "--help"] for entry in registry.entries() for verb in entry.verbs),
     ],
     ids=" ".join,
 )

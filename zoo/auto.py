@@ -11,6 +11,7 @@ from transformers import (
     AutoModelForAudioClassification,
     AutoModelForCTC,
     AutoModelForImageClassification,
+    AutoModelForPreTraining,
     AutoModelForSequenceClassification,
 )
 
@@ -19,6 +20,7 @@ from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC, ConformerModel
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsModel
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
+from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
 
 AutoConfig.register(RnnConfig.model_type, RnnConfig, exist_ok=True)
 AutoModel.register(RnnConfig, RnnModel, exist_ok=True)
@@ -27,6 +29,10 @@ AutoModelForSequenceClassification.register(RnnConfig, RnnForSequenceClassificat
 AutoConfig.register(CnnConfig.model_type, CnnConfig, exist_ok=True)
 AutoModel.register(CnnConfig, CnnModel, exist_ok=True)
 AutoModelForImageClassification.register(CnnConfig, CnnForImageClassification, exist_ok=True)
+
+AutoConfig.register(MaeConfig.model_type, MaeConfig, exist_ok=True)
+AutoModel.register(MaeConfig, MaeModel, exist_ok=True)
+AutoModelForPreTraining.register(MaeConfig, MaeForPreTraining, exist_ok=True)
 
 AutoConfig.register(KwsConfig.model_type, KwsConfig, exist_ok=True)
 AutoModel.register(KwsConfig, KwsModel, exist_ok=True)

@@ -5,12 +5,13 @@ import dataclasses
 import importlib
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from tasks.base import Task
 from tasks.data import DataArgs
+from tasks.errors import UserError
 from zoo import evidence, mistakes, terminal
 from zoo.checkpoint import open_checkpoint
 from zoo.predictor import load_network
@@ -43,7 +44,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         max_eval_samples=args.max_eval_samples,
     )
     module = importlib.import_module(entry.task)
-    task = checkpoint.task
+    task = _with_bad_files(checkpoint.task, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
     examples = module.for_evaluation(task, data, args.split, trained_on)
     split = next(iter(examples.splits))
@@ -101,6 +102,18 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         mistakes.show(worst, task, features, examples.splits[split])
         if path := mistakes.picture(folder, worst, task, features):
             terminal.lines(f"mistakes          {path}")
+
+
+def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
+    """The task, doing what was asked about files that can't be read."""
+    if args.on_bad_file is None:
+        asked: Task = task
+        return asked
+    if not hasattr(task.args, "on_bad_file"):
+        raise UserError(f"--on_bad_file is for files, and {task.name} reads none")
+    told = dataclasses.replace(task.args, on_bad_file=args.on_bad_file)
+    changed: Task = dataclasses.replace(task, args=told)
+    return changed
 
 
 def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:

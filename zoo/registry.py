@@ -12,6 +12,7 @@ MODULES = (
     "zoo.vision.cnn_cls",
     "zoo.vision.resnet_cls",
     "zoo.vision.vit_cls",
+    "zoo.vision.mae",
     "zoo.speech.kws_cls",
     "zoo.speech.conformer_ctc",
     "zoo.speech.ast_cls",

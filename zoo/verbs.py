@@ -27,6 +27,8 @@ class EvaluateArgs:
     """arithmetic"""
     device: str = "auto"
     """cuda, mps or cpu"""
+    on_bad_file: Literal["skip", "stop"] | None = None
+    """what to do about an image or sound that can't be read; by default as in training"""
     mistakes: int = 10
     """how many of the worst mistakes to list; 0 for none"""
 

@@ -75,15 +75,15 @@ def mask(
     return np.split(ids, ends[:-1]), np.split(labels, ends[:-1])
 
 
-def _numbers(samples: Ints, lengths: Ints) -> npt.NDArray[np.uint64]:
+def _numbers(samples: Ints, lengths: Ints) -> Ints:
     """A number for each token, from its text and its place there."""
     starts = np.cumsum(lengths) - lengths
     first = np.ones(len(samples), np.bool_)
     first[1:] = samples[1:] != samples[:-1]
     begin = starts[first][np.cumsum(first) - 1]  # where the text of a window begins
     place = np.arange(lengths.sum()) - np.repeat(begin, lengths)
-    text: npt.NDArray[np.uint64] = np.repeat(samples, lengths).astype(np.uint64)
-    return text * np.uint64(LONGEST) + place.astype(np.uint64)
+    numbers: Ints = np.repeat(samples, lengths) * LONGEST + place
+    return numbers
 
 
 class MaskedFeatures(TokenFeatures):

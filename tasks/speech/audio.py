@@ -38,6 +38,7 @@ RATES = (1_000, 400_000)
 ENOUGH = 0.9
 """A file cut short is used as it is when so much of its claim is there, and is bad below."""
 BLOCK = 8_192  # frames read at once: what is lost of a broken file, at most
+LONGEST_PATH = 1_000  # bytes; libsndfile's own limit is 1,024
 FINEST_RATIO = 20_000  # largest factor of a resampling: its filter has 20 coefficients for each
 
 Media = Mapping[str, Any]
@@ -180,10 +181,15 @@ def _open(media: Media) -> "soundfile.SoundFile":
         raise BadFile("empty: 0 bytes")
     if isinstance(source, Path) and source.suffix.lower() == ".raw":
         raise BadFile("raw samples, whose rate and type nothing tells")
+    name: io.BytesIO | bytes | int
+    if isinstance(source, bytes):
+        name = io.BytesIO(source)
+    else:
+        name = os.fsencode(source)
+        if len(name) > LONGEST_PATH:
+            name = os.open(name, os.O_RDONLY)  # libsndfile closes it
     try:
-        return soundfile.SoundFile(
-            io.BytesIO(source) if isinstance(source, bytes) else os.fsencode(source)
-        )
+        return soundfile.SoundFile(name)
     except soundfile.LibsndfileError as problem:
         reason = problem.error_string.rstrip(".")
         raise BadFile(f"not a sound file that can be read: {reason}") from None

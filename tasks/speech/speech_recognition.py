@@ -383,7 +383,7 @@ def unwrapped(model: Any) -> Any:
             model = model._orig_mod
         elif type(model).__name__ == "DistributedDataParallel":
             model = model.module
-        elif hasattr(model, "peft_config"):
+        elif hasattr(model, "get_base_model"):
             model = model.get_base_model()
         else:
             return model

@@ -34,7 +34,7 @@ Place = tuple[str, int]  # a split and a row of it
 def check(
     splits: "datasets.DatasetDict",
     decoded: "Mapping[str, Decoded]",
-    labels: Sequence[str],
+    labels: Sequence[str] | None,
 ) -> list[Finding]:
     """What is wrong or suspicious, errors first.
 
@@ -45,7 +45,7 @@ def check(
         splits: rows in the columns media (see `tasks.media`) and label: an integer, for
             multi-label a list of them, for regression a float.
         decoded: the images of some of the splits, all of one size.
-        labels: what the integers are called.
+        labels: what the integers are called; None where the splits have no labels.
 
     Raises `UserError` where a file is no longer what it was when `decoded` was made.
     """
@@ -56,12 +56,16 @@ def check(
             findings += _sizes(name, splits[name], found)
     except BadFile as problem:
         raise UserError(f"an image that could be read cannot be any more: {problem}") from None
-    values = {name: list(split["label"]) for name, split in splits.items()}
+    values = {
+        name: [None] * len(split) if labels is None else list(split["label"])
+        for name, split in splits.items()
+    }
     if all(found.block is not None for found in decoded.values()):
         findings += _across(_groups(decoded), splits, list(decoded), values)
     else:
         findings += media_preflight.duplicates(splits, "images", "label")
-    findings += label_preflight.check(values, labels)
+    if labels is not None:
+        findings += label_preflight.check(values, labels)
     return sorted(findings, key=lambda finding: finding.level != "error")
 
 

@@ -1,4 +1,7 @@
-"""How a step is cut into passes decides the time, never the result (fp32, dropout off)."""
+"""How a step is cut into passes decides the time, never the result (fp32, dropout off).
+
+Augmentation is on: what a sample becomes must not depend on the others of its pass either.
+"""
 
 from pathlib import Path
 
@@ -6,16 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from tests.cases import Case
 from tests.finetuning import EXACT, Run, finetune
 
 EPOCHS = ("--num_train_epochs", 2, "--learning_rate", 1e-3)
 
 
 @pytest.fixture(scope="module")
-def reference(tiny_bert: Path, reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def reference(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two epochs, each step one batch of 32."""
     folder = tmp_path_factory.mktemp("reference") / "run"
-    return finetune(tiny_bert, reviews, folder, *EXACT, *EPOCHS)
+    return case.finetune(folder, *EXACT, *EPOCHS)
 
 
 def _same(run: Run, reference: Run, tolerance: float = 1e-5) -> None:
@@ -28,46 +32,69 @@ def _same(run: Run, reference: Run, tolerance: float = 1e-5) -> None:
         assert mine == theirs  # every metric
 
 
-@pytest.mark.parametrize(("batch", "passes"), [(8, 4), (16, 2), (1, 32)])
-def test_accumulation(
-    reference: Run, tiny_bert: Path, reviews: Path, tmp_path: Path, batch: int, passes: int
-) -> None:
+@pytest.mark.parametrize(("batch", "passes"), [(8, 4), (1, 32)])
+def test_accumulation(reference: Run, case: Case, tmp_path: Path, batch: int, passes: int) -> None:
     flags = ("--per_device_train_batch_size", batch, "--gradient_accumulation_steps", passes)
-    _same(finetune(tiny_bert, reviews, tmp_path / "run", *EXACT, *EPOCHS, *flags), reference)
+    _same(case.finetune(tmp_path / "run", *EXACT, *EPOCHS, *flags), reference)
 
 
-@pytest.mark.parametrize("budget", [1, 64, 300, 100_000])
-def test_token_budget(
-    reference: Run, tiny_bert: Path, reviews: Path, tmp_path: Path, budget: int
-) -> None:
-    flags = ("--token_budget", budget)
-    _same(finetune(tiny_bert, reviews, tmp_path / "run", *EXACT, *EPOCHS, *flags), reference)
+@pytest.mark.parametrize("budget", ["one sample", "uneven", "all"])
+def test_token_budget(reference: Run, case: Case, tmp_path: Path, budget: str) -> None:
+    most = {"one sample": 1, "uneven": case.small_budget, "all": 100_000}[budget]
+    run = case.finetune(tmp_path / "run", *EXACT, *EPOCHS, "--token_budget", most)
+    _same(run, reference)
 
 
+@pytest.mark.parametrize("case", ["text", "sound", "speech"], indirect=True)
 def test_padded_to_the_longest(
-    reference: Run,
-    tiny_bert: Path,
-    reviews: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    reference: Run, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every batch padded to the model's limit, as scripts do, against ours cut by length."""
+    """Every batch padded to one size, as scripts do, against ours cut by length."""
     from tasks.nlp import text_classification
+    from tasks.speech import audio_features
 
-    seen = []
-    own = text_classification.pad
+    owner = text_classification if case.name == "text" else audio_features
+    name = "input_ids" if case.name == "text" else "input_features"
+    own, longest, seen = owner.pad, 160, []
 
-    def pad(rows, pad_token_id):
-        batch = own(rows, pad_token_id)
-        seen.append(batch["input_ids"].shape[1])
-        missing = 128 - seen[-1]
-        for name, fill in (("input_ids", pad_token_id), ("attention_mask", 0)):
-            batch[name] = torch.nn.functional.pad(batch[name], (0, missing), value=fill)
+    def pad(rows, settled):
+        batch = own(rows, settled)
+        seen.append(batch[name].shape[1])
+        missing = longest - seen[-1]
+        batch["attention_mask"] = _wider(batch["attention_mask"], missing, 0)
+        batch[name] = _wider(batch[name], missing, settled if case.name == "text" else 0)
         return batch
 
-    monkeypatch.setattr(text_classification, "pad", pad)
-    _same(finetune(tiny_bert, reviews, tmp_path / "run", *EXACT, *EPOCHS), reference)
-    assert max(seen) < 64 and len(set(seen)) > 3  # without the padding they differ
+    monkeypatch.setattr(owner, "pad", pad)
+    if case.name == "text":  # it has so many positions
+        longest = 128
+    _same(case.finetune(tmp_path / "run", *EXACT, *EPOCHS), reference)
+    assert max(seen) < longest and len(set(seen)) > 3  # without the padding they differ
+
+
+def _wider(x: torch.Tensor, missing: int, fill: float) -> torch.Tensor:
+    """[b, n, ...] with that many more of the second axis."""
+    assert missing >= 0
+    return torch.nn.functional.pad(x, (*(0, 0) * (x.ndim - 2), 0, missing), value=fill)
+
+
+@pytest.mark.parametrize("case", ["vision"], indirect=True)
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--mixup", 0.4, "--cutmix", 1.0, "--random_erasing", 0.3),
+        ("--augment", "randaugment", "--crop_padding", 0.1),
+    ],
+    ids=["mixed with others", "randaugment"],
+)
+def test_every_augmentation_is_a_function_of_the_sample(
+    case: Case, tmp_path: Path, flags: tuple[object, ...]
+) -> None:
+    whole = case.finetune(tmp_path / "whole", *EXACT, *EPOCHS, *flags)
+    cut = case.finetune(
+        tmp_path / "cut", *EXACT, *EPOCHS, *flags, "--token_budget", case.small_budget
+    )
+    _same(cut, whole)
 
 
 def test_weighted_classes_divide_by_the_weight_of_the_whole_step(
@@ -86,34 +113,34 @@ def test_weighted_classes_divide_by_the_weight_of_the_whole_step(
     _same(cut, whole)
 
 
-def test_workers_change_nothing(
-    reference: Run, tiny_bert: Path, reviews: Path, tmp_path: Path
-) -> None:
-    flags = ("--dataloader_num_workers", 1)
-    run = finetune(tiny_bert, reviews, tmp_path / "run", *EXACT, *EPOCHS, *flags)
-    assert run.losses == reference.losses
+def test_workers_change_nothing(reference: Run, case: Case, tmp_path: Path) -> None:
+    flags = ("--dataloader_num_workers", 2)
+    run = case.finetune(tmp_path / "run", *EXACT, *EPOCHS, *flags)
+    assert run.steps == reference.steps and run.losses == reference.losses
 
 
-@pytest.mark.parametrize("flags", [("--gradient_checkpointing",), ("--no-speedups",)])
-def test_memory_and_speed_flags_change_nothing(
-    reference: Run, tiny_bert: Path, reviews: Path, tmp_path: Path, flags: tuple[str, ...]
-) -> None:
-    _same(finetune(tiny_bert, reviews, tmp_path / "run", *EXACT, *EPOCHS, *flags), reference)
+def test_the_speedups_change_nothing(reference: Run, case: Case, tmp_path: Path) -> None:
+    _same(case.finetune(tmp_path / "run", *EXACT, *EPOCHS, "--no-speedups"), reference)
 
 
-def test_bf16_follows_fp32_loosely(
-    reference: Run, tiny_bert: Path, reviews: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", ["text"], indirect=True)
+def test_gradient_checkpointing_changes_nothing(reference: Run, case: Case, tmp_path: Path) -> None:
+    _same(case.finetune(tmp_path / "run", *EXACT, *EPOCHS, "--gradient_checkpointing"), reference)
+
+
+@pytest.mark.parametrize("case", ["text"], indirect=True)
+def test_bf16_follows_fp32_loosely(reference: Run, case: Case, tmp_path: Path) -> None:
     flags = ("--dtype", "bf16", "--dropout", 0, *EPOCHS)
-    fast = finetune(tiny_bert, reviews, tmp_path / "fast", *flags)
-    plain = finetune(tiny_bert, reviews, tmp_path / "plain", *flags, "--no-speedups")
+    fast = case.finetune(tmp_path / "fast", *flags)
+    plain = case.finetune(tmp_path / "plain", *flags, "--no-speedups")
     np.testing.assert_allclose(fast.losses, reference.losses, atol=0.05)
     np.testing.assert_allclose(plain.losses, reference.losses, atol=0.05)
 
 
 @pytest.mark.slow
-def test_compiled(tiny_bert: Path, reviews: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("case", ["text", "vision"], indirect=True)
+def test_compiled(case: Case, tmp_path: Path) -> None:
     flags = (*EXACT, "--learning_rate", 1e-3, "--max_steps", 8, "--eval_strategy", "no")
-    eager = finetune(tiny_bert, reviews, tmp_path / "eager", *flags)
-    compiled = finetune(tiny_bert, reviews, tmp_path / "compiled", *flags, "--torch_compile")
+    eager = case.finetune(tmp_path / "eager", *flags)
+    compiled = case.finetune(tmp_path / "compiled", *flags, "--torch_compile")
     _same(compiled, eager, 1e-4)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.cases import Case
 from tests.cli import environment
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
 from tests.processes import run_ranks
@@ -16,9 +17,9 @@ FLAGS = (*EXACT, "--num_train_epochs", 2, "--learning_rate", 1e-3)
 
 
 @pytest.fixture(scope="module")
-def alone(tiny_bert: Path, reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def alone(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Two epochs on one process."""
-    return finetune(tiny_bert, reviews, tmp_path_factory.mktemp("alone") / "run", *FLAGS)
+    return case.finetune(tmp_path_factory.mktemp("alone") / "run", *FLAGS)
 
 
 def _same(run: Run, alone: Run) -> None:
@@ -29,25 +30,29 @@ def _same(run: Run, alone: Run) -> None:
         assert mine == theirs
 
 
-@pytest.mark.parametrize("more", [(), ("--token_budget", 200)], ids=["whole", "uneven passes"])
-def test_two_processes(
-    alone: Run, tiny_bert: Path, reviews: Path, tmp_path: Path, more: tuple[object, ...]
-) -> None:
-    folder = tmp_path / "two"
-    flags = (*FLAGS, *more, "--per_device_train_batch_size", 16)
-    run_ranks(arguments(tiny_bert, reviews, folder, *flags), tmp_path / "logs")
-    _same(Run(folder), alone)
+def _two(case: Case, tmp_path: Path, *more: object) -> Run:
+    argv = case.arguments(tmp_path / "two", *FLAGS, "--per_device_train_batch_size", 16, *more)
+    run_ranks(argv, tmp_path / "logs", module=case.module)
+    return Run(tmp_path / "two")
+
+
+def test_two_processes(alone: Run, case: Case, tmp_path: Path) -> None:
+    _same(_two(case, tmp_path), alone)
+
+
+@pytest.mark.parametrize("case", ["text", "speech"], indirect=True)
+def test_two_processes_with_uneven_passes(alone: Run, case: Case, tmp_path: Path) -> None:
+    _same(_two(case, tmp_path, "--token_budget", case.small_budget), alone)
 
 
 @pytest.mark.slow
-def test_two_processes_through_torchrun(
-    alone: Run, tiny_bert: Path, reviews: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", ["text"], indirect=True)
+def test_two_processes_through_torchrun(alone: Run, case: Case, tmp_path: Path) -> None:
     folder = tmp_path / "two"
     flags = (*FLAGS, "--per_device_train_batch_size", 16)
     launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
     done = subprocess.run(
-        [sys.executable, *launcher, MODEL, *arguments(tiny_bert, reviews, folder, *flags)],
+        [sys.executable, *launcher, MODEL, *case.arguments(folder, *flags)],
         env=environment({"OMP_NUM_THREADS": "1"}),
         capture_output=True,
         text=True,
@@ -70,23 +75,22 @@ def test_an_epoch_whose_last_step_is_smaller_than_the_ranks(
     _same(Run(tmp_path / "two"), one)
 
 
-def test_begun_on_one_and_finished_on_two(
-    alone: Run, tiny_bert: Path, reviews: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("case", ["text"], indirect=True)
+def test_begun_on_one_and_finished_on_two(alone: Run, case: Case, tmp_path: Path) -> None:
     """Batch 32 on one process, then batch 16 on two and 8 on two: every sample once, in order."""
     folder = tmp_path / "run"
-    begun = finetune(tiny_bert, reviews, folder, *FLAGS, "--save_steps", 3, "--save_total_limit", 9)
+    begun = case.finetune(folder, *FLAGS, "--save_steps", 3, "--save_total_limit", 9)
     assert begun.steps == alone.steps
     for path in (folder / "state").glob("step-*"):
         if path.name > "step-00000003":  # as if it had been killed after the third step
             shutil.rmtree(path)
     flags = (*FLAGS, "--save_total_limit", 9, "--resume", "--per_device_train_batch_size", 16)
-    run_ranks(arguments(tiny_bert, reviews, folder, *flags), tmp_path / "logs")
+    run_ranks(case.arguments(folder, *flags), tmp_path / "logs")
     _same(Run(folder), alone)
     for path in (folder / "state").glob("step-*"):
         if path.name > "step-00000003":
             shutil.rmtree(path)
-    run_ranks(arguments(tiny_bert, reviews, folder, *flags[:-1], 8), tmp_path / "again")
+    run_ranks(case.arguments(folder, *flags[:-1], 8), tmp_path / "again")
     sizes = [len(ids) for ids in Run(folder).steps]
     assert sizes[:3] == [32, 32, 32] and set(sizes[3:]) == {16}
     assert [i for ids in Run(folder).steps for i in ids] == [i for ids in alone.steps for i in ids]

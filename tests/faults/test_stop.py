@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune, lines
 from tests.processes import start
@@ -80,6 +81,19 @@ def test_after_sigterm_the_same_command_goes_on(
     again = run_cli(MODEL, *argv)
     assert again.code == 0, again.err
     assert "was stopped by SIGTERM: going on from there" in again.err
+    _same(tmp_path / "run", whole)
+
+
+@pytest.mark.parametrize("case", ["vision"], indirect=True)
+def test_after_sigterm_augmentation_goes_on_too(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flags = ("--mixup", 0.4, "--num_train_epochs", 2)  # with dropout
+    whole = case.finetune(tmp_path / "whole", *flags)
+    _signal_at(6, signal.SIGTERM, monkeypatch)
+    argv = case.arguments(tmp_path / "run", *flags)
+    assert run_cli(case.module, *argv).code == 143
+    assert run_cli(case.module, *argv).code == 0
     _same(tmp_path / "run", whole)
 
 

@@ -68,4 +68,4 @@ def _cast_tied(model: Any) -> None:
         bias = None if output.bias is None else output.bias.to(hidden.dtype)
         return F.linear(hidden, output.weight.to(hidden.dtype), bias)
 
-    output.forward = forward  # type: ignore[method-assign]
+    output.forward = forward  # type: ignore[method-assign,assignment]

@@ -41,7 +41,7 @@ def _own_tokenizer(model: str, folder: "Path") -> Any:
         tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(folder, local_files_only=True)
         if tokenizer.word_delimiter_token is None or tokenizer.pad_token_id is None:
             raise ValueError("it has no delimiter of words, or no blank")
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise UserError(
             f"the vocabulary of {model} is none of characters ({str(error).splitlines()[0]}): "
             "--vocabulary new takes the characters of the training transcriptions"

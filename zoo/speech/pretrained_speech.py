@@ -75,6 +75,8 @@ def seed_masks(model: Any) -> None:
     for module in model.modules():
         for name in MASKING:
             if hasattr(module, name):
+                if not hasattr(module.config, "mask_feature_min_masks"):
+                    module.config.mask_feature_min_masks = 0  # WavLM reads it and has it not
                 setattr(module, name, _seeded(module, getattr(module, name)))
         if type(module).__name__.endswith("Adapter") and hasattr(module, "layerdrop"):
             module.layerdrop = 0.0  # drawn from numpy as well; the encoder's is drawn from torch

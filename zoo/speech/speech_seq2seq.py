@@ -5,6 +5,7 @@ Both go into the tokenizer (what a text begins with in training) and into the ge
 checkpoint.
 """
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -49,20 +50,21 @@ def make_processor(
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{options.model} has no tokenizer of Whisper's: {reason}") from None
-    if None in tokenizer.prefix_tokens or tokenizer.unk_token_id in tokenizer.prefix_tokens:
-        raise UserError(f"--language {options.language}: {options.model} has no token for it")
+    if spoken:  # transformers counts its id from that of the first
+        token = tokenizer.convert_ids_to_tokens(tokenizer.prefix_tokens[1])
+        if token != f"<|{spoken['language']}|>":
+            raise UserError(f"--language {options.language}: {options.model} has no token for it")
     return CtcProcessor(extractor, tokenizer)
 
 
 def _multilingual(folder: "Path") -> bool:
     """Whether weights know more than English: as their generation config says, or by the size of
     the vocabulary."""
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import AutoConfig
 
-    if (folder / "generation_config.json").is_file():
-        generation = GenerationConfig.from_pretrained(folder, local_files_only=True)
-        if hasattr(generation, "is_multilingual"):
-            return bool(generation.is_multilingual)
+    path = folder / "generation_config.json"
+    if path.is_file() and "is_multilingual" in (found := json.loads(path.read_text())):
+        return bool(found["is_multilingual"])
     config = AutoConfig.from_pretrained(folder, local_files_only=True)
     return bool(config.vocab_size != 51_864)  # that of the English-only weights
 
@@ -112,6 +114,7 @@ def make(
 def _settle_generation(model: Any, tokenizer: Any, max_new_tokens: int) -> None:
     """Writes greedily, in the tokenizer's language, without timestamps."""
     config = model.generation_config
+    config._from_model_config = False  # else what is Whisper's own is lost when it is read
     config.decoder_start_token_id = tokenizer.prefix_tokens[0]
     config.eos_token_id = tokenizer.eos_token_id
     config.pad_token_id = tokenizer.pad_token_id

@@ -50,16 +50,24 @@ def batches(
     """Collated batches of the given samples, in that order, prepared by `workers` processes."""
     # a generator of its own: the loader draws a seed at every start, and must not draw it from
     # the stream that decides dropout
-    return iter(
-        DataLoader(
-            features,  # type: ignore[arg-type]
-            batch_sampler=[[int(i) for i in chunk] for chunk in chunks],
-            collate_fn=collate,
-            num_workers=workers,
-            pin_memory=pin,
-            generator=torch.Generator().manual_seed(0),
-        )
+    loader: DataLoader[Batch] = DataLoader(
+        features,  # type: ignore[arg-type]
+        batch_sampler=[[int(i) for i in chunk] for chunk in chunks],
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin,
+        generator=torch.Generator().manual_seed(0),
     )
+    return _in_one_line(iter(loader))
+
+
+def _in_one_line(loader: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; torch gives a worker's `UserError` a traceback for its text, which goes."""
+    try:
+        yield from loader
+    except UserError as error:
+        kind = f"{UserError.__module__}.{UserError.__qualname__}: "
+        raise UserError(str(error).rpartition(kind)[2].strip()) from None
 
 
 def evaluate(

@@ -65,9 +65,9 @@ def forecast(
     seconds, kept = _one_pass(model, task, train, middle, device, dtype)
     probed = float(sizes[middle].sum())
     largest = args.token_budget or args.per_device_train_batch_size * float(sizes.max())
-    # the pass probes labelled rows; those beside each are predicted once and learned once
-    beside = args.unlabeled_ratio if args.ssl != "none" else 0
-    seconds, kept = seconds * (1 + beside * 4 / 3), kept * (1 + beside)
+    # the pass probes labelled rows; fixmatch has two views of each unlabelled one beside them
+    beside = args.unlabeled_ratio * {"none": 0, "pseudo": 1, "fixmatch": 2}[args.ssl]
+    seconds, kept = seconds * (1 + beside), kept * (1 + beside)
     total = sum(p.numel() for p in model.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Forecast(

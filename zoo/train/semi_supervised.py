@@ -81,8 +81,8 @@ class SemiSupervised:
         size = max(len(labelled), -(-len(unlabelled) // ratio))
         own = np.arange(size) % len(labelled)
         self.lengths: np.ndarray = labelled.lengths[own]
-        # those that are learned in one pass; as if the unlabelled ones were as long
-        self.rows: np.ndarray = labelled.rows[own] + ratio
+        # as if the unlabelled ones were as long
+        self.rows: np.ndarray = labelled.rows[own] + ratio * len(strengths)
         self.origins: np.ndarray = labelled.origins[own]
         self._view: View | None = None
         self._orders: dict[int, np.ndarray] = {}
@@ -183,18 +183,10 @@ def semi_supervised(
 
     def objective(model: nn.Module, batch: Batch, rng: Generator) -> Loss:
         labelled = {name: tensor for name, tensor in batch.items() if "." not in name}
-        weak, learned = of_view(batch, "weak"), of_view(batch, LEARNED[kind])
-        ours, theirs = _both(task, model, labelled, learned)
-        # Predictions are those that the model would be used for: no dropout, and the running
-        # statistics of batch norms, which labelled and strong rows made together. One pass for all
-        # three, as the paper's code has it, takes 1.5 times as long: it goes back through the weak
-        # rows for nothing. They come last since autocast keeps its casts of the weights, and those
-        # made without gradient would have none in the other pass.
-        was_training = model.training
-        model.eval()
-        with torch.no_grad():
-            sureness, guesses = task.logits(model, weak).softmax(-1).max(-1)
-        model.train(was_training)
+        views = [of_view(batch, name) for name in dict.fromkeys((LEARNED[kind], "weak"))]
+        logits = _logits(task, model, labelled, views)
+        ours, theirs = logits[:2]
+        sureness, guesses = logits[-1].detach().softmax(-1).max(-1)
         sure = (sureness >= threshold).float()
         beside = len(guesses) / len(labelled["sample_ids"])
         unlabelled = (F.cross_entropy(theirs, guesses, reduction="none") * sure).sum() / beside
@@ -207,13 +199,18 @@ def semi_supervised(
     return objective
 
 
-def _both(task: Task, model: nn.Module, labelled: Batch, learned: Batch) -> tuple[Tensor, Tensor]:
-    """The logits of labelled and unlabelled rows: from one pass, so that a batch norm sees them
-    together, unless padding to a common length would be in the way."""
-    if "lengths" in labelled or "attention_mask" in labelled:
-        return task.logits(model, labelled), task.logits(model, learned)
-    mine = model_inputs(learned)
-    together = {name: torch.cat([labelled[name], tensor]) for name, tensor in mine.items()}
-    logits = task.logits(model, together)
-    ours = len(labelled["sample_ids"])
-    return logits[:ours], logits[ours:]
+def _logits(task: Task, model: nn.Module, labelled: Batch, views: Sequence[Batch]) -> list[Tensor]:
+    """The logits of the labelled rows and of each view; only the first view is learned on."""
+    if "lengths" in labelled or "attention_mask" in labelled:  # padding, to lengths of their own
+        logits = [task.logits(model, part) for part in (labelled, views[0])]
+        # last: autocast keeps its casts of the weights, and those made here have no gradient
+        with torch.no_grad():
+            return logits + [task.logits(model, view) for view in views[1:]]
+    # One pass, as in the paper's code: a batch norm sees all rows together, and its running
+    # statistics are those it trained with. Weak rows in a pass without gradient would save a third
+    # of the time, but predictions by other statistics may be sure and wrong, and are then learned.
+    parts = (labelled, *views)
+    names = model_inputs(views[0])
+    together = {name: torch.cat([part[name] for part in parts]) for name in names}
+    sizes = [len(part["sample_ids"]) for part in parts]
+    return list(task.logits(model, together).split(sizes))

@@ -146,5 +146,6 @@ def show(
         f"curves        {folder}/plots/training.png;  tensorboard --logdir {folder}/logs",
         "next:",
         f"  python -m {entry.module} evaluate {folder}",
-        f"  python -m {entry.module} predict {folder} {example}",
+        *([f"  python -m {entry.module} predict {folder} {example}"] * ("predict" in entry.verbs)),
+        *([f"  python -m {entry.starts} finetune --model {folder}"] * (entry.starts is not None)),
     )

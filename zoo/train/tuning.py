@@ -26,7 +26,7 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
     if args.tune in ("full", "gradual"):
         return model
     heads = heads_of(model)
-    if not heads:
+    if not heads and (args.tune == "head" or body_of(model) is model):
         raise UserError(
             f"--tune {args.tune} wants a model with a pretrained body and a head of its own; "
             f"{type(model).__name__} has none: use --tune full"
@@ -37,10 +37,12 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
         return model
     from peft import LoraConfig, get_peft_model
 
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     linear = [
         name
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear)
+        and id(module.weight) not in embeddings  # an output layer that shares it
         and not f"{name}.".startswith(tuple(f"{h}." for h in heads))
     ]
     if not linear:
@@ -55,24 +57,33 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
             lora_alpha=args.lora_alpha,
             lora_dropout=args.lora_dropout,
             target_modules=linear,
-            modules_to_save=heads,
+            modules_to_save=heads or None,
         ),
     )
 
 
-def heads_of(model: Any) -> list[str]:
-    """Names of the modules that stand on the body: those outside it, or timm's classifier in it."""
+def body_of(model: Any) -> Any:
+    """The pretrained part that heads stand on; the model itself where it has no such part."""
     prefix = getattr(model, "base_model_prefix", "")
-    body = getattr(model, prefix, model) if prefix else model
+    return getattr(model, prefix, model) if prefix else model
+
+
+def heads_of(model: Any) -> list[str]:
+    """Names of the modules that stand on the body: those outside it, or timm's classifier in it.
+
+    One that has no weights but an embedding's of the body is none.
+    """
+    prefix, body = getattr(model, "base_model_prefix", ""), body_of(model)
     if body is model:
         return []
     if hasattr(body, "get_classifier"):
         classifier = body.get_classifier()
         return [name for name, module in model.named_modules() if module is classifier]
+    shared = {id(parameter) for parameter in body.parameters()}
     return [
         name
         for name, child in model.named_children()
-        if name != prefix and next(child.parameters(), None) is not None
+        if name != prefix and any(id(parameter) not in shared for parameter in child.parameters())
     ]
 
 
@@ -143,4 +154,5 @@ def merged_state(adapted: Any) -> dict[str, Tensor]:
 def save_adapter(adapted: Any, folder: Path) -> None:
     """The adapter alone, as peft saves it, in `folder`."""
     with torch.no_grad():
-        adapted.save_pretrained(folder, safe_serialization=True)
+        # "auto" asks for an embedding, which models of sound do not have
+        adapted.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)

@@ -33,7 +33,17 @@ def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict",
     if options.model == NONE:
         smallest, step = options.smallest_size()
         return new_processor(choose_size(options.image_size, examples["train"], smallest, step))
-    config = _config(options, entry)
+    found = weights.find(options.model, entry.presets)
+    if _pretrained_here(found.folder):
+        processor = load_processor(found.folder)
+        side = int(processor.size["height"])
+        if options.image_size not in (None, side):
+            raise UserError(
+                f"--image_size {options.image_size}: {options.model} was pretrained at {side}, and "
+                "its positions are those of that size"
+            )
+        return processor
+    config = _config(found.folder)
     cfg = config.pretrained_cfg or {}
     size = options.image_size or int(cfg.get("input_size", (3, 224, 224))[1])
     return new_processor(
@@ -41,11 +51,17 @@ def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict",
     )
 
 
-def _config(options: Any, entry: Any) -> Any:
+def _config(folder: "Path") -> Any:
     from transformers import TimmWrapperConfig
 
-    found = weights.find(options.model, entry.presets)
-    return TimmWrapperConfig.from_pretrained(found.folder, local_files_only=True)
+    return TimmWrapperConfig.from_pretrained(folder, local_files_only=True)
+
+
+def _pretrained_here(folder: "Path") -> bool:
+    """Whether these are the weights of a masked autoencoder (zoo.vision.mae)."""
+    from zoo.vision.masked_autoencoder import is_checkpoint
+
+    return is_checkpoint(folder)
 
 
 def longest(options: Any, processor: Any, entry: Any) -> int:
@@ -65,7 +81,7 @@ def make(
     size = int(processor.size["height"])
     if options.model == NONE:
         config = TimmWrapperConfig(
-            architecture=_known(options.architecture),
+            architecture=known(options.architecture),
             model_args=options.model_args(size),
             **task.model_config(),
         )
@@ -74,6 +90,10 @@ def make(
         except (TypeError, AssertionError) as error:
             raise UserError(f"timm can't make {options.architecture} this way: {error}") from None
     found = weights.find(options.model, entry.presets)
+    if _pretrained_here(found.folder):
+        from zoo.vision.masked_autoencoder import classifier
+
+        return classifier(found.folder, task.model_config()), found.source(options.model)
     model = TimmWrapperForImageClassification.from_pretrained(
         found.folder,
         local_files_only=True,
@@ -85,7 +105,8 @@ def make(
     return model, found.source(options.model)
 
 
-def _known(architecture: str) -> str:
+def known(architecture: str) -> str:
+    """The name, if timm has such an architecture; else `UserError` with the nearest."""
     import difflib
 
     import timm

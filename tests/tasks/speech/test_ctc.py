@@ -234,3 +234,19 @@ def test_windows_that_do_not_agree_are_refused(shares: list[tuple[int, int]]) ->
         ctc.stitch(windows)
     with pytest.raises(ValueError, match="no window"):
         ctc.stitch([])
+
+
+def test_a_target_longer_than_its_frames_costs_nothing_and_pulls_nothing() -> None:
+    """Not the thousands that saying it behind the end of the sound would cost."""
+    logits = torch.randn(2, 9, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    masked = ctc.mask_frames(logits, torch.tensor([9, 2]), 0)
+    labels = torch.tensor([[1, 2, 3], [1, 2, 3]])
+    losses = ctc.losses(masked, labels, 0)
+    assert losses[1] == 0 and 0 < losses[0] < 100
+    losses.sum().backward()
+    assert logits.grad is not None
+    assert logits.grad[0].abs().sum() > 0 and logits.grad[1].abs().sum() == 0
+    alone = torch.nn.functional.ctc_loss(
+        logits[:1].log_softmax(-1).transpose(0, 1), labels[:1], (9,), (3,), 0, reduction="sum"
+    )
+    torch.testing.assert_close(losses[0], alone)

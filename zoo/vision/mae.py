@@ -1,0 +1,54 @@
+"""mae: a vision transformer pretrained on images without labels, from which vit_cls starts.
+
+He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners".
+"""
+
+import sys
+from dataclasses import dataclass
+
+from zoo.entry import Entry
+
+
+@dataclass(frozen=True)
+class Options:
+    """What only this model has."""
+
+    architecture: str = "vit_tiny_patch16_224"
+    """timm's name of the encoder, a vision transformer"""
+    image_size: int | None = None
+    """side in pixels that images are resized to; that of the training images by default"""
+    depth: int = 6
+    """layers of the encoder"""
+    decoder_size: int = 96
+    """width of the decoder, which is thrown away afterwards"""
+    decoder_depth: int = 2
+    """layers of the decoder"""
+    decoder_heads: int = 3
+    """attention heads of the decoder"""
+
+
+ENTRY = Entry(
+    name="mae",
+    module="zoo.vision.mae",
+    task="tasks.vision.masked_image",
+    summary="vision transformer pretrained without labels (masked autoencoder), a start of vit_cls",
+    network="zoo.vision.masked_autoencoder",
+    options=Options,
+    recipe={
+        "num_train_epochs": 100.0,
+        "per_device_train_batch_size": 64,
+        "per_device_eval_batch_size": 128,
+        "learning_rate": 1e-3,
+        "weight_decay": 0.05,
+        "adam_beta2": 0.95,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": 0.05,
+    },
+    verbs=("pretrain", "evaluate"),
+    starts="zoo.vision.vit_cls",
+)
+
+if __name__ == "__main__":
+    from zoo.cli import main
+
+    sys.exit(main(ENTRY))

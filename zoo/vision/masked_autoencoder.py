@@ -1,0 +1,128 @@
+"""The network of mae: a new masked autoencoder, and a classifier that starts from its encoder."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
+from tasks.errors import UserError
+from zoo.loading import load_model
+from zoo.train.fast_dropout import replace_dropout
+from zoo.vision.image_processor import choose_size, load_processor
+from zoo.vision.image_processor import make_processor as new_processor
+from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import datasets
+    from torch import nn
+
+    from tasks.base import Task
+    from zoo.vision.mae import Options
+
+ENCODER = "mae.encoder."  # names of its weights in a checkpoint begin so
+
+
+def make_processor(
+    options: "Options", task: Any, examples: "datasets.DatasetDict", entry: Any
+) -> Any:
+    """A processor for the size that was asked for, or that of the training images.
+
+    Raises `UserError` for options that make no network.
+    """
+    for name in ("depth", "decoder_depth", "decoder_heads"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+    if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
+        raise UserError(
+            f"--decoder_size {options.decoder_size} can't be shared out to --decoder_heads "
+            f"{options.decoder_heads}: give a multiple"
+        )
+    step = task.args.patch_size or 8
+    return new_processor(choose_size(options.image_size, examples["train"], 16, step))
+
+
+def longest(options: "Options", processor: Any, entry: Any) -> int:
+    """Pixels of an input."""
+    return int(processor.size["height"] * processor.size["width"])
+
+
+def make(
+    options: "Options", task: "Task", processor: Any, entry: Any
+) -> tuple["nn.Module", dict[str, Any]]:
+    """The model in fp32 with weights drawn from torch's global random state; seed it first.
+
+    Raises `UserError` where timm has no such vision transformer.
+    """
+    from zoo.vision.timm_network import known
+
+    config = MaeConfig(
+        architecture=known(options.architecture),
+        image_size=int(processor.size["height"]),
+        depth=options.depth,
+        decoder_size=options.decoder_size,
+        decoder_depth=options.decoder_depth,
+        decoder_heads=options.decoder_heads,
+        **task.model_config(),
+    )
+    try:
+        return MaeForPreTraining(config), {"model": None, "license": None}
+    except (TypeError, AssertionError, ValueError) as error:
+        raise UserError(
+            f"timm can't make {options.architecture} this way: {error}; give a vision transformer"
+        ) from None
+
+
+def speed_up(model: Any, train: Any) -> None:
+    """The faster but equal training code."""
+    replace_dropout(model)
+
+
+def load(folder: "Path") -> tuple["nn.Module", Any]:
+    """The model and processor of a checkpoint."""
+    from transformers import AutoModelForPreTraining
+
+    return load_model(AutoModelForPreTraining, folder), load_processor(folder)
+
+
+def is_checkpoint(folder: "Path") -> bool:
+    """Whether a folder with a config.json holds a masked autoencoder."""
+    kind = json.loads((folder / "config.json").read_text()).get("model_type")
+    return bool(kind == MaeConfig.model_type)
+
+
+def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
+    """timm's classifier with the encoder of a checkpoint and a new head, in fp32.
+
+    Args:
+        settings: fields of the classifier's config: labels and problem type.
+
+    Raises `UserError` where the checkpoint does not hold what its config says.
+    """
+    from safetensors.torch import load_file
+    from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
+
+    config = MaeConfig.from_pretrained(folder, local_files_only=True)
+    model = TimmWrapperForImageClassification(
+        TimmWrapperConfig(
+            architecture=config.architecture, model_args=config.timm_args(), **settings
+        )
+    )
+    tensors = load_file(folder / "model.safetensors")
+    encoder = {
+        name.removeprefix(ENCODER): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(ENCODER)
+    }
+    network = model.timm_model
+    head = {f"head.{name}" for name, _ in network.get_classifier().named_parameters()}
+    wanted = set(network.state_dict()) - head
+    if wanted != set(encoder):
+        name = sorted(wanted ^ set(encoder))[0]
+        raise UserError(f"{folder} does not fit {config.architecture}: {name} is in only one")
+    with torch.no_grad():
+        network.load_state_dict(encoder, strict=False)
+    classifier: nn.Module = model
+    return classifier

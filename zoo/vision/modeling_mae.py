@@ -1,0 +1,203 @@
+"""A masked autoencoder around a vision transformer of timm.
+
+He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners": the encoder sees a quarter of
+the patches and nothing in place of the others; a small decoder gets what it made of them, one
+learned vector for each hidden patch, and all positions, and paints the hidden patches.
+
+The encoder is the network that zoo.vision.vit_cls makes (mean over patches, no class token), under
+the same names. Where He et al. fix its positions to sines, they begin there and are learned.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import timm
+import torch
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutputWithPooling
+from transformers.utils import ModelOutput, can_return_tuple
+
+from tasks.vision.patches import seen
+
+
+class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
+    """Shape of a masked autoencoder; see `zoo.vision.mae.Options`."""
+
+    model_type = "zoo_mae"
+
+    architecture: str = "vit_tiny_patch16_224"  # timm's name of the encoder
+    num_channels: int = 3
+    image_size: int = 32
+    patch_size: int = 4
+    depth: int = 6  # layers of the encoder
+    mask_ratio: float = 0.75
+    decoder_size: int = 96
+    decoder_depth: int = 2
+    decoder_heads: int = 3
+
+    def timm_args(self) -> dict[str, Any]:
+        """What timm is told beside the architecture; just what vit_cls says."""
+        return {
+            "img_size": self.image_size,
+            "patch_size": self.patch_size,
+            "depth": self.depth,
+            "class_token": False,
+            "global_pool": "avg",
+        }
+
+
+@dataclass
+class MaeOutput(ModelOutput):  # type: ignore[misc]
+    """What a masked autoencoder paints."""
+
+    logits: Tensor | None = None  # [b, patches, patch_size ** 2 * channels], seen ones as well
+
+
+class MaePreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+    """Loading, saving and initialization."""
+
+    config_class = MaeConfig
+    base_model_prefix = "mae"
+    main_input_name = "pixel_values"
+    _no_split_modules = ["Block"]  # noqa: RUF012  (transformers' own way)
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        """As He et al. 2022, appendix A.1: Glorot's uniform everywhere, the patches' projection as
+        if it were linear; positions of the encoder from sines."""
+        if isinstance(module, nn.Linear | nn.Conv2d) and _unfilled(module.weight):
+            nn.init.xavier_uniform_(module.weight.view(len(module.weight), -1))
+            if module.bias is not None:
+                module.bias.zero_()
+        elif isinstance(module, nn.LayerNorm) and _unfilled(module.weight):
+            module.reset_parameters()
+        elif isinstance(module, VisionTransformer) and _unfilled(module.pos_embed):
+            assert module.pos_embed is not None
+            side = int(module.pos_embed.shape[1] ** 0.5)
+            module.pos_embed.copy_(sines(side, module.embed_dim))
+        elif isinstance(module, MaeDecoder) and _unfilled(module.hidden_patch):
+            nn.init.normal_(module.hidden_patch, std=0.02)
+
+
+def _unfilled(parameter: Any) -> bool:
+    """Whether `from_pretrained` has yet to give it a value."""
+    return not getattr(parameter, "_is_hf_initialized", False)
+
+
+def sines(side: int, width: int) -> Tensor:
+    """Positions of a square grid, float32 [1, side * side, width]: a quarter of the width each for
+    sine and cosine of row and column (Vaswani et al. 2017, section 3.5, in two dimensions)."""
+    quarter = width // 4
+    rates = 10_000.0 ** -(np.arange(quarter) / quarter)
+    angles = np.arange(side)[:, None] * rates  # [side, quarter]
+    half = np.concatenate([np.sin(angles), np.cos(angles)], 1)
+    rows, columns = np.repeat(half, side, 0), np.tile(half, (side, 1))
+    grid = np.zeros((1, side * side, width), np.float32)
+    grid[0, :, : 4 * quarter] = np.concatenate([rows, columns], 1)
+    return torch.from_numpy(grid)
+
+
+class MaeModel(MaePreTrainedModel):
+    """The encoder: pixels to a vector for each patch that is seen."""
+
+    def __init__(self, config: MaeConfig) -> None:
+        """Raises ValueError where timm's architecture is no vision transformer."""
+        super().__init__(config)
+        encoder = timm.create_model(
+            config.architecture,
+            pretrained=False,
+            num_classes=0,
+            in_chans=config.num_channels,
+            **config.timm_args(),
+        )
+        if not isinstance(encoder, VisionTransformer) or encoder.pos_embed is None:
+            raise ValueError(f"{config.architecture} is no vision transformer with positions")
+        self.encoder = encoder
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self, pixel_values: Tensor, visible: Tensor | None = None, **kwargs: Any
+    ) -> BaseModelOutputWithPooling:
+        """[b, channels, h, w] to [b, patches, width] and their mean [b, width].
+
+        Args:
+            visible: int64 [b, seen], which patches are looked at and in which order; all by
+                default.
+        """
+        encoder = self.encoder
+        x = encoder.patch_embed(pixel_values)
+        x = encoder.norm_pre(encoder.pos_drop(x + encoder.pos_embed))
+        if visible is not None:
+            x = x.take_along_dim(visible.unsqueeze(-1), 1)
+        # one of the norms does nothing; the other is the classifier's own
+        x = encoder.fc_norm(encoder.norm(encoder.blocks(x)))
+        return BaseModelOutputWithPooling(last_hidden_state=x, pooler_output=x.mean(1))
+
+
+class MaeDecoder(nn.Module):
+    """What was seen, and positions, to pixels of all patches."""
+
+    positions: Tensor
+
+    def __init__(self, config: MaeConfig, inputs: int) -> None:
+        """`inputs` is the width of the encoder."""
+        super().__init__()
+        width, side = config.decoder_size, config.image_size // config.patch_size
+        self.narrow = nn.Linear(inputs, width)
+        self.hidden_patch = nn.Parameter(torch.zeros(1, 1, width))
+        self.register_buffer("positions", sines(side, width))
+        self.parts = nn.Sequential(
+            *(
+                Block(width, config.decoder_heads, mlp_ratio=4.0, qkv_bias=True)
+                for _ in range(config.decoder_depth)
+            )
+        )
+        self.norm = nn.LayerNorm(width)
+        self.paint = nn.Linear(width, config.patch_size**2 * config.num_channels)
+
+    def forward(self, x: Tensor, shuffle: Tensor) -> Tensor:
+        """[b, seen, encoder's width] to [b, patches, values], in the order of the image.
+
+        Args:
+            shuffle: int64 [b, patches]; its first are those that were seen.
+        """
+        x = self.narrow(x)
+        hidden = self.hidden_patch.to(x.dtype).expand(
+            len(x), shuffle.shape[1] - x.shape[1], x.shape[2]
+        )
+        x = torch.cat([x, hidden], 1).take_along_dim(shuffle.argsort(1).unsqueeze(-1), 1)
+        x = self.parts(x + self.positions.to(x.dtype))
+        painted: Tensor = self.paint(self.norm(x))
+        return painted
+
+
+class MaeForPreTraining(MaePreTrainedModel):
+    """Encoder and decoder."""
+
+    def __init__(self, config: MaeConfig) -> None:
+        super().__init__(config)
+        self.mae = MaeModel(config)
+        self.decoder = MaeDecoder(config, self.mae.encoder.embed_dim)
+        self.post_init()
+
+    @can_return_tuple  # type: ignore[untyped-decorator]
+    def forward(
+        self, pixel_values: Tensor, shuffle: Tensor | None = None, **kwargs: Any
+    ) -> MaeOutput:
+        """Paints every patch from the few that are seen.
+
+        Args:
+            shuffle: int64 [b, patches], an order of the patches for each image: the first are seen.
+                Drawn from torch's global random state by default.
+        """
+        patches = (self.config.image_size // self.config.patch_size) ** 2
+        if shuffle is None:
+            noise = torch.rand(len(pixel_values), patches, device=pixel_values.device)
+            shuffle = noise.argsort(1)
+        visible = shuffle[:, : seen(patches, self.config.mask_ratio)]
+        x = self.mae(pixel_values, visible=visible, return_dict=True).last_hidden_state
+        return MaeOutput(logits=self.decoder(x, shuffle))
