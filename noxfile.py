@@ -11,6 +11,8 @@ nox.needs_version = ">=2024.4"
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
+PARALLEL = ("-n", "logical", "--dist", "loadscope")  # a file's tests share their fixtures
+
 
 def prepare(session: nox.Session) -> str:
     """The Python to use: the session's, with the project in it, or else the present one."""
@@ -24,7 +26,7 @@ def prepare(session: nox.Session) -> str:
 def tests(session: nox.Session) -> None:
     """The tests that are quick; arguments after -- go to pytest."""
     python = prepare(session)
-    session.run(python, "-m", "pytest", "-q", *session.posargs, external=True)
+    session.run(python, "-m", "pytest", "-q", *PARALLEL, *session.posargs, external=True)
 
 
 @nox.session

@@ -17,8 +17,8 @@ SMALLEST_VARIANCE = 1e-6  # of a patch, as in the code of He et al.
 
 
 def usual_patch(size: int) -> int:
-    """Side of a patch for new weights: an eighth of the image's, at most 16, at least 2."""
-    return min(16, max(2, size // 8))
+    """Side of a patch for new weights: an eighth of the image's, at most 16, at least 4."""
+    return min(16, max(4, size // 8))
 
 
 def shuffles(view: View, samples: "Sequence[int]", patches: int) -> npt.NDArray[np.int64]:

@@ -26,8 +26,8 @@ class Options:
     """attention heads"""
     kernel_size: int = 15
     """of the depthwise convolutions, in frames of 40 ms; odd"""
-    conformer_dropout: float = 0.1
-    """dropout of the layers"""
+    conformer_dropout: float = 0.0
+    """dropout of the layers; long training wants 0.1, a short one learns more without"""
 
 
 ENTRY = Entry(
@@ -38,13 +38,14 @@ ENTRY = Entry(
     network="zoo.speech.conformer_network",
     options=Options,
     recipe={
-        "num_train_epochs": 15.0,
+        "num_train_epochs": 14.0,
         "per_device_train_batch_size": 32,
         "per_device_eval_batch_size": 32,
-        "learning_rate": 1e-3,
+        "learning_rate": 1.5e-3,
         "weight_decay": 0.01,
         "warmup_steps": 0.1,
         "max_grad_norm": 5.0,
+        "ema_decay": 0.995,
     },
 )
 

@@ -24,13 +24,13 @@ class Options:
     """side in pixels that images are resized to; by default what the weights were trained at, or
     the training images' own"""
     patch_size: int | None = None
-    """new weights: side of a patch in pixels; an eighth of the image, from 2 to 16, by default"""
-    depth: int = 6
+    """new weights: side of a patch in pixels; an eighth of the image, from 4 to 16, by default"""
+    depth: int = 4
     """new weights: layers"""
 
     def smallest_size(self) -> tuple[int, int]:
         """Side of the smallest input, and its step."""
-        return 8, self.patch_size or 8
+        return 16, self.patch_size or 8
 
     def model_args(self, size: int) -> dict[str, Any]:
         """What timm is told beside the architecture."""
@@ -53,13 +53,14 @@ ENTRY = Entry(
     network="zoo.vision.timm_network",
     options=Options,
     recipe={
-        "num_train_epochs": 60.0,
+        "num_train_epochs": 40.0,
         "per_device_train_batch_size": 64,
         "per_device_eval_batch_size": 128,
         "learning_rate": 1e-3,
         "weight_decay": 0.05,
         "warmup_steps": 0.1,
     },
+    reading={"crop_scale": 0.7},
     presets={
         "vit-tiny": Preset(
             repo="timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", license="Apache-2.0"

@@ -150,4 +150,4 @@ def test_what_makes_no_sense_is_refused() -> None:
     for patch in (3, 16):
         with pytest.raises(UserError, match=f"--patch_size {patch}"):
             MaskedImage(Args(patch_size=patch)).settle(Processor(), 256)
-    assert usual_patch(16) == 2 and usual_patch(224) == 16
+    assert usual_patch(16) == 4 and usual_patch(224) == 16
