@@ -59,14 +59,15 @@ def show(
     """A table of mistakes; `examples` is the split that the features were made of."""
     if not worst:
         return
+    origins = [int(features.origins[mistake.sample]) for mistake in worst]
     rows = [
         (
             f"{mistake.loss:.3f}",
             _short(mistake.truth),
             _short(mistake.said),
-            _short(task.show(examples[int(features.origins[mistake.sample])])),
+            _short(task.show(examples[origin], origin)),
         )
-        for mistake in worst
+        for mistake, origin in zip(worst, origins, strict=True)
     ]
     terminal.table(("loss", "true", "predicted", "example"), rows, title="\nworst mistakes")
 

@@ -349,7 +349,7 @@ class MaskedLM:
             for row, i in worst.items()
         ]
 
-    def show(self, example: Mapping[str, Any]) -> str:
+    def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
         return str(example["text"])
 

@@ -254,7 +254,7 @@ class TextClassification(Classification):
         logits: Tensor = model(**model_inputs(batch)).logits.float()
         return self.averaged(logits, batch)
 
-    def show(self, example: Mapping[str, Any]) -> str:
+    def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
         return " | ".join(str(example[c]) for c in ("text", "text_pair") if c in example)
 

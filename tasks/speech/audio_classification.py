@@ -163,9 +163,11 @@ class AudioClassification(Classification):
         logits: Tensor = model(**model_inputs(batch)).logits.float()
         return self.averaged(logits, batch)
 
-    def show(self, example: Mapping[str, Any]) -> str:
+    def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        return heard.show(example)
+        from tasks.media import name_of
+
+        return name_of(example["media"], row)
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """The features of a row as a picture."""

@@ -136,12 +136,6 @@ def _open(path: Any, rate: int) -> "np.ndarray":
         raise UserError(f"{path}: {problem}") from None
 
 
-def show(example: Mapping[str, Any]) -> str:
-    """An example in one line of a table."""
-    media = example["media"]
-    return str(media["path"] or f"{len(media['bytes']):,} bytes")
-
-
 def draw(axes: Any, row: Mapping[str, Any]) -> None:
     """The features of a row as a picture: frames to the right, mel bins (or amplitude) upward."""
     features = row["windows"][0]

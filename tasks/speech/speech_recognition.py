@@ -357,9 +357,11 @@ class SpeechRecognition:
                 found.append((float(alone.sum), row, truth[i], told[i]))
         return found
 
-    def show(self, example: Mapping[str, Any]) -> str:
+    def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        return heard.show(example)
+        from tasks.media import name_of
+
+        return name_of(example["media"], row)
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """The features of a row as a picture."""

@@ -296,9 +296,11 @@ class ImageClassification(Classification):
         logits: Tensor = model(**model_inputs(batch)).logits.float()
         return logits
 
-    def show(self, example: Mapping[str, Any]) -> str:
+    def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        return str(example["media"]["path"] or f"{len(example['media']['bytes']):,} bytes")
+        from tasks.media import name_of
+
+        return name_of(example["media"], row)
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """A row of the features as a picture."""

@@ -255,9 +255,9 @@ class MaskedImage:
         """Nothing: no painting is right."""
         return []
 
-    def show(self, example: Mapping[str, Any]) -> str:
+    def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        return self._images.show(example)
+        return self._images.show(example, row)
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """A row of the features as a picture."""

@@ -11,6 +11,7 @@ from tasks.base import Examples, Features, Task
 from tasks.errors import UserError
 from zoo.checkpoint import MANIFEST
 from zoo.train import forecast
+from zoo.train.memory import out_of_memory
 
 if TYPE_CHECKING:
     import torch
@@ -106,7 +107,13 @@ def announce(
         f"{train.lengths.mean():.0f} {task.unit} a sample",
         file=sys.stderr,
     )
-    expected = forecast.forecast(model, task, learned, args, device, dtype)
+    try:
+        expected = forecast.forecast(model, task, learned, args, device, dtype)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        print("warning: memory ran out in the pass that was to forecast the cost", file=sys.stderr)
+        return
     print(f"expected: {expected}", file=sys.stderr)
     if warning := expected.warning():
         print(f"warning: {warning}", file=sys.stderr)
