@@ -2,6 +2,9 @@
 
 Dosovitskiy et al. 2021, "An Image is Worth 16x16 Words"; Touvron et al. 2021 (DeiT) and Steiner et
 al. 2022, "How to train your ViT?", for the pretrained weights.
+
+Embedded digits, from scratch, seed 42: test accuracy 0.978 (0.957 to 0.989, n = 360) in 98 s of
+training on two CPU cores with bf16: `python -m zoo.vision.vit_cls finetune`.
 """
 
 import sys
