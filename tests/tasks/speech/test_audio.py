@@ -129,7 +129,8 @@ def test_header_says_rate_channels_and_seconds() -> None:
             "samples that are no finite numbers",
         ),
     ],
-    ids=lambda value: value if isinstance(value, str) else "",  # not the bytes: soundfile writes the time into some
+    # not the bytes: soundfile writes the time into some
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_bad_files(content: bytes, reason: str, tmp_path: Path) -> None:
     assert refusal(held(content)).startswith(reason)
