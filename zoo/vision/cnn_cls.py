@@ -4,6 +4,10 @@ He et al. 2016, "Deep Residual Learning for Image Recognition", with a handful o
 
 Embedded digits, the defaults, seed 42: test accuracy 0.992 (0.976 to 0.997, n = 360) in 8 s of
 training on two CPU cores with bf16: `python -m zoo.vision.cnn_cls finetune`.
+
+Fashion-MNIST, seed 42: test accuracy 0.926 (0.921 to 0.931, n = 10,000) in 333 s of training there:
+`python -m zoo.vision.cnn_cls finetune --data $ZOO_DATA/fashion_mnist --num_train_epochs 6
+--per_device_train_batch_size 128 --crop_scale 0.85 --color_jitter 0.1`.
 """
 
 import sys
