@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tasks.base import Batch, Examples, Loss
-from tasks.data import DataArgs, Source, cut_missing_splits, limit
+from tasks.data import DataArgs, Source, cut_missing_splits, find_column, limit
 from tasks.errors import UserError
 from tasks.labels import ProblemType, are_numbers, encode_labels, label_names
 from tasks.metrics import main_metric
@@ -45,6 +45,17 @@ class Labelled(NamedTuple):
     problem_type: ProblemType
     class_weights: tuple[float, ...]
     splits: "datasets.DatasetDict"
+
+
+def media_and_label(source: Source, asked: str | None) -> "datasets.DatasetDict":
+    """The splits of media with their column of labels under the name `label`, and no other.
+
+    Raises `UserError` where there is no such column.
+    """
+    names = next(iter(source.splits.values())).column_names
+    label = find_column(names, asked, LABEL_COLUMNS, "label", source.name)
+    splits = source.splits.select_columns(["media", label])
+    return splits if label == "label" else splits.rename_column(label, "label")
 
 
 def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> Labelled:

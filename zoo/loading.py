@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+def unfilled(parameter: Any) -> bool:
+    """Whether `from_pretrained` has yet to give a parameter its value."""
+    return not getattr(parameter, "_is_hf_initialized", False)
+
+
 def load_model(auto: Any, folder: Path) -> "nn.Module":
     """The model of a checkpoint in fp32, by one of transformers' Auto classes.
 

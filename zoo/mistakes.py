@@ -34,15 +34,10 @@ def find(
     *,
     batch_size: int,
     keep: int,
-    among: int | None = None,
 ) -> list[Mistake]:
-    """The `keep` mistakes of highest loss, the worst first.
-
-    Args:
-        among: looks at so many samples only, the first.
-    """
+    """The `keep` mistakes of highest loss, the worst first."""
     worst: list[Mistake] = []
-    size = min(len(features), among or len(features))
+    size = len(features)
     chunks = [list(range(i, min(i + batch_size, size))) for i in range(0, size, batch_size)]
     model.eval()
     with torch.inference_mode():

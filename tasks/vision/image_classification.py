@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tasks.base import Batch, Examples, model_inputs
-from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
+from tasks.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.classification import encode as encode_all
-from tasks.data import DataArgs, Source, find_column
+from tasks.data import DataArgs, Source
 from tasks.errors import UserError
 from tasks.labels import ProblemType
 from tasks.vision.augment_args import AugmentArgs
@@ -83,10 +83,7 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
     from tasks.vision.images import IMAGE
 
     source = media.load(data, IMAGE, digits.load, args.image_column)
-    names = next(iter(source.splits.values())).column_names
-    label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
-    splits = source.splits.select_columns(["media", label])
-    return source, splits if label == "label" else splits.rename_column(label, "label")
+    return source, media_and_label(source, args.label_column)
 
 
 def for_prediction(task: "ImageClassification", asked: Inputs) -> "ImageClassification":

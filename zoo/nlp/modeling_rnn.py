@@ -18,6 +18,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
+from zoo.loading import unfilled
+
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 EMBEDDING_STD = 0.05  # large ones learn slowly: torch's own 1.0 lost 16 points in 3 epochs
 
@@ -88,14 +90,14 @@ class RnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         scheme = self.config.initialization
         if isinstance(module, nn.Embedding):
             std = self.config.initializer_range if scheme == "normal" else EMBEDDING_STD
-            if _unfilled(module.weight):
+            if unfilled(module.weight):
                 module.weight.normal_(0, std)
                 if module.padding_idx is not None:
                     module.weight[module.padding_idx].zero_()
         elif isinstance(module, nn.RNNBase | nn.Linear):
             draw = self._scheme(scheme)
             for name, parameter in module.named_parameters(recurse=False):
-                if not _unfilled(parameter):
+                if not unfilled(parameter):
                     continue
                 if name.startswith("bias"):
                     parameter.zero_()
@@ -113,11 +115,6 @@ class RnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         if name == "normal":
             return lambda w: nn.init.normal_(w, std=self.config.initializer_range)
         return nn.init.xavier_uniform_
-
-
-def _unfilled(parameter: Tensor) -> bool:
-    """Whether `from_pretrained` has yet to give it a value."""
-    return not getattr(parameter, "_is_hf_initialized", False)
 
 
 class RnnModel(RnnPreTrainedModel):

@@ -22,6 +22,7 @@ from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 from transformers.utils import can_return_tuple
 
 from tasks.speech import ctc
+from zoo.loading import unfilled
 
 IGNORED = -100  # the label of padding
 
@@ -170,31 +171,26 @@ class ConformerPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         linear layers, attention's three as matrices of their own; He et al. 2015, by fan-in, for
         convolutions; biases are 0."""
         if isinstance(module, nn.LayerNorm | nn.GroupNorm):
-            if _unfilled(module.weight):
+            if unfilled(module.weight):
                 module.weight.fill_(1.0)
         elif isinstance(module, nn.MultiheadAttention):
-            if _unfilled(module.in_proj_weight):
+            if unfilled(module.in_proj_weight):
                 for part in module.in_proj_weight.chunk(3):
                     nn.init.xavier_uniform_(part)
-            if _unfilled(module.in_proj_bias):
+            if unfilled(module.in_proj_bias):
                 module.in_proj_bias.zero_()
         elif isinstance(module, nn.Linear):
-            if _unfilled(module.weight):
+            if unfilled(module.weight):
                 nn.init.xavier_uniform_(module.weight)
-        elif isinstance(module, nn.Conv1d | nn.Conv2d) and _unfilled(module.weight):
+        elif isinstance(module, nn.Conv1d | nn.Conv2d) and unfilled(module.weight):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
         bias = getattr(module, "bias", None)
-        if isinstance(bias, nn.Parameter) and _unfilled(bias):
+        if isinstance(bias, nn.Parameter) and unfilled(bias):
             bias.zero_()
 
     def _get_feat_extract_output_lengths(self, input_lengths: Any) -> Any:
         """How many frames of logits so many frames of features make (int or int64 tensor)."""
         return frames_out(input_lengths, self.config.num_subsampling_layers)
-
-
-def _unfilled(parameter: Tensor) -> bool:
-    """Whether `from_pretrained` has yet to give it a value."""
-    return not getattr(parameter, "_is_hf_initialized", False)
 
 
 class ConformerModel(ConformerPreTrainedModel):

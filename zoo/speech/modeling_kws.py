@@ -17,6 +17,8 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
+from zoo.loading import unfilled
+
 
 class KwsConfig(PreTrainedConfig):  # type: ignore[misc]
     """Shape of a keyword classifier; see `zoo.speech.kws_cls.Options`."""
@@ -98,23 +100,18 @@ class KwsPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         """Draws the weights of a module that no checkpoint has filled: He et al. 2015, by fan-in,
         for convolutions, Glorot & Bengio 2010 for linear layers; biases are 0."""
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
-            if _unfilled(module.weight):
+            if unfilled(module.weight):
                 if isinstance(module, nn.Linear):
                     nn.init.xavier_uniform_(module.weight)
                 else:
                     nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None and _unfilled(module.bias):
+            if module.bias is not None and unfilled(module.bias):
                 module.bias.zero_()
         elif isinstance(module, nn.LayerNorm):
-            if _unfilled(module.weight):
+            if unfilled(module.weight):
                 module.weight.fill_(1.0)
-            if _unfilled(module.bias):
+            if unfilled(module.bias):
                 module.bias.zero_()
-
-
-def _unfilled(parameter: Tensor) -> bool:
-    """Whether `from_pretrained` has yet to give it a value."""
-    return not getattr(parameter, "_is_hf_initialized", False)
 
 
 class KwsModel(KwsPreTrainedModel):

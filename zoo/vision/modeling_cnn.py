@@ -16,6 +16,8 @@ from transformers.modeling_outputs import (
 )
 from transformers.utils import can_return_tuple
 
+from zoo.loading import unfilled
+
 
 class CnnConfig(PreTrainedConfig):  # type: ignore[misc]
     """Shape of a small convolutional network; see `zoo.vision.cnn_cls.Options`."""
@@ -64,20 +66,15 @@ class CnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
     def _init_weights(self, module: nn.Module) -> None:
         """Normal with variance 2 / fan_out for convolutions (He et al. 2015, section 2.2), torch's
         own for the head; the last norm of a block begins at 0 (Goyal et al. 2017, section 5.1)."""
-        if isinstance(module, nn.Conv2d) and _unfilled(module.weight):
+        if isinstance(module, nn.Conv2d) and unfilled(module.weight):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 module.bias.zero_()
         elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm | nn.Linear):
-            if _unfilled(module.weight):
+            if unfilled(module.weight):
                 module.reset_parameters()
-        elif isinstance(module, CnnBlock) and _unfilled(module.norm2.weight):
+        elif isinstance(module, CnnBlock) and unfilled(module.norm2.weight):
             nn.init.zeros_(module.norm2.weight)  # type: ignore[arg-type]
-
-
-def _unfilled(parameter: Any) -> bool:
-    """Whether `from_pretrained` has yet to give it a value."""
-    return not getattr(parameter, "_is_hf_initialized", False)
 
 
 class CnnModel(CnnPreTrainedModel):

@@ -21,6 +21,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput, can_return_tuple
 
 from tasks.vision.patches import seen
+from zoo.loading import unfilled
 
 
 class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -68,23 +69,18 @@ class MaePreTrainedModel(PreTrainedModel):  # type: ignore[misc]
     def _init_weights(self, module: nn.Module) -> None:
         """As He et al. 2022, appendix A.1: Glorot's uniform everywhere, the patches' projection as
         if it were linear; positions of the encoder from sines."""
-        if isinstance(module, nn.Linear | nn.Conv2d) and _unfilled(module.weight):
+        if isinstance(module, nn.Linear | nn.Conv2d) and unfilled(module.weight):
             nn.init.xavier_uniform_(module.weight.view(len(module.weight), -1))
             if module.bias is not None:
                 module.bias.zero_()
-        elif isinstance(module, nn.LayerNorm) and _unfilled(module.weight):
+        elif isinstance(module, nn.LayerNorm) and unfilled(module.weight):
             module.reset_parameters()
-        elif isinstance(module, VisionTransformer) and _unfilled(module.pos_embed):
+        elif isinstance(module, VisionTransformer) and unfilled(module.pos_embed):
             assert module.pos_embed is not None
             side = int(module.pos_embed.shape[1] ** 0.5)
             module.pos_embed.copy_(sines(side, module.embed_dim))
-        elif isinstance(module, MaeDecoder) and _unfilled(module.hidden_patch):
+        elif isinstance(module, MaeDecoder) and unfilled(module.hidden_patch):
             nn.init.normal_(module.hidden_patch, std=0.02)
-
-
-def _unfilled(parameter: Any) -> bool:
-    """Whether `from_pretrained` has yet to give it a value."""
-    return not getattr(parameter, "_is_hf_initialized", False)
 
 
 def sines(side: int, width: int) -> Tensor:
