@@ -14,6 +14,7 @@ from tasks.data import DataArgs
 from tasks.errors import UserError
 from zoo import evidence, mistakes, terminal
 from zoo.checkpoint import open_checkpoint
+from zoo.heap import keep_freed_memory
 from zoo.predictor import load_network
 from zoo.train.evaluation import evaluate
 from zoo.train.precision import choose_device, choose_dtype
@@ -35,6 +36,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     from accelerate import Accelerator
 
     terminal.quiet_libraries()
+    keep_freed_memory()
     checkpoint = open_checkpoint(args.checkpoint, entry)
     trained = checkpoint.manifest["config"]["data"]
     data = dataclasses.replace(

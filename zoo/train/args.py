@@ -84,7 +84,7 @@ class TrainArgs:
     torch_compile: bool = False
     """compile the model with torch.compile"""
     speedups: bool = True
-    """the network's faster but equal training code; off to compare"""
+    """faster training that computes the same; off to compare"""
     fsdp: bool = False
     """spread weights, gradients and optimizer state over processes (FSDP2)"""
     auto_find_batch_size: bool = False

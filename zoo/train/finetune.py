@@ -12,6 +12,7 @@ from tasks.base import Examples, Features, Task, supervised
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from zoo import checkpoint, environment, evidence
+from zoo.heap import keep_freed_memory
 from zoo.terminal import quiet_libraries
 from zoo.train import output, semi_supervised, summary
 from zoo.train.args import TrainArgs, check
@@ -51,6 +52,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
     quiet_libraries()
     args = job.train
     check(args)
+    if args.speedups:
+        keep_freed_memory()
     accelerator = make_accelerator(args)
     main = accelerator.is_main_process
     folder = Path(args.output_dir or f"runs/{entry.name}")
