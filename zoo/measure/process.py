@@ -1,0 +1,211 @@
+"""The other end of a worker's pipe: starts an arm's process, asks it for blocks, ends it.
+
+Nothing here hangs: a process that dies, raises or is silent for too long is a `WorkerFailed`.
+"""
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NoReturn, Protocol, Self
+
+from zoo.measure.arms import Arm, ArmFailed, Failure
+from zoo.measure.usage import Usage
+
+LOOK_S = 0.2  # how often a silent process is looked at: its pipe may outlive it in a child
+
+
+class WorkerFailed(Exception):
+    """An arm's process is of no more use; `failed` is the result that says why."""
+
+    def __init__(self, failed: ArmFailed) -> None:
+        super().__init__(f"{failed.arm}: {failed.reason}")
+        self.failed = failed
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Seconds until an arm could be called; caches of the disk were as they were."""
+
+    import_seconds: float
+    load_seconds: float
+
+
+@dataclass(frozen=True)
+class Ran:
+    """One block of calls."""
+
+    seconds: tuple[float, ...]
+    """of a call, one number a sample, in their order"""
+    group: int
+    """calls a sample is the mean of: more than one where a call is too short for the clock"""
+    usage: Usage
+    idle_cpu: float
+    """seconds that the process computed since its last block, when it should have slept"""
+    violations: tuple[str, ...] = ()
+
+
+class Runs(Protocol):
+    """What is asked of a worker."""
+
+    def ready(self) -> Loaded:
+        """Waits until the target is loaded."""
+
+    def run(self, samples: int, group: int = 1, lead: int = 0) -> Ran:
+        """A block of `samples` times `group` calls, after `lead` untimed ones."""
+
+    def close(self) -> None:
+        """Ends it."""
+
+
+class Worker:
+    """A live process for an arm, ended by `close` or at the end of its `with`.
+
+    Start it from a thread that lives as long as it shall: Linux counts the end of that thread as
+    the parent's death. All methods raise `WorkerFailed`; the process has ended by then.
+    """
+
+    def __init__(self, arm: Arm, timeout_s: float = 300.0) -> None:
+        """Starts it; `ready` waits for it. No answer may take longer than `timeout_s`."""
+        self.arm, self.timeout_s = arm, timeout_s
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by close
+        self._killed_before = _killed_for_memory()
+        self._rest = b""
+        self._ended = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "zoo.measure.worker", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=arm.environment(),
+            process_group=0,  # its children end with it, and Ctrl-C is ours to handle
+        )
+        self._loaded: Loaded | None = None
+        self._send({"target": arm.target, "kwargs": dict(arm.kwargs)})
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
+
+    def ready(self) -> Loaded:
+        """Waits until the target is loaded; asked again, it says the same."""
+        if self._loaded is None:
+            self._loaded = Loaded(**self._receive())
+        return self._loaded
+
+    def run(self, samples: int, group: int = 1, lead: int = 0) -> Ran:
+        """A block of `samples` times `group` calls, after `lead` untimed ones."""
+        self.ready()
+        self._send({"samples": samples, "group": group, "lead": lead})
+        told = self._receive()
+        return Ran(
+            seconds=tuple(told["seconds"]),
+            group=group,
+            usage=Usage(**told["usage"]),
+            idle_cpu=told["idle_cpu"],
+            violations=tuple(told["violations"]),
+        )
+
+    def log(self) -> str:
+        """What the process wrote to its standard output and error."""
+        if self._log.closed:
+            return ""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
+    def close(self) -> None:
+        """Kills the process and its children; does nothing where that was done."""
+        self._end()
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _end(self) -> int:
+        if not self._ended:  # once: its number may be another's later
+            self._ended = True
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+        code = self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        return code
+
+    def _send(self, content: dict[str, Any]) -> None:
+        pipe = self._process.stdin
+        assert pipe is not None
+        try:
+            pipe.write(json.dumps(content).encode() + b"\n")
+            pipe.flush()
+        except (BrokenPipeError, ValueError):  # ValueError: closed, after a failure
+            self._fail_as_it_died()
+
+    def _receive(self) -> dict[str, Any]:
+        pipe = self._process.stdout
+        assert pipe is not None
+        deadline = time.monotonic() + self.timeout_s
+        while b"\n" not in self._rest:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                self._fail("error", f"no answer within {self.timeout_s:g} s")
+            if not select.select([pipe], [], [], min(left, LOOK_S))[0]:
+                if self._process.poll() is not None:
+                    self._fail_as_it_died()
+                continue
+            piece = os.read(pipe.fileno(), 1 << 20)
+            if not piece:
+                self._fail_as_it_died()
+            self._rest += piece
+        line, _, self._rest = self._rest.partition(b"\n")
+        answer: dict[str, Any] = json.loads(line)
+        if "failed" in answer:
+            self._fail(answer["failed"]["status"], answer["failed"]["reason"])
+        return answer
+
+    def _fail_as_it_died(self) -> NoReturn:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(1.0)  # its pipe closes a moment before it is gone
+        code = self._process.poll()
+        if code is None:
+            self._fail("error", "its pipe was closed")
+        elif code == -signal.SIGKILL and _killed_for_memory() > self._killed_before:
+            self._fail("oom", "killed by the system, which had no memory left")
+        elif code < 0:
+            self._fail("error", f"killed by {signal.Signals(-code).name}")
+        else:
+            last = (self.log().strip().splitlines() or ["it said nothing"])[-1]
+            self._fail("error", f"ended with exit code {code}: {last[:300]}")
+
+    def _fail(self, status: Failure, reason: str) -> NoReturn:
+        self._end()
+        raise WorkerFailed(ArmFailed(self.arm.name, status, reason))
+
+
+def _killed_for_memory() -> int:
+    """How many processes the kernel has killed for want of memory."""
+    try:
+        text = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    return next(
+        (int(row.split()[1]) for row in text.splitlines() if row.startswith("oom_kill ")), 0
+    )
