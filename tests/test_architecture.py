@@ -136,6 +136,8 @@ def test_the_command_line_is_light(command: list[str]) -> None:
 
 
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.jit.load", "torch.export.load"}
+# what they load must have been exported on this machine: zoo/trust.py
+RUN_CODE = {f"zoo/runtimes/{name}.py" for name in ("aoti", "pt2", "torchscript")}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 
 
@@ -147,7 +149,8 @@ def test_nothing_is_executed(path: Path) -> None:
     for node in ast.walk(_tree(path)):
         if not isinstance(node, ast.Call):
             continue
-        assert ast.unparse(node.func) not in FORBIDDEN_CALLS, _where(path, node)
+        if path.relative_to(ROOT).as_posix() not in RUN_CODE:
+            assert ast.unparse(node.func) not in FORBIDDEN_CALLS, _where(path, node)
         for keyword in node.keywords:
             said = ast.unparse(keyword.value)
             if keyword.arg == "trust_remote_code":

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(checkpoint: str, device: str = "auto") -> "Predictor":
+def load(checkpoint: str, device: str = "auto", deployment: str = "eager") -> "Predictor":
     """A checkpoint folder as something that predicts:
-    `zoo.load("runs/bert_cls").predict(["fine"])`.
+    `zoo.load("runs/bert_cls", deployment="onnx").predict(["fine"])`.
 
-    Raises `tasks.errors.UserError` where the folder is no checkpoint of the zoo's or is damaged.
+    Raises `tasks.errors.UserError` where the folder is no checkpoint of the zoo's or is damaged,
+    and for a deployment that is not known, not available here, or not exported.
     """
     from zoo.predictor import Predictor
 
-    return Predictor(checkpoint, device)
+    return Predictor(checkpoint, device, deployment=deployment)

@@ -1,4 +1,4 @@
-"""`python -m zoo`: list, info, doctor. Imports no torch, so that it answers at once."""
+"""`python -m zoo`: list, info, verify, doctor. Imports no torch, so that it answers at once."""
 
 import argparse
 import dataclasses
@@ -20,14 +20,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns the exit code: 2 for a mistake of the user's."""
     arguments = _parser().parse_args(argv)
     try:
-        arguments.run(arguments)
+        code: int | None = arguments.run(arguments)
         sys.stdout.flush()
     except UserError as error:
         print(f"zoo: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `zoo list | head`; nothing more can be said, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    return code or 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -42,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="all about a model or a checkpoint")
     info.add_argument("what", metavar="MODEL|CHECKPOINT", help="a model's name or a folder")
     info.set_defaults(run=_info)
+    verify = commands.add_parser("verify", help="replay the proof of a checkpoint's artifacts")
+    verify.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="its folder")
+    verify.add_argument("--data", help="data to compare with; that of the training by default")
+    verify.set_defaults(run=_verify)
     doctor = commands.add_parser("doctor", help="what is here, what is missing, how to get it")
     doctor.set_defaults(run=_doctor)
     return parser
@@ -165,6 +170,12 @@ def _fact_row(fact: Any) -> tuple[str, ...]:
         fact.deployment or "",
         fact.status,
     )
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from zoo import verify
+
+    return verify.show(arguments.checkpoint, verify.verify(arguments.checkpoint, arguments.data))
 
 
 def _doctor(_: argparse.Namespace) -> None:

@@ -104,12 +104,13 @@ class Checkpoint:
     task: "Task"
 
 
-def open_checkpoint(folder: Path, entry: "Entry | None" = None) -> Checkpoint:
+def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = True) -> Checkpoint:
     """Reads and checks a checkpoint.
 
     Args:
         folder: where it lies.
         entry: the model it must be of, where that is asked.
+        weights: False for whoever has another program to run: they need not be there.
 
     Raises:
         UserError: no such folder, no checkpoint of ours, one of another model, or a file that is
@@ -141,6 +142,8 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None) -> Checkpoint:
         )
     for name, expected in manifest["files"].items():
         path = folder / name
+        if not weights and name.endswith(".safetensors"):
+            continue
         if not path.is_file():
             raise UserError(f"{folder} is damaged: {name} is missing")
         if sha256(path) != expected:

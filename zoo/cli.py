@@ -237,6 +237,61 @@ def _predict(entry: Entry, arguments: Sequence[str]) -> int:
     return 0
 
 
+def _export(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from zoo.verbs import ExportArgs
+
+    kind = dataclasses.make_dataclass("Export", [("common", ExportArgs)], frozen=True)
+    default = kind(ExportArgs(tyro.MISSING, tyro.MISSING))
+    asked = parse(entry, "export", arguments, default, kind)
+    from zoo.export import export_checkpoint
+
+    return _unless_refused(entry, export_checkpoint, asked.common)
+
+
+def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from zoo.verbs import QuantizeArgs
+
+    kind = dataclasses.make_dataclass("Quantize", [("common", QuantizeArgs)], frozen=True)
+    asked = parse(entry, "quantize", arguments, kind(QuantizeArgs(tyro.MISSING)), kind)
+    from zoo.quantize import quantize
+
+    return _unless_refused(entry, quantize, asked.common)
+
+
+def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) -> int:
+    """Exit code 1 where what was made did not pass its proof or contract."""
+    from zoo.export import Refused
+
+    try:
+        make(entry, args)
+    except Refused as refused:
+        print(f"{entry.name}: {refused}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _prune(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from zoo.verbs import PruneArgs
+
+    kind = dataclasses.make_dataclass("Prune", [("common", PruneArgs)], frozen=True)
+    asked = parse(entry, "prune", arguments, kind(PruneArgs(tyro.MISSING)), kind)
+    from zoo.prune import prune
+    from zoo.train.signals import Stopped
+
+    try:
+        prune(entry, asked.common)
+    except Stopped as stop:
+        print("stopped; what the stages before have left is whole", file=sys.stderr)
+        return 128 + stop.signum
+    return 0
+
+
 TRAINING = ("finetune", "pretrain")
 
 VERBS = {
@@ -270,5 +325,30 @@ VERBS = {
             "predict runs/{name} {input} --output labels.jsonl",
         ),
         _predict,
+    ),
+    "export": Verb(
+        "write a program for another runtime, proven against the checkpoint",
+        (
+            "export runs/{name} --runtime onnx",
+            "export runs/{name} --runtime openvino+bf16",
+            "export runs/{name} --runtime aoti",
+        ),
+        _export,
+    ),
+    "prune": Verb(
+        "remove weights of a checkpoint, with training in between",
+        (
+            "prune runs/{name} --sparsity 0.5",
+            "prune runs/{name} --sparsity 0.5 --structured --output_dir runs/{name}-half",
+        ),
+        _prune,
+    ),
+    "quantize": Verb(
+        "make an int8 program that keeps to a contract for accuracy and speed",
+        (
+            "quantize runs/{name} --max_drop 0.005 --min_speedup 1.2",
+            "quantize runs/{name} --batch_size 16 --all",
+        ),
+        _quantize,
     ),
 }

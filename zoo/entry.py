@@ -41,5 +41,5 @@ class Entry:
     presets: Mapping[str, Preset] = dataclasses.field(default_factory=dict)
     default_preset: str | None = None  # None: trained from scratch
     zero_shot: Mapping[str, Preset] = dataclasses.field(default_factory=dict)  # for predict only
-    verbs: tuple[str, ...] = ("finetune", "evaluate", "predict")
+    verbs: tuple[str, ...] = ("finetune", "evaluate", "predict", "export", "quantize", "prune")
     starts: str | None = None  # the module whose --model takes this one's checkpoints

@@ -12,10 +12,10 @@ import torch
 from tasks.base import Task
 from tasks.data import DataArgs
 from tasks.errors import UserError
-from zoo import evidence, mistakes, terminal
-from zoo.checkpoint import open_checkpoint
+from zoo import artifacts, evidence, mistakes, terminal
 from zoo.heap import keep_freed_memory
-from zoo.predictor import load_network
+from zoo.predictor import open_deployed
+from zoo.runtimes.deployment import Deployment
 from zoo.train.evaluation import evaluate
 from zoo.train.precision import choose_device, choose_dtype
 from zoo.train.summary import metric_facts
@@ -37,7 +37,12 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
 
     terminal.quiet_libraries()
     keep_freed_memory()
-    checkpoint = open_checkpoint(args.checkpoint, entry)
+    deployment = Deployment.parse(args.deployment)
+    if deployment != Deployment("eager") and args.dtype != "fp32":
+        raise UserError(f"--dtype is for eager: name the numerics in --deployment {deployment}")
+    checkpoint, model, processor = open_deployed(
+        args.checkpoint, entry, args.deployment, args.device
+    )
     trained = checkpoint.manifest["config"]["data"]
     data = dataclasses.replace(
         DataArgs(**trained),
@@ -51,7 +56,6 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     examples = module.for_evaluation(task, data, args.split, trained_on)
     split = next(iter(examples.splits))
     device = choose_device(args.device)
-    model, processor = load_network(checkpoint, device)
     features = task.features(
         examples.splits[split], processor, f"{examples.fingerprint}/{split}/{data}"
     )
@@ -79,7 +83,8 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
             split=split,
             seed=checkpoint.manifest["seed"],
             device=str(device),
-            deployment="eager" if dtype == torch.float32 else "eager+autocast-bf16",
+            deployment=str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
+            subject=artifacts.subject_of(folder, deployment),
         ),
     )
     terminal.table(

@@ -28,6 +28,8 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     """
     if args.top_k is not None and args.top_k < 1:
         raise UserError(f"--top_k {args.top_k}: at least 1")
+    if args.zero_shot and args.deployment != "eager":
+        raise UserError("--zero_shot runs weights, and --deployment a checkpoint")
     if not args.zero_shot and (args.labels or args.template):
         raise UserError("--labels and --template go with --zero_shot")
     suffix = args.output.suffix.lstrip(".") if args.output else ""
@@ -37,7 +39,7 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         predictor: Readings = (
             ZeroShot(entry, args)
             if args.zero_shot
-            else Predictor(args.checkpoint, args.device, entry)
+            else Predictor(args.checkpoint, args.device, entry, args.deployment)
         )
         predictor.task = task.for_prediction(predictor.task, asked)
         inputs = task.read_inputs(asked, predictor.task, stack)

@@ -19,6 +19,32 @@ if TYPE_CHECKING:
     from zoo.entry import Entry
 
 
+def open_deployed(
+    folder: Path, entry: "Entry | None", deployment: str, device: str, threads: int | None = None
+) -> "tuple[Checkpoint, nn.Module, Any]":
+    """A checkpoint, what runs it under a deployment, and its processor.
+
+    An artifact is read in the place of the weights, which need not be there. Raises `UserError` for
+    a deployment that is not known, not available here, or not exported.
+    """
+    import zoo.runtimes
+    from zoo import signatures
+    from zoo.runtimes.deployment import Deployment
+    from zoo.runtimes.known import RUNTIMES
+
+    wanted = Deployment.parse(deployment)
+    place = choose_device(device)
+    if wanted == Deployment("eager"):
+        checkpoint = open_checkpoint(folder, entry)
+        return checkpoint, *load_network(checkpoint, place)
+    from zoo.runtimes.runner_model import RunnerModel
+
+    checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
+    runner = zoo.runtimes.load(folder, wanted, str(place), threads)
+    processor = signatures.domain_of(checkpoint.entry).load_processor(folder)
+    return checkpoint, RunnerModel(runner, folder).eval(), processor
+
+
 def load_network(checkpoint: Checkpoint, device: torch.device) -> tuple["nn.Module", Any]:
     """The model in fp32, ready to evaluate, and its processor."""
     import importlib
@@ -55,16 +81,21 @@ class Readings:
 
 
 class Predictor(Readings):
-    """A checkpoint's model and its processor."""
+    """A checkpoint's model, under a deployment, and its processor."""
 
     def __init__(
-        self, checkpoint: str | Path, device: str = "auto", entry: "Entry | None" = None
+        self,
+        checkpoint: str | Path,
+        device: str = "auto",
+        entry: "Entry | None" = None,
+        deployment: str = "eager",
     ) -> None:
         quiet_libraries()
-        self.checkpoint = open_checkpoint(Path(checkpoint), entry)
-        self.task: Task = self.checkpoint.task
         self.device = choose_device(device)
-        self.model, self.processor = load_network(self.checkpoint, self.device)
+        self.checkpoint, self.model, self.processor = open_deployed(
+            Path(checkpoint), entry, deployment, device
+        )
+        self.task: Task = self.checkpoint.task
 
     def logits(self, inputs: Sequence[Any]) -> torch.Tensor:
         """Those of the model, as the task collates its inputs."""

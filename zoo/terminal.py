@@ -1,5 +1,6 @@
 """Output for people: colours and tables on a terminal, plain aligned text elsewhere."""
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -45,6 +46,8 @@ def quiet_libraries() -> None:
     import datasets
     import transformers
 
+    for name in ("torchao", "torch.utils._pytree"):  # extensions for other GPUs; a deprecation
+        logging.getLogger(name).setLevel(logging.ERROR)
     datasets.disable_progress_bars()
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()

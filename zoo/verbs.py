@@ -27,6 +27,8 @@ class EvaluateArgs:
     """arithmetic"""
     device: str = "auto"
     """cuda, mps or cpu"""
+    deployment: str = "eager"
+    """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
     on_bad_file: Literal["skip", "stop"] | None = None
     """what to do about an image or sound that can't be read; by default as in training"""
     mistakes: int = 10
@@ -49,6 +51,8 @@ class PredictArgs:
     """inputs in a pass"""
     device: str = "auto"
     """cuda, mps or cpu"""
+    deployment: str = "eager"
+    """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
     zero_shot: bool = False
     """no training: choose among `labels` by their names. Texts: weights of language inference (NLI)
     or sentence embeddings; images: CLIP (whose real weights we have not run)"""
@@ -56,3 +60,80 @@ class PredictArgs:
     """labels for zero_shot: cat,dog, or @FILE with one a line"""
     template: str | None = None
     """sentence that each label is put into; "This text is about {}." or "a photo of a {}." """
+
+
+@dataclass(frozen=True)
+class ExportArgs:
+    """A checkpoint as a program of another runtime, proven against it."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """folder of the checkpoint"""
+    runtime: str
+    """what to export to: onnx, openvino, pt2, aoti, executorch, torchscript; with numerics where it
+    has them: openvino+bf16"""
+    data: str | None = None
+    """data to prove it with; that of the training by default"""
+    opset: int | None = None
+    """of ONNX; the exporter's own by default"""
+    threads: int | None = None
+    """of the processor"""
+
+
+@dataclass(frozen=True)
+class PruneArgs:
+    """A checkpoint with fewer weights. What is not asked here is as in its training."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """folder of the checkpoint"""
+    output_dir: Path | None = None
+    """where the pruned checkpoint goes; CHECKPOINT-pruned by default"""
+    sparsity: float = 0.5
+    """share that goes in the end: of all prunable weights, or, structured, of the units of each
+    layer"""
+    structured: bool = False
+    """cut whole units (inner neurons of transformers, channels of cnn_cls), so that tensors are
+    smaller; by default the smallest weights become 0"""
+    stages: int = 4
+    """cuts on the way, large ones first, each with steps of training behind it"""
+    steps: int = 100
+    """optimizer steps of training in each stage"""
+    data: str | None = None
+    """data to train and measure on; that of the training by default"""
+    learning_rate: float | None = None
+    """peak learning rate of each stage"""
+    per_device_train_batch_size: int | None = None
+    """samples of a device in one pass"""
+    dtype: Literal["auto", "fp32", "bf16"] = "auto"
+    """arithmetic of the training"""
+    device: str = "auto"
+    """cuda, mps or cpu"""
+    seed: int = 42
+    """decides order and dropout"""
+
+
+@dataclass(frozen=True)
+class QuantizeArgs:
+    """An int8 program of a checkpoint, under a contract for accuracy and speed."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """folder of the checkpoint"""
+    max_drop: float = 0.005
+    """most that the task's main metric may lose, absolute, on the validation split"""
+    min_speedup: float = 1.2
+    """least speedup over eager fp32, on the same threads; the whole interval must reach it"""
+    batch_size: int = 1
+    """samples in the batch that is timed"""
+    length: int | None = None
+    """length (tokens, frames, samples) that is timed; that of the median sample by default"""
+    method: Literal["dynamic", "static"] | None = None
+    """the only method to try; by default those that suit the network"""
+    all: bool = False
+    """time every recipe to the end, those that lose too much as well"""
+    data: str | None = None
+    """data to calibrate, choose and confirm on; that of the training by default"""
+    max_eval_samples: int | None = None
+    """at most so many samples of the validation and the test split"""
+    budget_s: float = 60.0
+    """seconds of timing"""
+    threads: int | None = None
+    """of the processor; as many as PyTorch takes by default"""

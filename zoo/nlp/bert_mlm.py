@@ -49,7 +49,7 @@ ENTRY = Entry(
         "warmup_steps": 0.1,
     },
     presets=PRESETS,
-    verbs=("pretrain", "evaluate", "predict"),
+    verbs=("pretrain", "evaluate", "predict", "export"),
     starts="zoo.nlp.bert_cls",
 )
 

@@ -44,7 +44,7 @@ ENTRY = Entry(
         "lr_scheduler_type": "cosine",
         "warmup_steps": 0.05,
     },
-    verbs=("pretrain", "evaluate"),
+    verbs=("pretrain", "evaluate", "export"),
     starts="zoo.vision.vit_cls",
 )
 

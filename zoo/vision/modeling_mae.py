@@ -162,9 +162,8 @@ class MaeDecoder(nn.Module):
             shuffle: int64 [b, patches]; its first are those that were seen.
         """
         x = self.narrow(x)
-        hidden = self.hidden_patch.to(x.dtype).expand(
-            len(x), shuffle.shape[1] - x.shape[1], x.shape[2]
-        )
+        batch, seen, width = x.shape  # len(x) would be a constant to torch.export
+        hidden = self.hidden_patch.to(x.dtype).expand(batch, shuffle.shape[1] - seen, width)
         x = torch.cat([x, hidden], 1).take_along_dim(shuffle.argsort(1).unsqueeze(-1), 1)
         x = self.parts(x + self.positions.to(x.dtype))
         painted: Tensor = self.paint(self.norm(x))

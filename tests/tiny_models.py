@@ -1,0 +1,96 @@
+"""A tiny checkpoint of every model of the zoo, for the tests that must hold for all of them."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests import tiny_speech
+from tests.cli import run_cli
+
+SHORT: tuple[object, ...] = ("--report_to", "none", "--max_steps", 2, "--dtype", "fp32")
+SHORT += ("--per_device_train_batch_size", 8, "--max_train_samples", 48, "--logging_steps", 1)
+
+Fixture = Callable[[str], Any]
+"""Gives the fixture of a name."""
+
+
+def _bert(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--model", fixture("tiny_bert"), "--data", fixture("reviews")
+
+
+def _rnn(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("reviews"), "--vocab_size", 300, "--hidden_size", 16
+
+
+def _mlm(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    shape = ("--hidden_size", 16, "--num_layers", 2, "--num_heads", 2, "--vocab_size", 300)
+    return "--data", fixture("reviews"), *shape
+
+
+def _cnn(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("images"), "--widths", 8, 16
+
+
+def _resnet(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("images"), "--architecture", "test_resnet"
+
+
+def _vit(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    shape = ("--architecture", "vit_tiny_patch16_224", "--depth", 2, "--image_size", 16)
+    return "--data", fixture("images"), *shape
+
+
+def _mae(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    shape = ("--depth", 1, "--decoder_size", 24, "--decoder_depth", 1, "--decoder_heads", 2)
+    return "--data", fixture("images"), *shape, "--patch_size", 4
+
+
+def _kws(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    shape = ("--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 1, "--freq_mask", 3)
+    return "--data", fixture("sounds"), "--sampling_rate", 8000, *shape
+
+
+def _ast(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("sounds"), "--model", tiny_speech.ast(folder / "weights")
+
+
+def _conformer(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    shape = ("--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 1, "--num_heads", 2)
+    flags = ("--sampling_rate", 8000, "--kernel_size", 3, "--freq_mask", 3)
+    return "--data", fixture("utterances"), *shape, *flags
+
+
+def _wav2vec2(fixture: Fixture, folder: Path, masked: bool = True) -> tuple[object, ...]:
+    weights = tiny_speech.encoder(folder / "weights", "wav2vec2", masked)
+    return "--data", fixture("utterances"), "--model", weights
+
+
+def _wav2vec2_base(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return _wav2vec2(fixture, folder, masked=False)
+
+
+MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
+    "bert_cls": ("zoo.nlp.bert_cls", _bert),
+    "rnn_cls": ("zoo.nlp.rnn_cls", _rnn),
+    "bert_mlm": ("zoo.nlp.bert_mlm", _mlm),
+    "cnn_cls": ("zoo.vision.cnn_cls", _cnn),
+    "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
+    "vit_cls": ("zoo.vision.vit_cls", _vit),
+    "mae": ("zoo.vision.mae", _mae),
+    "kws_cls": ("zoo.speech.kws_cls", _kws),
+    "ast_cls": ("zoo.speech.ast_cls", _ast),
+    "conformer_ctc": ("zoo.speech.conformer_ctc", _conformer),
+    "wav2vec2_ctc": ("zoo.speech.wav2vec2_ctc", _wav2vec2),
+    "wav2vec2_ctc_unmasked": ("zoo.speech.wav2vec2_ctc", _wav2vec2_base),
+}
+"""Name to module, and what makes its flags."""
+
+
+def checkpoint(name: str, fixture: Fixture, folder: Path) -> Path:
+    """Trains the model of a name for two steps; returns its folder."""
+    module, flags = MODELS[name]
+    verb = "pretrain" if name in ("bert_mlm", "mae") else "finetune"
+    words = (verb, *flags(fixture, folder), "--output_dir", folder / "run", *SHORT)
+    done = run_cli(module, *words)
+    assert done.code == 0, done.err
+    return folder / "run"

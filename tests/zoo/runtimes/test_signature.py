@@ -1,0 +1,64 @@
+"""Inputs are checked before a runtime sees them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tasks.errors import UserError
+from zoo.runtimes.signature import Port, Signature
+
+SIGNATURE = Signature(
+    (
+        Port("input_ids", "int64", ("batch", "length")),
+        Port("attention_mask", "int64", ("batch", "length")),
+        Port("image", "float32", ("batch", 3)),
+    ),
+    ("logits",),
+    {"batch": (1, 4), "length": (2, 8)},
+)
+
+
+def _arrays(batch: int = 2, length: int = 5) -> dict[str, np.ndarray]:
+    tokens = np.ones((batch, length), np.int64)
+    return {
+        "input_ids": tokens,
+        "attention_mask": tokens,
+        "image": np.ones((batch, 3), np.float32),
+    }
+
+
+def test_sizes_are_found() -> None:
+    assert SIGNATURE.check(_arrays(3, 7)) == {"batch": 3, "length": 7}
+
+
+def test_json_and_back() -> None:
+    assert Signature.from_json(json.loads(json.dumps(SIGNATURE.to_json()))) == SIGNATURE
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"strange": np.ones(1)}, "no input 'strange'; there are attention_mask, image, input_ids"),
+        ({"image": None}, "'image' is missing"),
+        ({"image": np.ones((2, 3))}, "'image' is float64, and wants float32"),
+        ({"image": np.ones((2, 4), np.float32)}, "'image' is [2, 4], and wants [batch, 3]"),
+        ({"image": np.ones((3, 3), np.float32)}, "with batch 2"),
+        ({"image": np.ones((2, 3, 1), np.float32)}, "wants [batch, 3]"),
+    ],
+)
+def test_strange_inputs(change: dict[str, np.ndarray | None], said: str) -> None:
+    arrays = {k: v for k, v in {**_arrays(), **change}.items() if v is not None}
+    with pytest.raises(UserError) as caught:
+        SIGNATURE.check(arrays)
+    assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"), [((5, 5), "batch 5: this program takes 1 to 4"), ((2, 9), "length 9"),
+                        ((2, 1), "length 1: this program takes 2 to 8")]
+)  # fmt: skip
+def test_limits(sizes: tuple[int, int], said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        SIGNATURE.check(_arrays(*sizes))
+    assert said in str(caught.value)

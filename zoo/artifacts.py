@@ -1,0 +1,196 @@
+"""Artifacts: `artifacts/<deployment>/` in a checkpoint, each with its `export.json`.
+
+That file is the one that `transformers.exporters` writes, so that `ExportedModel.from_pretrained`
+reads the folder too; what is ours stands in it under "zoo".
+"""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+from tasks.fingerprint import sha256
+from zoo import evidence
+from zoo.checkpoint import current_umask, flush, write_json
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+from zoo.runtimes.signature import Signature
+
+FOLDER = "artifacts"
+MANIFEST = "export.json"
+SCHEMA = 1
+OWN = ("schema", "deployment", "signature", "source", "files")  # what `write_manifest` fills in
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A program on disk that was found whole."""
+
+    folder: Path
+    deployment: Deployment
+    signature: Signature
+    manifest: Mapping[str, Any]  # of export.json, what is ours
+
+    @property
+    def component(self) -> Mapping[str, Any]:
+        """What transformers' exporter recorded about the program; empty where none made it."""
+        theirs = json.loads((self.folder / MANIFEST).read_text())
+        components: dict[str, Any] = theirs.get("components", {})
+        return components.get("model", {}).get("metadata", {})  # type: ignore[no-any-return]
+
+    @property
+    def digest(self) -> str:
+        """sha256 over the names and sums of its files: the subject of its evidence."""
+        files = json.dumps(self.manifest["files"], sort_keys=True)
+        return hashlib.sha256(files.encode()).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum((self.folder / name).stat().st_size for name in self.manifest["files"])
+
+
+def folder_of(checkpoint: Path, deployment: Deployment) -> Path:
+    """Where an artifact of a checkpoint lies, or would."""
+    return checkpoint / FOLDER / deployment.folder
+
+
+def all_of(checkpoint: Path) -> list[Path]:
+    """The folders of a checkpoint's artifacts, by name."""
+    root = checkpoint / FOLDER
+    return sorted(p for p in root.iterdir() if not p.name.startswith(".")) if root.is_dir() else []
+
+
+def open_artifact(checkpoint: Path, deployment: Deployment) -> Artifact:
+    """Reads and checks an artifact.
+
+    Raises `UserError` where there is none, or it is not what was exported.
+    """
+    folder = folder_of(checkpoint, deployment)
+    if not folder.is_dir():
+        there = ", ".join(p.name for p in all_of(checkpoint)) or "none"
+        raise UserError(
+            f"{checkpoint} has no artifact for {deployment} (it has {there}): export it with "
+            f"`export {checkpoint} --runtime {deployment.runtime}`, or quantize it"
+        )
+    return read(folder)
+
+
+def read(folder: Path) -> Artifact:
+    """The artifact in a folder.
+
+    Raises `UserError` where a file is missing, changed, strange, or a link.
+    """
+    path = folder / MANIFEST
+    if folder.is_symlink() or path.is_symlink():
+        raise UserError(f"{folder} is a link: refused; export it again")
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))["zoo"]
+        deployment = Deployment.parse(manifest["deployment"])
+        signature = Signature.from_json(manifest["signature"])
+        files = {str(name): str(total) for name, total in manifest["files"].items()}
+    except FileNotFoundError:
+        raise UserError(f"{folder} is no artifact: it has no {MANIFEST}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path} is damaged ({error!r}): export it again") from None
+    for name, total in files.items():
+        _must_be_plain(folder, name)
+        if sha256(folder / name) != total:
+            raise UserError(
+                f"{folder} is damaged: {name} is not the file that was exported: export it again"
+            )
+    if strange := sorted(_files(folder) - set(files) - {MANIFEST}):
+        raise UserError(f"{folder / strange[0]} was not there when it was exported: remove it")
+    return Artifact(folder, deployment, signature, manifest)
+
+
+def subject_of(checkpoint: Path, deployment: Deployment) -> str:
+    """What evidence about a checkpoint under a deployment is about: the artifact, or else the
+    checkpoint itself."""
+    if RUNTIMES[deployment.runtime].artifact:
+        return open_artifact(checkpoint, deployment).digest
+    return evidence.subject_digest(checkpoint)
+
+
+def _must_be_plain(folder: Path, name: str) -> None:
+    path = folder / name
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    if not inside or path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):
+        raise UserError(f"{folder}: {name} is a link or lies outside the folder; export it again")
+    if not path.is_file():
+        raise UserError(f"{folder} is damaged: {name} is missing: export it again")
+
+
+def _files(folder: Path) -> set[str]:
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
+
+
+@contextmanager
+def staged(checkpoint: Path, deployment: Deployment) -> Iterator[Path]:
+    """A folder for a new artifact that goes away unless `put_in_place` took it."""
+    root = checkpoint / FOLDER
+    root.mkdir(parents=True, exist_ok=True)
+    staging = Path(tempfile.mkdtemp(prefix=f".{deployment.folder}-", dir=root))
+    try:
+        yield staging
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+        if not any(root.iterdir()):
+            root.rmdir()
+
+
+def write_manifest(
+    folder: Path,
+    deployment: Deployment,
+    signature: Signature,
+    source: str,
+    more: Mapping[str, Any],
+) -> Artifact:
+    """Says in export.json what a staged folder holds.
+
+    Args:
+        source: digest of the checkpoint it was made from (`zoo.evidence.subject`).
+        more: JSON; what else to record, such as opset and versions.
+    """
+    path = folder / MANIFEST
+    theirs = json.loads(path.read_text()) if path.exists() else {}
+    files = {name: sha256(folder / name) for name in sorted(_files(folder) - {MANIFEST})}
+    manifest = {
+        "schema": SCHEMA,
+        "deployment": str(deployment),
+        "signature": signature.to_json(),
+        "source": source,
+        **more,
+        "files": files,
+    }
+    write_json(path, theirs | {"zoo": manifest})
+    return Artifact(folder, deployment, signature, manifest)
+
+
+def put_in_place(staging: Path, checkpoint: Path, deployment: Deployment) -> Path:
+    """Renames a staged folder to where it belongs; what stood there goes."""
+    target = folder_of(checkpoint, deployment)
+    for path in staging.rglob("*"):
+        if path.is_file():
+            path.chmod(0o666 & ~current_umask())
+            flush(path)
+    staging.chmod(0o777 & ~current_umask())
+    old = None
+    if target.exists():
+        old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
+        target.replace(old / "was")
+    staging.replace(target)
+    flush(target.parent)
+    if old:
+        shutil.rmtree(old, ignore_errors=True)
+    return target

@@ -1,0 +1,270 @@
+"""The verb export: a checkpoint becomes an artifact, with the proof that it computes the same."""
+
+import dataclasses
+import importlib
+import inspect
+import logging
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Features, Task, model_inputs
+from tasks.data import DataArgs
+from tasks.errors import UserError
+from zoo import artifacts, environment, evidence, signatures, trust
+from zoo.artifacts import Artifact
+from zoo.checkpoint import Checkpoint, open_checkpoint
+from zoo.proof import Proof, prove
+from zoo.runtimes import must_be_available
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+from zoo.terminal import quiet_libraries
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.entry import Entry
+    from zoo.runtimes.runner import Runner
+    from zoo.verbs import ExportArgs
+
+PROOF_SEED = 0
+
+
+class Refused(Exception):
+    """A deployment that did not pass its proof; nothing was put in place."""
+
+
+@dataclass(frozen=True)
+class Original:
+    """A checkpoint with what it takes to export it and to prove the export."""
+
+    checkpoint: Checkpoint
+    model: "nn.Module"  # fp32, on the processor
+    processor: Any
+    domain: Any
+
+    @classmethod
+    def open(cls, folder: Path, entry: "Entry | None" = None) -> "Original":
+        """Raises `UserError` for a damaged checkpoint or one of another model."""
+        import torch
+
+        from zoo.predictor import load_network
+
+        checkpoint = open_checkpoint(folder, entry)
+        model, processor = load_network(checkpoint, torch.device("cpu"))
+        return cls(checkpoint, model, processor, signatures.domain_of(checkpoint.entry))
+
+    @property
+    def task(self) -> Task:
+        """That of the checkpoint."""
+        return self.checkpoint.task
+
+    def features(self, split: str, data: str | None = None, limit: int | None = None) -> Features:
+        """The samples of one split of the data it was trained on, or of other data.
+
+        Raises `UserError` where the data can't be read, or has no such split.
+        """
+        trained = self.checkpoint.manifest["config"]["data"]
+        args = dataclasses.replace(
+            DataArgs(**trained), data=data or trained["data"], max_eval_samples=limit
+        )
+        module = importlib.import_module(self.checkpoint.entry.task)
+        examples = module.for_evaluation(
+            self.task, args, split, self.checkpoint.manifest["data"]["fingerprint"]
+        )
+        name = next(iter(examples.splits))
+        key = f"{examples.fingerprint}/{name}/{args}"
+        features: Features = self.task.features(examples.splits[name], self.processor, key)
+        return features
+
+
+def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
+    """Exports, proves, puts in place, and adds the proof to the evidence.
+
+    Raises:
+        UserError: a runtime that is not known or not here, a damaged checkpoint, an operator that
+            the runtime does not have.
+        Refused: the proof failed.
+    """
+    deployment = Deployment.parse(args.runtime)
+    must_be_exportable(deployment)
+    quiet_libraries()
+    original = Original.open(args.checkpoint, entry)
+    rows = real_rows(original, args.data)
+    with artifacts.staged(args.checkpoint, deployment) as staging:
+        begin = time.perf_counter()
+        made = build(original, deployment, staging, opset=args.opset)
+        seconds = time.perf_counter() - begin
+        runner = open_runner(made, args.threads)
+        proof = prove(runner, original.model, original.domain, original.task, rows, PROOF_SEED)
+        report(made, proof, seconds)
+        if not proof.passed:
+            raise Refused(
+                f"{deployment} is refused, and nothing was put in place: {proof.faults[0]}"
+                + (f" (and {len(proof.faults) - 1} more)" if len(proof.faults) > 1 else "")
+                + f"; worst: {proof.worst()}"
+            )
+        made = artifacts.write_manifest(
+            staging,
+            deployment,
+            made.signature,
+            made.manifest["source"],
+            {k: v for k, v in made.manifest.items() if k not in artifacts.OWN}
+            | {"proof": proof.record()},
+        )
+        place = artifacts.put_in_place(staging, args.checkpoint, deployment)
+    made = dataclasses.replace(made, folder=place)
+    trust.trust(made)
+    evidence.append(args.checkpoint, facts(made, proof))
+    print(f"{place}")
+    return made
+
+
+def must_be_exportable(deployment: Deployment) -> None:
+    """Raises `UserError` for a deployment without artifacts, not available here, or one that
+    `quantize` makes."""
+    runtime = RUNTIMES[deployment.runtime]
+    if runtime.artifact is None:
+        with_artifact = ", ".join(name for name, one in RUNTIMES.items() if one.artifact)
+        raise UserError(
+            f"{deployment} runs the checkpoint itself, so there is nothing to export; exported are "
+            f"{with_artifact}"
+        )
+    if deployment.numerics.startswith("int"):
+        raise UserError(f"{deployment} is made by quantize, under a contract for its accuracy")
+    must_be_available(deployment)
+
+
+def real_rows(original: Original, data: str | None) -> list[Any]:
+    """Samples to prove with; none, with a line that says so, where the data is out of reach."""
+    from zoo.proof import REAL_ROWS
+
+    try:
+        features = original.features("validation", data, REAL_ROWS)
+    except UserError as error:
+        if data:
+            raise
+        print(f"no real inputs for the proof ({error}): random ones only; name data with --data")
+        return []
+    return features.__getitems__(list(range(min(REAL_ROWS, len(features)))))
+
+
+def build(
+    original: Original, deployment: Deployment, staging: Path, opset: int | None = None
+) -> Artifact:
+    """Writes the program and its manifest into a staged folder.
+
+    Raises `UserError` where the runtime can't express the network, naming what stands in the way.
+    """
+    import copy
+
+    import torch
+
+    runtime = RUNTIMES[deployment.runtime]
+    module = importlib.import_module(runtime.module)
+    signature = signatures.of(original.checkpoint, original.model, original.processor)
+    if runtime.most_rows:
+        limits = {**signature.limits, "batch": (1, runtime.most_rows)}
+        signature = dataclasses.replace(signature, limits=limits)
+    _, example = original.domain.probe(original.task, original.processor)
+    options: dict[str, Any] = {}
+    if opset is not None:
+        if "opset" not in inspect.signature(module.export).parameters:
+            raise UserError(f"--opset is for onnx; {deployment.runtime} has none")
+        options["opset"] = opset
+    torch.manual_seed(0)
+    with quiet():
+        try:
+            more = module.export(
+                copy.deepcopy(original.model),
+                model_inputs(example),
+                signature,
+                deployment,
+                staging,
+                **options,
+            )
+        except (UserError, KeyboardInterrupt, MemoryError, OSError):
+            raise
+        except Exception as error:  # each exporter has its own for what it can't express
+            raise UserError(
+                f"{original.checkpoint.entry.name} can't be exported to {deployment}: "
+                f"{obstacle(error)}"
+            ) from error
+    return artifacts.write_manifest(
+        staging,
+        deployment,
+        signature,
+        evidence.subject_digest(original.checkpoint.folder),
+        {"model": original.checkpoint.entry.name, "versions": environment.versions(), **more},
+    )
+
+
+def obstacle(error: BaseException) -> str:
+    """What stands in the way, in one line: the innermost error that says something."""
+    chain = [error]
+    while (inner := chain[-1].__cause__) is not None:
+        chain.append(inner)
+    for one in reversed(chain):
+        lines = [line.strip() for line in str(one).splitlines() if line.strip()]
+        # torch.export says what it is about in the points of a list
+        points = [line for line in lines[1:] if line.startswith("- ")]
+        if lines:
+            return f"{type(one).__name__}: {' '.join([lines[0], *points[:1]])[:400]}"
+    return type(error).__name__
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Without the exporters' own messages; what they warn of is found out by the proof."""
+    import contextlib
+    import io
+
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+
+
+def open_runner(artifact: Artifact, threads: int | None = None, device: str = "cpu") -> "Runner":
+    """An artifact's runner, wherever the artifact lies."""
+    module = importlib.import_module(RUNTIMES[artifact.deployment.runtime].module)
+    runner: Runner = module.load(artifact, artifact.deployment, device, threads)
+    return runner
+
+
+def report(artifact: Artifact, proof: Proof, seconds: float) -> None:
+    """Prints what was proven."""
+    said = proof.summary()
+    numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items())
+    print(
+        f"{artifact.deployment}: {artifact.size / 1e6:,.1f} MB in {seconds:.1f} s; "
+        f"{len(proof.differences)} inputs and {proof.arrangements} arrangements compared; {numbers}"
+    )
+
+
+def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
+    """The proof and the size as evidence."""
+    run = uuid.uuid4().hex
+    common: dict[str, Any] = {
+        "subject": artifact.digest,
+        "run": run,
+        "deployment": str(artifact.deployment),
+        "device": "cpu",
+    }
+    units = {"sqnr": "dB"}
+    made = [
+        evidence.fact(
+            "parity", name, value, units.get(name, "1"), n=len(proof.differences), **common
+        )
+        for name, value in proof.summary().items()
+    ]
+    return [*made, evidence.fact("size", "artifact_size", artifact.size, "bytes", **common)]

@@ -1,0 +1,44 @@
+"""`python -m zoo.nlp.export CHECKPOINT --runtime onnx`: the verb export (or quantize), whichever
+model of the domain the checkpoint is of."""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.errors import UserError
+from zoo import cli, registry
+from zoo.checkpoint import MANIFEST
+from zoo.entry import Entry
+
+
+def main(domain: str, verb: str = "export", argv: Sequence[str] | None = None) -> int:
+    """Runs the verb; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    folders = [word for word in arguments if (Path(word) / MANIFEST).is_file()]
+    if not folders:
+        print(
+            f"usage: python -m zoo.{domain}.{verb} CHECKPOINT [FLAGS]\n"
+            "CHECKPOINT is the folder of a fine-tuned model; the flags are those of its verb: see "
+            f"python -m zoo.nlp.bert_cls {verb} --help",
+            file=sys.stderr,
+        )
+        return 0 if {"-h", "--help"} & set(arguments) else 2
+    try:
+        entry = _entry(Path(folders[0]), domain, verb)
+    except UserError as error:
+        print(f"zoo.{domain}.{verb}: {error}", file=sys.stderr)
+        return 2
+    return cli.main(entry, [verb, *arguments])
+
+
+def _entry(folder: Path, domain: str, verb: str) -> Entry:
+    try:
+        name = str(json.loads((folder / MANIFEST).read_text())["model"])
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{folder / MANIFEST} is damaged; restore it from a copy") from None
+    entry = registry.find(name)
+    own = entry.module.split(".")[1]
+    if own != domain:
+        raise UserError(f"{folder} is a checkpoint of {name}: use python -m zoo.{own}.{verb}")
+    return entry

@@ -1,0 +1,128 @@
+"""int8 by ONNX Runtime's quantizer: dynamic (per channel), and static with calibration, as QDQ."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.runtimes.onnx import FILE
+
+Feed = Mapping[str, np.ndarray]
+DATA = f"{FILE}.data"
+DYNAMIC_OPERATORS = ("MatMul", "Gemm")
+"""Not Conv: with scales that are found while it runs, its accuracy is ruined."""
+STATIC_OPERATORS = ("MatMul", "Gemm", "Conv", "Add", "MaxPool", "GlobalAveragePool", "AveragePool")
+"""Beside the layers with weights, what stands between convolutions: else each output would be
+turned to fp32 and back."""
+WITH_WEIGHTS = ("MatMul", "Gemm", "Conv")
+
+
+def dynamic(source: Path, target: Path, exclude: Sequence[str] = ()) -> None:
+    """Writes `target`/model.onnx: int8 weights per channel, activations quantized as they come."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        source / FILE,
+        target / FILE,
+        op_types_to_quantize=list(DYNAMIC_OPERATORS),
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        nodes_to_exclude=list(exclude),
+        use_external_data_format=True,
+    )
+    _one_data_file(target)
+
+
+def static(
+    source: Path,
+    target: Path,
+    feeds: Iterable[Feed],
+    exclude: Sequence[str] = (),
+    ranges: Path | None = None,
+) -> None:
+    """Writes `target`/model.onnx as QDQ: int8 weights per channel, uint8 activations whose ranges
+    are the extremes over `feeds`.
+
+    Args:
+        ranges: a file that keeps them; where it is there already, `feeds` are not run again.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    quantize_static(
+        source / FILE,
+        target / FILE,
+        _Reader(feeds),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=list(STATIC_OPERATORS),
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=CalibrationMethod.MinMax,
+        nodes_to_exclude=list(exclude),
+        use_external_data_format=True,
+        calibration_cache_path=ranges,
+    )
+    _one_data_file(target)
+
+
+def prepare(source: Path, target: Path) -> None:
+    """A copy of an fp32 program that the quantizer takes: batch norms folded into convolutions,
+    and no shapes noted for weights, which it would find contradicted once it has turned them."""
+    import onnx
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    # basic: what stays standard ONNX, which the quantizer and other runtimes read
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(target / FILE)
+    external = "session.optimized_model_external_initializers"
+    options.add_session_config_entry(f"{external}_file_name", DATA)
+    options.add_session_config_entry(f"{external}_min_size_in_bytes", "0")
+    onnxruntime.InferenceSession(source / FILE, options, providers=["CPUExecutionProvider"])
+    model = onnx.load(target / FILE)
+    del model.graph.value_info[:]
+    for path in target.iterdir():
+        path.unlink()
+    _save(model, target)
+
+
+def layers(folder: Path) -> list[str]:
+    """The names of the nodes with weights, in the order they run."""
+    import onnx
+
+    graph = onnx.load(folder / FILE, load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer}
+    return [
+        node.name
+        for node in graph.node
+        if node.op_type in WITH_WEIGHTS and weights & set(node.input[1:])
+    ]
+
+
+class _Reader:
+    """Feeds as ONNX Runtime's calibration reads them."""
+
+    def __init__(self, feeds: Iterable[Feed]) -> None:
+        self.feeds = iter(feeds)
+
+    def get_next(self) -> Any:
+        """The next one; None at the end."""
+        return next(self.feeds, None)
+
+
+def _one_data_file(folder: Path) -> None:
+    """Saves again, so that no weight lies where this project would not look for it."""
+    import onnx
+
+    model = onnx.load(folder / FILE)
+    for path in folder.iterdir():
+        path.unlink()
+    _save(model, folder)
+
+
+def _save(model: Any, folder: Path) -> None:
+    import onnx
+
+    onnx.save(model, folder / FILE, save_as_external_data=True, location=DATA, size_threshold=1024)

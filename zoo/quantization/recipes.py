@@ -1,0 +1,87 @@
+"""The recipes: each makes an int8 program of a checkpoint in a staged folder."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zoo.quantization import onnx_int8
+from zoo.quantization.onnx_int8 import Feed
+from zoo.runtimes import onnx
+from zoo.runtimes.deployment import Deployment
+
+
+@dataclass(frozen=True)
+class Material:
+    """What recipes are made of."""
+
+    prepared: Path  # folder with an fp32 ONNX program that the quantizer takes
+    feeds: Sequence[Feed]  # calibration: batches of the training split
+    ranges: Path  # file that keeps what calibration found
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to int8."""
+
+    deployment: Deployment
+    method: str  # as --method names it
+    build: Callable[[Material, Path, Sequence[str]], dict[str, Any]]
+    """(material, staged folder, layers that stay in fp32) to what to record"""
+
+
+def _onnx_dynamic(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+    onnx_int8.dynamic(material.prepared, target, exclude)
+    return {}
+
+
+def _onnx_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+    onnx_int8.static(material.prepared, target, material.feeds, exclude, material.ranges)
+    return {"calibration_samples": sum(len(next(iter(feed.values()))) for feed in material.feeds)}
+
+
+def _openvino_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+    """ONNX Runtime's QDQ program, read and run by OpenVINO."""
+    import tempfile
+
+    import openvino
+
+    from zoo.runtimes.openvino import FILE
+
+    with tempfile.TemporaryDirectory() as folder:
+        more = _onnx_static(material, Path(folder), exclude)
+        model = openvino.Core().read_model(Path(folder) / onnx.FILE)
+        openvino.save_model(model, target / FILE, compress_to_fp16=False)
+        del model  # it maps the file
+    return more
+
+
+RECIPES = (
+    Recipe(Deployment("onnx", "int8-dynamic"), "dynamic", _onnx_dynamic),
+    Recipe(Deployment("onnx", "int8-static"), "static", _onnx_static),
+    Recipe(Deployment("openvino", "int8-static"), "static", _openvino_static),
+)
+"""Where two reach the same, the first stays: the order is that of what users have installed."""
+
+
+def fitting(domain: Any, method: str | None) -> tuple[list[Recipe], list[tuple[Recipe, str]]]:
+    """The recipes for a domain and this machine, and those left out with the reason.
+
+    Args:
+        domain: its module quantize, which says the METHODS that fit its networks.
+        method: the only one wanted.
+    """
+    from zoo.runtimes.known import RUNTIMES
+
+    fit, out = [], []
+    for recipe in RECIPES:
+        missing = RUNTIMES[recipe.deployment.runtime].missing()
+        if method is not None and recipe.method != method:
+            continue
+        if method is None and recipe.method not in domain.METHODS:
+            out.append((recipe, f"{recipe.method} ruins networks of convolutions"))
+        elif missing:
+            out.append((recipe, missing))
+        else:
+            fit.append(recipe)
+    return fit, out

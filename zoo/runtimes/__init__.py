@@ -1,0 +1,53 @@
+"""What runs a model: `load(checkpoint, deployment)` gives a `Runner`, whatever the runtime."""
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.errors import UserError
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+
+if TYPE_CHECKING:
+    from zoo.runtimes.runner import Runner
+
+
+def load(
+    checkpoint: Path,
+    deployment: Deployment | str,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> "Runner":
+    """A checkpoint under a deployment, ready to run.
+
+    Args:
+        checkpoint: its folder; of a runtime with artifacts only `artifacts/<deployment>/` is read.
+        device: "cpu" or "cuda".
+        threads: of the processor; the runtime's own choice by default. PyTorch's runtimes share one
+            setting in a process.
+
+    Raises `UserError` for a deployment that is not known, not available here, or not exported, and
+    for a damaged checkpoint or artifact.
+    """
+    if isinstance(deployment, str):
+        deployment = Deployment.parse(deployment)
+    must_be_available(deployment)
+    runtime = RUNTIMES[deployment.runtime]
+    module = importlib.import_module(runtime.module)
+    if runtime.artifact:
+        from zoo import artifacts, trust
+
+        found = artifacts.open_artifact(checkpoint, deployment)
+        trust.must_be_trusted(found)
+        loaded: Runner = module.load(found, deployment, device, threads)
+    else:
+        from zoo.checkpoint import open_checkpoint
+
+        loaded = module.load(open_checkpoint(checkpoint), deployment, device, threads)
+    return loaded
+
+
+def must_be_available(deployment: Deployment) -> None:
+    """Raises `UserError` where a deployment's runtime can't run here, with what would mend it."""
+    if reason := RUNTIMES[deployment.runtime].missing():
+        raise UserError(f"{deployment}: {reason}")

@@ -1,0 +1,22 @@
+"""torch.compile, from a checkpoint. Shapes are dynamic, but for the modes that end in -static."""
+
+from zoo.checkpoint import Checkpoint
+from zoo.runtimes import eager
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.torch_runner import TorchRunner
+
+
+def load(
+    checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
+) -> TorchRunner:
+    """See `zoo.runtimes.load`. The first call of each kind of shape compiles."""
+    import torch
+
+    runner = eager.load(checkpoint, deployment, device, threads)
+    mode = deployment.mode.removesuffix("-static")
+    runner.program = torch.compile(
+        runner.program,
+        mode=None if mode == "default" else mode,
+        dynamic=not deployment.mode.endswith("static"),
+    )
+    return runner

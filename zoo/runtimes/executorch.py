@@ -1,0 +1,65 @@
+"""ExecuTorch: for phones and small boards; here with XNNPACK, on the processor."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Batch
+from zoo.artifacts import Artifact
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.runner import Runner
+from zoo.runtimes.signature import Signature
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FILE = "model.pte"
+
+
+def export(
+    model: "nn.Module",
+    example: Batch,
+    signature: Signature,
+    deployment: Deployment,
+    folder: Path,
+) -> dict[str, Any]:
+    """Writes model.pte, lowered to XNNPACK where that has the operator."""
+    from transformers.exporters.exporter_executorch import ExecutorchConfig, ExecutorchExporter
+
+    from zoo.runtimes import transformers_export
+
+    config = ExecutorchConfig(
+        dynamic_shapes=transformers_export.shapes(signature), backend="xnnpack"
+    )
+    transformers_export.export(ExecutorchExporter(), config, model, example, folder)
+    return {}
+
+
+def load(
+    artifact: Artifact, deployment: Deployment, device: str, threads: int | None
+) -> "ExecutorchRunner":
+    """See `zoo.runtimes.load`."""
+    return ExecutorchRunner(artifact, deployment, device, threads)
+
+
+class ExecutorchRunner(Runner):
+    """The method `forward` of a program."""
+
+    def __init__(
+        self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
+    ) -> None:
+        from executorch.runtime import Runtime
+
+        super().__init__(deployment, artifact.signature, device, threads)
+        self.program = Runtime.get().load_program(artifact.folder / FILE)
+        self.method = self.program.load_method("forward")
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Runner`."""
+        import torch
+
+        tensors = [torch.from_numpy(inputs[port.name]) for port in self.signature.inputs]
+        found = self.method.execute(tensors)
+        # what it gives lies in memory that the next call writes to
+        outputs = [output.numpy().copy() for output in found if isinstance(output, torch.Tensor)]
+        return dict(zip(self.signature.outputs, outputs, strict=True))

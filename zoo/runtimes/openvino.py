@@ -1,0 +1,73 @@
+"""OpenVINO, on Intel's and other x86 processors."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Batch
+from tasks.errors import UserError
+from zoo.artifacts import Artifact
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.runner import Runner
+from zoo.runtimes.signature import Signature
+
+if TYPE_CHECKING:
+    from torch import nn
+
+FILE = "openvino_model.xml"
+PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8-static": "f32"}
+"""What is not quantized computes in this; OpenVINO itself would choose bf16 where it is fast."""
+
+
+def export(
+    model: "nn.Module",
+    example: Batch,
+    signature: Signature,
+    deployment: Deployment,
+    folder: Path,
+) -> dict[str, Any]:
+    """Writes openvino_model.xml and .bin, the weights in fp32."""
+    from transformers.exporters.exporter_openvino import OpenVINOConfig, OpenVINOExporter
+
+    from zoo.runtimes import transformers_export
+
+    config = OpenVINOConfig(dynamic_shapes=transformers_export.shapes(signature))
+    transformers_export.export(OpenVINOExporter(), config, model, example, folder)
+    return {}
+
+
+def load(
+    artifact: Artifact, deployment: Deployment, device: str, threads: int | None
+) -> "OpenVINORunner":
+    """See `zoo.runtimes.load`."""
+    return OpenVINORunner(artifact, deployment, device, threads)
+
+
+class OpenVINORunner(Runner):
+    """A compiled model."""
+
+    def __init__(
+        self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
+    ) -> None:
+        import openvino
+
+        if device != "cpu":
+            raise UserError(f"{deployment} runs on the processor: --device cpu")
+        super().__init__(deployment, artifact.signature, device, threads)
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": PRECISIONS[deployment.numerics],
+        }
+        if threads:
+            settings["INFERENCE_NUM_THREADS"] = threads
+        core = openvino.Core()
+        self.model = core.compile_model(artifact.folder / FILE, "CPU", settings)
+        self.request = self.model.create_infer_request()
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Runner`."""
+        found = self.request.infer(dict(inputs), share_inputs=True)
+        arrays = found.to_tuple()
+        return {
+            name: array.copy() for name, array in zip(self.signature.outputs, arrays, strict=True)
+        }

@@ -1,0 +1,33 @@
+"""Runner: named arrays in, named arrays out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.signature import Signature
+
+
+class Runner:
+    """A model under a deployment.
+
+    On the processor arrays are numpy's, both ways. On a GPU whatever speaks DLPack goes in, and
+    tensors on that GPU come out.
+    """
+
+    def __init__(
+        self, deployment: Deployment, signature: Signature, device: str, threads: int | None
+    ) -> None:
+        self.deployment, self.signature = deployment, signature
+        self.device, self.threads = device, threads
+
+    def __call__(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The outputs for a batch; floats are float32.
+
+        Raises `UserError` for inputs that the program does not take (`Signature.check`).
+        """
+        self.signature.check(inputs)
+        return self.run(inputs)
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """The same without the check; each runtime's own."""
+        raise NotImplementedError

@@ -1,0 +1,74 @@
+"""What PyTorch's runtimes share: arrays to tensors, numerics, and back."""
+
+import contextlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.errors import UserError
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.runner import Runner
+from zoo.runtimes.signature import Signature
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class TorchRunner(Runner):
+    """Runs a callable that takes and gives tensors."""
+
+    def __init__(
+        self,
+        program: Callable[..., Any],
+        deployment: Deployment,
+        signature: Signature,
+        device: str,
+        threads: int | None,
+    ) -> None:
+        super().__init__(deployment, signature, device, threads)
+        if threads:
+            torch.set_num_threads(threads)
+        self.program = program
+        self.dtype = DTYPES.get(deployment.numerics, torch.float32)
+        self.autocast = DTYPES.get(deployment.numerics.removeprefix("autocast-"))
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Runner`."""
+        tensors = {name: self._tensor(array) for name, array in inputs.items()}
+        with torch.inference_mode(), self._numerics():
+            found = self.program(**tensors)
+        return {name: self._array(output) for name, output in self._named(found).items()}
+
+    def _tensor(self, array: Any) -> Tensor:
+        if isinstance(array, np.ndarray):
+            tensor = torch.from_numpy(array)
+        else:
+            tensor = array if isinstance(array, Tensor) else torch.utils.dlpack.from_dlpack(array)
+        tensor = tensor.to(self.device, non_blocking=True)
+        return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
+
+    def _numerics(self) -> contextlib.AbstractContextManager[Any]:
+        if self.autocast and self.deployment.numerics.startswith("autocast-"):
+            return torch.autocast(torch.device(self.device).type, self.autocast)
+        return contextlib.nullcontext()
+
+    def _named(self, found: Any) -> dict[str, Tensor]:
+        if isinstance(found, Mapping):
+            return {name: found[name] for name in self.signature.outputs}
+        outputs = (found,) if isinstance(found, Tensor) else found
+        return dict(zip(self.signature.outputs, outputs, strict=True))
+
+    def _array(self, tensor: Tensor) -> Any:
+        tensor = tensor.float() if tensor.is_floating_point() else tensor
+        return tensor.numpy() if tensor.device.type == "cpu" else tensor
+
+
+def must_compute(deployment: Deployment, device: str) -> None:
+    """Raises `UserError` for numerics that a device has no arithmetic for."""
+    if deployment.numerics.endswith("fp16") and torch.device(device).type == "cpu":
+        raise UserError(
+            f"{deployment}: processors have next to no arithmetic in fp16 (it is hundreds of times "
+            "slower): use bf16, or --device cuda"
+        )

@@ -1,0 +1,38 @@
+"""Exporting by `transformers.exporters`, which knows what of a model must be rewritten for which
+format, and writes `export.json`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Batch
+from zoo.runtimes.signature import Signature
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def shapes(signature: Signature) -> dict[str, dict[int, Any]]:
+    """The dimensions that vary, as torch.export takes them: it raises where one would be baked in,
+    and finds out by itself which are equal."""
+    from torch.export import Dim
+
+    return {
+        port.name: {
+            axis: Dim.DYNAMIC(min=signature.limits[size][0], max=signature.limits[size][1])
+            for axis, size in enumerate(port.dims)
+            if isinstance(size, str)
+        }
+        for port in signature.inputs
+    }
+
+
+def export(exporter: Any, config: Any, model: "nn.Module", example: Batch, folder: Path) -> None:
+    """Writes a program and its `export.json` into a folder.
+
+    Args:
+        exporter: one of transformers' exporters.
+        config: its configuration.
+        example: inputs to trace with; no size that varies may be 0 or 1.
+    """
+    exported = exporter.export(model, dict(example), config)
+    exported.save_pretrained(folder)

@@ -1,0 +1,89 @@
+"""`python -m zoo verify`: replays the proof of every artifact of a checkpoint."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+from zoo import artifacts, evidence, terminal, trust
+from zoo.artifacts import Artifact
+from zoo.export import PROOF_SEED, Original, open_runner, quiet, real_rows
+from zoo.proof import Proof, prove
+from zoo.runtimes.known import RUNTIMES
+from zoo.terminal import quiet_libraries
+
+DRIFT_DB = 3.0
+"""An SQNR that is lower than the recorded one by more than this is no rounding. Between runs on one
+machine it stays the same; other processors add up in another order."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was found about one artifact."""
+
+    name: str
+    status: str  # "ok", "drift", "unavailable"
+    text: str
+
+
+def verify(checkpoint: Path, data: str | None = None) -> list[Verdict]:
+    """Checks every sum, and compares every artifact with the checkpoint anew.
+
+    Raises `UserError` for a damaged checkpoint.
+    """
+    quiet_libraries()
+    folders = artifacts.all_of(checkpoint)
+    original = Original.open(checkpoint)
+    if not folders:
+        return []
+    source = evidence.subject_digest(checkpoint)
+    rows = real_rows(original, data)
+    return [_verify(folder, original, source, rows) for folder in folders]
+
+
+def _verify(folder: Path, original: Original, source: str, rows: list[Any]) -> Verdict:
+    try:
+        artifact = artifacts.read(folder)
+    except UserError as error:
+        return Verdict(folder.name, "drift", str(error))
+    if artifact.manifest["source"] != source:
+        return Verdict(
+            folder.name, "drift", "it was exported from other weights than lie there now"
+        )
+    if reason := RUNTIMES[artifact.deployment.runtime].missing():
+        return Verdict(folder.name, "unavailable", reason)
+    try:
+        trust.must_be_trusted(artifact)
+        with quiet():
+            runner = open_runner(artifact)
+            proof = prove(runner, original.model, original.domain, original.task, rows, PROOF_SEED)
+    except UserError as error:
+        return Verdict(folder.name, "drift", str(error))
+    except Exception as error:  # a runtime has its own for a program that it can't load
+        return Verdict(folder.name, "drift", f"it can't be run: {str(error).splitlines()[0][:200]}")
+    return _judge(artifact, proof)
+
+
+def _judge(artifact: Artifact, proof: Proof) -> Verdict:
+    name = artifact.folder.name
+    if not proof.passed:
+        return Verdict(name, "drift", f"{proof.faults[0]}; worst: {proof.worst()}")
+    recorded = artifact.manifest.get("proof", {}).get("sqnr", math.inf)
+    found = proof.summary().get("sqnr", math.inf)
+    same_inputs = artifact.manifest.get("proof", {}).get("inputs") == len(proof.differences)
+    if same_inputs and found < recorded - DRIFT_DB:
+        return Verdict(
+            name, "drift", f"SQNR {found:.1f} dB, and {recorded:.1f} dB when it was exported"
+        )
+    return Verdict(name, "ok", f"{len(proof.differences)} inputs, SQNR {found:.1f} dB")
+
+
+def show(checkpoint: Path, verdicts: list[Verdict]) -> int:
+    """Prints a table; returns the exit code: 1 where anything has drifted."""
+    if not verdicts:
+        print(f"{checkpoint} is whole; it has no artifacts")
+        return 0
+    rows = [(one.name, one.status, one.text) for one in verdicts]
+    terminal.table(("artifact", "status", ""), rows, title=f"{checkpoint} is whole; its artifacts")
+    return int(any(one.status == "drift" for one in verdicts))
