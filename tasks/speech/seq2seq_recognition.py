@@ -111,6 +111,8 @@ class Seq2SeqRecognition(SpeechRecognition):
     end: int = 0  # the token that ends it
     writing: Writing = field(default_factory=Writing, compare=False, repr=False)
 
+    frame_wise = False
+
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""
         return {

@@ -153,6 +153,7 @@ class SpeechRecognition:
     main_metric = "wer"
     labels = ()
     pictured = True
+    frame_wise = True  # logits are of frames, not of what is written
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""

@@ -40,7 +40,13 @@ def test_cut_and_killed(classifier: cases.Case, flags: tuple[object, ...], tmp_p
     said = whole.done.err if whole.done else ""
     assert "48 train" in said and " unlabelled" in said
     cut = ("--per_device_train_batch_size", 8, "--gradient_accumulation_steps", 4)
-    _same(classifier.finetune(tmp_path / "cut", *classifier.exact, *flags, *cut), whole)
+    passes = classifier.finetune(tmp_path / "cut", *classifier.exact, *flags, *cut)
+    _same(passes, whole)
+    for name in ("mask", "unlabelled_loss"):  # shares of labelled rows, however they are cut
+        logged = [[record[name] for record in run.records("train")] for run in (whole, passes)]
+        np.testing.assert_allclose(*logged, atol=1e-5, rtol=0)
+        assert name in said and min(logged[0]) >= 0
+    assert 0 < max(record["mask"] for record in whole.records("train")) <= 1
 
     first, second = whole.losses, whole.weights()
     states = tmp_path / "whole" / "state"

@@ -1,6 +1,7 @@
 """A text classifier as an ONNX file: exported, proven, run without its weights, and refused where
 it is not what it should be."""
 
+import importlib.util
 import json
 import shutil
 import subprocess
@@ -230,12 +231,20 @@ def test_a_batch_that_is_baked_in_is_caught(
         ("onxx", "did you mean onnx?"),
         ("onnx+int8-static", "is made by quantize"),
         ("eager", "runs the checkpoint itself"),
-        ("tensorrt", "torch_tensorrt is not installed"),
     ],
 )
 def test_strange_runtimes(trained: Path, runtime: str, said: str) -> None:
     done = run_cli(MODEL, "export", trained, "--runtime", runtime)
     assert done.code == 2 and said in done.err and len(done.err.splitlines()) == 1
+
+
+def test_a_runtime_that_is_not_installed(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *a: None if name == "openvino" else real(name, *a)
+    )
+    done = run_cli(MODEL, "export", trained, "--runtime", "openvino")
+    assert done.code == 2 and "pip install -e '.[openvino]'" in done.err
 
 
 def test_opsets(trained: Path) -> None:

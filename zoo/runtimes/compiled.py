@@ -10,13 +10,17 @@ def load(
     checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
     """See `zoo.runtimes.load`. The first call of each kind of shape compiles."""
+    return compile_runner(eager.load(checkpoint, deployment, device, threads))
+
+
+def compile_runner(runner: TorchRunner) -> TorchRunner:
+    """The same runner, its program compiled in the deployment's mode."""
     import torch
 
-    runner = eager.load(checkpoint, deployment, device, threads)
-    mode = deployment.mode.removesuffix("-static")
+    mode = runner.deployment.mode.removesuffix("-static")
     runner.program = torch.compile(
         runner.program,
         mode=None if mode == "default" else mode,
-        dynamic=not deployment.mode.endswith("static"),
+        dynamic=not runner.deployment.mode.endswith("static"),
     )
     return runner

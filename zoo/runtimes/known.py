@@ -83,12 +83,4 @@ RUNTIMES = {
         packages=("torchao",),
         extra="torchao",
     ),
-    "tensorrt": Runtime(
-        "zoo.runtimes.tensorrt",
-        "TensorRT by torch_tensorrt, on NVIDIA GPUs",
-        ("fp32", "fp16"),
-        artifact="model.ep",
-        is_code=True,
-        packages=("torch_tensorrt",),
-    ),
 }

@@ -167,6 +167,10 @@ class KwsForAudioClassification(KwsPreTrainedModel):
         self.classifier = nn.Linear(2 * config.hidden_size, config.num_labels)
         self.post_init()
 
+    def _get_feat_extract_output_lengths(self, input_lengths: Tensor) -> Tensor:
+        """How many states are made of so many frames of features (transformers' name for it)."""
+        return (input_lengths + 1) // 2
+
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,

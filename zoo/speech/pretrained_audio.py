@@ -7,7 +7,7 @@ import torch
 from tasks.errors import UserError
 from zoo import weights
 from zoo.speech.keyword_network import load, longest, speed_up
-from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model
+from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model, ready_to_train
 
 if TYPE_CHECKING:
     import datasets
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.speech.ast_cls import Options
 
-__all__ = ["load", "longest", "make", "make_processor", "speed_up"]
+__all__ = ["load", "longest", "make", "make_processor", "ready_to_train", "speed_up"]
 
 AST = "audio-spectrogram-transformer"
 FRAME, HOP = 0.025, 0.010  # seconds, of AST's features

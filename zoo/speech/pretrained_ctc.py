@@ -6,7 +6,7 @@ from tasks.errors import UserError
 from zoo import weights
 from zoo.speech.conformer_network import load, longest, speed_up
 from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
-from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model
+from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model, ready_to_train
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.speech.wav2vec2_ctc import Options
 
-__all__ = ["load", "longest", "make", "make_processor", "speed_up"]
+__all__ = ["load", "longest", "make", "make_processor", "ready_to_train", "speed_up"]
 
 
 def make_processor(

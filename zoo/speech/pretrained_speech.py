@@ -107,6 +107,16 @@ def numpy_seeded(seed: int) -> Iterator[None]:
         np.random.set_state(before)
 
 
+def ready_to_train(model: Any, options: Any) -> None:
+    """Makes a checkpoint's model train as `make` makes pretrained weights do, in place.
+
+    Args:
+        options: of the model it is a checkpoint of.
+    """
+    seed_masks(model)
+    freeze_front(model, getattr(options, "freeze_feature_encoder", False))
+
+
 def freeze_front(model: Any, wanted: bool) -> None:
     """Freezes the convolutions in front, where the model has such and that is wanted."""
     if wanted and hasattr(model, "freeze_feature_encoder"):

@@ -67,6 +67,16 @@ class TrainArgs:
     ssl_weight: float = 1.0
     """weight of the unlabelled loss"""
 
+    teacher: str | None = None
+    """checkpoint of the same task, labels and inputs whose predictions are learned beside the
+    labels"""
+    distill_temperature: float = 2.0
+    """softens both predictions, as in section 4 of Hinton et al. 2015; 1 leaves them as they are"""
+    distill_alpha: float = 0.5
+    """share of the teacher in the loss; the labels have the rest"""
+    distill_hidden: float = 0.0
+    """weight of the squared distance of the layers' outputs to the teacher's, of equal shape"""
+
     tune: Literal["full", "head", "gradual", "lora"] = "full"
     """what is trained: all; the head; head first and then layer by layer; low-rank adapters"""
     lora_r: int = 8
@@ -150,7 +160,9 @@ NOT_NEGATIVE = (
     "l1",
     "max_grad_norm",
     "ssl_weight",
+    "distill_hidden",
 )
+DISTILLING = ("distill_temperature", "distill_alpha", "distill_hidden")
 
 
 def check(args: TrainArgs) -> None:
@@ -171,5 +183,22 @@ def check(args: TrainArgs) -> None:
         raise UserError(f"--ssl {args.ssl} wants --unlabeled DATA, or --unlabeled rest")
     if args.ssl == "none" and args.unlabeled is not None:
         raise UserError(f"--unlabeled {args.unlabeled} wants --ssl pseudo or --ssl fixmatch")
+    _check_distillation(args)
     if not args.layerwise_lr_decay > 0:
         raise UserError(f"--layerwise_lr_decay {args.layerwise_lr_decay}: more than 0")
+
+
+def _check_distillation(args: TrainArgs) -> None:
+    if not args.distill_temperature > 0:
+        raise UserError(f"--distill_temperature {args.distill_temperature}: more than 0")
+    if not 0 <= args.distill_alpha <= 1:
+        raise UserError(f"--distill_alpha {args.distill_alpha}: from 0 to 1")
+    if args.teacher is None:
+        for name in DISTILLING:
+            if getattr(args, name) != getattr(TrainArgs, name):
+                raise UserError(f"--{name} {getattr(args, name)} wants --teacher CHECKPOINT")
+        return
+    if args.ssl != "none":
+        raise UserError(f"--teacher teaches on labelled data alone: leave it or --ssl {args.ssl}")
+    if args.distill_hidden and args.torch_compile:
+        raise UserError("--distill_hidden reads layers that --torch_compile melts: leave one away")

@@ -6,7 +6,7 @@ the optimizer itself (`found_inf`) and reported at the next reading. On the CPU 
 at once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,15 +20,16 @@ SHOWN = 16  # sample ids in an error
 
 
 class DeviceLog:
-    """Losses since the last record, records not yet read, and whether every step was finite."""
+    """Losses and logs since the last record, records not yet read, and whether all was finite."""
 
     def __init__(self, watcher: Watcher, optimizer: torch.optim.Optimizer, device: torch.device):
         self.losses: list[Tensor] = []
+        self.logs: dict[str, list[Tensor]] = {}
         self._watcher = watcher
         self._optimizer = optimizer
         self._device = device
         self._deferred = device.type == "cuda" and bool(optimizer.defaults.get("fused"))
-        self._records: list[tuple[dict[str, Any], Tensor]] = []
+        self._records: list[tuple[dict[str, Any], tuple[str, ...], Tensor]] = []
         self._unchecked: list[tuple[int, np.ndarray, Tensor]] = []
 
     def check(self, step: int, ids: np.ndarray, loss: Tensor, norm: Tensor) -> None:
@@ -44,12 +45,19 @@ class DeviceLog:
         else:
             self._refuse_nonfinite()
 
+    def add(self, logs: Mapping[str, Tensor]) -> None:
+        """What the objective logs of a step, a mean over what it counts; scalars."""
+        for name, value in logs.items():
+            self.logs.setdefault(name, []).append(value)
+
     def record(self, record: dict[str, Any], norm: Tensor) -> None:
-        """A log record of the steps since the last one."""
-        values = torch.stack([torch.stack(self.losses).mean(), norm.detach()])
+        """A log record of the steps since the last one: the means of their losses and logs."""
+        means = [torch.stack(values).mean() for values in (self.losses, *self.logs.values())]
+        names = ("loss", *self.logs, "grad_norm")
         self.losses.clear()
+        self.logs.clear()
         earlier = len(self._records)
-        self._records.append((record, values))
+        self._records.append((record, names, torch.stack([*means, norm.detach()])))
         self._write(earlier if self._deferred else earlier + 1)
 
     def settle(self) -> None:
@@ -58,9 +66,8 @@ class DeviceLog:
         self._write(len(self._records))
 
     def _write(self, count: int) -> None:
-        for record, values in self._records[:count]:
-            loss, norm = values.tolist()
-            self._watcher.log(record | {"loss": loss, "grad_norm": norm})
+        for record, names, values in self._records[:count]:
+            self._watcher.log(record | dict(zip(names, values.tolist(), strict=True)))
         del self._records[:count]
         if count and self._deferred:
             self._refuse_nonfinite()

@@ -14,7 +14,8 @@ from tasks.errors import UserError
 from zoo import checkpoint, environment, evidence
 from zoo.heap import keep_freed_memory
 from zoo.terminal import quiet_libraries
-from zoo.train import output, semi_supervised, summary
+from zoo.train import distillation, output, semi_supervised, summary
+from zoo.train import teacher as teachers
 from zoo.train.args import TrainArgs, check
 from zoo.train.evaluation import Evaluation, evaluate
 from zoo.train.loop import Loop
@@ -63,11 +64,13 @@ def finetune(entry: "Entry", job: Job) -> Path:
         "task": None,
         "train": dataclasses.asdict(args),
     }
+    device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
     network = importlib.import_module(entry.network)
     with accelerator.main_process_first():  # the first fills the caches, the others read them
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         processor = network.make_processor(job.options, task, examples.splits, entry)
         task = task.settle(processor, network.longest(job.options, processor, entry))
+        teacher = teachers.find(args, entry, task, processor, folder, device)
         features: dict[str, Features] = {
             name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
             for name, split in examples.splits.items()
@@ -77,10 +80,10 @@ def finetune(entry: "Entry", job: Job) -> Path:
     model, source = network.make(job.options, task, processor, entry)
     if main:
         output.report_findings(task.preflight(examples, features, model))
-    device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
     model.to(device)
     parameters = sum(p.numel() for p in model.parameters())
-    if args.speedups and not args.torch_compile:  # the compiler does its own
+    # the compiler does its own, and layers that are followed are computed whole
+    if args.speedups and not args.torch_compile and not args.distill_hidden:
         # a sharded embedding is trained whole, and so is one that sees more than the split
         network.speed_up(model, None if args.fsdp or unlabelled else features["train"])
     model = prepare_tuning(model, args)
@@ -103,6 +106,10 @@ def finetune(entry: "Entry", job: Job) -> Path:
         pool, beside = unlabelled
         manifest["unlabeled"] = {"name": pool.name, "fingerprint": pool.fingerprint}
         learned, collate, objective = semi_supervised.parts(task, learned, beside, args)
+    if teacher:
+        manifest["teacher"] = {"model": teacher.name, "subject": teacher.subject}
+        distillation.check(task, model, teacher.model, learned, args, device)
+        objective = distillation.distilled(task, model, teacher.model, args, device, dtype)
 
     def save_best(trained: Any) -> None:
         adapted = is_adapted(trained)
@@ -120,13 +127,15 @@ def finetune(entry: "Entry", job: Job) -> Path:
                 ) from error
 
     resume = output.prepare(folder, args.resume, main)
+    teachers.remember(folder, teacher.subject if teacher else None, resume, main)
     accelerator.wait_for_everyone()
     reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
     watch = Watch(folder, total_samples(args, learned), task.unit, reporters, main)
     if main:
         shown = features | ({"unlabelled": unlabelled[1]} if unlabelled else {})
+        taught_by = teacher.model if teacher else None
         output.announce(
-            entry, task, examples, shown, learned, parameters, model, device, dtype, args
+            entry, task, examples, shown, learned, parameters, model, device, dtype, args, taught_by
         )
     loop = Loop(
         model,
@@ -148,15 +157,21 @@ def finetune(entry: "Entry", job: Job) -> Path:
         watch.close()
 
     peak = peak_memory(device)
-    del model, loop
+    del model, loop, objective
     result = final_evaluation(folder, network, task, features, args, accelerator)
+    split, found = result
+    taught = measure(teacher.model, task, features[split], args, accelerator) if teacher else None
     if main:
         facts = summary.facts(
             folder, manifest, task, examples, result, progress, peak, dtype, device
         )
+        if teacher and taught:
+            facts += teachers.facts(folder, teacher, (split, taught), facts, parameters)
         evidence.append(folder, facts)
         summary.plots(folder, watch.records, result, task)
         summary.show(entry, folder, task, result, progress, peak, time.time() - begin)
+        if teacher and taught:
+            teachers.show(teacher, taught, split, found, parameters)
     accelerator.wait_for_everyone()
     return folder
 
@@ -203,10 +218,17 @@ def final_evaluation(
     model, _ = network.load(folder)
     model.to(accelerator.device)
     split = "test" if "test" in features else "validation" if "validation" in features else "train"
-    return split, evaluate(
+    return split, measure(model, task, features[split], args, accelerator)
+
+
+def measure(
+    model: Any, task: Task, features: Features, args: TrainArgs, accelerator: "Accelerator"
+) -> Evaluation:
+    """A network on one split, in fp32."""
+    return evaluate(
         model,
         task,
-        features[split],
+        features,
         batch_size=args.per_device_eval_batch_size,
         accelerator=accelerator,
         workers=args.dataloader_num_workers,

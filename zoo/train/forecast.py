@@ -51,12 +51,14 @@ def forecast(
     args: "TrainArgs",
     device: torch.device,
     dtype: torch.dtype,
+    teacher: Any = None,
 ) -> Forecast:
     """Expected seconds and bytes, from one forward pass over a few samples of typical size.
 
     Time: three times that of the pass, since the backward pass takes twice the products of the
     forward one (Kaplan et al. 2020, section 2.1). Memory: weights, gradients and two moments of 4
-    bytes, and what the pass keeps for its gradient, scaled to the largest pass of the training.
+    bytes, and what the pass keeps for its gradient, scaled to the largest pass of the training. A
+    teacher (zoo/train/distillation.py) adds its weights and its own forward pass.
     """
     step = args.per_device_train_batch_size * args.gradient_accumulation_steps
     steps = Schedule.of(len(train), step, args.num_train_epochs, args.max_steps).total_steps
@@ -68,10 +70,14 @@ def forecast(
     # the pass probes labelled rows; fixmatch has two views of each unlabelled one beside them
     beside = args.unlabeled_ratio * {"none": 0, "pseudo": 1, "fixmatch": 2}[args.ssl]
     seconds, kept = seconds * (1 + beside), kept * (1 + beside)
+    seconds *= 3
     total = sum(p.numel() for p in model.parameters())
+    if teacher is not None:
+        seconds += _one_pass(teacher, task, train, middle, device, dtype)[0]
+        total += sum(p.numel() for p in teacher.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Forecast(
-        3 * seconds * float(sizes.mean()) * step * steps / probed,
+        seconds * float(sizes.mean()) * step * steps / probed,
         4 * total + 12 * trained + int(kept * largest / probed),
         available_memory(device),
     )

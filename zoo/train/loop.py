@@ -197,10 +197,11 @@ class Loop:
         if self.thaw:
             done = self.schedule.steps_done(progress.place) / self.schedule.total_steps
             self.thaw.to(done)
-        loss_sum, count = self._gradients_that_fit(step)
+        loss_sum, count, logs = self._gradients_that_fit(step)
         loss = loss_sum / count
         norm = self._finish_gradients(count)
         self.log.check(progress.step, step.ids, loss, norm)
+        self.log.add({name: total / count for name, total in logs.items()})
         self.optimizer.step()
         self.optimizer.zero_grad()
         if self.bf16:
@@ -223,7 +224,7 @@ class Loop:
         self.progress.seconds += now - self._mark
         self._mark = now
 
-    def _gradients_that_fit(self, step: Step) -> tuple[Tensor, Tensor]:
+    def _gradients_that_fit(self, step: Step) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """`_gradients`, in smaller passes where memory runs out and that is allowed."""
         limit = self.progress.max_samples
         if limit and any(len(one.ids) > limit for one in step.passes):
@@ -263,9 +264,10 @@ class Loop:
             return no_sync
         return contextlib.nullcontext()
 
-    def _gradients(self, step: Step) -> tuple[Tensor, Tensor]:
-        """Accumulates the gradients of the summed loss; returns its global sum and count."""
-        totals = torch.zeros(2, device=self.accelerator.device)
+    def _gradients(self, step: Step) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Accumulates the gradients of the summed loss; returns its global sum and count, and the
+        global sums of what the objective logs."""
+        totals, names = torch.zeros(1, device=self.accelerator.device), []
         place = self.progress.place
         for i, (one, batch) in enumerate(zip(step.passes, step.batches, strict=True)):
             # everything random in a pass follows from where it stands, so nothing random is saved
@@ -283,10 +285,12 @@ class Loop:
                 self.accelerator.backward(loss.sum * weight)
             if self.bf16:
                 self.bf16.collect()
-            totals += torch.stack([loss.sum.detach(), loss.count]) * weight
+            names = list(loss.logs)
+            parts = (loss.sum.detach(), loss.count, *loss.logs.values())
+            totals = totals + torch.stack(parts).float() * weight
         if self.accelerator.num_processes > 1:
             totals = self.accelerator.reduce(totals, "sum")
-        return totals[0], totals[1]
+        return totals[0], totals[1], dict(zip(names, totals[2:], strict=True))
 
     def _finish_gradients(self, count: Tensor) -> Tensor:
         """Divides the summed gradients by the count and clips them; returns their norm before."""
@@ -416,7 +420,9 @@ class Loop:
         if self.accelerator.is_main_process:
             self.watcher.flush()
             losses = [float(loss) for loss in self.log.losses]
-            progress = asdict(self.progress) | {"signal": signum, "pending_losses": losses}
+            logs = {name: [float(x) for x in values] for name, values in self.log.logs.items()}
+            pending = {"pending_losses": losses, "pending_logs": logs}
+            progress = asdict(self.progress) | {"signal": signum} | pending
             try:
                 states.save(self.states, self.progress.step, tensors, progress)
             except OSError as error:
@@ -453,6 +459,10 @@ class Loop:
             self.bf16.publish()
         device = self.accelerator.device
         self.log.losses = [torch.tensor(x, device=device) for x in found.progress["pending_losses"]]
+        self.log.logs = {
+            name: [torch.tensor(x, device=device) for x in values]
+            for name, values in found.progress.get("pending_logs", {}).items()
+        }
         self.progress = Progress.read(dict(found.progress))
         if self.accelerator.is_main_process:
             self.watcher.rewind(self.progress.step)

@@ -92,6 +92,7 @@ def announce(
     device: "torch.device",
     dtype: "torch.dtype",
     args: "TrainArgs",
+    teacher: "nn.Module | None" = None,
 ) -> None:
     """What is trained on what, and what it will cost; a warning where memory may run out.
 
@@ -108,7 +109,7 @@ def announce(
         file=sys.stderr,
     )
     try:
-        expected = forecast.forecast(model, task, learned, args, device, dtype)
+        expected = forecast.forecast(model, task, learned, args, device, dtype, teacher)
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

@@ -27,9 +27,13 @@ def metric_facts(
     seed: int | None,
     device: str,
     deployment: str = "eager",
+    subject: str | None = None,
 ) -> list[evidence.Fact]:
-    """Metrics of a checkpoint as facts; those that are undefined on this data are left out."""
-    subject = evidence.subject_digest(folder)
+    """Metrics of a checkpoint as facts; those that are undefined on this data are left out.
+
+    Where its digest is known as `subject`, the folder is not read.
+    """
+    subject = subject or evidence.subject_digest(folder)
     return [
         evidence.fact(
             "metric",

@@ -129,8 +129,11 @@ def _memory() -> str:
 def _line(record: dict[str, Any], unit: str) -> str:
     head = f"step {record['step']:>5}  epoch {record['epoch']:.2f}  {record['split']}"
     if record["split"] == "train":
+        names = list(record)  # what the objective logs stands between these two
+        logs = names[names.index("loss") + 1 : names.index("grad_norm")]
         return (
-            f"{head}  loss {record['loss']:.4f}  lr {record['learning_rate']:.2e}  "
+            f"{head}  {'  '.join(f'{name} {record[name]:.4f}' for name in ('loss', *logs))}  "
+            f"lr {record['learning_rate']:.2e}  "
             f"{record['samples_per_second']:.1f} samples/s  "
             f"{record[f'{unit}_per_second']:,.0f} {unit}/s  data {record['data_wait']:.0%}"
         )

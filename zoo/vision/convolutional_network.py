@@ -9,6 +9,7 @@ from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification
+from zoo.vision.narrow_cnn import narrow, widths
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
     from zoo.vision.cnn_cls import Options
+
+__all__ = ["load", "longest", "make", "make_processor", "narrow", "speed_up", "widths"]
 
 
 def make_processor(

@@ -3,6 +3,8 @@
 So plain transformers loads the checkpoint (Wightman 2019, "PyTorch Image Models").
 """
 
+import copy
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,6 +12,7 @@ import torch
 from tasks.errors import UserError
 from zoo import weights
 from zoo.loading import load_model
+from zoo.pruning.narrowing import cut_pairs, rebuilt
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
@@ -128,3 +131,38 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     from transformers import AutoModelForImageClassification
 
     return load_model(AutoModelForImageClassification, folder), load_processor(folder)
+
+
+def widths(model: Any) -> tuple[int, ...]:
+    """The width that `narrow` can lower: that of a vision transformer's inner layers.
+
+    Raises `UserError` where it has no such layers, all of one width.
+    """
+    inner = {model.get_submodule(up).out_features for up, _ in _feed_forward(model)}
+    if len(inner) != 1:
+        raise UserError(
+            f"{model.config.architecture} can't be pruned by structure: timm's arguments know no "
+            "one width of its layers; leave --structured away"
+        )
+    return (inner.pop(),)
+
+
+def narrow(model: Any, asked: Sequence[int]) -> "nn.Module":
+    """A vision transformer with this inner width, said by timm's `mlp_ratio`; see
+    `zoo.pruning.narrowing.narrow`."""
+    pairs, (width,) = _feed_forward(model), asked
+    outer = model.get_submodule(pairs[0][1]).out_features
+    ratio = width / outer
+    if int(outer * ratio) != width:  # timm rounds the product down
+        ratio = (width + 0.5) / outer
+    config = copy.deepcopy(model.config)
+    config.model_args = {**(config.model_args or {}), "mlp_ratio": ratio}
+    return rebuilt(model, config, cut_pairs(model, pairs, width))
+
+
+def _feed_forward(model: Any) -> list[tuple[str, str]]:
+    """Names of the two linear layers of each block of a plain vision transformer."""
+    from timm.layers.mlp import Mlp
+
+    names = [n for n, module in model.named_modules() if type(module) is Mlp and ".blocks." in n]
+    return [(f"{name}.fc1", f"{name}.fc2") for name in names]

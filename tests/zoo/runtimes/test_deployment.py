@@ -57,7 +57,7 @@ def test_any_other_text_is_refused_in_one_line(text: str) -> None:
     ],
 )
 def test_errors_name_what_there_is(text: str, said: str) -> None:
-    with pytest.raises(UserError, match="^deployment ") as caught:
+    with pytest.raises(UserError, match=r"^deployment ") as caught:
         Deployment.parse(text)
     assert said in str(caught.value)
 

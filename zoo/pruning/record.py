@@ -1,0 +1,108 @@
+"""What the stages of a pruning have left: measured, recorded, and shown as a table."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from zoo import evidence, terminal
+from zoo.pruning import magnitude
+from zoo.pruning.setting import Setting, units
+from zoo.train.evaluation import Evaluation
+from zoo.train.finetune import measure
+from zoo.train.summary import metric_facts
+
+if TYPE_CHECKING:
+    from zoo.entry import Entry
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What is known of the checkpoint that a stage has left; the first is what came in."""
+
+    subject: str
+    sparsity: float  # share of the prunable weights, or of the units, that is gone
+    parameters: int  # that are left
+    found: Mapping[str, Evaluation]  # by split
+
+
+def measure_stage(setting: Setting, number: int, folder: Path, model: nn.Module) -> Stage:
+    """Measures the model that lies in a folder, the first and the last one on two splits."""
+    splits = [setting.split]
+    if number in (0, setting.args.stages) and setting.final_split not in splits:
+        splits.append(setting.final_split)
+    found = {
+        split: measure(
+            model, setting.task, setting.data.features[split], setting.train, setting.accelerator
+        )
+        for split in splits
+    }
+    parameters = sum(p.numel() for p in model.parameters())
+    if setting.args.structured:
+        left = sum(units(setting.network).widths(model))
+        sparsity = 1 - left / sum(setting.dense)
+    else:
+        gone, prunable = magnitude.zeros(model)
+        sparsity = gone / prunable
+        parameters -= gone
+    return Stage(evidence.subject_digest(folder), sparsity, parameters, found)
+
+
+def append(setting: Setting, stage: Stage, run: str) -> None:
+    """Adds a stage to the record of the pruned checkpoint; each is a subject of its own."""
+    if not setting.accelerator.is_main_process:
+        return
+    common: dict[str, Any] = {"subject": stage.subject, "run": run, "seed": setting.args.seed}
+    examples = setting.data.examples
+    facts = [
+        fact
+        for split, evaluation in stage.found.items()
+        for fact in metric_facts(
+            setting.folder,
+            evaluation.measured,
+            dataset={"name": examples.name, "fingerprint": examples.fingerprint},
+            split=split,
+            device=str(setting.accelerator.device),
+            **common,
+        )
+    ]
+    facts += [
+        evidence.fact("size", "sparsity", stage.sparsity, "1", **common),
+        evidence.fact("size", "parameters_left", stage.parameters, "1", **common),
+    ]
+    evidence.append(setting.folder, facts)
+
+
+def show(entry: "Entry", setting: Setting, stages: Sequence[Stage]) -> None:
+    """The stages by the main metric, and the first and the last by all."""
+    metric, folder = setting.task.main_metric, setting.folder
+    rows = []
+    for number, stage in enumerate(stages):
+        one = next(m for m in stage.found[setting.split].measured if m.name == metric)
+        size = f"{stage.sparsity:.3f}", f"{stage.parameters:,}"
+        said = f"{one.value:.4f}", terminal.interval(one.low, one.high), f"{one.n:,}"
+        rows.append((str(number), *size, *said))
+    what = "units" if setting.args.structured else "weights"
+    terminal.table(
+        ("stage", f"{what} gone", "parameters left", metric, "95% interval", "n"),
+        rows,
+        title=f"{entry.name} in {folder}, {setting.split}",
+    )
+    before, after = (stages[i].found[setting.final_split].measured for i in (0, -1))
+    was = {m.name: f"{m.value:.4f}" for m in before}
+    terminal.table(
+        ("metric", "before", "pruned", "95% interval", "n"),
+        [
+            (m.name, was[m.name], f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{m.n:,}")
+            for m in after
+        ],
+        title=f"\n{setting.final_split}",
+    )
+    terminal.lines(
+        f"checkpoint    {folder}/",
+        f"evidence      {folder}/evidence.jsonl",
+        "next:",
+        f"  python -m {entry.module} evaluate {folder}",
+    )

@@ -1,0 +1,142 @@
+"""What all stages of a pruning have in common: the checkpoint's task, data and way of training."""
+
+import dataclasses
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Examples, Features, Task
+from tasks.data import DataArgs
+from tasks.errors import UserError
+from zoo import environment, evidence
+from zoo.checkpoint import Checkpoint
+from zoo.pruning import narrowing
+from zoo.train.args import DISTILLING, TrainArgs
+from zoo.train.args import check as check_training
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from zoo.entry import Entry
+    from zoo.verbs import PruneArgs
+
+SAID_ANEW = ("schema", "files", "pruned")
+"""Of the manifest of a checkpoint, what its pruned one says of itself."""
+NOT_OF_A_STAGE = (
+    *("teacher", *DISTILLING, "ssl", "unlabeled", "tune", "fsdp", "resume", "report_to"),
+    *("save_steps", "early_stopping_patience", "auto_find_batch_size"),
+)
+"""Of how the checkpoint was trained, what is as usual here."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """What is trained and measured on."""
+
+    args: DataArgs
+    examples: Examples
+    features: Mapping[str, Features]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all stages have in common."""
+
+    args: "PruneArgs"
+    train: TrainArgs
+    folder: Path  # of the pruned checkpoint
+    network: Any
+    options: Any  # of the checkpoint's model
+    processor: Any
+    task: Task
+    data: Data
+    accelerator: "Accelerator"
+    dense: tuple[int, ...]  # widths before the first cut; none where it is not structured
+
+    @property
+    def split(self) -> str:
+        """Where every stage is measured."""
+        return "validation" if "validation" in self.data.features else "train"
+
+    @property
+    def final_split(self) -> str:
+        """Where the first and the last are compared."""
+        return "test" if "test" in self.data.features else self.split
+
+    def manifest(self, checkpoint: Checkpoint) -> dict[str, Any]:
+        """The checkpoint's own, with what is new of what it becomes."""
+        kept = {n: value for n, value in checkpoint.manifest.items() if n not in SAID_ANEW}
+        examples = self.data.examples
+        return kept | {
+            "config": {**kept["config"], "data": dataclasses.asdict(self.data.args)},
+            "data": {"name": examples.name, "fingerprint": examples.fingerprint},
+            "seed": self.args.seed,
+            "versions": environment.versions(),
+            "commit": environment.commit(),
+            "pruned": {
+                "from": evidence.subject_digest(checkpoint.folder),
+                "structured": self.args.structured,
+                "stages": self.args.stages,
+                "steps": self.args.steps,
+            },
+        }
+
+
+def units(network: Any) -> Any:
+    """What cuts the units of a network: itself where it brings `widths` and `narrow`."""
+    return network if hasattr(network, "narrow") else narrowing
+
+
+def training(checkpoint: Checkpoint, args: "PruneArgs") -> TrainArgs:
+    """How the checkpoint was trained, but for what is asked and for what is not of a stage."""
+    known = {field.name for field in dataclasses.fields(TrainArgs)}
+    usual = TrainArgs()
+    recorded = checkpoint.manifest["config"]["train"]
+    train = TrainArgs(**{name: value for name, value in recorded.items() if name in known})
+    train = dataclasses.replace(
+        train,
+        **{name: getattr(usual, name) for name in NOT_OF_A_STAGE},
+        max_steps=args.steps,
+        eval_strategy="no",  # the last weights of a stage are what the next one cuts
+        save_minutes=None,
+        dtype=args.dtype,
+        device=args.device,
+        seed=args.seed,
+    )
+    for name in ("learning_rate", "per_device_train_batch_size"):
+        if (asked := getattr(args, name)) is not None:
+            train = dataclasses.replace(train, **{name: asked})
+    check_training(train)
+    return train
+
+
+def read_data(
+    entry: "Entry",
+    checkpoint: Checkpoint,
+    args: "PruneArgs",
+    processor: Any,
+    accelerator: "Accelerator",
+) -> Data:
+    """The data as the checkpoint's task reads it.
+
+    Raises `UserError` where it has other labels.
+    """
+    trained = checkpoint.manifest["config"]["data"]
+    data = DataArgs(**trained)
+    if args.data is not None:
+        data = dataclasses.replace(data, data=args.data, data_config=None)
+    task: Any = checkpoint.task
+    with accelerator.main_process_first():
+        fresh, examples = importlib.import_module(entry.task).from_data(task.args, data)
+        if fresh.labels and fresh.labels != task.labels:
+            raise UserError(
+                f"{examples.name} has other labels than {checkpoint.folder} has learned: "
+                f"{', '.join(fresh.labels[:5])} against {', '.join(task.labels[:5])}"
+            )
+        features = {
+            name: task.features(split, processor, f"{examples.fingerprint}/{name}/{data}")
+            for name, split in examples.splits.items()
+        }
+    return Data(data, examples, features)
