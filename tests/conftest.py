@@ -23,6 +23,7 @@ os.environ.update(
     {
         "ZOO_CACHE": str(SCRATCH / "zoo"),
         "HF_HOME": str(SCRATCH / "huggingface"),
+        "XDG_STATE_HOME": str(SCRATCH / "state"),
         "HF_HUB_OFFLINE": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         "TOKENIZERS_PARALLELISM": "false",

@@ -24,6 +24,7 @@ from zoo.runtimes.signature import Signature
 
 FOLDER = "artifacts"
 MANIFEST = "export.json"
+WORKSHOP, OLD = ".incoming-", ".old-"
 SCHEMA = 1
 OWN = ("schema", "deployment", "signature", "source", "files")  # what `write_manifest` fills in
 
@@ -46,9 +47,11 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """sha256 over the names and sums of its files: the subject of its evidence."""
-        files = json.dumps(self.manifest["files"], sort_keys=True)
-        return hashlib.sha256(files.encode()).hexdigest()
+        """The subject of its evidence: sha256 over what decides its outputs, which are deployment,
+        signature, source, and the names and sums of its files."""
+        said = [str(self.deployment), self.signature.to_json()]
+        said += [self.manifest["source"], self.manifest["files"]]
+        return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     @property
     def size(self) -> int:
@@ -79,13 +82,21 @@ def open_artifact(checkpoint: Path, deployment: Deployment) -> Artifact:
             f"{checkpoint} has no artifact for {deployment} (it has {there}): export it with "
             f"`export {checkpoint} --runtime {deployment.runtime}`, or quantize it"
         )
-    return read(folder)
+    found = read(folder)
+    if any(checkpoint.glob("*.safetensors")) and (
+        evidence.subject_digest(checkpoint) != found.manifest["source"]
+    ):
+        raise UserError(
+            f"{folder} was exported from other weights than {checkpoint} has now: export it again"
+        )
+    return found
 
 
 def read(folder: Path) -> Artifact:
     """The artifact in a folder.
 
-    Raises `UserError` where a file is missing, changed, strange, or a link.
+    Raises `UserError` where a file is missing, changed, strange, or a link, and where the folder
+    has another deployment's name: what is trusted is decided by it.
     """
     path = folder / MANIFEST
     if folder.is_symlink() or path.is_symlink():
@@ -95,7 +106,8 @@ def read(folder: Path) -> Artifact:
         deployment = Deployment.parse(manifest["deployment"])
         signature = Signature.from_json(manifest["signature"])
         files = {str(name): str(total) for name, total in manifest["files"].items()}
-    except FileNotFoundError:
+        str(manifest["source"])
+    except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder} is no artifact: it has no {MANIFEST}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): export it again") from None
@@ -105,6 +117,8 @@ def read(folder: Path) -> Artifact:
             raise UserError(
                 f"{folder} is damaged: {name} is not the file that was exported: export it again"
             )
+    if folder.parent.name == FOLDER and folder.name != deployment.folder:
+        raise UserError(f"{folder} says that it is {deployment}: refused; export it again")
     if strange := sorted(_files(folder) - set(files) - {MANIFEST}):
         raise UserError(f"{folder / strange[0]} was not there when it was exported: remove it")
     return Artifact(folder, deployment, signature, manifest)
@@ -138,13 +152,28 @@ def _files(folder: Path) -> set[str]:
 @contextmanager
 def staged(checkpoint: Path, deployment: Deployment) -> Iterator[Path]:
     """A folder for a new artifact that goes away unless `put_in_place` took it."""
+    with workshop(checkpoint) as shop:
+        staging = shop / deployment.folder
+        staging.mkdir()
+        yield staging
+
+
+@contextmanager
+def workshop(checkpoint: Path) -> Iterator[Path]:
+    """A folder to work in that goes away, on the disk of the checkpoint: what is kept is renamed
+    into place. What a killed process left of its own goes first."""
     root = checkpoint / FOLDER
     root.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{deployment.folder}-", dir=root))
+    for leftover in root.glob(f"{WORKSHOP}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for old in root.glob(f"{OLD}*/*"):  # killed between two renames
+        if not (root / old.name).exists():
+            old.replace(root / old.name)
+        shutil.rmtree(old.parent, ignore_errors=True)
     try:
-        yield staging
+        with tempfile.TemporaryDirectory(prefix=WORKSHOP, dir=root) as folder:
+            yield Path(folder)
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
         if not any(root.iterdir()):
             root.rmdir()
 
@@ -186,9 +215,9 @@ def put_in_place(staging: Path, checkpoint: Path, deployment: Deployment) -> Pat
             flush(path)
     staging.chmod(0o777 & ~current_umask())
     old = None
-    if target.exists():
-        old = Path(tempfile.mkdtemp(prefix=".old-", dir=target.parent))
-        target.replace(old / "was")
+    if target.exists() or target.is_symlink():
+        old = Path(tempfile.mkdtemp(prefix=OLD, dir=target.parent))
+        target.replace(old / target.name)
     staging.replace(target)
     flush(target.parent)
     if old:

@@ -7,7 +7,7 @@ import logging
 import time
 import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,9 @@ from tasks.errors import UserError
 from zoo import artifacts, environment, evidence, signatures, trust
 from zoo.artifacts import Artifact
 from zoo.checkpoint import Checkpoint, open_checkpoint
-from zoo.proof import Proof, prove
-from zoo.runtimes import must_be_available
+from zoo.paired import Drop, drop
+from zoo.proof import REAL_ROWS, Proof, prove
+from zoo.runtimes import check_threads, must_be_available
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 from zoo.terminal import quiet_libraries
@@ -30,9 +31,12 @@ if TYPE_CHECKING:
 
     from zoo.entry import Entry
     from zoo.runtimes.runner import Runner
+    from zoo.train.evaluation import Evaluation
     from zoo.verbs import ExportArgs
 
 PROOF_SEED = 0
+METRIC_SAMPLES = 512
+EVALUATION_BATCH = 32
 
 
 class Refused(Exception):
@@ -64,14 +68,17 @@ class Original:
         """That of the checkpoint."""
         return self.checkpoint.task
 
-    def features(self, split: str, data: str | None = None, limit: int | None = None) -> Features:
+    def samples(self, split: str, data: str | None = None, limit: int | None = None) -> "Samples":
         """The samples of one split of the data it was trained on, or of other data.
 
         Raises `UserError` where the data can't be read, or has no such split.
         """
         trained = self.checkpoint.manifest["config"]["data"]
         args = dataclasses.replace(
-            DataArgs(**trained), data=data or trained["data"], max_eval_samples=limit
+            DataArgs(**trained),
+            data=data or trained["data"],
+            data_config=None if data else trained["data_config"],
+            max_eval_samples=limit,
         )
         module = importlib.import_module(self.checkpoint.entry.task)
         examples = module.for_evaluation(
@@ -80,7 +87,36 @@ class Original:
         name = next(iter(examples.splits))
         key = f"{examples.fingerprint}/{name}/{args}"
         features: Features = self.task.features(examples.splits[name], self.processor, key)
-        return features
+        return Samples(features, name, {"name": examples.name, "fingerprint": examples.fingerprint})
+
+    def measured(self, features: Features, runner: "Runner | None" = None) -> "Evaluation":
+        """The task's metrics on samples, of the fp32 source or of what else runs it."""
+        from accelerate import Accelerator
+
+        from zoo.runtimes.runner_model import RunnerModel
+        from zoo.train.evaluation import evaluate
+
+        model = RunnerModel(runner, self.checkpoint.folder).eval() if runner else self.model
+        return evaluate(
+            model,
+            self.task,
+            features,
+            batch_size=EVALUATION_BATCH,
+            accelerator=Accelerator(cpu=True, mixed_precision="no"),
+        )
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of one split, and where they are from."""
+
+    features: Features
+    split: str
+    dataset: Mapping[str, str]  # name and fingerprint, as evidence has them
+
+    def rows(self) -> list[Any]:
+        """The first few, which proofs are made with."""
+        return self.features.__getitems__(list(range(min(REAL_ROWS, len(self.features)))))
 
 
 def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
@@ -93,16 +129,19 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
     """
     deployment = Deployment.parse(args.runtime)
     must_be_exportable(deployment)
+    check_threads(args.threads)
     quiet_libraries()
     original = Original.open(args.checkpoint, entry)
-    rows = real_rows(original, args.data)
+    samples = proof_samples(original, args.data)
     with artifacts.staged(args.checkpoint, deployment) as staging:
         begin = time.perf_counter()
         made = build(original, deployment, staging, opset=args.opset)
         seconds = time.perf_counter() - begin
         runner = open_runner(made, args.threads)
+        rows = samples.rows() if samples else []
         proof = prove(runner, original.model, original.domain, original.task, rows, PROOF_SEED)
-        report(made, proof, seconds)
+        lost = dropped(original, samples, runner) if samples and proof.passed else None
+        report(made, proof, seconds, lost)
         if not proof.passed:
             raise Refused(
                 f"{deployment} is refused, and nothing was put in place: {proof.faults[0]}"
@@ -117,10 +156,13 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
             {k: v for k, v in made.manifest.items() if k not in artifacts.OWN}
             | {"proof": proof.record()},
         )
+        found = facts(made, proof)
+        if samples and lost:
+            found.append(drop_fact(made, samples, lost, original.task.main_metric, found[0].run))
         place = artifacts.put_in_place(staging, args.checkpoint, deployment)
     made = dataclasses.replace(made, folder=place)
     trust.trust(made)
-    evidence.append(args.checkpoint, facts(made, proof))
+    evidence.append(args.checkpoint, found)
     print(f"{place}")
     return made
 
@@ -140,18 +182,23 @@ def must_be_exportable(deployment: Deployment) -> None:
     must_be_available(deployment)
 
 
-def real_rows(original: Original, data: str | None) -> list[Any]:
-    """Samples to prove with; none, with a line that says so, where the data is out of reach."""
-    from zoo.proof import REAL_ROWS
-
+def proof_samples(original: Original, data: str | None) -> Samples | None:
+    """Samples to prove with and to measure the metric on; None, with a line that says so, where the
+    data is out of reach."""
     try:
-        features = original.features("validation", data, REAL_ROWS)
+        return original.samples("validation", data, METRIC_SAMPLES)
     except UserError as error:
         if data:
             raise
         print(f"no real inputs for the proof ({error}): random ones only; name data with --data")
-        return []
-    return features.__getitems__(list(range(min(REAL_ROWS, len(features)))))
+        return None
+
+
+def dropped(original: Original, samples: Samples, runner: "Runner") -> Drop:
+    """What the task's main metric loses on real data."""
+    source = original.measured(samples.features)
+    ours = original.measured(samples.features, runner)
+    return drop(source.tally, ours.tally, original.task.main_metric)
 
 
 def build(
@@ -241,30 +288,57 @@ def open_runner(artifact: Artifact, threads: int | None = None, device: str = "c
     return runner
 
 
-def report(artifact: Artifact, proof: Proof, seconds: float) -> None:
+def report(artifact: Artifact, proof: Proof, seconds: float, lost: Drop | None) -> None:
     """Prints what was proven."""
     said = proof.summary()
     numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items())
     print(
         f"{artifact.deployment}: {artifact.size / 1e6:,.1f} MB in {seconds:.1f} s; "
-        f"{len(proof.differences)} inputs and {proof.arrangements} arrangements compared; {numbers}"
+        f"{len(proof.differences)} outputs and {proof.arrangements} arrangements compared; "
+        f"{numbers}" + (f"; metric lost {lost}, n = {lost.n:,}" if lost else "")
     )
 
 
 def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
     """The proof and the size as evidence."""
-    run = uuid.uuid4().hex
     common: dict[str, Any] = {
         "subject": artifact.digest,
-        "run": run,
+        "run": uuid.uuid4().hex,
         "deployment": str(artifact.deployment),
         "device": "cpu",
+        "seed": PROOF_SEED,
     }
     units = {"sqnr": "dB"}
+    rows = sum(one.rows for one, _, _ in proof.differences)
     made = [
         evidence.fact(
-            "parity", name, value, units.get(name, "1"), n=len(proof.differences), **common
+            "parity",
+            name,
+            value,
+            units.get(name, "1"),
+            n=rows if name == "argmax_agreement" else len(proof.differences),
+            **common,
         )
         for name, value in proof.summary().items()
     ]
     return [*made, evidence.fact("size", "artifact_size", artifact.size, "bytes", **common)]
+
+
+def drop_fact(
+    artifact: Artifact, samples: Samples, lost: Drop, metric: str, run: str
+) -> evidence.Fact:
+    """What a metric lost on a split, as evidence."""
+    return evidence.fact(
+        "metric",
+        f"{metric}_drop",
+        lost.value,
+        "1",
+        n=lost.n,
+        interval=lost.interval(),
+        subject=artifact.digest,
+        run=run,
+        deployment=str(artifact.deployment),
+        device="cpu",
+        dataset=samples.dataset,
+        split=samples.split,
+    )

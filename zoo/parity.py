@@ -175,7 +175,9 @@ def judge_all(found: Sequence[Difference], numerics: str) -> str | None:
     return None
 
 
-def judge_arrangement(one: Any, other: Any, numerics: str, source: float) -> str | None:
+def judge_arrangement(
+    output: str, one: Any, other: Any, numerics: str, source: float
+) -> str | None:
     """What is wrong where a row differs between two arrangements of a batch; None where nothing.
 
     Args:
@@ -186,6 +188,7 @@ def judge_arrangement(one: Any, other: Any, numerics: str, source: float) -> str
     limit, found = tolerance_of(numerics), sqnr(one, other)
     allowed = min(limit.arrangement, source - 6.0)
     small = error(one, other)
-    if found >= allowed or small <= max(limit.nats, limit.absolute):
+    free = max(limit.nats if output in LOGITS else 0.0, limit.absolute)
+    if found >= allowed or small <= free:
         return None
     return f"{found:.1f} dB apart; at least {allowed:.1f} wanted"

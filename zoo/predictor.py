@@ -34,6 +34,8 @@ def open_deployed(
 
     wanted = Deployment.parse(deployment)
     place = choose_device(device)
+    if device == "auto" and place.type not in RUNTIMES[wanted.runtime].devices:
+        place = choose_device("cpu")
     if wanted == Deployment("eager"):
         checkpoint = open_checkpoint(folder, entry)
         return checkpoint, *load_network(checkpoint, place)

@@ -5,9 +5,10 @@ longest, which must be refused; each row alone, among others, and padded.
 """
 
 import copy
+import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,8 @@ ARRANGED_ROWS = 8
 VOLUME = 4096
 """Batch times length of a random input: what is longer comes with batch 1 only."""
 
+NOTHING = "nothing could be compared: no real inputs are at hand"
+
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -39,6 +42,7 @@ class Proof:
     """What was compared, and what was found wrong."""
 
     deployment: str
+    inputs: str = ""  # digest of the real inputs: a replay on others finds other numbers
     differences: list[tuple[Difference, dict[str, int], str]] = field(default_factory=list)
     arrangements: int = 0
     refused: list[str] = field(default_factory=list)  # sizes that were rightly refused
@@ -68,7 +72,8 @@ class Proof:
     def record(self) -> dict[str, Any]:
         """The proof as JSON, for export.json: a replay must find the same."""
         return {
-            "inputs": len(self.differences),
+            "compared": len(self.differences),
+            "inputs": self.inputs,
             "arrangements": self.arrangements,
             "refused": self.refused,
             **self.summary(),
@@ -122,7 +127,7 @@ def prove(
         domain: what is particular to its domain (`zoo.signatures.domain_of`).
         rows: real samples as the task's features give them; none where no data is at hand.
     """
-    proof = Proof(str(runner.deployment))
+    proof = Proof(str(runner.deployment), digest(task, rows))
     source = Source(model, runner.signature.outputs)
     for sizes in sweep(runner.signature, domain.VARYING):
         inputs = domain.draw(runner.signature, sizes, model, seed)
@@ -169,6 +174,15 @@ def real_batches(task: Task, rows: Rows) -> Iterator[Batch]:
         yield task.collate(chosen[i : i + 7])
 
 
+def digest(task: Task, rows: Rows) -> str:
+    """Of the real inputs, 16 hex digits."""
+    found = hashlib.sha256()
+    for batch in real_batches(task, rows):
+        for name, array in sorted(arrays(batch).items()):
+            found.update(name.encode() + array.tobytes())
+    return found.hexdigest()[:16]
+
+
 def arrays(batch: Batch) -> dict[str, np.ndarray]:
     """What of a batch the model takes, as numpy's arrays."""
     return {name: tensor.contiguous().numpy() for name, tensor in model_inputs(batch).items()}
@@ -187,11 +201,8 @@ def _compare(
     reference = source.exactly(inputs) if same else source(inputs)
     single = source(inputs) if same else None
     size = ", ".join(f"{name} {value}" for name, value in sizes.items())
-    try:
-        found = runner(inputs)
-    except Exception as error:  # whatever a runtime raises, the deployment does not take this input
-        text = str(error).strip().splitlines() or [type(error).__name__]
-        proof.faults.append(f"{what} input, {size}: {text[0][:200]}")
+    found = _run(proof, runner, inputs, f"{what} input, {size}")
+    if found is None:
         return
     for name in runner.signature.outputs:
         if found[name].shape != reference[name].shape:
@@ -210,20 +221,34 @@ def _compare(
             proof.faults.append(f"{fault} ({what} input, {size})")
 
 
+def _run(
+    proof: Proof, runner: Runner, inputs: Mapping[str, np.ndarray], what: str
+) -> dict[str, np.ndarray] | None:
+    """The outputs; a fault, and None, where the deployment does not take the inputs."""
+    try:
+        return runner(inputs)
+    except Exception as error:  # each runtime has its own
+        text = str(error).strip().splitlines() or [type(error).__name__]
+        proof.faults.append(f"{what}: {text[0][:200]}")
+        return None
+
+
 def _arrange(proof: Proof, runner: Runner, source: Source, task: Task, rows: Rows) -> None:
-    """Each row alone, among others that are longer, and beside itself."""
+    """Each row alone, and among others that are longer."""
     together = arrays(task.collate(rows))
     if len(next(iter(together.values()))) != len(rows):
         return  # a row in several windows: which is which would be guessing
-    ours, theirs = runner(together), source(together)
+    ours, theirs = _run(proof, runner, together, f"batch {len(rows)}"), source(together)
     for i, row in enumerate(rows):
         alone = arrays(task.collate([row]))
-        mine, its = runner(alone), source(alone)
+        mine, its = _run(proof, runner, alone, "batch 1"), source(alone)
+        if ours is None or mine is None:
+            return
         for name in runner.signature.outputs:
             own = parity.sqnr(*_common(its[name][0], theirs[name][i]))
             apart = _common(mine[name][0], ours[name][i])
             proof.arrangements += 1
-            if fault := parity.judge_arrangement(*apart, runner.deployment.numerics, own):
+            if fault := parity.judge_arrangement(name, *apart, runner.deployment.numerics, own):
                 proof.faults.append(f"{name} of a row alone and among {len(rows)}: {fault}")
                 return
 
@@ -240,15 +265,11 @@ def _past_the_longest(
     for name, (_, most) in runner.signature.limits.items():
         if most is None:
             continue
-        sizes = {"batch": 1, name: most + 1}
+        sizes = {each: max(least, 2) for each, (least, _) in runner.signature.limits.items()}
+        sizes[name] = most + 1
         try:
             runner(domain.draw(runner.signature, sizes, model, seed))
         except UserError:
             proof.refused.append(f"{name} {most + 1}")
         else:
             proof.faults.append(f"{name} {most + 1} is past the longest, and was taken")
-
-
-def as_json(difference: Difference) -> dict[str, Any]:
-    """A difference as JSON; what is not finite is left out."""
-    return {k: v for k, v in asdict(difference).items() if v is not None and v == v}

@@ -8,8 +8,8 @@ from typing import Any
 from tasks.errors import UserError
 from zoo import artifacts, evidence, terminal, trust
 from zoo.artifacts import Artifact
-from zoo.export import PROOF_SEED, Original, open_runner, quiet, real_rows
-from zoo.proof import Proof, prove
+from zoo.export import PROOF_SEED, Original, obstacle, open_runner, proof_samples, quiet
+from zoo.proof import NOTHING, Proof, prove
 from zoo.runtimes.known import RUNTIMES
 from zoo.terminal import quiet_libraries
 
@@ -38,7 +38,8 @@ def verify(checkpoint: Path, data: str | None = None) -> list[Verdict]:
     if not folders:
         return []
     source = evidence.subject_digest(checkpoint)
-    rows = real_rows(original, data)
+    samples = proof_samples(original, data)
+    rows = samples.rows() if samples else []
     return [_verify(folder, original, source, rows) for folder in folders]
 
 
@@ -55,23 +56,28 @@ def _verify(folder: Path, original: Original, source: str, rows: list[Any]) -> V
         return Verdict(folder.name, "unavailable", reason)
     try:
         trust.must_be_trusted(artifact)
+    except UserError as error:
+        return Verdict(folder.name, "unavailable", str(error))
+    try:
         with quiet():
             runner = open_runner(artifact)
             proof = prove(runner, original.model, original.domain, original.task, rows, PROOF_SEED)
     except UserError as error:
         return Verdict(folder.name, "drift", str(error))
     except Exception as error:  # a runtime has its own for a program that it can't load
-        return Verdict(folder.name, "drift", f"it can't be run: {str(error).splitlines()[0][:200]}")
+        return Verdict(folder.name, "drift", f"it can't be run: {obstacle(error)}")
     return _judge(artifact, proof)
 
 
 def _judge(artifact: Artifact, proof: Proof) -> Verdict:
     name = artifact.folder.name
+    if proof.faults == [NOTHING]:
+        return Verdict(name, "unavailable", NOTHING)
     if not proof.passed:
         return Verdict(name, "drift", f"{proof.faults[0]}; worst: {proof.worst()}")
     recorded = artifact.manifest.get("proof", {}).get("sqnr", math.inf)
     found = proof.summary().get("sqnr", math.inf)
-    same_inputs = artifact.manifest.get("proof", {}).get("inputs") == len(proof.differences)
+    same_inputs = artifact.manifest.get("proof", {}).get("inputs") == proof.inputs
     if same_inputs and found < recorded - DRIFT_DB:
         return Verdict(
             name, "drift", f"SQNR {found:.1f} dB, and {recorded:.1f} dB when it was exported"
@@ -80,10 +86,11 @@ def _judge(artifact: Artifact, proof: Proof) -> Verdict:
 
 
 def show(checkpoint: Path, verdicts: list[Verdict]) -> int:
-    """Prints a table; returns the exit code: 1 where anything has drifted."""
+    """Prints a table; returns the exit code: 1 where anything has drifted, or could not be told."""
     if not verdicts:
         print(f"{checkpoint} is whole; it has no artifacts")
         return 0
     rows = [(one.name, one.status, one.text) for one in verdicts]
-    terminal.table(("artifact", "status", ""), rows, title=f"{checkpoint} is whole; its artifacts")
-    return int(any(one.status == "drift" for one in verdicts))
+    title = f"{checkpoint}: the checkpoint is whole; its artifacts"
+    terminal.table(("artifact", "status", ""), rows, title=title)
+    return int(any(one.status != "ok" for one in verdicts))

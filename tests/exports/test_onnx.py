@@ -69,7 +69,7 @@ def test_what_lies_in_the_folder(exported: Path) -> None:
         "attention_mask",
     }
     assert ours["signature"]["limits"]["length"] == [1, 128]
-    assert ours["proof"]["inputs"] > 20 and ours["proof"]["refused"] == ["length 129"]
+    assert ours["proof"]["compared"] > 20 and ours["proof"]["refused"] == ["length 129"]
     assert ours["opset"] >= 18
     kinds = {json.loads(line)["kind"] for line in (exported / "evidence.jsonl").open()}
     assert {"parity", "size"} <= kinds

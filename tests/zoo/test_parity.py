@@ -61,10 +61,10 @@ def test_close_calls_decide_nothing() -> None:
 
 def test_a_row_that_depends_on_the_others() -> None:
     one, other = REFERENCE[0], REFERENCE[0] + 0.1
-    assert parity.judge_arrangement(one, other, "fp32", math.inf)
-    assert parity.judge_arrangement(one, other, "int8-dynamic", math.inf) is None
+    assert parity.judge_arrangement("logits", one, other, "fp32", math.inf)
+    assert parity.judge_arrangement("logits", one, other, "int8-dynamic", math.inf) is None
     # as the source itself does: a model that takes no mask sees its padding
-    assert parity.judge_arrangement(one, other, "fp32", parity.sqnr(one, other)) is None
+    assert parity.judge_arrangement("logits", one, other, "fp32", parity.sqnr(one, other)) is None
 
 
 def test_other_shapes_are_no_difference() -> None:

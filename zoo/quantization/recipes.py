@@ -75,7 +75,8 @@ def fitting(domain: Any, method: str | None) -> tuple[list[Recipe], list[tuple[R
 
     fit, out = [], []
     for recipe in RECIPES:
-        missing = RUNTIMES[recipe.deployment.runtime].missing()
+        # all begin with an ONNX program
+        missing = RUNTIMES["onnx"].missing() or RUNTIMES[recipe.deployment.runtime].missing()
         if method is not None and recipe.method != method:
             continue
         if method is None and recipe.method not in domain.METHODS:

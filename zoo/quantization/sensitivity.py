@@ -16,12 +16,13 @@ MOST_LAYERS = 64
 neighbours."""
 
 
-def rank(source: Path, feeds: Sequence[Feed], ranges: Path) -> list[str]:
+def rank(method: str, source: Path, feeds: Sequence[Feed], ranges: Path) -> list[str]:
     """The layers of a prepared program (`onnx_int8.prepare`), the most sensitive first.
 
     Args:
+        method: "dynamic" or "static".
         feeds: inputs that are compared; the first output decides, by its SQNR.
-        ranges: the calibration that `onnx_int8.static` has kept.
+        ranges: the calibration that `onnx_int8.static` has kept; not needed for dynamic.
     """
     names = onnx_int8.layers(source)
     stride = -(-len(names) // MOST_LAYERS)
@@ -32,7 +33,10 @@ def rank(source: Path, feeds: Sequence[Feed], ranges: Path) -> list[str]:
         others = [name for name in names if name not in group]
         with tempfile.TemporaryDirectory() as folder:
             target = Path(folder)
-            onnx_int8.static(source, target, (), others, ranges)
+            if method == "dynamic":
+                onnx_int8.dynamic(source, target, others)
+            else:
+                onnx_int8.static(source, target, (), others, ranges)
             found = parity.sqnr(reference, _outputs(target, feeds))
         losses |= dict.fromkeys(group, found)
     return sorted(names, key=lambda name: losses[name])

@@ -31,7 +31,8 @@ def load(
     """
     if isinstance(deployment, str):
         deployment = Deployment.parse(deployment)
-    must_be_available(deployment)
+    must_be_available(deployment, device)
+    check_threads(threads)
     runtime = RUNTIMES[deployment.runtime]
     module = importlib.import_module(runtime.module)
     if runtime.artifact:
@@ -47,7 +48,16 @@ def load(
     return loaded
 
 
-def must_be_available(deployment: Deployment) -> None:
+def check_threads(threads: int | None) -> None:
+    """Raises `UserError` for a number of threads that is none."""
+    if threads is not None and threads < 1:
+        raise UserError(f"--threads {threads}: at least 1")
+
+
+def must_be_available(deployment: Deployment, device: str = "cpu") -> None:
     """Raises `UserError` where a deployment's runtime can't run here, with what would mend it."""
+    devices = RUNTIMES[deployment.runtime].devices
+    if device.partition(":")[0] not in devices:
+        raise UserError(f"{deployment} runs on {' and '.join(devices)}, not on {device}")
     if reason := RUNTIMES[deployment.runtime].missing():
         raise UserError(f"{deployment}: {reason}")

@@ -16,7 +16,7 @@ def load(
     from zoo.runtimes.torch_runner import DTYPES
 
     must_compute(deployment, device)
-    model, processor = load_network(checkpoint, torch.device(device))
+    model, processor = load_network(checkpoint, torch.device("cpu"))
     signature = signatures.of(checkpoint, model, processor)
-    model.to(DTYPES.get(deployment.numerics, torch.float32))
+    model.to(device, DTYPES.get(deployment.numerics, torch.float32))
     return TorchRunner(model, deployment, signature, device, threads)

@@ -21,6 +21,7 @@ class Runtime:
     numerics: tuple[str, ...] = ("fp32",)
     modes: tuple[str, ...] = ("default",)
     artifact: str | None = None  # the file that holds the program; None runs the checkpoint itself
+    devices: tuple[str, ...] = ("cpu",)  # what an artifact runs on is what it was made for
     packages: tuple[str, ...] = ()  # importable names beside torch
     extra: str | None = None  # of pyproject.toml, that brings them
     is_code: bool = False  # whether loading a program may run what is in it: see zoo.trust
@@ -36,12 +37,15 @@ class Runtime:
 
 
 RUNTIMES = {
-    "eager": Runtime("zoo.runtimes.eager", "PyTorch as it is", FLOATS),
+    "eager": Runtime(
+        "zoo.runtimes.eager", "PyTorch as it is", FLOATS, devices=("cpu", "cuda", "mps")
+    ),
     "compile": Runtime(
         "zoo.runtimes.compiled",
         "torch.compile",
         FLOATS,
         (*COMPILE_MODES, *(f"{mode}-static" for mode in COMPILE_MODES)),
+        devices=("cpu", "cuda"),
     ),
     "pt2": Runtime(
         "zoo.runtimes.pt2", "torch.export", ("fp32", "bf16"), artifact="model.pt2", is_code=True
@@ -57,6 +61,7 @@ RUNTIMES = {
         "ONNX Runtime",
         ("fp32", "int8-dynamic", "int8-static"),
         artifact="model.onnx",
+        devices=("cpu", "cuda"),
         packages=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
     ),
@@ -80,6 +85,7 @@ RUNTIMES = {
         "zoo.runtimes.torchao",
         "torchao's quantized linear layers, compiled",
         ("int8-dynamic", "int8-weight-only", "int4-weight-only", "fp8-dynamic"),
+        devices=("cpu", "cuda"),
         packages=("torchao",),
         extra="torchao",
     ),

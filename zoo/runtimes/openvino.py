@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch
-from tasks.errors import UserError
 from zoo.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
@@ -51,8 +50,6 @@ class OpenVINORunner(Runner):
     ) -> None:
         import openvino
 
-        if device != "cpu":
-            raise UserError(f"{deployment} runs on the processor: --device cpu")
         super().__init__(deployment, artifact.signature, device, threads)
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",

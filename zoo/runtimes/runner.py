@@ -10,8 +10,8 @@ from zoo.runtimes.signature import Signature
 class Runner:
     """A model under a deployment.
 
-    On the processor arrays are numpy's, both ways. On a GPU whatever speaks DLPack goes in, and
-    tensors on that GPU come out.
+    On the processor arrays are numpy's, both ways. On a GPU whatever speaks DLPack goes in; tensors
+    on that GPU come out, of ONNX Runtime numpy's arrays.
     """
 
     def __init__(

@@ -28,7 +28,10 @@ class RunnerModel(nn.Module):
             for name, tensor in inputs.items()
         }
         found = self.runner(given)
-        return ModelOutput({name: torch.as_tensor(array) for name, array in found.items()})
+        place = next(iter(inputs.values())).device
+        return ModelOutput(
+            {name: torch.as_tensor(array, device=place) for name, array in found.items()}
+        )
 
     @cached_property
     def _shell(self) -> Any:

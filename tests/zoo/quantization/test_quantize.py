@@ -1,0 +1,142 @@
+"""The contract of quantize, through the command line. What is timed is made up here: the stopwatch
+has tests of its own, and `nox -s slow` runs the whole."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import tiny_models
+from tests.cli import run_cli
+from zoo import quantize
+from zoo.measure import Estimate, Interval
+from zoo.quantization.candidate import Candidate
+
+pytest.importorskip("onnxruntime")
+MODEL = "zoo.vision.cnn_cls"
+
+
+@pytest.fixture(scope="module")
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_models.checkpoint(
+        "cnn_cls", request.getfixturevalue, tmp_path_factory.mktemp("cnn")
+    )
+
+
+class Timed:
+    """A speedup and a time, as the stopwatch gives them."""
+
+    def __init__(self, value: float) -> None:
+        between = Interval(value * 0.9, value * 1.1, 0.99, "made up")
+        self.speedup = self.median = Estimate(value, between, 5)
+
+
+def _times(speedups: dict[str, float]) -> Any:
+    def time_all(candidates: list[Candidate], args: Any, inputs: Path) -> Any:
+        assert inputs.is_file()
+        for one in candidates:
+            timed: Any = Timed(speedups[str(one.deployment)])
+            one.timed = one.seconds = timed
+        return Timed(1.0).median
+
+    return time_all
+
+
+def _evidence(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "evidence.jsonl").open()]
+
+
+LOOSE = ("--max_drop", 0.5, "--max_eval_samples", 32)
+
+
+def test_the_fastest_that_keeps_to_it(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = {"onnx+int8-static": 3.0, "openvino+int8-static": 2.0}
+    monkeypatch.setattr(quantize, "time_all", _times(times))
+    done = run_cli(MODEL, "quantize", trained, *LOOSE, "--min_speedup", 2.5)
+    assert done.code == 0, done.err
+    row = next(line for line in done.lines if line.startswith("onnx+int8-static"))
+    assert "3.00 (2.70 to 3.30)" in row and "chosen" in row
+    assert "dynamic ruins networks of convolutions" in done.out
+    assert "on the test split accuracy is" in done.out
+    folder = trained / "artifacts" / "onnx+int8-static"
+    ours = json.loads((folder / "export.json").read_text())["zoo"]
+    assert ours["contract"]["min_speedup"] == 2.5 and ours["calibration_samples"] == 48
+    facts = [f for f in _evidence(trained) if f.get("deployment") == "onnx+int8-static"]
+    assert {f.get("split") for f in facts if f["name"] == "accuracy_drop"} == {
+        "validation",
+        "test",
+    }
+    speedup = next(f for f in facts if f["name"] == "speedup")
+    assert speedup["baseline"] in {f["id"] for f in _evidence(trained)}
+    done = run_cli("zoo", "verify", trained)
+    assert done.code == 0, done.out
+    done = run_cli(MODEL, "evaluate", trained, "--deployment", "onnx+int8-static")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("speedup", [2.0, 2.6])  # not fast enough, and not surely
+def test_none_keeps_to_it(speedup: float, trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = dict.fromkeys(("onnx+int8-static", "openvino+int8-static"), speedup)
+    monkeypatch.setattr(quantize, "time_all", _times(times))
+    before = sorted(trained.glob("artifacts/*")), _evidence(trained)
+    done = run_cli(MODEL, "quantize", trained, *LOOSE, "--min_speedup", 2.5)
+    assert done.code == 1
+    assert "onnx+int8-static" in done.out, "the table stands"
+    assert "nothing was put in place" in done.err
+    assert (sorted(trained.glob("artifacts/*")), _evidence(trained)) == before
+
+
+def test_layers_go_back_to_fp32(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo.paired import Drop
+    from zoo.quantization import candidate
+
+    losses = iter([0.3, 0.2, 0.0, 0.3, 0.3, 0.3, 0.3])
+
+    def loses(*_: Any) -> Drop:
+        value = next(losses)
+        return Drop(value, value, value, 10, "made up")
+
+    monkeypatch.setattr(candidate, "drop", loses)
+    monkeypatch.setattr(quantize, "drop", lambda *_: Drop(0.0, 0.0, 0.0, 10, "made up"))
+    times = {"onnx+int8-static": 3.0, "openvino+int8-static": 4.0}
+    monkeypatch.setattr(quantize, "time_all", _times(times))
+    words = ("--max_drop", 0.1, "--max_eval_samples", 32, "--min_speedup", 1)
+    done = run_cli(MODEL, "quantize", trained, *words)
+    assert done.code == 0, done.err
+    row = next(line for line in done.lines if line.startswith("onnx+int8-static"))
+    assert "2 layers in fp32, chosen" in row
+    folder = trained / "artifacts" / "onnx+int8-static"
+    ours = json.loads((folder / "export.json").read_text())["zoo"]
+    assert len(ours["fp32_layers"]) == 2
+
+
+def test_what_fails_on_the_test_split_is_refused(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from zoo.paired import Drop
+
+    monkeypatch.setattr(quantize, "drop", lambda *_: Drop(0.9, 0.8, 1.0, 10, "made up"))
+    times = {"onnx+int8-static": 3.0, "openvino+int8-static": 2.0}
+    monkeypatch.setattr(quantize, "time_all", _times(times))
+    done = run_cli(MODEL, "quantize", trained, *LOOSE, "--min_speedup", 1)
+    assert done.code == 1 and "on the test split; nothing was put in place" in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--max_drop", -1), "--max_drop -1.0: not negative"),
+        (("--min_speedup", 0), "above 0"),
+        (("--batch_size", 0), "at least 1"),
+        (("--length", 7), "takes one size only"),
+        (("--threads", 0), "--threads 0"),
+        (("--data", "/nowhere"), "/nowhere"),
+        (("--max_eval_samples", 1), "at least 2"),
+    ],
+)
+def test_bad_contracts(flags: tuple[object, ...], said: str, trained: Path) -> None:
+    done = run_cli(MODEL, "quantize", trained, *flags)
+    assert done.code == 2 and said in done.err, done.err
+    assert len(done.err.splitlines()) == 1
+    assert not list((trained / "artifacts").glob(".*"))

@@ -1,0 +1,147 @@
+"""A recipe that was tried: its program, its proof, what it loses, how fast it is."""
+
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo import artifacts, environment, evidence, export, signatures
+from zoo.artifacts import Artifact
+from zoo.export import Original, Samples, quiet
+from zoo.paired import Drop, drop
+from zoo.proof import Proof, prove
+from zoo.quantization import sensitivity
+from zoo.quantization.recipes import Material, Recipe
+from zoo.runtimes.deployment import Deployment
+
+if TYPE_CHECKING:
+    from zoo.measure import Comparison, Measured
+    from zoo.train.evaluation import Evaluation
+
+SENSITIVITY_BATCHES = 4
+
+
+@dataclass
+class Candidate:
+    """One recipe, and what was found of it."""
+
+    recipe: Recipe
+    excluded: tuple[str, ...] = ()  # layers that stayed in fp32
+    artifact: Artifact | None = None
+    proof: Proof | None = None
+    drop: Drop | None = None  # on the validation split
+    timed: "Comparison | None" = None
+    seconds: "Measured | None" = None
+    note: str = ""  # what speaks against it
+
+    @property
+    def deployment(self) -> Deployment:
+        """That of its recipe."""
+        return self.recipe.deployment
+
+    def within(self, max_drop: float) -> bool:
+        """Whether it passed its proof and loses no more than that on the validation split."""
+        return self.drop is not None and not self.note and self.drop.value <= max_drop
+
+    def speedup(self) -> float:
+        """Over eager fp32; -inf where it was not timed."""
+        return self.timed.speedup.value if self.timed else -math.inf
+
+    def surely(self, min_speedup: float) -> bool:
+        """Whether the whole interval of its speedup reaches that."""
+        return self.timed is not None and self.timed.speedup.interval.low >= min_speedup
+
+    def loses_less(self, other: "Candidate") -> bool:
+        """Whether it is the better one of the same recipe: sound first, then by what it loses."""
+        if self.drop is None or other.drop is None:
+            return self.drop is not None
+        return (bool(self.note), self.drop.value) < (bool(other.note), other.drop.value)
+
+
+def attempt(
+    original: Original,
+    recipe: Recipe,
+    material: Material,
+    shop: Path,
+    validation: Samples,
+    source: "Evaluation",
+    max_drop: float,
+) -> Candidate:
+    """A recipe with every layer in int8; where that loses too much, with the most sensitive layers
+    in fp32: one, two, four, ... up to half of them.
+
+    A recipe that does not fit the network is a result: `Candidate.note` says why.
+    """
+    best = _tried(original, recipe, material, shop, validation, source, ())
+    if best.within(max_drop) or best.artifact is None:
+        return best
+    try:
+        with quiet():
+            feeds = material.feeds[:SENSITIVITY_BATCHES]
+            ranking = sensitivity.rank(recipe.method, material.prepared, feeds, material.ranges)
+    except (MemoryError, OSError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # of the quantizer, about one layer
+        best.note = best.note or f"layers could not be ranked: {export.obstacle(error)}"
+        return best
+    count = 1
+    while count <= len(ranking) // 2:
+        exclude = tuple(ranking[:count])
+        found = _tried(original, recipe, material, shop, validation, source, exclude)
+        if found.loses_less(best):
+            best = found
+        if best.within(max_drop):
+            return best
+        count *= 2
+    return best
+
+
+def _tried(
+    original: Original,
+    recipe: Recipe,
+    material: Material,
+    shop: Path,
+    validation: Samples,
+    source: "Evaluation",
+    exclude: Sequence[str],
+) -> Candidate:
+    """A recipe with some layers in fp32, built, proven and measured."""
+    made = Candidate(recipe, tuple(exclude))
+    staging = Path(tempfile.mkdtemp(prefix=f"{recipe.deployment.folder}-", dir=shop))
+    try:
+        with quiet():
+            more = recipe.build(material, staging, exclude)
+            signature = signatures.of(original.checkpoint, original.model, original.processor)
+            made.artifact = artifacts.write_manifest(
+                staging,
+                recipe.deployment,
+                signature,
+                evidence.subject_digest(original.checkpoint.folder),
+                {
+                    "model": original.checkpoint.entry.name,
+                    "versions": environment.versions(),
+                    "fp32_layers": list(exclude),
+                    **more,
+                },
+            )
+            runner = export.open_runner(made.artifact)
+        made.proof = prove(
+            runner,
+            original.model,
+            original.domain,
+            original.task,
+            validation.rows(),
+            export.PROOF_SEED,
+        )
+        if not made.proof.passed:
+            made.note = f"WRONG: {made.proof.faults[0]}"
+        tally = original.measured(validation.features, runner).tally
+        made.drop = drop(source.tally, tally, original.task.main_metric)
+    except (MemoryError, OSError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # whatever a quantizer or runtime raises, it does not fit
+        made.note = made.note or export.obstacle(error)
+        made.artifact = None if made.proof is None else made.artifact
+    return made
