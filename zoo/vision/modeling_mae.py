@@ -96,6 +96,12 @@ def sines(side: int, width: int) -> Tensor:
     return torch.from_numpy(grid)
 
 
+def _reordered(x: Tensor, order: Tensor) -> Tensor:
+    """Rows of x [b, n, width] in an order int64 [b, m]. By gather: take_along_dim would make the
+    batch a constant to torch.export."""
+    return x.gather(1, order.unsqueeze(-1).expand(-1, -1, x.shape[2]))
+
+
 class MaeModel(MaePreTrainedModel):
     """The encoder: pixels to a vector for each patch that is seen."""
 
@@ -128,7 +134,7 @@ class MaeModel(MaePreTrainedModel):
         x = encoder.patch_embed(pixel_values)
         x = encoder.norm_pre(encoder.pos_drop(x + encoder.pos_embed))
         if visible is not None:
-            x = x.take_along_dim(visible.unsqueeze(-1), 1)
+            x = _reordered(x, visible)
         # one of the norms does nothing; the other is the classifier's own
         x = encoder.fc_norm(encoder.norm(encoder.blocks(x)))
         return BaseModelOutputWithPooling(last_hidden_state=x, pooler_output=x.mean(1))
@@ -164,7 +170,7 @@ class MaeDecoder(nn.Module):
         x = self.narrow(x)
         batch, seen, width = x.shape  # len(x) would be a constant to torch.export
         hidden = self.hidden_patch.to(x.dtype).expand(batch, shuffle.shape[1] - seen, width)
-        x = torch.cat([x, hidden], 1).take_along_dim(shuffle.argsort(1).unsqueeze(-1), 1)
+        x = _reordered(torch.cat([x, hidden], 1), shuffle.argsort(1))
         x = self.parts(x + self.positions.to(x.dtype))
         painted: Tensor = self.paint(self.norm(x))
         return painted
