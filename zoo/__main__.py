@@ -136,8 +136,9 @@ def _checkpoint_info(folder: Path) -> None:
     if not facts:
         print("\nevidence: not measured")
         return
-    heads = ("kind", "name", "value", "interval", "n", "data", "deployment", "status")
-    rows = [_fact_row(fact) for fact in facts]
+    heads = ("kind", "name", "value", "interval", "n", "data", "deployment", "of", "status")
+    own = _subject(folder)
+    rows = [_fact_row(fact, own) for fact in facts]
     used = [i for i in range(len(heads)) if any(row[i] for row in rows)]
     print()
     terminal.table([heads[i] for i in used], [[row[i] for i in used] for row in rows], "evidence")
@@ -153,7 +154,19 @@ def _record(path: Path) -> Mapping[str, Any]:
     return recorded
 
 
-def _fact_row(fact: Any) -> tuple[str, ...]:
+def _subject(folder: Path) -> str:
+    """The digest of the checkpoint as it is now; empty where it is none."""
+    from zoo import evidence
+
+    try:
+        return evidence.subject_digest(folder)
+    except UserError:
+        return ""
+
+
+def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
+    """`own` is the subject that goes without saying; others (a teacher, an artifact, earlier
+    weights) are named by the beginning of their digest."""
     interval = fact.interval or {}
     value = "not measured" if fact.value is None else f"{_number(fact.value)} {fact.unit}"
     between = ""
@@ -168,6 +181,7 @@ def _fact_row(fact: Any) -> tuple[str, ...]:
         "" if fact.n is None else f"{fact.n:,}",
         " ".join(filter(None, (str((fact.dataset or {}).get("name", "")), fact.split))),
         fact.deployment or "",
+        "" if fact.subject == own else fact.subject[:8],
         fact.status,
     )
 
