@@ -165,7 +165,7 @@ def _subject(folder: Path) -> str:
 
 
 def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
-    """`own` is the subject that goes without saying; others (a teacher, an artifact, earlier
+    """`own` is the subject that goes without saying (as all do where it is not known); others (a teacher, an artifact, earlier
     weights) are named by the beginning of their digest."""
     interval = fact.interval or {}
     value = "not measured" if fact.value is None else f"{_number(fact.value)} {fact.unit}"
@@ -181,7 +181,7 @@ def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
         "" if fact.n is None else f"{fact.n:,}",
         " ".join(filter(None, (str((fact.dataset or {}).get("name", "")), fact.split))),
         fact.deployment or "",
-        "" if fact.subject == own else fact.subject[:8],
+        "" if fact.subject == own or not own else fact.subject[:8],
         fact.status,
     )
 
