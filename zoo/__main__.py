@@ -165,8 +165,8 @@ def _subject(folder: Path) -> str:
 
 
 def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
-    """`own` is the subject that goes without saying (as all do where it is not known); others (a teacher, an artifact, earlier
-    weights) are named by the beginning of their digest."""
+    """Others than `own` (a teacher, an artifact, earlier weights) are named by the beginning of
+    their digest, where it is known."""
     interval = fact.interval or {}
     value = "not measured" if fact.value is None else f"{_number(fact.value)} {fact.unit}"
     between = ""
