@@ -4,12 +4,14 @@ Two rules, by numerics:
 
 - fp32 computes what the source computes, in another order. Both are compared with the source in
   float64, and the deployment's error (root mean square) may be a small multiple of the source's own
-  (the rule of PyTorch's dynamo benchmarks, torch._dynamo.utils.same).
+  (the rule of PyTorch's dynamo benchmarks, torch._dynamo.utils.same). So over all of an output, and
+  in its worst row, where a fault in few rows would not drown.
 - bf16 and int8 round. Their error is compared with the source's output itself: the signal to
   quantization noise ratio (SQNR, in dB: 20 log10 of |reference| over |error|, as in ONNX Runtime's
   and OpenVINO's quantization tools) must reach a floor, and the highest output must be the same
-  one almost always. Logits have a unit (nats), so an error that is small in it is always allowed:
-  a model that is unsure of everything has logits near 0.
+  one almost always. The noise is that of the one input, the signal that of all inputs of its kind:
+  a sample of which the model is unsure has logits near 0, and rounding does not shrink with them.
+  Logits have a unit (nats), so an error that is small in it is always allowed.
 
 What ought to be the same in one deployment (a row alone and among others, with padding and
 without) may differ by as much as rounding moves it.
@@ -27,9 +29,10 @@ import numpy as np
 class Tolerance:
     """How far outputs may be apart."""
 
-    sqnr: float  # dB at least, over all of an output
+    sqnr: float  # dB at least, of each input
     argmax: float  # share of rows at least whose highest output is the same
     multiple: float | None = None  # of the source's own error against float64; None: only the SQNR
+    multiple_of_row: float = 10.0  # the same of the worst rows, which scatter more
     absolute: float = 0.0  # error (rms) that is always allowed beside that multiple
     nats: float = 0.0  # error (rms) of logits that is always allowed
     arrangement: float = 60.0  # dB at least between a row alone and among others
@@ -65,11 +68,19 @@ class Difference:
     output: str
     absolute: float  # largest |difference|
     relative: float  # largest |difference| over the largest |reference|
-    sqnr: float  # dB; inf where they are equal
     argmax: float  # share of decided rows with the same highest entry; nan where none was decided
     rows: int  # decided rows
+    values: int  # in the output
+    signal: float  # rms of the reference
     rms: float  # of the difference
     own_rms: float | None  # the same of the source against float64; None where not asked
+    row_rms: float  # of the difference in the row (over the last axis) where it is largest
+    own_row_rms: float | None
+
+    @property
+    def sqnr(self) -> float:
+        """Of this input alone, in dB; inf where they are equal."""
+        return decibels(self.signal, self.rms)
 
 
 def tolerance_of(numerics: str) -> Tolerance:
@@ -95,17 +106,29 @@ def difference(output: str, reference: Any, found: Any, source: Any = None) -> D
     same, rows = _same_highest(wanted, given)
     largest = float(np.abs(wanted).max(initial=0.0))
     absolute = float(apart.max(initial=0.0)) if np.isfinite(apart).all() else math.inf
-    own = None if source is None else error(source, wanted)
     return Difference(
         output,
         absolute,
         absolute / largest if largest else (0.0 if absolute == 0 else math.inf),
-        sqnr(wanted, given),
         same / rows if rows else math.nan,
         rows,
+        wanted.size,
+        rms(wanted),
         error(given, wanted),
-        own,
+        None if source is None else error(source, wanted),
+        _of_worst_row(given, wanted),
+        None if source is None else _of_worst_row(source, wanted),
     )
+
+
+def pooled(found: Sequence[Difference]) -> tuple[float, float]:
+    """The rms of the reference and of the difference over all of these."""
+    values = sum(one.values for one in found)
+    if not values:
+        return 0.0, 0.0
+    signal = sum(one.values * one.signal**2 for one in found)
+    noise = sum(one.values * one.rms**2 for one in found)
+    return math.sqrt(signal / values), math.sqrt(noise / values)
 
 
 def rms(values: Any) -> float:
@@ -124,12 +147,25 @@ def error(found: Any, reference: Any) -> float:
 
 def sqnr(reference: Any, found: Any) -> float:
     """Signal to quantization noise ratio in dB; inf where equal, -inf where not finite."""
-    signal, noise = rms(reference), error(found, reference)
+    return decibels(rms(reference), error(found, reference))
+
+
+def decibels(signal: float, noise: float) -> float:
+    """20 log10 of signal over noise; inf without noise, -inf without signal or a finite noise."""
     if noise == 0:
         return math.inf
     if not math.isfinite(noise) or signal == 0:
         return -math.inf
     return 20 * math.log10(signal / noise)
+
+
+def _of_worst_row(found: Any, wanted: np.ndarray) -> float:
+    apart = np.asarray(found, np.float64) - wanted
+    if not apart.size:
+        return 0.0
+    with np.errstate(invalid="ignore", over="ignore"):
+        rows = np.sqrt(np.mean(np.atleast_1d(apart) ** 2, axis=-1)).max()
+    return float(rows) if np.isfinite(rows) else math.inf
 
 
 def _same_highest(wanted: np.ndarray, found: np.ndarray) -> tuple[int, int]:
@@ -143,22 +179,34 @@ def _same_highest(wanted: np.ndarray, found: np.ndarray) -> tuple[int, int]:
     return int((same & decided).sum()), int(decided.sum())
 
 
-def judge(found: Difference, numerics: str) -> str | None:
-    """What is wrong with a difference, in a few words; None where it is within the tolerance."""
+def judge(found: Difference, numerics: str, signal: float) -> str | None:
+    """What is wrong with a difference, in a few words; None where it is within the tolerance.
+
+    Args:
+        signal: rms of the reference over all inputs of its kind (`pooled`).
+    """
     limit = tolerance_of(numerics)
     if not math.isfinite(found.absolute):
         return f"{found.output} is not finite"
     if limit.multiple is not None and found.own_rms is not None:
         allowed = limit.multiple * found.own_rms + limit.absolute
-        if found.rms <= allowed:
-            return None
-        return (
-            f"{found.output} has an error of {found.rms:.2g} (rms) against float64, its source "
-            f"{found.own_rms:.2g}; {allowed:.2g} is allowed"
-        )
+        if found.rms > allowed:
+            return (
+                f"{found.output} has an error of {found.rms:.2g} (rms) against float64, its source "
+                f"{found.own_rms:.2g}; {allowed:.2g} is allowed"
+            )
+        allowed = limit.multiple_of_row * (found.own_row_rms or 0.0) + limit.absolute
+        if found.row_rms > allowed:
+            return (
+                f"a row of {found.output} has an error of {found.row_rms:.2g} (rms) against "
+                f"float64, none of its source's more than {found.own_row_rms:.2g}; {allowed:.2g} "
+                "is allowed"
+            )
+        return None
     small = found.output in LOGITS and found.rms <= limit.nats
-    if found.sqnr < limit.sqnr and not small:
-        return f"{found.output} has an SQNR of {found.sqnr:.1f} dB; at least {limit.sqnr:g} wanted"
+    ratio = decibels(signal, found.rms)
+    if ratio < limit.sqnr and not small:
+        return f"{found.output} has an SQNR of {ratio:.1f} dB; at least {limit.sqnr:g} wanted"
     return None
 
 

@@ -1,7 +1,7 @@
 """The proof of a deployment: its outputs beside those of the fp32 source, over inputs and shapes.
 
 Random and real inputs; a sweep of sizes with batch 1, odd lengths and the longest; one past the
-longest, which must be refused; each row alone, among others, and padded.
+longest, which must be refused; each row alone, among others, and padded; the texts of what writes.
 """
 
 import copy
@@ -16,8 +16,9 @@ import torch
 
 from tasks.base import Batch, Task, model_inputs
 from tasks.errors import UserError
-from zoo import parity
+from zoo import parity, written
 from zoo.parity import Difference
+from zoo.runtimes.halves import Writer
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
@@ -45,6 +46,7 @@ class Proof:
     inputs: str = ""  # digest of the real inputs: a replay on others finds other numbers
     differences: list[tuple[Difference, dict[str, int], str]] = field(default_factory=list)
     arrangements: int = 0
+    tokens: int = 0  # that were written, by what writes text
     refused: list[str] = field(default_factory=list)  # sizes that were rightly refused
     faults: list[str] = field(default_factory=list)
 
@@ -63,11 +65,22 @@ class Proof:
         numbers: dict[str, float | int] = {
             "max_absolute_difference": max(one.absolute for one in found),
             "max_relative_difference": max(one.relative for one in found),
-            "sqnr": min(one.sqnr for one in found),
+            "sqnr": min(self._sqnr(name) for name in {one.output for one in found}),
         }
         if rows:
             numbers["argmax_agreement"] = same / rows
         return {k: v for k, v in numbers.items() if math.isfinite(v)}
+
+    def _sqnr(self, output: str) -> float:
+        """Of an output over all inputs, in dB."""
+        return parity.decibels(
+            *parity.pooled([one for one, _, _ in self.differences if one.output == output])
+        )
+
+    def signal(self, output: str, what: str) -> float:
+        """The rms of the reference over all inputs of a kind, random or real."""
+        mine = [d for d, _, kind in self.differences if (d.output, kind) == (output, what)]
+        return parity.pooled(mine)[0]
 
     def record(self) -> dict[str, Any]:
         """The proof as JSON, for export.json: a replay must find the same."""
@@ -75,6 +88,7 @@ class Proof:
             "compared": len(self.differences),
             "inputs": self.inputs,
             "arrangements": self.arrangements,
+            **({"tokens": self.tokens} if self.tokens else {}),
             "refused": self.refused,
             **self.summary(),
         }
@@ -84,10 +98,9 @@ class Proof:
         if not self.differences:
             return "nothing was compared"
         one, sizes, what = min(self.differences, key=lambda each: each[0].sqnr)
-        size = ", ".join(f"{name} {value}" for name, value in sizes.items())
         return (
-            f"{one.output}, {what} input, {size}: {one.absolute:.3g} apart ({one.relative:.2%}), "
-            f"SQNR {one.sqnr:.1f} dB"
+            f"{one.output}, {what} input, {in_words(sizes)}: {one.absolute:.3g} apart "
+            f"({one.relative:.2%}), SQNR {one.sqnr:.1f} dB"
         )
 
 
@@ -129,17 +142,20 @@ def prove(
     """
     proof = Proof(str(runner.deployment), digest(task, rows))
     source = Source(model, runner.signature.outputs)
+    if isinstance(runner, Writer):
+        smallest = ({"batch": batch, domain.VARYING: 1} for batch in BATCHES)
+        drawn = (domain.draw(runner.signature, sizes, model, seed) for sizes in smallest)
+        written.prove(proof, runner, model, drawn, real_batches(task, rows))
     for sizes in sweep(runner.signature, domain.VARYING):
         inputs = domain.draw(runner.signature, sizes, model, seed)
         _compare(proof, runner, source, inputs, sizes, "random")
+        if isinstance(runner, Writer):
+            _compare(proof, runner.stepwise(), source, inputs, sizes, "stepwise random")
     for batch in real_batches(task, rows):
         inputs = arrays(batch)
         sizes = runner.signature.check(inputs)
         _compare(proof, runner, source, inputs, sizes, "real")
-    if fault := parity.judge_all(
-        [one for one, _, _ in proof.differences], runner.deployment.numerics
-    ):
-        proof.faults.append(fault)
+    _judge(proof, runner.deployment.numerics)
     if rows and proof.passed:
         _arrange(proof, runner, source, task, rows[:ARRANGED_ROWS])
     _past_the_longest(proof, runner, domain, model, seed)
@@ -200,7 +216,7 @@ def _compare(
     same = parity.tolerance_of(numerics).multiple is not None
     reference = source.exactly(inputs) if same else source(inputs)
     single = source(inputs) if same else None
-    size = ", ".join(f"{name} {value}" for name, value in sizes.items())
+    size = in_words(sizes)
     found = _run(proof, runner, inputs, f"{what} input, {size}")
     if found is None:
         return
@@ -217,8 +233,19 @@ def _compare(
                 proof.faults.append(f"{name} is not finite (random input, {size})")
             continue
         proof.differences.append((one, sizes, what))
-        if fault := parity.judge(one, numerics):
-            proof.faults.append(f"{fault} ({what} input, {size})")
+
+
+def _judge(proof: Proof, numerics: str) -> None:
+    for one, sizes, what in proof.differences:
+        if fault := parity.judge(one, numerics, proof.signal(one.output, what)):
+            proof.faults.append(f"{fault} ({what} input, {in_words(sizes)})")
+    if fault := parity.judge_all([one for one, _, _ in proof.differences], numerics):
+        proof.faults.append(fault)
+
+
+def in_words(sizes: Mapping[str, int]) -> str:
+    """As "batch 1, length 7"."""
+    return ", ".join(f"{name} {size}" for name, size in sizes.items())
 
 
 def _run(

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tasks.errors import UserError
-from zoo import artifacts, evidence, export, signatures, terminal
+from zoo import artifacts, evidence, export, signatures, terminal, trust
 from zoo.artifacts import Artifact
 from zoo.export import Original, Refused, Samples, quiet
 from zoo.paired import Drop, drop
@@ -103,7 +103,7 @@ def prepare(original: Original, shop: Path, data: str | None) -> Material:
     export.build(original, Deployment("onnx"), exported)
     with quiet():
         onnx_int8.prepare(exported, prepared)
-    return Material(prepared, calibration.feeds(original, data), shop / "ranges.json")
+    return Material(original, prepared, calibration.feeds(original, data), shop / "ranges.json")
 
 
 def time_all(
@@ -123,8 +123,12 @@ def time_all(
         assert one.artifact is not None
         own = {"deployment": str(one.deployment), "artifact": str(one.artifact.folder)}
         arms.append(Arm(str(one.deployment), TARGET, common | own, threads))
-    terminal.lines(f"timing {len(candidates)} against eager fp32, about {args.budget_s:.0f} s ...")
-    outcome = compare(arms, Plan(budget_s=args.budget_s))
+    plan = Plan(budget_s=args.budget_s)
+    terminal.lines(
+        f"timing {len(candidates)} against eager fp32, in at least {plan.launches} processes each; "
+        f"more for up to {args.budget_s:.0f} s ..."
+    )
+    outcome = compare(arms, plan)
     for one in candidates:
         found, times = outcome.of(str(one.deployment)), outcome.times(str(one.deployment))
         if isinstance(found, ArmFailed):
@@ -213,9 +217,11 @@ def keep(
     facts += [export.drop_fact(artifact, each, lost, metric, run) for each, lost in drops]
     facts += speed_facts(artifact, best, args, sizes, eager)
     place = artifacts.put_in_place(artifact.folder, args.checkpoint, best.deployment)
+    artifact = dataclasses.replace(artifact, folder=place)
+    trust.trust(artifact)
     evidence.append(args.checkpoint, facts)
     terminal.lines(f"{place}")
-    return dataclasses.replace(artifact, folder=place)
+    return artifact
 
 
 def confirm(

@@ -16,7 +16,8 @@ REFERENCE = RNG.normal(size=(64, 10))
 def _judged(found: np.ndarray, numerics: str, output: str = "logits") -> str | None:
     source = REFERENCE.astype(np.float32)
     own = source if parity.tolerance_of(numerics).multiple is not None else None
-    return parity.judge(parity.difference(output, REFERENCE, found, own), numerics)
+    difference = parity.difference(output, REFERENCE, found, own)
+    return parity.judge(difference, numerics, difference.signal)
 
 
 @pytest.mark.parametrize("numerics", list(parity.TOLERANCES))
@@ -41,7 +42,27 @@ def test_small_errors_of_logits_are_none_but_of_other_outputs() -> None:
     found = small + 0.01 * RNG.normal(size=small.shape)
     for output, wrong in (("logits", False), ("last_hidden_state", True)):
         difference = parity.difference(output, small, found)
-        assert bool(parity.judge(difference, "bf16")) == wrong
+        assert bool(parity.judge(difference, "bf16", difference.signal)) == wrong
+
+
+def test_a_fault_in_one_row_does_not_drown_in_many() -> None:
+    many = RNG.normal(size=(2000, 10))
+    source = many.astype(np.float32)
+    found = source.copy()
+    found[7] += 2e-5
+    difference = parity.difference("logits", many, found, source)
+    assert difference.rms < 1e-6
+    assert "a row of logits" in str(parity.judge(difference, "fp32", difference.signal))
+
+
+def test_an_unsure_sample_is_judged_beside_the_others() -> None:
+    sure, unsure = 5 * REFERENCE, 0.1 * REFERENCE
+    noise = 0.2 * RNG.normal(size=REFERENCE.shape)
+    differences = [parity.difference("logits", each, each + noise) for each in (sure, unsure)]
+    signal, _ = parity.pooled(differences)
+    assert differences[1].sqnr < 0
+    assert [parity.judge(each, "int8-static", signal) for each in differences] == [None, None]
+    assert parity.judge(differences[1], "int8-static", differences[1].signal)
 
 
 @given(st.floats(1e-3, 1e3), st.floats(-100, 100))

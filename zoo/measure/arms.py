@@ -10,8 +10,6 @@ from typing import Any, Literal
 
 Failure = Literal["oom", "error", "unavailable"]
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
-# Threads of a worker that waits for its turn sleep: they would take the core of the one that runs.
-SLEEPING = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 
 
 @dataclass(frozen=True)
@@ -47,10 +45,15 @@ class Arm:
             raise ValueError(f"the kwargs of {self.name} are nothing for JSON: {error}") from error
 
     def environment(self) -> dict[str, str]:
-        """The variables of its process: those of this one, threads that sleep, our import path."""
+        """The variables of its process: those of this one, its threads, our import path.
+
+        How threads wait is left as users have it: with OMP_WAIT_POLICY=PASSIVE they sleep between
+        operators, and eager PyTorch took 1.5 times as long here (BERT of 6 layers, 26 tokens, two
+        cores).
+        """
         threads = {} if self.threads is None else dict.fromkeys(THREADS, str(self.threads))
         path = {"PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder)}
-        return {**os.environ, **SLEEPING, **threads, **path, **self.environ}
+        return {**os.environ, **threads, **path, **self.environ}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from tasks.errors import UserError
 from zoo.measure import usage
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+SETTLE_S = 0.01  # pools of threads spin for some milliseconds after the last operator, then sleep
 OUT_OF_MEMORY = re.compile(
     r"out of memory|can.t allocate memory|cannot allocate memory|not enough memory|bad.alloc", re.I
 )
@@ -46,8 +47,9 @@ def main() -> None:
         except (Exception, SystemExit) as error:
             _answer(answers, {"failed": _explain(error, loading=False)})
             return
-        _answer(answers, ran)
+        time.sleep(SETTLE_S)
         idle_since = time.process_time()
+        _answer(answers, ran)
 
 
 def _load(asked: dict[str, Any]) -> tuple[Any, dict[str, Any]]:

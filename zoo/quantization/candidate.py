@@ -12,15 +12,12 @@ from zoo.artifacts import Artifact
 from zoo.export import Original, Samples, quiet
 from zoo.paired import Drop, drop
 from zoo.proof import Proof, prove
-from zoo.quantization import sensitivity
 from zoo.quantization.recipes import Material, Recipe
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
     from zoo.measure import Comparison, Measured
     from zoo.train.evaluation import Evaluation
-
-SENSITIVITY_BATCHES = 4
 
 
 @dataclass
@@ -75,12 +72,11 @@ def attempt(
     A recipe that does not fit the network is a result: `Candidate.note` says why.
     """
     best = _tried(original, recipe, material, shop, validation, source, ())
-    if best.within(max_drop) or best.artifact is None:
+    if best.within(max_drop) or best.artifact is None or not recipe.excludes:
         return best
     try:
         with quiet():
-            feeds = material.feeds[:SENSITIVITY_BATCHES]
-            ranking = sensitivity.rank(recipe.method, material.prepared, feeds, material.ranges)
+            ranking = material.ranking(recipe.method)
     except (MemoryError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:  # of the quantizer, about one layer

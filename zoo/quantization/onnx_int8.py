@@ -12,10 +12,14 @@ Feed = Mapping[str, np.ndarray]
 DATA = f"{FILE}.data"
 DYNAMIC_OPERATORS = ("MatMul", "Gemm")
 """Not Conv: with scales that are found while it runs, its accuracy is ruined."""
-STATIC_OPERATORS = ("MatMul", "Gemm", "Conv", "Add", "MaxPool", "GlobalAveragePool", "AveragePool")
-"""Beside the layers with weights, what stands between convolutions: else each output would be
-turned to fp32 and back."""
 WITH_WEIGHTS = ("MatMul", "Gemm", "Conv")
+BETWEEN_CONVOLUTIONS = ("Add", "MaxPool", "GlobalAveragePool", "AveragePool")
+"""What is quantized with them: else each output of a convolution would be turned to fp32 and back.
+"""
+OF_TRANSFORMERS = ("LayerNormalization", "Softmax")
+"""Where a program has one of these, only layers with weights are quantized. A mask that is added to
+scores spans the whole range of fp32, and the residual stream has outliers, which take the range of
+an 8-bit scale (Dettmers et al. 2022, "LLM.int8()", section 3)."""
 
 
 def dynamic(source: Path, target: Path, exclude: Sequence[str] = ()) -> None:
@@ -47,19 +51,27 @@ def static(
     Args:
         ranges: a file that keeps them; where it is there already, `feeds` are not run again.
     """
+    import onnx
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
+    graph = onnx.load(source / FILE, load_external_data=False).graph
+    transformer = any(node.op_type in OF_TRANSFORMERS for node in graph.node)
+    weighted = set(_with_weights(graph))
+    between = (
+        [] if transformer else [n.name for n in graph.node if n.op_type in BETWEEN_CONVOLUTIONS]
+    )
+    chosen = [name for name in [*weighted, *between] if name not in exclude]
     quantize_static(
         source / FILE,
         target / FILE,
         _Reader(feeds),
         quant_format=QuantFormat.QDQ,
-        op_types_to_quantize=list(STATIC_OPERATORS),
+        op_types_to_quantize=[*WITH_WEIGHTS, *BETWEEN_CONVOLUTIONS],
+        nodes_to_quantize=chosen,
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QInt8,
         calibrate_method=CalibrationMethod.MinMax,
-        nodes_to_exclude=list(exclude),
         use_external_data_format=True,
         calibration_cache_path=ranges,
     )
@@ -92,7 +104,10 @@ def layers(folder: Path) -> list[str]:
     """The names of the nodes with weights, in the order they run."""
     import onnx
 
-    graph = onnx.load(folder / FILE, load_external_data=False).graph
+    return _with_weights(onnx.load(folder / FILE, load_external_data=False).graph)
+
+
+def _with_weights(graph: Any) -> list[str]:
     weights = {tensor.name for tensor in graph.initializer}
     return [
         node.name

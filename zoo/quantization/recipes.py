@@ -1,23 +1,38 @@
 """The recipes: each makes an int8 program of a checkpoint in a staged folder."""
 
+import platform
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.quantization import onnx_int8
+from zoo.quantization import onnx_int8, pt2e, sensitivity
 from zoo.quantization.onnx_int8 import Feed
 from zoo.runtimes import onnx
 from zoo.runtimes.deployment import Deployment
+
+if TYPE_CHECKING:
+    from zoo.export import Original
+
+SENSITIVITY_BATCHES = 4
 
 
 @dataclass(frozen=True)
 class Material:
     """What recipes are made of."""
 
+    original: "Original"
     prepared: Path  # folder with an fp32 ONNX program that the quantizer takes
     feeds: Sequence[Feed]  # calibration: batches of the training split
     ranges: Path  # file that keeps what calibration found
+    rankings: dict[str, list[str]] = field(default_factory=dict)
+
+    def ranking(self, method: str) -> list[str]:
+        """The layers, the most sensitive first, looked for once a method."""
+        if method not in self.rankings:
+            feeds = self.feeds[:SENSITIVITY_BATCHES]
+            self.rankings[method] = sensitivity.rank(method, self.prepared, feeds, self.ranges)
+        return self.rankings[method]
 
 
 @dataclass(frozen=True)
@@ -28,6 +43,9 @@ class Recipe:
     method: str  # as --method names it
     build: Callable[[Material, Path, Sequence[str]], dict[str, Any]]
     """(material, staged folder, layers that stay in fp32) to what to record"""
+    excludes: bool = True  # whether layers can stay in fp32, by their names in the ONNX program
+    needs: str | None = None  # runtime whose packages it is made with, beside its own
+    machines: tuple[str, ...] = ()  # as platform.machine() says it; none: all
 
 
 def _onnx_dynamic(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
@@ -37,6 +55,10 @@ def _onnx_dynamic(material: Material, target: Path, exclude: Sequence[str]) -> d
 
 def _onnx_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
     onnx_int8.static(material.prepared, target, material.feeds, exclude, material.ranges)
+    return _calibration(material)
+
+
+def _calibration(material: Material) -> dict[str, Any]:
     return {"calibration_samples": sum(len(next(iter(feed.values()))) for feed in material.feeds)}
 
 
@@ -56,10 +78,22 @@ def _openvino_static(material: Material, target: Path, exclude: Sequence[str]) -
     return more
 
 
+def _aoti_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+    return _calibration(material) | pt2e.build(material.original, material.feeds, target)
+
+
 RECIPES = (
     Recipe(Deployment("onnx", "int8-dynamic"), "dynamic", _onnx_dynamic),
     Recipe(Deployment("onnx", "int8-static"), "static", _onnx_static),
     Recipe(Deployment("openvino", "int8-static"), "static", _openvino_static),
+    Recipe(
+        Deployment("aoti", "int8-static"),
+        "static",
+        _aoti_static,
+        excludes=False,
+        needs="torchao",
+        machines=("x86_64", "AMD64"),
+    ),
 )
 """Where two reach the same, the first stays: the order is that of what users have installed."""
 
@@ -76,7 +110,10 @@ def fitting(domain: Any, method: str | None) -> tuple[list[Recipe], list[tuple[R
     fit, out = [], []
     for recipe in RECIPES:
         # all begin with an ONNX program
-        missing = RUNTIMES["onnx"].missing() or RUNTIMES[recipe.deployment.runtime].missing()
+        runtimes = ("onnx", recipe.deployment.runtime, *filter(None, [recipe.needs]))
+        missing = next(filter(None, (RUNTIMES[name].missing() for name in runtimes)), None)
+        if recipe.machines and platform.machine() not in recipe.machines:
+            missing = f"is for processors of {recipe.machines[0]}, not {platform.machine()}"
         if method is not None and recipe.method != method:
             continue
         if method is None and recipe.method not in domain.METHODS:
