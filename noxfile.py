@@ -11,6 +11,8 @@ nox.needs_version = ">=2024.4"
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
+DTYPES = ("fp32", "bf16", "fp16")
+MODES = ("eager", "compile", "compile:reduce-overhead", "compile:max-autotune")
 PARALLEL = ("-n", "logical", "--dist", "loadscope")  # a file's tests share their fixtures
 
 
@@ -49,3 +51,26 @@ def types(session: nox.Session) -> None:
     """Strict types in everything but the tests; see [tool.mypy]."""
     python = prepare(session)
     session.run(python, "-m", "mypy", external=True)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """The harness on the processor: its suite `smoke`, or what -- says, as `-- --suite cpu`."""
+    python = prepare(session)
+    asked = session.posargs or ["--suite", "smoke"]
+    session.run(python, "-m", "bench", "run", *asked, external=True)
+
+
+@nox.session
+@nox.parametrize("mode", MODES)
+@nox.parametrize("dtype", DTYPES)
+def bench_gpu(session: nox.Session, dtype: str, mode: str) -> None:
+    """The suite `gpu` in one dtype and compile mode; skips where there is no GPU."""
+    python = prepare(session)
+    look = "import torch; print(torch.cuda.is_available())"
+    told = session.run(python, "-c", look, external=True, silent=True)
+    if not str(told).strip().endswith("True"):
+        session.skip("PyTorch sees no GPU here: see `python -m zoo doctor`")
+    deployment = mode if dtype == "fp32" else f"{mode}+{dtype}"
+    asked = session.posargs or ["--suite", "gpu"]
+    session.run(python, "-m", "bench", "run", "--deployments", deployment, *asked, external=True)

@@ -42,11 +42,21 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
 
         near = difflib.get_close_matches(verb, entry.verbs, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(entry.verbs)}"
-        return _fail(entry, f"no verb {verb!r}; {hint}")
+        return fail(entry.name, f"no verb {verb!r}; {hint}")
+    again = "go on with --resume" if verb in TRAINING else "try again"
+    return guarded(entry.name, lambda: VERBS[verb].run(entry, rest), again)
+
+
+def guarded(name: str, run: Callable[[], int], again: str) -> int:
+    """Runs a verb of the program `name`; what goes wrong becomes one line and an exit code.
+
+    Args:
+        again: what to do where the disk was full, once there is room.
+    """
     try:
-        return VERBS[verb].run(entry, rest)
+        return run()
     except UserError as error:
-        return _fail(entry, str(error))
+        return fail(name, str(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
@@ -56,16 +66,16 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         where = f" {error.filename}" if error.filename else ""
-        again = "go on with --resume" if verb in TRAINING else "try again"
-        return _fail(
-            entry,
+        return fail(
+            name,
             f"can't write{where}: {error.strerror}; what was saved before stays: free some space, "
             f"then {again}",
         )
 
 
-def _fail(entry: Entry, message: str) -> int:
-    print(f"{entry.name}: {message}", file=sys.stderr)
+def fail(name: str, message: str) -> int:
+    """Says what the user has done wrong; returns the exit code for it."""
+    print(f"{name}: {message}", file=sys.stderr)
     return 2
 
 
@@ -193,6 +203,12 @@ def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
         entry.options(), DataArgs(), task_args(**entry.reading), TrainArgs(**entry.recipe)
     )
     asked = parse(entry, verb, arguments, default, kind)
+    if asked.train.qat is not None:  # what is not asked is as in the training of that checkpoint
+        from zoo.train import qat
+
+        asked = parse(
+            entry, verb, arguments, qat.defaults(entry, Path(asked.train.qat), default), kind
+        )
     from zoo.train.finetune import Job, finetune
     from zoo.train.signals import Stopped
 
@@ -301,6 +317,7 @@ VERBS = {
             "finetune",
             "finetune --data reviews.csv --num_train_epochs 2 --output_dir runs/reviews",
             "finetune --data reviews.csv --resume --output_dir runs/reviews",
+            "finetune --qat runs/{name}",
         ),
         _finetune,
     ),

@@ -303,14 +303,19 @@ class _Recorder:
         return reach * max(errors, default=0.0) <= math.log1p(self.plan.target_halfwidth) / 2
 
     def _is_narrow(self) -> bool:
-        for pair in self._open_pairs():
-            logs = logs_of(rounds_of(self.blocks, _names(pair)), pair)
-            if not logs:
-                return False
-            made = estimate(logs, 1, self.plan.level, resamples=0)
-            if made.interval.halfwidth > self.plan.target_halfwidth:
-                return False
-        return True
+        return is_narrow(self.blocks, self._open_pairs(), self.plan)
+
+
+def is_narrow(blocks: Sequence[Block], pairs: Iterable[Pair], plan: Plan) -> bool:
+    """Whether the intervals of all pairs are narrow enough to stop."""
+    for pair in pairs:
+        logs = logs_of(rounds_of(blocks, _names(pair)), pair)
+        if not logs:
+            return False
+        made = estimate(logs, 1, plan.level, resamples=0)
+        if made.interval.halfwidth > plan.target_halfwidth:
+            return False
+    return True
 
 
 def _names(pair: Pair) -> list[str]:

@@ -1,0 +1,87 @@
+"""A case: one model, run in one way, on one workload. What is measured, as plain data."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from tasks.errors import UserError
+from zoo.environment import ROOT
+from zoo.runtimes.deployment import Deployment
+
+Phase = Literal["inference", "training"]
+PHASES: tuple[str, ...] = get_args(Phase)
+SOURCES = ("tasks", "zoo", "bench")  # folders whose code decides what a number means
+
+
+@dataclass(frozen=True)
+class Case:
+    """Raises `UserError` where it makes no sense."""
+
+    model: str
+    """folder of a checkpoint, or a name of `bench.models`, which gets random weights"""
+    deployment: str = "eager"
+    """as `zoo.runtimes.deployment` writes it"""
+    batch_size: int = 1
+    length: float | None = None
+    """of every sample, in tokens, pixels of a side, or seconds; None: the model's usual one"""
+    device: str = "cpu"
+    threads: int = 1
+    phase: Phase = "inference"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "deployment", str(Deployment.parse(self.deployment)))
+        for name in ("batch_size", "threads"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UserError(f"{name} {value}: a whole number, at least 1")
+        if self.length is not None:
+            if isinstance(self.length, bool) or not isinstance(self.length, int | float):
+                raise UserError(f"length {self.length!r}: a number")
+            if not 0 < self.length < float("inf"):
+                raise UserError(f"length {self.length}: above 0")
+            if self.length == int(self.length):  # 128.0 is 128, in every key
+                object.__setattr__(self, "length", int(self.length))
+        if self.phase not in PHASES:
+            raise UserError(f"phase {self.phase!r}: one of {', '.join(PHASES)}")
+
+    def __str__(self) -> str:
+        length = "" if self.length is None else f", length {self.length:g}"
+        phase = "" if self.phase == "inference" else f", {self.phase}"
+        device = "" if self.device == "cpu" else f", {self.device}"
+        return f"{self.model} {self.deployment}, batch {self.batch_size}{length}{phase}{device}"
+
+    def to_json(self) -> dict[str, Any]:
+        """As `from_json` reads it."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Self:
+        """Raises `UserError` for values, TypeError for fields that `to_json` did not write."""
+        return cls(**content)
+
+    def key(self, subject: str, environment: Mapping[str, Any]) -> str:
+        """16 hex digits that stand for this case of these weights, with this code, here.
+
+        Args:
+            subject: digest of what is run: checkpoint or artifact.
+            environment: machine and versions.
+        """
+        said = [self.to_json(), subject, source_digest(), environment]
+        text = json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@cache
+def source_digest(root: Path = ROOT) -> str:
+    """16 hex digits of the sha256 over our source files: a commit with what was changed since."""
+    digest = hashlib.sha256()
+    for path in sorted(path for name in SOURCES for path in (root / name).rglob("*.py")):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()[:16]

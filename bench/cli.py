@@ -1,0 +1,249 @@
+"""The command line of the harness: `python -m bench VERB ...`.
+
+Flags as those of a model's verbs (`zoo.cli`): fields of frozen dataclasses, with - or _ alike.
+Nothing here imports torch.
+"""
+
+import difflib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from zoo import cli
+
+PROGRAM = "python -m bench"
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that can be done."""
+
+    summary: str
+    examples: tuple[str, ...]
+    run: Callable[[Sequence[str]], int]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_overview())
+        return 0 if arguments else 2
+    verb, *rest = arguments
+    if verb not in VERBS:
+        near = difflib.get_close_matches(verb, VERBS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(VERBS)}"
+        return cli.fail("bench", f"no verb {verb!r}; {hint}")
+    return cli.guarded("bench", lambda: VERBS[verb].run(rest), "give the same command again")
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in VERBS.items())
+    examples = "\n".join(f"  {PROGRAM} {verb.examples[0]}" for verb in VERBS.values())
+    return (
+        f"usage: {PROGRAM} VERB ...\n\nMeasures how models run on this machine.\n\n"
+        f"verbs:\n{verbs}\n\nexamples:\n{examples}\n\n{PROGRAM} VERB --help lists its flags."
+    )
+
+
+def parse(verb: str, kind: type, arguments: Sequence[str]) -> Any:
+    """Arguments as an instance of a dataclass; exits as argparse does for --help and errors."""
+    import tyro
+
+    examples = "\n".join(f"  {PROGRAM} {example}" for example in VERBS[verb].examples)
+    return tyro.cli(
+        kind,
+        prog=f"{PROGRAM} {verb}",
+        description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}",
+        args=list(arguments),
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from bench.args import RunArgs
+
+    asked: RunArgs = parse("run", RunArgs, arguments)
+    from bench.run import run
+
+    run(asked)
+    return 0
+
+
+def _compare(arguments: Sequence[str]) -> int:
+    from bench.args import CompareArgs
+    from bench.fail_if import Condition
+    from tasks.errors import UserError
+
+    asked: CompareArgs = parse("compare", CompareArgs, arguments)
+    conditions = [Condition.parse(text) for text in asked.fail_if]
+    if not asked.results:
+        from bench.compare import compare
+
+        found = [
+            (name, str(each.verdict.word), each.speedup.value) for name, each in compare(asked)
+        ]
+    elif asked.models or len(asked.results) != 2:
+        raise UserError("--results takes two files, before and after, and no models")
+    else:
+        from bench import stored
+
+        pairs = stored.compare(*asked.results, asked.margin)
+        found = [(str(pair.case), pair.word, pair.ratio) for pair in pairs]
+    failed = [
+        f"{name} is {condition}"
+        for name, word, speedup in found
+        for condition in conditions
+        if condition.holds(word, speedup)
+    ]
+    for line in failed:
+        print(f"bench: {line}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _selftest(arguments: Sequence[str]) -> int:
+    from bench.args import SelftestArgs
+
+    asked: SelftestArgs = parse("selftest", SelftestArgs, arguments)
+    from bench.selftest import selftest
+
+    return 0 if all(check.passed for check in selftest(asked)) else 1
+
+
+def _replay(arguments: Sequence[str]) -> int:
+    from bench.args import ReplayArgs
+
+    asked: ReplayArgs = parse("replay", ReplayArgs, arguments)
+    from bench.replay import run
+
+    run(asked)
+    return 0
+
+
+def _decide(arguments: Sequence[str]) -> int:
+    from bench.args import DecideArgs
+
+    asked: DecideArgs = parse("decide", DecideArgs, arguments)
+    from bench.decide import decide
+    from zoo.export import Refused
+
+    try:
+        decide(asked)
+    except Refused as refused:
+        print(f"bench: {refused}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _doctor(arguments: Sequence[str]) -> int:
+    from bench.args import DoctorArgs
+
+    asked: DoctorArgs = parse("doctor", DoctorArgs, arguments)
+    from bench.doctor import doctor
+
+    for finding in doctor(asked):
+        print(f"{finding.status:<7}  {finding.topic:<14}  {finding.text}", flush=True)
+        if finding.remedy:
+            print(f"{'':<25}-> {finding.remedy}", flush=True)
+    return 0
+
+
+def _trace(arguments: Sequence[str]) -> int:
+    from bench.args import TraceArgs
+
+    asked: TraceArgs = parse("trace", TraceArgs, arguments)
+    from bench.trace import trace
+
+    trace(asked)
+    return 0
+
+
+def _peers(arguments: Sequence[str]) -> int:
+    from bench.args import PeersArgs
+
+    asked: PeersArgs = parse("peers", PeersArgs, arguments)
+    from bench.peers import peers
+
+    peers(asked)
+    return 0
+
+
+def _report(arguments: Sequence[str]) -> int:
+    from bench.args import ReportArgs
+
+    asked: ReportArgs = parse("report", ReportArgs, arguments)
+    from bench.report.write import report
+
+    report(asked)
+    return 0
+
+
+VERBS = {
+    "run": Verb(
+        "measure models under deployments and keep the results",
+        (
+            "run runs/bert_cls --deployments eager onnx --batch_sizes 1 16 --lengths 32 128",
+            "run minilm resnet18 --deployments eager compile --measures latency memory",
+            "run --suite smoke --out results.jsonl",
+        ),
+        _run,
+    ),
+    "compare": Verb(
+        "models or deployments side by side, interleaved, with verdicts",
+        (
+            "compare runs/bert_cls --deployments eager onnx onnx+int8-dynamic",
+            "compare runs/old runs/new --deployments onnx --fail_if slower:3%",
+            "compare --results before.jsonl after.jsonl",
+        ),
+        _compare,
+    ),
+    "decide": Verb(
+        "the best deployment of a checkpoint on this machine",
+        (
+            "decide runs/bert_cls --p95_ms 20 --max_drop 0.005 --memory_mb 500",
+            "decide runs/bert_cls --budget 5m --export --picture front.png",
+        ),
+        _decide,
+    ),
+    "peers": Verb(
+        "beside transformers.pipeline, torch.compile and onnxruntime: text in, label out",
+        ("peers runs/bert_cls --deployments eager onnx+int8-dynamic --batch_sizes 1 16",),
+        _peers,
+    ),
+    "report": Verb(
+        "results as a page, as Markdown and as pictures",
+        (
+            "report results.jsonl --out report.html",
+            "report cpu.jsonl gpu.jsonl --markdown report.md --pictures pictures",
+        ),
+        _report,
+    ),
+    "trace": Verb(
+        "what a case does in its calls, by torch.profiler",
+        (
+            "trace runs/bert_cls --batch_size 16 --length 128 --out traces",
+            "trace minilm --phase training --calls 3",
+        ),
+        _trace,
+    ),
+    "doctor": Verb(
+        "what this machine grants, its ceilings, its noise floor, and what to mend",
+        ("doctor", "doctor --device cuda"),
+        _doctor,
+    ),
+    "selftest": Verb(
+        "the harness on itself: what is known must be measured right",
+        ("selftest", "selftest --slowdown 0.05"),
+        _selftest,
+    ),
+    "replay": Verb(
+        "how often verdicts are right, on recorded traces",
+        (
+            "replay minilm resnet18 --traces traces.jsonl",
+            "replay --traces bench/results/traces.jsonl",
+        ),
+        _replay,
+    ),
+}

@@ -1,0 +1,196 @@
+"""The verb decide: the best deployment of a checkpoint on this machine, under what is asked for.
+
+Every deployment is made and proven, and its metric measured on the validation split; those that are
+left are timed by successive halving, the finalists compared with eager fp32, interleaved, and their
+memory taken. The winner is confirmed once on the test split.
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bench import decision_evidence, decision_table, front_picture, halving, options
+from bench.args import DecideArgs
+from bench.case import Case
+from bench.front import Limits, Point, front, winner
+from bench.job import Job, Settings
+from bench.measures import memory
+from bench.options import BASELINE, Maker, Option
+from bench.run import threads_of
+from tasks.errors import UserError
+from zoo import artifacts, export, terminal
+from zoo.checkpoint import MANIFEST
+from zoo.deployed import TARGET
+from zoo.export import Original, Refused
+from zoo.measure import Arm, Outcome, Plan, compare
+from zoo.quantization import calibration
+from zoo.quantize import confirm
+from zoo.runtimes.deployment import Deployment
+
+MAKING, HALVING = 0.5, 0.2
+"""Shares of the budget: until the first is spent options are made, the second goes to the rounds of
+halving, and what is left to the finalists."""
+BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h)?")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What was found."""
+
+    points: tuple[Point, ...]
+    front: tuple[Point, ...]
+    winner: Point | None
+
+
+def decide(args: DecideArgs) -> Decision:
+    """Searches, prints, and adds what was measured to the evidence.
+
+    Raises:
+        UserError: a damaged checkpoint, data that can't be read, limits that make no sense.
+        Refused: none meets what was asked for, or the winner fails on the test split.
+    """
+    began = time.monotonic()
+    budget, limits, threads = seconds_of(args.budget), limits_of(args), threads_of(args.threads)
+    if not (args.checkpoint / MANIFEST).is_file():
+        raise UserError(f"{args.checkpoint} holds no {MANIFEST}, so it is no checkpoint of ours")
+    wanted = options.asked(args.deployments)
+    terminal.quiet_libraries()
+    original = Original.open(args.checkpoint)
+    validation = original.samples("validation", args.data, args.max_eval_samples)
+    sizes = calibration.workload(original, validation, args.batch_size, args.length)
+    with artifacts.workshop(args.checkpoint) as shop:
+        inputs = shop / "inputs.npz"
+        np.savez(inputs, **calibration.draw(original, sizes))  # type: ignore[arg-type]
+        maker = Maker(original, shop, validation, args.data, args.max_drop, threads)
+        found = _make_all(maker, wanted, limits, began + MAKING * budget)
+        kwargs = {"checkpoint": str(args.checkpoint), "inputs": str(inputs), "threads": threads}
+        arms = {each.name: _arm(each, kwargs, threads) for each in found if not each.fault}
+        if BASELINE not in arms:
+            raise UserError(f"eager fp32, which all are compared with: {found[0].fault}")
+        drops = {each.name: each.drop.value for each in found if each.drop}
+        terminal.lines(f"timing {len(arms)} deployments ...")
+        halved = halving.halve(list(arms.values()), drops, HALVING * budget)
+        finalists = [BASELINE, *(name for name in halved.left if name != BASELINE)]
+        left = max(0.0, budget - (time.monotonic() - began))
+        if len(finalists) < 2:
+            raise Refused("eager fp32 is all that is left: there is nothing to decide")
+        outcome = compare([arms[name] for name in finalists], Plan(budget_s=left))
+        by_name = {each.name: each for each in found}
+        points = _points(outcome, by_name, arms)
+        best = winner(points, limits)
+        decision_table.show(
+            found, halved, outcome, points, limits, best, _title(args, original, sizes)
+        )
+        decision_evidence.record(original, outcome, points, by_name, sizes, threads)
+        if args.picture is not None:
+            front_picture.draw(
+                args.picture, points, front(points), best, limits, str(args.checkpoint)
+            )
+            terminal.lines(f"picture: {args.picture}")
+        if best is None:
+            raise Refused("none of them meets what was asked for")
+        _settle(args, maker, by_name[best.name])
+    return Decision(tuple(points), tuple(front(points)), best)
+
+
+def _settle(args: DecideArgs, maker: Maker, chosen: Option) -> None:
+    """Confirms the winner on the test split, names it, and leaves its artifact where asked."""
+    original = maker.original
+    command = chosen.command(original.checkpoint.entry.module, args.checkpoint)
+    terminal.lines(f"winner: {chosen.name}", f"  {command}")
+    if chosen.name == BASELINE:
+        return
+    runner = maker.runner(chosen)
+    confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
+    if args.export and chosen.artifact is not None:
+        assert chosen.proof and chosen.drop
+        lost = [(maker.validation, chosen.drop), *([confirmed] if confirmed else [])]
+        metric = original.task.main_metric
+        placed = export.settle(chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
+        terminal.lines(f"{placed.folder}")
+
+
+def _title(args: DecideArgs, original: Original, sizes: Mapping[str, int]) -> str:
+    work = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    return f"{args.checkpoint}: {original.task.main_metric} lost on validation; {work}"
+
+
+def seconds_of(text: str) -> float:
+    """Of "300", "90s", "5m", "1h". Raises `UserError` for what is none."""
+    match = BUDGET.fullmatch(text)
+    if match is None or float(match["number"]) <= 0:
+        raise UserError(f"--budget {text!r}: write 90s, 5m or 1h")
+    return float(match["number"]) * {"s": 1, "m": 60, "h": 3600}[match["unit"] or "s"]
+
+
+def limits_of(args: DecideArgs) -> Limits:
+    """Raises `UserError` for limits that nothing can meet."""
+    for name in ("p95_ms", "memory_mb"):
+        value = getattr(args, name)
+        if value is not None and not value > 0:
+            raise UserError(f"--{name} {value}: above 0")
+    if args.max_drop < 0:
+        raise UserError(f"--max_drop {args.max_drop}: not negative")
+    return Limits(
+        None if args.p95_ms is None else args.p95_ms / 1e3,
+        args.max_drop,
+        None if args.memory_mb is None else args.memory_mb * 1e6,
+    )
+
+
+def _make_all(
+    maker: Maker, wanted: Sequence[Deployment], limits: Limits, until: float
+) -> list[Option]:
+    """Makes them one by one; those that come when the time for it is spent are left out."""
+    found: list[Option] = []
+    for deployment in wanted:
+        if found and time.monotonic() > until:
+            found.append(Option(deployment, fault="not tried: half of the budget was spent"))
+            continue
+        terminal.lines(f"{deployment} ...")
+        made = maker.make(deployment)
+        if not made.fault and made.drop is not None and made.drop.value > (limits.max_drop or 0.0):
+            made.fault = f"loses {made.drop}"
+        found.append(made)
+    return found
+
+
+def _arm(option: Option, common: Mapping[str, Any], threads: int) -> Arm:
+    kwargs = {**common, "deployment": option.name}
+    if option.artifact is not None:
+        kwargs["artifact"] = str(option.artifact.folder)
+    return Arm(option.name, TARGET, kwargs, threads)
+
+
+def _points(
+    outcome: Outcome, options: Mapping[str, Option], arms: Mapping[str, Arm]
+) -> list[Point]:
+    points = []
+    for times in outcome.measured:
+        option = options[times.arm]
+        assert option.drop is not None
+        peak, size = _memory(arms[times.arm])
+        p95 = times.percentiles.get("p95")
+        points.append(
+            Point(
+                times.arm,
+                option.drop.value,
+                times.median,
+                None if p95 is None else p95.value,
+                peak,
+                size,
+            )
+        )
+    return points
+
+
+def _memory(arm: Arm) -> tuple[float | None, float]:
+    """Peak and size on disk, in bytes."""
+    job = Job(Case(str(arm.kwargs["checkpoint"])), arm, {}, "", Settings())
+    found = memory.measure(job)
+    peak = found.values.get("peak")
+    return (peak.value if peak else None), found.values["size_on_disk"].value

@@ -1,0 +1,47 @@
+"""The measures there are: each a file with `measure(job)`, which gives a `bench.results.Found`.
+
+Each takes processes of its own, so that none disturbs another. An arm that fails raises
+`zoo.measure.process.WorkerFailed`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from bench.case import Case
+from zoo.runtimes.deployment import Deployment
+
+COMPILED = ("compile", "torchao")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One of them."""
+
+    module: str
+    summary: str
+    phases: tuple[str, ...] = ("inference", "training")
+    runtimes: tuple[str, ...] | None = None
+    """those that it says something of; None: all"""
+
+    def fits(self, case: Case) -> bool:
+        """Whether it says anything of a case."""
+        runtime = Deployment.parse(case.deployment).runtime
+        return case.phase in self.phases and (self.runtimes is None or runtime in self.runtimes)
+
+
+FIRST = "parity"
+"""It decides whether there is anything to measure: correct or no number."""
+
+MEASURES: Mapping[str, Measure] = {
+    FIRST: Measure("bench.measures.parity", "outputs beside those of eager fp32"),
+    "latency": Measure("bench.measures.latency", "seconds of a call: median and percentiles"),
+    "parts": Measure("bench.measures.parts", "forward, backward and optimizer", ("training",)),
+    "throughput": Measure("bench.measures.throughput", "work a second, without a pause"),
+    "memory": Measure("bench.measures.memory", "peak memory above that of the libraries"),
+    "cold_start": Measure("bench.measures.cold_start", "import, load, first call, compile"),
+    "graph": Measure(
+        "bench.measures.graph", "graph breaks of a compiled program", runtimes=COMPILED
+    ),
+    "work": Measure("bench.measures.work", "FLOPs, bytes, and the machine's limits for them"),
+    "energy": Measure("bench.measures.energy", "joules of a call"),
+}

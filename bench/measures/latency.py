@@ -1,0 +1,57 @@
+"""Seconds of a call: the median with its interval, and the percentiles that the samples carry."""
+
+from typing import Any
+
+from bench.job import Job
+from bench.results import Found, Value
+from zoo.measure import ArmFailed, Measured, Plan, Recording
+from zoo.measure import measure as measure_arms
+from zoo.measure.process import WorkerFailed
+
+SHARE = 0.6  # of the budget
+
+
+def measure(job: Job) -> Found:
+    """By `zoo.measure.measure`, in several processes."""
+    settings = job.settings
+    plan = Plan(
+        launches=settings.launches,
+        budget_s=SHARE * settings.budget_s,
+        timeout_s=settings.timeout_s,
+    )
+    outcome = measure_arms([job.arm], plan)
+    found = outcome.times(job.arm.name)
+    if isinstance(found, ArmFailed):
+        raise WorkerFailed(found)
+    values = {"median": Value.of(found.median, "s")}
+    values |= {name: Value.of(each, "s") for name, each in found.percentiles.items()}
+    values["first_call"] = Value(found.first_call, "s", found.launches)
+    values["load"] = Value(found.load_seconds, "s", found.launches)
+    return Found(
+        values,
+        reason="; ".join(notes(found)),
+        violations=found.violations,
+        samples={"recording": raw(outcome.recording)},
+    )
+
+
+def notes(found: Measured) -> list[str]:
+    """What is to be known of an arm's times."""
+    said = []
+    if not found.stationary:
+        said.append("a process was not warm when the time for that was up")
+    if found.disturbed:
+        said.append(f"others disturbed {found.disturbed} of {found.blocks} blocks")
+    if found.restless:
+        said.append("its threads computed while they should have slept")
+    return said
+
+
+def raw(recording: Recording) -> dict[str, Any]:
+    """A recording as JSON; seconds to the nanosecond, which is what the clock knows."""
+    content = recording.as_json()
+    for block in content["blocks"]:
+        block["ran"]["seconds"] = [round(taken, 9) for taken in block["ran"]["seconds"]]
+    for arm in content["arms"]:
+        arm["kwargs"] = {}  # folders of this machine; the case says what was measured
+    return content

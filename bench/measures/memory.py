@@ -1,0 +1,181 @@
+"""Peak memory of a deployment above that of its libraries; and its size on disk.
+
+On Linux the proportional set size (PSS), which shares pages with who else maps them. It is read
+every few milliseconds while the process runs; what a short peak has hidden between two looks is
+added from the kernel's own record of the resident set (VmHWM), which misses nothing. Elsewhere:
+not measured. On a GPU: the peaks of PyTorch's allocator, which other runtimes do not use.
+"""
+
+import re
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench import child
+from bench.job import Job
+from bench.results import Found, Value
+
+EVERY_S = 0.005
+PAUSES = 4  # times as long as a look
+CALLS = 3
+ROLLUP = re.compile(r"^(Rss|Pss): +(\d+) kB$", re.M)
+
+
+def measure(job: Job) -> Found:
+    """One process: libraries, loading, a few calls."""
+    if not Path("/proc/self/smaps_rollup").exists():
+        return Found(status="not_measured", reason="memory is measured on Linux only")
+    kwargs = {"target": job.arm.target, "kwargs": dict(job.arm.kwargs)}
+    with child.started(
+        "bench.measures.memory:run", kwargs, job.arm.threads, timeout_s=job.settings.timeout_s
+    ) as (pid, finish):
+        sampler = Sampler(pid)
+        try:
+            told = finish()
+        finally:
+            looks = sampler.stop()
+    return found(told, looks)
+
+
+def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> Found:
+    """The peaks, from what the process told and what was seen of it.
+
+    Args:
+        told: see `run`.
+        looks: moment, RSS, PSS.
+    """
+    base_pss = told["baseline"]["pss"]
+    seen = [each for each in looks if each[0] >= told["baseline"]["time"]]
+    seen.append((told["end"]["time"], told["end"]["rss"], told["end"]["pss"]))
+    most_rss, most_pss = max(rss for _, rss, _ in seen), max(pss for _, _, pss in seen)
+    missed = max(0, told["peak_rss"] - most_rss)
+    loaded = [each for each in seen if each[0] >= told["loaded"]["time"]]
+    calls = max(pss for _, _, pss in loaded)
+    values = {
+        "peak": Value(max(0, most_pss + missed - base_pss), "bytes", len(seen)),
+        "loaded": Value(max(0, told["loaded"]["pss"] - base_pss), "bytes"),
+        "calls": Value(max(0, calls - base_pss), "bytes", len(loaded)),
+        "libraries": Value(base_pss, "bytes"),
+    }
+    values |= {name: Value(size, "bytes") for name, size in told["gpu"].items()}
+    if told["size"] is not None:
+        values["size_on_disk"] = Value(told["size"], "bytes")
+    return Found(values, samples={"missed_between_looks": missed, "process": dict(told)})
+
+
+class Sampler:
+    """Looks at the memory of another process from a thread."""
+
+    def __init__(self, pid: int) -> None:
+        self.path = Path(f"/proc/{pid}/smaps_rollup")
+        self.looks: list[tuple[float, int, int]] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> list[tuple[float, int, int]]:
+        """What was seen: moment, RSS, PSS."""
+        self._over.set()
+        self._thread.join()
+        return self.looks
+
+    def _look(self) -> None:
+        pause = EVERY_S
+        while not self._over.wait(pause):
+            began = time.monotonic()
+            try:
+                rss, pss = read(self.path)
+            except (OSError, ValueError):  # it has ended
+                return
+            now = time.monotonic()
+            self.looks.append((now, rss, pss))
+            # the process can't map pages while it is looked at
+            pause = max(EVERY_S, PAUSES * (now - began))
+
+
+def read(path: Path) -> tuple[int, int]:
+    """Bytes of RSS and PSS in a smaps_rollup; ValueError where it has neither."""
+    sizes = {name: 1024 * int(size) for name, size in ROLLUP.findall(path.read_text())}
+    if len(sizes) != 2:
+        raise ValueError("a process without memory")
+    return sizes["Rss"], sizes["Pss"]
+
+
+def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """In a process of its own: imports, then loads and calls a target as the stopwatch would.
+
+    Gives moments (of CLOCK_MONOTONIC, which all processes share) with RSS and PSS: `baseline`
+    behind the imports, `loaded`, `end`; `peak_rss` since the baseline; `gpu`; `size`.
+    """
+    import importlib
+
+    module, _, name = target.partition(":")
+    make = getattr(importlib.import_module(module), name)
+    _import_libraries(kwargs)
+    own = Path("/proc/self/smaps_rollup")
+
+    def moment() -> dict[str, float]:
+        rss, pss = read(own)
+        return {"time": time.monotonic(), "rss": rss, "pss": pss}
+
+    # the kernel's record begins anew: proc(5), clear_refs
+    Path("/proc/self/clear_refs").write_text("5")
+    cuda = str(kwargs.get("device", "")).startswith("cuda")
+    if cuda:
+        import torch
+
+        torch.cuda.init()
+        torch.cuda.reset_peak_memory_stats()
+    baseline = moment()
+    made = make(**kwargs)
+    loaded = moment()
+    call = getattr(made, "call", made)
+    for _ in range(CALLS):
+        call()
+    getattr(made, "synchronize", lambda: None)()
+    status = Path("/proc/self/status").read_text()
+    peak = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
+    gpu = {}
+    if cuda:
+        gpu = {
+            "gpu_allocated": torch.cuda.max_memory_allocated(),
+            "gpu_reserved": torch.cuda.max_memory_reserved(),
+        }
+    return {
+        "baseline": baseline,
+        "loaded": loaded,
+        "end": moment(),
+        "peak_rss": 1024 * int(peak[1]) if peak else 0,
+        "gpu": gpu,
+        "size": _size(kwargs),
+    }
+
+
+def _import_libraries(kwargs: Mapping[str, Any]) -> None:
+    """What the deployment's runtime is made of, so that it is not counted as the model's."""
+    import importlib
+
+    if "deployment" not in kwargs:
+        return
+    from bench.measures.cold_start import import_runtime
+
+    import_runtime(kwargs["checkpoint"], kwargs["deployment"])
+    importlib.import_module("zoo.deployed")
+
+
+def _size(kwargs: Mapping[str, Any]) -> int | None:
+    """Bytes of what is deployed: the artifact, or the weights."""
+    if "deployment" not in kwargs:
+        return None
+    from zoo import artifacts
+    from zoo.runtimes.deployment import Deployment
+    from zoo.runtimes.known import RUNTIMES
+
+    folder, wanted = Path(kwargs["checkpoint"]), Deployment.parse(kwargs["deployment"])
+    if kwargs.get("artifact"):  # not in its place yet
+        return artifacts.read(Path(kwargs["artifact"])).size
+    if RUNTIMES[wanted.runtime].artifact:
+        return artifacts.open_artifact(folder, wanted).size
+    return sum(path.stat().st_size for path in folder.glob("*.safetensors"))

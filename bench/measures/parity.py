@@ -1,0 +1,99 @@
+"""Correct or no number: the outputs on the case's own inputs beside those of eager fp32.
+
+By the rules of `zoo.parity`. Of a training step the logits are compared, without dropout.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from bench import child
+from bench.job import Job
+from bench.results import Found, Value
+from zoo import parity
+from zoo.runtimes.deployment import Deployment
+
+
+def measure(job: Job) -> Found:
+    """Status wrong where the outputs do not agree."""
+    kwargs = {
+        "phase": job.case.phase,
+        "kwargs": dict(job.arm.kwargs),
+        "reference": job.reference,
+        "batch_size": job.case.batch_size,
+    }
+    told = child.call(
+        "bench.measures.parity:compare", kwargs, job.case.threads, timeout_s=job.settings.timeout_s
+    )
+    values = {name: Value(value, unit, told["values"]) for name, value, unit in told["numbers"]}
+    if told["fault"]:
+        return Found(values, "wrong", told["fault"])
+    return Found(values, reason=told["note"])
+
+
+def compare(
+    phase: str, kwargs: Mapping[str, Any], reference: str, batch_size: int
+) -> dict[str, Any]:
+    """In a process of its own: the numbers, and what is wrong with them."""
+    from bench.prepare import compared_rows
+
+    with np.load(reference, allow_pickle=False) as file:
+        wanted = {name: file[name] for name in file.files}
+    outputs = _outputs(phase, kwargs)
+    rows = compared_rows(batch_size)
+    some = {name: array[rows] for name, array in outputs.items()}
+    return judge(wanted, some, Deployment.parse(kwargs["deployment"]).numerics)
+
+
+def _outputs(phase: str, kwargs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    from bench import targets
+
+    if phase == "training":
+        return {"logits": targets.training(**kwargs).logits().numpy()}
+    found = targets.inference(**kwargs).call()
+    return {
+        name: array if isinstance(array, np.ndarray) else array.cpu().numpy()
+        for name, array in found.items()
+    }
+
+
+def judge(
+    wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], numerics: str
+) -> dict[str, Any]:
+    """What is wrong with outputs, and how far they are off.
+
+    Args:
+        wanted: "exact/NAME" in float64, "single/NAME" of the fp32 network.
+        found: the deployment's, by name.
+    """
+    limit = parity.tolerance_of(numerics)
+    same = limit.multiple is not None
+    differences, faults = [], []
+    for name, array in found.items():
+        exact, single = wanted[f"exact/{name}"], wanted[f"single/{name}"]
+        if array.shape != exact.shape:
+            faults.append(f"{name} is {list(array.shape)}, and should be {list(exact.shape)}")
+            continue
+        one = parity.difference(name, exact if same else single, array, single if same else None)
+        differences.append(one)
+        if not limit.calibrated:
+            fault = parity.judge(one, numerics, one.signal)
+        else:
+            fault = None if math.isfinite(one.absolute) else f"{name} is not finite"
+        if fault:
+            faults.append(fault)
+    if not limit.calibrated and (fault := parity.judge_all(differences, numerics)):
+        faults.append(fault)
+    numbers = [
+        ("max_absolute_difference", max((one.absolute for one in differences), default=0.0), "1"),
+        ("sqnr", min((one.sqnr for one in differences), default=math.inf), "dB"),
+    ]
+    note = "random inputs show only that it runs: it is proven by its export" * limit.calibrated
+    return {
+        "numbers": [each for each in numbers if math.isfinite(each[1])],
+        "values": sum(one.values for one in differences),
+        "fault": faults[0] if faults else "",
+        "note": note,
+    }

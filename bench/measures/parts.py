@@ -1,0 +1,59 @@
+"""A training step in its parts: forward, backward, optimizer, each waited for."""
+
+import math
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from bench import child
+from bench.job import Job
+from bench.results import Found, Value
+from zoo.measure.intervals import estimate
+
+PARTS = ("forward", "backward", "optimizer")
+WARM_UP = 5
+LEAST = 10
+SHARE = 0.2  # of the budget
+
+
+def measure(job: Job) -> Found:
+    """Medians of each part; n counts steps of one process."""
+    kwargs = {"kwargs": dict(job.arm.kwargs), "seconds": SHARE * job.settings.budget_s}
+    told = child.call(
+        "bench.measures.parts:time_parts",
+        kwargs,
+        job.case.threads,
+        timeout_s=job.settings.timeout_s,
+    )
+    values = {
+        part: Value.of(estimate([[math.log(t) for t in told[part]]], len(told[part])), "s")
+        for part in PARTS
+    }
+    return Found(values, samples=told)
+
+
+def time_parts(kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
+    """In a process of its own: seconds of each part of each step."""
+    from bench.targets import training
+
+    step = training(**kwargs)
+    wait = getattr(step, "synchronize", lambda: None)
+    for _ in range(WARM_UP):
+        step.call()
+    wait()
+    taken: dict[str, list[float]] = {part: [] for part in PARTS}
+    until = time.perf_counter() + seconds
+    while len(taken["forward"]) < LEAST or time.perf_counter() < until:
+        begin = time.perf_counter()
+        loss = step.forward()
+        wait()
+        forward = time.perf_counter()
+        step.backward(loss)
+        wait()
+        backward = time.perf_counter()
+        step.optimize()
+        wait()
+        moments = (begin, forward, backward, time.perf_counter())
+        for i, part in enumerate(PARTS):
+            taken[part].append(round(moments[i + 1] - moments[i], 9))
+    return taken

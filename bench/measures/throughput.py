@@ -1,0 +1,54 @@
+"""Work a second: calls without a pause between them, waited for at the end only.
+
+A GPU is given its next call while it works on the last one; and what the median of single calls
+leaves out (slow calls) counts here. Padding is no work.
+"""
+
+import math
+
+from bench.job import Job
+from bench.results import Found, Value
+from zoo.measure import Estimate
+from zoo.measure.intervals import estimate
+from zoo.measure.process import Worker
+from zoo.measure.timing import warm_up
+
+SHARE = 0.2  # of the budget
+BLOCKS = 10
+BLOCK_S = 0.3
+WARM_UP_S = 5.0
+
+
+def measure(job: Job) -> Found:
+    """One process; the interval is over its blocks."""
+    rates: list[float] = []
+    violations: list[str] = []
+    with Worker(job.arm, job.settings.timeout_s) as worker:
+        worker.ready()
+        warmed = warm_up(worker, BLOCK_S, WARM_UP_S)
+        block = max(BLOCK_S, SHARE * job.settings.budget_s / BLOCKS)
+        # calls a block, by the times of the warm-up
+        size = warmed.size
+        call_s = worker.run(size.samples, size.group).seconds[-1]
+        calls = max(1, math.ceil(block / call_s))
+        for _ in range(BLOCKS):
+            ran = worker.run(1, calls)
+            rates.append(1 / ran.seconds[0])
+            violations += ran.violations
+    found = estimate([[math.log(rate) for rate in rates]], len(rates))
+    values = {name: Value.of(scaled(found, count), f"{name}/s") for name, count in job.work.items()}
+    return Found(
+        values,
+        violations=tuple(dict.fromkeys(violations)),
+        samples={"calls_per_second": rates, "calls_per_block": calls},
+    )
+
+
+def scaled(found: Estimate, factor: float) -> Estimate:
+    """An estimate in another unit."""
+    import dataclasses
+
+    interval = dataclasses.replace(
+        found.interval, low=factor * found.interval.low, high=factor * found.interval.high
+    )
+    return Estimate(factor * found.value, interval, found.n)

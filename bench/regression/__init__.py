@@ -1,0 +1,1 @@
+"""Cases for pytest-benchmark, measured by the harness: see `bench.regression.conftest`."""

@@ -1,0 +1,79 @@
+"""A file of results: lines of JSON, added as they come and never changed.
+
+A writer that was killed leaves a last line that is torn; it is left where it is, the next one
+begins a line of its own, and readers pass over it with a warning. A line that does not fit on the
+disk is taken back.
+"""
+
+import json
+import logging
+import os
+from pathlib import Path
+
+from bench.results import Result
+from tasks.errors import UserError
+from zoo.checkpoint import flush
+
+logger = logging.getLogger(__name__)
+
+SCHEMA = 1
+
+
+def read(path: Path) -> list[Result]:
+    """The results in a file, in the order they were added; none where there is no file.
+
+    Raises `UserError` for results of a newer schema, or a file that can't be read.
+    """
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from None
+    results = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+            schema = content.pop("schema")
+        except (ValueError, TypeError, AttributeError, KeyError):
+            logger.warning("%s, line %d is torn or no result: passed over", path, number)
+            continue
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise UserError(
+                f"{path}, line {number}: results of schema {schema}, and this version reads up to "
+                f"{SCHEMA}: update it, or give another --out"
+            )
+        try:
+            results.append(Result.from_json(content))
+        except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
+            logger.warning("%s, line %d is no result (%s): passed over", path, number, error)
+    return results
+
+
+def append(path: Path, result: Result) -> None:
+    """Adds a result; it is on disk when this returns.
+
+    Raises OSError where it does not fit, and then leaves the file as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"schema": SCHEMA, **result.to_json()}
+    line = json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n"
+    is_new = not path.exists()
+    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+        rest = memoryview((("\n" if torn else "") + line).encode())
+        try:
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        except OSError as error:
+            os.ftruncate(descriptor, size)
+            raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        os.close(descriptor)
+    if is_new:
+        flush(path.parent)

@@ -1,0 +1,106 @@
+"""Results as a table for people: a row a case."""
+
+from collections.abc import Mapping, Sequence
+
+from bench.case import Case
+from bench.measures import FIRST
+from bench.results import Result, Value
+from zoo import terminal
+
+HEADER = (
+    "model",
+    "deployment",
+    "batch",
+    "length",
+    "status",
+    "latency [99%]",
+    "p95",
+    "throughput",
+    "peak memory",
+    "size",
+    "cold start",
+    "of ceiling",
+)
+NOTHING = "-"
+TELLING = (FIRST, "latency", "cold_start")
+"""Measures whose remark is to be known with their numbers."""
+
+
+def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
+    """Prints it, and below it what is wrong or worth knowing."""
+    by_case: dict[Case, dict[str, Result]] = {}
+    for result in results:
+        by_case.setdefault(result.case, {})[result.measure] = result
+    rows, notes = [], []
+    for case in dict.fromkeys(cases):
+        found = by_case.get(case, {})
+        rows.append(row(case, found))
+        notes += notes_of(case, found)
+    used = [i for i in range(len(HEADER)) if any(each[i] != NOTHING for each in rows)]
+    terminal.table([HEADER[i] for i in used], [[each[i] for i in used] for each in rows])
+    if notes:
+        terminal.lines("", *notes)
+
+
+def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
+    """The cells of a case; what was not measured is a dash."""
+
+    def value(measure: str, name: str) -> Value | None:
+        return found[measure].found.values.get(name) if measure in found else None
+
+    median, least = value("latency", "median"), value("work", "least_seconds")
+    rates = dict(found["throughput"].found.values) if "throughput" in found else {}
+    rate = rates.get("samples") or next(iter(rates.values()), None)
+    return (
+        case.model + ("" if case.phase == "inference" else f" ({case.phase})"),
+        case.deployment + ("" if case.device == "cpu" else f" ({case.device})"),
+        str(case.batch_size),
+        NOTHING if case.length is None else f"{case.length:g}",
+        status(found),
+        _seconds(median),
+        _seconds(value("latency", "p95"), bare=True),
+        NOTHING if rate is None else f"{rate.value:,.4g} {rate.unit}",
+        _megabytes(value("memory", "peak")),
+        _megabytes(value("memory", "size_on_disk")),
+        _seconds(value("cold_start", "total"), bare=True),
+        NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
+    )
+
+
+def status(found: Mapping[str, Result]) -> str:
+    """Of a case: that of its parity, or of the first measure that failed."""
+    if FIRST not in found:
+        return "not measured"
+    for result in found.values():
+        if result.found.status not in ("ok", "not_measured"):
+            return result.found.status
+    violated = any(result.found.violations for result in found.values())
+    return "ok, violations" if violated else "ok"
+
+
+def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
+    """Lines about a case."""
+    lines = []
+    if "parts" in found and found["parts"].found.values:
+        parts = [f"{name} {_seconds(v)}" for name, v in found["parts"].found.values.items()]
+        lines.append(f"{case}: {', '.join(parts)}")
+    for name, result in found.items():
+        doubtful = result.found.status != "ok" or name in TELLING
+        said = [result.found.reason] if doubtful else []
+        lines += [f"{case}: {name}: {text}" for text in (*said, *result.found.violations) if text]
+    return lines
+
+
+def _seconds(value: Value | None, bare: bool = False) -> str:
+    if value is None:
+        return NOTHING
+    scale, unit = (1.0, "s") if value.value >= 1 else (1e3, "ms")
+    text = f"{scale * value.value:.4g}"
+    if not bare and value.interval:
+        low, high = (scale * value.interval[name] for name in ("low", "high"))
+        text += f" [{low:.4g}, {high:.4g}]"
+    return f"{text} {unit}"
+
+
+def _megabytes(value: Value | None) -> str:
+    return NOTHING if value is None else f"{value.value / 2**20:,.1f} MiB"

@@ -1,0 +1,77 @@
+"""What the tests of the harness measure in processes of their own."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+
+def touch(size: int) -> Callable[[], None]:
+    """A call touches so many bytes and frees them at once."""
+
+    def call() -> None:
+        np.ones(size, np.uint8)
+
+    return call
+
+
+def keep(size: int) -> Callable[[], int]:
+    """Loading takes so many bytes and keeps them."""
+    held = np.ones(size, np.uint8)
+    return lambda: held[0]
+
+
+def sleep(seconds: float) -> Callable[[], None]:
+    return lambda: time.sleep(seconds)
+
+
+def slow_first(seconds: float) -> Callable[[], None]:
+    """Loading takes so long, the first call twice that, others a tenth."""
+    time.sleep(seconds)
+    calls = 0
+
+    def call() -> None:
+        nonlocal calls
+        calls += 1
+        time.sleep(2 * seconds if calls == 1 else seconds / 10)
+
+    return call
+
+
+def refuse() -> Callable[[], None]:
+    from tasks.errors import UserError
+
+    raise UserError("openvino is not installed")
+
+
+class Compiled:
+    """A function that breaks the graph once, and in its second call compiles anew."""
+
+    def __init__(self) -> None:
+        import torch
+
+        from bench.targets import Violations
+
+        def function(x):
+            x = x + 1
+            torch._dynamo.graph_break()
+            return x * 2
+
+        self.program = torch.compile(function, backend="eager", dynamic=False)
+        self.sizes = iter((2, 3))
+        self.torch = torch
+        self.violations = Violations()
+
+    def call(self) -> None:
+        self.program(self.torch.zeros(next(self.sizes)))
+
+
+def answer(value: int) -> dict[str, int]:
+    print("what is printed is no answer")
+    return {"value": value}
+
+
+def fail(how: str) -> None:
+    if how == "memory":
+        raise MemoryError
+    raise RuntimeError(how)
