@@ -69,6 +69,11 @@ def _wav2vec2_base(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return _wav2vec2(fixture, folder, masked=False)
 
 
+def _whisper(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    weights = tiny_speech.whisper(folder / "weights", init_std=0.5)
+    return "--data", fixture("utterances"), "--model", weights
+
+
 MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "bert_cls": ("zoo.nlp.bert_cls", _bert),
     "rnn_cls": ("zoo.nlp.rnn_cls", _rnn),
@@ -82,6 +87,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "conformer_ctc": ("zoo.speech.conformer_ctc", _conformer),
     "wav2vec2_ctc": ("zoo.speech.wav2vec2_ctc", _wav2vec2),
     "wav2vec2_ctc_unmasked": ("zoo.speech.wav2vec2_ctc", _wav2vec2_base),
+    "whisper_asr": ("zoo.speech.whisper_asr", _whisper),
 }
 """Name to module, and what makes its flags."""
 

@@ -71,8 +71,11 @@ def encoder(
     return folder
 
 
-def whisper(folder: Path, multilingual: bool = True) -> Path:
-    """A Whisper that hears 2 s and has places for 24 tokens; every byte is a token."""
+def whisper(folder: Path, multilingual: bool = True, init_std: float = 0.2) -> Path:
+    """A Whisper that hears 2 s and has places for 24 tokens; every byte is a token.
+
+    Untrained it writes one and the same token; with an `init_std` of 0.5 many.
+    """
     from tokenizers import pre_tokenizers
     from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
@@ -105,7 +108,7 @@ def whisper(folder: Path, multilingual: bool = True) -> Path:
         apply_spec_augment=True,
         mask_time_prob=0.2,
         mask_time_length=4,
-        init_std=0.2,
+        init_std=init_std,
     )
     extractor = transformers.WhisperFeatureExtractor(feature_size=16, chunk_length=2)
     _saved(folder, transformers.WhisperForConditionalGeneration, config, extractor)

@@ -4,14 +4,20 @@ That file is the one that `transformers.exporters` writes, so that `ExportedMode
 reads the folder too; what is ours stands in it under "zoo".
 """
 
+import fcntl
 import hashlib
 import json
+import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from tasks.errors import UserError
@@ -161,21 +167,64 @@ def staged(checkpoint: Path, deployment: Deployment) -> Iterator[Path]:
 @contextmanager
 def workshop(checkpoint: Path) -> Iterator[Path]:
     """A folder to work in that goes away, on the disk of the checkpoint: what is kept is renamed
-    into place. What a killed process left of its own goes first."""
+    into place. SIGTERM ends the work as Ctrl-C does; what a killed process left goes first.
+
+    Raises `UserError` where another process is at work in the checkpoint.
+    """
     root = checkpoint / FOLDER
     root.mkdir(parents=True, exist_ok=True)
+    with _alone(root), _exit_on_sigterm():
+        _clear_up(root)
+        try:
+            with tempfile.TemporaryDirectory(prefix=WORKSHOP, dir=root) as folder:
+                yield Path(folder)
+        finally:
+            if not any(root.iterdir()):
+                root.rmdir()
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Locks a folder for this process; the lock goes with it, however it ends."""
+    handle = os.open(root, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(
+                f"another export or quantize is at work in {root}: wait for it to end"
+            ) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _exit_on_sigterm() -> Iterator[None]:
+    """Makes of SIGTERM an exit that passes through what cleans up; a second one acts as ever."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may set handlers
+        return
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signum, previous)
+        sys.exit(128 + signum)
+
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def _clear_up(root: Path) -> None:
+    """Removes what a killed process left, and puts back what it was about to replace."""
     for leftover in root.glob(f"{WORKSHOP}*"):
         shutil.rmtree(leftover, ignore_errors=True)
     for old in root.glob(f"{OLD}*/*"):  # killed between two renames
         if not (root / old.name).exists():
             old.replace(root / old.name)
         shutil.rmtree(old.parent, ignore_errors=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix=WORKSHOP, dir=root) as folder:
-            yield Path(folder)
-    finally:
-        if not any(root.iterdir()):
-            root.rmdir()
 
 
 def write_manifest(

@@ -7,13 +7,13 @@ import logging
 import time
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Features, Task, model_inputs
+from tasks.base import Examples, Features, Task, model_inputs
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from zoo import artifacts, environment, evidence, signatures, trust
@@ -73,6 +73,15 @@ class Original:
 
         Raises `UserError` where the data can't be read, or has no such split.
         """
+        examples, key = self.examples(split, data, limit)
+        name = next(iter(examples.splits))
+        features: Features = self.task.features(examples.splits[name], self.processor, key)
+        return Samples(features, name, {"name": examples.name, "fingerprint": examples.fingerprint})
+
+    def examples(
+        self, split: str, data: str | None = None, limit: int | None = None
+    ) -> "tuple[Examples, str]":
+        """The same as they were read, and the key under which their features are kept."""
         trained = self.checkpoint.manifest["config"]["data"]
         args = dataclasses.replace(
             DataArgs(**trained),
@@ -81,13 +90,10 @@ class Original:
             max_eval_samples=limit,
         )
         module = importlib.import_module(self.checkpoint.entry.task)
-        examples = module.for_evaluation(
+        examples: Examples = module.for_evaluation(
             self.task, args, split, self.checkpoint.manifest["data"]["fingerprint"]
         )
-        name = next(iter(examples.splits))
-        key = f"{examples.fingerprint}/{name}/{args}"
-        features: Features = self.task.features(examples.splits[name], self.processor, key)
-        return Samples(features, name, {"name": examples.name, "fingerprint": examples.fingerprint})
+        return examples, f"{examples.fingerprint}/{next(iter(examples.splits))}/{args}"
 
     def measured(self, features: Features, runner: "Runner | None" = None) -> "Evaluation":
         """The task's metrics on samples, of the fp32 source or of what else runs it."""
@@ -137,7 +143,8 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
         begin = time.perf_counter()
         made = build(original, deployment, staging, opset=args.opset)
         seconds = time.perf_counter() - begin
-        runner = open_runner(made, args.threads)
+        with obstacles_named(original, deployment):
+            runner = open_runner(made, args.threads)
         rows = samples.rows() if samples else []
         proof = prove(runner, original.model, original.domain, original.task, rows, PROOF_SEED)
         lost = dropped(original, samples, runner) if samples and proof.passed else None
@@ -148,22 +155,43 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
                 + (f" (and {len(proof.faults) - 1} more)" if len(proof.faults) > 1 else "")
                 + f"; worst: {proof.worst()}"
             )
-        made = artifacts.write_manifest(
-            staging,
-            deployment,
-            made.signature,
-            made.manifest["source"],
-            {k: v for k, v in made.manifest.items() if k not in artifacts.OWN}
-            | {"proof": proof.record()},
-        )
-        found = facts(made, proof)
-        if samples and lost:
-            found.append(drop_fact(made, samples, lost, original.task.main_metric, found[0].run))
-        place = artifacts.put_in_place(staging, args.checkpoint, deployment)
+        drops = [(samples, lost)] if samples and lost else []
+        made = settle(made, proof, args.checkpoint, original.task.main_metric, drops)
+    print(f"{made.folder}")
+    return made
+
+
+def settle(
+    made: Artifact,
+    proof: Proof,
+    checkpoint: Path,
+    metric: str,
+    drops: "Sequence[tuple[Samples, Drop]]",
+    more: Mapping[str, Any] | None = None,
+    measured: Sequence[evidence.Fact] = (),
+) -> Artifact:
+    """Puts an artifact that has passed its proof in its place, and adds what was found to the
+    evidence.
+
+    Args:
+        drops: what was lost of the metric, and on which samples.
+        more: for its manifest.
+        measured: facts that were found of it beside those.
+    """
+    rest = {name: value for name, value in made.manifest.items() if name not in artifacts.OWN}
+    made = artifacts.write_manifest(
+        made.folder,
+        made.deployment,
+        made.signature,
+        str(made.manifest["source"]),
+        {**rest, "proof": proof.record(), **(more or {})},
+    )
+    found = facts(made, proof)
+    found += [drop_fact(made, samples, lost, metric, found[0].run) for samples, lost in drops]
+    place = artifacts.put_in_place(made.folder, checkpoint, made.deployment)
     made = dataclasses.replace(made, folder=place)
     trust.trust(made)
-    evidence.append(args.checkpoint, found)
-    print(f"{place}")
+    evidence.append(checkpoint, [*found, *measured])
     return made
 
 
@@ -214,6 +242,13 @@ def build(
 
     runtime = RUNTIMES[deployment.runtime]
     module = importlib.import_module(runtime.module)
+    network = importlib.import_module(original.checkpoint.entry.network)
+    halves = getattr(network, "halves", None)
+    if halves and not hasattr(module, "export_halves"):
+        raise UserError(
+            f"{original.checkpoint.entry.name} can't be exported to {deployment}, which has no "
+            "encoder and decoder with a cache here: export it to onnx"
+        )
     signature = signatures.of(original.checkpoint, original.model, original.processor)
     if runtime.most_rows:
         limits = {**signature.limits, "batch": (1, runtime.most_rows)}
@@ -225,23 +260,12 @@ def build(
             raise UserError(f"--opset is for onnx; {deployment.runtime} has none")
         options["opset"] = opset
     torch.manual_seed(0)
-    with quiet():
-        try:
-            more = module.export(
-                copy.deepcopy(original.model),
-                model_inputs(example),
-                signature,
-                deployment,
-                staging,
-                **options,
-            )
-        except (UserError, KeyboardInterrupt, MemoryError, OSError):
-            raise
-        except Exception as error:  # each exporter has its own for what it can't express
-            raise UserError(
-                f"{original.checkpoint.entry.name} can't be exported to {deployment}: "
-                f"{obstacle(error)}"
-            ) from error
+    with quiet(), obstacles_named(original, deployment):
+        model, inputs = copy.deepcopy(original.model), model_inputs(example)
+        if halves:
+            more = module.export_halves(halves(model, inputs), model, staging, **options)
+        else:
+            more = module.export(model, inputs, signature, deployment, staging, **options)
     return artifacts.write_manifest(
         staging,
         deployment,
@@ -249,6 +273,20 @@ def build(
         evidence.subject_digest(original.checkpoint.folder),
         {"model": original.checkpoint.entry.name, "versions": environment.versions(), **more},
     )
+
+
+@contextmanager
+def obstacles_named(original: Original, deployment: Deployment) -> Iterator[None]:
+    """Raises `UserError` for what an exporter can't express and for a program that a runtime can't
+    load: each has exceptions of its own."""
+    try:
+        yield
+    except (UserError, MemoryError, OSError):
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{original.checkpoint.entry.name} can't be exported to {deployment}: {obstacle(error)}"
+        ) from error
 
 
 def obstacle(error: BaseException) -> str:
@@ -294,7 +332,8 @@ def report(artifact: Artifact, proof: Proof, seconds: float, lost: Drop | None) 
     numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items())
     print(
         f"{artifact.deployment}: {artifact.size / 1e6:,.1f} MB in {seconds:.1f} s; "
-        f"{len(proof.differences)} outputs and {proof.arrangements} arrangements compared; "
+        + (f"{proof.tokens:,} written tokens, " if proof.tokens else "")
+        + f"{len(proof.differences)} outputs and {proof.arrangements} arrangements compared; "
         f"{numbers}" + (f"; metric lost {lost}, n = {lost.n:,}" if lost else "")
     )
 
@@ -321,6 +360,8 @@ def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
         )
         for name, value in proof.summary().items()
     ]
+    if proof.tokens:  # that a proof which passed has compared: all are the same
+        made.append(evidence.fact("parity", "token_agreement", 1.0, "1", n=proof.tokens, **common))
     return [*made, evidence.fact("size", "artifact_size", artifact.size, "bytes", **common)]
 
 

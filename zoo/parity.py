@@ -43,7 +43,8 @@ TOLERANCES = {
     "fp32": Tolerance(80.0, 1.0, multiple=3.0, absolute=1e-5, arrangement=70.0),
     "fp16": Tolerance(40.0, 0.99, nats=0.005, arrangement=35.0),
     "bf16": Tolerance(25.0, 0.97, nats=0.02, arrangement=25.0),
-    "int8-static": Tolerance(12.0, 0.93, nats=0.05, arrangement=40.0, calibrated=True),
+    # fp32's last bit differs with the shape, and turns a rounding to 8 bits here and there
+    "int8-static": Tolerance(12.0, 0.93, nats=0.05, arrangement=20.0, calibrated=True),
     # each batch has scales of its own, so that a row depends on the others
     "int8-dynamic": Tolerance(12.0, 0.93, nats=0.05, arrangement=12.0),
     "int8-weight-only": Tolerance(20.0, 0.97, nats=0.02),

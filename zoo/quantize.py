@@ -5,7 +5,6 @@ Recipes are chosen on the validation split and confirmed once on the test split:
 the whole interval of the drop lies above what is allowed.
 """
 
-import dataclasses
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,11 +14,11 @@ import numpy as np
 import torch
 
 from tasks.errors import UserError
-from zoo import artifacts, evidence, export, signatures, terminal, trust
+from zoo import artifacts, evidence, export, signatures, terminal
 from zoo.artifacts import Artifact
 from zoo.export import Original, Refused, Samples, quiet
 from zoo.paired import Drop, drop
-from zoo.quantization import calibration, onnx_int8
+from zoo.quantization import calibration, on_gpu, onnx_int8
 from zoo.quantization.candidate import Candidate, attempt
 from zoo.quantization.recipes import Material, Recipe, fitting
 from zoo.runtimes import check_threads
@@ -28,6 +27,7 @@ from zoo.runtimes.deployment import Deployment
 if TYPE_CHECKING:
     from zoo.entry import Entry
     from zoo.measure import Estimate
+    from zoo.runtimes.runner import Runner
     from zoo.train.evaluation import Evaluation
     from zoo.verbs import QuantizeArgs
 
@@ -45,7 +45,7 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> Artifact:
     check(args)
     original = Original.open(args.checkpoint, entry)
     domain = signatures.domain_of(original.checkpoint.entry, "quantize")
-    recipes, left_out = fitting(domain, args.method)
+    recipes, left_out = fitting(domain, args.method, args.device)
     if not recipes:
         why = f": {left_out[0][0].deployment}: {left_out[0][1]}" if left_out else ""
         raise UserError(f"no recipe can be tried{why}")
@@ -118,10 +118,13 @@ def time_all(
         return None
     threads = args.threads or torch.get_num_threads()
     common = {"checkpoint": str(args.checkpoint), "inputs": str(inputs), "threads": threads}
+    common["device"] = args.device
     arms = [Arm(BASELINE, TARGET, common | {"deployment": BASELINE}, threads)]
     for one in candidates:
         assert one.artifact is not None
-        own = {"deployment": str(one.deployment), "artifact": str(one.artifact.folder)}
+        own = {"deployment": str(one.deployment)}
+        if one.recipe.build:
+            own["artifact"] = str(one.artifact.folder)
         arms.append(Arm(str(one.deployment), TARGET, common | own, threads))
     plan = Plan(budget_s=args.budget_s)
     terminal.lines(
@@ -193,107 +196,104 @@ def keep(
 
     Raises `Refused` where it surely loses too much there.
     """
-    assert best.artifact and best.proof and best.drop
+    assert best.artifact and best.proof and best.drop and best.timed and best.seconds
     drops = [(validation, best.drop)]
-    if (confirmed := confirm(original, best, args)) is not None:
+    metric = original.task.main_metric
+    runner = on_gpu.open_runner(best.artifact)
+    confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
+    if confirmed is not None:
         drops.append(confirmed)
-        lost = confirmed[1]
-        if lost.value > args.max_drop and not lost.low <= args.max_drop:
-            raise Refused(
-                f"{best.deployment} keeps to the contract on the validation split, and loses "
-                f"{lost} on the test split; nothing was put in place"
-            )
-    more = {k: v for k, v in best.artifact.manifest.items() if k not in artifacts.OWN}
     contract = {"max_drop": args.max_drop, "min_speedup": args.min_speedup, **sizes}
-    artifact = artifacts.write_manifest(
-        best.artifact.folder,
+    speeds = speed_facts(
+        best.artifact.digest,
         best.deployment,
-        best.artifact.signature,
-        str(best.artifact.manifest["source"]),
-        {**more, "proof": best.proof.record(), "contract": contract},
+        best.seconds.median,
+        args.threads or torch.get_num_threads(),
+        sizes,
+        (best.timed.speedup, eager, str(best.artifact.manifest["source"])) if eager else None,
+        args.device,
     )
-    facts = export.facts(artifact, best.proof)
-    metric, run = original.task.main_metric, facts[0].run
-    facts += [export.drop_fact(artifact, each, lost, metric, run) for each, lost in drops]
-    facts += speed_facts(artifact, best, args, sizes, eager)
-    place = artifacts.put_in_place(artifact.folder, args.checkpoint, best.deployment)
-    artifact = dataclasses.replace(artifact, folder=place)
-    trust.trust(artifact)
-    evidence.append(args.checkpoint, facts)
-    terminal.lines(f"{place}")
+    if isinstance(best.artifact, on_gpu.Itself):
+        on_gpu.record(best.artifact, best.proof, metric, drops, speeds)
+        terminal.lines(f"{best.artifact.folder} --deployment {best.deployment}")
+        return best.artifact
+    artifact = export.settle(
+        best.artifact, best.proof, args.checkpoint, metric, drops, {"contract": contract}, speeds
+    )
+    terminal.lines(f"{artifact.folder}")
     return artifact
 
 
 def confirm(
-    original: Original, best: Candidate, args: "QuantizeArgs"
+    original: Original, runner: "Runner", data: str | None, limit: int | None, max_drop: float
 ) -> tuple[Samples, Drop] | None:
-    """What is lost on the test split; None, with a line that says so, where there is none."""
-    assert best.artifact is not None
+    """What is lost on the test split; None, with a line that says so, where there is none.
+
+    Raises `Refused` where it surely loses too much there.
+    """
     try:
-        test = original.samples("test", args.data, args.max_eval_samples)
+        test = original.samples("test", data, limit)
     except UserError as error:
         terminal.lines(f"not confirmed on a test split: {error}")
         return None
     metric = original.task.main_metric
-    source = original.measured(test.features)
-    ours = original.measured(test.features, export.open_runner(best.artifact))
+    source, ours = original.measured(test.features), original.measured(test.features, runner)
     lost = drop(source.tally, ours.tally, metric)
     terminal.lines(
         f"on the test split {metric} is {ours.value(metric):.4f}, in fp32 "
         f"{source.value(metric):.4f}: lost {lost}, n = {lost.n:,}"
     )
+    if lost.value > max_drop and not lost.low <= max_drop:
+        raise Refused(
+            f"{runner.deployment} keeps to the contract on the validation split, and loses {lost} "
+            "on the test split; nothing was put in place"
+        )
     return test, lost
 
 
 def speed_facts(
-    artifact: Artifact,
-    best: Candidate,
-    args: "QuantizeArgs",
+    subject: str,
+    deployment: Deployment,
+    seconds: "Estimate",
+    threads: int,
     sizes: Mapping[str, int],
-    eager: "Estimate | None",
+    against: "tuple[Estimate, Estimate, str] | None" = None,
+    device: str = "cpu",
 ) -> list[evidence.Fact]:
-    """Its latency and that of eager fp32, and their ratio."""
-    assert best.timed and best.seconds
+    """Latency as evidence.
+
+    Args:
+        subject: digest of what was timed.
+        against: times as fast as eager fp32, seconds of that, and its digest: two more facts.
+    """
     run = uuid.uuid4().hex
     common: dict[str, Any] = {
         "run": run,
-        "device": "cpu",
-        "threads": args.threads or torch.get_num_threads(),
+        "device": device,
+        "threads": threads,
         "workload": dict(sizes),
     }
 
-    def latency(found: "Estimate", subject: str, deployment: Deployment) -> evidence.Fact:
+    def made(
+        name: str, unit: str, found: "Estimate", subject: str, by: Deployment
+    ) -> evidence.Fact:
+        interval = found.interval.as_json()
         return evidence.fact(
             "latency",
-            "latency",
+            name,
             found.value,
-            "s",
+            unit,
             n=found.n,
-            interval=dataclasses.asdict(found.interval),
+            interval=interval,
             subject=subject,
-            deployment=str(deployment),
+            deployment=str(by),
             **common,
         )
 
-    made = [latency(best.seconds.median, artifact.digest, best.deployment)]
-    baseline = None
-    if eager is not None:
-        source = str(artifact.manifest["source"])
-        made.append(latency(eager, source, Deployment(BASELINE)))
-        baseline = made[-1].id
-    speedup = best.timed.speedup
-    made.append(
-        evidence.fact(
-            "latency",
-            "speedup",
-            speedup.value,
-            "1",
-            n=speedup.n,
-            interval=dataclasses.asdict(speedup.interval),
-            baseline=baseline,
-            subject=artifact.digest,
-            deployment=str(best.deployment),
-            **common,
-        )
-    )
-    return made
+    facts = [made("latency", "s", seconds, subject, deployment)]
+    if against is not None:
+        speedup, eager, source = against
+        facts.append(made("latency", "s", eager, source, Deployment(BASELINE)))
+        common["baseline"] = facts[-1].id
+        facts.append(made("speedup", "1", speedup, subject, deployment))
+    return facts

@@ -125,8 +125,10 @@ class QuantizeArgs:
     """samples in the batch that is timed"""
     length: int | None = None
     """length (tokens, frames, samples) that is timed; that of the median sample by default"""
-    method: Literal["dynamic", "static"] | None = None
+    method: Literal["dynamic", "static", "weight-only"] | None = None
     """the only method to try; by default those that suit the network"""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """where it is to run; cuda tries torchao's linear layers, against eager fp32 there"""
     all: bool = False
     """time every recipe to the end, those that lose too much as well"""
     data: str | None = None

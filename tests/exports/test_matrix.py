@@ -1,22 +1,30 @@
-"""Every model to every runtime, with its proof. What cannot be is in EXCEPTIONS, with the
-operator that stands in the way. Slow: `nox -s slow`."""
+"""Every model to every runtime, with its proof. Most cells are slow: `nox -s slow`."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from tests import tiny_models
-from tests.cli import run_cli
+from tests.cli import ROOT, run_cli
+from tests.exports.exceptions import EXCEPTIONS
 
-pytestmark = pytest.mark.slow
-RUNTIMES = ("onnx", "pt2", "openvino", "torchscript", "executorch", "aoti")
-EXCEPTIONS: dict[tuple[str, str], str] = {
-    ("rnn_cls", runtime): "specialized"
-    for runtime in ("onnx", "pt2", "openvino", "aoti", "executorch")
+PACKAGES = {"onnx": "onnx", "openvino": "openvino", "executorch": "executorch"}
+RUNTIMES = ("onnx", "pt2", "aoti", "executorch", "torchscript", "openvino")
+QUICK = {
+    *(("rnn_cls", runtime) for runtime in ("onnx", "pt2")),
+    *(("cnn_cls", runtime) for runtime in ("onnx", "pt2")),
+    *(("kws_cls", runtime) for runtime in ("onnx", "pt2")),
 }
+"""One model a domain, in every run of the tests; texts by a transformer are in test_onnx."""
+CELLS = [
+    pytest.param(name, runtime, marks=[] if (name, runtime) in QUICK else pytest.mark.slow)
+    for name in tiny_models.MODELS
+    for runtime in RUNTIMES
+]
 
 
-@pytest.fixture(scope="module", params=list(tiny_models.MODELS))
+@pytest.fixture(scope="module")
 def model(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, Path]:
@@ -24,18 +32,39 @@ def model(
     return request.param, tiny_models.checkpoint(request.param, request.getfixturevalue, folder)
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize(("model", "runtime"), CELLS, indirect=["model"])
 def test_export(model: tuple[str, Path], runtime: str) -> None:
     name, folder = model
-    pytest.importorskip(
-        {"pt2": "torch", "torchscript": "torch", "aoti": "torch"}.get(runtime, runtime)
-    )
+    if runtime in PACKAGES:
+        pytest.importorskip(PACKAGES[runtime])
     done = run_cli(tiny_models.MODELS[name][0], "export", folder, "--runtime", runtime)
     obstacle = EXCEPTIONS.get((name, runtime))
-    print(done.out, done.err)
     if obstacle is None:
         assert done.code == 0, done.err
         assert (folder / "artifacts" / runtime / "export.json").is_file()
     else:
-        assert done.code in (1, 2) and obstacle in done.err
+        assert done.code in (1, 2) and obstacle.said in done.err, done.err
+        assert len(done.err.splitlines()) == 1
         assert not (folder / "artifacts" / runtime).exists()
+
+
+def test_the_readme_has_the_same_exceptions() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = text.split("| model | cannot go to | because |")[1].split("\n\n")[0]
+    modules = {module.rpartition(".")[2] for module, _ in tiny_models.MODELS.values()}
+    said = set()
+    for row in table.strip().splitlines()[1:]:
+        models, runtimes, because = row.strip("| ").split(" | ")
+        for model in re.findall(r"`(\w+)`", models):
+            said |= {(model, runtime, because) for runtime in runtimes.split(", ")}
+    said = {cell for cell in said if cell[0] in modules}
+    assert {(model, runtime) for model, runtime, _ in said} == {
+        (_module(name), runtime) for name, runtime in EXCEPTIONS
+    }
+    for (name, runtime), obstacle in EXCEPTIONS.items():
+        (because,) = {cell[2] for cell in said if cell[:2] == (_module(name), runtime)}
+        assert f"`{obstacle.operator}`" in because
+
+
+def _module(name: str) -> str:
+    return tiny_models.MODELS[name][0].rpartition(".")[2]

@@ -19,6 +19,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceCl
 from transformers.utils import can_return_tuple
 
 from zoo.loading import unfilled
+from zoo.nlp.recurrent_loop import states
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 EMBEDDING_STD = 0.05  # large ones learn slowly: torch's own 1.0 lost 16 points in 3 epochs
@@ -59,10 +60,10 @@ class RnnLayer(nn.Module):
 
         `turned` int64 [batch, seq] tells for each position which one takes its place backward.
         """
-        ahead: Tensor = self.ahead(x)[0]
+        ahead = states(self.ahead, x)
         if self.back is None:
             return ahead
-        back = self.back(_reorder(x, turned))[0]
+        back = states(self.back, _reorder(x, turned))
         return torch.cat([ahead, _reorder(back, turned)], -1)
 
 

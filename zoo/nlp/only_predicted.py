@@ -31,28 +31,32 @@ def compute_only_predicted(model: Any) -> None:
     _cast_tied(model)
     if model.config.model_type not in HEADS:
         return
-    places: list[Tensor] = []
-    head: nn.Module = getattr(model, HEADS[model.config.model_type])
-    plain = model.forward
+    chosen = _OnlyPredicted(model)
+    getattr(model, HEADS[model.config.model_type]).register_forward_pre_hook(chosen.select)
+    model.forward = chosen
+    setattr(model, ONLY_PREDICTED, True)
 
-    def select(module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        if not places:
+
+class _OnlyPredicted:
+    """The forward of a model; an object, so that a copy of the model calls the copy's weights."""
+
+    def __init__(self, model: Any) -> None:
+        self.plain = model.forward
+        self.places: Tensor | None = None  # while a call that has them runs
+
+    def __call__(self, *arguments: Any, predicted: Tensor | None = None, **keywords: Any) -> Any:
+        self.places = predicted
+        try:
+            return self.plain(*arguments, **keywords)
+        finally:
+            self.places = None
+
+    def select(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """What the head is given: the states [b, seq, hidden] at the places only."""
+        if self.places is None:
             return None
         hidden, *rest = arguments
-        return (hidden.flatten(0, 1)[places[0]], *rest)
-
-    def forward(*arguments: Any, predicted: Tensor | None = None, **keywords: Any) -> Any:
-        if predicted is None:
-            return plain(*arguments, **keywords)
-        places.append(predicted)
-        try:
-            return plain(*arguments, **keywords)
-        finally:
-            places.clear()
-
-    head.register_forward_pre_hook(select)
-    model.forward = forward
-    setattr(model, ONLY_PREDICTED, True)
+        return (hidden.flatten(0, 1)[self.places], *rest)
 
 
 def _cast_tied(model: Any) -> None:
@@ -64,8 +68,16 @@ def _cast_tied(model: Any) -> None:
     if not isinstance(output, nn.Linear):
         return
 
-    def forward(hidden: Tensor) -> Tensor:
-        bias = None if output.bias is None else output.bias.to(hidden.dtype)
-        return F.linear(hidden, output.weight.to(hidden.dtype), bias)
+    output.forward = _CastTied(output)  # type: ignore[method-assign,assignment]
 
-    output.forward = forward  # type: ignore[method-assign,assignment]
+
+class _CastTied:
+    """The forward of an output layer; an object, as `_OnlyPredicted` is."""
+
+    def __init__(self, layer: nn.Linear) -> None:
+        self.layer = layer
+
+    def __call__(self, hidden: Tensor) -> Tensor:
+        layer = self.layer
+        bias = None if layer.bias is None else layer.bias.to(hidden.dtype)
+        return F.linear(hidden, layer.weight.to(hidden.dtype), bias)

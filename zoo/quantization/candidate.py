@@ -12,6 +12,7 @@ from zoo.artifacts import Artifact
 from zoo.export import Original, Samples, quiet
 from zoo.paired import Drop, drop
 from zoo.proof import Proof, prove
+from zoo.quantization import on_gpu
 from zoo.quantization.recipes import Material, Recipe
 from zoo.runtimes.deployment import Deployment
 
@@ -94,6 +95,27 @@ def attempt(
     return best
 
 
+def _built(
+    original: Original, recipe: Recipe, material: Material, staging: Path, exclude: Sequence[str]
+) -> Artifact:
+    """What a recipe makes: an artifact in the staged folder, or the checkpoint itself."""
+    if recipe.build is None:
+        return on_gpu.itself(original, recipe.deployment)
+    more = recipe.build(material, staging, exclude)
+    return artifacts.write_manifest(
+        staging,
+        recipe.deployment,
+        signatures.of(original.checkpoint, original.model, original.processor),
+        evidence.subject_digest(original.checkpoint.folder),
+        {
+            "model": original.checkpoint.entry.name,
+            "versions": environment.versions(),
+            "fp32_layers": list(exclude),
+            **more,
+        },
+    )
+
+
 def _tried(
     original: Original,
     recipe: Recipe,
@@ -108,21 +130,8 @@ def _tried(
     staging = Path(tempfile.mkdtemp(prefix=f"{recipe.deployment.folder}-", dir=shop))
     try:
         with quiet():
-            more = recipe.build(material, staging, exclude)
-            signature = signatures.of(original.checkpoint, original.model, original.processor)
-            made.artifact = artifacts.write_manifest(
-                staging,
-                recipe.deployment,
-                signature,
-                evidence.subject_digest(original.checkpoint.folder),
-                {
-                    "model": original.checkpoint.entry.name,
-                    "versions": environment.versions(),
-                    "fp32_layers": list(exclude),
-                    **more,
-                },
-            )
-            runner = export.open_runner(made.artifact)
+            made.artifact = _built(original, recipe, material, staging, exclude)
+            runner = on_gpu.open_runner(made.artifact)
         made.proof = prove(
             runner,
             original.model,

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.quantization import onnx_int8, pt2e, sensitivity
+from zoo.quantization import on_gpu, onnx_int8, pt2e, sensitivity
 from zoo.quantization.onnx_int8 import Feed
-from zoo.runtimes import onnx
+from zoo.runtimes import onnx, torchao
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -41,11 +41,13 @@ class Recipe:
 
     deployment: Deployment
     method: str  # as --method names it
-    build: Callable[[Material, Path, Sequence[str]], dict[str, Any]]
-    """(material, staged folder, layers that stay in fp32) to what to record"""
+    build: Callable[[Material, Path, Sequence[str]], dict[str, Any]] | None
+    """(material, staged folder, layers that stay in fp32) to what to record; None runs the
+    checkpoint itself"""
     excludes: bool = True  # whether layers can stay in fp32, by their names in the ONNX program
     needs: str | None = None  # runtime whose packages it is made with, beside its own
     machines: tuple[str, ...] = ()  # as platform.machine() says it; none: all
+    device: str = "cpu"
 
 
 def _onnx_dynamic(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
@@ -94,32 +96,52 @@ RECIPES = (
         needs="torchao",
         machines=("x86_64", "AMD64"),
     ),
+    *(
+        Recipe(Deployment("torchao", numerics), method, None, excludes=False, device=on_gpu.DEVICE)
+        for numerics, method in (
+            ("int8-dynamic", "dynamic"),
+            ("fp8-dynamic", "dynamic"),
+            ("int8-weight-only", "weight-only"),
+            ("int4-weight-only", "weight-only"),
+        )
+    ),
 )
 """Where two reach the same, the first stays: the order is that of what users have installed."""
 
 
-def fitting(domain: Any, method: str | None) -> tuple[list[Recipe], list[tuple[Recipe, str]]]:
+def fitting(
+    domain: Any, method: str | None, device: str = "cpu"
+) -> tuple[list[Recipe], list[tuple[Recipe, str]]]:
     """The recipes for a domain and this machine, and those left out with the reason.
 
     Args:
         domain: its module quantize, which says the METHODS that fit its networks.
         method: the only one wanted.
+        device: "cpu" or "cuda".
     """
-    from zoo.runtimes.known import RUNTIMES
-
     fit, out = [], []
     for recipe in RECIPES:
-        # all begin with an ONNX program
-        runtimes = ("onnx", recipe.deployment.runtime, *filter(None, [recipe.needs]))
-        missing = next(filter(None, (RUNTIMES[name].missing() for name in runtimes)), None)
-        if recipe.machines and platform.machine() not in recipe.machines:
-            missing = f"is for processors of {recipe.machines[0]}, not {platform.machine()}"
         if method is not None and recipe.method != method:
             continue
-        if method is None and recipe.method not in domain.METHODS:
+        if method is None and recipe.device == "cpu" and recipe.method not in domain.METHODS:
             out.append((recipe, f"{recipe.method} ruins networks of convolutions"))
-        elif missing:
-            out.append((recipe, missing))
+        elif reason := _obstacle(recipe, device):
+            out.append((recipe, reason))
         else:
             fit.append(recipe)
     return fit, out
+
+
+def _obstacle(recipe: Recipe, device: str) -> str | None:
+    """Why a recipe can't be tried on a device of this machine; None where nothing is known."""
+    from zoo.runtimes.known import RUNTIMES
+
+    # all begin with an ONNX program
+    runtimes = ("onnx", recipe.deployment.runtime, *filter(None, [recipe.needs]))
+    if missing := next(filter(None, (RUNTIMES[name].missing() for name in runtimes)), None):
+        return missing
+    if recipe.machines and platform.machine() not in recipe.machines:
+        return f"is for processors of {recipe.machines[0]}, not {platform.machine()}"
+    if recipe.device == on_gpu.DEVICE and (lacks := torchao.lacking(recipe.deployment.numerics)):
+        return lacks
+    return None if recipe.device == device else f"is tried with --device {recipe.device}"

@@ -25,11 +25,28 @@ def export(
     folder: Path,
 ) -> dict[str, Any]:
     """Compiles torch.export's program into model.pt2; takes the machine's C++ compiler."""
+    return compile_program(trace(model, example, signature, folder, deployment.numerics), folder)
+
+
+def trace(
+    model: "nn.Module", example: Batch, signature: Signature, folder: Path, numerics: str = "fp32"
+) -> Any:
+    """torch.export's program of a model; `folder` gets the `export.json` that belongs to it."""
     import torch
 
-    pt2.export(model, example, signature, deployment, folder)
+    pt2.export(model, example, signature, Deployment("pt2", numerics), folder)
     program = torch.export.load(folder / pt2.FILE)
     (folder / pt2.FILE).unlink()
+    return program
+
+
+def compile_program(program: Any, folder: Path) -> dict[str, Any]:
+    """Writes an exported program as model.pt2; returns what to record.
+
+    Raises `UserError` where there is no C++ compiler.
+    """
+    import torch
+
     try:
         torch._inductor.aoti_compile_and_package(
             program,
@@ -37,7 +54,7 @@ def export(
             inductor_configs={"freezing": True},
         )
     except torch._inductor.exc.InvalidCxxCompiler as error:
-        raise UserError(f"{deployment} needs a C++ compiler: install g++") from error
+        raise UserError("AOTInductor needs a C++ compiler: install g++") from error
     return {"isa": torch.backends.cpu.get_cpu_capability()}
 
 

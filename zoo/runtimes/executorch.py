@@ -1,6 +1,9 @@
 """ExecuTorch: for phones and small boards; here with XNNPACK, on the processor."""
 
-from collections.abc import Mapping
+import contextlib
+import io
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 FILE = "model.pte"
+FAILURE = re.compile(r"failed|missing|attempted", re.IGNORECASE)
 
 
 def export(
@@ -51,15 +55,34 @@ class ExecutorchRunner(Runner):
         from executorch.runtime import Runtime
 
         super().__init__(deployment, artifact.signature, device, threads)
-        self.program = Runtime.get().load_program(artifact.folder / FILE)
-        self.method = self.program.load_method("forward")
+        with explained():
+            self.program = Runtime.get().load_program(artifact.folder / FILE)
+            self.method = self.program.load_method("forward")
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
         import torch
 
         tensors = [torch.from_numpy(inputs[port.name]) for port in self.signature.inputs]
-        found = self.method.execute(tensors)
+        with explained():
+            found = self.method.execute(tensors)
         # what it gives lies in memory that the next call writes to
         outputs = [output.numpy().copy() for output in found if isinstance(output, torch.Tensor)]
         return dict(zip(self.signature.outputs, outputs, strict=True))
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+    """Keeps ExecuTorch's log off the screen, and puts its reason, which names the operator, in the
+    place of an error's number.
+
+    Raises RuntimeError.
+    """
+    log = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(log):
+            yield
+    except RuntimeError as error:
+        said = [line.partition("] ")[2] for line in log.getvalue().splitlines()]
+        reasons = [line for line in said if FAILURE.search(line)]
+        raise RuntimeError("; ".join(reasons) or str(error)) from error

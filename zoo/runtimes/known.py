@@ -51,7 +51,11 @@ RUNTIMES = {
         "zoo.runtimes.pt2", "torch.export", ("fp32", "bf16"), artifact="model.pt2", is_code=True
     ),
     "aoti": Runtime(
-        "zoo.runtimes.aoti", "AOTInductor", ("fp32", "bf16"), artifact="model.pt2", is_code=True
+        "zoo.runtimes.aoti",
+        "AOTInductor",
+        ("fp32", "bf16", "int8-static"),
+        artifact="model.pt2",
+        is_code=True,
     ),
     "torchscript": Runtime(
         "zoo.runtimes.torchscript", "TorchScript, by trace", artifact="model.ts", is_code=True

@@ -14,6 +14,8 @@ from zoo.runtimes.signature import Signature
 if TYPE_CHECKING:
     from torch import nn
 
+    from zoo.runtimes.halves import Half
+
 FILE = "model.onnx"
 OLDEST_OPSET = 18  # what torch's exporter writes; it converts down from there, and loses operators
 
@@ -30,33 +32,53 @@ def export(
 
     Raises `UserError` for an opset that is too old.
     """
-    if opset is not None and opset < OLDEST_OPSET:
-        raise UserError(f"--opset {opset} is too old: at least {OLDEST_OPSET}")
-    import onnx
     from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
     from zoo.runtimes import transformers_export
 
-    newest = onnx.defs.onnx_opset_version()
-    if opset is not None and opset > newest:
-        raise UserError(f"--opset {opset}: the installed onnx knows up to {newest}")
+    must_be_known(opset)
     config = OnnxConfig(dynamic_shapes=transformers_export.shapes(signature), opset_version=opset)
     transformers_export.export(OnnxExporter(), config, model, example, folder)
-    return {"opset": opset_of(folder)}
+    return {"opset": opset_of(folder / FILE)}
 
 
-def opset_of(folder: Path) -> int:
-    """The opset of the standard operators in a folder's program."""
+def export_halves(
+    halves: "Mapping[str, Half]", model: "nn.Module", folder: Path, opset: int | None = None
+) -> dict[str, Any]:
+    """Writes encoder and decoder of a model that writes text; see `zoo.runtimes.onnx_writer`."""
+    from zoo.runtimes import onnx_writer
+
+    must_be_known(opset)
+    return onnx_writer.export(halves, model, folder, opset)
+
+
+def must_be_known(opset: int | None) -> None:
+    """Raises `UserError` for an opset that is too old, or newer than the installed onnx."""
     import onnx
 
-    proto = onnx.load(folder / FILE, load_external_data=False)
+    if opset is None:
+        return
+    if opset < OLDEST_OPSET:
+        raise UserError(f"--opset {opset} is too old: at least {OLDEST_OPSET}")
+    newest = onnx.defs.onnx_opset_version()
+    if opset > newest:
+        raise UserError(f"--opset {opset}: the installed onnx knows up to {newest}")
+
+
+def opset_of(program: Path) -> int:
+    """The opset of the standard operators in a program."""
+    import onnx
+
+    proto = onnx.load(program, load_external_data=False)
     return max(int(used.version) for used in proto.opset_import if not used.domain)
 
 
-def load(
-    artifact: Artifact, deployment: Deployment, device: str, threads: int | None
-) -> "OnnxRunner":
+def load(artifact: Artifact, deployment: Deployment, device: str, threads: int | None) -> Runner:
     """See `zoo.runtimes.load`."""
+    from zoo.runtimes import onnx_writer
+
+    if onnx_writer.PROGRAMS in artifact.manifest:
+        return onnx_writer.OnnxWriter(artifact, deployment, device, threads)
     return OnnxRunner(artifact, deployment, device, threads)
 
 
@@ -66,27 +88,32 @@ class OnnxRunner(Runner):
     def __init__(
         self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
     ) -> None:
-        import onnxruntime
-
         super().__init__(deployment, artifact.signature, device, threads)
-        must_stay_inside(artifact.folder)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or 0
-        self.session = onnxruntime.InferenceSession(
-            artifact.folder / FILE, options, providers=[_provider(device)]
-        )
+        self.session = open_session(artifact.folder / FILE, device, threads)
         self.outputs = list(artifact.signature.outputs)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
         # from a GPU's tensors by way of the host: bindings would have to know shapes beforehand
-        arrays = {name: _to_host(array) for name, array in inputs.items()}
+        arrays = {name: to_host(array) for name, array in inputs.items()}
         found = self.session.run(self.outputs, arrays)
         return dict(zip(self.outputs, found, strict=True))
 
 
-def _to_host(array: Any) -> Any:
+def open_session(program: Path, device: str, threads: int | None) -> Any:
+    """An `onnxruntime.InferenceSession`. Raises `UserError` for a program that is not to be trusted
+    or can't be read, and for a device that the installed onnxruntime does not have."""
+    import onnxruntime
+
+    must_stay_inside(program)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = threads or 0
+    return onnxruntime.InferenceSession(program, options, providers=[_provider(device)])
+
+
+def to_host(array: Any) -> Any:
+    """numpy's array of an array or tensor, wherever it lies."""
     import numpy as np
 
     return array if isinstance(array, np.ndarray) else array.cpu().numpy()
@@ -104,14 +131,15 @@ def _provider(device: str) -> str:
     return wanted
 
 
-def must_stay_inside(folder: Path) -> None:
+def must_stay_inside(program: Path) -> None:
     """Raises `UserError` where a program keeps weights outside its folder, or can't be read."""
     import onnx
 
     try:
-        proto = onnx.load(folder / FILE, load_external_data=False)
+        proto = onnx.load(program, load_external_data=False)
     except Exception as error:  # protobuf's own, which onnx does not name
-        raise UserError(f"{folder / FILE} is damaged: {error}") from None
+        raise UserError(f"{program} is damaged: {error}") from None
+    folder = program.parent
     for tensor in proto.graph.initializer:
         for entry in tensor.external_data:
             if entry.key != "location":
@@ -119,6 +147,6 @@ def must_stay_inside(folder: Path) -> None:
             place = folder / entry.value
             if place.is_symlink() or place.resolve().parent != folder.resolve():
                 raise UserError(
-                    f"{folder / FILE} keeps the weight {tensor.name} in {entry.value}, outside its "
+                    f"{program} keeps the weight {tensor.name} in {entry.value}, outside its "
                     "folder: refused"
                 )

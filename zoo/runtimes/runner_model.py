@@ -1,5 +1,6 @@
 """A runner in the place of a network: what a task calls to get logits."""
 
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tasks.errors import UserError
+from zoo.runtimes.halves import Writer
 from zoo.runtimes.runner import Runner
 
 
@@ -27,11 +30,30 @@ class RunnerModel(nn.Module):
             name: tensor.detach().contiguous().numpy() if host else tensor
             for name, tensor in inputs.items()
         }
-        found = self.runner(given)
         place = next(iter(inputs.values())).device
+        parts = [self.runner(part) for part in self._parts(given)]
         return ModelOutput(
-            {name: torch.as_tensor(array, device=place) for name, array in found.items()}
+            {
+                name: torch.cat([torch.as_tensor(part[name], device=place) for part in parts])
+                for name in parts[0]
+            }
         )
+
+    def _parts(self, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """A batch in as few parts as the runner takes it in."""
+        rows = len(next(iter(given.values())))
+        most = self.runner.signature.limits.get("batch", (1, None))[1] or max(rows, 1)
+        for first in range(0, max(rows, 1), most):
+            yield {name: array[first : first + most] for name, array in given.items()}
+
+    def generate(self, features: Tensor) -> Tensor:
+        """Tokens int64 [batch, tokens], as `generate` of a network gives them."""
+        if not isinstance(self.runner, Writer):
+            raise UserError(
+                f"{self.runner.deployment} writes no text: use eager, or export to onnx"
+            )
+        given = features.detach().contiguous().numpy() if self.runner.device == "cpu" else features
+        return torch.as_tensor(self.runner.generate(given), device=features.device)
 
     @cached_property
     def _shell(self) -> Any:

@@ -1,8 +1,4 @@
-"""torchao's quantized linear layers in a checkpoint's network, compiled.
-
-What each numerics needs of a GPU: int8 any; int4 weights bfloat16 (Ampere on); fp8 compute
-capability 8.9 (Ada, Hopper on).
-"""
+"""torchao's quantized linear layers in a checkpoint's network, compiled."""
 
 from zoo.checkpoint import Checkpoint
 from zoo.runtimes import compiled, eager
@@ -16,6 +12,23 @@ CONFIGS = {
     "fp8-dynamic": "Float8DynamicActivationFloat8WeightConfig",
 }
 
+CAPABILITY = {"int4-weight-only": (8, 0), "fp8-dynamic": (8, 9)}
+"""Least compute capability of a GPU: int4 weights want bfloat16 (Ampere on), fp8 its arithmetic
+(Ada, Hopper on)."""
+
+
+def lacking(numerics: str) -> str | None:
+    """Why this machine's GPU can't compute so, in a few words; None where it can."""
+    import torch
+
+    if not torch.cuda.is_available():
+        return "is for GPUs, and there is none here"
+    least, found = CAPABILITY.get(numerics, (0, 0)), torch.cuda.get_device_capability()
+    if found >= least:
+        return None
+    said = (".".join(map(str, version)) for version in (least, found))
+    return "is for GPUs of compute capability {} on, and this one has {}".format(*said)
+
 
 def load(
     checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
@@ -27,11 +40,11 @@ def load(
     from tasks.errors import UserError
 
     numerics = deployment.numerics
-    on_gpu = torch.device(device).type == "cuda"
-    if numerics in ("int4-weight-only", "fp8-dynamic") and not on_gpu:
+    if torch.device(device).type == "cuda":
+        if reason := lacking(numerics):
+            raise UserError(f"{deployment} {reason}")
+    elif numerics in CAPABILITY:
         raise UserError(f"{deployment} is for GPUs: --device cuda, or torchao+int8-dynamic")
-    if numerics == "fp8-dynamic" and torch.cuda.get_device_capability() < (8, 9):
-        raise UserError(f"{deployment}: this GPU has no fp8 arithmetic (it begins with Ada)")
     base = Deployment("eager", "bf16" if numerics == "int4-weight-only" else "fp32")
     runner = eager.load(checkpoint, base, device, threads)
     quantization.quantize_(runner.program, getattr(quantization, CONFIGS[numerics])())

@@ -42,7 +42,8 @@ def export(
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a deprecation, and what the proof finds out anyway
         inputs = tuple(example[name] for name in names)
-        program = torch.jit.trace(Positional().eval(), inputs, check_trace=False)
+        wrapped = Positional().eval().requires_grad_(False)  # a trace takes constants without
+        program = torch.jit.trace(wrapped, inputs, check_trace=False)
         torch.jit.save(torch.jit.freeze(program), folder / FILE)
     return {}
 

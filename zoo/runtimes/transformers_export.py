@@ -12,15 +12,19 @@ if TYPE_CHECKING:
 
 
 def shapes(signature: Signature) -> dict[str, dict[int, Any]]:
-    """The dimensions that vary, as torch.export takes them: it raises where one would be baked in,
-    and finds out by itself which are equal."""
+    """The dimensions that vary, as torch.export takes them: it raises where one would be baked in.
+
+    They have names, so that the inputs share them and the ranges are known while it traces:
+    ExecuTorch plans its memory by these.
+    """
     from torch.export import Dim
 
+    varying = {
+        name: Dim(name, min=least, max=most) for name, (least, most) in signature.limits.items()
+    }
     return {
         port.name: {
-            axis: Dim.DYNAMIC(min=signature.limits[size][0], max=signature.limits[size][1])
-            for axis, size in enumerate(port.dims)
-            if isinstance(size, str)
+            axis: varying[size] for axis, size in enumerate(port.dims) if isinstance(size, str)
         }
         for port in signature.inputs
     }

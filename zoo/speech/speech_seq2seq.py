@@ -14,6 +14,7 @@ from tasks.errors import UserError
 from zoo import weights
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
 from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
+from zoo.speech.whisper_export import halves
 from zoo.train.fast_dropout import replace_dropout
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.speech.whisper_asr import Options
 
-__all__ = ["load", "longest", "make", "make_processor", "ready_to_train", "speed_up"]
+__all__ = ["halves", "load", "longest", "make", "make_processor", "ready_to_train", "speed_up"]
 
 PREFIX = 4  # tokens at most: start, language, task, no timestamps
 

@@ -34,7 +34,7 @@ ENTRY = Entry(
     summary="Whisper: speech to text, in one of many languages",
     network="zoo.speech.speech_seq2seq",
     options=Options,
-    verbs=("finetune", "evaluate", "predict"),
+    verbs=("finetune", "evaluate", "predict", "export"),
     recipe={
         "num_train_epochs": 3.0,
         "per_device_train_batch_size": 16,

@@ -77,6 +77,10 @@ class TrainArgs:
     distill_hidden: float = 0.0
     """weight of the squared distance of the layers' outputs to the teacher's, of equal shape"""
 
+    qat: str | None = None
+    """checkpoint of this model to train on while its layers compute as static int8 will
+    (quantization-aware training), all else as in its training, but shorter; then quantize"""
+
     tune: Literal["full", "head", "gradual", "lora"] = "full"
     """what is trained: all; the head; head first and then layer by layer; low-rank adapters"""
     lora_r: int = 8
@@ -184,8 +188,22 @@ def check(args: TrainArgs) -> None:
     if args.ssl == "none" and args.unlabeled is not None:
         raise UserError(f"--unlabeled {args.unlabeled} wants --ssl pseudo or --ssl fixmatch")
     _check_distillation(args)
+    _check_qat(args)
     if not args.layerwise_lr_decay > 0:
         raise UserError(f"--layerwise_lr_decay {args.layerwise_lr_decay}: more than 0")
+
+
+def _check_qat(args: TrainArgs) -> None:
+    if args.qat is None:
+        return
+    if args.dtype != "fp32":
+        raise UserError(
+            f"--qat rounds to 8 bits, and bf16 has no more: --dtype fp32, not {args.dtype}"
+        )
+    if args.tune != "full" or args.fsdp or args.torch_compile:
+        other = f"tune {args.tune}" if args.tune != "full" else "fsdp"
+        other = "torch_compile" if args.torch_compile else other
+        raise UserError(f"--qat changes what layers compute: leave --{other} away")
 
 
 def _check_distillation(args: TrainArgs) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ from tasks.data import DataArgs
 from tasks.errors import UserError
 from zoo import checkpoint, environment, evidence
 from zoo.heap import keep_freed_memory
+from zoo.quantization import calibration
 from zoo.terminal import quiet_libraries
-from zoo.train import distillation, output, semi_supervised, summary
+from zoo.train import distillation, output, qat, semi_supervised, summary
 from zoo.train import teacher as teachers
 from zoo.train.args import TrainArgs, check
 from zoo.train.evaluation import Evaluation, evaluate
@@ -66,10 +68,16 @@ def finetune(entry: "Entry", job: Job) -> Path:
     }
     device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
     network = importlib.import_module(entry.network)
+    start = qat.find(args, entry, folder)
     with accelerator.main_process_first():  # the first fills the caches, the others read them
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
-        processor = network.make_processor(job.options, task, examples.splits, entry)
+        if start:
+            trained, processor = network.load(start.checkpoint.folder)
+        else:
+            processor = network.make_processor(job.options, task, examples.splits, entry)
         task = task.settle(processor, network.longest(job.options, processor, entry))
+        if start:
+            start.check(task)
         teacher = teachers.find(args, entry, task, processor, folder, device)
         features: dict[str, Features] = {
             name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
@@ -77,16 +85,27 @@ def finetune(entry: "Entry", job: Job) -> Path:
         }
         unlabelled = _unlabelled(entry, job, task, processor) if args.ssl != "none" else None
     torch.manual_seed(args.seed)  # the new head
-    model, source = network.make(job.options, task, processor, entry)
+    if start:
+        model, source = trained, start.checkpoint.manifest["source"]
+        if hasattr(network, "ready_to_train"):
+            network.ready_to_train(model, job.options)
+    else:
+        model, source = network.make(job.options, task, processor, entry)
     if main:
         output.report_findings(task.preflight(examples, features, model))
     model.to(device)
     parameters = sum(p.numel() for p in model.parameters())
-    # the compiler does its own, and layers that are followed are computed whole
-    if args.speedups and not args.torch_compile and not args.distill_hidden:
+    # the compiler does its own, and layers that are followed or rounded are computed whole
+    if args.speedups and not (args.torch_compile or args.distill_hidden or start):
         # a sharded embedding is trained whole, and so is one that sees more than the split
         network.speed_up(model, None if args.fsdp or unlabelled else features["train"])
     model = prepare_tuning(model, args)
+    if start:
+        layers = qat.prepare(
+            model, task, calibration.batches(task, features["train"]), accelerator.device
+        )
+        if main:
+            print(f"{layers} layers compute as in int8", file=sys.stderr)
     config["task"] = task.config()
     manifest = {
         "model": entry.name,
@@ -100,6 +119,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
         "commit": environment.commit(),
     }
 
+    if start:
+        manifest["qat"] = {"from": start.subject}
     learned, collate = features["train"], task.collate
     objective = supervised(task, args.label_smoothing_factor)
     if unlabelled:
@@ -127,7 +148,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
                 ) from error
 
     resume = output.prepare(folder, args.resume, main)
-    teachers.remember(folder, teacher.subject if teacher else None, resume, main)
+    teachers.remember(folder, "teacher", teacher.subject if teacher else None, resume, main)
+    teachers.remember(folder, "qat", start.subject if start else None, resume, main)
     accelerator.wait_for_everyone()
     reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
     watch = Watch(folder, total_samples(args, learned), task.unit, reporters, main)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from zoo.entry import Entry
     from zoo.train.args import TrainArgs
 
-RECORD = "teacher.json"
 UNHEARD = frozenset(("processor_class", "image_processor_type", "feature_extractor_type"))
 """Names of a processor's settings that change no input."""
 RULES = ("normalizer", "pre_tokenizer", "post_processor", "added_tokens")
@@ -141,17 +140,20 @@ def _short(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:37]}..."
 
 
-def remember(folder: Path, subject: str | None, resume: bool, main: bool) -> None:
-    """Keeps the teacher's digest beside the states of a run.
+def remember(folder: Path, what: str, subject: str | None, resume: bool, main: bool) -> None:
+    """Keeps the digest of another checkpoint beside the states of a run.
 
-    Raises `UserError` where a run that goes on was begun with another teacher, with none, or (where
+    Args:
+        what: the flag that names that checkpoint: "teacher" or "qat".
+
+    Raises `UserError` where a run that goes on was begun with another one, with none, or (where
     `subject` is None) with one.
     """
-    path = folder / "state" / RECORD
+    path = folder / "state" / f"{what}.json"
     if resume and any(path.parent.glob("step-*")):
         begun = json.loads(path.read_text())["subject"] if path.exists() else None
         if begun != subject:
-            had = "no teacher" if begun is None else f"the teacher {begun[:12]}"
+            had = f"no {what}" if begun is None else f"the {what} {begun[:12]}"
             has = "none" if subject is None else subject[:12]
             raise UserError(f"{folder} was begun with {had}, not {has}: go on with that of then")
     elif main and subject is not None:

@@ -102,6 +102,12 @@ def _reordered(x: Tensor, order: Tensor) -> Tensor:
     return x.gather(1, order.unsqueeze(-1).expand(-1, -1, x.shape[2]))
 
 
+def _put_back(x: Tensor, order: Tensor) -> Tensor:
+    """What `_reordered` has put into an order int64 [b, n] of all rows, as it was. By scatter:
+    ExecuTorch has no operator to sort with, which an inverse order takes."""
+    return x.scatter(1, order.unsqueeze(-1).expand(-1, -1, x.shape[2]), x)
+
+
 class MaeModel(MaePreTrainedModel):
     """The encoder: pixels to a vector for each patch that is seen."""
 
@@ -170,7 +176,7 @@ class MaeDecoder(nn.Module):
         x = self.narrow(x)
         batch, seen, width = x.shape  # len(x) would be a constant to torch.export
         hidden = self.hidden_patch.to(x.dtype).expand(batch, shuffle.shape[1] - seen, width)
-        x = _reordered(torch.cat([x, hidden], 1), shuffle.argsort(1))
+        x = _put_back(torch.cat([x, hidden], 1), shuffle)
         x = self.parts(x + self.positions.to(x.dtype))
         painted: Tensor = self.paint(self.norm(x))
         return painted

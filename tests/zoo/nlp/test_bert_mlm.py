@@ -1,5 +1,6 @@
 """bert_mlm from the command line, and what starts from its checkpoints."""
 
+import copy
 import json
 import shutil
 from pathlib import Path
@@ -190,6 +191,19 @@ def test_only_what_is_asked_is_computed_and_it_is_the_same(kind: str) -> None:
     assert some.shape == (4, 60)
     torch.testing.assert_close(some, whole.flatten(0, 1)[places], rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(plain, whole)
+
+
+@pytest.mark.parametrize("kind", sorted(HEADS))
+def test_a_copy_computes_with_its_own_weights(kind: str) -> None:
+    """Proofs compare with a copy in float64."""
+    model = tiny(kind)
+    compute_only_predicted(model)
+    exact = copy.deepcopy(model).double()
+    ids, places = torch.tensor([[5, 6, 7]]), torch.tensor([1])
+    with torch.no_grad():
+        assert exact(input_ids=ids).logits.dtype == torch.float64
+        assert exact(input_ids=ids, predicted=places).logits.shape == (1, 60)
+        assert model(input_ids=ids).logits.dtype == torch.float32
 
 
 def test_a_loaded_checkpoint_is_plain_transformers(pretrained: Run) -> None:

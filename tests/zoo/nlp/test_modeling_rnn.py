@@ -44,6 +44,22 @@ def test_padding_does_not_change_the_result(cell: str, pooling: str, bidirection
 
 
 @pytest.mark.parametrize("cell", CELLS)
+def test_exported_it_takes_any_length(cell: str) -> None:
+    model = model_of(cell=cell)
+    ids, mask = batch()
+    dims = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("length", max=512)}
+    shapes = {"input_ids": dims, "attention_mask": dims}
+    with torch.no_grad():
+        program = torch.export.export(
+            model, (), {"input_ids": ids, "attention_mask": mask}, dynamic_shapes=shapes
+        ).module()
+        for rows, width in ((3, 29), (1, 1)):
+            ids, mask = batch(tuple(range(width, width + rows)), width)
+            found = program(input_ids=ids, attention_mask=mask).logits
+            torch.testing.assert_close(found, model(ids, mask).logits, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
 def test_states_are_those_of_torch_reading_packed_rows(cell: str) -> None:
     model = model_of(cell=cell, num_hidden_layers=1)
     layer = model.rnn.layers[0]

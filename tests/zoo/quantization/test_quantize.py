@@ -11,6 +11,7 @@ from tests import tiny_models
 from tests.cli import run_cli
 from zoo import quantize
 from zoo.measure import Estimate, Interval
+from zoo.quantization import recipes
 from zoo.quantization.candidate import Candidate
 
 pytest.importorskip("onnxruntime")
@@ -22,6 +23,13 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return tiny_models.checkpoint(
         "cnn_cls", request.getfixturevalue, tmp_path_factory.mktemp("cnn")
     )
+
+
+@pytest.fixture(autouse=True)
+def _without_compiling(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AOTInductor takes a minute: tests/zoo/quantization/test_pt2e.py has it."""
+    kept = tuple(one for one in recipes.RECIPES if one.deployment.runtime != "aoti")
+    monkeypatch.setattr(recipes, "RECIPES", kept)
 
 
 class Timed:

@@ -1,0 +1,29 @@
+"""What can't be exported where, and the operator that stands in the way. README has the same."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Why a runtime can't have a model."""
+
+    operator: str
+    said: str  # by the error
+
+
+NO_SCAN_IN_INDUCTOR = Obstacle("scan", "InductorError: KeyError")
+NO_SCAN_IN_OPENVINO = Obstacle("scan", "scan")
+NO_SCAN_IN_EXECUTORCH = Obstacle("scan", "aten::copy_")
+ONE_SIZE_IN_XNNPACK = Obstacle("aten.convolution", "Propagating input shapes failed")
+BATCH_OF_EXECUTORCH = Obstacle("aten.sum", "operator aten::sum.IntList_out")
+
+EXCEPTIONS: dict[tuple[str, str], Obstacle] = {
+    ("rnn_cls", "aoti"): NO_SCAN_IN_INDUCTOR,
+    ("rnn_cls", "openvino"): NO_SCAN_IN_OPENVINO,
+    ("rnn_cls", "executorch"): NO_SCAN_IN_EXECUTORCH,
+    ("kws_cls", "executorch"): ONE_SIZE_IN_XNNPACK,
+    ("wav2vec2_ctc", "executorch"): ONE_SIZE_IN_XNNPACK,
+    ("wav2vec2_ctc_unmasked", "executorch"): ONE_SIZE_IN_XNNPACK,
+    ("conformer_ctc", "executorch"): BATCH_OF_EXECUTORCH,
+}
+"""By tiny model (`tests.tiny_models.MODELS`) and runtime."""

@@ -1,0 +1,68 @@
+"""A recurrent cell as a loop over time, for torch.export: what that makes of nn.LSTM and its kin is
+the steps of the one length that it was traced with."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+
+State = tuple[Tensor, ...]
+"""What a step hands to the next, each [batch, hidden]; the first is what the cell gives."""
+
+
+def loop(cell: nn.RNNBase, x: Tensor) -> Tensor:
+    """What `cell(x)` gives of x [batch, seq, input]: states [batch, seq, hidden].
+
+    Args:
+        cell: LSTM, GRU or RNN of one layer in one direction, batch first.
+    """
+    from torch._higher_order_ops.scan import scan
+
+    step, carried = STEPS[type(cell)]
+    given = linear(x, cell.weight_ih_l0, cell.bias_ih_l0).transpose(0, 1)  # [seq, batch, gates]
+    start = tuple(x.new_zeros(x.shape[0], cell.hidden_size) for _ in range(carried))
+
+    def once(state: State, gates: Tensor) -> tuple[State, Tensor]:
+        again = linear(state[0], cell.weight_hh_l0, cell.bias_hh_l0)
+        after = step(state, gates, again)
+        return after, after[0].clone()  # scan's outputs share no memory
+
+    states: Tensor = scan(once, start, given)[1]
+    return states.transpose(0, 1)
+
+
+def _lstm(state: State, given: Tensor, again: Tensor) -> State:
+    """Gates input, forget, cell, output: [batch, 4 * hidden] of the input, and of the state."""
+    let_in, keep, new, show = (given + again).chunk(4, -1)
+    memory = keep.sigmoid() * state[1] + let_in.sigmoid() * new.tanh()
+    return show.sigmoid() * memory.tanh(), memory
+
+
+def _gru(state: State, given: Tensor, again: Tensor) -> State:
+    """Gates reset, update, new: [batch, 3 * hidden] of the input, and of the state."""
+    (reset, update, new), (r, z, n) = given.chunk(3, -1), again.chunk(3, -1)
+    keep = (update + z).sigmoid()
+    fresh = (new + (reset + r).sigmoid() * n).tanh()
+    return ((1 - keep) * fresh + keep * state[0],)
+
+
+def _rnn(state: State, given: Tensor, again: Tensor) -> State:
+    """The one gate of Elman's network: [batch, hidden] of the input, and of the state."""
+    return ((given + again).tanh(),)
+
+
+STEPS: dict[type[nn.RNNBase], tuple[Callable[[State, Tensor, Tensor], State], int]] = {
+    nn.LSTM: (_lstm, 2),
+    nn.GRU: (_gru, 1),
+    nn.RNN: (_rnn, 1),
+}
+"""Of each cell, one step, as torch.nn's documentation gives it, and how many tensors it carries."""
+
+
+def states(cell: nn.RNNBase, x: Tensor) -> Tensor:
+    """The same by the cell's own kernel, and by the loop while it is exported."""
+    if torch.compiler.is_exporting():
+        return loop(cell, x)
+    found: Tensor = cell(x)[0]
+    return found
