@@ -14,6 +14,7 @@ from bench import child
 from tasks import cache
 from zoo import environment
 from zoo.checkpoint import write_json
+from zoo.measure import usage
 
 FILE = "ceilings.json"
 SIZES = {"cpu": (1024, 2048), "cuda": (4096, 8192)}  # of the square matrices
@@ -47,8 +48,9 @@ def find(device: str, threads: int, timeout_s: float = 600.0) -> Ceilings:
     told = child.call(
         "bench.ceilings:run", {"device": device, "threads": threads}, threads, timeout_s=timeout_s
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, {**kept, key: told})
+    if not told.pop("disturbed"):  # what others took part of is no ceiling to keep
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, {**kept, key: told})
     return Ceilings(**told)
 
 
@@ -57,6 +59,7 @@ def run(device: str, threads: int) -> dict[str, Any]:
     import torch
 
     torch.set_num_threads(threads)
+    before = usage.read()
     kind = device.partition(":")[0]
     wait: Callable[[], None] = torch.cuda.synchronize if kind == "cuda" else lambda: None
     flops = {
@@ -66,7 +69,8 @@ def run(device: str, threads: int) -> dict[str, Any]:
     source = torch.zeros(COPIED[kind], dtype=torch.uint8, device=device)
     target = torch.empty_like(source)
     copied = 2 * COPIED[kind] / _best(lambda: target.copy_(source), wait)
-    return asdict(Ceilings(flops, copied))
+    disturbed = before.until(usage.read()).disturbed
+    return {**asdict(Ceilings(flops, copied)), "disturbed": disturbed}
 
 
 def _worth_a_try(kind: str) -> tuple[str, ...]:

@@ -33,7 +33,8 @@ def test_samples_become_rounds(tmp_path: Path) -> None:
             *("--rootdir", str(tmp_path), f"--benchmark-json={kept}", str(tmp_path)),
         ],
         cwd=ROOT,
-        env=environment(),
+        # as a worker of xdist pytest-benchmark would not measure
+        env={k: v for k, v in environment().items() if not k.startswith("PYTEST_")},
         capture_output=True,
         text=True,
         timeout=120,

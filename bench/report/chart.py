@@ -1,0 +1,203 @@
+"""A chart as data: what `svg` draws for the page and `pictures` for files."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+LOG_FROM = 8.0
+"""A spread (largest over smallest) from which on an axis is logarithmic."""
+FARTHEST = 3.0
+"""An interval is drawn to the edge of a chart where it goes on beyond so many times its value."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One of the two."""
+
+    title: str
+    log: bool = False
+    """else it begins at 0"""
+    marks: tuple[float, ...] = ()
+    """the only places to have ticks at, where something was measured at few; else they are round
+    numbers"""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A number that was measured, with the ends of its intervals."""
+
+    x: float
+    y: float
+    row: str
+    """name of the row it is of: its command reproduces it"""
+    says: tuple[str, ...]
+    """lines for who asks what it is"""
+    x_ends: tuple[float, float] | None = None
+    y_ends: tuple[float, float] | None = None
+    is_hollow: bool = False
+    """less important than others"""
+
+
+@dataclass(frozen=True)
+class Series:
+    """Points of one deployment."""
+
+    name: str
+    points: tuple[Point, ...]
+    line: tuple[tuple[float, float], ...] = ()
+    """x, y; drawn under the points"""
+    is_dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Guide:
+    """A line that was not measured point by point: a front, a ceiling."""
+
+    line: tuple[tuple[float, float], ...]
+    label: str = ""
+    """written at its end"""
+    rows: tuple[str, ...] = ()
+    """names of the rows it goes through"""
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Series in two axes."""
+
+    name: str
+    """letters, digits and dashes: of its file"""
+    title: str
+    x: Axis
+    y: Axis
+    series: tuple[Series, ...]
+    guides: tuple[Guide, ...] = ()
+
+    def xs(self) -> list[float]:
+        """All that has to fit in horizontally."""
+        ends = [end for point in self.points() for end in _reach(point.x, point.x_ends)]
+        return [*(point.x for point in self.points()), *ends, *(x for x, _ in self._lines())]
+
+    def ys(self) -> list[float]:
+        """All that has to fit in vertically."""
+        ends = [end for point in self.points() for end in _reach(point.y, point.y_ends)]
+        return [*(point.y for point in self.points()), *ends, *(y for _, y in self._lines())]
+
+    def points(self) -> list[Point]:
+        """Of all series."""
+        return [point for series in self.series for point in series.points]
+
+    def _lines(self) -> list[tuple[float, float]]:
+        lines = [*(series.line for series in self.series), *(guide.line for guide in self.guides)]
+        return [place for line in lines for place in line]
+
+
+def _reach(value: float, ends: tuple[float, float] | None) -> tuple[float, ...]:
+    """What an axis shows of an interval: one that is hardly known would leave no room for the
+    rest."""
+    if ends is None:
+        return ()
+    return max(ends[0], value / FARTHEST), min(ends[1], value * FARTHEST)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Charts of one workload, which share a legend."""
+
+    title: str
+    charts: tuple[Chart, ...]
+    absent: tuple[str, ...] = ()
+    """what can't be drawn, and why"""
+
+    def names(self) -> list[str]:
+        """Of its series, each once."""
+        return list(dict.fromkeys(series.name for chart in self.charts for series in chart.series))
+
+
+@dataclass(frozen=True)
+class Section:
+    """What one question is answered by."""
+
+    name: str
+    title: str
+    text: str
+    """how to read it"""
+    groups: tuple[Group, ...]
+    nothing: str
+    """what to say where there is no group"""
+
+
+def missing(absent: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """What can't be drawn: those of each reason together.
+
+    Args:
+        absent: name and reason of each.
+    """
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in absent:
+        by_reason.setdefault(reason, []).append(name)
+    return tuple(
+        f"{', '.join(dict.fromkeys(names))} ({reason})" for reason, names in by_reason.items()
+    )
+
+
+def spans_decades(values: Iterable[float]) -> bool:
+    """Whether numbers are better seen on a logarithmic axis."""
+    known = [value for value in values if value > 0]
+    return bool(known) and max(known) / min(known) >= LOG_FROM
+
+
+def slug(*words: str) -> str:
+    """Words as part of a file's name."""
+    text = "-".join(words).lower()
+    kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in text)
+    return "-".join(part for part in kept.split("-") if part)
+
+
+@dataclass(frozen=True)
+class Scale:
+    """From numbers to places on a page."""
+
+    low: float
+    high: float
+    log: bool
+    begin: float
+    end: float
+
+    @classmethod
+    def fit(cls, values: Sequence[float], axis: Axis, begin: float, end: float) -> "Scale":
+        """With some room at the ends. Logarithmic axes leave out what is not above 0."""
+        if axis.log:
+            logs = [math.log(value) for value in values if value > 0] or [0.0]
+            room = 0.07 * (max(logs) - min(logs)) or 0.5
+            return cls(math.exp(min(logs) - room), math.exp(max(logs) + room), True, begin, end)
+        return cls(0.0, 1.1 * max(values, default=1.0) or 1.0, False, begin, end)
+
+    def __call__(self, value: float) -> float:
+        """Its place; of what lies outside, that of the nearest end."""
+        value = min(max(value, self.low), self.high)
+        if self.log:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.begin + share * (self.end - self.begin)
+
+    def ticks(self, most: int = 6) -> list[float]:
+        """Round numbers between the ends, at most so many."""
+        if not self.log:
+            return self._even(most)
+        exponents = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        for digits in ((1, 2, 5), (1, 3), (1,)):
+            found = [d * 10.0**k for k in exponents for d in digits]
+            found = [value for value in found if self.low <= value <= self.high]
+            if len(found) <= most:
+                return found if len(found) > 1 else self._even(most)
+        return found[:: math.ceil(len(found) / most)]
+
+    def _even(self, most: int) -> list[float]:
+        rough = (self.high - self.low) / most
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough)
+        first = math.ceil(self.low / step)
+        return [
+            float(f"{step * k:.10g}") for k in range(first, math.floor(self.high / step + 1e-9) + 1)
+        ]

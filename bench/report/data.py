@@ -1,0 +1,242 @@
+"""Results as a report shows them: a row a case, and the environments they were taken in."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bench import table
+from bench.case import Case
+from bench.measures import FIRST
+from bench.results import Result, Value
+
+BASELINE = "eager"
+NOT_MEASURED = "not measured"
+SAMPLES = "samples"
+
+
+@dataclass
+class Environment:
+    """A machine with its versions, and what was taken there."""
+
+    name: str
+    """A, B, ...; empty where it is the only one"""
+    machine: dict[str, Any]
+    versions: Mapping[str, Any]
+    commits: set[str] = field(default_factory=set)
+    times: list[str] = field(default_factory=list)
+
+    @property
+    def title(self) -> str:
+        """As a heading."""
+        return f"Machine {self.name}".strip()
+
+
+@dataclass(frozen=True, order=True)
+class Workload:
+    """What deployments are compared on."""
+
+    model: str
+    phase: str
+    device: str
+    threads: int
+    batch_size: int
+    length: float
+    """0: the model's usual one"""
+    environment: str
+
+    def __str__(self) -> str:
+        return self.title()
+
+    def title(self, *without: str) -> str:
+        """In words, but for the fields named, along which something is drawn."""
+        parts = {
+            "model": self.model,
+            "phase": "" if self.phase == "inference" else self.phase,
+            "batch_size": f"batch {self.batch_size}",
+            "length": f"length {self.length:g}" if self.length else "",
+            "device": "" if self.device == "cpu" else self.device,
+            "threads": f"{self.threads} thread{'s' * (self.threads > 1)}",
+            "environment": f"machine {self.environment}" if self.environment else "",
+        }
+        return ", ".join(text for name, text in parts.items() if text and name not in without)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case with all that was found of it."""
+
+    name: str
+    """r1, r2, ...: how a page refers to it"""
+    case: Case
+    environment: str
+    """its name"""
+    found: Mapping[str, Result]
+    """by measure"""
+
+    @property
+    def workload(self) -> Workload:
+        """What it is compared on."""
+        case = self.case
+        length = case.length or 0
+        return Workload(
+            case.model,
+            case.phase,
+            case.device,
+            case.threads,
+            case.batch_size,
+            length,
+            self.environment,
+        )
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether its outputs are right: correct or no number."""
+        return FIRST in self.found and self.found[FIRST].found.status == "ok"
+
+    @property
+    def status(self) -> str:
+        """In a word or two, as `bench.table` has it."""
+        return table.status(self.found).replace("_", " ")
+
+    def value(self, measure: str, name: str) -> Value | None:
+        """A number; None where there is none to be believed."""
+        result = self.found.get(measure)
+        if not self.is_proven or result is None or result.found.status != "ok":
+            return None
+        found = result.found.values.get(name)
+        return found if found is not None and math.isfinite(found.value) else None
+
+    def said(self, measure: str) -> str:
+        """What stands where a number would: why there is none."""
+        if not self.is_proven:
+            return self.status
+        result = self.found.get(measure)
+        if result is None or result.found.status == "ok":
+            return NOT_MEASURED
+        return result.found.status.replace("_", " ")
+
+    def rate(self) -> Value | None:
+        """Work a second: tokens, pixels or seconds of sound; samples where nothing else is told."""
+        names = self.found["throughput"].found.values if "throughput" in self.found else {}
+        name = next((name for name in names if name != SAMPLES), SAMPLES)
+        return self.value("throughput", name)
+
+    def length(self) -> float | None:
+        """Of a sample, in tokens, pixels of a side, or seconds of sound; None where none is told.
+
+        Of a case with its model's usual length: what its work says.
+        """
+        if self.case.length is not None:
+            return self.case.length
+        for result in self.found.values():
+            for name, amount in result.work.items():
+                if name != SAMPLES and result.work.get(SAMPLES):
+                    each = amount / result.work[SAMPLES]
+                    return math.sqrt(each) if name == "pixels" else each
+        return None
+
+    def unit(self) -> str:
+        """Of its length."""
+        names = (name for result in self.found.values() for name in result.work)
+        name = next((name for name in names if name != SAMPLES), "")
+        return "pixels of a side" if name == "pixels" else name
+
+
+@dataclass(frozen=True)
+class Report:
+    """All that is to be shown."""
+
+    sources: tuple[str, ...]
+    """names of the files"""
+    environments: tuple[Environment, ...]
+    rows: tuple[Row, ...]
+    """of a workload side by side"""
+    outdated: int
+    """results left out, as newer ones of the same case are there"""
+
+    @property
+    def deployments(self) -> list[str]:
+        """Each once, eager first."""
+        return sorted({row.case.deployment for row in self.rows}, key=lambda d: (d != BASELINE, d))
+
+    def notes(self) -> list[str]:
+        """What is wrong or worth knowing, a line each."""
+        lines = []
+        for row in self.rows:
+            lines += table.notes_of(row.case, row.found)
+        return list(dict.fromkeys(lines))
+
+
+def gather(sources: Sequence[str], results: Iterable[Result]) -> Report:
+    """The rows of results, in the order of their workloads.
+
+    Of a case that one machine has measured again, with other code or weights, the newest counts.
+    """
+    environments: list[Environment] = []
+    newest: dict[tuple[Case, str], str] = {}
+    kept: dict[tuple[Case, str, str], dict[str, Result]] = {}
+    total = 0
+    for result in results:
+        where = _place(result.origin, environments)
+        newest[result.case, where] = result.key
+        kept.setdefault((result.case, where, result.key), {})[result.measure] = result
+        total += 1
+    if len(environments) == 1:
+        environments[0].name = ""
+    names = {_letters(i): one.name for i, one in enumerate(environments)}
+    chosen = [
+        Row("", case, names[where], kept[case, where, key]) for (case, where), key in newest.items()
+    ]
+    chosen.sort(key=lambda row: (row.workload, row.case.deployment != BASELINE))
+    rows = tuple(
+        Row(f"r{i}", row.case, row.environment, row.found) for i, row in enumerate(chosen, 1)
+    )
+    shown = sum(len(row.found) for row in rows)
+    return Report(tuple(sources), tuple(environments), rows, total - shown)
+
+
+def _place(origin: Mapping[str, Any], environments: list[Environment]) -> str:
+    """The name of the environment of a result, which is added where it is new.
+
+    The GPU is only told where a case ran on it: machines are the same that agree in what both tell.
+    """
+    machine, versions = origin.get("machine") or {}, origin.get("versions") or {}
+    for one in environments:
+        shared = one.machine.keys() & machine.keys()
+        if one.versions == versions and all(one.machine[key] == machine[key] for key in shared):
+            one.machine.update(machine)
+            break
+    else:
+        one = Environment(_letters(len(environments)), dict(machine), versions)
+        environments.append(one)
+    if origin.get("commit"):
+        changed = ", with changes" if origin.get("dirty") else ""
+        one.commits.add(f"{str(origin['commit'])[:10]}{changed}")
+    if origin.get("time"):
+        one.times.append(str(origin["time"]))
+    return one.name
+
+
+def _letters(number: int) -> str:
+    """A to Z, then AA to AZ, ..."""
+    first, last = divmod(number, 26)
+    return (_letters(first - 1) if first else "") + chr(ord("A") + last)
+
+
+def bounds(value: Value) -> tuple[float, float]:
+    """Of its interval; twice the value where it has none."""
+    if value.interval is None:
+        return value.value, value.value
+    return float(value.interval["low"]), float(value.interval["high"])
+
+
+def groups(rows: Iterable[Row], *along: str) -> dict[Workload, list[Row]]:
+    """Rows by their workload, but for the fields named, which count as one."""
+    blank: dict[str, Any] = {"batch_size": 0, "length": 0}
+    found: dict[Workload, list[Row]] = {}
+    for row in rows:
+        shared = {name: getattr(row.workload, name) for name in Workload.__dataclass_fields__}
+        shared |= {name: blank[name] for name in along}
+        found.setdefault(Workload(**shared), []).append(row)
+    return found

@@ -1,0 +1,49 @@
+"""Cold starts beside eager's: what is needed of a row, and when it has paid off."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.report.breakeven import BreakEven, break_even
+from bench.report.data import BASELINE, Row, Workload
+from bench.results import Value
+
+
+@dataclass(frozen=True)
+class Start:
+    """How one row begins."""
+
+    row: Row
+    warm: float
+    """seconds until the first answer, where whatever it compiles is cached"""
+    cold: float | None
+    """the same with an empty cache; None: it caches nothing"""
+    call: Value
+    """seconds of a call behind the first"""
+
+
+def of_rows(rows: Sequence[Row]) -> dict[str, Start]:
+    """By the row's name; rows without a cold start or a latency are left out."""
+    found = {}
+    for row in rows:
+        total, call = row.value("cold_start", "total"), row.value("latency", "median")
+        cold = row.value("cold_start", "cold_cache_total")
+        if total is not None and call is not None:
+            found[row.name] = Start(row, total.value, cold.value if cold else None, call)
+    return found
+
+
+def baselines(starts: Mapping[str, Start]) -> dict[Workload, Start]:
+    """Eager's of each workload."""
+    return {
+        start.row.workload: start
+        for start in starts.values()
+        if start.row.case.deployment == BASELINE
+    }
+
+
+def paid_off(start: Start, base: Start, cold_cache: bool) -> BreakEven | None:
+    """When it is ahead of eager; None where it has no cold cache and that is asked for."""
+    begin = start.cold if cold_cache else start.warm
+    if begin is None:
+        return None
+    return break_even(begin, start.call, base.warm, base.call)

@@ -1,0 +1,93 @@
+"""The verb report: results as a page, as Markdown and as pictures."""
+
+import os
+from pathlib import Path
+
+from bench import store
+from bench.args import ReportArgs
+from bench.report import (
+    columns,
+    data,
+    described,
+    markdown,
+    page,
+    pictures,
+    roofline,
+    start_charts,
+    sweeps,
+    trade_offs,
+)
+from bench.report.chart import Section
+from bench.report.data import Report
+from tasks.errors import UserError
+from zoo import terminal
+
+
+def report(args: ReportArgs) -> Report:
+    """Reads results and writes what is asked for.
+
+    Raises `UserError` for files that hold no results, and for places that can't be written to;
+    OSError where the disk is full.
+    """
+    found = read(args.results)
+    for flag, path in (("--out", args.out), ("--markdown", args.markdown)):
+        if path is not None and path.is_dir():
+            raise UserError(f"{flag} {path} is a folder; give a file")
+    if args.pictures is not None and args.pictures.exists() and not args.pictures.is_dir():
+        raise UserError(f"--pictures {args.pictures} is a file; give a folder")
+    try:
+        _write_all(args, found)
+    except (PermissionError, NotADirectoryError, FileExistsError) as error:
+        raise UserError(f"{error.filename} can't be written: {error.strerror}") from None
+    return found
+
+
+def _write_all(args: ReportArgs, found: Report) -> None:
+    tables, sections = columns.tables(found), sections_of(found)
+    _write(args.out, page.render(found, tables, sections))
+    terminal.lines(f"{args.out}: {described.count(len(found.rows), 'case')}")
+    drawn: dict[tuple[str, str], Path] = {}
+    if args.pictures is not None:
+        looks = {name: number for number, name in enumerate(found.deployments)}
+        groups = [group for section in sections for group in section.groups]
+        drawn = pictures.draw(args.pictures, groups, looks)
+        terminal.lines(f"{args.pictures}: {described.count(len(drawn), 'picture')}")
+    if args.markdown is not None:
+        begin = args.markdown.parent
+        addresses = {
+            chart: Path(os.path.relpath(path, begin)).as_posix() for chart, path in drawn.items()
+        }
+        _write(args.markdown, markdown.render(found, tables, sections, addresses))
+        terminal.lines(str(args.markdown))
+
+
+def read(paths: tuple[Path, ...]) -> Report:
+    """What files of results hold. Raises `UserError` where that is nothing."""
+    if not paths:
+        raise UserError("what to report on? Files of results, as bench run writes them")
+    results = []
+    for path in dict.fromkeys(paths):
+        if not path.is_file():
+            raise UserError(f"{path}: there is no such file")
+        own = store.read(path)
+        if not own:
+            raise UserError(f"{path} holds no results")
+        results += own
+    return data.gather([path.name for path in dict.fromkeys(paths)], results)
+
+
+def sections_of(found: Report) -> list[Section]:
+    """All that is drawn, in the order of the page."""
+    return [
+        trade_offs.section(found),
+        *(sweeps.section(found, sweep) for sweep in sweeps.SWEEPS),
+        start_charts.section(found),
+        roofline.section(found),
+    ]
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

@@ -1,0 +1,107 @@
+"""Results made up as bench run writes them, so that reports can be tested without measuring."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.case import Case
+from bench.results import Found, Result, Status, Value
+
+MACHINE = {"os": "Linux", "arch": "x86_64", "cpu": "Some Processor @ 2 GHz", "isa": ["avx2"]}
+MACHINE |= {"cores": 2, "memory_bytes": 24 * 2**30}
+VERSIONS = {"python": "3.11.2", "torch": "2.13.0", "onnxruntime": "1.31.1"}
+ORIGIN = {
+    "machine": MACHINE,
+    "versions": VERSIONS,
+    "commit": "0123456789abcdef",
+    "dirty": True,
+    "time": "2026-11-22T00:00:00+00:00",
+}
+CEILINGS = {"bf16": 4e11, "amic": 3e11}
+"""FLOP/s by how a deployment's name ends: +bf16, +int8-dynamic."""
+
+
+def sampled(value: float, unit: str, spread: float = 0.02) -> Value:
+    """A number with an interval of that relative halfwidth."""
+    interval = {"low": value / (1 + spread), "high": value * (1 + spread)}
+    return Value(value, unit, 30, {**interval, "level": 0.99, "method": "made up"})
+
+
+def result(
+    case: Case,
+    measure: str,
+    values: Mapping[str, Value] | None = None,
+    status: Status = "ok",
+    reason: str = "",
+    key: str = "",
+    **origin: Any,
+) -> Result:
+    """One line of a file."""
+    length = case.length or 128.0
+    work = {"samples": case.batch_size, "tokens": case.batch_size * length}
+    found = Found(values or {}, status, reason)
+    return Result(key or str(case), case, measure, found, 1.0, work, {**ORIGIN, **origin})
+
+
+def measured(
+    case: Case,
+    seconds: float,
+    *,
+    start: float = 2.0,
+    cold: float | None = None,
+    memory: float = 100e6,
+    size: float = 90e6,
+    sqnr: float = 130.0,
+    spread: float = 0.02,
+    flops: float = 1e9,
+    **origin: Any,
+) -> list[Result]:
+    """All measures of a case that went well; `seconds` is the median of a call."""
+    rate = case.batch_size / seconds
+    length = case.length or 128.0
+    begin = {"import": 0.5 * start, "load": 0.3 * start, "first_call": 0.2 * start, "total": start}
+    cold_start = {name: Value(value, "s", 3) for name, value in begin.items()}
+    if cold is not None:
+        cold_start["cold_cache_total"] = Value(cold, "s")
+    return [
+        result(case, "parity", {"sqnr": Value(sqnr, "dB")}, **origin),
+        result(
+            case,
+            "latency",
+            {"median": sampled(seconds, "s", spread), "p95": sampled(1.2 * seconds, "s")},
+            **origin,
+        ),
+        result(
+            case,
+            "throughput",
+            {
+                "samples": sampled(rate, "samples/s"),
+                "tokens": sampled(rate * length, "tokens/s"),
+            },
+            **origin,
+        ),
+        result(
+            case,
+            "memory",
+            {"peak": Value(memory, "bytes"), "size_on_disk": Value(size, "bytes")},
+            **origin,
+        ),
+        result(case, "cold_start", cold_start, **origin),
+        result(
+            case,
+            "work",
+            {
+                "flops": Value(flops, "1"),
+                "least_bytes": Value(size, "bytes"),
+                "ceiling_flops": Value(CEILINGS.get(case.deployment[-4:], 1.4e11), "FLOP/s"),
+                "ceiling_bytes": Value(2e10, "bytes/s"),
+                "least_seconds": Value(max(flops / 1.4e11, size / 2e10), "s"),
+            },
+            reason="bound by FLOPs",
+            **origin,
+        ),
+    ]
+
+
+def failed(case: Case, status: Status, reason: str, **origin: Any) -> list[Result]:
+    """A case that has nothing but why."""
+    return [result(case, "parity", status=status, reason=reason, **origin)]

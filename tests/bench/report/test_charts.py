@@ -1,0 +1,191 @@
+"""Which charts are drawn of what."""
+
+import itertools
+import re
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.case import Case
+from bench.report import roofline, start_charts, svg, sweeps, trade_offs
+from bench.report.chart import Axis, Scale, Section, missing, slug
+from bench.report.data import Report, gather
+from bench.report.numbers import significant
+from bench.results import Result
+from tests.bench.report.made import failed, measured, result, sampled
+
+BATCH, LENGTH = sweeps.SWEEPS
+
+
+def report_of(*results: Sequence[Result]) -> Report:
+    return gather(["r"], itertools.chain(*results))
+
+
+@pytest.mark.parametrize(
+    ("costs", "front"),
+    [
+        ([(1.0, 5.0), (2.0, 1.0), (3.0, 2.0)], [0, 1]),
+        ([(1.0, 1.0), (1.01, 1.0)], [0, 1]),  # a tie beats nobody
+        ([(1.0, 1.0), (1.01, 0.5)], [1]),  # unless it is better in the other
+        ([(1.0, 1.0), (2.0, 1.0)], [0]),
+        ([(1.0, 1.0)], [0]),
+    ],
+)
+def test_the_front(costs: list[tuple[float, float]], front: list[int]) -> None:
+    assert trade_offs.on_front([(sampled(a, "s"), b) for a, b in costs]) == front
+
+
+def test_trade_offs_leave_out_what_is_wrong_and_say_so() -> None:
+    made = trade_offs.section(
+        report_of(
+            measured(Case("m"), 0.1),
+            measured(Case("m", "eager+bf16"), 0.05, size=2**20, sqnr=40.0),
+            failed(Case("m", "openvino"), "wrong", "off"),
+            failed(Case("m", "aoti"), "wrong", "off"),
+        )
+    )
+    (group,) = made.groups
+    assert group.absent == ("openvino, aoti (wrong)",)
+    error, memory, size = group.charts
+    assert [series.name for series in size.series] == ["eager", "eager+bf16"]
+    assert [point.is_hollow for point in size.points()] == [True, False]
+    assert size.points()[1].y == 1.0 and size.points()[1].x == pytest.approx(50)
+    assert size.points()[1].x_ends == pytest.approx((50 / 1.02, 50 * 1.02))
+    assert error.y.title == "error of outputs, %" and memory.y.title == "peak memory, MiB"
+
+
+def test_where_nothing_is_lost_no_loss_is_drawn() -> None:
+    made = trade_offs.section(report_of(measured(Case("m"), 0.1), measured(Case("m", "onnx"), 0.2)))
+    assert [chart.y.title for chart in made.groups[0].charts] == [
+        "peak memory, MiB",
+        "size on disk, MiB",
+    ]
+
+
+def test_latency_over_batch_sizes() -> None:
+    cases = [Case("m", "eager", batch) for batch in (16, 1, 4)]
+    made = sweeps.section(
+        report_of(
+            *(measured(case, 0.01 * case.batch_size) for case in cases),
+            [
+                result(Case("m", "onnx", 16), "parity"),
+                result(Case("m", "onnx", 16), "latency", status="oom"),
+            ],
+        ),
+        BATCH,
+    )
+    ((chart,), absent) = made.groups[0].charts, made.groups[0].absent
+    assert absent == ("onnx at 16 (oom)",)
+    assert [(point.x, point.y) for point in chart.points()] == [(1, 10), (4, 40), (16, 160)]
+    assert chart.x.marks == (1, 4, 16) and chart.x.log and chart.y.log
+
+
+def test_throughput_over_lengths_in_the_unit_of_the_work() -> None:
+    cases = [Case("m", "eager", 2, length) for length in (32, 128)]
+    made = sweeps.section(report_of(*(measured(case, 0.1) for case in cases)), LENGTH)
+    (chart,) = made.groups[0].charts
+    assert chart.y.title == "tokens/s" and chart.x.title == "length, tokens"
+    assert [point.y for point in chart.points()] == pytest.approx([640, 2560])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda report: sweeps.section(report, BATCH),
+        lambda report: sweeps.section(report, LENGTH),
+        trade_offs.section,
+        start_charts.section,
+    ],
+    ids=["batch", "length", "front", "start"],
+)
+def test_one_case_makes_no_comparison(make: object) -> None:
+    made = make(report_of(measured(Case("m"), 0.1)))  # type: ignore[operator]
+    assert isinstance(made, Section) and not made.groups and made.nothing
+
+
+def test_cold_start_crosses_eager_where_it_has_paid_off() -> None:
+    made = start_charts.section(
+        report_of(
+            measured(Case("m"), 0.1, start=2.0),
+            measured(Case("m", "compile"), 0.05, start=3.0, cold=22.0),
+        )
+    )
+    (chart,) = made.groups[0].charts
+    eager, warm, cold = chart.series
+    assert [(point.x, point.y) for point in eager.points] == [(1, 2.0)]
+    first, crossing = warm.points
+    assert (first.x, first.y) == (1, 3.0)
+    assert crossing.x == pytest.approx(21) and crossing.y == pytest.approx(4.0)
+    assert cold.is_dashed and cold.points[1].x == pytest.approx(401)
+    assert "after 401 calls" in cold.points[1].says[1]
+
+
+def test_the_roofline_lies_above_what_it_bounds() -> None:
+    case = Case("m", "eager")
+    made = roofline.section(report_of(measured(case, 0.1, flops=7e9, size=1e8)))
+    (chart,) = made.groups[0].charts
+    (point,) = chart.points()
+    assert (point.x, point.y) == pytest.approx((70, 70))
+    assert "50% of the ceiling" in point.says[1]
+    level, slope = chart.guides
+    assert level.line[1][1] == 140 and level.label == "fp32 140 GFLOP/s"
+    assert slope.line[1] == pytest.approx((7, 140)), "they meet at the ridge"
+
+
+def test_an_interval_that_is_hardly_known_leaves_room_for_the_rest() -> None:
+    made = sweeps.section(
+        report_of(
+            measured(Case("m", "eager", 1), 0.01, spread=1e20),
+            measured(Case("m", "eager", 8), 0.02),
+        ),
+        BATCH,
+    )
+    (chart,) = made.groups[0].charts
+    assert max(chart.ys()) == pytest.approx(30) and min(chart.ys()) == pytest.approx(10 / 3)
+    drawn = re.findall(r' d="(.*?)"', svg.draw(chart, {"eager": 0}))
+    assert not any("e" in path or "n" in path for path in drawn)
+
+
+def test_without_ceilings_there_is_no_roofline() -> None:
+    made = roofline.section(report_of([result(Case("m"), "parity")]))
+    assert not made.groups and "--measures latency work" in made.nothing
+
+
+@given(
+    st.lists(st.floats(1e-6, 1e12), min_size=1, max_size=8), st.booleans(), st.integers(100, 900)
+)
+def test_all_lies_within_the_axes(values: list[float], log: bool, end: int) -> None:
+    scale = Scale.fit(values, Axis("x", log=log), 0, end)
+    assert all(-1e-6 <= scale(value) <= end + 1e-6 for value in values)
+    ticks = scale.ticks()
+    assert 1 <= len(ticks) <= 8 and ticks == sorted(set(ticks))
+    assert all(scale.low <= tick <= scale.high * (1 + 1e-9) for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (1234.5678, "1,235"),
+        (0.0123456, "0.01235"),
+        (9.99999, "10.00"),
+        (0, "0"),
+        (3.7669e22, "3.767e+22"),
+        (6.796e-21, "6.796e-21"),
+        (1e9, "1,000,000,000"),
+    ],
+)
+def test_numbers(value: float, text: str) -> None:
+    assert significant(value) == text
+
+
+def test_names() -> None:
+    assert slug("front", "runs/My Model, batch 1") == "front-runs-my-model-batch-1"
+    assert missing([("a", "oom"), ("b", "wrong"), ("c", "oom")]) == ("a, c (oom)", "b (wrong)")
+
+
+def test_looks_differ_beyond_the_colours() -> None:
+    looks = range(3 * svg.COLOURS)
+    seen = {(svg.colour_class(look), svg.mark(look, 0, 0)) for look in looks}
+    assert len(seen) == len(looks)
