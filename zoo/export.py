@@ -296,8 +296,8 @@ def obstacle(error: BaseException) -> str:
         chain.append(inner)
     for one in reversed(chain):
         lines = [line.strip() for line in str(one).splitlines() if line.strip()]
-        # torch.export says what it is about in the points of a list
-        points = [line for line in lines[1:] if line.startswith("- ")]
+        # torch.export and OpenVINO say what it is about in the points of a list
+        points = [line for line in lines[1:] if line.startswith(("- ", "-- Conversion is failed"))]
         if lines:
             return f"{type(one).__name__}: {' '.join([lines[0], *points[:1]])[:400]}"
     return type(error).__name__

@@ -20,16 +20,16 @@ def loop(cell: nn.RNNBase, x: Tensor) -> Tensor:
     from torch._higher_order_ops.scan import scan
 
     step, carried = STEPS[type(cell)]
-    given = linear(x, cell.weight_ih_l0, cell.bias_ih_l0).transpose(0, 1)  # [seq, batch, gates]
+    ((input_weight, state_weight, input_bias, state_bias),) = cell.all_weights
+    given = linear(x, input_weight, input_bias).transpose(0, 1)  # [seq, batch, gates]
     start = tuple(x.new_zeros(x.shape[0], cell.hidden_size) for _ in range(carried))
 
     def once(state: State, gates: Tensor) -> tuple[State, Tensor]:
-        again = linear(state[0], cell.weight_hh_l0, cell.bias_hh_l0)
-        after = step(state, gates, again)
+        after = step(state, gates, linear(state[0], state_weight, state_bias))
         return after, after[0].clone()  # scan's outputs share no memory
 
-    states: Tensor = scan(once, start, given)[1]
-    return states.transpose(0, 1)
+    found: Tensor = scan(once, start, given)[1]
+    return found.transpose(0, 1)
 
 
 def _lstm(state: State, given: Tensor, again: Tensor) -> State:

@@ -64,5 +64,6 @@ def load(
     """See `zoo.runtimes.load`."""
     import torch
 
+    pt2.register_outputs(artifact)
     program = torch._inductor.aoti_load_package(str(artifact.folder / FILE))
     return TorchRunner(program, deployment, artifact.signature, device, threads)

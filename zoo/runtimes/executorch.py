@@ -84,5 +84,5 @@ def explained() -> Iterator[None]:
             yield
     except RuntimeError as error:
         said = [line.partition("] ")[2] for line in log.getvalue().splitlines()]
-        reasons = [line for line in said if FAILURE.search(line)]
+        reasons = [line for line in reversed(said) if FAILURE.search(line)]  # the operator first
         raise RuntimeError("; ".join(reasons) or str(error)) from error

@@ -45,13 +45,19 @@ def load(
 ) -> TorchRunner:
     """See `zoo.runtimes.load`."""
     import torch
+
+    register_outputs(artifact)
+    program = torch.export.load(artifact.folder / FILE).module().to(device)
+    return TorchRunner(program, deployment, artifact.signature, device, threads)
+
+
+def register_outputs(artifact: Artifact) -> None:
+    """Makes the classes known that a program gives its outputs in: it holds them by name."""
     from transformers.exporters import metadata
 
-    import zoo.auto  # noqa: F401  own output classes, which the program gives
+    import zoo.auto  # noqa: F401  our own
 
     theirs = artifact.component
     for name in ("in_spec", "out_spec"):
         if theirs.get(name):
             metadata.register_treespec_types(theirs[name])
-    program = torch.export.load(artifact.folder / FILE).module().to(device)
-    return TorchRunner(program, deployment, artifact.signature, device, threads)

@@ -150,7 +150,8 @@ def _group_norm(x: Tensor, norm: nn.GroupNorm, valid: Tensor) -> Tensor:
     """
     exact = x.float()
     padding = ~valid
-    count = x.shape[1] * valid.sum((1, 2), keepdim=True)
+    # counted in floats: OpenVINO makes nan of a whole number that a float is divided by
+    count = x.shape[1] * valid.to(exact.dtype).sum((1, 2), keepdim=True)
     mean = exact.masked_fill(padding, 0).sum((1, 2), keepdim=True) / count
     centred = exact - mean
     variance = centred.masked_fill(padding, 0).square().sum((1, 2), keepdim=True) / count
