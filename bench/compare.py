@@ -19,7 +19,7 @@ from bench.measures import latency, parity
 from bench.prepare import Preparation, Prepared
 from bench.run import threads_of
 from tasks.errors import UserError
-from zoo import environment, evidence, terminal
+from zoo import environment, evidence, lines, terminal
 from zoo.checkpoint import write_json
 from zoo.measure import Arm, ArmFailed, Comparison, Measured, Outcome, Plan
 from zoo.measure import compare as compare_arms
@@ -177,9 +177,7 @@ def keep_json(path: Path, outcome: Outcome, more: Mapping[str, Any]) -> None:
     """Adds an outcome as a line of JSON, without the raw samples."""
     content = described(outcome, more)
     del content["recording"]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(content, allow_nan=False) + "\n")
+    lines.append(path, json.dumps(content, allow_nan=False) + "\n")
 
 
 def described(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,12 +7,11 @@ disk is taken back.
 
 import json
 import logging
-import os
 from pathlib import Path
 
 from bench.results import Result
 from tasks.errors import UserError
-from zoo.checkpoint import flush
+from zoo import lines
 
 logger = logging.getLogger(__name__)
 
@@ -25,13 +24,13 @@ def read(path: Path) -> list[Result]:
     Raises `UserError` for results of a newer schema, or a file that can't be read.
     """
     try:
-        lines = path.read_bytes().split(b"\n")
+        rows = path.read_bytes().split(b"\n")
     except FileNotFoundError:
         return []
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror}") from None
     results = []
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(rows, start=1):
         if not line.strip():
             continue
         try:
@@ -57,23 +56,5 @@ def append(path: Path, result: Result) -> None:
 
     Raises OSError where it does not fit, and then leaves the file as it was.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {"schema": SCHEMA, **result.to_json()}
-    line = json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n"
-    is_new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        rest = memoryview((("\n" if torn else "") + line).encode())
-        try:
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
-        except OSError as error:
-            os.ftruncate(descriptor, size)
-            raise OSError(error.errno, error.strerror, str(path)) from error
-    finally:
-        os.close(descriptor)
-    if is_new:
-        flush(path.parent)
+    lines.append(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tasks.errors import UserError
-from zoo import environment
+from zoo import environment, lines
 from zoo.measure import Arm, Block, Plan, Recording
 from zoo.measure.recording import record
 
@@ -96,17 +96,14 @@ def another_process() -> Iterator[None]:
 
 def append(path: Path, trace: Trace) -> None:
     """Adds a trace to a file, with the machine it is of."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     content = {**trace.to_json(), "machine": environment.machine(gpu=False)}
-    with path.open("a") as file:
-        file.write(json.dumps(content, separators=(",", ":")) + "\n")
+    lines.append(path, json.dumps(content, separators=(",", ":")) + "\n")
 
 
 def read(path: Path) -> Sequence[Trace]:
     """The traces in a file. Raises `UserError` where it has none."""
     try:
-        lines = path.read_text().splitlines()
-        traces = [Trace.from_json(json.loads(line)) for line in lines]
+        traces = [Trace.from_json(json.loads(line)) for line in path.read_text().splitlines()]
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import math
-import os
 import re
 import shlex
 import sys
@@ -20,8 +19,7 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
-from zoo import environment
-from zoo.checkpoint import flush
+from zoo import environment, lines
 
 logger = logging.getLogger(__name__)
 
@@ -166,28 +164,12 @@ def append(folder: Path, facts: Sequence[Fact]) -> list[str]:
     for each in facts:
         validate(each)
     ids = [each.id for each in facts]
-    lines = "".join(
+    text = "".join(
         _canonical(each.content() | {"id": id_}) + "\n"
         for each, id_ in zip(facts, ids, strict=True)
     )
-    if not lines:
-        return ids
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / FILE
-    is_new = not path.exists()
-    descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
-    try:
-        # A crash may have left half a line: what follows must not become its end.
-        size = os.fstat(descriptor).st_size
-        torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
-        rest = memoryview((("\n" if torn else "") + lines).encode())
-        while rest:  # one write, but for a disk that is nearly full
-            rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    if is_new:
-        flush(folder)
+    if text:
+        lines.append(folder / FILE, text)
     return ids
 
 
