@@ -14,9 +14,9 @@ from typing import Any
 from bench import suite
 from bench.args import CompareArgs
 from bench.case import Case
-from bench.job import Job, Settings
+from bench.job import Settings
 from bench.measures import latency, parity
-from bench.prepare import Preparation, Prepared
+from bench.prepare import Preparation
 from bench.run import threads_of
 from tasks.errors import UserError
 from zoo import environment, evidence, lines, terminal
@@ -105,8 +105,7 @@ def correct(
     for case in cases:
         terminal.lines(f"{case} ...")
         try:
-            prepared: Prepared = preparation.of(case)
-            job = Job(case, prepared.arm(case), prepared.work, prepared.reference, settings)
+            job = preparation.of(case).job(case, settings)
             found = parity.measure(job)
         except WorkerFailed as error:
             refused[case] = error.failed

@@ -8,23 +8,19 @@ memory taken. The winner is confirmed once on the test split.
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from bench import decision_evidence, decision_table, front_picture, halving, options
 from bench.args import DecideArgs
-from bench.case import Case
 from bench.front import Limits, Point, front, winner
-from bench.job import Job, Settings
 from bench.measures import memory
 from bench.options import BASELINE, Maker, Option
 from bench.run import threads_of
 from tasks.errors import UserError
 from zoo import artifacts, export, terminal
 from zoo.checkpoint import MANIFEST
-from zoo.deployed import TARGET
+from zoo.deployed import arm
 from zoo.export import Original, Refused
 from zoo.measure import Arm, Outcome, Plan, compare
 from zoo.quantization import calibration
@@ -37,17 +33,8 @@ halving, and what is left to the finalists."""
 BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h)?")
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What was found."""
-
-    points: tuple[Point, ...]
-    front: tuple[Point, ...]
-    winner: Point | None
-
-
-def decide(args: DecideArgs) -> Decision:
-    """Searches, prints, and adds what was measured to the evidence.
+def decide(args: DecideArgs) -> Point:
+    """Searches, prints, and adds what was measured to the evidence; gives the winner.
 
     Raises:
         UserError: a damaged checkpoint, data that can't be read, limits that make no sense.
@@ -66,9 +53,12 @@ def decide(args: DecideArgs) -> Decision:
         inputs = shop / "inputs.npz"
         np.savez(inputs, **calibration.draw(original, sizes))  # type: ignore[arg-type]
         maker = Maker(original, shop, validation, args.data, args.max_drop, threads)
-        found = _make_all(maker, wanted, limits, began + MAKING * budget)
-        kwargs = {"checkpoint": str(args.checkpoint), "inputs": str(inputs), "threads": threads}
-        arms = {each.name: _arm(each, kwargs, threads) for each in found if not each.fault}
+        found = _make_all(maker, wanted, began + MAKING * budget)
+        arms = {
+            each.name: arm(each.name, each.artifact, args.checkpoint, inputs, threads)
+            for each in found
+            if not each.fault
+        }
         if BASELINE not in arms:
             raise UserError(f"eager fp32, which all are compared with: {found[0].fault}")
         drops = {each.name: each.drop.value for each in found if each.drop}
@@ -94,7 +84,7 @@ def decide(args: DecideArgs) -> Decision:
         if best is None:
             raise Refused("none of them meets what was asked for")
         _settle(args, maker, by_name[best.name])
-    return Decision(tuple(points), tuple(front(points)), best)
+    return best
 
 
 def _settle(args: DecideArgs, maker: Maker, chosen: Option) -> None:
@@ -142,9 +132,7 @@ def limits_of(args: DecideArgs) -> Limits:
     )
 
 
-def _make_all(
-    maker: Maker, wanted: Sequence[Deployment], limits: Limits, until: float
-) -> list[Option]:
+def _make_all(maker: Maker, wanted: Sequence[Deployment], until: float) -> list[Option]:
     """Makes them one by one; those that come when the time for it is spent are left out."""
     found: list[Option] = []
     for deployment in wanted:
@@ -153,17 +141,10 @@ def _make_all(
             continue
         terminal.lines(f"{deployment} ...")
         made = maker.make(deployment)
-        if not made.fault and made.drop is not None and made.drop.value > (limits.max_drop or 0.0):
+        if not made.fault and made.drop is not None and made.drop.value > maker.max_drop:
             made.fault = f"loses {made.drop}"
         found.append(made)
     return found
-
-
-def _arm(option: Option, common: Mapping[str, Any], threads: int) -> Arm:
-    kwargs = {**common, "deployment": option.name}
-    if option.artifact is not None:
-        kwargs["artifact"] = str(option.artifact.folder)
-    return Arm(option.name, TARGET, kwargs, threads)
 
 
 def _points(
@@ -190,7 +171,6 @@ def _points(
 
 def _memory(arm: Arm) -> tuple[float | None, float]:
     """Peak and size on disk, in bytes."""
-    job = Job(Case(str(arm.kwargs["checkpoint"])), arm, {}, "", Settings())
-    found = memory.measure(job)
+    found = memory.of(arm)
     peak = found.values.get("peak")
     return (peak.value if peak else None), found.values["size_on_disk"].value

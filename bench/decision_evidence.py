@@ -1,15 +1,13 @@
 """What `bench.decide` has measured of the finalists, as evidence in the checkpoint."""
 
-import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from bench.front import Point
 from bench.options import BASELINE, Option
 from zoo import evidence
 from zoo.export import Original
 from zoo.measure import ArmFailed, Measured, Outcome
-from zoo.quantize import speed_facts
+from zoo.quantize import measured_where, speed_fact
 
 
 def record(
@@ -22,35 +20,30 @@ def record(
 ) -> None:
     """Adds what was measured of the finalists to the evidence."""
     source = evidence.subject_digest(original.checkpoint.folder)
-    eager = outcome.times(BASELINE)
-    assert isinstance(eager, Measured)
+    common = measured_where("cpu", threads, sizes)
     facts: list[evidence.Fact] = []
-    for point in points:
-        artifact = options[point.name].artifact
-        subject = source if artifact is None else artifact.digest
-        deployment = options[point.name].deployment
-        one = None if point.name == BASELINE else outcome.of(point.name)
-        against = None if one is None or isinstance(one, ArmFailed) else one.speedup
-        facts += speed_facts(
-            subject,
-            deployment,
-            point.seconds,
-            threads,
-            sizes,
-            (against, eager.median, source) if against else None,
-        )
-        common: dict[str, Any] = {
-            "subject": subject,
-            "run": uuid.uuid4().hex,
-            "deployment": str(deployment),
-            "device": "cpu",
-            "threads": threads,
-            "workload": dict(sizes),
-        }
+    for point in sorted(points, key=lambda point: point.name != BASELINE):  # that one first
+        option = options[point.name]
+        subject = source if option.artifact is None else option.artifact.digest
+        facts.append(speed_fact("latency", point.seconds, subject, option.deployment, common))
+        if point.name == BASELINE:
+            eager = facts[-1]
+        elif not isinstance(one := outcome.of(point.name), ArmFailed):
+            facts.append(
+                speed_fact("speedup", one.speedup, subject, option.deployment, common, eager)
+            )
         times = outcome.times(point.name)
         if isinstance(times, Measured) and (p95 := times.percentiles.get("p95")) is not None:
-            said = p95.as_json()
-            facts.append(evidence.fact("latency", "latency_p95", unit="s", **said, **common))
+            facts.append(speed_fact("latency_p95", p95, subject, option.deployment, common))
         if point.memory is not None:
-            facts.append(evidence.fact("memory", "peak_memory", point.memory, "bytes", **common))
+            peak = evidence.fact(
+                "memory",
+                "peak_memory",
+                point.memory,
+                "bytes",
+                subject=subject,
+                deployment=option.name,
+                **common,
+            )
+            facts.append(peak)
     evidence.append(original.checkpoint.folder, facts)

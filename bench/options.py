@@ -14,7 +14,7 @@ from zoo import export, runtimes, signatures
 from zoo.artifacts import Artifact
 from zoo.export import Original, Samples, quiet
 from zoo.paired import Drop, drop
-from zoo.proof import Proof, prove
+from zoo.proof import Proof
 from zoo.quantization import recipes
 from zoo.quantization.candidate import attempt
 from zoo.quantization.recipes import Material, Recipe
@@ -120,14 +120,7 @@ class Maker:
         original = self.original
         with quiet():
             runner = self.runner(made)
-            made.proof = prove(
-                runner,
-                original.model,
-                original.domain,
-                original.task,
-                self.validation.rows(),
-                export.PROOF_SEED,
-            )
+            made.proof = original.proven(runner, self.validation.rows())
         if not made.proof.passed:
             made.fault = f"WRONG: {made.proof.faults[0]}"
             return

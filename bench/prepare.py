@@ -13,6 +13,7 @@ import numpy as np
 
 from bench import child, models, targets
 from bench.case import Case
+from bench.job import Job, Settings
 from zoo.measure import Arm
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
@@ -43,6 +44,10 @@ class Prepared:
             "threads": case.threads,
         }
         return Arm(str(case), target, kwargs, case.threads)
+
+    def job(self, case: Case, settings: Settings) -> Job:
+        """What a measure is given."""
+        return Job(case, self.arm(case), self.work, self.reference, settings)
 
 
 class Preparation:

@@ -10,8 +10,6 @@ from typing import TypeVar
 
 from bench import child, known
 from bench.args import SelftestArgs
-from bench.case import Case
-from bench.job import Job, Settings
 from bench.measures import memory
 from zoo import terminal
 from zoo.measure import Arm, ArmFailed, Comparison, Measured, Plan, compare, measure
@@ -92,8 +90,7 @@ def _device() -> Check:
 
 def _memory() -> Check:
     arm = _arm("allocation", "allocation", size=ALLOCATED)
-    job = Job(Case("-"), arm, {}, "", Settings())
-    found = memory.measure(job)
+    found = memory.of(arm)
     name = f"{ALLOCATED / 2**30:.0f} GiB that was touched and freed"
     if found.status != "ok":
         return Check(name, True, found.reason)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from bench import models, store
 from bench.case import Case, source_digest
-from bench.job import Job, Settings
+from bench.job import Settings
 from bench.measures import FIRST, MEASURES
 from bench.prepare import Preparation
 from bench.results import Found, Result
@@ -137,7 +137,7 @@ class Performer:
     def __call__(self, case: Case, measure: str) -> tuple[Found, Mapping[str, float]]:
         """Raises `WorkerFailed`."""
         prepared = self._preparation.of(case)
-        job = Job(case, prepared.arm(case), prepared.work, prepared.reference, self.settings)
+        job = prepared.job(case, self.settings)
         module = importlib.import_module(MEASURES[measure].module)
         found: Found = module.measure(job)
         return found, prepared.work

@@ -2,11 +2,42 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from zoo.artifacts import Artifact
+    from zoo.measure import Arm
+
 TARGET = "zoo.deployed:call"
+
+
+def arm(
+    deployment: str,
+    artifact: "Artifact | None",
+    checkpoint: Path,
+    inputs: Path,
+    threads: int,
+    device: str = "cpu",
+) -> "Arm":
+    """A deployment of a checkpoint, named as it is written.
+
+    Args:
+        artifact: that is not in its place yet; None: what lies in the checkpoint.
+    """
+    from zoo.measure import Arm
+
+    kwargs = {
+        "checkpoint": str(checkpoint),
+        "deployment": deployment,
+        "inputs": str(inputs),
+        "device": device,
+        "threads": threads,
+    }
+    if artifact is not None:
+        kwargs["artifact"] = str(artifact.folder)
+    return Arm(deployment, TARGET, kwargs, threads)
 
 
 def call(

@@ -95,6 +95,10 @@ class Original:
         )
         return examples, f"{examples.fingerprint}/{next(iter(examples.splits))}/{args}"
 
+    def proven(self, runner: "Runner", rows: Sequence[Any]) -> Proof:
+        """The proof of what runs it; `rows` are real samples, none where no data is at hand."""
+        return prove(runner, self.model, self.domain, self.task, rows, PROOF_SEED)
+
     def measured(self, features: Features, runner: "Runner | None" = None) -> "Evaluation":
         """The task's metrics on samples, of the fp32 source or of what else runs it."""
         from accelerate import Accelerator
@@ -146,7 +150,7 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
         with obstacles_named(original, deployment):
             runner = open_runner(made, args.threads)
         rows = samples.rows() if samples else []
-        proof = prove(runner, original.model, original.domain, original.task, rows, PROOF_SEED)
+        proof = original.proven(runner, rows)
         lost = dropped(original, samples, runner) if samples and proof.passed else None
         report(made, proof, seconds, lost)
         if not proof.passed:

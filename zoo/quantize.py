@@ -111,21 +111,16 @@ def time_all(
 ) -> "Estimate | None":
     """Times the candidates against eager fp32, interleaved, each in processes of its own; returns
     the seconds of eager."""
-    from zoo.deployed import TARGET
-    from zoo.measure import Arm, ArmFailed, Plan, compare
+    from zoo.deployed import arm
+    from zoo.measure import ArmFailed, Plan, compare
 
     if not candidates:
         return None
-    threads = args.threads or torch.get_num_threads()
-    common = {"checkpoint": str(args.checkpoint), "inputs": str(inputs), "threads": threads}
-    common["device"] = args.device
-    arms = [Arm(BASELINE, TARGET, common | {"deployment": BASELINE}, threads)]
+    shared = (args.checkpoint, inputs, args.threads or torch.get_num_threads(), args.device)
+    arms = [arm(BASELINE, None, *shared)]
     for one in candidates:
-        assert one.artifact is not None
-        own = {"deployment": str(one.deployment)}
-        if one.recipe.build:
-            own["artifact"] = str(one.artifact.folder)
-        arms.append(Arm(str(one.deployment), TARGET, common | own, threads))
+        built = one.artifact if one.recipe.build else None
+        arms.append(arm(str(one.deployment), built, *shared))
     plan = Plan(budget_s=args.budget_s)
     terminal.lines(
         f"timing {len(candidates)} against eager fp32, in at least {plan.launches} processes each; "
@@ -204,15 +199,14 @@ def keep(
     if confirmed is not None:
         drops.append(confirmed)
     contract = {"max_drop": args.max_drop, "min_speedup": args.min_speedup, **sizes}
-    speeds = speed_facts(
-        best.artifact.digest,
-        best.deployment,
-        best.seconds.median,
-        args.threads or torch.get_num_threads(),
-        sizes,
-        (best.timed.speedup, eager, str(best.artifact.manifest["source"])) if eager else None,
-        args.device,
-    )
+    common = measured_where(args.device, args.threads or torch.get_num_threads(), sizes)
+    subject, deployment = best.artifact.digest, best.deployment
+    speeds = [speed_fact("latency", best.seconds.median, subject, deployment, common)]
+    if eager is not None:
+        source = str(best.artifact.manifest["source"])
+        speeds.append(speed_fact("latency", eager, source, Deployment(BASELINE), common))
+        ratio = best.timed.speedup
+        speeds.append(speed_fact("speedup", ratio, subject, deployment, common, speeds[1]))
     if isinstance(best.artifact, on_gpu.Itself):
         on_gpu.record(best.artifact, best.proof, metric, drops, speeds)
         terminal.lines(f"{best.artifact.folder} --deployment {best.deployment}")
@@ -251,49 +245,33 @@ def confirm(
     return test, lost
 
 
-def speed_facts(
+def measured_where(device: str, threads: int, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """What the facts of one timing share."""
+    run = uuid.uuid4().hex
+    return {"run": run, "device": device, "threads": threads, "workload": dict(sizes)}
+
+
+def speed_fact(
+    name: str,
+    found: "Estimate",
     subject: str,
     deployment: Deployment,
-    seconds: "Estimate",
-    threads: int,
-    sizes: Mapping[str, int],
-    against: "tuple[Estimate, Estimate, str] | None" = None,
-    device: str = "cpu",
-) -> list[evidence.Fact]:
-    """Latency as evidence.
+    common: Mapping[str, Any],
+    baseline: evidence.Fact | None = None,
+) -> evidence.Fact:
+    """Seconds of a call, or, with a baseline's fact, how many times as fast as that it is.
 
     Args:
         subject: digest of what was timed.
-        against: times as fast as eager fp32, seconds of that, and its digest: two more facts.
+        common: see `measured_where`.
     """
-    run = uuid.uuid4().hex
-    common: dict[str, Any] = {
-        "run": run,
-        "device": device,
-        "threads": threads,
-        "workload": dict(sizes),
-    }
-
-    def made(
-        name: str, unit: str, found: "Estimate", subject: str, by: Deployment
-    ) -> evidence.Fact:
-        interval = found.interval.as_json()
-        return evidence.fact(
-            "latency",
-            name,
-            found.value,
-            unit,
-            n=found.n,
-            interval=interval,
-            subject=subject,
-            deployment=str(by),
-            **common,
-        )
-
-    facts = [made("latency", "s", seconds, subject, deployment)]
-    if against is not None:
-        speedup, eager, source = against
-        facts.append(made("latency", "s", eager, source, Deployment(BASELINE)))
-        common["baseline"] = facts[-1].id
-        facts.append(made("speedup", "1", speedup, subject, deployment))
-    return facts
+    return evidence.fact(
+        "latency",
+        name,
+        unit="1" if baseline else "s",
+        baseline=baseline.id if baseline else None,
+        subject=subject,
+        deployment=str(deployment),
+        **found.as_json(),
+        **common,
+    )

@@ -8,8 +8,8 @@ from typing import Any
 from tasks.errors import UserError
 from zoo import artifacts, evidence, terminal, trust
 from zoo.artifacts import Artifact
-from zoo.export import PROOF_SEED, Original, obstacle, open_runner, proof_samples, quiet
-from zoo.proof import NOTHING, Proof, prove
+from zoo.export import Original, obstacle, open_runner, proof_samples, quiet
+from zoo.proof import NOTHING, Proof
 from zoo.runtimes.known import RUNTIMES
 from zoo.terminal import quiet_libraries
 
@@ -61,7 +61,7 @@ def _verify(folder: Path, original: Original, source: str, rows: list[Any]) -> V
     try:
         with quiet():
             runner = open_runner(artifact)
-            proof = prove(runner, original.model, original.domain, original.task, rows, PROOF_SEED)
+            proof = original.proven(runner, rows)
     except UserError as error:
         return Verdict(folder.name, "drift", str(error))
     except Exception as error:  # a runtime has its own for a program that it can't load

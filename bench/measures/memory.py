@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import child
-from bench.job import Job
+from bench.job import Job, Settings
 from bench.results import Found, Value
+from zoo.measure import Arm
 
 EVERY_S = 0.005
 PAUSES = 4  # times as long as a look
@@ -25,12 +26,18 @@ ROLLUP = re.compile(r"^(Rss|Pss): +(\d+) kB$", re.M)
 
 def measure(job: Job) -> Found:
     """One process: libraries, loading, a few calls."""
+    return of(job.arm, job.settings.timeout_s)
+
+
+def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> Found:
+    """The same of an arm that is no case's."""
     if not Path("/proc/self/smaps_rollup").exists():
         return Found(status="not_measured", reason="memory is measured on Linux only")
-    kwargs = {"target": job.arm.target, "kwargs": dict(job.arm.kwargs)}
-    with child.started(
-        "bench.measures.memory:run", kwargs, job.arm.threads, timeout_s=job.settings.timeout_s
-    ) as (pid, finish):
+    kwargs = {"target": arm.target, "kwargs": dict(arm.kwargs)}
+    with child.started("bench.measures.memory:run", kwargs, arm.threads, timeout_s=timeout_s) as (
+        pid,
+        finish,
+    ):
         sampler = Sampler(pid)
         try:
             told = finish()

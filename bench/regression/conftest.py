@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.case import Case
-from bench.job import Job, Settings
+from bench.job import Settings
 from bench.measures import latency, memory, parity
 from bench.prepare import Preparation
 from bench.regression.replay_timer import ReplayTimer
@@ -35,7 +35,7 @@ def measured(benchmark: Any, tmp_path: Path) -> Callable[[Case], None]:
     def measure(case: Case) -> None:
         try:
             prepared = Preparation(tmp_path, SETTINGS.timeout_s).of(case)
-            job = Job(case, prepared.arm(case), prepared.work, prepared.reference, SETTINGS)
+            job = prepared.job(case, SETTINGS)
             agreed = parity.measure(job)
             assert agreed.status == "ok", f"{case}: {agreed.reason}"
             if benchmark.disabled:

@@ -11,7 +11,7 @@ from zoo import artifacts, environment, evidence, export, signatures
 from zoo.artifacts import Artifact
 from zoo.export import Original, Samples, quiet
 from zoo.paired import Drop, drop
-from zoo.proof import Proof, prove
+from zoo.proof import Proof
 from zoo.quantization import on_gpu
 from zoo.quantization.recipes import Material, Recipe
 from zoo.runtimes.deployment import Deployment
@@ -132,14 +132,7 @@ def _tried(
         with quiet():
             made.artifact = _built(original, recipe, material, staging, exclude)
             runner = on_gpu.open_runner(made.artifact)
-        made.proof = prove(
-            runner,
-            original.model,
-            original.domain,
-            original.task,
-            validation.rows(),
-            export.PROOF_SEED,
-        )
+        made.proof = original.proven(runner, validation.rows())
         if not made.proof.passed:
             made.note = f"WRONG: {made.proof.faults[0]}"
         tally = original.measured(validation.features, runner).tally

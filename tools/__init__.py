@@ -1,0 +1,1 @@
+"""What stands around the zoo: model cards, and publishing to the Hub."""
