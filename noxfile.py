@@ -1,4 +1,4 @@
-"""The checks as nox sessions: tests, lint, types; slow on request.
+"""The checks as nox sessions: tests, lint, types; slow suites and measurements on request.
 
 `nox` makes an environment a session (kept between calls), `nox --no-venv` uses the present one.
 """
@@ -11,7 +11,7 @@ nox.needs_version = ">=2024.4"
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
 
-DTYPES = ("fp32", "bf16", "fp16")
+DTYPES = ("fp32", "tf32", "bf16", "fp16")
 MODES = ("eager", "compile", "compile:reduce-overhead", "compile:max-autotune")
 PARALLEL = ("-n", "logical", "--dist", "loadscope")  # a file's tests share their fixtures
 
@@ -59,6 +59,14 @@ def bench(session: nox.Session) -> None:
     python = prepare(session)
     asked = session.posargs or ["--suite", "smoke"]
     session.run(python, "-m", "bench", "run", *asked, external=True)
+
+
+@nox.session
+def profile(session: nox.Session) -> None:
+    """A trace of a case for TensorBoard; which, -- says: `-- minilm --deployment compile`."""
+    python = prepare(session)
+    asked = session.posargs or ["cnn_cls", "--batch_size", "16"]
+    session.run(python, "-m", "bench", "trace", *asked, external=True)
 
 
 @nox.session

@@ -3,12 +3,12 @@
 Its failures are those of an arm: `WorkerFailed`, with status oom, unavailable or error.
 """
 
-import importlib
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from zoo.measure import Arm
@@ -56,8 +56,7 @@ def started(
 
 def answer(function: str, kwargs: Mapping[str, Any], path: str) -> Callable[[], None]:
     """In the process: does the work as its target is loaded; there is nothing to call then."""
-    module, _, name = function.partition(":")
-    found = getattr(importlib.import_module(module), name)(**kwargs)
+    found = resolve_name(function)(**kwargs)
     Path(path).write_text(json.dumps(found))
     return _nothing
 

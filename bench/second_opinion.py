@@ -1,8 +1,8 @@
 """`torch.utils.benchmark.Timer` beside the stopwatch, on the same call in the same process."""
 
-import importlib
 import statistics
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import Any
 
 from zoo.measure.worker import time_samples
@@ -15,8 +15,7 @@ def run(target: str, kwargs: Mapping[str, Any]) -> float:
     """In a process of its own: our median over Timer's, from blocks that take turns."""
     from torch.utils.benchmark import Timer
 
-    module, _, name = target.partition(":")
-    call = getattr(importlib.import_module(module), name)(**kwargs)
+    call = resolve_name(target)(**kwargs)
     timer = Timer("call()", globals={"call": call})
     timer.timeit(CALLS)
     ours, theirs = [], []

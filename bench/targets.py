@@ -1,8 +1,9 @@
 """What is timed, as `zoo.measure.Arm` names it: a deployment's inference, or a training step."""
 
+import contextlib
 import importlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from zoo.checkpoint import Checkpoint
 
 INFERENCE, TRAINING = "bench.targets:inference", "bench.targets:training"
-TRAINED = ("fp32", "bf16", "autocast-bf16")
+TRAINED = ("fp32", "tf32", "bf16", "autocast-bf16")
 SEED = 0
 
 
@@ -63,6 +64,7 @@ class TrainingStep:
         from zoo.train.optim import make_optimizer, spared
 
         self.task, self.device = checkpoint.task, torch.device(device)
+        self.deployment = deployment
         self.batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         self.dtype = torch.bfloat16 if deployment.numerics == "autocast-bf16" else torch.float32
         if deployment.runtime == "eager":  # the compiler does its own, as in training
@@ -94,15 +96,14 @@ class TrainingStep:
 
     def forward(self) -> "Tensor":
         """The mean loss of the batch."""
-        from zoo.train.precision import autocast
-
-        with autocast(self.device, self.dtype):
+        with self._arithmetic():
             loss = self.task.loss(self.task.logits(self.program, self.batch), self.batch)
         return loss.sum / loss.count
 
     def backward(self, loss: "Tensor") -> None:
         """Gradients of all that is trained."""
-        loss.backward()
+        with self._arithmetic(backward=True):
+            loss.backward()
         if self.bf16:
             self.bf16.collect()
 
@@ -120,13 +121,23 @@ class TrainingStep:
         """The logits of the batch without dropout, float32, by the program that is trained."""
         import torch
 
-        from zoo.train.precision import autocast
-
         self.model.eval()
-        with torch.no_grad(), autocast(self.device, self.dtype):
+        with torch.no_grad(), self._arithmetic():
             found: Tensor = self.task.logits(self.program, self.batch)
         self.model.train()
         return found.float().cpu()
+
+    @contextlib.contextmanager
+    def _arithmetic(self, backward: bool = False) -> Iterator[None]:
+        """The backward pass computes in the types of the forward pass: autocast is for that."""
+        import torch
+
+        from zoo.runtimes.torch_runner import float32
+        from zoo.train.precision import autocast
+
+        dtype = torch.float32 if backward else self.dtype
+        with autocast(self.device, dtype), float32(self.deployment, str(self.device)):
+            yield
 
 
 def training(
@@ -146,6 +157,9 @@ def training(
     from zoo import heap
     from zoo.checkpoint import open_checkpoint
     from zoo.predictor import load_network
+    from zoo.runtimes.torch_runner import must_compute
+
+    must_compute(wanted, device)
 
     heap.keep_freed_memory()
     if threads:

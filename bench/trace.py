@@ -9,6 +9,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -84,13 +85,10 @@ def show(case: Case, told: Mapping[str, Any]) -> None:
 def run(target: str, kwargs: Mapping[str, Any], calls: int, folder: str) -> dict[str, Any]:
     """In a process of its own: writes the traces; gives all operators, the costliest first, with
     seconds of their own, and the share of the time in which none ran on the device."""
-    import importlib
-
     import torch
     from torch.profiler import ProfilerActivity, profile, record_function
 
-    module, _, name = target.partition(":")
-    made = getattr(importlib.import_module(module), name)(**kwargs)
+    made = resolve_name(target)(**kwargs)
     call, wait = getattr(made, "call", made), getattr(made, "synchronize", lambda: None)
     for _ in range(WARM_UP):
         call()

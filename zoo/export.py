@@ -211,7 +211,7 @@ def must_be_exportable(deployment: Deployment) -> None:
         )
     if deployment.numerics.startswith("int"):
         raise UserError(f"{deployment} is made by quantize, under a contract for its accuracy")
-    must_be_available(deployment)
+    must_be_available(deployment, runtime.devices[0])
 
 
 def proof_samples(original: Original, data: str | None) -> Samples | None:
@@ -323,10 +323,11 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def open_runner(artifact: Artifact, threads: int | None = None, device: str = "cpu") -> "Runner":
-    """An artifact's runner, wherever the artifact lies."""
-    module = importlib.import_module(RUNTIMES[artifact.deployment.runtime].module)
-    runner: Runner = module.load(artifact, artifact.deployment, device, threads)
+def open_runner(artifact: Artifact, threads: int | None = None) -> "Runner":
+    """An artifact's runner, wherever the artifact lies, on the runtime's first device."""
+    runtime = RUNTIMES[artifact.deployment.runtime]
+    module = importlib.import_module(runtime.module)
+    runner: Runner = module.load(artifact, artifact.deployment, runtime.devices[0], threads)
     return runner
 
 

@@ -41,6 +41,7 @@ class Tolerance:
 
 TOLERANCES = {
     "fp32": Tolerance(80.0, 1.0, multiple=3.0, absolute=1e-5, arrangement=70.0),
+    "tf32": Tolerance(40.0, 0.99, nats=0.005, arrangement=35.0),  # mantissas as long as fp16's
     "fp16": Tolerance(40.0, 0.99, nats=0.005, arrangement=35.0),
     "bf16": Tolerance(25.0, 0.97, nats=0.02, arrangement=25.0),
     # fp32's last bit differs with the shape, and turns a rounding to 8 bits here and there

@@ -22,11 +22,16 @@ class Measure:
     phases: tuple[str, ...] = ("inference", "training")
     runtimes: tuple[str, ...] | None = None
     """those that it says something of; None: all"""
+    devices: tuple[str, ...] = ("cpu", "cuda", "mps")
 
     def fits(self, case: Case) -> bool:
         """Whether it says anything of a case."""
         runtime = Deployment.parse(case.deployment).runtime
-        return case.phase in self.phases and (self.runtimes is None or runtime in self.runtimes)
+        return (
+            case.phase in self.phases
+            and case.device.partition(":")[0] in self.devices
+            and (self.runtimes is None or runtime in self.runtimes)
+        )
 
 
 FIRST = "parity"
@@ -36,6 +41,9 @@ MEASURES: Mapping[str, Measure] = {
     FIRST: Measure("bench.measures.parity", "outputs beside those of eager fp32"),
     "latency": Measure("bench.measures.latency", "seconds of a call: median and percentiles"),
     "parts": Measure("bench.measures.parts", "forward, backward and optimizer", ("training",)),
+    "device_time": Measure(
+        "bench.measures.device_time", "host and device apart", devices=("cuda",)
+    ),
     "throughput": Measure("bench.measures.throughput", "work a second, without a pause"),
     "memory": Measure("bench.measures.memory", "peak memory above that of the libraries"),
     "cold_start": Measure("bench.measures.cold_start", "import, load, first call, compile"),

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from bench import child
@@ -66,14 +67,12 @@ def _median(starts: list[dict[str, float]], name: str) -> float:
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, float]:
     """In a process of its own: seconds of each step, and of a call behind the first."""
-    import importlib
 
     before = usage.read()
     began = time.perf_counter()
     if "deployment" in kwargs:
         import_runtime(kwargs["checkpoint"], kwargs["deployment"])
-    module, _, name = target.partition(":")
-    make = getattr(importlib.import_module(module), name)
+    make = resolve_name(target)
     imported = time.perf_counter()
     made = make(**kwargs)
     loaded = time.perf_counter()

@@ -7,6 +7,7 @@ readable by root only on most systems.
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from bench import child
@@ -48,10 +49,7 @@ def measure(job: Job) -> Found:
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """In a process of its own: calls for some seconds, and what they took."""
-    import importlib
-
-    module, _, name = target.partition(":")
-    made = getattr(importlib.import_module(module), name)(**kwargs)
+    made = resolve_name(target)(**kwargs)
     call = getattr(made, "call", made)
     wait = getattr(made, "synchronize", lambda: None)
     counter = counter_of(str(kwargs.get("device", "cpu")))

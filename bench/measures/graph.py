@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from bench import child
@@ -31,12 +32,9 @@ def measure(job: Job) -> Found:
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """In a process of its own: two calls."""
-    import importlib
-
     from torch._dynamo.utils import counters, graph_break_reasons
 
-    module, _, name = target.partition(":")
-    made = getattr(importlib.import_module(module), name)(**kwargs)
+    made = resolve_name(target)(**kwargs)
     made.call()
     graphs = counters["stats"]["unique_graphs"]
     made.violations()

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 from bench import child
@@ -116,10 +117,8 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     Gives moments (of CLOCK_MONOTONIC, which all processes share) with RSS and PSS: `baseline`
     behind the imports, `loaded`, `end`; `peak_rss` since the baseline; `gpu`; `size`.
     """
-    import importlib
 
-    module, _, name = target.partition(":")
-    make = getattr(importlib.import_module(module), name)
+    make = resolve_name(target)
     _import_libraries(kwargs)
     own = Path("/proc/self/smaps_rollup")
 

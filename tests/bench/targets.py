@@ -75,3 +75,15 @@ def fail(how: str) -> None:
     if how == "memory":
         raise MemoryError
     raise RuntimeError(how)
+
+
+class Products:
+    """A call multiplies two matrices."""
+
+    def __init__(self, size: int, device: str) -> None:
+        import torch
+
+        self.matrix = torch.ones(size, size, device=device)
+
+    def call(self) -> None:
+        self.matrix @ self.matrix

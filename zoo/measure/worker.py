@@ -7,7 +7,6 @@ a line of JSON answers. What the target prints goes to standard error. It ends w
 import ctypes
 import dataclasses
 import gc
-import importlib
 import itertools
 import json
 import os
@@ -17,6 +16,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from pkgutil import resolve_name
 from typing import IO, Any
 
 from tasks.errors import UserError
@@ -53,9 +53,8 @@ def main() -> None:
 
 
 def _load(asked: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    module, _, function = asked["target"].partition(":")
     begin = time.perf_counter()
-    make = getattr(importlib.import_module(module), function)
+    make = resolve_name(asked["target"])
     imported = time.perf_counter()
     target = make(**asked["kwargs"])
     loaded = time.perf_counter()

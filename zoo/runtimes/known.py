@@ -3,7 +3,7 @@
 import importlib.util
 from dataclasses import dataclass
 
-FLOATS = ("fp32", "bf16", "fp16", "autocast-bf16", "autocast-fp16")
+FLOATS = ("fp32", "tf32", "bf16", "fp16", "autocast-bf16", "autocast-fp16")
 COMPILE_MODES = (
     "default",
     "reduce-overhead",
@@ -21,7 +21,7 @@ class Runtime:
     numerics: tuple[str, ...] = ("fp32",)
     modes: tuple[str, ...] = ("default",)
     artifact: str | None = None  # the file that holds the program; None runs the checkpoint itself
-    devices: tuple[str, ...] = ("cpu",)  # what an artifact runs on is what it was made for
+    devices: tuple[str, ...] = ("cpu",)  # the first is where an artifact is proven
     packages: tuple[str, ...] = ()  # importable names beside torch
     extra: str | None = None  # of pyproject.toml, that brings them
     is_code: bool = False  # whether loading a program may run what is in it: see zoo.trust
@@ -68,6 +68,16 @@ RUNTIMES = {
         devices=("cpu", "cuda"),
         packages=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
+    ),
+    "tensorrt": Runtime(
+        "zoo.runtimes.tensorrt",
+        "TensorRT, through ONNX Runtime",
+        ("fp32", "fp16"),
+        artifact="model.onnx",
+        devices=("cuda",),
+        packages=("onnx", "onnxscript", "onnxruntime", "tensorrt"),
+        extra="tensorrt",
+        most_rows=64,
     ),
     "openvino": Runtime(
         "zoo.runtimes.openvino",

@@ -1,6 +1,6 @@
 """ONNX Runtime, on the processor or by CUDA."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,8 +89,12 @@ class OnnxRunner(Runner):
         self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
     ) -> None:
         super().__init__(deployment, artifact.signature, device, threads)
-        self.session = open_session(artifact.folder / FILE, device, threads)
+        self.session = self.open(artifact.folder / FILE)
         self.outputs = list(artifact.signature.outputs)
+
+    def open(self, program: Path) -> Any:
+        """Its session."""
+        return open_session(program, [provider(self.device)], self.threads)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
@@ -100,26 +104,20 @@ class OnnxRunner(Runner):
         return dict(zip(self.outputs, found, strict=True))
 
 
-def open_session(program: Path, device: str, threads: int | None) -> Any:
+def open_session(program: Path, providers: Sequence[Any], threads: int | None) -> Any:
     """An `onnxruntime.InferenceSession`. Raises `UserError` for a program that is not to be trusted
-    or can't be read, and for a device that the installed onnxruntime does not have."""
+    or can't be read."""
     import onnxruntime
 
     must_stay_inside(program)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or 0
-    return onnxruntime.InferenceSession(program, options, providers=[_provider(device)])
+    return onnxruntime.InferenceSession(program, options, providers=providers)
 
 
-def to_host(array: Any) -> Any:
-    """numpy's array of an array or tensor, wherever it lies."""
-    import numpy as np
-
-    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
-
-
-def _provider(device: str) -> str:
+def provider(device: str) -> str:
+    """Raises `UserError` for a device that the installed onnxruntime does not have."""
     import onnxruntime
 
     wanted = "CPUExecutionProvider" if device == "cpu" else "CUDAExecutionProvider"
@@ -129,6 +127,13 @@ def _provider(device: str) -> str:
             "--device cpu"
         )
     return wanted
+
+
+def to_host(array: Any) -> Any:
+    """numpy's array of an array or tensor, wherever it lies."""
+    import numpy as np
+
+    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
 
 
 def must_stay_inside(program: Path) -> None:

@@ -15,7 +15,7 @@ from zoo.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.greedy import Greedy
 from zoo.runtimes.halves import BATCH, PAST, Writer
-from zoo.runtimes.onnx import open_session, opset_of, to_host
+from zoo.runtimes.onnx import open_session, opset_of, provider, to_host
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
@@ -74,7 +74,7 @@ class OnnxWriter(Writer):
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{artifact.folder} is damaged ({error!r}): export it again") from None
         self.sessions = {
-            name: open_session(_file(artifact.folder, name), device, threads)
+            name: open_session(_file(artifact.folder, name), [provider(device)], threads)
             for name in self.programs
         }
         self.greedy = Greedy.read(artifact.folder)

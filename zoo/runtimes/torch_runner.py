@@ -1,7 +1,7 @@
 """What PyTorch's runtimes share: arrays to tensors, numerics, and back."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class TorchRunner(Runner):
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
-        with torch.inference_mode(), self._numerics():
+        with torch.inference_mode(), self._numerics(), float32(self.deployment, self.device):
             found = self.program(**tensors)
         return {name: self._array(output) for name, output in self._named(found).items()}
 
@@ -65,8 +65,28 @@ class TorchRunner(Runner):
         return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
 
+@contextlib.contextmanager
+def float32(deployment: Deployment, device: str) -> Iterator[None]:
+    """How a GPU multiplies in fp32 meanwhile: with inputs rounded to TF32 where the numerics are
+    tf32, exactly otherwise (PyTorch by itself rounds in convolutions)."""
+    if torch.device(device).type != "cuda":
+        yield
+        return
+    rounded = deployment.numerics == "tf32"
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    torch.set_float32_matmul_precision("high" if rounded else "highest")
+    torch.backends.cudnn.allow_tf32 = rounded
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
+
+
 def must_compute(deployment: Deployment, device: str) -> None:
     """Raises `UserError` for numerics that a device has no arithmetic for."""
+    if deployment.numerics == "tf32" and torch.device(device).type != "cuda":
+        raise UserError(f"{deployment}: TF32 is arithmetic of NVIDIA's GPUs: --device cuda")
     if deployment.numerics.endswith("fp16") and torch.device(device).type == "cpu":
         raise UserError(
             f"{deployment}: processors have next to no arithmetic in fp16 (it is hundreds of times "
