@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import suite
+from bench import shown, suite
 from bench.args import CompareArgs
 from bench.case import Case
 from bench.job import Settings
@@ -126,13 +126,8 @@ def show(found: Live) -> None:
         if isinstance(times, ArmFailed):
             rows.append((str(case), "-", "-", "-", times.status, times.reason))
             continue
-        middle, spread = times.median, times.median.interval
-        cells = [
-            str(case),
-            f"{1e3 * middle.value:.3f} ms [{1e3 * spread.low:.3f}, {1e3 * spread.high:.3f}]",
-            f"{1e3 * times.percentiles['p95'].value:.3f} ms" if "p95" in times.percentiles else "-",
-        ]
-        rows.append((*cells, *verdict_cells(found, case)))
+        p95 = shown.seconds(times.percentiles.get("p95"), bare=True)
+        rows.append((str(case), shown.seconds(times.median), p95, *verdict_cells(found, case)))
         notes += [f"{case}: {said}" for said in (*latency.notes(times), *times.violations)]
     terminal.table(("case", "a call [99%]", "p95", "times as fast", "verdict", ""), rows)
     floor = found.outcome.floor
@@ -152,17 +147,13 @@ def verdict_cells(found: Live, case: Case) -> tuple[str, str, str]:
     one = found.of(case)
     if isinstance(one, ArmFailed):
         return "-", one.status, one.reason
-    ratio, verdict = one.speedup, one.verdict
+    verdict = one.verdict
     more = ""
     if verdict.word == "can't tell":
         told = verdict.more_seconds
         if told is not None:
             more = f"; --budget_s {found.outcome.recording.seconds + told:.0f} would tell"
-    return (
-        f"{ratio.value:.3f} [{ratio.interval.low:.3f}, {ratio.interval.high:.3f}]",
-        verdict.word,
-        verdict.why + more,
-    )
+    return shown.ratio(one.speedup), verdict.word, verdict.why + more
 
 
 def keep(found: Live, path: Path) -> None:

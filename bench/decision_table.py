@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from bench import shown
 from bench.front import Limits, Point, front, tied
 from bench.halving import Halved
 from bench.options import BASELINE, Option
@@ -45,15 +46,13 @@ def show(
 
 
 def _cells(point: Point, outcome: Outcome) -> tuple[str, ...]:
-    interval = point.seconds.interval
     ratio = "1"
     if point.name != BASELINE:
         one = outcome.of(point.name)
         assert not isinstance(one, ArmFailed)
-        speedup = one.speedup
-        ratio = f"{speedup.value:.2f} [{speedup.interval.low:.2f}, {speedup.interval.high:.2f}]"
+        ratio = shown.ratio(one.speedup)
     return (
-        f"{1e3 * point.seconds.value:.2f} ms [{1e3 * interval.low:.2f}, {1e3 * interval.high:.2f}]",
+        shown.seconds(point.seconds),
         "-" if point.p95 is None else f"{1e3 * point.p95:.2f} ms",
         ratio,
         "-" if point.memory is None else f"{point.memory / 1e6:.0f} MB",

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench import child
+from bench import child, shown
 from bench.args import PeersArgs
 from bench.compare import keep_json
 from bench.run import threads_of
@@ -129,20 +129,16 @@ def show(outcome: Outcome, size: int) -> None:
         times = next((each for each in outcome.measured if each.arm == arm.name), None)
         if times is None:
             continue
-        middle = times.median
         cells = [
             arm.name,
-            f"{1e3 * middle.value:.2f} ms "
-            f"[{1e3 * middle.interval.low:.2f}, {1e3 * middle.interval.high:.2f}]",
-            f"{size / middle.value:,.0f} texts/s",
+            shown.seconds(times.median),
+            f"{size / times.median.value:,.0f} texts/s",
         ]
         one = None if arm.name == BASELINE else outcome.of(arm.name)
         if one is None or isinstance(one, ArmFailed):
             rows.append((*cells, "1", "baseline"))
             continue
-        ratio = one.speedup
-        said = f"{ratio.value:.2f} [{ratio.interval.low:.2f}, {ratio.interval.high:.2f}]"
-        rows.append((*cells, said, str(one.verdict.word)))
+        rows.append((*cells, shown.ratio(one.speedup), str(one.verdict.word)))
     terminal.table(
         ("who", "a call [99%]", "", "times as fast", "verdict"), rows, title=f"batch {size}"
     )

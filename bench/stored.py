@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import store
+from bench import shown, store
 from bench.case import Case
 from bench.results import Result, Value
 from tasks.errors import UserError
@@ -55,8 +55,8 @@ def compare(before: Path, after: Path, margin: float) -> list[Pair]:
     rows = [
         (
             str(each.case),
-            _milliseconds(each.before),
-            _milliseconds(each.after),
+            shown.seconds(each.before),
+            shown.seconds(each.after),
             f"{each.ratio:.3f} [{each.low:.3f}, {each.high:.3f}]",
             each.word,
         )
@@ -145,10 +145,3 @@ def _flat(name: str, value: Any) -> Iterable[tuple[str, str]]:
             yield from _flat(f"{name}.{key}", each)
     else:
         yield name, str(value)
-
-
-def _milliseconds(value: Value) -> str:
-    text = f"{1e3 * value.value:.3f} ms"
-    if value.interval:
-        text += f" [{1e3 * value.interval['low']:.3f}, {1e3 * value.interval['high']:.3f}]"
-    return text

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from bench import shown
 from bench.case import Case
 from bench.measures import FIRST
 from bench.results import Result, Value
@@ -21,7 +22,6 @@ HEADER = (
     "cold start",
     "of ceiling",
 )
-NOTHING = "-"
 TELLING = (FIRST, "latency", "cold_start")
 """Measures whose remark is to be known with their numbers."""
 
@@ -36,7 +36,7 @@ def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
         found = by_case.get(case, {})
         rows.append(row(case, found))
         notes += notes_of(case, found)
-    used = [i for i in range(len(HEADER)) if any(each[i] != NOTHING for each in rows)]
+    used = [i for i in range(len(HEADER)) if any(each[i] != shown.NOTHING for each in rows)]
     terminal.table([HEADER[i] for i in used], [[each[i] for i in used] for each in rows])
     if notes:
         terminal.lines("", *notes)
@@ -55,15 +55,15 @@ def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
         case.model + ("" if case.phase == "inference" else f" ({case.phase})"),
         case.deployment + ("" if case.device == "cpu" else f" ({case.device})"),
         str(case.batch_size),
-        NOTHING if case.length is None else f"{case.length:g}",
+        shown.NOTHING if case.length is None else f"{case.length:g}",
         status(found),
-        _seconds(median),
-        _seconds(value("latency", "p95"), bare=True),
-        NOTHING if rate is None else f"{rate.value:,.4g} {rate.unit}",
+        shown.seconds(median),
+        shown.seconds(value("latency", "p95"), bare=True),
+        shown.NOTHING if rate is None else f"{rate.value:,.4g} {rate.unit}",
         _megabytes(value("memory", "peak")),
         _megabytes(value("memory", "size_on_disk")),
-        _seconds(value("cold_start", "total"), bare=True),
-        NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
+        shown.seconds(value("cold_start", "total"), bare=True),
+        shown.NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
     )
 
 
@@ -82,7 +82,7 @@ def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
     """Lines about a case."""
     lines = []
     if "parts" in found and found["parts"].found.values:
-        parts = [f"{name} {_seconds(v)}" for name, v in found["parts"].found.values.items()]
+        parts = [f"{name} {shown.seconds(v)}" for name, v in found["parts"].found.values.items()]
         lines.append(f"{case}: {', '.join(parts)}")
     for name, result in found.items():
         doubtful = result.found.status != "ok" or name in TELLING
@@ -91,16 +91,5 @@ def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
     return lines
 
 
-def _seconds(value: Value | None, bare: bool = False) -> str:
-    if value is None:
-        return NOTHING
-    scale, unit = (1.0, "s") if value.value >= 1 else (1e3, "ms")
-    text = f"{scale * value.value:.4g}"
-    if not bare and value.interval:
-        low, high = (scale * value.interval[name] for name in ("low", "high"))
-        text += f" [{low:.4g}, {high:.4g}]"
-    return f"{text} {unit}"
-
-
 def _megabytes(value: Value | None) -> str:
-    return NOTHING if value is None else f"{value.value / 2**20:,.1f} MiB"
+    return shown.NOTHING if value is None else f"{value.value / 2**20:,.1f} MiB"

@@ -52,7 +52,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert cli.main(["compare", "--results", str(before), str(after)]) == 0
     said = capsys.readouterr().out
     assert "versions.torch: 2.9 -> 2.10" in said and "source" not in said
-    assert "minilm eager, batch 1    1000.000 ms" in said and "0.667 [" in said, "the last one"
+    assert "minilm eager, batch 1    1 s [" in said and "0.667 [" in said, "the last one"
     assert said.index("slower") < said.index("faster")
     assert "1 cases are in one of the files only" in said
     arguments = ["compare", "--results", str(before), str(after), "--fail_if", "slower:3%"]
