@@ -80,7 +80,10 @@ class SelftestArgs:
     launches: int = 5
     """processes of each arm, at least"""
     budget_s: float = 30.0
-    """seconds of each of the two comparisons"""
+    """seconds of each comparison"""
+    repeat: int = 1
+    """times that the same thing is compared with itself, and with a slower one, to see how often
+    the verdict is right"""
 
 
 @dataclass(frozen=True)
