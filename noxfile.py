@@ -62,6 +62,24 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def cards(session: nox.Session) -> None:
+    """Renders MODEL_CARDS.md and the cards of the checkpoints behind --, and checks them all."""
+    python = prepare(session)
+    asked = (*session.posargs, "--index")
+    session.run(python, "-m", "tools.cards", *asked, external=True)
+    session.run(python, "-m", "tools.cards", *asked, "--check", external=True)
+
+
+@nox.session
+def push(session: nox.Session) -> None:
+    """`python -m tools.hub push` with what stands behind --: `-- runs/bert_cls me/reviews`."""
+    python = prepare(session)
+    if not session.posargs:
+        session.error("what, and where to? nox -s push -- runs/bert_cls me/reviews")
+    session.run(python, "-m", "tools.hub", "push", *session.posargs, external=True)
+
+
+@nox.session
 def profile(session: nox.Session) -> None:
     """A trace of a case for TensorBoard; which, -- says: `-- minilm --deployment compile`."""
     python = prepare(session)

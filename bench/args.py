@@ -22,8 +22,9 @@ class RunArgs:
     lengths: tuple[float, ...] = ()
     """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
     default"""
-    phases: tuple[Literal["inference", "training"], ...] = ()
-    """inference (the default), or training: a step of forward, backward and optimizer"""
+    phases: tuple[Literal["inference", "training", "generation"], ...] = ()
+    """inference (the default); training: a step of forward, backward and optimizer; generation:
+    text of so many tokens"""
     device: str | None = None
     """cpu (the default) or cuda"""
     threads: int | None = None
@@ -53,8 +54,8 @@ class CompareArgs:
     length: float | None = None
     """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
     default"""
-    phase: Literal["inference", "training"] = "inference"
-    """training: a step of forward, backward and optimizer"""
+    phase: Literal["inference", "training", "generation"] = "inference"
+    """training: a step of forward, backward and optimizer; generation: text of so many tokens"""
     device: str = "cpu"
     """cuda or cpu"""
     threads: int | None = None
@@ -182,8 +183,8 @@ class TraceArgs:
     length: float | None = None
     """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
     default"""
-    phase: Literal["inference", "training"] = "inference"
-    """training: a step of forward, backward and optimizer"""
+    phase: Literal["inference", "training", "generation"] = "inference"
+    """training: a step of forward, backward and optimizer; generation: text of so many tokens"""
     device: str = "cpu"
     """cuda or cpu"""
     threads: int | None = None

@@ -13,7 +13,7 @@ from tasks.errors import UserError
 from zoo.environment import ROOT
 from zoo.runtimes.deployment import Deployment
 
-Phase = Literal["inference", "training"]
+Phase = Literal["inference", "training", "generation"]
 PHASES: tuple[str, ...] = get_args(Phase)
 SOURCES = ("tasks", "zoo", "bench")  # folders whose code decides what a number means
 NO_NUMBER = Path("bench/report")  # shows them only

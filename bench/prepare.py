@@ -4,6 +4,7 @@ In processes of their own (`bench.child`), so that the one that measures stays s
 """
 
 import dataclasses
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,7 @@ class Prepared:
 
     def arm(self, case: Case) -> Arm:
         """What is timed."""
-        target = targets.INFERENCE if case.phase == "inference" else targets.TRAINING
+        target = targets.OF_PHASE[case.phase]
         kwargs = {
             "checkpoint": self.checkpoint,
             "deployment": case.deployment,
@@ -61,9 +62,8 @@ class Preparation:
         """Raises `zoo.measure.process.WorkerFailed` where it can't be."""
         alike = Case(case.model, "eager", case.batch_size, case.length, threads=case.threads)
         if alike not in self.made:
-            place = self.folder / str(len(self.made))
-            place.mkdir()
-            kwargs = {"case": alike.to_json(), "folder": str(place)}
+            place = tempfile.mkdtemp(dir=self.folder)
+            kwargs = {"case": alike.to_json(), "folder": place}
             found = child.call(
                 "bench.prepare:prepare", kwargs, case.threads, timeout_s=self.timeout_s
             )

@@ -24,6 +24,8 @@ HEADER = (
 )
 TELLING = (FIRST, "latency", "cold_start")
 """Measures whose remark is to be known with their numbers."""
+IN_PARTS = ("parts", "generation", "device_time")
+"""Measures of which all numbers are told, in a line of their own."""
 
 
 def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
@@ -81,9 +83,11 @@ def status(found: Mapping[str, Result]) -> str:
 def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
     """Lines about a case."""
     lines = []
-    if "parts" in found and found["parts"].found.values:
-        parts = [f"{name} {shown.seconds(v)}" for name, v in found["parts"].found.values.items()]
-        lines.append(f"{case}: {', '.join(parts)}")
+    for measure in IN_PARTS:
+        parts = found[measure].found.values if measure in found else {}
+        if parts:
+            said = [f"{name.replace('_', ' ')} {shown.seconds(v)}" for name, v in parts.items()]
+            lines.append(f"{case}: {', '.join(said)}")
     for name, result in found.items():
         doubtful = result.found.status != "ok" or name in TELLING
         said = [result.found.reason] if doubtful else []

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from tasks.base import Batch
     from zoo.checkpoint import Checkpoint
 
-INFERENCE, TRAINING = "bench.targets:inference", "bench.targets:training"
+OF_PHASE = {
+    "inference": "bench.targets:inference",
+    "training": "bench.targets:training",
+    "generation": "bench.generation:generation",
+}
+"""What is timed, by `bench.case.Phase`."""
 TRAINED = ("fp32", "tf32", "bf16", "autocast-bf16")
 SEED = 0
 
@@ -29,7 +34,7 @@ class Inference:
     def __init__(self, call: Callable[[], Any], device: str) -> None:
         self.call = call
         if device.startswith("cuda") and "torch" in sys.modules:  # others wait by themselves
-            self.synchronize = _synchronize
+            self.synchronize = synchronize
         self.violations = Violations()
 
 
@@ -86,7 +91,7 @@ class TrainingStep:
                 dynamic=not deployment.mode.endswith("static"),
             )
         if self.device.type == "cuda":
-            self.synchronize = _synchronize
+            self.synchronize = synchronize
         self.violations = Violations()
 
     def call(self) -> None:
@@ -225,7 +230,8 @@ class Violations:
         return counted
 
 
-def _synchronize() -> None:
+def synchronize() -> None:
+    """Waits for the GPU."""
     import torch
 
     torch.cuda.synchronize()

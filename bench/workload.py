@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 USUAL = {"tokens": 128, "seconds": 1.0}  # length of a sample where none is asked
 FRAMES = 100  # of spectrograms, a second
+TEXT = 16  # tokens that a decoder is given beside its input
 SEED = 0
 
 
@@ -39,7 +40,9 @@ def sizes_of(original: "Original", signature: "Signature", case: Case) -> dict[s
     """The sizes that vary, by name. Raises `UserError` for a length that there is not."""
     varying, task = original.domain.VARYING, original.task
     sizes = {"batch": case.batch_size}
-    if varying in signature.limits:
+    if varying not in signature.inputs[0].dims and varying in signature.limits:
+        sizes[varying] = min(TEXT, signature.limits[varying][1] or TEXT)  # of what is written
+    elif varying in signature.limits:
         asked = case.length or min(USUAL[task.unit], signature.limits[varying][1] or np.inf)
         sizes[varying] = round(asked * _per_unit(signature.inputs[0].dims, task))
         return sizes

@@ -7,7 +7,7 @@ Each takes processes of its own, so that none disturbs another. An arm that fail
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.case import Case
+from bench.case import PHASES, Case
 from zoo.runtimes.deployment import Deployment
 
 COMPILED = ("compile", "torchao")
@@ -19,7 +19,7 @@ class Measure:
 
     module: str
     summary: str
-    phases: tuple[str, ...] = ("inference", "training")
+    phases: tuple[str, ...] = PHASES
     runtimes: tuple[str, ...] | None = None
     """those that it says something of; None: all"""
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
@@ -41,6 +41,9 @@ MEASURES: Mapping[str, Measure] = {
     FIRST: Measure("bench.measures.parity", "outputs beside those of eager fp32"),
     "latency": Measure("bench.measures.latency", "seconds of a call: median and percentiles"),
     "parts": Measure("bench.measures.parts", "forward, backward and optimizer", ("training",)),
+    "generation": Measure(
+        "bench.measures.generation", "time to the first token, and of each further", ("generation",)
+    ),
     "device_time": Measure(
         "bench.measures.device_time", "host and device apart", devices=("cuda",)
     ),
@@ -48,8 +51,15 @@ MEASURES: Mapping[str, Measure] = {
     "memory": Measure("bench.measures.memory", "peak memory above that of the libraries"),
     "cold_start": Measure("bench.measures.cold_start", "import, load, first call, compile"),
     "graph": Measure(
-        "bench.measures.graph", "graph breaks of a compiled program", runtimes=COMPILED
+        "bench.measures.graph",
+        "graph breaks of a compiled program",
+        ("inference", "training"),
+        COMPILED,
     ),
-    "work": Measure("bench.measures.work", "FLOPs, bytes, and the machine's limits for them"),
+    "work": Measure(
+        "bench.measures.work",
+        "FLOPs, bytes, and the machine's limits for them",
+        ("inference", "training"),
+    ),
     "energy": Measure("bench.measures.energy", "joules of a call"),
 }

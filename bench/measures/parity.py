@@ -14,6 +14,7 @@ from bench.job import Job
 from bench.results import Found, Value
 from zoo import parity
 from zoo.runtimes.deployment import Deployment
+from zoo.written import difference
 
 
 def measure(job: Job) -> Found:
@@ -41,10 +42,30 @@ def compare(
 
     with np.load(reference, allow_pickle=False) as file:
         wanted = {name: file[name] for name in file.files}
+    if phase == "generation":
+        return same_text(kwargs)
     outputs = _outputs(phase, kwargs)
     rows = compared_rows(batch_size)
     some = {name: array[rows] for name, array in outputs.items()}
     return judge(wanted, some, Deployment.parse(kwargs["deployment"]).numerics)
+
+
+def same_text(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Whether a deployment writes what eager fp32 does, token for token."""
+    from bench.generation import generation
+
+    given = {**kwargs, "device": "cpu"}
+    wanted = generation(**{**given, "deployment": "eager"}).call()
+    found = generation(**kwargs).call()
+    parted = [difference(*pair) for pair in zip(found.tolist(), wanted.tolist(), strict=True)]
+    faults = [f"row {i} is written otherwise: {said}" for i, said in enumerate(parted) if said]
+    numbers = [("same_texts", 1 - len(faults) / len(parted), "1")]
+    return {
+        "values": wanted.size,
+        "numbers": numbers,
+        "fault": faults[0] if faults else "",
+        "note": "",
+    }
 
 
 def _outputs(phase: str, kwargs: Mapping[str, Any]) -> dict[str, np.ndarray]:

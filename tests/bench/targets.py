@@ -87,3 +87,19 @@ class Products:
 
     def call(self) -> None:
         self.matrix @ self.matrix
+
+
+class Writer:
+    """Writes a text: its first token takes twice as long as the others."""
+
+    tokens = 5
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+
+    def first(self) -> None:
+        time.sleep(2 * self.seconds)
+
+    def call(self) -> None:
+        self.first()
+        time.sleep((self.tokens - 1) * self.seconds)

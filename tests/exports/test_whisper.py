@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench import generation
 from tasks.errors import UserError
 from tests import tiny_speech
 from tests.cli import run_cli
@@ -376,3 +377,19 @@ def test_greedy_decoding() -> None:
 )
 def test_where_texts_part(ours: list[int], theirs: list[int], said: str | None) -> None:
     assert written.difference(ours, theirs) == said
+
+
+def test_what_is_timed_are_texts_of_one_length(exported: Path, tmp_path: Path) -> None:
+    inputs = tmp_path / "inputs.npz"
+    np.savez(inputs, input_features=_features(3))
+
+    def made(deployment: str) -> generation.Generation:
+        return generation.generation(str(exported), deployment, str(inputs), "cpu", 1)
+
+    ours, theirs = made("onnx"), made("eager")
+    assert ours.call().shape == (3, ours.tokens) == (3, theirs.tokens)
+    np.testing.assert_array_equal(ours.call(), theirs.call())
+    np.testing.assert_array_equal(ours.first(), ours.call()[:, :1])
+    np.testing.assert_array_equal(theirs.first(), theirs.call()[:, :1])
+    with pytest.raises(UserError, match="writes no text: eager and onnx do"):
+        made("compile")

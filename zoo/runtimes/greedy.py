@@ -4,6 +4,7 @@ Each token is the likeliest one; then the text goes on behind it, until all rows
 ended. For Whisper this is what `generate` of transformers does where it writes no timestamps.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -84,6 +85,11 @@ class Greedy:
             tuple(asked.get("suppress_tokens", ())),
             tuple(asked.get("begin_suppress_tokens", ())),
         )
+
+    def exactly(self, tokens: int) -> Self:
+        """The same for texts of so many tokens, which no token ends."""
+        never = (*self.never, self.end)
+        return dataclasses.replace(self, most=tokens, never=never)
 
     def write(self, step: Step, rows: int) -> np.ndarray:
         """The texts int64 [rows, tokens] without prefix and end, padded behind.

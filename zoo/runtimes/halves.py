@@ -33,10 +33,14 @@ class Half:
 class Writer(Runner):
     """A runner that writes text too. Called, it gives the logits of tokens that it is given."""
 
-    def generate(self, features: Any) -> "np.ndarray":
+    def generate(self, features: Any, exactly: int | None = None) -> "np.ndarray":
         """The tokens int64 [batch, tokens] that it writes about inputs float32 [batch, ...], as
         `generate` of transformers gives them: without those that every text begins with and the one
-        that ends it, padded behind."""
+        that ends it, padded behind.
+
+        Args:
+            exactly: so many of them, and none ends the text.
+        """
         raise NotImplementedError
 
     def stepwise(self) -> Runner:

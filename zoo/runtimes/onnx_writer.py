@@ -87,10 +87,11 @@ class OnnxWriter(Writer):
             "encoder_last_hidden_state": text.heard.numpy(),
         }
 
-    def generate(self, features: Any) -> np.ndarray:
+    def generate(self, features: Any, exactly: int | None = None) -> np.ndarray:
         """See `Writer`. Raises `UserError` for inputs that the encoder does not take."""
         self.programs[ENCODER].check({"input_features": features})
-        return self.greedy.write(Text(self, features).go_on, len(features))
+        greedy = self.greedy if exactly is None else self.greedy.exactly(exactly)
+        return greedy.write(Text(self, features).go_on, len(features))
 
     def stepwise(self) -> Runner:
         """See `Writer`."""

@@ -37,7 +37,7 @@ class TorchRunner(Runner):
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
-        with torch.inference_mode(), self._numerics(), float32(self.deployment, self.device):
+        with torch.inference_mode(), self.arithmetic():
             found = self.program(**tensors)
         return {name: self._array(output) for name, output in self._named(found).items()}
 
@@ -49,10 +49,14 @@ class TorchRunner(Runner):
         tensor = tensor.to(self.device, non_blocking=True)
         return tensor.to(self.dtype) if tensor.is_floating_point() else tensor
 
-    def _numerics(self) -> contextlib.AbstractContextManager[Any]:
-        if self.autocast and self.deployment.numerics.startswith("autocast-"):
-            return torch.autocast(torch.device(self.device).type, self.autocast)
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def arithmetic(self) -> Iterator[None]:
+        """As the deployment's numerics have it."""
+        casts: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
+        if self.deployment.numerics.startswith("autocast-"):
+            casts = torch.autocast(torch.device(self.device).type, self.autocast)
+        with casts, float32(self.deployment, self.device):
+            yield
 
     def _named(self, found: Any) -> dict[str, Tensor]:
         if isinstance(found, Mapping):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.measures import cold_start, throughput
+from bench.measures import cold_start, generation, throughput
 from tests.bench.jobs import job
 
 
@@ -20,3 +20,9 @@ def test_cold_start_in_steps() -> None:
     assert values["steady_call"].value == pytest.approx(0.02, abs=0.01)
     assert values["total"].value >= 0.6
     assert "compile_cold" not in values
+
+
+def test_the_first_token_and_the_others() -> None:
+    values = generation.measure(job("Writer", seconds=0.01)).values
+    assert values["first_token"].value == pytest.approx(0.02, rel=0.1)
+    assert values["further_token"].value == pytest.approx(0.01, rel=0.1)

@@ -1,0 +1,64 @@
+"""Seconds to the first token of a text, and of each further one: medians of one process.
+
+The first takes what goes before it as well: of Whisper the encoder. (MLPerf Inference calls them
+time to first token and time per output token.)
+"""
+
+import math
+import time
+from collections.abc import Mapping
+from pkgutil import resolve_name
+from typing import Any
+
+from bench import child
+from bench.job import Job
+from bench.results import Found, Value
+from zoo.measure.intervals import estimate
+
+WARM_UP = 3
+LEAST = 10
+SHARE = 0.2  # of the budget
+
+
+def measure(job: Job) -> Found:
+    """n counts texts; their lengths take turns, so that both numbers are of the same minute."""
+    kwargs = {
+        "target": job.arm.target,
+        "kwargs": dict(job.arm.kwargs),
+        "seconds": SHARE * job.settings.budget_s,
+    }
+    told = child.call(
+        "bench.measures.generation:run",
+        kwargs,
+        job.case.threads,
+        timeout_s=job.settings.timeout_s,
+    )
+    values = {
+        name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
+        for name, taken in told.items()
+    }
+    return Found(values, samples=told)
+
+
+def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
+    """In a process of its own: seconds to the first token, and per further token, of each text."""
+    made = resolve_name(target)(**kwargs)
+    wait = getattr(made, "synchronize", lambda: None)
+    for _ in range(WARM_UP):
+        made.call()
+        made.first()
+    wait()
+    taken: dict[str, list[float]] = {"first_token": [], "further_token": []}
+    until = time.perf_counter() + seconds
+    while len(taken["first_token"]) < LEAST or time.perf_counter() < until:
+        begin = time.perf_counter()
+        made.first()
+        wait()
+        first = time.perf_counter()
+        made.call()
+        wait()
+        rest = (time.perf_counter() - first) - (first - begin)
+        taken["first_token"].append(round(first - begin, 9))
+        # never below the clock's resolution: its logarithm is taken
+        taken["further_token"].append(max(round(rest / (made.tokens - 1), 9), 1e-9))
+    return taken
