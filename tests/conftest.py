@@ -137,7 +137,13 @@ def _written(write: Callable[[Path], None], folder: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=list(cases.MAKERS))
+# "speech" stands for its domain; "sound", which trains and decodes alike, is for the slow suite
+IN_CI = [
+    pytest.param(name, marks=[pytest.mark.slow] if name == "sound" else []) for name in cases.MAKERS
+]
+
+
+@pytest.fixture(scope="session", params=IN_CI)
 def case(request: pytest.FixtureRequest) -> cases.Case:
     """Each modality in turn."""
     return cases.made(request, request.param)

@@ -43,7 +43,10 @@ def test_padding_does_not_change_the_result(cell: str, pooling: str, bidirection
         torch.testing.assert_close(model(noisy, mask).logits, together, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, marks=[pytest.mark.slow] if cell != "lstm" else []) for cell in CELLS],
+)
 def test_exported_it_takes_any_length(cell: str) -> None:
     model = model_of(cell=cell)
     ids, mask = batch()
