@@ -5,7 +5,6 @@ The first one is the baseline. What is wrong gets no time: correct or no number.
 
 import json
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from bench.measures import latency, parity
 from bench.prepare import Preparation
 from bench.run import threads_of
 from tasks.errors import UserError
-from zoo import environment, evidence, lines, terminal
+from zoo import evidence, lines, terminal
 from zoo.checkpoint import write_json
 from zoo.measure import Arm, ArmFailed, Comparison, Measured, Outcome, Plan
 from zoo.measure import compare as compare_arms
@@ -176,9 +175,5 @@ def described(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:
         **more,
         **outcome.as_json(),
         "recording": latency.raw(outcome.recording),
-        "machine": environment.machine(),
-        "versions": environment.versions(),
-        **environment.commit(),
-        "command": evidence.command(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+        **evidence.origin(),
     }

@@ -75,7 +75,7 @@ def decide(args: DecideArgs) -> Point:
         decision_table.show(
             found, halved, outcome, points, limits, best, _title(args, original, sizes)
         )
-        decision_evidence.record(original, outcome, points, by_name, sizes, threads)
+        decision_evidence.record(original, outcome, points, by_name, sizes, threads, validation)
         if args.picture is not None:
             front_picture.draw(
                 args.picture, points, front(points), best, limits, str(args.checkpoint)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from bench.front import Point
 from bench.options import BASELINE, Option
-from zoo import evidence
-from zoo.export import Original
+from zoo import evidence, export
+from zoo.export import Original, Samples
 from zoo.measure import ArmFailed, Measured, Outcome
 from zoo.quantize import measured_where, speed_fact
 
@@ -17,8 +17,10 @@ def record(
     options: Mapping[str, Option],
     sizes: Mapping[str, int],
     threads: int,
+    validation: Samples,
 ) -> None:
-    """Adds what was measured of the finalists to the evidence."""
+    """Adds what was measured of the finalists to the evidence: times, memory, and of artifacts
+    their proof, size, and what they lose on the validation split."""
     source = evidence.subject_digest(original.checkpoint.folder)
     common = measured_where("cpu", threads, sizes)
     facts: list[evidence.Fact] = []
@@ -46,4 +48,11 @@ def record(
                 **common,
             )
             facts.append(peak)
+        if option.artifact is not None and option.proof is not None:
+            facts += export.facts(option.artifact, option.proof)
+            if option.drop is not None:
+                metric, run = original.task.main_metric, facts[-1].run
+                facts.append(
+                    export.drop_fact(option.artifact, validation, option.drop, metric, run)
+                )
     evidence.append(original.checkpoint.folder, facts)

@@ -20,7 +20,7 @@ def draw(
 ) -> None:
     """Writes it, in the format of the file's ending. Raises OSError where it can't be written."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure = Figure(figsize=(7.0, 4.2), layout="constrained")
     axes = figure.add_subplot()
@@ -55,11 +55,12 @@ def draw(
     if limits.p95_s is not None:
         axes.axvline(1e3 * limits.p95_s, color=LIMIT, linestyle="--", linewidth=1)
     axes.set_xscale("log")
-    for axis in (axes.xaxis.set_major_formatter, axes.xaxis.set_minor_formatter):
-        axis(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.margins(0.15)
     axes.set_xlabel("milliseconds a call, median with 99% interval")
     axes.set_ylabel("lost of the metric")
-    axes.set_title(f"{title}: blue lies on the front, area is size on disk", fontsize=9, loc="left")
+    axes.set_title(f"{title}\nblue lies on the front, area is size on disk", fontsize=9, loc="left")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150)

@@ -25,7 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import environment, evidence
+from zoo import evidence
 
 MODEL = "zoo.vision.cnn_cls"
 BASELINE = "supervised"
@@ -130,10 +130,7 @@ def _run(args: argparse.Namespace, arm: str, seed: int) -> Result:
         "seconds_per_step": round(seconds / args.steps, 4),
         "wall_seconds": round(time.perf_counter() - begin, 1),  # all of it: start to accuracy
         **_settings(args),
-        "command": evidence.command(words),
-        "machine": environment.machine(),
-        "versions": environment.versions(),
-        **environment.commit(),
+        **evidence.origin(words),
     }
 
 

@@ -109,12 +109,8 @@ def _take(step: Step, perform: Perform) -> Result:
         found, work = Found(status=error.failed.status, reason=error.failed.reason), NOTHING_HANDLED
     origin = {
         "subject": step.subject,
-        "machine": environment.machine(gpu=step.case.device.startswith("cuda")),
-        "versions": environment.versions(),
         "source": source_digest(),
-        **environment.commit(),
-        "command": evidence.command(),
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime()),
+        **evidence.origin(gpu=step.case.device.startswith("cuda")),
     }
     taken = round(time.monotonic() - begin, 3)
     return Result(step.key, step.case, step.measure, found, taken, work, origin)

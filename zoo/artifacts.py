@@ -33,6 +33,7 @@ MANIFEST = "export.json"
 WORKSHOP, OLD = ".incoming-", ".old-"
 SCHEMA = 1
 OWN = ("schema", "deployment", "signature", "source", "files")  # what `write_manifest` fills in
+PACKED_FROM = "packed_from"  # sums of the files before a program was packed for the Hub
 
 
 @dataclass(frozen=True)
@@ -54,9 +55,14 @@ class Artifact:
     @property
     def digest(self) -> str:
         """The subject of its evidence: sha256 over what decides its outputs, which are deployment,
-        signature, source, and the names and sums of its files."""
+        signature, source, and the names and sums of its files: as they were when it was measured,
+        where the same program was packed into other files since. Never so for what is code, where
+        the digest says what is trusted."""
+        files = self.manifest["files"]
+        if not RUNTIMES[self.deployment.runtime].is_code:
+            files = self.manifest.get(PACKED_FROM, files)
         said = [str(self.deployment), self.signature.to_json()]
-        said += [self.manifest["source"], self.manifest["files"]]
+        said += [self.manifest["source"], files]
         return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -104,6 +110,24 @@ def read(folder: Path) -> Artifact:
     Raises `UserError` where a file is missing, changed, strange, or a link, and where the folder
     has another deployment's name: what is trusted is decided by it.
     """
+    found = read_manifest(folder)
+    files = found.manifest["files"]
+    for name, total in files.items():
+        _must_be_plain(folder, name)
+        if sha256(folder / name) != total:
+            raise UserError(
+                f"{folder} is damaged: {name} is not the file that was exported: export it again"
+            )
+    if strange := sorted(_files(folder) - set(files) - {MANIFEST}):
+        raise UserError(f"{folder / strange[0]} was not there when it was exported: remove it")
+    return found
+
+
+def read_manifest(folder: Path) -> Artifact:
+    """What export.json says of an artifact, whose files nobody has looked at.
+
+    Raises `UserError` as `read` does, for all that is not about the files.
+    """
     path = folder / MANIFEST
     if folder.is_symlink() or path.is_symlink():
         raise UserError(f"{folder} is a link: refused; export it again")
@@ -111,22 +135,14 @@ def read(folder: Path) -> Artifact:
         manifest = json.loads(path.read_text(encoding="utf-8"))["zoo"]
         deployment = Deployment.parse(manifest["deployment"])
         signature = Signature.from_json(manifest["signature"])
-        files = {str(name): str(total) for name, total in manifest["files"].items()}
+        manifest["files"] = {str(name): str(total) for name, total in manifest["files"].items()}
         str(manifest["source"])
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder} is no artifact: it has no {MANIFEST}") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged ({error!r}): export it again") from None
-    for name, total in files.items():
-        _must_be_plain(folder, name)
-        if sha256(folder / name) != total:
-            raise UserError(
-                f"{folder} is damaged: {name} is not the file that was exported: export it again"
-            )
     if folder.parent.name == FOLDER and folder.name != deployment.folder:
         raise UserError(f"{folder} says that it is {deployment}: refused; export it again")
-    if strange := sorted(_files(folder) - set(files) - {MANIFEST}):
-        raise UserError(f"{folder / strange[0]} was not there when it was exported: remove it")
     return Artifact(folder, deployment, signature, manifest)
 
 

@@ -55,10 +55,18 @@ def current_umask() -> int:
 
 def write_json(path: Path, content: Any) -> None:
     """Writes JSON under a temporary name, then renames."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text under a temporary name, then renames."""
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    flush(temporary)
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        flush(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def write(
@@ -120,11 +128,27 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = 
 
     from zoo import registry
 
+    manifest = read_manifest(folder)
+    if entry is not None and manifest["model"] != entry.name:
+        raise UserError(
+            f"{folder} is a checkpoint of {manifest['model']}, not of {entry.name}: "
+            f"use python -m {registry.find(manifest['model']).module}"
+        )
+    for damage in damages(folder, manifest, weights):
+        raise UserError(f"{folder} is damaged: {damage}")
+    entry = registry.find(manifest["model"])
+    task = importlib.import_module(entry.task).from_config(manifest["config"]["task"])
+    return Checkpoint(folder, manifest, entry, task)
+
+
+def read_manifest(folder: Path) -> Mapping[str, Any]:
+    """What zoo.json of a checkpoint says. Raises `UserError` where there is none, or none of ours."""
     if not folder.is_dir():
         raise UserError(f"no checkpoint at {folder}: there is no such folder")
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
-        if missing := {"model", "config", "files"} - set(manifest):
+        there = manifest if isinstance(manifest, dict) else {}
+        if missing := {"model", "config", "files"} - set(there):
             raise ValueError(f"it has no {', '.join(sorted(missing))}")
     except FileNotFoundError:
         raise UserError(
@@ -135,22 +159,19 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = 
         raise UserError(
             f"{folder / MANIFEST} is damaged ({error}); restore it from a copy"
         ) from None
-    if entry is not None and manifest["model"] != entry.name:
-        raise UserError(
-            f"{folder} is a checkpoint of {manifest['model']}, not of {entry.name}: "
-            f"use python -m {registry.find(manifest['model']).module}"
-        )
+    return there
+
+
+def damages(folder: Path, manifest: Mapping[str, Any], weights: bool = True) -> Iterator[str]:
+    """Which files are missing or not what was saved, by their sums; `weights` as above."""
     for name, expected in manifest["files"].items():
         path = folder / name
         if not weights and name.endswith(".safetensors"):
             continue
         if not path.is_file():
-            raise UserError(f"{folder} is damaged: {name} is missing")
-        if sha256(path) != expected:
-            raise UserError(
-                f"{folder} is damaged: {name} ({path.stat().st_size:,} bytes) is not the file that "
-                "was saved; restore it from a copy"
+            yield f"{name} is missing"
+        elif sha256(path) != expected:
+            yield (
+                f"{name} ({path.stat().st_size:,} bytes) is not the file that was saved; restore "
+                "it from a copy"
             )
-    entry = registry.find(manifest["model"])
-    task = importlib.import_module(entry.task).from_config(manifest["config"]["task"])
-    return Checkpoint(folder, manifest, entry, task)

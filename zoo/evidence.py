@@ -13,7 +13,8 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,13 @@ KINDS = frozenset(
     )
 )
 STATUSES = frozenset(("ok", "wrong", "oom", "unavailable"))
+TYPES: Mapping[str, type] = (
+    dict.fromkeys(("kind", "name", "unit", "subject", "run", "status"), str)
+    | dict.fromkeys(("baseline", "deployment", "device", "split", "command", "commit", "time"), str)
+    | dict.fromkeys(("n", "threads", "seed"), int)
+    | dict.fromkeys(("interval", "workload", "dataset", "machine", "versions"), Mapping)
+    | {"dirty": bool}
+)
 # What decides a checkpoint's outputs: its weights, and what turns an input into tensors.
 SUBJECT_FILES = (
     "config.json",
@@ -146,11 +154,7 @@ def fact(
         dataset=dataset,
         split=split,
         seed=seed,
-        machine=environment.machine(),
-        versions=environment.versions(),
-        command=command(),
-        **environment.commit(),
-        time=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        **origin(),
     )
     validate(made)
     return made
@@ -179,28 +183,43 @@ def read(folder: Path) -> list[Fact]:
     A line that is torn, altered or no fact is skipped with a warning; one of a newer schema is
     kept, with the fields this version does not know under `other`.
     """
+    facts = []
+    for number, found in scan(folder):
+        if isinstance(found, Fact):
+            facts.append(found)
+        else:
+            logger.warning("%s, line %d is skipped: %s", folder / FILE, number, found)
+    return facts
+
+
+def scan(folder: Path) -> Iterator[tuple[int, Fact | ValueError]]:
+    """The number of each line of the record, with its fact or what is wrong with it."""
     path = folder / FILE
     if not path.exists():
-        return []
-    facts = []
+        return
     for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not line.strip():
             continue
         try:
-            facts.append(_parse(line))
+            yield number, _parse(line)
         except ValueError as error:
-            logger.warning("%s, line %d is skipped: %s", path, number, error)
-    return facts
+            yield number, error
 
 
 def validate(fact: Fact) -> None:
     """Raises ValueError where a fact says what cannot be: that is a bug of ours."""
+    if fact.schema != SCHEMA or fact.other:
+        raise ValueError(f"only facts of schema {SCHEMA} can be written")
+    for field, kind in TYPES.items():
+        value = getattr(fact, field)
+        if value is None:
+            continue
+        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+            raise ValueError(f"{field} of a fact is no {kind.__name__}: {value!r}")
     if fact.kind not in KINDS:
         raise ValueError(f"kind {fact.kind!r} is none of {sorted(KINDS)}")
     if fact.status not in STATUSES:
         raise ValueError(f"status {fact.status!r} is none of {sorted(STATUSES)}")
-    if fact.schema != SCHEMA or fact.other:
-        raise ValueError(f"only facts of schema {SCHEMA} can be written")
     for name in ("name", "unit", "subject", "run"):
         if not getattr(fact, name) or not isinstance(getattr(fact, name), str):
             raise ValueError(f"{name} of a fact is a text that is not empty")
@@ -208,8 +227,9 @@ def validate(fact: Fact) -> None:
         raise ValueError(f"{fact.name} has status ok but no value")
     if fact.value is not None and not _is_number(fact.value):
         raise ValueError(f"the value of {fact.name} is no finite number: {fact.value!r}")
-    if fact.n is not None and (not isinstance(fact.n, int) or fact.n < 1):
-        raise ValueError(f"n of {fact.name} is no count: {fact.n!r}")
+    for field in ("n", "threads"):
+        if (count := getattr(fact, field)) is not None and count < 1:
+            raise ValueError(f"{field} of {fact.name} is no count: {count!r}")
     if fact.interval is not None:
         _validate_interval(fact.name, fact.interval)
     if fact.dataset is not None and not {"name", "fingerprint"} <= set(fact.dataset):
@@ -229,8 +249,13 @@ def subject_digest(folder: Path) -> str:
     names = {path.name for path in files}
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise UserError(f"{folder} is no checkpoint: it needs config.json and model.safetensors")
-    listing = [[path.name, sha256(path)] for path in files]
-    return hashlib.sha256(_canonical(listing).encode()).hexdigest()
+    return digest_of({path.name: sha256(path) for path in files})
+
+
+def digest_of(sums: Mapping[str, str]) -> str:
+    """The digest of a checkpoint whose files, by name, have these sums; others do not count."""
+    names = sorted(name for name in sums if any(fnmatchcase(name, one) for one in SUBJECT_FILES))
+    return hashlib.sha256(_canonical([[name, sums[name]] for name in names]).encode()).hexdigest()
 
 
 def command(argv: Sequence[str] | None = None) -> str:
@@ -245,14 +270,32 @@ def command(argv: Sequence[str] | None = None) -> str:
     ):  # python -m: argv[0] is the file, the module is what was typed
         begin = ["python", "-m", spec.name.removesuffix(".__main__")]
     else:
-        begin = ["python", *map(_portable, arguments[:1])]
-    return shlex.join([*begin, *map(_portable, arguments[1:])])
+        begin = ["python", *map(portable, arguments[:1])]
+    return shlex.join([*begin, *map(portable, arguments[1:])])
 
 
-def _portable(argument: str) -> str:
+def origin(argv: Sequence[str] | None = None, gpu: bool | None = None) -> dict[str, Any]:
+    """Where, with what and when something was measured: machine, versions, command, commit, dirty,
+    time (UTC, ISO 8601).
+
+    Args:
+        argv: of the process that measured, where it was not this one.
+        gpu: see `environment.machine`.
+    """
+    return {
+        "machine": environment.machine(gpu=gpu),
+        "versions": environment.versions(),
+        "command": command(argv),
+        **environment.commit(),
+        "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def portable(argument: str) -> str:
+    """A text without absolute paths: relative to the working directory, else their last part."""
     flag, equals, value = argument.partition("=")
     if equals and flag.startswith("-"):
-        return flag + equals + _portable(value)
+        return flag + equals + portable(value)
     if argument.startswith("/"):
         return _shorten(argument)
     # Paths inside an argument: after what separates the items of a list. "//" belongs to a URL.
@@ -308,9 +351,12 @@ def _parse(line: bytes) -> Fact:
             "run": "",
         } | fields
     try:
-        return Fact(**{"value": None, **fields}, other=other)
+        fact = Fact(**{"value": None, **fields}, other=other)
     except TypeError as error:
         raise ValueError(f"it is no fact: {error}") from error
+    if fact.schema <= SCHEMA:
+        validate(fact)
+    return fact
 
 
 def _identify(content: Mapping[str, Any]) -> str:

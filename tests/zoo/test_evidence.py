@@ -203,3 +203,96 @@ def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.M
         evidence.append(tmp_path, [ACCURACY])
     evidence.append(tmp_path, [ACCURACY])
     assert evidence.read(tmp_path) == [ACCURACY, ACCURACY]
+
+
+WRONG_TYPES = {
+    "kind": 3,
+    "name": ["accuracy"],
+    "value": "0.85",
+    "unit": 1,
+    "subject": {"a": 1},
+    "run": 7,
+    "status": True,
+    "n": 2.5,
+    "interval": [0.8, 0.9],
+    "baseline": 5,
+    "deployment": ["onnx"],
+    "device": 0,
+    "threads": "2",
+    "workload": 16,
+    "dataset": "reviews",
+    "split": 1,
+    "seed": 0.5,
+    "machine": "EPYC",
+    "versions": ["torch"],
+    "command": ["python"],
+    "commit": 1234,
+    "dirty": 1,
+    "time": 1700000000,
+}
+
+
+@pytest.mark.parametrize("field", WRONG_TYPES)
+def test_types_are_checked_on_writing_and_on_reading(
+    tmp_path: Path, field: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also of a line whose id fits: others may write evidence too."""
+    with pytest.raises(ValueError):
+        evidence.append(tmp_path, [dataclasses.replace(ACCURACY, **{field: WRONG_TYPES[field]})])
+    content = ACCURACY.content() | {field: WRONG_TYPES[field]}
+    _write_line(tmp_path, content)
+    assert evidence.read(tmp_path) == []
+    assert "line 1 is skipped" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "opinion"}, {"status": "fine"}, {"n": 0}, {"threads": -1}, {"value": None},
+     {"schema": 0}, {"grams": 3}, {"dataset": {"name": "x"}}, {"interval": {}}],
+)  # fmt: skip
+def test_what_cannot_be_is_not_read(tmp_path: Path, change: dict[str, object]) -> None:
+    _write_line(tmp_path, {k: v for k, v in (ACCURACY.content() | change).items() if v is not None})
+    ((number, found),) = evidence.scan(tmp_path)
+    assert number == 1 and isinstance(found, ValueError) and str(found)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    schema=st.integers(2, 99),
+    content=st.dictionaries(
+        st.text(min_size=1).filter(lambda key: key not in ("schema", "id")),
+        st.none() | st.booleans() | numbers | st.text() | st.lists(numbers),
+    ),
+    ours=facts,
+)
+def test_whatever_a_newer_schema_says_is_kept(
+    schema: int, content: dict[str, object], ours: Fact
+) -> None:
+    """To the byte, wherever the record goes; what it says in fields of ours is not judged."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        line = _write_line(
+            folder, {k: v for k, v in content.items() if v is not None} | {"schema": schema}
+        )
+        evidence.append(folder, [ours])
+        newer, found = (fact for _, fact in evidence.scan(folder))
+        assert isinstance(newer, Fact) and newer.schema == schema and found == ours
+        assert (folder / evidence.FILE).read_text().split("\n")[0] == line
+
+
+def _write_line(folder: Path, content: dict[str, object]) -> str:
+    line = json.dumps(content | {"id": evidence._identify(content)})
+    (folder / evidence.FILE).write_text(line + "\n")
+    return line
+
+
+def test_the_digest_of_sums_is_the_folders(tmp_path: Path) -> None:
+    from tasks.fingerprint import sha256
+
+    for name in ("config.json", "model.safetensors", "vocab.txt", "README.md"):
+        (tmp_path / name).write_text(name)
+    sums = {path.name: sha256(path) for path in tmp_path.iterdir()}
+    assert evidence.digest_of(sums) == evidence.subject_digest(tmp_path)
+    assert evidence.digest_of(sums | {"adapter/model.safetensors": "0" * 64}) == (
+        evidence.subject_digest(tmp_path)
+    )
