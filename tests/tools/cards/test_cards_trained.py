@@ -1,0 +1,64 @@
+"""The card of what was really trained: checked, read by the Hub's library, its code run."""
+
+import contextlib
+import io
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from huggingface_hub import ModelCard
+
+import zoo
+from tests import tiny_models
+from tools.cards import check, validate
+from tools.cards.metadata import metadata
+from tools.cards.write import write
+from zoo import evidence
+
+INPUTS = {
+    "bert_cls": ("", ""),
+    "cnn_cls": ("images", "photo.jpg"),
+    "kws_cls": ("sounds", "word.wav"),
+}
+"""Of each model, the fixture that has an input for the example, and what the example calls it."""
+
+
+@pytest.mark.parametrize("name", INPUTS)
+def test_from_training_to_the_card(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tiny_models.checkpoint(name, request.getfixturevalue, tmp_path)
+    card = write(folder).read_text()
+    assert check.faults(folder) == []
+    assert validate.faults(metadata(folder)) == []
+
+    facts = {fact.name: fact for fact in evidence.read(folder) if fact.split in ("test", None)}
+    results = ModelCard.load(folder / "README.md").data.eval_results
+    measured = {fact.value for fact in facts.values() if fact.kind == "metric"}
+    assert {one.metric_value for one in results} == measured and measured
+    model = zoo.load(str(folder), device="cpu").model
+    assert facts["parameters"].value == sum(p.numel() for p in model.parameters())
+    for said in ("## Training", "It took", "learning_rate", f"python -m zoo.{model_domain(name)}"):
+        assert said in card
+    assert str(tmp_path) not in card and "More information" not in card
+
+    code = re.search(r"```python\n(.*?)```", card, re.DOTALL)
+    assert code and len(code[1].splitlines()) <= 5
+    monkeypatch.chdir(tmp_path)
+    program = code[1].replace("path/to/this/folder", str(folder))
+    fixture, file = INPUTS[name]
+    if fixture:
+        shutil.copy(next(request.getfixturevalue(fixture).glob("train/*/*")), file)
+    if file.endswith(".wav") and shutil.which("ffmpeg") is None:
+        program = program.replace('"word.wav"', '{"raw": np.zeros(8000), "sampling_rate": 8000}')
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(program, {"np": np})
+    assert "score" in printed.getvalue()
+
+
+def model_domain(name: str) -> str:
+    """The package and the name of a model: "nlp.bert_cls"."""
+    return tiny_models.MODELS[name][0].removeprefix("zoo.")

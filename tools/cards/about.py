@@ -1,0 +1,121 @@
+"""What a model is, and how to use it in a few lines."""
+
+import ast
+import importlib.util
+import inspect
+import shlex
+from pathlib import Path
+
+from tools.cards.facts import Facts
+from tools.cards.metadata import HUB, base_model
+from tools.cards.numbers import shown
+from tools.cards.record import Record
+
+VERBS = {  # what a pipeline's function would be called
+    "text-classification": "classify",
+    "image-classification": "classify",
+    "audio-classification": "classify",
+    "automatic-speech-recognition": "transcribe",
+    "fill-mask": "fill",
+    "image-feature-extraction": "describe",
+}
+OF_SOUNDS = ("audio-classification", "automatic-speech-recognition")
+EMBEDDED = "embedded"
+FOLDER = "path/to/this/folder"
+
+
+def heading(found: Record) -> list[str]:
+    """The title of the page."""
+    data = "" if found.data_name == EMBEDDED else f" on {found.data_name}"
+    return [f"# {found.prose.front.get('name') or found.entry.name + data}"]
+
+
+def what(facts: Facts) -> list[str]:
+    """What it is: the model module's words, whose weights it began with, and how large it is.
+
+    Of the docstring the first paragraph and the second, which names the sources, are taken: what
+    follows are claims about other runs.
+    """
+    found = facts.record
+    lines = [*_docstring(found.entry.module)[:2], f"{_origin(found)} {_size(facts)}".strip()]
+    return [line for line in lines if line]
+
+
+def use(found: Record) -> list[str]:
+    """A few lines of transformers."""
+    pipeline = str(found.manifest["pipeline"])
+    verb = VERBS.get(pipeline, "run")
+    where = found.prose.front.get("repo", FOLDER)
+    imports = ["from transformers import pipeline"]
+    if is_own(found):
+        imports.append("import zoo.auto  # registers the network, which is the zoo's own")
+    return [
+        "## Use",
+        "\n".join(
+            [
+                "```python",
+                *imports,
+                "",
+                f'{verb} = pipeline("{pipeline}", model="{where}")',
+                f"print({verb}({_example(found)}))" + _needs(pipeline),
+                "```",
+            ]
+        ),
+    ]
+
+
+def _needs(pipeline: str) -> str:
+    return "  # reading a file takes ffmpeg" if pipeline in OF_SOUNDS else ""
+
+
+def is_own(found: Record) -> bool:
+    """Whether the network is one of the zoo's, which transformers alone can't load."""
+    return str(found.config.get("model_type", "")).startswith("zoo_")
+
+
+def data_of(found: Record) -> str:
+    """The data set it was trained on, in words."""
+    if found.data_name == EMBEDDED:
+        return f"the examples that come with `{found.entry.task}`"
+    return f"`{found.data_name}`"
+
+
+def _example(found: Record) -> str:
+    if found.manifest["pipeline"] == "fill-mask":
+        return 'f"a film that is {fill.tokenizer.mask_token} to watch"'
+    said: str = importlib.import_module(found.entry.task).EXAMPLE_INPUT
+    return f'"{shlex.split(said)[1]}"'
+
+
+def _docstring(module: str) -> list[str]:
+    spec = importlib.util.find_spec(module)
+    assert spec is not None and spec.origin is not None
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    text = inspect.cleandoc(ast.get_docstring(tree) or "")
+    name, _, rest = text.partition(": ")
+    return [" ".join(part.split()) for part in f"`{name}`: {rest}".split("\n\n")]
+
+
+def _origin(found: Record) -> str:
+    verb = "Pretrained" if "pretrain" in found.entry.verbs else "Trained"
+    if repo := base_model(found):
+        license_ = found.manifest["source"].get("license")
+        known = f" ({license_})" if license_ else ""
+        return f"Fine-tuned from [{repo}]({HUB}/{repo}){known} on {data_of(found)}."
+    if digest := (found.manifest.get("source") or {}).get("sha256"):
+        weights = f"weights with sha256 `{digest[:12]}`, which have no id of the Hub"
+        return f"Fine-tuned from {weights}, on {data_of(found)}."
+    return f"{verb} from scratch on {data_of(found)}."
+
+
+def _size(facts: Facts) -> str:
+    parameters, size = facts.size("parameters"), facts.size("weights_size")
+    if parameters is None:
+        return ""
+    said = f"{shown(parameters)} parameters"
+    if size is not None:
+        said += f", {shown(size)} in fp32"
+    left = facts.size("parameters_left")
+    if left is not None and left.value != parameters.value:
+        said += f"; {shown(left)} of the parameters are not zero"
+    return f"{said}."

@@ -1,0 +1,111 @@
+"""The command line: `python -m tools.cards CHECKPOINT ...`.
+
+Flags are the fields of a frozen dataclass, with - or _ alike. Nothing here imports torch.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from tasks.errors import UserError
+from zoo import cli
+
+PROGRAM = "python -m tools.cards"
+EXAMPLES = (
+    "runs/bert_cls",
+    "runs/bert_cls runs/resnet_cls --check",
+    "runs/bert_cls --keep bert_cls-movie_reviews",
+    "--index",
+    "--index --check",
+)
+DESCRIPTION = (
+    "Renders the model card of checkpoints, README.md, from what was measured.\n\nexamples:\n"
+    + "\n".join(f"  {PROGRAM} {example}" for example in EXAMPLES)
+)
+
+
+@dataclass(frozen=True)
+class CardArgs:
+    """What to render or to check."""
+
+    checkpoints: tyro.conf.Positional[tuple[Path, ...]] = ()
+    """folders of checkpoints"""
+    check: bool = False
+    """write nothing: compare with what is there, and the records with the files they are about"""
+    index: bool = False
+    """MODEL_CARDS.md, from the records under bench/results/models"""
+    keep: str | None = None
+    """copy the records of the checkpoint there, under this name"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Renders or checks; returns the exit code: 0, 1 where a check failed, 2 for a user's
+    mistake."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        print(f"{DESCRIPTION}\n\n{PROGRAM} --help lists the flags.")
+        return 2
+    asked = tyro.cli(
+        CardArgs,
+        prog=PROGRAM,
+        description=DESCRIPTION,
+        args=arguments,
+        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    )
+    return cli.guarded("cards", lambda: _run(asked), "give the same command again")
+
+
+def _run(asked: CardArgs) -> int:
+    if not asked.checkpoints and not asked.index:
+        raise UserError("nothing to do: name the folder of a checkpoint, or give --index")
+    if asked.keep is not None and (len(asked.checkpoints) != 1 or asked.check):
+        raise UserError("--keep takes one checkpoint, and writes its records: leave --check out")
+    failed = False
+    for folder in asked.checkpoints:
+        if asked.check:
+            failed |= _check(folder)
+        elif asked.keep is not None:
+            _keep(folder, asked.keep)
+        else:
+            _write(folder)
+    if asked.index:
+        failed |= _index(asked.check)
+    return int(failed)
+
+
+def _write(folder: Path) -> None:
+    from tools.cards.write import write
+
+    print(write(folder))
+
+
+def _check(folder: Path) -> bool:
+    from tools.cards.check import faults
+
+    return _report(faults(folder), f"{folder}: the card says what was measured")
+
+
+def _keep(folder: Path, name: str) -> None:
+    from tools.cards.keep import keep
+
+    print(keep(folder, name))
+
+
+def _index(check: bool) -> bool:
+    from tools.cards import index
+
+    if check:
+        return _report(index.faults(), f"{index.PAGE}: it says what was measured")
+    print(index.write())
+    return False
+
+
+def _report(faults: Sequence[str], well: str) -> bool:
+    for fault in faults:
+        print(fault, file=sys.stderr)
+    if not faults:
+        print(well)
+    return bool(faults)

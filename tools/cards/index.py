@@ -1,0 +1,180 @@
+"""MODEL_CARDS.md: a row for every model of the zoo and its presets, from the records that are kept
+under `bench/results/models`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.errors import UserError
+from tools.cards import check, names, record
+from tools.cards.facts import EAGER, Facts, Program
+from tools.cards.keep import MODELS
+from tools.cards.metadata import HUB
+from tools.cards.numbers import NOT_MEASURED, shown
+from tools.cards.settings import machine_name
+from tools.cards.tables import cell, table
+from zoo import evidence, registry
+from zoo.checkpoint import write_text
+from zoo.entry import Entry, Preset
+from zoo.evidence import Fact
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGE = ROOT / "MODEL_CARDS.md"
+MOST_LOST = 0.005  # of the main metric; the default of `quantize` and `bench decide`
+TASKS = {
+    "masked_lm": "Masked language modelling",
+    "masked_image": "Masked image modelling",
+    "seq2seq_recognition": "Speech recognition, sequence to sequence",
+}
+HEADER = ("model", "weights", "parameters", "size", "test split", "best deployments")
+HEAD = f"""# Model cards
+
+What has been measured, a row a model and its pretrained weights. This page is rendered from the
+evidence under `bench/results/models` by `python -m tools.cards --index`; change the evidence, not
+this page. `python -m tools.cards CHECKPOINT --keep NAME` puts a run's records there.
+
+The best deployment in a setting is the fastest one that was measured to lose at most {MOST_LOST:g}
+of the metric. Numbers in brackets are intervals."""
+
+
+def render(models: Path = MODELS) -> str:
+    """The page. Raises `UserError` for records that can't be read."""
+    kept = [Facts(record.read(path)) for path in _folders(models)]
+    tables: dict[str, list[Sequence[str]]] = {}
+    for entry in registry.entries():
+        name = entry.task.rpartition(".")[2]
+        task = TASKS.get(name, name.replace("_", " ").capitalize())
+        own = [facts for facts in kept if facts.record.entry.name == entry.name]
+        tables.setdefault(task, []).extend(_rows(entry, own))
+    page = [HEAD]
+    for task, rows in tables.items():
+        page += [f"## {task}", table(HEADER, rows, numbers=len(HEADER))]
+    if commands := [part for facts in kept for part in _commands(facts)]:
+        page += ["## Commands", *commands]
+    return "\n\n".join(page) + "\n"
+
+
+def write(models: Path = MODELS, page: Path = PAGE) -> Path:
+    """Writes the page and gives its path."""
+    write_text(page, render(models))
+    return page
+
+
+def faults(models: Path = MODELS, page: Path = PAGE) -> list[str]:
+    """Where the page is not what the records say, and records that are none."""
+    found = [
+        f"{path / evidence.FILE}:{number} is no evidence: {one}"
+        for path in _folders(models)
+        for number, one in evidence.scan(path)
+        if isinstance(one, ValueError)
+    ]
+    if found:
+        return found
+    stands = page.read_text(encoding="utf-8") if page.exists() else ""
+    facts = [fact for path in _folders(models) for fact in evidence.read(path)]
+    return check.compare(page, stands, render(models), facts)
+
+
+def _folders(models: Path) -> list[Path]:
+    found = sorted(path for path in models.glob("*") if path.is_dir() and path.name[0] != ".")
+    for path in found:
+        if not any(path.glob("*.json")):
+            raise UserError(f"{path} keeps no records of a model: remove it")
+    return found
+
+
+def _presets(entry: Entry) -> dict[str | None, Preset | None]:
+    """By name; None for weights from scratch, where that is the default."""
+    scratch: dict[str | None, Preset | None] = {} if entry.default_preset else {None: None}
+    return scratch | dict(entry.presets)
+
+
+def _began_with(facts: Facts) -> str | None:
+    """The preset of the weights that training began with, or what else they are called; None
+    where it began anew."""
+    source = facts.record.manifest.get("source") or {}
+    if facts.record.manifest["config"].get("options", {}).get("from_scratch"):
+        return None
+    named = {preset.repo: name for name, preset in facts.record.entry.presets.items()}
+    asked: str | None = source.get("model")
+    return named.get(str(source.get("repo")), asked)
+
+
+def _rows(entry: Entry, kept: Sequence[Facts]) -> list[Sequence[str]]:
+    """Of each of a model's presets, a row for every record, or one that says there is none."""
+    by_name: dict[str | None, list[Facts]] = {name: [] for name in _presets(entry)}
+    for facts in kept:
+        by_name.setdefault(_began_with(facts), []).append(facts)
+    rows: list[Sequence[str]] = []
+    for name, records in by_name.items():
+        some: Sequence[Facts | None] = records or [None]
+        rows += [_row(entry, name, facts) for facts in some]
+    return rows
+
+
+def _row(entry: Entry, name: str | None, facts: Facts | None) -> Sequence[str]:
+    weights = "from scratch" if name is None else f"`{name}`"
+    if preset := _presets(entry).get(name):
+        weights = f"[{weights}]({HUB}/{preset.repo}), {preset.license}"
+    first = [f"`{entry.name}`", weights]
+    if facts is None:
+        return [*first, *[NOT_MEASURED] * (len(HEADER) - len(first))]
+    return [
+        *first,
+        shown(facts.size("parameters")),
+        shown(facts.size("weights_size")),
+        cell(_measured(facts)),
+        "<br>".join(_best(facts)) or NOT_MEASURED,
+    ]
+
+
+def _measured(facts: Facts) -> str:
+    main = facts.main
+    if main is None or main.dataset is None:
+        return NOT_MEASURED
+    title = names.metric(main.name).title.lower()
+    n = f", n = {main.n:,}" if main.n else ""
+    name = facts.record.folder.name
+    said = f"{title} {shown(main)} on {main.dataset['name']}{n}"
+    return f"{said} ([commands](#{name.lower()}))"
+
+
+def _best(facts: Facts) -> list[str]:
+    """The best deployment in each setting that speed was measured in."""
+    found = []
+    for setting in facts.settings():
+        rows = [row for row in facts.timed(setting) if row[0].deployment != EAGER]
+        if not rows:
+            continue
+        where = f"{setting.title} on {machine_name(json.loads(setting.machine))}"
+        for program, measured in rows:  # the fastest first
+            lost = _lost(facts, program)
+            if lost is not None and lost.value is not None and lost.value <= MOST_LOST:
+                ratio = f", {shown(measured['speedup'])}" if "speedup" in measured else ""
+                found.append(
+                    f"{where}: `{program.deployment}`, {shown(measured['latency'])} a call{ratio}, "
+                    f"loses {shown(lost, interval=False)}"
+                )
+                break
+        else:
+            found.append(f"{where}: none")
+    return found
+
+
+def _lost(facts: Facts, program: Program) -> Fact | None:
+    return facts.drop(program, "test") or facts.drop(program, "validation")
+
+
+def _commands(facts: Facts) -> list[str]:
+    """How a record came about: each command once, in the order of the evidence."""
+    said = [fact.command for fact in facts.all if fact.command and _makes(fact)]
+    if not said:
+        return []
+    name = facts.record.folder.name
+    lines: Sequence[str] = list(dict.fromkeys(said))
+    return [f"### {name}", "\n".join(["```sh", *lines, "```"])]
+
+
+def _makes(fact: Fact) -> bool:
+    """Whether the command of a fact measured something, and did not only write a card."""
+    return fact.kind != "size" or fact.name not in ("parameters", "weights_size")

@@ -1,0 +1,168 @@
+"""The YAML metadata of a card, which the Hub reads: what is recorded, and no guess."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tools.cards import names, record, rules
+from tools.cards.facts import Facts
+from tools.cards.numbers import reference
+from tools.cards.record import Record
+from zoo import evidence
+from zoo.evidence import Fact
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+HUB = "https://huggingface.co"
+ORDER = (
+    "language",
+    "license",
+    "license_name",
+    "license_link",
+    "library_name",
+    "pipeline_tag",
+    "base_model",
+    "base_model_relation",
+    "datasets",
+    "tags",
+    "metrics",
+)
+
+
+def metadata(folder: Path) -> dict[str, Any]:
+    """The metadata of a checkpoint's card as plain data.
+
+    Raises `UserError` where the folder is no checkpoint, has no evidence, or its `card.md` can't be
+    read.
+    """
+    return of_record(record.read(folder))
+
+
+def of_record(found: Record) -> dict[str, Any]:
+    """The same of a record that was read."""
+    from huggingface_hub import ModelCardData
+
+    front, facts = found.prose.front, Facts(found)
+    results = [_result(found, fact) for fact in facts.results]
+    measured = {names.metric(fact.name).hub for fact in facts.results}
+    data = ModelCardData(
+        language=_one_or_all(languages(found)),
+        library_name="transformers",
+        pipeline_tag=found.manifest["pipeline"],
+        tags=[found.entry.name, *front.get("tags", [])],
+        datasets=_unique([*_datasets(found), *front.get("datasets", [])]) or None,
+        metrics=sorted(measured & names.ON_THE_HUB) or None,
+        eval_results=results or None,
+        model_name=model_name(found) if results else None,
+        **_license(found),
+        **_base_model(found),
+    )
+    said: dict[str, Any] = data.to_dict()  # type: ignore[no-untyped-call]
+    return {key: said[key] for key in (*ORDER, *said) if key in said}
+
+
+def languages(found: Record) -> list[str]:
+    """Codes that `card.md` gives, or the one that the model was told to write."""
+    told = found.manifest["config"].get("options", {}).get("language")
+    return list(found.prose.front.get("language", [told] if told in rules.languages() else []))
+
+
+def base_model(found: Record) -> str | None:
+    """The Hub id of the weights that training began with; None where it began anew, or with
+    weights that have no such id."""
+    source = found.manifest.get("source") or {}
+    if found.manifest["config"].get("options", {}).get("from_scratch"):
+        return None
+    repo = source.get("repo")
+    return str(repo) if rules.is_hub_id(repo, owner=True) else None
+
+
+def model_name(found: Record) -> str:
+    """The name in the model-index: of `card.md`, or model and data."""
+    name = found.prose.front.get("name") or f"{found.entry.name}-{found.data_name}"
+    return re.sub(r"[^\w.-]+", "-", name)
+
+
+def hub_revision(dataset: Mapping[str, Any]) -> tuple[str, str | None] | None:
+    """Commit and configuration of a fact's data set; None where it is none of the Hub's."""
+    found = rules.COMMIT.fullmatch(str(dataset.get("fingerprint")))
+    if found is None or not rules.is_hub_id(dataset.get("name")):
+        return None
+    return found[1], found[2]
+
+
+def dump(said: Mapping[str, Any]) -> str:
+    """The metadata as the YAML between the two lines of ---."""
+    import yaml
+
+    return yaml.safe_dump(dict(said), sort_keys=False, allow_unicode=True).strip()
+
+
+def _license(found: Record) -> dict[str, Any]:
+    front = found.prose.front
+    said = front.get("license")
+    if said is None and base_model(found):
+        said = found.manifest["source"].get("license")
+    if not said:
+        return {}
+    if name := rules.hub_license(said):
+        given = {key: front[key] for key in ("license_name", "license_link") if key in front}
+        return {"license": name, **given}
+    link = f"{HUB}/{base_model(found)}" if base_model(found) else "LICENSE"
+    return {
+        "license": "other",
+        "license_name": front.get("license_name") or re.sub(r"[^a-z0-9.]+", "-", said.lower()),
+        "license_link": front.get("license_link") or link,
+    }
+
+
+def _base_model(found: Record) -> dict[str, Any]:
+    repo = base_model(found)
+    return {"base_model": repo, "base_model_relation": "finetune"} if repo else {}
+
+
+def _datasets(found: Record) -> list[str]:
+    trained_on = found.manifest["data"]
+    return [trained_on["name"]] if hub_revision(trained_on) else []
+
+
+def _result(found: Record, fact: Fact) -> "EvalResult":
+    """A fact as the Hub's evaluation result; the value is the evidence's, digit for digit."""
+    from huggingface_hub import EvalResult
+
+    assert fact.dataset is not None
+    revision, config = hub_revision(fact.dataset) or (None, None)
+    metric, pipeline = names.metric(fact.name), str(found.manifest["pipeline"])
+    arguments = {"average": metric.average} if metric.average else {}
+    repo = found.prose.front.get("repo")
+    return EvalResult(
+        task_type=pipeline,
+        task_name=title(pipeline),
+        dataset_type=re.sub(r"[^\w./-]+", "_", fact.dataset["name"]),
+        dataset_name=fact.dataset["name"],
+        dataset_config=config,
+        dataset_split=fact.split,
+        dataset_revision=revision,
+        dataset_args=None if revision else {"fingerprint": str(fact.dataset["fingerprint"])},
+        metric_type=metric.hub,
+        metric_name=metric.title,
+        metric_value=fact.value,
+        metric_args={**arguments, "evidence": reference(fact)},
+        source_name=evidence.FILE if repo else None,
+        source_url=f"{HUB}/{repo}/blob/main/{evidence.FILE}" if repo else None,
+    )
+
+
+def title(pipeline: str) -> str:
+    """A task of the Hub as people write it."""
+    return pipeline.replace("-", " ").title()
+
+
+def _one_or_all(values: list[str]) -> str | list[str] | None:
+    return values[0] if len(values) == 1 else values or None
+
+
+def _unique(values: list[str]) -> list[str]:
+    return list(dict.fromkeys(values))

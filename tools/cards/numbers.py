@@ -1,0 +1,90 @@
+"""How a measured number reads on a card, and the comment that names its fact."""
+
+import math
+import re
+
+from zoo.evidence import Fact
+
+MARK = re.compile(r"<!-- e:([0-9a-f]{16}) -->")
+REASONS = {
+    "wrong": "wrong",
+    "oom": "out of memory",
+    "unavailable": "not available",
+    "ok": "not measured",
+}
+SCALES = {  # unit of the evidence: (least value, factor, unit that is shown), the largest first
+    "s": ((1.0, 1.0, " s"), (1e-3, 1e3, " ms"), (0.0, 1e6, " µs")),
+    "bytes": ((1e9, 1e-9, " GB"), (1e6, 1e-6, " MB"), (0.0, 1e-3, " kB")),
+}
+NOT_MEASURED = "not measured"
+
+
+def reference(fact: Fact) -> str:
+    """A fact's id as cards write it: one that is all digits would be a number to YAML."""
+    return f"e:{fact.id}"
+
+
+def mark(fact: Fact) -> str:
+    """The comment behind a number: readers of the page do not see it."""
+    return f"<!-- {reference(fact)} -->"
+
+
+def shown(fact: Fact | None, *, interval: bool = True, unit: str | None = None) -> str:
+    """A fact as a card says it: the number, rounded to what its interval lets one tell, the
+    interval, and the comment with its id. A fact without a number says why.
+
+    Args:
+        unit: what to write behind the number instead of the evidence's unit.
+    """
+    if fact is None:
+        return NOT_MEASURED
+    return text(fact, interval=interval, unit=unit) + mark(fact)
+
+
+def text(fact: Fact, *, interval: bool = True, unit: str | None = None) -> str:
+    """The same without the comment."""
+    if fact.value is None or fact.status != "ok":
+        return REASONS[fact.status]
+    factor, suffix = _scale(fact)
+    if unit is not None:
+        suffix = unit
+    value = fact.value * factor
+    sign = "+" if fact.name.endswith("_drop") else ""
+    if fact.interval is None:
+        return _plain(value, fact, sign) + suffix
+    low, high = fact.interval["low"] * factor, fact.interval["high"] * factor
+    decimals = _decimals(high - low)
+    said = _fixed(value, decimals, sign) + suffix
+    if interval:
+        said += f" ({_fixed(low, decimals, sign)} to {_fixed(high, decimals, sign)})"
+    return said
+
+
+def _scale(fact: Fact) -> tuple[float, str]:
+    if fact.name.startswith("speedup"):
+        return 1.0, "×"
+    if fact.unit == "1":
+        return 1.0, ""
+    for least, factor, suffix in SCALES.get(fact.unit, ()):
+        if abs(fact.value or 0) >= least:
+            return factor, suffix
+    return 1.0, f" {fact.unit}"
+
+
+def _decimals(width: float) -> int:
+    """So many that an interval of this width is told to two significant digits."""
+    return min(6, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4
+
+
+def _plain(value: float, fact: Fact, sign: str) -> str:
+    """A number without an interval: a count as it is, anything else to three digits."""
+    if isinstance(fact.value, int) and fact.unit == "1":
+        return f"{fact.value:,}"
+    if value == 0 or not 1e-4 <= abs(value) < 1e15:
+        return f"{value:{sign}.3g}"
+    return _fixed(value, max(0, 2 - math.floor(math.log10(abs(value)))), sign)
+
+
+def _fixed(value: float, decimals: int, sign: str) -> str:
+    said = f"{value:{sign},.{decimals}f}"
+    return said.replace("-", "") if not any(digit in said for digit in "123456789") else said

@@ -1,0 +1,91 @@
+"""What a card is rendered from: the records that lie in a checkpoint, read once."""
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import UserError
+from tools.cards import prose
+from tools.cards.prose import Prose
+from zoo import artifacts, evidence, registry
+from zoo.artifacts import Artifact
+from zoo.checkpoint import read_manifest
+from zoo.entry import Entry
+from zoo.evidence import Fact
+
+if TYPE_CHECKING:
+    from tasks.base import Task
+
+
+@dataclass(frozen=True)
+class Record:
+    """The records of a checkpoint."""
+
+    folder: Path
+    manifest: Mapping[str, Any]  # zoo.json
+    config: Mapping[str, Any]  # config.json
+    subject: str  # digest of the weights that lie there; see `zoo.evidence.subject_digest`
+    facts: Sequence[Fact]  # all of the schema that is known here, in their order
+    artifacts: Sequence[Artifact]  # those made from these very weights
+    entry: Entry
+    task: "Task"
+    prose: Prose
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """How the task reads its inputs: plain JSON."""
+        task: Mapping[str, Any] = self.manifest["config"]["task"]
+        return task
+
+    @property
+    def data_name(self) -> str:
+        """Of the data set it was trained on."""
+        return str(self.manifest["data"]["name"])
+
+
+def read(folder: Path) -> Record:
+    """The records of a checkpoint, or of a folder that keeps them without the weights.
+
+    Without weights their digest is that of the sums in zoo.json. Raises `UserError` where the
+    folder is no checkpoint of the zoo's, has no evidence, or a record can't be read.
+    """
+    manifest = read_manifest(folder)
+    entry = registry.find(manifest["model"])
+    try:
+        task = importlib.import_module(entry.task).from_config(manifest["config"]["task"])
+        str(manifest["data"]["name"]), str(manifest["data"]["fingerprint"]), manifest["pipeline"]
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{folder} is damaged: config.json is missing") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"the records of {folder} are damaged ({error!r})") from None
+    subject = (
+        evidence.subject_digest(folder)
+        if any(folder.glob("*.safetensors"))
+        else evidence.digest_of(manifest["files"])
+    )
+    facts = [fact for fact in evidence.read(folder) if fact.schema == evidence.SCHEMA]
+    if not any(fact.subject == subject for fact in facts):
+        whose = f" about the weights that lie there ({subject[:16]})" if facts else ""
+        raise UserError(
+            f"{folder} has no evidence{whose}, and a card says only what was measured: "
+            f"python -m {entry.module} evaluate {folder}"
+        )
+    return Record(
+        folder,
+        manifest,
+        config,
+        subject,
+        facts,
+        [one for one in _artifacts(folder) if one.manifest["source"] == subject],
+        entry,
+        task,
+        prose.read(folder),
+    )
+
+
+def _artifacts(folder: Path) -> list[Artifact]:
+    return [artifacts.read_manifest(path) for path in artifacts.all_of(folder)]

@@ -1,0 +1,53 @@
+"""Results: the metrics of the weights, with n and interval."""
+
+from collections.abc import Mapping
+
+from tools.cards import names
+from tools.cards.facts import EAGER, Facts
+from tools.cards.numbers import shown
+from tools.cards.tables import cell, table
+from zoo.evidence import Fact
+
+FIRST = ("test", "validation", "train")  # order of the splits
+
+
+def section(facts: Facts) -> list[str]:
+    """The section, as paragraphs; none where no metric was measured."""
+    groups: dict[tuple[str, str, str], list[Fact]] = {}
+    for fact in facts.metrics:
+        data = (fact.dataset or {}).get("name", "")
+        groups.setdefault((data, fact.split or "", fact.deployment or EAGER), []).append(fact)
+    if not groups:
+        return []
+    paragraphs = ["## Results"]
+    for (data, split, deployment), found in sorted(groups.items(), key=lambda one: _order(one[0])):
+        run = "as they lie here (eager, fp32)" if deployment == EAGER else f"run as `{deployment}`"
+        on = f"`{data}`" if data else "the data"
+        paragraphs.append(f"The weights {run}, on the {split} split of {on}:")
+        paragraphs.append(_table(found, facts.record.task.main_metric))
+    return paragraphs
+
+
+def _order(group: tuple[str, str, str]) -> tuple[int, int, str]:
+    data, split, deployment = group
+    place = FIRST.index(split) if split in FIRST else len(FIRST)
+    return int(deployment != EAGER), place, data + deployment
+
+
+def _table(found: list[Fact], main: str) -> str:
+    rows = []
+    for fact in sorted(found, key=lambda one: one.name != main):  # that one first
+        title = names.metric(fact.name).title
+        rows.append(
+            (
+                f"**{title}**" if fact.name == main else title,
+                shown(fact),
+                f"{fact.n:,}" if fact.n else "",
+                cell(_method(fact.interval)),
+            )
+        )
+    return table(("metric", "value", "n", "interval"), rows)
+
+
+def _method(interval: Mapping[str, object] | None) -> str:
+    return f"{100 * float(str(interval['level'])):g}%, {interval['method']}" if interval else ""

@@ -1,0 +1,60 @@
+"""Where speed was measured: on which machine, with how much of it, on what work."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zoo.evidence import Fact
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where and on what something was timed; JSON, so that it can be compared."""
+
+    machine: str
+    device: str | None
+    threads: int | None
+    workload: str
+
+    @staticmethod
+    def of(fact: Fact) -> "Setting":
+        """That of a fact."""
+        machine, work = (as_json(part or {}) for part in (fact.machine, fact.workload))
+        return Setting(machine, fact.device, fact.threads, work)
+
+    @property
+    def title(self) -> str:
+        """What the machine had to do, and with how much of itself."""
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}" if self.threads else None
+        work = ", ".join(f"{name} {size}" for name, size in json.loads(self.workload).items())
+        on = self.device if self.device != "cpu" else None
+        return ", ".join(part for part in (work, threads, on) if part)
+
+
+def machine_name(machine: Mapping[str, Any]) -> str:
+    """A machine by what decides its speed."""
+    cores = machine.get("cores")
+    parts = (
+        str(machine.get("gpu") or ""),
+        str(machine.get("cpu") or "a machine without a name"),
+        f"{cores:g} core{'s' * (cores != 1)}" if cores else "",
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def machine_details(machine: Mapping[str, Any]) -> str:
+    """What else is known of it."""
+    memory = machine.get("memory_bytes")
+    parts = (
+        f"{memory / 1e9:.0f} GB of memory" if memory else "",
+        str(machine.get("os") or ""),
+        str(machine.get("arch") or ""),
+        ", ".join(machine.get("isa") or ()),
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def as_json(value: Any) -> str:
+    """What can be compared, and be a key."""
+    return json.dumps(value, sort_keys=True, default=dict)

@@ -1,0 +1,45 @@
+"""How large the weights are: read from the headers of their files, without loading them."""
+
+import math
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+
+from tools.cards.record import Record
+from zoo import evidence
+from zoo.evidence import Fact
+
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation
+
+
+def unknown(found: Record) -> list[Fact]:
+    """Facts of the sizes that the evidence does not have yet: parameters, and bytes on disk."""
+    known = {
+        fact.name for fact in found.facts if fact.subject == found.subject and fact.kind == "size"
+    }
+    wanted = {"parameters", "weights_size"} - known
+    files = sorted(found.folder.glob("*.safetensors"))
+    if not wanted or not files:
+        return []
+    measured = {
+        "parameters": (_parameters(files), "1"),
+        "weights_size": (sum(path.stat().st_size for path in files), "bytes"),
+    }
+    run = uuid.uuid4().hex
+    return [
+        evidence.fact("size", name, value, unit, subject=found.subject, run=run)
+        for name, (value, unit) in measured.items()
+        if name in wanted
+    ]
+
+
+def _parameters(files: Sequence[Path]) -> int:
+    from safetensors import safe_open
+
+    count = 0
+    for path in files:
+        with safe_open(path, framework="numpy") as weights:
+            for name in weights.keys():  # noqa: SIM118  (it is no mapping)
+                if name.rpartition(".")[2] not in BUFFERS:
+                    count += math.prod(weights.get_slice(name).get_shape())
+    return count

@@ -1,0 +1,160 @@
+"""Training: which data, with what settings, how long, by which command."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from tools.cards.about import data_of
+from tools.cards.facts import Facts
+from tools.cards.metadata import HUB, hub_revision
+from tools.cards.numbers import shown
+from tools.cards.record import Record
+from tools.cards.settings import machine_name
+from tools.cards.tables import cell, table
+from zoo.evidence import Fact
+from zoo.train.args import TrainArgs
+
+ALWAYS = (
+    "num_train_epochs",
+    "max_steps",
+    "per_device_train_batch_size",
+    "learning_rate",
+    "optim",
+    "weight_decay",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "seed",
+)
+# They say where and when things were written, or what a machine did; not what was learned.
+PLUMBING = frozenset(
+    (
+        "output_dir",
+        "per_device_eval_batch_size",
+        "token_budget",
+        "device",
+        "dtype",
+        "eval_strategy",
+        "eval_steps",
+        "save_steps",
+        "save_minutes",
+        "save_total_limit",
+        "resume",
+        "logging_steps",
+        "report_to",
+        "dataloader_num_workers",
+        "speedups",
+        "torch_compile",
+        "gradient_checkpointing",
+        "auto_find_batch_size",
+        "fsdp",
+        "teacher",  # folders; their digests stand in the record
+        "unlabeled",
+        "qat",
+    )
+)
+SHAPES = ("model", "architecture")  # options that are worth saying though they are the default
+PACKAGES = ("zoo", "torch", "transformers", "timm", "python")
+
+
+def section(facts: Facts) -> list[str]:
+    """The section, as paragraphs."""
+    found = facts.record
+    paragraphs = ["## Training", *_data(found), *_taught(found)]
+    paragraphs.append(table(("setting", "value"), _settings(found), numbers=2))
+    return [*paragraphs, *_run(facts)]
+
+
+def _data(found: Record) -> list[str]:
+    data, trained_on = found.manifest["config"]["data"], found.manifest["data"]
+    name = data_of(found)
+    if revision := hub_revision(trained_on):
+        name = f"[{trained_on['name']}]({HUB}/datasets/{trained_on['name']}) at {revision[0][:12]}"
+        if revision[1]:
+            name += f", configuration {revision[1]}"
+    said = f"Data: {name}, fingerprint `{trained_on['fingerprint'][:12]}`."
+    cut = [
+        f"{data[f'{split}_size']:.0%} of train for {split}"
+        for split in ("validation", "test")
+        if data.get(f"{split}_size")
+    ]
+    if cut:
+        said += f" Splits that it does not have were cut: {' and '.join(cut)}, "
+        said += f"seed {data.get('split_seed')}."
+    for key, split in (("max_train_samples", "train"), ("max_eval_samples", "each other split")):
+        if data.get(key):
+            said += f" At most {data[key]:,} rows of {split}."
+    return [said]
+
+
+def _taught(found: Record) -> list[str]:
+    said = []
+    if teacher := found.manifest.get("teacher"):
+        said.append(f"Taught by `{teacher['model']}` {teacher['subject'][:12]}, beside the labels.")
+    if pool := found.manifest.get("unlabeled"):
+        name, digest = pool["name"], pool["fingerprint"][:12]
+        said.append(f"Learned from unlabelled examples too: `{name}`, fingerprint `{digest}`.")
+    if qat := found.manifest.get("qat"):
+        said.append(f"Trained on from {qat['from'][:12]} while its layers computed as in int8.")
+    return said
+
+
+def _settings(found: Record) -> list[tuple[str, str]]:
+    config = found.manifest["config"]
+    trained = config.get("train", {})
+    usual = {one.name: one.default for one in dataclasses.fields(TrainArgs)}
+    kept = [
+        name
+        for name in trained
+        if name not in PLUMBING and (name in ALWAYS or trained[name] != usual.get(name))
+    ]
+    if (trained.get("max_steps") or -1) > 0:
+        kept = [name for name in kept if name != "num_train_epochs"]
+    else:
+        kept = [name for name in kept if name != "max_steps"]
+    order = [*(name for name in ALWAYS if name in kept), *(n for n in kept if n not in ALWAYS)]
+    rows = [(f"`{name}`", _value(trained[name])) for name in order]
+    own = found.entry.options()
+    options: Mapping[str, Any] = config.get("options", {})
+    rows += [
+        (f"`{name}`", _value(value))
+        for name, value in options.items()
+        if value != getattr(own, name, None) or (name in SHAPES and value != "none")
+    ]
+    return [(name, cell(value)) for name, value in rows if value]
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, str) and "/" in value and value.startswith(("/", "~", ".")):
+        return "a folder"
+    if isinstance(value, list):
+        return ", ".join(map(_value, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _run(facts: Facts) -> list[str]:
+    seconds = facts.one(kind="training", name="train_seconds", subject=facts.record.subject)
+    if seconds is None:
+        return []
+    machine = machine_name(seconds.machine or {})
+    parts = [f"It took {shown(seconds)} on {machine}, {_numerics(seconds.deployment)}"]
+    for fact in facts.of(kind="training", subject=seconds.subject, run=seconds.run):
+        if fact.name.endswith("samples_per_second"):
+            parts.append(f"at {shown(fact)}")
+    peak = facts.one(kind="memory", name="train_peak_memory", run=seconds.run)
+    if peak is not None:
+        parts.append(f"with {shown(peak)} of memory at most")
+    return [f"{', '.join(parts)}.", *_command(seconds)]
+
+
+def _command(fact: Fact) -> list[str]:
+    versions = fact.versions or {}
+    known = ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions)
+    state = " with changes that were not committed" if fact.dirty else ""
+    commit = f" at commit {fact.commit[:12]}{state}" if fact.commit else ""
+    said = [f"By this command{commit}{f', with {known}' if known else ''}:"]
+    return [*said, f"```sh\n{fact.command}\n```"] if fact.command else []
+
+
+def _numerics(deployment: str | None) -> str:
+    _, _, numerics = (deployment or "").partition("+")
+    return f"in {numerics.replace('autocast-', '')}" if numerics else "in fp32"
