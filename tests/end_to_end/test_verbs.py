@@ -44,6 +44,7 @@ def test_the_manifest(run: Run, reviews: Path) -> None:
     assert manifest["config"]["data"]["data"] == str(reviews)
     assert manifest["config"]["task"]["labels"] == ["negative", "positive"]
     assert len(manifest["data"]["fingerprint"]) == 64
+    assert manifest["data"]["rows"] == {"train": 240, "validation": 60, "test": 60}
     assert {"torch", "transformers"} <= set(manifest["versions"])
     for name, digest in manifest["files"].items():
         assert sha256(run.folder / name) == digest

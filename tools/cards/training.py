@@ -80,9 +80,9 @@ def _data(found: Record) -> list[str]:
     if cut:
         said += f" Splits that it does not have were cut: {' and '.join(cut)}, "
         said += f"seed {data.get('split_seed')}."
-    for key, split in (("max_train_samples", "train"), ("max_eval_samples", "each other split")):
-        if data.get(key):
-            said += f" At most {data[key]:,} rows of {split}."
+    if rows := trained_on.get("rows"):
+        counts = [f"{count:,} of {split}" for split, count in rows.items()]
+        said += f" Rows: {', '.join(counts)}."
     return [said]
 
 

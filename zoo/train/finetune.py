@@ -113,7 +113,11 @@ def finetune(entry: "Entry", job: Job) -> Path:
         "pipeline": task.pipeline,
         "source": source,
         "config": config,
-        "data": {"name": examples.name, "fingerprint": examples.fingerprint},
+        "data": {
+            "name": examples.name,
+            "fingerprint": examples.fingerprint,
+            "rows": {split: len(rows) for split, rows in examples.splits.items()},
+        },
         "seed": args.seed,
         "versions": environment.versions(),
         "commit": environment.commit(),

@@ -177,7 +177,7 @@ def make(path: Path, source: Mapping[str, Any] | None = None, **task: Any) -> Fo
                 "task": dataclasses.replace(settled, **task).config(),
                 "train": dataclasses.asdict(train),
             },
-            "data": DATA,
+            "data": DATA | {"rows": {"train": 6000, "test": 1500}},
             "seed": 42,
             "files": {one.name: sha256(one) for one in sorted(path.iterdir())},
         },

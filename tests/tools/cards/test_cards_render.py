@@ -266,6 +266,7 @@ def test_machines_and_workloads_have_tables_of_their_own(tmp_path: Path) -> None
     assert "Batch 1, length 26, 2 threads:" in card and "Batch 16, length 26, 2 threads:" in card
     assert card.count("### What they lose") == 1
     assert DATA["fingerprint"][:12] in card
+    assert "Rows: 6,000 of train, 1,500 of test." in card
 
 
 def test_rendering_needs_no_torch(carded: Folder) -> None:
