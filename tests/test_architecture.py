@@ -108,6 +108,8 @@ def test_every_model_has_its_line() -> None:
         ["zoo", "--help"],
         *([module, *words] for module in registry.MODULES for words in (["--help"], [])),
         *([entry.module, verb, "--help"] for entry in registry.entries() for verb in entry.verbs),
+        ["tools.hub", "--help"],
+        *(["tools.hub", verb, "--help"] for verb in ("push", "pull", "verify", "diff")),
     ],
     ids=" ".join,
 )

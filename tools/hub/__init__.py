@@ -1,0 +1,1 @@
+"""Checkpoints to the Hugging Face Hub and back: push, pull, verify, diff."""

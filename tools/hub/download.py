@@ -1,0 +1,63 @@
+"""Single files of a repo, by the Hub's own cache, each compared with what the Hub lists."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+from tools.hub import layout
+from tools.hub.listing import Listing
+from tools.hub.retries import again
+
+WRONG_SIZE = "Consistency check failed"
+"""What huggingface_hub says where a file ends too early; it keeps nothing of it."""
+
+
+def fetch(repo: str, path: str, there: Listing) -> Path:
+    """A file of a repo, in the Hub's cache. What arrived damaged is fetched once more.
+
+    Raises `UserError` where it arrives damaged again, and huggingface_hub's errors.
+    """
+    for is_second in (False, True):
+        try:
+            found = _fetch(repo, path, there.commit, is_second)
+        except OSError as error:
+            if WRONG_SIZE not in str(error):
+                raise
+            continue
+        if there.files[path].is_at(found):
+            return found
+        found.resolve().unlink()  # else everybody who reads the cache would get it
+        found.unlink(missing_ok=True)
+    raise UserError(
+        f"{path} of {repo} arrived damaged twice: its bytes are not those that the Hub lists; try "
+        "another network, or push it again"
+    )
+
+
+def record(repo: str, there: Listing | None) -> Mapping[str, Any] | None:
+    """zoo.json of a repo; None where there is none, or it can't be read."""
+    if there is None or layout.RECORD not in there.files:
+        return None
+    try:
+        said = json.loads(fetch(repo, layout.RECORD, there).read_text(encoding="utf-8"))
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _fetch(repo: str, path: str, commit: str, force: bool) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    def once() -> Path:
+        return Path(hf_hub_download(repo, path, revision=commit, force_download=force))
+
+    return again(once, is_final=_was_retried)
+
+
+def _was_retried(error: Exception) -> bool:
+    """Of a download, huggingface_hub asks again for the content after these, not for the header;
+    where that fails, another error has this one as its cause."""
+    answer = getattr(error, "response", None)
+    return answer is not None and answer.status_code in (408, 429)

@@ -1,0 +1,93 @@
+"""What a repo holds, and how that compares with what is to go there."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.fingerprint import sha256
+from tools.hub import connection
+from tools.hub.retries import again
+from tools.hub.uploads import Upload, git_oid
+
+
+@dataclass(frozen=True)
+class Remote:
+    """A file in a repo. The Hub knows it by one of two sums."""
+
+    size: int
+    git_oid: str
+    sha256: str | None
+    """of a large file; None for one that lies in git itself"""
+
+    def is_same(self, one: Upload) -> bool:
+        """Whether it is this file."""
+        if self.size != one.size:
+            return False
+        if self.sha256 is not None:
+            return self.sha256 == one.sha256
+        return self.git_oid == one.git_oid
+
+    def is_at(self, path: Path) -> bool:
+        """Whether a file on this disk is it."""
+        if self.sha256 is not None:
+            return sha256(path) == self.sha256
+        return git_oid(path) == self.git_oid
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A repo at one commit."""
+
+    commit: str
+    files: Mapping[str, Remote]
+    is_private: bool = False
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a commit has to do."""
+
+    new: tuple[Upload, ...]
+    """not there, or there with other bytes"""
+    unchanged: tuple[Upload, ...]
+    gone: tuple[str, ...]
+    """files of ours that an earlier push brought and this one does not have"""
+
+    def __bool__(self) -> bool:
+        return bool(self.new or self.gone)
+
+
+def read(api: Any, repo: str, revision: str) -> Listing:
+    """What a repo holds at a branch, tag or commit.
+
+    Raises huggingface_hub's errors, RepositoryNotFoundError and RevisionNotFoundError among them.
+    """
+    patience = connection.TIMEOUTS_S[1]  # it takes None for "for ever", whatever the client says
+    info = again(
+        lambda: api.model_info(repo, revision=revision, files_metadata=True, timeout=patience)
+    )
+    files = {
+        each.rfilename: Remote(
+            each.size or 0, each.blob_id or "", each.lfs.sha256 if each.lfs else None
+        )
+        for each in info.siblings or ()
+    }
+    return Listing(str(info.sha), files, bool(info.private))
+
+
+def compare(uploads: Sequence[Upload], there: Listing | None, ours: Sequence[str] = ()) -> Changes:
+    """What has to change for a repo to hold these files.
+
+    Args:
+        there: None for a repo that does not exist.
+        ours: paths that an earlier push brought.
+    """
+    files = there.files if there else {}
+    same = [one for one in uploads if one.path in files and files[one.path].is_same(one)]
+    here = {one.path for one in uploads}
+    return Changes(
+        tuple(one for one in uploads if one not in same),
+        tuple(same),
+        tuple(path for path in ours if path in files and path not in here),
+    )

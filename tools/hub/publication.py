@@ -1,0 +1,137 @@
+"""What a checkpoint is on the Hub: its files by their names there, its card, its sums."""
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+from tools.hub import folder, layout, onnx_layout, private, variant
+from tools.hub.refused import Refused
+from tools.hub.uploads import Upload, upload
+from zoo.artifacts import Artifact
+from zoo.checkpoint import Checkpoint, write_json, write_text
+
+SUMS = "published"
+"""Of a published zoo.json: path to sha256 of every other file that was pushed with it."""
+WORDS = (".json", ".jsonl", ".md", ".jinja", ".yaml")
+RENDERED = (layout.CARD, layout.EVIDENCE, layout.PICTURES, layout.RESULTS)
+"""What the card is, and what its writing may add to."""
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What is to lie in a repo."""
+
+    uploads: tuple[Upload, ...]
+    folder: Path
+    """the same laid out as it will be when it is pulled"""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(one.size for one in self.uploads)
+
+
+def publication(
+    checkpoint: Checkpoint,
+    chosen: Sequence[Artifact],
+    repo: str,
+    workshop: Path,
+    base: str | None = None,
+) -> Publication:
+    """Makes the files that go to a repo. The card is rendered from what will lie there, so that
+    it says nothing about what stays here.
+
+    Args:
+        base: the repo with the weights, for one that has only the artifacts.
+        workshop: a folder that stays until they are sent.
+
+    Raises:
+        UserError: a file belongs to the checkpoint and may not go.
+        Refused: a text tells what should not leave this machine.
+    """
+    made = workshop / "made"
+    made.mkdir(parents=True)
+    uploads = list(_own_files(checkpoint, weights=base is None))
+    shared = {name: str(total) for name, total in checkpoint.manifest["files"].items()}
+    for artifact in chosen:
+        uploads += onnx_layout.pack(artifact, shared, made)
+    write_text(made / layout.PROSE, _with_repo(checkpoint.folder / layout.PROSE, repo))
+    uploads.append(upload(layout.PROSE, made / layout.PROSE))
+    record = private.published(checkpoint.manifest)
+    record.pop(variant.BASE, None)
+    if base is not None:
+        record[variant.BASE] = base
+    write_json(made / layout.RECORD, record | {SUMS: {}})
+    target = workshop / "folder"
+    files = {one.path: one.source for one in uploads} | {
+        layout.RECORD: made / layout.RECORD,
+        layout.EVIDENCE: checkpoint.folder / layout.EVIDENCE,
+    }
+    folder.lay_out(files, target, _put)
+    _write_card(target, base)
+    for pattern in RENDERED:
+        for path in sorted(target.glob(pattern)):
+            uploads.append(upload(path.relative_to(target).as_posix(), path))
+    uploads.sort(key=lambda one: one.path)
+    write_json(made / layout.RECORD, record | {SUMS: {one.path: one.sha256 for one in uploads}})
+    uploads.append(upload(layout.RECORD, made / layout.RECORD))
+    if told := list(_told(uploads)):
+        raise Refused("\n".join((*told, "this would leave your machine: nothing was sent")))
+    return Publication(tuple(uploads), target)
+
+
+def sums(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """What a published zoo.json says of the files beside it; nothing where it says nothing."""
+    said = manifest.get(SUMS)
+    return {str(k): str(v) for k, v in said.items()} if isinstance(said, Mapping) else {}
+
+
+def _own_files(checkpoint: Checkpoint, weights: bool) -> Iterator[Upload]:
+    for name in checkpoint.manifest["files"]:
+        if not layout.allowed(name):
+            raise UserError(
+                f"{checkpoint.folder / name} belongs to the checkpoint, and nothing of its name is "
+                "published"
+            )
+        if weights or not name.endswith(".safetensors"):
+            yield upload(name, checkpoint.folder / name)
+
+
+def _with_repo(prose: Path, repo: str) -> str:
+    """card.md with the repo's name, so that the card tells how to load it from there."""
+    text = prose.read_text(encoding="utf-8") if prose.exists() else ""
+    first, *lines = text.splitlines(keepends=True) or [""]
+    if first.strip() != "---":
+        return f"---\nrepo: {repo}\n---\n{text}"
+    end = next(i for i, line in enumerate(lines) if line.strip() == "---")  # that card.md was read
+    kept = [line for line in lines[:end] if not line.startswith("repo:")]
+    return "".join((first, f"repo: {repo}\n", *kept, *lines[end:]))
+
+
+def _write_card(target: Path, base: str | None) -> None:
+    if base is not None:
+        write_text(target / layout.CARD, variant.card(target))
+        return
+    from tools.cards import write
+
+    write.write(target)
+
+
+def _put(source: Path, target: Path) -> None:
+    """Large files are linked; what the card's writing may change is a copy."""
+    if source.name.endswith(layout.LARGE):
+        target.symlink_to(source.resolve())
+    else:
+        shutil.copyfile(source, target)
+
+
+def _told(uploads: Sequence[Upload]) -> Iterator[str]:
+    """What texts give away. Vocabularies are no prose: their words may look like anything."""
+    for one in uploads:
+        name = Path(one.path).name
+        if name.endswith(WORDS) and not name.startswith(("tokenizer.", "vocab", "merges")):
+            text = one.source.read_text(encoding="utf-8", errors="replace")
+            yield from private.faults(one.path, text, name.endswith((".json", ".jsonl")))

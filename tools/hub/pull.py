@@ -1,0 +1,147 @@
+"""The verb pull: a repo as a checkpoint folder again, every sum checked, nothing executed."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+from tasks.fingerprint import sha256
+from tools.hub import download, folder, layout, listing, names, onnx_layout, problems, records
+from tools.hub.args import PullArgs
+from tools.hub.listing import Listing
+from tools.hub.publication import sums
+from zoo import artifacts, checkpoint, terminal
+from zoo.checkpoint import current_umask, flush, staged
+from zoo.runtimes.onnx import must_stay_inside
+from zoo.weights import PICKLES
+
+CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
+"""Of a config: they make transformers run what lies in the repo."""
+
+
+class Damaged(UserError):
+    """What lies in the repo is not what was pushed."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """A checkpoint from the Hub."""
+
+    folder: Path
+    commit: str
+    left: tuple[str, ...]
+    """paths in the repo that were not fetched"""
+    changed: tuple[str, ...]
+    """what is not as it was pushed, and decides no output: a card that was edited on the Hub"""
+
+
+def pull(args: PullArgs) -> None:
+    """Fetches, and says what was left where it is.
+
+    Raises `UserError` for a repo or revision that there is not, no network, what is no checkpoint
+    of the zoo's, what is damaged or not safe to load, and a folder that is there already.
+    """
+    repo, revision = names.at_revision(args.repo)
+    target = args.output_dir or Path("runs") / repo.partition("/")[2]
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UserError(f"{target} is there already: name a new folder with --output_dir")
+    with staged(target.parent) as staging:
+        found = fetch(repo, revision, staging)
+        staging.chmod(0o777 & ~current_umask())
+        staging.replace(target)
+        flush(target.parent)
+    said = [f"{repo} at {found.commit[:12]}: {target}, every sum as it was pushed"]
+    if found.changed:
+        said.append(f"edited on the Hub since it was pushed: {', '.join(found.changed)}")
+    if found.left:
+        said.append(f"left in the repo, being none of ours: {', '.join(found.left)}")
+    terminal.lines(*said)
+
+
+def fetch(repo: str, revision: str, target: Path) -> Pulled:
+    """Fetches a checkpoint into an empty folder. Raises as `pull` does."""
+    from tools.hub.connection import connect
+
+    api = connect()
+    try:
+        there = listing.read(api, repo, revision)
+        return _fetch(repo, there, target)
+    except UserError as error:  # the folder's name is a passing one
+        raise type(error)(str(error).replace(str(target), repo)) from None
+    except Exception as error:
+        raise problems.as_user_error(error, repo, "nothing was kept") from None
+
+
+def _fetch(repo: str, there: Listing, target: Path) -> Pulled:
+    records.must_be_ours(repo, there)
+    said = download.record(repo, there)
+    if said is None or "files" not in said:
+        raise Damaged(f"{layout.RECORD} of {repo} is damaged: push the checkpoint again")
+    pushed = sums(said)
+    ours = {*pushed, layout.RECORD} if pushed else set(there.files)
+    wanted = [path for path in there.files if layout.allowed(path) and path in ours]
+    left = [path for path in there.files if path not in wanted and path != ".gitattributes"]
+    _must_have_weights(repo, wanted, left)
+    if missing := sorted(path for path in pushed if path not in wanted):
+        raise Damaged(f"{repo} lacks {', '.join(missing)}, which was pushed: push it again")
+    files = {path: download.fetch(repo, path, there) for path in wanted}
+    differing = [path for path in files if path in pushed and sha256(files[path]) != pushed[path]]
+    if wrong := [path for path in differing if not _is_prose(path)]:
+        raise Damaged(
+            f"{', '.join(wrong)} of {repo} is not what was pushed (its sum is not that of "
+            f"{layout.RECORD}): pull an earlier revision, or push it again"
+        )
+    for path in wanted:
+        if path.endswith(".json") and "/" not in path:
+            _must_run_no_code(repo, path, files[path])
+    folder.lay_out(files, target, folder.copy)
+    manifest = checkpoint.read_manifest(target)
+    has_weights = any(target.glob("*.safetensors"))
+    for damage in checkpoint.damages(target, manifest, weights=has_weights):
+        raise Damaged(f"{repo} is damaged: {damage}")
+    for place in artifacts.all_of(target):
+        artifacts.read(place)
+        for program in place.glob("*.onnx"):
+            must_stay_inside(program)
+            beside = {path.name for path in place.iterdir()}
+            if strange := sorted(onnx_layout.kept_outside(program) - beside):
+                raise UserError(f"{program} keeps weights in {strange[0]}: refused")
+    return Pulled(target, there.commit, tuple(left), tuple(differing))
+
+
+def _is_prose(path: str) -> bool:
+    return path.endswith((".md", ".png", ".yaml", ".jsonl"))
+
+
+def _must_have_weights(repo: str, wanted: list[str], left: list[str]) -> None:
+    if any(path.endswith(layout.LARGE) for path in wanted):
+        return
+    if pickled := [path for path in left if any(Path(path).match(kind) for kind in PICKLES)]:
+        raise UserError(
+            f"{repo} has its weights in {pickled[0]} only, and pickled weights can run any code: "
+            "refused"
+        )
+    raise UserError(f"{repo} has no weights (safetensors or ONNX)")
+
+
+def _must_run_no_code(repo: str, path: str, found: Path) -> None:
+    """Raises `UserError` for a config that names code to be run."""
+    try:
+        said = json.loads(found.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} of {repo} is damaged ({error})") from None
+    for key in _keys(said):
+        if key in CODE:
+            raise UserError(f"{path} of {repo} names code to be run ({key}): refused")
+
+
+def _keys(said: Any) -> Iterator[str]:
+    if isinstance(said, dict):
+        for key, value in said.items():
+            yield key
+            yield from _keys(value)
+    elif isinstance(said, list):
+        for value in said:
+            yield from _keys(value)

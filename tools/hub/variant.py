@@ -1,0 +1,70 @@
+"""The card of a repo that has a checkpoint's ONNX programs and not its weights."""
+
+from pathlib import Path
+from typing import Any
+
+from tools.hub import layout
+from tools.hub.onnx_layout import IN_REPO
+
+BASE = "variant_of"
+"""Of a published zoo.json: the repo that has the weights."""
+LEFT = ("model-index", "metrics", "base_model", "base_model_relation")
+"""Of the base's metadata: they are about its weights."""
+TEXT = ("text-classification", "fill-mask")
+"""Pipelines whose inputs a tokenizer makes."""
+
+
+def card(folder: Path) -> str:
+    """README.md of such a repo, rendered from the records in a folder laid out as a checkpoint."""
+    from tools.cards import deployments, metadata, record
+    from tools.cards.facts import Facts
+    from tools.cards.tables import table
+
+    found = record.read(folder)
+    base, repo = str(found.manifest[BASE]), str(found.prose.front.get("repo", ""))
+    said = {k: v for k, v in metadata.of_record(found).items() if k not in LEFT}
+    said |= {"library_name": "onnx", "tags": ["onnx", *said.get("tags", [])]}
+    said |= {"base_model": base, "base_model_relation": "quantized"}
+    rows = [
+        (f"`{place}`", f"`{artifact.deployment}`", "int8" if _is_int8(artifact) else "fp32")
+        for artifact in found.artifacts
+        for name, place in artifact.manifest[IN_REPO].items()
+        if name.endswith(".onnx")
+    ]
+    paragraphs = [
+        f"# {base} for ONNX Runtime",
+        f"The programs of [{base}](https://huggingface.co/{base}), which has the weights, the "
+        "metrics and how it was trained.",
+        table(("file", "deployment", "weights"), rows, numbers=3),
+        "## Use",
+        _use(repo, found.manifest, rows[0][0].strip("`")),
+        *deployments.section(Facts(found)),
+        "## Verify",
+        f"Every measured number here is a fact of `{layout.EVIDENCE}`: its id stands behind it as "
+        "a comment in the source of this page.",
+        f"```sh\npython -m tools.hub verify {repo}\n```",
+    ]
+    return f"---\n{metadata.dump(said)}\n---\n\n" + "\n\n".join(paragraphs) + "\n"
+
+
+def _is_int8(artifact: Any) -> bool:
+    return str(artifact.deployment.numerics).startswith("int8")
+
+
+def _use(repo: str, manifest: Any, program: str) -> str:
+    lines = [
+        "import onnxruntime",
+        "from huggingface_hub import hf_hub_download",
+        "",
+        f'session = onnxruntime.InferenceSession(hf_hub_download("{repo}", "{program}"))',
+    ]
+    if manifest["pipeline"] in TEXT:
+        lines.insert(2, "from transformers import AutoTokenizer")
+        lines += [
+            f'encoded = AutoTokenizer.from_pretrained("{repo}")(["a text"], return_tensors="np")',
+            "inputs = {put.name: encoded[put.name] for put in session.get_inputs()}",
+            "print(session.run(None, inputs))",
+        ]
+    else:
+        lines.append("print([(put.name, put.type, put.shape) for put in session.get_inputs()])")
+    return "\n".join(["```python", *lines, "```"])

@@ -1,0 +1,141 @@
+"""The verb verify: what lies on the Hub, checked as far as it can be checked here."""
+
+import contextlib
+import io
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from tasks.errors import UserError
+from tools.hub import layout, names, variant
+from tools.hub.args import VerifyArgs
+from tools.hub.pull import Damaged, fetch
+from zoo import artifacts, evidence, registry, terminal
+from zoo.checkpoint import read_manifest
+
+if TYPE_CHECKING:
+    from zoo.evidence import Fact
+
+FLIPS = 2
+"""Samples that may be judged otherwise on another machine, which adds up in another order."""
+SHARE = 0.1
+"""Of a metric's interval, that it may differ by for the same reason."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one thing."""
+
+    what: str
+    status: str
+    """ok, wrong, or not checked"""
+    text: str
+
+
+def verify(args: VerifyArgs) -> int:
+    """Prints what was found; returns 1 where anything is wrong.
+
+    Raises `UserError` as `pull` does, but for what is damaged.
+    """
+    repo, revision = names.at_revision(args.repo)
+    with TemporaryDirectory(prefix="zoo-hub-") as temporary:
+        folder = Path(temporary) / repo.partition("/")[2]
+        try:
+            pulled = fetch(repo, revision, folder)
+        except Damaged as error:
+            terminal.table(("what", "status", ""), [("sums", "wrong", str(error))], title=repo)
+            return 1
+        findings = [Finding("sums", "ok", "every file is what was pushed")]
+        if pulled.changed:
+            findings = [Finding("sums", "wrong", f"edited since: {', '.join(pulled.changed)}")]
+        findings += [_portable(one, folder, repo) for one in _look(folder, args.data)]
+    title = f"{repo} at {pulled.commit[:12]}"
+    rows = [(one.what, one.status, one.text) for one in findings]
+    terminal.table(("what", "status", ""), rows, title=title)
+    return int(any(one.status == "wrong" for one in findings))
+
+
+def _look(folder: Path, data: str | None) -> Iterator[Finding]:
+    manifest = read_manifest(folder)
+    if base := manifest.get(variant.BASE):
+        yield from _variant(folder, str(base), data)
+        return
+    yield from _card(folder)
+    yield from _parity(folder, data)
+    yield from _metrics(folder, data)
+
+
+def _variant(folder: Path, base: str, data: str | None) -> Iterator[Finding]:
+    same = (folder / layout.CARD).read_text(encoding="utf-8") == variant.card(folder)
+    text = "it says what the evidence says" if same else "it is not what the evidence renders to"
+    yield Finding("card", "ok" if same else "wrong", text)
+    yield Finding("metrics", "not checked", f"they are about the weights: verify {base}")
+    try:
+        weights = fetch(base, "main", folder.with_name("base")).folder
+    except UserError as error:
+        yield Finding("parity", "not checked", f"the weights are out of reach: {error}")
+        return
+    shutil.rmtree(weights / artifacts.FOLDER, ignore_errors=True)
+    shutil.move(folder / artifacts.FOLDER, weights)
+    yield from _parity(weights, data)
+
+
+def _card(folder: Path) -> Iterator[Finding]:
+    from tools.cards import check
+
+    faults = check.faults(folder)
+    for fault in faults:
+        yield Finding("card", "wrong", fault)
+    if not faults:
+        yield Finding("card", "ok", "it says what the evidence says, about these very files")
+
+
+def _parity(folder: Path, data: str | None) -> Iterator[Finding]:
+    from zoo.verify import verify as replay
+
+    verdicts = replay(folder, data)
+    words = {"ok": "ok", "drift": "wrong", "unavailable": "not checked"}
+    for one in verdicts:
+        yield Finding(f"parity of {one.name}", words[one.status], one.text)
+    if not verdicts:
+        yield Finding("parity", "not checked", "there are no ONNX artifacts")
+
+
+def _metrics(folder: Path, data: str | None) -> Iterator[Finding]:
+    """Measures the metrics of the weights anew, and compares each with what the evidence says."""
+    from tools.cards import facts, record
+
+    before = facts.Facts(record.read(folder)).results
+    if data is None:
+        yield Finding("metrics", "not checked", "name the data set with --data")
+        return
+    from zoo.evaluate import evaluate_checkpoint
+    from zoo.verbs import EvaluateArgs
+
+    known = len(evidence.read(folder))
+    entry = registry.find(str(read_manifest(folder)["model"]))
+    with contextlib.redirect_stdout(io.StringIO()):  # it names a folder that goes away
+        evaluate_checkpoint(entry, EvaluateArgs(folder, data=data, split="test", mistakes=0))
+    after = {fact.name: fact for fact in evidence.read(folder)[known:]}
+    for fact in before:
+        if fact.name in after:
+            yield _compared(fact, after[fact.name])
+
+
+def _compared(said: "Fact", found: "Fact") -> Finding:
+    what = f"{said.name} on {said.split}"
+    assert said.value is not None and found.value is not None
+    if (said.dataset or {}).get("fingerprint") != (found.dataset or {}).get("fingerprint"):
+        return Finding(what, "not checked", "this is another data set than the one it is said of")
+    text = f"{found.value:.4f}, and the evidence says {said.value:.4f} (n = {found.n})"
+    width = found.interval["high"] - found.interval["low"] if found.interval else 0.0
+    allowed = max(FLIPS / (found.n or 1), SHARE * width)
+    return Finding(what, "ok" if abs(found.value - said.value) <= allowed else "wrong", text)
+
+
+def _portable(one: Finding, folder: Path, repo: str) -> Finding:
+    """Without the name of the temporary folder."""
+    return Finding(one.what, one.status, one.text.replace(str(folder), repo))
