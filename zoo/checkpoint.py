@@ -142,7 +142,10 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = 
 
 
 def read_manifest(folder: Path) -> Mapping[str, Any]:
-    """What zoo.json of a checkpoint says. Raises `UserError` where there is none, or none of ours."""
+    """What zoo.json of a checkpoint says.
+
+    Raises `UserError` where there is none, or none of ours.
+    """
     if not folder.is_dir():
         raise UserError(f"no checkpoint at {folder}: there is no such folder")
     try:

@@ -10,7 +10,7 @@ where each file lies in the repo, and keeps the sums from before, which are what
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def _one_file(program: Path, folder: Path, stem: str) -> Path:
     """
     import onnx
 
-    from zoo.runtimes.onnx import must_stay_inside, open_session, provider
+    from zoo.runtimes.onnx import kept_outside, must_stay_inside, open_session, provider
 
     must_stay_inside(program)
     target = folder / f"{stem}.onnx"
@@ -111,38 +111,6 @@ def _one_file(program: Path, folder: Path, stem: str) -> Path:
         raise UserError(f"{program} can't be packed for the Hub: its weights came out otherwise")
     open_session(target, [provider("cpu")], 1)
     return target
-
-
-def kept_outside(program: Path) -> set[str]:
-    """The files in which a program keeps weights outside of itself, those of its inner graphs too.
-
-    Raises `UserError` for a program that can't be read.
-    """
-    import onnx
-
-    try:
-        model = onnx.load(program, load_external_data=False)
-    except Exception as error:  # protobuf's own, which onnx does not name
-        raise UserError(f"{program} is damaged: {error}") from None
-    graphs = [model.graph, *model.functions]
-    return {
-        entry.value
-        for graph in graphs
-        for tensor in _tensors(graph)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-
-
-def _tensors(graph: Any) -> Iterator[Any]:
-    """All tensors of a graph (or function): its weights, constants, and those of inner graphs."""
-    yield from getattr(graph, "initializer", ())
-    for sparse in getattr(graph, "sparse_initializer", ()):
-        yield from (sparse.values, sparse.indices)
-    for attribute in (one for node in graph.node for one in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for inner in (attribute.g, *attribute.graphs):
-            yield from _tensors(inner)
 
 
 def chosen(checkpoint: Path, asked: str) -> list[Artifact]:

@@ -8,13 +8,13 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
-from tools.hub import download, folder, layout, listing, names, onnx_layout, problems, records
+from tools.hub import download, folder, layout, listing, names, problems, records
 from tools.hub.args import PullArgs
 from tools.hub.listing import Listing
 from tools.hub.publication import sums
 from zoo import artifacts, checkpoint, terminal
 from zoo.checkpoint import current_umask, flush, staged
-from zoo.runtimes.onnx import must_stay_inside
+from zoo.runtimes.onnx import kept_outside, must_stay_inside
 from zoo.weights import PICKLES
 
 CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
@@ -106,7 +106,7 @@ def _fetch(repo: str, there: Listing, target: Path) -> Pulled:
         for program in place.glob("*.onnx"):
             must_stay_inside(program)
             beside = {path.name for path in place.iterdir()}
-            if strange := sorted(onnx_layout.kept_outside(program) - beside):
+            if strange := sorted(kept_outside(program) - beside):
                 raise UserError(f"{program} keeps weights in {strange[0]}: refused")
     return Pulled(target, there.commit, tuple(left), tuple(differing))
 

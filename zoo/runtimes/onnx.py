@@ -1,6 +1,6 @@
 """ONNX Runtime, on the processor or by CUDA."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,20 +138,40 @@ def to_host(array: Any) -> Any:
 
 def must_stay_inside(program: Path) -> None:
     """Raises `UserError` where a program keeps weights outside its folder, or can't be read."""
+    folder = program.parent
+    for name in sorted(kept_outside(program)):
+        place = folder / name
+        if place.is_symlink() or place.resolve().parent != folder.resolve():
+            raise UserError(f"{program} keeps weights in {name}, outside its folder: refused")
+
+
+def kept_outside(program: Path) -> set[str]:
+    """The files in which a program keeps weights outside of itself, those of its inner graphs too.
+
+    Raises `UserError` for a program that can't be read.
+    """
     import onnx
 
     try:
-        proto = onnx.load(program, load_external_data=False)
+        model = onnx.load(program, load_external_data=False)
     except Exception as error:  # protobuf's own, which onnx does not name
         raise UserError(f"{program} is damaged: {error}") from None
-    folder = program.parent
-    for tensor in proto.graph.initializer:
-        for entry in tensor.external_data:
-            if entry.key != "location":
-                continue
-            place = folder / entry.value
-            if place.is_symlink() or place.resolve().parent != folder.resolve():
-                raise UserError(
-                    f"{program} keeps the weight {tensor.name} in {entry.value}, outside its "
-                    "folder: refused"
-                )
+    graphs = [model.graph, *model.functions]
+    return {
+        entry.value
+        for graph in graphs
+        for tensor in _tensors(graph)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+def _tensors(graph: Any) -> Iterator[Any]:
+    """All tensors of a graph (or function): its weights, constants, and those of inner graphs."""
+    yield from getattr(graph, "initializer", ())
+    for sparse in getattr(graph, "sparse_initializer", ()):
+        yield from (sparse.values, sparse.indices)
+    for attribute in (one for node in graph.node for one in node.attribute):
+        yield from (attribute.t, *attribute.tensors)
+        for inner in (attribute.g, *attribute.graphs):
+            yield from _tensors(inner)
