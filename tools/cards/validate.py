@@ -17,17 +17,16 @@ DATASET_TYPE = re.compile(r"[\w./-]+")
 
 
 def faults(metadata: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the metadata of a card, each in one sentence that names the place."""
-    nulls = list(_nulls("", metadata))
-    if nulls:  # what follows takes them for absent, or for other types
-        return nulls
-    return [
+    """What is wrong with the metadata of a card, each in one line that names the place."""
+    # nulls alone, where there are any: what follows takes them for absent, or for other types
+    found = list(_nulls("", metadata)) or [
         *_license(metadata),
         *_languages(metadata),
         *_names(metadata),
         *_base_model(metadata),
         *_model_index(metadata),
     ]
+    return [" ".join(fault.split()) for fault in found]
 
 
 def _nulls(place: str, value: Any) -> Iterator[str]:
