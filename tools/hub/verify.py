@@ -115,10 +115,12 @@ def _metrics(folder: Path, data: str | None) -> Iterator[Finding]:
     from zoo.evaluate import evaluate_checkpoint
     from zoo.verbs import EvaluateArgs
 
-    known = len(evidence.read(folder))
-    entry = registry.find(str(read_manifest(folder)["model"]))
+    known, manifest = len(evidence.read(folder)), read_manifest(folder)
+    entry = registry.find(str(manifest["model"]))
+    limit = manifest["config"].get("data", {}).get("max_eval_samples")
+    asked = EvaluateArgs(folder, data=data, split="test", mistakes=0, max_eval_samples=limit)
     with contextlib.redirect_stdout(io.StringIO()):  # it names a folder that goes away
-        evaluate_checkpoint(entry, EvaluateArgs(folder, data=data, split="test", mistakes=0))
+        evaluate_checkpoint(entry, asked)
     after = {fact.name: fact for fact in evidence.read(folder)[known:]}
     for fact in before:
         if fact.name in after:
@@ -130,6 +132,8 @@ def _compared(said: "Fact", found: "Fact") -> Finding:
     assert said.value is not None and found.value is not None
     if (said.dataset or {}).get("fingerprint") != (found.dataset or {}).get("fingerprint"):
         return Finding(what, "not checked", "this is another data set than the one it is said of")
+    if said.n != found.n:
+        return Finding(what, "not checked", f"it was measured on {said.n}, and here on {found.n}")
     text = f"{found.value:.4f}, and the evidence says {said.value:.4f} (n = {found.n})"
     width = found.interval["high"] - found.interval["low"] if found.interval else 0.0
     allowed = max(FLIPS / (found.n or 1), SHARE * width)

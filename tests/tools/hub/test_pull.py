@@ -3,12 +3,13 @@
 import hashlib
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.tools.hub.running import hub_cli, push
 from tests.tools.hub.tiny_hub import TinyHub
-from tools.hub import onnx_layout
+from tools.hub import onnx_layout, verify
 from zoo import artifacts, evidence
 from zoo.checkpoint import open_checkpoint
 from zoo.runtimes.deployment import Deployment
@@ -64,6 +65,16 @@ def test_verify_replays_parity_and_metrics(hub: TinyHub, with_onnx: Path, images
     done = hub_cli("verify", REPO, "--data", images)
     assert done.code == 0, done.out + done.err
     assert any(line.startswith("accuracy on test") and " ok " in line for line in done.lines)
+
+
+@pytest.mark.parametrize(("n", "status"), [(5000, "ok"), (10_000, "not checked")])
+def test_metrics_of_other_samples_are_not_compared(n: int, status: str) -> None:
+    def accuracy(n: int) -> evidence.Fact:
+        data = {"name": "reviews", "fingerprint": "0"}
+        about: Any = {"subject": "0", "run": "0", "split": "test", "dataset": data}
+        return evidence.fact("metric", "accuracy", 0.8, "1", n=n, **about)
+
+    assert verify._compared(accuracy(5000), accuracy(n)).status == status
 
 
 def test_verify_finds_a_metric_that_was_made_up(
