@@ -4,16 +4,14 @@ The host's end when the call comes back, the device's are between two CUDA event
 whose host time is the longer is bound by what launches its kernels.
 """
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from pkgutil import resolve_name
 from typing import Any, Protocol
 
-from bench import child
 from bench.job import Job
-from bench.results import Found, Value
-from zoo.measure.intervals import estimate
+from bench.measures import lists
+from bench.results import Found
 
 WARM_UP = 10
 LEAST = 20  # calls
@@ -30,21 +28,7 @@ class Event(Protocol):
 
 def measure(job: Job) -> Found:
     """Medians of both; n counts calls of one process."""
-    told = child.call(
-        "bench.measures.device_time:run",
-        {
-            "target": job.arm.target,
-            "kwargs": dict(job.arm.kwargs),
-            "seconds": SHARE * job.settings.budget_s,
-        },
-        job.case.threads,
-        timeout_s=job.settings.timeout_s,
-    )
-    values = {
-        name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
-        for name, taken in told.items()
-    }
-    return Found(values, samples=told)
+    return lists.told_by("bench.measures.device_time:run", job, SHARE)
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:

@@ -4,16 +4,14 @@ The first takes what goes before it as well: of Whisper the encoder. (MLPerf Inf
 time to first token and time per output token.)
 """
 
-import math
 import time
 from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import Any
 
-from bench import child
 from bench.job import Job
-from bench.results import Found, Value
-from zoo.measure.intervals import estimate
+from bench.measures import lists
+from bench.results import Found
 
 WARM_UP = 3
 LEAST = 10
@@ -22,22 +20,7 @@ SHARE = 0.2  # of the budget
 
 def measure(job: Job) -> Found:
     """n counts texts; their lengths take turns, so that both numbers are of the same minute."""
-    kwargs = {
-        "target": job.arm.target,
-        "kwargs": dict(job.arm.kwargs),
-        "seconds": SHARE * job.settings.budget_s,
-    }
-    told = child.call(
-        "bench.measures.generation:run",
-        kwargs,
-        job.case.threads,
-        timeout_s=job.settings.timeout_s,
-    )
-    values = {
-        name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
-        for name, taken in told.items()
-    }
-    return Found(values, samples=told)
+    return lists.told_by("bench.measures.generation:run", job, SHARE)
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:

@@ -1,14 +1,13 @@
 """A training step in its parts: forward, backward, optimizer, each waited for."""
 
-import math
 import time
 from collections.abc import Mapping
+from pkgutil import resolve_name
 from typing import Any
 
-from bench import child
 from bench.job import Job
-from bench.results import Found, Value
-from zoo.measure.intervals import estimate
+from bench.measures import lists
+from bench.results import Found
 
 PARTS = ("forward", "backward", "optimizer")
 WARM_UP = 5
@@ -18,25 +17,12 @@ SHARE = 0.2  # of the budget
 
 def measure(job: Job) -> Found:
     """Medians of each part; n counts steps of one process."""
-    kwargs = {"kwargs": dict(job.arm.kwargs), "seconds": SHARE * job.settings.budget_s}
-    told = child.call(
-        "bench.measures.parts:time_parts",
-        kwargs,
-        job.case.threads,
-        timeout_s=job.settings.timeout_s,
-    )
-    values = {
-        part: Value.of(estimate([[math.log(t) for t in told[part]]], len(told[part])), "s")
-        for part in PARTS
-    }
-    return Found(values, samples=told)
+    return lists.told_by("bench.measures.parts:run", job, SHARE)
 
 
-def time_parts(kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
+def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
     """In a process of its own: seconds of each part of each step."""
-    from bench.targets import training
-
-    step = training(**kwargs)
+    step = resolve_name(target)(**kwargs)
     wait = getattr(step, "synchronize", lambda: None)
     for _ in range(WARM_UP):
         step.call()

@@ -1,0 +1,27 @@
+"""What a process measures by itself: lists of seconds by name, of which the medians are told."""
+
+import math
+
+from bench import child
+from bench.job import Job
+from bench.results import Found, Value
+from zoo.measure.intervals import estimate
+
+
+def told_by(function: str, job: Job, share: float) -> Found:
+    """Calls `function(target, kwargs, seconds)` in a process of its own; n counts its samples.
+
+    Args:
+        share: of the job's budget, that it takes.
+    """
+    kwargs = {
+        "target": job.arm.target,
+        "kwargs": dict(job.arm.kwargs),
+        "seconds": share * job.settings.budget_s,
+    }
+    told = child.call(function, kwargs, job.case.threads, timeout_s=job.settings.timeout_s)
+    values = {
+        name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
+        for name, taken in told.items()
+    }
+    return Found(values, samples=told)
