@@ -16,6 +16,7 @@ from zoo.runtimes.deployment import Deployment
 Phase = Literal["inference", "training", "generation"]
 PHASES: tuple[str, ...] = get_args(Phase)
 SOURCES = ("tasks", "zoo", "bench")  # folders whose code decides what a number means
+MOST = 2**31  # of samples in a batch, of threads, of tokens in a sample
 NO_NUMBER = Path("bench/report")  # shows them only
 
 
@@ -35,16 +36,19 @@ class Case:
     phase: Phase = "inference"
 
     def __post_init__(self) -> None:
+        for name in ("model", "deployment", "device"):
+            if not isinstance(getattr(self, name), str):
+                raise UserError(f"{name} {getattr(self, name)!r}: a text")
         object.__setattr__(self, "deployment", str(Deployment.parse(self.deployment)))
         for name in ("batch_size", "threads"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise UserError(f"{name} {value}: a whole number, at least 1")
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < MOST:
+                raise UserError(f"{name} {value!r}: a whole number, 1 to {MOST - 1:,}")
         if self.length is not None:
             if isinstance(self.length, bool) or not isinstance(self.length, int | float):
                 raise UserError(f"length {self.length!r}: a number")
-            if not 0 < self.length < float("inf"):
-                raise UserError(f"length {self.length}: above 0")
+            if not 0 < self.length < MOST:
+                raise UserError(f"length {self.length}: above 0, and below {MOST:,}")
             if self.length == int(self.length):  # 128.0 is 128, in every key
                 object.__setattr__(self, "length", int(self.length))
         if self.phase not in PHASES:

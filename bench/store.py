@@ -16,6 +16,8 @@ from zoo import lines
 logger = logging.getLogger(__name__)
 
 SCHEMA = 1
+DAMAGED = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
+"""What a line raises that is no result, or nested too deep."""
 
 
 def read(path: Path) -> list[Result]:
@@ -36,7 +38,7 @@ def read(path: Path) -> list[Result]:
         try:
             content = json.loads(line)
             schema = content.pop("schema")
-        except (ValueError, TypeError, AttributeError, KeyError):
+        except DAMAGED:
             logger.warning("%s, line %d is torn or no result: passed over", path, number)
             continue
         if not isinstance(schema, int) or schema > SCHEMA:
@@ -46,7 +48,14 @@ def read(path: Path) -> list[Result]:
             )
         try:
             results.append(Result.from_json(content))
-        except (KeyError, TypeError, ValueError, AttributeError, UserError) as error:
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            RecursionError,
+            UserError,
+        ) as error:
             logger.warning("%s, line %d is no result (%s): passed over", path, number, error)
     return results
 

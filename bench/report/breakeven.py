@@ -53,6 +53,8 @@ def break_even(start: float, call: Value, base_start: float, base_call: Value) -
         return BreakEven("at once")
     if later > 0 and not faster:
         return BreakEven("never" if slower else "can't tell")
+    if call.value == base_call.value:  # a median may lie outside its bootstrap interval
+        return BreakEven("can't tell")
     nearest, farthest = sorted((abs(base_high - low), abs(base_low - high)), reverse=True)
     meet = abs(later) / abs(base_call.value - call.value)
     return BreakEven(

@@ -1,6 +1,7 @@
 """A chart as data: what `svg` draws for the page and `pictures` for files."""
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -169,7 +170,8 @@ class Scale:
         if axis.log:
             logs = [math.log(value) for value in values if value > 0] or [0.0]
             room = 0.07 * (max(logs) - min(logs)) or 0.5
-            return cls(math.exp(min(logs) - room), math.exp(max(logs) + room), True, begin, end)
+            low = max(math.exp(min(logs) - room), sys.float_info.min)  # not rounded to 0
+            return cls(low, math.exp(max(logs) + room), True, begin, end)
         return cls(0.0, 1.1 * max(values, default=1.0) or 1.0, False, begin, end)
 
     def __call__(self, value: float) -> float:

@@ -47,12 +47,13 @@ def _absent(title: str, rows: Iterable[Row]) -> Iterable[tuple[str, str]]:
 
 
 def point(row: Row) -> Point | None:
-    """GFLOP/s over FLOPs a byte; None where something of it was not measured."""
+    """GFLOP/s over FLOPs a byte; None where something of it, or a ceiling, was not measured."""
     flops, least = row.value("work", "flops"), row.value("work", "least_bytes")
     median, ceiling = row.value("latency", "median"), row.value("work", "ceiling_flops")
-    if flops is None or least is None or median is None or ceiling is None:
+    moved = row.value("work", "ceiling_bytes")
+    if flops is None or least is None or median is None or ceiling is None or moved is None:
         return None
-    if not (flops.value > 0 and least.value > 0):
+    if not all(each.value > 0 for each in (flops, least, ceiling, moved)):
         return None
     low, high = bounds(median)
     reached = flops.value / median.value / GIGA

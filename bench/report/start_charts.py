@@ -39,8 +39,19 @@ def section(report: Report) -> Section:
         "Cold start and break-even",
         TEXT,
         tuple(made),
-        "No workload was started with two deployments or more.",
+        _nothing(report),
     )
+
+
+def _nothing(report: Report) -> str:
+    """Why there is no chart: a line takes the start and the latency of two deployments."""
+    started = (
+        sum(row.value("cold_start", "total") is not None for row in rows)
+        for rows in groups(report.rows).values()
+    )
+    if max(started, default=0) < 2:
+        return "No workload was started with two deployments or more."
+    return "Two deployments or more were started, but there is no latency of two of them."
 
 
 def _chart(title: str, own: Sequence[Start]) -> Chart:

@@ -28,6 +28,13 @@ TEXT = (
 )
 
 
+ONE_DEPLOYMENT = "No workload was measured with two deployments or more."
+NO_COST = (
+    "Workloads were timed with two deployments or more, but for no two of them there is a peak of "
+    "memory, a size, or an error of outputs to weigh the latency against."
+)
+
+
 @dataclass(frozen=True)
 class Cost:
     """What latency is weighed against."""
@@ -59,8 +66,9 @@ COSTS = (
 
 def section(report: Report) -> Section:
     """A group for every workload that more than one deployment was measured on."""
-    found = []
+    found, timed = [], False
     for workload, rows in groups(report.rows).items():
+        timed |= sum(row.value("latency", "median") is not None for row in rows) > 1
         charts = [chart for cost in COSTS if (chart := _chart(workload, rows, cost))]
         absent = missing(
             (row.case.deployment, row.said("latency"))
@@ -74,7 +82,7 @@ def section(report: Report) -> Section:
         "The Pareto front",
         TEXT,
         tuple(found),
-        "No workload was measured with two deployments or more.",
+        NO_COST if timed else ONE_DEPLOYMENT,
     )
 
 

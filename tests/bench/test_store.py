@@ -1,21 +1,26 @@
 """Results on disk: nothing is lost, and what a crash has left disturbs nobody."""
 
+import copy
 import errno
 import json
 import os
+import random
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench import store
+from bench import store, stored
+from bench.args import ReportArgs
 from bench.case import Case
+from bench.report import write as report
 from bench.results import STATUSES, Found, Result, Value
 from tasks.errors import UserError
+from tests.bench.report import made
 
 INTERVAL = {"low": 0.9, "high": 1.1, "level": 0.99, "method": "t over 5 launches"}
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False)
+NUMBERS = st.floats(-1e30, 1e30)
 VALUES = st.builds(Value, NUMBERS, st.text(), st.integers(1), st.none() | st.just(INTERVAL))
 RESULTS = st.builds(
     Result,
@@ -106,3 +111,59 @@ def test_what_does_not_fit_is_taken_back(tmp_path: Path, monkeypatch: pytest.Mon
     assert path.read_bytes() == before
     store.append(path, result("memory"))
     assert [each.measure for each in store.read(path)] == ["latency", "memory"]
+
+
+ODD = (None, True, -1, 10**400, float("nan"), float("inf"), "", "1", "\ud800", [], ["a"], {"a": 1})
+
+
+def places(content: object, path: tuple = ()) -> list[tuple]:
+    """The path of every value within JSON."""
+    if isinstance(content, dict):
+        inner = content.items()
+    else:
+        inner = enumerate(content) if isinstance(content, list) else ()
+    return [path] * bool(path) + [p for key, each in inner for p in places(each, (*path, key))]
+
+
+def test_a_field_of_another_type_costs_its_line_and_no_more(tmp_path: Path) -> None:
+    """Whatever stands where: the line is passed over, or the report and `compare` can show it."""
+    kept, damaged = tmp_path / "kept.jsonl", tmp_path / "damaged.jsonl"
+    results = [
+        result
+        for name, seconds in (("eager", 0.01), ("onnx", 0.005))
+        for batch in (1, 4)
+        for result in made.measured(Case("minilm", name, batch, 128), seconds * batch, cold=3.0)
+    ]
+    for each in results:
+        store.append(kept, each)
+    lines = [json.loads(line) for line in kept.read_text().splitlines()]
+    rng = random.Random(0)
+    passed_over = 0
+    for _ in range(120):
+        content = copy.deepcopy(lines)
+        line = rng.choice(content)
+        *above, last = rng.choice(places(line))
+        inner = line
+        for key in above:
+            inner = inner[key]
+        inner[last] = rng.choice(ODD)
+        damaged.write_text("".join(json.dumps(each) + "\n" for each in content))
+        try:
+            found = store.read(damaged)
+        except UserError as error:
+            assert last == "schema", error
+            continue
+        assert len(found) >= len(results) - 1
+        passed_over += len(results) - len(found)
+        files = (damaged,)
+        page, text = tmp_path / "page.html", tmp_path / "page.md"
+        report.report(ReportArgs(files, out=page, markdown=text))
+        stored.compare(kept, damaged, 0.03)
+    assert 25 < passed_over < 120
+
+
+def test_a_line_that_is_deep_is_passed_over(tmp_path: Path) -> None:
+    file = tmp_path / "r.jsonl"
+    file.write_text("[" * 100_000 + "\n")
+    store.append(file, result())
+    assert store.read(file) == [result()]

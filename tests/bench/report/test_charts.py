@@ -13,7 +13,7 @@ from bench.report import roofline, start_charts, svg, sweeps, trade_offs
 from bench.report.chart import Axis, Scale, Section, missing, slug
 from bench.report.data import Report, gather
 from bench.report.numbers import significant
-from bench.results import Result
+from bench.results import Result, Value
 from tests.bench.report.made import failed, measured, result, sampled
 
 BATCH, LENGTH = sweeps.SWEEPS
@@ -54,6 +54,27 @@ def test_trade_offs_leave_out_what_is_wrong_and_say_so() -> None:
     assert size.points()[1].y == 1.0 and size.points()[1].x == pytest.approx(50)
     assert size.points()[1].x_ends == pytest.approx((50 / 1.02, 50 * 1.02))
     assert error.y.title == "error of outputs, %" and memory.y.title == "peak memory, MiB"
+
+
+def test_what_is_not_drawn_is_told_as_it_is() -> None:
+    """Two deployments without anything to weigh against are not "no two deployments"."""
+    timed = [
+        result(Case("m", name), measure, {value: sampled(0.1, "s")})
+        for name in ("eager", "onnx")
+        for measure, value in (("parity", "sqnr"), ("latency", "median"))
+    ]
+    made = report_of(timed)
+    assert trade_offs.section(made).groups == ()
+    assert trade_offs.section(made).nothing.startswith("Workloads were timed with two deployments")
+    assert start_charts.section(made).nothing.startswith("No workload was started with two")
+    one = report_of(timed[:2])
+    assert trade_offs.section(one).nothing.startswith("No workload was measured with two")
+    started = [
+        result(Case("m", name), measure, {value: Value(2.0, "s")})
+        for name in ("eager", "onnx")
+        for measure, value in (("parity", "sqnr"), ("cold_start", "total"))
+    ]
+    assert start_charts.section(report_of(started)).nothing.startswith("Two deployments or more")
 
 
 def test_where_nothing_is_lost_no_loss_is_drawn() -> None:
