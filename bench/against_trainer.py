@@ -47,7 +47,7 @@ def run_trainer(case: Case) -> Measured:
     args = case.args
     recipe = TrainArgs(**ENTRY.recipe)
     source = weights.find("minilm", ENTRY.presets).folder
-    tokenizer = AutoTokenizer.from_pretrained(source)
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
     best = case.arm == "trainer"
     names = {split: f"{args.data}/{split}.csv" for split in ("train", args.split)}
     data = datasets.load_dataset("csv", data_files=names)
@@ -66,7 +66,9 @@ def run_trainer(case: Case) -> Measured:
         remove_columns=["text", "label"],
     )
     torch.manual_seed(case.seed)
-    model = AutoModelForSequenceClassification.from_pretrained(source, num_labels=len(labels))
+    model = AutoModelForSequenceClassification.from_pretrained(
+        source, num_labels=len(labels), trust_remote_code=False
+    )
     training = rounds.trainer_arguments(
         case,
         recipe,

@@ -14,8 +14,8 @@ from typing import Any
 
 from tasks import cache
 from tasks.errors import UserError
-from zoo import artifacts, environment, evidence, registry
-from zoo.checkpoint import MANIFEST
+from zoo import artifacts, environment, evidence, registry, remote_code
+from zoo.checkpoint import MANIFEST, read_manifest
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 
@@ -89,10 +89,8 @@ def must_be_known(model: str) -> None:
         )
     if not (folder / MANIFEST).is_file():
         raise UserError(f"{model} holds no {MANIFEST}, so it is no checkpoint of the zoo's")
-    try:
-        registry.find(json.loads((folder / MANIFEST).read_text())["model"])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{folder / MANIFEST} is damaged; restore it from a copy") from None
+    registry.find(read_manifest(folder)["model"])
+    remote_code.refuse(folder)
 
 
 def is_random(model: str) -> bool:

@@ -44,7 +44,11 @@ def pipeline(checkpoint: str, texts: str, threads: int) -> Peer:
     torch.set_num_threads(threads)
     given = _read(texts)
     classify = transformers.pipeline(
-        "text-classification", model=checkpoint, device="cpu", batch_size=len(given)
+        "text-classification",
+        model=checkpoint,
+        device="cpu",
+        batch_size=len(given),
+        trust_remote_code=False,
     )
     return Peer(lambda: [each["label"] for each in classify(given, truncation=True)])
 
@@ -56,7 +60,9 @@ def compiled(checkpoint: str, texts: str, threads: int) -> Peer:
 
     torch.set_num_threads(threads)
     given, tokenizer = _read(texts), _tokenizer(checkpoint)
-    model = AutoModelForSequenceClassification.from_pretrained(checkpoint).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        checkpoint, trust_remote_code=False
+    ).eval()
     program: Any = torch.compile(model)
     names = model.config.id2label
 
@@ -80,7 +86,7 @@ def onnxruntime(checkpoint: str, texts: str, threads: int, artifact: str) -> Pee
         str(Path(artifact) / "model.onnx"), options, providers=["CPUExecutionProvider"]
     )
     wanted = [each.name for each in session.get_inputs()]
-    names = AutoConfig.from_pretrained(checkpoint).id2label
+    names = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False).id2label
 
     def predict() -> list[str]:
         rows = tokenizer(given, **_padded("np"))
@@ -105,7 +111,7 @@ def _read(texts: str) -> list[str]:
 def _tokenizer(checkpoint: str) -> Any:
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(checkpoint)
+    return AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
 
 
 def _padded(kind: str) -> dict[str, Any]:

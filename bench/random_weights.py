@@ -10,6 +10,7 @@ from typing import Any
 from bench.models import SEED, SHAPES, Shape, folder_of
 from tasks.errors import UserError
 from zoo import environment, registry
+from zoo.loading import new_model
 
 TEXTS = [
     "a film that nobody needs, and that I loved",
@@ -118,7 +119,7 @@ def _write_weights(shape: Shape, size: int | None, folder: Path) -> None:
             kind = transformers.Wav2Vec2FeatureExtractor
         kind().save_pretrained(folder)
         config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
-    transformers.AutoModel.from_config(config).save_pretrained(folder)
+    new_model(transformers.AutoModel, config).save_pretrained(folder)
 
 
 def _takes_any_size(architecture: str) -> bool:

@@ -161,6 +161,42 @@ def test_nothing_is_executed(path: Path) -> None:
                 assert said == "False", _where(path, node)
 
 
+LOADS = {"zoo/loading.py"}
+PEERS = {"bench/peer_targets.py", "bench/against_trainer.py"}
+"""Measured against the zoo: they load the zoo's own weights as any user of transformers does."""
+
+
+@_named(OURS)
+def test_one_place_loads(path: Path) -> None:
+    """transformers runs code out of a folder, with consent from stdin, unless it is told not to."""
+    where = path.relative_to(ROOT).as_posix()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Attribute) and node.attr in ("from_pretrained", "from_config"):
+            if node.attr == "from_config" and "import_module" in ast.unparse(node.value):
+                continue  # of a task, which is no model
+            assert where in LOADS | PEERS, f"{_where(path, node)}: only zoo/loading.py loads"
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        said = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        if name.endswith((".from_pretrained", ".from_config")) and where in LOADS | PEERS:
+            assert said.get("trust_remote_code") == "False", _where(path, node)
+        if name.endswith(".from_pretrained") and where in LOADS:
+            assert said.get("local_files_only") == "True", _where(path, node)
+        if name == "transformers.pipeline":
+            assert where in PEERS and said.get("trust_remote_code") == "False", _where(path, node)
+        if name == "timm.create_model":
+            assert said.get("pretrained", "False") == "False", _where(path, node)
+
+
+@_named(OURS)
+def test_nobody_is_asked_for_consent(path: Path) -> None:
+    """What is read from stdin is data."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Call):
+            assert ast.unparse(node.func) not in ("input", "builtins.input"), _where(path, node)
+
+
 @_named(EVERY)
 def test_a_file_says_what_it_is_and_is_not_long(path: Path) -> None:
     text = path.read_text(encoding="utf-8")

@@ -2,7 +2,6 @@
 
 import argparse
 import dataclasses
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,7 @@ from typing import Any
 
 import zoo
 from tasks.errors import UserError
-from zoo import registry, terminal, weights
+from zoo import json_files, registry, terminal, weights
 from zoo.checkpoint import MANIFEST
 from zoo.entry import Entry, Preset
 
@@ -146,12 +145,11 @@ def _checkpoint_info(folder: Path) -> None:
 
 def _record(path: Path) -> Mapping[str, Any]:
     try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
+        return json_files.read_object(path)
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from error
     except ValueError as error:
         raise UserError(f"{path} is damaged: {error}") from error
-    if not isinstance(recorded, dict):
-        raise UserError(f"{path} is damaged: it holds no JSON object")
-    return recorded
 
 
 def _subject(folder: Path) -> str:

@@ -4,6 +4,7 @@ That file is the one that `transformers.exporters` writes, so that `ExportedMode
 reads the folder too; what is ours stands in it under "zoo".
 """
 
+import dataclasses
 import fcntl
 import hashlib
 import json
@@ -22,8 +23,9 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
-from zoo import evidence
+from zoo import evidence, json_files, typed
 from zoo.checkpoint import current_umask, flush, write_json
+from zoo.checkpoint_schema import is_plain
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 from zoo.runtimes.signature import Signature
@@ -34,6 +36,28 @@ WORKSHOP, OLD = ".incoming-", ".old-"
 SCHEMA = 1
 OWN = ("schema", "deployment", "signature", "source", "files")  # what `write_manifest` fills in
 PACKED_FROM = "packed_from"  # sums of the files before a program was packed for the Hub
+
+
+@dataclass(frozen=True)
+class Proof:
+    """Of export.json: how near the program comes to its checkpoint."""
+
+    sqnr: float | None = None
+    inputs: str | None = None
+
+
+@dataclass(frozen=True)
+class Contents:
+    """Of export.json: what is ours and is read somewhere."""
+
+    deployment: str
+    signature: Signature
+    source: str
+    files: Mapping[str, str]
+    proof: Proof = Proof()
+    packed_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    in_repo: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    programs: Mapping[str, Signature] = dataclasses.field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -48,9 +72,15 @@ class Artifact:
     @property
     def component(self) -> Mapping[str, Any]:
         """What transformers' exporter recorded about the program; empty where none made it."""
-        theirs = json.loads((self.folder / MANIFEST).read_text())
-        components: dict[str, Any] = theirs.get("components", {})
-        return components.get("model", {}).get("metadata", {})  # type: ignore[no-any-return]
+        path = self.folder / MANIFEST
+        try:
+            theirs = json_files.read_object(path)
+        except ValueError as error:
+            raise UserError(f"{path} is damaged ({error}): export it again") from None
+        found: Any = theirs
+        for name in ("components", "model", "metadata"):
+            found = found.get(name, {}) if isinstance(found, dict) else {}
+        return found if isinstance(found, dict) else {}
 
     @property
     def digest(self) -> str:
@@ -132,14 +162,16 @@ def read_manifest(folder: Path) -> Artifact:
     if folder.is_symlink() or path.is_symlink():
         raise UserError(f"{folder} is a link: refused; export it again")
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))["zoo"]
+        manifest = json_files.read_object(path)["zoo"]
+        if wrong := typed.fault(Contents, manifest, "zoo"):
+            raise ValueError(wrong)
         deployment = Deployment.parse(manifest["deployment"])
         signature = Signature.from_json(manifest["signature"])
-        manifest["files"] = {str(name): str(total) for name, total in manifest["files"].items()}
-        str(manifest["source"])
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder} is no artifact: it has no {MANIFEST}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise UserError(f"{path} can't be read: {error.strerror}") from None
+    except (ValueError, KeyError) as error:
         raise UserError(f"{path} is damaged ({error!r}): export it again") from None
     if folder.parent.name == FOLDER and folder.name != deployment.folder:
         raise UserError(f"{folder} says that it is {deployment}: refused; export it again")
@@ -156,8 +188,11 @@ def subject_of(checkpoint: Path, deployment: Deployment) -> str:
 
 def _must_be_plain(folder: Path, name: str) -> None:
     path = folder / name
-    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
-    if not inside or path.is_symlink() or not path.resolve().is_relative_to(folder.resolve()):
+    if (
+        not is_plain(name)
+        or path.is_symlink()
+        or not path.resolve().is_relative_to(folder.resolve())
+    ):
         raise UserError(f"{folder}: {name} is a link or lies outside the folder; export it again")
     if not path.is_file():
         raise UserError(f"{folder} is damaged: {name} is missing: export it again")
@@ -257,7 +292,7 @@ def write_manifest(
         more: JSON; what else to record, such as opset and versions.
     """
     path = folder / MANIFEST
-    theirs = json.loads(path.read_text()) if path.exists() else {}
+    theirs = json_files.read_object(path) if path.exists() else {}
     files = {name: sha256(folder / name) for name in sorted(_files(folder) - {MANIFEST})}
     manifest = {
         "schema": SCHEMA,

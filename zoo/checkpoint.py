@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
+from zoo import checkpoint_schema, json_files
+from zoo.checkpoint_schema import SCHEMA
 
 if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.entry import Entry
 
-SCHEMA = 1
 MANIFEST = "zoo.json"
 
 
@@ -124,9 +125,7 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = 
         UserError: no such folder, no checkpoint of ours, one of another model, or a file that is
             missing or not what was saved.
     """
-    import importlib
-
-    from zoo import registry
+    from zoo import registry, remote_code
 
     manifest = read_manifest(folder)
     if entry is not None and manifest["model"] != entry.name:
@@ -136,9 +135,22 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = 
         )
     for damage in damages(folder, manifest, weights):
         raise UserError(f"{folder} is damaged: {damage}")
+    remote_code.refuse(folder)
     entry = registry.find(manifest["model"])
-    task = importlib.import_module(entry.task).from_config(manifest["config"]["task"])
-    return Checkpoint(folder, manifest, entry, task)
+    return Checkpoint(folder, manifest, entry, read_task(folder, manifest))
+
+
+def read_task(folder: Path, manifest: Mapping[str, Any]) -> "Task":
+    """The task that the checkpoint in a folder was trained on.
+
+    Raises `UserError` where zoo.json says of it, or of the flags of the training, what can't be.
+    """
+    from zoo import registry
+
+    try:
+        return checkpoint_schema.read_task(registry.find(manifest["model"]), manifest["config"])
+    except ValueError as error:
+        raise _damaged(folder, error) from None
 
 
 def read_manifest(folder: Path) -> Mapping[str, Any]:
@@ -149,20 +161,23 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
     if not folder.is_dir():
         raise UserError(f"no checkpoint at {folder}: there is no such folder")
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-        there = manifest if isinstance(manifest, dict) else {}
-        if missing := {"model", "config", "files"} - set(there):
-            raise ValueError(f"it has no {', '.join(sorted(missing))}")
+        content = json_files.read(folder / MANIFEST)
+        checkpoint_schema.check(content)
     except FileNotFoundError:
         raise UserError(
             f"{folder} holds no {MANIFEST}, so it is no checkpoint of the zoo's (or its training "
             "was stopped before the first one was saved: go on with --resume)"
         ) from None
+    except OSError as error:
+        raise UserError(f"{folder / MANIFEST} can't be read: {error.strerror}") from None
     except ValueError as error:  # not JSON, not text, or not what was written
-        raise UserError(
-            f"{folder / MANIFEST} is damaged ({error}); restore it from a copy"
-        ) from None
+        raise _damaged(folder, error) from None
+    there: dict[str, Any] = content
     return there
+
+
+def _damaged(folder: Path, error: ValueError) -> UserError:
+    return UserError(f"{folder / MANIFEST} is damaged ({error}); restore it from a copy")
 
 
 def damages(folder: Path, manifest: Mapping[str, Any], weights: bool = True) -> Iterator[str]:
@@ -173,6 +188,8 @@ def damages(folder: Path, manifest: Mapping[str, Any], weights: bool = True) -> 
             continue
         if not path.is_file():
             yield f"{name} is missing"
+        elif checkpoint_schema.leaves(folder, name):
+            yield f"{name} is a link to what lies outside; put the file itself there"
         elif sha256(path) != expected:
             yield (
                 f"{name} ({path.stat().st_size:,} bytes) is not the file that was saved; restore "

@@ -20,7 +20,7 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
-from zoo import environment, lines
+from zoo import environment, json_files, lines
 
 logger = logging.getLogger(__name__)
 
@@ -211,10 +211,7 @@ def validate(fact: Fact) -> None:
     if fact.schema != SCHEMA or fact.other:
         raise ValueError(f"only facts of schema {SCHEMA} can be written")
     for field, kind in TYPES.items():
-        value = getattr(fact, field)
-        if value is None:
-            continue
-        if not isinstance(value, kind) or isinstance(value, bool) != (kind is bool):
+        if not _is_of_type(field, value := getattr(fact, field)):
             raise ValueError(f"{field} of a fact is no {kind.__name__}: {value!r}")
     if fact.kind not in KINDS:
         raise ValueError(f"kind {fact.kind!r} is none of {sorted(KINDS)}")
@@ -234,6 +231,11 @@ def validate(fact: Fact) -> None:
         _validate_interval(fact.name, fact.interval)
     if fact.dataset is not None and not {"name", "fingerprint"} <= set(fact.dataset):
         raise ValueError(f"the data set of {fact.name} needs a name and a fingerprint")
+    for field in ("dataset", "versions"):
+        for key, value in (getattr(fact, field) or {}).items():
+            is_text = field == "versions" or key in ("name", "fingerprint")
+            if is_text and not isinstance(value, str):
+                raise ValueError(f"{field} of {fact.name} says {key} {value!r}, which is no text")
     try:
         _canonical(fact.content())
     except TypeError as error:  # what JSON cannot say; NaN inside is a ValueError already
@@ -315,7 +317,9 @@ def _shorten(path: str) -> str:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < 2**63
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _validate_interval(name: str, interval: Mapping[str, Any]) -> None:
@@ -332,7 +336,7 @@ def _validate_interval(name: str, interval: Mapping[str, Any]) -> None:
 
 def _parse(line: bytes) -> Fact:
     """A fact from its line. ValueError, of which JSON's errors are a kind, says what is wrong."""
-    content = json.loads(line)
+    content = json_files.parse(line)
     if not isinstance(content, dict) or not isinstance(content.get("schema"), int):
         raise ValueError("it is no fact")
     id_ = content.pop("id", None)
@@ -341,7 +345,9 @@ def _parse(line: bytes) -> Fact:
     known = {field.name for field in dataclasses.fields(Fact)} - {"other"}
     fields = {key: value for key, value in content.items() if key in known}
     other = {key: value for key, value in content.items() if key not in known}
-    if content["schema"] > SCHEMA:  # may lack what was required here
+    if content["schema"] > SCHEMA:  # may lack what was required here, or have it otherwise
+        other |= {key: value for key, value in fields.items() if not _is_of_type(key, value)}
+        fields = {key: value for key, value in fields.items() if key not in other}
         fields = {
             "kind": "",
             "name": "",
@@ -357,6 +363,14 @@ def _parse(line: bytes) -> Fact:
     if fact.schema <= SCHEMA:
         validate(fact)
     return fact
+
+
+def _is_of_type(field: str, value: Any) -> bool:
+    """Whether a field of a line may be read as this version reads it; None stands for none."""
+    kind = TYPES.get(field)
+    if value is None or kind is None:
+        return field != "value" or value is None or _is_number(value)
+    return isinstance(value, kind) and isinstance(value, bool) == (kind is bool)
 
 
 def _identify(content: Mapping[str, Any]) -> str:

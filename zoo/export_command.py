@@ -1,14 +1,13 @@
 """`python -m zoo.nlp.export CHECKPOINT --runtime onnx`: the verb export (or quantize), whichever
 model of the domain the checkpoint is of."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import UserError
 from zoo import cli, registry
-from zoo.checkpoint import MANIFEST
+from zoo.checkpoint import MANIFEST, read_manifest
 from zoo.entry import Entry
 
 
@@ -33,10 +32,7 @@ def main(domain: str, verb: str = "export", argv: Sequence[str] | None = None) -
 
 
 def _entry(folder: Path, domain: str, verb: str) -> Entry:
-    try:
-        name = str(json.loads((folder / MANIFEST).read_text())["model"])
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{folder / MANIFEST} is damaged; restore it from a copy") from None
+    name = str(read_manifest(folder)["model"])
     entry = registry.find(name)
     own = entry.module.split(".")[1]
     if own != domain:

@@ -1,34 +1,111 @@
-"""A checkpoint's network, whole: no weight missing, none left over."""
+"""The one place where transformers reads a model's folder: its configuration, processors, weights.
 
+Nothing in it is run, nothing is fetched, nobody is asked for consent on the terminal, and whatever
+a damaged folder makes the libraries raise becomes one sentence. `tests/test_architecture.py` allows
+`from_pretrained` and `from_config` nowhere else.
+"""
+
+import contextlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from tasks.errors import UserError
+from tasks.panics import is_panic
+from zoo import remote_code
 
 if TYPE_CHECKING:
     from torch import nn
 
+LONGEST_PADDING = 2**20
+"""Tokens: a tokenizer that pads to more than that has a number that was damaged."""
 
-def unfilled(parameter: Any) -> bool:
-    """Whether `from_pretrained` has yet to give a parameter its value."""
-    return not getattr(parameter, "_is_hf_initialized", False)
+
+RUST = ("tokenizer", "processor")
+"""What is read by tokenizers."""
+
+
+class Unreadable(UserError):
+    """A folder that transformers can't read as what was wanted; `reason` is its own, one line."""
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+def load_config(folder: Path, kind: Any = None, **settings: Any) -> Any:
+    """The configuration of a model.
+
+    Args:
+        kind: class of the configuration; by default the one that it names.
+        settings: fields to be set otherwise.
+
+    Raises `UserError` as `load_pretrained` does.
+    """
+    from transformers import AutoConfig
+
+    return _from_folder(kind or AutoConfig, folder, "configuration", **settings)
+
+
+def load_tokenizer(folder: Path, kind: Any = None, **settings: Any) -> Any:
+    """A model's tokenizer, which has read one text; arguments and errors as of `load_config`."""
+    from transformers import AutoTokenizer
+
+    tokenizer = _from_folder(kind or AutoTokenizer, folder, "tokenizer", **settings)
+    with _told(folder, "tokenizer"):
+        _must_pad_with_reason(tokenizer)
+        tokenizer("a text")
+    return tokenizer
+
+
+def load_feature_extractor(folder: Path) -> Any:
+    """A model's feature extractor. Raises `UserError` as `load_pretrained` does."""
+    from transformers import AutoFeatureExtractor
+
+    return _from_folder(AutoFeatureExtractor, folder, "feature extractor")
+
+
+def load_image_processor(folder: Path) -> Any:
+    """A model's image processor. Raises `UserError` as `load_pretrained` does."""
+    from transformers import AutoImageProcessor
+
+    return _from_folder(AutoImageProcessor, folder, "image processor")
+
+
+def load_processor(folder: Path) -> Any:
+    """A model's processor of several parts. Raises `UserError` as `load_pretrained` does."""
+    from transformers import AutoProcessor
+
+    return _from_folder(AutoProcessor, folder, "processor")
+
+
+def load_pretrained(auto: Any, folder: Path, **settings: Any) -> Any:
+    """A model in fp32 with the weights of a folder; what they lack is drawn anew.
+
+    Args:
+        auto: one of transformers' Auto classes, or of its models.
+        settings: fields of the configuration, and how to load.
+
+    Raises `UserError` for a folder that makes code run (see `zoo.remote_code`), and `Unreadable`
+    where it is damaged or holds another kind of model.
+    """
+    import torch
+
+    return _from_folder(
+        auto, folder, "model", use_safetensors=True, dtype=torch.float32, **settings
+    )
 
 
 def load_model(auto: Any, folder: Path) -> "nn.Module":
-    """The model of a checkpoint in fp32, by one of transformers' Auto classes.
+    """The model of a checkpoint in fp32, by one of transformers' Auto classes, whole.
 
     transformers itself draws what is missing anew, with a warning. Raises `UserError` instead: such
     a checkpoint is of another version of the network.
     """
-    model, report = auto.from_pretrained(
-        folder,
-        local_files_only=True,
-        use_safetensors=True,
-        dtype=torch.float32,
-        output_loading_info=True,
-    )
+    model, report = load_pretrained(auto, folder, output_loading_info=True)
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found := sorted(map(str, report.get(what) or ())):
             raise UserError(
@@ -38,3 +115,94 @@ def load_model(auto: Any, folder: Path) -> "nn.Module":
             )
     loaded: nn.Module = model
     return loaded
+
+
+def new_model(auto: Any, config: Any) -> Any:
+    """A model in fp32 of a configuration, by one of transformers' Auto classes; its weights are
+    drawn from torch's global random state.
+
+    Raises `Unreadable` where there is no such model.
+    """
+    import torch
+
+    _never_ask()
+    with _told(getattr(config, "name_or_path", "") or "the configuration", "model"):
+        return auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
+
+
+def unfilled(parameter: Any) -> bool:
+    """Whether `from_pretrained` has yet to give a parameter its value."""
+    return not getattr(parameter, "_is_hf_initialized", False)
+
+
+def _from_folder(kind: Any, folder: Path, what: str, **settings: Any) -> Any:
+    remote_code.refuse(folder)
+    _never_ask()
+    with _told(folder, what):
+        return kind.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **settings
+        )
+
+
+def _never_ask() -> None:
+    """Inner models and processors are loaded without `trust_remote_code`, and would ask."""
+    from transformers import dynamic_module_utils
+
+    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
+
+
+@contextlib.contextmanager
+def _told(folder: Path | str, what: str) -> Iterator[None]:
+    """Whatever the libraries raise about a folder, as `Unreadable`.
+
+    They raise anything: KeyError for a wrong type, AttributeError for a missing one, panics out of
+    Rust. What is no fault of the folder's passes.
+    """
+    with _panics_unheard() if what in RUST else contextlib.nullcontext():
+        try:
+            yield
+        except (UserError, MemoryError):
+            raise
+        except BaseException as error:
+            if not (isinstance(error, Exception) or is_panic(error)):
+                raise
+            lines = str(error).strip().splitlines()
+            reason = lines[0] if lines and isinstance(error, OSError | ValueError) else repr(error)
+            raise Unreadable(
+                f"the {what} of {folder} can't be read ({reason[:300]}): restore it from a copy",
+                reason[:300],
+            ) from error
+
+
+@contextlib.contextmanager
+def _panics_unheard() -> Iterator[None]:
+    """Keeps what Rust writes of a panic off the terminal; anything else that is written to the
+    standard error follows when it is over."""
+    if sys.stderr is None:  # closed by who started us
+        yield
+        return
+    sys.stderr.flush()
+    with tempfile.TemporaryFile() as written:
+        kept = os.dup(2)
+        os.dup2(written.fileno(), 2)
+        panicked = False
+        try:
+            yield
+        except Unreadable as error:
+            panicked = is_panic(error.__cause__)
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, 2)
+            written.seek(0)
+            if not panicked:
+                os.write(kept, written.read())
+            os.close(kept)
+
+
+def _must_pad_with_reason(tokenizer: Any) -> None:
+    """Raises ValueError where a tokenizer would pad a text to a length that no memory holds."""
+    padding = getattr(getattr(tokenizer, "backend_tokenizer", None), "padding", None) or {}
+    for name in ("length", "pad_to_multiple_of"):
+        if (padding.get(name) or 0) > LONGEST_PADDING:
+            raise ValueError(f"it pads texts to {padding[name]:,} tokens")

@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import difflib
 import importlib.util
-import json
 import os
 import re
 import struct
@@ -18,7 +17,7 @@ from pathlib import Path
 from tasks import cache
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
-from zoo import environment
+from zoo import environment, json_files, remote_code
 from zoo.checkpoint import write_json
 from zoo.entry import Preset
 
@@ -245,17 +244,16 @@ def _check(folder: Path) -> None:
     """Raises UserError where a folder is no model, or its weights are pickled or cut short."""
     if not (folder / "config.json").is_file():
         raise UserError(f"{folder} is no model: it has no config.json")
+    remote_code.refuse(folder)
     if (folder / WEIGHTS).is_file():
         _check_whole(folder / WEIGHTS)
     elif (folder / INDEX).is_file():
         try:
-            shards = set(
-                json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()
-            )
+            shards = set(json_files.read_object(folder / INDEX)["weight_map"].values())
         except (ValueError, KeyError, AttributeError, TypeError) as error:
             raise UserError(f"{folder / INDEX} is damaged: {error!r}") from error
-        for shard in sorted(shards):
-            if Path(shard).name != shard or not (folder / shard).is_file():
+        for shard in sorted(shards, key=str):
+            if not _is_beside(folder, shard):
                 raise UserError(f"{folder / INDEX} names {shard}, which is not beside it")
             _check_whole(folder / shard)
     elif pickled := sorted(path.name for kind in PICKLES for path in folder.glob(kind)):
@@ -276,20 +274,26 @@ def _check_whole(path: Path) -> None:
             (length,) = struct.unpack("<Q", stream.read(8))
             if length > size:
                 raise ValueError("its header is cut short")
-            header = json.loads(stream.read(length))
+            header = json_files.parse(stream.read(length))
         ends = [
             tensor["data_offsets"][1] for key, tensor in header.items() if key != "__metadata__"
         ]
         expected = 8 + length + max(ends, default=0)
+        if not isinstance(expected, int):
+            raise ValueError(f"a tensor ends at {expected!r}")
     except (struct.error, ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
     if size != expected:
         raise UserError(f"{path} is damaged: it has {size:,} bytes, its header says {expected:,}")
 
 
+def _is_beside(folder: Path, shard: object) -> bool:
+    return isinstance(shard, str) and Path(shard).name == shard and (folder / shard).is_file()
+
+
 def _read_memo(path: Path) -> dict[str, object]:
     try:
-        memo = json.loads(path.read_text(encoding="utf-8"))
+        memo = json_files.read(path)
     except (OSError, ValueError):
         return {}
     return memo if isinstance(memo, dict) else {}

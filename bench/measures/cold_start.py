@@ -4,7 +4,6 @@ warm.
 Inductor's cache lies in a folder of the case's own. The system's cache of files is as it was.
 """
 
-import json
 import statistics
 import tempfile
 import time
@@ -102,7 +101,7 @@ def import_runtime(checkpoint: str, deployment: str) -> None:
     import importlib
 
     from zoo import registry
-    from zoo.checkpoint import MANIFEST
+    from zoo.checkpoint import read_manifest
     from zoo.runtimes.known import RUNTIMES
 
     importlib.import_module("zoo.deployed")
@@ -115,6 +114,6 @@ def import_runtime(checkpoint: str, deployment: str) -> None:
         if not runtime.packages:
             importlib.import_module("torch")
         return
-    name = json.loads((Path(checkpoint) / MANIFEST).read_text())["model"]
+    name = read_manifest(Path(checkpoint))["model"]
     importlib.import_module("zoo.predictor")
     importlib.import_module(registry.find(name).network)

@@ -11,7 +11,7 @@ from tools.cards import eval_results, metadata, record, render, validate
 from tools.cards.facts import Facts
 from tools.cards.numbers import MARK, text
 from tools.cards.record import Record
-from zoo import artifacts, checkpoint, evidence
+from zoo import artifacts, checkpoint, evidence, remote_code
 from zoo.evidence import Fact
 
 MOST = 10  # lines of a card that are named one by one
@@ -40,6 +40,7 @@ def faults(folder: Path) -> list[str]:
 def record_faults(folder: Path) -> list[str]:
     """The same of the records alone: sums, evidence, artifacts."""
     manifest = checkpoint.read_manifest(folder)
+    remote_code.refuse(folder)
     found = [f"{folder / name}" for name in checkpoint.damages(folder, manifest)]
     # Of damaged weights one fault is enough: the artifacts were made from those that were saved.
     saved = evidence.digest_of(manifest["files"])

@@ -1,7 +1,5 @@
 """What a card is rendered from: the records that lie in a checkpoint, read once."""
 
-import importlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from tools.cards import prose
 from tools.cards.prose import Prose
-from zoo import artifacts, evidence, registry
+from zoo import artifacts, evidence, json_files, registry, remote_code
 from zoo.artifacts import Artifact
-from zoo.checkpoint import read_manifest
+from zoo.checkpoint import read_manifest, read_task
 from zoo.entry import Entry
 from zoo.evidence import Fact
 
@@ -54,14 +52,16 @@ def read(folder: Path) -> Record:
     """
     manifest = read_manifest(folder)
     entry = registry.find(manifest["model"])
+    task = read_task(folder, manifest)
+    remote_code.refuse(folder)
     try:
-        task = importlib.import_module(entry.task).from_config(manifest["config"]["task"])
-        str(manifest["data"]["name"]), str(manifest["data"]["fingerprint"]), manifest["pipeline"]
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = json_files.read_object(folder / "config.json")
     except FileNotFoundError:
         raise UserError(f"{folder} is damaged: config.json is missing") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the records of {folder} are damaged ({error!r})") from None
+    except OSError as error:
+        raise UserError(f"{folder / 'config.json'} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{folder / 'config.json'} is damaged ({error})") from None
     subject = (
         evidence.subject_digest(folder)
         if any(folder.glob("*.safetensors"))

@@ -1,6 +1,5 @@
 """A repo's files laid out as a checkpoint folder again: artifacts in `artifacts/<deployment>/`."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any
 
 from tasks.errors import UserError
 from tools.hub import layout, onnx_layout
-from zoo import artifacts
+from zoo import artifacts, json_files
 from zoo.checkpoint import flush
+from zoo.checkpoint_schema import is_plain
 from zoo.runtimes.deployment import Deployment
 
 Put = Callable[[Path, Path], Any]
@@ -34,7 +34,7 @@ def lay_out(files: Mapping[str, Path], folder: Path, put: Put, partly: bool = Fa
         target = artifacts.folder_of(folder, deployment)
         target.mkdir(parents=True, exist_ok=True)
         for name, place in places.items():
-            if "/" in name or not (layout.is_plain(name) and layout.allowed(place)):
+            if "/" in name or not (is_plain(name) and layout.allowed(place)):
                 raise UserError(f"{manifest} names {name!r} at {place!r}, outside: refused")
             if place not in files and partly:
                 continue
@@ -53,7 +53,7 @@ def copy(source: Path, target: Path) -> None:
 def _read(path: Path, name: str) -> tuple[Deployment, dict[str, str]]:
     """The deployment that a manifest is of, and where the files of its artifact are in the repo."""
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))["zoo"]
+        said = json_files.read_object(path)["zoo"]
         places = {str(key): str(place) for key, place in said[onnx_layout.IN_REPO].items()}
         deployment = Deployment.parse(said["deployment"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -1,9 +1,9 @@
 """Which files may go to a repo, or be fetched from one, and what they are called there."""
 
 from fnmatch import fnmatchcase
-from pathlib import PurePosixPath
 
 from zoo import checkpoint, evidence
+from zoo.checkpoint_schema import is_plain
 
 CARD = "README.md"
 PROSE = "card.md"
@@ -40,16 +40,6 @@ PATTERNS = tuple(
 )
 """Everything that may go or come. What is not here stays where it is: states of training, logs,
 pictures with examples of the data, AOT packages, TorchScript, pickles, code, whatever else."""
-
-
-def is_plain(path: str) -> bool:
-    """Whether a path stays below the folder it is taken from, wherever it is read."""
-    parts = path.split("/")
-    return (
-        all(part not in ("", ".", "..") for part in parts)
-        and not any(character in path for character in "\\:\0\n\r")
-        and not PurePosixPath(path).is_absolute()
-    )
 
 
 def allowed(path: str) -> bool:

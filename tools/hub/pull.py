@@ -1,10 +1,7 @@
 """The verb pull: a repo as a checkpoint folder again, every sum checked, nothing executed."""
 
-import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
@@ -12,13 +9,10 @@ from tools.hub import download, folder, layout, listing, names, problems, record
 from tools.hub.args import PullArgs
 from tools.hub.listing import Listing
 from tools.hub.publication import sums
-from zoo import artifacts, checkpoint, terminal
+from zoo import artifacts, checkpoint, remote_code, terminal
 from zoo.checkpoint import current_umask, flush, staged
 from zoo.runtimes.onnx import kept_outside, must_stay_inside
 from zoo.weights import PICKLES
-
-CODE = ("auto_map", "custom_pipelines", "trust_remote_code")
-"""Of a config: they make transformers run what lies in the repo."""
 
 
 class Damaged(UserError):
@@ -94,7 +88,7 @@ def _fetch(repo: str, there: Listing, target: Path) -> Pulled:
             f"{layout.RECORD}): pull an earlier revision, or push it again"
         )
     for path in wanted:
-        if path.endswith(".json") and "/" not in path:
+        if "/" not in path and remote_code.is_config(path):
             _must_run_no_code(repo, path, files[path])
     folder.lay_out(files, target, folder.copy)
     manifest = checkpoint.read_manifest(target)
@@ -127,21 +121,6 @@ def _must_have_weights(repo: str, wanted: list[str], left: list[str]) -> None:
 
 
 def _must_run_no_code(repo: str, path: str, found: Path) -> None:
-    """Raises `UserError` for a config that names code to be run."""
-    try:
-        said = json.loads(found.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} of {repo} is damaged ({error})") from None
-    for key in _keys(said):
-        if key in CODE:
-            raise UserError(f"{path} of {repo} names code to be run ({key}): refused")
-
-
-def _keys(said: Any) -> Iterator[str]:
-    if isinstance(said, dict):
-        for key, value in said.items():
-            yield key
-            yield from _keys(value)
-    elif isinstance(said, list):
-        for value in said:
-            yield from _keys(value)
+    """Raises `UserError` for a config that names code to be run, or is damaged."""
+    if fault := remote_code.fault_of(found):
+        raise UserError(f"{path} of {repo} {fault}")

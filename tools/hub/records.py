@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from tasks.errors import UserError
 from tools.hub import download, folder, layout
 from tools.hub.listing import Listing
+from zoo.checkpoint_schema import is_plain
 
 
 @contextmanager
@@ -30,7 +31,7 @@ def fetched(repo: str, there: Listing) -> Iterator[Path]:
 def must_be_ours(repo: str, there: Listing) -> None:
     """Raises `UserError` for a repo that no checkpoint of the zoo's was pushed to, and for paths
     that would end elsewhere than below a folder."""
-    if strange := sorted(path for path in there.files if not layout.is_plain(path)):
+    if strange := sorted(path for path in there.files if not is_plain(path)):
         raise UserError(f"{repo} holds {strange[0]!r}, which would lie outside a folder: refused")
     for name in (layout.RECORD, "config.json"):
         if name not in there.files:

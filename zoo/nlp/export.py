@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.base import Batch, Task
+from zoo.loading import load_tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,9 +21,8 @@ VARYING = "length"
 
 def load_processor(folder: Path) -> Any:
     """The tokenizer of a checkpoint."""
-    from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return load_tokenizer(folder)
 
 
 def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:

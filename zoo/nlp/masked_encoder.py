@@ -2,11 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from tasks.errors import UserError
 from zoo import weights
-from zoo.loading import load_model
+from zoo.loading import Unreadable, load_model, load_pretrained, load_tokenizer
 from zoo.nlp import pretrained_encoder
 from zoo.nlp.only_predicted import compute_only_predicted
 from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
@@ -104,12 +102,10 @@ def make(
         return model, {"model": None, "license": None}
     found = weights.find(options.model, entry.presets)
     try:
-        model = AutoModelForMaskedLM.from_pretrained(
-            found.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-    except ValueError as error:
+        model = load_pretrained(AutoModelForMaskedLM, found.folder)
+    except Unreadable as error:
         raise UserError(
-            f"{options.model} can't guess tokens in transformers: {str(error).splitlines()[0]}"
+            f"{options.model} can't guess tokens in transformers: {error.reason}"
         ) from None
     compute_only_predicted(model)
     return model, found.source(options.model)
@@ -124,8 +120,8 @@ def speed_up(model: Any, train: Any) -> None:
 
 def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint, as plain transformers loads them."""
-    from transformers import AutoModelForMaskedLM, AutoTokenizer
+    from transformers import AutoModelForMaskedLM
 
     model = load_model(AutoModelForMaskedLM, folder)
     compute_only_predicted(model)
-    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return model, load_tokenizer(folder)

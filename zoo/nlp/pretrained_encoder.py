@@ -3,11 +3,16 @@ task."""
 
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from tasks.errors import UserError
 from zoo import weights
-from zoo.loading import load_model
+from zoo.loading import (
+    Unreadable,
+    load_config,
+    load_model,
+    load_pretrained,
+    load_tokenizer,
+    new_model,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,19 +30,14 @@ def make_processor(
     options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
 ) -> Any:
     """The tokenizer that belongs to the weights."""
-    from transformers import AutoTokenizer
-
     found = weights.find(options.model, entry.presets)
-    return AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
+    return load_tokenizer(found.folder)
 
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:
     """Longest input of the model in tokens."""
-    from transformers import AutoConfig
-
     found = weights.find(options.model, entry.presets)
-    config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
-    return longest_of(config, processor)
+    return longest_of(load_config(found.folder), processor)
 
 
 def longest_of(config: Any, tokenizer: Any) -> int:
@@ -59,28 +59,23 @@ def make(
     Raises `UserError` where the weights are not at hand or are of no encoder with a classification
     head.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification
+    from transformers import AutoModelForSequenceClassification
 
     found = weights.find(options.model, entry.presets)
     try:
         if options.from_scratch:
-            config = AutoConfig.from_pretrained(
-                found.folder, local_files_only=True, **task.model_config()
-            )
-            new = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+            config = load_config(found.folder, **task.model_config())
+            new = new_model(AutoModelForSequenceClassification, config)
             return new, {"model": None, "license": None, "shape": options.model}
-        model = AutoModelForSequenceClassification.from_pretrained(
+        model = load_pretrained(
+            AutoModelForSequenceClassification,
             found.folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
             ignore_mismatched_sizes=True,
             **task.model_config(),
         )
-    except ValueError as error:
+    except Unreadable as error:
         raise UserError(
-            f"{options.model} has no classification head in transformers: "
-            f"{str(error).splitlines()[0]}"
+            f"{options.model} has no classification head in transformers: {error.reason}"
         ) from None
     return model, found.source(options.model)
 
@@ -95,8 +90,6 @@ def speed_up(model: Any, train: Any) -> None:
 
 def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint, as plain transformers loads them."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
-    return load_model(AutoModelForSequenceClassification, folder), AutoTokenizer.from_pretrained(
-        folder, local_files_only=True
-    )
+    return load_model(AutoModelForSequenceClassification, folder), load_tokenizer(folder)

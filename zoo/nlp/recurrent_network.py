@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
-from zoo.loading import load_model
+from zoo.loading import load_model, load_tokenizer
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
 from zoo.nlp.trained_tokenizer import SMALLEST, train_tokenizer
 from zoo.train.fast_dropout import replace_dropout
@@ -91,8 +91,6 @@ def speed_up(model: Any, train: Any) -> None:
 
 def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint."""
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+    from transformers import AutoModelForSequenceClassification
 
-    return load_model(AutoModelForSequenceClassification, folder), AutoTokenizer.from_pretrained(
-        folder, local_files_only=True
-    )
+    return load_model(AutoModelForSequenceClassification, folder), load_tokenizer(folder)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args, TextClassification
+from zoo.loading import Unreadable, load_config, load_pretrained, load_tokenizer
 from zoo.nlp.pretrained_encoder import longest_of
 
 if TYPE_CHECKING:
@@ -121,15 +122,10 @@ def load(
 
     Raises `UserError` where they are of no text encoder, or of a classifier of something else.
     """
-    from transformers import (
-        AutoConfig,
-        AutoModel,
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-    )
+    from transformers import AutoModel, AutoModelForSequenceClassification
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = load_config(folder)
         if hasattr(config, "vision_config") or hasattr(config, "num_channels"):
             raise ValueError("they are for images")
         entails = [
@@ -140,12 +136,10 @@ def load(
             names = ", ".join(config.id2label.values())
             raise ValueError(f"they tell {names} apart, and nothing else")
         kind = AutoModelForSequenceClassification if entails else AutoModel
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        model = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
-    except (ValueError, OSError, KeyError) as error:  # what transformers raises for others' weights
-        reason = str(error).strip().splitlines()[0]
+        tokenizer = load_tokenizer(folder)
+        model = load_pretrained(kind, folder)
+    except (ValueError, Unreadable) as error:
+        reason = error.reason if isinstance(error, Unreadable) else str(error)
         raise UserError(
             f"{folder} can't label texts without training ({reason}): --zero_shot wants weights of "
             "language inference or sentence embeddings"

@@ -1,6 +1,6 @@
 """ONNX Runtime, on the processor or by CUDA."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableSequence, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,23 +155,23 @@ def kept_outside(program: Path) -> set[str]:
     try:
         model = onnx.load(program, load_external_data=False)
     except Exception as error:  # protobuf's own, which onnx does not name
-        raise UserError(f"{program} is damaged: {error}") from None
-    graphs = [model.graph, *model.functions]
+        raise UserError(f"{program} is damaged: {' '.join(str(error).split())}") from None
     return {
         entry.value
-        for graph in graphs
-        for tensor in _tensors(graph)
+        for tensor in _tensors(model)
         for entry in tensor.external_data
         if entry.key == "location"
     }
 
 
-def _tensors(graph: Any) -> Iterator[Any]:
-    """All tensors of a graph (or function): its weights, constants, and those of inner graphs."""
-    yield from getattr(graph, "initializer", ())
-    for sparse in getattr(graph, "sparse_initializer", ()):
-        yield from (sparse.values, sparse.indices)
-    for attribute in (one for node in graph.node for one in node.attribute):
-        yield from (attribute.t, *attribute.tensors)
-        for inner in (attribute.g, *attribute.graphs):
-            yield from _tensors(inner)
+def _tensors(message: Any) -> Iterator[Any]:
+    """All tensors in a part of a program, wherever they stand: weights, sparse ones, attributes of
+    nodes and of functions, their inner graphs, and what is kept for training."""
+    import onnx
+
+    for _, value in message.ListFields():
+        for one in value if isinstance(value, MutableSequence) else [value]:
+            if isinstance(one, onnx.TensorProto):
+                yield one
+            elif hasattr(one, "ListFields"):
+                yield from _tensors(one)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
+from zoo.loading import load_config
 from zoo.runtimes.halves import Writer
 from zoo.runtimes.runner import Runner
 
@@ -63,7 +64,7 @@ class RunnerModel(nn.Module):
 
         from zoo import auto
 
-        config = transformers.AutoConfig.from_pretrained(self.folder, local_files_only=True)
+        config = load_config(self.folder)
         name = config.architectures[0]
         kind = getattr(auto, name, None) or getattr(transformers, name)
         with torch.device("meta"):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.speech.speech_recognition import case_of
 from tasks.speech.spelling import normalized
+from zoo.loading import load_feature_extractor, load_tokenizer
 
 if TYPE_CHECKING:
     import datasets
@@ -31,12 +32,7 @@ class CtcProcessor:
 
 def load_processor(folder: Path) -> CtcProcessor:
     """The processor of a checkpoint."""
-    from transformers import AutoFeatureExtractor, AutoTokenizer
-
-    return CtcProcessor(
-        AutoFeatureExtractor.from_pretrained(folder, local_files_only=True),
-        AutoTokenizer.from_pretrained(folder, local_files_only=True),
-    )
+    return CtcProcessor(load_feature_extractor(folder), load_tokenizer(folder))
 
 
 def train_tokenizer(train: "datasets.Dataset", args: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.base import Batch, Task
+from zoo.loading import load_feature_extractor
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,14 +23,12 @@ LONGEST_SECONDS = 30.0
 
 def load_processor(folder: Path) -> Any:
     """The feature extractor of a checkpoint, with the tokenizer where it writes text."""
-    from transformers import AutoFeatureExtractor
-
     import zoo.auto  # noqa: F401  own feature extractors
     from zoo.speech import ctc_processor
 
     if (folder / "tokenizer_config.json").exists():
         return ctc_processor.load_processor(folder)
-    return AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    return load_feature_extractor(folder)
 
 
 def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
-from zoo.loading import load_model
+from zoo.loading import load_feature_extractor, load_model
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
 from zoo.train.fast_dropout import replace_dropout
@@ -58,8 +58,6 @@ def speed_up(model: Any, train: Any) -> None:
 
 def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and feature extractor of a checkpoint."""
-    from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+    from transformers import AutoModelForAudioClassification
 
-    return load_model(
-        AutoModelForAudioClassification, folder
-    ), AutoFeatureExtractor.from_pretrained(folder, local_files_only=True)
+    return load_model(AutoModelForAudioClassification, folder), load_feature_extractor(folder)

@@ -6,6 +6,7 @@ import torch
 
 from tasks.errors import UserError
 from zoo import weights
+from zoo.loading import load_config
 from zoo.speech.keyword_network import load, longest, speed_up
 from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model, ready_to_train
 
@@ -29,11 +30,9 @@ def make_processor(
 
     Raises `UserError` where the weights are not at hand, or for a length they can't have.
     """
-    from transformers import AutoConfig
-
     extractor = make_extractor(options.model, entry)
     found = weights.find(options.model, entry.presets)
-    config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
+    config = load_config(found.folder)
     if config.model_type != AST:
         if options.seconds is not None:
             raise UserError(f"--seconds is for AST; {options.model} hears sounds of any length")

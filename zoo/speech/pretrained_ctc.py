@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo import weights
+from zoo.loading import Unreadable, load_tokenizer
 from zoo.speech.conformer_network import load, longest, speed_up
 from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
 from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model, ready_to_train
@@ -38,12 +39,12 @@ def _own_tokenizer(model: str, folder: "Path") -> Any:
     from transformers import Wav2Vec2CTCTokenizer
 
     try:
-        tokenizer = Wav2Vec2CTCTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer = load_tokenizer(folder, Wav2Vec2CTCTokenizer)
         if tokenizer.word_delimiter_token is None or tokenizer.pad_token_id is None:
-            raise ValueError("it has no delimiter of words, or no blank")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Unreadable("", "it has no delimiter of words, or no blank")
+    except Unreadable as error:
         raise UserError(
-            f"the vocabulary of {model} is none of characters ({str(error).splitlines()[0]}): "
+            f"the vocabulary of {model} is none of characters ({error.reason}): "
             "--vocabulary new takes the characters of the training transcriptions"
         ) from None
     return tokenizer

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tasks.errors import UserError
 from zoo import weights
+from zoo.loading import Unreadable, load_feature_extractor, load_pretrained
 
 MASKING = ("_mask_hidden_states", "_mask_input_features")
 """How transformers' models call their SpecAugment: wav2vec2 and its kin, and Whisper."""
@@ -20,15 +21,13 @@ def make_extractor(model: str, entry: Any) -> Any:
 
     Raises `UserError` where the weights are not at hand or have none.
     """
-    from transformers import AutoFeatureExtractor
-
     found = weights.find(model, entry.presets)
     try:
-        return AutoFeatureExtractor.from_pretrained(found.folder, local_files_only=True)
-    except (OSError, ValueError) as error:
+        return load_feature_extractor(found.folder)
+    except Unreadable as error:
         raise UserError(
             f"{model} has no feature extractor (preprocessor_config.json), so nothing says how it "
-            f"hears: {str(error).splitlines()[0]}"
+            f"hears: {error.reason}"
         ) from None
 
 
@@ -48,18 +47,9 @@ def make_model(
     """
     found = weights.find(model, entry.presets)
     try:
-        made = auto.from_pretrained(
-            found.folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,
-            **settings,
-        )
-    except ValueError as error:
-        raise UserError(
-            f"{model} has no {head} in transformers: {str(error).splitlines()[0]}"
-        ) from None
+        made = load_pretrained(auto, found.folder, ignore_mismatched_sizes=True, **settings)
+    except Unreadable as error:
+        raise UserError(f"{model} has no {head} in transformers: {error.reason}") from None
     seed_masks(made)
     return made, found.source(model)
 

@@ -8,10 +8,9 @@ checkpoint.
 import json
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from tasks.errors import UserError
 from zoo import weights
+from zoo.loading import Unreadable, load_config, load_pretrained, load_tokenizer
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
 from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
 from zoo.speech.whisper_export import halves
@@ -49,10 +48,9 @@ def make_processor(
     elif options.translate:
         raise UserError(f"--translate: {options.model} writes English only, and only what is said")
     try:
-        tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True, **spoken)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{options.model} has no tokenizer of Whisper's: {reason}") from None
+        tokenizer = load_tokenizer(folder, WhisperTokenizer, **spoken)
+    except Unreadable as error:
+        raise UserError(f"{options.model} has no tokenizer of Whisper's: {error.reason}") from None
     if spoken:  # transformers counts its id from that of the first
         token = tokenizer.convert_ids_to_tokens(tokenizer.prefix_tokens[1])
         if token != f"<|{spoken['language']}|>":
@@ -63,12 +61,10 @@ def make_processor(
 def _multilingual(folder: "Path") -> bool:
     """Whether weights know more than English: as their generation config says, or by the size of
     the vocabulary."""
-    from transformers import AutoConfig
-
     path = folder / "generation_config.json"
     if path.is_file() and "is_multilingual" in (found := json.loads(path.read_text())):
         return bool(found["is_multilingual"])
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = load_config(folder)
     return bool(config.vocab_size != 51_864)  # that of the English-only weights
 
 
@@ -89,10 +85,7 @@ def _code(language: str) -> str:
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:
     """Tokens that the decoder has places for."""
-    from transformers import AutoConfig
-
-    found = weights.find(options.model, entry.presets)
-    config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
+    config = load_config(weights.find(options.model, entry.presets).folder)
     return int(config.max_target_positions)
 
 
@@ -158,7 +151,5 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and processor of a checkpoint, as plain transformers loads them."""
     from transformers import AutoModelForSpeechSeq2Seq
 
-    model = AutoModelForSpeechSeq2Seq.from_pretrained(
-        folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-    )
+    model = load_pretrained(AutoModelForSpeechSeq2Seq, folder)
     return model, load_processor(folder)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
+from zoo.loading import load_image_processor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,9 +28,7 @@ def make_processor(size: int, mean: Any = (0.5, 0.5, 0.5), std: Any = (0.5, 0.5,
 
 def load_processor(folder: "Path") -> Any:
     """The processor of a checkpoint."""
-    from transformers import AutoImageProcessor
-
-    return AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    return load_image_processor(folder)
 
 
 def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, step: int) -> int:

@@ -7,7 +7,7 @@ import torch
 
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
-from zoo.loading import load_model
+from zoo.loading import load_config, load_model
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
@@ -104,7 +104,7 @@ def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
     from safetensors.torch import load_file
     from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
 
-    config = MaeConfig.from_pretrained(folder, local_files_only=True)
+    config = load_config(folder, MaeConfig)
     model = TimmWrapperForImageClassification(
         TimmWrapperConfig(
             architecture=config.architecture, model_args=config.timm_args(), **settings

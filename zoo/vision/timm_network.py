@@ -7,11 +7,9 @@ import copy
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from tasks.errors import UserError
 from zoo import weights
-from zoo.loading import load_model
+from zoo.loading import load_config, load_model, load_pretrained
 from zoo.pruning.narrowing import cut_pairs, rebuilt
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
@@ -57,7 +55,7 @@ def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict",
 def _config(folder: "Path") -> Any:
     from transformers import TimmWrapperConfig
 
-    return TimmWrapperConfig.from_pretrained(folder, local_files_only=True)
+    return load_config(folder, TimmWrapperConfig)
 
 
 def _pretrained_here(folder: "Path") -> bool:
@@ -97,11 +95,9 @@ def make(
         from zoo.vision.masked_autoencoder import classifier
 
         return classifier(found.folder, task.model_config()), found.source(options.model)
-    model = TimmWrapperForImageClassification.from_pretrained(
+    model = load_pretrained(
+        TimmWrapperForImageClassification,
         found.folder,
-        local_files_only=True,
-        use_safetensors=True,
-        dtype=torch.float32,
         ignore_mismatched_sizes=True,
         **task.model_config(),
     )

@@ -20,6 +20,7 @@ from torch import Tensor
 from tasks.errors import UserError
 from tasks.vision import images
 from tasks.vision.image_classification import Args, ImageClassification
+from zoo.loading import Unreadable, load_config, load_pretrained, load_processor
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -87,20 +88,18 @@ def load(folder: Path, labels: tuple[str, ...], template: str, device: torch.dev
 
     Raises `UserError` where they do not embed both images and texts.
     """
-    from transformers import AutoConfig, AutoModel, AutoProcessor
+    from transformers import AutoModel
 
     try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        config = load_config(folder)
         if not (hasattr(config, "vision_config") and hasattr(config, "text_config")):
             raise ValueError("they have no text tower beside one for images")
-        model = AutoModel.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
-        )
+        model = load_pretrained(AutoModel, folder)
         if not hasattr(model, "logit_scale"):
             raise ValueError(f"{config.model_type} does not compare images with texts")
-        processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-    except (ValueError, OSError, KeyError) as error:  # what transformers raises for others' weights
-        reason = str(error).strip().splitlines()[0]
+        processor = load_processor(folder)
+    except (ValueError, Unreadable) as error:
+        reason = error.reason if isinstance(error, Unreadable) else str(error)
         raise UserError(
             f"{folder} can't label images without training ({reason}): --zero_shot wants weights "
             "of CLIP or SigLIP"

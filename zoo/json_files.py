@@ -1,0 +1,64 @@
+"""JSON that may come from anywhere: what is no JSON, or nested without end, is a ValueError."""
+
+import errno
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+LARGEST = 256 * 2**20
+"""Bytes of a file: the largest tokenizers have a tenth of that."""
+DEEPEST = 100
+"""Levels of nesting. Configurations have ten at most, and what walks through them recurses."""
+
+
+def parse(text: str | bytes) -> Any:
+    """The value that a text stands for.
+
+    Raises ValueError for what is no JSON, has numbers of thousands of digits, or is nested deeper
+    than `DEEPEST`.
+    """
+    try:
+        value = json.loads(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    if _is_deep(value):
+        raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+    return value
+
+
+def read(path: Path) -> Any:
+    """The value in a file.
+
+    Raises OSError where it can't be read, ValueError as `parse` does or for a file of more than
+    `LARGEST` bytes.
+    """
+    state = path.stat()
+    if not stat.S_ISREG(state.st_mode):  # reading a pipe waits for whoever writes to it
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    if state.st_size > LARGEST:
+        raise ValueError(f"it has {state.st_size:,} bytes")
+    return parse(path.read_bytes())
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises as `read` does, and ValueError for any other value."""
+    value = read(path)
+    if not isinstance(value, dict):
+        raise ValueError("it holds no JSON object")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        below: list[Any] = []
+        for one in level:
+            if isinstance(one, dict):
+                below += [child for child in one.values() if isinstance(child, dict | list)]
+            elif isinstance(one, list):
+                below += [child for child in one if isinstance(child, dict | list)]
+        if not below:
+            return False
+        level = below
+    return True
