@@ -102,21 +102,32 @@ def ways(preset: Preset) -> str:
 
 
 def checked_sha256(path: Path) -> str:
-    """The sha256 of a big file, remembered for as long as its path, size and time stay the same."""
+    """The sha256 of a big file, remembered for as long as the file is the same one, untouched.
+
+    Copies may have the size and the time of another file; the time of a file's last change of
+    status, and its inode, nobody can set.
+    """
     path = path.resolve()
-    state = path.stat()
-    key = [state.st_size, state.st_mtime_ns]
+    key = _state_of(path)
     memo = cache.folder() / MEMO
     known = _read_memo(memo)
     remembered = known.get(str(path))
-    if isinstance(remembered, list) and remembered[:2] == key and len(remembered) == 3:
-        return str(remembered[2])
+    if isinstance(remembered, list) and remembered[:-1] == key:
+        return str(remembered[-1])
     digest = sha256(path)
+    if _state_of(path) != key:  # written to meanwhile
+        return digest
     # A cache that cannot be written only costs time.
     with contextlib.suppress(OSError):
         memo.parent.mkdir(parents=True, exist_ok=True)
         write_json(memo, _read_memo(memo) | {str(path): [*key, digest]})
     return digest
+
+
+def _state_of(path: Path) -> list[int]:
+    """Device, inode, size, and the times of the last write and change of status (ns)."""
+    state = path.stat()
+    return [state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def _in_folder(folder: Path, presets: Mapping[str, Preset]) -> Found:
