@@ -19,6 +19,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def state_of(path: Path) -> list[int]:
+    """What changes with every write to a file: device, inode, size, and the times of the last write
+    and the last change of status (ns). Nobody can set the last one.
+    """
+    state = path.stat()
+    return [state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+
+
 def of_files(files: Iterable[tuple[str, Path]]) -> str:
     """Sha256 (hex) over (relative path, bytes) of every file, sorted by path.
 

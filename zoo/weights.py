@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tasks import cache
 from tasks.errors import UserError
-from tasks.fingerprint import sha256
+from tasks.fingerprint import sha256, state_of
 from zoo import environment
 from zoo.checkpoint import write_json
 from zoo.entry import Preset
@@ -104,30 +104,23 @@ def ways(preset: Preset) -> str:
 def checked_sha256(path: Path) -> str:
     """The sha256 of a big file, remembered for as long as the file is the same one, untouched.
 
-    Copies may have the size and the time of another file; the time of a file's last change of
-    status, and its inode, nobody can set.
+    A file put in the place of another may have its size and time: see `fingerprint.state_of`.
     """
     path = path.resolve()
-    key = _state_of(path)
+    key = state_of(path)
     memo = cache.folder() / MEMO
     known = _read_memo(memo)
     remembered = known.get(str(path))
     if isinstance(remembered, list) and remembered[:-1] == key:
         return str(remembered[-1])
     digest = sha256(path)
-    if _state_of(path) != key:  # written to meanwhile
+    if state_of(path) != key:  # written to meanwhile
         return digest
     # A cache that cannot be written only costs time.
     with contextlib.suppress(OSError):
         memo.parent.mkdir(parents=True, exist_ok=True)
         write_json(memo, _read_memo(memo) | {str(path): [*key, digest]})
     return digest
-
-
-def _state_of(path: Path) -> list[int]:
-    """Device, inode, size, and the times of the last write and change of status (ns)."""
-    state = path.stat()
-    return [state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def _in_folder(folder: Path, presets: Mapping[str, Preset]) -> Found:
