@@ -216,7 +216,10 @@ class MaskedLM:
         longest = self.args.max_length or 0
         if self.args.long_texts == "window":
             longest = max(int(found.max(initial=longest)) for found in lengths.values())
-        return text_preflight.check(examples.splits, ["text"], None, lengths, longest, None)
+        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
+        return text_preflight.check(
+            examples.splits, ["text"], None, lengths, longest, None, unknown_shares=shares
+        )
 
     def inputs(self, texts: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from plain texts with masks in them.

@@ -220,6 +220,7 @@ class TextClassification(Classification):
             self.args.max_length,
             self.problem_type,
             self.labels,
+            {split: f.unknown_share() for split, f in features.items()},  # type: ignore[attr-defined]
         )
         return found
 

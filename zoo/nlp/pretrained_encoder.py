@@ -8,6 +8,7 @@ import torch
 from tasks.errors import UserError
 from zoo import weights
 from zoo.loading import load_model
+from zoo.parts import must_be_filled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +25,16 @@ FALLBACK_LENGTH = 512
 def make_processor(
     options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
 ) -> Any:
-    """The tokenizer that belongs to the weights."""
+    """The tokenizer that belongs to the weights.
+
+    Raises `UserError` where the weights are not at hand or lie there without it.
+    """
     from transformers import AutoTokenizer
 
     found = weights.find(options.model, entry.presets)
-    return AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
+    must_be_filled(tokenizer, found.folder)
+    return tokenizer
 
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:

@@ -12,6 +12,7 @@ import torch
 
 from tasks.errors import UserError
 from zoo import weights
+from zoo.parts import must_be_filled
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
 from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
 from zoo.speech.whisper_export import halves
@@ -53,6 +54,7 @@ def make_processor(
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"{options.model} has no tokenizer of Whisper's: {reason}") from None
+    must_be_filled(tokenizer, folder)
     if spoken:  # transformers counts its id from that of the first
         token = tokenizer.convert_ids_to_tokens(tokenizer.prefix_tokens[1])
         if token != f"<|{spoken['language']}|>":

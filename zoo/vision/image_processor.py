@@ -26,10 +26,17 @@ def make_processor(size: int, mean: Any = (0.5, 0.5, 0.5), std: Any = (0.5, 0.5,
 
 
 def load_processor(folder: "Path") -> Any:
-    """The processor of a checkpoint."""
+    """The processor of a checkpoint. Raises `UserError` where there is none."""
     from transformers import AutoImageProcessor
 
-    return AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    try:
+        return AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder} has no image processor (preprocessor_config.json), so nothing says how the"
+            f" model sees: copy it there from where the weights are from"
+            f" ({str(error).splitlines()[0]})"
+        ) from None
 
 
 def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, step: int) -> int:

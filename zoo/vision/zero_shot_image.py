@@ -20,6 +20,7 @@ from torch import Tensor
 from tasks.errors import UserError
 from tasks.vision import images
 from tasks.vision.image_classification import Args, ImageClassification
+from zoo.parts import must_be_filled
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -99,6 +100,10 @@ def load(folder: Path, labels: tuple[str, ...], template: str, device: torch.dev
         if not hasattr(model, "logit_scale"):
             raise ValueError(f"{config.model_type} does not compare images with texts")
         processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
+        for part in ("tokenizer", "image_processor"):
+            if not hasattr(processor, part):
+                raise ValueError(f"there are no files of their {part.replace('_', ' ')}")
+        must_be_filled(processor.tokenizer, folder)
     except (ValueError, OSError, KeyError) as error:  # what transformers raises for others' weights
         reason = str(error).strip().splitlines()[0]
         raise UserError(
