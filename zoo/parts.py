@@ -4,42 +4,73 @@ transformers makes an empty tokenizer where there are no files of one, and a mod
 from nothing but unknown tokens.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
 
-WHOLE = "tokenizer_file"
-"""All of a fast tokenizer in one file (tokenizer.json)."""
-SETTINGS = frozenset((WHOLE, "tokenizer_config_file", "normalizer_file"))
-"""Of a class's files, those that are no vocabulary."""
+WHOLE = "tokenizer.json"
+"""All of a fast tokenizer in one file."""
+VOCABULARIES = (WHOLE, "vocab*", "merges.txt", "bpe.codes", "*.model", "*.tiktoken", "tekken.json")
+"""Names of files that hold a vocabulary or a part of one."""
+SETTINGS = frozenset(("tokenizer_file", "tokenizer_config_file", "normalizer_file"))
+"""Of a class's files, those that are no vocabulary (or are `WHOLE`)."""
+
+
+def load_tokenizer(folder: Path, kind: Callable[..., Any] | None = None, **settings: Any) -> Any:
+    """The tokenizer in a folder of weights.
+
+    Args:
+        kind: loads it; by default transformers' AutoTokenizer does.
+        settings: are passed on.
+
+    Raises `UserError` where its files, or some of them, are missing or can't be read.
+    """
+    from transformers import AutoTokenizer
+
+    load = kind or AutoTokenizer.from_pretrained
+    try:
+        tokenizer = load(folder, local_files_only=True, **settings)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        _must_have_files(folder)
+        _must_be_whole(folder, {"vocab_file": "vocab.json", "merges_file": "merges.txt"})
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"the tokenizer in {folder} can't be read: {reason}") from None
+    must_be_filled(tokenizer, folder)
+    return tokenizer
 
 
 def must_be_filled(tokenizer: Any, folder: Path) -> None:
-    """Raises `UserError` where a tokenizer was made without the files that hold its vocabulary.
+    """Raises `UserError` where a tokenizer was loaded from a folder without its vocabulary."""
+    names = dict(type(tokenizer).vocab_files_names)
+    if names:  # else it reads characters or bytes, and needs none
+        _must_be_whole(folder, names)
+        if _is_empty(tokenizer):
+            _must_have_files(folder)
+            raise UserError(f"the tokenizer in {folder} has an empty vocabulary")
 
-    Args:
-        tokenizer: of transformers, as it loaded it from the folder.
-    """
-    names: dict[str, str] = dict(type(tokenizer).vocab_files_names)
-    if not names:  # of characters or bytes: it needs none
+
+def _must_have_files(folder: Path) -> None:
+    if not any(path.is_file() for name in VOCABULARIES for path in folder.glob(name)):
+        raise UserError(
+            f"{folder} has no tokenizer, so every word would be unknown: copy its files"
+            f" ({WHOLE}, or vocab.txt, vocab.json and merges.txt, tokenizer.model, ...) there from"
+            " where the weights are from"
+        )
+
+
+def _must_be_whole(folder: Path, names: dict[str, str]) -> None:
+    """`names`: the files of a class of tokenizers, as transformers lists them."""
+    if (folder / WHOLE).is_file():
         return
-    whole = names.get(WHOLE)
     parts = [name for part, name in names.items() if part not in SETTINGS]
-    there = [name for name in parts if (folder / name).is_file()]
-    missing = [name for name in parts if name not in there]
-    has_whole = whole is not None and (folder / whole).is_file()
-    if there and missing and not has_whole:
+    missing = [name for name in parts if not (folder / name).is_file()]
+    there = [name for name in parts if name not in missing]
+    if there and missing:
         raise UserError(
             f"{folder} has {' and '.join(there)} of its tokenizer but not {' and '.join(missing)}:"
             f" copy {'it' if len(missing) == 1 else 'them'} there from where the weights are from"
-        )
-    if not (has_whole or there) and _is_empty(tokenizer):
-        wanted = " and ".join(parts) or "its vocabulary"
-        choice = f"{whole}, or {wanted}" if whole and parts else whole or wanted
-        raise UserError(
-            f"{folder} has no tokenizer, so every word would be unknown: copy its files"
-            f" ({choice}) there from where the weights are from"
         )
 
 

@@ -8,7 +8,7 @@ import torch
 from tasks.errors import UserError
 from zoo import weights
 from zoo.loading import load_model
-from zoo.parts import must_be_filled
+from zoo.parts import load_tokenizer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +29,9 @@ def make_processor(
 
     Raises `UserError` where the weights are not at hand or lie there without it.
     """
-    from transformers import AutoTokenizer
-
-    found = weights.find(options.model, entry.presets)
-    tokenizer = AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
-    must_be_filled(tokenizer, found.folder)
+    tokenizer = load_tokenizer(weights.find(options.model, entry.presets).folder)
+    if not tokenizer.is_fast:
+        raise UserError(f"{options.model} has no fast tokenizer (tokenizer.json), which is needed")
     return tokenizer
 
 

@@ -22,7 +22,7 @@ from torch import Tensor
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args, TextClassification
 from zoo.nlp.pretrained_encoder import longest_of
-from zoo.parts import must_be_filled
+from zoo.parts import load_tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -126,7 +126,6 @@ def load(
         AutoConfig,
         AutoModel,
         AutoModelForSequenceClassification,
-        AutoTokenizer,
     )
 
     try:
@@ -141,8 +140,7 @@ def load(
             names = ", ".join(config.id2label.values())
             raise ValueError(f"they tell {names} apart, and nothing else")
         kind = AutoModelForSequenceClassification if entails else AutoModel
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        must_be_filled(tokenizer, folder)
+        tokenizer = load_tokenizer(folder)
         model = kind.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
         )

@@ -12,7 +12,7 @@ import torch
 
 from tasks.errors import UserError
 from zoo import weights
-from zoo.parts import must_be_filled
+from zoo.parts import load_tokenizer
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
 from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
 from zoo.speech.whisper_export import halves
@@ -49,12 +49,7 @@ def make_processor(
         spoken = {"language": _code(options.language), "task": asked}
     elif options.translate:
         raise UserError(f"--translate: {options.model} writes English only, and only what is said")
-    try:
-        tokenizer = WhisperTokenizer.from_pretrained(folder, local_files_only=True, **spoken)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{options.model} has no tokenizer of Whisper's: {reason}") from None
-    must_be_filled(tokenizer, folder)
+    tokenizer = load_tokenizer(folder, WhisperTokenizer.from_pretrained, **spoken)
     if spoken:  # transformers counts its id from that of the first
         token = tokenizer.convert_ids_to_tokens(tokenizer.prefix_tokens[1])
         if token != f"<|{spoken['language']}|>":
