@@ -8,6 +8,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from bench import child
@@ -37,14 +38,15 @@ def find(device: str, threads: int, timeout_s: float = 600.0) -> Ceilings:
     """From the cache, or measured now. Raises `zoo.measure.process.WorkerFailed`."""
     kind = device.partition(":")[0]
     versions = {name: environment.versions().get(name) for name in PACKAGES}
-    said = [environment.machine(gpu=kind == "cuda"), versions, device, threads]
+    how = [SIZES[kind], COPIED[kind], REPEATS]
+    said = [environment.machine(gpu=kind == "cuda"), versions, device, threads, how]
     key = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16]
     path = cache.folder() / "bench" / FILE
+    kept = _kept(path)
     try:
-        kept = json.loads(path.read_text())
         return Ceilings(**kept[key])
-    except (OSError, ValueError, KeyError, TypeError):
-        kept = {}
+    except (KeyError, TypeError):
+        pass
     told = child.call(
         "bench.ceilings:run", {"device": device, "threads": threads}, threads, timeout_s=timeout_s
     )
@@ -52,6 +54,15 @@ def find(device: str, threads: int, timeout_s: float = 600.0) -> Ceilings:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_json(path, {**kept, key: told})
     return Ceilings(**told)
+
+
+def _kept(path: Path) -> dict[str, Any]:
+    """What was measured before, by key; nothing where the file is not there or damaged."""
+    try:
+        kept = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
 
 
 def run(device: str, threads: int) -> dict[str, Any]:

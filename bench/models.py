@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.case import source_digest
 from tasks import cache
 from tasks.errors import UserError
 from zoo import artifacts, environment, evidence, registry, remote_code
@@ -117,13 +118,16 @@ def subject(model: str, deployment: str) -> str:
 
 
 def folder_of(model: str, length: float | None) -> Path:
-    """Where the checkpoint lies; of random weights: in the cache, where it may not be yet."""
+    """Where the checkpoint lies; of random weights: in the cache, where it may not be yet.
+
+    What is exported of it lies there, too, so that its name stands for all that makes either: the
+    shape, our code, and the versions of the packages.
+    """
     if not is_random(model):
         return Path(model)
     shape = SHAPES[model]
     size = int(length or shape.image_size) if shape.image_size else None
-    versions = environment.versions()
-    by = {name: versions.get(name) for name in ("torch", "transformers", "timm")}
-    said = json.dumps([subject(model, "eager"), size, by], sort_keys=True)
+    made_by = [source_digest(), environment.versions()]
+    said = json.dumps([subject(model, "eager"), size, made_by], sort_keys=True)
     digest = hashlib.sha256(said.encode()).hexdigest()[:12]
     return cache.folder() / "bench" / "models" / f"{model}-{digest}"

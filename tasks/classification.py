@@ -3,17 +3,28 @@
 A task of classification is a frozen dataclass that inherits `Classification` and adds its inputs.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from tasks import columns
 from tasks.base import Batch, Examples, Loss
-from tasks.data import DataArgs, Source, cut_missing_splits, find_column, limit
+from tasks.columns import find_column
+from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.errors import UserError
-from tasks.labels import ProblemType, are_numbers, encode_labels, label_names
+from tasks.labels import (
+    ProblemType,
+    are_numbers,
+    encode_labels,
+    label_names,
+    leave_out,
+    reference,
+    unlabelled,
+)
 from tasks.metrics import main_metric
 from tasks.metrics.ranked import RankedTally
 from tasks.metrics.tally import Tally
+from tasks.splits import must_have_train
 
 if TYPE_CHECKING:
     import datasets
@@ -52,21 +63,23 @@ def media_and_label(source: Source, asked: str | None) -> "datasets.DatasetDict"
 
     Raises `UserError` where there is no such column.
     """
-    names = next(iter(source.splits.values())).column_names
+    names = columns.names_of(source.splits)
     label = find_column(names, asked, LABEL_COLUMNS, "label", source.name)
-    splits = source.splits.select_columns(["media", label])
-    return splits if label == "label" else splits.rename_column(label, "label")
+    return columns.select(source.splits, {"media": "media", label: "label"}, source.name)
 
 
 def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> Labelled:
     """Finds the labels in the column `label`, cuts missing splits and limits, encodes.
 
-    `label` becomes int64, float32, or a list of int64. Raises `UserError` where a label can't be
-    read.
+    `label` becomes int64, float32, or a list of int64. Splits without any labels are left out, and
+    told. Raises `UserError` where a label can't be read.
     """
-    problem_type = _problem_type(args.problem_type, next(iter(splits.values())))
-    labels = label_names(splits, problem_type)
-    splits = limit(cut_missing_splits(splits, _stratify(problem_type), data), data)
+    must_have_train(splits, data.data)
+    problem_type = _problem_type(args.problem_type, splits)
+    without = unlabelled(splits)
+    cut_as_named = cut_missing_splits(splits, _stratify(problem_type), data)
+    labels = label_names(_but(splits, without), problem_type)
+    splits = limit(leave_out(cut_as_named, without), data)
     splits, counts = encode_labels(splits, labels, problem_type)
     weights: tuple[float, ...] = ()
     if args.class_weights == "balanced" and problem_type == "single_label_classification":
@@ -77,24 +90,29 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
 
 def cut(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> "datasets.DatasetDict":
     """The splits with those that are missing cut from train just as `encode` does."""
-    problem_type = _problem_type(args.problem_type, next(iter(splits.values())))
+    problem_type = _problem_type(args.problem_type, splits)
     return cut_missing_splits(splits, _stratify(problem_type), data)
 
 
-def stratified(splits: "datasets.DatasetDict", column: str) -> str | None:
-    """The column, where a classifier would cut missing splits evenly by its labels."""
-    renamed = splits if column == "label" else splits.rename_column(column, "label")
-    problem_type = _problem_type("auto", next(iter(renamed.values())))
-    return column if _stratify(problem_type) else None
+def stratified(splits: "datasets.DatasetDict") -> str | None:
+    """The column `label`, where a classifier would cut missing splits evenly by it."""
+    return _stratify(_problem_type("auto", splits))
+
+
+def _but(splits: "datasets.DatasetDict", names: Collection[str]) -> "datasets.DatasetDict":
+    import datasets
+
+    return datasets.DatasetDict({n: split for n, split in splits.items() if n not in names})
 
 
 def _stratify(problem_type: ProblemType) -> str | None:
     return "label" if problem_type == "single_label_classification" else None
 
 
-def _problem_type(asked: str, split: "datasets.Dataset") -> ProblemType:
+def _problem_type(asked: str, splits: "datasets.DatasetDict") -> ProblemType:
     import datasets
 
+    split = reference(splits)
     feature = split.features["label"]
     if asked == "regression":
         return "regression"
@@ -119,22 +137,34 @@ def choose_split(
     data: DataArgs,
     split: str | None,
     trained_on: str,
+    without_labels: Collection[str] = (),
 ) -> "tuple[str, datasets.DatasetDict]":
     """The split to evaluate on, and all of them.
 
-    By default test, else validation, else train. Of the data trained on (its fingerprint is
-    `trained_on`), missing splits are cut as they were then, so that nothing trained on is tested
-    on; other data is taken as it comes.
+    By default test, else validation, else train, the first that has labels. Of the data trained on
+    (its fingerprint is `trained_on`), missing splits are cut as they were then, so that nothing
+    trained on is tested on; other data is taken as it comes.
 
-    Raises `UserError` where there is no such split.
+    Raises `UserError` where there is no such split, or none with labels.
     """
     if source.fingerprint == trained_on:
         splits = cut_missing_splits(splits, stratify, data)
     splits = limit(splits, data)
-    usual = [name for name in ("test", "validation", "train") if name in splits]
     if split is not None and split not in splits:
         raise UserError(f"{source.name} has no split {split!r}; it has {', '.join(splits)}")
-    return split or usual[0], splits
+    usual = [name for name in ("test", "validation", "train", *splits) if name in splits]
+    measurable = [name for name in usual if name not in without_labels]
+    if split in without_labels or not measurable:
+        raise UserError(
+            f"{split or usual[0]} of {source.name} has no labels in any of its rows, so nothing can"
+            " be measured on it: predict reads it"
+        )
+    if split is None:
+        skipped = [
+            name for name in without_labels if usual.index(name) < usual.index(measurable[0])
+        ]
+        splits = leave_out(splits, skipped)
+    return split or measurable[0], splits
 
 
 class Classification:
@@ -174,7 +204,10 @@ class Classification:
         Raises `UserError` where a label was never seen in training.
         """
         stratify = _stratify(self.problem_type)
-        chosen, splits = choose_split(source, splits, stratify, data, split, trained_on)
+        is_regression = self.problem_type == "regression"
+        known = None if is_regression and "train" in splits else set(self.labels)
+        without = unlabelled(splits, known=known)
+        chosen, splits = choose_split(source, splits, stratify, data, split, trained_on, without)
         encoded, _ = encode_labels(splits, self.labels, self.problem_type, only=chosen)
         return Examples(encoded, source.name, source.fingerprint)
 

@@ -1,8 +1,67 @@
 """Which column of a data set holds what."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from tasks.errors import UserError
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def names_of(splits: "datasets.DatasetDict") -> list[str]:
+    """The columns of train, or of the first split where there is none."""
+    split = splits["train"] if "train" in splits else next(iter(splits.values()))
+    names: list[str] = split.column_names
+    return names
+
+
+def select(
+    splits: "datasets.DatasetDict",
+    columns: Mapping[str, str],
+    where: str,
+    may_miss: Collection[str] = ("label",),
+) -> "datasets.DatasetDict":
+    """The splits with the columns named, under new names, and no other.
+
+    Args:
+        columns: new name by the name it has in train (see `names_of`); another split may write it
+            in other letters' case.
+        where: the data's name, for the error.
+        may_miss: new names of columns that some splits need not have (the labels of a test split);
+            every value is None there.
+
+    Raises `UserError` where a split lacks another column.
+    """
+    import datasets
+
+    made = {}
+    for name, split in splits.items():
+        folded = {column.casefold(): column for column in reversed(split.column_names)}
+        found = {}
+        for old, new in columns.items():
+            column = old if old in split.column_names else folded.get(old.casefold())
+            if column is not None:
+                found[column] = new
+            elif new not in may_miss:
+                raise UserError(
+                    f"{name} of {where} has no column {old!r}, as its other splits have; its"
+                    f" columns are {', '.join(split.column_names)}"
+                )
+        split = split.select_columns(list(found))
+        split = split.rename_columns({old: new for old, new in found.items() if old != new})
+        for old, new in columns.items():
+            if new not in found.values():
+                features = datasets.Features({new: _feature_of(splits, old)})
+                empty = datasets.Dataset.from_dict({new: [None] * split.num_rows}, features)
+                split = datasets.concatenate_datasets([split, empty], axis=1)
+        made[name] = split
+    return datasets.DatasetDict(made)
+
+
+def _feature_of(splits: "datasets.DatasetDict", column: str) -> object:
+    """What the first split that has a column says of it."""
+    return next(s.features[column] for s in splits.values() if column in s.column_names)
 
 
 def find_column(

@@ -98,14 +98,15 @@ def decode_split(
             used; any other error than one of the operating system's is taken for a mistake in it.
         measure: the size of an array in the unit that batches are budgeted in.
         on_bad_file: "skip" leaves bad files out and says so on standard error; "stop" raises.
-        cache_key: all that the sizes depend on: the data's fingerprint, the rows of the split, and
-            the decoder with its limits.
+        cache_key: what the sizes depend on beside the media themselves: the data's fingerprint,
+            which stands for the content of files on disk, and the decoder with its limits.
         memory_limit: bytes of arrays to keep; more, and none are kept.
         threads: by default as many as this process may use cores.
         title: of the progress bar, which a terminal sees where it takes a while.
 
     Raises `UserError` naming the first bad files ("stop"), or where no file is left.
     """
+    cache_key = f"{cache_key}/{decoding_cache.digest_of(split)}"
     known = decoding_cache.read(cache_key, split.num_rows)
     if known is not None and known.total_bytes > memory_limit:
         measured, block = known, None

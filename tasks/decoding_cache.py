@@ -1,6 +1,7 @@
 """What a pass over a split's media found, on disk: sizes and bad files, never what was decoded."""
 
 import hashlib
+import importlib.metadata
 import io
 import json
 import logging
@@ -8,16 +9,20 @@ import os
 import tempfile
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks import cache
+from tasks import cache, fingerprint
+
+if TYPE_CHECKING:
+    import datasets
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of the file's form: raise it with every change
+VERSION = 2  # of the file's form: raise it with every change
+DECODERS = ("pillow", "soundfile")  # another version may read what this one can't
 
 
 class Measured(NamedTuple):
@@ -27,6 +32,11 @@ class Measured(NamedTuple):
     sizes: npt.NDArray[np.float64]  # of each, [n]
     bad: list[tuple[int, str, str]]  # row, name and reason of the others
     total_bytes: int  # of all arrays
+
+
+def digest_of(split: "datasets.Dataset") -> str:
+    """Which media the rows of a split are: their bytes, or the paths of files on disk."""
+    return fingerprint.of_strings(split.select_columns(["media"]), rows_at_once=100)
 
 
 def read(key: str, rows: int) -> Measured | None:
@@ -78,6 +88,14 @@ def write(key: str, rows: int, found: Measured) -> None:
         logger.info("%s cannot be written (%s)", final, problem)
 
 
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
+
+
 def _path(key: str) -> Path:
-    digest = hashlib.sha256(f"{VERSION}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
+    how = f"{VERSION} {' '.join(map(_version, DECODERS))}"
+    digest = hashlib.sha256(f"{how}\0{key}".encode("utf-8", "surrogatepass")).hexdigest()
     return cache.folder() / "decoded" / f"{digest}.npz"

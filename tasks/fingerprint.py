@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
 
 FILES_A_JOB = 256  # small enough to balance, large enough that handing over costs little
 
@@ -16,6 +17,14 @@ def sha256(path: Path) -> str:
     """The sha256 (hex) of one file, read in pieces. Raises `OSError` where it cannot be read."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def state_of(path: Path) -> list[int]:
+    """What changes with every write to a file: device, inode, size, and the times of the last write
+    and the last change of status (ns). Nobody can set the last one.
+    """
+    state = path.stat()
+    return [state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def of_files(files: Iterable[tuple[str, Path]]) -> str:
@@ -73,6 +82,37 @@ def of_examples(splits: "datasets.DatasetDict") -> str:
                 line = json.dumps(row, sort_keys=True, ensure_ascii=False, default=_digest)
                 total.update(line.encode("utf-8", "surrogatepass") + b"\n")
     return total.hexdigest()
+
+
+def of_strings(rows: "datasets.Dataset", rows_at_once: int = 10_000) -> str:
+    """Sha256 (hex) over columns of strings or bytes, or of structs of them, whatever chunks they
+    lie in.
+
+    Each value stands with its length, and a missing one is told from an empty one.
+    """
+    import pyarrow as pa
+
+    total = hashlib.sha256(json.dumps(rows.column_names).encode())
+    for batch in rows.with_format("arrow").iter(batch_size=rows_at_once):
+        for column in batch.columns:
+            values = pa.concat_arrays(column.chunks)
+            parts = values.flatten() if pa.types.is_struct(values.type) else [values]
+            for part in parts:
+                _add(total, part.cast(pa.large_binary()))
+    return total.hexdigest()
+
+
+def _add(total: "hashlib._Hash", values: "pa.LargeBinaryArray") -> None:
+    import numpy as np
+    import pyarrow.compute as pc
+
+    lengths = pc.fill_null(pc.binary_length(values), -1)
+    total.update(np.asarray(lengths, np.int64).tobytes())
+    present = pc.drop_null(values)
+    _, offsets, content = present.buffers()
+    if len(present) and content is not None:
+        ends = np.frombuffer(offsets, np.int64)[present.offset :]
+        total.update(memoryview(content)[int(ends[0]) : int(ends[len(present)])])
 
 
 def _digest(value: object) -> str:

@@ -4,11 +4,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from tasks.labels import bare
 from tasks.preflight import Finding
 
 SMALLEST_SHARE = 0.05  # of a class among the training examples
 LARGEST_RATIO = 10  # of the largest class to the smallest
 NAMED = 5  # labels a line names at most
+NO_VALUE = frozenset(("nan", "<na>", "n/a", "#n/a", "nat", "null"))
+"""Of pandas and spreadsheets, in small letters."""
 
 
 def check(labels: Mapping[str, Sequence[Any]], names: Sequence[str] = ()) -> Iterator[Finding]:
@@ -40,6 +43,8 @@ def check(labels: Mapping[str, Sequence[Any]], names: Sequence[str] = ()) -> Ite
         yield error(f"train has {only}, and a classifier needs two or more")
     if several and not train:
         yield error("train has no labels at all")
+    yield from _alike(train, names)
+    yield from _no_names(train, names)
     for split, counted in counts.items():
         yield from _against(train, split, counted, names)
     if len(train) > 1:
@@ -59,6 +64,34 @@ def error(message: str) -> Finding:
 def rows(count: int) -> str:
     """ "1 row", "2 rows"."""
     return "1 row" if count == 1 else f"{count:,} rows"
+
+
+def _alike(train: Counter[Any], names: Sequence[str]) -> Iterator[Finding]:
+    """Classes that differ only by blanks around them, or by signs that are not seen."""
+    groups: dict[str, list[Any]] = {}
+    for label in train:
+        groups.setdefault(bare(_name(label, names)), []).append(label)
+    for labels in groups.values():
+        if len(labels) > 1:
+            each = ", ".join(
+                f"{_name(label, names)!r} ({rows(train[label])})"
+                for label in sorted(labels, key=lambda label: _name(label, names))
+            )
+            yield warning(
+                f"train has classes that differ by blanks or unseen signs only: {each}; if they are"
+                " one, write them alike"
+            )
+
+
+def _no_names(train: Counter[Any], names: Sequence[str]) -> Iterator[Finding]:
+    """Classes called as tables write a missing value."""
+    for label, count in train.items():
+        name = _name(label, names)
+        if name.strip().casefold() in NO_VALUE:
+            yield warning(
+                f"train has {rows(count)} with the label {name!r}, which is how tables write a"
+                " missing value, and here a class like any other: leave such rows out if it is none"
+            )
 
 
 def _against(
@@ -94,6 +127,7 @@ def _name(label: Any, names: Sequence[str]) -> str:
 
 
 def _listed(labels: Sequence[Any], names: Sequence[str]) -> str:
-    listed = sorted(_name(label, names) for label in labels)
+    called = sorted(_name(label, names) for label in labels)
+    listed = [name if bare(name) == name else repr(name) for name in called]
     more = f" and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
     return ", ".join(listed[:NAMED]) + more

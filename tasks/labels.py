@@ -1,6 +1,11 @@
-"""Labels of texts: their names in a fixed order, and their encoding as numbers."""
+"""Labels of examples: their names in a fixed order, their encoding as numbers, and splits that have
+none.
+"""
 
-from collections.abc import Sequence
+import math
+import re
+import sys
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.errors import UserError
@@ -10,28 +15,29 @@ if TYPE_CHECKING:
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression"]
 
+# float() also takes "nan", "inf", "1_000", blanks around a number, and digits of other scripts
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+UNLABELLED = -1
+"""How `datasets` writes "not labelled" in a column of classes."""
+
 
 def label_names(splits: "datasets.DatasetDict", problem_type: ProblemType) -> list[str]:
     """All labels of all splits: a ClassLabel's own order, else numbers by value, else the alphabet.
 
     Empty for regression. Raises `UserError` where there are fewer than two.
     """
-    import datasets
-
     if problem_type == "regression":
         return []
-    feature = next(iter(splits.values())).features["label"]
-    inner = getattr(feature, "feature", feature)
-    if isinstance(inner, datasets.ClassLabel):
-        return list(inner.names)
-    seen: set[Any] = set()
+    own = class_names(reference(splits))
+    if own is not None:
+        return own
+    seen: set[str] = set()
     for split in splits.values():
-        for value in (
-            split.unique("label") if isinstance(feature, datasets.Value) else split["label"]
-        ):
-            seen.update(as_list(value) if problem_type == "multi_label_classification" else [value])
-    seen.discard(None)
-    names = sorted(map(str, seen), key=_natural)
+        name_of = _namer(split)
+        for value in _distinct(split):
+            given = as_list(value) if problem_type == "multi_label_classification" else [value]
+            seen.update(name_of(each) for each in given if not is_missing(each))
+    names = in_order(seen)
     if len(names) < 2:
         raise UserError(
             f"the label column has one class only ({names[0]!r}); a classifier needs two or more"
@@ -41,17 +47,71 @@ def label_names(splits: "datasets.DatasetDict", problem_type: ProblemType) -> li
     return names
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Names sorted: those that are plain numbers by value, then all others by the alphabet."""
+
+    def place(name: str) -> tuple[int, float, str]:
+        return (0, float(name), name) if NUMBER.fullmatch(name) else (1, 0.0, name)
+
+    return sorted(names, key=place)
+
+
+def reference(splits: "datasets.DatasetDict") -> "datasets.Dataset":
+    """The split that says what columns hold: train, or the first where there is none."""
+    return splits["train"] if "train" in splits else next(iter(splits.values()))
+
+
+def class_names(split: "datasets.Dataset") -> list[str] | None:
+    """The names of a column `label` of ClassLabels, or of lists of them; None where it is none."""
+    import datasets
+
+    feature = split.features["label"]
+    inner = getattr(feature, "feature", feature)
+    return list(inner.names) if isinstance(inner, datasets.ClassLabel) else None
+
+
+def _namer(split: "datasets.Dataset") -> Callable[[Any], str]:
+    """What a value of a split's labels is called; raises IndexError for a code without a name."""
+    names = class_names(split)
+
+    def name_of(value: Any) -> str:
+        if names is None or not isinstance(value, int):
+            return str(value)
+        if not 0 <= value < len(names):
+            raise IndexError(value)
+        return names[value]
+
+    return name_of
+
+
+def _distinct(split: "datasets.Dataset") -> Iterable[Any]:
+    """Every value of the column `label`, once where that is easy to tell."""
+    import datasets
+
+    scalar = isinstance(split.features["label"], datasets.Value | datasets.ClassLabel)
+    values: Iterable[Any] = split.unique("label") if scalar else split["label"]
+    return values
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is no label: None, a text of blanks or nothing, or NaN."""
+    if isinstance(value, str):
+        return not value.strip()
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def are_numbers(values: Sequence[Any], fewest: int = 6) -> bool:
     """Whether the distinct labels of a csv, where all is text, are decimal numbers to regress on.
 
     Whole numbers are names of classes, and so are fewer than `fewest` different decimals.
     """
-    texts = [value for value in values if isinstance(value, str)]
-    try:
-        numbers = [float(text) for text in texts]
-    except ValueError:
+    texts = [value for value in values if isinstance(value, str) and not is_missing(value)]
+    if not all(NUMBER.fullmatch(text) for text in texts):
         return False
-    return len(texts) == len(values) >= fewest and not all(x.is_integer() for x in numbers)
+    present = [value for value in values if not is_missing(value)]
+    return len(texts) == len(present) >= fewest and not all(
+        float(text).is_integer() for text in texts
+    )
 
 
 def as_list(value: Any) -> list[Any]:
@@ -64,6 +124,73 @@ def as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Sequence) else [value]
 
 
+# --- splits without labels
+
+
+def unlabelled(
+    splits: "datasets.DatasetDict", column: str = "label", known: Collection[str] | None = None
+) -> list[str]:
+    """The splits beside train in which no row has a label.
+
+    A row has none where it is missing, or -1 in a column of ClassLabels. In other columns -1 may be
+    a label like any other: it is none where all of a split is -1 and training never shows it.
+
+    Args:
+        known: labels that training has shown; without it, those of the split train.
+    """
+    train = splits.get("train")
+    if known is None and train is not None:
+        known = {_plain(value) for value in _flat_values(train, column)}
+    return [
+        name
+        for name, split in splits.items()
+        if name != "train" and split.num_rows and _has_no_label(split, column, known)
+    ]
+
+
+def _has_no_label(split: "datasets.Dataset", column: str, known: Collection[str] | None) -> bool:
+    coded = column == "label" and class_names(split) is not None
+    values = {_plain(value) for value in _flat_values(split, column)}
+    code = str(UNLABELLED)
+    none = {"", code} if coded or (known is not None and code not in known) else {""}
+    return values <= none
+
+
+def _flat_values(split: "datasets.Dataset", column: str) -> Iterable[Any]:
+    for value in _distinct(split) if column == "label" else split[column]:
+        yield from value if isinstance(value, list) else [value]
+
+
+def _plain(value: Any) -> str:
+    """A label as text: "" where it is missing, whole numbers without a point."""
+    if is_missing(value):
+        return ""
+    text = str(value).strip()
+    if NUMBER.fullmatch(text) and float(text) == UNLABELLED:
+        return str(UNLABELLED)
+    return text
+
+
+def leave_out(
+    splits: "datasets.DatasetDict", without_labels: Collection[str], said: str = "labels"
+) -> "datasets.DatasetDict":
+    """The splits but those without labels, which are told on standard error."""
+    import datasets
+
+    kept = {name: split for name, split in splits.items() if name not in without_labels}
+    for name in without_labels:
+        print(
+            f"warning: {name} has no {said} in any of its {splits[name].num_rows:,} rows: nothing"
+            " is measured on it (predict reads it); to have a part of train held back in its place,"
+            " give data without it",
+            file=sys.stderr,
+        )
+    return datasets.DatasetDict(kept)
+
+
+# --- encoding
+
+
 def encode_labels(
     splits: "datasets.DatasetDict",
     labels: Sequence[str],
@@ -72,47 +199,28 @@ def encode_labels(
 ) -> tuple["datasets.DatasetDict", list[int]]:
     """The splits (or `only` one of them) with `label` as numbers, and each label's count in train.
 
-    Raises `UserError` for a missing label or, in regression, one that is no number, naming the row.
+    Raises `UserError` for a missing label, a code that names no class or, in regression, a label
+    that is no number, naming the row.
     """
     import datasets
 
     index = {name: i for i, name in enumerate(labels)}
-    inner = getattr(next(iter(splits.values())).features["label"], "feature", None)
-    own = inner or next(iter(splits.values())).features["label"]
-    # the codes of a ClassLabel are those of its own names, which need not be the order asked for
-    coded = list(own.names) if isinstance(own, datasets.ClassLabel) else None
-
-    def name_of(value: Any) -> str:
-        return coded[value] if coded is not None and isinstance(value, int) else str(value)
-
     feature: Any = {
         "regression": datasets.Value("float32"),
         "single_label_classification": datasets.Value("int64"),
         "multi_label_classification": datasets.List(datasets.Value("int64")),
     }[problem_type]
-
-    def encode(value: Any, split: str, row: int) -> Any:
-        where = f"{split}, row {row + 1}"
-        if problem_type == "multi_label_classification":
-            given = as_list(value)
-            return [_known(index, name_of(v), where) for v in given]
-        if value is None or value == "":
-            raise UserError(f"{where}: the label is empty; every example needs one")
-        if problem_type == "regression":
-            try:
-                number = float(value)
-            except ValueError:
-                raise UserError(f"{where}: the label {value!r} is no number") from None
-            if number != number:
-                raise UserError(f"{where}: the label is not a number (NaN)")
-            return number
-        return _known(index, name_of(value), where)
-
     encoded = datasets.DatasetDict()
     for name, split in splits.items():
         if only not in (None, name):
             continue
-        values = [encode(value, name, row) for row, value in enumerate(split["label"])]
+        encode = _encoder(split, index, problem_type)
+        values = []
+        for row, value in enumerate(split["label"], start=1):
+            try:
+                values.append(encode(value))
+            except ValueError as problem:
+                raise UserError(f"{name}, row {row}: {problem}") from None
         column = datasets.Dataset.from_dict(
             {"label": values}, features=datasets.Features({"label": feature})
         )
@@ -127,16 +235,63 @@ def encode_labels(
     return encoded, counts
 
 
-def _known(index: dict[str, int], name: str, where: str) -> int:
-    if name not in index:
-        raise UserError(
-            f"{where}: the label {name!r} is none that training saw; it saw {', '.join(index)}"
-        )
-    return index[name]
+def _encoder(
+    split: "datasets.Dataset", index: dict[str, int], problem_type: ProblemType
+) -> Callable[[Any], Any]:
+    """Makes a number of a label, or a list of numbers; raises ValueError with what is wrong."""
+    # the codes of a ClassLabel are those of its own names, which need not be the order asked for
+    name_of = _namer(split)
+    names = class_names(split)
+
+    def code_of(value: Any) -> int:
+        try:
+            name = name_of(value)
+        except IndexError:
+            if value == UNLABELLED:
+                raise ValueError(
+                    'the label is -1, which stands for "not labelled", and other rows of the data'
+                    " have one: leave such rows out"
+                ) from None
+            raise ValueError(
+                f"the label is {value}, and the {len(names or ())} classes have the codes 0 to"
+                f" {len(names or ()) - 1}"
+            ) from None
+        if name not in index:
+            near = next((known for known in index if bare(known) == bare(name)), None)
+            hint = f" ({near!r} differs from it by blanks only)" if near is not None else ""
+            raise ValueError(
+                f"the label {name!r} is none that training saw; it saw {', '.join(index)}{hint}"
+            )
+        return index[name]
+
+    def encode(value: Any) -> Any:
+        if problem_type == "multi_label_classification":
+            given = as_list(value)
+            if value is None or any(is_missing(each) for each in given):
+                raise ValueError("the label is empty; an example without any has an empty list")
+            return [code_of(each) for each in given]
+        if is_missing(value):
+            raise ValueError("the label is empty; every example needs one")
+        return _number(value) if problem_type == "regression" else code_of(value)
+
+    return encode
 
 
-def _natural(name: str) -> tuple[int, float, str]:
+def _number(value: Any) -> float:
+    if isinstance(value, str) and not NUMBER.fullmatch(value.strip()):
+        raise ValueError(f"the label {value!r} is no number")
     try:
-        return (0, float(name), name)
-    except ValueError:
-        return (1, 0.0, name)
+        number = float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"the label {value!r} is no number") from None
+    if not math.isfinite(number):
+        raise ValueError(f"the label {value!r} is no finite number")
+    return number
+
+
+def bare(name: str) -> str:
+    """A name as it looks: without blanks around it or signs that are not seen, in NFC."""
+    import unicodedata
+
+    seen = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFC", " ".join(seen.split()))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import media_rows
+from tasks import media_rows, tables
 from tasks.errors import UserError
 
 if TYPE_CHECKING:
@@ -93,7 +93,10 @@ def _batches(
                     about.row_group(place).total_byte_size for place in range(about.num_row_groups)
                 )
                 rows = max(1, min(1000, BYTES_AT_ONCE * about.num_rows // max(size, 1)))
+                taken = 0
                 for batch in file.iter_batches(batch_size=rows):
+                    taken += sum(map(tables.expanded_size, batch.columns))
+                    tables.must_fit(path, taken)
                     yield _converted(batch, wanted, column, schema)
         except pa.ArrowException as problem:
             raise _unreadable(path, problem) from None

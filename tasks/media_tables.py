@@ -138,6 +138,7 @@ def _with_paths(
             found.append((f"{path.name}#{row}", None))
             shown.append(written)
             continue
+        written = _as_written_here(path.parent, written)
         file = path.parent / (written or "")
         problem = _problem(written, file)
         if problem:
@@ -149,6 +150,15 @@ def _with_paths(
     )
     place = table.column_names.index(column)
     return table.set_column(place, media_rows.MEDIA, resolved), found
+
+
+def _as_written_here(folder: Path, written: str | None) -> str | None:
+    """A path with the slashes of this system, where it was written on Windows: imgs\\0.png."""
+    if written is None or "\\" not in written or os.path.exists(folder / written):  # noqa: PTH110
+        return written
+    slashed = written.replace("\\", "/")
+    # os.path and not Path: a name that is too long is no error, but is not there
+    return slashed if os.path.exists(folder / slashed) else written  # noqa: PTH110
 
 
 def _problem(written: str | None, file: Path) -> str | None:

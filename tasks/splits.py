@@ -35,6 +35,15 @@ def canonical(splits: "datasets.DatasetDict") -> "datasets.DatasetDict":
     return datasets.DatasetDict(renamed)
 
 
+def must_have_train(splits: "datasets.DatasetDict", where: str) -> None:
+    """Raises `UserError` where there is nothing to train on; `where` is the data's name."""
+    if "train" not in splits:
+        raise UserError(
+            f"{where} has no split to train on, but {', '.join(splits)} only: name the file or"
+            " folder of the training data train, or give it with --data"
+        )
+
+
 def cut_missing_splits(
     splits: "datasets.DatasetDict", label_column: str | None, args: "DataArgs"
 ) -> "datasets.DatasetDict":

@@ -4,6 +4,7 @@ import csv
 import io
 import itertools
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,12 @@ from tasks.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+MOST_EXPANDED = 2**30
+"""Bytes that a table may always take in memory, however small its file is."""
+LARGEST_RATIO = 100
+"""Of a larger table to its file: compressed texts take a tenth, not a thousandth."""
+ROWS_AT_ONCE = 1000
 
 
 def read(path: Path) -> "pa.Table":
@@ -61,7 +68,15 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
         raise UserError(f"{path} is empty")
     # A table saved with its row numbers has a column without a name.
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
-    twice = [name for name in names if names.count(name) > 1]
+    other = _other_delimiter(header, delimiter)
+    if other is not None:
+        raise UserError(
+            f"{path} has one column only, {header[0][:60]!r}, for its fields are separated by"
+            f" {other}: save it with {DELIMITERS[delimiter]}"
+            f"{' or call it .tsv' if other == 'tabs' else ''}"
+            f"{' or call it .csv' if other == 'commas' else ''}"
+        )
+    twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{path} has two columns called {twice[0]!r}")
     records = []
@@ -76,6 +91,18 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
         raise UserError(f"{path} has a header ({', '.join(names)}) and no rows below it")
     columns = [_chunks([row[place] for row in records]) for place in range(len(names))]
     return pa.table(columns, names=names)
+
+
+DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
+
+
+def _other_delimiter(header: list[str], delimiter: str) -> str | None:
+    """What a header that is one field only is separated by, in words."""
+    if len(header) != 1:
+        return None
+    counts = {name: header[0].count(sign) for sign, name in DELIMITERS.items() if sign != delimiter}
+    name = max(counts, key=lambda name: counts[name])
+    return name if counts[name] else None
 
 
 def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -110,6 +137,8 @@ def read_json(path: Path) -> "pa.Table":
                 raise UserError(
                     f"{path}, line {problem.lineno}, is not valid JSON: {problem.msg}"
                 ) from None
+        except (ValueError, RecursionError) as problem:
+            raise UserError(f"{path} is no table: {_reason(problem)}") from None
         else:
             return _from_json(path, whole)
     return _from_lines(path, text)
@@ -136,6 +165,8 @@ def _from_lines(path: Path, text: str) -> "pa.Table":
             record = json.loads(line)
         except json.JSONDecodeError as problem:
             raise UserError(f"{path}, line {number}, is not valid JSON: {problem.msg}") from None
+        except (ValueError, RecursionError) as problem:
+            raise UserError(f"{path}, line {number}, is no row: {_reason(problem)}") from None
         if not isinstance(record, dict):
             raise UserError(f"{path}, line {number}, is {line.strip()[:40]}, not an object")
         records.append(record)
@@ -143,10 +174,18 @@ def _from_lines(path: Path, text: str) -> "pa.Table":
     return _from_records(path, records, lines, "line")
 
 
+def _reason(problem: Exception) -> str:
+    """Why JSON that is well formed can't be read."""
+    if isinstance(problem, RecursionError):
+        return "it is nested too deep"
+    return str(problem).partition(";")[0]  # a number of thousands of digits
+
+
 def _from_records(
     path: Path, records: list[dict[str, Any]], places: list[int], unit: str
 ) -> "pa.Table":
     names = list(dict.fromkeys(name for record in records for name in record))
+    must_fit(path, 8 * len(names) * len(records))
     columns = {name: [record.get(name) for record in records] for name in names}
     return _table(path, columns, places, unit)
 
@@ -161,8 +200,19 @@ def _table(path: Path, columns: dict[str, list[Any]], places: list[int], unit: s
         raise UserError(f"{path} has rows without any fields")
     arrays = []
     for name, values in columns.items():
+        if not _is_unicode(name):
+            raise UserError(f"{path} has a column {name!r}, which is no whole text (Unicode)")
         try:
             arrays.append(_chunks(values))
+        except UnicodeEncodeError as problem:
+            pairs = zip(values, places, strict=True)
+            place = next((where for value, where in pairs if not _is_unicode(value)), places[0])
+            half = problem.object[problem.start]
+            raise UserError(
+                f"{path}, {unit} {place}: {name!r} holds half a character ({half!r}, a lone"
+                " surrogate), as where a text is cut in the middle of one: write it whole or leave"
+                " it out"
+            ) from None
         except (pa.ArrowException, OverflowError):
             place = next(
                 (
@@ -179,6 +229,15 @@ def _table(path: Path, columns: dict[str, list[Any]], places: list[int], unit: s
     return pa.table(arrays, names=list(columns))
 
 
+def _is_unicode(value: Any) -> bool:
+    """Whether all texts in a value of JSON are whole, at whatever depth."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_one_type(values: list[Any]) -> bool:
     import pyarrow as pa
 
@@ -190,16 +249,86 @@ def _is_one_type(values: list[Any]) -> bool:
 
 
 def read_parquet(path: Path) -> "pa.Table":
-    """The table with the types it was written with."""
+    """The table with the types it was written with.
+
+    Raises `UserError` for one that expands out of all proportion: values that repeat take no room
+    in a file.
+    """
     import pyarrow as pa
     import pyarrow.parquet
 
     try:
-        with pa.OSFile(str(path), "rb") as file:
-            return pyarrow.parquet.read_table(file)
+        with pa.OSFile(str(path), "rb") as source:
+            schema = pyarrow.parquet.ParquetFile(source).schema_arrow
+            packed = [field.name for field in schema if _is_bytes(field.type)]
+            file = pyarrow.parquet.ParquetFile(source, read_dictionary=packed)
+            must_fit(path, _least_size(file.metadata))
+            batches, size = [], 0
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+                size += sum(map(expanded_size, batch.columns))
+                must_fit(path, size)
+                columns = [
+                    _unpacked(column, field.type)
+                    for column, field in zip(batch.columns, schema, strict=True)
+                ]
+                batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+            return pa.Table.from_batches(batches, schema=schema)
     except pa.ArrowException as problem:
         reason = str(problem).splitlines()[0].rstrip(".")
         raise UserError(f"{path} is not a readable parquet file: {reason}") from None
+
+
+def must_fit(path: Path, size: int) -> None:
+    """Raises `UserError` where a table takes out of all proportion more memory than its file.
+
+    Args:
+        size: bytes of the table, or of what has been read of it.
+    """
+    own = path.stat().st_size
+    if size > MOST_EXPANDED and size > LARGEST_RATIO * own:
+        raise UserError(
+            f"{path} has {own:,} bytes and would take more than {size / 2**30:.1f} GiB of memory,"
+            " which no table of examples does: look at what it repeats, or write it as csv or jsonl"
+        )
+
+
+def _least_size(about: "pa.parquet.FileMetaData") -> int:
+    """Bytes that the values of a parquet file take at least, by what it says of itself."""
+    widths = {"BOOLEAN": 0.125, "INT32": 4, "FLOAT": 4}
+    size = 0.0
+    for place in range(about.num_row_groups):
+        group = about.row_group(place)
+        chunks = [group.column(column) for column in range(group.num_columns)]
+        size += sum(chunk.num_values * widths.get(chunk.physical_type, 8) for chunk in chunks)
+    return int(size)
+
+
+def expanded_size(values: "pa.Array") -> int:
+    """Bytes of an array, of a dictionary's once it is unpacked."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not (pa.types.is_dictionary(values.type) and _is_bytes(values.type.value_type)):
+        return int(values.nbytes)
+    lengths = np.asarray(pc.fill_null(pc.binary_length(values.dictionary), 0), np.int64)
+    places = np.asarray(pc.drop_null(values.indices), np.int64)
+    return int(lengths[places].sum()) + 8 * len(values)
+
+
+def _is_bytes(stored: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    return any(is_kind(stored) for is_kind in (*kinds, pa.types.is_large_binary))
+
+
+def _unpacked(values: "pa.Array", wanted: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(values.type) and not pa.types.is_dictionary(wanted):
+        return values.dictionary_decode().cast(wanted)
+    return values.cast(wanted)
 
 
 def _text(path: Path) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from tasks.panics import is_panic
-from zoo import remote_code
+from zoo import parts, remote_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,10 +51,19 @@ def load_config(folder: Path, kind: Any = None, **settings: Any) -> Any:
 
 
 def load_tokenizer(folder: Path, kind: Any = None, **settings: Any) -> Any:
-    """A model's tokenizer, which has read one text; arguments and errors as of `load_config`."""
+    """A model's tokenizer, which has read one text; arguments and errors as of `load_config`.
+
+    Raises `UserError` where its files, or some of them, are missing: transformers would make an
+    empty one.
+    """
     from transformers import AutoTokenizer
 
-    tokenizer = _from_folder(kind or AutoTokenizer, folder, "tokenizer", **settings)
+    try:
+        tokenizer = _from_folder(kind or AutoTokenizer, folder, "tokenizer", **settings)
+    except Unreadable:
+        parts.must_be_there(folder)
+        raise
+    parts.must_be_filled(tokenizer, folder)
     with _told(folder, "tokenizer"):
         _must_pad_with_reason(tokenizer)
         tokenizer("a text")

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tasks import cache
 from tasks.errors import UserError
-from tasks.fingerprint import sha256
+from tasks.fingerprint import sha256, state_of
 from zoo import environment, json_files, remote_code
 from zoo.checkpoint import write_json
 from zoo.entry import Preset
@@ -101,16 +101,20 @@ def ways(preset: Preset) -> str:
 
 
 def checked_sha256(path: Path) -> str:
-    """The sha256 of a big file, remembered for as long as its path, size and time stay the same."""
+    """The sha256 of a big file, remembered for as long as the file is the same one, untouched.
+
+    A file put in the place of another may have its size and time: see `fingerprint.state_of`.
+    """
     path = path.resolve()
-    state = path.stat()
-    key = [state.st_size, state.st_mtime_ns]
+    key = state_of(path)
     memo = cache.folder() / MEMO
     known = _read_memo(memo)
     remembered = known.get(str(path))
-    if isinstance(remembered, list) and remembered[:2] == key and len(remembered) == 3:
-        return str(remembered[2])
+    if isinstance(remembered, list) and remembered[:-1] == key:
+        return str(remembered[-1])
     digest = sha256(path)
+    if state_of(path) != key:  # written to meanwhile
+        return digest
     # A cache that cannot be written only costs time.
     with contextlib.suppress(OSError):
         memo.parent.mkdir(parents=True, exist_ok=True)

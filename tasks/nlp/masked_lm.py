@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, Loss, model_inputs
 from tasks.classification import LABEL_COLUMNS, choose_split, stratified
-from tasks.data import DataArgs, Source, cut_missing_splits, find_column, limit
+from tasks.columns import find_column, names_of
+from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.data import load as load_source
 from tasks.errors import UserError
 from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.nlp import text_inputs
+from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Inputs
 from tasks.nlp.tokenization import encode, pad
+from tasks.splits import must_have_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +68,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
     if not 0 < args.mlm_probability < 1:
         raise UserError(f"--mlm_probability {args.mlm_probability} is no share between 0 and 1")
     source, splits, label = _canonical(args, data)
+    must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
     return MaskedLM(args), Examples(splits, source.name, source.fingerprint)
 
@@ -86,15 +90,14 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
     from tasks.nlp import docstrings
 
     source = load_source(data, docstrings.load)
-    names = next(iter(source.splits.values())).column_names
+    names = names_of(source.splits)
     text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
     labelled = {name.casefold() for name in names} & set(LABEL_COLUMNS)
     label = None
     if args.label_column is not None or labelled:
         label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
-    splits = source.splits.select_columns([text] + ([label] if label else []))
-    splits = splits.rename_column(text, "text") if text != "text" else splits
-    return source, splits, stratified(splits, label) if label else None
+    splits = canonical(source, text, label=label)
+    return source, splits, stratified(splits) if label else None
 
 
 def for_prediction(task: "MaskedLM", asked: Inputs) -> "MaskedLM":
@@ -200,7 +203,7 @@ class MaskedLM:
         self._words.tokenizer = processor
         window = 0 if self.args.long_texts == "window" else None
         encoding = {"max_length": self.args.max_length, "window_overlap": window}
-        found = MaskedFeatures.make(examples, processor, cache_key, encoding)
+        found = MaskedFeatures.make(examples, processor, encoding)
         return found.masked(self.vocabulary, self.args.mlm_probability)
 
     def preflight(
@@ -213,7 +216,10 @@ class MaskedLM:
         longest = self.args.max_length or 0
         if self.args.long_texts == "window":
             longest = max(int(found.max(initial=longest)) for found in lengths.values())
-        return text_preflight.check(examples.splits, ["text"], None, lengths, longest, None)
+        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
+        return text_preflight.check(
+            examples.splits, ["text"], None, lengths, longest, None, unknown_shares=shares
+        )
 
     def inputs(self, texts: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from plain texts with masks in them.

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.base import Batch, Examples, model_inputs
 from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
 from tasks.classification import encode as encode_all
-from tasks.data import DataArgs, Source, find_column
+from tasks.columns import find_column, names_of
+from tasks.data import DataArgs, Source
 from tasks.data import load as load_source
 from tasks.errors import UserError
 from tasks.labels import ProblemType
 from tasks.nlp import text_inputs
+from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Inputs
 from tasks.nlp.tokenization import TokenFeatures, encode, pad
 
@@ -93,15 +95,12 @@ def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
 
     def load(other: DataArgs) -> Source:
         found = load_source(other, docstrings.load)
-        names = next(iter(found.splits.values())).column_names
+        names = names_of(found.splits)
         text = find_column(names, args.text_column, TEXT_COLUMNS, "text", found.name)
-        columns = {text: "text"}
+        pair = None
         if pairs:
             pair = find_column(names, args.text_pair_column, PAIR_COLUMNS, "text pair", found.name)
-            columns[pair] = "text_pair"
-        kept = found.splits.select_columns(list(columns))
-        renamed = {old: new for old, new in columns.items() if old != new}
-        return replace(found, splits=kept.rename_columns(renamed))
+        return replace(found, splits=canonical(found, text, pair))
 
     return find(source, cut(args, data, splits), data, asked, load)
 
@@ -137,13 +136,11 @@ def _canonical(
 ) -> "tuple[Source, datasets.DatasetDict]":
     """The data with its columns under the names text, text_pair and label."""
     source = load_source(data, embedded)
-    names = next(iter(source.splits.values())).column_names
+    names = names_of(source.splits)
     text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
     label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
     pair = _pair_column(names, args.text_pair_column, source.name)
-    columns = {text: "text", label: "label"} | ({pair: "text_pair"} if pair else {})
-    splits = source.splits.select_columns(list(columns))
-    return source, splits.rename_columns({old: new for old, new in columns.items() if old != new})
+    return source, canonical(source, text, pair, label)
 
 
 def _pair_column(names: Sequence[str], asked: str | None, where: str) -> str | None:
@@ -194,8 +191,8 @@ class TextClassification(Classification):
         return replace(self, args=args, pad_token_id=processor.pad_token_id or 0)
 
     def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
-        """Token ids of one split, cached on disk under `cache_key` and this task's own settings."""
-        return TokenFeatures.make(examples, processor, cache_key, self._encoding())
+        """Token ids of one split, cached on disk by the content of its texts."""
+        return TokenFeatures.make(examples, processor, self._encoding())
 
     def _encoding(self) -> dict[str, Any]:
         assert self.args.max_length is not None, "settle() decides it"
@@ -223,6 +220,7 @@ class TextClassification(Classification):
             self.args.max_length,
             self.problem_type,
             self.labels,
+            {split: f.unknown_share() for split, f in features.items()},  # type: ignore[attr-defined]
         )
         return found
 

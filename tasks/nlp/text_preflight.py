@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     Lengths = np.ndarray[Any, np.dtype[np.integer[Any]]]
 
 WORTH_TRUNCATING = 0.01  # share of texts that may lose their end unremarked
+WORTH_KNOWING = 0.05  # share of tokens that may be unknown unremarked: rare words and emojis
 
 
 def check(
@@ -30,6 +31,7 @@ def check(
     max_length: int,
     problem_type: ProblemType | None,
     label_names: Sequence[str] | None = None,
+    unknown_shares: Mapping[str, float] | None = None,
 ) -> list[Finding]:
     """What is wrong or suspicious, errors first.
 
@@ -40,6 +42,7 @@ def check(
         max_length: tokens that the model takes.
         problem_type: as in `config.json`. None, as label_column, where there are no labels.
         label_names: what integer labels are called; without it they go by their number.
+        unknown_shares: of the tokens of each split, how many the tokenizer can't read (0 to 1).
     """
     rows = {
         name: [tuple(row) for row in zip(*(split[column] for column in text_columns), strict=True)]
@@ -58,6 +61,7 @@ def check(
         own = _names(next(iter(splits.values())), label_column)
         findings += label_preflight.check(labels, own if label_names is None else label_names)
     findings += _truncated(lengths_by_split, max_length)
+    findings += _unknown(unknown_shares or {})
     return sorted(findings, key=lambda finding: finding.level != "error")
 
 
@@ -71,7 +75,9 @@ def _empty(rows: _Texts) -> Iterator[Finding]:
             for place, text in enumerate(texts, start=1)
             if any(part is None or not part.strip() for part in text)
         ]
-        if empty:
+        if name == "train" and len(empty) == len(texts):
+            yield error(f"train: all {counted(len(texts))} have an empty text")
+        elif empty:
             yield warning(
                 f"{name}: {counted(len(empty))} with an empty text, the first is {empty[0]}"
             )
@@ -141,6 +147,17 @@ def _truncated(lengths_by_split: "Mapping[str, Lengths]", max_length: int) -> It
                 f"{name}: {share:.1%} of the texts are longer than {max_length} tokens (the longest"
                 f" has {int(lengths.max())})"
             )
+
+
+def _unknown(shares: Mapping[str, float]) -> Iterator[Finding]:
+    if max(shares.values(), default=0.0) >= WORTH_KNOWING:
+        said = ", ".join(f"{share:.1%} of {name}" for name, share in shares.items())
+        yield warning(
+            f"the tokenizer can't read these texts: of the tokens, {said} are unknown ([UNK]) and"
+            " all look alike to the model; take weights made for their language (--model"
+            " bert-base-chinese for Chinese, --model FacebookAI/xlm-roberta-base for a hundred"
+            " languages), or rnn_cls, whose tokenizer is made of the texts"
+        )
 
 
 def _texts(count: int) -> str:

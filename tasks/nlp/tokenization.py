@@ -1,11 +1,12 @@
 """Texts to token ids: encoded once, in parallel, cached on disk; padded per batch."""
 
 import hashlib
+import importlib.metadata
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from tasks import cache
+from tasks import cache, fingerprint
 from tasks.draws import Draws
 from tasks.nlp import perturb
 from tasks.nlp.perturb import Vocabulary
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
 
     from tasks.base import Batch
     from tasks.draws import View
+
+VERSION = (
+    2  # of what `TokenFeatures.make` keeps of the same texts: raise it with every change there
+)
+LIBRARIES = ("tokenizers", "transformers")  # other versions may read the same text otherwise
 
 
 def encode(
@@ -61,45 +67,57 @@ def encode(
 
 
 class TokenFeatures:
-    """The tokens of one split, memory-mapped. Satisfies `tasks.base.Features`."""
+    """The tokens of one split, memory-mapped. Satisfies `tasks.base.Features`.
 
-    def __init__(self, dataset: "datasets.Dataset", vocabulary: Vocabulary) -> None:
+    Only tokens lie in the cache. Labels are read from the examples: two runs may read one file with
+    other labels.
+    """
+
+    def __init__(
+        self,
+        tokens: "datasets.Dataset",
+        labels: "datasets.Dataset | None",
+        vocabulary: Vocabulary,
+        unknown: int | None,
+    ) -> None:
+        """
+        Args:
+            tokens: the columns of `encode`, and length and windows.
+            labels: the column label of the same rows; None where they have none.
+            unknown: id that stands for what the tokenizer can't read, where it has one.
+        """
         import numpy as np
 
-        self._dataset = dataset.with_format(None)
-        columns = dataset.with_format("numpy", columns=["length", "windows", "untruncated"])
+        columns = tokens.with_format("numpy", columns=["length", "windows", "untruncated"])
         self.lengths: np.ndarray = np.asarray(columns["length"][:], dtype=np.int64)
         self.rows: np.ndarray = np.asarray(columns["windows"][:], dtype=np.int64)
         self.untruncated: np.ndarray = np.asarray(columns["untruncated"][:], dtype=np.int64)
-        self.origins: np.ndarray = np.arange(len(dataset))
+        self.origins: np.ndarray = np.arange(len(tokens))
         self._columns = [
-            name
-            for name in dataset.column_names
-            if name in ("input_ids", "token_type_ids", "label")
+            name for name in tokens.column_names if name in ("input_ids", "token_type_ids")
         ]
-        self._dataset = self._dataset.select_columns(self._columns)
+        self._dataset = tokens.with_format(None).select_columns(self._columns)
+        self._labels = labels
         self._vocabulary = vocabulary
+        self.unknown = unknown
         self._view: View | None = None
 
     @classmethod
     def make(
-        cls,
-        examples: "datasets.Dataset",
-        tokenizer: Any,
-        cache_key: str,
-        encoding: Mapping[str, Any],
+        cls, examples: "datasets.Dataset", tokenizer: Any, encoding: Mapping[str, Any]
     ) -> Self:
-        """Encodes a split, or finds it in the cache.
+        """Encodes the columns text and text_pair of a split, or finds their tokens in the cache.
 
-        The cache file is named by the sum of `cache_key` (the data), the tokenizer's whole content
-        and the settings, so nothing stale can be read.
+        The cache file is named by the content of these columns and all that decides how they are
+        encoded, so nothing stale can be read.
         """
-        content = tokenizer.backend_tokenizer.to_str()
-        key = json.dumps([cache_key, hashlib.sha256(content.encode()).hexdigest(), dict(encoding)])
-        name = hashlib.sha256(key.encode()).hexdigest()[:32]
+        texts = examples.select_columns(
+            [name for name in ("text", "text_pair") if name in examples.column_names]
+        )
+        pair = "text_pair" in texts.column_names
+        name = _key(texts, tokenizer, encoding)
         folder = cache.folder() / "tokens"
         folder.mkdir(parents=True, exist_ok=True)
-        pair = "text_pair" in examples.column_names
 
         def encode_rows(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
             columns = encode(
@@ -111,17 +129,18 @@ class TokenFeatures:
                 "windows": [len(windows) for windows in ids],
             }
 
-        encoded = examples.map(
+        encoded = texts.map(
             encode_rows,
             batched=True,
             batch_size=2000,
-            remove_columns=["text", "text_pair"] if pair else ["text"],
+            remove_columns=texts.column_names,
             cache_file_name=str(folder / f"{name}.arrow"),
             load_from_cache_file=True,
             new_fingerprint=name,
             desc="tokenizing",
         )
-        return cls(encoded, Vocabulary.of(tokenizer))
+        labels = examples.select_columns(["label"]) if "label" in examples.column_names else None
+        return cls(encoded, labels, Vocabulary.of(tokenizer), _unknown(tokenizer))
 
     def view(self, view: "View") -> Self:
         """The same texts; in a strong view words are lost, swapped and masked, others change
@@ -137,8 +156,10 @@ class TokenFeatures:
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         columns = self._dataset[list(indices)]
+        if self._labels is not None:
+            columns |= self._labels[list(indices)]
         rows = [
-            {"sample_id": index} | {name: columns[name][row] for name in self._columns}
+            {"sample_id": index} | {name: values[row] for name, values in columns.items()}
             for row, index in enumerate(indices)
         ]
         if self._view is None or self._view.strength != "strong":
@@ -150,14 +171,64 @@ class TokenFeatures:
         """The distinct token ids of the split, sorted, int64."""
         import pyarrow.compute as pc
 
+        values: np.ndarray = pc.unique(self._flat()).to_numpy(zero_copy_only=False).astype("int64")
+        values.sort()
+        return values
+
+    def unknown_share(self) -> float:
+        """Of all tokens but those around a text, how many stand for what can't be read; 0 to 1."""
+        import pyarrow.compute as pc
+
+        if self.unknown is None:
+            return 0.0
+        ids = self._flat()
+        special = pc.is_in(ids, value_set=_array(self._vocabulary.special - {self.unknown}, ids))
+        count = len(ids) - (pc.sum(special).as_py() or 0)
+        unknown = pc.sum(pc.equal(ids, self.unknown)).as_py() or 0
+        return unknown / count if count else 0.0
+
+    def _flat(self) -> Any:
+        """The token ids of all windows of all texts, in one column."""
+        import pyarrow.compute as pc
+
         column = self._dataset.with_format("arrow")["input_ids"]
         chunks = getattr(column, "chunks", None)
         if chunks is None:
             column = self._dataset.data.column("input_ids")
-        flat = pc.list_flatten(pc.list_flatten(column))
-        values: np.ndarray = pc.unique(flat).to_numpy(zero_copy_only=False).astype("int64")
-        values.sort()
-        return values
+        return pc.list_flatten(pc.list_flatten(column))
+
+
+def _key(texts: "datasets.Dataset", tokenizer: Any, encoding: Mapping[str, Any]) -> str:
+    """32 hex digits for the content of the texts and all that decides how they are encoded."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    # left over from the call before; every call sets its own
+    rules = {name: part for name, part in backend.items() if name not in ("truncation", "padding")}
+    how = {
+        "version": VERSION,
+        "libraries": [importlib.metadata.version(name) for name in LIBRARIES],
+        "class": type(tokenizer).__name__,
+        "rules": rules,
+        "inputs": list(tokenizer.model_input_names),
+        "truncation_side": tokenizer.truncation_side,
+        "split_special_tokens": getattr(tokenizer, "split_special_tokens", False),
+        "encoding": dict(encoding),
+    }
+    whole = [fingerprint.of_strings(texts), json.dumps(how, sort_keys=True)]
+    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:32]
+
+
+def _unknown(tokenizer: Any) -> int | None:
+    """The id of what can't be read, where no other part of a tokenizer uses it (as in GPT-2)."""
+    unknown: int | None = tokenizer.unk_token_id
+    names = ("bos", "eos", "cls", "sep", "pad", "mask")
+    others = [getattr(tokenizer, f"{name}_token_id", None) for name in names]
+    return None if unknown in others else unknown
+
+
+def _array(ids: Iterable[int], like: Any) -> Any:
+    import pyarrow as pa
+
+    return pa.array(sorted(ids), like.type)
 
 
 def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int) -> "Batch":

@@ -4,14 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tasks import columns
 from tasks.base import Batch, Examples, Loss, model_inputs
 from tasks.classification import choose_split
-from tasks.data import DataArgs, Source, cut_missing_splits, find_column, limit
+from tasks.columns import find_column
+from tasks.data import DataArgs, Source, cut_missing_splits, limit
+from tasks.errors import UserError
+from tasks.labels import leave_out, unlabelled
 from tasks.metrics.transcripts import TranscriptTally
 from tasks.speech import audio_features, audio_inputs, heard
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.spelling import Case, Spelling
 from tasks.speech.transcribing import Decoding
+from tasks.splits import must_have_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +70,11 @@ def from_data(args: Args, data: DataArgs) -> tuple["SpeechRecognition", Examples
     Raises `UserError` where a column is missing.
     """
     source, splits = _canonical(args, data)
-    splits = limit(cut_missing_splits(splits, None, data), data)
+    must_have_train(splits, source.name)
+    without = unlabelled(splits, "text")
+    splits = leave_out(cut_missing_splits(splits, None, data), without, "transcriptions")
+    splits = limit(splits, data)
+    _must_be_texts(splits)
     return SpeechRecognition(args), Examples(splits, source.name, source.fingerprint)
 
 
@@ -76,7 +85,9 @@ def for_evaluation(
     import datasets
 
     source, splits = _canonical(task.args, data)
-    chosen, splits = choose_split(source, splits, None, data, split, trained_on)
+    without = unlabelled(splits, "text")
+    chosen, splits = choose_split(source, splits, None, data, split, trained_on, without)
+    _must_be_texts(datasets.DatasetDict({chosen: splits[chosen]}))
     return Examples(datasets.DatasetDict({chosen: splits[chosen]}), source.name, source.fingerprint)
 
 
@@ -86,10 +97,21 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
     from tasks.speech.audio import AUDIO
 
     source = media.load(data, AUDIO, spoken.digit_strings, args.audio_column)
-    names = next(iter(source.splits.values())).column_names
+    names = columns.names_of(source.splits)
     text = find_column(names, args.text_column, TEXT_COLUMNS, "transcription", source.name)
-    splits = source.splits.select_columns(["media", text])
-    return source, splits if text == "text" else splits.rename_column(text, "text")
+    wanted = {"media": "media", text: "text"}
+    return source, columns.select(source.splits, wanted, source.name, may_miss=["text"])
+
+
+def _must_be_texts(splits: "datasets.DatasetDict") -> None:
+    """Raises `UserError` for a sound without a transcription, or with one that is no text."""
+    for name, split in splits.items():
+        for row, text in enumerate(split["text"], start=1):
+            if not isinstance(text, str):
+                what = "has no transcription" if text is None else f"is transcribed as {text!r}"
+                raise UserError(
+                    f"{name}, row {row} {what}: every sound needs a text (empty for silence)"
+                )
 
 
 def for_prediction(task: "SpeechRecognition", asked: Inputs) -> "SpeechRecognition":

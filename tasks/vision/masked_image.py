@@ -8,12 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
+from tasks import columns
 from tasks.base import Batch, Examples, Loss, model_inputs
 from tasks.classification import choose_split
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.draws import View
 from tasks.errors import UserError
 from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.splits import must_have_train
 from tasks.vision import image_classification
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_classification import ImageClassification
@@ -67,6 +69,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
     if args.mixup or args.cutmix:
         raise UserError("--mixup and --cutmix blend labels, and there are none here")
     source, splits, label = _canonical(args, data)
+    must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["media"])
     return MaskedImage(args), Examples(splits, source.name, source.fingerprint)
 
@@ -87,7 +90,7 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
     """The images, and the column of labels to cut missing splits by where they have any."""
     from tasks import media
     from tasks.classification import LABEL_COLUMNS, stratified
-    from tasks.data import find_column
+    from tasks.columns import find_column
     from tasks.vision import digits
     from tasks.vision.images import IMAGE
 
@@ -97,13 +100,13 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
         if args.label_column is not None:
             raise
         source = media.load(data, IMAGE, digits.load, args.image_column, unlabeled=True)
-    names = next(iter(source.splits.values())).column_names
+    names = columns.names_of(source.splits)
     labelled = {name.casefold() for name in names} & set(LABEL_COLUMNS)
     if args.label_column is None and not labelled:
         return source, source.splits, None
     label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
-    splits = source.splits.select_columns(["media", label])
-    return source, splits, stratified(splits, label)
+    splits = columns.select(source.splits, {"media": "media", label: "label"}, source.name)
+    return source, splits, stratified(splits)
 
 
 def from_config(config: Mapping[str, Any]) -> "MaskedImage":

@@ -29,9 +29,14 @@ FALLBACK_LENGTH = 512
 def make_processor(
     options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
 ) -> Any:
-    """The tokenizer that belongs to the weights."""
-    found = weights.find(options.model, entry.presets)
-    return load_tokenizer(found.folder)
+    """The tokenizer that belongs to the weights.
+
+    Raises `UserError` where the weights are not at hand or lie there without it.
+    """
+    tokenizer = load_tokenizer(weights.find(options.model, entry.presets).folder)
+    if not tokenizer.is_fast:
+        raise UserError(f"{options.model} has no fast tokenizer (tokenizer.json), which is needed")
+    return tokenizer
 
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo import weights
-from zoo.loading import Unreadable, load_config, load_pretrained, load_tokenizer
+from zoo.loading import load_config, load_pretrained, load_tokenizer
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
 from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
 from zoo.speech.whisper_export import halves
@@ -47,10 +47,7 @@ def make_processor(
         spoken = {"language": _code(options.language), "task": asked}
     elif options.translate:
         raise UserError(f"--translate: {options.model} writes English only, and only what is said")
-    try:
-        tokenizer = load_tokenizer(folder, WhisperTokenizer, **spoken)
-    except Unreadable as error:
-        raise UserError(f"{options.model} has no tokenizer of Whisper's: {error.reason}") from None
+    tokenizer = load_tokenizer(folder, WhisperTokenizer, **spoken)
     if spoken:  # transformers counts its id from that of the first
         token = tokenizer.convert_ids_to_tokens(tokenizer.prefix_tokens[1])
         if token != f"<|{spoken['language']}|>":

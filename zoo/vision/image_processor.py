@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.loading import load_image_processor
+from zoo.loading import Unreadable, load_image_processor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,8 +27,15 @@ def make_processor(size: int, mean: Any = (0.5, 0.5, 0.5), std: Any = (0.5, 0.5,
 
 
 def load_processor(folder: "Path") -> Any:
-    """The processor of a checkpoint."""
-    return load_image_processor(folder)
+    """The processor of a checkpoint. Raises `UserError` where there is none."""
+    try:
+        return load_image_processor(folder)
+    except Unreadable as error:
+        raise UserError(
+            f"{folder} has no image processor (preprocessor_config.json) that can be read, so"
+            f" nothing says how the model sees: copy it there from where the weights are from"
+            f" ({error.reason})"
+        ) from None
 
 
 def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, step: int) -> int:

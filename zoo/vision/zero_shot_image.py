@@ -21,6 +21,7 @@ from tasks.errors import UserError
 from tasks.vision import images
 from tasks.vision.image_classification import Args, ImageClassification
 from zoo.loading import Unreadable, load_config, load_pretrained, load_processor
+from zoo.parts import must_be_filled
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -98,6 +99,10 @@ def load(folder: Path, labels: tuple[str, ...], template: str, device: torch.dev
         if not hasattr(model, "logit_scale"):
             raise ValueError(f"{config.model_type} does not compare images with texts")
         processor = load_processor(folder)
+        for part in ("tokenizer", "image_processor"):
+            if not hasattr(processor, part):
+                raise ValueError(f"there are no files of their {part.replace('_', ' ')}")
+        must_be_filled(processor.tokenizer, folder)
     except (ValueError, Unreadable) as error:
         reason = error.reason if isinstance(error, Unreadable) else str(error)
         raise UserError(

@@ -1,0 +1,146 @@
+"""One file to one table: what it may expand to, and what stands in it that is no table."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tasks import tables
+from tasks.errors import UserError
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(UserError) as error:
+        tables.read(path)
+    assert "\n" not in str(error.value) and str(path) in str(error.value)
+    return str(error.value)
+
+
+def written(path: Path, content: str) -> Path:
+    path.write_text(content, encoding="utf-8")
+    return path
+
+
+# --- what a file may expand to
+
+
+def repeated(rows: int, length: int) -> pa.Table:
+    """A long text in every row, which takes its room once in a file."""
+    places = pa.array([0] * rows, pa.int32())
+    text = pa.DictionaryArray.from_arrays(places, pa.array(["x" * length]))
+    return pa.table({"text": text, "label": ["a", "b"] * (rows // 2)})
+
+
+def test_a_parquet_file_that_expands_out_of_proportion(tmp_path: Path) -> None:
+    """Under a kilobyte, and 2.9 GB of memory before."""
+    path = tmp_path / "small.parquet"
+    pq.write_table(repeated(2900, 1_000_000), path, compression="zstd")
+    before = pa.total_allocated_bytes()
+    pool = pa.default_memory_pool()
+    assert "would take more than 1.9 GiB of memory" in refusal(path)
+    assert (pool.max_memory() or 0) - before < 2**30 + 2**28
+
+
+@pytest.mark.parametrize("kind", ["flat", "lists"])
+def test_numbers_that_repeat(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "numbers.parquet"
+    same = pa.array(np.full(1_000_000, 7))
+    ends = pa.array([0, len(same)], pa.int32())
+    values = same if kind == "flat" else pa.ListArray.from_arrays(ends, same)
+    pq.write_table(pa.table({"n": values}), path, compression="zstd")
+    assert tables.read(path).num_rows in (1, len(same))
+    monkeypatch.setattr(tables, "MOST_EXPANDED", 2**22)
+    assert "would take more than 0.0 GiB of memory" in refusal(path)
+
+
+def test_columns_of_json_that_are_mostly_empty(tmp_path: Path) -> None:
+    lines = (json.dumps({f"k{i}": 1}) for i in range(12_000))
+    path = written(tmp_path / "wide.jsonl", "\n".join(lines))
+    assert "would take more than 1.1 GiB of memory" in refusal(path)
+
+
+@pytest.mark.parametrize("kind", ["string", "large_string", "dictionary", "binary", "nested"])
+def test_what_repeats_in_measure_is_read_as_it_was_written(tmp_path: Path, kind: str) -> None:
+    values = ["long " * 200, None, "é"] * 700
+    table = repeated(2100, 3)
+    if kind == "dictionary":
+        table = table.append_column("more", pa.array(values).dictionary_encode())
+    elif kind == "nested":
+        table = table.append_column("more", pa.array([[v, {"a": "b"}["a"]] for v in values]))
+    elif kind == "binary":
+        table = table.append_column("more", pa.array(values).cast(pa.binary()))
+    else:
+        table = table.append_column("more", pa.array(values, getattr(pa, kind)()))
+    table = table.set_column(0, "text", table.column("text").cast(pa.string()))
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path)
+    read = tables.read(path)
+    assert read.schema == pq.read_table(path).schema
+    assert read.to_pylist() == table.to_pylist()
+
+
+def test_many_columns_are_read_in_time_that_grows_with_them(tmp_path: Path) -> None:
+    names = [f"k{i}" for i in range(30_000)]
+    path = written(tmp_path / "wide.csv", f"{','.join(names)}\n{','.join('1' * 30_000)}\n")
+    assert tables.read(path).num_columns == 30_000
+
+
+# --- other delimiters
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", "text;label\ngood, very good;pos\n", "separated by semicolons: save it with com"),
+        ("a.csv", "sep=;\ntext;label\ngood;pos\n", "separated by semicolons"),
+        ("a.csv", "text\tlabel\ngood\tpos\n", "separated by tabs: save it with commas or call it"),
+        ("a.csv", "text|label\ngood|pos\n", "separated by bars (|): save it with commas"),
+        ("A.TSV", "text,label\ngood,pos\n", "separated by commas: save it with tabs or call it .c"),
+    ],
+)
+def test_another_delimiter_is_told(tmp_path: Path, name: str, content: str, said: str) -> None:
+    assert said in refusal(written(tmp_path / name, content))
+
+
+@pytest.mark.parametrize("header", ["text", '"text, all of it"', "text;more,label;less"])
+def test_a_header_that_only_holds_the_sign(tmp_path: Path, header: str) -> None:
+    """A quoted comma is no delimiter, and a table of one column is one."""
+    values = ",".join(["x"] * (2 if header.endswith("less") else 1))
+    assert tables.read(written(tmp_path / "a.csv", f"{header}\n{values}\n")).num_rows == 1
+
+
+# --- texts that are none, and JSON that is no table
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", '{"t": "ok"}\n{"t": "x\\ud83d"}\n', "line 2: 't' holds half a character"),
+        ("a.json", '[{"t": ["ok"]}, {"t": ["\\udc00"]}]', "entry 2: 't' holds half a character"),
+        ("a.jsonl", '{"t\\ud83d": 1}\n', "has a column 't\\ud83d'"),
+        ("a.json", "[" * 100_000, "is nested too deep"),
+        ("a.jsonl", '{"t": ' + "[" * 100_000 + "\n", "line 1, is no row: it is nested too deep"),
+        ("a.jsonl", '{"t": ' + "1" * 5000 + "}\n", "line 1, is no row: Exceeds the limit"),
+    ],
+)
+def test_json_that_is_no_table(tmp_path: Path, name: str, content: str, said: str) -> None:
+    assert said in refusal(written(tmp_path / name, content))
+
+
+@pytest.mark.parametrize("suffix", ["CSV", "Tsv", "JSON", "JsonL", "PARQUET"])
+def test_suffixes_in_any_case(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    rows = {"text": ["a", "b"], "label": ["x", "y"]}
+    if suffix == "PARQUET":
+        pq.write_table(pa.table(rows), path)
+    elif suffix.startswith("J"):
+        path.write_text('{"text": "a", "label": "x"}\n{"text": "b", "label": "y"}\n')
+    else:
+        path.write_text("text,label\na,x\nb,y\n".replace(",", "\t" if suffix == "Tsv" else ","))
+    assert tables.read(path).to_pydict() == rows
+    assert tables.place_of(path, 1) == {
+        "CSV": "line 3", "Tsv": "line 3", "JSON": "line 2", "JsonL": "line 2", "PARQUET": "row 2"
+    }[suffix]  # fmt: skip
