@@ -13,6 +13,8 @@ from transformers import (
     AutoModelForImageClassification,
     AutoModelForPreTraining,
     AutoModelForSequenceClassification,
+    AutoProcessor,
+    Wav2Vec2Processor,
 )
 
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification, RnnModel
@@ -43,3 +45,5 @@ AutoConfig.register(ConformerConfig.model_type, ConformerConfig, exist_ok=True)
 AutoModel.register(ConformerConfig, ConformerModel, exist_ok=True)
 AutoModelForCTC.register(ConformerConfig, ConformerForCTC, exist_ok=True)
 AutoFeatureExtractor.register(ConformerConfig, LogMelFeatureExtractor, exist_ok=True)
+# a feature extractor, whichever, and a tokenizer of characters
+AutoProcessor.register(ConformerConfig, Wav2Vec2Processor, exist_ok=True)

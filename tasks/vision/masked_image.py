@@ -19,7 +19,7 @@ from tasks.splits import must_have_train
 from tasks.vision import image_classification
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_classification import ImageClassification
-from tasks.vision.patches import normalised, patchify, seen, shuffles, usual_patch
+from tasks.vision.patches import painting_errors, seen, shuffles, usual_patch
 
 if TYPE_CHECKING:
     import datasets
@@ -229,10 +229,8 @@ class MaskedImage:
     def _errors(self, logits: "Tensor", batch: Batch) -> "Tensor":
         """The mean squared error of each hidden patch, float32 [b, hidden]."""
         assert self.args.patch_size is not None, "settle() decides it"
-        hidden = batch["shuffle"][:, seen(self.patches, self.args.mask_ratio) :, None]
-        target = normalised(patchify(batch["pixel_values"], self.args.patch_size))
-        errors: Tensor = (logits.take_along_dim(hidden, 1) - target.take_along_dim(hidden, 1)) ** 2
-        return errors.mean(-1)
+        hidden = batch["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
+        return painting_errors(logits, batch["pixel_values"], hidden, self.args.patch_size)
 
     def tally(self) -> RatioTally:
         """The accumulator of this task's metric, over the columns error and hidden patches."""

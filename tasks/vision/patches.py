@@ -43,6 +43,20 @@ def patchify(pixels: "Tensor", size: int) -> "Tensor":
     return grid.permute(0, 2, 4, 3, 5, 1).reshape(b, (h // size) * (w // size), -1)
 
 
+def painting_errors(painted: "Tensor", pixels: "Tensor", hidden: "Tensor", size: int) -> "Tensor":
+    """The mean squared error of each hidden patch, float32 [b, hidden].
+
+    Args:
+        painted: float32 [b, patches, size * size * channels].
+        pixels: float [b, channels, h, w].
+        hidden: int64 [b, hidden], which patches were not seen.
+    """
+    places = hidden[:, :, None]
+    target = normalised(patchify(pixels, size))
+    errors: Tensor = (painted.take_along_dim(places, 1) - target.take_along_dim(places, 1)) ** 2
+    return errors.mean(-1)
+
+
 def normalised(patches: "Tensor") -> "Tensor":
     """Each patch [..., values] with mean 0 and variance 1 (He et al. 2022, section 4.1)."""
     mean = patches.mean(-1, keepdim=True)

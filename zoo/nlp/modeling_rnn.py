@@ -3,10 +3,10 @@
 LSTM: Hochreiter & Schmidhuber 1997 with the forget gate of Gers et al. 2000; GRU: Cho et al. 2014;
 in two directions: Schuster & Paliwal 1997.
 
-Rows are padded on the right. Going forward, padding comes after everything that counts; going
-backward, each row is turned around within its own length, so padding comes last there too. So a
-row's result depends on neither its padding nor its neighbours, and nothing need be packed (packing
-keeps LSTMs on the CPU from oneDNN's kernels).
+Padding is moved to the right, wherever it was. Going forward, it comes after everything that
+counts; going backward, each row is turned around within its own length, so padding comes last there
+too. So a row's result depends on neither its padding nor its neighbours, and nothing need be packed
+(packing keeps LSTMs on the CPU from oneDNN's kernels).
 """
 
 from collections.abc import Callable
@@ -14,12 +14,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
-from zoo.loading import unfilled
+from zoo.modeling import ZooPreTrainedModel, hidden_states
 from zoo.nlp.recurrent_loop import states
+from zoo.padding import places_in_front
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 EMBEDDING_STD = 0.05  # large ones learn slowly: torch's own 1.0 lost 16 points in 3 epochs
@@ -71,16 +72,15 @@ def _reorder(x: Tensor, places: Tensor) -> Tensor:
     return x.gather(1, places.unsqueeze(-1).expand(-1, -1, x.shape[-1]))
 
 
-class RnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+class RnnPreTrainedModel(ZooPreTrainedModel):
     """Loading, saving and initialization."""
 
     config_class = RnnConfig
     base_model_prefix = "rnn"
     main_input_name = "input_ids"
 
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """Draws the weights of a module that no checkpoint has filled.
+    def initialize(self, module: nn.Module) -> None:
+        """Draws the weights of a module.
 
         Each gate's matrices are drawn as matrices of their own. `default`: Glorot uniform (Glorot &
         Bengio 2010), recurrent ones orthogonal (Saxe et al. 2014); `xavier`: Glorot uniform; `he`:
@@ -91,15 +91,12 @@ class RnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         scheme = self.config.initialization
         if isinstance(module, nn.Embedding):
             std = self.config.initializer_range if scheme == "normal" else EMBEDDING_STD
-            if unfilled(module.weight):
-                module.weight.normal_(0, std)
-                if module.padding_idx is not None:
-                    module.weight[module.padding_idx].zero_()
+            module.weight.normal_(0, std)
+            if module.padding_idx is not None:
+                module.weight[module.padding_idx].zero_()
         elif isinstance(module, nn.RNNBase | nn.Linear):
             draw = self._scheme(scheme)
             for name, parameter in module.named_parameters(recurse=False):
-                if not unfilled(parameter):
-                    continue
                 if name.startswith("bias"):
                     parameter.zero_()
                     if name.startswith("bias_ih") and isinstance(module, nn.LSTM):
@@ -109,6 +106,8 @@ class RnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
                 orthogonal = scheme == "default" and name.startswith("weight_hh")
                 for gate in parameter.chunk(gates):
                     (nn.init.orthogonal_ if orthogonal else draw)(gate)
+        else:
+            super().initialize(module)
 
     def _scheme(self, name: str) -> Callable[[Tensor], Any]:
         if name == "he":
@@ -144,25 +143,42 @@ class RnnModel(RnnPreTrainedModel):
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
-        self, input_ids: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """States [batch, seq, directions * hidden] and their pooling [batch, directions * hidden].
 
         Args:
-            input_ids: int64 [batch, seq], padded on the right.
-            attention_mask: int64 [batch, seq], 1 at tokens and 0 at padding; None: no padding.
+            input_ids: int64 [batch, seq].
+            attention_mask: int64 [batch, seq], 1 at tokens and 0 at padding, wherever it is; None:
+                no padding.
         """
+        found = self.hidden_states_list(output_hidden_states, output_attentions)
+        places = None
         if attention_mask is None:
             attention_mask = torch.ones_like(input_ids)
-        lengths = attention_mask.sum(1, keepdim=True).clamp(min=1)  # [batch, 1]
+        else:
+            places = places_in_front(attention_mask)
+            input_ids = input_ids.scatter(1, places, input_ids)
+        lengths = (attention_mask != 0).sum(1, keepdim=True).clamp(min=1)  # [batch, 1]
         position = torch.arange(input_ids.shape[1], device=input_ids.device).unsqueeze(0)
         valid = position < lengths  # [batch, seq]
         turned = torch.where(valid, lengths - 1 - position, position)
         x = self.embeddings(input_ids)
         for layer in self.layers:
+            if found is not None:
+                found.append(x)
             x = layer(self.dropout(x), turned)
+        pooled = self._pool(x, valid.unsqueeze(-1), lengths)
+        if places is not None:  # back to where each token stands
+            x = _reorder(x, places)
+            found = None if found is None else [_reorder(state, places) for state in found]
         return BaseModelOutputWithPooling(
-            last_hidden_state=x, pooler_output=self._pool(x, valid.unsqueeze(-1), lengths)
+            last_hidden_state=x, pooler_output=pooled, hidden_states=hidden_states(found, x)
         )
 
     def _pool(self, x: Tensor, valid: Tensor, lengths: Tensor) -> Tensor:
@@ -194,19 +210,28 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         input_ids: Tensor,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Logits [batch, labels]; given `labels`, transformers' loss for the problem type as well.
 
         Args:
-            input_ids: int64 [batch, seq], padded on the right.
-            attention_mask: int64 [batch, seq], 1 at tokens and 0 at padding; None: no padding.
+            input_ids: int64 [batch, seq].
+            attention_mask: int64 [batch, seq], 1 at tokens and 0 at padding, wherever it is; None:
+                no padding.
             labels: int64 [batch] for single label, float32 [batch, labels] for multi label, float32
                 [batch] for regression.
         """
-        pooled = self.rnn(input_ids, attention_mask, return_dict=True).pooler_output
-        logits = self.classifier(self.dropout(pooled))
+        base = self.rnn(
+            input_ids,
+            attention_mask,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            return_dict=True,
+        )
+        logits = self.classifier(self.dropout(base.pooler_output))
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)

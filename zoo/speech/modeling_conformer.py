@@ -6,7 +6,9 @@ a linear layer over the vocabulary for connectionist temporal classification (Gr
 torchaudio's layer lets padding in at two places, its depthwise convolution and its group norm over
 channels and time. The layers here have its weights, by the same names, and go around that: frames
 of padding are zero before the convolution, and the norm counts valid frames only. So each row's
-result is what torchaudio's layer (with `use_group_norm`) gives for that row alone (tested).
+result is what torchaudio's layer (with `use_group_norm`) gives for that row alone (tested). Each
+module computes with its own weights only, in its own `forward`, so that adapters and offloading
+hooks, which stand in front of one, see every call.
 
 Frames behind the end of an utterance come out as a certain blank, so that neither a loss nor a
 decoder needs lengths.
@@ -17,12 +19,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchaudio.models import conformer as torchaudio_conformer
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 from transformers.utils import can_return_tuple
 
 from tasks.speech import ctc
-from zoo.loading import unfilled
+from zoo.modeling import ZooPreTrainedModel, hidden_states
+from zoo.padding import in_front
 
 IGNORED = -100  # the label of padding
 
@@ -95,99 +98,131 @@ def _before(lengths: Tensor, size: int) -> Tensor:
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
 
 
-class ConformerLayer(torchaudio_conformer.ConformerLayer):  # type: ignore[misc]
-    """torchaudio's layer, batch first, which padding does not reach."""
+class SelfAttention(nn.MultiheadAttention):
+    """torch's attention with fewer steps, of a sequence to itself, batch first."""
 
-    def __init__(self, config: ConformerConfig) -> None:
-        super().__init__(
-            config.hidden_size,
-            config.intermediate_size,
-            config.num_attention_heads,
-            config.conv_kernel_size,
-            dropout=config.hidden_dropout_prob,
-            use_group_norm=True,
-        )
+    def forward(  # type: ignore[override]
+        self, x: Tensor, valid: Tensor | None
+    ) -> tuple[Tensor, None]:
+        """x [batch, frames, hidden]; valid bool [batch, frames], at least one a row; None: all.
 
-    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """x [batch, frames, hidden]; valid bool [batch, frames], at least one a row; None: all."""
-        x = x + 0.5 * self.ffn1(x)
-        x = x + self.self_attn_dropout(self._attend(self.self_attn_layer_norm(x), valid))
-        x = x + self._convolve(x, valid)
-        x = x + 0.5 * self.ffn2(x)
-        return self.final_layer_norm(x)  # type: ignore[no-any-return]
-
-    def _attend(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        attention = self.self_attn
-        parts = nn.functional.linear(x, attention.in_proj_weight, attention.in_proj_bias)
+        Returns the same shape, and no attention weights, as torch's would (adapters expect two).
+        """
+        parts = nn.functional.linear(x, self.in_proj_weight, self.in_proj_bias)
         query, key, value = (
-            part.unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
-            for part in parts.chunk(3, -1)
+            part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for part in parts.chunk(3, -1)
         )  # [batch, heads, frames, head size]
         y = nn.functional.scaled_dot_product_attention(
             query,
             key,
             value,
             attn_mask=None if valid is None else valid[:, None, None],
-            dropout_p=attention.dropout if self.training else 0.0,
+            dropout_p=self.dropout if self.training else 0.0,
         )
-        return attention.out_proj(y.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out_proj(y.transpose(1, 2).flatten(2)), None
 
-    def _convolve(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        module = self.conv_module
-        widen, gate, depthwise, norm, activation, narrow, dropout = module.sequential
-        y = gate(widen(module.layer_norm(x).transpose(1, 2)))  # [batch, hidden, frames]
+
+class MaskedGroupNorm(nn.GroupNorm):
+    """A group norm of one group with the statistics of valid frames, in float32."""
+
+    def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """x [batch, channels, frames], valid bool [batch, 1, frames]; None: torch's group norm."""
         if valid is None:
-            y = norm(depthwise(y))
-        else:
-            y = _group_norm(depthwise(y * valid.unsqueeze(1)), norm, valid.unsqueeze(1))
-        return dropout(narrow(activation(y))).transpose(1, 2)  # type: ignore[no-any-return]
+            return super().forward(x)
+        exact = x.float()
+        padding = ~valid
+        # counted in floats: OpenVINO makes nan of a whole number that a float is divided by
+        count = x.shape[1] * valid.to(exact.dtype).sum((1, 2), keepdim=True)
+        mean = exact.masked_fill(padding, 0).sum((1, 2), keepdim=True) / count
+        centred = exact - mean
+        variance = centred.masked_fill(padding, 0).square().sum((1, 2), keepdim=True) / count
+        scaled = centred * torch.rsqrt(variance + self.eps)
+        return (scaled * self.weight.unsqueeze(-1) + self.bias.unsqueeze(-1)).to(x.dtype)
 
 
-def _group_norm(x: Tensor, norm: nn.GroupNorm, valid: Tensor) -> Tensor:
-    """A group norm of one group with the statistics of valid frames, in float32.
+class MaskedSequential(nn.Sequential):
+    """The convolution module's steps, of which the depthwise convolution and the norm know which
+    frames count."""
 
-    x [batch, channels, frames], valid bool [batch, 1, frames].
-    """
-    exact = x.float()
-    padding = ~valid
-    # counted in floats: OpenVINO makes nan of a whole number that a float is divided by
-    count = x.shape[1] * valid.to(exact.dtype).sum((1, 2), keepdim=True)
-    mean = exact.masked_fill(padding, 0).sum((1, 2), keepdim=True) / count
-    centred = exact - mean
-    variance = centred.masked_fill(padding, 0).square().sum((1, 2), keepdim=True) / count
-    scaled = centred * torch.rsqrt(variance + norm.eps)
-    return (scaled * norm.weight.unsqueeze(-1) + norm.bias.unsqueeze(-1)).to(x.dtype)
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:  # type: ignore[override]
+        """x [batch, hidden, frames], valid bool [batch, 1, frames]; None: all."""
+        widen, gate, depthwise, norm, activation, narrow, dropout = self
+        x = gate(widen(x))
+        x = norm(depthwise(x if valid is None else x * valid), valid)
+        return dropout(narrow(activation(x)))  # type: ignore[no-any-return]
 
 
-class ConformerPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+class ConvolutionModule(torchaudio_conformer._ConvolutionModule):  # type: ignore[misc]
+    """torchaudio's convolution module, which padding does not reach."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        width = config.hidden_size
+        super().__init__(
+            width,
+            width,
+            config.conv_kernel_size,
+            config.hidden_dropout_prob,
+            bias=True,
+            use_group_norm=True,
+        )
+        widen, gate, depthwise, _, *rest = self.sequential.children()
+        norm = MaskedGroupNorm(1, width)
+        self.sequential: nn.Module = MaskedSequential(widen, gate, depthwise, norm, *rest)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """x [batch, frames, hidden]; valid bool [batch, frames], at least one a row; None: all."""
+        among = None if valid is None else valid.unsqueeze(1)
+        y: Tensor = self.sequential(self.layer_norm(x).transpose(1, 2), among)
+        return y.transpose(1, 2)
+
+
+class ConformerLayer(nn.Module):
+    """torchaudio's layer, batch first, which padding does not reach."""
+
+    def __init__(self, config: ConformerConfig) -> None:
+        super().__init__()
+        width, inner, p = config.hidden_size, config.intermediate_size, config.hidden_dropout_prob
+        self.ffn1 = torchaudio_conformer._FeedForwardModule(width, inner, dropout=p)
+        self.self_attn_layer_norm = nn.LayerNorm(width)
+        self.self_attn = SelfAttention(width, config.num_attention_heads, dropout=p)
+        self.self_attn_dropout = nn.Dropout(p)
+        self.conv_module = ConvolutionModule(config)
+        self.ffn2 = torchaudio_conformer._FeedForwardModule(width, inner, dropout=p)
+        self.final_layer_norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
+        """x [batch, frames, hidden]; valid bool [batch, frames], at least one a row; None: all."""
+        x = x + 0.5 * self.ffn1(x)
+        attended, _ = self.self_attn(self.self_attn_layer_norm(x), valid)
+        x = x + self.self_attn_dropout(attended)
+        x = x + self.conv_module(x, valid)
+        x = x + 0.5 * self.ffn2(x)
+        return self.final_layer_norm(x)  # type: ignore[no-any-return]
+
+
+class ConformerPreTrainedModel(ZooPreTrainedModel):
     """Loading, saving and initialization."""
 
     config_class = ConformerConfig
     base_model_prefix = "conformer"
     main_input_name = "input_features"
 
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """Draws the weights of a module that no checkpoint has filled: Glorot & Bengio 2010 for
-        linear layers, attention's three as matrices of their own; He et al. 2015, by fan-in, for
-        convolutions; biases are 0."""
-        if isinstance(module, nn.LayerNorm | nn.GroupNorm):
-            if unfilled(module.weight):
-                module.weight.fill_(1.0)
-        elif isinstance(module, nn.MultiheadAttention):
-            if unfilled(module.in_proj_weight):
-                for part in module.in_proj_weight.chunk(3):
-                    nn.init.xavier_uniform_(part)
-            if unfilled(module.in_proj_bias):
-                module.in_proj_bias.zero_()
-        elif isinstance(module, nn.Linear):
-            if unfilled(module.weight):
+    def initialize(self, module: nn.Module) -> None:
+        """Draws the weights of a module: Glorot & Bengio 2010 for linear layers, attention's three
+        as matrices of their own; He et al. 2015, by fan-in, for convolutions; biases are 0."""
+        if isinstance(module, nn.MultiheadAttention):
+            for part in module.in_proj_weight.chunk(3):
+                nn.init.xavier_uniform_(part)
+            module.in_proj_bias.zero_()
+        elif isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
+            if isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
-        elif isinstance(module, nn.Conv1d | nn.Conv2d) and unfilled(module.weight):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        bias = getattr(module, "bias", None)
-        if isinstance(bias, nn.Parameter) and unfilled(bias):
-            bias.zero_()
+            else:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
+                module.bias.zero_()
+        else:
+            super().initialize(module)
 
     def _get_feat_extract_output_lengths(self, input_lengths: Any) -> Any:
         """How many frames of logits so many frames of features make (int or int64 tensor)."""
@@ -205,21 +240,31 @@ class ConformerModel(ConformerPreTrainedModel):
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
-        self, input_features: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
     ) -> BaseModelOutput:
         """States [batch, ceil(frames / 4), hidden].
 
         Args:
-            input_features: float [batch, frames, mel bins], padded on the right.
+            input_features: float [batch, frames, mel bins].
             attention_mask: int64 [batch, frames], 1 at frames and 0 at padding; None: no padding.
+                States begin with the first frame that counts, wherever the padding is.
         """
-        # a row of nothing but padding has one frame to attend to
-        lengths = None if attention_mask is None else attention_mask.sum(1).clamp(min=1)
-        x = input_features.to(self.subsampling.projection.weight.dtype)
+        found = self.hidden_states_list(output_hidden_states, output_attentions)
+        x, lengths = input_features.to(self.dtype), None
+        if attention_mask is not None:
+            x, lengths = in_front(x, attention_mask)
+            lengths = lengths.clamp(min=1)  # a row of nothing but padding has a frame to attend to
         x, valid = self.subsampling(x, lengths)
         for layer in self.layers:
+            if found is not None:
+                found.append(x)
             x = layer(x, valid)
-        return BaseModelOutput(last_hidden_state=x)
+        return BaseModelOutput(last_hidden_state=x, hidden_states=hidden_states(found, x))
 
 
 class ConformerForCTC(ConformerPreTrainedModel):
@@ -238,23 +283,32 @@ class ConformerForCTC(ConformerPreTrainedModel):
         input_features: Tensor,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> CausalLMOutput:
         """Logits [batch, ceil(frames / 4), vocab]; given `labels`, the CTC loss as well.
 
         Args:
-            input_features: float [batch, frames, mel bins], padded on the right.
+            input_features: float [batch, frames, mel bins].
             attention_mask: int64 [batch, frames], 1 at frames and 0 at padding; None: no padding.
+                Logits begin with the first frame that counts, wherever the padding is.
             labels: int64 [batch, targets], -100 at padding. A target longer than its frames allow
                 adds nothing to the loss (`ctc_zero_infinity`).
         """
-        states = self.conformer(input_features, attention_mask, return_dict=True).last_hidden_state
-        logits = self.ctc_head(self.dropout(states))
+        base = self.conformer(
+            input_features,
+            attention_mask,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            return_dict=True,
+        )
+        logits = self.ctc_head(self.dropout(base.last_hidden_state))
         if attention_mask is not None:
-            frames = self._get_feat_extract_output_lengths(attention_mask.sum(1))
+            frames = self._get_feat_extract_output_lengths((attention_mask != 0).sum(1))
             logits = ctc.mask_frames(logits, frames, self.config.pad_token_id)
         loss = None if labels is None else self._loss(logits, labels)
-        return CausalLMOutput(loss=loss, logits=logits)
+        return CausalLMOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         losses = ctc.losses(logits, labels, self.config.pad_token_id)

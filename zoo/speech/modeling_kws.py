@@ -7,17 +7,19 @@ ConvNeXt (Liu et al. 2022). Mean and maximum over time are the clip's vector.
 
 Norms are over the channels of one frame, and frames of padding are zero before every convolution
 that looks beside its frame. So a clip's result depends on neither its padding nor its neighbours.
+Padding on the left is moved to the right.
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
-from zoo.loading import unfilled
+from zoo.modeling import ZooPreTrainedModel, hidden_states
+from zoo.padding import in_front
 
 
 class KwsConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -88,30 +90,25 @@ class KwsLayer(nn.Module):
         return x + self.dropout(self.down(inner))  # type: ignore[no-any-return]
 
 
-class KwsPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+class KwsPreTrainedModel(ZooPreTrainedModel):
     """Loading, saving and initialization."""
 
     config_class = KwsConfig
     base_model_prefix = "kws"
     main_input_name = "input_features"
 
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
-        """Draws the weights of a module that no checkpoint has filled: He et al. 2015, by fan-in,
-        for convolutions, Glorot & Bengio 2010 for linear layers; biases are 0."""
+    def initialize(self, module: nn.Module) -> None:
+        """Draws the weights of a module: He et al. 2015, by fan-in, for convolutions, Glorot &
+        Bengio 2010 for linear layers; biases are 0."""
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
-            if unfilled(module.weight):
-                if isinstance(module, nn.Linear):
-                    nn.init.xavier_uniform_(module.weight)
-                else:
-                    nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None and unfilled(module.bias):
+            if isinstance(module, nn.Linear):
+                nn.init.xavier_uniform_(module.weight)
+            else:
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            if module.bias is not None:
                 module.bias.zero_()
-        elif isinstance(module, nn.LayerNorm):
-            if unfilled(module.weight):
-                module.weight.fill_(1.0)
-            if unfilled(module.bias):
-                module.bias.zero_()
+        else:
+            super().initialize(module)
 
 
 class KwsModel(KwsPreTrainedModel):
@@ -126,22 +123,37 @@ class KwsModel(KwsPreTrainedModel):
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
-        self, input_features: Tensor, attention_mask: Tensor | None = None, **kwargs: Any
+        self,
+        input_features: Tensor,
+        attention_mask: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """States [batch, ceil(frames / 2), hidden] and their pooling [batch, 2 * hidden].
 
         Args:
-            input_features: float [batch, frames, mel bins], padded on the right.
+            input_features: float [batch, frames, mel bins].
             attention_mask: int64 [batch, frames], 1 at frames and 0 at padding; None: no padding.
+                States begin with the first frame that counts, wherever the padding is.
         """
+        found = self.hidden_states_list(output_hidden_states, output_attentions)
+        features = input_features.to(self.dtype)
         if attention_mask is None:
-            attention_mask = input_features.new_ones(input_features.shape[:2], dtype=torch.long)
-        features = input_features.to(self.stem.projection.weight.dtype)
-        x, mask = self.stem(features, attention_mask.sum(1))
+            lengths = features.new_full(features.shape[:1], features.shape[1], dtype=torch.long)
+        else:
+            features, lengths = in_front(features, attention_mask)
+        x, mask = self.stem(features, lengths)
         for layer in self.layers:
+            if found is not None:
+                found.append(x)
             x = layer(x, mask)
         x = self.final_norm(x)
-        return BaseModelOutputWithPooling(last_hidden_state=x, pooler_output=_pool(x, mask))
+        return BaseModelOutputWithPooling(
+            last_hidden_state=x,
+            pooler_output=_pool(x, mask),
+            hidden_states=hidden_states(found, x),
+        )
 
 
 def _pool(x: Tensor, mask: Tensor) -> Tensor:
@@ -177,18 +189,27 @@ class KwsForAudioClassification(KwsPreTrainedModel):
         input_features: Tensor,
         attention_mask: Tensor | None = None,
         labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Logits [batch, labels]; given `labels`, transformers' loss for the problem type as well.
 
         Args:
-            input_features: float [batch, frames, mel bins], padded on the right.
-            attention_mask: int64 [batch, frames], 1 at frames and 0 at padding; None: no padding.
+            input_features: float [batch, frames, mel bins].
+            attention_mask: int64 [batch, frames], 1 at frames and 0 at padding, wherever it is;
+                None: no padding.
             labels: int64 [batch] for single label, float32 [batch, labels] for multi label.
         """
-        pooled = self.kws(input_features, attention_mask, return_dict=True).pooler_output
-        logits = self.classifier(self.dropout(pooled))
+        base = self.kws(
+            input_features,
+            attention_mask,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            return_dict=True,
+        )
+        logits = self.classifier(self.dropout(base.pooler_output))
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)

@@ -68,11 +68,13 @@ def make(
         **task.model_config(),
     )
     try:
-        return MaeForPreTraining(config), {"model": None, "license": None}
+        model = MaeForPreTraining(config)
     except (TypeError, AssertionError, ValueError) as error:
         raise UserError(
             f"timm can't make {options.architecture} this way: {error}; give a vision transformer"
         ) from None
+    model.computes_loss = False  # the task does
+    return model, {"model": None, "license": None}
 
 
 def speed_up(model: Any, train: Any) -> None:
@@ -84,7 +86,9 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and processor of a checkpoint."""
     from transformers import AutoModelForPreTraining
 
-    return load_model(AutoModelForPreTraining, folder), load_processor(folder)
+    model: Any = load_model(AutoModelForPreTraining, folder)
+    model.computes_loss = False  # the task does
+    return model, load_processor(folder)
 
 
 def is_checkpoint(folder: "Path") -> bool:

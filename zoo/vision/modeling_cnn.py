@@ -7,16 +7,15 @@ and the width grows.
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
     ImageClassifierOutputWithNoAttention,
 )
 from transformers.utils import can_return_tuple
 
-from zoo.loading import unfilled
+from zoo.modeling import ZooPreTrainedModel, hidden_states
 
 
 class CnnConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -55,26 +54,24 @@ class CnnBlock(nn.Module):
         return out
 
 
-class CnnPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+class CnnPreTrainedModel(ZooPreTrainedModel):
     """Loading, saving and initialization."""
 
     config_class = CnnConfig
     base_model_prefix = "cnn"
     main_input_name = "pixel_values"
 
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
+    def initialize(self, module: nn.Module) -> None:
         """Normal with variance 2 / fan_out for convolutions (He et al. 2015, section 2.2), torch's
         own for the head; the last norm of a block begins at 0 (Goyal et al. 2017, section 5.1)."""
-        if isinstance(module, nn.Conv2d) and unfilled(module.weight):
+        if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
                 module.bias.zero_()
-        elif isinstance(module, nn.BatchNorm2d | nn.GroupNorm | nn.Linear):
-            if unfilled(module.weight):
-                module.reset_parameters()
-        elif isinstance(module, CnnBlock) and unfilled(module.norm2.weight):
+        elif isinstance(module, CnnBlock):
             nn.init.zeros_(module.norm2.weight)  # type: ignore[arg-type]
+        else:
+            super().initialize(module)
 
 
 class CnnModel(CnnPreTrainedModel):
@@ -102,15 +99,28 @@ class CnnModel(CnnPreTrainedModel):
         self.post_init()
 
     @can_return_tuple  # type: ignore[untyped-decorator]
-    def forward(self, pixel_values: Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+    def forward(
+        self,
+        pixel_values: Tensor,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPooling:
         """[b, channels, h, w] to a map [b, widths[-1], h', w'] and its mean [b, widths[-1]].
 
-        Any h and w from 2 ** (stages - 1) on.
+        Any h and w from 2 ** (stages - 1) on. Hidden states are the maps of stem and stages.
         """
+        states = self.hidden_states_list(output_hidden_states, output_attentions)
         x = self.stem(pixel_values)
         for i, layer in enumerate(self.layers):
+            if states is not None:
+                states.append(x)
             x = layer(self.pool(x) if i else x)
-        return BaseModelOutputWithPooling(last_hidden_state=x, pooler_output=x.mean((2, 3)))
+        return BaseModelOutputWithPooling(
+            last_hidden_state=x,
+            pooler_output=x.mean((2, 3)),
+            hidden_states=hidden_states(states, x),
+        )
 
 
 class CnnForImageClassification(CnnPreTrainedModel):
@@ -126,12 +136,24 @@ class CnnForImageClassification(CnnPreTrainedModel):
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
-        self, pixel_values: Tensor, labels: Tensor | None = None, **kwargs: Any
+        self,
+        pixel_values: Tensor,
+        labels: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
     ) -> ImageClassifierOutputWithNoAttention:
         """Logits [b, labels]; given `labels`, transformers' loss for the problem type as well."""
-        pooled = self.cnn(pixel_values, return_dict=True).pooler_output
-        logits = self.classifier(self.dropout(pooled))
+        base = self.cnn(
+            pixel_values,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            return_dict=True,
+        )
+        logits = self.classifier(self.dropout(base.pooler_output))
         loss = None
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
-        return ImageClassifierOutputWithNoAttention(loss=loss, logits=logits)
+        return ImageClassifierOutputWithNoAttention(
+            loss=loss, logits=logits, hidden_states=base.hidden_states
+        )

@@ -16,12 +16,12 @@ import timm
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput, can_return_tuple
 
-from tasks.vision.patches import seen
-from zoo.loading import unfilled
+from tasks.vision.patches import painting_errors, seen
+from zoo.modeling import ZooPreTrainedModel, hidden_states
 
 
 class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -52,12 +52,14 @@ class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
 
 @dataclass
 class MaeOutput(ModelOutput):  # type: ignore[misc]
-    """What a masked autoencoder paints."""
+    """What a masked autoencoder paints, and how far it is off."""
 
+    loss: Tensor | None = None  # of the hidden patches, as tasks.vision.masked_image has it
     logits: Tensor | None = None  # [b, patches, patch_size ** 2 * channels], seen ones as well
+    hidden_states: tuple[Tensor, ...] | None = None  # of the encoder, each [b, seen, width]
 
 
-class MaePreTrainedModel(PreTrainedModel):  # type: ignore[misc]
+class MaePreTrainedModel(ZooPreTrainedModel):
     """Loading, saving and initialization."""
 
     config_class = MaeConfig
@@ -65,22 +67,21 @@ class MaePreTrainedModel(PreTrainedModel):  # type: ignore[misc]
     main_input_name = "pixel_values"
     _no_split_modules = ["Block"]  # noqa: RUF012  (transformers' own way)
 
-    @torch.no_grad()
-    def _init_weights(self, module: nn.Module) -> None:
+    def initialize(self, module: nn.Module) -> None:
         """As He et al. 2022, appendix A.1: Glorot's uniform everywhere, the patches' projection as
         if it were linear; positions of the encoder from sines."""
-        if isinstance(module, nn.Linear | nn.Conv2d) and unfilled(module.weight):
+        if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.xavier_uniform_(module.weight.view(len(module.weight), -1))
             if module.bias is not None:
                 module.bias.zero_()
-        elif isinstance(module, nn.LayerNorm) and unfilled(module.weight):
-            module.reset_parameters()
-        elif isinstance(module, VisionTransformer) and unfilled(module.pos_embed):
+        elif isinstance(module, MaeEncoder):
             assert module.pos_embed is not None
-            side = int(module.pos_embed.shape[1] ** 0.5)
-            module.pos_embed.copy_(sines(side, module.embed_dim))
-        elif isinstance(module, MaeDecoder) and unfilled(module.hidden_patch):
+            module.pos_embed.copy_(sines_like(module.pos_embed))
+        elif isinstance(module, MaeDecoder):
             nn.init.normal_(module.hidden_patch, std=0.02)
+            module.positions.copy_(sines_like(module.positions))
+        else:
+            super().initialize(module)
 
 
 def sines(side: int, width: int) -> Tensor:
@@ -96,6 +97,11 @@ def sines(side: int, width: int) -> Tensor:
     return torch.from_numpy(grid)
 
 
+def sines_like(positions: Tensor) -> Tensor:
+    """The same for positions [1, side * side, width]."""
+    return sines(int(positions.shape[1] ** 0.5), positions.shape[2])
+
+
 def _reordered(x: Tensor, order: Tensor) -> Tensor:
     """Rows of x [b, n, width] in an order int64 [b, m]. By gather: take_along_dim would make the
     batch a constant to torch.export."""
@@ -106,6 +112,32 @@ def _put_back(x: Tensor, order: Tensor) -> Tensor:
     """What `_reordered` has put into an order int64 [b, n] of all rows, as it was. By scatter:
     ExecuTorch has no operator to sort with, which an inverse order takes."""
     return x.scatter(1, order.unsqueeze(-1).expand(-1, -1, x.shape[2]), x)
+
+
+class MaeEncoder(VisionTransformer):  # type: ignore[misc]
+    """timm's vision transformer, of which some patches are seen."""
+
+    def forward(
+        self, pixel_values: Tensor, visible: Tensor | None, states: list[Tensor] | None
+    ) -> Tensor:
+        """[b, channels, h, w] to [b, seen, width].
+
+        Args:
+            visible: int64 [b, seen], which patches are looked at and in which order; None: all.
+            states: gets what goes into each layer.
+        """
+        x = self.patch_embed(pixel_values)
+        x = self.norm_pre(self.pos_drop(x + self.pos_embed))
+        if visible is not None:
+            x = _reordered(x, visible)
+        if states is None:
+            x = self.blocks(x)
+        else:
+            for block in self.blocks:
+                states.append(x)
+                x = block(x)
+        # one of the norms does nothing; the other is the classifier's own
+        return self.fc_norm(self.norm(x))  # type: ignore[no-any-return]
 
 
 class MaeModel(MaePreTrainedModel):
@@ -121,14 +153,22 @@ class MaeModel(MaePreTrainedModel):
             in_chans=config.num_channels,
             **config.timm_args(),
         )
-        if not isinstance(encoder, VisionTransformer) or encoder.pos_embed is None:
+        if type(encoder) is not VisionTransformer or encoder.pos_embed is None:
             raise ValueError(f"{config.architecture} is no vision transformer with positions")
+        if encoder.num_prefix_tokens or encoder.dynamic_img_size:
+            raise ValueError(f"{config.architecture} has more tokens than the image has patches")
+        encoder.__class__ = MaeEncoder  # timm's functions make no subclass
         self.encoder = encoder
         self.post_init()
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
-        self, pixel_values: Tensor, visible: Tensor | None = None, **kwargs: Any
+        self,
+        pixel_values: Tensor,
+        visible: Tensor | None = None,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
         """[b, channels, h, w] to [b, patches, width] and their mean [b, width].
 
@@ -136,14 +176,11 @@ class MaeModel(MaePreTrainedModel):
             visible: int64 [b, seen], which patches are looked at and in which order; all by
                 default.
         """
-        encoder = self.encoder
-        x = encoder.patch_embed(pixel_values)
-        x = encoder.norm_pre(encoder.pos_drop(x + encoder.pos_embed))
-        if visible is not None:
-            x = _reordered(x, visible)
-        # one of the norms does nothing; the other is the classifier's own
-        x = encoder.fc_norm(encoder.norm(encoder.blocks(x)))
-        return BaseModelOutputWithPooling(last_hidden_state=x, pooler_output=x.mean(1))
+        states = self.hidden_states_list(output_hidden_states, output_attentions)
+        x = self.encoder(pixel_values, visible, states)
+        return BaseModelOutputWithPooling(
+            last_hidden_state=x, pooler_output=x.mean(1), hidden_states=hidden_states(states, x)
+        )
 
 
 class MaeDecoder(nn.Module):
@@ -185,6 +222,8 @@ class MaeDecoder(nn.Module):
 class MaeForPreTraining(MaePreTrainedModel):
     """Encoder and decoder."""
 
+    computes_loss = True  # false where whoever calls does it: zoo's own loop, exported programs
+
     def __init__(self, config: MaeConfig) -> None:
         super().__init__(config)
         self.mae = MaeModel(config)
@@ -193,11 +232,19 @@ class MaeForPreTraining(MaePreTrainedModel):
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
-        self, pixel_values: Tensor, shuffle: Tensor | None = None, **kwargs: Any
+        self,
+        pixel_values: Tensor,
+        shuffle: Tensor | None = None,
+        return_loss: bool = True,
+        output_hidden_states: bool | None = None,
+        output_attentions: bool | None = None,
+        **kwargs: Any,
     ) -> MaeOutput:
         """Paints every patch from the few that are seen.
 
         Args:
+            pixel_values: float [b, channels, image_size, image_size].
+            return_loss: whether to compute the loss; the pixels are the target.
             shuffle: int64 [b, patches], an order of the patches for each image: the first are seen.
                 Drawn from torch's global random state by default.
         """
@@ -206,5 +253,17 @@ class MaeForPreTraining(MaePreTrainedModel):
             noise = torch.rand(len(pixel_values), patches, device=pixel_values.device)
             shuffle = noise.argsort(1)
         visible = shuffle[:, : seen(patches, self.config.mask_ratio)]
-        x = self.mae(pixel_values, visible=visible, return_dict=True).last_hidden_state
-        return MaeOutput(logits=self.decoder(x, shuffle))
+        base = self.mae(
+            pixel_values,
+            visible=visible,
+            output_hidden_states=output_hidden_states,
+            output_attentions=output_attentions,
+            return_dict=True,
+        )
+        logits = self.decoder(base.last_hidden_state, shuffle)
+        loss = None
+        if return_loss and self.computes_loss:
+            hidden = shuffle[:, visible.shape[1] :]
+            errors = painting_errors(logits.float(), pixel_values, hidden, self.config.patch_size)
+            loss = errors.mean()
+        return MaeOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)

@@ -11,7 +11,7 @@ import zoo.auto
 
 # isort: split
 import torchaudio
-from transformers import AutoModelForCTC, Wav2Vec2CTCTokenizer, pipeline
+from transformers import AutoModelForCTC, AutoProcessor, Wav2Vec2CTCTokenizer, pipeline
 
 from tasks.speech import ctc
 from zoo.speech.log_mel import LogMelFeatureExtractor
@@ -183,6 +183,21 @@ def test_saved_weights_come_back(folder: Path) -> None:
     with torch.no_grad():
         again = AutoModelForCTC.from_pretrained(folder).eval()(features, mask).logits
         assert torch.equal(again, model_of()(features, mask).logits)
+
+
+def test_its_processor_makes_features_and_labels(folder: Path, tmp_path: Path) -> None:
+    processor = AutoProcessor.from_pretrained(folder)
+    clip = speech(20_000)
+    made = processor(clip, sampling_rate=RATE, text="abc", return_tensors="pt")
+    features = LogMelFeatureExtractor(40)(clip, RATE, return_tensors="pt")["input_features"]
+    assert torch.equal(made["input_features"], features)
+    assert made["labels"].tolist() == [[3, 4, 5]] and processor.batch_decode([[3, 4]]) == ["ab"]
+    processor.save_pretrained(tmp_path)
+    ConformerConfig().save_pretrained(tmp_path)
+    again = AutoProcessor.from_pretrained(tmp_path)
+    assert type(again.feature_extractor) is LogMelFeatureExtractor
+    assert again.feature_extractor.to_dict() == processor.feature_extractor.to_dict()
+    assert again.tokenizer.get_vocab() == processor.tokenizer.get_vocab()
 
 
 def test_transformers_pipeline_transcribes_one_by_one_and_in_batches(folder: Path) -> None:

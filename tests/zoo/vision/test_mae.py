@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tasks.vision.masked_image import Args, MaskedImage
 from tests.cli import run_cli
 from tests.finetuning import Run
 from zoo.vision.mae import ENTRY
@@ -140,6 +141,24 @@ def test_the_order_of_what_is_seen_does_not_matter(network: MaeForPreTraining) -
     with torch.no_grad():
         first, second = (network(pixels, shuffle=order).logits for order in (shuffle, other))
     torch.testing.assert_close(first, second, rtol=1e-4, atol=1e-5)
+
+
+def test_its_loss_is_the_task_s(network: MaeForPreTraining) -> None:
+    task = MaskedImage(Args(patch_size=4, mask_ratio=0.75), size=16)
+    shuffle = torch.stack([torch.randperm(16) for _ in range(2)])
+    batch = {"pixel_values": torch.randn(2, 3, 16, 16), "shuffle": shuffle}
+    output = network(**batch)
+    total, count = (getattr(task.loss(output.logits, batch), part) for part in ("sum", "count"))
+    torch.testing.assert_close(output.loss, total / count)
+    assert network(**batch, return_loss=False).loss is None
+
+
+@pytest.mark.parametrize(
+    "architecture", ["vit_small_patch16_dinov3", "vit_wee_patch16_reg1_gap_256"]
+)
+def test_an_architecture_with_more_tokens_than_patches_is_named(architecture: str) -> None:
+    with pytest.raises(ValueError, match=architecture):
+        MaeModel(MaeConfig(architecture=architecture, image_size=32, patch_size=4, depth=1))
 
 
 def test_every_weight_is_trained(network: MaeForPreTraining) -> None:
