@@ -126,7 +126,8 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
 def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
     if pairs := task.commonest(tally)[:COMMONEST]:
         rows = [(truth, said, f"{count:,}") for truth, said, count in pairs]
-        terminal.table(("true", "taken for", "times"), rows, title="\ncommonest confusions")
+        title = "commonest confusions"
+        terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
     matrix = task.confusions(tally)
     if matrix is None:
         return

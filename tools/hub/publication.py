@@ -79,7 +79,7 @@ def publication(
     write_json(made / layout.RECORD, record | {SUMS: {one.path: one.sha256 for one in uploads}})
     uploads.append(upload(layout.RECORD, made / layout.RECORD))
     if told := list(_told(uploads)):
-        raise Refused("\n".join((*told, "this would leave your machine: nothing was sent")))
+        raise Refused(*told, "this would leave your machine: nothing was sent")
     return Publication(tuple(uploads), target)
 
 

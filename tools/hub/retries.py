@@ -11,6 +11,7 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
+from tasks.printing import print_lines
 from tools.hub import problems
 
 T = TypeVar("T")
@@ -46,7 +47,7 @@ def again(
             if pause is None:
                 raise
             reason = _reason(error)
-        print(
+        print_lines(
             f"{reason}; trying again in {pause:.1f} s ({attempt + 1} of {ATTEMPTS})",
             file=sys.stderr,
         )

@@ -12,6 +12,7 @@ import torch
 from tasks.base import Examples, Features, Task, supervised
 from tasks.data import DataArgs
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo import checkpoint, environment, evidence
 from zoo.heap import keep_freed_memory
 from zoo.quantization import calibration
@@ -105,7 +106,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
             model, task, calibration.batches(task, features["train"]), accelerator.device
         )
         if main:
-            print(f"{layers} layers compute as in int8", file=sys.stderr)
+            print_lines(f"{layers} layers compute as in int8", file=sys.stderr)
     config["task"] = task.config()
     manifest = {
         "model": entry.name,
