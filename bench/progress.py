@@ -60,9 +60,7 @@ class Progress:
         if self._done:
             seconds = (time.monotonic() - self._began) / self._done * (self._total - self._done)
             left = f", about {_words(seconds)} left"
-        print_lines(
-            f"[{self._done + 1}/{self._total}{left}] {case}: {measure}", file=sys.stderr, flush=True
-        )
+        print_lines(f"[{self._done + 1}/{self._total}{left}] {case}: {measure}", file=sys.stderr)
 
     def done(self, result: Result | None, steps: int) -> None:
         """It was measured, or falls away."""

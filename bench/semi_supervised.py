@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> None:
                 args.output.parent.mkdir(parents=True, exist_ok=True)
                 with args.output.open("a") as file:
                     file.write(json.dumps(result) + "\n")
-    shown = [r for r in results if r["seed"] in args.seeds and r["arm"] in args.arms]
-    print_lines(*table(shown).splitlines())
+    asked = [r for r in results if r["seed"] in args.seeds and r["arm"] in args.arms]
+    print_lines(*table(asked).splitlines())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -181,7 +181,7 @@ def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
         between = f"{low} to {high} ({100 * interval['level']:g}%)"
     return (
         fact.kind,
-        fact.name,
+        f"{fact.name} of {fact.label}" if fact.label is not None else fact.name,
         value.removesuffix(" 1"),
         between,
         "" if fact.n is None else f"{fact.n:,}",

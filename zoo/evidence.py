@@ -37,12 +37,16 @@ KINDS = frozenset(
         "cold_start",
         "energy",
         "training",
+        "class",  # of one class: precision, recall, f1; `label` names it, n are its rows
+        "data",  # what the check before training counted; of one class where `label` names it
     )
 )
 STATUSES = frozenset(("ok", "wrong", "oom", "unavailable"))
 TYPES: Mapping[str, type] = (
     dict.fromkeys(("kind", "name", "unit", "subject", "run", "status"), str)
-    | dict.fromkeys(("baseline", "deployment", "device", "split", "command", "commit", "time"), str)
+    | dict.fromkeys(
+        ("baseline", "deployment", "device", "split", "label", "command", "commit", "time"), str
+    )
     | dict.fromkeys(("n", "threads", "seed"), int)
     | dict.fromkeys(("interval", "workload", "dataset", "machine", "versions"), Mapping)
     | {"dirty": bool}
@@ -89,6 +93,7 @@ class Fact:
     workload: Mapping[str, Any] | None = None  # {"batch": 1, "length": 128}
     dataset: Mapping[str, Any] | None = None  # {name, fingerprint}
     split: str | None = None
+    label: str | None = None  # the class that it is about
     seed: int | None = None
     machine: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
@@ -133,6 +138,7 @@ def fact(
     workload: Mapping[str, Any] | None = None,
     dataset: Mapping[str, Any] | None = None,
     split: str | None = None,
+    label: str | None = None,
     seed: int | None = None,
 ) -> Fact:
     """A fact with the machine, versions, commit, command and time filled in; checked."""
@@ -153,6 +159,7 @@ def fact(
         workload=workload,
         dataset=dataset,
         split=split,
+        label=label,
         seed=seed,
         **origin(),
     )

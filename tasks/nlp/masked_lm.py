@@ -66,7 +66,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
         raise UserError(f"--mlm_probability {args.mlm_probability} is no share between 0 and 1")
     source, splits, label = _canonical(args, data)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
-    return MaskedLM(args), Examples(splits, source.name, source.fingerprint)
+    return MaskedLM(args), Examples(splits, source.name, source.fingerprint, source.rows)
 
 
 def for_evaluation(

@@ -66,7 +66,8 @@ def from_data(args: Args, data: DataArgs) -> tuple["SpeechRecognition", Examples
     """
     source, splits = _canonical(args, data)
     splits = limit(cut_missing_splits(splits, None, data), data)
-    return SpeechRecognition(args), Examples(splits, source.name, source.fingerprint)
+    examples = Examples(splits, source.name, source.fingerprint, source.rows)
+    return SpeechRecognition(args), examples
 
 
 def for_evaluation(

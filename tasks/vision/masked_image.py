@@ -68,7 +68,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
         raise UserError("--mixup and --cutmix blend labels, and there are none here")
     source, splits, label = _canonical(args, data)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["media"])
-    return MaskedImage(args), Examples(splits, source.name, source.fingerprint)
+    return MaskedImage(args), Examples(splits, source.name, source.fingerprint, source.rows)
 
 
 def for_evaluation(

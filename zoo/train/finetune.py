@@ -93,7 +93,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
     else:
         model, source = network.make(job.options, task, processor, entry)
     if main:
-        output.report_findings(task.preflight(examples, features, model))
+        findings = task.preflight(examples, features, model)
+        output.report_findings(findings)
     model.to(device)
     parameters = sum(p.numel() for p in model.parameters())
     # the compiler does its own, and layers that are followed or rounded are computed whole
@@ -118,6 +119,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
             "name": examples.name,
             "fingerprint": examples.fingerprint,
             "rows": {split: len(rows) for split, rows in examples.splits.items()},
+            "source_rows": dict(examples.source_rows),
         },
         "seed": args.seed,
         "versions": environment.versions(),
@@ -190,7 +192,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
     taught = measure(teacher.model, task, features[split], args, accelerator) if teacher else None
     if main:
         facts = summary.facts(
-            folder, manifest, task, examples, result, progress, peak, dtype, device
+            folder, manifest, task, examples, result, progress, peak, dtype, device, findings
         )
         if teacher and taught:
             facts += teachers.facts(folder, teacher, (split, taught), facts, parameters)
