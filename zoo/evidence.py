@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import math
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from zoo import environment, lines
+from zoo.portable import portable
 
 logger = logging.getLogger(__name__)
 
@@ -266,19 +266,20 @@ def digest_of(sums: Mapping[str, str]) -> str:
 
 
 def command(argv: Sequence[str] | None = None) -> str:
-    """The command of this process to be typed again, without absolute paths.
+    """The command of this process to be typed again, its paths made portable; those below the
+    working directory are relative to it.
 
     They become relative to the working directory where they lie below it, else their last part.
     """
-    arguments = list(sys.argv if argv is None else argv)
+    arguments, here = list(sys.argv if argv is None else argv), Path.cwd()
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     if (
         argv is None and spec is not None
     ):  # python -m: argv[0] is the file, the module is what was typed
         begin = ["python", "-m", spec.name.removesuffix(".__main__")]
     else:
-        begin = ["python", *map(portable, arguments[:1])]
-    return shlex.join([*begin, *map(portable, arguments[1:])])
+        begin = ["python", *(portable(one, here) for one in arguments[:1])]
+    return shlex.join([*begin, *(portable(one, here) for one in arguments[1:])])
 
 
 def origin(argv: Sequence[str] | None = None, gpu: bool | None = None) -> dict[str, Any]:
@@ -296,29 +297,6 @@ def origin(argv: Sequence[str] | None = None, gpu: bool | None = None) -> dict[s
         **environment.commit(),
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def portable(argument: str) -> str:
-    """A text without absolute paths: relative to the working directory, else their last part."""
-    flag, equals, value = argument.partition("=")
-    if equals and flag.startswith("-"):
-        return flag + equals + portable(value)
-    if argument.startswith("/"):
-        return _shorten(argument)
-    # Paths inside an argument: after what separates the items of a list. "//" belongs to a URL.
-    return re.sub(
-        r"(?:(?<=[\s,;:=\[\]'\"])|(?<=file://))/(?!/)[^\s,;:\[\]'\"]+",
-        lambda found: _shorten(found[0]),
-        argument,
-    )
-
-
-def _shorten(path: str) -> str:
-    here = Path.cwd()
-    for base in (here, here.resolve()):
-        if Path(path).is_relative_to(base):
-            return str(Path(path).relative_to(base))
-    return Path(path).name or "."
 
 
 def _is_number(value: object) -> bool:

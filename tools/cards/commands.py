@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from bench.markdown import block, code
 from tools.cards.metadata import hub_revision
 from tools.cards.record import Record
+from zoo.portable import last_part, portable
 
 OF_FILES = ("--data", "--unlabeled", "--model", "--teacher", "--qat", "--config", "--lm", "--words")
 """Flags that may name a file or folder, which does not come with the zoo then."""
@@ -14,9 +15,9 @@ HELD = ("embedded", "rest", "none")
 
 
 def paragraphs(found: Record, commands: Sequence[str]) -> list[str]:
-    """The commands as one block, below a sentence on what has to be there to run them."""
+    """The commands as one block, and a sentence on what has to be there to run them."""
     lines = [quoted(command) for command in commands]
-    return [*needs(found, lines), block("sh", lines)]
+    return [block("sh", lines), *needs(found, lines)]
 
 
 def needs(found: Record, commands: Sequence[str]) -> list[str]:
@@ -43,19 +44,20 @@ def needs(found: Record, commands: Sequence[str]) -> list[str]:
 def data_flag(found: Record) -> str:
     """`--data NAME` where the data set of the training is a file or folder, which a checkpoint
     from elsewhere can't find; else nothing."""
-    name = str(found.manifest["config"]["data"].get("data", "embedded")).replace("\\", "/")
+    name = str(found.manifest["config"]["data"].get("data", "embedded"))
     if name in HELD or hub_revision(found.manifest["data"]):
         return ""
-    return f" --data {shlex.quote(name.rstrip('/').rpartition('/')[2])}"
+    return f" --data {_word(last_part(name))}"
 
 
 def quoted(command: str) -> str:
-    """A command for a shell, on one line: control characters are written as in $'a\\nb'."""
+    """A command for a shell, on one line: control characters are written as in $'a\\nb', and of a
+    path on the machine that measured the last part stays."""
     try:
         words = shlex.split(command)
     except ValueError:  # a quote without end: it never was a command
         return command
-    return " ".join(map(_word, words))
+    return " ".join(_word(portable(word)) for word in words)
 
 
 def _word(word: str) -> str:

@@ -50,4 +50,4 @@ def _checking(facts: Facts) -> list[str]:
         f"comment in the source of this page (`<!-- e:... -->`). The weights are "
         f"`{found.subject[:16]}` there."
     )
-    return ["## Verify", said, *commands.needs(found, [evaluate]), block("sh", lines)]
+    return ["## Verify", said, block("sh", lines), *commands.needs(found, [evaluate])]

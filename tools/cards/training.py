@@ -14,6 +14,7 @@ from tools.cards.record import Record
 from tools.cards.settings import machine_name
 from tools.cards.tables import table
 from zoo.evidence import Fact
+from zoo.portable import is_telling
 from zoo.train.args import TrainArgs
 
 ALWAYS = (
@@ -137,7 +138,7 @@ def _settings(found: Record) -> list[tuple[str, str]]:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, str) and "/" in value and value.startswith(("/", "~", ".")):
+    if isinstance(value, str) and is_telling(value):
         return "a folder"
     if isinstance(value, list):
         return ", ".join(map(_value, value))
