@@ -1,7 +1,7 @@
 """Texts without what tells where things lie on a machine, whose they are, or how to get in.
 
 Of a path that is absolute, leads up (`..`), begins in a home (`~anna/x`), on a drive (`C:\\x`) or
-on a server (`\\\\server\\x`), or has a scheme (`file://`, `s3://key:secret@bucket/x`), the last part
+on a server (`\\\\server\\x`), or has a scheme (`file://`, `s3://key:secret@host/x`), the last part
 stays.
 """
 
