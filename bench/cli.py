@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.printing import print_lines
 from zoo import cli
 
 PROGRAM = "python -m bench"
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview())
+        print_lines(*_overview().splitlines())
         return 0 if arguments else 2
     verb, *rest = arguments
     if verb not in VERBS:
@@ -99,7 +100,7 @@ def _compare(arguments: Sequence[str]) -> int:
         if condition.holds(word, speedup)
     ]
     for line in failed:
-        print(f"bench: {line}", file=sys.stderr)
+        print_lines(f"bench: {line}", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -132,7 +133,7 @@ def _decide(arguments: Sequence[str]) -> int:
     try:
         decide(asked)
     except Refused as refused:
-        print(f"bench: {refused}", file=sys.stderr)
+        print_lines(f"bench: {refused}", file=sys.stderr)
         return 1
     return 0
 
@@ -144,9 +145,9 @@ def _doctor(arguments: Sequence[str]) -> int:
     from bench.doctor import doctor
 
     for finding in doctor(asked):
-        print(f"{finding.status:<7}  {finding.topic:<14}  {finding.text}", flush=True)
+        print_lines(f"{finding.status:<7}  {finding.topic:<14}  {finding.text}")
         if finding.remedy:
-            print(f"{'':<25}-> {finding.remedy}", flush=True)
+            print_lines(f"{'':<25}-> {finding.remedy}")
     return 0
 
 

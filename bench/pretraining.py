@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.printing import print_lines
 from zoo import environment, evidence
 
 PRETRAIN, PRETRAINED, SCRATCH = "pretrain", "pretrained", "scratch"
@@ -120,7 +121,7 @@ def run_seed(
         result |= environment.commit()
         done = [*done, result]
         shown = ("arm", "seed", "accuracy", "perplexity", "train_seconds")
-        print(json.dumps({name: result[name] for name in shown if name in result}), flush=True)
+        print_lines(json.dumps({name: result[name] for name in shown if name in result}))
         if args.output:
             args.output.parent.mkdir(parents=True, exist_ok=True)
             with args.output.open("a") as file:
@@ -153,7 +154,9 @@ def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float
 
 def report(args: argparse.Namespace, done: Sequence[dict[str, Any]]) -> None:
     """Accuracies by seed, their difference, and its mean with an interval."""
-    print(f"{'seed':>5}  {'perplexity':>10}  {PRETRAINED:>10}  {SCRATCH:>10}  {'difference':>10}")
+    print_lines(
+        f"{'seed':>5}  {'perplexity':>10}  {PRETRAINED:>10}  {SCRATCH:>10}  {'difference':>10}"
+    )
     differences = []
     for seed in args.seeds:
         start, ours, theirs = (
@@ -163,13 +166,13 @@ def report(args: argparse.Namespace, done: Sequence[dict[str, Any]]) -> None:
             continue
         differences.append(ours["accuracy"] - theirs["accuracy"])
         perplexity = f"{start['perplexity']:.1f}" if start else "-"
-        print(
+        print_lines(
             f"{seed:>5}  {perplexity:>10}  {ours['accuracy']:>10.4f}  {theirs['accuracy']:>10.4f}  "
             f"{differences[-1]:>+10.4f}"
         )
     if differences:
         mean, low, high = interval(differences)
-        print(
+        print_lines(
             f"pretrained minus from scratch: {mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
             f"(Student's t, {len(differences)} seeds)"
         )

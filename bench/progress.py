@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from bench.case import Case
 from bench.results import Result
+from tasks.printing import print_lines, visible
 
 
 class Progress:
@@ -39,7 +40,7 @@ class Progress:
         from rich.console import Console
 
         self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
             progress.BarColumn(),
             progress.MofNCompleteColumn(),
             progress.TimeElapsedColumn(),
@@ -53,15 +54,13 @@ class Progress:
     def step(self, case: Case, measure: str) -> None:
         """This is measured next."""
         if self._bar is not None:
-            self._bar.update(self._task, description=f"{case}: {measure}")
+            self._bar.update(self._task, description=visible(f"{case}: {measure}"))
             return
         left = ""
         if self._done:
             seconds = (time.monotonic() - self._began) / self._done * (self._total - self._done)
             left = f", about {_words(seconds)} left"
-        print(
-            f"[{self._done + 1}/{self._total}{left}] {case}: {measure}", file=sys.stderr, flush=True
-        )
+        print_lines(f"[{self._done + 1}/{self._total}{left}] {case}: {measure}", file=sys.stderr)
 
     def done(self, result: Result | None, steps: int) -> None:
         """It was measured, or falls away."""
@@ -75,9 +74,9 @@ class Progress:
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.console.print(text, markup=False, highlight=False)
+            self._bar.console.print(visible(text), emoji=False, markup=False, highlight=False)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print_lines(text, file=sys.stderr)
 
 
 def _words(seconds: float) -> str:

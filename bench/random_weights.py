@@ -2,8 +2,6 @@
 network."""
 
 import importlib
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,7 @@ from bench.models import SEED, SHAPES, Shape, folder_of
 from tasks.errors import UserError
 from zoo import environment, registry
 from zoo.loading import new_model
+from zoo.staging import staged
 
 TEXTS = [
     "a film that nobody needs, and that I loved",
@@ -34,8 +33,7 @@ def checkpoint(model: str, length: float | None) -> Path:
     entry = registry.find(shape.entry)
     size = int(length or shape.image_size) if shape.image_size else None
     folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder.parent))
-    try:
+    with staged(folder.parent) as staging:
         options: dict[str, Any] = {}
         torch.manual_seed(SEED)
         if shape.kind is not None:
@@ -66,8 +64,6 @@ def checkpoint(model: str, length: float | None) -> Path:
         except OSError:  # another process was first
             if not (folder / checkpoints.MANIFEST).is_file():
                 raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 

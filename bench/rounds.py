@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.printing import print_lines
 from zoo import environment
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def parser(about: str | None, arms: Sequence[str], default: Sequence[str]) -> An
 def main(comparison: Comparison, args: argparse.Namespace) -> None:
     """Runs all rounds and prints a table; in a process for one arm, that arm."""
     if args.one:
-        print(json.dumps(_one(comparison, args)))
+        print_lines(json.dumps(_one(comparison, args)))
         return
     case = _settings(comparison, args) | {"commit": environment.commit()["commit"]}
     results = [r for r in _read(args.output) if case.items() <= r.items()]
@@ -94,7 +95,7 @@ def main(comparison: Comparison, args: argparse.Namespace) -> None:
                 result = _launch(comparison, args, arm, batch, seed)
                 results.append(result)
                 shown = ("samples_per_second", "accuracy", "wall_seconds")
-                print(json.dumps(key | {name: result[name] for name in shown}), flush=True)
+                print_lines(json.dumps(key | {name: result[name] for name in shown}))
                 if args.output:
                     _add(args.output, result)
     report(comparison, results, args.batch_sizes)
@@ -163,7 +164,7 @@ def _add(path: Path, result: Result) -> None:
 def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[int]) -> None:
     """Medians and ranges of each arm, and the ratio zoo / other of each round."""
     width = max(map(len, comparison.arms))
-    print(
+    print_lines(
         f"{'batch':>5}  {'arm':{width}}  {comparison.unit + '/s':>9}  {'range':>18}  "
         f"{'accuracy':>8}  ratio zoo / arm: median (range), of each round"
     )
@@ -182,7 +183,7 @@ def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[
                 ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
                 ratio += f": {' '.join(f'{r:.2f}' for r in ratios)}"
             spread = f"{min(speeds):.1f} to {max(speeds):.1f}"
-            print(
+            print_lines(
                 f"{batch:>5}  {arm:{width}}  {statistics.median(speeds):>9.1f}  {spread:>18}  "
                 f"{accuracy:>8.4f}  {ratio}".rstrip()
             )

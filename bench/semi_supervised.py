@@ -25,6 +25,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.printing import print_lines
 from zoo import evidence
 
 MODEL = "zoo.vision.cnn_cls"
@@ -46,12 +47,13 @@ def main(argv: Sequence[str] | None = None) -> None:
             result = _run(args, arm, seed)
             results.append(result)
             shown = ("arm", "seed", "accuracy", "n", "seconds_per_step", "wall_seconds")
-            print(json.dumps({name: result[name] for name in shown}), flush=True)
+            print_lines(json.dumps({name: result[name] for name in shown}))
             if args.output:
                 args.output.parent.mkdir(parents=True, exist_ok=True)
                 with args.output.open("a") as file:
                     file.write(json.dumps(result) + "\n")
-    print(table([r for r in results if r["seed"] in args.seeds and r["arm"] in args.arms]))
+    asked = [r for r in results if r["seed"] in args.seeds and r["arm"] in args.arms]
+    print_lines(*table(asked).splitlines())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -48,6 +48,11 @@ class Source:
     name: str  # for a card: the file's or folder's own name, the Hub id, or "embedded"
     fingerprint: str  # sha256 over files or examples; of the Hub "COMMIT" or "COMMIT/CONFIG"
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each split."""
+        return {name: split.num_rows for name, split in self.splits.items()}
+
 
 def load(
     args: DataArgs,

@@ -21,6 +21,7 @@ from tasks.decoding_cache import Measured
 from tasks.decoding_memory import Block
 from tasks.errors import UserError
 from tasks.media import BadFile, name_of
+from tasks.printing import print_lines
 
 if TYPE_CHECKING:
     import datasets
@@ -271,4 +272,4 @@ def _report(
     count = f"{len(bad):,} of {rows:,} files cannot be used ({named}{more})"
     if on_bad_file == "stop":
         raise UserError(f"{count}: mend or remove them, or pass --on_bad_file skip")
-    print(f"warning: {count}, left out", file=sys.stderr)
+    print_lines(f"warning: {count}, left out", file=sys.stderr)

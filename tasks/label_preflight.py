@@ -51,9 +51,9 @@ def check(labels: Mapping[str, Sequence[Any]], names: Sequence[str] = ()) -> Ite
         yield from _balance(train, len(labels["train"]), names)
 
 
-def warning(message: str) -> Finding:
-    """A finding that does not stop the run."""
-    return Finding("warning", message)
+def warning(message: str, measure: str = "", split: str | None = None, count: int = 0) -> Finding:
+    """A finding that does not stop the run; see `Finding` for what is kept of it."""
+    return Finding("warning", message, measure, split, count)
 
 
 def error(message: str) -> Finding:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tasks.errors import UserError
 from tasks.files import missing
+from tasks.printing import print_lines
 
 LONGEST_NAME = 255  # bytes, on nearly every file system
 
@@ -63,7 +64,7 @@ def _matching(pattern: str, suffixes: Collection[str], what: str) -> Iterator[Pa
 
 def _listed(what: str) -> Iterator[Path]:
     if sys.stdin.isatty():
-        print(f"reading the names of {what} from standard input, one a line", file=sys.stderr)
+        print_lines(f"reading the names of {what} from standard input, one a line", file=sys.stderr)
     for number, line in enumerate(sys.stdin, start=1):
         name = line.rstrip("\r\n")
         if not name:

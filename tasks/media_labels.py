@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks import media_rows
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from tasks.splits import CANONICAL
 
 if TYPE_CHECKING:
@@ -139,4 +140,6 @@ def _check_empty(by_split: dict[str, dict[str, list[Path]]], root: Path, kind: "
     if empty:
         names = ", ".join(f"{label!r} of {split}" for split, label in empty[:5])
         more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
-        print(f"warning: no {kind.name} files in the label folder {names}{more}", file=sys.stderr)
+        print_lines(
+            f"warning: no {kind.name} files in the label folder {names}{more}", file=sys.stderr
+        )

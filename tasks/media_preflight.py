@@ -43,7 +43,10 @@ def duplicates(
         name, row = conflicts[0][0]
         yield warning(
             f"{_counted(conflicts, noun)} with different labels in different rows, the first is"
-            f" {_named(splits, name, row)} of {name}"
+            f" {_named(splits, name, row)} of {name}",
+            "contradictory",
+            None,
+            len(conflicts),
         )
 
 
@@ -59,7 +62,10 @@ def _within(splits: "datasets.DatasetDict", equal: Equal) -> Iterator[Finding]:
         if repeated:
             yield warning(
                 f"{name}: {rows(len(repeated))} repeat a file of the same split, the first is"
-                f" {_named(splits, name, min(repeated))}"
+                f" {_named(splits, name, min(repeated))}",
+                "repeated",
+                name,
+                len(repeated),
             )
 
 
@@ -74,7 +80,10 @@ def _across(splits: "datasets.DatasetDict", equal: Equal, noun: str) -> Iterator
         harm = ": what is measured there is too good" if first == "train" else ""
         yield warning(
             f"{_counted(leaked, noun)} of {second} also in {first}{harm}; the first is"
-            f" {_named(splits, second, min(leaked))}"
+            f" {_named(splits, second, min(leaked))}",
+            f"shared_with_{first}",
+            second,
+            len(leaked),
         )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tasks import files, media_parquet, media_rows, tables
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from tasks.splits import CANONICAL
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _mention_unlisted(
     others = [path for path in media if str(path) not in known]
     if others:
         count = f"{len(others)} {kind.name} file{'s'[: len(others) != 1]}"
-        print(
+        print_lines(
             f"warning: {count} in {root} that no metadata file names, left out; the first is"
             f" {others[0].relative_to(root)}",
             file=sys.stderr,

@@ -249,3 +249,14 @@ def test_constraints_hold_what_is_declared() -> None:
     wanted = [*project["dependencies"], *extras["offline"], *extras["dev"]]
     missing = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in wanted} - names
     assert missing <= {"zoo"}
+
+
+@_named([path for path in OURS if path != ROOT / "tasks/printing.py"])
+def test_one_place_prints(path: Path) -> None:
+    """Else a label or a file's name could steer the terminal."""
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Call):
+            called = ast.unparse(node.func)
+            assert called not in ("print", "sys.stdout.write", "sys.stderr.write"), (
+                f"{_where(path, node)}: tasks.printing.print_lines prints"
+            )

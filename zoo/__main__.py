@@ -10,6 +10,7 @@ from typing import Any
 
 import zoo
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo import json_files, registry, terminal, weights
 from zoo.checkpoint import MANIFEST
 from zoo.entry import Entry, Preset
@@ -22,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         code: int | None = arguments.run(arguments)
         sys.stdout.flush()
     except UserError as error:
-        print(f"zoo: {error}", file=sys.stderr)
+        print_lines(f"zoo: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # `zoo list | head`; nothing more can be said, not even at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 def _list(_: argparse.Namespace) -> None:
     for number, entry in enumerate(registry.entries()):
         if number:
-            print()
+            print_lines("")
         title = f"{entry.name} ({_last(entry.task)}): {entry.summary}"
         if _all_presets(entry):
             terminal.table(("preset", "weights", "has run"), _presets(entry), title=title)
@@ -92,14 +93,19 @@ def _info(arguments: argparse.Namespace) -> None:
 
 
 def _model_info(entry: Entry) -> None:
-    print(f"{entry.name}: {entry.summary}\n")
-    print(f"  python -m {entry.module} --help\n  task {_last(entry.task)}\n")
+    print_lines(
+        f"{entry.name}: {entry.summary}",
+        "",
+        f"  python -m {entry.module} --help",
+        f"  task {_last(entry.task)}",
+        "",
+    )
     if not entry.presets:
-        print("trained from scratch")
+        print_lines("trained from scratch")
     for (name, place, has_run), preset in zip(
         _presets(entry), _all_presets(entry).values(), strict=True
     ):
-        print(name)
+        print_lines(name)
         _pairs(
             {
                 "repo": preset.repo,
@@ -110,10 +116,10 @@ def _model_info(entry: Entry) -> None:
                 "has run": has_run,
             }
         )
-    print("\nrecipe (what it trains with unless told otherwise)")
+    print_lines("", "recipe (what it trains with unless told otherwise)")
     _pairs(entry.recipe)
     if dataclasses.is_dataclass(entry.options) and dataclasses.fields(entry.options):
-        print("\noptions of its own")
+        print_lines("", "options of its own")
         _pairs({field.name: _default(field) for field in dataclasses.fields(entry.options)})
 
 
@@ -124,22 +130,22 @@ def _checkpoint_info(folder: Path) -> None:
     if (folder / MANIFEST).is_file():
         recorded = _record(folder / MANIFEST)
         task = str(recorded.get("task") or recorded.get("pipeline") or "?")
-        print(f"{folder}: {recorded.get('model', '?')} ({_last(task)})\n")
+        print_lines(f"{folder}: {recorded.get('model', '?')} ({_last(task)})", "")
         known = ("source", "data", "seed", "commit", "versions", "config")
         shown = {key: recorded[key] for key in known if recorded.get(key) is not None}
         _pairs(dict(_flat(shown)))
     elif (folder / "config.json").is_file():
-        print(f"{folder}: a Hugging Face model, not made by the zoo (it has no {MANIFEST})")
+        print_lines(f"{folder}: a Hugging Face model, not made by the zoo (it has no {MANIFEST})")
     elif not facts:
         raise UserError(f"{folder} is no checkpoint: it has neither {MANIFEST} nor config.json")
     if not facts:
-        print("\nevidence: not measured")
+        print_lines("", "evidence: not measured")
         return
     heads = ("kind", "name", "value", "interval", "n", "data", "deployment", "of", "status")
     own = _subject(folder)
     rows = [_fact_row(fact, own) for fact in facts]
     used = [i for i in range(len(heads)) if any(row[i] for row in rows)]
-    print()
+    print_lines("")
     terminal.table([heads[i] for i in used], [[row[i] for i in used] for row in rows], "evidence")
 
 
@@ -173,7 +179,7 @@ def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
         between = f"{low} to {high} ({100 * interval['level']:g}%)"
     return (
         fact.kind,
-        fact.name,
+        f"{fact.name} of {fact.label}" if fact.label is not None else fact.name,
         value.removesuffix(" 1"),
         between,
         "" if fact.n is None else f"{fact.n:,}",
@@ -196,9 +202,9 @@ def _doctor(_: argparse.Namespace) -> None:
     findings = doctor.doctor()
     width = max(len(finding.topic) for finding in findings)
     for finding in findings:
-        print(f"{finding.status:<7}  {finding.topic.ljust(width)}  {finding.text}")
+        print_lines(f"{finding.status:<7}  {finding.topic.ljust(width)}  {finding.text}")
         if finding.remedy:
-            print(f"{'':<{width + 11}}-> {finding.remedy}")
+            print_lines(f"{'':<{width + 11}}-> {finding.remedy}")
 
 
 # --- printing
@@ -207,7 +213,7 @@ def _doctor(_: argparse.Namespace) -> None:
 def _pairs(pairs: Mapping[str, Any]) -> None:
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
-        print(f"  {name.ljust(width)}  {value}")
+        print_lines(f"  {name.ljust(width)}  {value}")
 
 
 def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

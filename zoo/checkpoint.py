@@ -5,11 +5,8 @@ Files are written in a folder of their own, flushed to disk, and renamed into pl
 leaves is either whole or known to be damaged.
 """
 
-import contextlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,23 +16,13 @@ from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from zoo import checkpoint_schema, json_files
 from zoo.checkpoint_schema import SCHEMA
+from zoo.staging import staged
 
 if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.entry import Entry
 
 MANIFEST = "zoo.json"
-
-
-@contextlib.contextmanager
-def staged(folder: Path) -> Iterator[Path]:
-    """A temporary folder inside `folder` that goes away whatever happens."""
-    folder.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
-    try:
-        yield staging
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 def flush(path: Path) -> None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from tasks.data import DataArgs
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo.entry import Entry
 from zoo.train.args import TrainArgs
 
@@ -34,7 +35,7 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(_overview(entry))
+        print_lines(*_overview(entry).splitlines())
         return 0 if arguments else 2
     verb, *rest = arguments
     if verb not in entry.verbs:
@@ -75,7 +76,7 @@ def guarded(name: str, run: Callable[[], int], again: str) -> int:
 
 def fail(name: str, message: str) -> int:
     """Says what the user has done wrong; returns the exit code for it."""
-    print(f"{name}: {message}", file=sys.stderr)
+    print_lines(f"{name}: {message}", file=sys.stderr)
     return 2
 
 
@@ -218,7 +219,7 @@ def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
         words = shlex.join(["python", "-m", entry.module, verb, *arguments])
         if "--resume" not in arguments:
             words += " --resume"
-        print(f"stopped; the state is saved. To go on:\n  {words}", file=sys.stderr)
+        print_lines("stopped; the state is saved. To go on:", f"  {words}", file=sys.stderr)
         return 128 + stop.signum
     return 0
 
@@ -285,7 +286,7 @@ def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) 
     try:
         make(entry, args)
     except Refused as refused:
-        print(f"{entry.name}: {refused}", file=sys.stderr)
+        print_lines(f"{entry.name}: {refused}", file=sys.stderr)
         return 1
     return 0
 
@@ -303,7 +304,7 @@ def _prune(entry: Entry, arguments: Sequence[str]) -> int:
     try:
         prune(entry, asked.common)
     except Stopped as stop:
-        print("stopped; what the stages before have left is whole", file=sys.stderr)
+        print_lines("stopped; what the stages before have left is whole", file=sys.stderr)
         return 128 + stop.signum
     return 0
 

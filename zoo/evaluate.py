@@ -16,6 +16,7 @@ from zoo import artifacts, evidence, mistakes, terminal
 from zoo.heap import keep_freed_memory
 from zoo.predictor import open_deployed
 from zoo.runtimes.deployment import Deployment
+from zoo.train import class_facts
 from zoo.train.evaluation import evaluate
 from zoo.train.precision import choose_device, choose_dtype
 from zoo.train.summary import metric_facts
@@ -73,20 +74,19 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     if not accelerator.is_main_process:
         return
     folder = args.checkpoint
-    evidence.append(
-        folder,
-        metric_facts(
-            folder,
-            found.measured,
-            run=uuid.uuid4().hex[:12],
-            dataset={"name": examples.name, "fingerprint": examples.fingerprint},
-            split=split,
-            seed=checkpoint.manifest["seed"],
-            device=str(device),
-            deployment=str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
-            subject=artifacts.subject_of(folder, deployment),
-        ),
+    common: dict[str, Any] = {
+        "run": uuid.uuid4().hex[:12],
+        "dataset": {"name": examples.name, "fingerprint": examples.fingerprint},
+        "split": split,
+        "seed": checkpoint.manifest["seed"],
+        "device": str(device),
+        "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
+        "subject": artifacts.subject_of(folder, deployment),
+    }
+    of_classes = class_facts.of_classes(
+        task, found.tally, threads=torch.get_num_threads(), **common
     )
+    evidence.append(folder, [*metric_facts(folder, found.measured, **common), *of_classes])
     terminal.table(
         ("metric", "value", "95% interval", "n", "method"),
         [
@@ -96,6 +96,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         title=f"{folder} on {examples.name}, {split} "
         f"(loss {found.loss:.4f}, {found.seconds:.1f} s)",
     )
+    class_facts.show(task, found.tally)
     _show_confusions(folder, task, found.tally)
     if args.mistakes:
         worst = mistakes.find(
@@ -126,7 +127,8 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
 def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
     if pairs := task.commonest(tally)[:COMMONEST]:
         rows = [(truth, said, f"{count:,}") for truth, said, count in pairs]
-        terminal.table(("true", "taken for", "times"), rows, title="\ncommonest confusions")
+        title = "commonest confusions"
+        terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
     matrix = task.confusions(tally)
     if matrix is None:
         return

@@ -10,7 +10,6 @@ import hashlib
 import json
 import logging
 import math
-import re
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from zoo import environment, json_files, lines
+from zoo.portable import portable
 
 logger = logging.getLogger(__name__)
 
@@ -37,12 +37,16 @@ KINDS = frozenset(
         "cold_start",
         "energy",
         "training",
+        "class",  # of one class: precision, recall, f1; `label` names it, n are its rows
+        "data",  # what the check before training counted; of one class where `label` names it
     )
 )
 STATUSES = frozenset(("ok", "wrong", "oom", "unavailable"))
 TYPES: Mapping[str, type] = (
     dict.fromkeys(("kind", "name", "unit", "subject", "run", "status"), str)
-    | dict.fromkeys(("baseline", "deployment", "device", "split", "command", "commit", "time"), str)
+    | dict.fromkeys(
+        ("baseline", "deployment", "device", "split", "label", "command", "commit", "time"), str
+    )
     | dict.fromkeys(("n", "threads", "seed"), int)
     | dict.fromkeys(("interval", "workload", "dataset", "machine", "versions"), Mapping)
     | {"dirty": bool}
@@ -89,6 +93,7 @@ class Fact:
     workload: Mapping[str, Any] | None = None  # {"batch": 1, "length": 128}
     dataset: Mapping[str, Any] | None = None  # {name, fingerprint}
     split: str | None = None
+    label: str | None = None  # the class that it is about
     seed: int | None = None
     machine: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
@@ -133,6 +138,7 @@ def fact(
     workload: Mapping[str, Any] | None = None,
     dataset: Mapping[str, Any] | None = None,
     split: str | None = None,
+    label: str | None = None,
     seed: int | None = None,
 ) -> Fact:
     """A fact with the machine, versions, commit, command and time filled in; checked."""
@@ -153,6 +159,7 @@ def fact(
         workload=workload,
         dataset=dataset,
         split=split,
+        label=label,
         seed=seed,
         **origin(),
     )
@@ -261,19 +268,20 @@ def digest_of(sums: Mapping[str, str]) -> str:
 
 
 def command(argv: Sequence[str] | None = None) -> str:
-    """The command of this process to be typed again, without absolute paths.
+    """The command of this process to be typed again, its paths made portable; those below the
+    working directory are relative to it.
 
     They become relative to the working directory where they lie below it, else their last part.
     """
-    arguments = list(sys.argv if argv is None else argv)
+    arguments, here = list(sys.argv if argv is None else argv), Path.cwd()
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     if (
         argv is None and spec is not None
     ):  # python -m: argv[0] is the file, the module is what was typed
         begin = ["python", "-m", spec.name.removesuffix(".__main__")]
     else:
-        begin = ["python", *map(portable, arguments[:1])]
-    return shlex.join([*begin, *map(portable, arguments[1:])])
+        begin = ["python", *(portable(one, here) for one in arguments[:1])]
+    return shlex.join([*begin, *(portable(one, here) for one in arguments[1:])])
 
 
 def origin(argv: Sequence[str] | None = None, gpu: bool | None = None) -> dict[str, Any]:
@@ -291,29 +299,6 @@ def origin(argv: Sequence[str] | None = None, gpu: bool | None = None) -> dict[s
         **environment.commit(),
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
-
-
-def portable(argument: str) -> str:
-    """A text without absolute paths: relative to the working directory, else their last part."""
-    flag, equals, value = argument.partition("=")
-    if equals and flag.startswith("-"):
-        return flag + equals + portable(value)
-    if argument.startswith("/"):
-        return _shorten(argument)
-    # Paths inside an argument: after what separates the items of a list. "//" belongs to a URL.
-    return re.sub(
-        r"(?:(?<=[\s,;:=\[\]'\"])|(?<=file://))/(?!/)[^\s,;:\[\]'\"]+",
-        lambda found: _shorten(found[0]),
-        argument,
-    )
-
-
-def _shorten(path: str) -> str:
-    here = Path.cwd()
-    for base in (here, here.resolve()):
-        if Path(path).is_relative_to(base):
-            return str(Path(path).relative_to(base))
-    return Path(path).name or "."
 
 
 def _is_number(value: object) -> bool:

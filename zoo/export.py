@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.base import Examples, Features, Task, model_inputs
 from tasks.data import DataArgs
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo import artifacts, environment, evidence, signatures, trust
 from zoo.artifacts import Artifact
 from zoo.checkpoint import Checkpoint, open_checkpoint
@@ -161,7 +162,7 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
             )
         drops = [(samples, lost)] if samples and lost else []
         made = settle(made, proof, args.checkpoint, original.task.main_metric, drops)
-    print(f"{made.folder}")
+    print_lines(f"{made.folder}")
     return made
 
 
@@ -222,7 +223,9 @@ def proof_samples(original: Original, data: str | None) -> Samples | None:
     except UserError as error:
         if data:
             raise
-        print(f"no real inputs for the proof ({error}): random ones only; name data with --data")
+        print_lines(
+            f"no real inputs for the proof ({error}): random ones only; name data with --data"
+        )
         return None
 
 
@@ -335,7 +338,7 @@ def report(artifact: Artifact, proof: Proof, seconds: float, lost: Drop | None) 
     """Prints what was proven."""
     said = proof.summary()
     numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items())
-    print(
+    print_lines(
         f"{artifact.deployment}: {artifact.size / 1e6:,.1f} MB in {seconds:.1f} s; "
         + (f"{proof.tokens:,} written tokens, " if proof.tokens else "")
         + f"{len(proof.differences)} outputs and {proof.arrangements} arrangements compared; "

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo import cli, registry
 from zoo.checkpoint import MANIFEST, read_manifest
 from zoo.entry import Entry
@@ -16,8 +17,8 @@ def main(domain: str, verb: str = "export", argv: Sequence[str] | None = None) -
     arguments = list(sys.argv[1:] if argv is None else argv)
     folders = [word for word in arguments if (Path(word) / MANIFEST).is_file()]
     if not folders:
-        print(
-            f"usage: python -m zoo.{domain}.{verb} CHECKPOINT [FLAGS]\n"
+        print_lines(
+            f"usage: python -m zoo.{domain}.{verb} CHECKPOINT [FLAGS]",
             "CHECKPOINT is the folder of a fine-tuned model; the flags are those of its verb: see "
             f"python -m zoo.nlp.bert_cls {verb} --help",
             file=sys.stderr,
@@ -26,7 +27,7 @@ def main(domain: str, verb: str = "export", argv: Sequence[str] | None = None) -
     try:
         entry = _entry(Path(folders[0]), domain, verb)
     except UserError as error:
-        print(f"zoo.{domain}.{verb}: {error}", file=sys.stderr)
+        print_lines(f"zoo.{domain}.{verb}: {error}", file=sys.stderr)
         return 2
     return cli.main(entry, [verb, *arguments])
 

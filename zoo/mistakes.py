@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from tasks.base import Features, Task
+from tasks.printing import visible
 from zoo import terminal
 from zoo.train.evaluation import batches, to_device
 
@@ -58,13 +59,14 @@ def show(
     rows = [
         (
             f"{mistake.loss:.3f}",
-            _short(mistake.truth),
-            _short(mistake.said),
-            _short(task.show(examples[origin], origin)),
+            short(mistake.truth),
+            short(mistake.said),
+            short(" ".join(task.show(examples[origin], origin).split())),
         )
         for mistake, origin in zip(worst, origins, strict=True)
     ]
-    terminal.table(("loss", "true", "predicted", "example"), rows, title="\nworst mistakes")
+    header = ("loss", "true", "predicted", "example")
+    terminal.table(header, rows, "worst mistakes", after_gap=True)
 
 
 def picture(folder: Path, worst: Sequence[Mistake], task: Task, features: Features) -> Path | None:
@@ -77,11 +79,12 @@ def picture(folder: Path, worst: Sequence[Mistake], task: Task, features: Featur
     shown = worst[:MOST]
     rows = features.__getitems__([mistake.sample for mistake in shown])
     path = folder / "plots" / "mistakes.png"
-    titles = [f"true: {_short(m.truth, 40)}\nsaid: {_short(m.said, 40)}" for m in shown]
+    titles = [f"true: {short(m.truth, 40)}\nsaid: {short(m.said, 40)}" for m in shown]
     pictures.grid(path, [(task.draw, row) for row in rows], titles)
     return path
 
 
-def _short(text: str, width: int = 100) -> str:
-    plain = " ".join(text.split())
+def short(text: str, width: int = 100) -> str:
+    """Returns at most `width` characters of a text, control characters written out."""
+    plain = visible(text)
     return plain if len(plain) <= width else plain[: width - 1] + "…"

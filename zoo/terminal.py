@@ -4,38 +4,52 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from tasks.printing import print_lines, visible
+
 
 def interval(low: float, high: float) -> str:
     """An interval as text; a dash where it is undefined."""
     return f"{low:.4f} to {high:.4f}" if low == low else "-"
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
-    """Prints a table to standard output."""
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str | None = None,
+    after_gap: bool = False,
+) -> None:
+    """Prints a table to standard output, below an empty line where `after_gap`.
+
+    Cells are texts and no markup: what they hold is shown as it is, control characters written out.
+    """
+    if after_gap:
+        print_lines("")
     if sys.stdout.isatty():
         from rich.console import Console
         from rich.table import Table
+        from rich.text import Text
 
-        drawn = Table(title=title, title_justify="left", header_style="bold")
+        heading = None if title is None else Text(visible(title), style="table.title")
+        drawn = Table(title=heading, title_justify="left", header_style="bold")
         for name in header:
-            drawn.add_column(name)
+            drawn.add_column(Text(visible(name)))
         for row in rows:
-            drawn.add_row(*row)
+            drawn.add_row(*(Text(visible(cell)) for cell in row))
         Console().print(drawn)
         return
     if title:
-        print(title)
-    cells = [tuple(header), *map(tuple, rows)]
+        print_lines(title)
+    cells = [[visible(cell) for cell in row] for row in (header, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
     for row in cells:
-        print(
+        print_lines(
             "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         )
 
 
 def lines(*texts: str) -> None:
-    """Prints lines to standard output."""
-    print("\n".join(texts), flush=True)
+    """Prints each text as a line to standard output."""
+    print_lines(*texts)
 
 
 def quiet_libraries() -> None:

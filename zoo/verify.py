@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo import artifacts, evidence, terminal, trust
 from zoo.artifacts import Artifact
 from zoo.export import Original, obstacle, open_runner, proof_samples, quiet
@@ -88,7 +89,7 @@ def _judge(artifact: Artifact, proof: Proof) -> Verdict:
 def show(checkpoint: Path, verdicts: list[Verdict]) -> int:
     """Prints a table; returns the exit code: 1 where anything has drifted, or could not be told."""
     if not verdicts:
-        print(f"{checkpoint} is whole; it has no artifacts")
+        print_lines(f"{checkpoint} is whole; it has no artifacts")
         return 0
     rows = [(one.name, one.status, one.text) for one in verdicts]
     title = f"{checkpoint}: the checkpoint is whole; its artifacts"

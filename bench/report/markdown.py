@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
+from bench.markdown import safe
 from bench.report import described
 from bench.report.chart import Section
 from bench.report.columns import Cell, Column, Table
 from bench.report.data import Report, Row
-
-SPECIAL = "\\`*_[]<>|#~&$"
 
 
 def render(
@@ -68,9 +67,3 @@ def _cell(cell: Cell) -> str:
     if cell.is_missing:
         return f"*{safe(cell.text)}*"
     return safe(f"{cell.text} ({cell.remark})" if cell.remark else cell.text)
-
-
-def safe(text: str) -> str:
-    """A text that Markdown shows as it is."""
-    plain = " ".join(text.split())
-    return "".join(f"\\{letter}" if letter in SPECIAL else letter for letter in plain)

@@ -65,8 +65,10 @@ def _figure(chart: Chart, title: str, looks: Mapping[str, int]) -> Any:
         _draw_series(axes, series, looks[series.name], series.name not in labelled)
         labelled.add(series.name)
     _settle(axes, chart)
-    figure.suptitle(f"{chart.title}\n{title}", x=0.01, ha="left", fontsize=9)
-    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    figure.suptitle(f"{chart.title}\n{title}", x=0.01, ha="left", fontsize=9, parse_math=False)
+    legend = figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a "$" in a name is a dollar
     return figure
 
 

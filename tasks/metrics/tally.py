@@ -149,6 +149,18 @@ class Tally:
         _, predictions, references = self._columns()
         return arithmetic.confusion(predictions, references, self.num_labels)
 
+    def by_class(self) -> Counts:
+        """Counts int64 [labels]: hits, predicted, actual. ValueError for regression."""
+        if self.problem_type == "regression":
+            raise ValueError("regression has no classes")
+        _, predictions, references = self._columns()
+        n = len(predictions)
+        width = predictions.shape[1] if predictions.ndim == 2 else 1
+        counts = self._count(
+            predictions.reshape(n, width), references.reshape(n, width), np.ones((1, n), np.int64)
+        )
+        return Counts(counts.hits[0], counts.predicted[0], counts.actual[0])
+
     def contributions(self) -> tuple[Ints, Floats]:
         """Sorted ids, int64 [n], and each sample's part in the mean, float64 [n].
 

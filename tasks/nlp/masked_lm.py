@@ -70,7 +70,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
     source, splits, label = _canonical(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
-    return MaskedLM(args), Examples(splits, source.name, source.fingerprint)
+    return MaskedLM(args), Examples(splits, source.name, source.fingerprint, source.rows)
 
 
 def for_evaluation(

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 from tasks.columns import find_column
 from tasks.errors import UserError
+from tasks.printing import print_lines
 
 TEXT_COLUMNS = (
     "text",
@@ -52,7 +53,7 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[Any]:
         return iter(asked.text)
     if file is None or str(file) == "-":
         if sys.stdin.isatty():
-            print("reading texts from standard input, one a line", file=sys.stderr)
+            print_lines("reading texts from standard input, one a line", file=sys.stderr)
         return _lines(sys.stdin, "standard input")
     if not file.is_file():
         raise UserError(f"--file {file}: there is no such file")

@@ -98,7 +98,8 @@ def _across(rows: _Texts, labels: Mapping[str, Sequence[Any]]) -> Iterator[Findi
             seen.add(name)
             given.setdefault(key, set()).add(repr(label))
         if again:
-            yield warning(f"{name}: {counted(again)} repeat a text of the same split")
+            message = f"{name}: {counted(again)} repeat a text of the same split"
+            yield warning(message, "repeated", name, again)
     leaks = Counter(
         (first, second)
         for names in places.values()
@@ -108,10 +109,12 @@ def _across(rows: _Texts, labels: Mapping[str, Sequence[Any]]) -> Iterator[Findi
     )
     for (first, second), count in leaks.items():
         harm = ": what is measured there is too good" if first == "train" else ""
-        yield warning(f"{_texts(count)} of {second} also in {first}{harm}")
+        message = f"{_texts(count)} of {second} also in {first}{harm}"
+        yield warning(message, f"shared_with_{first}", second, count)
     conflicts = sum(len(different) > 1 for different in given.values())
     if conflicts:
-        yield warning(f"{_texts(conflicts)} with different labels in different rows")
+        message = f"{_texts(conflicts)} with different labels in different rows"
+        yield warning(message, "contradictory", None, conflicts)
 
 
 def _not_numbers(labels: Mapping[str, Sequence[Any]]) -> Iterator[Finding]:

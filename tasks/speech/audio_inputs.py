@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from tasks import media_inputs
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from tasks.speech.audio import AUDIO, RATES
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _wait(file: BinaryIO) -> None:
 def stdin() -> BinaryIO:
     """Standard input as bytes, without a buffer."""
     if sys.stdin.isatty():
-        print("reading 16-bit PCM from standard input", file=sys.stderr)
+        print_lines("reading 16-bit PCM from standard input", file=sys.stderr)
     return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from tasks.speech import audio_features, audio_inputs
 from tasks.speech.audio_features import Settled
 from tasks.speech.audio_inputs import Inputs
@@ -40,7 +41,7 @@ def read(
         except BadFile as problem:
             if asked.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
-            print(f"{name}: {problem}; skipped", file=sys.stderr)
+            print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
 
 
 def _stream(asked: Inputs, rate: int, part: float) -> Iterator[Mapping[str, Any]]:

@@ -75,7 +75,8 @@ def from_data(args: Args, data: DataArgs) -> tuple["SpeechRecognition", Examples
     splits = leave_out(cut_missing_splits(splits, None, data), without, "transcriptions")
     splits = limit(splits, data)
     _must_be_texts(splits)
-    return SpeechRecognition(args), Examples(splits, source.name, source.fingerprint)
+    examples = Examples(splits, source.name, source.fingerprint, source.rows)
+    return SpeechRecognition(args), examples
 
 
 def for_evaluation(

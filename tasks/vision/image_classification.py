@@ -10,6 +10,7 @@ from tasks.classification import encode as encode_all
 from tasks.data import DataArgs, Source
 from tasks.errors import UserError
 from tasks.labels import ProblemType
+from tasks.printing import print_lines
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_inputs import Inputs
 
@@ -52,7 +53,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Exampl
     source, splits = _canonical(args, data)
     found = encode_all(args, data, splits)
     task = ImageClassification(args, found.labels, found.problem_type, found.class_weights)
-    return task, Examples(found.splits, source.name, source.fingerprint)
+    return task, Examples(found.splits, source.name, source.fingerprint, source.rows)
 
 
 def for_evaluation(
@@ -111,7 +112,7 @@ def read_inputs(
         except BadFile as problem:
             if asked.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
-            print(f"{name}: {problem}; skipped", file=sys.stderr)
+            print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:

@@ -143,19 +143,28 @@ def _across(
         if repeated:
             yield warning(
                 f"{name}: {rows(len(repeated))} repeat an image of the same split, the first is"
-                f" {_named(splits[name], min(repeated))}"
+                f" {_named(splits[name], min(repeated))}",
+                "repeated",
+                name,
+                len(repeated),
             )
     for (first, second), leaked in leaks.items():
         harm = ": what is measured there is too good" if first == "train" else ""
         yield warning(
             f"{_images(len(leaked))} of {second} also in {first}{harm}; the first is"
-            f" {_named(splits[second], min(leaked))}"
+            f" {_named(splits[second], min(leaked))}",
+            f"shared_with_{first}",
+            second,
+            len(leaked),
         )
     if conflicts:
         name, row = conflicts[0]
         yield warning(
             f"{_images(len(conflicts))} with different labels in different rows, the first is"
-            f" {_named(splits[name], row)} of {name}"
+            f" {_named(splits[name], row)} of {name}",
+            "contradictory",
+            None,
+            len(conflicts),
         )
 
 

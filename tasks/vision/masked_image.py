@@ -71,7 +71,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
     source, splits, label = _canonical(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["media"])
-    return MaskedImage(args), Examples(splits, source.name, source.fingerprint)
+    return MaskedImage(args), Examples(splits, source.name, source.fingerprint, source.rows)
 
 
 def for_evaluation(

@@ -169,7 +169,7 @@ def test_a_command_has_no_absolute_path(tmp_path: Path, monkeypatch: pytest.Monk
     said = evidence.command(argv)
     assert said == (
         "python train.py --data=in/train.csv --output_dir 'runs/my run' minilm "
-        "'--files=[b.csv,d.csv]' file://x.csv https://host/path and/or"
+        "'--files=[b.csv,d.csv]' x.csv path and/or"
     )
 
 

@@ -3,11 +3,14 @@
 import ast
 import importlib.util
 import inspect
+import json
 import shlex
 from pathlib import Path
 
+from bench.markdown import block, code, safe
+from tasks.printing import visible
 from tools.cards.facts import Facts
-from tools.cards.metadata import HUB, base_model
+from tools.cards.metadata import HUB, base_model, languages
 from tools.cards.numbers import shown
 from tools.cards.record import Record
 
@@ -27,7 +30,7 @@ FOLDER = "path/to/this/folder"
 def heading(found: Record) -> list[str]:
     """The title of the page."""
     data = "" if found.data_name == EMBEDDED else f" on {found.data_name}"
-    return [f"# {found.prose.front.get('name') or found.entry.name + data}"]
+    return [f"# {safe(found.prose.front.get('name') or found.entry.name + data)}"]
 
 
 def what(facts: Facts) -> list[str]:
@@ -45,27 +48,21 @@ def use(found: Record) -> list[str]:
     """A few lines of transformers."""
     pipeline = str(found.manifest["pipeline"])
     verb = VERBS.get(pipeline, "run")
-    where = found.prose.front.get("repo", FOLDER)
+    where = _literal(found.prose.front.get("repo", FOLDER))
     imports = ["from transformers import pipeline"]
     if is_own(found):
         imports.append("import zoo.auto  # registers the network, which is the zoo's own")
-    return [
-        "## Use",
-        "\n".join(
-            [
-                "```python",
-                *imports,
-                "",
-                f'{verb} = pipeline("{pipeline}", model="{where}")',
-                f"print({verb}({_example(found)}))" + _needs(pipeline),
-                "```",
-            ]
-        ),
-    ]
+    lines = [*imports, "", f"{verb} = pipeline({_literal(pipeline)}, model={where})"]
+    if example := _example(found):
+        lines.append(f"print({verb}({example}))")
+    if pipeline in OF_SOUNDS:
+        lines[-1] += "  # reading a file takes ffmpeg"
+    return ["## Use", block("python", lines)]
 
 
-def _needs(pipeline: str) -> str:
-    return "  # reading a file takes ffmpeg" if pipeline in OF_SOUNDS else ""
+def _literal(text: str) -> str:
+    """A text as Python writes it."""
+    return json.dumps(visible(text), ensure_ascii=False)
 
 
 def is_own(found: Record) -> bool:
@@ -77,14 +74,27 @@ def data_of(found: Record) -> str:
     """The data set it was trained on, in words."""
     if found.data_name == EMBEDDED:
         return f"the examples that come with `{found.entry.task}`"
-    return f"`{found.data_name}`"
+    return code(found.data_name)
 
 
 def _example(found: Record) -> str:
-    if found.manifest["pipeline"] == "fill-mask":
-        return 'f"a film that is {fill.tokenizer.mask_token} to watch"'
-    said: str = importlib.import_module(found.entry.task).EXAMPLE_INPUT
-    return f'"{shlex.split(said)[1]}"'
+    """An input as Python writes it; empty where nobody knows a text in the language of the data.
+
+    The zoo's own texts are English. A label of the data is published with the weights anyway.
+    """
+    pipeline = str(found.manifest["pipeline"])
+    if pipeline == "fill-mask":
+        mask = "{fill.tokenizer.mask_token}"
+        return f'f"a film that is {mask} to watch"' if _is_english(found) else f'f"{mask}"'
+    said = shlex.split(importlib.import_module(found.entry.task).EXAMPLE_INPUT)
+    if pipeline != "text-classification" or _is_english(found):
+        return _literal(said[1] if said else "photo.jpg")
+    labels = map(str, found.settings.get("labels", ()))
+    return next((_literal(one) for one in labels if any(map(str.isalpha, one))), "")
+
+
+def _is_english(found: Record) -> bool:
+    return found.data_name == EMBEDDED or languages(found) == ["en"]
 
 
 def _docstring(module: str) -> list[str]:
@@ -100,10 +110,10 @@ def _origin(found: Record) -> str:
     verb = "Pretrained" if "pretrain" in found.entry.verbs else "Trained"
     if repo := base_model(found):
         license_ = found.manifest["source"].get("license")
-        known = f" ({license_})" if license_ else ""
+        known = f" ({safe(str(license_))})" if license_ else ""
         return f"Fine-tuned from [{repo}]({HUB}/{repo}){known} on {data_of(found)}."
     if digest := (found.manifest.get("source") or {}).get("sha256"):
-        weights = f"weights with sha256 `{digest[:12]}`, which have no id of the Hub"
+        weights = f"weights with sha256 {code(digest[:12])}, which have no id of the Hub"
         return f"Fine-tuned from {weights}, on {data_of(found)}."
     return f"{verb} from scratch on {data_of(found)}."
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import tyro
 
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo import cli
 
 PROGRAM = "python -m tools.cards"
@@ -46,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     mistake."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
-        print(f"{DESCRIPTION}\n\n{PROGRAM} --help lists the flags.")
+        print_lines(*DESCRIPTION.splitlines(), "", f"{PROGRAM} --help lists the flags.")
         return 2
     asked = tyro.cli(
         CardArgs,
@@ -79,7 +80,7 @@ def _run(asked: CardArgs) -> int:
 def _write(folder: Path) -> None:
     from tools.cards.write import write
 
-    print(write(folder))
+    print_lines(str(write(folder)))
 
 
 def _check(folder: Path) -> bool:
@@ -91,7 +92,7 @@ def _check(folder: Path) -> bool:
 def _keep(folder: Path, name: str) -> None:
     from tools.cards.keep import keep
 
-    print(keep(folder, name))
+    print_lines(str(keep(folder, name)))
 
 
 def _index(check: bool) -> bool:
@@ -99,13 +100,13 @@ def _index(check: bool) -> bool:
 
     if check:
         return _report(index.faults(), f"{index.PAGE}: it says what was measured")
-    print(index.write())
+    print_lines(str(index.write()))
     return False
 
 
 def _report(faults: Sequence[str], well: str) -> bool:
     for fault in faults:
-        print(fault, file=sys.stderr)
+        print_lines(fault, file=sys.stderr)
     if not faults:
-        print(well)
+        print_lines(well)
     return bool(faults)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
+from bench.markdown import code, safe
 from tools.cards import names, picture
 from tools.cards.facts import EAGER, Facts, Program
 from tools.cards.numbers import shown
@@ -35,15 +36,15 @@ def _speed(facts: Facts, lost: Mapping[str, Program]) -> list[str]:
     marks: set[str] = set()
     for text, settings in machines.items():
         machine = json.loads(text)
-        paragraphs += [f"### {machine_name(machine)}", f"{machine_details(machine)}."]
+        paragraphs += [f"### {safe(machine_name(machine))}", f"{safe(machine_details(machine))}."]
         for setting in settings:
             rows = []
             for program, found in facts.timed(setting):
                 signs = _signs(program, lost)
                 marks.update(signs)
-                rows.append((f"`{program.deployment}`{signs}", *_speeds(program, found)))
+                rows.append((f"{code(program.deployment)}{signs}", *_speeds(program, found)))
             header = ("deployment", "a call", "p95", "times as fast", "memory")
-            paragraphs += [f"{setting.title}:".capitalize(), table(header, rows)]
+            paragraphs += [safe(f"{setting.title}:".capitalize()), table(header, rows)]
     if not paragraphs:
         return []
     said = (
@@ -94,13 +95,13 @@ def _losses(facts: Facts, lost: Sequence[tuple[Program, Sequence[str]]]) -> list
     metric = names.metric(facts.record.task.main_metric).title.lower()
     header = ["deployment", "size", *(f"{metric} lost, {split}" for split in SPLITS)]
     header += ["SQNR", "same answer (share)", "largest difference", "same tokens (share)"]
-    rows = [(f"`{program.deployment}`{_signs(program, {})}", *row) for program, row in lost]
+    rows = [(code(program.deployment) + _signs(program, {}), *row) for program, row in lost]
     said = ["Against the weights in eager fp32; minus is a gain.", *([others] if silent else [])]
     return ["### What they lose", " ".join(said), table(header, rows)]
 
 
 def _listed(deployments: Iterable[str]) -> str:
-    *most, last = [f"`{one}`" for one in sorted(deployments)] or [""]
+    *most, last = [code(one) for one in sorted(deployments)] or [""]
     return f"{', '.join(most)} and {last}" if most else last
 
 

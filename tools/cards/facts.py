@@ -169,6 +169,7 @@ def _key(fact: Fact) -> str:
             fact.kind,
             fact.name,
             fact.split,
+            fact.label,
             fact.deployment,
             fact.subject,
             (fact.dataset or {}).get("fingerprint"),

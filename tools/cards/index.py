@@ -5,14 +5,15 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.markdown import code, safe
 from tasks.errors import UserError
-from tools.cards import check, names, record
+from tools.cards import check, commands, names, record
 from tools.cards.facts import EAGER, Facts, Program
 from tools.cards.keep import MODELS
 from tools.cards.metadata import HUB
 from tools.cards.numbers import NOT_MEASURED, shown
 from tools.cards.settings import machine_name
-from tools.cards.tables import cell, table
+from tools.cards.tables import table
 from zoo import evidence, registry
 from zoo.checkpoint import write_text
 from zoo.entry import Entry, Preset
@@ -113,17 +114,17 @@ def _rows(entry: Entry, kept: Sequence[Facts]) -> list[Sequence[str]]:
 
 
 def _row(entry: Entry, name: str | None, facts: Facts | None) -> Sequence[str]:
-    weights = "from scratch" if name is None else f"`{name}`"
+    weights = "from scratch" if name is None else code(name)
     if preset := _presets(entry).get(name):
         weights = f"[{weights}]({HUB}/{preset.repo}), {preset.license}"
-    first = [f"`{entry.name}`", weights]
+    first = [code(entry.name), weights]
     if facts is None:
         return [*first, *[NOT_MEASURED] * (len(HEADER) - len(first))]
     return [
         *first,
         shown(facts.size("parameters")),
         shown(facts.size("weights_size")),
-        cell(_measured(facts)),
+        _measured(facts),
         "<br>".join(_best(facts)) or NOT_MEASURED,
     ]
 
@@ -135,7 +136,7 @@ def _measured(facts: Facts) -> str:
     title = names.metric(main.name).title.lower()
     n = f", n = {main.n:,}" if main.n else ""
     name = facts.record.folder.name
-    said = f"{title} {shown(main)} on {main.dataset['name']}{n}"
+    said = f"{title} {shown(main)} on {safe(main.dataset['name'])}{n}"
     return f"{said} ([commands](#{name.lower()}))"
 
 
@@ -146,15 +147,13 @@ def _best(facts: Facts) -> list[str]:
         rows = [row for row in facts.timed(setting) if row[0].deployment != EAGER]
         if not rows:
             continue
-        where = f"{setting.title} on {machine_name(json.loads(setting.machine))}"
+        where = safe(f"{setting.title} on {machine_name(json.loads(setting.machine))}")
         for program, measured in rows:  # the fastest first
             lost = _lost(facts, program)
             if lost is not None and lost.value is not None and lost.value <= MOST_LOST:
                 ratio = f", {shown(measured['speedup'])}" if "speedup" in measured else ""
-                found.append(
-                    f"{where}: `{program.deployment}`, {shown(measured['latency'])} a call{ratio}, "
-                    f"loses {shown(lost, interval=False)}"
-                )
+                call = f"{code(program.deployment)}, {shown(measured['latency'])} a call"
+                found.append(f"{where}: {call}{ratio}, loses {shown(lost, interval=False)}")
                 break
         else:
             found.append(f"{where}: none")
@@ -172,7 +171,7 @@ def _commands(facts: Facts) -> list[str]:
         return []
     name = facts.record.folder.name
     lines: Sequence[str] = list(dict.fromkeys(said))
-    return [f"### {name}", "\n".join(["```sh", *lines, "```"])]
+    return [f"### {safe(name)}", *commands.paragraphs(facts.record, lines)]
 
 
 def _makes(fact: Fact) -> bool:

@@ -9,7 +9,8 @@ from tools.cards import check, record, sizes
 from tools.cards.prose import FILE as PROSE
 from tools.hub.private import published
 from zoo import artifacts, evidence
-from zoo.checkpoint import MANIFEST, staged, write_json
+from zoo.checkpoint import MANIFEST, write_json
+from zoo.staging import staged
 
 MODELS = Path(__file__).resolve().parents[2] / "bench" / "results" / "models"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from bench.markdown import code, safe
+from tools.cards import classes
 from tools.cards.about import data_of
 from tools.cards.facts import Facts
 from tools.cards.metadata import languages
-from tools.cards.numbers import mark
+from tools.cards.numbers import mark, shown
 from tools.cards.record import Record
 
 MOST_LABELS = 30  # that are all named
@@ -15,7 +17,7 @@ MOST_LABELS = 30  # that are all named
 def section(facts: Facts) -> list[str]:
     """The section, as paragraphs."""
     found = facts.record
-    points = [*_outputs(found), *_inputs(found), *_languages(found), *_reach(facts)]
+    points = [*_outputs(found), *_inputs(found), *_languages(found), *_reach(facts), *_data(facts)]
     return ["## Intended use and limits", "\n".join(f"- {point}" for point in points)]
 
 
@@ -55,7 +57,7 @@ def _writing(settings: Mapping[str, Any]) -> Iterator[str]:
     words = "" if any(one.isdigit() for one in signs) else "; numbers are written in words"
     yield (
         "Writes what is said in a recording, with these signs and spaces, and no others: "
-        f"`{''.join(sorted(signs))}`{words}."
+        f"{code(''.join(sorted(signs)))}{words}."
     )
 
 
@@ -87,7 +89,7 @@ def _languages(found: Record) -> Iterator[str]:
     if not pipeline.startswith(("text", "fill", "automatic-speech")):
         return
     if codes := languages(found):
-        yield f"Language: {', '.join(codes)}. Others were not tried."
+        yield f"Language: {safe(', '.join(codes))}. Others were not tried."
     else:
         yield (
             f"What languages it can do is not recorded: it has learned from {data_of(found)}, and "
@@ -109,7 +111,26 @@ def _reach(facts: Facts) -> Iterator[str]:
     )
 
 
+def _data(facts: Facts) -> Iterator[str]:
+    """What the check of the data before training counted."""
+    for fact in facts.of(kind="data", subject=facts.record.subject):
+        other = fact.name.removeprefix("shared_with_")
+        split, is_one = safe(fact.split or ""), fact.value == 1
+        if other != fact.name:
+            harm = ": what is measured there is too good" if other == "train" else ""
+            stand = "example stands" if is_one else "examples stand"
+            yield f"{shown(fact)} {stand} both in {split} and in {safe(other)}{harm}."
+        elif fact.name == "repeated":
+            repeat = "row repeats" if is_one else "rows repeat"
+            yield f"{shown(fact)} {repeat} an earlier one in {split}."
+        elif fact.name == "contradictory":
+            have = "example has" if is_one else "examples have"
+            yield f"{shown(fact)} {have} different labels in different rows."
+    if said := classes.imbalance(facts):
+        yield said
+
+
 def _named(labels: list[str]) -> str:
-    names = [f"`{label}`" for label in labels[:MOST_LABELS]]
+    names = [code(label) for label in labels[:MOST_LABELS]]
     more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
     return ", ".join(names) + more

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.printing import visible
 from tools.cards import names, record, rules
 from tools.cards.facts import Facts
 from tools.cards.numbers import reference
@@ -59,8 +60,17 @@ def of_record(found: Record) -> dict[str, Any]:
         **_license(found),
         **_base_model(found),
     )
-    said: dict[str, Any] = data.to_dict()  # type: ignore[no-untyped-call]
+    said: dict[str, Any] = _visible(data.to_dict())  # type: ignore[no-untyped-call]
     return {key: said[key] for key in (*ORDER, *said) if key in said}
+
+
+def _visible(said: Any) -> Any:
+    """The same with the control characters of texts written out: none ends a line of the YAML."""
+    if isinstance(said, dict):
+        return {_visible(key): _visible(value) for key, value in said.items()}
+    if isinstance(said, list):
+        return [_visible(value) for value in said]
+    return visible(said) if isinstance(said, str) else said
 
 
 def languages(found: Record) -> list[str]:

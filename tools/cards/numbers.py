@@ -3,6 +3,7 @@
 import math
 import re
 
+from bench.markdown import safe
 from zoo.evidence import Fact
 
 MARK = re.compile(r"<!-- e:([0-9a-f]{16}) -->")
@@ -68,7 +69,7 @@ def _scale(fact: Fact) -> tuple[float, str]:
     for least, factor, suffix in SCALES.get(fact.unit, ()):
         if abs(fact.value or 0) >= least:
             return factor, suffix
-    return 1.0, f" {fact.unit}"
+    return 1.0, f" {safe(fact.unit)}"
 
 
 def _decimals(width: float) -> int:

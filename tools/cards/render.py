@@ -1,6 +1,9 @@
 """A card as text: metadata, then the sections that have something to say."""
 
-from tools.cards import about, deployments, limits, metadata, results, training
+import shlex
+
+from bench.markdown import block
+from tools.cards import about, classes, commands, deployments, limits, metadata, results, training
 from tools.cards.facts import Facts
 from tools.cards.record import Record
 from zoo import evidence
@@ -18,6 +21,7 @@ def render(found: Record) -> str:
         *([found.prose.text] if found.prose.text else []),
         *limits.section(facts),
         *results.section(facts),
+        *classes.section(facts),
         *deployments.section(facts),
         *training.section(facts),
         *_checking(facts),
@@ -31,16 +35,19 @@ def _checking(facts: Facts) -> list[str]:
     found = facts.record
     where = found.prose.front.get("repo", about.FOLDER)
     folder = about.FOLDER
-    commands = {
+    evaluate = f"{found.entry.module} evaluate {folder}{commands.data_flag(found)}"
+    checks = {
         "this page against the evidence, and all sums": f"tools.cards {folder} --check",
         "every artifact against the weights": f"zoo verify {folder}" if found.artifacts else "",
-        "the metrics anew": f"{found.entry.module} evaluate {folder}",
-        "what the Hub has": f"tools.hub verify {where}" if where != folder else "",
+        "the metrics anew": evaluate,
+        "what the Hub has": f"tools.hub verify {shlex.quote(where)}" if where != folder else "",
     }
-    lines = [f"# {what}\npython -m {how}" for what, how in commands.items() if how]
+    lines = [
+        line for what, how in checks.items() if how for line in (f"# {what}", f"python -m {how}")
+    ]
     said = (
         f"Every measured number here is a fact of `{evidence.FILE}`: its id stands behind it as a "
         f"comment in the source of this page (`<!-- e:... -->`). The weights are "
         f"`{found.subject[:16]}` there."
     )
-    return ["## Verify", said, "\n".join(["```sh", *lines, "```"])]
+    return ["## Verify", said, block("sh", lines), *commands.needs(found, [evaluate])]

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 
+from bench.markdown import code, safe
 from tools.cards import names
 from tools.cards.facts import EAGER, Facts
 from tools.cards.numbers import shown
-from tools.cards.tables import cell, table
+from tools.cards.tables import table
 from zoo.evidence import Fact
 
 FIRST = ("test", "validation", "train")  # order of the splits
@@ -21,9 +22,11 @@ def section(facts: Facts) -> list[str]:
         return []
     paragraphs = ["## Results"]
     for (data, split, deployment), found in sorted(groups.items(), key=lambda one: _order(one[0])):
-        run = "as they lie here (eager, fp32)" if deployment == EAGER else f"run as `{deployment}`"
-        on = f"`{data}`" if data else "the data"
-        paragraphs.append(f"The weights {run}, on the {split} split of {on}:")
+        run = f"run as {code(deployment)}"
+        if deployment == EAGER:
+            run = "as they lie here (eager, fp32)"
+        on = code(data) if data else "the data"
+        paragraphs.append(f"The weights {run}, on the {safe(split)} split of {on}:")
         paragraphs.append(_table(found, facts.record.task.main_metric))
     return paragraphs
 
@@ -37,13 +40,13 @@ def _order(group: tuple[str, str, str]) -> tuple[int, int, str]:
 def _table(found: list[Fact], main: str) -> str:
     rows = []
     for fact in sorted(found, key=lambda one: one.name != main):  # that one first
-        title = names.metric(fact.name).title
+        title = safe(names.metric(fact.name).title)
         rows.append(
             (
                 f"**{title}**" if fact.name == main else title,
                 shown(fact),
                 f"{fact.n:,}" if fact.n else "",
-                cell(_method(fact.interval)),
+                safe(_method(fact.interval)),
             )
         )
     return table(("metric", "value", "n", "interval"), rows)

@@ -4,14 +4,17 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from bench.markdown import code, safe
+from tools.cards import commands
 from tools.cards.about import data_of
 from tools.cards.facts import Facts
 from tools.cards.metadata import HUB, hub_revision
 from tools.cards.numbers import shown
 from tools.cards.record import Record
 from tools.cards.settings import machine_name
-from tools.cards.tables import cell, table
+from tools.cards.tables import table
 from zoo.evidence import Fact
+from zoo.portable import is_telling
 from zoo.train.args import TrainArgs
 
 ALWAYS = (
@@ -68,33 +71,44 @@ def _data(found: Record) -> list[str]:
     data, trained_on = found.manifest["config"]["data"], found.manifest["data"]
     name = data_of(found)
     if revision := hub_revision(trained_on):
-        name = f"[{trained_on['name']}]({HUB}/datasets/{trained_on['name']}) at {revision[0][:12]}"
+        repo = trained_on["name"]
+        name = f"[{safe(repo)}]({HUB}/datasets/{repo}) at {revision[0][:12]}"
         if revision[1]:
-            name += f", configuration {revision[1]}"
-    said = f"Data: {name}, fingerprint `{trained_on['fingerprint'][:12]}`."
-    cut = [
-        f"{data[f'{split}_size']:.0%} of train for {split}"
-        for split in ("validation", "test")
-        if data.get(f"{split}_size")
-    ]
-    if cut:
-        said += f" Splits that it does not have were cut: {' and '.join(cut)}, "
-        said += f"seed {data.get('split_seed')}."
-    if rows := trained_on.get("rows"):
-        counts = [f"{count:,} of {split}" for split, count in rows.items()]
+            name += f", configuration {code(revision[1])}"
+    said = f"Data: {name}, fingerprint {code(trained_on['fingerprint'][:12])}."
+    rows: Mapping[str, int] = trained_on.get("rows") or {}
+    if own := trained_on.get("source_rows"):
+        has = [f"{count:,} rows of {safe(split)}" for split, count in own.items()]
+        said += f" The data itself has {_listed(has)}."
+        if cut := [safe(split) for split in rows if split not in own]:
+            were = "was" if len(cut) == 1 else "were"
+            said += f" {_listed(cut).capitalize()} {were} cut from its train split, "
+            said += f"seed {data.get('split_seed')}."
+    if rows:
+        counts = [f"{count:,} of {safe(split)}" for split, count in rows.items()]
         said += f" Rows: {', '.join(counts)}."
     return [said]
+
+
+def _listed(parts: list[str]) -> str:
+    *most, last = parts
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _taught(found: Record) -> list[str]:
     said = []
     if teacher := found.manifest.get("teacher"):
-        said.append(f"Taught by `{teacher['model']}` {teacher['subject'][:12]}, beside the labels.")
+        whom = f"{code(teacher['model'])} {safe(teacher['subject'][:12])}"
+        said.append(f"Taught by {whom}, beside the labels.")
     if pool := found.manifest.get("unlabeled"):
         name, digest = pool["name"], pool["fingerprint"][:12]
-        said.append(f"Learned from unlabelled examples too: `{name}`, fingerprint `{digest}`.")
+        said.append(
+            f"Learned from unlabelled examples too: {code(name)}, fingerprint {code(digest)}."
+        )
     if qat := found.manifest.get("qat"):
-        said.append(f"Trained on from {qat['from'][:12]} while its layers computed as in int8.")
+        said.append(
+            f"Trained on from {safe(qat['from'][:12])} while its layers computed as in int8."
+        )
     return said
 
 
@@ -112,19 +126,19 @@ def _settings(found: Record) -> list[tuple[str, str]]:
     else:
         kept = [name for name in kept if name != "max_steps"]
     order = [*(name for name in ALWAYS if name in kept), *(n for n in kept if n not in ALWAYS)]
-    rows = [(f"`{name}`", _value(trained[name])) for name in order]
+    rows = [(code(name), _value(trained[name])) for name in order]
     own = found.entry.options()
     options: Mapping[str, Any] = config.get("options", {})
     rows += [
-        (f"`{name}`", _value(value))
+        (code(name), _value(value))
         for name, value in options.items()
         if value != getattr(own, name, None) or (name in SHAPES and value != "none")
     ]
-    return [(name, cell(value)) for name, value in rows if value]
+    return [(name, safe(value)) for name, value in rows if value]
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, str) and "/" in value and value.startswith(("/", "~", ".")):
+    if isinstance(value, str) and is_telling(value):
         return "a folder"
     if isinstance(value, list):
         return ", ".join(map(_value, value))
@@ -136,23 +150,25 @@ def _run(facts: Facts) -> list[str]:
     if seconds is None:
         return []
     machine = machine_name(seconds.machine or {})
-    parts = [f"It took {shown(seconds)} on {machine}, {_numerics(seconds.deployment)}"]
+    parts = [f"It took {shown(seconds)} on {safe(machine)}, {safe(_numerics(seconds.deployment))}"]
     for fact in facts.of(kind="training", subject=seconds.subject, run=seconds.run):
         if fact.name.endswith("samples_per_second"):
             parts.append(f"at {shown(fact)}")
     peak = facts.one(kind="memory", name="train_peak_memory", run=seconds.run)
     if peak is not None:
         parts.append(f"with {shown(peak)} of memory at most")
-    return [f"{', '.join(parts)}.", *_command(seconds)]
+    return [f"{', '.join(parts)}.", *_command(facts.record, seconds)]
 
 
-def _command(fact: Fact) -> list[str]:
+def _command(found: Record, fact: Fact) -> list[str]:
+    if not fact.command:
+        return []
     versions = fact.versions or {}
-    known = ", ".join(f"{name} {versions[name]}" for name in PACKAGES if name in versions)
+    known = ", ".join(f"{name} {safe(versions[name])}" for name in PACKAGES if name in versions)
     state = " with changes that were not committed" if fact.dirty else ""
-    commit = f" at commit {fact.commit[:12]}{state}" if fact.commit else ""
+    commit = f" at commit {safe(fact.commit[:12])}{state}" if fact.commit else ""
     said = [f"By this command{commit}{f', with {known}' if known else ''}:"]
-    return [*said, f"```sh\n{fact.command}\n```"] if fact.command else []
+    return [*said, *commands.paragraphs(found, [fact.command])]
 
 
 def _numerics(deployment: str | None) -> str:

@@ -26,6 +26,4 @@ def card(folder: Path) -> None:
     if not (folder / layout.CARD).exists():
         write.write(folder)
     if faults := check.faults(folder):
-        raise Refused(
-            "\n".join((*faults, f"mend it (python -m tools.cards {folder}): nothing was sent"))
-        )
+        raise Refused(*faults, f"mend it (python -m tools.cards {folder}): nothing was sent")

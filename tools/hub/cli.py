@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import tyro
 
+from tasks.printing import print_lines
 from tools.hub.args import DiffArgs, PullArgs, PushArgs, VerifyArgs
 from zoo import cli
 
@@ -89,7 +90,8 @@ def _run(asked: Any) -> int:
     try:
         return VERBS[type(asked)](asked)
     except Refused as refused:
-        print(f"hub: {refused}", file=sys.stderr)
+        first, *more = refused.lines
+        print_lines(f"hub: {first}", *more, file=sys.stderr)
         return 1
 
 

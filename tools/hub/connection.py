@@ -7,8 +7,9 @@ import re
 from typing import Any
 
 from tasks.errors import UserError
+from tools.hub import bounds
 
-TIMEOUTS_S = (10.0, 60.0, 60.0, 10.0)
+TIMEOUTS_S = (10.0, bounds.READ_S, 60.0, 10.0)
 """To connect, between two pieces that are read, or written, and for a free connection. By default
 the client waits for ever."""
 WITH_XET = ("https://huggingface.co", "https://hub-ci.huggingface.co")
@@ -45,7 +46,7 @@ def _set_up() -> None:
     def with_timeouts() -> Any:
         client = default_client_factory()
         client.timeout = TIMEOUTS_S
-        return client
+        return bounds.bound(client)
 
     set_client_factory(with_timeouts)
     for name in ("huggingface_hub.utils._http", "huggingface_hub.file_download"):

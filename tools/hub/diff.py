@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from tools.hub import listing, names, problems, records
 from tools.hub.args import DiffArgs
 from tools.hub.fail_if import Condition
@@ -60,7 +61,7 @@ def diff(args: DiffArgs) -> int:
     _show(repo, args.before, args.after, changes)
     failed = [line for condition in conditions for line in _held(condition, changes)]
     for line in failed:
-        print(f"hub: {line}", file=sys.stderr)
+        print_lines(f"hub: {line}", file=sys.stderr)
     return int(bool(failed))
 
 
@@ -75,7 +76,7 @@ def must_not_hold(conditions: Sequence[Condition], repo: str, there: Listing, fo
         changes = list(compare(facts_of(before, repo), facts_of(folder, str(folder))))
     failed = [line for condition in conditions for line in _held(condition, changes)]
     if failed:
-        raise Refused("\n".join((*failed, "nothing was sent")))
+        raise Refused(*failed, "nothing was sent")
 
 
 def facts_of(folder: Path, name: str) -> list[Fact]:

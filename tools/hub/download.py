@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
-from tools.hub import layout
+from tools.hub import bounds, layout, problems
 from tools.hub.listing import Listing
 from tools.hub.retries import again
 
+MOST_WORDS = 256_000_000
+"""Bytes of a file that is read as a whole: all but weights and programs."""
+SPARE = 1_000_000
+"""Bytes of an answer beyond those of the file."""
 WRONG_SIZE = "Consistency check failed"
 """What huggingface_hub says where a file ends too early; it keeps nothing of it."""
 
@@ -17,11 +21,17 @@ WRONG_SIZE = "Consistency check failed"
 def fetch(repo: str, path: str, there: Listing) -> Path:
     """A file of a repo, in the Hub's cache. What arrived damaged is fetched once more.
 
+    No more bytes than the Hub lists are taken.
+
     Raises `UserError` where it arrives damaged again, and huggingface_hub's errors.
     """
+    size = there.files[path].size
+    if not path.endswith(layout.LARGE) and size > MOST_WORDS:
+        raise UserError(f"{path} of {repo} has {size:,} bytes, too many for what it is: refused")
     for is_second in (False, True):
         try:
-            found = _fetch(repo, path, there.commit, is_second)
+            with bounds.at_most(size + SPARE):
+                found = _fetch(repo, path, there.commit, is_second)
         except OSError as error:
             if WRONG_SIZE not in str(error):
                 raise
@@ -42,7 +52,7 @@ def record(repo: str, there: Listing | None) -> Mapping[str, Any] | None:
         return None
     try:
         said = json.loads(fetch(repo, layout.RECORD, there).read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
 
@@ -60,4 +70,6 @@ def _was_retried(error: Exception) -> bool:
     """Of a download, huggingface_hub asks again for the content after these, not for the header;
     where that fails, another error has this one as its cause."""
     answer = getattr(error, "response", None)
-    return answer is not None and answer.status_code in (408, 429)
+    if answer is None:
+        return problems.is_silence(error)
+    return answer.status_code in (408, 429)

@@ -1,5 +1,6 @@
 """What a repo holds, and how that compares with what is to go there."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from tasks.fingerprint import sha256
 from tools.hub import connection
 from tools.hub.retries import again
 from tools.hub.uploads import Upload, git_oid
+
+COMMIT = re.compile("[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -64,16 +67,25 @@ def read(api: Any, repo: str, revision: str) -> Listing:
     Raises huggingface_hub's errors, RepositoryNotFoundError and RevisionNotFoundError among them.
     """
     patience = connection.TIMEOUTS_S[1]  # it takes None for "for ever", whatever the client says
-    info = again(
-        lambda: api.model_info(repo, revision=revision, files_metadata=True, timeout=patience)
-    )
-    files = {
-        each.rfilename: Remote(
-            each.size or 0, each.blob_id or "", each.lfs.sha256 if each.lfs else None
+    return again(
+        lambda: _listing(
+            api.model_info(repo, revision=revision, files_metadata=True, timeout=patience)
         )
-        for each in info.siblings or ()
-    }
-    return Listing(str(info.sha), files, bool(info.private))
+    )
+
+
+def _listing(info: Any) -> Listing:
+    """The answer as a listing. ValueError for what the Hub does not say."""
+    if not COMMIT.fullmatch(info.sha):
+        raise ValueError(f"{info.sha!r} is no commit")
+    files = {}
+    for each in info.siblings or ():
+        remote = Remote(each.size or 0, each.blob_id or "", each.lfs.sha256 if each.lfs else None)
+        texts = (each.rfilename, remote.git_oid, remote.sha256 or "")
+        if not all(isinstance(one, str) for one in texts) or not isinstance(remote.size, int):
+            raise ValueError(f"{each!r} is no file")
+        files[each.rfilename] = remote
+    return Listing(info.sha, files, bool(info.private))
 
 
 def compare(uploads: Sequence[Upload], there: Listing | None, ours: Sequence[str] = ()) -> Changes:

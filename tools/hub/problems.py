@@ -19,6 +19,7 @@ SENTENCES = {
     "weights in smaller shards",
     429: "the Hub takes no more requests from you for now: wait some minutes, then " + AGAIN,
 }
+STRANGE = "what answers in the Hub's place is none (a proxy, or a page to log in to a network?)"
 CARD_REFUSED = "Invalid metadata in README.md."
 """How huggingface_hub begins what it raises for that."""
 
@@ -42,12 +43,29 @@ def response(error: BaseException) -> Any | None:
 
 
 def is_broken_connection(error: BaseException) -> bool:
-    """Whether an answer was lost or never came.
+    """Whether an answer was lost or never came."""
+    return bool(_kinds(error) & {"TransportError", "ConnectionError"})
 
-    By name: huggingface_hub goes by httpx or httpx2, as its version has it.
-    """
-    names = {kind.__name__ for one in causes(error) for kind in type(one).__mro__}
-    return "TransportError" in names or "ConnectionError" in names
+
+class StrangeAnswer(Exception):
+    """An answer that is no JSON, or other JSON than the Hub's."""
+
+
+def is_silence(error: BaseException) -> bool:
+    """Whether an answer was waited for in vain, or came too slowly."""
+    return bool(_kinds(error) & {"TimeoutException", "TooSilent"})
+
+
+def is_strange(error: BaseException) -> bool:
+    """Whether what answers is not the Hub: redirects without end, no JSON, files without sums."""
+    strange = {"StrangeAnswer", "TooManyRedirects", "DecodingError", "InvalidURL"}
+    return bool(_kinds(error) & {*strange, "FileMetadataError"})
+
+
+def _kinds(error: BaseException) -> set[str]:
+    """The names of an error's classes and of those that it came from: huggingface_hub goes by httpx
+    or httpx2, as its version has it."""
+    return {kind.__name__ for one in causes(error) for kind in type(one).__mro__}
 
 
 def as_user_error(error: Exception, repo: str, state: str) -> UserError:
@@ -68,6 +86,10 @@ def as_user_error(error: Exception, repo: str, state: str) -> UserError:
             text = "{repo} has no such branch, tag or commit"
         said = _said(error) if status in (400, 403, 413) else ""
         return UserError(f"{text.format(repo=repo)}{said}; {state}")
+    if is_strange(error):
+        return UserError(f"{STRANGE}: {AGAIN} where the Hub can be reached; {state}")
+    if is_silence(error):
+        return UserError(f"the Hub did not answer in time, again and again: {AGAIN}; {state}")
     if is_broken_connection(error):
         return UserError(f"the connection to the Hub broke off, again and again: {AGAIN}; {state}")
     raise error

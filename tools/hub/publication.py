@@ -1,5 +1,6 @@
 """What a checkpoint is on the Hub: its files by their names there, its card, its sums."""
 
+import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from tools.hub.uploads import Upload, upload
 from zoo.artifacts import Artifact
 from zoo.checkpoint import Checkpoint, write_json, write_text
 
+SHA256 = re.compile("[0-9a-f]{64}")
 SUMS = "published"
 """Of a published zoo.json: path to sha256 of every other file that was pushed with it."""
 WORDS = (".json", ".jsonl", ".md", ".jinja", ".yaml")
@@ -79,14 +81,29 @@ def publication(
     write_json(made / layout.RECORD, record | {SUMS: {one.path: one.sha256 for one in uploads}})
     uploads.append(upload(layout.RECORD, made / layout.RECORD))
     if told := list(_told(uploads)):
-        raise Refused("\n".join((*told, "this would leave your machine: nothing was sent")))
+        raise Refused(*told, "this would leave your machine: nothing was sent")
     return Publication(tuple(uploads), target)
 
 
 def sums(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """What a published zoo.json says of the files beside it; nothing where it says nothing."""
-    said = manifest.get(SUMS)
-    return {str(k): str(v) for k, v in said.items()} if isinstance(said, Mapping) else {}
+    """What a published zoo.json says of the files beside it; nothing where it says nothing.
+
+    Raises ValueError where it says what are no sums.
+    """
+    if SUMS not in manifest:
+        return {}
+    if not is_sums(manifest[SUMS]):
+        raise ValueError(f"{SUMS} are no sums of files")
+    return dict(manifest[SUMS])
+
+
+def is_sums(said: object) -> bool:
+    """Whether this is a sha256 for each of some files."""
+    return (
+        isinstance(said, Mapping)
+        and bool(said)
+        and all(isinstance(one, str) and SHA256.fullmatch(one) for one in said.values())
+    )
 
 
 def _own_files(checkpoint: Checkpoint, weights: bool) -> Iterator[Upload]:

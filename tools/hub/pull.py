@@ -1,18 +1,23 @@
 """The verb pull: a repo as a checkpoint folder again, every sum checked, nothing executed."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from tools.hub import download, folder, layout, listing, names, problems, records
 from tools.hub.args import PullArgs
 from tools.hub.listing import Listing
-from tools.hub.publication import sums
+from tools.hub.publication import is_sums, sums
 from zoo import artifacts, checkpoint, remote_code, terminal
-from zoo.checkpoint import current_umask, flush, staged
+from zoo.checkpoint import current_umask, flush
 from zoo.runtimes.onnx import kept_outside, must_stay_inside
+from zoo.staging import staged
 from zoo.weights import PICKLES
+
+PROGRAM = "tools.hub"
 
 
 class Damaged(UserError):
@@ -29,6 +34,8 @@ class Pulled:
     """paths in the repo that were not fetched"""
     changed: tuple[str, ...]
     """what is not as it was pushed, and decides no output: a card that was edited on the Hub"""
+    has_sums: bool = True
+    """whether zoo.json has the sums of all that was pushed, not of weights and tokenizer alone"""
 
 
 def pull(args: PullArgs) -> None:
@@ -46,7 +53,10 @@ def pull(args: PullArgs) -> None:
         staging.chmod(0o777 & ~current_umask())
         staging.replace(target)
         flush(target.parent)
-    said = [f"{repo} at {found.commit[:12]}: {target}, every sum as it was pushed"]
+    known = "every sum as it was pushed"
+    if not found.has_sums:
+        known = f"weights and tokenizer have their sums; the rest was not pushed by {PROGRAM}"
+    said = [f"{repo} at {found.commit[:12]}: {target}, {known}"]
     if found.changed:
         said.append(f"edited on the Hub since it was pushed: {', '.join(found.changed)}")
     if found.left:
@@ -70,10 +80,7 @@ def fetch(repo: str, revision: str, target: Path) -> Pulled:
 
 def _fetch(repo: str, there: Listing, target: Path) -> Pulled:
     records.must_be_ours(repo, there)
-    said = download.record(repo, there)
-    if said is None or "files" not in said:
-        raise Damaged(f"{layout.RECORD} of {repo} is damaged: push the checkpoint again")
-    pushed = sums(said)
+    pushed = _pushed(repo, download.record(repo, there))
     ours = {*pushed, layout.RECORD} if pushed else set(there.files)
     wanted = [path for path in there.files if layout.allowed(path) and path in ours]
     left = [path for path in there.files if path not in wanted and path != ".gitattributes"]
@@ -102,7 +109,27 @@ def _fetch(repo: str, there: Listing, target: Path) -> Pulled:
             beside = {path.name for path in place.iterdir()}
             if strange := sorted(kept_outside(program) - beside):
                 raise UserError(f"{program} keeps weights in {strange[0]}: refused")
-    return Pulled(target, there.commit, tuple(left), tuple(differing))
+    return Pulled(target, there.commit, tuple(left), tuple(differing), bool(pushed))
+
+
+def _pushed(repo: str, said: Mapping[str, Any] | None) -> dict[str, str]:
+    """The sums of what was pushed; none where zoo.json was put there by other means.
+
+    Raises `Damaged` for what is no zoo.json.
+    """
+    if (
+        said is None
+        or not is_sums(said.get("files"))
+        or not isinstance(said.get("model"), str)
+        or not isinstance(said.get("config"), Mapping)
+    ):
+        raise Damaged(f"{layout.RECORD} of {repo} is damaged: push the checkpoint again")
+    try:
+        return sums(said)
+    except ValueError as error:
+        raise Damaged(
+            f"{layout.RECORD} of {repo} is damaged ({error}): push the checkpoint again"
+        ) from None
 
 
 def _is_prose(path: str) -> bool:

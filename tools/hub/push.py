@@ -164,7 +164,10 @@ def _listed(api: Any, target: Target) -> Listing | None:
 def _ours(target: Target, there: Listing | None) -> list[str]:
     """What an earlier push brought and may be removed."""
     said = download.record(target.repo, there)
-    return [path for path in sums(said or {}) if layout.allowed(path)]
+    try:
+        return [path for path in sums(said or {}) if layout.allowed(path)]
+    except ValueError:  # it was damaged on the Hub, and this push mends it
+        return []
 
 
 def _make(api: Any, target: Target) -> Listing:

@@ -2,4 +2,11 @@
 
 
 class Refused(Exception):
-    """One sentence, or one a line: what stands against it."""
+    """What stands against it, one sentence a line."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines)
+        self.lines = lines
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)

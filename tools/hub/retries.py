@@ -11,14 +11,16 @@ from collections.abc import Callable
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
-from tools.hub import problems
+from tasks.printing import print_lines
+from tools.hub import bounds, problems
 
 T = TypeVar("T")
 
 ATTEMPTS = 5
 FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 120.0
-"""What the Hub may ask for; where it asks for more, the user decides."""
+LONGEST_PAUSE_S = bounds.LONGEST_PAUSE_S
+SILENCES = 2
+"""Attempts that are made where no answer comes: each one waits as long as it may."""
 BUSY = frozenset((408, 429, 500, 502, 503, 504))
 """What passes by itself. Others (401, 403, 404, 409, 412, 413) stay the same when asked again."""
 
@@ -40,13 +42,13 @@ def again(
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return call()
+            return understood(call)
         except Exception as error:
             pause = None if is_final(error) else _pause(error, attempt)
             if pause is None:
                 raise
             reason = _reason(error)
-        print(
+        print_lines(
             f"{reason}; trying again in {pause:.1f} s ({attempt + 1} of {ATTEMPTS})",
             file=sys.stderr,
         )
@@ -56,9 +58,21 @@ def again(
     raise AssertionError("the last attempt returns or raises")
 
 
+def understood(call: Callable[[], T]) -> T:
+    """What a call gives; what stumbles over an answer raises `StrangeAnswer`."""
+    try:
+        return call()
+    except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:
+        if getattr(error, "response", None) is not None:
+            raise  # an answer that says what is wrong: some of the library's errors are ValueErrors
+        raise problems.StrangeAnswer(repr(error)) from error
+
+
 def _pause(error: Exception, attempt: int) -> float | None:
     """Seconds to wait before the next attempt; None where there is to be none."""
-    if attempt == ATTEMPTS:
+    if attempt == ATTEMPTS or isinstance(error, bounds.TooSilent):
+        return None
+    if attempt >= SILENCES and problems.is_silence(error):
         return None
     answer = problems.response(error)
     if answer is None:
@@ -67,7 +81,7 @@ def _pause(error: Exception, attempt: int) -> float | None:
     elif answer.status_code not in BUSY:
         return None
     else:
-        asked = _asked(answer.headers.get("Retry-After"))
+        asked = _asked(answer.headers.get("Retry-After") or answer.headers.get(bounds.ASKED))
         if asked is not None:
             return asked if asked <= LONGEST_PAUSE_S else None
     pause: float = FIRST_PAUSE_S * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)

@@ -6,7 +6,7 @@ from typing import Any
 from tools.hub import listing, problems
 from tools.hub.listing import Changes, Listing
 from tools.hub.refused import Refused
-from tools.hub.retries import again
+from tools.hub.retries import again, understood
 
 THREADS = 4
 MOVED = frozenset((409, 412))
@@ -41,8 +41,10 @@ def send(
         addition.upload_info.sha256 = bytes.fromhex(one.sha256)  # else it is computed again
     deletions = [CommitOperationDelete(path) for path in changes.gone]
     # tries again by itself; what has arrived is not sent again when the commit is
-    api.preupload_lfs_files(
-        repo, additions, revision=revision, num_threads=THREADS, free_memory=False
+    understood(
+        lambda: api.preupload_lfs_files(
+            repo, additions, revision=revision, num_threads=THREADS, free_memory=False
+        )
     )
 
     def commit() -> str:

@@ -1,5 +1,6 @@
 """The card of a repo that has a checkpoint's ONNX programs and not its weights."""
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ TEXT = ("text-classification", "fill-mask")
 
 def card(folder: Path) -> str:
     """README.md of such a repo, rendered from the records in a folder laid out as a checkpoint."""
+    from bench.markdown import code
     from tools.cards import deployments, metadata, record
     from tools.cards.facts import Facts
     from tools.cards.tables import table
@@ -26,7 +28,7 @@ def card(folder: Path) -> str:
     said |= {"library_name": "onnx", "tags": ["onnx", *said.get("tags", [])]}
     said |= {"base_model": base, "base_model_relation": "quantized"}
     rows = [
-        (f"`{place}`", f"`{artifact.deployment}`", "int8" if _is_int8(artifact) else "fp32")
+        (code(place), code(str(artifact.deployment)), "int8" if _is_int8(artifact) else "fp32")
         for artifact in found.artifacts
         for name, place in artifact.manifest[IN_REPO].items()
         if name.endswith(".onnx")
@@ -42,7 +44,7 @@ def card(folder: Path) -> str:
         "## Verify",
         f"Every measured number here is a fact of `{layout.EVIDENCE}`: its id stands behind it as "
         "a comment in the source of this page.",
-        f"```sh\npython -m tools.hub verify {repo}\n```",
+        f"```sh\npython -m tools.hub verify {shlex.quote(repo)}\n```",
     ]
     return f"---\n{metadata.dump(said)}\n---\n\n" + "\n\n".join(paragraphs) + "\n"
 

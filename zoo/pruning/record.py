@@ -98,7 +98,8 @@ def show(entry: "Entry", setting: Setting, stages: Sequence[Stage]) -> None:
             (m.name, was[m.name], f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{m.n:,}")
             for m in after
         ],
-        title=f"\n{setting.final_split}",
+        title=setting.final_split,
+        after_gap=True,
     )
     terminal.lines(
         f"checkpoint    {folder}/",

@@ -12,6 +12,7 @@ import torch
 from tasks.base import Examples, Features, Task, supervised
 from tasks.data import DataArgs
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo import checkpoint, environment, evidence
 from zoo.heap import keep_freed_memory
 from zoo.quantization import calibration
@@ -92,7 +93,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
     else:
         model, source = network.make(job.options, task, processor, entry)
     if main:
-        output.report_findings(task.preflight(examples, features, model))
+        findings = task.preflight(examples, features, model)
+        output.report_findings(findings)
     model.to(device)
     parameters = sum(p.numel() for p in model.parameters())
     # the compiler does its own, and layers that are followed or rounded are computed whole
@@ -105,7 +107,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
             model, task, calibration.batches(task, features["train"]), accelerator.device
         )
         if main:
-            print(f"{layers} layers compute as in int8", file=sys.stderr)
+            print_lines(f"{layers} layers compute as in int8", file=sys.stderr)
     config["task"] = task.config()
     manifest = {
         "model": entry.name,
@@ -117,6 +119,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
             "name": examples.name,
             "fingerprint": examples.fingerprint,
             "rows": {split: len(rows) for split, rows in examples.splits.items()},
+            "source_rows": dict(examples.source_rows),
         },
         "seed": args.seed,
         "versions": environment.versions(),
@@ -189,7 +192,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
     taught = measure(teacher.model, task, features[split], args, accelerator) if teacher else None
     if main:
         facts = summary.facts(
-            folder, manifest, task, examples, result, progress, peak, dtype, device
+            folder, manifest, task, examples, result, progress, peak, dtype, device, findings
         )
         if teacher and taught:
             facts += teachers.facts(folder, teacher, (split, taught), facts, parameters)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.base import Examples, Features, Task
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo.checkpoint import MANIFEST
 from zoo.train import forecast
 from zoo.train.memory import out_of_memory
@@ -44,7 +45,7 @@ def prepare(folder: Path, resume: bool, main: bool) -> bool:
         return resume
     if _stopped_by_sigterm(folder):
         if main:
-            print(f"{folder} was stopped by SIGTERM: going on from there", file=sys.stderr)
+            print_lines(f"{folder} was stopped by SIGTERM: going on from there", file=sys.stderr)
         return True
     if main:
         aside = next(
@@ -54,7 +55,7 @@ def prepare(folder: Path, resume: bool, main: bool) -> bool:
         )
         folder.rename(aside)
         hint = "" if (aside / MANIFEST).exists() else "; --resume would have gone on with it"
-        print(f"{folder} held another run: moved to {aside}{hint}", file=sys.stderr)
+        print_lines(f"{folder} held another run: moved to {aside}{hint}", file=sys.stderr)
         folder.mkdir(parents=True)
     return False
 
@@ -74,9 +75,9 @@ def report_findings(findings: "list[Finding]") -> None:
     errors = [finding for finding in findings if finding.level == "error"]
     for finding in findings:
         if finding.level == "warning":
-            print(f"warning: {finding.message}", file=sys.stderr)
+            print_lines(f"warning: {finding.message}", file=sys.stderr)
     for finding in errors[1:]:
-        print(f"error: {finding.message}", file=sys.stderr)
+        print_lines(f"error: {finding.message}", file=sys.stderr)
     if errors:
         raise UserError(errors[0].message)
 
@@ -102,7 +103,7 @@ def announce(
     sizes = ", ".join(f"{len(f):,} {name}" for name, f in features.items())
     train = features["train"]
     arithmetic = str(dtype).removeprefix("torch.")
-    print(
+    print_lines(
         f"{entry.name}: {parameters / 1e6:.1f}M parameters ({trained:,} trained), "
         f"{arithmetic} on {device}; data {examples.name} ({examples.fingerprint[:12]}): {sizes}; "
         f"{train.lengths.mean():.0f} {task.unit} a sample",
@@ -113,8 +114,10 @@ def announce(
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise
-        print("warning: memory ran out in the pass that was to forecast the cost", file=sys.stderr)
+        print_lines(
+            "warning: memory ran out in the pass that was to forecast the cost", file=sys.stderr
+        )
         return
-    print(f"expected: {expected}", file=sys.stderr)
+    print_lines(f"expected: {expected}", file=sys.stderr)
     if warning := expected.warning():
-        print(f"warning: {warning}", file=sys.stderr)
+        print_lines(f"warning: {warning}", file=sys.stderr)

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tasks.printing import visible
+
 
 def _figure(width: float, height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure  # no pyplot: no global state, no display
@@ -55,8 +57,9 @@ def confusion_matrix(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> N
     axes.set(
         xticks=range(len(labels)), yticks=range(len(labels)), xlabel="predicted", ylabel="true"
     )
-    axes.set_xticklabels(labels, rotation=45, ha="right")
-    axes.set_yticklabels(labels)
+    names = [visible(label) for label in labels]
+    axes.set_xticklabels(names, rotation=45, ha="right", parse_math=False)  # a "$" is a dollar
+    axes.set_yticklabels(names, parse_math=False)
     if len(labels) <= 30:
         for i, row in enumerate(matrix):
             for j, count in enumerate(row):
@@ -78,7 +81,7 @@ def grid(
     axes = subplots(rows, columns, squeeze=False).reshape(-1)
     for place, (draw, argument), title in zip(axes, drawn, titles, strict=False):
         draw(place, argument)
-        place.set_title(title, fontsize=8)
+        place.set_title(title, fontsize=8, parse_math=False)
     for place in axes[len(drawn) :]:
         place.set_axis_off()
     _save(figure, path)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tasks.errors import UserError
+from zoo.portable import without_paths
 
 
 class Reporter(Protocol):
@@ -78,7 +79,7 @@ class Tracker:
                 f"pip install {package}"
             ) from None
         self._module = module
-        module.init(project=project, name=name, config=dict(config))
+        module.init(project=project, name=name, config=without_paths(config))
 
     def rewind(self, step: int) -> None:
         """Nothing to do: the service orders by step."""

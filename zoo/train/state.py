@@ -19,7 +19,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tasks.fingerprint import sha256
-from zoo.checkpoint import flush, staged, write_json
+from zoo.checkpoint import flush, write_json
+from zoo.staging import staged
 from zoo.train.sharding import like, whole
 
 Tensors = dict[str, Tensor]

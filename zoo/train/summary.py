@@ -9,11 +9,13 @@ import torch
 
 from tasks.base import Examples, Task
 from zoo import evidence, terminal
+from zoo.train import class_facts
 from zoo.train.evaluation import Evaluation
 from zoo.train.progress import Progress
 
 if TYPE_CHECKING:
     from tasks.metrics import Measured
+    from tasks.preflight import Finding
     from zoo.entry import Entry
 
 
@@ -68,18 +70,22 @@ def facts(
     peak: int,
     dtype: torch.dtype,
     device: torch.device,
+    findings: "Sequence[Finding]",
 ) -> list[evidence.Fact]:
-    """What a finished run has measured."""
+    """What a finished run has measured, with what the check before it counted in the data."""
     split, evaluation = result
     run = uuid.uuid4().hex[:12]
     dataset = {"name": examples.name, "fingerprint": examples.fingerprint}
-    common: dict[str, Any] = {
+    whose: dict[str, Any] = {
         "run": run,
         "subject": evidence.subject_digest(folder),
         "dataset": dataset,
         "seed": manifest["seed"],
-        "device": str(device),
-        "threads": torch.get_num_threads(),
+    }
+    where: dict[str, Any] = {"device": str(device), "threads": torch.get_num_threads()}
+    common: dict[str, Any] = {
+        **whose,
+        **where,
         "deployment": "eager" if dtype == torch.float32 else "eager+autocast-bf16",
         "split": "train",
     }
@@ -105,6 +111,10 @@ def facts(
             device=str(device),
         ),
         *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in training),
+        *class_facts.of_classes(
+            task, evaluation.tally, **whose, **where, deployment="eager", split=split
+        ),
+        *class_facts.of_data(task, examples, findings, whose),
     ]
 
 

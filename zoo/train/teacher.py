@@ -221,5 +221,6 @@ def show(
     terminal.table(
         ("", "teacher", "student", ""),
         rows,
-        title=f"\ntaught by {teacher.name} {teacher.subject[:12]}",
+        title=f"taught by {teacher.name} {teacher.subject[:12]}",
+        after_gap=True,
     )

@@ -8,6 +8,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from tasks.printing import print_lines, visible
 from zoo.train.order import Place
 from zoo.train.progress import Progress
 
@@ -99,9 +100,9 @@ class Watch:
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.write(text, file=sys.stderr)
+            self._bar.write(visible(text), file=sys.stderr)
         else:
-            print(text, file=sys.stderr, flush=True)
+            print_lines(text, file=sys.stderr)
 
     def flush(self) -> None:
         """Puts on disk what has been recorded."""

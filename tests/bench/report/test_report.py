@@ -13,7 +13,7 @@ import pytest
 
 from bench import cli, store
 from bench.case import Case
-from bench.report.markdown import safe
+from bench.markdown import safe
 from tests.bench.report.made import failed, measured, result
 
 EVIL = "<img src=x onerror=\"document.title='harm'\"><script>document.title='harm'</script>|`*"

@@ -63,6 +63,14 @@ def test_no_setting_stays_absolute(settings: dict[str, object]) -> None:
         ("C:\\Users\\me", "absolute path (C:\\Users\\me)"),
         ('{"x": "C:\\\\Users\\\\me"}', "absolute path"),
         ("hf_" + "a" * 34, "token"),
+        ("--data ../../home/anna/x.csv", "path that leads up (../../home/anna/x.csv)"),
+        ("--data runs/../../anna/x", "path that leads up (runs/../../anna/x)"),
+        ("--data ~anna/x.csv", "path in a home (~anna/x.csv)"),
+        ("\\\\server\\anna\\x.csv", "path on a server (\\\\server\\anna\\x.csv)"),
+        ("file://server/anna/x.csv", "address of files"),
+        ("s3://bucket/anna/x.csv", "address of files"),
+        ("https://anna:" + "a" * 34 + "@server/x", "an address with a name or password"),
+        ("ssh://anna@server/x", "an address with a name or password"),
     ],
 )
 def test_what_tells(line: str, said: str) -> None:
@@ -80,10 +88,25 @@ def test_what_tells(line: str, said: str) -> None:
         "python -m zoo.nlp.bert_cls finetune --output_dir runs/x",
         "a/home/b",
         '{"template": "a:\\nb", "note": "Args:\\n  x"}',
+        '{"template": "a\\\\nfoo\\\\nbar", "x": "wait... a/b"}',
+        "https://medium.com/@anna/x, s3 and ~5 files",
     ],
 )
-def test_what_does_not(line: str) -> None:
-    assert private.faults("card.md", line, False) == []
+@pytest.mark.parametrize("name", ["card.md", "config.json"])
+def test_what_does_not(line: str, name: str) -> None:
+    assert private.faults(name, line, False) == []
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["../../home/anna/x.csv", "\\\\server\\anna\\x.csv", "C:\\Users\\anna\\x.csv", "~anna/x"],
+)
+def test_what_tells_is_found_in_json_too(path: str) -> None:
+    line = json.dumps({"command": f"python -m zoo.nlp.bert_cls finetune --data {path}"})
+    (fault,) = private.faults("evidence.jsonl", line, False)
+    assert path in fault
+    kept = private.published({"config": {"data": {"data": path}}})
+    assert "anna" not in json.dumps(kept)
 
 
 def test_the_name_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

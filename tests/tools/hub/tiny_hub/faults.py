@@ -14,11 +14,19 @@ class Fault:
     """
 
     call: str
-    kind: int | Literal["cut", "lost", "corrupt", "short", "slow"]
+    kind: (
+        int
+        | Literal[
+            "cut", "lost", "corrupt", "short", "slow", "says", "drips", "silent", "turns", "endless"
+        ]
+    )
     """a status; a connection cut in the middle of a body; an answer lost after the work was done;
-    a byte that changes on its way; a file that ends too early; every answer a while later"""
+    a byte that changes on its way; a file that ends too early; every answer a while later;
+    `body` with status 200 in the answer's place; that byte by byte, slowly; nothing at all; a
+    redirect to itself; the body again and again without an end"""
     times: int = 1
     headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b"<html><body>Welcome to the hotel's network. Please log in.</body></html>"
     path: str = ""
     """only for addresses that end like this"""
     seen: int = 0

@@ -1,10 +1,12 @@
 """The server: routes, answers, and the faults in between."""
 
 import base64
+import contextlib
 import hashlib
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +21,8 @@ TOKEN = "hf_" + "SecretOfTheTests" * 2
 USER = "user"
 SLOW_S = 0.3
 CUT_BYTES = 1000
+DRIP_S, LONGEST_S = 0.01, 30.0
+STRANGE = ("says", "drips", "silent", "turns", "endless")
 REPO = r"(?P<repo>[\w.-]+/[\w.-]+)"
 REVISION = r"(?P<revision>[^/]+)"
 CALLS: dict[str, tuple[str, str]] = {
@@ -69,10 +73,11 @@ class TinyHub:
         self.bytes_in = 0
         """of large files"""
         self.lock = threading.Lock()
+        self.stopped = threading.Event()
         self._faults: list[Fault] = []
         handler = type("Handler", (_Handler,), {"hub": self})
         handler = type("Handler", (_Handler,), {"hub": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = _Server(("127.0.0.1", 0), handler)
         self._server.daemon_threads = True
         self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
 
@@ -82,6 +87,7 @@ class TinyHub:
         return self
 
     def __exit__(self, *error: object) -> None:
+        self.stopped.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -102,6 +108,15 @@ class TinyHub:
         self.asked.clear()
         self._faults.clear()
         self.bytes_in = 0
+
+
+class _Server(ThreadingHTTPServer):
+    """One that says nothing of clients that have hung up."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """See `socketserver.BaseServer`."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -133,6 +148,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if fault and isinstance(kind, int):
             self._send(kind, {"error": "on demand"}, fault.headers)
+            return
+        if fault and kind in STRANGE:
+            self._strange(fault)
             return
         try:
             with self.hub.lock:
@@ -322,6 +340,31 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.readline()
         self.rfile.readline()
         return body
+
+    def _strange(self, fault: Fault) -> None:
+        """What no Hub would answer; ends when the client has had enough of it."""
+        self.close_connection = True
+        if fault.kind == "silent":
+            self.hub.stopped.wait(LONGEST_S)
+            return
+        self.send_response(302 if fault.kind == "turns" else 200)
+        headers = {"Location": self.path} if fault.kind == "turns" else dict(fault.headers)
+        if fault.kind in ("says", "drips"):
+            headers.setdefault("Content-Length", str(len(fault.body)))
+        for key, value in {**headers, "Connection": "close"}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            if fault.kind == "says":
+                self.wfile.write(fault.body)
+            elif fault.kind == "drips":
+                for byte in fault.body:
+                    self.wfile.write(bytes([byte]))
+                    self.wfile.flush()
+                    self.hub.stopped.wait(DRIP_S)
+            elif fault.kind == "endless":
+                while not self.hub.stopped.is_set():
+                    self.wfile.write(fault.body)
 
     def _hang_up(self) -> None:
         self.close_connection = True

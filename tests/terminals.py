@@ -1,0 +1,30 @@
+"""A real terminal (a pty) for a program that runs in this process."""
+
+import contextlib
+import os
+import pty
+import threading
+from collections.abc import Callable
+
+from tests.cli import Done
+
+
+def on_a_terminal(run: Callable[[], int]) -> Done:
+    """Runs a program with standard output and error on a pty; `out` is all that was shown there."""
+    shown: list[bytes] = []
+    ours, theirs = pty.openpty()
+
+    def read() -> None:
+        with contextlib.suppress(OSError):  # the other side was closed
+            while piece := os.read(ours, 65_536):
+                shown.append(piece)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(theirs, "w", encoding="utf-8") as stream:
+        assert stream.isatty()
+        with contextlib.redirect_stdout(stream), contextlib.redirect_stderr(stream):
+            code = run()
+    reader.join()
+    os.close(ours)
+    return Done(code, b"".join(shown).decode("utf-8").replace("\r\n", "\n"), "")

@@ -1,0 +1,75 @@
+"""Classes: how many rows each had to learn from, and how well each is told from the others."""
+
+from collections.abc import Mapping
+
+from bench.markdown import code
+from tools.cards.facts import EAGER, Facts
+from tools.cards.numbers import shown
+from tools.cards.tables import table
+from zoo.evidence import Fact
+
+SCORES = ("precision", "recall", "f1")
+UNBALANCED = 10
+"""Times as many rows as the smallest class has, from which the card says so."""
+
+
+def section(facts: Facts) -> list[str]:
+    """The table, as paragraphs; none where no class was measured."""
+    learned = _by_label(facts, kind="data", name="rows", split="train")
+    split = _split(facts)
+    scores = {name: _by_label(facts, kind="class", name=name, split=split) for name in SCORES}
+    labels = list(map(str, facts.record.settings.get("labels", ())))
+    measured = {*learned, *(label for found in scores.values() for label in found)}
+    rows = [
+        (
+            code(label),
+            _cell(learned.get(label)),
+            *(_cell(scores[name].get(label)) for name in SCORES),
+            f"{found.n:,}" if (found := scores["recall"].get(label)) and found.n else "",
+        )
+        for label in labels
+        if label in measured
+    ]
+    if not rows:
+        return []
+    on = f"; the scores are of the {split} split, with n rows of the class" if split else ""
+    header = ("class", "rows of train", "precision", "recall", "F1", "n")
+    return [f"Each class{on}:", table(header, rows)]
+
+
+def imbalance(facts: Facts) -> str:
+    """A sentence where classes differ much in how many rows they had to learn from."""
+    learned = _by_label(facts, kind="data", name="rows", split="train")
+    ranked = sorted(learned.items(), key=lambda one: one[1].value or 0)
+    if len(ranked) < 2:
+        return ""
+    (small, least), (large, most) = ranked[0], ranked[-1]
+    if (most.value or 0) <= UNBALANCED * (least.value or 0):
+        return ""
+    return (
+        f"The classes of train are out of balance: {shown(least)} rows of {code(small)}, "
+        f"{shown(most)} of {code(large)}."
+    )
+
+
+def _split(facts: Facts) -> str | None:
+    """The split that classes were measured on: test where there is one."""
+    whose = facts.record.subject
+    splits = {fact.split for fact in facts.of(kind="class", subject=whose, deployment=EAGER)}
+    return next((one for one in ("test", "validation", "train") if one in splits), None)
+
+
+def _by_label(facts: Facts, **fields: str | None) -> Mapping[str, Fact]:
+    """The newest fact of each class, of the data that was trained on."""
+    trained_on = facts.record.manifest["data"]["fingerprint"]
+    return {
+        fact.label: fact
+        for fact in facts.of(subject=facts.record.subject, **fields)
+        if fact.label is not None
+        and (fact.dataset or {}).get("fingerprint") == trained_on
+        and fact.deployment in (None, EAGER)
+    }
+
+
+def _cell(fact: Fact | None) -> str:
+    return shown(fact) if fact else ""
