@@ -6,13 +6,18 @@ leaves is either whole or known to be damaged.
 """
 
 import contextlib
+import fcntl
 import json
 import os
 import shutil
+import signal
+import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
@@ -26,15 +31,72 @@ SCHEMA = 1
 MANIFEST = "zoo.json"
 
 
+INCOMING = ".incoming-"
+"""What the names of temporary folders begin with."""
+
+
 @contextlib.contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A temporary folder inside `folder` that goes away whatever happens."""
+    """A temporary folder inside `folder` that goes away whatever happens, SIGTERM included.
+
+    What processes that were killed have left there goes first.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder))
+    sweep(folder)
+    with exit_on_sigterm():
+        staging = Path(tempfile.mkdtemp(prefix=INCOMING, dir=folder))
+        owner = _own(staging)
+        try:
+            yield staging
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+            if owner is not None:
+                os.close(owner)
+
+
+def sweep(folder: Path) -> None:
+    """Removes the temporary folders in `folder` that no living process owns."""
+    for staging in folder.glob(f"{INCOMING}*"):
+        owner = _own(staging)
+        if owner is not None:
+            shutil.rmtree(staging, ignore_errors=True)
+            os.close(owner)
+
+
+def _own(staging: Path) -> int | None:
+    """A lock on a temporary folder, which goes with its process; None where another process has it,
+    and where a file system can't lock folders."""
+    handle = None
     try:
-        yield staging
+        handle = os.open(staging, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        if handle is not None:
+            os.close(handle)
+        return None
+    return handle
+
+
+@contextlib.contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """Makes of SIGTERM an exit that passes through what cleans up; a second one acts as ever.
+
+    Where a handler is there already, as in training, it stays.
+    """
+    main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def leave(signum: int, frame: FrameType | None) -> None:
+        signal.signal(signum, signal.SIG_DFL)
+        sys.exit(128 + signum)
+
+    signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
     finally:
-        shutil.rmtree(staging, ignore_errors=True)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def flush(path: Path) -> None:
