@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -31,6 +32,7 @@ SCHEMA = 1
 MANIFEST = "zoo.json"
 
 
+RUST_NUMBER = re.compile(r"\(os error (\d+)\)")
 INCOMING = ".incoming-"
 """What the names of temporary folders begin with."""
 
@@ -99,6 +101,19 @@ def exit_on_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
+@contextlib.contextmanager
+def os_errors() -> Iterator[None]:
+    """Raises as OSError what safetensors and tokenizers raise as their own or as plain Exception
+    where the system refused a write."""
+    try:
+        yield
+    except Exception as error:
+        number = RUST_NUMBER.search(str(error))
+        if number is None or isinstance(error, OSError):
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+
+
 def flush(path: Path) -> None:
     """Waits until a file or folder has reached the disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -150,8 +165,9 @@ def write(
         OSError: the disk is full or can't be written; what stood there before still stands.
     """
     with staged(folder) as staging:
-        model.save_pretrained(staging, state_dict=state_dict, max_shard_size="100GB")
-        processor.save_pretrained(staging)
+        with os_errors():
+            model.save_pretrained(staging, state_dict=state_dict, max_shard_size="100GB")
+            processor.save_pretrained(staging)
         names = sorted(p.relative_to(staging) for p in staging.rglob("*") if p.is_file())
         sums = {str(name): sha256(staging / name) for name in names}
         for name in names:

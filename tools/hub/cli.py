@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import tyro
 
 from tools.hub.args import DiffArgs, PullArgs, PushArgs, VerifyArgs
-from zoo import cli
+from zoo import cli, places
 
 PROGRAM = "python -m tools.hub"
 
@@ -101,6 +101,8 @@ def _push(asked: PushArgs) -> int:
 
 
 def _pull(asked: PullArgs) -> int:
+    if asked.output_dir is not None:
+        places.check_folder("--output_dir", asked.output_dir)
     from tools.hub.pull import pull
 
     pull(asked)

@@ -172,7 +172,8 @@ def _finetune(
             try:
                 checkpoint.write(folder, plain, processor, manifest, state)
                 if adapted:
-                    save_adapter(trained, folder / "adapter")
+                    with checkpoint.os_errors():
+                        save_adapter(trained, folder / "adapter")
             except OSError as error:
                 raise UserError(
                     f"can't save the checkpoint to {folder}: {error.strerror or error}; what stood "

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tasks.base import Examples, Features, Task
 from tasks.errors import UserError
+from zoo import places
 from zoo.checkpoint import MANIFEST, sweep
 from zoo.lock import NAME as LOCK
 from zoo.lock import FolderLock
@@ -82,7 +83,7 @@ def claimed(path: Path, resume: bool, accelerator: "Accelerator") -> Iterator[Ou
             lock = FolderLock(path)
             sweep(path)
         except OSError as error:
-            problem = UserError(f"--output_dir {path} can't be written: {error.strerror or error}")
+            problem = places.cannot("--output_dir", path, error)
         except UserError as error:
             problem = UserError(f"--output_dir {error}")
     try:
@@ -100,8 +101,10 @@ def claimed(path: Path, resume: bool, accelerator: "Accelerator") -> Iterator[Ou
 
 def _state(path: Path, resume: bool, main: bool) -> Path | None:
     """The saved state to go on from, where there is one and that is wanted."""
-    if path.exists() and not path.is_dir():
-        raise UserError(f"--output_dir {path} is a file; give a folder")
+    with contextlib.suppress(OSError):  # that is what the next line tells
+        if path.is_file():
+            raise UserError(f"--output_dir {path} is a file; give a folder")
+    places.check_folder("--output_dir", path)
     contents = _contents(path)
     if contents and not contents & {MANIFEST, "state", "logs"}:
         raise UserError(

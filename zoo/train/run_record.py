@@ -120,7 +120,8 @@ def check(folder: Path, begun: Record, now: Record) -> None:
         folder: of the run, for the error.
         now: as much as is known by now.
     """
-    for had, has in _differences(begun, now):
+    if first := next(_differences(begun, now), None):
+        had, has = first
         raise UserError(
             f"{folder} was begun with {had}, not {has}: go on with that of then, or name another "
             "--output_dir"
@@ -166,13 +167,13 @@ def _differences(begun: Record, now: Record) -> Iterator[tuple[str, str]]:
         if begun["task"].get(name) != value:
             yield f"the {name} {_value(begun['task'].get(name))}", _value(value)
     if "source" in now:
-        had, has = ({**one["source"], "model": None} for one in (begun, now))
-        if had != has:
-            which = next(name for name in has if had.get(name) != has[name])
-            yield (
-                f"the weights {begun['source'].get('model')} ({which} {_value(had.get(which))})",
-                f"{now['source'].get('model')} ({_value(has[which])})",
-            )
+        then, source = begun["source"], now["source"]
+        for name in source.keys() - {"model"}:
+            if then.get(name) != source[name]:
+                yield (
+                    f"the weights {then.get('model')} ({name} {_value(then.get(name))})",
+                    f"{source.get('model')} ({_value(source[name])})",
+                )
 
 
 def _both_folders(one: Any, other: Any) -> bool:

@@ -16,12 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tasks.fingerprint import sha256
-from zoo.checkpoint import flush, staged, write_json
+from zoo.checkpoint import flush, os_errors, staged, write_json
 from zoo.train.sharding import like, whole
 
 Tensors = dict[str, Tensor]
@@ -106,14 +105,12 @@ def save(
         sums = {}
         for name, content in tensors.items():
             path = staging / f"{name}.safetensors"
-            try:
+            with os_errors():
                 save_file({key: t.contiguous() for key, t in content.items()}, path)
-            except SafetensorError as error:  # its way of saying that the disk is full
-                raise OSError(f"can't write {path.name}: {error}") from error
             flush(path)
             sums[path.name] = sha256(path)
-        content = {**progress, "files": sums}
-        write_json(staging / PROGRESS, {**content, "sum": _sum(content)})
+        place = {**progress, "files": sums}
+        write_json(staging / PROGRESS, {**place, "sum": _sum(place)})
         flush(staging)
         if target.exists():  # of an abandoned run: this one has begun anew
             shutil.rmtree(target)
