@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.printing import print_lines
-from zoo import cli
+from zoo import cli, places
 
 PROGRAM = "python -m bench"
 
@@ -29,8 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print_lines(*_overview().splitlines())
-        return 0 if arguments else 2
+        return cli.overview("bench", _overview, 0 if arguments else 2)
     verb, *rest = arguments
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
@@ -67,6 +66,8 @@ def _run(arguments: Sequence[str]) -> int:
     from bench.args import RunArgs
 
     asked: RunArgs = parse("run", RunArgs, arguments)
+    places.check_file("--out", asked.out)
+    places.check_cache()
     from bench.run import run
 
     run(asked)
@@ -80,6 +81,7 @@ def _compare(arguments: Sequence[str]) -> int:
 
     asked: CompareArgs = parse("compare", CompareArgs, arguments)
     conditions = [Condition.parse(text) for text in asked.fail_if]
+    places.check_file("--out", asked.out)
     if not asked.results:
         from bench.compare import compare
 
@@ -117,6 +119,7 @@ def _replay(arguments: Sequence[str]) -> int:
     from bench.args import ReplayArgs
 
     asked: ReplayArgs = parse("replay", ReplayArgs, arguments)
+    places.check_file("--traces", asked.traces)
     from bench.replay import run
 
     run(asked)
@@ -127,6 +130,10 @@ def _decide(arguments: Sequence[str]) -> int:
     from bench.args import DecideArgs
 
     asked: DecideArgs = parse("decide", DecideArgs, arguments)
+    places.check_file("--picture", asked.picture)
+    places.check_cache()
+    if asked.checkpoint.is_dir():
+        places.check_folder("artifacts in", asked.checkpoint)
     from bench.decide import decide
     from zoo.export import Refused
 
@@ -155,6 +162,8 @@ def _trace(arguments: Sequence[str]) -> int:
     from bench.args import TraceArgs
 
     asked: TraceArgs = parse("trace", TraceArgs, arguments)
+    places.check_folder("--out", asked.out)
+    places.check_cache()
     from bench.trace import trace
 
     trace(asked)
@@ -165,6 +174,7 @@ def _peers(arguments: Sequence[str]) -> int:
     from bench.args import PeersArgs
 
     asked: PeersArgs = parse("peers", PeersArgs, arguments)
+    places.check_file("--out", asked.out)
     from bench.peers import peers
 
     peers(asked)
@@ -175,6 +185,10 @@ def _report(arguments: Sequence[str]) -> int:
     from bench.args import ReportArgs
 
     asked: ReportArgs = parse("report", ReportArgs, arguments)
+    places.check_file("--out", asked.out)
+    places.check_file("--markdown", asked.markdown)
+    if asked.pictures is not None:
+        places.check_folder("--pictures", asked.pictures)
     from bench.report.write import report
 
     report(asked)

@@ -62,8 +62,11 @@ def run(
     return process.exitcode
 
 
-def run_ranks(argv: Sequence[str], folder: Path, ranks: int = 2, module: str = MODEL) -> None:
-    """One fine-tune on several gloo processes; fails where one of them fails."""
+def run_ranks(
+    argv: Sequence[str], folder: Path, ranks: int = 2, module: str = MODEL, code: int = 0
+) -> str:
+    """One fine-tune on several gloo processes; fails where one of them ends with another code.
+    Gives what they have said."""
     folder.mkdir(parents=True, exist_ok=True)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -77,7 +80,8 @@ def run_ranks(argv: Sequence[str], folder: Path, ranks: int = 2, module: str = M
     for process in processes:
         process.join(300)
     said = "\n".join(path.read_text() for path in sorted(folder.glob("rank*.log")))
-    assert [process.exitcode for process in processes] == [0] * ranks, said
+    assert [process.exitcode for process in processes] == [code] * ranks, said
+    return said
 
 
 def _child(

@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import os
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import zoo
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import json_files, registry, terminal, weights
+from zoo import cli, json_files, registry, terminal, weights
 from zoo.checkpoint import MANIFEST
 from zoo.entry import Entry, Preset
 
@@ -19,16 +20,13 @@ from zoo.entry import Entry, Preset
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns the exit code: 2 for a mistake of the user's."""
     arguments = _parser().parse_args(argv)
-    try:
+
+    def run() -> int:
         code: int | None = arguments.run(arguments)
-        sys.stdout.flush()
-    except UserError as error:
-        print_lines(f"zoo: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # `zoo list | head`; nothing more can be said, not even at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    return code or 0
+        return code or 0
+
+    code = cli.guarded("zoo", run, "give the same command again")
+    return 0 if code == 128 + signal.SIGPIPE else code  # of `zoo list | head` all was wanted
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -10,15 +10,11 @@ import hashlib
 import json
 import os
 import shutil
-import signal
-import sys
 import tempfile
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from tasks.errors import UserError
@@ -29,6 +25,7 @@ from zoo.checkpoint_schema import is_plain
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 from zoo.runtimes.signature import Signature
+from zoo.staging import exit_on_sigterm
 
 FOLDER = "artifacts"
 MANIFEST = "export.json"
@@ -224,10 +221,12 @@ def workshop(checkpoint: Path) -> Iterator[Path]:
     """
     root = checkpoint / FOLDER
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(root), _exit_on_sigterm():
+    with _alone(root), exit_on_sigterm():
         _clear_up(root)
         try:
-            with tempfile.TemporaryDirectory(prefix=WORKSHOP, dir=root) as folder:
+            with tempfile.TemporaryDirectory(
+                prefix=f"{WORKSHOP}{os.getpid()}-", dir=root
+            ) as folder:
                 yield Path(folder)
         finally:
             if not any(root.iterdir()):
@@ -237,35 +236,26 @@ def workshop(checkpoint: Path) -> Iterator[Path]:
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """Locks a folder for this process; the lock goes with it, however it ends."""
-    handle = os.open(root, os.O_RDONLY)
+    handle = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
-                f"another export or quantize is at work in {root}: wait for it to end"
+                f"another export or quantize is at work in {root}{_by(root)}: wait for it to end"
             ) from None
         yield
     finally:
         os.close(handle)
 
 
-@contextmanager
-def _exit_on_sigterm() -> Iterator[None]:
-    """Makes of SIGTERM an exit that passes through what cleans up; a second one acts as ever."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may set handlers
-        return
-
-    def leave(signum: int, frame: FrameType | None) -> None:
-        signal.signal(signum, previous)
-        sys.exit(128 + signum)
-
-    previous = signal.signal(signal.SIGTERM, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)
+def _by(root: Path) -> str:
+    """Who is at work in a folder, as the name of its workshop says."""
+    for shop in root.glob(f"{WORKSHOP}*"):
+        number = shop.name.removeprefix(WORKSHOP).partition("-")[0]
+        if number.isdigit():
+            return f" (process {number})"
+    return ""
 
 
 def _clear_up(root: Path) -> None:

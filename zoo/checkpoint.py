@@ -5,8 +5,10 @@ Files are written in a folder of their own, flushed to disk, and renamed into pl
 leaves is either whole or known to be damaged.
 """
 
+import contextlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,22 @@ if TYPE_CHECKING:
     from zoo.entry import Entry
 
 MANIFEST = "zoo.json"
+
+
+RUST_NUMBER = re.compile(r"\(os error (\d+)\)")
+
+
+@contextlib.contextmanager
+def os_errors() -> Iterator[None]:
+    """Raises as OSError what safetensors and tokenizers raise as their own or as plain Exception
+    where the system refused a write."""
+    try:
+        yield
+    except Exception as error:
+        number = RUST_NUMBER.search(str(error))
+        if number is None or isinstance(error, OSError):
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
 
 
 def flush(path: Path) -> None:
@@ -76,8 +94,9 @@ def write(
         OSError: the disk is full or can't be written; what stood there before still stands.
     """
     with staged(folder) as staging:
-        model.save_pretrained(staging, state_dict=state_dict, max_shard_size="100GB")
-        processor.save_pretrained(staging)
+        with os_errors():
+            model.save_pretrained(staging, state_dict=state_dict, max_shard_size="100GB")
+            processor.save_pretrained(staging)
         names = sorted(p.relative_to(staging) for p in staging.rglob("*") if p.is_file())
         sums = {str(name): sha256(staging / name) for name in names}
         for name in names:

@@ -4,9 +4,10 @@ Flags are the fields of frozen dataclasses, flat, with - or _ alike. `--config F
 defaults; flags win. Nothing here imports torch: a verb does, once its arguments are read.
 """
 
+import contextlib
 import dataclasses
-import errno
 import importlib
+import os
 import shlex
 import signal
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from tasks.printing import print_lines
+from zoo import places
 from zoo.entry import Entry
 from zoo.train.args import TrainArgs
 
@@ -35,8 +37,7 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print_lines(*_overview(entry).splitlines())
-        return 0 if arguments else 2
+        return overview(entry.name, lambda: _overview(entry), 0 if arguments else 2)
     verb, *rest = arguments
     if verb not in entry.verbs:
         import difflib
@@ -55,23 +56,38 @@ def guarded(name: str, run: Callable[[], int], again: str) -> int:
         again: what to do where the disk was full, once there is room.
     """
     try:
-        return run()
+        code = run()
+        sys.stdout.flush()
+        return code
     except UserError as error:
         return fail(name, str(error))
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
+        _drop_output()
         return 128 + signal.SIGPIPE
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        where = f" {error.filename}" if error.filename else ""
-        return fail(
-            name,
-            f"can't write{where}: {error.strerror}; what was saved before stays: free some space, "
-            f"then {again}",
-        )
+        _drop_output()
+        return fail(name, places.explain(error, again))
+
+
+def _drop_output() -> None:
+    """Nothing more can be written to standard output, not even what is left in its buffer."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # no descriptor of its own: a test's
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def overview(name: str, text: Callable[[], str], code: int) -> int:
+    """Prints what a program can do; returns `code`, or that of what went wrong."""
+
+    def run() -> int:
+        print_lines(*text().splitlines())
+        return code
+
+    return guarded(name, run, "give the same command again")
 
 
 def fail(name: str, message: str) -> int:
@@ -210,6 +226,7 @@ def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
         asked = parse(
             entry, verb, arguments, qat.defaults(entry, Path(asked.train.qat), default), kind
         )
+    places.check_cache()
     from zoo.train.finetune import Job, finetune
     from zoo.train.signals import Stopped
 
@@ -231,6 +248,7 @@ def _evaluate(entry: Entry, arguments: Sequence[str]) -> int:
 
     kind = dataclasses.make_dataclass("Evaluate", [("common", EvaluateArgs)], frozen=True)
     asked = parse(entry, "evaluate", arguments, kind(EvaluateArgs(tyro.MISSING)), kind)
+    places.check_cache()
     from zoo.evaluate import evaluate_checkpoint
 
     evaluate_checkpoint(entry, asked.common)
@@ -248,6 +266,7 @@ def _predict(entry: Entry, arguments: Sequence[str]) -> int:
     )
     default = kind(inputs(), PredictArgs(tyro.MISSING))
     asked = parse(entry, "predict", arguments, default, kind)
+    places.check_file("--output", asked.common.output)
     from zoo.predict import predict
 
     predict(entry, asked.inputs, asked.common)
@@ -281,6 +300,9 @@ def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
 
 def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) -> int:
     """Exit code 1 where what was made did not pass its proof or contract."""
+    places.check_cache()
+    if args.checkpoint.is_dir():
+        places.check_folder("artifacts in", args.checkpoint)
     from zoo.export import Refused
 
     try:
@@ -298,6 +320,7 @@ def _prune(entry: Entry, arguments: Sequence[str]) -> int:
 
     kind = dataclasses.make_dataclass("Prune", [("common", PruneArgs)], frozen=True)
     asked = parse(entry, "prune", arguments, kind(PruneArgs(tyro.MISSING)), kind)
+    places.check_cache()
     from zoo.prune import prune
     from zoo.train.signals import Stopped
 

@@ -20,17 +20,20 @@ from tasks.base import supervised
 from tasks.errors import UserError
 from zoo import checkpoint as checkpoints
 from zoo import terminal
-from zoo.checkpoint import open_checkpoint
+from zoo.checkpoint import Checkpoint, open_checkpoint
 from zoo.heap import keep_freed_memory
 from zoo.pruning import magnitude, narrowing, record
 from zoo.pruning.setting import Setting, read_data, training, units
 from zoo.train import output
+from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.loop import Loop
 from zoo.train.precision import choose_dtype
 from zoo.train.watch import Watch
 
 if TYPE_CHECKING:
+    from accelerate import Accelerator
+
     from zoo.entry import Entry
     from zoo.verbs import PruneArgs
 
@@ -52,6 +55,19 @@ def prune(entry: "Entry", args: "PruneArgs") -> Path:
         raise UserError(f"--output_dir {folder} is the checkpoint itself: give another folder")
     train = training(checkpoint, args)
     accelerator = make_accelerator(train)
+    with output.claimed(folder, False, accelerator) as claim:
+        return _prune(entry, args, checkpoint, train, accelerator, claim)
+
+
+def _prune(
+    entry: "Entry",
+    args: "PruneArgs",
+    checkpoint: Checkpoint,
+    train: TrainArgs,
+    accelerator: "Accelerator",
+    claim: output.OutputFolder,
+) -> Path:
+    folder = claim.path
     network = importlib.import_module(entry.network)
     model, processor = network.load(args.checkpoint)
     dense = units(network).widths(model) if args.structured else ()
@@ -69,7 +85,7 @@ def prune(entry: "Entry", args: "PruneArgs") -> Path:
         dense,
     )
     manifest = setting.manifest(checkpoint)
-    output.prepare(folder, False, accelerator.is_main_process)
+    claim.begin()
     (folder / "logs").mkdir(exist_ok=True)  # a run of ours, also where it ends before its first cut
     accelerator.wait_for_everyone()
     run = uuid.uuid4().hex[:12]

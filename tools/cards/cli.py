@@ -47,16 +47,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     mistake."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
-        print_lines(*DESCRIPTION.splitlines(), "", f"{PROGRAM} --help lists the flags.")
-        return 2
-    asked = tyro.cli(
+        return cli.overview(
+            "cards", lambda: f"{DESCRIPTION}\n\n{PROGRAM} --help lists the flags.", 2
+        )
+    return cli.guarded("cards", lambda: _run(_parse(arguments)), "give the same command again")
+
+
+def _parse(arguments: Sequence[str]) -> CardArgs:
+    return tyro.cli(
         CardArgs,
         prog=PROGRAM,
         description=DESCRIPTION,
-        args=arguments,
+        args=list(arguments),
         config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
-    return cli.guarded("cards", lambda: _run(asked), "give the same command again")
 
 
 def _run(asked: CardArgs) -> int:

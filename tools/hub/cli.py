@@ -12,7 +12,7 @@ import tyro
 
 from tasks.printing import print_lines
 from tools.hub.args import DiffArgs, PullArgs, PushArgs, VerifyArgs
-from zoo import cli
+from zoo import cli, places
 
 PROGRAM = "python -m tools.hub"
 
@@ -103,6 +103,8 @@ def _push(asked: PushArgs) -> int:
 
 
 def _pull(asked: PullArgs) -> int:
+    if asked.output_dir is not None:
+        places.check_folder("--output_dir", asked.output_dir)
     from tools.hub.pull import pull
 
     pull(asked)

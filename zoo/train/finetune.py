@@ -17,7 +17,7 @@ from zoo import checkpoint, environment, evidence
 from zoo.heap import keep_freed_memory
 from zoo.quantization import calibration
 from zoo.terminal import quiet_libraries
-from zoo.train import distillation, output, qat, semi_supervised, summary
+from zoo.train import distillation, output, qat, run_record, semi_supervised, summary
 from zoo.train import teacher as teachers
 from zoo.train.args import TrainArgs, check
 from zoo.train.evaluation import Evaluation, evaluate
@@ -59,8 +59,21 @@ def finetune(entry: "Entry", job: Job) -> Path:
     if args.speedups:
         keep_freed_memory()
     accelerator = make_accelerator(args)
-    main = accelerator.is_main_process
     folder = Path(args.output_dir or f"runs/{entry.name}")
+    with output.claimed(folder, args.resume, accelerator) as claim:
+        return _finetune(entry, job, accelerator, claim, begin)
+
+
+def _finetune(
+    entry: "Entry",
+    job: Job,
+    accelerator: "Accelerator",
+    claim: output.OutputFolder,
+    begin: float,
+) -> Path:
+    args, folder, main = job.train, claim.path, accelerator.is_main_process
+    run = run_record.Run(folder, claim.state)
+    run.know(run_record.of_flags(entry, job))
     config = {
         "options": dataclasses.asdict(job.options),
         "data": dataclasses.asdict(job.data),
@@ -80,11 +93,23 @@ def finetune(entry: "Entry", job: Job) -> Path:
         if start:
             start.check(task)
         teacher = teachers.find(args, entry, task, processor, folder, device)
+        unlabelled = _unlabelled(entry, job, task) if args.ssl != "none" else None
+        run.know(
+            run_record.of_data(
+                task,
+                examples,
+                unlabelled,
+                teacher.subject if teacher else None,
+                start.subject if start else None,
+            )
+        )
         features: dict[str, Features] = {
             name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
             for name, split in examples.splits.items()
         }
-        unlabelled = _unlabelled(entry, job, task, processor) if args.ssl != "none" else None
+        if unlabelled:
+            key = f"{unlabelled.fingerprint}/unlabelled/{args.unlabeled}/{job.data}"
+            pool = task.features(unlabelled.splits["train"], processor, key)
     torch.manual_seed(args.seed)  # the new head
     if start:
         model, source = trained, start.checkpoint.manifest["source"]
@@ -92,6 +117,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
             network.ready_to_train(model, job.options)
     else:
         model, source = network.make(job.options, task, processor, entry)
+    run.know(run_record.of_source(source))
+    run.record["changes"] = run.changes()
     if main:
         findings = task.preflight(examples, features, model)
         output.report_findings(findings)
@@ -126,14 +153,15 @@ def finetune(entry: "Entry", job: Job) -> Path:
         "commit": environment.commit(),
     }
 
+    if run.record["changes"]:
+        manifest["changes"] = run.record["changes"]
     if start:
         manifest["qat"] = {"from": start.subject}
     learned, collate = features["train"], task.collate
     objective = supervised(task, args.label_smoothing_factor)
     if unlabelled:
-        pool, beside = unlabelled
-        manifest["unlabeled"] = {"name": pool.name, "fingerprint": pool.fingerprint}
-        learned, collate, objective = semi_supervised.parts(task, learned, beside, args)
+        manifest["unlabeled"] = {"name": unlabelled.name, "fingerprint": unlabelled.fingerprint}
+        learned, collate, objective = semi_supervised.parts(task, learned, pool, args)
     if teacher:
         manifest["teacher"] = {"model": teacher.name, "subject": teacher.subject}
         distillation.check(task, model, teacher.model, learned, args, device)
@@ -147,21 +175,20 @@ def finetune(entry: "Entry", job: Job) -> Path:
             try:
                 checkpoint.write(folder, plain, processor, manifest, state)
                 if adapted:
-                    save_adapter(trained, folder / "adapter")
+                    with checkpoint.os_errors():
+                        save_adapter(trained, folder / "adapter")
             except OSError as error:
                 raise UserError(
                     f"can't save the checkpoint to {folder}: {error.strerror or error}; what stood "
                     "there before stays: free some space, then go on with --resume"
                 ) from error
 
-    resume = output.prepare(folder, args.resume, main)
-    teachers.remember(folder, "teacher", teacher.subject if teacher else None, resume, main)
-    teachers.remember(folder, "qat", start.subject if start else None, resume, main)
+    claim.begin()
     accelerator.wait_for_everyone()
     reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
     watch = Watch(folder, total_samples(args, learned), task.unit, reporters, main)
     if main:
-        shown = features | ({"unlabelled": unlabelled[1]} if unlabelled else {})
+        shown = features | ({"unlabelled": pool} if unlabelled else {})
         taught_by = teacher.model if teacher else None
         output.announce(
             entry, task, examples, shown, learned, parameters, model, device, dtype, args, taught_by
@@ -179,9 +206,10 @@ def finetune(entry: "Entry", job: Job) -> Path:
         watch,
         save_best,
         dtype,
+        run.record,
     )
     try:
-        progress = loop.run(resume)
+        progress = loop.run(resume=claim.state is not None)
     finally:
         watch.close()
 
@@ -205,14 +233,13 @@ def finetune(entry: "Entry", job: Job) -> Path:
     return folder
 
 
-def _unlabelled(entry: "Entry", job: Job, task: Task, processor: Any) -> tuple[Examples, Features]:
-    """The examples without labels and their features."""
+def _unlabelled(entry: "Entry", job: Job, task: Task) -> Examples:
+    """The examples without labels."""
     semi_supervised.check(task)
     asked = job.train.unlabeled
     assert asked is not None
     pool: Examples = importlib.import_module(entry.task).unlabelled(job.task, job.data, asked)
-    key = f"{pool.fingerprint}/unlabelled/{asked}/{job.data}"
-    return pool, task.features(pool.splits["train"], processor, key)
+    return pool
 
 
 def make_accelerator(args: TrainArgs) -> "Accelerator":

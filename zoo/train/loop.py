@@ -7,7 +7,7 @@ accumulated as sums and divided once, together with clipping.
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,10 @@ class Loop:
         watcher: Watcher,
         save_best: Callable[[nn.Module], None],
         dtype: torch.dtype,
+        record: Mapping[str, Any] | None = None,
     ) -> None:
+        """Args: record: what lies in every saved state as "run"; see `zoo.train.run_record`."""
+        self.record = record
         self.task, self.args = task, args
         self.objective, self.collate = objective, collate
         self.train_features, self.validation = train, validation
@@ -124,7 +127,7 @@ class Loop:
         """Trains to the end of the schedule, or until patience runs out.
 
         Args:
-            resume: go on from the newest whole state, if there is one.
+            resume: go on from the newest whole state, which there must be.
 
         Raises:
             Stopped: SIGINT or SIGTERM came; the state is saved.
@@ -422,7 +425,7 @@ class Loop:
             losses = [float(loss) for loss in self.log.losses]
             logs = {name: [float(x) for x in values] for name, values in self.log.logs.items()}
             pending = {"pending_losses": losses, "pending_logs": logs}
-            progress = asdict(self.progress) | {"signal": signum} | pending
+            progress = asdict(self.progress) | {"signal": signum, "run": self.record} | pending
             try:
                 states.save(self.states, self.progress.step, tensors, progress)
             except OSError as error:
@@ -440,11 +443,7 @@ class Loop:
         found, complaints = states.newest(self.states)
         for complaint in complaints:
             self.watcher.note(complaint)
-        if found is None:
-            self.watcher.note("no saved state to go on from: beginning anew")
-            if self.accelerator.is_main_process:
-                self.watcher.rewind(0)
-            return
+        assert found is not None, "who asks to resume has seen a whole state"
         try:
             states.load_model_tensors(self.module, found.tensors["weights"], self._masters())
             states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
@@ -464,6 +463,25 @@ class Loop:
             for name, values in found.progress.get("pending_logs", {}).items()
         }
         self.progress = Progress.read(dict(found.progress))
+        patience = self.args.early_stopping_patience  # may be another one by now
+        self.progress.stopped_early &= (
+            patience is not None and self.progress.evaluations_without_gain >= patience
+        )
+        self._refuse_shorter()
         if self.accelerator.is_main_process:
             self.watcher.rewind(self.progress.step)
         self.watcher.note(f"going on at step {self.progress.step}, epoch {self._epochs():.2f}")
+        changes = (self.record or {}).get("changes", [])
+        if changes and changes[-1]["step"] == self.progress.step:
+            for name, (then, now) in changes[-1]["flags"].items():
+                self.watcher.note(f"from here on --{name} is {now}, not {then}")
+
+    def _refuse_shorter(self) -> None:
+        """A schedule that ends before the place that a state has reached would train on nothing."""
+        done, total = self.schedule.steps_done(self.progress.place), self.schedule.total_steps
+        if done >= total + 1 and not self.progress.stopped_early:
+            flag = "max_steps" if self.args.max_steps > 0 else "num_train_epochs"
+            raise UserError(
+                f"--{flag} {getattr(self.args, flag)} ends before the state in {self.states} (step "
+                f"{self.progress.step}, epoch {self._epochs():.2f}): give more"
+            )

@@ -1,21 +1,27 @@
 """The folder a run writes to, and what is said before it begins."""
 
-import json
+import contextlib
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.base import Examples, Features, Task
 from tasks.errors import UserError
 from tasks.printing import print_lines
+from zoo import places
 from zoo.checkpoint import MANIFEST
+from zoo.lock import NAME as LOCK
+from zoo.lock import FolderLock
+from zoo.staging import sweep
 from zoo.train import forecast
+from zoo.train import state as states
 from zoo.train.memory import out_of_memory
 
 if TYPE_CHECKING:
     import torch
+    from accelerate import Accelerator
     from torch import nn
 
     from tasks.preflight import Finding
@@ -23,51 +29,124 @@ if TYPE_CHECKING:
     from zoo.train.args import TrainArgs
 
 
-def prepare(folder: Path, resume: bool, main: bool) -> bool:
-    """Makes the folder ready; returns whether the run goes on from a saved state.
+class OutputFolder:
+    """The folder of a run, which no other run writes to while this one does.
 
     A run that SIGTERM stopped (a preempted machine) goes on by itself. Any other run that lies
     there is moved aside, never overwritten.
-
-    Raises `UserError` where the folder holds something that is not a run.
     """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--output_dir {folder} is a file; give a folder")
-    contents = {p.name for p in folder.iterdir()} if folder.exists() else set()
-    if contents and not contents & {MANIFEST, "state", "logs"}:
-        raise UserError(
-            f"--output_dir {folder} holds something that is no run of the zoo's; "
-            "give an empty or new folder"
+
+    def __init__(self, path: Path, state: Path | None, anew: bool, lock: FolderLock | None) -> None:
+        self.path = path
+        self.state = state  # the saved state that the run goes on from
+        self._anew = (
+            anew  # whether what lies there is a run that was stopped before its first state
         )
-    if resume or not contents:
-        if main:
-            folder.mkdir(parents=True, exist_ok=True)
-        return resume
-    if _stopped_by_sigterm(folder):
-        if main:
-            print_lines(f"{folder} was stopped by SIGTERM: going on from there", file=sys.stderr)
-        return True
-    if main:
+        self._lock = lock  # None on every rank but the first
+
+    def begin(self) -> None:
+        """Makes the folder ready: what lies there is moved aside, unless it is gone on with."""
+        if self._lock is None or self.state or self._anew or not _contents(self.path):
+            return
         aside = next(
             path
             for i in range(1, 10_000)
-            if not (path := folder.with_name(f"{folder.name}.{i}")).exists()
+            if not (path := self.path.with_name(f"{self.path.name}.{i}")).exists()
         )
-        folder.rename(aside)
+        self.path.rename(aside)
         hint = "" if (aside / MANIFEST).exists() else "; --resume would have gone on with it"
-        print_lines(f"{folder} held another run: moved to {aside}{hint}", file=sys.stderr)
-        folder.mkdir(parents=True)
-    return False
+        print_lines(f"{self.path} held another run: moved to {aside}{hint}", file=sys.stderr)
+        self.path.mkdir(parents=True)
+        lock = FolderLock(self.path)
+        self._lock.release(aside)
+        self._lock = lock
+
+    def release(self) -> None:
+        """Lets other runs in."""
+        if self._lock is not None:
+            self._lock.release(self.path)
 
 
-def _stopped_by_sigterm(folder: Path) -> bool:
-    for path in sorted((folder / "state").glob("step-*/progress.json"), reverse=True):
+@contextlib.contextmanager
+def claimed(path: Path, resume: bool, accelerator: "Accelerator") -> Iterator[OutputFolder]:
+    """The folder of a run, locked by the first rank; one that was made for it and is still empty in
+    the end goes away.
+
+    Raises `UserError` on every rank where the folder can't be written, where another run has it,
+    and where it holds something that is not a run.
+    """
+    state = _state(path, resume, accelerator.is_main_process)
+    anew = resume and not any((path / name).exists() for name in (MANIFEST, "state"))
+    made: list[Path] = []
+    lock, problem = None, None
+    if accelerator.is_main_process:
         try:
-            stopped: bool = json.loads(path.read_text())["signal"] == signal.SIGTERM
-        except (OSError, ValueError, KeyError):
-            continue
-        return stopped
-    return False
+            made = _make(path)
+            lock = FolderLock(path)
+            sweep(path)
+        except OSError as error:
+            problem = places.cannot("--output_dir", path, error)
+        except UserError as error:
+            problem = UserError(f"--output_dir {error}")
+    try:
+        _agree(problem, accelerator)
+        folder = OutputFolder(path, state, anew, lock)
+        try:
+            yield folder
+        finally:
+            folder.release()
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):  # it is not empty: that is what it was made for
+                each.rmdir()
+
+
+def _state(path: Path, resume: bool, main: bool) -> Path | None:
+    """The saved state to go on from, where there is one and that is wanted."""
+    with contextlib.suppress(OSError):  # that is what the next line tells
+        if path.is_file():
+            raise UserError(f"--output_dir {path} is a file; give a folder")
+    places.check_folder("--output_dir", path)
+    contents = _contents(path)
+    if contents and not contents & {MANIFEST, "state", "logs"}:
+        raise UserError(
+            f"--output_dir {path} holds something that is no run of the zoo's; "
+            "give an empty or new folder"
+        )
+    state, complaints = states.find(path / "state")
+    if state is None:
+        if resume and main:
+            for line in (*complaints, "no saved state to go on from: beginning anew"):
+                print_lines(line, file=sys.stderr)
+    elif not resume and states.read_progress(state)["signal"] == signal.SIGTERM:
+        if main:
+            print_lines(f"{path} was stopped by SIGTERM: going on from there", file=sys.stderr)
+    elif not resume:
+        return None
+    return state
+
+
+def _contents(path: Path) -> set[str]:
+    return {each.name for each in path.iterdir()} - {LOCK} if path.exists() else set()
+
+
+def _make(path: Path) -> list[Path]:
+    """Makes a folder and those above it; gives those that were not there, the innermost first."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _agree(problem: UserError | None, accelerator: "Accelerator") -> None:
+    """Raises the first rank's problem there, and an error that names it on the others."""
+    if accelerator.num_processes > 1:
+        import torch
+
+        mine = torch.tensor([float(problem is not None)], device=accelerator.device)
+        if accelerator.gather(mine).max() and problem is None:
+            raise UserError("the first process can't have the output folder, as it says")
+    if problem is not None:
+        raise problem from None
 
 
 def report_findings(findings: "list[Finding]") -> None:

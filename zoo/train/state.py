@@ -2,10 +2,12 @@
 number.
 
 `state/step-00000120/` holds `weights.safetensors`, `optimizer.safetensors`, perhaps
-`ema.safetensors`, and `progress.json` with the place and the sums of the other files. Random state
-is not among them: every pass seeds itself from (seed, epoch, sample).
+`ema.safetensors`, and `progress.json` with the place, the record of the run
+(`zoo.train.run_record`), the sums of the other files, and its own. Random state is not among them:
+every pass seeds itself from (seed, epoch, sample).
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -14,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tasks.fingerprint import sha256
-from zoo.checkpoint import flush, write_json
+from zoo.checkpoint import flush, os_errors, write_json
 from zoo.staging import staged
 from zoo.train.sharding import like, whole
 
 Tensors = dict[str, Tensor]
+PROGRESS = "progress.json"
 
 
 @dataclass(frozen=True)
@@ -104,13 +106,12 @@ def save(
         sums = {}
         for name, content in tensors.items():
             path = staging / f"{name}.safetensors"
-            try:
+            with os_errors():
                 save_file({key: t.contiguous() for key, t in content.items()}, path)
-            except SafetensorError as error:  # its way of saying that the disk is full
-                raise OSError(f"can't write {path.name}: {error}") from error
             flush(path)
             sums[path.name] = sha256(path)
-        write_json(staging / "progress.json", {**progress, "files": sums})
+        place = {**progress, "files": sums}
+        write_json(staging / PROGRESS, {**place, "sum": _sum(place)})
         flush(staging)
         if target.exists():  # of an abandoned run: this one has begun anew
             shutil.rmtree(target)
@@ -127,19 +128,42 @@ def prune(folder: Path, keep: int) -> None:
 
 def newest(folder: Path) -> tuple[State | None, list[str]]:
     """The newest state that is whole, and a line on each newer one that is not."""
+    path, complaints = find(folder)
+    if path is None:
+        return None, complaints
+    progress = read_progress(path)
+    tensors = {
+        name.removesuffix(".safetensors"): load_file(path / name) for name in progress["files"]
+    }
+    return State(tensors, progress), complaints
+
+
+def find(folder: Path) -> tuple[Path | None, list[str]]:
+    """Where the newest state lies that is whole by its sums, and a line on each newer one that is
+    not."""
     complaints = []
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
-            progress = json.loads((path / "progress.json").read_text())
-            for name, expected in progress["files"].items():
+            for name, expected in read_progress(path)["files"].items():
                 if sha256(path / name) != expected:
                     raise ValueError(f"{name} is not what was saved")
-            tensors = {
-                name.removesuffix(".safetensors"): load_file(path / name)
-                for name in progress["files"]
-            }
-        except (OSError, ValueError, KeyError, SafetensorError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             complaints.append(f"{path.name} is damaged and passed over: {error}")
             continue
-        return State(tensors, progress), complaints
+        return path, complaints
     return None, complaints
+
+
+def read_progress(path: Path) -> dict[str, Any]:
+    """What `progress.json` of the state in the folder `path` says.
+
+    Raises OSError, ValueError or RecursionError where it is not what was saved.
+    """
+    content = json.loads((path / PROGRESS).read_text(encoding="utf-8"))
+    if not isinstance(content, dict) or content.pop("sum", None) != _sum(content):
+        raise ValueError(f"{PROGRESS} is not what was saved")
+    return content
+
+
+def _sum(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

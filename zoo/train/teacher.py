@@ -16,7 +16,7 @@ from torch import nn
 from tasks.base import Task
 from tasks.errors import UserError
 from zoo import evidence, terminal
-from zoo.checkpoint import Checkpoint, open_checkpoint, write_json
+from zoo.checkpoint import Checkpoint, open_checkpoint
 from zoo.train.evaluation import Evaluation
 from zoo.train.summary import metric_facts
 
@@ -138,27 +138,6 @@ def _short(value: Any) -> str:
         return f"{len(value):,} entries"
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:37]}..."
-
-
-def remember(folder: Path, what: str, subject: str | None, resume: bool, main: bool) -> None:
-    """Keeps the digest of another checkpoint beside the states of a run.
-
-    Args:
-        what: the flag that names that checkpoint: "teacher" or "qat".
-
-    Raises `UserError` where a run that goes on was begun with another one, with none, or (where
-    `subject` is None) with one.
-    """
-    path = folder / "state" / f"{what}.json"
-    if resume and any(path.parent.glob("step-*")):
-        begun = json.loads(path.read_text())["subject"] if path.exists() else None
-        if begun != subject:
-            had = f"no {what}" if begun is None else f"the {what} {begun[:12]}"
-            has = "none" if subject is None else subject[:12]
-            raise UserError(f"{folder} was begun with {had}, not {has}: go on with that of then")
-    elif main and subject is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, {"subject": subject})
 
 
 def facts(

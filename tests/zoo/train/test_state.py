@@ -56,7 +56,21 @@ def test_a_name_in_several_models_is_saved_once(tmp_path: Path) -> None:
     assert list(states.model_tensors(tied, {})) == ["a.weight"]
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "no json", "no progress"])
+OTHER = {
+    "no json": '{"step": 4, "fi',
+    "a list": "[]",
+    "null": "null",
+    "a number": "4",
+    "no object of files": '{"step": 4, "files": [1]}',
+    "deep": "[" * 100_000,
+    "deep objects": '{"step":' * 100_000,
+    "empty": "",
+}
+
+
+@pytest.mark.parametrize(
+    "damage", ["cut", "flipped", "missing", "no progress", "another place", "latin-1", *OTHER]
+)
 def test_a_damaged_newest_state_is_passed_over(tmp_path: Path, damage: str) -> None:
     _save(tmp_path, 2, 2.0)
     newest = _save(tmp_path, 4, 4.0)
@@ -69,8 +83,13 @@ def test_a_damaged_newest_state_is_passed_over(tmp_path: Path, damage: str) -> N
         weights.write_bytes(content)
     elif damage == "missing":
         weights.unlink()
-    elif damage == "no json":
-        (newest / "progress.json").write_text('{"step": 4, "fi')
+    elif damage in OTHER:
+        (newest / "progress.json").write_text(OTHER[damage])
+    elif damage == "another place":
+        text = (newest / "progress.json").read_text()
+        (newest / "progress.json").write_text(text.replace('"step": 4', '"step": 400'))
+    elif damage == "latin-1":
+        (newest / "progress.json").write_bytes(b'{"step": "\xe9"}')
     else:
         (newest / "progress.json").unlink()
     found, complaints = states.newest(tmp_path)

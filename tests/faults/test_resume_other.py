@@ -1,0 +1,189 @@
+"""--resume with something changed: what would mix two runs is refused, the rest is told."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cases import Case
+from tests.cli import run_cli
+from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
+
+STEADY = (*EXACT, "--lr_scheduler_type", "constant", "--save_steps", 4, "--num_train_epochs", 1)
+STEADY += ("--learning_rate", 5e-5)
+
+
+@pytest.fixture(scope="module")
+def begun(tiny_bert: Path, reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One epoch, whose second half is then lost."""
+    run = finetune(tiny_bert, reviews, tmp_path_factory.mktemp("begun") / "run", *STEADY)
+    shutil.rmtree(max((run.folder / "state").glob("step-*")))
+    return run
+
+
+@pytest.fixture
+def folder(begun: Run, tmp_path: Path) -> Path:
+    copy = tmp_path / "run"
+    shutil.copytree(begun.folder, copy)
+    return copy
+
+
+def _relabelled(reviews: Path, folder: Path, names: dict[str, str]) -> Path:
+    """The same texts under other labels."""
+    folder.mkdir()
+    for file in reviews.glob("*.csv"):
+        with file.open(newline="") as source, (folder / file.name).open("w", newline="") as target:
+            rows = list(csv.reader(source))
+            csv.writer(target).writerows([rows[0], *([t, names[y]] for t, y in rows[1:])])
+    return folder
+
+
+def _refused(folder: Path, argv: list[str], *parts: str) -> None:
+    """One line, exit code 2, and no byte of the folder is another one."""
+    before = {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    done = run_cli(MODEL, *argv, "--resume")
+    assert done.code == 2, done.err
+    said = done.err.splitlines()[-1]
+    assert said.startswith(f"bert_cls: {folder} was begun with "), said
+    assert all(part in said for part in parts) and "--output_dir" in said, said
+    assert {p: p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("flags", "parts"),
+    [
+        (("--seed", 43), ["--seed 42, not 43"]),
+        (("--optim", "sgd"), ["--optim adamw, not sgd"]),
+        (("--dropout", 0.1), ["--dropout 0.0, not 0.1"]),
+        (("--tune", "head"), ["--tune full, not head"]),
+        (("--ema_decay", 0.9), ["--ema_decay 0.0, not 0.9"]),
+        (("--label_smoothing_factor", 0.1), ["--label_smoothing_factor 0.0, not 0.1"]),
+        (("--max_train_samples", 100), ["--max_train_samples none, not 100"]),
+        (("--split_seed", 1), ["--split_seed 0, not 1"]),
+        (("--max_length", 16), ["--max_length 128, not 16"]),
+        (("--long_texts", "window"), ["--long_texts truncate, not window"]),
+        (("--class_weights", "balanced"), ["--class_weights none, not balanced"]),
+        (("--from_scratch",), ["--from_scratch False, not True"]),
+        (("--model", "minilm"), ["--model ", "not minilm"]),
+        (("--ssl", "pseudo", "--unlabeled", "rest"), ["--ssl none, not pseudo"]),
+    ],
+    ids=lambda value: "_".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_another_flag_is_refused(
+    folder: Path, tiny_bert: Path, reviews: Path, flags: tuple[object, ...], parts: list[str]
+) -> None:
+    _refused(folder, arguments(tiny_bert, reviews, folder, *STEADY, *flags), *parts)
+
+
+def test_other_data_are_refused(
+    folder: Path, tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    same = {"positive": "positive", "negative": "negative"}
+    fewer = _relabelled(reviews, tmp_path / "fewer", same)
+    lines = (fewer / "train.csv").read_text().splitlines(keepends=True)
+    (fewer / "train.csv").write_text("".join(lines[:-1]))
+    argv = arguments(tiny_bert, fewer, folder, *STEADY)
+    _refused(folder, argv, "the data reviews", "not fewer (fingerprint ")
+
+
+def test_other_labels_are_refused(
+    folder: Path, tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """As many labels, so that the state would load."""
+    other = _relabelled(reviews, tmp_path / "other", {"positive": "cat", "negative": "dog"})
+    argv = arguments(tiny_bert, other, folder, *STEADY)
+    _refused(folder, argv, "the data reviews", "not other (fingerprint ")
+
+
+def test_another_label_column_of_one_file_is_refused(
+    tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "two.csv"
+    with (reviews / "train.csv").open(newline="") as file:
+        rows = [*csv.reader(file)][1:]
+    with data.open("w", newline="") as file:
+        two = [[text, label, "cat" if i % 2 else "dog"] for i, (text, label) in enumerate(rows)]
+        csv.writer(file).writerows([["text", "mood", "animal"], *two])
+    folder = tmp_path / "run"
+    finetune(tiny_bert, data, folder, *STEADY, "--label_column", "mood")
+    argv = arguments(tiny_bert, data, folder, *STEADY, "--label_column", "animal")
+    _refused(folder, argv, "the labels 'negative', 'positive', not 'cat', 'dog'")
+
+
+def test_other_weights_in_another_folder_are_refused(
+    folder: Path, begun: Run, tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    moved, trained = tmp_path / "moved", tmp_path / "trained"
+    shutil.copytree(tiny_bert, moved)
+    shutil.copytree(tiny_bert, trained)
+    shutil.copy(begun.folder / "model.safetensors", trained)
+    _refused(folder, arguments(trained, reviews, folder, *STEADY), "the weights ", "sha256")
+    done = run_cli(MODEL, *arguments(moved, reviews, folder, *STEADY), "--resume")
+    assert done.code == 0, done.err  # the same weights, where they lie now
+
+
+def test_another_models_run_is_refused(folder: Path, reviews: Path) -> None:
+    argv = ["finetune", "--data", reviews, "--output_dir", folder, "--resume"]
+    done = run_cli("zoo.nlp.rnn_cls", *argv)
+    assert done.code == 2
+    said = done.err.splitlines()[-1]
+    assert "begun with the model bert_cls (python -m zoo.nlp.bert_cls), not rnn_cls" in said
+
+
+@pytest.mark.parametrize("case", ["vision"], indirect=True)
+def test_augmentation_and_size_are_a_runs_own(case: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    case.finetune(folder, "--max_steps", 2)
+    for flags, part in (
+        (("--rotation", 30), "--rotation 20.0, not 30.0"),
+        (("--widths", 16, 16), "--widths [8, 16], not [16, 16]"),
+    ):
+        done = run_cli(case.module, *case.arguments(folder, *flags), "--max_steps", 4, "--resume")
+        assert done.code == 2 and part in done.err.splitlines()[-1], done.err
+
+
+def test_what_may_change_is_told_and_recorded(folder: Path, tiny_bert: Path, reviews: Path) -> None:
+    more = ("--num_train_epochs", 2, "--learning_rate", 1e-5, "--logging_steps", 2)
+    done = run_cli(MODEL, *arguments(tiny_bert, reviews, folder, *STEADY, *more), "--resume")
+    assert done.code == 0, done.err
+    assert "from here on --learning_rate is 1e-05, not 5e-05" in done.err
+    assert len(Run(folder).steps) == 16
+    (changed,) = json.loads((folder / "zoo.json").read_text())["changes"]
+    assert changed["step"] == 4
+    assert changed["flags"]["learning_rate"] == [5e-5, 1e-5]
+    assert changed["flags"]["num_train_epochs"] == [1.0, 2.0]
+
+
+def test_less_than_has_been_trained_is_refused(
+    folder: Path, tiny_bert: Path, reviews: Path
+) -> None:
+    argv = arguments(tiny_bert, reviews, folder, *STEADY, "--max_steps", 2, "--resume")
+    done = run_cli(MODEL, *argv)
+    assert done.code == 2
+    assert "--max_steps 2 ends before the state in" in done.err.splitlines()[-1]
+    assert "(step 4, epoch 0.53)" in done.err.splitlines()[-1]
+
+
+def test_more_patience_goes_on_with_a_run_that_ended_early(
+    tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    flags = (*EXACT, "--eval_strategy", "steps", "--eval_steps", 1, "--learning_rate", 0)
+    flags = (*flags, "--max_steps", 8)
+    finetune(tiny_bert, reviews, folder, *flags, "--early_stopping_patience", 2)
+    assert len(Run(folder).steps) == 3
+    finetune(tiny_bert, reviews, folder, *flags, "--early_stopping_patience", 4, "--resume")
+    assert len(Run(folder).steps) == 5
+
+
+def test_a_checkpoint_without_states_is_not_overwritten(
+    folder: Path, tiny_bert: Path, reviews: Path
+) -> None:
+    shutil.rmtree(folder / "state")
+    weights = (folder / "model.safetensors").read_bytes()
+    done = run_cli(MODEL, *arguments(tiny_bert, reviews, folder, *STEADY), "--resume")
+    assert done.code == 0, done.err
+    assert "beginning anew" in done.err and f"moved to {folder}.1" in done.err
+    assert (folder.with_name("run.1") / "model.safetensors").read_bytes() == weights

@@ -1,0 +1,112 @@
+"""Places that are written to: whether they can be, told before the work, and what went wrong there.
+
+Only a try tells: permissions say nothing to root, and nothing about a read-only mount.
+"""
+
+import errno
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from tasks import cache
+from tasks.errors import UserError
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+WAYS = {
+    errno.EROFS: "this place can only be read: name another",
+    errno.EACCES: "give yourself the right to it, or name another place",
+    errno.EPERM: "give yourself the right to it, or name another place",
+    errno.ENAMETOOLONG: "name a shorter one",
+    errno.ELOOP: "it is a link that leads back to itself: remove it, or name another place",
+    errno.ENOTDIR: "a part of this path is a file: name another place",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENOENT: "name a place that is there",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+    errno.ENFILE: "the machine has too many files open: close what you need not",
+    errno.EFBIG: "raise the limit on the size of a file (ulimit -f)",
+    errno.EIO: "the disk or the network behind it fails: look at it before you go on",
+    errno.ESTALE: "the network drive has gone: mount it anew",
+}
+
+
+def explain(error: OSError, again: str) -> str:
+    """What went wrong, where, and what would be right, in one sentence.
+
+    Args:
+        again: what to do once there is room on a disk that was full.
+    """
+    names = [os.fsdecode(name) for name in (error.filename, error.filename2) if name]
+    where = f" {' -> '.join(names)}" if names else ""
+    what = error.strerror or str(error) or type(error).__name__
+    if error.errno in FULL:
+        way = f"what was saved before stays: free some space, then {again}"
+        return f"can't write{where}: {what}; {way}"
+    way = WAYS.get(error.errno or 0, "what was saved before stays")
+    return f"can't read or write{where}: {what}; {way}"
+
+
+def check_folder(flag: str, folder: Path) -> None:
+    """Raises `UserError` where no file can be made in a folder, or no such folder; leaves no
+    trace.
+
+    Args:
+        flag: what names it: "--output_dir".
+    """
+    _try(flag, folder, folder)
+
+
+def check_file(flag: str, path: Path | None) -> None:
+    """Raises `UserError` where a file can't be written; leaves no trace, and None is none.
+
+    Args:
+        flag: what names it: "--output".
+    """
+    if path is None:
+        return
+    try:
+        kind = path.stat().st_mode
+    except FileNotFoundError:
+        kind = stat.S_IFREG
+    except OSError as error:
+        raise cannot(flag, path, error) from None
+    if stat.S_ISDIR(kind):
+        raise UserError(f"{flag} {path} is a folder: name a file")
+    if stat.S_ISREG(kind):  # else a device or a pipe, which is written to
+        _try(flag, path, path.parent)
+
+
+def check_cache() -> None:
+    """Raises `UserError` where the cache can't be written."""
+    folder = cache.folder()
+    try:
+        check_folder("the cache", folder)
+    except UserError as error:
+        raise UserError(f"{error} (the variable ZOO_CACHE names the cache)") from None
+
+
+def _try(flag: str, named: Path, folder: Path) -> None:
+    try:
+        there = folder
+        while not _is_there(there):
+            there = there.parent
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise cannot(flag, named, error) from None
+
+
+def _is_there(folder: Path) -> bool:
+    try:
+        folder.stat()
+    except FileNotFoundError:
+        if folder.is_symlink():  # one that leads nowhere: no folder of that name can be made
+            raise
+        return False
+    return True
+
+
+def cannot(flag: str, path: Path, error: OSError) -> UserError:
+    """The error that says so; `flag` is what names the path."""
+    way = WAYS.get(error.errno or 0, "name another place")
+    return UserError(f"{flag} {path} can't be written: {error.strerror}; {way}")
