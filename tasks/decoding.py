@@ -25,7 +25,9 @@ from tasks.media import BadFile, name_of
 if TYPE_CHECKING:
     import datasets
 
-Decode = Callable[[Mapping[str, Any]], npt.NDArray[Any]]
+Facts = Mapping[str, float]
+"""What a decoder found remarkable in a file, by name; empty for most."""
+Decode = Callable[[Mapping[str, Any]], npt.NDArray[Any] | tuple[npt.NDArray[Any], Facts]]
 Measure = Callable[[npt.NDArray[Any]], float]
 
 ROWS_A_JOB = 32  # so many tiny images are worth handing to a thread; of large ones few wait
@@ -46,6 +48,8 @@ class Decoded:
     decode: Decode = field(repr=False)
     block: Block | None = field(repr=False, default=None)
     """All arrays, where they fit into memory."""
+    facts: Mapping[int, Facts] = field(repr=False, default_factory=dict)
+    """What the decoder found remarkable, by row of the split; only rows that it found it in."""
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -65,7 +69,7 @@ class Decoded:
         row = int(self.kept[i])
         media = self.split[row]["media"]
         try:
-            return _decode(self.decode, media, row)
+            return _decode(self.decode, media, row)[0]
         except _Unusable as problem:
             raise UserError(
                 f"{name_of(media, row)} could be read when training began, and cannot be any more:"
@@ -94,8 +98,9 @@ def decode_split(
     """Decodes every row's `media` once.
 
     Args:
-        decode: an array of a row's {"bytes", "path"}. Raises `BadFile` for a file that cannot be
-            used; any other error than one of the operating system's is taken for a mistake in it.
+        decode: an array of a row's {"bytes", "path"}, or that and what is remarkable in it. Raises
+            `BadFile` for a file that cannot be used; any other error than one of the operating
+            system's is taken for a mistake in it.
         measure: the size of an array in the unit that batches are budgeted in.
         on_bad_file: "skip" leaves bad files out and says so on standard error; "stop" raises.
         cache_key: all that the sizes depend on: the data's fingerprint, the rows of the split, and
@@ -114,7 +119,9 @@ def decode_split(
         if block is None and lasting:
             decoding_cache.write(cache_key, split.num_rows, measured)
     _report(measured.bad, split.num_rows, on_bad_file)
-    return Decoded(measured.kept, measured.sizes, measured.bad, split, decode, block)
+    return Decoded(
+        measured.kept, measured.sizes, measured.bad, split, decode, block, measured.facts
+    )
 
 
 class _Unusable(Exception):
@@ -125,12 +132,15 @@ class _Unusable(Exception):
         self.lasting = lasting
 
 
-def _decode(decode: Decode, media: Mapping[str, Any] | None, row: int) -> npt.NDArray[Any]:
+def _decode(
+    decode: Decode, media: Mapping[str, Any] | None, row: int
+) -> tuple[npt.NDArray[Any], Facts]:
     """Raises `_Unusable`, or `RuntimeError` with the file's name for a mistake of the decoder's."""
     if media is None or (media["bytes"] is None and media["path"] is None):
         raise _Unusable("there is no file", lasting=True)
     try:
-        return decode(media)
+        found = decode(media)
+        return found if isinstance(found, tuple) else (found, {})
     except BadFile as problem:
         raise _Unusable(str(problem), lasting=True) from None
     except (UserError, MemoryError):
@@ -169,6 +179,7 @@ class _Found:
     sizes: list[float] = field(default_factory=list)
     arrays: list[npt.NDArray[Any]] = field(default_factory=list)
     bad: list[tuple[int, str, str]] = field(default_factory=list)
+    facts: dict[int, Facts] = field(default_factory=dict)
     lasting: bool = True
 
 
@@ -192,7 +203,7 @@ def _pass(
         for row, value in enumerate(column, start=start):
             media = value.as_py()
             try:
-                array = _decode(decode, media, row)
+                array, facts = _decode(decode, media, row)
                 size = measure(array)
             except _Unusable as problem:
                 found.bad.append((row, name_of(media or {}, row), str(problem)))
@@ -200,6 +211,8 @@ def _pass(
                 continue
             found.kept.append(row)
             found.sizes.append(size)
+            if facts:
+                found.facts[row] = facts
             if budget.take(array.nbytes):
                 found.arrays.append(array)
             else:
@@ -209,6 +222,7 @@ def _pass(
     kept: list[int] = []
     sizes: list[float] = []
     bad: list[tuple[int, str, str]] = []
+    facts: dict[int, Facts] = {}
     lasting = True
     block: Block | None = Block(split.num_rows, memory_limit)
     with tqdm(
@@ -219,6 +233,7 @@ def _pass(
             kept += found.kept
             sizes += found.sizes
             bad += found.bad
+            facts |= found.facts
             lasting = lasting and found.lasting
             if budget.exceeded:
                 block = None
@@ -227,7 +242,9 @@ def _pass(
             bar.update(len(found.kept) + len(found.bad))
     if block is not None:
         block.seal()
-    measured = Measured(np.array(kept, np.int64), np.array(sizes, np.float64), bad, budget.taken)
+    measured = Measured(
+        np.array(kept, np.int64), np.array(sizes, np.float64), bad, budget.taken, facts
+    )
     return measured, block, lasting
 
 

@@ -7,6 +7,7 @@ import logging
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from tasks import cache
 
 logger = logging.getLogger(__name__)
 
-VERSION = 1  # of the file's form: raise it with every change
+VERSION = 2  # of the file's form: raise it with every change
 
 
 class Measured(NamedTuple):
@@ -27,6 +28,7 @@ class Measured(NamedTuple):
     sizes: npt.NDArray[np.float64]  # of each, [n]
     bad: list[tuple[int, str, str]]  # row, name and reason of the others
     total_bytes: int  # of all arrays
+    facts: Mapping[int, Mapping[str, float]]  # row and what is remarkable in it, where anything is
 
 
 def read(key: str, rows: int) -> Measured | None:
@@ -41,10 +43,19 @@ def read(key: str, rows: int) -> Measured | None:
                 stored["sizes"],
                 [(row, name, reason) for row, name, reason in about["bad"]],
                 about["total_bytes"],
+                {int(row): facts for row, facts in about["facts"].items()},
             )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as problem:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        zipfile.BadZipFile,
+    ) as problem:
         logger.info("%s is not readable (%s): measuring again", _path(key), problem)
         return None
     whole = len(found.kept) == len(found.sizes) and len(found.kept) + len(found.bad) == rows
@@ -54,7 +65,9 @@ def read(key: str, rows: int) -> Measured | None:
 def write(key: str, rows: int, found: Measured) -> None:
     """Keeps it for the next run; where the cache cannot be written to, that run measures again."""
     assert len(found.kept) + len(found.bad) == rows
-    about = json.dumps({"bad": found.bad, "total_bytes": found.total_bytes})
+    about = json.dumps(
+        {"bad": found.bad, "total_bytes": found.total_bytes, "facts": dict(found.facts)}
+    )
     buffer = io.BytesIO()
     np.savez(
         buffer,
