@@ -134,12 +134,16 @@ def _values(
         full: ValueRange = (0, largest)
         same = wanted == full or (wanted is None and largest < FULL[1])
         return None if same else deep_images.portable_values(image, largest)
-    if wanted == FULL or not deep_images.has_deep_colour(image):
+    if not deep_images.has_deep_colour(image):
+        return None
+    exact = "transparency" in image.info  # a colour of 16 bits, which Pillow compares with 8
+    if wanted == FULL and not exact:
         return None
     with _opened(media, "more than can be") as again:
         deep_images.open_low_bytes(again)
         found = deep_images.colour_values(_turned(image), _turned(again))
-    if wanted is None and deep_images.own_range(found, *deep_images.check_finite(found.values)):
+    if wanted is None and not exact:
+        deep_images.own_range(found, *deep_images.check_finite(found.values))
         return None
     return found
 

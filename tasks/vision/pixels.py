@@ -125,7 +125,7 @@ def fit(image: Pixels, size: int, mode: ResizeMode, background: Colour) -> Pixel
     """The square that a model sees, uint8 [size, size, 1 or 3].
 
     Sizes and places are those of transformers' image processors, so that "stretch", "crop", and
-    "pad" on black are what they make.
+    "pad" on black are what they make, but that "pad" rounds in integers: they lose a pixel at times.
 
     Args:
         mode: "stretch" changes the proportions; "crop" resizes the shorter side and takes the
@@ -136,8 +136,8 @@ def fit(image: Pixels, size: int, mode: ResizeMode, background: Colour) -> Pixel
         return resize(image, size, size)
     if mode == "crop":
         return _crop(image, size)
-    scale = min(size / height, size / width)
-    height, width = max(1, int(height * scale)), max(1, int(width * scale))
+    longer = max(height, width)
+    height, width = (max(1, side * size // longer) for side in (height, width))
     inner = resize(image, height, width)
     colours = 1 if inner.shape[2] == 1 and len(set(background)) == 1 else 3
     square = np.empty((size, size, colours), np.uint8)
