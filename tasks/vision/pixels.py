@@ -125,7 +125,7 @@ def fit(image: Pixels, size: int, mode: ResizeMode, background: Colour) -> Pixel
     """The square that a model sees, uint8 [size, size, 1 or 3].
 
     Sizes and places are those of transformers' image processors, so that "stretch", "crop", and
-    "pad" on black are what they make, but that "pad" rounds in integers: they lose a pixel at times.
+    "pad" on black are what they make; but "pad" rounds in integers, where they may lose a pixel.
 
     Args:
         mode: "stretch" changes the proportions; "crop" resizes the shorter side and takes the

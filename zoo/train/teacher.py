@@ -45,7 +45,7 @@ class Teacher:
 
 
 def look(args: "TrainArgs") -> None:
-    """Raises `UserError` where what `args` name as teacher is no checkpoint, before data are read."""
+    """Raises `UserError` where `args` name a teacher that is no checkpoint; reads little."""
     if args.teacher is not None:
         try:
             read_manifest(Path(args.teacher))

@@ -100,8 +100,8 @@ def _config(folder: "Path") -> Any:
     kind = content.get("model_type", TimmWrapperConfig.model_type)
     if kind != TimmWrapperConfig.model_type or not isinstance(content.get("architecture"), str):
         raise UserError(
-            f"{folder} holds weights of {kind}, and this model takes networks of timm: their own, or "
-            "checkpoints of resnet_cls, vit_cls and mae"
+            f"{folder} holds weights of {kind}, and this model takes networks of timm: its own, "
+            "or checkpoints of resnet_cls, vit_cls and mae"
         )
     known(content["architecture"])
     return TimmWrapperConfig.from_pretrained(folder, local_files_only=True)

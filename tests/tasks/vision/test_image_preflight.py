@@ -219,8 +219,8 @@ def test_more_than_8_bits() -> None:
     ) in messages
     assert (
         "validation: 2 images of more than 8 bits, with values from 3 to 4,096; 0 to 4,095 is "
-        "taken for black to white (--value_range); what lies outside is cut, in 1 image, the first is "
-        "row 1"
+        "taken for black to white (--value_range); what lies outside is cut, in 1 image, the first "
+        "is row 1"
     ) in messages
 
 
