@@ -4,6 +4,7 @@ What is decoded stays in memory where all of it fits, and is never written to di
 not fit, the pass only measures, what it found is kept on disk, and arrays are decoded anew.
 """
 
+import hashlib
 import os
 import sys
 import threading
@@ -50,6 +51,8 @@ class Decoded:
     """All arrays, where they fit into memory."""
     facts: Mapping[int, Facts] = field(repr=False, default_factory=dict)
     """What the decoder found remarkable, by row of the split; only rows that it found it in."""
+    digests: npt.NDArray[np.uint64] | None = field(repr=False, default=None)
+    """Of each array's content, [n]: equal where arrays are; None where they were not wanted."""
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -94,6 +97,7 @@ def decode_split(
     memory_limit: int = 2**30,
     threads: int | None = None,
     title: str = "decoding",
+    digests: bool = False,
 ) -> Decoded:
     """Decodes every row's `media` once.
 
@@ -108,19 +112,30 @@ def decode_split(
         memory_limit: bytes of arrays to keep; more, and none are kept.
         threads: by default as many as this process may use cores.
         title: of the progress bar, which a terminal sees where it takes a while.
+        digests: whether to find out which arrays are equal.
 
     Raises `UserError` naming the first bad files ("stop"), or where no file is left.
     """
+    cache_key = f"{cache_key}/digests" if digests else cache_key
     known = decoding_cache.read(cache_key, split.num_rows)
     if known is not None and known.total_bytes > memory_limit:
         measured, block = known, None
     else:
-        measured, block, lasting = _pass(split, decode, measure, memory_limit, threads, title)
+        measured, block, lasting = _pass(
+            split, decode, measure, memory_limit, threads, title, digests
+        )
         if block is None and lasting:
             decoding_cache.write(cache_key, split.num_rows, measured)
     _report(measured.bad, split.num_rows, on_bad_file)
     return Decoded(
-        measured.kept, measured.sizes, measured.bad, split, decode, block, measured.facts
+        measured.kept,
+        measured.sizes,
+        measured.bad,
+        split,
+        decode,
+        block,
+        measured.facts,
+        measured.digests if digests else None,
     )
 
 
@@ -180,6 +195,7 @@ class _Found:
     arrays: list[npt.NDArray[Any]] = field(default_factory=list)
     bad: list[tuple[int, str, str]] = field(default_factory=list)
     facts: dict[int, Facts] = field(default_factory=dict)
+    digests: list[int] = field(default_factory=list)
     lasting: bool = True
 
 
@@ -190,6 +206,7 @@ def _pass(
     memory_limit: int,
     threads: int | None,
     title: str,
+    wants_digests: bool,
 ) -> tuple[Measured, Block | None, bool]:
     """What is there, the arrays where they fit, and whether the bad files will be bad again."""
     from tqdm import tqdm
@@ -213,6 +230,8 @@ def _pass(
             found.sizes.append(size)
             if facts:
                 found.facts[row] = facts
+            if wants_digests:
+                found.digests.append(_digest(array))
             if budget.take(array.nbytes):
                 found.arrays.append(array)
             else:
@@ -223,6 +242,7 @@ def _pass(
     sizes: list[float] = []
     bad: list[tuple[int, str, str]] = []
     facts: dict[int, Facts] = {}
+    digests: list[int] = []
     lasting = True
     block: Block | None = Block(split.num_rows, memory_limit)
     with tqdm(
@@ -234,6 +254,7 @@ def _pass(
             sizes += found.sizes
             bad += found.bad
             facts |= found.facts
+            digests += found.digests
             lasting = lasting and found.lasting
             if budget.exceeded:
                 block = None
@@ -243,9 +264,20 @@ def _pass(
     if block is not None:
         block.seal()
     measured = Measured(
-        np.array(kept, np.int64), np.array(sizes, np.float64), bad, budget.taken, facts
+        np.array(kept, np.int64),
+        np.array(sizes, np.float64),
+        bad,
+        budget.taken,
+        facts,
+        np.array(digests, np.uint64),
     )
     return measured, block, lasting
+
+
+def _digest(array: npt.NDArray[Any]) -> int:
+    content = hashlib.blake2b(repr((array.shape, array.dtype.str)).encode(), digest_size=8)
+    content.update(array.tobytes())
+    return int.from_bytes(content.digest(), "big")
 
 
 def _in_threads(

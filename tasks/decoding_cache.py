@@ -29,6 +29,7 @@ class Measured(NamedTuple):
     bad: list[tuple[int, str, str]]  # row, name and reason of the others
     total_bytes: int  # of all arrays
     facts: Mapping[int, Mapping[str, float]]  # row and what is remarkable in it, where anything is
+    digests: npt.NDArray[np.uint64]  # of each, [n], or none
 
 
 def read(key: str, rows: int) -> Measured | None:
@@ -44,6 +45,7 @@ def read(key: str, rows: int) -> Measured | None:
                 [(row, name, reason) for row, name, reason in about["bad"]],
                 about["total_bytes"],
                 {int(row): facts for row, facts in about["facts"].items()},
+                stored["digests"],
             )
     except FileNotFoundError:
         return None
@@ -59,6 +61,7 @@ def read(key: str, rows: int) -> Measured | None:
         logger.info("%s is not readable (%s): measuring again", _path(key), problem)
         return None
     whole = len(found.kept) == len(found.sizes) and len(found.kept) + len(found.bad) == rows
+    whole = whole and len(found.digests) in (0, len(found.kept))
     return found if whole else None
 
 
@@ -73,6 +76,7 @@ def write(key: str, rows: int, found: Measured) -> None:
         buffer,
         kept=found.kept,
         sizes=found.sizes,
+        digests=found.digests,
         about=np.frombuffer(about.encode("utf-8", "backslashreplace"), np.uint8),
     )
     final = _path(key)

@@ -35,14 +35,11 @@ class ImageArgs:
     def __post_init__(self) -> None:
         if self.background is not None:
             colour(self.background)
+        if self.resize not in (None, "stretch", "pad", "crop"):
+            raise UserError(f"--resize {self.resize}: stretch, pad or crop")
         if self.value_range is not None:
-            low, high = (float(value) for value in self.value_range)
-            if not (low < high and math.isfinite(low) and math.isfinite(high)):
-                raise UserError(
-                    f"--value_range {low:g} {high:g}: the value that is black, then a larger one "
-                    "that is white, such as 0 4095"
-                )
-            object.__setattr__(self, "value_range", (low, high))  # JSON has no tuples
+            # JSON and YAML have no tuples
+            object.__setattr__(self, "value_range", _checked_range(self.value_range))
 
     @property
     def behind(self) -> Colour:
@@ -78,6 +75,20 @@ SAVED_AS = {
 """Fields of `ImageArgs`, and what they are called in a saved image processor."""
 
 
+def _checked_range(asked: Any) -> tuple[float, float]:
+    try:
+        low, high = (float(value) for value in asked)
+        if low < high and math.isfinite(low) and math.isfinite(high):
+            return low, high
+        shown = f"{low:g} {high:g}"
+    except (TypeError, ValueError):
+        shown = str(asked)
+    raise UserError(
+        f"--value_range {shown}: the value that is black, then a larger one that is white, such as "
+        "0 4095"
+    )
+
+
 def colour(text: str) -> Colour:
     """The colour of a name or of #rrggbb.
 
@@ -86,11 +97,11 @@ def colour(text: str) -> Colour:
     from PIL import ImageColor
 
     try:
-        found = ImageColor.getrgb(text.strip())
+        found = ImageColor.getrgb(str(text).strip())
         if len(found) == 3:
             return found
     except ValueError:
-        pass
+        pass  # said below
     raise UserError(
         f"--background {text} is no colour: give a name such as white, black or gray, or #rrggbb "
         "in hexadecimal digits (quoted: '#ff8000')"

@@ -110,7 +110,10 @@ def read_inputs(
     for number, media in enumerate(image_inputs.read(asked, stack)):
         name = name_of(media, number)
         try:
-            yield {"name": name, "image": task.decode(media)[0]}
+            image, facts = task.decode(media)
+            if "cut" in facts:
+                print(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
+            yield {"name": name, "image": image}
         except BadFile as problem:
             if asked.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
@@ -194,7 +197,9 @@ class ImageClassification(Classification):
             cache_key=f"{cache_key}/{self.size}/{args.max_pixels}/{args.behind}/{args.resize}/"
             f"{args.value_range}",
             title="reading images",
+            digests=True,
         )
+        _tell_what_is_cut(examples, decoded, args)
         labels = examples["label"] if "label" in examples.column_names else None
         return ImageFeatures(decoded, labels, self._partners())
 
@@ -337,6 +342,26 @@ class ImageClassification(Classification):
         from tasks.vision import draw
 
         draw.image(axes, row["image"])
+
+
+def _tell_what_is_cut(examples: "datasets.Dataset", found: "Decoded", args: Args) -> None:
+    """A warning where values of more than 8 bits lie outside the range that training found."""
+    import sys
+
+    from tasks.media import name_of
+
+    cut = {row: facts["cut"] for row, facts in found.facts.items() if "cut" in facts}
+    if cut:
+        row = max(cut, key=lambda one: cut[one])
+        worst = f"{name_of(examples[row]['media'], row)}: {_cut(cut[row], args)}"
+        print(
+            f"warning: in {len(cut):,} of {len(found):,} images, such as {worst}", file=sys.stderr
+        )
+
+
+def _cut(share: float, args: Args) -> str:
+    low, high = args.value_range or (0, 0)
+    return f"{share:.1%} of the values lie outside {low:,g} to {high:,g}, and are cut"
 
 
 def stack(images: "Sequence[np.ndarray]") -> "Tensor":

@@ -2,7 +2,6 @@
 error.
 """
 
-import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,8 +41,8 @@ def check(
 ) -> list[Finding]:
     """What is wrong or suspicious, errors first.
 
-    Images count as the same where their pixels are, at the size the model sees; where those are not
-    in memory, where their files are. Images of one colour are found in memory only.
+    Images count as the same where their pixels are, at the size the model sees; without digests,
+    where their files are. Images of one colour are found in memory only.
 
     Args:
         splits: rows in the columns media (see `tasks.media`) and label: an integer, for
@@ -67,7 +66,7 @@ def check(
         name: [None] * len(split) if labels is None else list(split["label"])
         for name, split in splits.items()
     }
-    if all(found.block is not None for found in decoded.values()):
+    if all(found.digests is not None for found in decoded.values()):
         findings += _across(_groups(decoded), splits, list(decoded), values)
     else:
         findings += media_preflight.duplicates(splits, "images", "label")
@@ -111,16 +110,9 @@ def _deep(
     asked = "the range of their type"
     if args.value_range is not None:
         asked = f"{args.value_range[0]:,g} to {args.value_range[1]:,g}"
-    cut = [row for row, facts in deep.items() if "cut" in facts]
-    ending = ""
-    if cut:
-        ending = (
-            f"; what lies outside is cut, in {_images(len(cut))}, the first is"
-            f" {_named(split, min(cut))}"
-        )
     yield warning(
         f"{name}: {_images(len(deep))} of more than 8 bits, with values from {low:,g} to {high:,g};"
-        f" {asked} is taken for black to white (--value_range){ending}"
+        f" {asked} is taken for black to white (--value_range)"
     )
 
 
@@ -171,13 +163,11 @@ def _sizes(
 
 def _groups(decoded: "Mapping[str, Decoded]") -> list[list[Place]]:
     """Where each image stands."""
-    groups: dict[bytes, list[Place]] = {}
+    groups: dict[int, list[Place]] = {}
     for name, found in decoded.items():
-        for i, row in enumerate(found.kept.tolist()):
-            pixels = found.get(i)
-            content = repr(pixels.shape).encode() + pixels.tobytes()
-            key = hashlib.blake2b(content, digest_size=16).digest()
-            groups.setdefault(key, []).append((name, row))
+        assert found.digests is not None
+        for row, digest in zip(found.kept.tolist(), found.digests.tolist(), strict=True):
+            groups.setdefault(digest, []).append((name, row))
     return list(groups.values())
 
 

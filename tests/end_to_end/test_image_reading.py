@@ -165,6 +165,23 @@ def test_what_training_never_saw_is_refused_and_not_black(
     assert "--value_range" in line
 
 
+def test_values_beyond_what_training_found_are_said_to_be_cut(
+    runs: dict[str, Run], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data" / "test" / "bar"
+    folder.mkdir(parents=True)
+    values = np.full((12, 16), 4000, np.uint16)
+    values[:3] = 60000
+    Image.fromarray(values).save(folder / "bright.png")
+    said = "25.0% of the values lie outside 0 to 4,095, and are cut"
+    done = run_cli(MODEL, "predict", runs["deep"].folder, "--image", folder / "bright.png")
+    assert done.code == 0 and done.err == f"{folder / 'bright.png'}: {said}\n"
+    words = ("--data", tmp_path / "data", "--split", "test")
+    done = run_cli(MODEL, "evaluate", runs["deep"].folder, *words)
+    assert done.code == 0, done.err
+    assert f"warning: in 1 of 1 images, such as {folder / 'bright.png'}: {said}\n" in done.err
+
+
 @pytest.mark.parametrize(
     ("flags", "said"),
     [

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 import tasks  # noqa: F401  (torchvision may need our guard)
+from tasks import decoding
 from tasks.errors import UserError
 from tasks.media import BadFile
 from tasks.vision import deep_images, images, value_ranges
@@ -236,3 +238,33 @@ def test_full_scale() -> None:
 def test_a_claim_of_pixels_is_not_decoded_to_find_a_range() -> None:
     content = bytearray(TWELVE_BITS["pgm of 16 bits"].replace(b"P5 9 6 ", b"P5 90000 90000 "))
     assert found(bytes(content)) is None
+
+
+def test_what_is_known_of_large_splits_is_known_for_one_way_of_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing that was kept of one background, size, mode or range is taken for another's."""
+    from tasks.vision.image_classification import Args, ImageClassification
+
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.setitem(decoding.decode_split.__kwdefaults__, "memory_limit", 0)
+    clear = io.BytesIO()
+    Image.new("LA", (16, 16), (0, 0)).save(clear, "PNG")
+    rows = split(clear.getvalue(), TWELVE_BITS["png"])
+    digests = set()
+    for size, background, mode, high in (
+        (16, "white", "stretch", 4095), (16, "black", "stretch", 4095), (16, "black", "pad", 4095),
+        (16, "black", "crop", 4095), (16, "black", "crop", 1000), (24, "black", "crop", 1000),
+    ):  # fmt: skip
+        args = Args(background=background, resize=mode, value_range=(0, high))  # type: ignore[arg-type]
+        task = ImageClassification(args, ("a", "b"), "single_label_classification", (), size)
+        found = [task.features(rows, None, "key").decoded for _ in range(2)]  # type: ignore[attr-defined]
+        assert all(one.block is None for one in found)
+        assert found[0].facts == found[1].facts and found[0].facts[0]["transparent"] == 1
+        assert ("cut" in found[1].facts[1]) == (high == 1000)
+        np.testing.assert_array_equal(found[0].digests, found[1].digests)
+        digests.add(tuple(found[1].digests.tolist()))
+        told = capsys.readouterr().err
+        assert ("lie outside 0 to 1,000, and are cut" in told) == (high == 1000)
+    assert len(digests) == 6
+    assert len(list(tmp_path.rglob("*.npz"))) == 6

@@ -236,13 +236,21 @@ def test_a_plain_folder_of_transformers(plain: Path, images: Path, tmp_path: Pat
 def test_what_timm_published_says_how_images_are_read(
     plain: Path, images: Path, tmp_path: Path
 ) -> None:
-    weights = shutil.copytree(plain, tmp_path / "weights")
-    config = json.loads((weights / "config.json").read_text())
+    weights = tmp_path / "weights"
+    weights.mkdir()
+    tensors = load_file(plain / "model.safetensors")
+    theirs = {name.removeprefix("timm_model."): tensor for name, tensor in tensors.items()}
+    save_file(theirs, weights / "model.safetensors", {"format": "pt"})
     cfg = {"input_size": [3, 64, 64], "mean": [0.1, 0.2, 0.3], "std": [0.4, 0.5, 0.6]}
-    (weights / "config.json").write_text(json.dumps(config | {"pretrained_cfg": cfg}))
-    done = finetune("resnet_cls", tmp_path / "run", "--model", weights, "--data", images)
+    config = {"architecture": "test_resnet", "num_classes": 5, "pretrained_cfg": cfg}
+    (weights / "config.json").write_text(json.dumps(config))
+    words = ("--model", weights, "--data", images, "--learning_rate", 0)
+    done = finetune("resnet_cls", tmp_path / "run", *words)
     assert done.code == 0, done.err
     assert "does not say" not in done.err
+    assert "its head is drawn anew, for bar, dot, ring" in done.err
+    after = learned(tmp_path / "run")  # under timm's names again
+    assert all(torch.equal(theirs[name], after[name]) for name in after if "fc." not in name)
     task = Run(tmp_path / "run").manifest["config"]["task"]
     assert (task["size"], task["mean"], task["std"]) == (64, cfg["mean"], cfg["std"])
 
