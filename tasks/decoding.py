@@ -4,6 +4,7 @@ What is decoded stays in memory where all of it fits, and is never written to di
 not fit, the pass only measures, what it found is kept on disk, and arrays are decoded anew.
 """
 
+import hashlib
 import os
 import sys
 import threading
@@ -26,7 +27,9 @@ from tasks.printing import print_lines
 if TYPE_CHECKING:
     import datasets
 
-Decode = Callable[[Mapping[str, Any]], npt.NDArray[Any]]
+Facts = Mapping[str, float]
+"""What a decoder found remarkable in a file, by name; empty for most."""
+Decode = Callable[[Mapping[str, Any]], npt.NDArray[Any] | tuple[npt.NDArray[Any], Facts]]
 Measure = Callable[[npt.NDArray[Any]], float]
 
 ROWS_A_JOB = 32  # so many tiny images are worth handing to a thread; of large ones few wait
@@ -47,6 +50,10 @@ class Decoded:
     decode: Decode = field(repr=False)
     block: Block | None = field(repr=False, default=None)
     """All arrays, where they fit into memory."""
+    facts: Mapping[int, Facts] = field(repr=False, default_factory=dict)
+    """What the decoder found remarkable, by row of the split; only rows that it found it in."""
+    digests: npt.NDArray[np.uint64] | None = field(repr=False, default=None)
+    """Of each array's content, [n]: equal where arrays are; None where they were not wanted."""
 
     def __len__(self) -> int:
         return len(self.kept)
@@ -66,7 +73,7 @@ class Decoded:
         row = int(self.kept[i])
         media = self.split[row]["media"]
         try:
-            return _decode(self.decode, media, row)
+            return _decode(self.decode, media, row)[0]
         except _Unusable as problem:
             raise UserError(
                 f"{name_of(media, row)} could be read when training began, and cannot be any more:"
@@ -91,12 +98,14 @@ def decode_split(
     memory_limit: int = 2**30,
     threads: int | None = None,
     title: str = "decoding",
+    digests: bool = False,
 ) -> Decoded:
     """Decodes every row's `media` once.
 
     Args:
-        decode: an array of a row's {"bytes", "path"}. Raises `BadFile` for a file that cannot be
-            used; any other error than one of the operating system's is taken for a mistake in it.
+        decode: an array of a row's {"bytes", "path"}, or that and what is remarkable in it. Raises
+            `BadFile` for a file that cannot be used; any other error than one of the operating
+            system's is taken for a mistake in it.
         measure: the size of an array in the unit that batches are budgeted in.
         on_bad_file: "skip" leaves bad files out and says so on standard error; "stop" raises.
         cache_key: what the sizes depend on beside the media themselves: the data's fingerprint,
@@ -104,19 +113,32 @@ def decode_split(
         memory_limit: bytes of arrays to keep; more, and none are kept.
         threads: by default as many as this process may use cores.
         title: of the progress bar, which a terminal sees where it takes a while.
+        digests: whether to find out which arrays are equal.
 
     Raises `UserError` naming the first bad files ("stop"), or where no file is left.
     """
     cache_key = f"{cache_key}/{decoding_cache.digest_of(split)}"
+    cache_key = f"{cache_key}/digests" if digests else cache_key
     known = decoding_cache.read(cache_key, split.num_rows)
     if known is not None and known.total_bytes > memory_limit:
         measured, block = known, None
     else:
-        measured, block, lasting = _pass(split, decode, measure, memory_limit, threads, title)
+        measured, block, lasting = _pass(
+            split, decode, measure, memory_limit, threads, title, digests
+        )
         if block is None and lasting:
             decoding_cache.write(cache_key, split.num_rows, measured)
     _report(measured.bad, split.num_rows, on_bad_file)
-    return Decoded(measured.kept, measured.sizes, measured.bad, split, decode, block)
+    return Decoded(
+        measured.kept,
+        measured.sizes,
+        measured.bad,
+        split,
+        decode,
+        block,
+        measured.facts,
+        measured.digests if digests else None,
+    )
 
 
 class _Unusable(Exception):
@@ -127,12 +149,15 @@ class _Unusable(Exception):
         self.lasting = lasting
 
 
-def _decode(decode: Decode, media: Mapping[str, Any] | None, row: int) -> npt.NDArray[Any]:
+def _decode(
+    decode: Decode, media: Mapping[str, Any] | None, row: int
+) -> tuple[npt.NDArray[Any], Facts]:
     """Raises `_Unusable`, or `RuntimeError` with the file's name for a mistake of the decoder's."""
     if media is None or (media["bytes"] is None and media["path"] is None):
         raise _Unusable("there is no file", lasting=True)
     try:
-        return decode(media)
+        found = decode(media)
+        return found if isinstance(found, tuple) else (found, {})
     except BadFile as problem:
         raise _Unusable(str(problem), lasting=True) from None
     except (UserError, MemoryError):
@@ -171,6 +196,8 @@ class _Found:
     sizes: list[float] = field(default_factory=list)
     arrays: list[npt.NDArray[Any]] = field(default_factory=list)
     bad: list[tuple[int, str, str]] = field(default_factory=list)
+    facts: dict[int, Facts] = field(default_factory=dict)
+    digests: list[int] = field(default_factory=list)
     lasting: bool = True
 
 
@@ -181,6 +208,7 @@ def _pass(
     memory_limit: int,
     threads: int | None,
     title: str,
+    wants_digests: bool,
 ) -> tuple[Measured, Block | None, bool]:
     """What is there, the arrays where they fit, and whether the bad files will be bad again."""
     from tqdm import tqdm
@@ -194,7 +222,7 @@ def _pass(
         for row, value in enumerate(column, start=start):
             media = value.as_py()
             try:
-                array = _decode(decode, media, row)
+                array, facts = _decode(decode, media, row)
                 size = measure(array)
             except _Unusable as problem:
                 found.bad.append((row, name_of(media or {}, row), str(problem)))
@@ -202,6 +230,10 @@ def _pass(
                 continue
             found.kept.append(row)
             found.sizes.append(size)
+            if facts:
+                found.facts[row] = facts
+            if wants_digests:
+                found.digests.append(_digest(array))
             if budget.take(array.nbytes):
                 found.arrays.append(array)
             else:
@@ -211,6 +243,8 @@ def _pass(
     kept: list[int] = []
     sizes: list[float] = []
     bad: list[tuple[int, str, str]] = []
+    facts: dict[int, Facts] = {}
+    digests: list[int] = []
     lasting = True
     block: Block | None = Block(split.num_rows, memory_limit)
     with tqdm(
@@ -221,6 +255,8 @@ def _pass(
             kept += found.kept
             sizes += found.sizes
             bad += found.bad
+            facts |= found.facts
+            digests += found.digests
             lasting = lasting and found.lasting
             if budget.exceeded:
                 block = None
@@ -229,8 +265,21 @@ def _pass(
             bar.update(len(found.kept) + len(found.bad))
     if block is not None:
         block.seal()
-    measured = Measured(np.array(kept, np.int64), np.array(sizes, np.float64), bad, budget.taken)
+    measured = Measured(
+        np.array(kept, np.int64),
+        np.array(sizes, np.float64),
+        bad,
+        budget.taken,
+        facts,
+        np.array(digests, np.uint64),
+    )
     return measured, block, lasting
+
+
+def _digest(array: npt.NDArray[Any]) -> int:
+    content = hashlib.blake2b(repr((array.shape, array.dtype.str)).encode(), digest_size=8)
+    content.update(array.tobytes())
+    return int.from_bytes(content.digest(), "big")
 
 
 def _in_threads(

@@ -8,6 +8,7 @@ import logging
 import os
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,6 +33,8 @@ class Measured(NamedTuple):
     sizes: npt.NDArray[np.float64]  # of each, [n]
     bad: list[tuple[int, str, str]]  # row, name and reason of the others
     total_bytes: int  # of all arrays
+    facts: Mapping[int, Mapping[str, float]]  # row and what is remarkable in it, where anything is
+    digests: npt.NDArray[np.uint64]  # of each, [n], or none
 
 
 def digest_of(split: "datasets.Dataset") -> str:
@@ -51,25 +54,39 @@ def read(key: str, rows: int) -> Measured | None:
                 stored["sizes"],
                 [(row, name, reason) for row, name, reason in about["bad"]],
                 about["total_bytes"],
+                {int(row): facts for row, facts in about["facts"].items()},
+                stored["digests"],
             )
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as problem:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        EOFError,
+        zipfile.BadZipFile,
+    ) as problem:
         logger.info("%s is not readable (%s): measuring again", _path(key), problem)
         return None
     whole = len(found.kept) == len(found.sizes) and len(found.kept) + len(found.bad) == rows
+    whole = whole and len(found.digests) in (0, len(found.kept))
     return found if whole else None
 
 
 def write(key: str, rows: int, found: Measured) -> None:
     """Keeps it for the next run; where the cache cannot be written to, that run measures again."""
     assert len(found.kept) + len(found.bad) == rows
-    about = json.dumps({"bad": found.bad, "total_bytes": found.total_bytes})
+    about = json.dumps(
+        {"bad": found.bad, "total_bytes": found.total_bytes, "facts": dict(found.facts)}
+    )
     buffer = io.BytesIO()
     np.savez(
         buffer,
         kept=found.kept,
         sizes=found.sizes,
+        digests=found.digests,
         about=np.frombuffer(about.encode("utf-8", "backslashreplace"), np.uint8),
     )
     final = _path(key)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.errors import UserError
+from tasks.printing import print_lines
 
 if TYPE_CHECKING:
     import datasets
@@ -179,7 +180,7 @@ def leave_out(
 
     kept = {name: split for name, split in splits.items() if name not in without_labels}
     for name in without_labels:
-        print(
+        print_lines(
             f"warning: {name} has no {said} in any of its {splits[name].num_rows:,} rows: nothing"
             " is measured on it (predict reads it); to have a part of train held back in its place,"
             " give data without it",

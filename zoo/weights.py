@@ -13,13 +13,14 @@ import re
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from tasks import cache
 from tasks.errors import UserError
 from tasks.fingerprint import sha256, state_of
 from zoo import environment, json_files, remote_code
 from zoo.checkpoint import write_json
-from zoo.entry import Preset
+from zoo.entry import Entry, Preset
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -36,6 +37,7 @@ ALLOWED = (
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl", "*.h5", "*.msgpack")
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 MEMO = "sha256.json"
+NEW = "none"  # what the option `model` says where the weights are to be new
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,17 @@ def find(model: str, presets: Mapping[str, Preset]) -> Found:
         if preset.repo == model:
             return _of_preset(name, preset)
     return _of_preset(None, Preset(repo=model, license=""))
+
+
+def look(options: Any, entry: Entry) -> None:
+    """Finds the weights that a model's options name, or fetches them, so that who lacks them learns
+    it before anything else is done.
+
+    Raises UserError as `find` does.
+    """
+    model = getattr(options, "model", NEW)
+    if model != NEW:
+        find(model, entry.presets)
 
 
 def at_hand(preset: Preset) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tasks.base import Batch, Examples, model_inputs
@@ -12,6 +13,7 @@ from tasks.errors import UserError
 from tasks.labels import ProblemType
 from tasks.printing import print_lines
 from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_inputs import Inputs
 
 if TYPE_CHECKING:
@@ -26,20 +28,18 @@ if TYPE_CHECKING:
     from tasks.decoding import Decoded
     from tasks.draws import View
     from tasks.preflight import Finding
+    from tasks.vision.pixels import Facts
 
 EXAMPLE_INPUT = "--image photo.jpg"
 
 
 @dataclass(frozen=True)
-class Args(LabelArgs, AugmentArgs):
+class Args(LabelArgs, AugmentArgs, ImageArgs):
     """How images and labels are read."""
 
-    image_column: str | None = None
-    """column of the image or its path; found by itself where it has a usual name"""
-    on_bad_file: Literal["skip", "stop"] = "stop"
-    """what to do about an image that can't be read"""
-    max_pixels: int = 50_000_000
-    """larger images count as bad files: what they claim is not decoded"""
+    def __post_init__(self) -> None:
+        AugmentArgs.__post_init__(self)
+        ImageArgs.__post_init__(self)
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Examples]:
@@ -50,8 +50,11 @@ def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Exampl
 
     Raises `UserError` where a column is missing or a label can't be read.
     """
+    from tasks.vision import value_ranges
+
     source, splits = _canonical(args, data)
     found = encode_all(args, data, splits)
+    args = value_ranges.with_range(args, found.splits["train"])
     task = ImageClassification(args, found.labels, found.problem_type, found.class_weights)
     return task, Examples(found.splits, source.name, source.fingerprint, source.rows)
 
@@ -103,12 +106,15 @@ def read_inputs(
     import sys
 
     from tasks.media import BadFile, name_of
-    from tasks.vision import image_inputs, images
+    from tasks.vision import image_inputs
 
     for number, media in enumerate(image_inputs.read(asked, stack)):
         name = name_of(media, number)
         try:
-            yield {"name": name, "image": images.decode(media, max_pixels=task.args.max_pixels)}
+            image, facts = task.decode(media)
+            if "cut" in facts:
+                print_lines(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
+            yield {"name": name, "image": image}
         except BadFile as problem:
             if asked.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
@@ -161,8 +167,8 @@ class ImageClassification(Classification):
             raise UserError(f"--mixup wants one label an image, and this is {self.problem_type}")
         return replace(
             self,
-            args=replace(self.args, hflip=self._flips()),
-            size=int(processor.size["height"]),
+            args=replace(self.args.settled(processor), hflip=self._flips()),
+            size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
         )
@@ -178,22 +184,43 @@ class ImageClassification(Classification):
     def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
         """The images of one split, decoded and resized, in memory where they fit."""
         from tasks import decoding
-        from tasks.vision import images
 
-        def decode(media: Mapping[str, Any]) -> "np.ndarray":
-            image = images.decode(media, max_pixels=self.args.max_pixels)
-            return images.resize(image, self.size, self.size)
+        def decode(media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
+            image, facts = self.decode(media)
+            return self._square(image), facts
 
+        args = self.args
         decoded = decoding.decode_split(
             examples,
             decode,
             lambda image: float(image.shape[0] * image.shape[1]),
             on_bad_file=self.args.on_bad_file,
-            cache_key=f"{cache_key}/{self.size}/{self.args.max_pixels}",
+            cache_key=f"{cache_key}/{self.size}/{args.max_pixels}/{args.behind}/{args.resize}/"
+            f"{args.value_range}",
             title="reading images",
+            digests=True,
         )
+        _tell_what_is_cut(examples, decoded, args)
         labels = examples["label"] if "label" in examples.column_names else None
         return ImageFeatures(decoded, labels, self._partners())
+
+    def decode(self, media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
+        """The pixels of a file, uint8 [height, width, 1 or 3]; see `tasks.vision.images.read`."""
+        from tasks.vision import images
+
+        args = self.args
+        return images.read(
+            media,
+            max_pixels=args.max_pixels,
+            background=args.behind,
+            value_range=args.value_range,
+        )
+
+    def _square(self, image: "np.ndarray") -> "np.ndarray":
+        """What of an image the model sees, uint8 [size, size, 1 or 3]."""
+        from tasks.vision import images
+
+        return images.fit(image, self.size, self.args.resize or "stretch", self.args.behind)
 
     def _partners(self) -> bool:
         return self.args.augment != "none" and bool(self.args.mixup or self.args.cutmix)
@@ -205,17 +232,28 @@ class ImageClassification(Classification):
         from tasks.vision import image_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
-        found: list[Finding] = image_preflight.check(examples.splits, decoded, self.labels)
+        found: list[Finding] = image_preflight.check(
+            examples.splits, decoded, self.labels, self.args
+        )
         return found
 
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, from paths, or from PIL images."""
+        from tasks.media import BadFile
         from tasks.vision import images
 
         rows = []
         for i, item in enumerate(raw):
-            image = item["image"] if isinstance(item, Mapping) else images.open_any(item)
-            rows.append({"sample_id": i, "image": images.resize(image, self.size, self.size)})
+            if isinstance(item, Mapping):
+                image = item["image"]
+            else:
+                behind, values = self.args.behind, self.args.value_range
+                try:
+                    image = images.open_any(item, background=behind, value_range=values)
+                except BadFile as problem:
+                    name = item if isinstance(item, str | Path) else f"image {i + 1}"
+                    raise UserError(f"{name}: {problem}") from None
+            rows.append({"sample_id": i, "image": self._square(image)})
         return rows
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
@@ -305,6 +343,26 @@ class ImageClassification(Classification):
         from tasks.vision import draw
 
         draw.image(axes, row["image"])
+
+
+def _tell_what_is_cut(examples: "datasets.Dataset", found: "Decoded", args: Args) -> None:
+    """A warning where values of more than 8 bits lie outside the range that training found."""
+    import sys
+
+    from tasks.media import name_of
+
+    cut = {row: facts["cut"] for row, facts in found.facts.items() if "cut" in facts}
+    if cut:
+        row = max(cut, key=lambda one: cut[one])
+        worst = f"{name_of(examples[row]['media'], row)}: {_cut(cut[row], args)}"
+        print_lines(
+            f"warning: in {len(cut):,} of {len(found):,} images, such as {worst}", file=sys.stderr
+        )
+
+
+def _cut(share: float, args: Args) -> str:
+    low, high = args.value_range or (0, 0)
+    return f"{share:.1%} of the values lie outside {low:,g} to {high:,g}, and are cut"
 
 
 def stack(images: "Sequence[np.ndarray]") -> "Tensor":

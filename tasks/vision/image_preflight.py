@@ -2,7 +2,6 @@
 error.
 """
 
-import hashlib
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +15,7 @@ from tasks.label_preflight import rows, warning
 from tasks.media import BadFile, name_of
 from tasks.preflight import Finding
 from tasks.vision import images
+from tasks.vision.image_args import ImageArgs
 
 if TYPE_CHECKING:
     import datasets
@@ -28,6 +28,8 @@ WORTH_SQUEEZING = 0.1  # share of images that may be squeezed unremarked
 UNEQUAL = 4  # sides of large images to those of small ones
 TAIL = 0.05  # share at either end that does not count for that
 
+USUAL = ImageArgs(background="white", resize="stretch")
+
 Place = tuple[str, int]  # a split and a row of it
 
 
@@ -35,38 +37,83 @@ def check(
     splits: "datasets.DatasetDict",
     decoded: "Mapping[str, Decoded]",
     labels: Sequence[str] | None,
+    args: ImageArgs = USUAL,
 ) -> list[Finding]:
     """What is wrong or suspicious, errors first.
 
-    Images count as the same where their pixels are, at the size the model sees; where those are not
-    in memory, where their files are. Images of one colour are found in memory only.
+    Images count as the same where their pixels are, at the size the model sees; without digests,
+    where their files are. Images of one colour are found in memory only.
 
     Args:
         splits: rows in the columns media (see `tasks.media`) and label: an integer, for
             multi-label a list of them, for regression a float.
         decoded: the images of some of the splits, all of one size.
         labels: what the integers are called; None where the splits have no labels.
+        args: how they were read.
 
     Raises `UserError` where a file is no longer what it was when `decoded` was made.
     """
     findings: list[Finding] = []
     try:
         for name, found in decoded.items():
+            findings += _transparent(name, splits[name], found, args)
+            findings += _deep(name, splits[name], found, args)
             findings += _blank(name, splits[name], found)
-            findings += _sizes(name, splits[name], found)
+            findings += _sizes(name, splits[name], found, args)
     except BadFile as problem:
         raise UserError(f"an image that could be read cannot be any more: {problem}") from None
     values = {
         name: [None] * len(split) if labels is None else list(split["label"])
         for name, split in splits.items()
     }
-    if all(found.block is not None for found in decoded.values()):
+    if all(found.digests is not None for found in decoded.values()):
         findings += _across(_groups(decoded), splits, list(decoded), values)
     else:
         findings += media_preflight.duplicates(splits, "images", "label")
     if labels is not None:
         findings += label_preflight.check(values, labels)
     return sorted(findings, key=lambda finding: finding.level != "error")
+
+
+def _transparent(
+    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+) -> Iterator[Finding]:
+    """What became of transparency."""
+    rows = [row for row, facts in found.facts.items() if "transparent" in facts]
+    if not rows:
+        return
+    behind = args.background or "white"
+    lost = [row for row in rows if "uniform" in found.facts[row]]
+    ending = ""
+    if lost:
+        ending = (
+            f", which leaves {_images(len(lost))} of one colour, the first is"
+            f" {_named(split, min(lost))}: give another --background"
+        )
+    yield warning(
+        f"{name}: {_images(len(rows))} of {len(found):,} with transparency,"
+        f" laid on {behind}{ending}"
+    )
+
+
+def _deep(
+    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+) -> Iterator[Finding]:
+    """Which values of more than 8 bits are black and white."""
+    deep = {row: facts for row, facts in found.facts.items() if "high" in facts}
+    if not deep:
+        return
+    low, high = (
+        min(facts["low"] for facts in deep.values()),
+        max(facts["high"] for facts in deep.values()),
+    )
+    asked = "the range of their type"
+    if args.value_range is not None:
+        asked = f"{args.value_range[0]:,g} to {args.value_range[1]:,g}"
+    yield warning(
+        f"{name}: {_images(len(deep))} of more than 8 bits, with values from {low:,g} to {high:,g};"
+        f" {asked} is taken for black to white (--value_range)"
+    )
 
 
 def _blank(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
@@ -84,15 +131,22 @@ def _is_blank(pixels: images.Pixels) -> bool:
     return bool((pixels == pixels[0, 0]).all())
 
 
-def _sizes(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
+def _sizes(
+    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+) -> Iterator[Finding]:
     """What becomes of the sizes that the files have, of those that are looked at."""
     sampled = found.kept[:: -(-len(found) // SAMPLED)].tolist()
     claimed = np.array([images.size(split[row]["media"]) for row in sampled], np.float64)  # [n, 2]
     height, width = found.get(0).shape[:2]
     squeeze = np.abs(np.log(claimed[:, 0] / claimed[:, 1]) - math.log(height / width))
     share = float((squeeze > math.log(SQUEEZED)).mean())
-    if share >= WORTH_SQUEEZING:
-        worst = claimed[squeeze.argmax()]
+    worst = claimed[squeeze.argmax()]
+    if share >= WORTH_SQUEEZING and args.resize == "crop":
+        yield warning(
+            f"{name}: {share:.1%} of the images lose more than {1 - 1 / SQUEEZED:.0%} of their area"
+            f" to --resize crop; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
+        )
+    elif share >= WORTH_SQUEEZING and args.resize != "pad":
         yield warning(
             f"{name}: {share:.1%} of the images are squeezed or stretched more than {SQUEEZED}"
             f" times to become {height} x {width}; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
@@ -109,13 +163,11 @@ def _sizes(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[F
 
 def _groups(decoded: "Mapping[str, Decoded]") -> list[list[Place]]:
     """Where each image stands."""
-    groups: dict[bytes, list[Place]] = {}
+    groups: dict[int, list[Place]] = {}
     for name, found in decoded.items():
-        for i, row in enumerate(found.kept.tolist()):
-            pixels = found.get(i)
-            content = repr(pixels.shape).encode() + pixels.tobytes()
-            key = hashlib.blake2b(content, digest_size=16).digest()
-            groups.setdefault(key, []).append((name, row))
+        assert found.digests is not None
+        for row, digest in zip(found.kept.tolist(), found.digests.tolist(), strict=True):
+            groups.setdefault(digest, []).append((name, row))
     return list(groups.values())
 
 

@@ -12,15 +12,29 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tasks.media import BadFile, MediaKind
+from tasks.vision import deep_images, pixels
+from tasks.vision.deep_images import ValueRange, Values
+from tasks.vision.image_args import WHITE, Colour
+from tasks.vision.pixels import Facts, Pixels, fit, resize
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
     from PIL.ImageFile import ImageFile
 
-Pixels = npt.NDArray[np.uint8]
+__all__ = [
+    "IMAGE",
+    "Pixels",
+    "decode",
+    "fit",
+    "is_deep",
+    "open_any",
+    "read",
+    "resize",
+    "size",
+    "values_of",
+]
 
 IMAGE = MediaKind(
     name="image",
@@ -32,6 +46,7 @@ IMAGE = MediaKind(
 )
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names
 MAX_PIXELS = 50_000_000
+FULL: ValueRange = (0, 65535)  # of 16 bits
 
 # What images begin with that are none of ours.
 OTHERS = {
@@ -47,44 +62,124 @@ OTHERS = {
 BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC"}
 
 
-def decode(media: Mapping[str, Any], *, max_pixels: int = MAX_PIXELS) -> Pixels:
-    """The pixels of an image file, uint8 [height, width, channels].
+def decode(
+    media: Mapping[str, Any],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    background: Colour = WHITE,
+    value_range: ValueRange | None = None,
+) -> Pixels:
+    """The pixels of an image file, uint8 [height, width, channels]; see `read`."""
+    return read(media, max_pixels=max_pixels, background=background, value_range=value_range)[0]
 
-    One channel for greyscale of any depth (1 bit, 8, 16, 32, decimal numbers), else three, which
-    are those of transformers' `load_image`: turned as EXIF says, an alpha channel dropped, CMYK,
-    YCbCr and palettes as RGB. Of an animation it is the first frame, of a TIFF the first page.
 
-    Greyscale of more than 8 bits is scaled from the range of its type (0 .. 65535 to 0 .. 255),
-    where Pillow's own conversion, and with it transformers' pipeline, clips at 255 and leaves
-    white. Decimal numbers have no such range: those of an image lie in 0 .. 1, else in 0 .. 255,
-    else in 0 .. 65535.
+def read(
+    media: Mapping[str, Any],
+    *,
+    max_pixels: int = MAX_PIXELS,
+    background: Colour = WHITE,
+    value_range: ValueRange | None = None,
+) -> tuple[Pixels, Facts]:
+    """The pixels of an image file, uint8 [height, width, channels], and what is remarkable in it.
+
+    One channel for greyscale of any depth (1 bit, 8, 16, 32, decimal numbers), else three. Images
+    without transparency and of 8 bits are those of transformers' `load_image`: turned as EXIF says,
+    CMYK, YCbCr and palettes as RGB. Of an animation it is the first frame, of a TIFF the first
+    page.
+
+    Transparent pixels are laid on the background, whatever says that they are: an alpha channel, a
+    palette, or one colour. transformers drops the alpha channel instead, and shows the colour that
+    nobody was to see.
+
+    Values of more than 8 bits are scaled to 0 .. 255 from one range for all images, where Pillow's
+    own conversion, and with it transformers' pipeline, clips at 255 and leaves white.
 
     Args:
         media: {"bytes": the file's content or None, "path": where it is}.
         max_pixels: checked against the header, before memory is taken for pixels.
+        background: what transparent pixels show.
+        value_range: values of more than 8 bits that are black and white. By default the range of
+            the type, which an image must use; decimal numbers lie in 0 .. 1, else in 0 .. 255, else
+            in 0 .. 65535.
 
-    Raises `BadFile` for what is no image, is broken, too large, or none of `FORMATS`.
+    Raises `BadFile` for what is no image, is broken, too large, none of `FORMATS`, or of values
+    that nobody can say the brightness of.
     """
+    with _within(media, max_pixels) as image:
+        pixels.scale_transparency(image)
+        values = _values(image, media, value_range)
+        if values is not None:
+            return pixels.of_values(values, value_range, background)
+        return pixels.of_image(_turned(image), background)
+
+
+def values_of(media: Mapping[str, Any], max_pixels: int = MAX_PIXELS) -> Values | None:
+    """What stands in an image of more than 8 bits; None of any other. Raises `BadFile`."""
+    with _within(media, max_pixels) as image:
+        return _values(image, media, (0, 0))
+
+
+def _values(
+    image: "ImageFile", media: Mapping[str, Any], wanted: ValueRange | None
+) -> Values | None:
+    """The values of an image of more than 8 bits, turned as EXIF says; None where the 8 bits that
+    Pillow makes of them are those that are wanted, or where there are no more."""
+    deep_images.remember_largest(image)
+    if deep_images.is_deep_grey(image):
+        return deep_images.grey_values(_turned(image))
+    if deep_images.open_all_bits(image):
+        return deep_images.grey_alpha_values(_turned(image))
+    largest = deep_images.largest_of_portable(image)
+    if largest is not None:
+        full: ValueRange = (0, largest)
+        same = wanted == full or (wanted is None and largest < FULL[1])
+        return None if same else deep_images.portable_values(image, largest)
+    if not deep_images.has_deep_colour(image):
+        return None
+    exact = "transparency" in image.info  # a colour of 16 bits, which Pillow compares with 8
+    if wanted == FULL and not exact:
+        return None
+    with _opened(media, "more than can be") as again:
+        deep_images.open_low_bytes(again)
+        found = deep_images.colour_values(_turned(image), _turned(again))
+    if wanted is None and not exact:
+        deep_images.own_range(found, *deep_images.check_finite(found.values))
+        return None
+    return found
+
+
+def is_deep(media: Mapping[str, Any]) -> bool:
+    """Whether an image has more than 8 bits, by its header. Raises `BadFile`."""
+    with _opened(media, "more than can be") as image:
+        return deep_images.is_deep(image)
+
+
+def _turned(image: "ImageFile") -> "PILImage":
     from PIL import ImageOps
 
-    limit = f"more than the limit of {max_pixels:,}"
-    with _opened(media, limit) as image:
-        width, height = image.size
-        if width * height > max_pixels:
-            raise BadFile(f"{width:,} x {height:,} pixels, {limit}")
-        ImageOps.exif_transpose(image, in_place=True)
-        return _pixels(image)
+    ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
-def open_any(item: "str | Path | PILImage | Pixels") -> Pixels:
-    """The pixels as `decode` gives them of a path, a PIL image, or of pixels themselves."""
+def open_any(
+    item: "str | Path | PILImage | Pixels",
+    *,
+    background: Colour = WHITE,
+    value_range: ValueRange | None = None,
+) -> Pixels:
+    """The pixels as `read` gives them of a path, a PIL image, or of pixels themselves."""
     from PIL import Image, ImageOps
 
     if isinstance(item, np.ndarray):
         return item[:, :, None] if item.ndim == 2 else item
     if isinstance(item, Image.Image):
-        return _pixels(ImageOps.exif_transpose(item))
-    return decode({"bytes": None, "path": str(item)})
+        image = ImageOps.exif_transpose(item)
+        if deep_images.is_deep_grey(image):
+            values = deep_images.grey_values(image)
+            return pixels.of_values(values, value_range, background)[0]
+        return pixels.of_image(image, background)[0]
+    media = {"bytes": None, "path": str(item)}
+    return decode(media, background=background, value_range=value_range)
 
 
 def size(media: Mapping[str, Any]) -> tuple[int, int]:
@@ -93,24 +188,15 @@ def size(media: Mapping[str, Any]) -> tuple[int, int]:
         return image.height, image.width
 
 
-def resize(image: Pixels, height: int, width: int) -> Pixels:
-    """The image at another size, uint8 [height, width, channels]; itself where it fits.
-
-    By the call that transformers' image processors make (bilinear, antialiased, in integers), so
-    that a network sees the same here and there.
-    """
-    if image.shape[:2] == (height, width):
-        return image
-    import torch
-    from torchvision.transforms.v2 import InterpolationMode
-    from torchvision.transforms.v2 import functional as tvf
-
-    # torch warns of memory that is not to be written, such as Arrow's.
-    tensor = torch.from_numpy(np.require(image, requirements="W")).permute(2, 0, 1)
-    resized = tvf.resize(
-        tensor, [height, width], interpolation=InterpolationMode.BILINEAR, antialias=True
-    )
-    return np.ascontiguousarray(resized.permute(1, 2, 0).numpy())
+@contextmanager
+def _within(media: Mapping[str, Any], max_pixels: int) -> "Iterator[ImageFile]":
+    """As `_opened`; raises `BadFile` for an image of more pixels."""
+    limit = f"more than the limit of {max_pixels:,}"
+    with _opened(media, limit) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise BadFile(f"{width:,} x {height:,} pixels, {limit}")
+        yield image
 
 
 @contextmanager
@@ -192,51 +278,3 @@ def _reason(problem: Exception) -> str:
     if "not identified" in text:
         return "a broken header, or no pixels"
     return f"broken ({text or type(problem).__name__})"
-
-
-def _pixels(image: "PILImage") -> Pixels:
-    mode = image.mode
-    if mode in ("I", "F") or mode.startswith("I;16"):
-        return _deep(image)[:, :, None]
-    if mode in ("1", "L", "LA", "La"):
-        return np.array(image if mode == "L" else image.convert("L"))[:, :, None]
-    # Changes no pixel of the conversion, and spares a warning about a palette's transparency.
-    image.info.pop("transparency", None)
-    pixels = np.array(image.convert("RGB"))
-    if mode == "P" and (pixels == pixels[:, :, :1]).all():  # as GIF has to store greyscale
-        return pixels[:, :, :1].copy()
-    return pixels
-
-
-def _deep(image: "PILImage") -> Pixels:
-    """Greyscale of more than 8 bits, uint8 [height, width]."""
-    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})  # of TIFF
-    # 16 bits are exact in float32 too; more are not
-    values: npt.NDArray[Any] = np.array(image, np.float64 if image.mode == "I" else np.float32)
-    if image.mode == "F":
-        low, high = 0, _range_of_decimals(values)
-    elif image.mode == "I" and tags:
-        bits = tags.get(258, (32,))[0]
-        if tags.get(339, (1,))[0] == 1:  # unsigned, which Pillow reads as if it had a sign
-            low, high = 0, 2**bits - 1
-            values[values < 0] += 2**bits
-        else:
-            low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    else:  # Pillow brings a PGM's values to 16 bits
-        low, high = 0, 2 ** tags.get(258, (16,))[0] - 1
-    values -= low
-    values *= 255 / (high - low)
-    if tags.get(262) == 0:  # white is zero; of 8 bits Pillow turns it round
-        np.subtract(255, values, out=values)
-    np.rint(values, out=values)
-    scaled: Pixels = values.clip(0, 255, out=values).astype(np.uint8)
-    return scaled
-
-
-def _range_of_decimals(values: npt.NDArray[Any]) -> int:
-    smallest, largest = values.min(), values.max()
-    if smallest >= 0:
-        for high in (1, 255, 65535):
-            if largest <= high:
-                return high
-    raise BadFile(f"decimal numbers from {smallest:g} to {largest:g}, which are no brightness")

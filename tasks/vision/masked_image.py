@@ -18,6 +18,7 @@ from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.splits import must_have_train
 from tasks.vision import image_classification
 from tasks.vision.augment_args import AugmentArgs
+from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_classification import ImageClassification
 from tasks.vision.patches import painting_errors, seen, shuffles, usual_patch
 
@@ -35,24 +36,22 @@ FIXED = View(seed=0, epoch=0)
 
 
 @dataclass(frozen=True)
-class Args(AugmentArgs):
+class Args(AugmentArgs, ImageArgs):
     """How images are read and masked."""
 
     color_jitter: float = 0.0
     """strength of random brightness, contrast and saturation; He et al. found it to be of no use"""
-    image_column: str | None = None
-    """column of the image or its path; found by itself where it has a usual name"""
     label_column: str | None = None
     """column of labels, if there are any: never learned from; missing splits are cut evenly by
     them, just as the classifier cuts them"""
-    on_bad_file: Literal["skip", "stop"] = "stop"
-    """what to do about an image that can't be read"""
-    max_pixels: int = 50_000_000
-    """larger images count as bad files: what they claim is not decoded"""
     patch_size: int | None = None
     """side of a patch in pixels; an eighth of the image, at most 16, by default"""
     mask_ratio: float = 0.75
     """share of the patches that are hidden"""
+
+    def __post_init__(self) -> None:
+        AugmentArgs.__post_init__(self)
+        ImageArgs.__post_init__(self)
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
@@ -68,9 +67,12 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
         raise UserError(f"--mask_ratio {args.mask_ratio} is no share between 0 and 1")
     if args.mixup or args.cutmix:
         raise UserError("--mixup and --cutmix blend labels, and there are none here")
+    from tasks.vision import value_ranges
+
     source, splits, label = _canonical(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["media"])
+    args = value_ranges.with_range(args, splits["train"])
     return MaskedImage(args), Examples(splits, source.name, source.fingerprint, source.rows)
 
 
@@ -147,7 +149,7 @@ class MaskedImage:
 
         Raises `UserError` where the patches do not fill the image.
         """
-        size = int(processor.size["height"])
+        size = side_of(processor)
         patch = self.args.patch_size or usual_patch(size)
         if patch < 1 or size % patch or size // patch < 2:
             raise UserError(
@@ -158,7 +160,7 @@ class MaskedImage:
         flips: Literal["on", "off"] = "on" if self.args.hflip == "on" else "off"
         return replace(
             self,
-            args=replace(self.args, hflip=flips, patch_size=patch),
+            args=replace(self.args.settled(processor), hflip=flips, patch_size=patch),
             size=size,
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
@@ -174,9 +176,11 @@ class MaskedImage:
     def _images(self) -> ImageClassification:
         """Images are decoded, varied and normalised as they are for a classifier."""
         args = image_classification.Args(
-            **{field: getattr(self.args, field) for field in AugmentArgs.__dataclass_fields__},
-            on_bad_file=self.args.on_bad_file,
-            max_pixels=self.args.max_pixels,
+            **{
+                field: getattr(self.args, field)
+                for part in (AugmentArgs, ImageArgs)
+                for field in part.__dataclass_fields__
+            }
         )
         return ImageClassification(
             args, (), "single_label_classification", (), self.size, self.mean, self.std
@@ -193,7 +197,7 @@ class MaskedImage:
         from tasks.vision import image_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
-        return image_preflight.check(examples.splits, decoded, None)
+        return image_preflight.check(examples.splits, decoded, None, self.args)
 
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from paths or PIL images."""

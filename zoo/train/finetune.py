@@ -13,7 +13,7 @@ from tasks.base import Examples, Features, Task, supervised
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import checkpoint, environment, evidence
+from zoo import checkpoint, environment, evidence, weights
 from zoo.heap import keep_freed_memory
 from zoo.quantization import calibration
 from zoo.terminal import quiet_libraries
@@ -83,7 +83,10 @@ def _finetune(
     device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
     network = importlib.import_module(entry.network)
     start = qat.find(args, entry, folder)
+    teachers.look(args)
     with accelerator.main_process_first():  # the first fills the caches, the others read them
+        if start is None:  # before data are read or made, which may take long
+            weights.look(job.options, entry)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         if start:
             trained, processor = network.load(start.checkpoint.folder)

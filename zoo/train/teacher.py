@@ -16,7 +16,7 @@ from torch import nn
 from tasks.base import Task
 from tasks.errors import UserError
 from zoo import evidence, terminal
-from zoo.checkpoint import Checkpoint, open_checkpoint
+from zoo.checkpoint import Checkpoint, open_checkpoint, read_manifest
 from zoo.train.evaluation import Evaluation
 from zoo.train.summary import metric_facts
 
@@ -42,6 +42,15 @@ class Teacher:
     def parameters(self) -> int:
         """How many numbers it has learned."""
         return sum(p.numel() for p in self.model.parameters())
+
+
+def look(args: "TrainArgs") -> None:
+    """Raises `UserError` where `args` name a teacher that is no checkpoint; reads little."""
+    if args.teacher is not None:
+        try:
+            read_manifest(Path(args.teacher))
+        except UserError as error:
+            raise UserError(f"--teacher: {error}") from None
 
 
 def find(

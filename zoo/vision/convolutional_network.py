@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
+from tasks.vision.image_args import side_of
 from zoo.loading import load_model
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
@@ -35,12 +36,13 @@ def make_processor(
     if options.depth < 1:
         raise UserError(f"--depth {options.depth}: at least 1")
     smallest = 2 ** (len(options.widths) - 1)
-    return new_processor(choose_size(options.image_size, examples["train"], max(8, smallest), 4))
+    size = choose_size(options.image_size, examples["train"], max(8, smallest), 4)
+    return new_processor(size, reading=task.args)  # type: ignore[attr-defined]
 
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:
     """Pixels of an input."""
-    return int(processor.size["height"] * processor.size["width"])
+    return side_of(processor) ** 2
 
 
 def make(
@@ -48,7 +50,7 @@ def make(
 ) -> tuple["nn.Module", dict[str, Any]]:
     """The model in fp32 with weights drawn from torch's global random state; seed it first."""
     config = CnnConfig(
-        image_size=processor.size["height"],
+        image_size=side_of(processor),
         widths=options.widths,
         depth=options.depth,
         norm=options.norm,

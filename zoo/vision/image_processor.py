@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
+from tasks.vision.image_args import SAVED_AS, ImageArgs, side_of
 from zoo.loading import Unreadable, load_image_processor
 
 if TYPE_CHECKING:
@@ -11,19 +12,72 @@ if TYPE_CHECKING:
     import datasets
 
 SAMPLED = 64  # images whose size decides
+PROCESSOR = "preprocessor_config.json"
 LARGEST = 224  # side of a new network's input where the images are larger
 
 
-def make_processor(size: int, mean: Any = (0.5, 0.5, 0.5), std: Any = (0.5, 0.5, 0.5)) -> Any:
-    """Resizes to a square of `size` pixels (bilinear), scales to 0..1, normalises by channel."""
+def make_processor(
+    size: int,
+    mean: Any = (0.5, 0.5, 0.5),
+    std: Any = (0.5, 0.5, 0.5),
+    reading: ImageArgs | None = None,
+) -> Any:
+    """Makes squares of `size` pixels (bilinear), scales to 0..1, normalises by channel.
+
+    It carries the background, the way of resizing and the range of deep values that its model is
+    trained with. Of these transformers itself knows cropping, and padding on black; transparency
+    and deep values it reads in its own way.
+    """
     from transformers import ViTImageProcessor
 
+    reading = reading or ImageArgs()
+    square = {"height": size, "width": size}
+    mode = reading.resize or "stretch"
+    sizes: dict[str, Any] = {"size": square}
+    if mode == "crop":
+        sizes = {"size": {"shortest_edge": size}, "do_center_crop": True, "crop_size": square}
+    elif mode == "pad":
+        smaller = {"max_height": size, "max_width": size}
+        sizes = {"size": smaller, "do_center_crop": True, "crop_size": square}
+    kept = {"background": reading.background or "white", "resize_mode": mode}
+    if reading.value_range is not None:
+        kept["value_range"] = list(reading.value_range)  # type: ignore[assignment]
     return ViTImageProcessor(
-        size={"height": size, "width": size},
-        image_mean=list(mean),
-        image_std=list(std),
-        do_convert_rgb=True,
+        **sizes, image_mean=list(mean), image_std=list(std), do_convert_rgb=True, **kept
     )
+
+
+def processor_of_weights(folder: "Path", asked: ImageArgs) -> Any | None:
+    """A processor of the size and normalisation that the one in a folder of weights has, and of its
+    background and way of resizing where nothing else is asked; None where there is none.
+
+    Raises `UserError` for one that makes no squares of one size, or scales in a way of its own.
+    """
+    if not (folder / PROCESSOR).is_file():
+        return None
+    found = load_processor(folder)
+    if abs(getattr(found, "rescale_factor", 1 / 255) - 1 / 255) > 1e-9:
+        raise UserError(
+            f"the image processor in {folder} multiplies pixels by {found.rescale_factor:g}, and "
+            "only 1/255 is known here: give other weights"
+        )
+    plain = not getattr(found, "do_normalize", True)
+    mean, std = ((0, 0, 0), (1, 1, 1)) if plain else (found.image_mean, found.image_std)
+    known: dict[str, Any] = {
+        name: getattr(asked, name) or getattr(found, attribute, None)
+        for name, attribute in SAVED_AS.items()
+    }
+    if known["resize"] is None and getattr(found, "do_center_crop", False):
+        known["resize"] = "crop"
+    return make_processor(side_of(found), mean, std, ImageArgs(**known))
+
+
+def reading_of(processor: Any) -> ImageArgs:
+    """What `make_processor` was told of how files are read."""
+    known: dict[str, Any] = {
+        name: getattr(processor, attribute, None) for name, attribute in SAVED_AS.items()
+    }
+    return ImageArgs(**known)
 
 
 def load_processor(folder: "Path") -> Any:

@@ -7,6 +7,7 @@ import torch
 
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
+from tasks.vision.image_args import side_of
 from zoo.loading import load_config, load_model
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
@@ -41,12 +42,13 @@ def make_processor(
             f"{options.decoder_heads}: give a multiple"
         )
     step = task.args.patch_size or 8
-    return new_processor(choose_size(options.image_size, examples["train"], 16, step))
+    size = choose_size(options.image_size, examples["train"], 16, step)
+    return new_processor(size, reading=task.args)
 
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:
     """Pixels of an input."""
-    return int(processor.size["height"] * processor.size["width"])
+    return side_of(processor) ** 2
 
 
 def make(
@@ -60,7 +62,7 @@ def make(
 
     config = MaeConfig(
         architecture=known(options.architecture),
-        image_size=int(processor.size["height"]),
+        image_size=side_of(processor),
         depth=options.depth,
         decoder_size=options.decoder_size,
         decoder_depth=options.decoder_depth,

@@ -4,15 +4,26 @@ So plain transformers loads the checkpoint (Wightman 2019, "PyTorch Image Models
 """
 
 import copy
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from tasks.errors import UserError
-from zoo import weights
+from tasks.printing import print_lines
+from tasks.vision.image_args import side_of
+from zoo import json_files, weights
 from zoo.loading import load_config, load_model, load_pretrained
 from zoo.pruning.narrowing import cut_pairs, rebuilt
 from zoo.train.fast_dropout import replace_dropout
-from zoo.vision.image_processor import choose_size, load_processor
+from zoo.vision.image_processor import (
+    PROCESSOR,
+    choose_size,
+    load_processor,
+    processor_of_weights,
+    reading_of,
+)
 from zoo.vision.image_processor import make_processor as new_processor
 
 if TYPE_CHECKING:
@@ -24,38 +35,88 @@ if TYPE_CHECKING:
     from tasks.base import Task
 
 NONE = "none"  # --model: new weights in the shape of --architecture
+NAMED = 5  # labels that a message names at most
 
 
 def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict", entry: Any) -> Any:
     """A processor for the size and normalisation of the weights, or of the training images.
 
-    Raises `UserError` where there are no such weights.
+    Raises `UserError` where there are no such weights, or for a size that they can't have.
     """
+    reading = task.args  # type: ignore[attr-defined]
     if options.model == NONE:
         smallest, step = options.smallest_size()
-        return new_processor(choose_size(options.image_size, examples["train"], smallest, step))
+        size = choose_size(options.image_size, examples["train"], smallest, step)
+        return new_processor(size, reading=reading)
     found = weights.find(options.model, entry.presets)
-    if _pretrained_here(found.folder):
-        processor = load_processor(found.folder)
-        side = int(processor.size["height"])
-        if options.image_size not in (None, side):
+    own = processor_of_weights(found.folder, reading)
+    if own is None and _pretrained_here(found.folder):
+        raise UserError(f"{options.model} holds no {PROCESSOR}, which says how it sees images")
+    if own is not None:
+        size, mean, std = side_of(own), own.image_mean, own.image_std
+    else:
+        size, mean, std = _usual_reading(found.folder, options.model)
+    if options.image_size not in (None, size):
+        if _has_positions(found.folder):
             raise UserError(
-                f"--image_size {options.image_size}: {options.model} was pretrained at {side}, and "
+                f"--image_size {options.image_size}: {options.model} was pretrained at {size}, and "
                 "its positions are those of that size"
             )
-        return processor
-    config = _config(found.folder)
-    cfg = config.pretrained_cfg or {}
-    size = options.image_size or int(cfg.get("input_size", (3, 224, 224))[1])
-    return new_processor(
-        size, cfg.get("mean", (0.485, 0.456, 0.406)), cfg.get("std", (0.229, 0.224, 0.225))
-    )
+        smallest, step = options.smallest_size()
+        size = choose_size(options.image_size, examples["train"], smallest, step)
+    if own is not None:
+        reading = reading_of(own)
+    return new_processor(size, mean, std, reading)
+
+
+def _usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
+    """Side in pixels, mean and deviation of inputs, of weights without an image processor: as timm
+    published them, else those that are usual for their architecture, which is said."""
+    config = _config(folder)
+    cfg = getattr(config, "pretrained_cfg", None)
+    if cfg is None:
+        from timm.models import get_pretrained_cfg
+
+        usual = get_pretrained_cfg(config.architecture)
+        cfg = {} if usual is None else usual.to_dict()
+        size = (config.model_args or {}).get("img_size")
+        if size is not None:
+            cfg["input_size"] = (3, size, size)
+        side = cfg.get("input_size", (3, 224, 224))[1]
+        print_lines(
+            f"{model} does not say how its images were read ({PROCESSOR}): {side} pixels and the "
+            f"normalisation that is usual for {config.architecture} are taken",
+            file=sys.stderr,
+        )
+    size = int(cfg.get("input_size", (3, 224, 224))[1])
+    return size, cfg.get("mean", (0.485, 0.456, 0.406)), cfg.get("std", (0.229, 0.224, 0.225))
 
 
 def _config(folder: "Path") -> Any:
+    """The config of one of timm's networks. Raises `UserError` where the folder holds another."""
     from transformers import TimmWrapperConfig
 
+    content = json_files.read_object(folder / "config.json")
+    kind = content.get("model_type", TimmWrapperConfig.model_type)
+    if kind != TimmWrapperConfig.model_type or not isinstance(content.get("architecture"), str):
+        raise UserError(
+            f"{folder} holds weights of {kind}, and this model takes networks of timm: its own, "
+            "or checkpoints of resnet_cls, vit_cls and mae"
+        )
+    known(content["architecture"])
     return load_config(folder, TimmWrapperConfig)
+
+
+def _has_positions(folder: "Path") -> bool:
+    """Whether a network has weights for each place of its input, so that it has one size."""
+    if _pretrained_here(folder):
+        return True
+    from timm.models import get_pretrained_cfg
+
+    config = _config(folder)
+    usual = get_pretrained_cfg(config.architecture)
+    fixed = usual is not None and usual.fixed_input_size
+    return bool(fixed or (config.model_args or {}).get("img_size"))
 
 
 def _pretrained_here(folder: "Path") -> bool:
@@ -67,7 +128,7 @@ def _pretrained_here(folder: "Path") -> bool:
 
 def longest(options: Any, processor: Any, entry: Any) -> int:
     """Pixels of an input."""
-    return int(processor.size["height"] * processor.size["width"])
+    return side_of(processor) ** 2
 
 
 def make(
@@ -79,7 +140,7 @@ def make(
     """
     from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
 
-    size = int(processor.size["height"])
+    size = side_of(processor)
     if options.model == NONE:
         config = TimmWrapperConfig(
             architecture=known(options.architecture),
@@ -94,14 +155,68 @@ def make(
     if _pretrained_here(found.folder):
         from zoo.vision.masked_autoencoder import classifier
 
-        return classifier(found.folder, task.model_config()), found.source(options.model)
-    model = load_pretrained(
+        model = classifier(found.folder, task.model_config())
+        print_lines(
+            f"{options.model}: its encoder is kept, and a head is drawn for {_listed(task.labels)}",
+            file=sys.stderr,
+        )
+        return model, found.source(options.model)
+    before = _config(found.folder)
+    model, report = load_pretrained(
         TimmWrapperForImageClassification,
         found.folder,
         ignore_mismatched_sizes=True,
+        output_loading_info=True,
         **task.model_config(),
     )
+    _check_body(model, report, options.model)
+    if _labels(before) != task.labels or _drawn(report):
+        _draw_head(model)
+        print_lines(
+            f"{options.model}: its head is drawn anew, for {_listed(task.labels)} (it knew "
+            f"{_listed(_labels(before))}); all other weights are kept",
+            file=sys.stderr,
+        )
     return model, found.source(options.model)
+
+
+def _labels(config: Any) -> tuple[str, ...]:
+    return tuple(config.id2label[i] for i in range(config.num_labels))
+
+
+def _listed(labels: Sequence[str]) -> str:
+    if not labels:
+        return "a number"
+    named = ", ".join(labels[:NAMED])
+    return named if len(labels) <= NAMED else f"{named} and {len(labels) - NAMED} more"
+
+
+def _drawn(report: Any) -> list[str]:
+    """Names of the weights that a folder lacks, or has in another shape."""
+    mismatched = [one if isinstance(one, str) else one[0] for one in report["mismatched_keys"]]
+    return sorted({*report["missing_keys"], *mismatched})
+
+
+def _check_body(model: Any, report: Any, name: str) -> None:
+    """Raises `UserError` where more than the head was not found in the weights."""
+    head = model.timm_model.get_classifier()
+    heads = [f"{n}." for n, module in model.named_modules() if module is head]
+    lost = [one for one in _drawn(report) if not one.startswith(tuple(heads))]
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise UserError(
+            f"{name} does not fit {model.config.architecture}: {lost[0]}{more} is missing or has "
+            "another shape; give weights that were saved with their own config.json"
+        )
+
+
+def _draw_head(model: Any) -> None:
+    """Draws the head as transformers does one that is missing."""
+    for module in model.timm_model.get_classifier().modules():
+        if isinstance(getattr(module, "weight", None), torch.Tensor):
+            torch.nn.init.normal_(module.weight, std=model.config.initializer_range)
+        if isinstance(getattr(module, "bias", None), torch.Tensor):
+            torch.nn.init.zeros_(module.bias)
 
 
 def known(architecture: str) -> str:

@@ -13,6 +13,8 @@ from tasks import decoding
 from tasks.errors import UserError
 from tasks.preflight import Finding
 from tasks.vision import digits, image_preflight, images
+from tasks.vision.image_args import ImageArgs
+from tasks.vision.image_preflight import USUAL
 
 NAMES = ["cat", "dog", "eel"]
 FEATURES = {"media": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}}
@@ -48,28 +50,40 @@ def check(
     label: Any = None,
     memory_limit: int = 2**30,
     folder: Path | None = None,
+    args: ImageArgs = USUAL,
+    digests: bool = True,
     **splits: list[tuple[bytes, Any]],
 ) -> list[Finding]:
     label = label or datasets.Value("int64")
     made_of = {name: made(values, label, folder) for name, values in splits.items()}
-    found = decoded(made_of, memory_limit)
-    return image_preflight.check(datasets.DatasetDict(made_of), found, NAMES)
+    for _ in range(2):  # the second time from what the cache keeps of large splits
+        found = decoded(made_of, memory_limit, args, digests)
+    return image_preflight.check(datasets.DatasetDict(made_of), found, NAMES, args)
 
 
 def decoded(
-    splits: dict[str, datasets.Dataset], memory_limit: int = 2**30
+    splits: dict[str, datasets.Dataset],
+    memory_limit: int = 2**30,
+    args: ImageArgs = USUAL,
+    digests: bool = True,
 ) -> dict[str, decoding.Decoded]:
     return {
         name: decoding.decode_split(
             split,
-            lambda media: images.resize(images.decode(media), 16, 16),
+            lambda media: looked_at(media, args),
             lambda image: float(image.size),
             on_bad_file="skip",
-            cache_key=f"image preflight {split._fingerprint}",
+            cache_key=f"image preflight {split._fingerprint} {args}",
             memory_limit=memory_limit,
+            digests=digests,
         )
         for name, split in splits.items()
     }
+
+
+def looked_at(media: Any, args: ImageArgs) -> tuple[np.ndarray, dict[str, float]]:
+    pixels, facts = images.read(media, background=args.behind, value_range=args.value_range)
+    return images.fit(pixels, 16, args.resize or "stretch", args.behind), facts
 
 
 @pytest.fixture(autouse=True)
@@ -131,14 +145,16 @@ def test_images_that_stand_twice(
     assert Finding("warning", message + named) in findings
 
 
-def test_too_many_images_for_memory_go_by_their_files() -> None:
-    (finding,) = check(memory_limit=0, **changed("test", (noise(3), 1)))
+def test_without_digests_images_go_by_their_files() -> None:
+    (finding,) = check(memory_limit=0, digests=False, **changed("test", (noise(3), 1)))
     assert "of test also in train: what is measured there is too good" in finding.message
 
 
-def test_other_bytes_of_the_same_pixels_are_the_same_image() -> None:
+@pytest.mark.parametrize("memory_limit", [2**30, 0])
+def test_other_bytes_of_the_same_pixels_are_the_same_image(memory_limit: int) -> None:
     image = Image.open(io.BytesIO(noise(3)))
-    (finding,) = check(**changed("test", (png(image, compress_level=0), 1)))
+    again = changed("test", (png(image, compress_level=0), 1))
+    (finding,) = check(memory_limit=memory_limit, **again)
     assert finding.message.startswith("1 image of test also in train")
 
 
@@ -149,7 +165,9 @@ def test_files_of_one_length_are_not_one_image() -> None:
         Image.open(io.BytesIO(noise(seed))).save(buffer, "BMP")
         bitmaps.append((buffer.getvalue(), seed % 2))
     assert len({len(content) for content, _ in bitmaps}) == 1
-    assert check(memory_limit=0, train=bitmaps[:20], test=bitmaps[20:]) == []
+    for digests in (True, False):
+        splits = {"train": bitmaps[:20], "test": bitmaps[20:]}
+        assert check(memory_limit=0, digests=digests, **splits) == []
 
 
 def test_validation_and_test_in_common_is_no_leak_from_train() -> None:
@@ -164,12 +182,72 @@ def test_images_of_one_colour() -> None:
     assert finding == Finding("warning", "train: 2 images of one colour, the first is row 21")
 
 
+def drawn(seed: int) -> bytes:
+    """Black on transparent black."""
+    alpha = Image.fromarray(np.random.default_rng(seed).integers(0, 256, (16, 16), np.uint8))
+    return png(Image.merge("LA", (Image.new("L", (16, 16)), alpha)))
+
+
+@pytest.mark.parametrize("memory_limit", [2**30, 0])
+def test_transparency(memory_limit: int) -> None:
+    splits = changed("train", (drawn(1), 0), (drawn(2), 1)) | {"validation": [(drawn(3), 0)] * 2}
+    said = {finding.message for finding in check(memory_limit=memory_limit, **splits)}
+    assert "train: 2 images of 22 with transparency, laid on white" in said
+    assert "validation: 2 images of 2 with transparency, laid on white" in said
+    assert not any("of one colour" in message for message in said)
+
+
+@pytest.mark.parametrize("memory_limit", [2**30, 0])
+def test_drawings_that_the_background_swallows(memory_limit: int) -> None:
+    splits = changed("train", (noise(99), 0), (drawn(1), 0), (drawn(2), 1))
+    args = ImageArgs(background="black", resize="stretch")
+    messages = [f.message for f in check(memory_limit=memory_limit, args=args, **splits)]
+    assert (
+        "train: 2 images of 23 with transparency, laid on black, which leaves 2 images of one "
+        "colour, the first is row 22: give another --background"
+    ) in messages
+    # they look the same now, whatever they were
+    assert "train: 1 row repeat an image of the same split, the first is row 23" in messages
+    assert (
+        "1 image with different labels in different rows, the first is row 22 of train"
+    ) in messages
+
+
+def deep(*values: int) -> bytes:
+    return png(Image.fromarray(np.resize(np.array(values, np.uint16), (16, 16))))
+
+
+def test_more_than_8_bits() -> None:
+    splits = changed("train", (deep(0, 1000, 4000), 0), (deep(7, 3000), 1))
+    splits |= {"validation": [(deep(5, 4096), 0), (deep(3, 9), 1)]}
+    args = ImageArgs(background="white", resize="stretch", value_range=(0, 4095))
+    messages = [finding.message for finding in check(args=args, **splits)]
+    assert (
+        "train: 2 images of more than 8 bits, with values from 0 to 4,000; 0 to 4,095 is taken for "
+        "black to white (--value_range)"
+    ) in messages
+    assert (
+        "validation: 2 images of more than 8 bits, with values from 3 to 4,096; 0 to 4,095 is "
+        "taken for black to white (--value_range)"
+    ) in messages
+
+
 def test_squeezed_images() -> None:
     tall = [(noise(500 + place, 48, 16), place % 2) for place in range(5)]
     (finding,) = check(**changed("train", *tall))
     assert finding.message == (
         "train: 20.0% of the images are squeezed or stretched more than 1.5 times to become"
         " 16 x 16; the worst is 48 x 16"
+    )
+
+
+def test_padded_images_are_not_squeezed_and_cropped_ones_are_cut() -> None:
+    splits = changed("train", *((noise(500 + i, 48, 16), i % 2) for i in range(5)))
+    assert check(args=ImageArgs(resize="pad"), **splits) == []
+    (finding,) = check(args=ImageArgs(resize="crop"), **splits)
+    assert finding.message == (
+        "train: 20.0% of the images lose more than 33% of their area to --resize crop; the worst is"
+        " 48 x 16"
     )
 
 

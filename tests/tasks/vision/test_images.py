@@ -79,7 +79,7 @@ COLOUR = {
     "png": encoded(RGB, "PNG"),
     "bmp": encoded(RGB, "BMP"),
     "webp": encoded(RGB, "WEBP"),
-    "webp lossless": encoded(TRANSPARENT, "WEBP", lossless=True),
+    "webp lossless": encoded(RGB, "WEBP", lossless=True),
     "tiff": encoded(RGB, "TIFF"),
     "tiff packed": encoded(RGB, "TIFF", compression="tiff_lzw"),
     "ppm": encoded(RGB, "PPM"),
@@ -87,11 +87,9 @@ COLOUR = {
     "cmyk tiff": encoded(RGB.convert("CMYK"), "TIFF"),
     "ycbcr tiff": encoded(RGB.convert("YCbCr"), "TIFF"),
     "palette": palette(),
-    "palette, one colour transparent": palette(transparency=3),
-    "palette, many transparent": palette(transparency=bytes(range(0, 160, 10))),
     "gif": encoded(RGB.quantize(16), "GIF"),
-    "alpha": encoded(TRANSPARENT, "PNG"),
-    "transparent colour": encoded(RGB, "PNG", transparency=(1, 2, 3)),
+    "opaque alpha": encoded(RGB.convert("RGBA"), "PNG"),
+    "a transparent colour that is not there": encoded(RGB, "PNG", transparency=(1, 2, 3)),
     "16-bit colour": png(2, 1, 16, 2, b"\0" + struct.pack(">6H", 0, 300, 700, 9000, 30000, 65535)),
     **{f"exif {turn}": turned(turn) for turn in range(1, 9)},
 }
@@ -99,14 +97,25 @@ SINGLE = {
     "grey jpeg": encoded(GREY, "JPEG"),
     "grey png": encoded(GREY, "PNG"),
     "grey gif": encoded(GREY, "GIF"),
-    "grey with alpha": encoded(TRANSPARENT.convert("LA"), "PNG"),
-    "one grey transparent": encoded(GREY, "PNG", transparency=7),
+    "grey with opaque alpha": encoded(GREY.convert("LA"), "PNG"),
+    "a transparent grey that is not there": encoded(GREY, "PNG", transparency=0),
     "1 bit png": encoded(GREY.convert("1"), "PNG"),
     "1 bit pbm": encoded(GREY.convert("1"), "PPM"),
     "1 bit fax": encoded(GREY.convert("1"), "TIFF", compression="group4"),
     "2 bit png": png(5, 1, 2, 0, b"\0\x1b\x80"),
     "pgm": encoded(GREY, "PPM"),
 }
+
+CLEAR = {
+    "webp with alpha": encoded(TRANSPARENT, "WEBP", lossless=True),
+    "palette, one colour transparent": palette(transparency=3),
+    "palette, many transparent": palette(transparency=bytes(range(0, 160, 10))),
+    "alpha": encoded(TRANSPARENT, "PNG"),
+    "grey with alpha": encoded(TRANSPARENT.convert("LA"), "PNG"),
+    "16-bit grey with alpha": png(2, 1, 16, 4, b"\0" + struct.pack(">4H", 900, 65535, 65535, 7)),
+    "16-bit grey, one transparent": png(2, 1, 16, 0, b"\0" + struct.pack(">2H", 7, 65535)),
+}
+EVERY = COLOUR | SINGLE | CLEAR
 
 
 def as_transformers_reads(content: bytes) -> np.ndarray:
@@ -321,7 +330,7 @@ def test_a_claim_costs_no_memory(name: str) -> None:
 
 @settings(deadline=None, max_examples=300)
 @given(
-    name=st.sampled_from(sorted(COLOUR | SINGLE)),
+    name=st.sampled_from(sorted(EVERY)),
     edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
     share=st.floats(0.3, 1),
 )
@@ -329,7 +338,7 @@ def test_a_claim_costs_no_memory(name: str) -> None:
 def test_broken_files_are_images_or_bad_files(
     name: str, edits: list[tuple[float, int]], share: float
 ) -> None:
-    content = bytearray((COLOUR | SINGLE)[name])
+    content = bytearray(EVERY[name])
     for place, value in edits:
         content[int(place * (len(content) - 1))] = value
     try:
