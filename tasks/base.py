@@ -5,7 +5,7 @@ prediction reads. It knows no model: whatever maps a batch to logits will do.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ class Examples:
     splits: "datasets.DatasetDict"
     name: str
     fingerprint: str
+    unlabelled: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the splits that were left out, because none of their rows has a label."""
 
 
 def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:

@@ -52,7 +52,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Exampl
     source, splits = _canonical(args, data)
     found = encode_all(args, data, splits)
     task = ImageClassification(args, found.labels, found.problem_type, found.class_weights)
-    return task, Examples(found.splits, source.name, source.fingerprint)
+    return task, found.examples(source)
 
 
 def for_evaluation(

@@ -17,6 +17,7 @@ from tasks.vision import image_classification
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, finetune, lines
 from tests.media import PLAIN, png, png_bytes, wav
+from tools.cards.cli import main as cards
 
 CODES = datasets.ClassLabel(names=["negative", "positive"])
 
@@ -66,7 +67,15 @@ def test_finetune_tells_and_measures_validation(trained: Run) -> None:
     assert measured == {"validation"}
     assert {fact["n"] for fact in facts if fact["kind"] == "metric"} == {60}
     assert trained.manifest["data"]["rows"] == {"train": 240, "validation": 60}
+    assert trained.manifest["data"]["unlabelled"] == {"test": 60}
     assert len(json.loads((trained.folder / "config.json").read_text())["id2label"]) == 2
+
+
+def test_the_card_says_so(trained: Run, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
+    assert cards([str(folder)]) == 0
+    card = " ".join((folder / "README.md").read_text().split())
+    assert "Its 60 rows of test have no labels: nothing was measured on them." in card
 
 
 def test_evaluate_takes_the_first_split_with_labels(trained: Run) -> None:

@@ -83,6 +83,8 @@ def _data(found: Record) -> list[str]:
     if rows := trained_on.get("rows"):
         counts = [f"{count:,} of {split}" for split, count in rows.items()]
         said += f" Rows: {', '.join(counts)}."
+    for split, count in (trained_on.get("unlabelled") or {}).items():
+        said += f" Its {count:,} rows of {split} have no labels: nothing was measured on them."
     return [said]
 
 

@@ -117,6 +117,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
             "name": examples.name,
             "fingerprint": examples.fingerprint,
             "rows": {split: len(rows) for split, rows in examples.splits.items()},
+            "unlabelled": dict(examples.unlabelled),
         },
         "seed": args.seed,
         "versions": environment.versions(),
