@@ -68,6 +68,8 @@ class Examples:
     fingerprint: str
     source_rows: Mapping[str, int] = field(default_factory=dict)
     """rows of each split that the data itself has; a split that is not here was cut from train"""
+    unlabelled: Mapping[str, int] = field(default_factory=dict)
+    """Rows of the splits that were left out, because none of their rows has a label."""
 
 
 def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:

@@ -56,6 +56,12 @@ class Labelled(NamedTuple):
     problem_type: ProblemType
     class_weights: tuple[float, ...]
     splits: "datasets.DatasetDict"
+    unlabelled: Mapping[str, int]
+    """Rows of the splits without any labels, which were left out."""
+
+    def examples(self, source: Source) -> Examples:
+        """What a task makes of them."""
+        return Examples(self.splits, source.name, source.fingerprint, source.rows, self.unlabelled)
 
 
 def media_and_label(source: Source, asked: str | None) -> "datasets.DatasetDict":
@@ -85,7 +91,8 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
     if args.class_weights == "balanced" and problem_type == "single_label_classification":
         total = sum(counts)
         weights = tuple(total / (len(labels) * max(count, 1)) for count in counts)
-    return Labelled(tuple(labels), problem_type, weights, splits)
+    left_out = {name: cut_as_named[name].num_rows for name in without}
+    return Labelled(tuple(labels), problem_type, weights, splits, left_out)
 
 
 def cut(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> "datasets.DatasetDict":

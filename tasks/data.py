@@ -31,7 +31,8 @@ class DataArgs:
     validation_size: float = 0.1
     """Share cut from train where the data has no validation split; 0 cuts none."""
     test_size: float = 0.1
-    """Share cut from train where the data has no test split; 0 cuts none."""
+    """Share cut from train where the data has no test split, not even one without labels; 0 cuts
+    none."""
     split_seed: int = 0
     """Seed of the cut and of the choice that the two limits make."""
     max_train_samples: int | None = None

@@ -180,10 +180,11 @@ def leave_out(
 
     kept = {name: split for name, split in splits.items() if name not in without_labels}
     for name in without_labels:
+        rows = f"{splits[name].num_rows:,} rows"
+        hint = "; to have a part of train held back in its place, give data without it"
         print_lines(
-            f"warning: {name} has no {said} in any of its {splits[name].num_rows:,} rows: nothing"
-            " is measured on it (predict reads it); to have a part of train held back in its place,"
-            " give data without it",
+            f"warning: {name} has no {said} in any of its {rows}: nothing is measured on it"
+            f" (predict reads it){hint if name in ('validation', 'test') else ''}",
             file=sys.stderr,
         )
     return datasets.DatasetDict(kept)

@@ -42,7 +42,7 @@ def load(
         if not media_rows.holds_bytes(schema.field(columns[split]).type):
             return None
     digest = media_rows.digest_of(root, every)
-    copies = media_rows.Copies(digest, "bytes", asked)
+    copies = media_rows.Copies(digest, "bytes", columns, list(by_split))
     if not copies.has(by_split):
         try:
             for split, paths in by_split.items():

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tasks.media import MediaKind
 
-VERSION = 1  # of the rows made of the same files: raise it with every change there
+VERSION = 2  # of the rows made of the same files: raise it with every change there
 MEDIA = "media"
 
 
@@ -175,11 +175,13 @@ def _is_plain(features: "datasets.Features") -> bool:
 class Copies:
     """The Arrow copies of one data set, in the cache of `datasets`.
 
-    `key` must say all that the rows depend on: the content's fingerprint, and the root where rows
-    hold absolute paths, so that a folder that has moved is not served with the paths it had.
+    `key` must say all that the rows depend on: the content's fingerprint, how it was read (one file
+    may be a table by itself and a listing in its folder), which column became `media`, and the root
+    where rows hold absolute paths, so that a folder that has moved is not served with the paths it
+    had.
     """
 
-    def __init__(self, *key: str | None) -> None:
+    def __init__(self, *key: object) -> None:
         import datasets
 
         text = json.dumps([VERSION, *key])

@@ -41,7 +41,8 @@ def load(
         made[split] = _featured(files.concat(list(paths), parts))
     every = [path for paths in by_split.values() for path in paths]
     digest = media_rows.digest_of(root, every, listed)
-    return media_rows.Copies(digest, str(root), asked).keep(made), digest
+    copies = media_rows.Copies(digest, str(root), "tables", kind.name, asked)
+    return copies.keep(made), digest
 
 
 def load_listings(
@@ -82,7 +83,8 @@ def load_listings(
         if split in parts
     }
     digest = media_rows.digest_of(root, listings, listed)
-    return media_rows.Copies(digest, str(root), asked).keep(made), digest
+    copies = media_rows.Copies(digest, str(root), "listings", kind.name, asked)
+    return copies.keep(made), digest
 
 
 def split_of_folders(relative: Path) -> str | None:
@@ -144,6 +146,7 @@ def _with_paths(
         problem = _problem(written, file)
         if problem:
             raise UserError(f"{path}, {tables.place_of(path, row)}, {problem}")
+        assert written, "a row without a name is a problem"
         found.append((_name(root, path.parent, written), file))
         shown.append(str(file))
     resolved = pa.StructArray.from_arrays(

@@ -58,7 +58,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
     source, splits = _canonical(args, data, docstrings.load)
     found = encode_all(args, data, splits)
     task = TextClassification(args, found.labels, found.problem_type, found.class_weights)
-    return task, Examples(found.splits, source.name, source.fingerprint, source.rows)
+    return task, found.examples(source)
 
 
 def for_evaluation(

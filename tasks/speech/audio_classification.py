@@ -41,7 +41,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["AudioClassification", Exampl
     source, splits = _canonical(args, data)
     found = encode_all(args, data, splits)
     task = AudioClassification(args, found.labels, found.problem_type, found.class_weights)
-    return task, Examples(found.splits, source.name, source.fingerprint, source.rows)
+    return task, found.examples(source)
 
 
 def for_evaluation(

@@ -72,10 +72,11 @@ def from_data(args: Args, data: DataArgs) -> tuple["SpeechRecognition", Examples
     source, splits = _canonical(args, data)
     must_have_train(splits, source.name)
     without = unlabelled(splits, "text")
+    left_out = {name: splits[name].num_rows for name in without}
     splits = leave_out(cut_missing_splits(splits, None, data), without, "transcriptions")
     splits = limit(splits, data)
     _must_be_texts(splits)
-    examples = Examples(splits, source.name, source.fingerprint, source.rows)
+    examples = Examples(splits, source.name, source.fingerprint, source.rows, unlabelled=left_out)
     return SpeechRecognition(args), examples
 
 

@@ -56,7 +56,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Exampl
     found = encode_all(args, data, splits)
     args = value_ranges.with_range(args, found.splits["train"])
     task = ImageClassification(args, found.labels, found.problem_type, found.class_weights)
-    return task, Examples(found.splits, source.name, source.fingerprint, source.rows)
+    return task, found.examples(source)
 
 
 def for_evaluation(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, models, random_weights, store
+from bench import ceilings, cli, models, random_weights, store
 from bench.case import Case
 from bench.prepare import export, prepare
 from tasks.errors import UserError
@@ -40,6 +40,33 @@ def test_random_weights_follow_from_the_seed(
         assert not list(folder.parent.glob(".incoming-*"))
     assert found[0] == found[1]
     assert models.folder_of("cnn_cls", SIZE) != models.folder_of("cnn_cls", 2 * SIZE)
+
+
+def test_random_weights_lie_under_all_that_makes_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their artifacts lie beside them: of other code, or another exporter, they are others."""
+    names = {models.folder_of("cnn_cls", SIZE)}
+    monkeypatch.setattr(models, "source_digest", lambda: "other code")
+    names.add(models.folder_of("cnn_cls", SIZE))
+    versions = models.environment.versions() | {"onnxscript": "0.0"}
+    monkeypatch.setattr(models.environment, "versions", lambda: versions)
+    names.add(models.folder_of("cnn_cls", SIZE))
+    assert len(names) == 3
+
+
+def test_a_ceiling_that_is_measured_takes_no_other_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    asked = []
+
+    def measured(target: str, kwargs: dict[str, object], *_: object, **__: object) -> object:
+        asked.append(kwargs["threads"])
+        return {"flops": {"fp32": float(kwargs["threads"])}, "bytes": 1.0, "disturbed": False}
+
+    monkeypatch.setattr(ceilings.child, "call", measured)
+    for threads in (1, 2, 1, 2):
+        assert ceilings.find("cpu", threads).flops == {"fp32": float(threads)}
+    assert asked == [1, 2]
 
 
 SMALL = [("kws_cls", 0.5, "seconds", 1.0), ("rnn_cls", 16, "tokens", 32)]

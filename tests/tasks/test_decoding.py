@@ -243,6 +243,28 @@ def test_a_second_run_needs_no_pass_where_arrays_do_not_fit() -> None:
     assert decode.calls == 2 * calls + 1
 
 
+def test_other_rows_under_the_same_key_are_decoded_anew(tmp_path: Path) -> None:
+    """Another column of the same file, or the same rows cut by other labels."""
+    (tmp_path / "1.png").write_bytes(b"content")
+    (tmp_path / "2.png").write_bytes(b"!broken")
+    paths = [str(tmp_path / name) for name in ("1.png", "2.png")]
+    for values in (
+        [b"a", b"!bad"],
+        [b"!bad", b"a"],
+        [b"a!", b"bad"],
+        [b"a", None],
+        [b"a", b""],
+        paths,
+        paths[::-1],
+    ):
+        found = run(split_of(values), limit=0)
+        fresh = run(split_of(values), limit=ALL)
+        assert found.kept.tolist() == fresh.kept.tolist()
+        assert found.sizes.tolist() == fresh.sizes.tolist()
+        assert found.bad == fresh.bad
+    assert len(list((cache.folder() / "decoded").iterdir())) == 7
+
+
 @pytest.mark.parametrize("change", ["key", "rows", "damage", "cut", "empty"])
 def test_what_the_cache_holds_of_something_else_is_not_used(change: str) -> None:
     decode = Counted()

@@ -24,6 +24,40 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", folder)
 
 
+# --- what is kept of a table
+
+
+def test_a_listing_is_another_thing_as_a_table(tmp_path: Path) -> None:
+    """By itself it has no splits; in its folder it has those that its files lie in."""
+    for i, split in enumerate(("train", "train", "test")):
+        png(tmp_path / split / f"{i}.png", i)
+    content = "file_name,label\ntrain/0.png,a\ntrain/1.png,b\ntest/2.png,a\n"
+    listing = Path(write(tmp_path / "metadata.csv", content))
+    for _ in range(2):
+        rows = {name: split.num_rows for name, split in read(tmp_path).splits.items()}
+        assert rows == {"train": 2, "test": 1}
+        assert {n: split.num_rows for n, split in read(listing).splits.items()} == {"train": 3}
+
+
+def test_a_table_of_both_images_and_sounds(tmp_path: Path) -> None:
+    sound = wav(tmp_path / "0.wav").read_bytes()
+    features = datasets.Features(image=PLAIN, audio=PLAIN, label=datasets.Value("string"))
+    columns = {
+        "image": [{"bytes": png_bytes(1), "path": None}],
+        "audio": [{"bytes": sound, "path": None}],
+        "label": ["a"],
+    }
+    path = tmp_path / "both.parquet"
+    datasets.Dataset.from_dict(columns, features=features).to_parquet(path)
+    png(tmp_path / "0.png")
+    table = Path(write(tmp_path / "both.csv", "image,audio,label\n0.png,0.wav,a\n"))
+    for _ in range(2):
+        assert read(path).splits["train"][0]["media"]["bytes"] == png_bytes(1)
+        assert read(path, AUDIO).splits["train"][0]["media"]["bytes"] == sound
+        assert read(table).splits["train"][0]["media"]["path"] == str(tmp_path / "0.png")
+        assert read(table, AUDIO).splits["train"][0]["media"]["path"] == str(tmp_path / "0.wav")
+
+
 # --- metadata.csv
 
 

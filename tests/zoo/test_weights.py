@@ -200,6 +200,20 @@ def test_sums_are_remembered_until_the_file_changes(
     assert weights.checked_sha256(path) == hashlib.sha256(b"two").hexdigest()
 
 
+def test_a_copy_with_the_same_size_and_time_is_another_file(tmp_path: Path) -> None:
+    """As `cp -p`, `tar` and packages leave them."""
+    path, other = tmp_path / "big", tmp_path / "other"
+    for file, content in ((path, b"one"), (other, b"two")):
+        file.write_bytes(content)
+        os.utime(file, ns=(1, 1))
+    assert weights.checked_sha256(path) == hashlib.sha256(b"one").hexdigest()
+    other.replace(path)
+    assert weights.checked_sha256(path) == hashlib.sha256(b"two").hexdigest()
+    path.write_bytes(b"six")
+    os.utime(path, ns=(1, 1))
+    assert weights.checked_sha256(path) == hashlib.sha256(b"six").hexdigest()
+
+
 def test_every_preset_names_its_weights_fully() -> None:
     for preset in PRESETS.values():
         assert preset.repo.count("/") == 1 and preset.license

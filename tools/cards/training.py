@@ -87,6 +87,8 @@ def _data(found: Record) -> list[str]:
     if rows:
         counts = [f"{count:,} of {safe(split)}" for split, count in rows.items()]
         said += f" Rows: {', '.join(counts)}."
+    for split, count in (trained_on.get("unlabelled") or {}).items():
+        said += f" Its {count:,} rows of {split} have no labels: nothing was measured on them."
     return [said]
 
 

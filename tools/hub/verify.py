@@ -112,6 +112,9 @@ def _metrics(folder: Path, data: str | None) -> Iterator[Finding]:
     if data is None:
         yield Finding("metrics", "not checked", "name the data set with --data")
         return
+    if not before:
+        yield Finding("metrics", "not checked", "the evidence has none of a test split")
+        return
     from zoo.evaluate import evaluate_checkpoint
     from zoo.verbs import EvaluateArgs
 

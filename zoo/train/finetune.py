@@ -150,6 +150,7 @@ def _finetune(
             "fingerprint": examples.fingerprint,
             "rows": {split: len(rows) for split, rows in examples.splits.items()},
             "source_rows": dict(examples.source_rows),
+            "unlabelled": dict(examples.unlabelled),
         },
         "seed": args.seed,
         "versions": environment.versions(),

@@ -104,6 +104,66 @@ def test_each_mistake_is_found(
     assert Finding(level, message) in check(**splits)
 
 
+def test_texts_that_are_all_empty() -> None:
+    found = check(train=[("", "a"), (" ", "b")], test=[("", "a"), ("x", "b")])
+    assert Finding("error", "train: all 2 rows have an empty text") in found
+    assert Finding("warning", "test: 1 row with an empty text, the first is 1") in found
+
+
+def test_texts_that_the_tokenizer_cannot_read() -> None:
+    made = datasets.DatasetDict(
+        {name: datasets.Dataset.from_dict({"text": ["a", "b"]}) for name in ("train", "test")}
+    )
+
+    def told(train: float, test: float) -> list[str]:
+        shares = {"train": train, "test": test}
+        found = text_preflight.check(made, ["text"], None, {}, 8, None, unknown_shares=shares)
+        assert all(finding.level == "warning" for finding in found)
+        return [finding.message for finding in found if "[UNK]" in finding.message]
+
+    assert told(0.049, 0.0) == []
+    (message,) = told(0.6412, 0.6)
+    assert "of the tokens, 64.1% of train, 60.0% of test are unknown ([UNK])" in message
+    assert "--model bert-base-chinese" in message and "rnn_cls" in message
+    assert len(told(0.0, 0.05)) == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "level", "message"),
+    [
+        (
+            ["pos", "pos ", "neg", "pos"],
+            "warning",
+            "train has classes that differ by blanks or unseen signs only: 'pos' (2 rows), 'pos '"
+            " (1 row); if they are one, write them alike",
+        ),
+        (
+            ["\u00e9", "e\u0301", "\ufeffx", "x"],
+            "warning",
+            "train has classes that differ by blanks or unseen signs only: 'x' (1 row),"
+            " '\\ufeffx' (1 row); if they are one, write them alike",
+        ),
+        (
+            ["1", "2", "nan", "2"],
+            "warning",
+            "train has 1 row with the label 'nan', which is how tables write a missing value, and"
+            " here a class like any other: leave such rows out if it is none",
+        ),
+    ],
+)
+def test_classes_whose_names_look_wrong(labels: list[str], level: Any, message: str) -> None:
+    assert Finding(level, message) in check(train=rows("train", labels))
+
+
+def test_classes_that_differ_by_more_than_blanks_pass() -> None:
+    assert check(train=rows("train", ["a", "A", "a b", "ab"] * 5)) == []
+
+
+def test_an_unknown_class_that_differs_by_blanks_is_quoted() -> None:
+    (found,) = [f for f in check(**changed("test", ("new", "b "))) if f.level == "error"]
+    assert found.message == "test has labels that train never shows: 'b ' (in 1 row)"
+
+
 def test_validation_and_test_in_common_is_no_leak_from_train() -> None:
     findings = check(**SOUND, validation=[("test 0", "a"), ("x", "b")])
     assert [finding.message for finding in findings] == ["1 text of validation also in test"]
