@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from zoo.runtimes.halves import Half
 
 FILE = "model.onnx"
+NAMES = {
+    "float32": "tensor(float)",
+    "int64": "tensor(int64)",
+    "int32": "tensor(int32)",
+    "bool": "tensor(bool)",
+}
+"""onnxruntime's names of numpy's types."""
 OLDEST_OPSET = 18  # what torch's exporter writes; it converts down from there, and loses operators
 
 
@@ -90,11 +97,24 @@ class OnnxRunner(Runner):
     ) -> None:
         super().__init__(deployment, artifact.signature, device, threads)
         self.session = self.open(artifact.folder / FILE)
+        self._must_be_as_signed(artifact)
         self.outputs = list(artifact.signature.outputs)
 
     def open(self, program: Path) -> Any:
         """Its session."""
         return open_session(program, [provider(self.device)], self.threads)
+
+    def _must_be_as_signed(self, artifact: Artifact) -> None:
+        """Raises `UserError` where the program takes or gives other than export.json says."""
+        signed = artifact.signature
+        taken = {port.name: port.type for port in self.session.get_inputs()}
+        wanted = {p.name: NAMES.get(p.dtype, taken.get(p.name)) for p in signed.inputs}
+        given = {port.name for port in self.session.get_outputs()}
+        if wanted != taken or not set(signed.outputs) <= given:
+            raise UserError(
+                f"{artifact.folder} is damaged: its program takes {_said(taken)} and gives "
+                f"{', '.join(sorted(given))}, and export.json says otherwise: export it again"
+            )
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
@@ -113,7 +133,15 @@ def open_session(program: Path, providers: Sequence[Any], threads: int | None) -
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or 0
-    return onnxruntime.InferenceSession(program, options, providers=providers)
+    try:
+        return onnxruntime.InferenceSession(program, options, providers=providers)
+    except Exception as error:  # its own kinds, which have no common base
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{program} can't be opened: {reason}; export it again") from error
+
+
+def _said(taken: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in sorted(taken.items()))
 
 
 def provider(device: str) -> str:

@@ -98,7 +98,7 @@ def make(
     model = load_pretrained(
         TimmWrapperForImageClassification,
         found.folder,
-        ignore_mismatched_sizes=True,
+        new_head=True,
         **task.model_config(),
     )
     return model, found.source(options.model)
