@@ -125,12 +125,12 @@ def _load(auto: Any, folder: Path, **settings: Any) -> tuple[Any, dict[str, Any]
 
 def _head(model: Any) -> set[str]:
     """Names of the weights that belong to a task and not to the network before it."""
-    names = {name for name, _ in model.named_parameters()}
-    names |= {name for name, _ in model.named_buffers()}
     if hasattr(model, "timm_model"):
         own = {id(one) for one in model.timm_model.get_classifier().parameters()}
         return {name for name, one in model.named_parameters() if id(one) in own}
-    return {name for name in names if not name.startswith(f"{model.base_model_prefix}.")}
+    return {
+        name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")
+    }
 
 
 def _is_extra(model: Any, name: str, new_head: bool) -> bool:

@@ -97,24 +97,20 @@ class OnnxRunner(Runner):
     ) -> None:
         super().__init__(deployment, artifact.signature, device, threads)
         self.session = self.open(artifact.folder / FILE)
-        self._must_be_as_signed(artifact)
         self.outputs = list(artifact.signature.outputs)
 
     def open(self, program: Path) -> Any:
-        """Its session."""
-        return open_session(program, [provider(self.device)], self.threads)
-
-    def _must_be_as_signed(self, artifact: Artifact) -> None:
-        """Raises `UserError` where the program takes or gives other than export.json says."""
-        signed = artifact.signature
-        taken = {port.name: port.type for port in self.session.get_inputs()}
-        wanted = {p.name: NAMES.get(p.dtype, taken.get(p.name)) for p in signed.inputs}
-        given = {port.name for port in self.session.get_outputs()}
-        if wanted != taken or not set(signed.outputs) <= given:
+        """Its session. Raises `UserError` where it takes or gives other than export.json says."""
+        session = open_session(program, [provider(self.device)], self.threads)
+        taken = {port.name: port.type for port in session.get_inputs()}
+        wanted = {p.name: NAMES.get(p.dtype, taken.get(p.name)) for p in self.signature.inputs}
+        given = {port.name for port in session.get_outputs()}
+        if wanted != taken or not set(self.signature.outputs) <= given:
             raise UserError(
-                f"{artifact.folder} is damaged: its program takes {_said(taken)} and gives "
-                f"{', '.join(sorted(given))}, and export.json says otherwise: export it again"
+                f"{program} takes {_said(taken)} and gives {', '.join(sorted(given))}, and its "
+                "export.json says otherwise: export it again"
             )
+        return session
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
