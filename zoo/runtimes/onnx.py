@@ -24,6 +24,8 @@ NAMES = {
     "bool": "tensor(bool)",
 }
 """onnxruntime's names of numpy's types."""
+COMPILED = "EPContext"
+"""The operator whose program is an engine of a device's, which may be code."""
 OLDEST_OPSET = 18  # what torch's exporter writes; it converts down from there, and loses operators
 
 
@@ -161,8 +163,14 @@ def to_host(array: Any) -> Any:
 
 
 def must_stay_inside(program: Path) -> None:
-    """Raises `UserError` where a program keeps weights outside its folder, or can't be read."""
+    """Raises `UserError` where a program keeps weights outside its folder, holds what was compiled
+    for some device, or can't be read."""
+    import onnx
+
     folder = program.parent
+    for part in _parts(_read(program)):
+        if isinstance(part, onnx.NodeProto) and part.op_type == COMPILED:
+            raise UserError(f"{program} holds what was compiled elsewhere ({COMPILED}): refused")
     for name in sorted(kept_outside(program)):
         place = folder / name
         if place.is_symlink() or place.resolve().parent != folder.resolve():
@@ -176,26 +184,29 @@ def kept_outside(program: Path) -> set[str]:
     """
     import onnx
 
-    try:
-        model = onnx.load(program, load_external_data=False)
-    except Exception as error:  # protobuf's own, which onnx does not name
-        raise UserError(f"{program} is damaged: {' '.join(str(error).split())}") from None
     return {
         entry.value
-        for tensor in _tensors(model)
-        for entry in tensor.external_data
+        for part in _parts(_read(program))
+        if isinstance(part, onnx.TensorProto)
+        for entry in part.external_data
         if entry.key == "location"
     }
 
 
-def _tensors(message: Any) -> Iterator[Any]:
-    """All tensors in a part of a program, wherever they stand: weights, sparse ones, attributes of
-    nodes and of functions, their inner graphs, and what is kept for training."""
+def _read(program: Path) -> Any:
     import onnx
 
+    try:
+        return onnx.load(program, load_external_data=False)
+    except Exception as error:  # protobuf's own, which onnx does not name
+        raise UserError(f"{program} is damaged: {' '.join(str(error).split())}") from None
+
+
+def _parts(message: Any) -> Iterator[Any]:
+    """A program with all that is in it: nodes, attributes, inner graphs, functions, weights, sparse
+    ones, and what is kept for training."""
+    yield message
     for _, value in message.ListFields():
         for one in value if isinstance(value, MutableSequence) else [value]:
-            if isinstance(one, onnx.TensorProto):
-                yield one
-            elif hasattr(one, "ListFields"):
-                yield from _tensors(one)
+            if hasattr(one, "ListFields"):
+                yield from _parts(one)
