@@ -131,7 +131,7 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = 
         UserError: no such folder, no checkpoint of ours, one of another model, or a file that is
             missing or not what was saved.
     """
-    from zoo import registry, remote_code
+    from zoo import evidence, registry, remote_code
 
     manifest = read_manifest(folder)
     if entry is not None and manifest["model"] != entry.name:
@@ -142,6 +142,7 @@ def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = 
     for damage in damages(folder, manifest, weights):
         raise UserError(f"{folder} is damaged: {damage}")
     remote_code.refuse(folder)
+    evidence.must_be_file(folder / evidence.FILE)  # it is added to, after hours perhaps
     entry = registry.find(manifest["model"])
     return Checkpoint(folder, manifest, entry, read_task(folder, manifest))
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import math
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -205,6 +206,7 @@ def read(folder: Path) -> list[Fact]:
 def scan(folder: Path) -> Iterator[tuple[int, Fact | ValueError]]:
     """The number of each line of the record, with its fact or what is wrong with it."""
     path = folder / FILE
+    must_be_file(path)
     if not path.exists():
         return
     for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
@@ -214,6 +216,12 @@ def scan(folder: Path) -> Iterator[tuple[int, Fact | ValueError]]:
             yield number, _parse(line)
         except ValueError as error:
             yield number, error
+
+
+def must_be_file(path: Path) -> None:
+    """Raises `UserError` for what is there and is no file, or a link to nothing."""
+    if os.path.lexists(path) and not path.is_file():
+        raise UserError(f"{path} is no file: remove it")
 
 
 def validate(fact: Fact) -> None:
@@ -258,6 +266,8 @@ def subject_digest(folder: Path) -> str:
     Raises UserError where the folder has no config or no weights.
     """
     files = sorted({path for pattern in SUBJECT_FILES for path in folder.glob(pattern)})
+    for path in files:
+        must_be_file(path)
     names = {path.name for path in files}
     if "config.json" not in names or not any(name.endswith(".safetensors") for name in names):
         raise UserError(f"{folder} is no checkpoint: it needs config.json and model.safetensors")

@@ -22,6 +22,8 @@ def parse(text: str | bytes) -> Any:
         value = json.loads(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if _has_halves(text, value):
+        raise ValueError("it holds half a character, which nothing can write")
     if _is_deep(value):
         raise ValueError(f"it is nested deeper than {DEEPEST} levels")
     return value
@@ -47,6 +49,17 @@ def read_object(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError("it holds no JSON object")
     return value
+
+
+def _has_halves(text: str | bytes, value: Any) -> bool:
+    """Whether a text in a value has a lone surrogate, as an escape like "\\ud800" gives."""
+    if (rb"\u" if isinstance(text, bytes) else r"\u") not in text:  # type: ignore[operator]
+        return False
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _is_deep(value: Any) -> bool:

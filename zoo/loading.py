@@ -6,6 +6,7 @@ a damaged folder makes the libraries raise becomes one sentence. `tests/test_arc
 """
 
 import contextlib
+import dataclasses
 import os
 import sys
 import tempfile
@@ -91,21 +92,72 @@ def load_processor(folder: Path) -> Any:
     return _from_folder(AutoProcessor, folder, "processor")
 
 
-def load_pretrained(auto: Any, folder: Path, **settings: Any) -> Any:
-    """A model in fp32 with the weights of a folder; what they lack is drawn anew.
+def load_pretrained(auto: Any, folder: Path, new_head: bool = False, **settings: Any) -> Any:
+    """A model in fp32 with the weights of a folder; what else lies there is left.
 
     Args:
         auto: one of transformers' Auto classes, or of its models.
-        settings: fields of the configuration, and how to load.
+        new_head: whether the head may be missing or have another shape: then it is drawn from
+            torch's global random state.
+        settings: fields of the configuration.
 
-    Raises `UserError` for a folder that makes code run (see `zoo.remote_code`), and `Unreadable`
-    where it is damaged or holds another kind of model.
+    Raises `UserError` for a folder that makes code run (see `zoo.remote_code`) or lacks weights,
+    and `Unreadable` where it is damaged or holds another kind of model.
     """
+    return _whole(auto, folder, new_head, **settings)[0]
+
+
+def load_with_head(auto: Any, folder: Path, **settings: Any) -> tuple[Any, list[str]]:
+    """As `load_pretrained` with a head that may be new, and the names of the weights that were
+    drawn."""
+    return _whole(auto, folder, True, **settings)
+
+
+def _whole(auto: Any, folder: Path, new_head: bool, **settings: Any) -> tuple[Any, list[str]]:
+    model, report = _load(auto, folder, **settings)
+    lacking = {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])}
+    may_lack = _head(model) if new_head else set()
+    if found := sorted(key for key in lacking - may_lack if not _is_extra(model, key, new_head)):
+        raise UserError(
+            f"{folder} lacks weights that its config.json asks for, or has them in another shape: "
+            f"{found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}; take weights "
+            "and configuration from one place"
+        )
+    return model, sorted(lacking)
+
+
+def _load(auto: Any, folder: Path, **settings: Any) -> tuple[Any, dict[str, Any]]:
     import torch
 
-    return _from_folder(
-        auto, folder, "model", use_safetensors=True, dtype=torch.float32, **settings
+    model, report = _from_folder(
+        auto,
+        folder,
+        "model",
+        use_safetensors=True,
+        dtype=torch.float32,
+        output_loading_info=True,
+        ignore_mismatched_sizes=True,  # they are in the report
+        **settings,
     )
+    return model, report
+
+
+def _head(model: Any) -> set[str]:
+    """Names of the weights that belong to a task and not to the network before it."""
+    if hasattr(model, "timm_model"):
+        own = {id(one) for one in model.timm_model.get_classifier().parameters()}
+        return {name for name, one in model.named_parameters() if id(one) in own}
+    return {
+        name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")
+    }
+
+
+def _is_extra(model: Any, name: str, new_head: bool) -> bool:
+    """Whether a weight of the network's body is one that pretrained weights often come without:
+    the pooling layer of those that were made to guess tokens, the mark of a masked frame."""
+    is_body = not hasattr(model, model.base_model_prefix)
+    often = "pooler" in name.split(".") or name.endswith("masked_spec_embed")
+    return often and (new_head or is_body)
 
 
 def load_model(auto: Any, folder: Path) -> "nn.Module":
@@ -114,7 +166,7 @@ def load_model(auto: Any, folder: Path) -> "nn.Module":
     transformers itself draws what is missing anew, with a warning. Raises `UserError` instead: such
     a checkpoint is of another version of the network.
     """
-    model, report = load_pretrained(auto, folder, output_loading_info=True)
+    model, report = _load(auto, folder)
     for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         if found := sorted(map(str, report.get(what) or ())):
             raise UserError(
@@ -137,6 +189,26 @@ def new_model(auto: Any, config: Any) -> Any:
     _never_ask()
     with _told(getattr(config, "name_or_path", "") or "the configuration", "model"):
         return auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
+
+
+def must_agree(folder: Path, task: Any, processor: Any) -> None:
+    """Raises `UserError` where a checkpoint's processor reads inputs otherwise than zoo.json says
+    that its task does: one of the two files is damaged, or of another checkpoint."""
+    limit = getattr(task, "longest_text", None) or getattr(task.args, "max_length", None) or 0
+    with _told(folder, "processor"):
+        settled = task.settle(processor, limit)
+    for field in dataclasses.fields(task):
+        ours, theirs = getattr(task, field.name), getattr(settled, field.name)
+        if field.compare and ours != theirs:
+            raise UserError(
+                f"{folder} is damaged: zoo.json has {field.name} {_shown(ours)}, and its processor "
+                f"{_shown(theirs)}; restore both from a copy"
+            )
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def unfilled(parameter: Any) -> bool:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tasks import panics
 from tasks.base import Task
 from zoo.checkpoint import Checkpoint, open_checkpoint
+from zoo.loading import must_agree
 from zoo.terminal import quiet_libraries
 from zoo.train.evaluation import to_device
 from zoo.train.precision import choose_device
@@ -44,6 +46,7 @@ def open_deployed(
     checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
     runner = zoo.runtimes.load(folder, wanted, str(place), threads)
     processor = signatures.domain_of(checkpoint.entry).load_processor(folder)
+    must_agree(folder, checkpoint.task, processor)
     return checkpoint, RunnerModel(runner, folder).eval(), processor
 
 
@@ -53,6 +56,7 @@ def load_network(checkpoint: Checkpoint, device: torch.device) -> tuple["nn.Modu
 
     network = importlib.import_module(checkpoint.entry.network)
     model, processor = network.load(checkpoint.folder)
+    must_agree(checkpoint.folder, checkpoint.task, processor)
     return model.to(device).eval(), processor
 
 
@@ -101,5 +105,7 @@ class Predictor(Readings):
 
     def logits(self, inputs: Sequence[Any]) -> torch.Tensor:
         """Those of the model, as the task collates its inputs."""
-        batch = self.task.collate(self.task.inputs(inputs, self.processor))
+        with panics.told("the tokenizer of this checkpoint fails on an input"):
+            rows = self.task.inputs(inputs, self.processor)
+        batch = self.task.collate(rows)
         return self.task.logits(self.model, to_device(batch, self.device)).cpu()

@@ -22,6 +22,7 @@ from zoo import checkpoint as checkpoints
 from zoo import terminal
 from zoo.checkpoint import Checkpoint, open_checkpoint
 from zoo.heap import keep_freed_memory
+from zoo.loading import must_agree
 from zoo.pruning import magnitude, narrowing, record
 from zoo.pruning.setting import Setting, read_data, training, units
 from zoo.train import output
@@ -70,6 +71,7 @@ def _prune(
     folder = claim.path
     network = importlib.import_module(entry.network)
     model, processor = network.load(args.checkpoint)
+    must_agree(args.checkpoint, checkpoint.task, processor)
     dense = units(network).widths(model) if args.structured else ()
     _check_cut(args, dense)
     setting = Setting(

@@ -17,6 +17,15 @@ from zoo import json_files
 
 NOT_CONFIGS = ("zoo.json", "tokenizer.json", "vocab.json", "added_tokens.json")
 """Files at a model's root whose keys are words, or ours: no configuration of transformers'."""
+READ = (
+    "config.json",
+    "tokenizer_config.json",
+    "preprocessor_config.json",
+    "processor_config.json",
+    "generation_config.json",
+    "special_tokens_map.json",
+)
+"""What transformers reads of nearly every model: JSON objects."""
 INDEX_END = ".index.json"
 ADAPTER = "adapter_config.json"
 DISTRIBUTED = re.compile(r"shard-\d{5}-model-\d{5}-of-\d{5}\.safetensors")
@@ -82,11 +91,14 @@ def fault_of(path: Path) -> str | None:
 
 @functools.lru_cache(maxsize=1024)
 def _fault_of(path: Path, changed: int, size: int) -> str | None:
+    is_read = path.name in READ or path.name.startswith("config.")
     try:
-        content = json_files.read_object(path)
+        content = (json_files.read_object if is_read else json_files.read)(path)
     except OSError as error:
         return f"can't be read ({error.strerror})"
     except ValueError as error:
+        if not is_read and not path.name.endswith("_config.json"):
+            return None  # none that transformers looks for
         return f"is damaged ({error}): restore it from a copy"
     return next(_faults(content, path.parent), None)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
+from zoo import evidence
 
 FILE = "card.md"
 LISTS = ("language", "tags", "datasets")
@@ -37,6 +38,7 @@ def read(folder: Path) -> Prose:
     its front matter is no YAML or says what no card has.
     """
     path = folder / FILE
+    evidence.must_be_file(path)
     if not path.exists():
         return Prose()
     try:

@@ -99,7 +99,7 @@ def make(
         return model, {"model": None, "license": None}
     found = weights.find(options.model, entry.presets)
     try:
-        model = load_pretrained(AutoModelForMaskedLM, found.folder)
+        model = load_pretrained(AutoModelForMaskedLM, found.folder, new_head=True)
     except Unreadable as error:
         raise UserError(
             f"{options.model} can't guess tokens in transformers: {error.reason}"

@@ -75,7 +75,7 @@ def make(
         model = load_pretrained(
             AutoModelForSequenceClassification,
             found.folder,
-            ignore_mismatched_sizes=True,
+            new_head=True,
             **task.model_config(),
         )
     except Unreadable as error:

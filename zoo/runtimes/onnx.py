@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from zoo.runtimes.halves import Half
 
 FILE = "model.onnx"
+NAMES = {
+    "float32": "tensor(float)",
+    "int64": "tensor(int64)",
+    "int32": "tensor(int32)",
+    "bool": "tensor(bool)",
+}
+"""onnxruntime's names of numpy's types."""
+COMPILED = "EPContext"
+"""The operator whose program is an engine of a device's, which may be code."""
 OLDEST_OPSET = 18  # what torch's exporter writes; it converts down from there, and loses operators
 
 
@@ -93,8 +102,17 @@ class OnnxRunner(Runner):
         self.outputs = list(artifact.signature.outputs)
 
     def open(self, program: Path) -> Any:
-        """Its session."""
-        return open_session(program, [provider(self.device)], self.threads)
+        """Its session. Raises `UserError` where it takes or gives other than export.json says."""
+        session = open_session(program, [provider(self.device)], self.threads)
+        taken = {port.name: port.type for port in session.get_inputs()}
+        wanted = {p.name: NAMES.get(p.dtype, taken.get(p.name)) for p in self.signature.inputs}
+        given = {port.name for port in session.get_outputs()}
+        if wanted != taken or not set(self.signature.outputs) <= given:
+            raise UserError(
+                f"{program} takes {_said(taken)} and gives {', '.join(sorted(given))}, and its "
+                "export.json says otherwise: export it again"
+            )
+        return session
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
@@ -113,7 +131,15 @@ def open_session(program: Path, providers: Sequence[Any], threads: int | None) -
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     options.intra_op_num_threads = threads or 0
-    return onnxruntime.InferenceSession(program, options, providers=providers)
+    try:
+        return onnxruntime.InferenceSession(program, options, providers=providers)
+    except Exception as error:  # its own kinds, which have no common base
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(f"{program} can't be opened: {reason}; export it again") from error
+
+
+def _said(taken: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {kind}" for name, kind in sorted(taken.items()))
 
 
 def provider(device: str) -> str:
@@ -137,8 +163,14 @@ def to_host(array: Any) -> Any:
 
 
 def must_stay_inside(program: Path) -> None:
-    """Raises `UserError` where a program keeps weights outside its folder, or can't be read."""
+    """Raises `UserError` where a program keeps weights outside its folder, holds what was compiled
+    for some device, or can't be read."""
+    import onnx
+
     folder = program.parent
+    for part in _parts(_read(program)):
+        if isinstance(part, onnx.NodeProto) and part.op_type == COMPILED:
+            raise UserError(f"{program} holds what was compiled elsewhere ({COMPILED}): refused")
     for name in sorted(kept_outside(program)):
         place = folder / name
         if place.is_symlink() or place.resolve().parent != folder.resolve():
@@ -152,26 +184,29 @@ def kept_outside(program: Path) -> set[str]:
     """
     import onnx
 
-    try:
-        model = onnx.load(program, load_external_data=False)
-    except Exception as error:  # protobuf's own, which onnx does not name
-        raise UserError(f"{program} is damaged: {' '.join(str(error).split())}") from None
     return {
         entry.value
-        for tensor in _tensors(model)
-        for entry in tensor.external_data
+        for part in _parts(_read(program))
+        if isinstance(part, onnx.TensorProto)
+        for entry in part.external_data
         if entry.key == "location"
     }
 
 
-def _tensors(message: Any) -> Iterator[Any]:
-    """All tensors in a part of a program, wherever they stand: weights, sparse ones, attributes of
-    nodes and of functions, their inner graphs, and what is kept for training."""
+def _read(program: Path) -> Any:
     import onnx
 
+    try:
+        return onnx.load(program, load_external_data=False)
+    except Exception as error:  # protobuf's own, which onnx does not name
+        raise UserError(f"{program} is damaged: {' '.join(str(error).split())}") from None
+
+
+def _parts(message: Any) -> Iterator[Any]:
+    """A program with all that is in it: nodes, attributes, inner graphs, functions, weights, sparse
+    ones, and what is kept for training."""
+    yield message
     for _, value in message.ListFields():
         for one in value if isinstance(value, MutableSequence) else [value]:
-            if isinstance(one, onnx.TensorProto):
-                yield one
-            elif hasattr(one, "ListFields"):
-                yield from _tensors(one)
+            if hasattr(one, "ListFields"):
+                yield from _parts(one)

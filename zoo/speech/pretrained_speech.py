@@ -47,7 +47,7 @@ def make_model(
     """
     found = weights.find(model, entry.presets)
     try:
-        made = load_pretrained(auto, found.folder, ignore_mismatched_sizes=True, **settings)
+        made = load_pretrained(auto, found.folder, new_head=True, **settings)
     except Unreadable as error:
         raise UserError(f"{model} has no {head} in transformers: {error.reason}") from None
     seed_masks(made)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo import weights
-from zoo.loading import load_config, load_pretrained, load_tokenizer
+from zoo.loading import load_config, load_model, load_tokenizer
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
 from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
 from zoo.speech.whisper_export import halves
@@ -148,5 +148,4 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and processor of a checkpoint, as plain transformers loads them."""
     from transformers import AutoModelForSpeechSeq2Seq
 
-    model = load_pretrained(AutoModelForSpeechSeq2Seq, folder)
-    return model, load_processor(folder)
+    return load_model(AutoModelForSpeechSeq2Seq, folder), load_processor(folder)

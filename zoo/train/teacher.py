@@ -17,6 +17,7 @@ from tasks.base import Task
 from tasks.errors import UserError
 from zoo import evidence, terminal
 from zoo.checkpoint import Checkpoint, open_checkpoint, read_manifest
+from zoo.loading import must_agree
 from zoo.train.evaluation import Evaluation
 from zoo.train.summary import metric_facts
 
@@ -80,6 +81,7 @@ def find(
     _same_targets(theirs, checkpoint.task, task, args)
     network = importlib.import_module(checkpoint.entry.network)
     model, their_processor = network.load(folder)
+    must_agree(folder, checkpoint.task, their_processor)
     _same_inputs(theirs, checkpoint, their_processor, task, processor)
     model.requires_grad_(False)
     return Teacher(checkpoint.entry.name, evidence.subject_digest(folder), model.to(device).eval())

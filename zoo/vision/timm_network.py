@@ -14,7 +14,7 @@ from tasks.errors import UserError
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
 from zoo import json_files, weights
-from zoo.loading import load_config, load_model, load_pretrained
+from zoo.loading import load_config, load_model, load_with_head
 from zoo.pruning.narrowing import cut_pairs, rebuilt
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import (
@@ -162,15 +162,10 @@ def make(
         )
         return model, found.source(options.model)
     before = _config(found.folder)
-    model, report = load_pretrained(
-        TimmWrapperForImageClassification,
-        found.folder,
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-        **task.model_config(),
+    model, drawn = load_with_head(
+        TimmWrapperForImageClassification, found.folder, **task.model_config()
     )
-    _check_body(model, report, options.model)
-    if _labels(before) != task.labels or _drawn(report):
+    if _labels(before) != task.labels or drawn:
         _draw_head(model)
         print_lines(
             f"{options.model}: its head is drawn anew, for {_listed(task.labels)} (it knew "
@@ -189,25 +184,6 @@ def _listed(labels: Sequence[str]) -> str:
         return "a number"
     named = ", ".join(labels[:NAMED])
     return named if len(labels) <= NAMED else f"{named} and {len(labels) - NAMED} more"
-
-
-def _drawn(report: Any) -> list[str]:
-    """Names of the weights that a folder lacks, or has in another shape."""
-    mismatched = [one if isinstance(one, str) else one[0] for one in report["mismatched_keys"]]
-    return sorted({*report["missing_keys"], *mismatched})
-
-
-def _check_body(model: Any, report: Any, name: str) -> None:
-    """Raises `UserError` where more than the head was not found in the weights."""
-    head = model.timm_model.get_classifier()
-    heads = [f"{n}." for n, module in model.named_modules() if module is head]
-    lost = [one for one in _drawn(report) if not one.startswith(tuple(heads))]
-    if lost:
-        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
-        raise UserError(
-            f"{name} does not fit {model.config.architecture}: {lost[0]}{more} is missing or has "
-            "another shape; give weights that were saved with their own config.json"
-        )
 
 
 def _draw_head(model: Any) -> None:

@@ -276,7 +276,8 @@ def test_a_body_that_does_not_fit_is_never_drawn_anew(
     words = ("--model", weights, "--data", images)
     done = finetune("vit_cls", tmp_path / "run", *words)
     assert done.code == 2, done.err
-    assert "timm_model.pos_embed is missing or has another shape" in done.err.splitlines()[-1]
+    said = done.err.splitlines()[-1]
+    assert "has them in another shape: timm_model.pos_embed" in said, said
 
 
 @pytest.mark.parametrize("verb_model", ["resnet_cls", "vit_cls"])
