@@ -7,7 +7,7 @@ import torch
 from tasks.errors import UserError
 from zoo import weights
 from zoo.loading import load_model
-from zoo.nlp import pretrained_encoder
+from zoo.nlp import encoder_fit, pretrained_encoder
 from zoo.nlp.only_predicted import compute_only_predicted
 from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
 
@@ -87,7 +87,7 @@ def make(
     New weights are drawn from torch's global random state; seed it first. Raises `UserError` where
     the weights are not at hand or are of no encoder that can guess tokens.
     """
-    from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
+    from transformers import AutoConfig, AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
     if options.model == NONE:
         config = BertConfig(
@@ -103,14 +103,21 @@ def make(
         compute_only_predicted(model)
         return model, {"model": None, "license": None}
     found = weights.find(options.model, entry.presets)
+    config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
+    encoder_fit.prepare_config(config, processor)
     try:
         model = AutoModelForMaskedLM.from_pretrained(
-            found.folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            found.folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
         )
     except ValueError as error:
         raise UserError(
             f"{options.model} can't guess tokens in transformers: {str(error).splitlines()[0]}"
         ) from None
+    encoder_fit.fit(model, processor, options.model)
     compute_only_predicted(model)
     return model, found.source(options.model)
 
@@ -127,5 +134,6 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
     model = load_model(AutoModelForMaskedLM, folder)
+    encoder_fit.allow_autocast(model)
     compute_only_predicted(model)
     return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)

@@ -8,6 +8,7 @@ import torch
 from tasks.errors import UserError
 from zoo import weights
 from zoo.loading import load_model
+from zoo.nlp import encoder_fit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,17 +19,18 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.nlp.bert_cls import Options
 
-FALLBACK_LENGTH = 512
-
 
 def make_processor(
     options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
 ) -> Any:
-    """The tokenizer that belongs to the weights."""
-    from transformers import AutoTokenizer
+    """The tokenizer that belongs to the weights, with a padding token."""
+    from transformers import AutoConfig, AutoTokenizer
 
     found = weights.find(options.model, entry.presets)
-    return AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(found.folder, local_files_only=True)
+    config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
+    encoder_fit.prepare_tokenizer(tokenizer, config)
+    return tokenizer
 
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:
@@ -37,16 +39,8 @@ def longest(options: "Options", processor: Any, entry: Any) -> int:
 
     found = weights.find(options.model, entry.presets)
     config = AutoConfig.from_pretrained(found.folder, local_files_only=True)
-    return longest_of(config, processor)
-
-
-def longest_of(config: Any, tokenizer: Any) -> int:
-    """Longest input in tokens of a model with this configuration."""
-    positions: int = getattr(config, "max_position_embeddings", FALLBACK_LENGTH)
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        positions -= 2  # their positions begin behind the padding index
-    stated: int = tokenizer.model_max_length
-    return min(positions, stated)
+    encoder_fit.prepare_config(config, processor)
+    return encoder_fit.longest(config, processor)
 
 
 def make(
@@ -62,26 +56,27 @@ def make(
     from transformers import AutoConfig, AutoModelForSequenceClassification
 
     found = weights.find(options.model, entry.presets)
+    config = AutoConfig.from_pretrained(found.folder, local_files_only=True, **task.model_config())
+    encoder_fit.prepare_config(config, processor)
     try:
         if options.from_scratch:
-            config = AutoConfig.from_pretrained(
-                found.folder, local_files_only=True, **task.model_config()
-            )
             new = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32)
+            encoder_fit.fit(new, processor, options.model)
             return new, {"model": None, "license": None, "shape": options.model}
         model = AutoModelForSequenceClassification.from_pretrained(
             found.folder,
+            config=config,
             local_files_only=True,
             use_safetensors=True,
             dtype=torch.float32,
             ignore_mismatched_sizes=True,
-            **task.model_config(),
         )
     except ValueError as error:
         raise UserError(
             f"{options.model} has no classification head in transformers: "
             f"{str(error).splitlines()[0]}"
         ) from None
+    encoder_fit.fit(model, processor, options.model)
     return model, found.source(options.model)
 
 
@@ -97,6 +92,6 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint, as plain transformers loads them."""
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-    return load_model(AutoModelForSequenceClassification, folder), AutoTokenizer.from_pretrained(
-        folder, local_files_only=True
-    )
+    model = load_model(AutoModelForSequenceClassification, folder)
+    encoder_fit.allow_autocast(model)
+    return model, AutoTokenizer.from_pretrained(folder, local_files_only=True)

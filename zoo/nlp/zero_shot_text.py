@@ -21,7 +21,7 @@ from torch import Tensor
 
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args, TextClassification
-from zoo.nlp.pretrained_encoder import longest_of
+from zoo.nlp import encoder_fit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -150,7 +150,7 @@ def load(
             f"{folder} can't label texts without training ({reason}): --zero_shot wants weights of "
             "language inference or sentence embeddings"
         ) from None
-    longest = min(longest_of(config, tokenizer), _trained_length(folder))
+    longest = min(encoder_fit.longest(config, tokenizer), _trained_length(folder))
     encoder = Encoder(model.to(device).eval(), tokenizer, longest, device)
     task = TextClassification(Args(), labels, "single_label_classification")
     sentences = [template.replace("{}", label) for label in labels]
