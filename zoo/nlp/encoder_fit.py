@@ -76,7 +76,7 @@ def fit(model: Any, tokenizer: Any, name: str) -> None:
     pad = tokenizer.pad_token_id
     if pad is not None and not _positions_begin_at_padding(model):
         model.config.pad_token_id = pad
-    _check_padding(model, tokenizer, name)
+    check_padding(model, tokenizer, name)
 
 
 def _position_tables(model: nn.Module) -> list[nn.Embedding]:
@@ -92,8 +92,8 @@ def _positions_begin_at_padding(model: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def _check_padding(model: Any, tokenizer: Any, name: str) -> None:
-    """Raises `UserError` where a text's logits depend on the padding beside it."""
+def check_padding(model: Any, tokenizer: Any, name: str) -> None:
+    """Raises `UserError` where a text's logits, or states, depend on the padding beside it."""
     ids = tokenizer("a text")["input_ids"] or [0]
     pad = tokenizer.pad_token_id or 0
     alone = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}
@@ -107,20 +107,26 @@ def _check_padding(model: Any, tokenizer: Any, name: str) -> None:
     training = model.training
     model.eval()
     try:
-        expected, found = model(**alone).logits[0], model(**padded).logits[1]
-    except (ValueError, TypeError, NotImplementedError) as error:
+        expected, found = _result(model(**alone))[0], _result(model(**padded))[1]
+    # whatever a network of others says of such a batch
+    except (ValueError, TypeError, NotImplementedError, RuntimeError, IndexError) as error:
         raise UserError(
             f"{name} can't compute a batch of padded texts: {str(error).splitlines()[0]}"
         ) from None
     finally:
         model.train(training)
-    if found.ndim == 2:  # a row of logits a token
+    if found.ndim == 2:  # a row a token
         found = found[PADS:] if left else found[: len(ids)]
     if not _close(found, expected):
         raise UserError(
             f"the result of {name} for a text depends on the padding beside it, so that no batch "
             "of several texts is right: take another encoder"
         )
+
+
+def _result(output: Any) -> Tensor:
+    result: Tensor = output.logits if "logits" in output else output.last_hidden_state
+    return result
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:

@@ -141,8 +141,14 @@ def load(
             raise ValueError(f"they tell {names} apart, and nothing else")
         kind = AutoModelForSequenceClassification if entails else AutoModel
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        encoder_fit.prepare_tokenizer(tokenizer, config)
+        encoder_fit.prepare_config(config, tokenizer)
         model = kind.from_pretrained(
-            folder, local_files_only=True, use_safetensors=True, dtype=torch.float32
+            folder,
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
         )
     except (ValueError, OSError, KeyError) as error:  # what transformers raises for others' weights
         reason = str(error).strip().splitlines()[0]
@@ -150,6 +156,7 @@ def load(
             f"{folder} can't label texts without training ({reason}): --zero_shot wants weights of "
             "language inference or sentence embeddings"
         ) from None
+    encoder_fit.check_padding(model, tokenizer, str(folder))
     longest = min(encoder_fit.longest(config, tokenizer), _trained_length(folder))
     encoder = Encoder(model.to(device).eval(), tokenizer, longest, device)
     task = TextClassification(Args(), labels, "single_label_classification")
