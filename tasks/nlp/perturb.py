@@ -22,13 +22,15 @@ class Vocabulary:
 
     special: frozenset[int]  # but for the unknown token, which stands for a word
     blank: int | None  # what a masked token becomes: mask, else unknown; None: nothing is masked
+    pad: int = 0  # what collation fills up with
 
     @classmethod
     def of(cls, tokenizer: Any) -> Self:
         """That of a tokenizer of transformers."""
         mask, unknown = tokenizer.mask_token_id, tokenizer.unk_token_id
         special = frozenset(tokenizer.all_special_ids) - {unknown}
-        return cls(special, unknown if mask is None else mask)
+        blank = unknown if mask is None else mask
+        return cls(special, blank, getattr(tokenizer, "pad_token_id", None) or 0)
 
 
 def row(row: Mapping[str, Any], draws: Draws, i: int, vocabulary: Vocabulary) -> dict[str, Any]:

@@ -128,6 +128,7 @@ def from_config(config: Mapping[str, Any]) -> "TextClassification":
         config["problem_type"],
         tuple(config["class_weights"]),
         config["pad_token_id"],
+        config.get("padding_side", "right"),
     )
 
 
@@ -160,6 +161,7 @@ class TextClassification(Classification):
     problem_type: ProblemType
     class_weights: tuple[float, ...] = ()
     pad_token_id: int = 0
+    padding_side: str = "right"
 
     name = "text-classification"
     pipeline = "text-classification"
@@ -188,7 +190,12 @@ class TextClassification(Classification):
                 f" --max_length {length}"
             )
         args = replace(self.args, max_length=length)
-        return replace(self, args=args, pad_token_id=processor.pad_token_id or 0)
+        return replace(
+            self,
+            args=args,
+            pad_token_id=processor.pad_token_id or 0,
+            padding_side=processor.padding_side,
+        )
 
     def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
         """Token ids of one split, cached on disk by the content of its texts."""
@@ -243,7 +250,7 @@ class TextClassification(Classification):
         """
         import torch
 
-        batch = pad(rows, self.pad_token_id)
+        batch = pad(rows, self.pad_token_id, self.padding_side)
         batch["sample_ids"] = torch.tensor([row["sample_id"] for row in rows])
         return batch | self.label_tensor(list(rows))
 

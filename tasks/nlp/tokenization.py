@@ -33,13 +33,15 @@ def encode(
 ) -> dict[str, list[Any]]:
     """Token ids of each text as a list of windows (one, unless `window_overlap` is given).
 
-    Returns input_ids and, for pairs, token_type_ids where the tokenizer has them: for every text a
-    list of windows, each a list of ints; and untruncated: the length in tokens before any cut. The
-    Rust tokenizer spreads a call over all cores.
+    Returns input_ids and, where the tokenizer has them, token_type_ids (of single texts only where
+    they are not all 0): for every text a list of windows, each a list of ints; and untruncated: the
+    length in tokens before any cut. The Rust tokenizer spreads a call over all cores.
     """
     windows = window_overlap is not None
     names = ["input_ids"]
-    if pairs is not None and "token_type_ids" in tokenizer.model_input_names:
+    if "token_type_ids" in tokenizer.model_input_names and (
+        pairs is not None or any(tokenizer("", return_token_type_ids=True)["token_type_ids"])
+    ):
         names.append("token_type_ids")
     encoded = tokenizer(
         list(texts),
@@ -168,12 +170,12 @@ class TokenFeatures:
         return [perturb.row(row, draws, i, self._vocabulary) for i, row in enumerate(rows)]
 
     def used_ids(self) -> "np.ndarray":
-        """The distinct token ids of the split, sorted, int64."""
+        """The distinct token ids of the split and its padding, sorted, int64."""
+        import numpy as np
         import pyarrow.compute as pc
 
-        values: np.ndarray = pc.unique(self._flat()).to_numpy(zero_copy_only=False).astype("int64")
-        values.sort()
-        return values
+        values = pc.unique(self._flat()).to_numpy(zero_copy_only=False).astype("int64")
+        return np.union1d(values, [self._vocabulary.pad])
 
     def unknown_share(self) -> float:
         """Of all tokens but those around a text, how many stand for what can't be read; 0 to 1."""
@@ -231,25 +233,33 @@ def _array(ids: Iterable[int], like: Any) -> Any:
     return pa.array(sorted(ids), like.type)
 
 
-def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int) -> "Batch":
-    """All windows of all rows, padded on the right to the longest; see
-    `TextClassification.collate`."""
+def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> "Batch":
+    """All windows of all rows, padded to the longest; see `TextClassification.collate`.
+
+    A text without any token becomes one token of padding that counts.
+    """
     import numpy as np
     import torch
 
-    windows = [window for row in rows for window in row["input_ids"]]
+    windows = [
+        window if len(window) else [pad_token_id] for row in rows for window in row["input_ids"]
+    ]
     longest = max(map(len, windows))
     input_ids = np.full((len(windows), longest), pad_token_id, dtype=np.int64)
     mask = np.zeros((len(windows), longest), dtype=np.int64)
-    for i, window in enumerate(windows):
-        input_ids[i, : len(window)] = window
-        mask[i, : len(window)] = 1
+    places = [
+        slice(longest - len(window), longest) if side == "left" else slice(len(window))
+        for window in windows
+    ]
+    for i, (window, place) in enumerate(zip(windows, places, strict=True)):
+        input_ids[i, place] = window
+        mask[i, place] = 1
     batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
     if "token_type_ids" in rows[0]:
         types = np.zeros((len(windows), longest), dtype=np.int64)
         segments = (window for row in rows for window in row["token_type_ids"])
-        for i, window in enumerate(segments):
-            types[i, : len(window)] = window
+        for i, (window, place) in enumerate(zip(segments, places, strict=True)):
+            types[i, place] = window if len(window) else 0
         batch["token_type_ids"] = torch.from_numpy(types)
     if len(windows) > len(rows):
         counts = torch.tensor([len(row["input_ids"]) for row in rows])

@@ -72,13 +72,29 @@ def attention(
     broadcastable to [batch, heads, q, k] that is True where attention is allowed; returns
     [batch, q, heads, dim].
     """
+    plain = attention_mask is None or attention_mask.dtype == torch.bool
+    causal = kwargs.get("is_causal")
+    causal = getattr(module, "is_causal", False) if causal is None else causal
+    if (
+        causal
+        or not plain
+        or query.shape[1] != key.shape[1]
+        or kwargs.get("position_bias") is not None
+    ):
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        # heads that share keys, biases, and masks that stand in an argument
+        result: tuple[Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, **kwargs
+        )
+        return result
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     short = query.dtype == torch.bfloat16 and key.shape[-2] <= SHORT
     if query.device.type != "cpu" or not (dropout or short):
-        result = F.scaled_dot_product_attention(
+        mixed = F.scaled_dot_product_attention(
             query, key, value, attn_mask=attention_mask, dropout_p=dropout, scale=scale
         )
-        return result.transpose(1, 2).contiguous(), None
+        return mixed.transpose(1, 2).contiguous(), None
     # bf16 products, but scores in fp32: its softmax is the faster one, and the more exact
     scores = torch.matmul(query * scale, key.transpose(-1, -2)).float()
     if attention_mask is not None:

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo import weights
-from zoo.loading import Unreadable, load_model, load_pretrained, load_tokenizer
-from zoo.nlp import pretrained_encoder
+from zoo.loading import Unreadable, load_config, load_model, load_pretrained, load_tokenizer
+from zoo.nlp import encoder_fit, pretrained_encoder
 from zoo.nlp.only_predicted import compute_only_predicted
 from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
 
@@ -98,12 +98,15 @@ def make(
         compute_only_predicted(model)
         return model, {"model": None, "license": None}
     found = weights.find(options.model, entry.presets)
+    config = load_config(found.folder)
+    encoder_fit.prepare_config(config, processor)
     try:
-        model = load_pretrained(AutoModelForMaskedLM, found.folder, new_head=True)
+        model = load_pretrained(AutoModelForMaskedLM, found.folder, new_head=True, config=config)
     except Unreadable as error:
         raise UserError(
             f"{options.model} can't guess tokens in transformers: {error.reason}"
         ) from None
+    encoder_fit.fit(model, processor, options.model)
     compute_only_predicted(model)
     return model, found.source(options.model)
 
@@ -120,5 +123,6 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     from transformers import AutoModelForMaskedLM
 
     model = load_model(AutoModelForMaskedLM, folder)
+    encoder_fit.allow_autocast(model)
     compute_only_predicted(model)
     return model, load_tokenizer(folder)

@@ -13,6 +13,7 @@ from zoo.loading import (
     load_tokenizer,
     new_model,
 )
+from zoo.nlp import encoder_fit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,35 +24,28 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.nlp.bert_cls import Options
 
-FALLBACK_LENGTH = 512
-
 
 def make_processor(
     options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
 ) -> Any:
-    """The tokenizer that belongs to the weights.
+    """The tokenizer that belongs to the weights, with a padding token.
 
     Raises `UserError` where the weights are not at hand or lie there without it.
     """
-    tokenizer = load_tokenizer(weights.find(options.model, entry.presets).folder)
+    found = weights.find(options.model, entry.presets)
+    tokenizer = load_tokenizer(found.folder)
     if not tokenizer.is_fast:
         raise UserError(f"{options.model} has no fast tokenizer (tokenizer.json), which is needed")
+    encoder_fit.prepare_tokenizer(tokenizer, load_config(found.folder))
     return tokenizer
 
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:
     """Longest input of the model in tokens."""
     found = weights.find(options.model, entry.presets)
-    return longest_of(load_config(found.folder), processor)
-
-
-def longest_of(config: Any, tokenizer: Any) -> int:
-    """Longest input in tokens of a model with this configuration."""
-    positions: int = getattr(config, "max_position_embeddings", FALLBACK_LENGTH)
-    if config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        positions -= 2  # their positions begin behind the padding index
-    stated: int = tokenizer.model_max_length
-    return min(positions, stated)
+    config = load_config(found.folder)
+    encoder_fit.prepare_config(config, processor)
+    return encoder_fit.longest(config, processor)
 
 
 def make(
@@ -67,21 +61,24 @@ def make(
     from transformers import AutoModelForSequenceClassification
 
     found = weights.find(options.model, entry.presets)
+    config = load_config(found.folder, **task.model_config())
+    encoder_fit.prepare_config(config, processor)
     try:
         if options.from_scratch:
-            config = load_config(found.folder, **task.model_config())
             new = new_model(AutoModelForSequenceClassification, config)
+            encoder_fit.fit(new, processor, options.model)
             return new, {"model": None, "license": None, "shape": options.model}
         model = load_pretrained(
             AutoModelForSequenceClassification,
             found.folder,
             new_head=True,
-            **task.model_config(),
+            config=config,
         )
     except Unreadable as error:
         raise UserError(
             f"{options.model} has no classification head in transformers: {error.reason}"
         ) from None
+    encoder_fit.fit(model, processor, options.model)
     return model, found.source(options.model)
 
 
@@ -97,4 +94,6 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint, as plain transformers loads them."""
     from transformers import AutoModelForSequenceClassification
 
-    return load_model(AutoModelForSequenceClassification, folder), load_tokenizer(folder)
+    model = load_model(AutoModelForSequenceClassification, folder)
+    encoder_fit.allow_autocast(model)
+    return model, load_tokenizer(folder)

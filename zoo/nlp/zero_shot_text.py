@@ -22,7 +22,7 @@ from torch import Tensor
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args, TextClassification
 from zoo.loading import Unreadable, load_config, load_pretrained, load_tokenizer
-from zoo.nlp.pretrained_encoder import longest_of
+from zoo.nlp import encoder_fit
 
 if TYPE_CHECKING:
     from torch import nn
@@ -137,14 +137,17 @@ def load(
             raise ValueError(f"they tell {names} apart, and nothing else")
         kind = AutoModelForSequenceClassification if entails else AutoModel
         tokenizer = load_tokenizer(folder)
-        model = load_pretrained(kind, folder)
+        encoder_fit.prepare_tokenizer(tokenizer, config)
+        encoder_fit.prepare_config(config, tokenizer)
+        model = load_pretrained(kind, folder, config=config)
     except (ValueError, Unreadable) as error:
         reason = error.reason if isinstance(error, Unreadable) else str(error)
         raise UserError(
             f"{folder} can't label texts without training ({reason}): --zero_shot wants weights of "
             "language inference or sentence embeddings"
         ) from None
-    longest = min(longest_of(config, tokenizer), _trained_length(folder))
+    encoder_fit.check_padding(model, tokenizer, str(folder))
+    longest = min(encoder_fit.longest(config, tokenizer), _trained_length(folder))
     encoder = Encoder(model.to(device).eval(), tokenizer, longest, device)
     task = TextClassification(Args(), labels, "single_label_classification")
     sentences = [template.replace("{}", label) for label in labels]

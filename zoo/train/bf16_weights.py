@@ -4,8 +4,9 @@ Autocast casts every weight and many an activation anew in each pass. Here the n
 kept in bf16 and the optimizer's ("master" weights) in fp32: the arithmetic of the matrix products
 is the same, the casts are gone (Micikevicius et al. 2018, section 3.1, with bf16 for fp16, so no
 loss scaling). Gradients of several passes are summed in fp32. Embeddings stay in fp32, since their
-gradient adds up hundreds of occurrences of one row; only their output is cast. (One that is also
-the weight of the output layer goes to bf16.) Batch norms stay in
+gradient adds up hundreds of occurrences of one row; only their output is cast, or the weight where
+a network reads it without calling the embedding, as DeBERTa does with its relative positions. (One
+that is also the weight of the output layer goes to bf16.) Batch norms stay in
 fp32, as their running statistics do; what comes into the network as fp32 (pixels, spectrograms) is
 cast.
 """
@@ -20,6 +21,35 @@ from torch import Tensor, nn
 from zoo.train.trained_rows import TrainedRows
 
 
+class _CastWhenRead(nn.Module):
+    """An embedding's class comes behind this one: other modules of the network, while it runs, read
+    its fp32 weight as bf16."""
+
+    keeper: "Bf16Weights"
+    called = False
+
+    @property
+    def weight(self) -> Tensor:
+        """[rows, hidden]; in fp32 the parameter itself."""
+        parameter = self._parameters["weight"]
+        assert parameter is not None
+        within = self.keeper.running and not self.called
+        return self.keeper.cast(parameter) if within else parameter
+
+    def forward(self, *arguments: Any, **keywords: Any) -> Any:
+        """As the embedding has it."""
+        self.called = True
+        try:
+            return super().forward(*arguments, **keywords)
+        finally:
+            self.called = False
+
+
+def _cast_when_read(embedding: nn.Embedding, keeper: "Bf16Weights") -> None:
+    kind = type(embedding)
+    embedding.__class__ = type(kind.__name__, (_CastWhenRead, kind), {"keeper": keeper})
+
+
 class Bf16Weights:
     """The pairing of a network's bf16 parameters with the fp32 ones that are optimized."""
 
@@ -31,9 +61,13 @@ class Bf16Weights:
         # an output layer that shares its weight with an embedding multiplies by it
         kept -= {id(m.weight) for m in model.modules() if isinstance(m, nn.Linear)}
         self._casts = True
+        self.running = False  # whether the network is in its forward
         for module in embeddings:
             module.register_forward_hook(self._cast)
+            if isinstance(module, nn.Embedding) and id(module.weight) in kept:
+                _cast_when_read(module, self)
         model.register_forward_pre_hook(self._cast_inputs, with_kwargs=True)
+        model.register_forward_hook(self._leave, always_call=True)
         self.masters: dict[str, Tensor] = {}
         self._pairs: list[tuple[nn.Parameter, nn.Parameter]] = []
         self._buffers: dict[int, Tensor] = {}
@@ -90,8 +124,12 @@ class Bf16Weights:
                 parameter.data = data
             self._casts = True
 
+    def cast(self, tensor: Tensor) -> Tensor:
+        """fp32 as the network computes: in bf16, or as it is within `full_precision`."""
+        return tensor.to(torch.bfloat16) if self._casts else tensor
+
     def _cast(self, module: nn.Module, arguments: Any, output: Tensor) -> Tensor:
-        return output.to(torch.bfloat16) if self._casts else output
+        return self.cast(output)
 
     def _cast_inputs(
         self, module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
@@ -100,4 +138,8 @@ class Bf16Weights:
             numbers = isinstance(value, Tensor) and value.dtype == torch.float32
             return value.to(torch.bfloat16) if numbers and self._casts else value
 
+        self.running = True
         return tuple(map(cast, arguments)), {name: cast(v) for name, v in keywords.items()}
+
+    def _leave(self, module: nn.Module, arguments: Any, output: Any) -> None:
+        self.running = False

@@ -2,6 +2,7 @@
 
 import copy
 
+import pytest
 import torch
 from torch import nn
 
@@ -84,3 +85,52 @@ def test_gradients_are_close_to_those_in_fp32() -> None:
             mine.grad.flatten(), theirs.grad.flatten(), dim=0
         )
         assert close > 0.99, name
+
+
+class ReadsWeights(nn.Module):
+    """As DeBERTa's relative positions: an embedding that is read, never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = nn.Embedding(10, 8)
+        self.relative = nn.Embedding(6, 8)
+        self.norm = nn.LayerNorm(8)
+        self.position = nn.Linear(8, 3)
+        self.dense = nn.Linear(8, 3)
+
+    def forward(self, ids: torch.Tensor) -> torch.Tensor:
+        positions = self.position(self.norm(self.relative.weight))  # [6, 3]
+        return self.dense(self.words(ids)) @ positions.T
+
+
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_an_embedding_that_is_read_and_not_called_trains_in_fp32(compiled: bool) -> None:
+    torch.manual_seed(0)
+    model = ReadsWeights()
+    twin = copy.deepcopy(model)
+    pair = Bf16Weights(model)
+    program = torch.compile(model) if compiled else model
+    assert program(IDS).dtype == torch.bfloat16
+    program(IDS).float().square().sum().backward()
+    pair.collect()
+    twin(IDS).square().sum().backward()
+    named = dict(pair.named_parameters())
+    assert list(named) == [name for name, _ in twin.named_parameters()]
+    for name, theirs in twin.named_parameters():
+        mine = named[name]
+        assert mine.dtype == mine.grad.dtype == torch.float32, name
+        close = torch.nn.functional.cosine_similarity(
+            mine.grad.flatten(), theirs.grad.flatten(), dim=0
+        )
+        assert close > 0.99, name
+    assert model.relative.weight is named["relative.weight"]
+    with pair.full_precision():
+        torch.testing.assert_close(program(IDS), twin(IDS), rtol=0, atol=1e-6)
+
+
+def test_a_network_that_fails_midway_does_not_leave_its_weights_cast() -> None:
+    model = ReadsWeights()
+    pair = Bf16Weights(model)
+    with pytest.raises(IndexError):
+        model(torch.tensor([[99]]))
+    assert model.relative.weight.dtype == torch.float32 and pair.masters
