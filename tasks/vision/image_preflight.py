@@ -57,6 +57,7 @@ def check(
     try:
         for name, found in decoded.items():
             findings += _transparent(name, splits[name], found, args)
+            findings += _moving(name, splits[name], found)
             findings += _deep(name, splits[name], found, args)
             findings += _blank(name, splits[name], found)
             findings += _sizes(name, splits[name], found, args)
@@ -94,6 +95,16 @@ def _transparent(
         f"{name}: {_images(len(rows))} of {len(found):,} with transparency,"
         f" laid on {behind}{ending}"
     )
+
+
+def _moving(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
+    """Of which images only a part is seen."""
+    rows = [row for row, facts in found.facts.items() if "frames" in facts]
+    if rows:
+        yield warning(
+            f"{name}: {_images(len(rows))} of several frames or pages, of which the first is read,"
+            f" such as {_named(split, min(rows))}"
+        )
 
 
 def _deep(

@@ -45,6 +45,7 @@ IMAGE = MediaKind(
     columns=("image", "img", "picture", "photo", "file_name", "file", "path", "pixels"),
 )
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names
+MOVING = ("GIF", "PNG", "TIFF", "WEBP")  # of several frames or pages; MPO has but previews
 MAX_PIXELS = 50_000_000
 FULL: ValueRange = (0, 65535)  # of 16 bits
 
@@ -109,8 +110,10 @@ def read(
         pixels.scale_transparency(image)
         values = _values(image, media, value_range)
         if values is not None:
-            return pixels.of_values(values, value_range, background)
-        return pixels.of_image(_turned(image), background)
+            found, facts = pixels.of_values(values, value_range, background)
+        else:
+            found, facts = pixels.of_image(_turned(image), background)
+        return found, facts | ({"frames": 1.0} if _has_more_frames(image) else {})
 
 
 def values_of(media: Mapping[str, Any], max_pixels: int = MAX_PIXELS) -> Values | None:
@@ -152,6 +155,14 @@ def is_deep(media: Mapping[str, Any]) -> bool:
     """Whether an image has more than 8 bits, by its header. Raises `BadFile`."""
     with _opened(media, "more than can be") as image:
         return deep_images.is_deep(image)
+
+
+def _has_more_frames(image: "ImageFile") -> bool:
+    """Whether there is a second frame or page, which is not read."""
+    try:
+        return image.format in MOVING and bool(getattr(image, "is_animated", False))
+    except Exception:  # it is broken, and nobody asked for it
+        return False
 
 
 def _turned(image: "ImageFile") -> "PILImage":

@@ -16,7 +16,8 @@ Pixels = npt.NDArray[np.uint8]
 Facts = dict[str, float]
 """What was remarkable in an image: `transparent`, the share of its pixels that were; `uniform`,
 1 where it is of one colour now that they lie on the background; `low` and `high`, the least and the
-largest value of one of more than 8 bits, and `cut`, the share of its values outside the range."""
+largest value of one of more than 8 bits, and `cut`, the share of its values outside the range;
+`frames`, 1 where it has others that are not read."""
 
 GREY_MODES = ("1", "L", "LA", "La")
 LONGEST = 64  # times as long as wide, up to which all of an image is resized before it is cropped

@@ -209,6 +209,17 @@ def test_a_second_run_with_another_background_reads_anew(
     assert Run(tmp_path / "run").losses != runs["transparent"].losses
 
 
+def test_a_teacher_and_its_student_see_the_same(
+    data: dict[str, Path], runs: dict[str, Run], tmp_path: Path
+) -> None:
+    words = ("--data", data["transparent"], "--teacher", runs["transparent"].folder, *SHORT)
+    done = run_cli(MODEL, "finetune", "--output_dir", tmp_path / "a", *words, "--resize", "pad")
+    assert done.code == 2
+    assert 'reads its inputs in another way (background: "#0080ff" against "white")' in done.err
+    done = run_cli(MODEL, "finetune", "--output_dir", tmp_path / "b", *words, *FLAGS)
+    assert done.code == 0, done.err
+
+
 def test_mae_reads_alike_and_hands_it_on(data: dict[str, Path], tmp_path: Path) -> None:
     small = ("--depth", 1, "--decoder_size", 24, "--decoder_depth", 1, "--decoder_heads", 2)
     short = ("--report_to", "none", "--max_steps", 2, "--per_device_train_batch_size", 8)

@@ -19,7 +19,8 @@ class Options:
     """What only this model has."""
 
     model: str = "none"
-    """pretrained weights: a preset, a folder, or a Hub id of a timm model; none: new weights"""
+    """pretrained weights: a preset, a folder (a checkpoint, or what transformers saved of a timm
+    model), or a Hub id of one; none: new weights"""
     architecture: str = "resnet18"
     """timm's name of the network where the weights are new"""
     image_size: int | None = None

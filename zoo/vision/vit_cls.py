@@ -19,8 +19,8 @@ class Options:
     """What only this model has."""
 
     model: str = "none"
-    """pretrained weights: a preset, a folder (such as mae leaves), or a Hub id of a timm model;
-    none: new weights"""
+    """pretrained weights: a preset, a folder (a checkpoint of this or of mae, or what transformers
+    saved of a timm model), or a Hub id of one; none: new weights"""
     architecture: str = "vit_tiny_patch16_224"
     """timm's name of the network where the weights are new"""
     image_size: int | None = None

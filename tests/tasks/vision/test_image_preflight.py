@@ -213,6 +213,16 @@ def test_drawings_that_the_background_swallows(memory_limit: int) -> None:
     ) in messages
 
 
+def test_frames_that_are_not_read() -> None:
+    buffer = io.BytesIO()
+    frames = [Image.open(io.BytesIO(noise(seed))).quantize(64) for seed in (70, 71)]
+    frames[0].save(buffer, "GIF", save_all=True, append_images=frames[1:])
+    (finding,) = check(**changed("train", (buffer.getvalue(), 0)))
+    assert finding.message == (
+        "train: 1 image of several frames or pages, of which the first is read, such as row 21"
+    )
+
+
 def deep(*values: int) -> bytes:
     return png(Image.fromarray(np.resize(np.array(values, np.uint16), (16, 16))))
 

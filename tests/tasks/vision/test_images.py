@@ -143,13 +143,16 @@ def test_grey_is_one_channel_of_what_transformers_reads(name: str) -> None:
     np.testing.assert_array_equal(same, as_transformers_reads(SINGLE[name]))
 
 
-@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG"])
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_an_animation_is_its_first_frame(kind: str) -> None:
     frames = [Image.new("RGB", (9, 7), colour) for colour in ("red", "lime", "blue")]
     options = {"lossless": True} if kind == "WEBP" else {}
     content = encoded(frames[0], kind, save_all=True, append_images=frames[1:], **options)
     assert Image.open(io.BytesIO(content)).n_frames == 3
-    np.testing.assert_array_equal(decode(content), np.asarray(frames[0]))
+    found, facts = images.read({"bytes": content, "path": None})
+    np.testing.assert_array_equal(found, np.asarray(frames[0]))
+    assert facts == {"frames": 1}
+    assert images.read({"bytes": encoded(frames[0], kind), "path": None})[1] == {}
 
 
 def test_exif_turns_greyscale_too() -> None:
