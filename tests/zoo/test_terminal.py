@@ -2,8 +2,11 @@
 
 import csv
 import re
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli import Done, run_cli
@@ -80,3 +83,31 @@ def test_titles_and_headers_are_no_markup() -> None:
     plain = COLOURS.sub("", done.out)
     assert "[/INST]\\n1" in plain and "[b]" in plain and "[/b]" in plain and ":smile:" in plain
     assert "x\\x1b[2J" in plain
+
+
+@pytest.mark.parametrize("label", ["$\\frac{", "a$b$", "\\", "x\ny"])
+def test_pictures_take_no_label_for_markup(tmp_path: Path, label: str) -> None:
+    from zoo.train import pictures
+
+    matrix = np.array([[1, 2], [3, 4]])
+    pictures.confusion_matrix(tmp_path / "matrix.png", matrix, [label, "b"])
+    drawn = [(lambda axes, row: axes.plot(row), [1, 2])]
+    pictures.grid(tmp_path / "grid.png", drawn, [f"true: {label}\nsaid: b"])
+    for path in tmp_path.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_trackers_are_told_no_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They send what they are given to a server."""
+    from zoo.train.reporters import make_reporters
+
+    told = {}
+    module = types.ModuleType("trackio")
+    module.init = lambda **said: told.update(said)
+    monkeypatch.setitem(sys.modules, "trackio", module)
+    config = {"data": {"data": "/home/anna/reviews.csv"}, "train": {"seed": 42, "teacher": None}}
+    make_reporters("trackio", tmp_path / "run", "bert_cls", config)
+    assert told["config"] == {
+        "data": {"data": "reviews.csv"},
+        "train": {"seed": 42, "teacher": None},
+    }
