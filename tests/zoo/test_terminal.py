@@ -1,6 +1,8 @@
 """Labels and texts of others on a terminal and in a pipe: shown as they are, obeyed nowhere."""
 
 import csv
+import io
+import json
 import re
 import sys
 import types
@@ -60,6 +62,23 @@ def test_evaluate(strange: Path, where: str, monkeypatch: pytest.MonkeyPatch) ->
         assert label in table
     assert "[/b] film" in table and "\\x1b]0;title\\x07" in table
     assert "\\nd" in table, "a label stays on its line"
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_predict(strange: Path, form: str) -> None:
+    text = "a\x9b2J\u202e film"
+    words = ["predict", str(strange), "--text", text, "--format", form]
+    done = on_a_terminal(lambda: cli.main(ENTRY, words))
+    assert done.code == 0, done.out
+    _obeys_nothing(done)
+    assert "a\\x9b2J\\u202e film" in done.out
+    piped = run_cli("zoo.nlp.bert_cls", *words)
+    if form == "jsonl":
+        said = json.loads(piped.out)
+        assert said["text"] == text and said["label"] in LABELS
+    else:
+        (row,) = csv.DictReader(io.StringIO(piped.out, newline=""))
+        assert row["text"] == text and row["label"] in LABELS
 
 
 def test_a_card_is_printed_and_checked_there(strange: Path) -> None:
