@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, Any
 
 from tasks.errors import UserError
+from tasks.printing import shown
 from zoo.predictor import Predictor, Readings
 from zoo.zero_shot import ZeroShot
 
@@ -46,7 +47,7 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         # what comes live is read as it comes, and nobody waits for a batch to fill
         batch_size = 1 if getattr(asked, "stream", False) else args.batch_size
         if args.output is None:
-            _write(sys.stdout, form, inputs, predictor, task, batch_size, args.top_k)
+            _write(shown(sys.stdout), form, inputs, predictor, task, batch_size, args.top_k)
             return
         args.output.parent.mkdir(parents=True, exist_ok=True)
         temporary = args.output.with_name(f".{args.output.name}.{os.getpid()}.tmp")

@@ -1,9 +1,14 @@
 """Labels and texts of others on a terminal and in a pipe: shown as they are, obeyed nowhere."""
 
 import csv
+import io
+import json
 import re
+import sys
+import types
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.cli import Done, run_cli
@@ -59,6 +64,23 @@ def test_evaluate(strange: Path, where: str, monkeypatch: pytest.MonkeyPatch) ->
     assert "\\nd" in table, "a label stays on its line"
 
 
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_predict(strange: Path, form: str) -> None:
+    text = "a\x9b2J\u202e film"
+    words = ["predict", str(strange), "--text", text, "--format", form]
+    done = on_a_terminal(lambda: cli.main(ENTRY, words))
+    assert done.code == 0, done.out
+    _obeys_nothing(done)
+    assert "a\\x9b2J\\u202e film" in done.out
+    piped = run_cli("zoo.nlp.bert_cls", *words)
+    if form == "jsonl":
+        said = json.loads(piped.out)
+        assert said["text"] == text and said["label"] in LABELS
+    else:
+        (row,) = csv.DictReader(io.StringIO(piped.out, newline=""))
+        assert row["text"] == text and row["label"] in LABELS
+
+
 def test_a_card_is_printed_and_checked_there(strange: Path) -> None:
     done = on_a_terminal(lambda: cards([str(strange)]) + cards([str(strange), "--check"]))
     assert done.code == 0 and "the card says what was measured" in done.out
@@ -80,3 +102,31 @@ def test_titles_and_headers_are_no_markup() -> None:
     plain = COLOURS.sub("", done.out)
     assert "[/INST]\\n1" in plain and "[b]" in plain and "[/b]" in plain and ":smile:" in plain
     assert "x\\x1b[2J" in plain
+
+
+@pytest.mark.parametrize("label", ["$\\frac{", "a$b$", "\\", "x\ny"])
+def test_pictures_take_no_label_for_markup(tmp_path: Path, label: str) -> None:
+    from zoo.train import pictures
+
+    matrix = np.array([[1, 2], [3, 4]])
+    pictures.confusion_matrix(tmp_path / "matrix.png", matrix, [label, "b"])
+    drawn = [(lambda axes, row: axes.plot(row), [1, 2])]
+    pictures.grid(tmp_path / "grid.png", drawn, [f"true: {label}\nsaid: b"])
+    for path in tmp_path.iterdir():
+        assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_trackers_are_told_no_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """They send what they are given to a server."""
+    from zoo.train.reporters import make_reporters
+
+    told = {}
+    module = types.ModuleType("trackio")
+    module.init = lambda **said: told.update(said)
+    monkeypatch.setitem(sys.modules, "trackio", module)
+    config = {"data": {"data": "/home/anna/reviews.csv"}, "train": {"seed": 42, "teacher": None}}
+    make_reporters("trackio", tmp_path / "run", "bert_cls", config)
+    assert told["config"] == {
+        "data": {"data": "reviews.csv"},
+        "train": {"seed": 42, "teacher": None},
+    }

@@ -9,7 +9,8 @@ from tools.cards.record import Record
 from zoo import evidence
 from zoo.evidence import Fact
 
-BUFFERS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation
+BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "positions", "position_ids")
+"""Tensors that are saved and not learned: of batch normalisation, and fixed positions."""
 
 
 def unknown(found: Record) -> list[Fact]:

@@ -78,18 +78,25 @@ def _data(found: Record) -> list[str]:
     said = f"Data: {name}, fingerprint {code(trained_on['fingerprint'][:12])}."
     rows: Mapping[str, int] = trained_on.get("rows") or {}
     if own := trained_on.get("source_rows"):
-        has = [f"{count:,} rows of {safe(split)}" for split, count in own.items()]
+        has = [f"{count:,} rows of {safe(split)}" for split, count in _in_order(own)]
         said += f" The data itself has {_listed(has)}."
         if cut := [safe(split) for split in rows if split not in own]:
             were = "was" if len(cut) == 1 else "were"
             said += f" {_listed(cut).capitalize()} {were} cut from its train split, "
             said += f"seed {data.get('split_seed')}."
     if rows:
-        counts = [f"{count:,} of {safe(split)}" for split, count in rows.items()]
+        counts = [f"{count:,} of {safe(split)}" for split, count in _in_order(rows)]
         said += f" Rows: {', '.join(counts)}."
     for split, count in (trained_on.get("unlabelled") or {}).items():
         said += f" Its {count:,} rows of {split} have no labels: nothing was measured on them."
     return [said]
+
+
+def _in_order(rows: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Splits and their rows, the usual ones first."""
+    usual = ("train", "validation", "test")
+    place = {name: i for i, name in enumerate(usual)}
+    return sorted(rows.items(), key=lambda one: place.get(one[0], len(usual)))
 
 
 def _listed(parts: list[str]) -> str:

@@ -17,7 +17,7 @@ from typing import Any
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from tools.hub import layout
-from tools.hub.uploads import Upload, upload
+from tools.hub.uploads import WAIT, Upload, copied, upload
 from zoo import artifacts
 from zoo.artifacts import Artifact
 from zoo.checkpoint import write_json
@@ -43,15 +43,16 @@ def pack(artifact: Artifact, shared: Mapping[str, str], workshop: Path) -> list[
     ending = ENDINGS[artifact.deployment.numerics]
     folder = workshop / artifact.folder.name
     folder.mkdir()
+    files = artifact.manifest["files"]
+    whole = _taken(artifact, workshop / f"{artifact.folder.name}.whole")
     places: dict[str, str] = {}
     sums: dict[str, str] = {}
     uploads: list[Upload] = []
-    files = artifact.manifest["files"]
     for name, total in files.items():
-        source = artifact.folder / name
+        source = whole / name
         if name.endswith(".onnx"):
             stem = name.removesuffix(".onnx") + ending
-            source = _one_file(artifact.folder / name, folder, stem)
+            source = _one_file(source, folder, stem)
         elif name.endswith((".onnx.data", ".onnx_data")):
             continue  # goes with its program
         elif shared.get(name) == total:
@@ -77,6 +78,18 @@ def pack(artifact: Artifact, shared: Mapping[str, str], workshop: Path) -> list[
     write_json(manifest, content)
     uploads.append(upload(f"{layout.ONNX}/{manifest.name}", manifest))
     return uploads
+
+
+def _taken(artifact: Artifact, folder: Path) -> Path:
+    """A copy of an artifact's files, each as the manifest has its sum.
+
+    Raises `UserError` where one is not (any more).
+    """
+    for name, total in artifact.manifest["files"].items():
+        copy = copied(artifact.folder / name, (folder / name).parent)
+        if sha256(copy) != total:
+            raise UserError(f"{artifact.folder / name} has changed since it was checked: {WAIT}")
+    return folder
 
 
 def _one_file(program: Path, folder: Path, stem: str) -> Path:

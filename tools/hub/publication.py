@@ -10,7 +10,7 @@ from typing import Any
 from tasks.errors import UserError
 from tools.hub import folder, layout, onnx_layout, private, variant
 from tools.hub.refused import Refused
-from tools.hub.uploads import Upload, upload
+from tools.hub.uploads import Upload, taken, upload
 from zoo.artifacts import Artifact
 from zoo.checkpoint import Checkpoint, write_json, write_text
 
@@ -56,7 +56,7 @@ def publication(
     """
     made = workshop / "made"
     made.mkdir(parents=True)
-    uploads = list(_own_files(checkpoint, weights=base is None))
+    uploads = list(_own_files(checkpoint, made / "own", weights=base is None))
     shared = {name: str(total) for name, total in checkpoint.manifest["files"].items()}
     for artifact in chosen:
         uploads += onnx_layout.pack(artifact, shared, made)
@@ -106,15 +106,15 @@ def is_sums(said: object) -> bool:
     )
 
 
-def _own_files(checkpoint: Checkpoint, weights: bool) -> Iterator[Upload]:
-    for name in checkpoint.manifest["files"]:
+def _own_files(checkpoint: Checkpoint, folder: Path, weights: bool) -> Iterator[Upload]:
+    for name, total in checkpoint.manifest["files"].items():
         if not layout.allowed(name):
             raise UserError(
                 f"{checkpoint.folder / name} belongs to the checkpoint, and nothing of its name is "
                 "published"
             )
         if weights or not name.endswith(".safetensors"):
-            yield upload(name, checkpoint.folder / name)
+            yield taken(name, checkpoint.folder / name, str(total), (folder / name).parent)
 
 
 def _with_repo(prose: Path, repo: str) -> str:

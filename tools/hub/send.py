@@ -7,6 +7,7 @@ from tools.hub import listing, problems
 from tools.hub.listing import Changes, Listing
 from tools.hub.refused import Refused
 from tools.hub.retries import again, understood
+from tools.hub.uploads import must_be_unchanged
 
 THREADS = 4
 MOVED = frozenset((409, 412))
@@ -33,6 +34,7 @@ def send(
         Moved: the branch has gone on.
         Unsure: whether the commit was made can't be found out.
         Refused: what lies there afterwards is not what was sent.
+        UserError: a file has changed while it was sent; nothing is committed.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
@@ -46,6 +48,8 @@ def send(
             repo, additions, revision=revision, num_threads=THREADS, free_memory=False
         )
     )
+
+    must_be_unchanged(changes.new)
 
     def commit() -> str:
         made = api.create_commit(

@@ -17,15 +17,29 @@ from tools.cards.metadata import metadata
 from tools.cards.write import write
 from zoo import evidence
 
+IMAGE, WORD = ("images", "photo.jpg", "score"), ("sounds", "word.wav", "score")
+SPEECH = ("utterances", "recording.wav", "text")
 INPUTS = {
-    "bert_cls": ("", ""),
-    "cnn_cls": ("images", "photo.jpg"),
-    "kws_cls": ("sounds", "word.wav"),
+    "bert_cls": ("", "", "score"),
+    "cnn_cls": IMAGE,
+    "kws_cls": WORD,
+    "rnn_cls": ("", "", "score"),
+    "bert_mlm": ("", "", "score"),
+    "resnet_cls": IMAGE,
+    "vit_cls": IMAGE,
+    "mae": ("images", "photo.jpg", "[["),
+    "ast_cls": WORD,
+    "conformer_ctc": SPEECH,
+    "wav2vec2_ctc": SPEECH,
+    "whisper_asr": SPEECH,
 }
-"""Of each model, the fixture that has an input for the example, and what the example calls it."""
+"""Of each model, the fixture that has an input for the example, what the example calls it, and a
+word of what it prints."""
+IN_CI = ("bert_cls", "cnn_cls", "kws_cls", "rnn_cls", "bert_mlm")
+EACH = [pytest.param(n, marks=[] if n in IN_CI else [pytest.mark.slow]) for n in INPUTS]
 
 
-@pytest.mark.parametrize("name", INPUTS)
+@pytest.mark.parametrize("name", EACH)
 def test_from_training_to_the_card(
     name: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -48,15 +62,16 @@ def test_from_training_to_the_card(
     assert code and len(code[1].splitlines()) <= 5
     monkeypatch.chdir(tmp_path)
     program = code[1].replace("path/to/this/folder", str(folder))
-    fixture, file = INPUTS[name]
+    fixture, file, printed_word = INPUTS[name]
     if fixture:
-        shutil.copy(next(request.getfixturevalue(fixture).glob("train/*/*")), file)
+        found = sorted(request.getfixturevalue(fixture).glob("train/**/*"))
+        shutil.copy(next(one for one in found if one.suffix in (".png", ".wav")), file)
     if file.endswith(".wav") and shutil.which("ffmpeg") is None:
-        program = program.replace('"word.wav"', '{"raw": np.zeros(8000), "sampling_rate": 8000}')
+        program = program.replace(f'"{file}"', '{"raw": np.zeros(8000), "sampling_rate": 8000}')
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(program, {"np": np})
-    assert "score" in printed.getvalue()
+    assert printed_word in printed.getvalue()
 
 
 def model_domain(name: str) -> str:

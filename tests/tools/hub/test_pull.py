@@ -35,6 +35,16 @@ def test_one_byte_of_the_weights_is_found(hub: TinyHub, trained: Path, tmp_path:
     assert done.code == 0, done.err
 
 
+def test_without_sums_it_does_not_say_that_they_fit(
+    hub: TinyHub, trained: Path, tmp_path: Path
+) -> None:
+    push(trained, REPO)
+    _without_sums(hub)
+    done = hub_cli("pull", REPO, "--output_dir", tmp_path / "pulled")
+    assert done.code == 0 and "every sum" not in done.out
+    assert "weights and tokenizer have their sums; the rest was not pushed" in done.out
+
+
 def test_an_edited_card_is_named(hub: TinyHub, trained: Path, tmp_path: Path) -> None:
     push(trained, REPO)
     card = hub.repos[REPO].files()["README.md"].content

@@ -226,3 +226,20 @@ def test_variants_go_to_a_repo_of_their_own(hub: TinyHub, with_onnx: Path, tmp_p
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {str(p): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_old_evidence_that_names_somebody_stays_here(hub: TinyHub, checkpoint: Path) -> None:
+    import dataclasses
+
+    from zoo import evidence
+
+    fact = evidence.read(checkpoint)[0]
+    told = "python -m zoo.nlp.bert_cls finetune --data ../../home/anna/reviews.csv"
+    evidence.append(checkpoint, [dataclasses.replace(fact, command=told)])
+    (checkpoint / "README.md").unlink()
+    done = hub_cli("push", checkpoint, REPO)
+    assert done.code == 1 and hub.repos == {}
+    lines = done.err.splitlines()
+    assert lines[-1] == "this would leave your machine: nothing was sent"
+    assert all("evidence.jsonl, line" in line and "../../home/anna" in line for line in lines[:-1])
+    assert "anna" not in (checkpoint / "README.md").read_text(encoding="utf-8")

@@ -72,6 +72,8 @@ class TinyHub:
         """the calls that were made, by name"""
         self.bytes_in = 0
         """of large files"""
+        self.looks = True
+        """whether it compares a large file with the sum that it came under"""
         self.lock = threading.Lock()
         self.stopped = threading.Event()
         self._faults: list[Fault] = []
@@ -269,7 +271,7 @@ class _Handler(BaseHTTPRequestHandler):
         return {"transfer": "basic", "objects": objects}
 
     def _on_upload(self, body: bytes, oid: str) -> Any:
-        if hashlib.sha256(body).hexdigest() != oid:
+        if self.hub.looks and hashlib.sha256(body).hexdigest() != oid:
             raise Failure(400, "the content is not what its name says")
         self.hub.large[oid] = body
         self.hub.bytes_in += len(body)

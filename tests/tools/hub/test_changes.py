@@ -1,0 +1,68 @@
+"""A file that changes while it is pushed: what is complete can be pulled."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.tools.hub.running import hub_cli, push
+from tests.tools.hub.tiny_hub import Fault, TinyHub
+
+REPO = "user/reviews"
+
+
+class Writes(Fault):
+    """Somebody writes to a file of the checkpoint when a call is made."""
+
+    def __init__(self, call: str, file: Path) -> None:
+        super().__init__(call, 500)
+        self.file = file
+
+    def strikes(self, call: str, path: str) -> bool:
+        if call == self.call and not self.seen:
+            self.seen = 1
+            content = self.file.read_bytes()
+            self.file.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+        return False
+
+
+@pytest.mark.parametrize("call", ["alive", "info", "create", "preupload", "commit"])
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "evidence.jsonl", "README.md"])
+def test_what_was_read_is_what_is_sent(
+    hub: TinyHub, checkpoint: Path, tmp_path: Path, call: str, name: str
+) -> None:
+    before = {path: (checkpoint / path).read_bytes() for path in ("config.json", "tokenizer.json")}
+    fault = Writes(call, checkpoint / name)
+    hub.fault(fault)
+    push(checkpoint, REPO)
+    assert fault.seen
+    done = hub_cli("pull", REPO, "--output_dir", tmp_path / "pulled")
+    assert done.code == 0 and "every sum as it was pushed" in done.out, done.err
+    assert "edited" not in done.out
+    assert all((tmp_path / "pulled" / path).read_bytes() == before[path] for path in before)
+
+
+@pytest.mark.parametrize("looks", [True, False])
+@pytest.mark.parametrize("call", ["alive", "info", "create", "preupload", "batch", "upload"])
+def test_weights_that_change_are_not_committed(
+    hub: TinyHub, checkpoint: Path, call: str, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether or not the Hub looks at what it is given."""
+    monkeypatch.setattr(hub, "looks", looks)
+    hub.fault(Writes(call, checkpoint / "model.safetensors"))
+    done = hub_cli("push", checkpoint, REPO)
+    said = done.err.splitlines()[-1]
+    assert done.code == 2 and "nothing in the repo was changed" in said
+    assert "model.safetensors has changed while" in said or (looks and "not take what" in said)
+    assert set(hub.repos[REPO].files()) == {".gitattributes"}
+    done = hub_cli("push", checkpoint, REPO)
+    assert done.code == 2 and "model.safetensors" in done.err  # they are not what was saved
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "export.json"])
+def test_programs_are_those_that_were_proven(
+    hub: TinyHub, with_onnx: Path, tmp_path: Path, name: str
+) -> None:
+    hub.fault(Writes("preupload", with_onnx / "artifacts" / "onnx" / name))
+    push(with_onnx, REPO)
+    done = hub_cli("pull", REPO, "--output_dir", tmp_path / "pulled")
+    assert done.code == 0, done.err
