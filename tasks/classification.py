@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tasks.base import Batch, Examples, Loss
+from tasks.bounds import Bounded, Share
 from tasks.data import DataArgs, Source, cut_missing_splits, find_column, limit
 from tasks.errors import UserError
 from tasks.labels import ProblemType, are_numbers, encode_labels, label_names
@@ -25,14 +26,14 @@ TOP_K = 5
 
 
 @dataclass(frozen=True)
-class LabelArgs:
+class LabelArgs(Bounded):
     """How labels are read."""
 
     label_column: str | None = None
     """column of the label"""
     problem_type: Literal["auto", "single_label", "multi_label", "regression"] = "auto"
     """auto: lists are multi_label, decimal numbers regression, all else single_label"""
-    threshold: float = 0.5
+    threshold: Share = 0.5
     """multi_label: a label is given when its probability reaches this"""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: each class weighs n / (classes * its count), as in scikit-learn"""

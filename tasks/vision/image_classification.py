@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from tasks.base import Batch, Examples, model_inputs
+from tasks.bounds import Count
 from tasks.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.classification import encode as encode_all
 from tasks.data import DataArgs, Source
@@ -37,7 +38,7 @@ class Args(LabelArgs, AugmentArgs):
     """column of the image or its path; found by itself where it has a usual name"""
     on_bad_file: Literal["skip", "stop"] = "stop"
     """what to do about an image that can't be read"""
-    max_pixels: int = 50_000_000
+    max_pixels: Count = 50_000_000
     """larger images count as bad files: what they claim is not decoded"""
 
 

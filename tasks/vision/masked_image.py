@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.bounds import Count, InnerShare, Share
 from tasks.classification import choose_split
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.draws import View
@@ -36,7 +37,7 @@ FIXED = View(seed=0, epoch=0)
 class Args(AugmentArgs):
     """How images are read and masked."""
 
-    color_jitter: float = 0.0
+    color_jitter: Share = 0.0
     """strength of random brightness, contrast and saturation; He et al. found it to be of no use"""
     image_column: str | None = None
     """column of the image or its path; found by itself where it has a usual name"""
@@ -45,11 +46,11 @@ class Args(AugmentArgs):
     them, just as the classifier cuts them"""
     on_bad_file: Literal["skip", "stop"] = "stop"
     """what to do about an image that can't be read"""
-    max_pixels: int = 50_000_000
+    max_pixels: Count = 50_000_000
     """larger images count as bad files: what they claim is not decoded"""
-    patch_size: int | None = None
+    patch_size: Count | None = None
     """side of a patch in pixels; an eighth of the image, at most 16, by default"""
-    mask_ratio: float = 0.75
+    mask_ratio: InnerShare = 0.75
     """share of the patches that are hidden"""
 
 

@@ -11,18 +11,19 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.bounds import Bounded, Count
 from zoo.entry import Entry, Preset
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
     model: str = "none"
     """pretrained weights: a preset, a folder, or a Hub id of a timm model; none: new weights"""
     architecture: str = "resnet18"
     """timm's name of the network where the weights are new"""
-    image_size: int | None = None
+    image_size: Count | None = None
     """side in pixels that images are resized to; by default what the weights were trained at, or
     the training images' own"""
 
