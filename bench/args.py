@@ -2,13 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from tasks.bounds import BelowOne, Bounded, Bounds, Count, Positive, Share, Threads
+
+MaxDrop = Annotated[float, Bounds(0, said=": not negative")]
+
 
 @dataclass(frozen=True)
-class RunArgs:
+class RunArgs(Bounded):
     """Cases to measure: those of the flags, or of a suite, where flags win."""
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -17,9 +21,9 @@ class RunArgs:
     """smoke, cpu, gpu, or a YAML file of cases"""
     deployments: tuple[str, ...] = ()
     """what runs them: eager (the default), compile:max-autotune+bf16, onnx, onnx+int8-dynamic"""
-    batch_sizes: tuple[int, ...] = ()
+    batch_sizes: tuple[Count, ...] = ()
     """samples of a call; 1 by default"""
-    lengths: tuple[float, ...] = ()
+    lengths: tuple[Positive, ...] = ()
     """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
     default"""
     phases: tuple[Literal["inference", "training", "generation"], ...] = ()
@@ -27,20 +31,20 @@ class RunArgs:
     text of so many tokens"""
     device: str | None = None
     """cpu (the default) or cuda"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     measures: tuple[str, ...] = ()
     """latency, throughput, memory, ...; all by default"""
-    budget_s: float | None = None
+    budget_s: Positive | None = None
     """seconds of timing a case; 30 by default"""
-    launches: int | None = None
+    launches: Count | None = None
     """processes that a latency is taken from; 5 by default"""
     out: Path = Path("bench-results.jsonl")
     """file of the results, which are added to it; what it has already is not measured again"""
 
 
 @dataclass(frozen=True)
-class CompareArgs:
+class CompareArgs(Bounded):
     """What to compare; the first model with the first deployment is the baseline."""
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -49,22 +53,22 @@ class CompareArgs:
     """two files of results that were kept, instead of models: before and after"""
     deployments: tuple[str, ...] = ("eager",)
     """what runs them; the first is the baseline"""
-    batch_size: int = 1
+    batch_size: Count = 1
     """samples of a call"""
-    length: float | None = None
+    length: Positive | None = None
     """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
     default"""
     phase: Literal["inference", "training", "generation"] = "inference"
     """training: a step of forward, backward and optimizer; generation: text of so many tokens"""
     device: str = "cpu"
     """cuda or cpu"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
-    budget_s: float = 60.0
+    budget_s: Positive = 60.0
     """seconds of timing; less where the intervals are narrow before"""
-    launches: int = 5
+    launches: Count = 5
     """processes of each, at least"""
-    margin: float = 0.03
+    margin: BelowOne = 0.03
     """arms that differ by less than this share are the same"""
     fail_if: tuple[str, ...] = ()
     """exit with 1 where a verdict is slower:3%, faster, cant_tell"""
@@ -73,22 +77,22 @@ class CompareArgs:
 
 
 @dataclass(frozen=True)
-class SelftestArgs:
+class SelftestArgs(Bounded):
     """The harness measured with what is known."""
 
-    slowdown: float = 0.03
+    slowdown: Positive = 0.03
     """share by which a call is made slower, to be found"""
-    launches: int = 5
+    launches: Count = 5
     """processes of each arm, at least"""
-    budget_s: float = 30.0
+    budget_s: Positive = 30.0
     """seconds of each comparison"""
-    repeat: int = 1
+    repeat: Count = 1
     """times that the same thing is compared with itself, and with a slower one, to see how often
     the verdict is right"""
 
 
 @dataclass(frozen=True)
-class ReplayArgs:
+class ReplayArgs(Bounded):
     """How often verdicts are right."""
 
     models: tyro.conf.Positional[tuple[str, ...]] = ()
@@ -98,45 +102,45 @@ class ReplayArgs:
     """file of recordings, which are added to it"""
     deployment: str = "eager"
     """what runs the models"""
-    length: float | None = None
+    length: Positive | None = None
     """of each sample; the model's usual one by default"""
-    launches: int = 12
+    launches: Count = 12
     """to record of each: the more, the more draws differ"""
     loaded: bool = False
     """record while another process takes a core for half of the time"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
-    draws: int = 10_000
+    draws: Count = 10_000
     """comparisons in all, of each kind"""
-    slowdown: float = 0.03
+    slowdown: Positive = 0.03
     """share by which the candidate of the second kind is made slower"""
 
 
 @dataclass(frozen=True)
-class DecideArgs:
+class DecideArgs(Bounded):
     """What the deployment has to meet. The winner is the fastest that does."""
 
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
-    p95_ms: float | None = None
+    p95_ms: Positive | None = None
     """milliseconds that 95 of 100 calls may take at most"""
-    max_drop: float = 0.005
+    max_drop: MaxDrop = 0.005
     """most that the task's main metric may lose, absolute, on the validation split"""
-    memory_mb: float | None = None
+    memory_mb: Positive | None = None
     """10^6 bytes of memory at most, above those of the libraries"""
     budget: str = "8m"
     """time for the search: 300s, 5m; making an artifact and loading it take what they take"""
-    batch_size: int = 1
+    batch_size: Count = 1
     """samples of a call"""
-    length: int | None = None
+    length: Count | None = None
     """length (tokens, frames, samples) that is timed; that of the median sample by default"""
     deployments: tuple[str, ...] = ()
     """the only ones to look at, beside eager; those that suit most networks by default"""
     data: str | None = None
     """data to choose, calibrate and confirm on; that of the training by default"""
-    max_eval_samples: int | None = None
+    max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None
     """at most so many samples of the validation and the test split"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     export: bool = False
     """leave the winning artifact in the checkpoint"""
@@ -159,59 +163,59 @@ class ReportArgs:
 
 
 @dataclass(frozen=True)
-class DoctorArgs:
+class DoctorArgs(Bounded):
     """What this machine is good for as a place to measure."""
 
     device: str = "cpu"
     """cuda or cpu, whose ceilings are measured"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
-    budget_s: float = 45.0
+    budget_s: Positive = 45.0
     """seconds for the noise floor"""
 
 
 @dataclass(frozen=True)
-class TraceArgs:
+class TraceArgs(Bounded):
     """What to trace."""
 
     model: tyro.conf.Positional[str]
     """folder of a checkpoint, or the name of a model that gets random weights"""
     deployment: str = "eager"
     """what runs it: eager, compile, aoti, ..."""
-    batch_size: int = 1
+    batch_size: Count = 1
     """samples of a call"""
-    length: float | None = None
+    length: Positive | None = None
     """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
     default"""
     phase: Literal["inference", "training", "generation"] = "inference"
     """training: a step of forward, backward and optimizer; generation: text of so many tokens"""
     device: str = "cpu"
     """cuda or cpu"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
-    calls: int = 10
+    calls: Count = 10
     """to profile"""
     out: Path = Path("traces")
     """folder of the traces"""
 
 
 @dataclass(frozen=True)
-class PeersArgs:
+class PeersArgs(Bounded):
     """What to compare with what people would run in its place."""
 
     checkpoint: tyro.conf.Positional[Path]
     """folder of a checkpoint of text classification"""
     deployments: tuple[str, ...] = ("eager",)
     """of ours; artifacts must have been exported"""
-    batch_sizes: tuple[int, ...] = (1, 16)
+    batch_sizes: tuple[Count, ...] = (1, 16)
     """texts of a call"""
-    max_other: float = 0.02
+    max_other: Share = 0.02
     """share of labels that may differ from those of transformers.pipeline, at least one"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
-    budget_s: float = 90.0
+    budget_s: Positive = 90.0
     """seconds of timing for each batch size"""
-    launches: int = 5
+    launches: Count = 5
     """processes of each, at least"""
     out: Path | None = None
     """file of results, one line of JSON a batch size, which are added to it"""

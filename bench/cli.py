@@ -52,6 +52,7 @@ def parse(verb: str, kind: type, arguments: Sequence[str]) -> Any:
     """Arguments as an instance of a dataclass; exits as argparse does for --help and errors."""
     import tyro
 
+    cli.show_bounds(kind)
     examples = "\n".join(f"  {PROGRAM} {example}" for example in VERBS[verb].examples)
     return tyro.cli(
         kind,

@@ -17,6 +17,7 @@ from bench.front import Limits, Point, front, winner
 from bench.measures import memory
 from bench.options import BASELINE, Maker, Option
 from bench.run import threads_of
+from tasks.bounds import Bounds
 from tasks.errors import UserError
 from zoo import artifacts, export, terminal
 from zoo.checkpoint import MANIFEST
@@ -30,6 +31,7 @@ from zoo.runtimes.deployment import Deployment
 MAKING, HALVING = 0.5, 0.2
 """Shares of the budget: until the first is spent options are made, the second goes to the rounds of
 halving, and what is left to the finalists."""
+LONGEST = 7 * 86_400
 BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h)?")
 
 
@@ -112,19 +114,16 @@ def _title(args: DecideArgs, original: Original, sizes: Mapping[str, int]) -> st
 def seconds_of(text: str) -> float:
     """Of "300", "90s", "5m", "1h". Raises `UserError` for what is none."""
     match = BUDGET.fullmatch(text)
-    if match is None or float(match["number"]) <= 0:
-        raise UserError(f"--budget {text!r}: write 90s, 5m or 1h")
-    return float(match["number"]) * {"s": 1, "m": 60, "h": 3600}[match["unit"] or "s"]
+    seconds = 0.0
+    if match is not None:
+        seconds = float(match["number"]) * {"s": 1, "m": 60, "h": 3600}[match["unit"] or "s"]
+    if seconds not in Bounds(0, LONGEST, above=True):
+        raise UserError(f"--budget {text!r}: write 90s, 5m or 1h, of a week at most")
+    return seconds
 
 
 def limits_of(args: DecideArgs) -> Limits:
-    """Raises `UserError` for limits that nothing can meet."""
-    for name in ("p95_ms", "memory_mb"):
-        value = getattr(args, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name} {value}: above 0")
-    if args.max_drop < 0:
-        raise UserError(f"--max_drop {args.max_drop}: not negative")
+    """What was asked for, in seconds and bytes."""
     return Limits(
         None if args.p95_ms is None else args.p95_ms / 1e3,
         args.max_drop,

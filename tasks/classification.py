@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tasks import columns
 from tasks.base import Batch, Examples, Loss
+from tasks.bounds import Bounded, Share
 from tasks.columns import find_column
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.errors import UserError
@@ -36,14 +37,14 @@ TOP_K = 5
 
 
 @dataclass(frozen=True)
-class LabelArgs:
+class LabelArgs(Bounded):
     """How labels are read."""
 
     label_column: str | None = None
     """column of the label"""
     problem_type: Literal["auto", "single_label", "multi_label", "regression"] = "auto"
     """auto: lists are multi_label, decimal numbers regression, all else single_label"""
-    threshold: float = 0.5
+    threshold: Share = 0.5
     """multi_label: a label is given when its probability reaches this"""
     class_weights: Literal["none", "balanced"] = "none"
     """balanced: each class weighs n / (classes * its count), as in scikit-learn"""

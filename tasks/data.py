@@ -10,6 +10,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tasks import files, fingerprint, hub
+from tasks.bounds import BelowOne, Bounded, Count, Seed
 from tasks.columns import find_column
 from tasks.errors import UserError
 from tasks.splits import cut_missing_splits, limit
@@ -21,23 +22,23 @@ __all__ = ["DataArgs", "Source", "cut_missing_splits", "find_column", "limit", "
 
 
 @dataclasses.dataclass(frozen=True)
-class DataArgs:
+class DataArgs(Bounded):
     """The flags that choose the data."""
 
     data: str = "embedded"
     """"embedded", a file (csv, tsv, json, jsonl, parquet), a folder of split files, or a Hub id."""
     data_config: str | None = None
     """Configuration of a Hub data set that has several, e.g. "sst2" of nyu-mll/glue."""
-    validation_size: float = 0.1
+    validation_size: BelowOne = 0.1
     """Share cut from train where the data has no validation split; 0 cuts none."""
-    test_size: float = 0.1
+    test_size: BelowOne = 0.1
     """Share cut from train where the data has no test split, not even one without labels; 0 cuts
     none."""
-    split_seed: int = 0
+    split_seed: Seed = 0
     """Seed of the cut and of the choice that the two limits make."""
-    max_train_samples: int | None = None
+    max_train_samples: Count | None = None
     """At most so many rows of train, chosen by split_seed."""
-    max_eval_samples: int | None = None
+    max_eval_samples: Count | None = None
     """At most so many rows of each other split, chosen by split_seed."""
 
 

@@ -58,9 +58,6 @@ def cut_missing_splits(
     import datasets
 
     shares = {"validation": args.validation_size, "test": args.test_size}
-    for name, share in shares.items():
-        if not 0 <= share < 1:
-            raise UserError(f"--{name}_size is {share}, but a share lies between 0 and 1")
     missing = {name: share for name, share in shares.items() if name not in splits and share > 0}
     if "train" not in splits or not missing:
         return splits
@@ -90,14 +87,10 @@ def limit(splits: "datasets.DatasetDict", args: "DataArgs") -> "datasets.Dataset
     """The splits with at most `max_train_samples` (train) and `max_eval_samples` (each other one).
 
     A random choice by seed, in the rows' own order; a larger limit keeps all that a smaller one
-    kept. Raises `UserError` for a limit below 1.
+    kept.
     """
     import datasets
 
-    for flag in ("max_train_samples", "max_eval_samples"):
-        asked = getattr(args, flag)
-        if asked is not None and asked < 1:
-            raise UserError(f"--{flag} is {asked}, but it takes at least 1")
     limited = {}
     for name, split in splits.items():
         most = args.max_train_samples if name == "train" else args.max_eval_samples

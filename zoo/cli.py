@@ -7,6 +7,7 @@ defaults; flags win. Nothing here imports torch: a verb does, once its arguments
 import contextlib
 import dataclasses
 import importlib
+import inspect
 import os
 import shlex
 import signal
@@ -14,12 +15,13 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from tasks.bounds import Bounds, numbers_of
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import places
+from zoo import config_file, places
 from zoo.entry import Entry
 from zoo.train.args import TrainArgs
 
@@ -117,14 +119,36 @@ def _example_input(entry: Entry) -> str:
     return example
 
 
+def show_bounds(flags: type) -> None:
+    """Makes --help say the bounds of the numbers of a dataclass, beside their defaults."""
+    import tyro
+
+    for name, _, bounds in numbers_of(flags):
+        owner = next(each for each in flags.__mro__ if name in inspect.get_annotations(each))
+        hint = owner.__annotations__[name]
+        if bounds is None or HINTED in getattr(hint, "__metadata__", ()):
+            continue
+
+        def say(default: str, bounds: Bounds = bounds) -> str:
+            return f"({bounds}; default: {default})"
+
+        shown = tyro.conf.arg(help_behavior_hint=say)
+        owner.__annotations__[name] = Annotated[hint, shown, HINTED]
+
+
+HINTED = "its bounds are in --help"
+
+
 def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
     """Arguments as an instance of the dataclass `kind`; exits as argparse does for --help and
     errors."""
     import tyro
 
-    arguments, settings = _take_config(arguments)
+    arguments, settings = config_file.take(arguments)
     if settings:
-        default = _with_settings(default, settings)
+        default = config_file.apply(default, settings)
+    for part in dataclasses.fields(kind):
+        show_bounds(type(getattr(default, part.name)))
     examples = "\n".join(
         f"  python -m {entry.module} {example.format(name=entry.name, input=_example_input(entry))}"
         for example in VERBS[verb].examples
@@ -142,63 +166,6 @@ def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind:
             tyro.conf.OmitSubcommandPrefixes,
         ),
     )
-
-
-def _take_config(arguments: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
-    rest = list(arguments)
-    for i, argument in enumerate(rest):
-        name, _, value = argument.partition("=")
-        if name != "--config":
-            continue
-        if not value:
-            if i + 1 == len(rest):
-                raise UserError("--config wants a YAML file")
-            value = rest.pop(i + 1)
-        rest.pop(i)
-        return rest, _read_config(Path(value))
-    return rest, {}
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    import yaml
-
-    try:
-        settings = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise UserError(f"--config {path}: there is no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = getattr(getattr(error, "problem_mark", None), "line", None)
-        where = f", line {line + 1}" if line is not None else ""
-        raise UserError(f"--config {path}{where}: not valid YAML") from None
-    if not isinstance(settings, dict):
-        raise UserError(f"--config {path}: wants lines of `flag: value`")
-    return {str(name).replace("-", "_"): value for name, value in settings.items()}
-
-
-def _with_settings(default: Any, settings: dict[str, Any]) -> Any:
-    import difflib
-
-    parts = {f.name: getattr(default, f.name) for f in dataclasses.fields(default)}
-    places = {
-        field.name: part
-        for part, value in parts.items()
-        if dataclasses.is_dataclass(value)
-        for field in dataclasses.fields(value)
-    }
-    for name, value in settings.items():
-        if name not in places:
-            near = difflib.get_close_matches(name, places, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"--config: no flag {name!r}{hint}")
-        part = places[name]
-        current = getattr(parts[part], name)
-        if isinstance(current, float) and isinstance(value, str | int):
-            try:
-                value = float(value)  # YAML reads 1e-4 as text
-            except ValueError:
-                raise UserError(f"--config: {name} wants a number, not {value!r}") from None
-        parts[part] = dataclasses.replace(parts[part], **{name: value})
-    return type(default)(**parts)
 
 
 def _finetune(entry: Entry, arguments: Sequence[str]) -> int:

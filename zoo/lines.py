@@ -1,5 +1,6 @@
 """Files of lines that are only added to: evidence, results, traces."""
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from zoo.checkpoint import flush
 
 
 def append(path: Path, lines: str) -> None:
-    """Adds whole lines; they are on disk when this returns.
+    """Adds whole lines; they are on disk when this returns, whatever other processes add meanwhile.
 
     A process that was killed may have left half a line: what follows does not become its end.
     Raises OSError where they do not fit, and then leaves the file as it was.
@@ -16,6 +17,8 @@ def append(path: Path, lines: str) -> None:
     is_new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
+        # one at a time: what is cut off where lines do not fit must be nobody else's
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         rest = memoryview((("\n" if torn else "") + lines).encode())

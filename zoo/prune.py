@@ -47,7 +47,6 @@ def prune(entry: "Entry", args: "PruneArgs") -> Path:
             a network that can't be cut this way.
         zoo.train.signals.Stopped: a signal stopped it.
     """
-    _check(args)
     terminal.quiet_libraries()
     keep_freed_memory()
     checkpoint = open_checkpoint(args.checkpoint, entry)
@@ -103,14 +102,6 @@ def _prune(
         record.show(entry, setting, stages)
     accelerator.wait_for_everyone()
     return folder
-
-
-def _check(args: "PruneArgs") -> None:
-    if not 0 < args.sparsity < 1:
-        raise UserError(f"--sparsity {args.sparsity}: above 0 and below 1")
-    for name in ("stages", "steps"):
-        if getattr(args, name) < 1:
-            raise UserError(f"--{name} {getattr(args, name)}: at least 1")
 
 
 def _check_cut(args: "PruneArgs", dense: tuple[int, ...]) -> None:

@@ -21,7 +21,6 @@ from zoo.paired import Drop, drop
 from zoo.quantization import calibration, on_gpu, onnx_int8
 from zoo.quantization.candidate import Candidate, attempt
 from zoo.quantization.recipes import Material, Recipe, fitting
-from zoo.runtimes import check_threads
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -42,7 +41,6 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> Artifact:
         Refused: none meets the contract; nothing was put in place.
     """
     terminal.quiet_libraries()
-    check(args)
     original = Original.open(args.checkpoint, entry)
     domain = signatures.domain_of(original.checkpoint.entry, "quantize")
     recipes, left_out = fitting(domain, args.method, args.device)
@@ -78,21 +76,6 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> Artifact:
                 "times as fast; nothing was put in place"
             )
         return keep(original, best, validation, args, sizes, eager)
-
-
-def check(args: "QuantizeArgs") -> None:
-    """Raises `UserError` for a contract that makes no sense."""
-    check_threads(args.threads)
-    if args.max_drop < 0:
-        raise UserError(f"--max_drop {args.max_drop}: not negative")
-    if args.min_speedup <= 0:
-        raise UserError(f"--min_speedup {args.min_speedup}: above 0")
-    if args.batch_size < 1 or (args.length is not None and args.length < 1):
-        raise UserError("--batch_size and --length are at least 1")
-    if args.budget_s <= 0:
-        raise UserError(f"--budget_s {args.budget_s}: above 0")
-    if args.max_eval_samples is not None and args.max_eval_samples < 2:
-        raise UserError("--max_eval_samples: at least 2, or no drop can be told")
 
 
 def prepare(original: Original, shop: Path, data: str | None) -> Material:

@@ -2,13 +2,27 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import tyro
 
+from tasks.bounds import (
+    Bounded,
+    Bounds,
+    Count,
+    CountOrZero,
+    InnerShare,
+    NotNegative,
+    Positive,
+    Seed,
+    Threads,
+)
+
+MaxDrop = Annotated[float, Bounds(0, said=": not negative")]
+
 
 @dataclass(frozen=True)
-class EvaluateArgs:
+class EvaluateArgs(Bounded):
     """Metrics of a checkpoint."""
 
     checkpoint: tyro.conf.Positional[Path]
@@ -19,9 +33,9 @@ class EvaluateArgs:
     """Hub configuration"""
     split: str | None = None
     """split to evaluate on; test where there is one"""
-    max_eval_samples: int | None = None
+    max_eval_samples: Count | None = None
     """at most so many samples"""
-    per_device_eval_batch_size: int = 64
+    per_device_eval_batch_size: Count = 64
     """samples in a pass"""
     dtype: Literal["fp32", "bf16"] = "fp32"
     """arithmetic"""
@@ -31,12 +45,12 @@ class EvaluateArgs:
     """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
     on_bad_file: Literal["skip", "stop"] | None = None
     """what to do about an image or sound that can't be read; by default as in training"""
-    mistakes: int = 10
+    mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
 
 
 @dataclass(frozen=True)
-class PredictArgs:
+class PredictArgs(Bounded):
     """Labels for new inputs."""
 
     checkpoint: tyro.conf.Positional[Path]
@@ -45,9 +59,9 @@ class PredictArgs:
     """file to write, .jsonl or .csv; standard output by default"""
     format: Literal["jsonl", "csv"] | None = None
     """jsonl by default"""
-    top_k: int | None = None
+    top_k: Count | None = None
     """scores of the best k labels as well"""
-    batch_size: int = 32
+    batch_size: Count = 32
     """inputs in a pass"""
     device: str = "auto"
     """cuda, mps or cpu"""
@@ -63,7 +77,7 @@ class PredictArgs:
 
 
 @dataclass(frozen=True)
-class ExportArgs:
+class ExportArgs(Bounded):
     """A checkpoint as a program of another runtime, proven against it."""
 
     checkpoint: tyro.conf.Positional[Path]
@@ -73,57 +87,57 @@ class ExportArgs:
     has them: openvino+bf16"""
     data: str | None = None
     """data to prove it with; that of the training by default"""
-    opset: int | None = None
+    opset: Count | None = None
     """of ONNX; the exporter's own by default"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor"""
 
 
 @dataclass(frozen=True)
-class PruneArgs:
+class PruneArgs(Bounded):
     """A checkpoint with fewer weights. What is not asked here is as in its training."""
 
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
     output_dir: Path | None = None
     """where the pruned checkpoint goes; CHECKPOINT-pruned by default"""
-    sparsity: float = 0.5
+    sparsity: InnerShare = 0.5
     """share that goes in the end: of all prunable weights, or, structured, of the units of each
     layer"""
     structured: bool = False
     """cut whole units (inner neurons of transformers, channels of cnn_cls), so that tensors are
     smaller; by default the smallest weights become 0"""
-    stages: int = 4
+    stages: Count = 4
     """cuts on the way, large ones first, each with steps of training behind it"""
-    steps: int = 100
+    steps: Count = 100
     """optimizer steps of training in each stage"""
     data: str | None = None
     """data to train and measure on; that of the training by default"""
-    learning_rate: float | None = None
+    learning_rate: NotNegative | None = None
     """peak learning rate of each stage"""
-    per_device_train_batch_size: int | None = None
+    per_device_train_batch_size: Count | None = None
     """samples of a device in one pass"""
     dtype: Literal["auto", "fp32", "bf16"] = "auto"
     """arithmetic of the training"""
     device: str = "auto"
     """cuda, mps or cpu"""
-    seed: int = 42
+    seed: Seed = 42
     """decides order and dropout"""
 
 
 @dataclass(frozen=True)
-class QuantizeArgs:
+class QuantizeArgs(Bounded):
     """An int8 program of a checkpoint, under a contract for accuracy and speed."""
 
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
-    max_drop: float = 0.005
+    max_drop: MaxDrop = 0.005
     """most that the task's main metric may lose, absolute, on the validation split"""
-    min_speedup: float = 1.2
+    min_speedup: Positive = 1.2
     """least speedup over eager fp32, on the same threads; the whole interval must reach it"""
-    batch_size: int = 1
+    batch_size: Count = 1
     """samples in the batch that is timed"""
-    length: int | None = None
+    length: Count | None = None
     """length (tokens, frames, samples) that is timed; that of the median sample by default"""
     method: Literal["dynamic", "static", "weight-only"] | None = None
     """the only method to try; by default those that suit the network"""
@@ -133,9 +147,9 @@ class QuantizeArgs:
     """time every recipe to the end, those that lose too much as well"""
     data: str | None = None
     """data to calibrate, choose and confirm on; that of the training by default"""
-    max_eval_samples: int | None = None
+    max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None
     """at most so many samples of the validation and the test split"""
-    budget_s: float = 60.0
+    budget_s: Positive = 60.0
     """seconds of timing"""
-    threads: int | None = None
+    threads: Threads | None = None
     """of the processor; as many as PyTorch takes by default"""

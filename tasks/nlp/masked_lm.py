@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.bounds import Bounded, Count, InnerShare
 from tasks.classification import LABEL_COLUMNS, choose_split, stratified
 from tasks.columns import find_column, names_of
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
@@ -41,7 +42,7 @@ ONLY_PREDICTED = "computes_only_predicted"
 
 
 @dataclass(frozen=True)
-class Args:
+class Args(Bounded):
     """How texts are read and masked."""
 
     text_column: str | None = None
@@ -49,11 +50,11 @@ class Args:
     label_column: str | None = None
     """column of labels, if there are any: never learned from; missing splits are cut evenly by
     them, just as the classifier cuts them"""
-    max_length: int | None = None
+    max_length: Count | None = None
     """longest text in tokens, special ones included; the model's own limit by default"""
     long_texts: Literal["truncate", "window"] = "window"
     """window: cut a long text in pieces and learn from all of them"""
-    mlm_probability: float = 0.15
+    mlm_probability: InnerShare = 0.15
     """share of the tokens that are to be guessed"""
 
 

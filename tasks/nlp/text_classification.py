@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, model_inputs
+from tasks.bounds import Count, CountOrZero
 from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
 from tasks.classification import encode as encode_all
 from tasks.columns import find_column, names_of
@@ -37,11 +38,11 @@ class Args(LabelArgs):
     """column of the text; found by itself where it has a usual name"""
     text_pair_column: str | None = None
     """column of the second text of a pair; "none" for one text although the data has a second"""
-    max_length: int | None = None
+    max_length: Count | None = None
     """longest text in tokens, special ones included; the model's own limit by default"""
     long_texts: Literal["truncate", "window"] = "truncate"
     """window: cut a long text in overlapping windows and average their logits"""
-    window_overlap: int = 64
+    window_overlap: CountOrZero = 64
     """tokens that neighbouring windows share"""
 
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tasks.bounds import NotNegative, Positive
 from tasks.errors import UserError
 from tasks.speech.augment import AugmentArgs
 
@@ -31,11 +32,11 @@ class AudioArgs(AugmentArgs):
     """column of the sound or its path; found by itself where it has a usual name"""
     on_bad_file: Literal["skip", "stop"] = "stop"
     """what to do about a sound that can't be read or is too long"""
-    max_seconds: float = 30.0
+    max_seconds: Positive = 30.0
     """longest sound to train or evaluate on; longer ones count as bad files"""
-    min_seconds: float = 0.02
+    min_seconds: NotNegative = 0.02
     """shortest sound"""
-    window_seconds: float = 20.0
+    window_seconds: Positive = 20.0
     """predict: longer sounds are cut in overlapping windows of this length"""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
 from tasks import media_inputs
+from tasks.bounds import Bounded, Count
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from tasks.speech.audio import AUDIO, RATES
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Inputs:
+class Inputs(Bounded):
     """What is to be heard."""
 
     audio: tuple[str, ...] = ()
     """files, folders, or globs in quotes; - reads names from standard input, one a line"""
     stream: bool = False
     """read 16-bit little-endian mono PCM from standard input, text as it comes"""
-    stream_rate: int = 16_000
+    stream_rate: Count = 16_000
     """samples a second of the stream"""
     on_bad_file: Literal["skip", "stop"] = "stop"
     """what to do about a sound that can't be read"""

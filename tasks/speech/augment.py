@@ -7,10 +7,10 @@ pitch and formants move with it.
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
+from tasks.bounds import Bounded, Bounds, Share
 from tasks.draws import Draws, Strength
-from tasks.errors import UserError
 from tasks.speech import noise
 
 if TYPE_CHECKING:
@@ -22,42 +22,27 @@ SPEED_STEPS = 100  # a speed is a whole number of hundredths, so that few filter
 
 
 @dataclass(frozen=True)
-class AugmentArgs:
+class AugmentArgs(Bounded):
     """How training sounds are varied, anew in every epoch."""
 
     augment: Literal["default", "none"] = "default"
     """default: the variations below; none: sounds as they are"""
-    speed: float = 0.1
+    speed: Annotated[float, Bounds(0, 0.5)] = 0.1
     """largest random change of speed, and of pitch with it: 0.1 is 0.9 to 1.1 times as fast"""
-    gain_db: float = 6.0
+    gain_db: Annotated[float, Bounds(0, 60)] = 6.0
     """largest random change of loudness, in dB"""
-    noise_db: float = 10.0
+    noise_db: Annotated[float, Bounds(-20, QUIETEST_NOISE)] = 10.0
     """lowest signal-to-noise ratio of random noise in half of the samples, in dB; 40 adds none"""
-    time_shift: float = 0.0
+    time_shift: Annotated[float, Bounds(0, 0.9)] = 0.0
     """largest random shift, as a share of the length: silence comes in and the other end is cut"""
-    freq_mask: int = 15
+    freq_mask: Annotated[int, Bounds(0, 1000)] = 15
     """most neighbouring mel bins that one mask blanks"""
-    freq_masks: int = 2
+    freq_masks: Annotated[int, Bounds(0, 100)] = 2
     """masks of mel bins"""
-    time_mask: float = 0.1
+    time_mask: Share = 0.1
     """most neighbouring frames that one mask blanks, as a share of all"""
-    time_masks: int = 2
+    time_masks: Annotated[int, Bounds(0, 100)] = 2
     """masks of frames"""
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("speed", 0.0, 0.5),
-            ("gain_db", 0.0, 60.0),
-            ("noise_db", -20.0, QUIETEST_NOISE),
-            ("time_shift", 0.0, 0.9),
-            ("freq_mask", 0, 1000),
-            ("freq_masks", 0, 100),
-            ("time_mask", 0.0, 1.0),
-            ("time_masks", 0, 100),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(f"--{name} {value:g} is outside {low:g} to {high:g}")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from tasks import columns
 from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.bounds import Bounds, NotNegative
 from tasks.classification import choose_split
 from tasks.columns import find_column
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
@@ -52,13 +53,13 @@ class Inputs(audio_inputs.Inputs):
 
     decoding: Literal["greedy", "beam"] = "greedy"
     """beam: search with a language model or a word list; see the flags below"""
-    beam_width: int = 16
+    beam_width: Annotated[int, Bounds(1, 100_000)] = 16
     """hypotheses kept by the beam search"""
     lm: "str | None" = None
     """ARPA file of an n-gram language model of words, for the beam search"""
-    lm_weight: float = 0.5
+    lm_weight: NotNegative = 0.5
     """weight of the language model"""
-    word_bonus: float = 1.0
+    word_bonus: Annotated[float, Bounds(-1000, 1000)] = 1.0
     """added for every word, against the language model's liking for few"""
     words: "str | None" = None
     """file of words, one a line: the beam search says nothing else"""

@@ -1,52 +1,37 @@
 """What can be said about the augmentation of images; light, for the command line."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from tasks.errors import UserError
+from tasks.bounds import Bounded, Bounds, Share
 
 
 @dataclass(frozen=True)
-class AugmentArgs:
+class AugmentArgs(Bounded):
     """How training images are varied, anew in every epoch."""
 
     augment: Literal["default", "none", "randaugment"] = "default"
     """default: the variations below; randaugment: two random operations in place of color_jitter;
     none: images as they are"""
-    crop_scale: float = 0.5
+    crop_scale: Annotated[float, Bounds(0.01, 1)] = 0.5
     """smallest share of the area that a random crop keeps, resized to full size; 1 crops nothing"""
-    crop_padding: float = 0.0
+    crop_padding: Annotated[float, Bounds(0, 0.5)] = 0.0
     """largest random shift, as a share of height and width"""
     hflip: Literal["auto", "on", "off"] = "auto"
     """mirror left and right half of the time; auto: unless the images are characters"""
     vflip: bool = False
     """turn upside down half of the time, for pictures from above or through a microscope"""
-    rotation: float = 0.0
+    rotation: Annotated[float, Bounds(0, 180)] = 0.0
     """largest random rotation in degrees"""
     padding: Literal["reflection", "zeros"] = "reflection"
     """what shifts and rotations bring in from outside the image"""
-    color_jitter: float = 0.2
+    color_jitter: Share = 0.2
     """strength of random brightness, contrast and saturation: 0.2 is a factor of 0.8 to 1.2"""
-    noise: float = 0.0
+    noise: Share = 0.0
     """standard deviation of added noise, where black is 0 and white is 1"""
-    mixup: float = 0.0
+    mixup: Annotated[float, Bounds(0, 100)] = 0.0
     """alpha of mixup: blend with another image and its label; 0 is off"""
-    cutmix: float = 0.0
+    cutmix: Annotated[float, Bounds(0, 100)] = 0.0
     """alpha of cutmix: paste a piece of another image, labels by area; 0 is off"""
-    random_erasing: float = 0.0
+    random_erasing: Share = 0.0
     """probability that a random rectangle is erased"""
-
-    def __post_init__(self) -> None:
-        for name, low, high in (
-            ("crop_scale", 0.01, 1.0),
-            ("crop_padding", 0.0, 0.5),
-            ("rotation", 0.0, 180.0),
-            ("color_jitter", 0.0, 1.0),
-            ("noise", 0.0, 1.0),
-            ("mixup", 0.0, 100.0),
-            ("cutmix", 0.0, 100.0),
-            ("random_erasing", 0.0, 1.0),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise UserError(f"--{name} {value:g} is outside {low:g} to {high:g}")

@@ -2,18 +2,20 @@
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
+from tasks.bounds import Bounded, Bounds, Count
 from tasks.errors import UserError
 
 Colour = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 WHITE: Colour = (255, 255, 255)
+PixelValue = Annotated[float, Bounds(-(2.0**32), 2.0**32)]
 ResizeMode = Literal["stretch", "pad", "crop"]
 
 
 @dataclass(frozen=True)
-class ImageArgs:
+class ImageArgs(Bounded):
     """How image files become the square that a model sees."""
 
     image_column: str | None = None
@@ -24,12 +26,12 @@ class ImageArgs:
     resize: ResizeMode | None = None
     """stretch: every image becomes a square; pad: whole, with background beside it; crop: its
     middle; by default as the weights were trained, else stretch"""
-    value_range: tuple[float, float] | None = None
+    value_range: tuple[PixelValue, PixelValue] | None = None
     """values that are black and white in images of more than 8 bits; by default 0 and what holds
     the largest of the training images: 255, 1023, 4095, ..., 1 for decimal numbers"""
     on_bad_file: Literal["skip", "stop"] = "stop"
     """what to do about an image that can't be read"""
-    max_pixels: int = 50_000_000
+    max_pixels: Count = 50_000_000
     """larger images count as bad files: what they claim is not decoded"""
 
     def __post_init__(self) -> None:
@@ -40,6 +42,7 @@ class ImageArgs:
         if self.value_range is not None:
             # JSON and YAML have no tuples
             object.__setattr__(self, "value_range", _checked_range(self.value_range))
+        super().__post_init__()
 
     @property
     def behind(self) -> Colour:

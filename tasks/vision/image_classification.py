@@ -37,10 +37,6 @@ EXAMPLE_INPUT = "--image photo.jpg"
 class Args(LabelArgs, AugmentArgs, ImageArgs):
     """How images and labels are read."""
 
-    def __post_init__(self) -> None:
-        AugmentArgs.__post_init__(self)
-        ImageArgs.__post_init__(self)
-
 
 def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Examples]:
     """The task and its examples: labels found and encoded, missing splits cut.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tasks import columns
 from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.bounds import Count, InnerShare, Share
 from tasks.classification import choose_split
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.draws import View
@@ -39,19 +40,15 @@ FIXED = View(seed=0, epoch=0)
 class Args(AugmentArgs, ImageArgs):
     """How images are read and masked."""
 
-    color_jitter: float = 0.0
+    color_jitter: Share = 0.0
     """strength of random brightness, contrast and saturation; He et al. found it to be of no use"""
     label_column: str | None = None
     """column of labels, if there are any: never learned from; missing splits are cut evenly by
     them, just as the classifier cuts them"""
-    patch_size: int | None = None
+    patch_size: Count | None = None
     """side of a patch in pixels; an eighth of the image, at most 16, by default"""
-    mask_ratio: float = 0.75
+    mask_ratio: InnerShare = 0.75
     """share of the patches that are hidden"""
-
-    def __post_init__(self) -> None:
-        AugmentArgs.__post_init__(self)
-        ImageArgs.__post_init__(self)
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:

@@ -9,28 +9,29 @@ any masked language model on texts of one's own (Gururangan et al. 2020, "Don't 
 import sys
 from dataclasses import dataclass
 
+from tasks.bounds import Bounded, Count
 from zoo.entry import Entry
 from zoo.nlp.presets import PRESETS
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
     model: str = "none"
     """weights to go on with: a preset, a folder, or a Hub id; none: new weights, shaped by what
     follows"""
-    hidden_size: int = 256
+    hidden_size: Count = 256
     """new weights: size of a token's vector; the feed-forward layers have four times as much"""
-    num_layers: int = 4
+    num_layers: Count = 4
     """new weights: layers"""
-    num_heads: int = 4
+    num_heads: Count = 4
     """new weights: attention heads"""
-    vocab_size: int = 8000
+    vocab_size: Count = 8000
     """new weights: most tokens of the vocabulary"""
     lowercase: bool = True
     """new weights: read upper case as lower case"""
-    token_limit: int = 128
+    token_limit: Count = 128
     """new weights: longest text the model is made for, in tokens; max_length may be lower"""
 
 

@@ -12,36 +12,37 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.bounds import BelowOne, Bounded, Count
 from zoo.entry import Entry
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
     """recurrent cell; lstm is the fastest on a CPU"""
-    embedding_size: int = 128
+    embedding_size: Count = 128
     """size of a token's vector"""
-    hidden_size: int = 128
+    hidden_size: Count = 128
     """size of the state, in each direction"""
-    num_layers: int = 1
+    num_layers: Count = 1
     """recurrent layers"""
     bidirectional: bool = True
     """read backward as well"""
     pooling: Literal["max", "mean", "last"] = "max"
     """how the states of a text become one vector; last takes each direction's final state"""
-    rnn_dropout: float = 0.5
+    rnn_dropout: BelowOne = 0.5
     """dropout of embeddings, between layers, and before the head"""
     initialization: Literal["default", "xavier", "he", "normal"] = "default"
     """first weights; default is Glorot with orthogonal recurrent matrices"""
     tokenizer: Literal["bpe", "word"] = "bpe"
     """bpe: byte-level subwords, for any language; word: whole words, rare ones unknown"""
-    vocab_size: int = 8000
+    vocab_size: Count = 8000
     """most tokens of the vocabulary"""
     lowercase: bool = True
     """read upper case as lower case"""
-    token_limit: int = 512
+    token_limit: Count = 512
     """longest text the model is made for, in tokens; max_length may be lower"""
 
 

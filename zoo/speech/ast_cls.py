@@ -10,17 +10,18 @@ It has run with small random weights only: the pretrained ones have not been at 
 import sys
 from dataclasses import dataclass
 
+from tasks.bounds import Bounded, Positive
 from zoo.entry import Entry
 from zoo.speech.presets import CLASSIFIERS
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
     model: str = "ast-audioset"
     """pretrained weights: a preset, a folder, or a Hub id"""
-    seconds: float | None = None
+    seconds: Positive | None = None
     """AST: how much of a sound it hears; by default what the weights were trained at, 10.24 for
     AudioSet. Short sounds train much faster with less"""
     freeze_feature_encoder: bool = True

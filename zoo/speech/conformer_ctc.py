@@ -11,26 +11,27 @@ finetune`.
 import sys
 from dataclasses import dataclass
 
+from tasks.bounds import BelowOne, Bounded, Count
 from zoo.entry import Entry
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
-    sampling_rate: int = 16_000
+    sampling_rate: Count = 16_000
     """samples a second that sounds are brought to"""
-    num_mel_bins: int = 80
+    num_mel_bins: Count = 80
     """mel bins of the features"""
-    hidden_size: int = 144
+    hidden_size: Count = 144
     """width of the layers"""
-    num_layers: int = 4
+    num_layers: Count = 4
     """conformer layers"""
-    num_heads: int = 4
+    num_heads: Count = 4
     """attention heads"""
-    kernel_size: int = 15
+    kernel_size: Count = 15
     """of the depthwise convolutions, in frames of 40 ms; odd"""
-    conformer_dropout: float = 0.0
+    conformer_dropout: BelowOne = 0.0
     """dropout of the layers; long training wants 0.1, a short one learns more without"""
 
 

@@ -9,12 +9,13 @@ It has run with small random weights only: the pretrained ones have not been at 
 import sys
 from dataclasses import dataclass
 
+from tasks.bounds import Bounded, Count
 from zoo.entry import Entry
 from zoo.speech.presets import WHISPERS
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
     model: str = "whisper-tiny"
@@ -23,7 +24,7 @@ class Options:
     """language of the speech, by code or English name; English-only weights ignore it"""
     translate: bool = False
     """the transcriptions are English translations of what is said"""
-    max_new_tokens: int = 224
+    max_new_tokens: Count = 224
     """most tokens that are written for one window of 30 s"""
 
 

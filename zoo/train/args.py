@@ -2,55 +2,59 @@
 TrainingArguments."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Positive, Seed, Share
 from tasks.errors import UserError
+
+Epochs = Annotated[float, Bounds(0, above=True)]
+Dropout = Annotated[float, Bounds(0, 1, below=True, said=" is no probability below 1")]
 
 
 @dataclass(frozen=True)
-class TrainArgs:
+class TrainArgs(Bounded):
     """How a model is trained."""
 
     output_dir: str | None = None
     """where the checkpoint goes; runs/MODEL by default"""
-    num_train_epochs: float = 3.0
+    num_train_epochs: Epochs = 3.0
     """passes over the training data; may be a fraction"""
-    max_steps: int = -1
+    max_steps: Annotated[int, Bounds(-1, 10**9)] = -1
     """optimizer steps; overrides num_train_epochs when positive"""
-    per_device_train_batch_size: int = 32
+    per_device_train_batch_size: Count = 32
     """samples of a device in one pass; times accumulation and devices it makes an optimizer step"""
-    per_device_eval_batch_size: int = 64
+    per_device_eval_batch_size: Count = 64
     """samples of a device in one evaluation pass"""
-    gradient_accumulation_steps: int = 1
+    gradient_accumulation_steps: Count = 1
     """passes whose gradients make one optimizer step"""
-    token_budget: int | None = None
+    token_budget: Count | None = None
     """most tokens (pixels, seconds), padding included, in one pass; no effect on the result"""
 
     optim: Literal["adamw", "adam", "sgd", "rmsprop", "adamax"] = "adamw"
     """optimizer; sgd and rmsprop use `momentum`"""
-    learning_rate: float = 5e-5
+    learning_rate: NotNegative = 5e-5
     """peak learning rate"""
-    weight_decay: float = 0.0
+    weight_decay: NotNegative = 0.0
     """decay of weights; biases and norms are spared"""
-    adam_beta1: float = 0.9
+    adam_beta1: BelowOne = 0.9
     """Adam's decay of the first moment"""
-    adam_beta2: float = 0.999
+    adam_beta2: BelowOne = 0.999
     """Adam's decay of the second moment"""
-    adam_epsilon: float = 1e-8
+    adam_epsilon: NotNegative = 1e-8
     """Adam's epsilon"""
-    momentum: float = 0.9
+    momentum: BelowOne = 0.9
     """momentum of sgd and rmsprop"""
-    max_grad_norm: float = 1.0
+    max_grad_norm: NotNegative = 1.0
     """clip the global gradient norm to this; 0 clips nothing"""
     lr_scheduler_type: Literal["linear", "cosine", "constant", "exponential"] = "linear"
     """learning rate after warmup; exponential falls to 1% at the end"""
-    warmup_steps: float = 0.0
+    warmup_steps: NotNegative = 0.0
     """steps of linear warmup; below 1, a share of all steps"""
-    label_smoothing_factor: float = 0.0
+    label_smoothing_factor: BelowOne = 0.0
     """label smoothing"""
-    l1: float = 0.0
+    l1: NotNegative = 0.0
     """weight of the sum of absolute weights in the loss; biases and norms are spared"""
-    ema_decay: float = 0.0
+    ema_decay: BelowOne = 0.0
     """decay of an exponential moving average of the weights, which is then what is saved; 0 is
     off"""
 
@@ -60,21 +64,21 @@ class TrainArgs:
     unlabeled: str | None = None
     """data without labels: a file, folder or Hub id, or "rest": the training rows that
     --max_train_samples leaves out"""
-    unlabeled_ratio: int = 7
+    unlabeled_ratio: Count = 7
     """unlabelled samples beside each labelled one"""
-    ssl_threshold: float = 0.95
+    ssl_threshold: BelowOne = 0.95
     """probability from which a prediction counts as sure"""
-    ssl_weight: float = 1.0
+    ssl_weight: NotNegative = 1.0
     """weight of the unlabelled loss"""
 
     teacher: str | None = None
     """checkpoint of the same task, labels and inputs whose predictions are learned beside the
     labels"""
-    distill_temperature: float = 2.0
+    distill_temperature: Annotated[float, Bounds(0, above=True, said=": more than 0")] = 2.0
     """softens both predictions, as in section 4 of Hinton et al. 2015; 1 leaves them as they are"""
-    distill_alpha: float = 0.5
+    distill_alpha: Share = 0.5
     """share of the teacher in the loss; the labels have the rest"""
-    distill_hidden: float = 0.0
+    distill_hidden: NotNegative = 0.0
     """weight of the squared distance of the layers' outputs to the teacher's, of equal shape"""
 
     qat: str | None = None
@@ -83,15 +87,15 @@ class TrainArgs:
 
     tune: Literal["full", "head", "gradual", "lora"] = "full"
     """what is trained: all; the head; head first and then layer by layer; low-rank adapters"""
-    lora_r: int = 8
+    lora_r: Count = 8
     """rank of LoRA's matrices"""
-    lora_alpha: float = 16.0
+    lora_alpha: Positive = 16.0
     """LoRA's scale, divided by the rank"""
-    lora_dropout: float = 0.05
+    lora_dropout: BelowOne = 0.05
     """dropout before LoRA's matrices"""
-    layerwise_lr_decay: float = 1.0
+    layerwise_lr_decay: Positive = 1.0
     """each layer learns this much slower than the one above it (Howard & Ruder 2018 use 1/2.6)"""
-    dropout: float | None = None
+    dropout: Dropout | None = None
     """dropout everywhere in the network; the model's own by default"""
     gradient_checkpointing: bool = False
     """recompute activations in the backward pass: less memory, more time"""
@@ -110,87 +114,45 @@ class TrainArgs:
 
     eval_strategy: Literal["epoch", "steps", "no"] = "epoch"
     """when to evaluate on the validation split"""
-    eval_steps: int = 500
+    eval_steps: Count = 500
     """optimizer steps between evaluations, with eval_strategy steps"""
-    early_stopping_patience: int | None = None
+    early_stopping_patience: Count | None = None
     """stop after this many evaluations without a better main metric"""
-    early_stopping_threshold: float = 0.0
+    early_stopping_threshold: NotNegative = 0.0
     """what counts as better"""
 
-    save_steps: int | None = None
+    save_steps: Count | None = None
     """optimizer steps between saved states"""
-    save_minutes: float | None = 10.0
+    save_minutes: NotNegative | None = 10.0
     """minutes between saved states"""
-    save_total_limit: int = 2
+    save_total_limit: Count = 2
     """saved states kept; the best checkpoint is kept beside them"""
     resume: bool = False
     """go on from the newest saved state; where there is none, begin anew"""
 
-    logging_steps: int = 10
+    logging_steps: Count = 10
     """optimizer steps between log lines"""
     report_to: Literal["tensorboard", "trackio", "wandb", "none"] = "tensorboard"
     """where curves go, beside the log"""
-    seed: int = 42
+    seed: Seed = 42
     """decides order, dropout and new weights"""
-    dataloader_num_workers: int = 0
+    dataloader_num_workers: Annotated[int, Bounds(0, 1024)] = 0
     """processes that prepare batches; 0 prepares them in the main one"""
 
 
-COUNTS = (
-    "per_device_train_batch_size",
-    "per_device_eval_batch_size",
-    "gradient_accumulation_steps",
-    "token_budget",
-    "unlabeled_ratio",
-    "lora_r",
-    "eval_steps",
-    "early_stopping_patience",
-    "save_steps",
-    "save_total_limit",
-    "logging_steps",
-)
-SHARES = (
-    "label_smoothing_factor",
-    "ema_decay",
-    "adam_beta1",
-    "adam_beta2",
-    "momentum",
-    "ssl_threshold",
-)
-NOT_NEGATIVE = (
-    "learning_rate",
-    "weight_decay",
-    "warmup_steps",
-    "l1",
-    "max_grad_norm",
-    "ssl_weight",
-    "distill_hidden",
-)
 DISTILLING = ("distill_temperature", "distill_alpha", "distill_hidden")
 
 
 def check(args: TrainArgs) -> None:
-    """Raises `UserError` for the first number that makes no sense."""
-    for name in COUNTS:
-        value = getattr(args, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} {value}: at least 1")
-    for name in SHARES:
-        if not 0 <= getattr(args, name) < 1:
-            raise UserError(f"--{name} {getattr(args, name)}: at least 0 and below 1")
-    for name in NOT_NEGATIVE:
-        if not getattr(args, name) >= 0:
-            raise UserError(f"--{name} {getattr(args, name)}: at least 0")
-    if not args.num_train_epochs > 0 and args.max_steps <= 0:
-        raise UserError(f"--num_train_epochs {args.num_train_epochs}: more than 0")
+    """Raises `UserError` for the first thing that makes no sense beside the others."""
+    if args.max_steps == 0:
+        raise UserError("--max_steps 0: at least 1, or -1, so that --num_train_epochs counts")
     if args.ssl != "none" and args.unlabeled is None:
         raise UserError(f"--ssl {args.ssl} wants --unlabeled DATA, or --unlabeled rest")
     if args.ssl == "none" and args.unlabeled is not None:
         raise UserError(f"--unlabeled {args.unlabeled} wants --ssl pseudo or --ssl fixmatch")
     _check_distillation(args)
     _check_qat(args)
-    if not args.layerwise_lr_decay > 0:
-        raise UserError(f"--layerwise_lr_decay {args.layerwise_lr_decay}: more than 0")
 
 
 def _check_qat(args: TrainArgs) -> None:
@@ -207,10 +169,6 @@ def _check_qat(args: TrainArgs) -> None:
 
 
 def _check_distillation(args: TrainArgs) -> None:
-    if not args.distill_temperature > 0:
-        raise UserError(f"--distill_temperature {args.distill_temperature}: more than 0")
-    if not 0 <= args.distill_alpha <= 1:
-        raise UserError(f"--distill_alpha {args.distill_alpha}: from 0 to 1")
     if args.teacher is None:
         for name in DISTILLING:
             if getattr(args, name) != getattr(TrainArgs, name):

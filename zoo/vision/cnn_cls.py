@@ -14,22 +14,23 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
+from tasks.bounds import BelowOne, Bounded, Count
 from zoo.entry import Entry
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
-    image_size: int | None = None
+    image_size: Count | None = None
     """side in pixels that images are resized to; that of the training images by default"""
-    widths: tuple[int, ...] = (32, 64, 128)
+    widths: tuple[Count, ...] = (32, 64, 128)
     """channels of each stage; the image is halved between stages"""
-    depth: int = 1
+    depth: Count = 1
     """residual blocks of a stage"""
     norm: Literal["batch", "group"] = "batch"
     """group: no image's result depends on the others of its batch, whatever the cut; slower"""
-    cnn_dropout: float = 0.0
+    cnn_dropout: BelowOne = 0.0
     """dropout before the head"""
 
 

@@ -6,24 +6,25 @@ He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners".
 import sys
 from dataclasses import dataclass
 
+from tasks.bounds import Bounded, Count
 from zoo.entry import Entry
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
     architecture: str = "vit_tiny_patch16_224"
     """timm's name of the encoder, a vision transformer"""
-    image_size: int | None = None
+    image_size: Count | None = None
     """side in pixels that images are resized to; that of the training images by default"""
-    depth: int = 6
+    depth: Count = 6
     """layers of the encoder"""
-    decoder_size: int = 96
+    decoder_size: Count = 96
     """width of the decoder, which is thrown away afterwards"""
-    decoder_depth: int = 2
+    decoder_depth: Count = 2
     """layers of the decoder"""
-    decoder_heads: int = 3
+    decoder_heads: Count = 3
     """attention heads of the decoder"""
 
 

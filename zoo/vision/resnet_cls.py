@@ -11,11 +11,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.bounds import Bounded, Count
 from zoo.entry import Entry, Preset
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
     model: str = "none"
@@ -23,7 +24,7 @@ class Options:
     model), or a Hub id of one; none: new weights"""
     architecture: str = "resnet18"
     """timm's name of the network where the weights are new"""
-    image_size: int | None = None
+    image_size: Count | None = None
     """side in pixels that images are resized to; by default what the weights were trained at, or
     the training images' own"""
 

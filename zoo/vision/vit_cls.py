@@ -11,11 +11,12 @@ import sys
 from dataclasses import dataclass
 from typing import Any
 
+from tasks.bounds import Bounded, Count
 from zoo.entry import Entry, Preset
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(Bounded):
     """What only this model has."""
 
     model: str = "none"
@@ -23,12 +24,12 @@ class Options:
     saved of a timm model), or a Hub id of one; none: new weights"""
     architecture: str = "vit_tiny_patch16_224"
     """timm's name of the network where the weights are new"""
-    image_size: int | None = None
+    image_size: Count | None = None
     """side in pixels that images are resized to; by default what the weights were trained at, or
     the training images' own"""
-    patch_size: int | None = None
+    patch_size: Count | None = None
     """new weights: side of a patch in pixels; an eighth of the image, from 4 to 16, by default"""
-    depth: int = 4
+    depth: Count = 4
     """new weights: layers"""
 
     def smallest_size(self) -> tuple[int, int]:

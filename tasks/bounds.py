@@ -1,0 +1,116 @@
+"""Bounds of numbers, declared beside the fields of flags and checked wherever flags are made: on
+the command line, from a file, in Python.
+
+A class of flags inherits `Bounded`, and each of its numbers is one of the types here.
+"""
+
+import dataclasses
+import numbers
+import sys
+import typing
+from collections.abc import Hashable, Iterator
+from functools import cache
+from typing import Annotated, Any, cast
+
+from tasks.errors import UserError
+
+LIMITLESS = 10**9
+"""From here on an upper bound is that of the machine, and not worth saying."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Bounds:
+    """Which numbers make sense, as in `Annotated[int, Bounds(1, 100)]`; NaN never does."""
+
+    low: float
+    high: float = sys.float_info.max
+    above: bool = False  # whether `low` itself is out
+    below: bool = False  # whether `high` itself is out
+    said: str | None = None  # what an error says behind the value, where not `str(bounds)`
+
+    def __contains__(self, value: Any) -> bool:
+        # written so that NaN, which is neither less nor more, is out
+        over = self.low < value if self.above else self.low <= value
+        under = value < self.high if self.below else value <= self.high
+        return bool(over and under)
+
+    def __str__(self) -> str:
+        if self.high >= LIMITLESS:
+            return f"{'above' if self.above else 'at least'} {self.low:,.12g}"
+        if not self.above and not self.below:
+            return f"from {self.low:,.12g} to {self.high:,.12g}"
+        return (
+            f"{'above' if self.above else 'at least'} {self.low:,.12g} and "
+            f"{'below' if self.below else 'at most'} {self.high:,.12g}"
+        )
+
+    def refusal(self, value: Any) -> str:
+        """What an error says behind a number that is out."""
+        if self.high >= LIMITLESS and value > self.high:
+            most = f"at most {self.high:,.12g}"
+            return f": {most if self.high < sys.float_info.max else 'a finite number'}"
+        if self.said is not None:
+            return self.said
+        ranged = self.high < LIMITLESS and not (self.above or self.below)
+        return f" is outside its range, {self}" if ranged else f": {self}"
+
+
+Count = Annotated[int, Bounds(1, LIMITLESS)]
+CountOrZero = Annotated[int, Bounds(0, LIMITLESS)]
+Threads = Annotated[int, Bounds(1, 4096, said=": at least 1 and at most 4,096")]
+Seed = Annotated[int, Bounds(0, 2**32 - 1)]
+Positive = Annotated[float, Bounds(0, above=True)]
+NotNegative = Annotated[float, Bounds(0)]
+Share = Annotated[float, Bounds(0, 1)]
+"""From 0 to 1, both included."""
+BelowOne = Annotated[float, Bounds(0, 1, below=True)]
+"""A share that is not all."""
+InnerShare = Annotated[float, Bounds(0, 1, above=True, below=True)]
+"""A share that is neither nothing nor all."""
+
+
+class Bounded:
+    """A dataclass whose numbers are within their bounds.
+
+    Raises `UserError` where it is made with another number, or with what is none.
+    """
+
+    def __post_init__(self) -> None:
+        flags: Hashable = cast(Hashable, type(self))
+        for name, kind, bounds in numbers_of(flags):
+            value = getattr(self, name)
+            for each in value if isinstance(value, tuple | list) else (value,):
+                if each is not None:
+                    _check(name, each, kind, bounds)
+
+
+@cache
+def numbers_of(flags: Hashable) -> tuple[tuple[str, type, Bounds | None], ...]:
+    """Every field of a dataclass that takes numbers: its name, int or float, and its bounds, None
+    where they are missing."""
+    hints = typing.get_type_hints(flags, include_extras=True)
+    return tuple(
+        (field.name, kind, bounds)
+        for field in dataclasses.fields(flags)  # type: ignore[arg-type]
+        for kind, bounds in _numbers(hints[field.name], None)
+    )
+
+
+def _numbers(hint: Any, bounds: Bounds | None) -> Iterator[tuple[type, Bounds | None]]:
+    """The kinds of number within a type, each with the bounds around it."""
+    if hint is int or hint is float:
+        yield hint, bounds
+    elif typing.get_origin(hint) is Annotated:
+        inner, *notes = typing.get_args(hint)
+        yield from _numbers(inner, next((x for x in notes if isinstance(x, Bounds)), bounds))
+    elif typing.get_origin(hint) is not typing.Literal:
+        for part in typing.get_args(hint):
+            yield from _numbers(part, bounds)
+
+
+def _check(name: str, value: Any, kind: type, bounds: Bounds | None) -> None:
+    wanted: type = numbers.Integral if kind is int else numbers.Real
+    if isinstance(value, bool) or not isinstance(value, wanted):
+        raise UserError(f"--{name} {value!r} is no {'whole ' if kind is int else ''}number")
+    if bounds is not None and value not in bounds:
+        raise UserError(f"--{name} {value}{bounds.refusal(value)}")
