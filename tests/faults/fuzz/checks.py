@@ -1,0 +1,178 @@
+"""What must hold whatever a command is given."""
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from tests.faults.fuzz import child, snapshots, traces
+from tests.faults.fuzz.child import Outcome
+from tests.faults.fuzz.command import Command, Scene
+from tests.faults.fuzz.snapshots import Snapshot
+
+PASSING = re.compile(r"(^|/)\.(incoming|old)-|\.tmp$")
+"""Names of what is on its way to be something."""
+SENTENCE = re.compile(r"^[\w.-]+: \S.{6,}$")
+NEWS = " parameters ("
+"""In what a training says when it begins, in the form of a sentence."""
+USAGE = re.compile(r"^(╭|usage: )", re.MULTILINE)
+STEERING = re.compile(r"\x1b(?!\[[\d;]*m)|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f-\x9f]")
+"""What steers a terminal, other than colours."""
+ENDINGS = {0: "done", 1: "refused", 2: "mistake"}
+BESIDE_WEIGHTS = ("logs", "state", "README.md", "evidence.jsonl")
+"""What a run's folder may hold before its first checkpoint."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A property that did not hold."""
+
+    what: str  # "traceback"
+    where: str
+    """what distinguishes it from another of its kind"""
+    detail: str = ""
+
+
+def ending(outcome: Outcome) -> str:
+    """How a command ended, in a word."""
+    if outcome.code is None:
+        return outcome.why_ended
+    return ENDINGS.get(outcome.code, "stopped" if _is_stop(outcome.code) else "crash")
+
+
+def faults(
+    command: Command, outcome: Outcome, scene: Scene, before: Snapshot, after: Snapshot
+) -> Iterator[Fault]:
+    """All that did not hold of a case; `before` and `after` are of its folder."""
+    err = outcome.err.decode("utf-8", "replace")
+    yield from _ended_well(outcome, err)
+    yield from _said_well(command, outcome, err)
+    yield from _left_well(command, outcome, before, after)
+    if outcome.code == 0:
+        yield from _predicted_all(command, outcome)
+    if command.run is not None and command.run.is_dir():
+        yield from _run_is_whole(command.run, outcome, scene.folder / "opening")
+
+
+def _is_stop(code: int) -> bool:
+    return code in (-2, -15, 130, 143, 141)
+
+
+def _ended_well(outcome: Outcome, err: str) -> Iterator[Fault]:
+    trace = traces.find(err)
+    if outcome.code is None:
+        stack = traces.stack(err)
+        yield Fault(outcome.why_ended, stack.place, f"line {stack.line}")
+    elif trace:
+        yield Fault("traceback", f"{trace.place} {trace.said.partition(':')[0]}", str(trace))
+    elif outcome.code < 0 and not _is_stop(outcome.code):
+        yield Fault("crash", f"signal {-outcome.code}")
+    elif outcome.code not in ENDINGS and not _is_stop(outcome.code):
+        yield Fault("exit code", str(outcome.code), err[-200:])
+    if outcome.left_running:
+        yield Fault("left running", "a process")
+
+
+def _said_well(command: Command, outcome: Outcome, err: str) -> Iterator[Fault]:
+    if command.stdin is None and outcome.stdin_read:
+        yield Fault("read stdin", command.program, f"{outcome.stdin_read} bytes")
+    shown = err
+    if command.is_terminal:
+        shown += outcome.out.decode(command.encoding, "replace")
+    if found := STEERING.search(shown):
+        line = shown[: found.end()].splitlines()[-1]
+        yield Fault("steers the terminal", command.program, repr(line[-120:]))
+    if outcome.code == 2 and not USAGE.search(err):
+        lines = [line for line in err.splitlines() if line.strip()] or ["nothing"]
+        name = lines[-1].partition(":")[0]
+        said = [line for line in lines if line.startswith(f"{name}: ") and NEWS not in line]
+        if not SENTENCE.match(lines[-1]):
+            yield Fault("no sentence", command.program, lines[-1][:200])
+        elif len(said) > 1:
+            yield Fault("several sentences", command.program, "\n".join(said)[:400])
+
+
+def _left_well(
+    command: Command, outcome: Outcome, before: Snapshot, after: Snapshot
+) -> Iterator[Fault]:
+    new = [path for path in snapshots.differences(before, after) if path in after]
+    gone = [path for path in before if path not in after]
+    for path in (*new, *gone):
+        place, _, below = path.partition("/")
+        if PASSING.search(path) and place != "cache":
+            yield Fault("left behind", _kind_of(path), path)
+        elif place == "in" and not _may_write(command, below):
+            yield Fault("input touched", _kind_of(path), path)
+        elif place in ("cwd", "tmp") and below and not _may_write(command, path):
+            yield Fault("left behind", _kind_of(path), path)
+        elif place == "out" and below and outcome.code != 0 and not _of_run(command, path):
+            yield Fault("partial output", _kind_of(path), path)
+
+
+def _may_write(command: Command, path: str) -> bool:
+    return any(fnmatchcase(path, pattern) for pattern in command.writes)
+
+
+def _of_run(command: Command, path: str) -> bool:
+    return command.run is not None and path.startswith(f"out/{command.run.name}")
+
+
+def _kind_of(path: str) -> str:
+    """A path without what differs from case to case."""
+    name = re.sub(r"\.incoming-\w+", ".incoming-*", path)
+    return re.sub(r"\d+|tmp\w{8}", "*", name)
+
+
+def _predicted_all(command: Command, outcome: Outcome) -> Iterator[Fault]:
+    if command.rows is None:
+        return
+    if command.output is None:
+        found = outcome.out.count(b"\n")
+    elif command.output.is_file():
+        found = _rows(command.output)
+    else:
+        yield Fault("no output", command.program, str(command.output))
+        return
+    if found is None:
+        yield Fault("no output", command.program, f"{command.output.name} is another kind of file")
+    elif found != command.rows:
+        kind = "fewer predictions" if found < command.rows else "more predictions"
+        yield Fault(kind, command.program, f"{found} of {command.rows}")
+
+
+def _rows(path: Path) -> int | None:
+    """The predictions in a file; None where it is not what its name says."""
+    kind = path.suffix.lower()
+    if kind == ".parquet":
+        import pyarrow.parquet
+
+        try:
+            return pyarrow.parquet.read_metadata(path).num_rows
+        except pyarrow.ArrowException:
+            return None
+    text = path.read_bytes().decode("utf-8", "surrogateescape")
+    if kind == ".csv":
+        return len(list(csv.reader(io.StringIO(text, newline="")))) - 1
+    return text.count("\n")
+
+
+def _run_is_whole(run: Path, outcome: Outcome, log: Path) -> Iterator[Fault]:
+    """What lies where a checkpoint was to be is a whole one, or nobody takes it for one."""
+    for state in run.glob("state/step-*"):
+        if not (state / "progress.json").is_file():
+            yield Fault("partial output", "a state without its progress.json", state.name)
+    if outcome.code != 0 and {path.name for path in run.iterdir()} <= {*BESIDE_WEIGHTS}:
+        return
+    try:
+        child.call(lambda: _open(run), log)
+    except RuntimeError as error:
+        yield Fault("partial output", "a checkpoint that does not open", str(error)[-300:])
+
+
+def _open(run: Path) -> None:
+    from zoo.checkpoint import open_checkpoint
+
+    open_checkpoint(run)
