@@ -131,8 +131,9 @@ def _replay(asked: argparse.Namespace, world: Path, folder: Path) -> int:
     print(f"{result.kind}: {result.command.what}\n{result.line}\n")
     for name, said in (("stdout", result.outcome.out), ("stderr", result.outcome.err)):
         print(f"--- {name}\n{said.decode('utf-8', 'backslashreplace')[-20_000:]}")
-    print(f"--- {checks.ending(result.outcome)} after {result.outcome.seconds:.1f} s")
-    print(f"exit code {result.outcome.code}; its folder is {folder}")
+    outcome = result.outcome
+    print(f"--- {checks.ending(result.command, outcome)}, exit code {outcome.code}")
+    print(f"after {outcome.seconds:.1f} s; its folder is {folder}")
     for fault in result.faults:
         print(f"{fault.what}: {fault.where}\n    {fault.detail}")
     return int(bool(result.faults))

@@ -5,16 +5,21 @@ import hashlib
 import json
 from pathlib import Path
 
-from tests.faults.fuzz import checkpoints
+from tests.faults.fuzz import checkpoints, programs
 from tests.faults.fuzz.command import Command, Scene
-from tests.faults.fuzz.models import VISION, evidence_of
+from tests.faults.fuzz.models import VISION, measured, rendered
 
 
 def artifacts(scene: Scene) -> Command:
     """An artifact to predict with, to measure, to verify, to send."""
     checkpoint = scene.copy("vision", "checkpoint")
     folder = checkpoint / "artifacts" / "onnx"
-    what = checkpoints.harm(scene.draw, folder)
+    program = folder / "model.onnx"
+    if scene.chance(0.4):
+        content, what = programs.spoil(scene.draw, program)
+        program.write_bytes(content)
+    else:
+        what = checkpoints.harm(scene.draw, folder)
     if scene.chance(0.85):
         agree(folder)
         what += ", its sums agree"
@@ -31,9 +36,9 @@ def artifacts(scene: Scene) -> Command:
         "push": ("tools.hub", "push", checkpoint, "user/x", "--dry_run", "--accept_license"),
         "info": ("zoo", "info", checkpoint),
     }
-    program, *words = uses[scene.draw.choice(("predict", "predict", *uses))]
-    writes = (evidence_of(checkpoint), f"{checkpoint.name}/plots*")
-    return Command(program, tuple(map(str, words)), what, writes=writes)
+    module, *words = uses[scene.draw.choice(("predict", "predict", *uses))]
+    writes = (*measured(checkpoint), *rendered(checkpoint))
+    return Command(module, tuple(map(str, words)), what, writes=writes)
 
 
 def agree(folder: Path) -> None:

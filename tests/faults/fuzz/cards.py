@@ -2,6 +2,7 @@
 
 from tests.faults.fuzz import checkpoints
 from tests.faults.fuzz.command import Command, Scene
+from tests.faults.fuzz.models import rendered
 
 FILES = ("README.md", "evidence.jsonl", "zoo.json", "config.json")
 
@@ -15,7 +16,6 @@ def cards(scene: Scene) -> Command:
     (folder / name).write_bytes(content)
     if scene.chance(0.5):
         checkpoints.agree(folder)
-    writes = ("checkpoint/README.md", "checkpoint/*.png")
     uses = (
         ("tools.cards", str(folder)),
         ("tools.cards", str(folder), "--check"),
@@ -25,4 +25,4 @@ def cards(scene: Scene) -> Command:
     program, *words = draw.choice(uses)
     is_terminal = program == "zoo" and scene.chance(0.5)
     what = f"{name}: {what}"
-    return Command(program, tuple(words), what, writes=writes, is_terminal=is_terminal)
+    return Command(program, tuple(words), what, writes=rendered(folder), is_terminal=is_terminal)

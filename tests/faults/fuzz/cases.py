@@ -46,17 +46,29 @@ def kind_of(seed: int, number: int) -> str:
 
 def run(seed: int, number: int, world: Path, folder: Path) -> Result:
     """Makes a case in a folder of its own, runs it, and says what did not hold."""
+    kind, scene, command = make(seed, number, world, folder)
+    outcome, faults = examine(scene, command)
+    return Result(seed, number, kind, command, outcome, faults)
+
+
+def make(seed: int, number: int, world: Path, folder: Path) -> tuple[str, Scene, Command]:
+    """A case's kind, its folder with the inputs in it, and what is to be run."""
     kind = kind_of(seed, number)
     folder.mkdir(parents=True)
     scene = Scene(random.Random(f"{seed} {number}"), world, folder)
-    command = KINDS[kind][1](scene)
+    return kind, scene, KINDS[kind][1](scene)
+
+
+def examine(scene: Scene, command: Command) -> tuple[Outcome, tuple[Fault, ...]]:
+    """Runs a command, and says what did not hold."""
+    world, folder = scene.world, scene.folder
     around, before = _around(world, folder), snapshots.take(folder)
     outcome = child.run(command, folder)
     after = snapshots.take(folder)
     faults = list(checks.faults(command, outcome, scene, before, after))
     for path in snapshots.differences(around, _around(world, folder)):
         faults.append(Fault("written outside", path.removeprefix(str(world))))
-    return Result(seed, number, kind, command, outcome, tuple(faults))
+    return outcome, tuple(faults)
 
 
 def _around(world: Path, folder: Path) -> snapshots.Snapshot:

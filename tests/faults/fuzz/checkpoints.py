@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.fuzz import mutations, tensors
 from tests.faults.fuzz.command import Command, Scene
-from tests.faults.fuzz.models import MODELS, TEXT, Model, evidence_of
+from tests.faults.fuzz.models import MODELS, TEXT, Model, measured, rendered
 
 MANIFEST = "zoo.json"
 JSON = (".json",)
@@ -147,7 +147,7 @@ def _used(scene: Scene, model: Model, folder: Path, what: str) -> Command:
 
 def _predicted(scene: Scene, model: Model, folder: Path, what: str) -> Command:
     given = ("--text", "a fine film", "a dull one")
-    if model is not TEXT:
+    if not model.is_text:
         data = scene.world / model.data
         given = (model.files, *map(str, sorted(data.rglob(f"*{model.suffix}"))[:2]))
     output = scene.out / "labels.jsonl" if scene.chance(0.3) else None
@@ -156,7 +156,7 @@ def _predicted(scene: Scene, model: Model, folder: Path, what: str) -> Command:
 
 
 def _evaluated(scene: Scene, model: Model, folder: Path, what: str) -> Command:
-    writes = (evidence_of(folder), f"{folder.name}/plots*")
+    writes = measured(folder)
     return Command(model.module, ("evaluate", str(folder)), what, writes=writes)
 
 
@@ -165,17 +165,17 @@ def _shown(scene: Scene, model: Model, folder: Path, what: str) -> Command:
         (("info", str(folder)), ("info", str(folder)), ("verify", str(folder)))
     )
     is_terminal = scene.chance(0.5)
-    return Command("zoo", words, what, writes=(evidence_of(folder),), is_terminal=is_terminal)
+    return Command("zoo", words, what, writes=measured(folder), is_terminal=is_terminal)
 
 
 def _rendered(scene: Scene, model: Model, folder: Path, what: str) -> Command:
     words = (str(folder), *scene.draw.choice((("--check",), ())))
-    return Command("tools.cards", words, what, writes=(f"{folder.name}/README.md",))
+    return Command("tools.cards", words, what, writes=rendered(folder))
 
 
 def _sent(scene: Scene, model: Model, folder: Path, what: str) -> Command:
     words = ("push", str(folder), "user/x", "--dry_run", "--accept_license")
-    return Command("tools.hub", words, what)
+    return Command("tools.hub", words, what, writes=rendered(folder))
 
 
 def _taught(scene: Scene, model: Model, folder: Path, what: str) -> Command:
@@ -186,5 +186,5 @@ def _taught(scene: Scene, model: Model, folder: Path, what: str) -> Command:
 
 def _exported(scene: Scene, model: Model, folder: Path, what: str) -> Command:
     words = ("export", str(folder), "--runtime", scene.draw.choice(("onnx", "torchscript")))
-    writes = (f"{folder.name}/artifacts*", evidence_of(folder))
+    writes = (f"{folder.name}/artifacts*", *measured(folder))
     return Command(model.module, words, what, writes=writes, limit_s=60)

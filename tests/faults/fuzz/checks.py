@@ -19,8 +19,8 @@ SENTENCE = re.compile(r"^[\w.-]+: \S.{6,}$")
 NEWS = " parameters ("
 """In what a training says when it begins, in the form of a sentence."""
 USAGE = re.compile(r"^(╭|usage: )", re.MULTILINE)
-STEERING = re.compile(r"\x1b(?!\[[\d;]*m)|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f-\x9f]")
-"""What steers a terminal, other than colours."""
+STEERING = re.compile(r"\x1b(?!\[[\d;]*[mAK])|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f-\x9f]")
+"""What steers a terminal, other than the colours and bars of ours."""
 ENDINGS = {0: "done", 1: "refused", 2: "mistake"}
 BESIDE_WEIGHTS = ("logs", "state", "README.md", "evidence.jsonl")
 """What a run's folder may hold before its first checkpoint."""
@@ -36,11 +36,11 @@ class Fault:
     detail: str = ""
 
 
-def ending(outcome: Outcome) -> str:
+def ending(command: Command, outcome: Outcome) -> str:
     """How a command ended, in a word."""
     if outcome.code is None:
         return outcome.why_ended
-    return ENDINGS.get(outcome.code, "stopped" if _is_stop(outcome.code) else "crash")
+    return ENDINGS.get(outcome.code, "stopped" if _is_stop(command, outcome.code) else "crash")
 
 
 def faults(
@@ -48,29 +48,31 @@ def faults(
 ) -> Iterator[Fault]:
     """All that did not hold of a case; `before` and `after` are of its folder."""
     err = outcome.err.decode("utf-8", "replace")
-    yield from _ended_well(outcome, err)
+    yield from _ended_well(command, outcome, err)
     yield from _said_well(command, outcome, err)
     yield from _left_well(command, outcome, before, after)
     if outcome.code == 0:
         yield from _predicted_all(command, outcome)
     if command.run is not None and command.run.is_dir():
-        yield from _run_is_whole(command.run, outcome, scene.folder / "opening")
+        place = f"out/{command.run.name}/"
+        changed = [path for path in snapshots.differences(before, after) if path.startswith(place)]
+        new = {path.removeprefix(place) for path in changed}
+        yield from _run_is_whole(command.run, new, outcome, scene.folder / "opening")
 
 
-def _is_stop(code: int) -> bool:
-    return code in (-2, -15, 130, 143, 141)
+def _is_stop(command: Command, code: int) -> bool:
+    return command.signal is not None and code in (-command.signal, 128 + command.signal)
 
 
-def _ended_well(outcome: Outcome, err: str) -> Iterator[Fault]:
-    trace = traces.find(err)
+def _ended_well(command: Command, outcome: Outcome, err: str) -> Iterator[Fault]:
+    trace, stack = traces.find(err), traces.stack(err)
     if outcome.code is None:
-        stack = traces.stack(err)
         yield Fault(outcome.why_ended, stack.place, f"line {stack.line}")
+    elif outcome.code < 0 and not _is_stop(command, outcome.code):
+        yield Fault("crash", f"signal {-outcome.code} in {stack.place}", f"line {stack.line}")
     elif trace:
         yield Fault("traceback", f"{trace.place} {trace.said.partition(':')[0]}", str(trace))
-    elif outcome.code < 0 and not _is_stop(outcome.code):
-        yield Fault("crash", f"signal {-outcome.code}")
-    elif outcome.code not in ENDINGS and not _is_stop(outcome.code):
+    elif outcome.code not in ENDINGS and not _is_stop(command, outcome.code):
         yield Fault("exit code", str(outcome.code), err[-200:])
     if outcome.left_running:
         yield Fault("left running", "a process")
@@ -98,18 +100,29 @@ def _said_well(command: Command, outcome: Outcome, err: str) -> Iterator[Fault]:
 def _left_well(
     command: Command, outcome: Outcome, before: Snapshot, after: Snapshot
 ) -> Iterator[Fault]:
-    new = [path for path in snapshots.differences(before, after) if path in after]
-    gone = [path for path in before if path not in after]
-    for path in (*new, *gone):
+    for path in snapshots.differences(before, after):
         place, _, below = path.partition("/")
-        if PASSING.search(path) and place != "cache":
-            yield Fault("left behind", _kind_of(path), path)
-        elif place == "in" and not _may_write(command, below):
+        is_killed = outcome.code is None or outcome.code < 0
+        if place == "in" and not _may_write(command, below):
             yield Fault("input touched", _kind_of(path), path)
-        elif place in ("cwd", "tmp") and below and not _may_write(command, path):
+        elif path in before and not _is_longer(before[path], after.get(path, ())):
+            yield Fault("lines lost", _kind_of(path), path)
+        elif is_killed:
+            continue  # who is killed leaves what he was at
+        elif PASSING.search(path) and path in after and place != "cache":
             yield Fault("left behind", _kind_of(path), path)
+        elif place in ("cwd", "tmp") and below and not _may_write(command, path):
+            yield Fault("left in a folder of others", _kind_of(path), path)
         elif place == "out" and below and outcome.code != 0 and not _of_run(command, path):
             yield Fault("partial output", _kind_of(path), path)
+
+
+def _is_longer(before: tuple[object, ...], after: tuple[object, ...]) -> bool:
+    """Whether a file that may only be added to has been added to; others are not looked at."""
+    old, new = before[-1:], after[-1:]
+    if not old or not isinstance(old[0], bytes):
+        return True
+    return bool(new) and isinstance(new[0], bytes) and new[0].startswith(old[0])
 
 
 def _may_write(command: Command, path: str) -> bool:
@@ -159,17 +172,17 @@ def _rows(path: Path) -> int | None:
     return text.count("\n")
 
 
-def _run_is_whole(run: Path, outcome: Outcome, log: Path) -> Iterator[Fault]:
+def _run_is_whole(run: Path, new: set[str], outcome: Outcome, log: Path) -> Iterator[Fault]:
     """What lies where a checkpoint was to be is a whole one, or nobody takes it for one."""
     for state in run.glob("state/step-*"):
-        if not (state / "progress.json").is_file():
+        if f"state/{state.name}" in new and not (state / "progress.json").is_file():
             yield Fault("partial output", "a state without its progress.json", state.name)
-    if outcome.code != 0 and {path.name for path in run.iterdir()} <= {*BESIDE_WEIGHTS}:
-        return
-    try:
-        child.call(lambda: _open(run), log)
-    except RuntimeError as error:
-        yield Fault("partial output", "a checkpoint that does not open", str(error)[-300:])
+    at_root = {name for name in new if "/" not in name} - {*BESIDE_WEIGHTS}
+    if outcome.code == 0 or at_root:
+        try:
+            child.call(lambda: _open(run), log)
+        except RuntimeError as error:
+            yield Fault("partial output", "a checkpoint that does not open", str(error)[-300:])
 
 
 def _open(run: Path) -> None:

@@ -20,6 +20,8 @@ from typing import NoReturn
 from tests.faults.fuzz.command import Command
 
 CONSENT = b"y\n" * 100
+STDIN_BYTES = 60_000
+PIPE_BYTES = 2**20
 TICK_S = 0.005
 LAST_WORDS_S = 0.3
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -45,40 +47,69 @@ def run(command: Command, folder: Path) -> Outcome:
     for name in PLACES:
         (folder / name).mkdir(exist_ok=True)
     given = CONSENT if command.stdin is None else command.stdin
-    reading, writing = os.pipe()
-    if len(given) > 60_000:
-        raise ValueError("more than a pipe holds")
-    os.write(writing, given)
-    os.close(writing)
+    if len(given) > STDIN_BYTES:
+        raise ValueError(f"{len(given)} bytes for standard input, more than a pipe holds")
+    stdin, theirs = os.pipe()
+    os.write(theirs, given)
+    os.close(theirs)
+    streams = [_Stream(), _Stream()]
     sys.stdout.flush()
     sys.stderr.flush()
     began = time.monotonic()
     pid = os.fork()
     if pid == 0:
-        _become(command, folder, reading)
-    code, why = _wait(pid, command, began)
+        _become(command, folder, (stdin, *(stream.writing for stream in streams)))
+    code, why = _wait(pid, command, began, streams)
     seconds = time.monotonic() - began
     left = _end_group(pid)
-    unread = struct.unpack("i", fcntl.ioctl(reading, termios.FIONREAD, b"\0" * 4))[0]
-    os.close(reading)
-    out, err = ((folder / name).read_bytes() for name in ("stdout", "stderr"))
+    out, err = (stream.close() for stream in streams)
+    unread = struct.unpack("i", fcntl.ioctl(stdin, termios.FIONREAD, b"\0" * 4))[0]
+    os.close(stdin)
     return Outcome(code, why, out, err, seconds, len(given) - unread, left)
+
+
+class _Stream:
+    """What a child says, read as it comes: a pipe, which no limit on files holds for."""
+
+    def __init__(self) -> None:
+        self._reading, self.writing = os.pipe()
+        os.set_blocking(self._reading, False)
+        fcntl.fcntl(self._reading, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        self._said: list[bytes] = []
+
+    def read(self) -> None:
+        """Takes what there is."""
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(self._reading, PIPE_BYTES):
+                self._said.append(piece)
+
+    def close(self) -> bytes:
+        """All that was said."""
+        self.read()
+        os.close(self._reading)
+        os.close(self.writing)
+        return b"".join(self._said)
 
 
 def call(work: Callable[[], None], log: Path) -> None:
     """Calls a function in a child, whose words go to `log`; raises RuntimeError where it fails."""
     pid = os.fork()
     if pid == 0:
-        _redirect(os.open(os.devnull, os.O_RDONLY), log, log)
+        said = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        _redirect((os.open(os.devnull, os.O_RDONLY), said, said))
         _leave(work)
     _, status = os.waitpid(pid, 0)
     if status:
         raise RuntimeError(log.read_text(errors="replace"))
 
 
-def _wait(pid: int, command: Command, began: float) -> tuple[int | None, str]:
+def _wait(
+    pid: int, command: Command, began: float, streams: list[_Stream]
+) -> tuple[int | None, str]:
     usual = _resident(os.getpid())
     while True:
+        for stream in streams:
+            stream.read()
         ended, status = os.waitpid(pid, os.WNOHANG)
         if ended:
             return os.waitstatus_to_exitcode(status), ""
@@ -128,21 +159,18 @@ def _in_group(pid: int) -> int:
 # --- in the child
 
 
-def _become(command: Command, folder: Path, stdin: int) -> NoReturn:
+def _become(command: Command, folder: Path, streams: tuple[int, int, int]) -> NoReturn:
     os.setsid()
     own = {"HOME": "home", "ZOO_CACHE": "cache", "TMPDIR": "tmp", "XDG_CACHE_HOME": "cache"}
     os.environ.update({name: str(folder / place) for name, place in own.items()})
     os.environ["XDG_STATE_HOME"] = str(folder / "home")
     os.chdir(folder / "cwd")
-    _redirect(stdin, folder / "stdout", folder / "stderr", command)
+    _redirect(streams, command)
     _leave(lambda: _main(command, folder))
 
 
-def _redirect(stdin: int, out: Path, err: Path, command: Command | None = None) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-    for number, source in enumerate(
-        (stdin, os.open(out, flags, 0o644), os.open(err, flags, 0o644))
-    ):
+def _redirect(streams: tuple[int, int, int], command: Command | None = None) -> None:
+    for number, source in enumerate(streams):
         os.dup2(source, number)
     encoding = command.encoding if command else "utf-8"
     kind = _Terminal if command and command.is_terminal else open
@@ -163,13 +191,15 @@ def _main(command: Command, folder: Path) -> None:
     import faulthandler
     import runpy
     import tempfile
-
-    import datasets
+    import threading
 
     faulthandler.enable(file=2)
+    threading.excepthook = threading.__excepthook__  # pytest has its own
+    sys.unraisablehook = sys.__unraisablehook__
     faulthandler.register(signal.SIGUSR1, file=2)
     tempfile.tempdir = None
-    datasets.config.HF_DATASETS_CACHE = folder / "cache" / "datasets"
+    if datasets := sys.modules.get("datasets"):
+        datasets.config.HF_DATASETS_CACHE = folder / "cache" / "datasets"
     command.prepare()
     sys.argv = [command.program, *command.words]
     is_package = hasattr(sys.modules.get(command.program), "__path__")

@@ -27,6 +27,8 @@ class Command:
     """patterns of what may change among its inputs, or come to them"""
     prepare: Callable[[], None] = lambda: None
     """called in the child before the command: a server it talks to"""
+    signal: int | None = None
+    """what stops it in the middle"""
     is_terminal: bool = False
     encoding: str = "utf-8"
     """of a terminal"""

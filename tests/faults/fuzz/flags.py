@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.faults.fuzz.command import Command, Scene
-from tests.faults.fuzz.models import MODELS, TEXT, Model, evidence_of
+from tests.faults.fuzz.models import MODELS, TEXT, Model, measured
 
 NUMBERS = ("nan", "inf", "-inf", "-1", "0", "0.5", "1e308", "1e400", "1e-400", str(2**63))
 NUMBERS += (
@@ -69,7 +69,9 @@ def flags(scene: Scene) -> Command:
         words = (words[0][:-1], *words[1:])
     what = " ".join(word for one in odd for word in one)[:200]
     run = scene.run if verb.makes_run else None
-    return Command(verb.program, words, what, run=run, writes=verb.writes, stdin=_stdin(verb))
+    return Command(
+        verb.program, words, what, run=run, writes=(*verb.writes, "cwd/*"), stdin=_stdin(verb)
+    )
 
 
 def _stdin(verb: Verb) -> bytes | None:
@@ -135,7 +137,7 @@ def _evaluate(scene: Scene) -> Verb:
 
     model = scene.draw.choice(MODELS)
     checkpoint = scene.copy(model.name, without=("state",))
-    writes = (evidence_of(checkpoint), f"{checkpoint.name}/plots*")
+    writes = measured(checkpoint)
     return Verb(model.module, ("evaluate", str(checkpoint)), (EvaluateArgs,), writes=writes)
 
 
@@ -145,7 +147,7 @@ def _predict(scene: Scene) -> Verb:
     model = scene.draw.choice(MODELS)
     entry = importlib.import_module(model.module).ENTRY
     file = next(iter(sorted((scene.world / model.data).rglob(f"*{model.suffix}"))), None)
-    given = ("--text", "a fine film") if model is TEXT else (model.files, str(file))
+    given = ("--text", "a fine film") if model.is_text else (model.files, str(file))
     words = ("predict", str(scene.world / model.name), *given)
     return Verb(model.module, words, (importlib.import_module(entry.task).Inputs, PredictArgs))
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tests.faults.fuzz import checkpoints, mutations
 from tests.faults.fuzz.command import Command, Scene
+from tests.faults.fuzz.models import rendered
 from tests.tools.hub.tiny_hub import TOKEN, TinyHub, storage
 from tests.tools.hub.tiny_hub import server as tiny
 
@@ -76,6 +77,7 @@ class OddHub(TinyHub):
         self.call, self.twist = call, twist
         self.change: Callable[[Any], bytes] | None = None
         """what becomes of the JSON of an answer to that call"""
+        self._server.handle_error = lambda *_: None  # a client that hangs up
         self._server.RequestHandlerClass = type("Handler", (OddHandler,), {"hub": self})
 
 
@@ -170,7 +172,8 @@ def push(scene: Scene) -> Command:
         point_client_to(server.endpoint)
 
     words = ("push", str(checkpoint), REPO, "--accept_license")
-    return Command("tools.hub", words, f"{call}: {how}", prepare=prepare, limit_s=40)
+    writes = rendered(checkpoint)
+    return Command("tools.hub", words, f"{call}: {how}", writes=writes, prepare=prepare, limit_s=40)
 
 
 def publish(world: Path) -> None:

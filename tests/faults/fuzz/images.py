@@ -132,4 +132,4 @@ def images(scene: Scene) -> Command:
 
 def image_tables(scene: Scene) -> Command:
     """A table of images with odd paths."""
-    return media.table_case(scene, VISION, "images")
+    return media.table_case(scene, VISION, ODD)

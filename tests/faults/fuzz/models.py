@@ -29,6 +29,11 @@ class Model:
     suffix: str = ""
     """of its files"""
 
+    @property
+    def is_text(self) -> bool:
+        """Whether it reads texts; others read files."""
+        return not self.suffix
+
     def finetune(self, scene: Scene, *flags: object, data: Path | None = None) -> tuple[str, ...]:
         """The words of a training of two steps into `scene.run`; `flags` win."""
         return self.training(scene.world, data or scene.world / self.data, scene.run, *flags)
@@ -43,11 +48,19 @@ class Model:
 TEXT = Model("text", "zoo.nlp.bert_cls", "texts.csv", (), "--file")
 VISION = Model("vision", "zoo.vision.cnn_cls", "images", CNN, "--image", ".png")
 SOUND = Model("sound", "zoo.speech.kws_cls", "sounds", KWS, "--audio", ".wav")
+RNN = Model(
+    "rnn", "zoo.nlp.rnn_cls", "texts.csv", ("--vocab_size", "300", "--hidden_size", "16"), "--file"
+)
 SPEECH = Model("speech", "zoo.speech.conformer_ctc", "utterances", CONFORMER, "--audio", ".wav")
-MODELS = (TEXT, VISION, SOUND, SPEECH)
+MODELS = (TEXT, RNN, VISION, SOUND, SPEECH)
 EVIDENCE = "evidence.jsonl"
 
 
-def evidence_of(checkpoint: Path) -> str:
-    """The pattern of what `evaluate` adds to among the inputs."""
-    return f"{checkpoint.name}/{EVIDENCE}"
+def measured(checkpoint: Path) -> tuple[str, ...]:
+    """Patterns of what measuring a checkpoint adds to it."""
+    return tuple(f"{checkpoint.name}/{name}" for name in (EVIDENCE, "plots*"))
+
+
+def rendered(checkpoint: Path) -> tuple[str, ...]:
+    """Patterns of what its card is, and of what its writing adds to."""
+    return tuple(f"{checkpoint.name}/{name}" for name in (EVIDENCE, "README.md", "card*"))

@@ -1,5 +1,6 @@
 """Places to write to that are something else already, or can be nothing."""
 
+import dataclasses
 import os
 import resource
 import signal
@@ -8,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.faults.fuzz.command import Command, Scene
-from tests.faults.fuzz.models import MODELS, TEXT, VISION
+from tests.faults.fuzz.models import MODELS, TEXT, VISION, measured, rendered
 
 Place = Callable[[Scene], Path]
 
@@ -99,15 +100,21 @@ def places(scene: Scene) -> Command:
 def limits(scene: Scene) -> Command:
     """The disk takes no more after so many bytes, or no more files can be opened."""
     size = scene.draw.choice((0, 100, 1000, 5000, 20_000, 100_000, 150_000, 250_000))
-    files = scene.draw.choice((8, 12, 20, 40))
-    which = resource.RLIMIT_FSIZE if scene.chance(0.75) else resource.RLIMIT_NOFILE
-    most = size if which == resource.RLIMIT_FSIZE else files
+    more = scene.draw.choice((3, 6, 12, 30))
+    if scene.chance(0.75):
+        return _writing(
+            scene, f"at most {size} bytes a file", lambda: _limit(resource.RLIMIT_FSIZE, size)
+        )
+    what = f"at most {more} files more"
+    return _writing(scene, what, lambda: _limit(resource.RLIMIT_NOFILE, _open_files() + more))
 
-    def prepare() -> None:
-        resource.setrlimit(which, (most, most))
 
-    what = f"{'bytes of a file' if which == resource.RLIMIT_FSIZE else 'open files'} at most {most}"
-    return _writing(scene, what, prepare)
+def _limit(what: int, most: int) -> None:
+    resource.setrlimit(what, (most, most))
+
+
+def _open_files() -> int:
+    return max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1
 
 
 def signals(scene: Scene) -> Command:
@@ -121,7 +128,8 @@ def signals(scene: Scene) -> Command:
         timer.daemon = True
         timer.start()
 
-    return _writing(scene, f"{signum.name} after {after:.2f} s", prepare)
+    command = _writing(scene, f"{signum.name} after {after:.2f} s", prepare)
+    return dataclasses.replace(command, signal=signum)
 
 
 def _writing(scene: Scene, what: str, prepare: Callable[[], None]) -> Command:
@@ -145,9 +153,9 @@ def _writing(scene: Scene, what: str, prepare: Callable[[], None]) -> Command:
     checkpoint = scene.copy("vision", without=("README.md",) if use == "cards" else ())
     if use == "cards":
         return Command(
-            "tools.cards", (str(checkpoint),), what, writes=("vision/README.md",), prepare=prepare
+            "tools.cards", (str(checkpoint),), what, writes=rendered(checkpoint), prepare=prepare
         )
     flags = ("--runtime", "onnx") if use == "export" else ()
-    writes = ("vision/evidence.jsonl", "vision/plots*", "vision/artifacts*")
+    writes = (*measured(checkpoint), "vision/artifacts*")
     words = (use, str(checkpoint), *flags)
     return Command(VISION.module, words, what, writes=writes, prepare=prepare)

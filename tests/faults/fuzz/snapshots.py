@@ -9,6 +9,8 @@ from pathlib import Path
 Snapshot = dict[str, tuple[object, ...]]
 """Path below a folder to kind, permissions, and what makes up its content."""
 
+GROWING = "evidence.jsonl"
+"""Files that may only be added to: they are kept whole."""
 NOT_OURS = frozenset((".git", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"))
 
 
@@ -48,5 +50,7 @@ def _described(path: Path) -> tuple[object, ...]:
     if stat.S_ISLNK(said.st_mode):
         return kind, mode, str(path.readlink())
     if stat.S_ISREG(said.st_mode):
-        return kind, mode, said.st_mtime_ns, hashlib.sha256(path.read_bytes()).hexdigest()
+        content = path.read_bytes()
+        kept = content if path.name == GROWING else hashlib.sha256(content).hexdigest()
+        return kind, mode, said.st_mtime_ns, kept
     return kind, mode

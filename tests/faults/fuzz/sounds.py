@@ -115,6 +115,4 @@ def sounds(scene: Scene) -> Command:
 
 def sound_tables(scene: Scene) -> Command:
     """A table of sounds with odd paths."""
-    if scene.chance(0.5):
-        return media.table_case(scene, SPEECH, "utterances")
-    return media.table_case(scene, SOUND, "sounds")
+    return media.table_case(scene, scene.draw.choice((SOUND, SPEECH)), ODD)

@@ -25,7 +25,7 @@ def table(results: Sequence[Result]) -> str:
     lines = [("kind", "cases", *ENDINGS, "faulty", "s a case")]
     for kind in (*dict.fromkeys(sorted(result.kind for result in results)), "all"):
         own = [result for result in results if kind in ("all", result.kind)]
-        ends = Counter(checks.ending(result.outcome) for result in own)
+        ends = Counter(checks.ending(result.command, result.outcome) for result in own)
         faulty = sum(bool(result.faults) for result in own)
         seconds = sum(result.outcome.seconds for result in own) / max(len(own), 1)
         counts = (len(own), *(ends[name] for name in ENDINGS), faulty)

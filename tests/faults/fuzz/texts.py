@@ -12,7 +12,7 @@ from typing import Any
 from tests import tiny_text
 from tests.faults.fuzz import mutations
 from tests.faults.fuzz.command import Command, Scene
-from tests.faults.fuzz.models import TEXT, evidence_of
+from tests.faults.fuzz.models import TEXT, measured
 
 SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".txt", ".parquet")
 NAMES = ("data", "my data", "写真", "[b]data", "a`b", "data.v1", "-data")
@@ -151,7 +151,7 @@ def texts(scene: Scene) -> Command:
     checkpoint = scene.copy("text", without=("state",))
     if verb == "evaluate":
         words = ("evaluate", str(checkpoint), "--data", str(file))
-        return Command(TEXT.module, words, what, writes=(evidence_of(checkpoint),), **screen)
+        return Command(TEXT.module, words, what, writes=measured(checkpoint), **screen)
     return _predict(scene, checkpoint, file, what, None if is_damaged else len(table.rows), screen)
 
 

@@ -43,8 +43,8 @@ def find(err: str) -> Trace | None:
 
 
 def stack(err: str) -> Trace:
-    """Where a child was when it had to be ended, as faulthandler says it."""
-    begin = max(err.rfind("Current thread"), 0)
+    """Where a child was when it ended by a signal, as faulthandler says it."""
+    begin = max(err.rfind("Current thread"), err.rfind("Fatal Python error"), 0)
     return Trace(*_ours(FRAME.findall(err, begin)), "")
 
 
