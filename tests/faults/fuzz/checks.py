@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -22,6 +23,7 @@ USAGE = re.compile(r"^(╭|usage: )", re.MULTILINE)
 STEERING = re.compile(r"\x1b(?!\[[\d;]*[mAK])|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f-\x9f]")
 """What steers a terminal, other than the colours and bars of ours."""
 ENDINGS = {0: "done", 1: "refused", 2: "mistake"}
+SPECIAL = (stat.S_IFLNK, stat.S_IFIFO)
 BESIDE_WEIGHTS = ("logs", "state", "README.md", "evidence.jsonl")
 """What a run's folder may hold before its first checkpoint."""
 
@@ -105,6 +107,8 @@ def _left_well(
         is_killed = outcome.code is None or outcome.code < 0
         if place == "in" and not _may_write(command, below):
             yield Fault("input touched", _kind_of(path), path)
+        elif _was_replaced(before.get(path), after.get(path)):
+            yield Fault("replaced", command.program, f"{path} was a link or a pipe")
         elif path in before and not _is_longer(before[path], after.get(path, ())):
             yield Fault("lines lost", _kind_of(path), path)
         elif is_killed:
@@ -115,6 +119,11 @@ def _left_well(
             yield Fault("left in a folder of others", _kind_of(path), path)
         elif place == "out" and below and outcome.code != 0 and not _of_run(command, path):
             yield Fault("partial output", _kind_of(path), path)
+
+
+def _was_replaced(before: tuple[object, ...] | None, after: tuple[object, ...] | None) -> bool:
+    """Whether a link or a pipe is gone; files are replaced by right."""
+    return before is not None and before[0] in SPECIAL and (after or (None,))[0] != before[0]
 
 
 def _is_longer(before: tuple[object, ...], after: tuple[object, ...]) -> bool:

@@ -138,7 +138,7 @@ def _resident(pid: int) -> int:
 
 def _end_group(pid: int) -> int:
     """Ends what a child has left running; returns how many those were."""
-    for _ in range(100):  # helpers end a moment after whom they helped
+    for _ in range(400):  # helpers end a moment after whom they helped
         left = _in_group(pid)
         if not left:
             return 0

@@ -10,24 +10,12 @@ from typing import Any
 from tests.faults.fuzz.command import Command, Scene
 from tests.faults.fuzz.models import MODELS, TEXT, Model, measured
 
-NUMBERS = ("nan", "inf", "-inf", "-1", "0", "0.5", "1e308", "1e400", "1e-400", str(2**63))
-NUMBERS += (
-    str(2**64),
-    "-0",
-    "",
-    " ",
-    "text",
-    "1_000",
-    "0x10",
-    "１２",
-    "1,5",
-    "None",
-    "True",
-    "[1]",
-)
-LARGE = frozenset(("1e308", str(2**63), str(2**64), "inf", "1e400"))
+WHOLE = ("-1", "0", "-0", "1_000", "１２", str(2**31), str(2**63), str(2**64), str(-(2**63)))
+REAL = ("nan", "inf", "-inf", "-1", "0", "1e-320", "1e308", "1e400", "-0.0", "1.0000001")
+NO_NUMBERS = ("", " ", "text", "0x10", "1,5", "None", "True", "[1]", "0.5", "nan")
+LARGE = frozenset(("1e308", "inf", "1e400", *WHOLE[-4:-1]))
 WRONG = ("nan", "-inf", "-1", "", "text", "[1]")
-"""What every number refuses: for verbs that would measure for minutes."""
+"""What every number refuses."""
 TEXTS = (
     "",
     " ",
@@ -43,6 +31,7 @@ TEXTS = (
     "user/no-such",
 )
 TEXTS += ("cuda:99", "nan", "~nobody/x", "*", "?", "https://me:secret@127.0.0.1:9/x", "file:///etc")
+NO_FLAGS = (("--no_such", "3"), ("--no-such",), ("extra", "words"), ("--=3",), ("-",), ("--",))
 ENDLESS = frozenset(("max_steps", "steps", "num_train_epochs"))
 """What a large number makes long by right."""
 SLOW = frozenset(("torch_compile", "fsdp", "report_to", "config"))
@@ -55,7 +44,8 @@ class Verb:
     program: str
     words: tuple[str, ...]
     kinds: tuple[Any, ...]
-    numbers: tuple[str, ...] = NUMBERS
+    numbers: tuple[str, ...] = ()
+    """all that is given to it, where it would measure for minutes"""
     writes: tuple[str, ...] = ()
     makes_run: bool = False
 
@@ -80,26 +70,40 @@ def _stdin(verb: Verb) -> bytes | None:
 
 
 def _odd(draw: random.Random, verb: Verb) -> tuple[str, ...]:
-    fields = {field.name: kind for kind in verb.kinds for field, kind in _fields(kind)}
+    hints = {field.name: hint for kind in verb.kinds for field, hint in _fields(kind)}
+    if verb.numbers:
+        name = draw.choice([name for name, hint in hints.items() if _is_number(hint)])
+        return (f"--{name}={draw.choice(verb.numbers)}",)
     way = draw.random()
     if way < 0.05:
-        return draw.choice(
-            (("--no_such", "3"), ("--no-such",), ("extra", "words"), ("--=3",), ("-",))
-        )
-    name = draw.choice([*fields])
+        return draw.choice(NO_FLAGS)
+    name = draw.choices([*hints], [_interest(hint) for hint in hints.values()])[0]
     if way < 0.1:
         return (f"--{name}",)
-    values = verb.numbers if _is_number(fields[name]) else TEXTS
-    if name in ENDLESS:
-        values = tuple(value for value in values if value not in LARGE)
-    value = draw.choice(values)
+    value = _value(draw, name, hints[name])
     if way < 0.2:
-        return f"--{name}={value}", f"--{name}={draw.choice(values)}"
+        return f"--{name}={value}", f"--{name}={_value(draw, name, hints[name])}"
     if way < 0.3:
         return f"--{name}", value
     if way < 0.4:
         return (f"--{name.replace('_', '-')}={value}",)
     return (f"--{name}={value}",)
+
+
+def _value(draw: random.Random, name: str, hint: Any) -> str:
+    if not _is_number(hint):
+        return draw.choice(TEXTS)
+    values = REAL if "float" in str(hint) else WHOLE
+    if name in ENDLESS:
+        values = tuple(value for value in values if value not in LARGE)
+    return draw.choice(values if draw.random() < 0.8 else NO_NUMBERS)
+
+
+def _interest(hint: Any) -> float:
+    """How often a flag is chosen: a choice of words is told by the parser, whatever is given."""
+    if _is_number(hint):
+        return 3
+    return 1 if "str" in str(hint) or "Path" in str(hint) else 0.2
 
 
 def _fields(kind: Any) -> Iterator[tuple[Any, Any]]:
@@ -201,8 +205,8 @@ def _bench(scene: Scene) -> Verb:
     results, out = str(scene.world / "results.jsonl"), str(scene.out / "x")
     checkpoint = str(scene.copy("vision"))
     verbs = {
-        "report": ((results, "--out", out), args.ReportArgs, NUMBERS),
-        "compare": (("--results", results, results), args.CompareArgs, NUMBERS),
+        "report": ((results, "--out", out), args.ReportArgs, ()),
+        "compare": (("--results", results, results), args.CompareArgs, ()),
         "run": (
             (checkpoint, "--out", out, "--budget_s", "1", "--launches", "1"),
             args.RunArgs,

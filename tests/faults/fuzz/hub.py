@@ -6,7 +6,8 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,9 @@ from tests.tools.hub.tiny_hub import server as tiny
 
 REPO = "user/reviews"
 RECORD = "zoo.json"
-CALLS = ("alive", "info", "info", "info", "header", "content", "refs", "tree", "paths")
+READS = ("alive", "info", "info", "info", "header", "header", "content", "content")
+WRITES = ("alive", "info", "info", "create", "preupload", "batch", "upload", "confirm", "commit")
+WRITES += ("validate",)
 PATHS = ("../out.json", "/tmp/out.json", "a/../../x.json", "artifacts", "zoo.json/x", ".git/config")
 PATHS += (
     "a\0b",
@@ -69,14 +72,25 @@ PATIENCE_S = 1.0
 Twist = Callable[["OddHandler"], None]
 
 
-class OddHub(TinyHub):
-    """A tiny Hub that gives odd answers to the calls of one kind."""
+@dataclass(frozen=True)
+class Oddity:
+    """What is odd about the answers to the calls of one kind."""
 
-    def __init__(self, call: str, twist: Twist | None) -> None:
+    what: str
+    call: str = ""
+    """of `tiny.CALLS`; none by default"""
+    twist: Twist | None = None
+    """the whole answer"""
+    change: Callable[[bytes], bytes] | None = None
+    """what becomes of its JSON"""
+
+
+class OddHub(TinyHub):
+    """A tiny Hub that gives odd answers."""
+
+    def __init__(self, oddity: Oddity) -> None:
         super().__init__()
-        self.call, self.twist = call, twist
-        self.change: Callable[[Any], bytes] | None = None
-        """what becomes of the JSON of an answer to that call"""
+        self.oddity = oddity
         self._server.handle_error = lambda *_: None  # a client that hangs up
         self._server.RequestHandlerClass = type("Handler", (OddHandler,), {"hub": self})
 
@@ -89,19 +103,21 @@ class OddHandler(tiny._Handler):
     def handle_any(self) -> None:
         """The odd answer, where it is that call's turn."""
         name, _ = tiny._call(self.command, self.path.partition("?")[0])
-        self.is_odd = name == self.hub.call
-        if self.is_odd and self.hub.twist is not None:
+        oddity = self.hub.oddity
+        self.change = oddity.change if name == oddity.call else None
+        if name == oddity.call and oddity.twist is not None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             self.close_connection = True
-            self.hub.twist(self)
+            oddity.twist(self)
         else:
             super().handle_any()
 
     do_GET = do_HEAD = do_POST = do_PUT = handle_any
 
     def _send(self, status: int, answer: Any, headers: Any = None) -> None:
-        if self.is_odd and self.hub.change is not None and status == 200:
-            self.raw(200, self.hub.change(answer), {"Content-Type": "application/json"})
+        if self.change is not None and status == 200:
+            content = self.change(json.dumps(answer).encode())
+            self.raw(200, content, {"Content-Type": "application/json"})
         else:
             super()._send(status, answer, headers)
 
@@ -119,61 +135,50 @@ class OddHandler(tiny._Handler):
 def hub(scene: Scene) -> Command:
     """A pull, verification or comparison that such a Hub answers."""
     draw = scene.draw
-    name = draw.choice(("text", "vision"))
-    folder = scene.world / "published" / name
+    folder = scene.world / "published" / draw.choice(("text", "vision"))
     files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
-    call, twist, change, what = "", None, None, ""
-    way = draw.random()
-    if way < 0.4:
-        what = _harm_repo(draw, files)
-    elif way < 0.6:
-        call = draw.choice(("info", "info", "refs", "tree", "paths"))
-        seed = draw.randrange(2**32)
-
-        def change(answer: Any) -> bytes:
-            content = json.dumps(answer).encode()
-            return mutations.spoil_json(random.Random(seed), content)[0]
-
-        what = f"{call}: its JSON changed by {seed}"
-    else:
-        call = draw.choice(CALLS)
-        how = draw.choice([*TWISTS])
-        twist, what = TWISTS[how](draw), f"{call}: {how}"
+    oddity = _oddity(draw, READS) if scene.chance(0.6) else Oddity(_harm_repo(draw, files))
 
     def prepare() -> None:
-        server = OddHub(call, twist)
-        server.change = change
+        server = OddHub(oddity)
         server.__enter__()
         server.repos[REPO] = _repo(files)
         point_client_to(server.endpoint)
 
-    words = {
-        "pull": ("pull", REPO, "--output_dir", str(scene.run)),
-        "verify": ("verify", REPO),
-        "diff": ("diff", REPO, "main", "main"),
-    }[draw.choices(("pull", "verify", "diff"), (6, 2, 1))[0]]
-    run = scene.run if words[0] == "pull" else None
-    return Command("tools.hub", words, what, prepare=prepare, run=run, limit_s=40)
+    verb = draw.choices(("pull", "verify", "diff"), (6, 2, 1))[0]
+    more = {"pull": ("--output_dir", str(scene.run)), "verify": (), "diff": ("main", "main")}
+    run = scene.run if verb == "pull" else None
+    words = (verb, REPO, *more[verb])
+    return Command("tools.hub", words, oddity.what, prepare=prepare, run=run, limit_s=40)
 
 
 def push(scene: Scene) -> Command:
     """A push that such a Hub answers."""
-    draw = scene.draw
-    checkpoint = scene.copy(
-        draw.choice(("text", "vision")), "checkpoint", without=("state", "logs")
-    )
-    call = draw.choice([*tiny.CALLS])
-    how = draw.choice([*TWISTS])
-    twist = TWISTS[how](draw)
+    name = scene.draw.choice(("text", "vision"))
+    checkpoint = scene.copy(name, "checkpoint", without=("state", "logs"))
+    oddity = _oddity(scene.draw, WRITES)
 
     def prepare() -> None:
-        server = OddHub(call, twist)
+        server = OddHub(oddity)
         server.__enter__()
         point_client_to(server.endpoint)
 
     words = ("push", str(checkpoint), REPO, "--accept_license")
     writes = rendered(checkpoint)
-    return Command("tools.hub", words, f"{call}: {how}", writes=writes, prepare=prepare, limit_s=40)
+    return Command("tools.hub", words, oddity.what, writes=writes, prepare=prepare, limit_s=40)
+
+
+def _oddity(draw: random.Random, calls: Sequence[str]) -> Oddity:
+    call = draw.choice(calls)
+    if call in ("header", "content", "alive") or draw.random() < 0.6:
+        how = draw.choice([*TWISTS])
+        return Oddity(f"{call}: {how}", call, twist=TWISTS[how](draw))
+    seed = draw.randrange(2**32)
+    return Oddity(
+        f"{call}: its JSON changed by {seed}",
+        call,
+        change=lambda answer: mutations.spoil_json(random.Random(seed), answer)[0],
+    )
 
 
 def publish(world: Path) -> None:

@@ -1,6 +1,7 @@
 """Tables of texts as people have them: odd cells, odd columns, odd bytes, odd names."""
 
 import csv
+import gzip
 import io
 import json
 import random
@@ -137,6 +138,9 @@ def texts(scene: Scene) -> Command:
         content, how = mutations.spoil(draw, content, suffix != ".parquet")
         table.done.append(how)
     file = scene.inputs / (draw.choice(NAMES) + draw.choice((suffix, suffix, suffix.upper())))
+    if scene.chance(0.04):
+        file = file.with_name(f"{file.name}.gz")
+        content = gzip.compress(content, mtime=0)
     file.write_bytes(content)
     what = f"{file.name}: {', '.join(table.done) or 'as it should be'}"
     verb = draw.choices(("finetune", "evaluate", "predict"), (2, 2, 5))[0]
