@@ -39,6 +39,13 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """Odd inputs of all kinds for every command: `-- --seed 7 --cases 1000`."""
+    python = prepare(session)
+    session.run(python, "-m", "tests.faults.fuzz", *session.posargs, external=True)
+
+
+@nox.session
 def lint(session: nox.Session) -> None:
     """Style and format."""
     python = prepare(session)
