@@ -41,6 +41,7 @@ DEBERTA: dict[str, Any] = {
 }
 XLNET = {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 64, "initializer_range": 0.2}
 GPT2 = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": LENGTH, "initializer_range": 0.2}
+LLAMA = {**BERT, "num_key_value_heads": 1}
 MODERNBERT: dict[str, Any] = {**BERT, "local_attention": 16, "cls_token_id": 2, "sep_token_id": 3}
 
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -54,6 +55,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "deberta-v2": ("DebertaV2", {**DEBERTA, "position_buckets": 8, "share_att_key": True}),
     "xlnet": ("XLNet", XLNET),
     "gpt2": ("GPT2", GPT2),
+    "llama": ("Llama", LLAMA),
     "modernbert": ("ModernBert", MODERNBERT),
     "electra": ("Electra", {**BERT, "embedding_size": 16}),
     "albert": ("Albert", {**BERT, "embedding_size": 16}),
@@ -61,6 +63,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 """By model type: the name of its classes, and its shape."""
 
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+DECODERS = ("gpt2", "llama")
 PAD_IS_ONE = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
@@ -69,14 +72,14 @@ def tokenizer_of(kind: str, texts: list[str]) -> PreTrainedTokenizerFast:
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
 
     special = ["[UNK]", "[PAD]", *SPECIAL[2:]] if kind in PAD_IS_ONE else SPECIAL
-    if kind == "gpt2":
+    if kind in DECODERS:
         special = ["[UNK]", "[EOS]"]
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.Lowercase()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.train_from_iterator(texts, trainers.WordLevelTrainer(special_tokens=special))
     names: dict[str, Any] = {"unk_token": "[UNK]"}
-    if kind == "gpt2":
+    if kind in DECODERS:
         names["eos_token"] = names["bos_token"] = "[EOS]"
     else:
         marks = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
@@ -89,7 +92,7 @@ def tokenizer_of(kind: str, texts: list[str]) -> PreTrainedTokenizerFast:
         names |= {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
         names["mask_token"] = "[MASK]"
     inputs = ["input_ids", "attention_mask"]
-    if kind not in ("gpt2", "distilbert", "modernbert", *PAD_IS_ONE):
+    if kind not in ("distilbert", "modernbert", *DECODERS, *PAD_IS_ONE):
         inputs.insert(1, "token_type_ids")
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -99,16 +102,16 @@ def tokenizer_of(kind: str, texts: list[str]) -> PreTrainedTokenizerFast:
     )
 
 
-def save(folder: Path, kind: str, texts: list[str], **changes: Any) -> Path:
-    """A base model of a kind and its tokenizer; `changes` are made in its configuration."""
+def save(folder: Path, kind: str, texts: list[str], head: str = "Model", **changes: Any) -> Path:
+    """A model of a kind and its tokenizer; `changes` are made in its configuration."""
     tokenizer = tokenizer_of(kind, texts)
     name, shape = KINDS[kind]
     given = {**shape, "vocab_size": len(tokenizer)}
-    if kind != "gpt2":
+    if kind not in DECODERS:
         given["pad_token_id"] = tokenizer.pad_token_id
     config = getattr(transformers, f"{name}Config")(**given | changes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        getattr(transformers, f"{name}Model")(config).save_pretrained(folder)
+        getattr(transformers, f"{name}{head}")(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

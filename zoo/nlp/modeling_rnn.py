@@ -78,6 +78,7 @@ class RnnPreTrainedModel(ZooPreTrainedModel):
     config_class = RnnConfig
     base_model_prefix = "rnn"
     main_input_name = "input_ids"
+    _no_split_modules = ["RnnLayer"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
         """Draws the weights of a module.

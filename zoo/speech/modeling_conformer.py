@@ -206,6 +206,7 @@ class ConformerPreTrainedModel(ZooPreTrainedModel):
     config_class = ConformerConfig
     base_model_prefix = "conformer"
     main_input_name = "input_features"
+    _no_split_modules = ["ConformerLayer"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
         """Draws the weights of a module: Glorot & Bengio 2010 for linear layers, attention's three

@@ -96,6 +96,7 @@ class KwsPreTrainedModel(ZooPreTrainedModel):
     config_class = KwsConfig
     base_model_prefix = "kws"
     main_input_name = "input_features"
+    _no_split_modules = ["KwsStem", "KwsLayer"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
         """Draws the weights of a module: He et al. 2015, by fan-in, for convolutions, Glorot &

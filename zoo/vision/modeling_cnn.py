@@ -60,6 +60,7 @@ class CnnPreTrainedModel(ZooPreTrainedModel):
     config_class = CnnConfig
     base_model_prefix = "cnn"
     main_input_name = "pixel_values"
+    _no_split_modules = ["CnnBlock"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
         """Normal with variance 2 / fan_out for convolutions (He et al. 2015, section 2.2), torch's

@@ -57,7 +57,13 @@ def alone_and_together(
 
 
 @kinds
-@pytest.mark.parametrize("from_scratch", [False, True], ids=["pretrained", "scratch"])
+@pytest.mark.parametrize(
+    "from_scratch",
+    [
+        pytest.param(False, id="pretrained"),
+        pytest.param(True, id="scratch", marks=pytest.mark.slow),
+    ],
+)
 def test_a_batch_of_mixed_lengths_is_what_each_text_is_alone(
     kind: str, from_scratch: bool, tmp_path: Path
 ) -> None:
@@ -99,7 +105,13 @@ def changed(folder: Path, **fields: Any) -> Path:
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "mpnet", "gpt2", "xlnet"])
-@pytest.mark.parametrize("pad", [None, 0, 1, 9, 10**6])
+@pytest.mark.parametrize(
+    "pad",
+    [
+        pytest.param(p, marks=[] if p in (None, 9) else pytest.mark.slow)
+        for p in (None, 0, 1, 9, 10**6)
+    ],
+)
 def test_the_configuration_pads_otherwise_than_the_tokenizer(
     kind: str, pad: int | None, tmp_path: Path
 ) -> None:
@@ -242,6 +254,34 @@ def test_every_kind_is_trained_evaluated_and_predicts(
     assert len(together) == len(MIXED)
     alone = scores(run_cli("zoo.nlp.bert_cls", "predict", run.folder, "--text", MIXED[1]))
     assert alone[0] == pytest.approx(together[1], abs=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("xlnet", *tiny_encoders.DECODERS)])
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_every_kind_learns_to_guess_tokens_and_ones_that_were_added(
+    kind: str, dtype: str, data: Path, tmp_path: Path
+) -> None:
+    weights = tiny_encoders.save(tmp_path / "weights", kind, TEXTS, "ForMaskedLM")
+    tokenizer = AutoTokenizer.from_pretrained(weights)
+    rows = len(tokenizer)
+    tokenizer.add_tokens(["qubit"])
+    tokenizer.save_pretrained(weights)
+    words = ("pretrain", "--model", weights, "--data", data, "--output_dir", tmp_path / "run")
+    words += ("--max_steps", 3, "--per_device_train_batch_size", 8, "--report_to", "none")
+    done = run_cli("zoo.nlp.bert_mlm", *words, "--dtype", dtype)
+    assert done.code == 0, done.err
+    saved = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert saved["vocab_size"] == rows + 1
+    texts = ["the cast was [MASK]", "the film was [MASK] and the script [MASK], rather dull"]
+    (tmp_path / "texts.txt").write_text("\n".join(texts) + "\n")
+    together = run_cli(
+        "zoo.nlp.bert_mlm", "predict", tmp_path / "run", "--file", tmp_path / "texts.txt"
+    )
+    alone = run_cli("zoo.nlp.bert_mlm", "predict", tmp_path / "run", "--text", texts[0])
+    assert together.code == alone.code == 0, together.err + alone.err
+    first, single = json.loads(together.lines[0]), json.loads(alone.lines[0])
+    assert first["score"] == pytest.approx(single["score"], abs=1e-5)
 
 
 def scores(done: Done) -> list[float]:
