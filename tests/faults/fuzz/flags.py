@@ -32,7 +32,7 @@ TEXTS = (
 )
 TEXTS += ("cuda:99", "nan", "~nobody/x", "*", "?", "https://me:secret@127.0.0.1:9/x", "file:///etc")
 NO_FLAGS = (("--no_such", "3"), ("--no-such",), ("extra", "words"), ("--=3",), ("-",), ("--",))
-ENDLESS = frozenset(("max_steps", "steps", "num_train_epochs"))
+ENDLESS = frozenset(("max_steps", "steps", "stages", "num_train_epochs"))
 """What a large number makes long by right."""
 SLOW = frozenset(("torch_compile", "fsdp", "report_to", "config"))
 
