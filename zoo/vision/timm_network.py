@@ -4,7 +4,6 @@ So plain transformers loads the checkpoint (Wightman 2019, "PyTorch Image Models
 """
 
 import copy
-import json
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -49,8 +48,11 @@ def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict",
         size = choose_size(options.image_size, examples["train"], smallest, step)
         return new_processor(size, reading=reading)
     found = weights.find(options.model, entry.presets)
+    here = _pretrained_here(found.folder)
+    if not here:
+        _config(found.folder)  # which refuses what is no network of timm's
     own = processor_of_weights(found.folder, reading)
-    if own is None and _pretrained_here(found.folder):
+    if own is None and here:
         raise UserError(f"{options.model} holds no {PROCESSOR}, which says how it sees images")
     if own is not None:
         size, mean, std = side_of(own), own.image_mean, own.image_std
@@ -96,7 +98,9 @@ def _config(folder: "Path") -> Any:
     """The config of one of timm's networks. Raises `UserError` where the folder holds another."""
     from transformers import TimmWrapperConfig
 
-    content = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    from zoo.vision.masked_autoencoder import read_config
+
+    content = read_config(folder)
     kind = content.get("model_type", TimmWrapperConfig.model_type)
     if kind != TimmWrapperConfig.model_type or not isinstance(content.get("architecture"), str):
         raise UserError(

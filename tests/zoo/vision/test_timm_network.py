@@ -279,6 +279,18 @@ def test_a_body_that_does_not_fit_is_never_drawn_anew(
     assert "timm_model.pos_embed is missing or has another shape" in done.err.splitlines()[-1]
 
 
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", "[" * 100_000])
+def test_a_damaged_config(
+    content: str, trained: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    weights = shutil.copytree(trained["resnet_cls"], tmp_path / "weights")
+    (weights / "config.json").write_text(content)
+    for name in NETWORKS:
+        done = finetune(name, tmp_path / "run", "--model", weights, "--data", images)
+        assert done.code == 2
+        assert f"{weights / 'config.json'} is damaged" in done.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("verb_model", ["resnet_cls", "vit_cls"])
 def test_weights_of_another_kind(
     verb_model: str, tiny_bert: Path, images: Path, tmp_path: Path
