@@ -165,7 +165,10 @@ def make(
             file=sys.stderr,
         )
         return model, found.source(options.model)
-    before = _config(found.folder)
+    before, config = _config(found.folder), _config(found.folder)
+    # one by one: a kind of labels that goes with the number of those before is an error of theirs
+    for name, value in task.model_config().items():
+        setattr(config, name, value)
     model, report = TimmWrapperForImageClassification.from_pretrained(
         found.folder,
         local_files_only=True,
@@ -173,20 +176,24 @@ def make(
         dtype=torch.float32,
         ignore_mismatched_sizes=True,
         output_loading_info=True,
-        **task.model_config(),
+        config=config,
     )
     _check_body(model, report, options.model)
-    if _labels(before) != task.labels or _drawn(report):
+    if _labels(before) != _labels(model.config) or _drawn(report):
         _draw_head(model)
+        knew = f" (it knew {_listed(_labels(before))})" if before.num_labels else ""
         print(
-            f"{options.model}: its head is drawn anew, for {_listed(task.labels)} (it knew "
-            f"{_listed(_labels(before))}); all other weights are kept",
+            f"{options.model}: its head is drawn anew, for {_listed(_labels(model.config))}{knew}; "
+            "all other weights are kept",
             file=sys.stderr,
         )
     return model, found.source(options.model)
 
 
 def _labels(config: Any) -> tuple[str, ...]:
+    """What the outputs of a network are called; one that is a number is called nothing."""
+    if config.problem_type == "regression":
+        return ()
     return tuple(config.id2label[i] for i in range(config.num_labels))
 
 
@@ -205,8 +212,7 @@ def _drawn(report: Any) -> list[str]:
 
 def _check_body(model: Any, report: Any, name: str) -> None:
     """Raises `UserError` where more than the head was not found in the weights."""
-    head = model.timm_model.get_classifier()
-    heads = [f"{n}." for n, module in model.named_modules() if module is head]
+    heads = [f"{n}." for n, module in model.named_modules() if module in _heads(model)]
     lost = [one for one in _drawn(report) if not one.startswith(tuple(heads))]
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
@@ -216,13 +222,20 @@ def _check_body(model: Any, report: Any, name: str) -> None:
         )
 
 
+def _heads(model: Any) -> "Sequence[nn.Module]":
+    """The classifiers: one, or two in a network that was distilled."""
+    found = model.timm_model.get_classifier()
+    return found if isinstance(found, tuple) else (found,)
+
+
 def _draw_head(model: Any) -> None:
     """Draws the head as transformers does one that is missing."""
-    for module in model.timm_model.get_classifier().modules():
-        if isinstance(getattr(module, "weight", None), torch.Tensor):
-            torch.nn.init.normal_(module.weight, std=model.config.initializer_range)
-        if isinstance(getattr(module, "bias", None), torch.Tensor):
-            torch.nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        for parameter in (one for head in _heads(model) for one in head.parameters()):
+            if parameter.ndim > 1:
+                parameter.normal_(std=model.config.initializer_range)
+            else:
+                parameter.zero_()
 
 
 def known(architecture: str) -> str:

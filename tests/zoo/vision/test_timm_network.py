@@ -105,6 +105,25 @@ def test_its_own_checkpoint_is_trained_on(
     ]
 
 
+def test_from_classes_to_a_number_and_back(
+    trained: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "numbers.csv"
+    files = sorted((images / "train" / "bar").iterdir())
+    rows = "".join(f"{file},{i / 7:.3f}\n" for i, file in enumerate(files))
+    table.write_text("image,label\n" + rows)
+    words = ("--data", table, "--problem_type", "regression", "--learning_rate", 0)
+    done = finetune("resnet_cls", tmp_path / "a", "--model", trained["resnet_cls"], *words)
+    assert done.code == 0, done.err
+    assert "drawn anew, for a number (it knew bar, dot, ring)" in done.err
+    again = finetune("resnet_cls", tmp_path / "b", "--model", tmp_path / "a", *words)
+    assert again.code == 0 and "drawn anew" not in again.err
+    heads = [learned(tmp_path / name)["timm_model.fc.weight"] for name in "ab"]
+    assert torch.equal(*heads)
+    back = finetune("resnet_cls", tmp_path / "c", "--model", tmp_path / "a", "--data", images)
+    assert back.code == 0 and "drawn anew, for bar, dot, ring (it knew a number)" in back.err
+
+
 def changed(source: Path, folder: Path, **settings: Any) -> Path:
     """A copy of a checkpoint whose image processor says something else."""
     shutil.copytree(source, folder)
