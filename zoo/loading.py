@@ -145,7 +145,9 @@ def _load(auto: Any, folder: Path, **settings: Any) -> tuple[Any, dict[str, Any]
 def _head(model: Any) -> set[str]:
     """Names of the weights that belong to a task and not to the network before it."""
     if hasattr(model, "timm_model"):
-        own = {id(one) for one in model.timm_model.get_classifier().parameters()}
+        found = model.timm_model.get_classifier()
+        heads = found if isinstance(found, tuple) else (found,)  # two where it was distilled
+        own = {id(one) for head in heads for one in head.parameters()}
         return {name for name, one in model.named_parameters() if id(one) in own}
     return {
         name for name in model.state_dict() if not name.startswith(f"{model.base_model_prefix}.")

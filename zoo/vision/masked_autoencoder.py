@@ -95,8 +95,19 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
 
 def is_checkpoint(folder: "Path") -> bool:
     """Whether a folder with a config.json holds a masked autoencoder."""
-    kind = json.loads((folder / "config.json").read_text()).get("model_type")
-    return bool(kind == MaeConfig.model_type)
+    return bool(read_config(folder).get("model_type") == MaeConfig.model_type)
+
+
+def read_config(folder: "Path") -> dict[str, Any]:
+    """What config.json of a folder says. Raises `UserError` where it is damaged."""
+    path = folder / "config.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no object")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged ({error}); restore it from a copy") from None
+    return content
 
 
 def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":

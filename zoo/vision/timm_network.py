@@ -13,7 +13,7 @@ import torch
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
-from zoo import json_files, weights
+from zoo import weights
 from zoo.loading import load_config, load_model, load_with_head
 from zoo.pruning.narrowing import cut_pairs, rebuilt
 from zoo.train.fast_dropout import replace_dropout
@@ -49,8 +49,11 @@ def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict",
         size = choose_size(options.image_size, examples["train"], smallest, step)
         return new_processor(size, reading=reading)
     found = weights.find(options.model, entry.presets)
+    here = _pretrained_here(found.folder)
+    if not here:
+        _config(found.folder)  # which refuses what is no network of timm's
     own = processor_of_weights(found.folder, reading)
-    if own is None and _pretrained_here(found.folder):
+    if own is None and here:
         raise UserError(f"{options.model} holds no {PROCESSOR}, which says how it sees images")
     if own is not None:
         size, mean, std = side_of(own), own.image_mean, own.image_std
@@ -96,7 +99,9 @@ def _config(folder: "Path") -> Any:
     """The config of one of timm's networks. Raises `UserError` where the folder holds another."""
     from transformers import TimmWrapperConfig
 
-    content = json_files.read_object(folder / "config.json")
+    from zoo.vision.masked_autoencoder import read_config
+
+    content = read_config(folder)
     kind = content.get("model_type", TimmWrapperConfig.model_type)
     if kind != TimmWrapperConfig.model_type or not isinstance(content.get("architecture"), str):
         raise UserError(
@@ -161,21 +166,26 @@ def make(
             file=sys.stderr,
         )
         return model, found.source(options.model)
-    before = _config(found.folder)
-    model, drawn = load_with_head(
-        TimmWrapperForImageClassification, found.folder, **task.model_config()
-    )
-    if _labels(before) != task.labels or drawn:
+    before, config = _config(found.folder), _config(found.folder)
+    # one by one: a kind of labels that goes with the number of those before is an error of theirs
+    for name, value in task.model_config().items():
+        setattr(config, name, value)
+    model, drawn = load_with_head(TimmWrapperForImageClassification, found.folder, config=config)
+    if _labels(before) != _labels(model.config) or drawn:
         _draw_head(model)
+        knew = f" (it knew {_listed(_labels(before))})" if before.num_labels else ""
         print_lines(
-            f"{options.model}: its head is drawn anew, for {_listed(task.labels)} (it knew "
-            f"{_listed(_labels(before))}); all other weights are kept",
+            f"{options.model}: its head is drawn anew, for {_listed(_labels(model.config))}{knew}; "
+            "all other weights are kept",
             file=sys.stderr,
         )
     return model, found.source(options.model)
 
 
 def _labels(config: Any) -> tuple[str, ...]:
+    """What the outputs of a network are called; one that is a number is called nothing."""
+    if config.problem_type == "regression":
+        return ()
     return tuple(config.id2label[i] for i in range(config.num_labels))
 
 
@@ -186,13 +196,20 @@ def _listed(labels: Sequence[str]) -> str:
     return named if len(labels) <= NAMED else f"{named} and {len(labels) - NAMED} more"
 
 
+def _heads(model: Any) -> "Sequence[nn.Module]":
+    """The classifiers: one, or two in a network that was distilled."""
+    found = model.timm_model.get_classifier()
+    return found if isinstance(found, tuple) else (found,)
+
+
 def _draw_head(model: Any) -> None:
     """Draws the head as transformers does one that is missing."""
-    for module in model.timm_model.get_classifier().modules():
-        if isinstance(getattr(module, "weight", None), torch.Tensor):
-            torch.nn.init.normal_(module.weight, std=model.config.initializer_range)
-        if isinstance(getattr(module, "bias", None), torch.Tensor):
-            torch.nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        for parameter in (one for head in _heads(model) for one in head.parameters()):
+            if parameter.ndim > 1:
+                parameter.normal_(std=model.config.initializer_range)
+            else:
+                parameter.zero_()
 
 
 def known(architecture: str) -> str:

@@ -336,16 +336,18 @@ def test_a_claim_costs_no_memory(name: str) -> None:
     name=st.sampled_from(sorted(EVERY)),
     edits=st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), min_size=1, max_size=8),
     share=st.floats(0.3, 1),
+    values=st.sampled_from([None, (0.0, 4095.0)]),
 )
 @pytest.mark.filterwarnings("ignore")
 def test_broken_files_are_images_or_bad_files(
-    name: str, edits: list[tuple[float, int]], share: float
+    name: str, edits: list[tuple[float, int]], share: float, values: Any
 ) -> None:
     content = bytearray(EVERY[name])
     for place, value in edits:
         content[int(place * (len(content) - 1))] = value
     try:
-        found = decode(bytes(content[: int(share * len(content))]), max_pixels=100_000)
+        cut = bytes(content[: int(share * len(content))])
+        found = decode(cut, max_pixels=100_000, value_range=values)
     except BadFile as problem:
         assert str(problem) and "\n" not in str(problem)
     else:

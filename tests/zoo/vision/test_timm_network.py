@@ -105,6 +105,25 @@ def test_its_own_checkpoint_is_trained_on(
     ]
 
 
+def test_from_classes_to_a_number_and_back(
+    trained: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "numbers.csv"
+    files = sorted((images / "train" / "bar").iterdir())
+    rows = "".join(f"{file},{i / 7:.3f}\n" for i, file in enumerate(files))
+    table.write_text("image,label\n" + rows)
+    words = ("--data", table, "--problem_type", "regression", "--learning_rate", 0)
+    done = finetune("resnet_cls", tmp_path / "a", "--model", trained["resnet_cls"], *words)
+    assert done.code == 0, done.err
+    assert "drawn anew, for a number (it knew bar, dot, ring)" in done.err
+    again = finetune("resnet_cls", tmp_path / "b", "--model", tmp_path / "a", *words)
+    assert again.code == 0 and "drawn anew" not in again.err
+    heads = [learned(tmp_path / name)["timm_model.fc.weight"] for name in "ab"]
+    assert torch.equal(*heads)
+    back = finetune("resnet_cls", tmp_path / "c", "--model", tmp_path / "a", "--data", images)
+    assert back.code == 0 and "drawn anew, for bar, dot, ring (it knew a number)" in back.err
+
+
 def changed(source: Path, folder: Path, **settings: Any) -> Path:
     """A copy of a checkpoint whose image processor says something else."""
     shutil.copytree(source, folder)
@@ -278,6 +297,19 @@ def test_a_body_that_does_not_fit_is_never_drawn_anew(
     assert done.code == 2, done.err
     said = done.err.splitlines()[-1]
     assert "has them in another shape: timm_model.pos_embed" in said, said
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{", "null", "[" * 100_000])
+def test_a_damaged_config(
+    content: str, trained: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    weights = shutil.copytree(trained["resnet_cls"], tmp_path / "weights")
+    (weights / "config.json").write_text(content)
+    for name in NETWORKS:
+        done = finetune(name, tmp_path / "run", "--model", weights, "--data", images)
+        assert done.code == 2
+        (line,) = done.err.splitlines()
+        assert all(part in line for part in (str(weights), "config.json", "is damaged"))
 
 
 @pytest.mark.parametrize("verb_model", ["resnet_cls", "vit_cls"])
