@@ -1,6 +1,5 @@
 """The network of mae: a new masked autoencoder, and a classifier that starts from its encoder."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -8,6 +7,7 @@ import torch
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
 from tasks.vision.image_args import side_of
+from zoo import json_files
 from zoo.loading import load_config, load_model
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
@@ -102,12 +102,9 @@ def read_config(folder: "Path") -> dict[str, Any]:
     """What config.json of a folder says. Raises `UserError` where it is damaged."""
     path = folder / "config.json"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it holds no object")
-    except (ValueError, RecursionError) as error:
+        return json_files.read_object(path)
+    except ValueError as error:
         raise UserError(f"{path} is damaged ({error}); restore it from a copy") from None
-    return content
 
 
 def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
