@@ -145,7 +145,7 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
             f"{folder} holds no {MANIFEST}, so it is no checkpoint of the zoo's (or its training "
             "was stopped before the first one was saved: go on with --resume)"
         ) from None
-    except ValueError as error:  # not JSON, not text, or not what was written
+    except (ValueError, RecursionError) as error:  # not JSON, not text, or not what was written
         raise UserError(
             f"{folder / MANIFEST} is damaged ({error}); restore it from a copy"
         ) from None

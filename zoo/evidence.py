@@ -241,6 +241,9 @@ def validate(fact: Fact) -> None:
         _validate_interval(fact.name, fact.interval)
     if fact.dataset is not None and not {"name", "fingerprint"} <= set(fact.dataset):
         raise ValueError(f"the data set of {fact.name} needs a name and a fingerprint")
+    texts = [(fact.dataset or {}).get(key, "") for key in ("name", "fingerprint")]
+    if not all(isinstance(text, str) for text in (*texts, *(fact.versions or {}).values())):
+        raise ValueError(f"a name or version of {fact.name} is no text")
     try:
         _canonical(fact.content())
     except TypeError as error:  # what JSON cannot say; NaN inside is a ValueError already

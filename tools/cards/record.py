@@ -56,11 +56,11 @@ def read(folder: Path) -> Record:
     entry = registry.find(manifest["model"])
     try:
         task = importlib.import_module(entry.task).from_config(manifest["config"]["task"])
-        str(manifest["data"]["name"]), str(manifest["data"]["fingerprint"]), manifest["pipeline"]
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        _must_be_whole(manifest, config)
     except FileNotFoundError:
         raise UserError(f"{folder} is damaged: config.json is missing") from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"the records of {folder} are damaged ({error!r})") from None
     subject = (
         evidence.subject_digest(folder)
@@ -85,6 +85,32 @@ def read(folder: Path) -> Record:
         task,
         prose.read(folder),
     )
+
+
+def _must_be_whole(manifest: Mapping[str, Any], network: object) -> None:
+    """Raises KeyError or TypeError where zoo.json or config.json (`network`) lacks what a card
+    says, or has it otherwise."""
+    if not isinstance(network, dict):
+        raise TypeError("config.json has no fields")
+    data, config = manifest["data"], manifest["config"]
+    texts = [manifest["pipeline"], data["name"], data["fingerprint"]]
+    for part, names in (
+        ("teacher", ("model", "subject")),
+        ("unlabeled", ("name", "fingerprint")),
+        ("qat", ("from",)),
+    ):
+        if said := manifest.get(part):
+            texts += [said[name] for name in names]
+    source = manifest.get("source") or {}
+    texts += [source.get(name) or "" for name in ("model", "repo", "sha256", "license")]
+    counts = [n for part in ("rows", "source_rows") for n in (data.get(part) or {}).values()]
+    parts = [config["data"], config.get("options", {}), config.get("train", {})]
+    if not all(isinstance(one, str) for one in texts):
+        raise TypeError("a name of zoo.json is no text")
+    if not all(isinstance(one, int) for one in counts):
+        raise TypeError("rows of zoo.json are no counts")
+    if not all(isinstance(one, Mapping) for one in parts):
+        raise TypeError("a part of config of zoo.json has no fields")
 
 
 def _artifacts(folder: Path) -> list[Artifact]:
