@@ -76,9 +76,12 @@ def _judge(artifact: Artifact, proof: Proof) -> Verdict:
         return Verdict(name, "unavailable", NOTHING)
     if not proof.passed:
         return Verdict(name, "drift", f"{proof.faults[0]}; worst: {proof.worst()}")
-    recorded = artifact.manifest.get("proof", {}).get("sqnr", math.inf)
+    before = artifact.manifest.get("proof", {})
+    recorded = before.get("sqnr", math.inf) if isinstance(before, dict) else None
+    if not isinstance(recorded, int | float):
+        return Verdict(name, "drift", "what its export.json says of the proof is damaged")
     found = proof.summary().get("sqnr", math.inf)
-    same_inputs = artifact.manifest.get("proof", {}).get("inputs") == proof.inputs
+    same_inputs = before.get("inputs") == proof.inputs
     if same_inputs and found < recorded - DRIFT_DB:
         return Verdict(
             name, "drift", f"SQNR {found:.1f} dB, and {recorded:.1f} dB when it was exported"

@@ -56,12 +56,13 @@ def read(folder: Path) -> Record:
     remote_code.refuse(folder)
     try:
         config = json_files.read_object(folder / "config.json")
+        _must_be_whole(manifest, config)
     except FileNotFoundError:
         raise UserError(f"{folder} is damaged: config.json is missing") from None
     except OSError as error:
         raise UserError(f"{folder / 'config.json'} can't be read: {error.strerror}") from None
-    except ValueError as error:
-        raise UserError(f"{folder / 'config.json'} is damaged ({error})") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"the records of {folder} are damaged ({error!r})") from None
     subject = (
         evidence.subject_digest(folder)
         if any(folder.glob("*.safetensors"))
@@ -85,6 +86,32 @@ def read(folder: Path) -> Record:
         task,
         prose.read(folder),
     )
+
+
+def _must_be_whole(manifest: Mapping[str, Any], network: object) -> None:
+    """Raises KeyError or TypeError where zoo.json or config.json (`network`) lacks what a card
+    says, or has it otherwise."""
+    if not isinstance(network, dict):
+        raise TypeError("config.json has no fields")
+    data, config = manifest["data"], manifest["config"]
+    texts = [manifest["pipeline"], data["name"], data["fingerprint"]]
+    for part, names in (
+        ("teacher", ("model", "subject")),
+        ("unlabeled", ("name", "fingerprint")),
+        ("qat", ("from",)),
+    ):
+        if said := manifest.get(part):
+            texts += [said[name] for name in names]
+    source = manifest.get("source") or {}
+    texts += [source.get(name) or "" for name in ("model", "repo", "sha256", "license")]
+    counts = [n for part in ("rows", "source_rows") for n in (data.get(part) or {}).values()]
+    parts = [config["data"], config.get("options", {}), config.get("train", {})]
+    if not all(isinstance(one, str) for one in texts):
+        raise TypeError("a name of zoo.json is no text")
+    if not all(isinstance(one, int) for one in counts):
+        raise TypeError("rows of zoo.json are no counts")
+    if not all(isinstance(one, Mapping) for one in parts):
+        raise TypeError("a part of config of zoo.json has no fields")
 
 
 def _artifacts(folder: Path) -> list[Artifact]:

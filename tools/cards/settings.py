@@ -34,7 +34,7 @@ class Setting:
 
 def machine_name(machine: Mapping[str, Any]) -> str:
     """A machine by what decides its speed."""
-    cores = machine.get("cores")
+    cores = _number(machine.get("cores"))
     parts = (
         str(machine.get("gpu") or ""),
         str(machine.get("cpu") or "a machine without a name"),
@@ -45,14 +45,19 @@ def machine_name(machine: Mapping[str, Any]) -> str:
 
 def machine_details(machine: Mapping[str, Any]) -> str:
     """What else is known of it."""
-    memory = machine.get("memory_bytes")
+    memory, isa = _number(machine.get("memory_bytes")), machine.get("isa")
     parts = (
         f"{memory / 1e9:.0f} GB of memory" if memory else "",
         str(machine.get("os") or ""),
         str(machine.get("arch") or ""),
-        ", ".join(machine.get("isa") or ()),
+        ", ".join(map(str, isa)) if isinstance(isa, list | tuple) else "",
     )
     return ", ".join(part for part in parts if part)
+
+
+def _number(said: Any) -> float | None:
+    """A number of a record that anybody may have written; None where it is none."""
+    return said if isinstance(said, int | float) and not isinstance(said, bool) else None
 
 
 def as_json(value: Any) -> str:

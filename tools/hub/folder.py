@@ -56,7 +56,7 @@ def _read(path: Path, name: str) -> tuple[Deployment, dict[str, str]]:
         said = json_files.read_object(path)["zoo"]
         places = {str(key): str(place) for key, place in said[onnx_layout.IN_REPO].items()}
         deployment = Deployment.parse(said["deployment"])
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError(f"{name} of the repo is damaged ({error!r}): push it again") from None
     if deployment.runtime != "onnx":
         raise UserError(f"{name} of the repo says that it is {deployment}: only ONNX is loaded")

@@ -174,3 +174,44 @@ def test_sums_that_are_none(hub: TinyHub, trained: Path, tmp_path: Path, said: b
     record["published"] = json.loads(said)
     hub.repos[REPO].put("zoo.json", json.dumps(record).encode())
     _is_refused(tmp_path, "zoo.json of user/reviews is damaged", "lacks x")
+
+
+@pytest.mark.parametrize(
+    ("place", "odd"),
+    [
+        (("data", "fingerprint"), []),
+        (("data", "rows"), {"test": [[1]]}),
+        (("data", "rows"), 3),
+        (("data", "source_rows"), {"test": "/etc/passwd"}),
+        (("data", "name"), None),
+        (("source",), {"repo": 3}),
+        (("teacher",), {"model": []}),
+        (("config", "options"), []),
+        (("pipeline",), {}),
+    ],
+)
+def test_odd_records_are_one_sentence(
+    hub: TinyHub, trained: Path, place: tuple[str, ...], odd: object
+) -> None:
+    push(trained, REPO)
+    good = hub.repos[REPO].branches["main"]
+    record = json.loads(hub.repos[REPO].files()["zoo.json"].content)
+    at = record
+    for key in place[:-1]:
+        at = at[key]
+    at[place[-1]] = odd
+    hub.repos[REPO].put("zoo.json", json.dumps(record).encode())
+    for words in (("verify", REPO), ("diff", REPO, good, "main")):
+        done = hub_cli(*words)
+        assert done.code in (1, 2) and len(done.err.splitlines()) <= 1, done.err
+        assert "damaged" in done.err + done.out
+
+
+@pytest.mark.parametrize("name", ["config.json", "zoo.json"])
+def test_deep_files_are_one_sentence(hub: TinyHub, trained: Path, name: str) -> None:
+    push(trained, REPO)
+    good = hub.repos[REPO].branches["main"]
+    hub.repos[REPO].put(name, DEEP)
+    for words in (("verify", REPO), ("diff", REPO, good, "main")):
+        done = hub_cli(*words)
+        assert done.code in (1, 2) and len(done.err.splitlines()) <= 1, done.err
