@@ -1,13 +1,12 @@
 """The network of mae: a new masked autoencoder, and a classifier that starts from its encoder."""
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
-from zoo.loading import load_config, load_model
+from zoo.loading import load_config, load_json, load_model
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
@@ -89,8 +88,7 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
 
 def is_checkpoint(folder: "Path") -> bool:
     """Whether a folder with a config.json holds a masked autoencoder."""
-    kind = json.loads((folder / "config.json").read_text()).get("model_type")
-    return bool(kind == MaeConfig.model_type)
+    return bool(load_json(folder, "config.json").get("model_type") == MaeConfig.model_type)
 
 
 def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
