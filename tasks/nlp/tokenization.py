@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from tasks import cache
+from tasks import cache, panics
 from tasks.draws import Draws
 from tasks.nlp import perturb
 from tasks.nlp.perturb import Vocabulary
@@ -35,16 +35,17 @@ def encode(
     names = ["input_ids"]
     if pairs is not None and "token_type_ids" in tokenizer.model_input_names:
         names.append("token_type_ids")
-    encoded = tokenizer(
-        list(texts),
-        None if pairs is None else list(pairs),
-        truncation=("only_first" if pairs is None else "longest_first"),
-        max_length=max_length,
-        stride=window_overlap or 0,
-        return_overflowing_tokens=True,
-        return_token_type_ids="token_type_ids" in names,
-        return_attention_mask=False,
-    )
+    with panics.told("the tokenizer fails on a text"):
+        encoded = tokenizer(
+            list(texts),
+            None if pairs is None else list(pairs),
+            truncation=("only_first" if pairs is None else "longest_first"),
+            max_length=max_length,
+            stride=window_overlap or 0,
+            return_overflowing_tokens=True,
+            return_token_type_ids="token_type_ids" in names,
+            return_attention_mask=False,
+        )
     columns: dict[str, list[Any]] = {name: [[] for _ in texts] for name in names}
     special = tokenizer.num_special_tokens_to_add(pair=pairs is not None)
     untruncated = [special] * len(texts)
