@@ -7,6 +7,7 @@ a damaged folder makes the libraries raise becomes one sentence. `tests/test_arc
 
 import contextlib
 import dataclasses
+import math
 import os
 import sys
 import tempfile
@@ -16,11 +17,20 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from tasks.panics import is_panic
-from zoo import parts, remote_code
+from zoo import json_files, parts, remote_code
 
 if TYPE_CHECKING:
     from torch import nn
 
+MOST = {
+    ("layers", "blocks", "depth", "depths"): 10_000,
+    ("size", "dim", "heads", "channels", "bins", "widths", "embeddings"): 2**31,
+}
+"""What a configuration says of a network, at most, by the end of the field."""
+FASTEST = 1_000_000
+"""Samples a second of a sound: more is a number that was damaged."""
+LARGEST_SIDE = 65_535
+"""Pixels of an image's side: more is a number that was damaged."""
 LONGEST_PADDING = 2**20
 """Tokens: a tokenizer that pads to more than that has a number that was damaged."""
 
@@ -35,6 +45,16 @@ class Unreadable(UserError):
     def __init__(self, message: str, reason: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+def load_json(folder: Path, name: str) -> dict[str, Any]:
+    """The JSON object in a file of a model's folder. Raises `UserError` where it is none."""
+    try:
+        return json_files.read_object(folder / name)
+    except OSError as error:
+        raise UserError(f"{folder / name} can't be read: {error.strerror}") from None
+    except ValueError as error:
+        raise UserError(f"{folder / name} is damaged ({error}): restore it from a copy") from None
 
 
 def load_config(folder: Path, kind: Any = None, **settings: Any) -> Any:
@@ -72,17 +92,34 @@ def load_tokenizer(folder: Path, kind: Any = None, **settings: Any) -> Any:
 
 
 def load_feature_extractor(folder: Path) -> Any:
-    """A model's feature extractor. Raises `UserError` as `load_pretrained` does."""
+    """A model's feature extractor, which has heard half a second of silence. Raises `UserError` as
+    `load_pretrained` does."""
+    import numpy as np
     from transformers import AutoFeatureExtractor
 
-    return _from_folder(AutoFeatureExtractor, folder, "feature extractor")
+    extractor = _from_folder(AutoFeatureExtractor, folder, "feature extractor")
+    with _told(folder, "feature extractor"):
+        rate = extractor.sampling_rate
+        if not (isinstance(rate, int) and 0 < rate <= FASTEST):
+            raise ValueError(f"it hears {rate!r} samples a second")
+        extractor(np.zeros(rate // 2 + 1, np.float32), sampling_rate=rate)
+    return extractor
 
 
 def load_image_processor(folder: Path) -> Any:
     """A model's image processor. Raises `UserError` as `load_pretrained` does."""
     from transformers import AutoImageProcessor
 
-    return _from_folder(AutoImageProcessor, folder, "image processor")
+    processor = _from_folder(AutoImageProcessor, folder, "image processor")
+    with _told(folder, "image processor"):
+        for name, side in dict(processor.size or {}).items():
+            if side is not None and not (isinstance(side, int) and 0 < side <= LARGEST_SIDE):
+                raise ValueError(f"its size has {name} {side!r}")
+        for name in ("image_mean", "image_std"):
+            channels = getattr(processor, name)
+            if channels is not None and not all(math.isfinite(one) for one in channels):
+                raise ValueError(f"its {name} is {channels!r}")
+    return processor
 
 
 def load_processor(folder: Path) -> Any:
@@ -222,6 +259,8 @@ def _from_folder(kind: Any, folder: Path, what: str, **settings: Any) -> Any:
     remote_code.refuse(folder)
     _never_ask()
     with _told(folder, what):
+        if what in ("configuration", "model"):
+            _must_be_of_this_world(load_json(folder, "config.json"), "")
         return kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **settings
         )
@@ -238,13 +277,13 @@ def _never_ask() -> None:
 def _told(folder: Path | str, what: str) -> Iterator[None]:
     """Whatever the libraries raise about a folder, as `Unreadable`.
 
-    They raise anything: KeyError for a wrong type, AttributeError for a missing one, panics out of
-    Rust. What is no fault of the folder's passes.
+    They raise anything: KeyError for a wrong type, AttributeError for a missing one, MemoryError
+    for a number that was damaged, panics out of Rust. A signal passes.
     """
     with _panics_unheard() if what in RUST else contextlib.nullcontext():
         try:
             yield
-        except (UserError, MemoryError):
+        except UserError:
             raise
         except BaseException as error:
             if not (isinstance(error, Exception) or is_panic(error)):
@@ -281,6 +320,21 @@ def _panics_unheard() -> Iterator[None]:
             if not panicked:
                 os.write(kept, written.read())
             os.close(kept)
+
+
+def _must_be_of_this_world(value: Any, name: str) -> None:
+    """Raises ValueError for a number in a configuration that no network has: it would be made layer
+    by layer, for hours."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _must_be_of_this_world(inner, key)
+    elif isinstance(value, list):
+        for inner in value:
+            _must_be_of_this_world(inner, name)
+    elif isinstance(value, int):
+        most = next((most for ends, most in MOST.items() if name.endswith(ends)), None)
+        if most is not None and abs(value) > most:
+            raise ValueError(f"its {name} is {value}")
 
 
 def _must_pad_with_reason(tokenizer: Any) -> None:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks import panics
 from tasks.base import Task
 from zoo.checkpoint import Checkpoint, open_checkpoint
 from zoo.loading import must_agree
@@ -105,7 +104,5 @@ class Predictor(Readings):
 
     def logits(self, inputs: Sequence[Any]) -> torch.Tensor:
         """Those of the model, as the task collates its inputs."""
-        with panics.told("the tokenizer of this checkpoint fails on an input"):
-            rows = self.task.inputs(inputs, self.processor)
-        batch = self.task.collate(rows)
+        batch = self.task.collate(self.task.inputs(inputs, self.processor))
         return self.task.logits(self.model, to_device(batch, self.device)).cpu()

@@ -263,7 +263,7 @@ def _check(folder: Path) -> None:
         raise UserError(f"{folder} is no model: it has no config.json")
     remote_code.refuse(folder)
     if (folder / WEIGHTS).is_file():
-        _check_whole(folder / WEIGHTS)
+        must_be_whole(folder / WEIGHTS)
     elif (folder / INDEX).is_file():
         try:
             shards = set(json_files.read_object(folder / INDEX)["weight_map"].values())
@@ -272,7 +272,7 @@ def _check(folder: Path) -> None:
         for shard in sorted(shards, key=str):
             if not _is_beside(folder, shard):
                 raise UserError(f"{folder / INDEX} names {shard}, which is not beside it")
-            _check_whole(folder / shard)
+            must_be_whole(folder / shard)
     elif pickled := sorted(path.name for kind in PICKLES for path in folder.glob(kind)):
         raise UserError(
             f"{folder} holds {pickled[0]} but no {WEIGHTS}, and pickled weights can run any code, "
@@ -283,8 +283,11 @@ def _check(folder: Path) -> None:
         raise UserError(f"{folder} holds no {WEIGHTS} (weights are taken as safetensors only)")
 
 
-def _check_whole(path: Path) -> None:
-    """Raises UserError where a safetensors file is shorter or longer than its own header says."""
+def must_be_whole(path: Path) -> None:
+    """Raises UserError where a safetensors file is shorter or longer than its own header says, or
+    the header says what can't be."""
+    from safetensors import SafetensorError, safe_open
+
     size = path.stat().st_size
     try:
         with path.open("rb") as stream:
@@ -302,6 +305,11 @@ def _check_whole(path: Path) -> None:
         raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
     if size != expected:
         raise UserError(f"{path} is damaged: it has {size:,} bytes, its header says {expected:,}")
+    try:
+        with safe_open(path, framework="numpy"):
+            pass
+    except SafetensorError as error:
+        raise UserError(f"{path} is damaged or no safetensors file: {error}") from error
 
 
 def _is_beside(folder: Path, shard: object) -> bool:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from tasks import cache, fingerprint
+from tasks import cache, fingerprint, panics
 from tasks.draws import Draws
 from tasks.nlp import perturb
 from tasks.nlp.perturb import Vocabulary
@@ -43,16 +43,17 @@ def encode(
         pairs is not None or any(tokenizer("", return_token_type_ids=True)["token_type_ids"])
     ):
         names.append("token_type_ids")
-    encoded = tokenizer(
-        list(texts),
-        None if pairs is None else list(pairs),
-        truncation=("only_first" if pairs is None else "longest_first"),
-        max_length=max_length,
-        stride=window_overlap or 0,
-        return_overflowing_tokens=True,
-        return_token_type_ids="token_type_ids" in names,
-        return_attention_mask=False,
-    )
+    with panics.told("the tokenizer fails on a text"):
+        encoded = tokenizer(
+            list(texts),
+            None if pairs is None else list(pairs),
+            truncation=("only_first" if pairs is None else "longest_first"),
+            max_length=max_length,
+            stride=window_overlap or 0,
+            return_overflowing_tokens=True,
+            return_token_type_ids="token_type_ids" in names,
+            return_attention_mask=False,
+        )
     columns: dict[str, list[Any]] = {name: [[] for _ in texts] for name in names}
     special = tokenizer.num_special_tokens_to_add(pair=pairs is not None)
     untruncated = [special] * len(texts)

@@ -8,6 +8,7 @@ from pathlib import Path
 from tools.cards.record import Record
 from zoo import evidence
 from zoo.evidence import Fact
+from zoo.weights import must_be_whole
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "positions", "position_ids")
 """Tensors that are saved and not learned: of batch normalisation, and fixed positions."""
@@ -39,6 +40,7 @@ def _parameters(files: Sequence[Path]) -> int:
 
     count = 0
     for path in files:
+        must_be_whole(path)
         with safe_open(path, framework="numpy") as weights:
             for name in weights.keys():  # noqa: SIM118  (it is no mapping)
                 if name.rpartition(".")[2] not in BUFFERS:

@@ -10,7 +10,6 @@ order is that of the cosines, and the score is a share among the labels, not a p
 ever calibrated. Encoders that embed by their first token, as some do, are worse served.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch import Tensor
 
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args, TextClassification
+from zoo import json_files
 from zoo.loading import Unreadable, load_config, load_pretrained, load_tokenizer
 from zoo.nlp import encoder_fit
 
@@ -159,7 +159,13 @@ def load(
 def _trained_length(folder: Path) -> int:
     """The tokens that sentence-transformers' own record allows; its weights saw no more."""
     try:
-        recorded = json.loads((folder / "sentence_bert_config.json").read_text(encoding="utf-8"))
+        recorded = json_files.read_object(folder / "sentence_bert_config.json")
         return int(recorded["max_seq_length"])
-    except (OSError, ValueError, KeyError, TypeError):  # made otherwise: no such record
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        OverflowError,
+    ):  # made otherwise: no such record
         return 10**9

@@ -5,7 +5,6 @@ ended. For Whisper this is what `generate` of transformers does where it writes 
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from tasks.errors import UserError
+from zoo import json_files
 
 FILE = "generation_config.json"
 
@@ -64,7 +64,7 @@ class Greedy:
         """
         path = folder / FILE
         try:
-            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            config: dict[str, Any] = json_files.read_object(path)
         except (OSError, ValueError) as error:
             raise UserError(f"{path} can't be read: {error}") from None
         asked = {k: v for k, v in config.items() if v is not None and v is not False}

@@ -129,7 +129,7 @@ def open_session(program: Path, providers: Sequence[Any], threads: int | None) -
 
     must_stay_inside(program)
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is raised
     options.intra_op_num_threads = threads or 0
     try:
         return onnxruntime.InferenceSession(program, options, providers=providers)

@@ -5,12 +5,11 @@ Both go into the tokenizer (what a text begins with in training) and into the ge
 checkpoint.
 """
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo import weights
-from zoo.loading import load_config, load_model, load_tokenizer
+from zoo.loading import load_config, load_json, load_model, load_tokenizer
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
 from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
 from zoo.speech.whisper_export import halves
@@ -58,8 +57,8 @@ def make_processor(
 def _multilingual(folder: "Path") -> bool:
     """Whether weights know more than English: as their generation config says, or by the size of
     the vocabulary."""
-    path = folder / "generation_config.json"
-    if path.is_file() and "is_multilingual" in (found := json.loads(path.read_text())):
+    name = "generation_config.json"
+    if (folder / name).is_file() and "is_multilingual" in (found := load_json(folder, name)):
         return bool(found["is_multilingual"])
     config = load_config(folder)
     return bool(config.vocab_size != 51_864)  # that of the English-only weights

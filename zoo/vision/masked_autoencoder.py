@@ -7,8 +7,7 @@ import torch
 import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
 from tasks.vision.image_args import side_of
-from zoo import json_files
-from zoo.loading import load_config, load_model
+from zoo.loading import load_config, load_json, load_model
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
@@ -95,16 +94,7 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
 
 def is_checkpoint(folder: "Path") -> bool:
     """Whether a folder with a config.json holds a masked autoencoder."""
-    return bool(read_config(folder).get("model_type") == MaeConfig.model_type)
-
-
-def read_config(folder: "Path") -> dict[str, Any]:
-    """What config.json of a folder says. Raises `UserError` where it is damaged."""
-    path = folder / "config.json"
-    try:
-        return json_files.read_object(path)
-    except ValueError as error:
-        raise UserError(f"{path} is damaged ({error}); restore it from a copy") from None
+    return bool(load_json(folder, "config.json").get("model_type") == MaeConfig.model_type)
 
 
 def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":

@@ -14,7 +14,7 @@ from tasks.errors import UserError
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
 from zoo import weights
-from zoo.loading import load_config, load_model, load_with_head
+from zoo.loading import load_config, load_json, load_model, load_with_head
 from zoo.pruning.narrowing import cut_pairs, rebuilt
 from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import (
@@ -99,9 +99,7 @@ def _config(folder: "Path") -> Any:
     """The config of one of timm's networks. Raises `UserError` where the folder holds another."""
     from transformers import TimmWrapperConfig
 
-    from zoo.vision.masked_autoencoder import read_config
-
-    content = read_config(folder)
+    content = load_json(folder, "config.json")
     kind = content.get("model_type", TimmWrapperConfig.model_type)
     if kind != TimmWrapperConfig.model_type or not isinstance(content.get("architecture"), str):
         raise UserError(
