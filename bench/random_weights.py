@@ -2,8 +2,6 @@
 network."""
 
 import importlib
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +30,7 @@ def checkpoint(model: str, length: float | None) -> Path:
     shape = SHAPES[model]
     entry = registry.find(shape.entry)
     size = int(length or shape.image_size) if shape.image_size else None
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=".incoming-", dir=folder.parent))
-    try:
+    with checkpoints.staged(folder.parent) as staging:
         options: dict[str, Any] = {}
         torch.manual_seed(SEED)
         if shape.kind is not None:
@@ -65,8 +61,6 @@ def checkpoint(model: str, length: float | None) -> Path:
         except OSError:  # another process was first
             if not (folder / checkpoints.MANIFEST).is_file():
                 raise
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 
