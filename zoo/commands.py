@@ -40,14 +40,12 @@ def _media(media: Any, folder: Path) -> str | None:
     path, content = (media.get(name) for name in ("path", "bytes"))
     if path and Path(path).is_file():
         return str(path)
-    suffix = next(
-        (end for begin, end in SUFFIXES.items() if (content or b"").startswith(begin)), ""
-    )
-    if not suffix:
-        return None
-    own = folder / "logs" / f"example{suffix}"
-    own.write_bytes(content)
-    return str(own)
+    for begin, suffix in SUFFIXES.items():
+        if content and content.startswith(begin):
+            own = folder / "logs" / f"example{suffix}"
+            own.write_bytes(content)
+            return str(own)
+    return None
 
 
 def _text(text: Any) -> str | None:

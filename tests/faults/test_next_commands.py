@@ -52,10 +52,8 @@ def test_an_example_is_of_the_data(tiny_bert: Path, tmp_path: Path) -> None:
     """Chinese for a Chinese model; what begins like a flag is passed over."""
     data = tmp_path / "reviews.csv"
     with data.open("w", newline="", encoding="utf-8") as file:
-        rows = [
-            (f"--第{i}部电影\n很{'好' if i % 2 else '坏'}"[2 * (i > 3) :], str(i % 2))
-            for i in range(60)
-        ]
+        texts = (f"{'--' * (i < 4)}第{i}部电影\n很{'坏好'[i % 2]}" for i in range(60))
+        rows = [(text, str(i % 2)) for i, text in enumerate(texts)]
         csv.writer(file).writerows([("text", "label"), *rows])
     argv = arguments(tiny_bert, data, tmp_path / "run", *EXACT, "--max_steps", 1)
     done = run_cli(MODEL, *argv)

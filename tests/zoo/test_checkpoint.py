@@ -1,6 +1,5 @@
 """Temporary folders: gone with their process, whatever ends it, or with the next one."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -67,4 +66,4 @@ def test_a_link_of_that_name_is_left_alone(tmp_path: Path) -> None:
     with staged(tmp_path):
         pass
     assert (tmp_path / "precious" / "file").exists() and (tmp_path / ".incoming-file").exists()
-    assert os.readlink(tmp_path / ".incoming-link") == "precious"
+    assert (tmp_path / ".incoming-link").readlink() == Path("precious")

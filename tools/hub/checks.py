@@ -26,8 +26,5 @@ def card(folder: Path) -> None:
     if not (folder / layout.CARD).exists():
         write.write(folder)
     if faults := check.faults(folder):
-        raise Refused(
-            "\n".join(
-                (*faults, f"mend it ({commands.python('tools.cards', folder)}): nothing was sent")
-            )
-        )
+        command = commands.python("tools.cards", folder)
+        raise Refused("\n".join((*faults, f"mend it ({command}): nothing was sent")))
