@@ -22,7 +22,7 @@ def _run(words: list[str]) -> Done:
     return run_cli(words[2], *words[3:])
 
 
-@pytest.mark.parametrize("case", ["text", "vision", "speech"], indirect=True)
+@pytest.mark.parametrize("case", ["text", "vision"], indirect=True)
 def test_the_end_of_a_training(case: Case, tmp_path: Path) -> None:
     folder = tmp_path / "it's my run"
     done = run_cli(case.module, *case.arguments(folder, "--max_steps", 2))
@@ -63,9 +63,9 @@ def test_an_example_is_of_the_data(tiny_bert: Path, tmp_path: Path) -> None:
     assert _run(words).code == 0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["vision"], indirect=True)
 def test_after_pruning_and_without_an_artifact(case: Case, tmp_path: Path) -> None:
-    if case.name != "vision":
-        pytest.skip("one is enough")
     folder = tmp_path / "my run"
     assert run_cli(case.module, *case.arguments(folder, "--max_steps", 2)).code == 0
     argv = ("prune", folder, "--stages", 1, "--steps", 1, "--output_dir", tmp_path / "a half")
