@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import UserError
-from zoo import export, runtimes, signatures
+from zoo import commands, export, runtimes, signatures
 from zoo.artifacts import Artifact
 from zoo.export import Original, Samples, quiet
 from zoo.paired import Drop, drop
@@ -63,13 +63,13 @@ class Option:
 
     def command(self, module: str, checkpoint: Path) -> str:
         """What makes it, for people; of what runs the checkpoint itself, what uses it."""
-        program = f"python -m {module}"
         if self.artifact is None:
-            return f"{program} predict {checkpoint} --deployment {self.deployment}"
+            words = ("evaluate", checkpoint, "--deployment", self.deployment)
+            return commands.python(module, *words)
         method = recipe_of(self.deployment)
         if method is None:
-            return f"{program} export {checkpoint} --runtime {self.deployment}"
-        return f"{program} quantize {checkpoint} --method {method.method}"
+            return commands.python(module, "export", checkpoint, "--runtime", self.deployment)
+        return commands.python(module, "quantize", checkpoint, "--method", method.method)
 
 
 class Maker:

@@ -32,7 +32,6 @@ def checkpoint(model: str, length: float | None) -> Path:
     shape = SHAPES[model]
     entry = registry.find(shape.entry)
     size = int(length or shape.image_size) if shape.image_size else None
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with staged(folder.parent) as staging:
         options: dict[str, Any] = {}
         torch.manual_seed(SEED)

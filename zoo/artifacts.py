@@ -19,8 +19,9 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
-from zoo import evidence, json_files, typed
+from zoo import commands, evidence, json_files, typed
 from zoo.checkpoint import current_umask, flush, write_json
+from zoo.checkpoint import read_manifest as read_checkpoint
 from zoo.checkpoint_schema import is_plain
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
@@ -118,8 +119,8 @@ def open_artifact(checkpoint: Path, deployment: Deployment) -> Artifact:
     if not folder.is_dir():
         there = ", ".join(p.name for p in all_of(checkpoint)) or "none"
         raise UserError(
-            f"{checkpoint} has no artifact for {deployment} (it has {there}): export it with "
-            f"`export {checkpoint} --runtime {deployment.runtime}`, or quantize it"
+            f"{checkpoint} has no artifact for {deployment} (it has {there}): make it with "
+            f"{how_to_make(checkpoint, deployment)}"
         )
     found = read(folder)
     if any(checkpoint.glob("*.safetensors")) and (
@@ -129,6 +130,17 @@ def open_artifact(checkpoint: Path, deployment: Deployment) -> Artifact:
             f"{folder} was exported from other weights than {checkpoint} has now: export it again"
         )
     return found
+
+
+def how_to_make(checkpoint: Path, deployment: Deployment) -> str:
+    """The command that makes an artifact."""
+    from zoo import registry
+
+    module = registry.find(read_checkpoint(checkpoint)["model"]).module
+    if deployment.numerics.startswith("int8"):
+        method = deployment.numerics.removeprefix("int8-")
+        return commands.python(module, "quantize", checkpoint, "--method", method)
+    return commands.python(module, "export", checkpoint, "--runtime", deployment)
 
 
 def read(folder: Path) -> Artifact:

@@ -11,7 +11,7 @@ from tools.cards import eval_results, metadata, record, render, validate
 from tools.cards.facts import Facts
 from tools.cards.numbers import MARK, text
 from tools.cards.record import Record
-from zoo import artifacts, checkpoint, evidence, remote_code
+from zoo import artifacts, checkpoint, commands, evidence, remote_code
 from zoo.evidence import Fact
 
 MOST = 10  # lines of a card that are named one by one
@@ -77,7 +77,7 @@ def _artifacts(folder: Path, subject: str) -> Iterator[str]:
 def _card(found: Record) -> Iterator[str]:
     path = found.folder / render.FILE
     if not path.exists():
-        yield f"{path} is missing: python -m tools.cards {found.folder}"
+        yield f"{path} is missing: {commands.python('tools.cards', found.folder)}"
         return
     try:
         stands = path.read_bytes().decode("utf-8")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from tools.cards import prose
 from tools.cards.prose import Prose
-from zoo import artifacts, evidence, json_files, registry, remote_code
+from zoo import artifacts, commands, evidence, json_files, registry, remote_code
 from zoo.artifacts import Artifact
 from zoo.checkpoint import read_manifest, read_task
 from zoo.entry import Entry
@@ -73,7 +73,7 @@ def read(folder: Path) -> Record:
         whose = f" about the weights that lie there ({subject[:16]})" if facts else ""
         raise UserError(
             f"{folder} has no evidence{whose}, and a card says only what was measured: "
-            f"python -m {entry.module} evaluate {folder}"
+            f"{commands.python(entry.module, 'evaluate', folder)}"
         )
     return Record(
         folder,

@@ -5,7 +5,7 @@ from pathlib import Path
 from tasks.errors import UserError
 from tools.hub import layout
 from tools.hub.refused import Refused
-from zoo import evidence
+from zoo import commands, evidence
 from zoo.checkpoint import Checkpoint
 
 
@@ -15,7 +15,7 @@ def evidence_is_there(checkpoint: Checkpoint) -> None:
     if not any(fact.subject == subject for fact in evidence.read(checkpoint.folder)):
         raise UserError(
             f"{checkpoint.folder} has no evidence about the weights that lie there: "
-            f"python -m {checkpoint.entry.module} evaluate {checkpoint.folder}"
+            f"{commands.python(checkpoint.entry.module, 'evaluate', checkpoint.folder)}"
         )
 
 
@@ -26,4 +26,5 @@ def card(folder: Path) -> None:
     if not (folder / layout.CARD).exists():
         write.write(folder)
     if faults := check.faults(folder):
-        raise Refused(*faults, f"mend it (python -m tools.cards {folder}): nothing was sent")
+        command = commands.python("tools.cards", folder)
+        raise Refused(*faults, f"mend it ({command}): nothing was sent")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from zoo import evidence, terminal
+from zoo import commands, evidence, terminal
 from zoo.pruning import magnitude
 from zoo.pruning.setting import Setting, units
 from zoo.train.evaluation import Evaluation
@@ -105,5 +105,5 @@ def show(entry: "Entry", setting: Setting, stages: Sequence[Stage]) -> None:
         f"checkpoint    {folder}/",
         f"evidence      {folder}/evidence.jsonl",
         "next:",
-        f"  python -m {entry.module} evaluate {folder}",
+        f"  {commands.python(entry.module, 'evaluate', folder)}",
     )

@@ -230,7 +230,8 @@ def _finetune(
             facts += teachers.facts(folder, teacher, (split, taught), facts, parameters)
         evidence.append(folder, facts)
         summary.plots(folder, watch.records, result, task)
-        summary.show(entry, folder, task, result, progress, peak, time.time() - begin)
+        seconds = time.time() - begin
+        summary.show(entry, folder, task, examples, result, progress, peak, seconds)
         if teacher and taught:
             teachers.show(teacher, taught, split, found, parameters)
     accelerator.wait_for_everyone()

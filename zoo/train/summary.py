@@ -1,5 +1,7 @@
 """The end of a run: its facts, its pictures, and the table that says what to do next."""
 
+import json
+import shlex
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.base import Examples, Task
-from zoo import evidence, terminal
+from zoo import commands, evidence, terminal
 from zoo.train import class_facts
 from zoo.train.evaluation import Evaluation
 from zoo.train.progress import Progress
@@ -131,12 +133,13 @@ def show(
     entry: "Entry",
     folder: Path,
     task: Task,
+    examples: Examples,
     result: tuple[str, Evaluation],
     progress: Progress,
     peak: int,
     seconds: float,
 ) -> None:
-    """The closing table."""
+    """The closing table, and what to type next."""
     split, evaluation = result
     rows = [
         (m.name, f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{split}, n={m.n:,}")
@@ -153,13 +156,32 @@ def show(
         ("peak memory", f"{peak / 2**30:.2f} GiB", "", ""),
     ]
     terminal.table(("", "value", "95% interval", ""), rows, title=f"{entry.name} in {folder}")
-    example = task.example_call
+    example = commands.example(task.example_call, examples.splits[split], folder)
+    own = "" if _known(folder) else "import zoo.auto, then "
     terminal.lines(
-        f"checkpoint    {folder}/, loaded by transformers.pipeline({task.pipeline!r}, model=...)",
+        f"checkpoint    {folder}/, loaded by {own}transformers.pipeline({task.pipeline!r}, "
+        "model=...)",
         f"evidence      {folder}/evidence.jsonl",
-        f"curves        {folder}/plots/training.png;  tensorboard --logdir {folder}/logs",
+        f"curves        {folder}/plots/training.png;  "
+        + shlex.join(["tensorboard", "--logdir", f"{folder}/logs"]),
         "next:",
-        f"  python -m {entry.module} evaluate {folder}",
-        *([f"  python -m {entry.module} predict {folder} {example}"] * ("predict" in entry.verbs)),
-        *([f"  python -m {entry.starts} finetune --model {folder}"] * (entry.starts is not None)),
+        f"  {commands.python(entry.module, 'evaluate', folder)}",
+        *(
+            [f"  {commands.python(entry.module, 'predict', folder, *example)}"]
+            if "predict" in entry.verbs
+            else []
+        ),
+        *(
+            [f"  {commands.python(entry.starts, 'finetune', '--model', folder)}"]
+            if entry.starts is not None
+            else []
+        ),
     )
+
+
+def _known(folder: Path) -> bool:
+    """Whether transformers knows the network of a checkpoint by itself."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    return config.get("model_type") in CONFIG_MAPPING_NAMES

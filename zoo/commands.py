@@ -1,0 +1,57 @@
+"""Commands that are printed to be typed next: quoted, so that they run as they stand."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import datasets
+
+SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"RIFF": ".wav"}
+SUFFIXES |= {b"fLaC": ".flac", b"OggS": ".ogg"}
+ROWS = 50  # that are looked at for an example
+LONGEST = 60  # characters of one
+
+
+def python(module: str, *words: object) -> str:
+    """`python -m MODULE ...` as it is typed into a shell."""
+    return shlex.join(["python", "-m", module, *map(str, words)])
+
+
+def example(usual: str, split: "datasets.Dataset", folder: Path) -> list[str]:
+    """The words that give `predict` an input, out of the data where they have a fitting one.
+
+    Args:
+        usual: those of the task: `--text "fine, I loved it"`.
+        split: examples of the task, with the column media (bytes, path) or text.
+        folder: of the checkpoint; a picture or sound that has no file of its own is put into its
+            `logs/`.
+    """
+    flag, *others = shlex.split(usual) or [""]
+    masked = any("[MASK]" in word for word in others)
+    for row in split.select(range(min(ROWS, len(split)))) if flag and not masked else ():
+        value = _media(row["media"], folder) if "media" in row else _text(row.get("text"))
+        if value:
+            return [flag, value]
+    return [flag, *others] if flag else []
+
+
+def _media(media: Any, folder: Path) -> str | None:
+    path, content = (media.get(name) for name in ("path", "bytes"))
+    if path and Path(path).is_file():
+        return str(path)
+    for begin, suffix in SUFFIXES.items():
+        if content and content.startswith(begin):
+            own = folder / "logs" / f"example{suffix}"
+            own.write_bytes(content)
+            return str(own)
+    return None
+
+
+def _text(text: Any) -> str | None:
+    """The beginning of a text on one line; None where a shell or the flags would take it for more
+    than that."""
+    plain = " ".join(str(text or "").split())
+    if len(plain) > LONGEST:
+        plain = plain[:LONGEST].rpartition(" ")[0] or plain[:LONGEST]
+    return plain if plain and plain.isprintable() and not plain.startswith("-") else None
