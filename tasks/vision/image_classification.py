@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tasks import media_items
 from tasks.base import Batch, Examples, model_inputs
 from tasks.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.classification import encode as encode_all
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = "--image photo.jpg"
+DIMS = 3  # of the array of one image, at most
 
 
 @dataclass(frozen=True)
@@ -207,13 +210,19 @@ class ImageClassification(Classification):
         found: list[Finding] = image_preflight.check(examples.splits, decoded, self.labels)
         return found
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
-        """Rows for `collate` from what `read_inputs` gives, from paths, or from PIL images."""
-        from tasks.vision import images
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one image, and no row of them."""
+        return media_items.is_one(raw, DIMS)
 
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, or from whatever
+        `tasks.vision.image_items.pixels` takes for an image."""
+        from tasks.vision import image_items, images
+
+        decode = partial(images.decode, max_pixels=self.args.max_pixels)
         rows = []
         for i, item in enumerate(raw):
-            image = item["image"] if isinstance(item, Mapping) else images.open_any(item)
+            image = image_items.pixels(item, decode, images.open_any)
             rows.append({"sample_id": i, "image": images.resize(image, self.size, self.size)})
         return rows
 

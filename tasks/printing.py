@@ -1,0 +1,29 @@
+"""The one place that prints: what would steer a terminal is shown as it is written, and not obeyed.
+
+Labels, texts, file names and answers of servers come from others. An escape sequence among them
+could clear the screen or retitle it, a newline forge a line, a bidi control turn a name around.
+"""
+
+import re
+import sys
+from typing import TextIO
+
+# C0, DEL and C1; soft hyphen; marks, embeddings, overrides and isolates of direction; zero-width
+# spaces; line and paragraph separators; annotations; tags; surrogates (bytes of a file's name that
+# are no UTF-8). The joiners U+200C and U+200D stay: Persian, Hindi and emoji are written with them.
+UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\U000e0000-\U000e007f\ud800-\udfff]"
+)
+
+
+def visible(text: str) -> str:
+    r"""Return the text with control characters written out: an escape as `\x1b`, a newline as `\n`,
+    a right-to-left override as `\u202e`. Everything else stays as it is."""
+    return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def print_lines(*lines: str, file: TextIO | None = None) -> None:
+    """Print each text as exactly one line, to standard output where no other file is given."""
+    stream = sys.stdout if file is None else file
+    print("\n".join(map(visible, lines)), file=stream, flush=True)
