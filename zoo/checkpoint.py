@@ -149,6 +149,10 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
     if not folder.is_dir():
         raise UserError(f"no checkpoint at {folder}: there is no such folder")
     try:
+        str(folder).encode("utf-8")
+    except UnicodeEncodeError:  # tokenizers and safetensors open nothing there
+        raise UserError(f"{folder!s}: the folder's name is not UTF-8: rename it") from None
+    try:
         manifest = json.loads((folder / MANIFEST).read_text())
         there = manifest if isinstance(manifest, dict) else {}
         if missing := {"model", "config", "files"} - set(there):

@@ -149,7 +149,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     import yaml
 
     try:
-        settings = yaml.safe_load(path.read_text())
+        settings = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"--config {path}: there is no such file") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:

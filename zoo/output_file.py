@@ -52,6 +52,15 @@ def check(path: Path, flag: str) -> None:
         raise UserError(f"{flag} {path} can't be written: nothing may be written to {folder}")
 
 
+def is_stream(path: Path, flag: str) -> bool:
+    """Whether it is a device, a pipe or a file that is open already, which is never replaced.
+
+    Raises `UserError` for a link that leads nowhere.
+    """
+    target = _target(path, flag)
+    return isinstance(target, int) or (target.exists() and not target.is_file())
+
+
 @contextmanager
 def replacing(path: Path, flag: str) -> Iterator[IO[bytes]]:
     """A binary file to write to, whose content is at `path` once all went well.

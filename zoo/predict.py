@@ -38,10 +38,10 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     if not args.zero_shot and (args.labels or args.template):
         raise UserError("--labels and --template go with --zero_shot")
     output = None if args.output is None or str(args.output) == STDOUT else args.output
-    form = format_of(output, args.format)
     if output is not None:
         output_file.check(output, FLAG)
         _must_not_be_the_input(output, asked)
+    form = format_of(output, args.format)
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
         predictor: Readings = (
@@ -72,7 +72,7 @@ def format_of(output: Path | None, asked: str | None) -> str:
         return asked
     if suffix in FORMATS:
         return suffix
-    if output is None or (output.exists() and not output.is_file()):  # a device, a pipe
+    if output is None or output_file.is_stream(output, FLAG):
         return "jsonl"
     ending = f"ends in {output.suffix}" if suffix else "has no ending"
     raise UserError(f"{FLAG} {output} {ending}, which is none of {known}; or give --format")

@@ -83,6 +83,8 @@ def open_sink(path: Path, flag: str, form: str) -> Iterator[Sink]:
 @contextmanager
 def open_stdout(form: str) -> Iterator[Sink]:
     """Standard output, each prediction as it comes, in the encoding of the terminal."""
+    if sys.stdout is None:  # as `>&-` leaves it
+        raise UserError("standard output is closed: name a file with --output")
     yield _Csv(sys.stdout) if form == "csv" else _JsonLines(sys.stdout)
 
 

@@ -4,13 +4,15 @@ A table is read by the reader that training uses, and lies in memory as it does 
 line no more than a line is held.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
+from tasks import standard_input
 from tasks.columns import find_column
 from tasks.errors import UserError
 from tasks.printing import print_lines
@@ -78,9 +80,9 @@ def read(asked: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[st
         return _given(asked, wants_pairs)
     if file is None or str(file) == "-":
         _must_be_single(wants_pairs, "standard input has one text a line")
-        if sys.stdin.isatty():
-            print_lines("reading texts from standard input, one a line", file=sys.stderr)
-        return _lines(sys.stdin, "standard input")
+        stream = standard_input.opened("texts, one a line,")
+        lines = getattr(stream, "buffer", stream)
+        return _lines(lines, "standard input", stream.encoding or "utf-8")
     return _in_file(file, asked, known, wants_pairs, stack)
 
 
@@ -108,10 +110,10 @@ def _in_file(
         )
     _must_be_single(wants_pairs, f"{file} has one text a line")
     try:
-        opened = stack.enter_context(file.open(encoding="utf-8", newline=""))
+        opened = stack.enter_context(file.open("rb"))
     except OSError as problem:
         raise UserError(f"--file {file} cannot be read: {problem.strerror}") from None
-    return _lines(opened, str(file))
+    return _lines(opened, str(file), "utf-8")
 
 
 def text_columns(
@@ -175,15 +177,23 @@ def _given(asked: Inputs, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
     """The texts of the command line."""
     if not asked.text_pair:
         _must_be_single(wants_pairs, "--text alone is one text")
-        return ({"text": checked(text, "--text")} for text in asked.text)
+        return ({"text": _argument(text, "--text")} for text in asked.text)
     if len(asked.text) != len(asked.text_pair):
         raise UserError(
             f"--text has {len(asked.text)} and --text_pair {len(asked.text_pair)}: give as many"
         )
     return (
-        {"text": checked(text, "--text"), "text_pair": checked(pair, "--text_pair")}
+        {"text": _argument(text, "--text"), "text_pair": _argument(pair, "--text_pair")}
         for text, pair in zip(asked.text, asked.text_pair, strict=True)
     )
+
+
+def _argument(text: str, flag: str) -> str:
+    """A text of the command line, which is UTF-8 where the locale says otherwise too."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return checked(text, flag)
 
 
 def _must_be_single(wants_pairs: bool, reason: str) -> None:
@@ -194,17 +204,18 @@ def _must_be_single(wants_pairs: bool, reason: str) -> None:
         )
 
 
-def _lines(file: IO[str], where: str) -> Iterator[Mapping[str, Any]]:
-    """A text a line, as they come; `UserError` for a line that is not UTF-8."""
-    number = 0
-    try:
-        for number, line in enumerate(file, 1):
-            text = line.rstrip("\r\n")
-            if number == 1:
-                text = text.removeprefix(BOM)
-            yield {"text": checked(text, f"{where}, line {number}")}
-    except UnicodeDecodeError:
-        raise UserError(f"{where}, after line {number}: not UTF-8 text") from None
+def _lines(lines: Iterable[bytes | str], where: str, encoding: str) -> Iterator[Mapping[str, Any]]:
+    """A text a line, as they come; `UserError` for a line that can't be read."""
+    for number, line in enumerate(lines, 1):
+        try:
+            text = line if isinstance(line, str) else line.decode(encoding)
+        except UnicodeDecodeError:
+            kind = " (it looks like UTF-16)" if line[:2] in (b"\xff\xfe", b"\xfe\xff") else ""
+            raise UserError(f"{where}, line {number}: not {encoding.upper()} text{kind}") from None
+        if number == 1:
+            text = text.removeprefix(BOM)
+        for part in text.removesuffix("\n").removesuffix("\r").split("\r"):  # as on old Macs
+            yield {"text": checked(part, f"{where}, line {number}")}
 
 
 def _rows(
