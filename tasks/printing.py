@@ -6,7 +6,7 @@ could clear the screen or retitle it, a newline forge a line, a bidi control tur
 
 import re
 import sys
-from typing import TextIO
+from typing import IO, TextIO, cast
 
 # C0, DEL and C1; soft hyphen; marks, embeddings, overrides and isolates of direction; zero-width
 # spaces; line and paragraph separators; annotations; tags; surrogates (bytes of a file's name that
@@ -27,3 +27,23 @@ def print_lines(*lines: str, file: TextIO | None = None) -> None:
     """Print each text as exactly one line, to standard output where no other file is given."""
     stream = sys.stdout if file is None else file
     print("\n".join(map(visible, lines)), file=stream, flush=True)
+
+
+def shown(stream: IO[str]) -> IO[str]:
+    """Return a stream of lines of data as it is, or, on a terminal, one that shows them there."""
+    return cast(IO[str], _Shown(stream)) if stream.isatty() else stream
+
+
+class _Shown:
+    """Writes whole lines to a terminal, what would steer it written out."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+
+    def write(self, line: str) -> int:
+        """Write one line, with its end."""
+        return self.stream.write(visible(line.rstrip("\r\n")) + "\n")
+
+    def flush(self) -> None:
+        """See `io.IOBase`."""
+        self.stream.flush()

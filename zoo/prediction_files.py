@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from tasks.errors import UserError
+from tasks.printing import shown
 from zoo import output_file
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def open_stdout(form: str) -> Iterator[Sink]:
     """Standard output, each prediction as it comes, in the encoding of the terminal."""
     if sys.stdout is None:  # as `>&-` leaves it
         raise UserError("standard output is closed: name a file with --output")
-    yield _Csv(sys.stdout) if form == "csv" else _JsonLines(sys.stdout)
+    stream = shown(sys.stdout)
+    yield _Csv(stream) if form == "csv" else _JsonLines(stream)
 
 
 class _JsonLines:

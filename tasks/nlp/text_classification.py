@@ -133,7 +133,7 @@ def from_config(config: Mapping[str, Any]) -> "TextClassification":
         config["problem_type"],
         tuple(config["class_weights"]),
         config["pad_token_id"],
-        config.get("columns", {}),  # a checkpoint of before they were remembered has none
+        columns=config.get("columns", {}),  # a checkpoint of before they were remembered has none
     )
 
 

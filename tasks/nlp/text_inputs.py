@@ -221,14 +221,13 @@ def _lines(lines: Iterable[bytes | str], where: str, encoding: str) -> Iterator[
 def _rows(
     file: Path, table: "pa.Table", columns: tuple[str, str | None]
 ) -> Iterator[Mapping[str, Any]]:
-    from tasks import tables
-
     text, pair = columns
     for name in table.column_names:
         if table.column_names.count(name) > 1:
             raise UserError(f"{file} has two columns called {name!r}")
     kept = [name for name in table.column_names if name not in columns]
-    row = 0
+    for column in filter(None, columns):
+        _must_be_texts(file, table, column)
     for batch in table.to_batches(max_chunksize=ROWS):
         texts = batch.column(text).to_pylist()
         pairs = [None] * len(texts) if pair is None else batch.column(pair).to_pylist()
@@ -236,18 +235,28 @@ def _rows(
         for i, both in enumerate(zip(texts, pairs, strict=True)):
             item: dict[str, Any] = {}
             for key, name, value in zip(("text", "text_pair"), columns, both, strict=True):
-                if name is None:
-                    continue
-                if isinstance(value, int | float) and not isinstance(value, bool):
-                    value = str(value)
-                if not isinstance(value, str):
-                    place = tables.place_of(file, row + i)
-                    raise UserError(f"{file}, {place}: no text under {name!r}")
-                item[key] = checked(value, str(file))
+                if name is not None:
+                    item[key] = value or ""  # a missing text is an empty one, as in training
             if kept:
                 item["others"] = others.slice(i, 1)
             yield item
-        row += len(texts)
+
+
+def _must_be_texts(file: Path, table: "pa.Table", column: str) -> None:
+    import pyarrow as pa
+
+    stored = table.schema.field(column).type
+    kinds = (
+        pa.types.is_string,
+        pa.types.is_large_string,
+        pa.types.is_string_view,
+        pa.types.is_null,
+    )
+    if not any(is_kind(stored) for is_kind in kinds):
+        raise UserError(
+            f"the column {column!r} of {file} holds {stored}, not texts: name another"
+            " (--text_column), or write its values as strings"
+        )
 
 
 def is_one(raw: Any) -> bool:

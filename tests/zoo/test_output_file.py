@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import UserError
-from zoo import output_file
+from zoo import lines, output_file
 
 UNLESS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
@@ -126,3 +126,12 @@ def test_what_is_read_only_stays(tmp_path: Path) -> None:
     assert "nothing may be written to" in refusal(tmp_path / "b.csv")
     tmp_path.chmod(0o755)
     assert path.read_text() == "precious"
+
+
+def test_lines_are_added_to_a_pipe_as_to_a_file() -> None:
+    reading, writing = os.pipe()
+    for number in range(2):
+        lines.append(Path(f"/dev/fd/{writing}"), f"{number}\n")
+    os.close(writing)
+    with os.fdopen(reading) as file:
+        assert file.read() == "0\n1\n"
