@@ -73,6 +73,10 @@ def read(asked: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[st
         raise UserError("give --text or --file, not both")
     if asked.text_pair and not asked.text:
         raise UserError("--text_pair goes with --text")
+    if known and not known.get("text_pair"):
+        for flag in ("text_pair", "text_pair_column"):
+            if getattr(asked, flag) not in ((), None, "none"):
+                raise UserError(f"--{flag}: this model was trained on single texts")
     wants_pairs = asked.text_pair_column != "none" and bool(
         asked.text_pair_column or known.get("text_pair")
     )
@@ -159,7 +163,10 @@ def _column(
     try:
         found = find_column(names, None, tuple(dict.fromkeys((known, *usual))), what, where)
     except UserError as error:
-        raise UserError(f"{error}; training read {known!r}: give --{_flag(what)}") from None
+        raise UserError(
+            f"{error}; training read {known!r}: call it so, or give predict"
+            f" --{what.replace(' ', '_')}_column"
+        ) from None
     if found.casefold() != known.casefold():
         print_lines(
             f"note: {where} has no column {known!r}, which training read as the {what}: "
@@ -167,10 +174,6 @@ def _column(
             file=sys.stderr,
         )
     return found
-
-
-def _flag(what: str) -> str:
-    return f"{what.replace(' ', '_')}_column NAME"
 
 
 def _given(asked: Inputs, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:

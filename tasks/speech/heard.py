@@ -32,6 +32,7 @@ def read(
     from tasks.media import BadFile, name_of
     from tasks.speech import audio
 
+    bad, number = 0, -1
     for number, media in enumerate(audio_inputs.read(asked, stack)):
         name = name_of(media, number)
         try:
@@ -42,7 +43,10 @@ def read(
         except BadFile as problem:
             if asked.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
+            bad += 1
             print(f"{name}: {problem}; skipped", file=sys.stderr)
+    if bad == number + 1 > 0:
+        raise UserError(f"none of {bad:,} files can be used")
 
 
 def _stream(asked: Inputs, rate: int, part: float) -> Iterator[Mapping[str, Any]]:

@@ -107,14 +107,18 @@ def read_inputs(
     from tasks.media import BadFile, name_of
     from tasks.vision import image_inputs, images
 
+    bad, number = 0, -1
     for number, media in enumerate(image_inputs.read(asked, stack)):
         name = name_of(media, number)
         try:
             yield {"name": name, "image": images.decode(media, max_pixels=task.args.max_pixels)}
         except BadFile as problem:
+            bad += 1
             if asked.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
             print(f"{name}: {problem}; skipped", file=sys.stderr)
+    if bad == number + 1 > 0:
+        raise UserError(f"none of {bad:,} files can be used")
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:

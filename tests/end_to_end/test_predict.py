@@ -295,6 +295,17 @@ def every_form(model: Predictor, given: Given, expected: dict[str, Any]) -> None
             same(each, expected)
 
 
+def test_no_file_that_can_be_used_is_a_mistake(given: Given, tmp_path: Path) -> None:
+    if given.flags[0] == "--text":
+        pytest.skip("texts are no files")
+    (tmp_path / "a.txt").write_text("nothing of the kind")
+    bad = (given.flags[0], tmp_path / "a.txt", "--on_bad_file", "skip")
+    done = run_cli(given.run.manifest["module"], "predict", given.run.folder, *bad)
+    assert done.code == 2 and done.out == "" and "none of 1 files can be used" in done.err
+    good = (given.flags[0], tmp_path / "a.txt", given.flags[1], "--on_bad_file", "skip")
+    assert len(predict(given.run, *good)) == 1
+
+
 def test_one_in_one_out(given: Given) -> None:
     model = zoo.load(str(given.run.folder))
     every_form(model, given, result_of(given))

@@ -180,6 +180,8 @@ def test_single_texts_for_a_model_of_pairs(tmp_path: Path) -> None:
     assert "--text has 1 and --text_pair 2" in refusal(
         None, PAIR, text=("a",), text_pair=("b",) * 2
     )
+    for asked in ({"text_pair_column": "id"}, {"text": ("a",), "text_pair": ("b",)}):
+        assert "trained on single texts" in refusal(None, SINGLE, **asked)
     assert refusal(None, text_pair=("b",)) == "--text_pair goes with --text"
 
 
