@@ -145,7 +145,7 @@ class DecideArgs(Bounded):
     export: bool = False
     """leave the winning artifact in the checkpoint"""
     picture: Path | None = None
-    """file for a picture of the Pareto front, .png or .svg"""
+    """file for a picture of the Pareto front, .png, .svg or .pdf"""
 
 
 @dataclass(frozen=True)

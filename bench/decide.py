@@ -46,6 +46,8 @@ def decide(args: DecideArgs) -> Point:
     budget, limits, threads = seconds_of(args.budget), limits_of(args), threads_of(args.threads)
     if not (args.checkpoint / MANIFEST).is_file():
         raise UserError(f"{args.checkpoint} holds no {MANIFEST}, so it is no checkpoint of ours")
+    if args.picture is not None:
+        front_picture.check(args.picture)
     wanted = options.asked(args.deployments)
     terminal.quiet_libraries()
     original = Original.open(args.checkpoint)

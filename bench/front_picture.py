@@ -4,10 +4,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.front import Limits, Point
+from tasks.errors import UserError
+from zoo import output_file
 
 AREA_OF_MB = 4.0  # square points of a marker, per 10^6 bytes on disk
 LEAST_AREA = 30.0
+FORMATS = (".pdf", ".png", ".svg")
 FRONT, BEATEN, LIMIT = "#1f5fa8", "#9aa4af", "#c4432b"
+
+
+def check(path: Path) -> None:
+    """Raises `UserError` where no picture can be written, before all is measured that it shows."""
+    if path.suffix.lower() not in FORMATS:
+        raise UserError(f"--picture {path}: the name has to end in one of {', '.join(FORMATS)}")
+    output_file.check(path, "--picture")
 
 
 def draw(
@@ -18,7 +28,10 @@ def draw(
     limits: Limits,
     title: str,
 ) -> None:
-    """Writes it, in the format of the file's ending. Raises OSError where it can't be written."""
+    """Writes it, in the format of the file's ending.
+
+    Raises `UserError` where nothing can be written there, and OSError where the disk is full.
+    """
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
@@ -62,5 +75,5 @@ def draw(
     axes.set_xlabel("milliseconds a call, median with 99% interval")
     axes.set_ylabel("lost of the metric")
     axes.set_title(f"{title}\nblue lies on the front, area is size on disk", fontsize=9, loc="left")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=150)
+    with output_file.replacing(path, "--picture") as file:
+        figure.savefig(file, format=path.suffix.lower().removeprefix("."), dpi=150)

@@ -28,6 +28,10 @@ def run(args: RunArgs) -> list[Result]:
     )
     if args.out.is_dir():
         raise UserError(f"--out {args.out} is a folder; give a file")
+    if args.out.exists() and not args.out.is_file():  # a sweep reads what it has done already
+        raise UserError(
+            f"--out {args.out} is a device or a pipe, and results are read again: give a file"
+        )
     before = len(store.read(args.out))
     with Performer(settings) as perform, Progress() as progress:
         results = sweep(asked.cases, measures, args.out, perform, progress)

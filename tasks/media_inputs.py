@@ -2,13 +2,12 @@
 
 import glob
 import os
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
+from tasks import standard_input
 from tasks.errors import UserError
 from tasks.files import missing
-from tasks.printing import print_lines
 
 LONGEST_NAME = 255  # bytes, on nearly every file system
 
@@ -63,10 +62,8 @@ def _matching(pattern: str, suffixes: Collection[str], what: str) -> Iterator[Pa
 
 
 def _listed(what: str) -> Iterator[Path]:
-    if sys.stdin.isatty():
-        print_lines(f"reading the names of {what} from standard input, one a line", file=sys.stderr)
-    for number, line in enumerate(sys.stdin, start=1):
-        name = line.rstrip("\r\n")
+    for number, line in enumerate(standard_input.names(what), start=1):
+        name = line.removeprefix("\ufeff") if number == 1 else line  # a byte order mark
         if not name:
             continue
         path = Path(name).expanduser()

@@ -19,6 +19,7 @@ from zoo.entry import Entry, Preset
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns the exit code: 2 for a mistake of the user's."""
+    terminal.escape_unencodable()
     arguments = _parser().parse_args(argv)
 
     def run() -> int:

@@ -168,6 +168,10 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
     if not folder.is_dir():
         raise UserError(f"no checkpoint at {folder}: there is no such folder")
     try:
+        str(folder).encode("utf-8")
+    except UnicodeEncodeError:  # tokenizers and safetensors open nothing there
+        raise UserError(f"{folder!s}: the folder's name is not UTF-8: rename it") from None
+    try:
         content = json_files.read(folder / MANIFEST)
         checkpoint_schema.check(content)
     except FileNotFoundError:

@@ -57,6 +57,9 @@ def guarded(name: str, run: Callable[[], int], again: str) -> int:
     Args:
         again: what to do where the disk was full, once there is room.
     """
+    from zoo import terminal
+
+    terminal.escape_unencodable()
     try:
         code = run()
         sys.stdout.flush()

@@ -4,6 +4,7 @@ import fcntl
 import os
 from pathlib import Path
 
+from zoo import output_file
 from zoo.checkpoint import flush
 
 
@@ -13,6 +14,10 @@ def append(path: Path, lines: str) -> None:
     A process that was killed may have left half a line: what follows does not become its end.
     Raises OSError where they do not fit, and then leaves the file as it was.
     """
+    if output_file.is_stream(path, "the output"):  # nothing is torn there, or reaches a disk
+        with output_file.replacing(path, "the output") as stream:
+            stream.write(lines.encode())
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     is_new = not path.exists()
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)

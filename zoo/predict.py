@@ -1,16 +1,14 @@
-"""The verb predict: inputs in, one line of jsonl or csv out for each, in the order they came."""
+"""The verb predict: inputs in, one prediction out for each, in the order they came."""
 
-import csv
 import importlib
-import json
-import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from typing import IO, TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.printing import shown
+from zoo import output_file
+from zoo.prediction_files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predictor import Predictor, Readings
 from zoo.zero_shot import ZeroShot
 
@@ -18,23 +16,28 @@ if TYPE_CHECKING:
     from zoo.entry import Entry
     from zoo.verbs import PredictArgs
 
+FLAG = "--output"
+STDOUT = "-"
+
 
 def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
-    """Streams predictions; nothing but a batch is held in memory.
+    """Writes predictions as they are made; of them no more than a batch is held in memory.
 
     Args:
         asked: the task's `Inputs`.
 
-    Raises `UserError` for a damaged checkpoint or an input that can't be read.
+    Raises `UserError` for a damaged checkpoint, an input that can't be read, or an output that
+    can't be written.
     """
-    if args.top_k is not None and args.top_k < 1:
-        raise UserError(f"--top_k {args.top_k}: at least 1")
     if args.zero_shot and args.deployment != "eager":
         raise UserError("--zero_shot runs weights, and --deployment a checkpoint")
     if not args.zero_shot and (args.labels or args.template):
         raise UserError("--labels and --template go with --zero_shot")
-    suffix = args.output.suffix.lstrip(".") if args.output else ""
-    form = args.format or (suffix if suffix in ("csv", "jsonl") else "jsonl")
+    output = None if args.output is None or str(args.output) == STDOUT else args.output
+    if output is not None:
+        output_file.check(output, FLAG)
+        _must_not_be_the_input(output, asked)
+    form = format_of(output, args.format)
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
         predictor: Readings = (
@@ -46,45 +49,53 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         inputs = task.read_inputs(asked, predictor.task, stack)
         # what comes live is read as it comes, and nobody waits for a batch to fill
         batch_size = 1 if getattr(asked, "stream", False) else args.batch_size
-        if args.output is None:
-            _write(shown(sys.stdout), form, inputs, predictor, task, batch_size, args.top_k)
-            return
-        args.output.parent.mkdir(parents=True, exist_ok=True)
-        temporary = args.output.with_name(f".{args.output.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w", newline="") as file:
-                _write(file, form, inputs, predictor, task, batch_size, args.top_k)
-            temporary.replace(args.output)
-        finally:
-            temporary.unlink(missing_ok=True)
+        sink = open_stdout(form) if output is None else open_sink(output, FLAG, form)
+        _write(stack.enter_context(sink), inputs, predictor, task, batch_size, args.top_k)
+
+
+def format_of(output: Path | None, asked: str | None) -> str:
+    """The format to write: the one asked for, else that of the file's name, else jsonl.
+
+    Raises `UserError` for a name that ends in anything else, and where both say different things.
+    """
+    known = ", ".join(FORMATS)
+    suffix = "" if output is None else output.suffix.lower().removeprefix(".")
+    if output is None and asked == "parquet":
+        raise UserError(f"--format parquet is no text to print: name a file with {FLAG}")
+    if suffix in FORMATS and asked not in (None, suffix):
+        raise UserError(f"{FLAG} {output} ends in .{suffix}, and --format says {asked}")
+    if asked is not None:
+        return asked
+    if suffix in FORMATS:
+        return suffix
+    if output is None or output_file.is_stream(output, FLAG):
+        return "jsonl"
+    ending = f"ends in {output.suffix}" if suffix else "has no ending"
+    raise UserError(f"{FLAG} {output} {ending}, which is none of {known}; or give --format")
+
+
+def _must_not_be_the_input(output: Path, asked: Any) -> None:
+    file: Path | None = getattr(asked, "file", None)
+    if file is not None and output.is_file() and file.is_file() and output.samefile(file):
+        raise UserError(f"{FLAG} {output} is the file that is read: give another one")
 
 
 def _write(
-    file: IO[str],
-    form: str,
-    inputs: Iterator[Any],
+    sink: Sink,
+    inputs: Iterator[Mapping[str, Any]],
     predictor: Readings,
     task: Any,
     batch_size: int,
     top_k: int | None,
 ) -> None:
-    kept: list[Any] = []  # inputs on their way through the model: at most a batch
+    kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
 
-    def passing() -> Iterator[Any]:
+    def passing() -> Iterator[Mapping[str, Any]]:
         for item in inputs:
             kept.append(item)
             yield item
 
-    table = csv.writer(file) if form == "csv" else None
-    begun = False
     for reading in predictor.stream(passing(), batch_size=batch_size, top_k=top_k):
-        line = task.show_input(kept.pop(0)) | reading
-        if table is None:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-        else:
-            if not begun:
-                table.writerow(line)
-            cells = (v if isinstance(v, str | float) else json.dumps(v) for v in line.values())
-            table.writerow(cells)
-        begun = True
-        file.flush()
+        item = kept.pop(0)
+        sink.write(Written(task.show_input(item), item.get("others"), reading))
+    assert not kept, f"{len(kept)} inputs have no prediction"

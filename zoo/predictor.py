@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.base import Task
+from tasks.errors import UserError
 from zoo.checkpoint import Checkpoint, open_checkpoint
 from zoo.loading import must_agree
 from zoo.terminal import quiet_libraries
@@ -64,25 +65,64 @@ class Readings:
 
     task: Task
 
-    def logits(self, inputs: Sequence[Any]) -> torch.Tensor:
-        """Logits float32 [b, ...] of a batch of inputs, on the CPU; without gradients."""
+    def forward(self, batch: Sequence[Any]) -> torch.Tensor:
+        """Logits [b, ...] of at least one input, all in one pass."""
         raise NotImplementedError
 
-    def predict(
-        self, inputs: Sequence[Any], *, batch_size: int = 32, top_k: int | None = None
-    ) -> list[dict[str, Any]]:
-        """Readings of the inputs, in their order: label and score, and `scores` with `top_k`."""
-        return list(self.stream(inputs, batch_size=batch_size, top_k=top_k))
+    def logits(self, inputs: Any) -> torch.Tensor:
+        """Logits float32 [b, ...] of inputs in one pass, on the CPU and without gradients.
+
+        They are what the scores of `predict` are made of: [b, labels] of a classifier, [b, frames,
+        vocabulary] of a recogniser with CTC, [b, masks, vocabulary] of a model that fills masks.
+        What writes its text (Whisper) has no logits of its input: token ids int64 [b, tokens].
+
+        Args:
+            inputs: as `predict` takes them; one input is a batch of one.
+
+        Raises `UserError` for an input that can't be read, and where there is none.
+        """
+        batch = [inputs] if self.task.is_one(inputs) else list(inputs)
+        if not batch:
+            raise UserError("there are no inputs, and so no logits")
+        with torch.no_grad():
+            return self.forward(batch)
+
+    def predict(self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None) -> Any:
+        """The prediction of one input, or of several a list of them in their order.
+
+        A prediction is a dict: `label` and `score`, and with `top_k` the `scores` of the best k
+        labels; `text` of a recogniser.
+
+        Args:
+            inputs: one input, or a list (or any other row) of them. A text is a str, or a tuple of
+                two where the model was trained on pairs. An image or sound is a path, bytes, an
+                open file, a mapping of `bytes` or `path`, or an array or tensor; an image also
+                PIL's (see `tasks.vision.image_items.pixels`), a sound a mapping of `array` and
+                `sampling_rate` (see `tasks.speech.audio_items.samples`): an array alone has the
+                model's own rate.
+            batch_size: inputs in a pass.
+
+        Raises `UserError` for an input that can't be read.
+        """
+        one = self.task.is_one(inputs)
+        row = [inputs] if one else inputs
+        found = list(self.stream(row, batch_size=batch_size, top_k=top_k))
+        return found[0] if one else found
 
     def stream(
         self, inputs: Iterable[Any], *, batch_size: int = 32, top_k: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """The same for inputs of any number, batch by batch."""
+        """Predictions of inputs of any number, batch by batch, as many as there are inputs."""
+        for name, value in (("batch_size", batch_size), ("top_k", top_k)):
+            if value is not None and value < 1:
+                raise UserError(f"--{name} {value}: at least 1")
         waiting = iter(inputs)
         while chunk := list(islice(waiting, batch_size)):
             with torch.inference_mode():
-                logits = self.logits(chunk)
-            yield from self.task.read(logits, top_k)
+                logits = self.forward(chunk)
+            found = self.task.read(logits, top_k)
+            assert len(found) == len(chunk), f"{len(found)} predictions of {len(chunk)} inputs"
+            yield from found
 
 
 class Predictor(Readings):
@@ -102,7 +142,7 @@ class Predictor(Readings):
         )
         self.task: Task = self.checkpoint.task
 
-    def logits(self, inputs: Sequence[Any]) -> torch.Tensor:
-        """Those of the model, as the task collates its inputs."""
-        batch = self.task.collate(self.task.inputs(inputs, self.processor))
-        return self.task.logits(self.model, to_device(batch, self.device)).cpu()
+    def forward(self, batch: Sequence[Any]) -> torch.Tensor:
+        """Logits [b, ...] of the model, as the task collates its inputs."""
+        collated = self.task.collate(self.task.inputs(batch, self.processor))
+        return self.task.logits(self.model, to_device(collated, self.device)).cpu()

@@ -1,5 +1,6 @@
 """Output for people: colours and tables on a terminal, plain aligned text elsewhere."""
 
+import io
 import logging
 import sys
 from collections.abc import Sequence
@@ -50,6 +51,16 @@ def table(
 def lines(*texts: str) -> None:
     """Prints each text as a line to standard output."""
     print_lines(*texts)
+
+
+def escape_unencodable() -> None:
+    """Have the standard streams write what their encoding lacks as an escape, instead of failing.
+
+    A terminal of Latin-1 or ASCII can't show a Chinese label; the run must not end for that.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def quiet_libraries() -> None:

@@ -56,9 +56,10 @@ class PredictArgs(Bounded):
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint; with zero_shot weights: a preset, a folder, or a Hub id"""
     output: Path | None = None
-    """file to write, .jsonl or .csv; standard output by default"""
-    format: Literal["jsonl", "csv"] | None = None
-    """jsonl by default"""
+    """file to write, .jsonl, .csv or .parquet; standard output (-) by default. Other columns of the
+    input are kept; one called as a part of the prediction is becomes input_label"""
+    format: Literal["jsonl", "csv", "parquet"] | None = None
+    """that of the output's name, else jsonl"""
     top_k: Count | None = None
     """scores of the best k labels as well"""
     batch_size: Count = 32

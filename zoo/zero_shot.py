@@ -59,9 +59,9 @@ class ZeroShot(Readings):
         self.scorer: Scorer = module.load(found.folder, labels, template, device)
         self.task = self.scorer.task
 
-    def logits(self, inputs: Sequence[Any]) -> "Tensor":
-        """Those of the scorer."""
-        return self.scorer.logits(inputs).float().cpu()
+    def forward(self, batch: Sequence[Any]) -> "Tensor":
+        """Logits float32 [b, labels] of the scorer."""
+        return self.scorer.logits(batch).float().cpu()
 
 
 def read_labels(asked: str | None) -> tuple[str, ...]:
@@ -71,7 +71,8 @@ def read_labels(asked: str | None) -> tuple[str, ...]:
     """
     if asked is not None and asked.startswith("@"):
         try:
-            parts = Path(asked[1:]).expanduser().read_text(encoding="utf-8").splitlines()
+            # splitlines() would also cut at what may stand within a label
+            parts = Path(asked[1:]).expanduser().read_text(encoding="utf-8-sig").split("\n")
         except OSError as error:
             raise UserError(f"--labels {asked}: {error.strerror}") from None
         except UnicodeDecodeError:

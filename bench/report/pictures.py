@@ -1,12 +1,12 @@
 """The charts as PNG files, for what shows no SVG of ours."""
 
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.report.chart import Chart, Group, Scale, Series
 from bench.report.numbers import tick
+from zoo import output_file
 
 COLOURS = (
     "#0b62c4", "#c2410c", "#04785a", "#8a2bd1", "#8f6200", "#be185d", "#0e7490", "#4b5563",
@@ -36,9 +36,8 @@ def draw(
 
 
 def _save(figure: Any, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    figure.savefig(temporary, format="png", dpi=DPI)
-    temporary.replace(path)
+    with output_file.replacing(path, "--pictures") as file:
+        figure.savefig(file, format="png", dpi=DPI)
 
 
 def _figure(chart: Chart, title: str, looks: Mapping[str, int]) -> Any:

@@ -20,7 +20,7 @@ from bench.report import (
 from bench.report.chart import Section
 from bench.report.data import Report
 from tasks.errors import UserError
-from zoo import terminal
+from zoo import output_file, terminal
 
 
 def report(args: ReportArgs) -> Report:
@@ -31,8 +31,8 @@ def report(args: ReportArgs) -> Report:
     """
     found = read(args.results)
     for flag, path in (("--out", args.out), ("--markdown", args.markdown)):
-        if path is not None and path.is_dir():
-            raise UserError(f"{flag} {path} is a folder; give a file")
+        if path is not None:
+            output_file.check(path, flag)
     if args.pictures is not None and args.pictures.exists() and not args.pictures.is_dir():
         raise UserError(f"--pictures {args.pictures} is a file; give a folder")
     try:
@@ -44,7 +44,7 @@ def report(args: ReportArgs) -> Report:
 
 def _write_all(args: ReportArgs, found: Report) -> None:
     tables, sections = columns.tables(found), sections_of(found)
-    _write(args.out, page.render(found, tables, sections))
+    _write(args.out, "--out", page.render(found, tables, sections))
     terminal.lines(f"{args.out}: {described.count(len(found.rows), 'case')}")
     drawn: dict[tuple[str, str], Path] = {}
     if args.pictures is not None:
@@ -57,7 +57,7 @@ def _write_all(args: ReportArgs, found: Report) -> None:
         addresses = {
             chart: Path(os.path.relpath(path, begin)).as_posix() for chart, path in drawn.items()
         }
-        _write(args.markdown, markdown.render(found, tables, sections, addresses))
+        _write(args.markdown, "--markdown", markdown.render(found, tables, sections, addresses))
         terminal.lines(str(args.markdown))
 
 
@@ -86,8 +86,6 @@ def sections_of(found: Report) -> list[Section]:
     ]
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+def _write(path: Path, flag: str, text: str) -> None:
+    with output_file.replacing_text(path, flag) as file:
+        file.write(text)

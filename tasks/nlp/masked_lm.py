@@ -18,7 +18,7 @@ from tasks.errors import UserError
 from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
-from tasks.nlp.text_inputs import TEXT_COLUMNS, Inputs
+from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
 from tasks.nlp.tokenization import encode, pad
 from tasks.splits import must_have_train
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = '--text "the [MASK] of the function"'
+SINGLE: Columns = {"text": "text", "text_pair": None}
 TOP_K = 5  # guesses of a mask, as in transformers' pipeline
 ONLY_PREDICTED = "computes_only_predicted"
 """Attribute of a model that takes `predicted`, int64 [masked]: places in the flattened batch
@@ -68,10 +69,11 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
     """
     if not 0 < args.mlm_probability < 1:
         raise UserError(f"--mlm_probability {args.mlm_probability} is no share between 0 and 1")
-    source, splits, label = _canonical(args, data)
+    source, splits, label, columns = _canonical(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
-    return MaskedLM(args), Examples(splits, source.name, source.fingerprint, source.rows)
+    task = MaskedLM(args, columns=columns)
+    return task, Examples(splits, source.name, source.fingerprint, source.rows)
 
 
 def for_evaluation(
@@ -80,25 +82,35 @@ def for_evaluation(
     """One split as a trained task reads it; see `tasks.classification.choose_split`."""
     import datasets
 
-    source, splits, label = _canonical(task.args, data)
+    source, splits, label, _ = _canonical(task.args, data, task.columns)
     chosen, splits = choose_split(source, splits, label, data, split, trained_on)
     only = datasets.DatasetDict({chosen: splits[chosen].select_columns(["text"])})
     return Examples(only, source.name, source.fingerprint)
 
 
-def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict, str | None]":
-    """The data with its text as `text`, and the column of labels to cut missing splits by."""
+def _canonical(
+    args: Args, data: DataArgs, known: Columns | None = None
+) -> "tuple[Source, datasets.DatasetDict, str | None, Columns]":
+    """The data with its text as `text`, the column of labels to cut missing splits by, and what the
+    columns are called.
+
+    `known` are those of the training, where the data may be other than that.
+    """
     from tasks.nlp import docstrings
 
     source = load_source(data, docstrings.load)
     names = names_of(source.splits)
-    text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
+    if known:
+        text, _ = text_inputs.text_columns(names, source.name, known)
+    else:
+        text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
     labelled = {name.casefold() for name in names} & set(LABEL_COLUMNS)
     label = None
     if args.label_column is not None or labelled:
         label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
     splits = canonical(source, text, label=label)
-    return source, splits, stratified(splits) if label else None
+    columns: Columns = {"text": text, "text_pair": None}
+    return source, splits, stratified(splits) if label else None, columns
 
 
 def for_prediction(task: "MaskedLM", asked: Inputs) -> "MaskedLM":
@@ -106,16 +118,23 @@ def for_prediction(task: "MaskedLM", asked: Inputs) -> "MaskedLM":
     return task
 
 
-def read_inputs(asked: Inputs, task: "MaskedLM", stack: "ExitStack") -> "Iterator[Any]":
-    """What `predict` is given, as texts: see `tasks.nlp.text_inputs`."""
-    if asked.text_pair_column:
-        raise UserError("--text_pair_column: a mask is filled in one text, not in a pair")
-    return text_inputs.read(asked, stack)
+def read_inputs(
+    asked: Inputs, task: "MaskedLM", stack: "ExitStack"
+) -> "Iterator[Mapping[str, Any]]":
+    """What `predict` is given: `text`, and a table's other columns; see
+    `tasks.nlp.text_inputs.read`."""
+    for flag, value in (
+        ("--text_pair_column", asked.text_pair_column),
+        ("--text_pair", asked.text_pair),
+    ):
+        if value and value != "none":
+            raise UserError(f"{flag}: a mask is filled in one text, not in a pair")
+    return text_inputs.read(asked, task.columns, stack)
 
 
-def show_input(item: Any) -> dict[str, str]:
+def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     """An input as the columns of a prediction."""
-    return {"text": item}
+    return {"text": item["text"]}
 
 
 def from_config(config: Mapping[str, Any]) -> "MaskedLM":
@@ -124,7 +143,8 @@ def from_config(config: Mapping[str, Any]) -> "MaskedLM":
 
     known = config["vocabulary"]
     vocabulary = Vocabulary(known["size"], known["mask"], tuple(known["special"]))
-    return MaskedLM(Args(**config["args"]), config["pad_token_id"], vocabulary)
+    columns = config.get("columns", {})  # a checkpoint of before they were remembered has none
+    return MaskedLM(Args(**config["args"]), config["pad_token_id"], vocabulary, columns)
 
 
 @dataclass
@@ -147,6 +167,7 @@ class MaskedLM:
     args: Args
     pad_token_id: int = 0
     vocabulary: "Vocabulary | None" = None
+    columns: Columns = field(default_factory=dict, hash=False)
     _words: _Words = field(default_factory=_Words, repr=False, compare=False)
 
     name = "fill-mask"
@@ -164,6 +185,7 @@ class MaskedLM:
             "args": asdict(self.args),
             "pad_token_id": self.pad_token_id,
             "vocabulary": asdict(self.vocabulary),
+            "columns": dict(self.columns),
         }
 
     def model_config(self) -> dict[str, Any]:
@@ -222,16 +244,22 @@ class MaskedLM:
             examples.splits, ["text"], None, lengths, longest, None, unknown_shares=shares
         )
 
-    def inputs(self, texts: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
-        """Rows for `collate` from plain texts with masks in them.
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one text, and no row of them."""
+        return text_inputs.is_one(raw)
 
-        Raises `UserError` for a text without a mask, or with one beyond the longest length.
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, or texts, with masks in them.
+
+        Raises `UserError` for what is no text, a text without a mask, or with one beyond the
+        longest length.
         """
         assert self.args.max_length is not None, "settle() decides it"
         self._words.tokenizer = processor
-        ids = encode(list(texts), None, processor, self.args.max_length, None)["input_ids"]
+        texts = [text_inputs.item(each, SINGLE)["text"] for each in raw]
+        ids = encode(texts, None, processor, self.args.max_length, None)["input_ids"]
         for text, windows in zip(texts, ids, strict=True):
-            masked, found = str(text).count(processor.mask_token), windows[0]
+            masked, found = text.count(processor.mask_token), windows[0]
             if not masked:
                 shown = text if len(text) <= 60 else f"{text[:60]}..."
                 raise UserError(

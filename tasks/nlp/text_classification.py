@@ -1,7 +1,7 @@
 """Text classification: a sentence or a pair to one label, several labels, or a number."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, model_inputs
@@ -15,7 +15,7 @@ from tasks.errors import UserError
 from tasks.labels import ProblemType
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
-from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Inputs
+from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
 from tasks.nlp.tokenization import TokenFeatures, encode, pad
 
 if TYPE_CHECKING:
@@ -56,9 +56,11 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
     """
     from tasks.nlp import docstrings
 
-    source, splits = _canonical(args, data, docstrings.load)
+    source, splits, columns = _canonical(args, data, docstrings.load)
     found = encode_all(args, data, splits)
-    task = TextClassification(args, found.labels, found.problem_type, found.class_weights)
+    task = TextClassification(
+        args, found.labels, found.problem_type, found.class_weights, columns=columns
+    )
     return task, found.examples(source)
 
 
@@ -79,7 +81,7 @@ def for_evaluation(
     """
     from tasks.nlp import docstrings
 
-    source, splits = _canonical(task.args, data, docstrings.load)
+    source, splits, _ = _canonical(task.args, data, docstrings.load, task.columns)
     return task.evaluation_split(source, splits, data, split, trained_on)
 
 
@@ -91,15 +93,14 @@ def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     from tasks.nlp import docstrings
     from tasks.unlabelled import find
 
-    source, splits = _canonical(args, data, docstrings.load)
-    pairs = "text_pair" in next(iter(splits.values())).column_names
+    source, splits, columns = _canonical(args, data, docstrings.load)
 
     def load(other: DataArgs) -> Source:
         found = load_source(other, docstrings.load)
         names = names_of(found.splits)
         text = find_column(names, args.text_column, TEXT_COLUMNS, "text", found.name)
         pair = None
-        if pairs:
+        if columns["text_pair"]:
             pair = find_column(names, args.text_pair_column, PAIR_COLUMNS, "text pair", found.name)
         return replace(found, splits=canonical(found, text, pair))
 
@@ -111,14 +112,17 @@ def for_prediction(task: "TextClassification", asked: Inputs) -> "TextClassifica
     return task
 
 
-def read_inputs(asked: Inputs, task: "TextClassification", stack: "ExitStack") -> "Iterator[Any]":
-    """What `predict` is given, as texts or (text, text_pair): see `tasks.nlp.text_inputs`."""
-    return text_inputs.read(asked, stack)
+def read_inputs(
+    asked: Inputs, task: "TextClassification", stack: "ExitStack"
+) -> "Iterator[Mapping[str, Any]]":
+    """What `predict` is given: `text`, perhaps `text_pair`, and a table's other columns; see
+    `tasks.nlp.text_inputs.read`."""
+    return text_inputs.read(asked, task.columns, stack)
 
 
-def show_input(item: Any) -> dict[str, str]:
+def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     """An input as the columns of a prediction."""
-    return {"text": item} if isinstance(item, str) else {"text": item[0], "text_pair": item[1]}
+    return {name: item[name] for name in ("text", "text_pair") if name in item}
 
 
 def from_config(config: Mapping[str, Any]) -> "TextClassification":
@@ -130,19 +134,33 @@ def from_config(config: Mapping[str, Any]) -> "TextClassification":
         tuple(config["class_weights"]),
         config["pad_token_id"],
         config.get("padding_side", "right"),
+        columns=config.get("columns", {}),  # a checkpoint of before they were remembered has none
     )
 
 
 def _canonical(
-    args: Args, data: DataArgs, embedded: "Callable[[], datasets.DatasetDict]"
-) -> "tuple[Source, datasets.DatasetDict]":
-    """The data with its columns under the names text, text_pair and label."""
+    args: Args,
+    data: DataArgs,
+    embedded: "Callable[[], datasets.DatasetDict]",
+    known: Columns | None = None,
+) -> "tuple[Source, datasets.DatasetDict, Columns]":
+    """The data with its columns under the names text, text_pair and label, and their own names.
+
+    `known` are the columns of the training, where the data may be other than that.
+    """
     source = load_source(data, embedded)
     names = names_of(source.splits)
-    text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
-    label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
-    pair = _pair_column(names, args.text_pair_column, source.name)
-    return source, canonical(source, text, pair, label)
+    if known:
+        text, pair = text_inputs.text_columns(names, source.name, known)
+    else:
+        text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
+        pair = _pair_column(names, args.text_pair_column, source.name)
+    asked = args.label_column
+    if known and asked is None and known["label"] in names:
+        asked = known["label"]
+    label = find_column(names, asked, LABEL_COLUMNS, "label", source.name)
+    columns: Columns = {"text": text, "text_pair": pair, "label": label}
+    return source, canonical(source, text, pair, label), columns
 
 
 def _pair_column(names: Sequence[str], asked: str | None, where: str) -> str | None:
@@ -163,6 +181,7 @@ class TextClassification(Classification):
     class_weights: tuple[float, ...] = ()
     pad_token_id: int = 0
     padding_side: str = "right"
+    columns: Columns = field(default_factory=dict, hash=False)
 
     name = "text-classification"
     pipeline = "text-classification"
@@ -232,14 +251,24 @@ class TextClassification(Classification):
         )
         return found
 
-    def inputs(self, texts: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
-        """Rows for `collate` from plain texts, or (text, text_pair) tuples."""
-        pairs = [t[1] for t in texts] if texts and isinstance(texts[0], tuple) else None
-        firsts = [t[0] for t in texts] if pairs is not None else list(texts)
-        encoded = encode(firsts, pairs, processor, **self._encoding())
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one text or pair, and no row of them."""
+        return text_inputs.is_one(raw)
+
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, texts, or (text, text_pair) tuples.
+
+        Raises `UserError` for what is no text, and for pairs among single texts.
+        """
+        items = [text_inputs.item(each, self.columns) for each in raw]
+        pairs = [each["text_pair"] for each in items if "text_pair" in each]
+        if pairs and len(pairs) < len(items):
+            raise UserError("there are pairs of texts among single ones: give one or the other")
+        texts = [each["text"] for each in items]
+        encoded = encode(texts, pairs or None, processor, **self._encoding())
         return [
             {"sample_id": i} | {name: column[i] for name, column in encoded.items()}
-            for i in range(len(texts))
+            for i in range(len(items))
         ]
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:

@@ -71,7 +71,7 @@ def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:
         if len(raw) > LONGEST_LINE:
             raise _broken(path, number, f"is longer than {LONGEST_LINE:,} bytes")
         try:
-            line = raw.decode("utf-8").strip(" \t\r\n")
+            line = raw.decode("utf-8").removeprefix("\ufeff").strip(" \t\r\n")
         except UnicodeDecodeError:
             raise _broken(path, number, "is no text in UTF-8") from None
         if line:

@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from tasks import media_items
 from tasks.base import Batch, Examples, model_inputs
 from tasks.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.classification import encode as encode_all
 from tasks.data import DataArgs, Source
 from tasks.labels import ProblemType
-from tasks.speech import audio_features, heard
+from tasks.speech import audio_features, audio_items, heard
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.audio_inputs import Inputs
 
@@ -146,9 +147,13 @@ class AudioClassification(Classification):
         ]
         return found
 
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one sound, and no row of them."""
+        return media_items.is_one(raw, audio_items.DIMS)
+
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
-        """Rows for `collate` from what `read_inputs` gives, from paths, or from arrays [samples]
-        at the model's rate."""
+        """Rows for `collate` from what `read_inputs` gives, or from whatever
+        `tasks.speech.audio_items.samples` takes for a sound."""
         return heard.rows(raw, processor, self.settled, self.args.window_seconds)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:

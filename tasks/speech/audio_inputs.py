@@ -1,15 +1,13 @@
 """Sounds to predict on: files, folders, globs, a stream; long ones in windows."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from tasks import media_inputs
+from tasks import media_inputs, standard_input
 from tasks.bounds import Bounded, Count
 from tasks.errors import UserError
-from tasks.printing import print_lines
 from tasks.speech.audio import AUDIO, RATES
 
 if TYPE_CHECKING:
@@ -90,9 +88,8 @@ def _wait(file: BinaryIO) -> None:
 
 def stdin() -> BinaryIO:
     """Standard input as bytes, without a buffer."""
-    if sys.stdin.isatty():
-        print_lines("reading 16-bit PCM from standard input", file=sys.stderr)
-    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
+    stream = standard_input.opened("16-bit PCM")
+    return open(stream.fileno(), "rb", buffering=0, closefd=False)
 
 
 def windows(

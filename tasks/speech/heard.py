@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from tasks.speech import audio_features, audio_inputs
+from tasks.speech import audio_features, audio_inputs, audio_items
 from tasks.speech.audio_features import Settled
 from tasks.speech.audio_inputs import Inputs
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-LONGEST = 24 * 3600.0  # seconds of a file; it is read whole
 PAUSE = 0.1  # seconds: the quietest stretch of this length is where a stream is cut
 PART = 6.0  # seconds of a stream that are read before some of it is said
 
@@ -34,14 +33,21 @@ def read(
     from tasks.media import BadFile, name_of
     from tasks.speech import audio
 
+    bad, number = 0, -1
     for number, media in enumerate(audio_inputs.read(asked, stack)):
         name = name_of(media, number)
         try:
-            yield {"name": name, "wave": audio.decode(media, rate=rate, max_seconds=LONGEST)}
+            yield {
+                "name": name,
+                "wave": audio.decode(media, rate=rate, max_seconds=audio_items.LONGEST),
+            }
         except BadFile as problem:
             if asked.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
+            bad += 1
             print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
+    if bad == number + 1 > 0:
+        raise UserError(f"none of {bad:,} files can be used")
 
 
 def _stream(asked: Inputs, rate: int, part: float) -> Iterator[Mapping[str, Any]]:
@@ -107,34 +113,21 @@ def rows(
     window_seconds: float,
     cut: Cut = audio_features.cut,
 ) -> list[dict[str, Any]]:
-    """Rows for `audio_features.pad` of what `read` gives, of paths, or of arrays [samples].
+    """Rows for `audio_features.pad` of what `read` gives, or of whatever
+    `tasks.speech.audio_items.samples` takes for a sound.
 
     A row also has `starts` and `sizes`: where its windows begin and how long they are, in samples.
     """
-    import numpy as np
-
     if settled.longest:
         window_seconds = min(window_seconds, settled.longest / settled.rate)
     made = []
     for i, item in enumerate(raw):
-        wave = item["wave"] if isinstance(item, Mapping) else item
-        if not isinstance(wave, np.ndarray):
-            wave = _open(wave, settled.rate)
-        parts = cut(wave.astype(np.float32), settled.rate, window_seconds)
+        wave = audio_items.samples(item, settled.rate)
+        parts = cut(wave, settled.rate, window_seconds)
         windows = audio_features.extract([part for _, part in parts], extractor, settled)
         starts, sizes = [start for start, _ in parts], [len(part) for _, part in parts]
         made.append({"sample_id": i, "windows": windows, "starts": starts, "sizes": sizes})
     return made
-
-
-def _open(path: Any, rate: int) -> "np.ndarray":
-    from tasks.media import BadFile
-    from tasks.speech import audio
-
-    try:
-        return audio.decode({"bytes": None, "path": str(path)}, rate=rate, max_seconds=LONGEST)
-    except BadFile as problem:
-        raise UserError(f"{path}: {problem}") from None
 
 
 def draw(axes: Any, row: Mapping[str, Any]) -> None:

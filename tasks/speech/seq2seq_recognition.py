@@ -176,8 +176,9 @@ class Seq2SeqRecognition(SpeechRecognition):
         return found
 
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
-        """Rows for `collate` from what `read_inputs` gives, from paths, or from arrays [samples]
-        at the model's rate; long sounds in windows cut where it is quiet."""
+        """Rows for `collate` from what `read_inputs` gives, or from whatever
+        `tasks.speech.audio_items.samples` takes for a sound; long ones in windows cut where it is
+        quiet."""
         self.writing.tokenizer = processor.tokenizer
         extractor, seconds = processor.feature_extractor, self.settled.longest / self.settled.rate
         return heard.rows(raw, extractor, self.settled, seconds, heard.at_pauses)

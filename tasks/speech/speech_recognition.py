@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from tasks import columns
+from tasks import columns, media_items
 from tasks.base import Batch, Examples, Loss, model_inputs
 from tasks.bounds import Bounds, NotNegative
 from tasks.classification import choose_split
@@ -13,7 +13,7 @@ from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.errors import UserError
 from tasks.labels import leave_out, unlabelled
 from tasks.metrics.transcripts import TranscriptTally
-from tasks.speech import audio_features, audio_inputs, heard
+from tasks.speech import audio_features, audio_inputs, audio_items, heard
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.spelling import Case, Spelling
 from tasks.speech.transcribing import Decoding
@@ -246,9 +246,13 @@ class SpeechRecognition:
             found[name] = model._get_feat_extract_output_lengths(torch.from_numpy(sizes)).numpy()  # type: ignore[operator]
         return found
 
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one sound, and no row of them."""
+        return media_items.is_one(raw, audio_items.DIMS)
+
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
-        """Rows for `collate` from what `read_inputs` gives, from paths, or from arrays [samples]
-        at the model's rate."""
+        """Rows for `collate` from what `read_inputs` gives, or from whatever
+        `tasks.speech.audio_items.samples` takes for a sound."""
         extractor = processor.feature_extractor
         return heard.rows(raw, extractor, self.settled, self.args.window_seconds)
 

@@ -81,7 +81,7 @@ def beam(
 
 def _words(path: Path) -> tuple[str, ...]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
         raise UserError(f"--words {path} can't be read: {problem}") from None
     found = tuple(line.strip() for line in lines if line.strip())

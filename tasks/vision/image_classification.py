@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tasks import media_items
 from tasks.base import Batch, Examples, model_inputs
 from tasks.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.classification import encode as encode_all
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from tasks.vision.pixels import Facts
 
 EXAMPLE_INPUT = "--image photo.jpg"
+DIMS = 3  # of the array of one image, at most
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def read_inputs(
     from tasks.media import BadFile, name_of
     from tasks.vision import image_inputs
 
+    bad, number = 0, -1
     for number, media in enumerate(image_inputs.read(asked, stack)):
         name = name_of(media, number)
         try:
@@ -112,9 +115,12 @@ def read_inputs(
                 print_lines(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
             yield {"name": name, "image": image}
         except BadFile as problem:
+            bad += 1
             if asked.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
             print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
+    if bad == number + 1 > 0:
+        raise UserError(f"none of {bad:,} files can be used")
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -233,22 +239,23 @@ class ImageClassification(Classification):
         )
         return found
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
-        """Rows for `collate` from what `read_inputs` gives, from paths, or from PIL images."""
-        from tasks.media import BadFile
-        from tasks.vision import images
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one image, and no row of them."""
+        return media_items.is_one(raw, DIMS)
 
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, or from whatever
+        `tasks.vision.image_items.pixels` takes for an image."""
+        from tasks.vision import image_items, images
+
+        def decode(media: Mapping[str, Any]) -> "np.ndarray":
+            return self.decode(media)[0]
+
+        args = self.args
+        convert = partial(images.open_any, background=args.behind, value_range=args.value_range)
         rows = []
         for i, item in enumerate(raw):
-            if isinstance(item, Mapping):
-                image = item["image"]
-            else:
-                behind, values = self.args.behind, self.args.value_range
-                try:
-                    image = images.open_any(item, background=behind, value_range=values)
-                except BadFile as problem:
-                    name = item if isinstance(item, str | Path) else f"image {i + 1}"
-                    raise UserError(f"{name}: {problem}") from None
+            image = image_items.pixels(item, decode, convert)
             rows.append({"sample_id": i, "image": self._square(image)})
         return rows
 

@@ -196,8 +196,12 @@ class MaskedImage:
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
         return image_preflight.check(examples.splits, decoded, None, self.args)
 
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one image, and no row of them."""
+        return self._images.is_one(raw)
+
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
-        """Rows for `collate` from paths or PIL images."""
+        """Rows for `collate` from images; see `ImageClassification.inputs`."""
         return self._images.inputs(raw, processor)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:

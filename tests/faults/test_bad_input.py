@@ -152,9 +152,9 @@ def test_a_checkpoint_of_a_model_nobody_knows(copy: Path) -> None:
     ("name", "content", "said"),
     [
         ("no.csv", None, ["there is no such file"]),
-        ("a.csv", b"text,n\nfine,1\nbroken,2,3\n", ["line 3", "2 fields"]),
+        ("a.csv", b"text,n\nfine,1\nbroken,2,3\n", ["line 3", "3 fields", "has 2"]),
         ("a.csv", b"words,n\nfine,1\n", ["words, n"]),
-        ("a.jsonl", b'{"text": "fine"}\n{"text"\n', ["line 2", "not JSON"]),
+        ("a.jsonl", b'{"text": "fine"}\n{"text"\n', ["line 2", "not valid JSON"]),
         ("a.txt", "fine\ncaf\xe9\n".encode("latin-1"), ["UTF-8"]),
         ("a.csv", "text\nfine\ncaf\xe9\n".encode("latin-1"), ["UTF-8"]),
         ("a.jsonl", '{"text": "caf\xe9"}\n'.encode("latin-1"), ["UTF-8"]),

@@ -54,6 +54,21 @@ def test_names_on_standard_input(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert refusal("-") == "standard input, line 2: there is no file nix.wav"
 
 
+def test_names_are_bytes_whatever_the_terminal_s_encoding(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ["grüße.wav", os.fsdecode(b"\xff.wav")]
+    for name in names:
+        Path(name).touch()
+    content = b"\xef\xbb\xbf" + b"\n".join(map(os.fsencode, names)) + b"\n"
+    for encoding in ("latin-1", "ascii", "utf-8"):
+        stream = io.TextIOWrapper(io.BytesIO(content), encoding)
+        monkeypatch.setattr(sys, "stdin", stream)
+        assert found("-") == names
+    monkeypatch.setattr(sys, "stdin", None)
+    assert "standard input is closed" in refusal("-")
+
+
 def test_what_is_not_there(home: Path) -> None:
     assert refusal("a.wave") == "there is no file or folder a.wave; did you mean a.wav?"
     assert refusal("*.mp3") == "no audio files match *.mp3"

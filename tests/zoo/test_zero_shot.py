@@ -33,8 +33,10 @@ def test_labels_are_read_as_they_were_joined(names: list[str]) -> None:
 
 def test_labels_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
-    file.write_text("war, or peace\n\n  love \nGlück\n", encoding="utf-8")
-    assert read_labels(f"@{file}") == ("war, or peace", "love", "Glück")
+    text = "war, or peace\n\n  love \r\nGlück\u2028auf\n"
+    for encoding in ("utf-8", "utf-8-sig"):
+        file.write_text(text, encoding=encoding, newline="")
+        assert read_labels(f"@{file}") == ("war, or peace", "love", "Glück\u2028auf")
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def read(folder: Path) -> Prose:
     if not path.exists():
         return Prose()
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path} is no UTF-8 text: write it anew") from None
     found = re.match(r"---[ \t]*\n(.*?)(?:^|\n)---[ \t]*(?:\n|\Z)", text, re.DOTALL)

@@ -34,8 +34,11 @@ def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:
     )
     if task.pipeline == "fill-mask":
         texts = tuple(f"{text} {processor.mask_token}" for text in texts)
+    items: list[Any] = list(texts)
+    if getattr(task, "columns", {}).get("text_pair"):
+        items = [(text, text) for text in texts]  # pairs have inputs that single texts have not
     return tuple(  # type: ignore[return-value]
-        task.collate(task.inputs(list(chosen), processor)) for chosen in (texts[:2], texts)
+        task.collate(task.inputs(chosen, processor)) for chosen in (items[:2], items)
     )
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from tasks.errors import UserError
+from tasks.nlp import text_inputs
 from tasks.nlp.text_classification import Args, TextClassification
 from zoo import json_files
 from zoo.loading import Unreadable, load_config, load_pretrained, load_tokenizer
@@ -110,9 +111,10 @@ class Embeddings:
 
 def plain(inputs: Sequence[Any]) -> list[str]:
     """The texts as they are. Raises `UserError` for pairs: the second text is the label's."""
-    if any(not isinstance(text, str) for text in inputs):
+    items = [text_inputs.item(each, {}) for each in inputs]
+    if any("text_pair" in each for each in items):
         raise UserError("--zero_shot takes single texts: leave out --text_pair_column")
-    return list(inputs)
+    return [each["text"] for each in items]
 
 
 def load(

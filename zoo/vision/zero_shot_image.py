@@ -9,7 +9,7 @@ that pipeline gives each label's own sigmoid instead, in the same order.
 No real weights of these were at hand: what has run are small random ones.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from tasks.errors import UserError
-from tasks.vision import images
+from tasks.vision import image_items, images
 from tasks.vision.image_classification import Args, ImageClassification
 from zoo.loading import Unreadable, load_config, load_pretrained, load_processor
 from zoo.parts import must_be_filled
@@ -80,7 +80,7 @@ def _unit(features: Any) -> Tensor:
 def _rgb(item: Any) -> "PILImage":
     from PIL import Image
 
-    pixels = item["image"] if isinstance(item, Mapping) else images.open_any(item)
+    pixels = image_items.pixels(item, images.decode, images.open_any)
     return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
 
 

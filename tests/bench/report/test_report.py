@@ -101,6 +101,21 @@ def test_markdown_and_pictures(results: Path, tmp_path: Path) -> None:
     assert len(widths) == 1, "a bar in a text is no border of a cell"
 
 
+def test_links_stay_and_what_they_lead_to_is_replaced(results: Path, tmp_path: Path) -> None:
+    targets = [tmp_path / "kept" / name for name in ("page", "text")]
+    links = [tmp_path / name for name in ("r.html", "r.md")]
+    targets[0].parent.mkdir()
+    for target, link in zip(targets, links, strict=True):
+        target.write_text("old")
+        link.symlink_to(target)
+    arguments = ["report", str(results), "--out", str(links[0]), "--markdown", str(links[1])]
+    assert cli.main(arguments) == 0
+    assert all(link.is_symlink() for link in links)
+    assert targets[0].read_text().startswith("<!doctype html>")
+    assert targets[1].read_text().startswith("# Benchmark")
+    assert sorted(path.name for path in targets[0].parent.iterdir()) == ["page", "text"]
+
+
 def test_two_machines_are_told_apart(results: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
     for each in measured(Case("minilm", "eager", 1, 32), 0.001, machine={"cpu": "Another"}):

@@ -108,6 +108,8 @@ def test_a_file_of_another_tool_is_read(tmp_path: Path) -> None:
     assert lm.score(["a"], "a") == pytest.approx((-0.2 - 0.4) * ten)  # backs off
     assert lm.score(["b"], "a") == pytest.approx(-0.4 * ten)  # no weight: 0
     assert lm.score(["a"], "zebra") == pytest.approx((-0.2 - 1.0) * ten)
+    path.write_text(ARPA, encoding="utf-8-sig")
+    assert NGram.read_arpa(path).chances == lm.chances
     path.write_text(ARPA.replace("1=5", "1=4").replace("-1.0\t<unk>\n", ""))
     assert NGram.read_arpa(path).score([], "zebra") == pytest.approx(-7 * ten)
 
