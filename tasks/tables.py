@@ -62,20 +62,15 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
 
     # Texts may be long; the module's own limit is 131072 characters a field.
     csv.field_size_limit(2**31 - 1)
-    rows = _csv_rows(path, _text(path), delimiter)
+    text = _text(path)
+    first = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
+    _must_be_separated(path, first, delimiter)
+    rows = _csv_rows(path, text, delimiter)
     _, header = next(rows, (0, []))
     if not header:
         raise UserError(f"{path} is empty")
     # A table saved with its row numbers has a column without a name.
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
-    other = _other_delimiter(header, delimiter)
-    if other is not None:
-        raise UserError(
-            f"{path} has one column only, {header[0][:60]!r}, for its fields are separated by"
-            f" {other}: save it with {DELIMITERS[delimiter]}"
-            f"{' or call it .tsv' if other == 'tabs' else ''}"
-            f"{' or call it .csv' if other == 'commas' else ''}"
-        )
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{path} has two columns called {twice[0]!r}")
@@ -84,7 +79,7 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
         if len(row) != len(names):
             raise UserError(
                 f"{path}, line {line}, has {_count(len(row), 'field')}, but the header has"
-                f" {len(names)} ({', '.join(names)})"
+                f" {len(names)} ({', '.join(names)}){_doubt(first, delimiter)}"
             )
         records.append(row)
     if not records:
@@ -96,13 +91,41 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 
 
-def _other_delimiter(header: list[str], delimiter: str) -> str | None:
-    """What a header that is one field only is separated by, in words."""
-    if len(header) != 1:
-        return None
-    counts = {name: header[0].count(sign) for sign, name in DELIMITERS.items() if sign != delimiter}
-    name = max(counts, key=lambda name: counts[name])
-    return name if counts[name] else None
+def _must_be_separated(path: Path, line: str, delimiter: str) -> None:
+    """Raises `UserError` where the first line of a table is one field by its delimiter, and several
+    by another.
+    """
+    other = _other_delimiter(line)
+    if _fields(line, delimiter) > 1 or other in (None, delimiter):
+        return
+    name = {",": " or call it .csv", "\t": " or call it .tsv"}.get(str(other), "")
+    raise UserError(
+        f"{path} has one column only, {line[:60]!r}, for its fields are separated by"
+        f" {DELIMITERS[str(other)]}: save it with {DELIMITERS[delimiter]}{name}"
+    )
+
+
+def _doubt(line: str, delimiter: str) -> str:
+    """A question to ask where rows have not the fields of the header."""
+    other = _other_delimiter(line)
+    if other in (None, delimiter):
+        return ""
+    return f": are they separated by {DELIMITERS[str(other)]}? Save it with {DELIMITERS[delimiter]}"
+
+
+def _other_delimiter(line: str) -> str | None:
+    """What separates a line in the most fields; None where nothing does."""
+    counts = {sign: _fields(line, sign) for sign in DELIMITERS}
+    best = max(counts, key=lambda sign: counts[sign])
+    return best if counts[best] > 1 else None
+
+
+def _fields(line: str, delimiter: str) -> int:
+    """How many fields a line has, 1 where its quotes do not fit the delimiter."""
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter, strict=True), [""]))
+    except csv.Error:
+        return 1
 
 
 def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
