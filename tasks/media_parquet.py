@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from tasks.media import MediaKind
 
-BYTES_AT_ONCE = 64 * 2**20
-
 
 class _OnlyPaths(Exception):
     """Some rows have no bytes but a path."""
@@ -86,15 +84,10 @@ def _batches(
         try:
             with pa.OSFile(str(path), "rb") as source:
                 file = pyarrow.parquet.ParquetFile(source)
-                about = file.metadata
-                if not about.num_rows:
+                if not file.metadata.num_rows:
                     raise UserError(f"{path} has no rows")
-                size = sum(
-                    about.row_group(place).total_byte_size for place in range(about.num_row_groups)
-                )
-                rows = max(1, min(1000, BYTES_AT_ONCE * about.num_rows // max(size, 1)))
                 taken = 0
-                for batch in file.iter_batches(batch_size=rows):
+                for batch in file.iter_batches(batch_size=tables.rows_at_once(file)):
                     taken += sum(map(tables.expanded_size, batch.columns))
                     tables.must_fit(path, taken)
                     yield _converted(batch, wanted, column, schema)

@@ -18,7 +18,8 @@ MOST_EXPANDED = 2**30
 """Bytes that a table may always take in memory, however small its file is."""
 LARGEST_RATIO = 100
 """Of a larger table to its file: compressed texts take a tenth, not a thousandth."""
-ROWS_AT_ONCE = 1000
+ROWS_AT_ONCE, FIRST_ROWS = 1000, 8
+BYTES_AT_ONCE = 64 * 2**20
 
 
 def read(path: Path) -> "pa.Table":
@@ -287,7 +288,7 @@ def read_parquet(path: Path) -> "pa.Table":
             file = pyarrow.parquet.ParquetFile(source, read_dictionary=packed)
             must_fit(path, _least_size(file.metadata))
             batches, size = [], 0
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
+            for batch in file.iter_batches(batch_size=rows_at_once(file)):
                 size += sum(map(expanded_size, batch.columns))
                 must_fit(path, size)
                 columns = [
@@ -310,8 +311,9 @@ def must_fit(path: Path, size: int) -> None:
     own = path.stat().st_size
     if size > MOST_EXPANDED and size > LARGEST_RATIO * own:
         raise UserError(
-            f"{path} has {own:,} bytes and would take more than {size / 2**30:.1f} GiB of memory,"
-            " which no table of examples does: look at what it repeats, or write it as csv or jsonl"
+            f"{path} has {own:,} bytes and would take more than {MOST_EXPANDED >> 20:,} MiB of"
+            " memory, which no table of examples does: look at what it repeats, or write it as csv"
+            " or jsonl"
         )
 
 
@@ -324,6 +326,15 @@ def _least_size(about: "pa.parquet.FileMetaData") -> int:
         chunks = [group.column(column) for column in range(group.num_columns)]
         size += sum(chunk.num_values * widths.get(chunk.physical_type, 8) for chunk in chunks)
     return int(size)
+
+
+def rows_at_once(file: "pa.parquet.ParquetFile") -> int:
+    """How many rows of a parquet file to read together, by the size of the first few."""
+    first = next(file.iter_batches(batch_size=FIRST_ROWS), None)
+    if first is None:
+        return 1
+    size = sum(map(expanded_size, first.columns)) / max(first.num_rows, 1)
+    return max(1, min(ROWS_AT_ONCE, int(BYTES_AT_ONCE / max(size, 1))))
 
 
 def expanded_size(values: "pa.Array") -> int:

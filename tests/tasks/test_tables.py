@@ -42,7 +42,7 @@ def test_a_parquet_file_that_expands_out_of_proportion(tmp_path: Path) -> None:
     pool = pa.proxy_memory_pool(usual)
     pa.set_memory_pool(pool)
     try:
-        assert "would take more than 1.9 GiB of memory" in refusal(path)
+        assert "would take more than 1,024 MiB of memory" in refusal(path)
     finally:
         pa.set_memory_pool(usual)
     assert 2**20 < pool.max_memory() < 2**30 + 2**28
@@ -57,13 +57,13 @@ def test_numbers_that_repeat(kind: str, tmp_path: Path, monkeypatch: pytest.Monk
     pq.write_table(pa.table({"n": values}), path, compression="zstd")
     assert tables.read(path).num_rows in (1, len(same))
     monkeypatch.setattr(tables, "MOST_EXPANDED", 2**22)
-    assert "would take more than 0.0 GiB of memory" in refusal(path)
+    assert "would take more than 4 MiB of memory" in refusal(path)
 
 
 def test_columns_of_json_that_are_mostly_empty(tmp_path: Path) -> None:
     lines = (json.dumps({f"k{i}": 1}) for i in range(12_000))
     path = written(tmp_path / "wide.jsonl", "\n".join(lines))
-    assert "would take more than 1.1 GiB of memory" in refusal(path)
+    assert "would take more than 1,024 MiB of memory" in refusal(path)
 
 
 @pytest.mark.parametrize("kind", ["string", "large_string", "dictionary", "binary", "nested"])
