@@ -268,8 +268,7 @@ def _encoder(
         except IndexError:
             if value == UNLABELLED:
                 raise ValueError(
-                    'the label is -1, which stands for "not labelled", and other rows of the data'
-                    " have one: leave such rows out"
+                    'the label is -1, which stands for "not labelled": leave such rows out'
                 ) from None
             raise ValueError(
                 f"the label is {value}, and the {len(names or ())} classes have the codes 0 to"

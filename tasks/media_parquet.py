@@ -86,10 +86,13 @@ def _batches(
                 file = pyarrow.parquet.ParquetFile(source)
                 if not file.metadata.num_rows:
                     raise UserError(f"{path} has no rows")
-                taken = 0
+                taken, before = 0, 0
                 for batch in file.iter_batches(batch_size=tables.rows_at_once(file)):
                     taken += sum(map(tables.expanded_size, batch.columns))
                     tables.must_fit(path, taken)
+                    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                        tables.must_be_utf8(path, name, values, before)
+                    before += batch.num_rows
                     yield _converted(batch, wanted, column, schema)
         except pa.ArrowException as problem:
             raise _unreadable(path, problem) from None

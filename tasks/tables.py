@@ -287,19 +287,49 @@ def read_parquet(path: Path) -> "pa.Table":
             packed = [field.name for field in schema if _is_bytes(field.type)]
             file = pyarrow.parquet.ParquetFile(source, read_dictionary=packed)
             must_fit(path, _least_size(file.metadata))
-            batches, size = [], 0
+            batches, size, before = [], 0, 0
             for batch in file.iter_batches(batch_size=rows_at_once(file)):
                 size += sum(map(expanded_size, batch.columns))
                 must_fit(path, size)
-                columns = [
-                    _unpacked(column, field.type)
-                    for column, field in zip(batch.columns, schema, strict=True)
-                ]
+                columns = []
+                for column, field in zip(batch.columns, schema, strict=True):
+                    columns.append(_unpacked(column, field.type))
+                    must_be_utf8(path, field.name, columns[-1], before)
                 batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+                before += batch.num_rows
             return pa.Table.from_batches(batches, schema=schema)
     except pa.ArrowException as problem:
         reason = str(problem).splitlines()[0].rstrip(".")
         raise UserError(f"{path} is not a readable parquet file: {reason}") from None
+
+
+def must_be_utf8(path: Path, name: str, values: "pa.Array", before: int) -> None:
+    """Raises `UserError` for texts of a parquet file that are none: writers need not look at them.
+
+    Args:
+        before: rows that stand before the values.
+    """
+    import pyarrow as pa
+
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        return
+    try:
+        values.validate(full=True)
+    except pa.ArrowInvalid:
+        pieces = values.cast(pa.large_binary() if pa.types.is_large_string(values.type) else
+                             pa.binary()).to_pylist()  # fmt: skip
+        row = next(i for i, piece in enumerate(pieces) if piece and not _is_utf8(piece))
+        raise UserError(
+            f"{path}, row {before + row + 1}: {name!r} holds what is not UTF-8: write the file anew"
+        ) from None
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def must_fit(path: Path, size: int) -> None:

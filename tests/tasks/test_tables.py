@@ -92,6 +92,16 @@ def test_many_columns_are_read_in_time_that_grows_with_them(tmp_path: Path) -> N
     assert tables.read(path).num_columns == 30_000
 
 
+@pytest.mark.parametrize("kind", ["string", "large_string"])
+def test_texts_of_parquet_that_are_not_utf8(kind: str, tmp_path: Path) -> None:
+    """Half a character, as writers of other languages let it through."""
+    content = [b"fine"] * 1500 + [b"x\xed\xa0\xbd"]
+    binary = pa.array(content, pa.large_binary() if kind == "large_string" else pa.binary())
+    texts = pa.Array.from_buffers(getattr(pa, kind)(), len(content), binary.buffers())
+    pq.write_table(pa.table({"text": texts}), tmp_path / "a.parquet")
+    assert "a.parquet, row 1501: 'text' holds what is not UTF-8" in refusal(tmp_path / "a.parquet")
+
+
 # --- other delimiters
 
 
