@@ -59,10 +59,8 @@ def schema_of(path: Path) -> "pa.Schema":
     try:
         with pa.OSFile(str(path), "rb") as file:
             return pyarrow.parquet.read_schema(file)
-    except pa.ArrowException as problem:
-        raise _unreadable(path, problem) from None
-    except OSError as problem:
-        raise UserError(f"{path} cannot be read: {problem.strerror or problem}") from None
+    except (pa.ArrowException, OSError) as problem:
+        raise tables.unreadable(path, problem) from None
 
 
 def _batches(
@@ -94,8 +92,8 @@ def _batches(
                         tables.must_be_utf8(path, name, values, before)
                     before += batch.num_rows
                     yield _converted(batch, wanted, column, schema)
-        except pa.ArrowException as problem:
-            raise _unreadable(path, problem) from None
+        except (pa.ArrowException, OSError) as problem:
+            raise tables.unreadable(path, problem) from None
 
 
 def _converted(
@@ -116,8 +114,3 @@ def _converted(
                 raise _OnlyPaths
         arrays.append(values.cast(field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _unreadable(path: Path, problem: Exception) -> UserError:
-    reason = str(problem).splitlines()[0].rstrip(".")
-    return UserError(f"{path} is not a readable parquet file: {reason}")

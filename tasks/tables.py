@@ -72,6 +72,8 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
         raise UserError(f"{path} is empty")
     # A table saved with its row numbers has a column without a name.
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
+    for name in names:
+        _must_be_a_name(path, name)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{path} has two columns called {twice[0]!r}")
@@ -224,8 +226,7 @@ def _table(path: Path, columns: dict[str, list[Any]], places: list[int], unit: s
         raise UserError(f"{path} has rows without any fields")
     arrays = []
     for name, values in columns.items():
-        if not _is_unicode(name):
-            raise UserError(f"{path} has a column {name!r}, which is no whole text (Unicode)")
+        _must_be_a_name(path, name)
         try:
             arrays.append(_chunks(values))
         except UnicodeEncodeError as problem:
@@ -251,6 +252,17 @@ def _table(path: Path, columns: dict[str, list[Any]], places: list[int], unit: s
                 " above it"
             ) from None
     return pa.table(arrays, names=list(columns))
+
+
+def _must_be_a_name(path: Path, name: str) -> None:
+    """Raises `UserError` for a column's name with half a character or a zero byte in it."""
+    if not _is_unicode(name):
+        raise UserError(f"{path} has a column {name!r}, which is no whole text (Unicode)")
+    if "\0" in name:
+        raise UserError(
+            f"{path} has a column {name[:60]!r}, with a zero byte in its name, as UTF-16 has them:"
+            " save the file as UTF-8"
+        )
 
 
 def _is_unicode(value: Any) -> bool:
@@ -286,7 +298,7 @@ def read_parquet(path: Path) -> "pa.Table":
             schema = pyarrow.parquet.ParquetFile(source).schema_arrow
             packed = [field.name for field in schema if _is_bytes(field.type)]
             file = pyarrow.parquet.ParquetFile(source, read_dictionary=packed)
-            must_fit(path, _least_size(file.metadata))
+            must_fit(path, _least_size(file.metadata, schema))
             batches, size, before = [], 0, 0
             for batch in file.iter_batches(batch_size=rows_at_once(file)):
                 size += sum(map(expanded_size, batch.columns))
@@ -298,9 +310,17 @@ def read_parquet(path: Path) -> "pa.Table":
                 batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
                 before += batch.num_rows
             return pa.Table.from_batches(batches, schema=schema)
-    except pa.ArrowException as problem:
-        reason = str(problem).splitlines()[0].rstrip(".")
-        raise UserError(f"{path} is not a readable parquet file: {reason}") from None
+    except (pa.ArrowException, OSError) as problem:
+        raise unreadable(path, problem) from None
+
+
+def unreadable(path: Path, problem: Exception) -> UserError:
+    """What to raise for a parquet file that can't be read."""
+    if isinstance(problem, OSError) and problem.errno is not None:
+        return UserError(f"{path} cannot be read: {problem.strerror}")
+    # of content that is damaged pyarrow raises an OSError too, without a number
+    reason = (str(problem).splitlines() or [type(problem).__name__])[0].rstrip(".")
+    return UserError(f"{path} is not a readable parquet file: {reason}")
 
 
 def must_be_utf8(path: Path, name: str, values: "pa.Array", before: int) -> None:
@@ -347,14 +367,18 @@ def must_fit(path: Path, size: int) -> None:
         )
 
 
-def _least_size(about: "pa.parquet.FileMetaData") -> int:
+def _least_size(about: "pa.parquet.FileMetaData", schema: "pa.Schema") -> int:
     """Bytes that the values of a parquet file take at least, by what it says of itself."""
-    widths = {"BOOLEAN": 0.125, "INT32": 4, "FLOAT": 4}
-    size = 0.0
-    for place in range(about.num_row_groups):
-        group = about.row_group(place)
-        chunks = [group.column(column) for column in range(group.num_columns)]
-        size += sum(chunk.num_values * widths.get(chunk.physical_type, 8) for chunk in chunks)
+    import pyarrow as pa
+
+    widths = [
+        field.type.bit_width / 8 if pa.types.is_primitive(field.type) else 4 for field in schema
+    ]
+    size = about.num_rows * sum(widths)
+    # pyarrow ends the process where what a column says of itself is damaged: only lists are asked
+    if any(pa.types.is_nested(field.type) for field in schema):
+        groups = [about.row_group(place) for place in range(about.num_row_groups)]
+        size += sum(4 * g.column(i).num_values for g in groups for i in range(g.num_columns))
     return int(size)
 
 
@@ -368,15 +392,22 @@ def rows_at_once(file: "pa.parquet.ParquetFile") -> int:
 
 
 def expanded_size(values: "pa.Array") -> int:
-    """Bytes of an array, of a dictionary's once it is unpacked."""
+    """Bytes of an array, of a dictionary's once it is unpacked.
+
+    Raises `pyarrow.ArrowInvalid` for a damaged one, whose indices its dictionary does not have.
+    """
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if not (pa.types.is_dictionary(values.type) and _is_bytes(values.type.value_type)):
+    if not pa.types.is_dictionary(values.type):
+        return int(values.nbytes)
+    places = np.asarray(pc.drop_null(values.indices), np.int64)
+    if len(places) and not 0 <= places.min() <= places.max() < len(values.dictionary):
+        raise pa.ArrowInvalid("an index is out of bounds of its dictionary")
+    if not _is_bytes(values.type.value_type):
         return int(values.nbytes)
     lengths = np.asarray(pc.fill_null(pc.binary_length(values.dictionary), 0), np.int64)
-    places = np.asarray(pc.drop_null(values.indices), np.int64)
     return int(lengths[places].sum()) + 8 * len(values)
 
 

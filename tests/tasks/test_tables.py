@@ -102,6 +102,23 @@ def test_texts_of_parquet_that_are_not_utf8(kind: str, tmp_path: Path) -> None:
     assert "a.parquet, row 1501: 'text' holds what is not UTF-8" in refusal(tmp_path / "a.parquet")
 
 
+def test_indices_that_a_dictionary_does_not_have() -> None:
+    """As a damaged file has them; nothing may be looked up by them."""
+    places, texts = pa.array([0, 9], pa.int32()), pa.array(["a"])
+    damaged = pa.DictionaryArray.from_arrays(places, texts, safe=False)
+    with pytest.raises(pa.ArrowInvalid, match="out of bounds"):
+        tables.expanded_size(damaged)
+
+
+def test_damaged_parquet_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"]}), path)
+    content = path.read_bytes()
+    for place in (len(content) // 2, len(content) // 3):
+        path.write_bytes(content[:place] + b"\xff" * 9 + content[place + 9 :])
+        assert "is not a readable parquet file: " in refusal(path)
+
+
 # --- other delimiters
 
 
@@ -147,6 +164,8 @@ def test_a_header_that_only_holds_the_sign(tmp_path: Path, header: str) -> None:
         ("a.jsonl", '{"t": "ok"}\n{"t": "x\\ud83d"}\n', "line 2: 't' holds half a character"),
         ("a.json", '[{"t": ["ok"]}, {"t": ["\\udc00"]}]', "entry 2: 't' holds half a character"),
         ("a.jsonl", '{"t\\ud83d": 1}\n', "has a column 't\\ud83d'"),
+        ("a.jsonl", '{"t\\u0000": 1}\n', "has a column 't\\x00', with a zero byte in its name"),
+        ("a.csv", "t\0e\0,l\0\nx,y\n", "has a column 't\\x00e\\x00', with a zero byte in its name"),
         ("a.json", "[" * 100_000, "is nested too deep"),
         ("a.jsonl", '{"t": ' + "[" * 100_000 + "\n", "line 1, is no row: it is nested too deep"),
         ("a.jsonl", '{"t": ' + "1" * 5000 + "}\n", "line 1, is no row: Exceeds the limit"),
