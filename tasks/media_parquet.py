@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import media_rows, tables
+from tasks import media_rows, parquet
 from tasks.errors import UserError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def schema_of(path: Path) -> "pa.Schema":
         with pa.OSFile(str(path), "rb") as file:
             return pyarrow.parquet.read_schema(file)
     except (pa.ArrowException, OSError) as problem:
-        raise tables.unreadable(path, problem) from None
+        raise parquet.unreadable(path, problem) from None
 
 
 def _batches(
@@ -85,15 +85,15 @@ def _batches(
                 if not file.metadata.num_rows:
                     raise UserError(f"{path} has no rows")
                 taken, before = 0, 0
-                for batch in file.iter_batches(batch_size=tables.rows_at_once(file)):
-                    taken += sum(map(tables.expanded_size, batch.columns))
-                    tables.must_fit(path, taken)
+                for batch in file.iter_batches(batch_size=parquet.rows_at_once(file)):
+                    taken += sum(map(parquet.expanded_size, batch.columns))
+                    parquet.must_fit(path, taken)
                     for name, values in zip(batch.schema.names, batch.columns, strict=True):
-                        tables.must_be_utf8(path, name, values, before)
+                        parquet.must_be_utf8(path, name, values, before)
                     before += batch.num_rows
                     yield _converted(batch, wanted, column, schema)
         except (pa.ArrowException, OSError) as problem:
-            raise tables.unreadable(path, problem) from None
+            raise parquet.unreadable(path, problem) from None
 
 
 def _converted(

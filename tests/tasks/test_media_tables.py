@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks import tables
+import tasks.parquet
 from tasks.tables import place_of
 from tests.media import AUDIO, PLAIN, labelled, parquet, png, png_bytes, read, refusal, wav, write
 
@@ -43,7 +43,7 @@ def test_a_listing_is_another_thing_as_a_table(tmp_path: Path) -> None:
 def test_a_table_that_repeats_one_file_out_of_proportion(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tables, "MOST_EXPANDED", 2**26)
+    monkeypatch.setattr(tasks.parquet, "MOST_EXPANDED", 2**26)
     places = pa.array([0] * 300, pa.int32())
     content = pa.DictionaryArray.from_arrays(places, pa.array([bytes(1_000_000)]))
     path = tmp_path / "train.parquet"

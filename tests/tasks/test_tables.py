@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks import tables
+from tasks import parquet, tables
 from tasks.errors import UserError
 
 
@@ -56,7 +56,7 @@ def test_numbers_that_repeat(kind: str, tmp_path: Path, monkeypatch: pytest.Monk
     values = same if kind == "flat" else pa.ListArray.from_arrays(ends, same)
     pq.write_table(pa.table({"n": values}), path, compression="zstd")
     assert tables.read(path).num_rows in (1, len(same))
-    monkeypatch.setattr(tables, "MOST_EXPANDED", 2**22)
+    monkeypatch.setattr(parquet, "MOST_EXPANDED", 2**22)
     assert "would take more than 4 MiB of memory" in refusal(path)
 
 
@@ -107,7 +107,7 @@ def test_indices_that_a_dictionary_does_not_have() -> None:
     places, texts = pa.array([0, 9], pa.int32()), pa.array(["a"])
     damaged = pa.DictionaryArray.from_arrays(places, texts, safe=False)
     with pytest.raises(pa.ArrowInvalid, match="out of bounds"):
-        tables.expanded_size(damaged)
+        parquet.expanded_size(damaged)
 
 
 def test_damaged_parquet_is_told_in_one_line(tmp_path: Path) -> None:
