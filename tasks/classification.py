@@ -16,6 +16,7 @@ from tasks.errors import UserError
 from tasks.labels import (
     ProblemType,
     are_numbers,
+    check_labels,
     encode_labels,
     label_names,
     leave_out,
@@ -85,7 +86,9 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
     problem_type = _problem_type(args.problem_type, splits)
     without = unlabelled(splits)
     cut_as_named = cut_missing_splits(splits, _stratify(problem_type), data)
-    labels = label_names(_but(splits, without), problem_type)
+    labelled = _but(splits, without)
+    labels = label_names(labelled, problem_type)
+    check_labels(labelled, labels, problem_type)
     splits = limit(leave_out(cut_as_named, without), data)
     splits, counts = encode_labels(splits, labels, problem_type)
     weights: tuple[float, ...] = ()

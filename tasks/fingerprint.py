@@ -95,10 +95,11 @@ def of_strings(rows: "datasets.Dataset", rows_at_once: int = 10_000) -> str:
     total = hashlib.sha256(json.dumps(rows.column_names).encode())
     for batch in rows.with_format("arrow").iter(batch_size=rows_at_once):
         for column in batch.columns:
-            values = pa.concat_arrays(column.chunks)
-            parts = values.flatten() if pa.types.is_struct(values.type) else [values]
-            for part in parts:
-                _add(total, part.cast(pa.large_binary()))
+            is_struct = pa.types.is_struct(column.type)
+            chunks = [chunk.flatten() if is_struct else [chunk] for chunk in column.chunks]
+            for parts in zip(*chunks, strict=True):
+                # an array of strings holds 2 GB at most
+                _add(total, pa.concat_arrays([part.cast(pa.large_binary()) for part in parts]))
     return total.hexdigest()
 
 

@@ -216,13 +216,7 @@ def encode_labels(
     for name, split in splits.items():
         if only not in (None, name):
             continue
-        encode = _encoder(split, index, problem_type)
-        values = []
-        for row, value in enumerate(split["label"], start=1):
-            try:
-                values.append(encode(value))
-            except ValueError as problem:
-                raise UserError(f"{name}, row {row}: {problem}") from None
+        values = _encoded(name, split, index, problem_type)
         column = datasets.Dataset.from_dict(
             {"label": values}, features=datasets.Features({"label": feature})
         )
@@ -235,6 +229,30 @@ def encode_labels(
             for label in value if isinstance(value, list) else [value]:
                 counts[label] += 1
     return encoded, counts
+
+
+def check_labels(
+    splits: "datasets.DatasetDict", labels: Sequence[str], problem_type: ProblemType
+) -> None:
+    """Raises `UserError` as `encode_labels` does: before splits are cut, rows are counted as they
+    were given.
+    """
+    index = {name: i for i, name in enumerate(labels)}
+    for name, split in splits.items():
+        _encoded(name, split, index, problem_type)
+
+
+def _encoded(
+    name: str, split: "datasets.Dataset", index: dict[str, int], problem_type: ProblemType
+) -> list[Any]:
+    encode = _encoder(split, index, problem_type)
+    values = []
+    for row, value in enumerate(split["label"], start=1):
+        try:
+            values.append(encode(value))
+        except ValueError as problem:
+            raise UserError(f"{name}, row {row}: {problem}") from None
+    return values
 
 
 def _encoder(
@@ -251,8 +269,7 @@ def _encoder(
         except IndexError:
             if value == UNLABELLED:
                 raise ValueError(
-                    'the label is -1, which stands for "not labelled", and other rows of the data'
-                    " have one: leave such rows out"
+                    'the label is -1, which stands for "not labelled": leave such rows out'
                 ) from None
             raise ValueError(
                 f"the label is {value}, and the {len(names or ())} classes have the codes 0 to"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks import media_rows, tables
+from tasks import media_rows, parquet
 from tasks.errors import UserError
 
 if TYPE_CHECKING:
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from tasks.media import MediaKind
-
-BYTES_AT_ONCE = 64 * 2**20
 
 
 class _OnlyPaths(Exception):
@@ -61,10 +59,8 @@ def schema_of(path: Path) -> "pa.Schema":
     try:
         with pa.OSFile(str(path), "rb") as file:
             return pyarrow.parquet.read_schema(file)
-    except pa.ArrowException as problem:
-        raise _unreadable(path, problem) from None
-    except OSError as problem:
-        raise UserError(f"{path} cannot be read: {problem.strerror or problem}") from None
+    except (pa.ArrowException, OSError) as problem:
+        raise parquet.unreadable(path, problem) from None
 
 
 def _batches(
@@ -86,20 +82,18 @@ def _batches(
         try:
             with pa.OSFile(str(path), "rb") as source:
                 file = pyarrow.parquet.ParquetFile(source)
-                about = file.metadata
-                if not about.num_rows:
+                if not file.metadata.num_rows:
                     raise UserError(f"{path} has no rows")
-                size = sum(
-                    about.row_group(place).total_byte_size for place in range(about.num_row_groups)
-                )
-                rows = max(1, min(1000, BYTES_AT_ONCE * about.num_rows // max(size, 1)))
-                taken = 0
-                for batch in file.iter_batches(batch_size=rows):
-                    taken += sum(map(tables.expanded_size, batch.columns))
-                    tables.must_fit(path, taken)
+                taken, before = 0, 0
+                for batch in file.iter_batches(batch_size=parquet.rows_at_once(file)):
+                    taken += sum(map(parquet.expanded_size, batch.columns))
+                    parquet.must_fit(path, taken)
+                    for name, values in zip(batch.schema.names, batch.columns, strict=True):
+                        parquet.must_be_utf8(path, name, values, before)
+                    before += batch.num_rows
                     yield _converted(batch, wanted, column, schema)
-        except pa.ArrowException as problem:
-            raise _unreadable(path, problem) from None
+        except (pa.ArrowException, OSError) as problem:
+            raise parquet.unreadable(path, problem) from None
 
 
 def _converted(
@@ -120,8 +114,3 @@ def _converted(
                 raise _OnlyPaths
         arrays.append(values.cast(field.type))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)
-
-
-def _unreadable(path: Path, problem: Exception) -> UserError:
-    reason = str(problem).splitlines()[0].rstrip(".")
-    return UserError(f"{path} is not a readable parquet file: {reason}")

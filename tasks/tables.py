@@ -10,15 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
+from tasks.parquet import must_fit, read_parquet
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-MOST_EXPANDED = 2**30
-"""Bytes that a table may always take in memory, however small its file is."""
-LARGEST_RATIO = 100
-"""Of a larger table to its file: compressed texts take a tenth, not a thousandth."""
-ROWS_AT_ONCE = 1000
 
 
 def read(path: Path) -> "pa.Table":
@@ -62,20 +57,17 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
 
     # Texts may be long; the module's own limit is 131072 characters a field.
     csv.field_size_limit(2**31 - 1)
-    rows = _csv_rows(path, _text(path), delimiter)
+    text = _text(path)
+    first = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
+    _must_be_separated(path, first, delimiter)
+    rows = _csv_rows(path, text, delimiter)
     _, header = next(rows, (0, []))
     if not header:
         raise UserError(f"{path} is empty")
     # A table saved with its row numbers has a column without a name.
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
-    other = _other_delimiter(header, delimiter)
-    if other is not None:
-        raise UserError(
-            f"{path} has one column only, {header[0][:60]!r}, for its fields are separated by"
-            f" {other}: save it with {DELIMITERS[delimiter]}"
-            f"{' or call it .tsv' if other == 'tabs' else ''}"
-            f"{' or call it .csv' if other == 'commas' else ''}"
-        )
+    for name in names:
+        _must_be_a_name(path, name)
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
         raise UserError(f"{path} has two columns called {twice[0]!r}")
@@ -84,7 +76,7 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
         if len(row) != len(names):
             raise UserError(
                 f"{path}, line {line}, has {_count(len(row), 'field')}, but the header has"
-                f" {len(names)} ({', '.join(names)})"
+                f" {len(names)} ({', '.join(names)}){_doubt(first, delimiter)}"
             )
         records.append(row)
     if not records:
@@ -96,13 +88,41 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars (|)"}
 
 
-def _other_delimiter(header: list[str], delimiter: str) -> str | None:
-    """What a header that is one field only is separated by, in words."""
-    if len(header) != 1:
-        return None
-    counts = {name: header[0].count(sign) for sign, name in DELIMITERS.items() if sign != delimiter}
-    name = max(counts, key=lambda name: counts[name])
-    return name if counts[name] else None
+def _must_be_separated(path: Path, line: str, delimiter: str) -> None:
+    """Raises `UserError` where the first line of a table is one field by its delimiter, and several
+    by another.
+    """
+    other = _other_delimiter(line)
+    if _fields(line, delimiter) > 1 or other in (None, delimiter):
+        return
+    name = {",": " or call it .csv", "\t": " or call it .tsv"}.get(str(other), "")
+    raise UserError(
+        f"{path} has one column only, {line[:60]!r}, for its fields are separated by"
+        f" {DELIMITERS[str(other)]}: save it with {DELIMITERS[delimiter]}{name}"
+    )
+
+
+def _doubt(line: str, delimiter: str) -> str:
+    """A question to ask where rows have not the fields of the header."""
+    other = _other_delimiter(line)
+    if other in (None, delimiter):
+        return ""
+    return f": are they separated by {DELIMITERS[str(other)]}? Save it with {DELIMITERS[delimiter]}"
+
+
+def _other_delimiter(line: str) -> str | None:
+    """What separates a line in the most fields; None where nothing does."""
+    counts = {sign: _fields(line, sign) for sign in DELIMITERS}
+    best = max(counts, key=lambda sign: counts[sign])
+    return best if counts[best] > 1 else None
+
+
+def _fields(line: str, delimiter: str) -> int:
+    """How many fields a line has, 1 where its quotes do not fit the delimiter."""
+    try:
+        return len(next(csv.reader([line], delimiter=delimiter, strict=True), [""]))
+    except csv.Error:
+        return 1
 
 
 def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
@@ -200,8 +220,7 @@ def _table(path: Path, columns: dict[str, list[Any]], places: list[int], unit: s
         raise UserError(f"{path} has rows without any fields")
     arrays = []
     for name, values in columns.items():
-        if not _is_unicode(name):
-            raise UserError(f"{path} has a column {name!r}, which is no whole text (Unicode)")
+        _must_be_a_name(path, name)
         try:
             arrays.append(_chunks(values))
         except UnicodeEncodeError as problem:
@@ -229,6 +248,17 @@ def _table(path: Path, columns: dict[str, list[Any]], places: list[int], unit: s
     return pa.table(arrays, names=list(columns))
 
 
+def _must_be_a_name(path: Path, name: str) -> None:
+    """Raises `UserError` for a column's name with half a character or a zero byte in it."""
+    if not _is_unicode(name):
+        raise UserError(f"{path} has a column {name!r}, which is no whole text (Unicode)")
+    if "\0" in name:
+        raise UserError(
+            f"{path} has a column {name[:60]!r}, with a zero byte in its name, as UTF-16 has them:"
+            " save the file as UTF-8"
+        )
+
+
 def _is_unicode(value: Any) -> bool:
     """Whether all texts in a value of JSON are whole, at whatever depth."""
     try:
@@ -246,89 +276,6 @@ def _is_one_type(values: list[Any]) -> bool:
     except (pa.ArrowException, OverflowError):
         return False
     return True
-
-
-def read_parquet(path: Path) -> "pa.Table":
-    """The table with the types it was written with.
-
-    Raises `UserError` for one that expands out of all proportion: values that repeat take no room
-    in a file.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet
-
-    try:
-        with pa.OSFile(str(path), "rb") as source:
-            schema = pyarrow.parquet.ParquetFile(source).schema_arrow
-            packed = [field.name for field in schema if _is_bytes(field.type)]
-            file = pyarrow.parquet.ParquetFile(source, read_dictionary=packed)
-            must_fit(path, _least_size(file.metadata))
-            batches, size = [], 0
-            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
-                size += sum(map(expanded_size, batch.columns))
-                must_fit(path, size)
-                columns = [
-                    _unpacked(column, field.type)
-                    for column, field in zip(batch.columns, schema, strict=True)
-                ]
-                batches.append(pa.RecordBatch.from_arrays(columns, schema=schema))
-            return pa.Table.from_batches(batches, schema=schema)
-    except pa.ArrowException as problem:
-        reason = str(problem).splitlines()[0].rstrip(".")
-        raise UserError(f"{path} is not a readable parquet file: {reason}") from None
-
-
-def must_fit(path: Path, size: int) -> None:
-    """Raises `UserError` where a table takes out of all proportion more memory than its file.
-
-    Args:
-        size: bytes of the table, or of what has been read of it.
-    """
-    own = path.stat().st_size
-    if size > MOST_EXPANDED and size > LARGEST_RATIO * own:
-        raise UserError(
-            f"{path} has {own:,} bytes and would take more than {size / 2**30:.1f} GiB of memory,"
-            " which no table of examples does: look at what it repeats, or write it as csv or jsonl"
-        )
-
-
-def _least_size(about: "pa.parquet.FileMetaData") -> int:
-    """Bytes that the values of a parquet file take at least, by what it says of itself."""
-    widths = {"BOOLEAN": 0.125, "INT32": 4, "FLOAT": 4}
-    size = 0.0
-    for place in range(about.num_row_groups):
-        group = about.row_group(place)
-        chunks = [group.column(column) for column in range(group.num_columns)]
-        size += sum(chunk.num_values * widths.get(chunk.physical_type, 8) for chunk in chunks)
-    return int(size)
-
-
-def expanded_size(values: "pa.Array") -> int:
-    """Bytes of an array, of a dictionary's once it is unpacked."""
-    import numpy as np
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if not (pa.types.is_dictionary(values.type) and _is_bytes(values.type.value_type)):
-        return int(values.nbytes)
-    lengths = np.asarray(pc.fill_null(pc.binary_length(values.dictionary), 0), np.int64)
-    places = np.asarray(pc.drop_null(values.indices), np.int64)
-    return int(lengths[places].sum()) + 8 * len(values)
-
-
-def _is_bytes(stored: "pa.DataType") -> bool:
-    import pyarrow as pa
-
-    kinds = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
-    return any(is_kind(stored) for is_kind in (*kinds, pa.types.is_large_binary))
-
-
-def _unpacked(values: "pa.Array", wanted: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(values.type) and not pa.types.is_dictionary(wanted):
-        return values.dictionary_decode().cast(wanted)
-    return values.cast(wanted)
 
 
 def _text(path: Path) -> str:

@@ -159,7 +159,7 @@ def _unknown(shares: Mapping[str, float]) -> Iterator[Finding]:
             f"the tokenizer can't read these texts: of the tokens, {said} are unknown ([UNK]) and"
             " all look alike to the model; take weights made for their language (--model"
             " bert-base-chinese for Chinese, --model FacebookAI/xlm-roberta-base for a hundred"
-            " languages), or rnn_cls, whose tokenizer is made of the texts"
+            " languages), or rnn_cls with --tokenizer bpe, which learns to read these very texts"
         )
 
 

@@ -179,6 +179,12 @@ def test_nothing_is_cut_in_its_place_and_it_is_told(capsys: pytest.CaptureFixtur
     )
 
 
+def test_rows_are_counted_as_they_were_given() -> None:
+    made = splits(train=["a", "b"] * 20 + [None] + ["a"] * 9)
+    with pytest.raises(UserError, match="train, row 41: the label is empty"):
+        encode(LabelArgs(), DataArgs(max_train_samples=4), made)
+
+
 def test_minus_one_is_no_class_of_other_columns_either() -> None:
     made = splits(train=["0", "1"] * 9, test=["-1"] * 4)
     assert encode(LabelArgs(), DataArgs(), made).labels == ("0", "1")

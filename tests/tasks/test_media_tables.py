@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import tasks.parquet
 from tasks.tables import place_of
 from tests.media import AUDIO, PLAIN, labelled, parquet, png, png_bytes, read, refusal, wav, write
 
@@ -37,6 +38,27 @@ def test_a_listing_is_another_thing_as_a_table(tmp_path: Path) -> None:
         rows = {name: split.num_rows for name, split in read(tmp_path).splits.items()}
         assert rows == {"train": 2, "test": 1}
         assert {n: split.num_rows for n, split in read(listing).splits.items()} == {"train": 3}
+
+
+def test_a_table_that_repeats_one_file_out_of_proportion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks.parquet, "MOST_EXPANDED", 2**26)
+    places = pa.array([0] * 300, pa.int32())
+    content = pa.DictionaryArray.from_arrays(places, pa.array([bytes(1_000_000)]))
+    path = tmp_path / "train.parquet"
+    table = pa.table({"image": content, "label": ["a", "b"] * 150})
+    pq.write_table(table, path, compression="zstd", store_schema=False)
+    usual = pa.default_memory_pool()
+    pool = pa.proxy_memory_pool(usual)
+    pa.set_memory_pool(pool)
+    try:
+        assert "would take more than 64 MiB of memory" in refusal(path)
+    finally:
+        pa.set_memory_pool(usual)
+    assert pool.max_memory() < 2**28
+    kept = Path(datasets.config.HF_DATASETS_CACHE)
+    assert not [file for file in kept.rglob("*") if file.is_file()]
 
 
 def test_a_table_of_both_images_and_sounds(tmp_path: Path) -> None:
