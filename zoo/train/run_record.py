@@ -8,12 +8,14 @@ how its order of samples is cut, where it computes, and what it shows.
 import dataclasses
 import hashlib
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Task
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from zoo import registry
 from zoo.train import state as states
 
@@ -50,7 +52,13 @@ class Run:
         self.folder = folder
         self.record: Record = {}
         self._progress = states.read_progress(state) if state else None
-        self._begun: Record | None = self._progress["run"] if self._progress else None
+        self._begun: Record | None = self._progress.get("run") if self._progress else None
+        if self._progress and self._begun is None:
+            print_lines(
+                f"{state} was saved by an older version, which did not record data and labels: "
+                "that they are the same is not checked",
+                file=sys.stderr,
+            )
 
     def know(self, more: Record) -> None:
         """Adds a part; raises `UserError` where it is another one than that of then."""

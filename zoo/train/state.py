@@ -26,6 +26,7 @@ from zoo.train.sharding import like, whole
 
 Tensors = dict[str, Tensor]
 PROGRESS = "progress.json"
+BEFORE_SUMS = frozenset(("place", "step", "signal", "files"))
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ def read_progress(path: Path) -> dict[str, Any]:
     Raises OSError, ValueError or RecursionError where it is not what was saved.
     """
     content = json.loads((path / PROGRESS).read_text(encoding="utf-8"))
+    if isinstance(content, dict) and "run" not in content and BEFORE_SUMS <= set(content):
+        return content  # of zoo 0.1.0 at commit b7db848, which kept neither a record nor a sum
     if not isinstance(content, dict) or content.pop("sum", None) != _sum(content):
         raise ValueError(f"{PROGRESS} is not what was saved")
     return content
