@@ -19,7 +19,9 @@ from zoo import evidence
 from zoo.checkpoint import MANIFEST
 
 MODULES = {"bert_cls": "zoo.nlp", "cnn_cls": "zoo.vision", "kws_cls": "zoo.speech"}
+MODULES["whisper_asr"] = "zoo.speech"
 DATA = {"bert_cls": "reviews", "cnn_cls": "images", "kws_cls": "sounds"}
+DATA["whisper_asr"] = "utterances"
 SUBJECT = "subject"
 
 
@@ -151,6 +153,7 @@ CASES: dict[str, tuple[str, str, Callable[[Path], None]]] = {
     "rate": ("kws_cls", "preprocessor_config.json", sets("sampling_rate", to=-1)),
     "features": ("kws_cls", "preprocessor_config.json", sets("feature_size", to="x")),
     "extractor": ("kws_cls", "preprocessor_config.json", becomes(b"3")),
+    "frames": ("whisper_asr", "preprocessor_config.json", sets("chunk_length", to=3)),
     "weights cut": ("bert_cls", "model.safetensors", becomes(b"\x10")),
     "weights of text": ("cnn_cls", "model.safetensors", becomes(b"no weights at all")),
     "header offsets": (
@@ -188,6 +191,7 @@ def test_every_reader_says_so_in_one_line(
         "bert_cls": ("--text", "a fine film"),
         "cnn_cls": ("--image", picture),
         "kws_cls": ("--audio", sound),
+        "whisper_asr": ("--audio", sound),
     }[model]
     one_line(run_cli(f"{MODULES[model]}.{model}", "predict", folder, *inputs))
     assert "panicked" not in "".join(capfd.readouterr())  # Rust's own words go by sys.stderr

@@ -99,6 +99,7 @@ def make(
     model, source = make_model(AutoModelForSpeechSeq2Seq, options.model, entry, "decoder", {})
     if model.config.model_type != "whisper":
         raise UserError(f"{options.model} is a {model.config.model_type}, and no Whisper")
+    _must_fit(options.model, model, processor)
     _settle_generation(model, processor.tokenizer, options.max_new_tokens)
     return model, source
 
@@ -147,4 +148,17 @@ def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and processor of a checkpoint, as plain transformers loads them."""
     from transformers import AutoModelForSpeechSeq2Seq
 
-    return load_model(AutoModelForSpeechSeq2Seq, folder), load_processor(folder)
+    model, processor = load_model(AutoModelForSpeechSeq2Seq, folder), load_processor(folder)
+    _must_fit(str(folder), model, processor)
+    return model, processor
+
+
+def _must_fit(name: str, model: Any, processor: CtcProcessor) -> None:
+    """Raises `UserError` where the extractor gives another number of frames than Whisper takes."""
+    takes = 2 * int(getattr(model.config, "max_source_positions", 0))
+    gives = getattr(processor.feature_extractor, "nb_max_frames", None)
+    if gives != takes:
+        raise UserError(
+            f"{name} takes {takes} frames, and its preprocessor_config.json makes {gives}: "
+            "take both from one place"
+        )
