@@ -161,7 +161,7 @@ def read_progress(path: Path) -> dict[str, Any]:
     Raises OSError, ValueError or RecursionError where it is not what was saved.
     """
     content = json.loads((path / PROGRESS).read_text(encoding="utf-8"))
-    if isinstance(content, dict) and "run" not in content and BEFORE_SUMS <= set(content):
+    if isinstance(content, dict) and "run" not in content and set(content) >= BEFORE_SUMS:
         return content  # of zoo 0.1.0 at commit b7db848, which kept neither a record nor a sum
     if not isinstance(content, dict) or content.pop("sum", None) != _sum(content):
         raise ValueError(f"{PROGRESS} is not what was saved")
