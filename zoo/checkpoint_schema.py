@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from tasks.errors import UserError
 from zoo import typed
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def read_task(entry: "Entry", config: Mapping[str, Any]) -> "Task":
         raise ValueError(wrong)
     try:
         task: Task = importlib.import_module(entry.task).from_config(config["task"])
+    except UserError as error:  # a flag out of its bounds
+        raise ValueError(f"config.task: {error}") from error
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"config.task is not that of {entry.task}: {error!r}") from error
     if wrong := typed.fault(type(task), dict(config["task"]), "config.task"):

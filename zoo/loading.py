@@ -82,7 +82,8 @@ def load_tokenizer(folder: Path, kind: Any = None, **settings: Any) -> Any:
     try:
         tokenizer = _from_folder(kind or AutoTokenizer, folder, "tokenizer", **settings)
     except Unreadable:
-        parts.must_be_there(folder)
+        if kind is None:
+            parts.must_be_there(folder)
         raise
     parts.must_be_filled(tokenizer, folder)
     with _told(folder, "tokenizer"):
@@ -112,11 +113,11 @@ def load_image_processor(folder: Path) -> Any:
 
     processor = _from_folder(AutoImageProcessor, folder, "image processor")
     with _told(folder, "image processor"):
-        for name, side in dict(processor.size or {}).items():
+        for name, side in dict(getattr(processor, "size", None) or {}).items():
             if side is not None and not (isinstance(side, int) and 0 < side <= LARGEST_SIDE):
                 raise ValueError(f"its size has {name} {side!r}")
         for name in ("image_mean", "image_std"):
-            channels = getattr(processor, name)
+            channels = getattr(processor, name, None)
             if channels is not None and not all(math.isfinite(one) for one in channels):
                 raise ValueError(f"its {name} is {channels!r}")
     return processor

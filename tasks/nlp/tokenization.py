@@ -1,9 +1,10 @@
 """Texts to token ids: encoded once, in parallel, cached on disk; padded per batch."""
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from tasks import cache, fingerprint, panics
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
     from tasks.base import Batch
     from tasks.draws import View
 
-VERSION = (
-    2  # of what `TokenFeatures.make` keeps of the same texts: raise it with every change there
-)
+VERSION = 2  # of what is kept of the same texts: raise it with every change there
 LIBRARIES = ("tokenizers", "transformers")  # other versions may read the same text otherwise
 
 
@@ -43,7 +42,7 @@ def encode(
         pairs is not None or any(tokenizer("", return_token_type_ids=True)["token_type_ids"])
     ):
         names.append("token_type_ids")
-    with panics.told("the tokenizer fails on a text"):
+    with panics.told("the tokenizer fails on a text"), _as_it_was(tokenizer):
         encoded = tokenizer(
             list(texts),
             None if pairs is None else list(pairs),
@@ -67,6 +66,19 @@ def encode(
             for name in names:
                 columns[name][document].append(encoded[name][row])
     return columns | {"untruncated": untruncated}
+
+
+@contextlib.contextmanager
+def _as_it_was(tokenizer: Any) -> Iterator[None]:
+    """Takes back the truncation and padding that a call leaves in a fast tokenizer: what is saved
+    of it must not depend on whether texts were encoded or found in the cache."""
+    backend = tokenizer.backend_tokenizer
+    truncation, padding = backend.truncation, backend.padding
+    try:
+        yield
+    finally:
+        backend.no_truncation() if truncation is None else backend.enable_truncation(**truncation)
+        backend.no_padding() if padding is None else backend.enable_padding(**padding)
 
 
 class TokenFeatures:

@@ -57,8 +57,8 @@ def test_padded_to_the_longest(
     name = "input_ids" if case.name == "text" else "input_features"
     own, longest, seen = owner.pad, 160, []
 
-    def pad(rows, settled):
-        batch = own(rows, settled)
+    def pad(rows, settled, *side):
+        batch = own(rows, settled, *side)
         seen.append(batch[name].shape[1])
         missing = longest - seen[-1]
         batch["attention_mask"] = _wider(batch["attention_mask"], missing, 0)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
+from zoo.loading import Unreadable, new_model
 
 FALLBACK_LENGTH = 512  # where neither model nor tokenizer states a limit
 UNLIMITED = 10**6  # transformers writes 10^30 for a tokenizer that states no length
@@ -174,8 +175,8 @@ def _position_offset(config: Any) -> int:
 
     try:
         with torch.device("meta"):
-            model = AutoModel.from_config(config)
-    except (ValueError, TypeError, IndexError):  # none of the kinds that have such a table
+            model = new_model(AutoModel, config)
+    except Unreadable:  # none of the kinds that have such a table
         return 0
     offsets = [t.padding_idx + 1 for t in _position_tables(model) if t.padding_idx is not None]
     return max(offsets, default=0)

@@ -13,7 +13,7 @@ from tasks import cache
 from tasks.data import DataArgs
 from tasks.nlp import text_classification
 from tasks.nlp.text_classification import Args
-from tasks.nlp.tokenization import TokenFeatures
+from tasks.nlp.tokenization import TokenFeatures, encode
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, finetune, lines
 
@@ -144,3 +144,16 @@ def test_evaluating_two_checkpoints_on_one_file(
         facts = [fact for fact in lines(folder / "evidence.jsonl") if fact["name"] == "accuracy"]
         found.append(facts[-1]["value"])
     assert found[0] + found[1] == pytest.approx(1) and abs(found[0] - found[1]) > 0.2
+
+
+@pytest.mark.parametrize("set_before", [False, True])
+def test_a_tokenizer_is_as_it_was_after_it_has_encoded(tiny_bert: Path, set_before: bool) -> None:
+    """What is saved of it would else depend on whether the tokens were in the cache."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bert)
+    if set_before:
+        tokenizer.backend_tokenizer.enable_truncation(7, stride=2, direction="left")
+        tokenizer.backend_tokenizer.enable_padding(length=9, pad_token="[PAD]")
+    before = tokenizer.backend_tokenizer.to_str()
+    found = encode(["a fine film and more of it"], None, tokenizer, 5, None)
+    assert len(found["input_ids"][0][0]) == 5
+    assert tokenizer.backend_tokenizer.to_str() == before

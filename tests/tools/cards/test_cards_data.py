@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import Done, run_cli, run_process
-from tests.conftest import review_rows
+from tests.tiny_text import review_rows
 from tests.tools.cards.folders import Folder, make
 from tools.cards.cli import main as cards
 from tools.cards.numbers import MARK

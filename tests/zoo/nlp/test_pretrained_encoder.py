@@ -10,8 +10,8 @@ import torch
 
 from tests import tiny_encoders
 from tests.cli import Done, run_cli
-from tests.conftest import review_rows
 from tests.finetuning import Run, run_finetune
+from tests.tiny_text import review_rows
 
 # isort: split
 from transformers import AutoTokenizer, pipeline
