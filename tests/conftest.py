@@ -46,6 +46,15 @@ TAILS = (
 SPLITS = {"train": 240, "validation": 60, "test": 60}
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hides the GPU from all tests but those of `pytest -m gpu`.
+
+    The others claim equality to the last bit and fork, neither of which CUDA allows.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def pytest_unconfigure() -> None:
     """Removes the session's caches."""
     shutil.rmtree(SCRATCH, ignore_errors=True)
