@@ -30,6 +30,15 @@ os.environ.update(
 )
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Hides the GPU from all tests but those of `pytest -m gpu`.
+
+    The others claim equality to the last bit and fork, neither of which CUDA allows.
+    """
+    if config.option.markexpr != "gpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
 def pytest_unconfigure() -> None:
     """Removes the session's caches."""
     shutil.rmtree(SCRATCH, ignore_errors=True)

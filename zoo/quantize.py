@@ -51,7 +51,8 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> Artifact:
     sizes = calibration.workload(original, validation, args.batch_size, args.length)
     drawn = calibration.draw(original, sizes)
     with artifacts.workshop(args.checkpoint) as shop:
-        material = prepare(original, shop, args.data)
+        builds = any(recipe.build for recipe in recipes)
+        material = prepare(original, shop, args.data) if builds else None
         source = original.measured(validation.features)
         inputs = shop / "inputs.npz"
         np.savez(inputs, **drawn)  # type: ignore[arg-type]

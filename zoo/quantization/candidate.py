@@ -61,7 +61,7 @@ class Candidate:
 def attempt(
     original: Original,
     recipe: Recipe,
-    material: Material,
+    material: Material | None,
     shop: Path,
     validation: Samples,
     source: "Evaluation",
@@ -75,6 +75,7 @@ def attempt(
     best = _tried(original, recipe, material, shop, validation, source, ())
     if best.within(max_drop) or best.artifact is None or not recipe.excludes:
         return best
+    assert material is not None
     try:
         with quiet():
             ranking = material.ranking(recipe.method)
@@ -96,11 +97,12 @@ def attempt(
 
 
 def _built(
-    original: Original, recipe: Recipe, material: Material, staging: Path, exclude: Sequence[str]
+    original: Original, recipe: Recipe, material: Material | None, staging: Path, exclude: Sequence[str]
 ) -> Artifact:
     """What a recipe makes: an artifact in the staged folder, or the checkpoint itself."""
     if recipe.build is None:
         return on_gpu.itself(original, recipe.deployment)
+    assert material is not None  # there is some where any recipe builds
     more = recipe.build(material, staging, exclude)
     return artifacts.write_manifest(
         staging,
@@ -119,7 +121,7 @@ def _built(
 def _tried(
     original: Original,
     recipe: Recipe,
-    material: Material,
+    material: Material | None,
     shop: Path,
     validation: Samples,
     source: "Evaluation",
