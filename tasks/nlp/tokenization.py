@@ -38,11 +38,11 @@ def encode(
     """
     windows = window_overlap is not None
     names = ["input_ids"]
-    if "token_type_ids" in tokenizer.model_input_names and (
-        pairs is not None or any(tokenizer("", return_token_type_ids=True)["token_type_ids"])
-    ):
-        names.append("token_type_ids")
     with panics.told("the tokenizer fails on a text"), _as_it_was(tokenizer):
+        if "token_type_ids" in tokenizer.model_input_names and (
+            pairs is not None or any(tokenizer("", return_token_type_ids=True)["token_type_ids"])
+        ):
+            names.append("token_type_ids")
         encoded = tokenizer(
             list(texts),
             None if pairs is None else list(pairs),

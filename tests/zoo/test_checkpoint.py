@@ -75,7 +75,7 @@ def test_links_inside_and_those_of_the_hubs_cache_are_taken(checkpoint: Path) ->
         (lambda m: m["config"]["task"].update(labels="ab"), "config.task.labels is 'ab', not a"),
         (lambda m: m["config"]["task"].update(labels=[1, 2]), "labels[0] is 1, not a text"),
         (lambda m: m["config"]["task"].pop("labels"), "config.task is not that of"),
-        (lambda m: m["config"]["task"]["args"].update(threshold="x"), "'x' is no number"),
+        (
             lambda m: m["config"]["task"]["args"].update(threshold="x"),
             "--threshold 'x' is no number",
         ),

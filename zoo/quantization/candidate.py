@@ -97,7 +97,11 @@ def attempt(
 
 
 def _built(
-    original: Original, recipe: Recipe, material: Material | None, staging: Path, exclude: Sequence[str]
+    original: Original,
+    recipe: Recipe,
+    material: Material | None,
+    staging: Path,
+    exclude: Sequence[str],
 ) -> Artifact:
     """What a recipe makes: an artifact in the staged folder, or the checkpoint itself."""
     if recipe.build is None:
