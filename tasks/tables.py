@@ -29,6 +29,8 @@ def read(path: Path) -> "pa.Table":
         raise UserError(f"{path} cannot be read: {problem.strerror or problem}") from None
     if not table.num_rows:
         raise UserError(f"{path} has no rows")
+    for name in table.column_names:  # of any format: a parquet of others may have such names too
+        _must_be_a_name(path, name)
     return table
 
 

@@ -119,7 +119,7 @@ def test_resume_without_a_state_begins_anew(
     _same(tmp_path / "run", whole)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_process_of_its_own(
     signum: signal.Signals, tiny_bert: Path, reviews: Path, tmp_path: Path
 ) -> None:

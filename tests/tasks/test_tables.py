@@ -189,3 +189,9 @@ def test_suffixes_in_any_case(tmp_path: Path, suffix: str) -> None:
     assert tables.place_of(path, 1) == {
         "CSV": "line 3", "Tsv": "line 3", "JSON": "line 2", "JsonL": "line 2", "PARQUET": "row 2"
     }[suffix]  # fmt: skip
+
+
+def test_a_zero_byte_in_a_name_of_parquet(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["a"], "t\0": ["b"]}), path)
+    assert "has a column 't\\x00', with a zero byte in its name" in refusal(path)

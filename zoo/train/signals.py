@@ -1,4 +1,5 @@
-"""Ctrl-C and SIGTERM as a wish that the loop grants at the end of a step."""
+"""Ctrl-C, SIGTERM and a terminal that is closed as a wish that the loop grants at the end of a
+step."""
 
 import contextlib
 import signal
@@ -26,12 +27,16 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Turns the first SIGINT or SIGTERM into a request; a second one acts as ever."""
+    """Turns the first SIGINT, SIGTERM or SIGHUP into a request; a second one acts as ever.
+
+    A signal that is ignored stays so: under nohup a run survives its terminal.
+    """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request  # only the main thread may set handlers
         return
-    previous = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)}
+    found = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    previous = {s: handler for s, handler in found.items() if handler != signal.SIG_IGN}
 
     def note(signum: int, frame: FrameType | None) -> None:
         request.signum = signum

@@ -24,7 +24,7 @@ STEERING = re.compile(r"\x1b(?!\[[\d;]*[mAK])|[\x00-\x08\x0b\x0c\x0e-\x1a\x7f-\x
 """What steers a terminal, other than the colours and bars of ours."""
 ENDINGS = {0: "done", 1: "refused", 2: "mistake"}
 SPECIAL = (stat.S_IFLNK, stat.S_IFIFO)
-BESIDE_WEIGHTS = ("logs", "state", "README.md", "evidence.jsonl")
+BESIDE_WEIGHTS = ("logs", "state", "README.md", "evidence.jsonl", ".lock")
 """What a run's folder may hold before its first checkpoint."""
 
 
@@ -109,7 +109,10 @@ def _left_well(
             yield Fault("input touched", _kind_of(path), path)
         elif _was_replaced(before.get(path), after.get(path)):
             yield Fault("replaced", command.program, f"{path} was a link or a pipe")
-        elif path in before and not _is_longer(before[path], after.get(path, ())):
+        elif path in before and not (
+            _is_longer(before[path], after.get(path, ()))
+            or _is_longer(before[path], after.get(_aside(command, path), ()))
+        ):
             yield Fault("lines lost", _kind_of(path), path)
         elif is_killed:
             continue  # who is killed leaves what he was at
@@ -119,6 +122,14 @@ def _left_well(
             yield Fault("left in a folder of others", _kind_of(path), path)
         elif place == "out" and below and outcome.code != 0 and not _of_run(command, path):
             yield Fault("partial output", _kind_of(path), path)
+
+
+def _aside(command: Command, path: str) -> str:
+    """Where a file of a run lies that was moved aside for a new one: run/x as run.1/x."""
+    if command.run is None:
+        return path
+    name = command.run.name
+    return path.replace(f"out/{name}/", f"out/{name}.1/", 1)
 
 
 def _was_replaced(before: tuple[object, ...] | None, after: tuple[object, ...] | None) -> bool:

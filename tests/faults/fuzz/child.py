@@ -24,7 +24,6 @@ STDIN_BYTES = 60_000
 PIPE_BYTES = 2**20
 TICK_S = 0.005
 LAST_WORDS_S = 0.3
-PAGE = os.sysconf("SC_PAGE_SIZE")
 PLACES = ("home", "cache", "tmp", "cwd")
 """Folders of the child's own, beside its inputs and outputs."""
 
@@ -129,11 +128,14 @@ def _wait(
 
 
 def _resident(pid: int) -> int:
-    """Bytes of memory that a process has."""
+    """Bytes of memory that a process has for itself: pages of files, which a child gets only as it
+    touches them, do not count."""
     try:
-        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
-    except (OSError, IndexError):  # it has ended
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    except OSError:  # it has ended
         return 0
+    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")]
+    return sum(found)  # one, and none once it has ended
 
 
 def _end_group(pid: int) -> int:

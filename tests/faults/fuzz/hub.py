@@ -202,7 +202,7 @@ def point_client_to(endpoint: str) -> None:
 
     from huggingface_hub import constants
 
-    from tools.hub import connection
+    from tools.hub import bounds, connection, retries
 
     url = f"{endpoint}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
     constants.ENDPOINT, constants.HUGGINGFACE_CO_URL_TEMPLATE = endpoint, url
@@ -212,6 +212,8 @@ def point_client_to(endpoint: str) -> None:
     constants.HF_TOKEN_PATH = str(home / "no-token")
     os.environ["HF_TOKEN"] = TOKEN
     connection.TIMEOUTS_S = (PATIENCE_S,) * 4
+    bounds.PATIENCE_S, bounds.SILENCE_S = PATIENCE_S, 3 * PATIENCE_S
+    retries.LONGEST_PAUSE_S = bounds.LONGEST_PAUSE_S = 2 * PATIENCE_S
     time.sleep = lambda seconds: None
 
 

@@ -11,7 +11,13 @@ Snapshot = dict[str, tuple[object, ...]]
 
 GROWING = "evidence.jsonl"
 """Files that may only be added to: they are kept whole."""
-NOT_OURS = frozenset((".git", "__pycache__", ".mypy_cache", ".ruff_cache", ".pytest_cache"))
+NOT_OURS = frozenset(
+    (
+        *(".git", ".venv", ".nox", "__pycache__", ".hypothesis", ".benchmarks"),
+        *(".mypy_cache", ".ruff_cache", ".pytest_cache"),
+    )
+)
+"""What git, the interpreter and tools of development write at any time."""
 
 
 def take(folder: Path) -> Snapshot:
