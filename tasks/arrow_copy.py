@@ -3,8 +3,9 @@
 A data set that lies on disk gives `Dataset.map` a cache of its own; one in memory does not.
 """
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,21 @@ def write_batches(final: Path, schema: "pa.Schema", batches: "Iterable[pa.Record
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def disk_errors() -> Iterator[None]:
+    """Raises as OSError what went wrong on the disk where `datasets` raises what came of it: that a
+    file is closed which the first error had closed."""
+    try:
+        yield
+    except ValueError as error:
+        first: BaseException | None = error
+        while first is not None and not isinstance(first, OSError):
+            first = first.__context__
+        if first is None:
+            raise
+        raise OSError(first.errno, first.strerror) from error
 
 
 def read(copy: Path, split: str, fingerprint: str) -> "datasets.Dataset":

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from tasks import cache, fingerprint, panics
+from tasks import arrow_copy, cache, fingerprint, panics
 from tasks.draws import Draws
 from tasks.nlp import perturb
 from tasks.nlp.perturb import Vocabulary
@@ -144,16 +144,17 @@ class TokenFeatures:
                 "windows": [len(windows) for windows in ids],
             }
 
-        encoded = texts.map(
-            encode_rows,
-            batched=True,
-            batch_size=2000,
-            remove_columns=texts.column_names,
-            cache_file_name=str(folder / f"{name}.arrow"),
-            load_from_cache_file=True,
-            new_fingerprint=name,
-            desc="tokenizing",
-        )
+        with arrow_copy.disk_errors():
+            encoded = texts.map(
+                encode_rows,
+                batched=True,
+                batch_size=2000,
+                remove_columns=texts.column_names,
+                cache_file_name=str(folder / f"{name}.arrow"),
+                load_from_cache_file=True,
+                new_fingerprint=name,
+                desc="tokenizing",
+            )
         labels = examples.select_columns(["label"]) if "label" in examples.column_names else None
         return cls(encoded, labels, Vocabulary.of(tokenizer), _unknown(tokenizer))
 

@@ -1,7 +1,10 @@
 """Tokens of a split: what the cache of them is keyed by, and what does not lie in it."""
 
+import errno
 import json
+import resource
 import shutil
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -157,3 +160,18 @@ def test_a_tokenizer_is_as_it_was_after_it_has_encoded(tiny_bert: Path, set_befo
     found = encode(["a fine film and more of it"], None, tokenizer, 5, None)
     assert len(found["input_ids"][0][0]) == 5
     assert tokenizer.backend_tokenizer.to_str() == before
+
+
+def test_tokens_that_do_not_fit_on_the_disk_are_an_error_of_the_disk(tokenizer: Any) -> None:
+    """`datasets` would say that a file is closed."""
+    many = rows(text=[f"{number} {text}" for number in range(400) for text in TEXTS])
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    kept = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3000, before[1]))
+    try:
+        with pytest.raises(OSError) as found:
+            TokenFeatures.make(many, tokenizer, {"max_length": 8, "window_overlap": None})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, kept)
+    assert found.value.errno == errno.EFBIG
