@@ -5,6 +5,7 @@ A class of flags inherits `Bounded`, and each of its numbers is one of the types
 """
 
 import dataclasses
+import math
 import numbers
 import sys
 import typing
@@ -47,8 +48,7 @@ class Bounds:
     def refusal(self, value: Any) -> str:
         """What an error says behind a number that is out."""
         if self.high >= LIMITLESS and value > self.high:
-            most = f"at most {self.high:,.12g}"
-            return f": {most if self.high < sys.float_info.max else 'a finite number'}"
+            return f": at most {self.high:,.12g}" if value < math.inf else ": a finite number"
         if self.said is not None:
             return self.said
         ranged = self.high < LIMITLESS and not (self.above or self.below)
@@ -59,8 +59,10 @@ Count = Annotated[int, Bounds(1, LIMITLESS)]
 CountOrZero = Annotated[int, Bounds(0, LIMITLESS)]
 Threads = Annotated[int, Bounds(1, 4096, said=": at least 1 and at most 4,096")]
 Seed = Annotated[int, Bounds(0, 2**32 - 1)]
-Positive = Annotated[float, Bounds(0, above=True)]
-NotNegative = Annotated[float, Bounds(0)]
+LARGEST_FLOAT32 = 3.4028e38
+"""What models compute with goes no further."""
+Positive = Annotated[float, Bounds(0, LARGEST_FLOAT32, above=True)]
+NotNegative = Annotated[float, Bounds(0, LARGEST_FLOAT32)]
 Share = Annotated[float, Bounds(0, 1)]
 """From 0 to 1, both included."""
 BelowOne = Annotated[float, Bounds(0, 1, below=True)]

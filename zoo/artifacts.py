@@ -26,7 +26,7 @@ from zoo.checkpoint_schema import is_plain
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 from zoo.runtimes.signature import Signature
-from zoo.staging import exit_on_sigterm
+from zoo.staging import exit_on_sigterm, uninterrupted
 
 FOLDER = "artifacts"
 MANIFEST = "export.json"
@@ -235,14 +235,17 @@ def workshop(checkpoint: Path) -> Iterator[Path]:
     root.mkdir(parents=True, exist_ok=True)
     with _alone(root), exit_on_sigterm():
         _clear_up(root)
+        shop = None
         try:
-            with tempfile.TemporaryDirectory(
-                prefix=f"{WORKSHOP}{os.getpid()}-", dir=root
-            ) as folder:
-                yield Path(folder)
+            with uninterrupted():
+                shop = Path(tempfile.mkdtemp(prefix=f"{WORKSHOP}{os.getpid()}-", dir=root))
+            yield shop
         finally:
-            if not any(root.iterdir()):
-                root.rmdir()
+            with uninterrupted():
+                if shop is not None:
+                    shutil.rmtree(shop, ignore_errors=True)
+                if not any(root.iterdir()):
+                    root.rmdir()
 
 
 @contextmanager

@@ -126,10 +126,11 @@ def _words(where: str, name: str, node: "yaml.Node") -> "str | tuple[str, ...] |
     if isinstance(node, yaml.ScalarNode):
         plain = node.style is None
         return None if plain and node.value in NOTHING else str(node.value)
-    if isinstance(node, yaml.SequenceNode):
-        words = [_words(where, name, each) for each in node.value]
-        if all(isinstance(word, str) for word in words):
-            return tuple(str(word) for word in words)
+    items: list[Any] = node.value if isinstance(node, yaml.SequenceNode) else [None]
+    if all(isinstance(each, yaml.ScalarNode) for each in items):  # a list of one level
+        words = [_words(where, name, each) for each in items]
+        if None not in words:
+            return tuple(map(str, words))
     raise UserError(f"{where}: {name} wants a value or a list of values: flags are not nested")
 
 

@@ -25,14 +25,18 @@ def staged(folder: Path) -> Iterator[Path]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
+    staging, lock = None, None
     with exit_on_sigterm():
-        staging, lock = _made(folder)
         try:
+            with uninterrupted():
+                staging, lock = _made(folder)
             yield staging
         finally:
-            shutil.rmtree(staging, ignore_errors=True)
-            if lock is not None:
-                os.close(lock)
+            with uninterrupted():
+                if staging is not None:
+                    shutil.rmtree(staging, ignore_errors=True)
+                if lock is not None:
+                    os.close(lock)
 
 
 def sweep(folder: Path) -> None:
@@ -64,6 +68,16 @@ def exit_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Holds SIGTERM and Ctrl-C back until a few operations on files are done, all of them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _made(folder: Path) -> tuple[Path, int | None]:

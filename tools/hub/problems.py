@@ -75,6 +75,8 @@ def as_user_error(error: Exception, repo: str, state: str) -> UserError:
         state: what the repo is like now, as half a sentence.
     """
     for one in causes(error):
+        if isinstance(one, UserError):  # of our bounds, which huggingface_hub took for its own
+            return UserError(f"{one}; {state}")
         if str(one).startswith(CARD_REFUSED):
             why = " ".join(str(one).removeprefix(CARD_REFUSED).split()) or "it does not say why"
             return UserError(f"the Hub does not take the card's metadata ({why}); {state}")

@@ -99,6 +99,7 @@ def _fetch(repo: str, there: Listing, target: Path) -> Pulled:
             _must_run_no_code(repo, path, files[path])
     folder.lay_out(files, target, folder.copy)
     manifest = checkpoint.read_manifest(target)
+    checkpoint.read_task(target, manifest)  # what nothing could open is not put in place
     has_weights = any(target.glob("*.safetensors"))
     for damage in checkpoint.damages(target, manifest, weights=has_weights):
         raise Damaged(f"{repo} is damaged: {damage}")

@@ -107,7 +107,9 @@ def _left_well(
         is_killed = outcome.code is None or outcome.code < 0
         if place == "in" and not _may_write(command, below):
             yield Fault("input touched", _kind_of(path), path)
-        elif _was_replaced(before.get(path), after.get(path)):
+        elif _was_replaced(before.get(path), after.get(path)) and _was_replaced(
+            before.get(path), after.get(_aside(command, path))
+        ):
             yield Fault("replaced", command.program, f"{path} was a link or a pipe")
         elif path in before and not (
             _is_longer(before[path], after.get(path, ()))

@@ -207,6 +207,28 @@ def test_odd_records_are_one_sentence(
         assert "damaged" in done.err + done.out
 
 
+def test_a_record_of_a_task_that_cannot_be_read_is_not_put_in_place(
+    hub: TinyHub, trained: Path, tmp_path: Path
+) -> None:
+    push(trained, REPO)
+    record = json.loads(hub.repos[REPO].files()["zoo.json"].content)
+    record["config"]["task"]["args"]["of another version"] = 1
+    hub.repos[REPO].put("zoo.json", json.dumps(record).encode())
+    _is_refused(tmp_path, "zoo.json is damaged", "config.task is not that of")
+
+
+def test_a_bomb_where_an_upload_is_confirmed(
+    hub: TinyHub, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """huggingface_hub wraps whatever goes wrong in an upload."""
+    monkeypatch.setattr(bounds, "ANSWER_BYTES", 1_000_000)
+    headers = JSON | {"Content-Encoding": "gzip"}
+    hub.fault(Fault("upload", "says", ALWAYS, headers, gzip.compress(bytes(9_000_000))))
+    done = hub_cli("push", trained, REPO)
+    assert done.code == 2 and "Traceback" not in done.err, done.err
+    assert "has more than the 1,000,000 bytes" in done.err.splitlines()[-1]
+
+
 @pytest.mark.parametrize("name", ["config.json", "zoo.json"])
 def test_deep_files_are_one_sentence(hub: TinyHub, trained: Path, name: str) -> None:
     push(trained, REPO)
