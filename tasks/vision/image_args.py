@@ -1,6 +1,7 @@
 """What can be said about how image files are read; light, for the command line."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, Self
 
@@ -43,6 +44,12 @@ class ImageArgs(Bounded):
             # JSON and YAML have no tuples
             object.__setattr__(self, "value_range", _checked_range(self.value_range))
         super().__post_init__()
+
+    @classmethod
+    def of_checkpoint(cls, recorded: Mapping[str, Any]) -> Self:
+        """Those that zoo.json records; what was not recorded yet was as it is by default today."""
+        args = cls(**recorded)
+        return replace(args, background=args.background or "white", resize=args.resize or "stretch")
 
     @property
     def behind(self) -> Colour:

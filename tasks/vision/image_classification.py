@@ -131,7 +131,7 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
 def from_config(config: Mapping[str, Any]) -> "ImageClassification":
     """The task a checkpoint was trained on, from what `ImageClassification.config` recorded."""
     return ImageClassification(
-        Args(**config["args"]),
+        Args.of_checkpoint(config["args"]),
         tuple(config["labels"]),
         config["problem_type"],
         tuple(config["class_weights"]),

@@ -111,7 +111,10 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
 def from_config(config: Mapping[str, Any]) -> "MaskedImage":
     """The task a checkpoint was trained on, from what `MaskedImage.config` recorded."""
     return MaskedImage(
-        Args(**config["args"]), config["size"], tuple(config["mean"]), tuple(config["std"])
+        Args.of_checkpoint(config["args"]),
+        config["size"],
+        tuple(config["mean"]),
+        tuple(config["std"]),
     )
 
 

@@ -125,3 +125,21 @@ def test_an_unchanged_checkpoint_is_opened(checkpoint: Path) -> None:
     found = open_checkpoint(checkpoint)
     assert found.task.labels == ("negative", "positive")  # type: ignore[attr-defined]
     assert found.manifest == json.loads((checkpoint / MANIFEST).read_text())
+
+
+def test_a_record_from_before_images_had_a_background(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """As commit b7db848 wrote it, when transparency was not looked at: it opens, and reads alike."""
+    import zoo
+
+    folder = tiny_models.checkpoint("cnn_cls", request.getfixturevalue, tmp_path)
+    image = next(request.getfixturevalue("images").rglob("*.png"))
+    before = zoo.load(str(folder)).predict(str(image))
+
+    def forget(manifest: dict[str, Any]) -> None:
+        for name in ("background", "resize", "value_range"):
+            del manifest["config"]["task"]["args"][name]
+
+    change(folder / MANIFEST, forget)
+    assert zoo.load(str(folder)).predict(str(image)) == before
