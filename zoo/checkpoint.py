@@ -191,6 +191,14 @@ def _damaged(folder: Path, error: ValueError) -> UserError:
     return UserError(f"{folder / MANIFEST} is damaged ({error}); restore it from a copy")
 
 
+def fault_of(folder: Path) -> str | None:
+    """What is wrong with the checkpoint in a folder, in a sentence; None where it is whole."""
+    try:
+        return next(damages(folder, read_manifest(folder)), None)
+    except UserError as error:
+        return str(error)
+
+
 def damages(folder: Path, manifest: Mapping[str, Any], weights: bool = True) -> Iterator[str]:
     """Which files are missing or not what was saved, by their sums; `weights` as above."""
     for name, expected in manifest["files"].items():

@@ -96,7 +96,13 @@ def overview(name: str, text: Callable[[], str], code: int) -> int:
 
 
 def fail(name: str, message: str) -> int:
-    """Says what the user has done wrong; returns the exit code for it."""
+    """Says what the user has done wrong, below a progress bar that has not ended; returns the exit
+    code for it."""
+    if "tqdm" in sys.modules:
+        from tqdm import tqdm
+
+        for bar in list(getattr(tqdm, "_instances", ())):
+            bar.close()
     print_lines(f"{name}: {message}", file=sys.stderr)
     return 2
 

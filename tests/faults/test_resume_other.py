@@ -187,3 +187,17 @@ def test_a_checkpoint_without_states_is_not_overwritten(
     assert done.code == 0, done.err
     assert "beginning anew" in done.err and f"moved to {folder}.1" in done.err
     assert (folder.with_name("run.1") / "model.safetensors").read_bytes() == weights
+
+
+@pytest.mark.parametrize("name", ["zoo.json", "model.safetensors"])
+def test_a_best_checkpoint_that_was_lost_is_told(
+    name: str, tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """The state is whole, so that the run goes on; where it finds no better one, there is none."""
+    flags = (*EXACT, "--eval_strategy", "steps", "--eval_steps", 2, "--save_steps", 2)
+    run = finetune(tiny_bert, reviews, tmp_path / "run", *flags, "--max_steps", 4)
+    (run.folder / name).write_bytes(b"{}")
+    more = ("--max_steps", 6, "--learning_rate", 0, "--resume")
+    done = run_cli(MODEL, *arguments(tiny_bert, reviews, run.folder, *flags, *more))
+    assert done.code == 2, done.err
+    assert "its best checkpoint was lost before it went on" in done.err.splitlines()[-1]

@@ -130,7 +130,7 @@ def test_an_unchanged_checkpoint_is_opened(checkpoint: Path) -> None:
 def test_a_record_from_before_images_had_a_background(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    """As commit b7db848 wrote it, when transparency was not looked at: it opens, and reads alike."""
+    """As commit b7db848 wrote it, before transparency was looked at: it opens and reads alike."""
     import zoo
 
     folder = tiny_models.checkpoint("cnn_cls", request.getfixturevalue, tmp_path)

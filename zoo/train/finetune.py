@@ -217,6 +217,11 @@ def _finetune(
     finally:
         watch.close()
 
+    if claim.state is not None and (fault := checkpoint.fault_of(folder)):
+        raise UserError(  # of before: this run has found none that is better
+            f"the run has ended, but its best checkpoint was lost before it went on ({fault}): "
+            "train anew, without --resume, into another --output_dir"
+        )
     peak = peak_memory(device)
     del model, loop, objective
     result = final_evaluation(folder, network, task, features, args, accelerator)
