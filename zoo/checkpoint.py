@@ -6,6 +6,7 @@ leaves is either whole or known to be damaged.
 """
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -102,11 +103,16 @@ def write(
         for name in names:
             (staging / name).chmod(0o666 & ~current_umask())  # safetensors keeps its file private
             flush(staging / name)
+        write_json(staging / MANIFEST, {"schema": SCHEMA, **manifest, "files": sums})
+        for name in (*names, Path(MANIFEST)):  # else half of them would be renamed, and no more
+            if (folder / name).is_dir():
+                raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), str(folder / name))
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (staging / name).replace(folder / name)
         flush(folder)
-        write_json(folder / MANIFEST, {"schema": SCHEMA, **manifest, "files": sums})
+        (staging / MANIFEST).replace(folder / MANIFEST)
+        flush(folder)
 
 
 @dataclass(frozen=True)

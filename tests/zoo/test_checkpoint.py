@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from tasks.errors import UserError
 from tests import tiny_models
@@ -143,3 +144,21 @@ def test_a_record_from_before_images_had_a_background(
 
     change(folder / MANIFEST, forget)
     assert zoo.load(str(folder)).predict(str(image)) == before
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "zoo.json"])
+def test_a_folder_in_a_file_s_place_leaves_the_others_as_they_were(
+    name: str, checkpoint: Path
+) -> None:
+    import zoo
+    from zoo.checkpoint import write
+
+    found = zoo.load(str(checkpoint))
+    with torch.no_grad():
+        next(found.model.parameters()).add_(1.0)
+    (checkpoint / name).unlink()
+    (checkpoint / name).mkdir()
+    before = {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()}
+    with pytest.raises(IsADirectoryError):
+        write(checkpoint, found.model, found.processor, {})
+    assert {path: path.read_bytes() for path in checkpoint.rglob("*") if path.is_file()} == before

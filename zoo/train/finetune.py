@@ -13,7 +13,7 @@ from tasks.base import Examples, Features, Task, supervised
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import checkpoint, environment, evidence, weights
+from zoo import checkpoint, environment, evidence, places, weights
 from zoo.heap import keep_freed_memory
 from zoo.quantization import calibration
 from zoo.terminal import quiet_libraries
@@ -182,9 +182,11 @@ def _finetune(
                     with checkpoint.os_errors():
                         save_adapter(trained, folder / "adapter")
             except OSError as error:
+                way = "free some space" if error.errno in places.FULL else "mend that"
+                where = error.filename or folder
                 raise UserError(
-                    f"can't save the checkpoint to {folder}: {error.strerror or error}; what stood "
-                    "there before stays: free some space, then go on with --resume"
+                    f"can't save the checkpoint to {where}: {error.strerror or error}; what stood "
+                    f"there before stays: {way}, then go on with --resume"
                 ) from error
 
     claim.begin()

@@ -191,6 +191,7 @@ def _rows(path: Path) -> int | None:
             return None
     text = path.read_bytes().decode("utf-8", "surrogateescape")
     if kind == ".csv":
+        csv.field_size_limit(2**31 - 1)  # a text may be long
         return len(list(csv.reader(io.StringIO(text, newline="")))) - 1
     return text.count("\n")
 

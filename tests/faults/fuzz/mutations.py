@@ -75,7 +75,10 @@ def spoil_json(draw: random.Random, content: bytes) -> Spoiled:
     if draw.random() < 0.15:
         whole = draw.choice(("[]", "null", "{}", '"x"', "1", "NaN", "[" * DEEP, '{"a":' * DEEP))
         return whole.encode(), f"{whole[:6]} in its place"
-    root = [json.loads(content)]
+    try:
+        root = [json.loads(content)]
+    except ValueError:  # a line that was torn by its bytes, a U+0085 of Latin-1 in a text, say
+        return spoil(draw, content)
     place = draw.choice(list(_places(root[0])) or [()])
     what = _change(draw, root, (0, *place))
     return json.dumps(root[0], indent=2).encode(), f"{'.'.join(map(str, place)) or 'all'} {what}"
