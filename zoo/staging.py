@@ -21,8 +21,9 @@ def staged(folder: Path) -> Iterator[Path]:
     """A temporary folder inside `folder` that goes away whatever happens, SIGTERM included.
 
     It is locked as long as this process lives, however that ends; those that nobody holds any more
-    are removed first.
+    are removed first. Folders that had to be made for it go too, where nothing was put in them.
     """
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
     staging, lock = None, None
@@ -37,6 +38,9 @@ def staged(folder: Path) -> Iterator[Path]:
                     shutil.rmtree(staging, ignore_errors=True)
                 if lock is not None:
                     os.close(lock)
+                for each in made:
+                    with contextlib.suppress(OSError):  # something was put there
+                        each.rmdir()
 
 
 def sweep(folder: Path) -> None:

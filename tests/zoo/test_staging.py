@@ -74,3 +74,16 @@ def test_a_folder_that_was_moved_into_place_stays(tmp_path: Path) -> None:
         (folder / "x").write_text("y")
         folder.replace(tmp_path / "made")
     assert (tmp_path / "made" / "x").read_text() == "y"
+
+
+def test_folders_that_were_made_for_nothing_go(tmp_path: Path) -> None:
+    with pytest.raises(KeyError), staged(tmp_path / "a" / "b"):
+        raise KeyError
+    assert not list(tmp_path.iterdir())
+    with staged(tmp_path / "a" / "b") as folder:
+        folder.replace(tmp_path / "a" / "b" / "made")
+    assert (tmp_path / "a" / "b" / "made").is_dir()
+    (tmp_path / "empty").mkdir()
+    with staged(tmp_path / "empty"):
+        pass
+    assert (tmp_path / "empty").is_dir()
