@@ -59,6 +59,14 @@ def refuse(folder: Path, name: str | None = None) -> None:
         name: what the folder is called in the error; by default as it is.
     """
     called = name or str(folder)
+    refuse_other_weights(folder, called)
+    for path in sorted(folder.iterdir()):
+        if is_config(path.name) and (fault := fault_of(path)):
+            raise UserError(f"{path.name} of {called} {fault}")
+
+
+def refuse_other_weights(folder: Path, called: str) -> None:
+    """Raises `UserError` where transformers would take other weights than model.safetensors."""
     for path in sorted(folder.iterdir()):
         if path.name == ADAPTER:
             raise UserError(
@@ -70,8 +78,6 @@ def refuse(folder: Path, name: str | None = None) -> None:
                 f"{called} holds {path.name}, which would be loaded in the place of "
                 "model.safetensors: remove it, or save the model with save_pretrained"
             )
-        if is_config(path.name) and (fault := fault_of(path)):
-            raise UserError(f"{path.name} of {called} {fault}")
 
 
 def is_config(name: str) -> bool:

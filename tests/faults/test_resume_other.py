@@ -201,3 +201,12 @@ def test_a_best_checkpoint_that_was_lost_is_told(
     done = run_cli(MODEL, *arguments(tiny_bert, reviews, run.folder, *flags, *more))
     assert done.code == 2, done.err
     assert "its best checkpoint was lost before it went on" in done.err.splitlines()[-1]
+
+
+def test_other_weights_beside_a_run_are_told_before_it_goes_on(
+    folder: Path, tiny_bert: Path, reviews: Path
+) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    done = run_cli(MODEL, *arguments(tiny_bert, reviews, folder, *STEADY, "--resume"))
+    assert done.code == 2 and len(done.err.splitlines()) == 1, done.err
+    assert f"{folder} holds an adapter (adapter_config.json)" in done.err

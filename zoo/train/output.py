@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tasks.base import Examples, Features, Task
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import places
+from zoo import places, remote_code
 from zoo.checkpoint import MANIFEST
 from zoo.lock import NAME as LOCK
 from zoo.lock import FolderLock
@@ -123,6 +123,8 @@ def _state(path: Path, resume: bool, main: bool) -> Path | None:
             print_lines(f"{path} was stopped by SIGTERM: going on from there", file=sys.stderr)
     elif not resume:
         return None
+    if state is not None:  # else what the run writes could not be opened in the end
+        remote_code.refuse_other_weights(path, str(path))
     return state
 
 
