@@ -108,8 +108,10 @@ def _left_well(
         is_killed = outcome.code is None or outcome.code < 0
         if place == "in" and not _may_write(command, below):
             yield Fault("input touched", _kind_of(path), path)
-        elif _was_replaced(before.get(path), after.get(path)) and _was_replaced(
-            before.get(path), after.get(_aside(command, path))
+        elif (
+            _was_replaced(before.get(path), after.get(path))
+            and _was_replaced(before.get(path), after.get(_aside(command, path)))
+            and not _of_run(command, path)  # the files of a run's folder are the run's own
         ):
             yield Fault("replaced", command.program, f"{path} was a link or a pipe")
         elif path in before and not (
