@@ -7,6 +7,7 @@ A class of flags inherits `Bounded`, and each of its numbers is one of the types
 import dataclasses
 import math
 import numbers
+import os
 import sys
 import typing
 from collections.abc import Hashable, Iterator
@@ -57,7 +58,12 @@ class Bounds:
 
 Count = Annotated[int, Bounds(1, LIMITLESS)]
 CountOrZero = Annotated[int, Bounds(0, LIMITLESS)]
-Threads = Annotated[int, Bounds(1, 4096, said=": at least 1 and at most 4,096")]
+MOST_THREADS = max(64, 4 * (os.cpu_count() or 1))
+"""Far more threads than cores wait for each other so long that nothing seems to move."""
+Threads = Annotated[
+    int,
+    Bounds(1, MOST_THREADS, said=f": at least 1 and, on this machine, at most {MOST_THREADS:,}"),
+]
 Seed = Annotated[int, Bounds(0, 2**32 - 1)]
 LARGEST_FLOAT32 = 3.4028e38
 """What models compute with goes no further."""

@@ -42,14 +42,16 @@ def send(
     for addition, one in zip(additions, changes.new, strict=True):
         addition.upload_info.sha256 = bytes.fromhex(one.sha256)  # else it is computed again
     deletions = [CommitOperationDelete(path) for path in changes.gone]
-    # tries again by itself; what has arrived is not sent again when the commit is
-    understood(
-        lambda: api.preupload_lfs_files(
-            repo, additions, revision=revision, num_threads=THREADS, free_memory=False
+    try:
+        # tries again by itself; what has arrived is not sent again when the commit is
+        understood(
+            lambda: api.preupload_lfs_files(
+                repo, additions, revision=revision, num_threads=THREADS, free_memory=False
+            )
         )
-    )
-
-    must_be_unchanged(changes.new)
+    finally:
+        # a file that shrinks while it is read breaks the upload off: the file is what to speak of
+        must_be_unchanged(changes.new)
 
     def commit() -> str:
         made = api.create_commit(

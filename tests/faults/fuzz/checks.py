@@ -122,6 +122,8 @@ def _left_well(
         elif is_killed:
             continue  # who is killed leaves what he was at
         elif PASSING.search(path) and path in after and place != "cache":
+            if _was_there(command, path, before):
+                continue  # planted, and gone aside with the run it lay in
             yield Fault("left behind", _kind_of(path), path)
         elif place in ("cwd", "tmp") and below and not _may_write(command, path):
             yield Fault("left in a folder of others", _kind_of(path), path)
@@ -135,6 +137,14 @@ def _aside(command: Command, path: str) -> str:
         return path
     name = command.run.name
     return path.replace(f"out/{name}/", f"out/{name}.1/", 1)
+
+
+def _was_there(command: Command, path: str, before: Snapshot) -> bool:
+    """Whether a file of a run that was moved aside lay there before: run.1/x as run/x."""
+    if command.run is None:
+        return False
+    name = command.run.name
+    return path.replace(f"out/{name}.1/", f"out/{name}/", 1) in before
 
 
 def _was_replaced(before: tuple[object, ...] | None, after: tuple[object, ...] | None) -> bool:

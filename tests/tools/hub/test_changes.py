@@ -20,9 +20,18 @@ class Writes(Fault):
     def strikes(self, call: str, path: str) -> bool:
         if call == self.call and not self.seen:
             self.seen = 1
-            content = self.file.read_bytes()
-            self.file.write_bytes(content[:-2] + bytes([content[-2] ^ 1]) + content[-1:])
+            self.file.write_bytes(self.edited(self.file.read_bytes()))
         return False
+
+    def edited(self, content: bytes) -> bytes:
+        return content[:-2] + bytes([content[-2] ^ 1]) + content[-1:]
+
+
+class Cuts(Writes):
+    """Somebody cuts a file of the checkpoint short when a call is made."""
+
+    def edited(self, content: bytes) -> bytes:
+        return content[: len(content) // 2]
 
 
 @pytest.mark.parametrize("call", ["alive", "info", "create", "preupload", "commit"])
@@ -41,14 +50,20 @@ def test_what_was_read_is_what_is_sent(
     assert all((tmp_path / "pulled" / path).read_bytes() == before[path] for path in before)
 
 
+@pytest.mark.parametrize("kind", [Writes, Cuts])
 @pytest.mark.parametrize("looks", [True, False])
 @pytest.mark.parametrize("call", ["alive", "info", "create", "preupload", "batch", "upload"])
 def test_weights_that_change_are_not_committed(
-    hub: TinyHub, checkpoint: Path, call: str, looks: bool, monkeypatch: pytest.MonkeyPatch
+    hub: TinyHub,
+    checkpoint: Path,
+    call: str,
+    looks: bool,
+    kind: type[Writes],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whether or not the Hub looks at what it is given."""
     monkeypatch.setattr(hub, "looks", looks)
-    hub.fault(Writes(call, checkpoint / "model.safetensors"))
+    hub.fault(kind(call, checkpoint / "model.safetensors"))
     done = hub_cli("push", checkpoint, REPO)
     said = done.err.splitlines()[-1]
     assert done.code == 2 and "nothing in the repo was changed" in said
