@@ -15,7 +15,6 @@ seed: its mean with Student's 95% interval.
 
 import argparse
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -24,8 +23,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.metrics.intervals import t_half_width
 from tasks.printing import print_lines
-from zoo import environment, evidence
+from zoo import environment, evidence, lines
 
 PRETRAIN, PRETRAINED, SCRATCH = "pretrain", "pretrained", "scratch"
 EPOCHS = {PRETRAIN: 20.0, "finetune": 40.0}
@@ -123,9 +123,7 @@ def run_seed(
         shown = ("arm", "seed", "accuracy", "perplexity", "train_seconds")
         print_lines(json.dumps({name: result[name] for name in shown if name in result}))
         if args.output:
-            args.output.parent.mkdir(parents=True, exist_ok=True)
-            with args.output.open("a") as file:
-                file.write(json.dumps(result) + "\n")
+            lines.append(args.output, json.dumps(result) + "\n")
     return done
 
 
@@ -143,12 +141,7 @@ def run(command: Sequence[str], out: Path) -> dict[str, Any]:
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
     """Mean and Student's interval of independent values [n] (Student 1908); nan below two."""
-    mean, n = statistics.fmean(values), len(values)
-    if n < 2:
-        return mean, math.nan, math.nan
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * statistics.stdev(values) / math.sqrt(n)
+    mean, half = statistics.fmean(values), t_half_width(values, level)
     return mean, mean - half, mean + half
 
 

@@ -25,8 +25,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tasks.metrics.intervals import t_half_width
 from tasks.printing import print_lines
 from zoo import evidence
+from zoo.lines import append
 
 MODEL = "zoo.vision.cnn_cls"
 BASELINE = "supervised"
@@ -49,9 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             shown = ("arm", "seed", "accuracy", "n", "seconds_per_step", "wall_seconds")
             print_lines(json.dumps({name: result[name] for name in shown}))
             if args.output:
-                args.output.parent.mkdir(parents=True, exist_ok=True)
-                with args.output.open("a") as file:
-                    file.write(json.dumps(result) + "\n")
+                append(args.output, json.dumps(result) + "\n")
     asked = [r for r in results if r["seed"] in args.seeds and r["arm"] in args.arms]
     print_lines(*table(asked).splitlines())
 
@@ -150,14 +150,8 @@ def _read(path: Path | None) -> list[Result]:
 
 def interval(differences: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
     """Student's t interval of the mean (Student 1908); not a number for fewer than two values."""
-    from scipy import stats
-
-    n = len(differences)
-    if n < 2:
-        return float("nan"), float("nan")
-    mean = statistics.mean(differences)
-    half = stats.t.ppf((1 + level) / 2, n - 1) * statistics.stdev(differences) / n**0.5
-    return float(mean - half), float(mean + half)
+    mean, half = statistics.mean(differences), t_half_width(differences, level)
+    return mean - half, mean + half
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from tasks.metrics import greater_is_better
+from tasks.metrics.intervals import t_half_width
+from zoo.formatting import interval
 
 LEVEL = 0.95
 NOT_A_MEAN = "none: the metric is no mean over samples"
@@ -32,7 +34,7 @@ class Drop:
     def __str__(self) -> str:
         if self.interval() is None:
             return f"{self.value:+.4f}"
-        return f"{self.value:+.4f} ({self.low:+.4f} to {self.high:+.4f})"
+        return f"{self.value:+.4f} ({interval(self.low, self.high, '+.4f')})"
 
 
 def drop(source: Any, found: Any, metric: str) -> Drop:
@@ -60,11 +62,7 @@ def drop(source: Any, found: Any, metric: str) -> Drop:
     if set(np.unique(np.concatenate([ours, theirs]))) <= {0.0, 1.0}:
         low, high = _paired_proportions(int((difference > 0).sum()), int((difference < 0).sum()), n)
         return Drop(value, low, high, n, "paired proportions, Agresti & Min")
-    if n < 2:
-        return Drop(value, math.nan, math.nan, n, "paired, Student's t")
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(n - 1, (1 + LEVEL) / 2)) * float(np.std(difference, ddof=1)) / n**0.5
+    half = t_half_width(difference, LEVEL)
     return Drop(value, value - half, value + half, n, "paired, Student's t")
 
 

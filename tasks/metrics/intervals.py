@@ -1,6 +1,6 @@
 """A measured number with its interval, and the formulas of the intervals."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import atanh, isfinite, sqrt, tanh
 from statistics import NormalDist
@@ -75,16 +75,9 @@ def student_t(name: str, value: float, samples: Floats, level: float) -> Measure
 
     Undefined below two samples, and where all samples are equal.
     """
-    n = len(samples)
-    if not isfinite(value) or n < 2:
+    n, half = len(samples), t_half_width(samples, level)
+    if not isfinite(value) or not isfinite(half) or half == 0:
         return undefined(name, value, n, level)
-    with np.errstate(over="ignore", invalid="ignore"):
-        deviation = float(samples.std(ddof=1))
-    if not isfinite(deviation) or deviation == 0:
-        return undefined(name, value, n, level)
-    from scipy.special import stdtrit
-
-    half = float(stdtrit(n - 1, (1 + level) / 2)) * deviation / sqrt(n)
     return Measured(
         name=name,
         value=value,
@@ -94,6 +87,25 @@ def student_t(name: str, value: float, samples: Floats, level: float) -> Measure
         level=level,
         method="student-t",
     )
+
+
+def t_half_width(values: Floats | Sequence[float], level: float) -> float:
+    """How far the interval of the mean of independent values [n] reaches to either side, by
+    Student's t (1908). Not a number below two values, or where they are too far apart."""
+    n = len(values)
+    if n < 2:
+        return _NAN
+    with np.errstate(over="ignore", invalid="ignore"):
+        deviation = float(np.std(values, ddof=1))
+    return t_quantile(n - 1, level) * deviation / sqrt(n)
+
+
+def t_quantile(freedom: int, level: float) -> float:
+    """How many standard errors a two-sided interval of this level reaches, by Student's t with so
+    many degrees of freedom."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + level) / 2))
 
 
 def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> Measured:

@@ -24,6 +24,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.metrics.intervals import t_half_width
+
 LEVEL = 0.99
 RESAMPLES = 1000
 
@@ -86,8 +88,7 @@ def estimate(
     center = float(centers.mean())
     low = high = center
     if len(rounds) > 1:
-        half = t_quantile(len(rounds) - 1, level) * float(centers.std(ddof=1))
-        half /= math.sqrt(len(rounds))
+        half = t_half_width(centers, level)
         low, high = center - half, center + half
     if resamples or len(rounds) == 1:
         drawn = _bootstrap(rounds, seed, resamples or RESAMPLES)
@@ -104,13 +105,6 @@ def estimate(
         interval=Interval(math.exp(low), math.exp(high), level, said),
         n=n,
     )
-
-
-def t_quantile(freedom: int, level: float) -> float:
-    """Student's: a two-sided interval of this level reaches so many standard errors."""
-    from scipy import special
-
-    return float(special.stdtrit(freedom, (1 + level) / 2))
 
 
 def median_error(rounds: Sequence[float] | Values) -> float:

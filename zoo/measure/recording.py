@@ -16,8 +16,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
+from tasks.metrics.intervals import t_quantile
 from zoo.measure.arms import Arm, ArmFailed
-from zoo.measure.intervals import LEVEL, estimate, median_error, t_quantile
+from zoo.measure.intervals import LEVEL, estimate, median_error
 from zoo.measure.process import Loaded, Ran, Runs, Worker, WorkerFailed
 from zoo.measure.timing import Size, Warmed, warm_up
 from zoo.measure.usage import Usage

@@ -30,7 +30,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
-from zoo.measure.intervals import LEVEL, Estimate, t_quantile
+from tasks.metrics.intervals import t_quantile
+from zoo.measure.intervals import LEVEL, Estimate
 
 POWER = 0.95
 MARGIN = 0.03

@@ -240,3 +240,23 @@ def test_bootstrap_bounds_are_ordered_and_inside_the_range(seed, n, labels):
             least = -1 if one.name == "matthews_correlation" else 0
             assert least <= one.low <= one.high <= 1
             assert one.n == n
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95, 0.99])
+@pytest.mark.parametrize("freedom", [1, 2, 4, 30, 10_000])
+def test_quantiles_of_students_t_are_those_of_scipy(freedom, level):
+    want = scipy.stats.t.ppf((1 + level) / 2, freedom)
+    assert intervals.t_quantile(freedom, level) == pytest.approx(want, rel=1e-9)
+
+
+def test_the_half_width_of_a_mean_is_that_of_scipy():
+    values = [0.05, 0.07, 0.04, -0.01]
+    want = scipy.stats.ttest_1samp(values, 0).confidence_interval(0.9)
+    half = intervals.t_half_width(values, 0.9)
+    assert half == pytest.approx((want.high - want.low) / 2, rel=1e-12)
+    assert intervals.t_half_width(np.array(values), 0.9) == half
+    assert math.isnan(intervals.t_half_width([0.1], 0.95)) and math.isnan(
+        intervals.t_half_width([], 0.95)
+    )
+    assert intervals.t_half_width([0.5] * 4, 0.95) == 0
+    assert not math.isfinite(intervals.t_half_width([1e308, -1e308], 0.95))

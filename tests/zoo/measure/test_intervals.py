@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zoo.measure.intervals import estimate, median_error, t_quantile
+from tasks.metrics.intervals import t_quantile
+from zoo.measure.intervals import estimate, median_error
 
 LOG = st.floats(-3, 3)
 LAUNCHES = st.lists(st.lists(LOG, min_size=1, max_size=8), min_size=1, max_size=5)
