@@ -1,6 +1,6 @@
 """ONNX Runtime, on the processor or by CUDA."""
 
-from collections.abc import Iterator, Mapping, MutableSequence, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,6 +8,7 @@ from tasks.base import Batch
 from tasks.errors import UserError
 from zoo.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.onnx_session import open_session, opset_of, provider, to_host
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
@@ -24,8 +25,6 @@ NAMES = {
     "bool": "tensor(bool)",
 }
 """onnxruntime's names of numpy's types."""
-COMPILED = "EPContext"
-"""The operator whose program is an engine of a device's, which may be code."""
 OLDEST_OPSET = 18  # what torch's exporter writes; it converts down from there, and loses operators
 
 
@@ -74,14 +73,6 @@ def must_be_known(opset: int | None) -> None:
         raise UserError(f"--opset {opset}: the installed onnx knows up to {newest}")
 
 
-def opset_of(program: Path) -> int:
-    """The opset of the standard operators in a program."""
-    import onnx
-
-    proto = onnx.load(program, load_external_data=False)
-    return max(int(used.version) for used in proto.opset_import if not used.domain)
-
-
 def load(artifact: Artifact, deployment: Deployment, device: str, threads: int | None) -> Runner:
     """See `zoo.runtimes.load`."""
     from zoo.runtimes import onnx_writer
@@ -122,91 +113,5 @@ class OnnxRunner(Runner):
         return dict(zip(self.outputs, found, strict=True))
 
 
-def open_session(program: Path, providers: Sequence[Any], threads: int | None) -> Any:
-    """An `onnxruntime.InferenceSession`. Raises `UserError` for a program that is not to be trusted
-    or can't be read."""
-    import onnxruntime
-
-    must_stay_inside(program)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised
-    options.intra_op_num_threads = threads or 0
-    try:
-        return onnxruntime.InferenceSession(program, options, providers=providers)
-    except Exception as error:  # its own kinds, which have no common base
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(f"{program} can't be opened: {reason}; export it again") from error
-
-
 def _said(taken: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {kind}" for name, kind in sorted(taken.items()))
-
-
-def provider(device: str) -> str:
-    """Raises `UserError` for a device that the installed onnxruntime does not have."""
-    import onnxruntime
-
-    wanted = "CPUExecutionProvider" if device == "cpu" else "CUDAExecutionProvider"
-    if wanted not in onnxruntime.get_available_providers():
-        raise UserError(
-            f"the installed onnxruntime has no {wanted}: pip install onnxruntime-gpu, or "
-            "--device cpu"
-        )
-    return wanted
-
-
-def to_host(array: Any) -> Any:
-    """numpy's array of an array or tensor, wherever it lies."""
-    import numpy as np
-
-    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
-
-
-def must_stay_inside(program: Path) -> None:
-    """Raises `UserError` where a program keeps weights outside its folder, holds what was compiled
-    for some device, or can't be read."""
-    import onnx
-
-    folder = program.parent
-    for part in _parts(_read(program)):
-        if isinstance(part, onnx.NodeProto) and part.op_type == COMPILED:
-            raise UserError(f"{program} holds what was compiled elsewhere ({COMPILED}): refused")
-    for name in sorted(kept_outside(program)):
-        place = folder / name
-        if place.is_symlink() or place.resolve().parent != folder.resolve():
-            raise UserError(f"{program} keeps weights in {name}, outside its folder: refused")
-
-
-def kept_outside(program: Path) -> set[str]:
-    """The files in which a program keeps weights outside of itself, those of its inner graphs too.
-
-    Raises `UserError` for a program that can't be read.
-    """
-    import onnx
-
-    return {
-        entry.value
-        for part in _parts(_read(program))
-        if isinstance(part, onnx.TensorProto)
-        for entry in part.external_data
-        if entry.key == "location"
-    }
-
-
-def _read(program: Path) -> Any:
-    import onnx
-
-    try:
-        return onnx.load(program, load_external_data=False)
-    except Exception as error:  # protobuf's own, which onnx does not name
-        raise UserError(f"{program} is damaged: {' '.join(str(error).split())}") from None
-
-
-def _parts(message: Any) -> Iterator[Any]:
-    """A program with all that is in it: nodes, attributes, inner graphs, functions, weights, sparse
-    ones, and what is kept for training."""
-    yield message
-    for _, value in message.ListFields():
-        for one in value if isinstance(value, MutableSequence) else [value]:
-            if hasattr(one, "ListFields"):
-                yield from _parts(one)

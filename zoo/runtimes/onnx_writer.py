@@ -15,7 +15,7 @@ from zoo.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.greedy import Greedy
 from zoo.runtimes.halves import BATCH, PAST, Writer
-from zoo.runtimes.onnx import open_session, opset_of, provider, to_host
+from zoo.runtimes.onnx_session import open_session, opset_of, provider, to_host
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tasks.errors import UserError
 from zoo.artifacts import Artifact
-from zoo.runtimes import onnx
+from zoo.runtimes import onnx, onnx_session
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
@@ -37,8 +37,8 @@ class TensorRTRunner(onnx.OnnxRunner):
         if PROVIDER not in onnxruntime.get_available_providers():
             raise UserError(f"{missing}: pip install -e '.[tensorrt]', without plain onnxruntime")
         given = settings(self.signature, self.deployment, self.device)
-        cuda = onnx.provider(self.device)
-        session = onnx.open_session(program, [(PROVIDER, given), cuda], self.threads)
+        cuda = onnx_session.provider(self.device)
+        session = onnx_session.open_session(program, [(PROVIDER, given), cuda], self.threads)
         if PROVIDER not in session.get_providers():
             raise UserError(f"{self.deployment}: onnxruntime could not start {PROVIDER}")
         return session

@@ -12,6 +12,7 @@ from zoo.train.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining
+from zoo.vision.timm_names import known
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,8 +58,6 @@ def make(
 
     Raises `UserError` where timm has no such vision transformer.
     """
-    from zoo.vision.timm_network import known
-
     config = MaeConfig(
         architecture=known(options.architecture),
         image_size=side_of(processor),

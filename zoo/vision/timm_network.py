@@ -25,6 +25,7 @@ from zoo.vision.image_processor import (
     reading_of,
 )
 from zoo.vision.image_processor import make_processor as new_processor
+from zoo.vision.timm_names import known
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -208,19 +209,6 @@ def _draw_head(model: Any) -> None:
                 parameter.normal_(std=model.config.initializer_range)
             else:
                 parameter.zero_()
-
-
-def known(architecture: str) -> str:
-    """The name, if timm has such an architecture; else `UserError` with the nearest."""
-    import difflib
-
-    import timm
-
-    if timm.is_model(architecture):
-        return architecture
-    near = difflib.get_close_matches(architecture, timm.list_models(), n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    raise UserError(f"timm has no architecture {architecture!r}{hint}")
 
 
 def speed_up(model: Any, train: Any) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from tasks.errors import UserError
 from zoo.artifacts import Artifact
-from zoo.runtimes import must_be_available, onnx, tensorrt
+from zoo.runtimes import must_be_available, onnx_session, tensorrt
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.signature import Port, Signature
 
@@ -34,7 +34,7 @@ def _load(monkeypatch: pytest.MonkeyPatch, here: list[str], session: Session) ->
     onnxruntime = pytest.importorskip("onnxruntime")
     asked: list[Any] = []
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: here)
-    monkeypatch.setattr(onnx, "open_session", lambda *given: asked.append(given) or session)
+    monkeypatch.setattr(onnx_session, "open_session", lambda *given: asked.append(given) or session)
     tensorrt.load(Artifact(Path("a"), FP16, TEXT, {}), FP16, "cuda:1", 2)
     return asked
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tasks.errors import UserError
-from zoo.runtimes.onnx import kept_outside, must_stay_inside, open_session
+from zoo.runtimes.onnx_session import kept_outside, must_stay_inside, open_session
 
 onnx = pytest.importorskip("onnx")
 OUTSIDE = "../../config.json"
