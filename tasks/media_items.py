@@ -4,11 +4,13 @@ Arrays and what only one kind of media has are the kind's own: see `tasks.vision
 `tasks.speech.audio_items`.
 """
 
+import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tasks.errors import UserError
+from tasks.media import BadFile
 from tasks.media_tables import URL
 
 CONTENT = bytes | bytearray | memoryview
@@ -73,6 +75,28 @@ def media_of(raw: Any, kind: str) -> Mapping[str, Any] | None:
 def name_of(media: Mapping[str, Any], kind: str) -> str:
     """What a file is called in messages."""
     return str(media["path"]) if media.get("path") else f"the {kind} given as bytes"
+
+
+@contextlib.contextmanager
+def named_errors(media: Mapping[str, Any] | None, kind: str) -> Iterator[None]:
+    """Raises a `BadFile` as a `UserError` that names the file; None: it was none.
+
+    Args:
+        kind: "image" or "sound".
+    """
+    try:
+        yield
+    except BadFile as problem:
+        name = f"the {kind}" if media is None else name_of(media, kind)
+        raise UserError(f"{name}: {problem}") from None
+
+
+def no_media(raw: Any, kind: str, give: str) -> UserError:
+    """The error that says that something is no image or sound, and to `give` what instead."""
+    shown = f"a mapping of {', '.join(map(str, raw))}" if isinstance(raw, Mapping) else repr(raw)
+    return UserError(
+        f"{shown[:80]} is no {kind}: give a path, bytes, {give} (it is a {type(raw).__name__})"
+    )
 
 
 def to_numpy(raw: Any) -> Any:

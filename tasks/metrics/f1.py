@@ -6,31 +6,13 @@ labels]; average is binary (of pos_label), micro, macro, weighted or None. A div
 0.
 """
 
-from collections.abc import Sequence
-from typing import Any
-
-import evaluate
-
 from tasks.metrics import arithmetic, information
 
 _URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.f1_score.html"
 
 
-class F1(evaluate.Metric):  # type: ignore[misc]
+class F1(information.LabelScore):
     """See the module."""
 
-    def _info(self) -> Any:
-        return information.of_labels(__doc__, _URL)
-
-    def _compute(
-        self,
-        predictions: Any,
-        references: Any,
-        labels: Sequence[int] | None = None,
-        pos_label: int = 1,
-        average: str | None = "binary",
-    ) -> dict[str, Any]:
-        value = arithmetic.label_score(
-            arithmetic.f1, predictions, references, labels, pos_label, average
-        )
-        return {"f1": value}
+    score = staticmethod(arithmetic.f1)
+    about = (__doc__, _URL)

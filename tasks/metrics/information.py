@@ -4,10 +4,13 @@ A file of its own, and used through its name: `evaluate.load` takes the first me
 in a module, so nothing that looks like one may be imported there.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import datasets
 import evaluate
+
+from tasks.metrics import arithmetic
 
 
 def of_labels(doc: str | None, url: str, rows: bool = True) -> Any:
@@ -37,3 +40,26 @@ def _information(doc: str | None, url: str, options: list[Any]) -> Any:
         features=features if len(features) > 1 else features[0],
         reference_urls=[url],
     )
+
+
+class LabelScore(evaluate.Metric):  # type: ignore[misc]
+    """A score of labels out of their counts, under the name of its module."""
+
+    score: Callable[..., Any]
+    about: tuple[str | None, str]  # docstring and address
+
+    def _info(self) -> Any:
+        return of_labels(*self.about)
+
+    def _compute(
+        self,
+        predictions: Any,
+        references: Any,
+        labels: Sequence[int] | None = None,
+        pos_label: int = 1,
+        average: str | None = "binary",
+    ) -> dict[str, Any]:
+        value = arithmetic.label_score(
+            self.score, predictions, references, labels, pos_label, average
+        )
+        return {type(self).__name__.lower(): value}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from tasks.media import BadFile
-from tasks.media_items import is_array, media_of, name_of, shape_of, to_numpy
+from tasks.media_items import is_array, media_of, named_errors, no_media, shape_of, to_numpy
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,19 +35,13 @@ def samples(item: Any, rate: int) -> "np.ndarray":
             own = rate if named[0] == "wave" else _rate_of(item)
             item = item[named[0]]
     media = media_of(item, "sound")
-    try:
+    with named_errors(media, "sound"):
         if media is not None:
             return audio.decode(media, rate=rate, max_seconds=LONGEST)
         if is_array(item):
             return audio.resample(_of_array(to_numpy(item)), own, rate)
-    except BadFile as problem:
-        name = "the sound" if media is None else name_of(media, "sound")
-        raise UserError(f"{name}: {problem}") from None
-    shown = f"a mapping of {', '.join(map(str, item))}" if isinstance(item, Mapping) else repr(item)
-    raise UserError(
-        f"{shown[:80]} is no sound: give a path, bytes, an array of samples, or a mapping of array"
-        f" and sampling_rate (it is a {type(item).__name__})"
-    )
+    give = "an array of samples, or a mapping of array and sampling_rate"
+    raise no_media(item, "sound", give)
 
 
 def _rate_of(item: Mapping[str, Any]) -> int:

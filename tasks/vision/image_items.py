@@ -5,9 +5,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.errors import UserError
 from tasks.media import BadFile
-from tasks.media_items import is_array, is_tensor, media_of, name_of, shape_of, to_numpy
+from tasks.media_items import (
+    is_array,
+    is_tensor,
+    media_of,
+    named_errors,
+    no_media,
+    shape_of,
+    to_numpy,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -42,7 +49,7 @@ def pixels(
     if isinstance(item, Mapping) and "image" in item:
         item = item["image"]
     media = media_of(item, "image")
-    try:
+    with named_errors(media, "image"):
         if media is not None:
             return decode(media)
         if isinstance(item, Image):
@@ -51,14 +58,7 @@ def pixels(
             return convert(item)
         if is_array(item):
             return _of_array(to_numpy(item), is_tensor(item), convert)
-    except BadFile as problem:
-        name = "the image" if media is None else name_of(media, "image")
-        raise UserError(f"{name}: {problem}") from None
-    shown = f"a mapping of {', '.join(map(str, item))}" if isinstance(item, Mapping) else repr(item)
-    raise UserError(
-        f"{shown[:80]} is no image: give a path, bytes, a PIL image, or an array"
-        f" (it is a {type(item).__name__})"
-    )
+    raise no_media(item, "image", "a PIL image, or an array")
 
 
 def _of_array(
