@@ -1,13 +1,11 @@
-r"""Reading and writing of n-gram models as ARPA text files (SRILM's ngram-format(5)).
+r"""Reading of n-gram models from ARPA text files (SRILM's ngram-format(5)).
 
 After a line `\data\` come lines `ngram 1=COUNT`, one an order; after `\1-grams:` and its like, on
 each line a decimal log probability, the words, and the log backoff weight where there is one; a
 line `\end\` is the last that counts.
 """
 
-import contextlib
 import math
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,31 +34,6 @@ def read(path: Path) -> Model:
             return _parse(path, _lines(path, file))
     except OSError as problem:
         raise UserError(f"{path} cannot be read: {problem.strerror}") from None
-
-
-def write(path: Path, model: Model) -> None:
-    """The model as a file, which appears whole or not at all."""
-    order, chances, backoffs = model
-    levels: list[list[Gram]] = [[] for _ in range(order)]
-    for gram in sorted(chances):
-        levels[len(gram) - 1].append(gram)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("w", encoding="utf-8", newline="\n") as file:
-            file.write("\\data\\\n")
-            file.writelines(f"ngram {n}={len(level)}\n" for n, level in enumerate(levels, 1))
-            for n, level in enumerate(levels, 1):
-                file.write(f"\n\\{n}-grams:\n")
-                for gram in level:
-                    line = f"{chances[gram] / _LN10:.7f}\t{' '.join(gram)}"
-                    if gram in backoffs:
-                        line += f"\t{backoffs[gram] / _LN10:.7f}"
-                    file.write(line + "\n")
-            file.write("\n\\end\\\n")
-        part.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            part.unlink()
 
 
 def _lines(path: Path, file: BinaryIO) -> Iterator[tuple[int, str]]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tasks.errors import UserError
 from tasks.speech import ctc
 from tasks.speech.lexicon import Lexicon
-from tasks.speech.ngram import NGram
+from tests.ngrams import train
 
 SYMBOLS = ["", "a", "b", "|"]  # the blank is 0
 LETTERS = ["<pad>", "<unk>", "|", *"abcdefghijklmnopqrstuvwxyz'"]
@@ -63,7 +63,7 @@ def test_words_earn_what_the_language_model_gives_them(
     seed: int, frames: int, alpha: float
 ) -> None:
     log_probs = random_log_probs(seed, frames, 4).astype(np.float64)
-    lm, beta = NGram.train(["a b", "ab a", "b b ab"], 2), 0.7
+    lm, beta = train(["a b", "ab a", "b b ab"], 2), 0.7
     expected = {}
     for tokens, chance in by_enumeration(log_probs, 0).items():
         words = "".join(SYMBOLS[t] for t in tokens).replace("|", " ").split()
@@ -124,7 +124,7 @@ def test_the_likeliest_text_may_not_be_that_of_the_likeliest_alignment() -> None
 
 
 def test_what_a_beam_needs_is_asked_for() -> None:
-    log_probs, lm = random_log_probs(0, 3, 4), NGram.train(["a"], 1)
+    log_probs, lm = random_log_probs(0, 3, 4), train(["a"], 1)
     for wrong in ({"lm": lm}, {"lm": lm, "symbols": SYMBOLS}, {"words": {"a"}}, {"beam": 0}):
         with pytest.raises(ValueError, match=r"give symbols|at least 1"):
             ctc.beam_search(log_probs, blank=0, **wrong)
@@ -142,7 +142,7 @@ def test_a_beam_is_quick() -> None:
     log_probs = random_log_probs(0, 100, 30, 4.0)
     words = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
     options = {"symbols": LETTERS, "delimiter": 2, "words": Lexicon(words, LETTERS)}
-    options["lm"] = NGram.train([" ".join(words)], 3)
+    options["lm"] = train([" ".join(words)], 3)
     seconds = []
     for _ in range(5):
         begin = time.process_time()
