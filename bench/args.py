@@ -43,16 +43,10 @@ class RunArgs(Bounded):
     """file of the results, which are added to it; what it has already is not measured again"""
 
 
-@dataclass(frozen=True)
-class CompareArgs(Bounded):
-    """What to compare; the first model with the first deployment is the baseline."""
+@dataclass(frozen=True, kw_only=True)
+class _CaseArgs(Bounded):
+    """What a call computes, and on what."""
 
-    models: tyro.conf.Positional[tuple[str, ...]] = ()
-    """folders of checkpoints, or names of models that get random weights"""
-    results: tuple[Path, ...] = ()
-    """two files of results that were kept, instead of models: before and after"""
-    deployments: tuple[str, ...] = ("eager",)
-    """what runs them; the first is the baseline"""
     batch_size: Count = 1
     """samples of a call"""
     length: Positive | None = None
@@ -64,6 +58,18 @@ class CompareArgs(Bounded):
     """cuda or cpu"""
     threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
+
+
+@dataclass(frozen=True)
+class CompareArgs(_CaseArgs):
+    """What to compare; the first model with the first deployment is the baseline."""
+
+    models: tyro.conf.Positional[tuple[str, ...]] = ()
+    """folders of checkpoints, or names of models that get random weights"""
+    results: tuple[Path, ...] = ()
+    """two files of results that were kept, instead of models: before and after"""
+    deployments: tuple[str, ...] = ("eager",)
+    """what runs them; the first is the baseline"""
     budget_s: Positive = 60.0
     """seconds of timing; less where the intervals are narrow before"""
     launches: Count = 5
@@ -175,24 +181,13 @@ class DoctorArgs(Bounded):
 
 
 @dataclass(frozen=True)
-class TraceArgs(Bounded):
+class TraceArgs(_CaseArgs):
     """What to trace."""
 
     model: tyro.conf.Positional[str]
     """folder of a checkpoint, or the name of a model that gets random weights"""
     deployment: str = "eager"
     """what runs it: eager, compile, aoti, ..."""
-    batch_size: Count = 1
-    """samples of a call"""
-    length: Positive | None = None
-    """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
-    default"""
-    phase: Literal["inference", "training", "generation"] = "inference"
-    """training: a step of forward, backward and optimizer; generation: text of so many tokens"""
-    device: str = "cpu"
-    """cuda or cpu"""
-    threads: Threads | None = None
-    """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     calls: Count = 10
     """to profile"""
     out: Path = Path("traces")

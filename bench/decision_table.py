@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-from bench import shown
 from bench.front import Limits, Point, front, tied
 from bench.halving import Halved
 from bench.options import BASELINE, Option
-from zoo import terminal
+from zoo import formatting, terminal
 from zoo.measure import ArmFailed, Outcome
 
 
@@ -35,7 +34,7 @@ def show(
         why = option.fault or broken.get(option.name, "")
         took = "-"
         if option.name in pruned:
-            took = f"{1e3 * pruned[option.name].seconds:.2f} ms"
+            took = formatting.milliseconds(pruned[option.name].seconds)
             why = f"pruned: {pruned[option.name].why}"
         rows.append((option.name, lost, took, "-", "-", "-", "-", why))
     terminal.table(
@@ -50,13 +49,13 @@ def _cells(point: Point, outcome: Outcome) -> tuple[str, ...]:
     if point.name != BASELINE:
         one = outcome.of(point.name)
         assert not isinstance(one, ArmFailed)
-        ratio = shown.ratio(one.speedup)
+        ratio = formatting.ratio(one.speedup)
     return (
-        shown.seconds(point.seconds),
-        "-" if point.p95 is None else f"{1e3 * point.p95:.2f} ms",
+        formatting.seconds(point.seconds),
+        formatting.milliseconds(point.p95),
         ratio,
-        "-" if point.memory is None else f"{point.memory / 1e6:.0f} MB",
-        f"{point.size / 1e6:.1f} MB",
+        formatting.size(point.memory, "MB", 0),
+        formatting.size(point.size, "MB"),
     )
 
 

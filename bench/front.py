@@ -6,6 +6,7 @@ Latencies are compared by their intervals: two that overlap are a tie, and a tie
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from zoo.formatting import milliseconds, size
 from zoo.measure import Estimate
 
 
@@ -41,11 +42,11 @@ class Limits:
         if self.p95_s is not None and point.p95 is None:
             return "too few samples for a p95"
         if self.p95_s is not None and point.p95 is not None and point.p95 > self.p95_s:
-            return f"p95 of {1e3 * point.p95:.1f} ms"
+            return f"p95 of {milliseconds(point.p95, 1)}"
         if self.memory is not None and point.memory is None:
             return "its memory is not measured"
         if self.memory is not None and point.memory is not None and point.memory > self.memory:
-            return f"takes {point.memory / 1e6:.0f} MB"
+            return f"takes {size(point.memory, 'MB', 0)}"
         return ""
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from bench.front import Limits, Point
 from tasks.errors import UserError
-from zoo import output_file
+from zoo import places
+from zoo.train.pictures import new_figure, save
 
 AREA_OF_MB = 4.0  # square points of a marker, per 10^6 bytes on disk
 LEAST_AREA = 30.0
@@ -17,7 +18,7 @@ def check(path: Path) -> None:
     """Raises `UserError` where no picture can be written, before all is measured that it shows."""
     if path.suffix.lower() not in FORMATS:
         raise UserError(f"--picture {path}: the name has to end in one of {', '.join(FORMATS)}")
-    output_file.check(path, "--picture")
+    places.check_file("--picture", path)
 
 
 def draw(
@@ -32,10 +33,9 @@ def draw(
 
     Raises `UserError` where nothing can be written there, and OSError where the disk is full.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-    figure = Figure(figsize=(7.0, 4.2), layout="constrained")
+    figure = new_figure(7.0, 4.2)
     axes = figure.add_subplot()
     for number, point in enumerate(sorted(points, key=lambda one: one.seconds.value)):
         on_front = point in front
@@ -75,5 +75,4 @@ def draw(
     axes.set_xlabel("milliseconds a call, median with 99% interval")
     axes.set_ylabel("lost of the metric")
     axes.set_title(f"{title}\nblue lies on the front, area is size on disk", fontsize=9, loc="left")
-    with output_file.replacing(path, "--picture") as file:
-        figure.savefig(file, format=path.suffix.lower().removeprefix("."), dpi=150)
+    save(figure, path, "--picture", dpi=150)

@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench import child, shown
+from bench import child
 from bench.args import PeersArgs
 from bench.compare import keep_json
 from bench.run import threads_of
 from tasks.errors import UserError
-from zoo import artifacts, terminal
+from zoo import artifacts, formatting, terminal
 from zoo.export import Original
 from zoo.measure import Arm, ArmFailed, Outcome, Plan, compare
 from zoo.measure.process import WorkerFailed
@@ -131,14 +131,14 @@ def show(outcome: Outcome, size: int) -> None:
             continue
         cells = [
             arm.name,
-            shown.seconds(times.median),
+            formatting.seconds(times.median),
             f"{size / times.median.value:,.0f} texts/s",
         ]
         one = None if arm.name == BASELINE else outcome.of(arm.name)
         if one is None or isinstance(one, ArmFailed):
             rows.append((*cells, "1", "baseline"))
             continue
-        rows.append((*cells, shown.ratio(one.speedup), str(one.verdict.word)))
+        rows.append((*cells, formatting.ratio(one.speedup), str(one.verdict.word)))
     terminal.table(
         ("who", "a call [99%]", "", "times as fast", "verdict"), rows, title=f"batch {size}"
     )

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import shown, store
+from bench import store
 from bench.case import Case
 from bench.results import Result, Value
 from tasks.errors import UserError
-from zoo import terminal
+from zoo import formatting, terminal
 
 COMPARED = ("machine", "versions", "source", "commit")
 """Of an origin: what may explain a difference."""
@@ -55,8 +55,8 @@ def compare(before: Path, after: Path, margin: float) -> list[Pair]:
     rows = [
         (
             str(each.case),
-            shown.seconds(each.before),
-            shown.seconds(each.after),
+            formatting.seconds(each.before),
+            formatting.seconds(each.after),
             f"{each.ratio:.3f} [{each.low:.3f}, {each.high:.3f}]",
             each.word,
         )

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from bench import shown
 from bench.case import Case
 from bench.measures import FIRST
 from bench.results import Result, Value
-from zoo import terminal
+from zoo import formatting, terminal
 
 HEADER = (
     "model",
@@ -38,7 +37,7 @@ def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
         found = by_case.get(case, {})
         rows.append(row(case, found))
         notes += notes_of(case, found)
-    used = [i for i in range(len(HEADER)) if any(each[i] != shown.NOTHING for each in rows)]
+    used = [i for i in range(len(HEADER)) if any(each[i] != formatting.NOTHING for each in rows)]
     terminal.table([HEADER[i] for i in used], [[each[i] for i in used] for each in rows])
     if notes:
         terminal.lines("", *notes)
@@ -57,22 +56,22 @@ def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
         case.model + ("" if case.phase == "inference" else f" ({case.phase})"),
         case.deployment + ("" if case.device == "cpu" else f" ({case.device})"),
         str(case.batch_size),
-        shown.NOTHING if case.length is None else f"{case.length:g}",
+        formatting.NOTHING if case.length is None else f"{case.length:g}",
         status(found),
-        shown.seconds(median),
-        shown.seconds(value("latency", "p95"), bare=True),
-        shown.NOTHING if rate is None else f"{rate.value:,.4g} {rate.unit}",
+        formatting.seconds(median),
+        formatting.seconds(value("latency", "p95"), bare=True),
+        formatting.NOTHING if rate is None else f"{rate.value:,.4g} {rate.unit}",
         _megabytes(value("memory", "peak")),
         _megabytes(value("memory", "size_on_disk")),
-        shown.seconds(value("cold_start", "total"), bare=True),
-        shown.NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
+        formatting.seconds(value("cold_start", "total"), bare=True),
+        formatting.NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
     )
 
 
 def status(found: Mapping[str, Result]) -> str:
     """Of a case: that of its parity, or of the first measure that failed."""
     if FIRST not in found:
-        return "not measured"
+        return formatting.NOT_MEASURED
     for result in found.values():
         if result.found.status not in ("ok", "not_measured"):
             return result.found.status
@@ -86,7 +85,9 @@ def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
     for measure in IN_PARTS:
         parts = found[measure].found.values if measure in found else {}
         if parts:
-            said = [f"{name.replace('_', ' ')} {shown.seconds(v)}" for name, v in parts.items()]
+            said = [
+                f"{name.replace('_', ' ')} {formatting.seconds(v)}" for name, v in parts.items()
+            ]
             lines.append(f"{case}: {', '.join(said)}")
     for name, result in found.items():
         doubtful = result.found.status != "ok" or name in TELLING
@@ -96,4 +97,4 @@ def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
 
 
 def _megabytes(value: Value | None) -> str:
-    return shown.NOTHING if value is None else f"{value.value / 2**20:,.1f} MiB"
+    return formatting.size(None if value is None else value.value, "MiB")

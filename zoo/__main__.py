@@ -15,6 +15,7 @@ from tasks.printing import print_lines
 from zoo import cli, json_files, registry, terminal, weights
 from zoo.checkpoint import MANIFEST
 from zoo.entry import Entry, Preset
+from zoo.formatting import NOT_MEASURED, short
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -138,7 +139,7 @@ def _checkpoint_info(folder: Path) -> None:
     elif not facts:
         raise UserError(f"{folder} is no checkpoint: it has neither {MANIFEST} nor config.json")
     if not facts:
-        print_lines("", "evidence: not measured")
+        print_lines("", f"evidence: {NOT_MEASURED}")
         return
     heads = ("kind", "name", "value", "interval", "n", "data", "deployment", "of", "status")
     own = _subject(folder)
@@ -171,10 +172,10 @@ def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
     """Others than `own` (a teacher, an artifact, earlier weights) are named by the beginning of
     their digest, where it is known."""
     interval = fact.interval or {}
-    value = "not measured" if fact.value is None else f"{_number(fact.value)} {fact.unit}"
+    value = NOT_MEASURED if fact.value is None else f"{short(fact.value)} {fact.unit}"
     between = ""
     if {"low", "high", "level"} <= set(interval):
-        low, high = _number(interval["low"]), _number(interval["high"])
+        low, high = short(interval["low"]), short(interval["high"])
         between = f"{low} to {high} ({100 * interval['level']:g}%)"
     return (
         fact.kind,
@@ -233,12 +234,6 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 
 def _last(module: str) -> str:
     return module.rpartition(".")[2]
-
-
-def _number(value: float) -> str:
-    if isinstance(value, int) or abs(value) >= 1e4:
-        return f"{value:,.0f}"
-    return f"{value:.4g}"
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Literal, NamedTuple
 
 from tasks import cache, torch_extensions
 from zoo.environment import ROOT, driver, hub_problem, machine
+from zoo.formatting import size
 
 FREE_DISK = 5 * 2**30
 
@@ -44,7 +45,7 @@ def _python() -> Finding:
     host = machine(gpu=False)
     text = (
         f"{platform.python_version()} on {host['os']} {host['arch']}, {host['cpu']}, "
-        f"{host['cores']} cores, {host['memory_bytes'] / 2**30:.1f} GiB"
+        f"{host['cores']} cores, {size(host['memory_bytes'], 'GiB')}"
     )
     if host["isa"]:
         text += f" ({' '.join(host['isa'])})"
@@ -69,7 +70,7 @@ def _torch() -> Iterator[Finding]:
             properties = torch.cuda.get_device_properties(index)
             major, minor = properties.major, properties.minor
             bf16 = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no bf16"
-            memory = f"{properties.total_memory / 2**30:.0f} GiB"
+            memory = size(properties.total_memory, "GiB", 0)
             yield Finding("GPU", "ok", f"{properties.name}, {memory}, sm_{major}{minor}, {bf16}")
         yield Finding("driver", "ok", found or "version not readable")
         yield Finding("CUDA", "ok", build)
@@ -155,12 +156,12 @@ def _disk() -> Iterator[Finding]:
     for name, place in places.items():
         there = next(folder for folder in (place, *place.parents) if folder.exists())
         free = shutil.disk_usage(there).free
-        text = f"{name} ({place}): {free / 2**30:.1f} GiB free"
+        text = f"{name} ({place}): {size(free, 'GiB')} free"
         if not os.access(there, os.W_OK):
             yield Finding("disk", "warn", f"{text}, not writable", "choose another folder")
         elif free < FREE_DISK:
             remedy = (
-                f"make room: a fine-tuned model and its states want {FREE_DISK / 2**30:.0f} GiB"
+                f"make room: a fine-tuned model and its states want {size(FREE_DISK, 'GiB', 0)}"
             )
             yield Finding("disk", "warn", text, remedy)
         else:

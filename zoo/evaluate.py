@@ -13,6 +13,7 @@ from tasks.base import Task
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from zoo import artifacts, evidence, mistakes, terminal
+from zoo.formatting import interval
 from zoo.heap import keep_freed_memory
 from zoo.predictor import open_deployed
 from zoo.runtimes.deployment import Deployment
@@ -90,7 +91,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     terminal.table(
         ("metric", "value", "95% interval", "n", "method"),
         [
-            (m.name, f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{m.n:,}", m.method)
+            (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{m.n:,}", m.method)
             for m in found.measured
         ],
         title=f"{folder} on {examples.name}, {split} "

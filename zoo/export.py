@@ -20,6 +20,7 @@ from tasks.printing import print_lines
 from zoo import artifacts, environment, evidence, signatures, trust
 from zoo.artifacts import Artifact
 from zoo.checkpoint import Checkpoint, open_checkpoint
+from zoo.formatting import size
 from zoo.paired import Drop, drop
 from zoo.proof import REAL_ROWS, Proof, prove
 from zoo.runtimes import check_threads, must_be_available
@@ -339,7 +340,7 @@ def report(artifact: Artifact, proof: Proof, seconds: float, lost: Drop | None) 
     said = proof.summary()
     numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items())
     print_lines(
-        f"{artifact.deployment}: {artifact.size / 1e6:,.1f} MB in {seconds:.1f} s; "
+        f"{artifact.deployment}: {size(artifact.size, 'MB')} in {seconds:.1f} s; "
         + (f"{proof.tokens:,} written tokens, " if proof.tokens else "")
         + f"{len(proof.differences)} outputs and {proof.arrangements} arrangements compared; "
         f"{numbers}" + (f"; metric lost {lost}, n = {lost.n:,}" if lost else "")

@@ -17,6 +17,7 @@ from tasks.errors import UserError
 from zoo import artifacts, evidence, export, signatures, terminal
 from zoo.artifacts import Artifact
 from zoo.export import Original, Refused, Samples, quiet
+from zoo.formatting import milliseconds, size
 from zoo.paired import Drop, drop
 from zoo.quantization import calibration, on_gpu, onnx_int8
 from zoo.quantization.candidate import Candidate, attempt
@@ -148,8 +149,8 @@ def show(
         cells = (
             one.drop and str(one.drop),
             fast,
-            one.seconds and f"{1e3 * one.seconds.median.value:.2f} ms",
-            one.artifact and f"{one.artifact.size / 1e6:.1f} MB",
+            one.seconds and milliseconds(one.seconds.median.value),
+            one.artifact and size(one.artifact.size, "MB"),
         )
         rows.append((str(one.deployment), *(cell or "-" for cell in cells), ", ".join(notes)))
     rows += [(str(recipe.deployment), "-", "-", "-", "-", why) for recipe, why in left_out]

@@ -8,11 +8,6 @@ from collections.abc import Sequence
 from tasks.printing import print_lines, visible
 
 
-def interval(low: float, high: float) -> str:
-    """An interval as text; a dash where it is undefined."""
-    return f"{low:.4f} to {high:.4f}" if low == low else "-"
-
-
 def table(
     header: Sequence[str],
     rows: Sequence[Sequence[str]],

@@ -7,8 +7,8 @@ from bench import stored
 from bench.measures import FIRST
 from bench.report import losses, starts
 from bench.report.data import BASELINE, Report, Row
-from bench.report.numbers import significant
 from bench.results import Value
+from zoo.formatting import significant
 
 NOTHING_COMPILED = "compiles nothing"
 TOO_LOW = "the ceiling was measured too low"

@@ -9,9 +9,9 @@ from bench import table
 from bench.case import Case
 from bench.measures import FIRST
 from bench.results import Result, Value
+from zoo.formatting import NOT_MEASURED
 
 BASELINE = "eager"
-NOT_MEASURED = "not measured"
 SAMPLES = "samples"
 
 

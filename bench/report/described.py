@@ -1,6 +1,7 @@
 """Cases, machines and files in words, for the page and for Markdown alike."""
 
 from bench.report.data import Environment, Report, Row
+from zoo.formatting import size
 
 TELLING_VERSIONS = ("python", "torch", "transformers", "onnxruntime", "openvino", "torchao")
 
@@ -91,7 +92,7 @@ def facts(environment: Environment) -> list[tuple[str, str]]:
     if machine.get("isa"):
         found.append(("instructions", ", ".join(map(str, machine["isa"]))))
     if machine.get("memory_bytes"):
-        found.append(("memory", f"{machine['memory_bytes'] / 2**30:.1f} GiB"))
+        found.append(("memory", size(machine["memory_bytes"], "GiB")))
     if machine.get("gpu"):
         driver = f", driver {machine['gpu_driver']}" if machine.get("gpu_driver") else ""
         found.append(("GPU", f"{machine['gpu']}{driver}"))

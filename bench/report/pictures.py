@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.chart import Chart, Group, Scale, Series
-from bench.report.numbers import tick
-from zoo import output_file
+from zoo.formatting import tick
+from zoo.train.pictures import new_figure, save, tidy
 
 COLOURS = (
     "#0b62c4", "#c2410c", "#04785a", "#8a2bd1", "#8f6200", "#be185d", "#0e7490", "#4b5563",
@@ -30,20 +30,13 @@ def draw(
         for chart in group.charts:
             alike = sum(name == chart.name for _, name in written)
             path = folder / f"{chart.name}{f'-{alike + 1}' if alike else ''}.png"
-            _save(_figure(chart, group.title, looks), path)
+            save(_figure(chart, group.title, looks), path, "--pictures", DPI)
             written[group.title, chart.name] = path
     return written
 
 
-def _save(figure: Any, path: Path) -> None:
-    with output_file.replacing(path, "--pictures") as file:
-        figure.savefig(file, format="png", dpi=DPI)
-
-
 def _figure(chart: Chart, title: str, looks: Mapping[str, int]) -> Any:
-    from matplotlib.figure import Figure  # no pyplot: no global state, no display
-
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    figure = new_figure(6.4, 4.2)
     axes = figure.add_subplot()
     for guide in chart.guides:
         xs, ys = zip(*guide.line, strict=True)
@@ -114,5 +107,4 @@ def _settle(axes: Any, chart: Chart) -> None:
         own.set_ticks(places, [tick(value) for value in places])
         own.set_ticks([], minor=True)
     axes.set(xlabel=chart.x.title, ylabel=chart.y.title)
-    axes.grid(color="#e8ebee", zorder=0)
-    axes.spines[["top", "right"]].set_visible(False)
+    tidy(axes)

@@ -15,8 +15,8 @@ from bench.report.chart import (
     spans_decades,
 )
 from bench.report.data import Report, Row, Workload, bounds, groups
-from bench.report.numbers import significant
 from bench.results import Value
+from zoo.formatting import significant
 
 
 @dataclass(frozen=True)

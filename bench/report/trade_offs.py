@@ -17,8 +17,8 @@ from bench.report.chart import (
     spans_decades,
 )
 from bench.report.data import Report, Row, Workload, bounds, groups
-from bench.report.numbers import significant
 from bench.results import Value
+from zoo.formatting import significant
 
 TEXT = (
     "Less is better on both axes. Filled points are on the front: none of the others is better in "

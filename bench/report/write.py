@@ -20,7 +20,7 @@ from bench.report import (
 from bench.report.chart import Section
 from bench.report.data import Report
 from tasks.errors import UserError
-from zoo import output_file, terminal
+from zoo import output_file, places, terminal
 
 
 def report(args: ReportArgs) -> Report:
@@ -31,8 +31,7 @@ def report(args: ReportArgs) -> Report:
     """
     found = read(args.results)
     for flag, path in (("--out", args.out), ("--markdown", args.markdown)):
-        if path is not None:
-            output_file.check(path, flag)
+        places.check_file(flag, path)
     if args.pictures is not None and args.pictures.exists() and not args.pictures.is_dir():
         raise UserError(f"--pictures {args.pictures} is a file; give a folder")
     try:

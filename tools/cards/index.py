@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.markdown import code, safe
+from tasks.atomic import write_text
 from tasks.errors import UserError
 from tools.cards import check, commands, names, record
 from tools.cards.facts import EAGER, Facts, Program
 from tools.cards.keep import MODELS
 from tools.cards.metadata import HUB
-from tools.cards.numbers import NOT_MEASURED, shown
+from tools.cards.numbers import shown
 from tools.cards.settings import machine_name
 from tools.cards.tables import table
 from zoo import evidence, registry
-from zoo.checkpoint import write_text
 from zoo.entry import Entry, Preset
 from zoo.evidence import Fact
+from zoo.formatting import NOT_MEASURED
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "MODEL_CARDS.md"

@@ -5,19 +5,19 @@ import re
 
 from bench.markdown import safe
 from zoo.evidence import Fact
+from zoo.formatting import NOT_MEASURED, decimals_of, fixed
 
 MARK = re.compile(r"<!-- e:([0-9a-f]{16}) -->")
 REASONS = {
     "wrong": "wrong",
     "oom": "out of memory",
     "unavailable": "not available",
-    "ok": "not measured",
+    "ok": NOT_MEASURED,
 }
 SCALES = {  # unit of the evidence: (least value, factor, unit that is shown), the largest first
     "s": ((1.0, 1.0, " s"), (1e-3, 1e3, " ms"), (0.0, 1e6, " µs")),
     "bytes": ((1e9, 1e-9, " GB"), (1e6, 1e-6, " MB"), (0.0, 1e-3, " kB")),
 }
-NOT_MEASURED = "not measured"
 
 
 def reference(fact: Fact) -> str:
@@ -54,10 +54,10 @@ def text(fact: Fact, *, interval: bool = True, unit: str | None = None) -> str:
     if fact.interval is None:
         return _plain(value, fact, sign) + suffix
     low, high = fact.interval["low"] * factor, fact.interval["high"] * factor
-    decimals = _decimals(high - low)
-    said = _fixed(value, decimals, sign) + suffix
+    decimals = decimals_of(high - low)
+    said = fixed(value, decimals, sign) + suffix
     if interval:
-        said += f" ({_fixed(low, decimals, sign)} to {_fixed(high, decimals, sign)})"
+        said += f" ({fixed(low, decimals, sign)} to {fixed(high, decimals, sign)})"
     return said
 
 
@@ -72,20 +72,10 @@ def _scale(fact: Fact) -> tuple[float, str]:
     return 1.0, f" {safe(fact.unit)}"
 
 
-def _decimals(width: float) -> int:
-    """So many that an interval of this width is told to two significant digits."""
-    return min(6, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4
-
-
 def _plain(value: float, fact: Fact, sign: str) -> str:
     """A number without an interval: a count as it is, anything else to three digits."""
     if isinstance(fact.value, int) and fact.unit == "1":
         return f"{fact.value:,}"
     if value == 0 or not 1e-4 <= abs(value) < 1e15:
         return f"{value:{sign}.3g}"
-    return _fixed(value, max(0, 2 - math.floor(math.log10(abs(value)))), sign)
-
-
-def _fixed(value: float, decimals: int, sign: str) -> str:
-    said = f"{value:{sign},.{decimals}f}"
-    return said.replace("-", "") if not any(digit in said for digit in "123456789") else said
+    return fixed(value, max(0, 2 - math.floor(math.log10(abs(value)))), sign)

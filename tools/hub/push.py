@@ -20,6 +20,7 @@ from tools.hub.send import Moved, Unsure, send
 from zoo import terminal
 from zoo.artifacts import Artifact
 from zoo.checkpoint import Checkpoint, open_checkpoint
+from zoo.formatting import size
 
 ROUNDS = 3
 """How often all is compared anew because somebody else has committed."""
@@ -190,20 +191,12 @@ def _show(target: Target, changes: Changes, there: Listing | None, is_known: boo
         return "new" if is_known else "?"
 
     uploads = target.publication.uploads
-    rows = [(one.path, _size(one.size), state(one.path)) for one in uploads]
+    rows = [(one.path, size(one.size), state(one.path)) for one in uploads]
     rows += [(path, "", "removed") for path in changes.gone]
     sent = sum(one.size for one in changes.new)
     terminal.table(
         ("file", "size", ""),
         rows,
         title=f"{target.repo}, {target.revision}: {len(uploads)} files, "
-        f"{_size(target.publication.size)}, of which {_size(sent)} to send",
+        f"{size(target.publication.size)}, of which {size(sent)} to send",
     )
-
-
-def _size(size: int) -> str:
-    """Bytes for people."""
-    for unit, scale in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= scale:
-            return f"{size / scale:.1f} {unit}"
-    return f"{size} bytes"

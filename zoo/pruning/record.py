@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from zoo import commands, evidence, terminal
+from zoo.formatting import interval
 from zoo.pruning import magnitude
 from zoo.pruning.setting import Setting, units
 from zoo.train.evaluation import Evaluation
@@ -82,7 +83,7 @@ def show(entry: "Entry", setting: Setting, stages: Sequence[Stage]) -> None:
     for number, stage in enumerate(stages):
         one = next(m for m in stage.found[setting.split].measured if m.name == metric)
         size = f"{stage.sparsity:.3f}", f"{stage.parameters:,}"
-        said = f"{one.value:.4f}", terminal.interval(one.low, one.high), f"{one.n:,}"
+        said = f"{one.value:.4f}", interval(one.low, one.high), f"{one.n:,}"
         rows.append((str(number), *size, *said))
     what = "units" if setting.args.structured else "weights"
     terminal.table(
@@ -95,7 +96,7 @@ def show(entry: "Entry", setting: Setting, stages: Sequence[Stage]) -> None:
     terminal.table(
         ("metric", "before", "pruned", "95% interval", "n"),
         [
-            (m.name, was[m.name], f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{m.n:,}")
+            (m.name, was[m.name], f"{m.value:.4f}", interval(m.low, m.high), f"{m.n:,}")
             for m in after
         ],
         title=setting.final_split,

@@ -1,6 +1,5 @@
-"""Plots as PNG files: training curves and confusion matrices."""
+"""Figures of matplotlib: made, saved; and those of training: curves, confusion matrices, grids."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,26 +7,37 @@ from typing import Any
 import numpy as np
 
 from tasks.printing import visible
+from zoo import output_file
 
 
-def _figure(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure  # no pyplot: no global state, no display
+def new_figure(width: float, height: float) -> Any:
+    """A `matplotlib.figure.Figure` of so many inches, without pyplot: no global state, no display,
+    and nothing to close."""
+    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots
+    return Figure(figsize=(width, height), layout="constrained")
 
 
-def _save(figure: Any, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    figure.savefig(temporary, format="png", dpi=120)
-    temporary.replace(path)
+def tidy(axes: Any) -> None:
+    """Axes with a faint grid, and without the frame above and to the right."""
+    axes.grid(alpha=0.3, zorder=0)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def save(figure: Any, path: Path, what: str = "the picture", dpi: int = 120) -> None:
+    """Writes a figure in the format of the file's ending; see `output_file.replacing`.
+
+    Args:
+        what: the flag that named the file, for messages.
+    """
+    with output_file.replacing(path, what) as file:
+        figure.savefig(file, format=path.suffix.lower().removeprefix("."), dpi=dpi)
 
 
 def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: str) -> None:
     """Training and validation loss, and the main metric, over epochs."""
-    figure, subplots = _figure(10, 4)
-    losses, metrics = subplots(1, 2)
+    figure = new_figure(10, 4)
+    losses, metrics = figure.subplots(1, 2)
     for split, style in (("train", "-"), ("validation", "o-")):
         chosen = [r for r in records if r["split"] == split]
         if chosen:
@@ -41,16 +51,15 @@ def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: st
     if losses.lines:
         losses.legend(frameon=False)
     for axes in (losses, metrics):
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
-    _save(figure, path)
+        tidy(axes)
+    save(figure, path)
 
 
 def confusion_matrix(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> None:
     """Counts int64 [labels, labels], rows the truth, shaded by the share of the row."""
     size = max(4.0, 0.6 * len(labels) + 2)
-    figure, subplots = _figure(size + 1, size)
-    axes = subplots()
+    figure = new_figure(size + 1, size)
+    axes = figure.subplots()
     totals = matrix.sum(1, keepdims=True)
     shares = np.divide(matrix, totals, out=np.zeros(matrix.shape), where=totals > 0)
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -66,7 +75,7 @@ def confusion_matrix(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> N
                 colour = "white" if shares[i, j] > 0.5 else "black"
                 axes.text(j, i, f"{count:,}", ha="center", va="center", color=colour)
     figure.colorbar(image, label="share of the true label")
-    _save(figure, path)
+    save(figure, path)
 
 
 def grid(
@@ -77,11 +86,11 @@ def grid(
     columns = min(5, len(drawn))
     rows = -(-len(drawn) // columns)
     widest = max(max(map(len, title.split("\n"))) for title in titles)
-    figure, subplots = _figure(columns * max(1.8, 0.075 * widest), rows * 2.1)
-    axes = subplots(rows, columns, squeeze=False).reshape(-1)
+    figure = new_figure(columns * max(1.8, 0.075 * widest), rows * 2.1)
+    axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)
     for place, (draw, argument), title in zip(axes, drawn, titles, strict=False):
         draw(place, argument)
         place.set_title(title, fontsize=8, parse_math=False)
     for place in axes[len(drawn) :]:
         place.set_axis_off()
-    _save(figure, path)
+    save(figure, path)

@@ -11,6 +11,7 @@ import torch
 
 from tasks.base import Examples, Task
 from zoo import commands, evidence, terminal
+from zoo.formatting import interval, size
 from zoo.train import class_facts
 from zoo.train.evaluation import Evaluation
 from zoo.train.progress import Progress
@@ -142,7 +143,7 @@ def show(
     """The closing table, and what to type next."""
     split, evaluation = result
     rows = [
-        (m.name, f"{m.value:.4f}", terminal.interval(m.low, m.high), f"{split}, n={m.n:,}")
+        (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{split}, n={m.n:,}")
         for m in evaluation.measured
     ]
     rows += [
@@ -153,7 +154,7 @@ def show(
             "",
             f"{progress.units / progress.seconds:,.0f} {task.unit}/s",
         ),
-        ("peak memory", f"{peak / 2**30:.2f} GiB", "", ""),
+        ("peak memory", size(peak, "GiB", 2), "", ""),
     ]
     terminal.table(("", "value", "95% interval", ""), rows, title=f"{entry.name} in {folder}")
     example = commands.example(task.example_call, examples.splits[split], folder)

@@ -12,9 +12,9 @@ from bench.case import Case
 from bench.report import roofline, start_charts, svg, sweeps, trade_offs
 from bench.report.chart import Axis, Scale, Section, missing, slug
 from bench.report.data import Report, gather
-from bench.report.numbers import significant
 from bench.results import Result, Value
 from tests.bench.report.made import failed, measured, result, sampled
+from zoo.formatting import significant
 
 BATCH, LENGTH = sweeps.SWEEPS
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.cards.numbers import MARK, NOT_MEASURED, shown, text
+from tools.cards.numbers import MARK, shown, text
 from zoo.evidence import Fact
+from zoo.formatting import NOT_MEASURED
 
 
 def _fact(name: str, value: float | None, unit: str, *interval: float, **fields: object) -> Fact:
