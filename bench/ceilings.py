@@ -13,8 +13,8 @@ from typing import Any
 
 from bench import child
 from tasks import cache
+from tasks.atomic import write_json
 from zoo import environment
-from zoo.checkpoint import write_json
 from zoo.measure import usage
 
 FILE = "ceilings.json"

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import shown, suite
+from bench import suite
 from bench.args import CompareArgs
 from bench.case import Case
 from bench.job import Settings
 from bench.measures import latency, parity
 from bench.prepare import Preparation
 from bench.run import threads_of
+from tasks.atomic import write_json
 from tasks.errors import UserError
-from zoo import evidence, lines, terminal
-from zoo.checkpoint import write_json
+from zoo import evidence, formatting, lines, terminal
 from zoo.measure import Arm, ArmFailed, Comparison, Measured, Outcome, Plan
 from zoo.measure import compare as compare_arms
 from zoo.measure.process import WorkerFailed
@@ -125,8 +125,8 @@ def show(found: Live) -> None:
         if isinstance(times, ArmFailed):
             rows.append((str(case), "-", "-", "-", times.status, times.reason))
             continue
-        p95 = shown.seconds(times.percentiles.get("p95"), bare=True)
-        rows.append((str(case), shown.seconds(times.median), p95, *verdict_cells(found, case)))
+        p95 = formatting.seconds(times.percentiles.get("p95"), bare=True)
+        rows.append((str(case), formatting.seconds(times.median), p95, *verdict_cells(found, case)))
         notes += [f"{case}: {said}" for said in (*latency.notes(times), *times.violations)]
     terminal.table(("case", "a call [99%]", "p95", "times as fast", "verdict", ""), rows)
     floor = found.outcome.floor
@@ -152,7 +152,7 @@ def verdict_cells(found: Live, case: Case) -> tuple[str, str, str]:
         told = verdict.more_seconds
         if told is not None:
             more = f"; --budget_s {found.outcome.recording.seconds + told:.0f} would tell"
-    return shown.ratio(one.speedup), verdict.word, verdict.why + more
+    return formatting.ratio(one.speedup), verdict.word, verdict.why + more
 
 
 def keep(found: Live, path: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.models import SEED, SHAPES, Shape, folder_of
+from tasks.atomic import staged
 from tasks.errors import UserError
 from zoo import environment, registry
 from zoo.loading import new_model
-from zoo.staging import staged
 
 TEXTS = [
     "a film that nobody needs, and that I loved",

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.printing import print_lines
-from zoo import environment
+from zoo import environment, lines
 
 if TYPE_CHECKING:
     from zoo.entry import Entry
@@ -156,9 +156,7 @@ def _read(path: Path | None) -> list[Result]:
 
 
 def _add(path: Path, result: Result) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
-        file.write(json.dumps(result) + "\n")
+    lines.append(path, json.dumps(result) + "\n")
 
 
 def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[int]) -> None:

@@ -4,10 +4,11 @@ A data set that lies on disk gives `Dataset.map` a cache of its own; one in memo
 """
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tasks import atomic
 
 if TYPE_CHECKING:
     import datasets
@@ -21,22 +22,12 @@ def write(final: Path, table: "pa.Table") -> None:
 
 def write_batches(final: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]") -> None:
     """As `write`, of batches that need not all be in memory at once."""
-    import tempfile
-
     import pyarrow as pa
 
     final.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=final.parent, suffix=".partial")
-    os.close(handle)
-    partial = Path(name)
-    try:
-        with pa.OSFile(name, "wb") as file, pa.ipc.new_stream(file, schema) as stream:
-            for batch in batches:
-                stream.write_batch(batch)
-        partial.replace(final)
-    except BaseException:
-        partial.unlink(missing_ok=True)
-        raise
+    with atomic.replacing(final) as file, pa.ipc.new_stream(file, schema) as stream:
+        for batch in batches:
+            stream.write_batch(batch)
 
 
 @contextlib.contextmanager

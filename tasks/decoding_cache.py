@@ -2,11 +2,8 @@
 
 import hashlib
 import importlib.metadata
-import io
 import json
 import logging
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks import cache, fingerprint
+from tasks import atomic, cache, fingerprint
 
 if TYPE_CHECKING:
     import datasets
@@ -81,26 +78,17 @@ def write(key: str, rows: int, found: Measured) -> None:
     about = json.dumps(
         {"bad": found.bad, "total_bytes": found.total_bytes, "facts": dict(found.facts)}
     )
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        kept=found.kept,
-        sizes=found.sizes,
-        digests=found.digests,
-        about=np.frombuffer(about.encode("utf-8", "backslashreplace"), np.uint8),
-    )
     final = _path(key)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=final.parent, suffix=".partial")
-        partial = Path(name)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(buffer.getbuffer())
-            partial.replace(final)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        with atomic.replacing(final) as file:
+            np.savez(
+                file,
+                kept=found.kept,
+                sizes=found.sizes,
+                digests=found.digests,
+                about=np.frombuffer(about.encode("utf-8", "backslashreplace"), np.uint8),
+            )
     except OSError as problem:
         logger.info("%s cannot be written (%s)", final, problem)
 

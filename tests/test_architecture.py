@@ -1,6 +1,7 @@
 """What holds the house up: arrows run down only, the command line is light, nothing is executed."""
 
 import ast
+import graphlib
 import importlib.metadata
 import re
 import subprocess
@@ -68,6 +69,68 @@ def test_arrows_run_down_only() -> None:
             if module.partition(".")[0] in above:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {module}")
     assert not wrong, "\n".join(wrong)
+
+
+def _at_run_time(node: ast.AST) -> Iterator[ast.AST]:
+    """Everything in a tree but what stands under `if TYPE_CHECKING`."""
+    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+        return
+    yield node
+    for child in ast.iter_child_nodes(node):
+        yield from _at_run_time(child)
+
+
+def test_no_circle_of_imports() -> None:
+    """Not even inside a function."""
+    modules = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in OURS
+    }
+    graph: dict[str, set[str]] = {name: set() for name in modules}
+    for name, path in modules.items():
+        for node in _at_run_time(_tree(path)):
+            if isinstance(node, ast.Import):
+                graph[name] |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                full = {f"{node.module}.{alias.name}" for alias in node.names}
+                graph[name] |= {each if each in modules else str(node.module) for each in full}
+    uses = {name: (others & set(modules)) - {name} for name, others in graph.items()}
+    try:
+        graphlib.TopologicalSorter(uses).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(reversed(error.args[1])))
+
+
+ONCE = {
+    "fcntl": "tasks/atomic.py",
+    "matplotlib.figure": "zoo/train/pictures.py",
+    "scipy.special.stdtrit": "tasks/metrics/intervals.py",
+    "scipy.stats.t": "",
+}
+"""What one module does for all: locks, makes figures, knows Student's t."""
+TEMPORARY = {
+    "bench/child.py",
+    "bench/measures/memory.py",
+    "bench/peers.py",
+    "tools/hub/folder.py",
+    "tools/hub/onnx_layout.py",
+    "zoo/speech/ctc_processor.py",
+}
+"""They write in temporary folders, or to what is no file."""
+
+
+@_named(OURS)
+def test_what_is_said_once(path: Path) -> None:
+    where = path.relative_to(ROOT).as_posix()
+    for line, module in _imports(path):
+        assert ONCE.get(module, where) == where, f"line {line}: {module} is {ONCE[module]}'s"
+    for node in ast.walk(_tree(path)):
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+            continue
+        called, attribute = ast.unparse(node.func), node.func.attr
+        assert attribute != "savefig" or where == ONCE["matplotlib.figure"], _where(path, node)
+        if attribute in ("write_text", "write_bytes") and called != f"atomic.{attribute}":
+            assert where in TEMPORARY, f"{_where(path, node)}: tasks.atomic writes files whole"
 
 
 def test_the_loop_knows_no_domain() -> None:

@@ -4,33 +4,28 @@ That file is the one that `transformers.exporters` writes, so that `ExportedMode
 reads the folder too; what is ours stands in it under "zoo".
 """
 
+import contextlib
 import dataclasses
-import fcntl
 import hashlib
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks import atomic
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from zoo import commands, evidence, json_files, typed
-from zoo.checkpoint import current_umask, flush, write_json
 from zoo.checkpoint import read_manifest as read_checkpoint
 from zoo.checkpoint_schema import is_plain
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 from zoo.runtimes.signature import Signature
-from zoo.staging import exit_on_sigterm, uninterrupted
 
 FOLDER = "artifacts"
 MANIFEST = "export.json"
-WORKSHOP, OLD = ".incoming-", ".old-"
 SCHEMA = 1
 OWN = ("schema", "deployment", "signature", "source", "files")  # what `write_manifest` fills in
 PACKED_FROM = "packed_from"  # sums of the files before a program was packed for the Hub
@@ -215,7 +210,7 @@ def _files(folder: Path) -> set[str]:
     }
 
 
-@contextmanager
+@contextlib.contextmanager
 def staged(checkpoint: Path, deployment: Deployment) -> Iterator[Path]:
     """A folder for a new artifact that goes away unless `put_in_place` took it."""
     with workshop(checkpoint) as shop:
@@ -224,7 +219,7 @@ def staged(checkpoint: Path, deployment: Deployment) -> Iterator[Path]:
         yield staging
 
 
-@contextmanager
+@contextlib.contextmanager
 def workshop(checkpoint: Path) -> Iterator[Path]:
     """A folder to work in that goes away, on the disk of the checkpoint: what is kept is renamed
     into place. SIGTERM ends the work as Ctrl-C does; what a killed process left goes first.
@@ -233,54 +228,39 @@ def workshop(checkpoint: Path) -> Iterator[Path]:
     """
     root = checkpoint / FOLDER
     root.mkdir(parents=True, exist_ok=True)
-    with _alone(root), exit_on_sigterm():
-        _clear_up(root)
-        shop = None
+    with _alone(root), atomic.exit_on_sigterm():
         try:
-            with uninterrupted():
-                shop = Path(tempfile.mkdtemp(prefix=f"{WORKSHOP}{os.getpid()}-", dir=root))
-            yield shop
+            atomic.put_back(root)
+            with atomic.staged(root) as shop:
+                yield shop
         finally:
-            with uninterrupted():
-                if shop is not None:
-                    shutil.rmtree(shop, ignore_errors=True)
-                if not any(root.iterdir()):
-                    root.rmdir()
+            with contextlib.suppress(OSError):  # artifacts are in it
+                root.rmdir()
 
 
-@contextmanager
+@contextlib.contextmanager
 def _alone(root: Path) -> Iterator[None]:
     """Locks a folder for this process; the lock goes with it, however it ends."""
-    handle = os.open(root, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(
-                f"another export or quantize is at work in {root}{_by(root)}: wait for it to end"
-            ) from None
+        handle = atomic.lock_folder(root.resolve(), wait=False)
+    except BlockingIOError:
+        raise UserError(
+            f"another export or quantize is at work in {root}{_by(root)}: wait for it to end"
+        ) from None
+    try:
         yield
     finally:
-        os.close(handle)
+        if handle is not None:
+            os.close(handle)
 
 
 def _by(root: Path) -> str:
     """Who is at work in a folder, as the name of its workshop says."""
-    for shop in root.glob(f"{WORKSHOP}*"):
-        number = shop.name.removeprefix(WORKSHOP).partition("-")[0]
+    for shop in root.glob(f"{atomic.PREFIX}*"):
+        number = shop.name.removeprefix(atomic.PREFIX).partition("-")[0]
         if number.isdigit():
             return f" (process {number})"
     return ""
-
-
-def _clear_up(root: Path) -> None:
-    """Removes what a killed process left, and puts back what it was about to replace."""
-    for leftover in root.glob(f"{WORKSHOP}*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-    for old in root.glob(f"{OLD}*/*"):  # killed between two renames
-        if not (root / old.name).exists():
-            old.replace(root / old.name)
-        shutil.rmtree(old.parent, ignore_errors=True)
 
 
 def write_manifest(
@@ -307,24 +287,12 @@ def write_manifest(
         **more,
         "files": files,
     }
-    write_json(path, theirs | {"zoo": manifest})
+    atomic.write_json(path, theirs | {"zoo": manifest})
     return Artifact(folder, deployment, signature, manifest)
 
 
 def put_in_place(staging: Path, checkpoint: Path, deployment: Deployment) -> Path:
     """Renames a staged folder to where it belongs; what stood there goes."""
     target = folder_of(checkpoint, deployment)
-    for path in staging.rglob("*"):
-        if path.is_file():
-            path.chmod(0o666 & ~current_umask())
-            flush(path)
-    staging.chmod(0o777 & ~current_umask())
-    old = None
-    if target.exists() or target.is_symlink():
-        old = Path(tempfile.mkdtemp(prefix=OLD, dir=target.parent))
-        target.replace(old / target.name)
-    staging.replace(target)
-    flush(target.parent)
-    if old:
-        shutil.rmtree(old, ignore_errors=True)
+    atomic.put_in_place(staging, target)
     return target

@@ -7,7 +7,6 @@ leaves is either whole or known to be damaged.
 
 import contextlib
 import errno
-import json
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -15,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.atomic import flush, flush_files, staged, write_json
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from zoo import checkpoint_schema, json_files
 from zoo.checkpoint_schema import SCHEMA
-from zoo.staging import staged
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -42,38 +41,6 @@ def os_errors() -> Iterator[None]:
         if number is None or isinstance(error, OSError):
             raise
         raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
-
-
-def flush(path: Path) -> None:
-    """Waits until a file or folder has reached the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def current_umask() -> int:
-    """The permissions that new files are denied."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Writes JSON under a temporary name, then renames."""
-    write_text(path, json.dumps(content, indent=2) + "\n")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a text under a temporary name, then renames."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        flush(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write(
@@ -100,9 +67,7 @@ def write(
             processor.save_pretrained(staging)
         names = sorted(p.relative_to(staging) for p in staging.rglob("*") if p.is_file())
         sums = {str(name): sha256(staging / name) for name in names}
-        for name in names:
-            (staging / name).chmod(0o666 & ~current_umask())  # safetensors keeps its file private
-            flush(staging / name)
+        flush_files(staging)
         write_json(staging / MANIFEST, {"schema": SCHEMA, **manifest, "files": sums})
         for name in (*names, Path(MANIFEST)):  # else half of them would be renamed, and no more
             if (folder / name).is_dir():

@@ -4,6 +4,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks import atomic
+
 if TYPE_CHECKING:
     import datasets
 
@@ -43,7 +45,7 @@ def _media(media: Any, folder: Path) -> str | None:
     for begin, suffix in SUFFIXES.items():
         if content and content.startswith(begin):
             own = folder / "logs" / f"example{suffix}"
-            own.write_bytes(content)
+            atomic.write_bytes(own, content)
             return str(own)
     return None
 

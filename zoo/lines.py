@@ -1,11 +1,10 @@
 """Files of lines that are only added to: evidence, results, traces."""
 
-import fcntl
 import os
 from pathlib import Path
 
+from tasks.atomic import flush, lock
 from zoo import output_file
-from zoo.checkpoint import flush
 
 
 def append(path: Path, lines: str) -> None:
@@ -23,7 +22,7 @@ def append(path: Path, lines: str) -> None:
     descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         # one at a time: what is cut off where lines do not fit must be nobody else's
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock(descriptor, wait=True)
         size = os.fstat(descriptor).st_size
         torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
         rest = memoryview((("\n" if torn else "") + lines).encode())

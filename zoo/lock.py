@@ -5,12 +5,12 @@ an open file, so a process that was forked from its holder would keep it: such a
 """
 
 import contextlib
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from tasks.atomic import lock
 from tasks.errors import UserError
 
 NAME = ".lock"
@@ -51,7 +51,7 @@ def _acquire(path: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(handle, wait=False)
             if _is_at(path, handle):  # else its holder removed it after we had opened it
                 os.ftruncate(handle, 0)
                 os.pwrite(handle, f"{os.getpid()} {socket.gethostname()}\n".encode(), 0)

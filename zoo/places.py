@@ -5,6 +5,7 @@ Only a try tells: permissions say nothing to root, and nothing about a read-only
 
 import errno
 import os
+import re
 import stat
 import tempfile
 from pathlib import Path
@@ -18,7 +19,7 @@ WAYS = {
     errno.EACCES: "give yourself the right to it, or name another place",
     errno.EPERM: "give yourself the right to it, or name another place",
     errno.ENAMETOOLONG: "name a shorter one",
-    errno.ELOOP: "it is a link that leads back to itself: remove it, or name another place",
+    errno.ELOOP: "it is a link that leads to no file: remove it, or name another place",
     errno.ENOTDIR: "a part of this path is a file: name another place",
     errno.EISDIR: "name a file, not a folder",
     errno.ENOENT: "name a place that is there",
@@ -28,6 +29,11 @@ WAYS = {
     errno.EIO: "the disk or the network behind it fails: look at it before you go on",
     errno.ESTALE: "the network drive has gone: mount it anew",
 }
+
+OPEN_FILES = {"/dev/stdout": 1, "/dev/stderr": 2}
+OPEN_FILE = re.compile(r"/(?:dev|proc/self|proc/thread-self)/fd/(\d+)")
+"""How a file that this process has open is named; the shell's >(...) is one."""
+MOST_LINKS = 40  # that follow on each other; Linux allows as many
 
 
 def explain(error: OSError, again: str) -> str:
@@ -64,16 +70,47 @@ def check_file(flag: str, path: Path | None) -> None:
     """
     if path is None:
         return
+    target = target_of(flag, path)
+    if isinstance(target, int):
+        return
     try:
-        kind = path.stat().st_mode
-    except FileNotFoundError:
-        kind = stat.S_IFREG
+        kind = target.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        kind = None
     except OSError as error:
         raise cannot(flag, path, error) from None
-    if stat.S_ISDIR(kind):
+    if kind is not None and stat.S_ISDIR(kind):
         raise UserError(f"{flag} {path} is a folder: name a file")
-    if stat.S_ISREG(kind):  # else a device or a pipe, which is written to
-        _try(flag, path, path.parent)
+    if kind is not None and not os.access(target, os.W_OK):
+        raise UserError(f"{flag} {path} may not be written to")
+    if kind is None or stat.S_ISREG(kind):  # else a device or a pipe, which is written to
+        _try(flag, path, target.parent)
+
+
+def target_of(flag: str, path: Path) -> Path | int:
+    """What a path leads to: a path that is no link, or the number of a file that this process has
+    open. Raises `UserError` for a link that leads to no file."""
+    here = path.absolute()
+    try:
+        for _ in range(MOST_LINKS):
+            if (name := str(here)) in OPEN_FILES:
+                return _open_number(OPEN_FILES[name], path, flag)
+            if found := OPEN_FILE.fullmatch(name):
+                return _open_number(int(found[1]), path, flag)
+            if not here.is_symlink():
+                return here
+            here = here.parent / here.readlink()
+    except OSError as problem:  # a name too long, a folder that may not be entered
+        raise cannot(flag, path, problem) from None
+    raise cannot(flag, path, OSError(errno.ELOOP, os.strerror(errno.ELOOP)))
+
+
+def _open_number(number: int, path: Path, flag: str) -> int:
+    try:
+        os.fstat(number)
+    except OSError:
+        raise UserError(f"{flag} {path}: this process has no such file open") from None
+    return number
 
 
 def check_cache() -> None:
@@ -86,12 +123,18 @@ def check_cache() -> None:
 
 
 def _try(flag: str, named: Path, folder: Path) -> None:
+    there = folder
     try:
-        there = folder
         while not _is_there(there):
             there = there.parent
         with tempfile.TemporaryFile(dir=there):
             pass
+    except NotADirectoryError as error:
+        way = f"{error.strerror}: {there} is a file, and no folder"
+        raise UserError(f"{flag} {named} can't be written: {way}") from None
+    except PermissionError as error:
+        way = f"{error.strerror}: nothing may be written to {there}"
+        raise UserError(f"{flag} {named} can't be written: {way}") from None
     except OSError as error:
         raise cannot(flag, named, error) from None
 
@@ -99,6 +142,8 @@ def _try(flag: str, named: Path, folder: Path) -> None:
 def _is_there(folder: Path) -> bool:
     try:
         folder.stat()
+    except NotADirectoryError:
+        return False
     except FileNotFoundError:
         if folder.is_symlink():  # one that leads nowhere: no folder of that name can be made
             raise

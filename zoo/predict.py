@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo import output_file
+from zoo import output_file, places
 from zoo.prediction_files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predictor import Predictor, Readings
 from zoo.zero_shot import ZeroShot
@@ -35,7 +35,7 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         raise UserError("--labels and --template go with --zero_shot")
     output = None if args.output is None or str(args.output) == STDOUT else args.output
     if output is not None:
-        output_file.check(output, FLAG)
+        places.check_file(FLAG, output)
         _must_not_be_the_input(output, asked)
     form = format_of(output, args.format)
     with ExitStack() as stack:

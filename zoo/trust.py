@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from tasks.errors import UserError
+from zoo import lines
 from zoo.artifacts import Artifact
 from zoo.runtimes.known import RUNTIMES
 
@@ -23,9 +24,7 @@ def trust(artifact: Artifact) -> None:
     """Notes that an artifact was made here, where that is asked when it is loaded."""
     if not RUNTIMES[artifact.deployment.runtime].is_code:
         return
-    path().parent.mkdir(parents=True, exist_ok=True)
-    with path().open("a") as file:
-        file.write(artifact.digest + "\n")
+    lines.append(path(), artifact.digest + "\n")
 
 
 def must_be_trusted(artifact: Artifact) -> None:

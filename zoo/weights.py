@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from tasks import cache
+from tasks.atomic import write_json
 from tasks.errors import UserError
 from tasks.fingerprint import sha256, state_of
 from zoo import environment, json_files, remote_code
-from zoo.checkpoint import write_json
 from zoo.entry import Entry, Preset
 
 WEIGHTS = "model.safetensors"

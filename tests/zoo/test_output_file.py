@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import UserError
-from zoo import lines, output_file
+from zoo import lines, output_file, places
 
 UNLESS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
@@ -20,7 +20,7 @@ def write(path: Path, text: str = "new\n") -> None:
 
 def refusal(path: Path) -> str:
     with pytest.raises(UserError) as error:
-        output_file.check(path, "--output")
+        places.check_file("--output", path)
     with pytest.raises(UserError):
         write(path)
     assert "\n" not in str(error.value)

@@ -8,10 +8,10 @@ data set), so `card.md` has to say it; nothing is written otherwise.
 import re
 from collections.abc import Mapping
 
+from tasks.atomic import write_text
 from tools.cards.facts import Facts
 from tools.cards.metadata import hub_revision
 from tools.cards.record import Record
-from zoo.checkpoint import write_text
 
 FOLDER = ".eval_results"
 

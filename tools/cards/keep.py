@@ -4,13 +4,13 @@ import re
 import shutil
 from pathlib import Path
 
+from tasks.atomic import put_in_place, staged, write_json
 from tasks.errors import UserError
 from tools.cards import check, record, sizes
 from tools.cards.prose import FILE as PROSE
 from tools.hub.private import published
 from zoo import artifacts, evidence
-from zoo.checkpoint import MANIFEST, write_json
-from zoo.staging import staged
+from zoo.checkpoint import MANIFEST
 
 MODELS = Path(__file__).resolve().parents[2] / "bench" / "results" / "models"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
@@ -41,7 +41,5 @@ def keep(folder: Path, name: str, models: Path = MODELS) -> Path:
             place = kept / artifact.folder.relative_to(folder)
             place.mkdir(parents=True)
             shutil.copyfile(artifact.folder / artifacts.MANIFEST, place / artifacts.MANIFEST)
-        if target.exists():
-            target.rename(staging / f"{name}.old")
-        kept.rename(target)
+        put_in_place(kept, target)
     return target

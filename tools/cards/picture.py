@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tools.cards.facts import EAGER, Facts, Program
 from tools.cards.settings import Setting
-from zoo.checkpoint import flush
 from zoo.evidence import Fact
 
 if TYPE_CHECKING:
@@ -54,13 +53,7 @@ def draw(facts: Facts) -> Path | None:
 
     setting, shown = chosen
     points = [_point(one) for one in shown]
-    temporary = target.with_name(f".{target.name}.tmp.png")
-    try:
-        draw_front(temporary, points, front(points), None, Limits(), setting.title)
-        flush(temporary)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    draw_front(target, points, front(points), None, Limits(), setting.title)
     return target
 
 

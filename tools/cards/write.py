@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from tasks.atomic import write_text
 from tasks.errors import UserError
 from tools.cards import eval_results, metadata, picture, record, render, sizes, validate
 from tools.cards.facts import Facts
 from zoo import evidence
-from zoo.checkpoint import write_text
 
 
 def write(folder: Path) -> Path:

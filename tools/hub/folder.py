@@ -1,6 +1,5 @@
 """A repo's files laid out as a checkpoint folder again: artifacts in `artifacts/<deployment>/`."""
 
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 from tasks.errors import UserError
 from tools.hub import layout, onnx_layout
 from zoo import artifacts, json_files
-from zoo.checkpoint import flush
 from zoo.checkpoint_schema import is_plain
 from zoo.runtimes.deployment import Deployment
 
@@ -42,12 +40,6 @@ def lay_out(files: Mapping[str, Path], folder: Path, put: Put, partly: bool = Fa
                 raise UserError(f"{manifest} names {place}, which is not in the repo")
             put(files[place], target / name)
         (target / artifacts.MANIFEST).write_bytes(files[manifest].read_bytes())
-
-
-def copy(source: Path, target: Path) -> None:
-    """A copy that is on disk when this returns."""
-    shutil.copyfile(source, target)
-    flush(target)
 
 
 def _read(path: Path, name: str) -> tuple[Deployment, dict[str, str]]:

@@ -14,13 +14,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks.atomic import write_json
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from tools.hub import layout
 from tools.hub.uploads import WAIT, Upload, copied, upload
 from zoo import artifacts
 from zoo.artifacts import Artifact
-from zoo.checkpoint import write_json
 from zoo.runtimes.deployment import Deployment
 
 ENDINGS = {"fp32": "", "int8-dynamic": "_int8", "int8-static": "_quantized"}
@@ -99,7 +99,7 @@ def _one_file(program: Path, folder: Path, stem: str) -> Path:
     """
     import onnx
 
-    from zoo.runtimes.onnx import kept_outside, must_stay_inside, open_session, provider
+    from zoo.runtimes.onnx_session import kept_outside, must_stay_inside, open_session, provider
 
     must_stay_inside(program)
     target = folder / f"{stem}.onnx"

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.atomic import write_json, write_text
 from tasks.errors import UserError
 from tools.hub import folder, layout, onnx_layout, private, variant
 from tools.hub.refused import Refused
 from tools.hub.uploads import Upload, taken, upload
 from zoo.artifacts import Artifact
-from zoo.checkpoint import Checkpoint, write_json, write_text
+from zoo.checkpoint import Checkpoint
 
 SHA256 = re.compile("[0-9a-f]{64}")
 SUMS = "published"

@@ -1,10 +1,12 @@
 """The verb pull: a repo as a checkpoint folder again, every sum checked, nothing executed."""
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.atomic import put_in_place, staged
 from tasks.errors import UserError
 from tasks.fingerprint import sha256
 from tools.hub import download, folder, layout, listing, names, problems, records
@@ -12,9 +14,7 @@ from tools.hub.args import PullArgs
 from tools.hub.listing import Listing
 from tools.hub.publication import is_sums, sums
 from zoo import artifacts, checkpoint, remote_code, terminal
-from zoo.checkpoint import current_umask, flush
-from zoo.runtimes.onnx import kept_outside, must_stay_inside
-from zoo.staging import staged
+from zoo.runtimes.onnx_session import kept_outside, must_stay_inside
 from zoo.weights import PICKLES
 
 PROGRAM = "tools.hub"
@@ -50,9 +50,7 @@ def pull(args: PullArgs) -> None:
         raise UserError(f"{target} is there already: name a new folder with --output_dir")
     with staged(target.parent) as staging:
         found = fetch(repo, revision, staging)
-        staging.chmod(0o777 & ~current_umask())
-        staging.replace(target)
-        flush(target.parent)
+        put_in_place(staging, target)
     known = "every sum as it was pushed"
     if not found.has_sums:
         known = f"weights and tokenizer have their sums; the rest was not pushed by {PROGRAM}"
@@ -97,7 +95,7 @@ def _fetch(repo: str, there: Listing, target: Path) -> Pulled:
     for path in wanted:
         if "/" not in path and remote_code.is_config(path):
             _must_run_no_code(repo, path, files[path])
-    folder.lay_out(files, target, folder.copy)
+    folder.lay_out(files, target, shutil.copyfile)
     manifest = checkpoint.read_manifest(target)
     checkpoint.read_task(target, manifest)  # what nothing could open is not put in place
     has_weights = any(target.glob("*.safetensors"))

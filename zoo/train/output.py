@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tasks.atomic import sweep
 from tasks.base import Examples, Features, Task
 from tasks.errors import UserError
 from tasks.printing import print_lines
@@ -14,7 +15,6 @@ from zoo import places, remote_code
 from zoo.checkpoint import MANIFEST
 from zoo.lock import NAME as LOCK
 from zoo.lock import FolderLock
-from zoo.staging import sweep
 from zoo.train import forecast
 from zoo.train import state as states
 from zoo.train.memory import out_of_memory

@@ -19,9 +19,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from tasks.atomic import put_in_place, staged, write_json
 from tasks.fingerprint import sha256
-from zoo.checkpoint import flush, os_errors, write_json
-from zoo.staging import staged
+from zoo.checkpoint import os_errors
 from zoo.train.sharding import like, whole
 
 Tensors = dict[str, Tensor]
@@ -109,15 +109,12 @@ def save(
             path = staging / f"{name}.safetensors"
             with os_errors():
                 save_file({key: t.contiguous() for key, t in content.items()}, path)
-            flush(path)
             sums[path.name] = sha256(path)
         place = {**progress, "files": sums}
         write_json(staging / PROGRESS, {**place, "sum": _sum(place)})
-        flush(staging)
         if target.exists():  # of an abandoned run: this one has begun anew
             shutil.rmtree(target)
-        staging.rename(target)
-        flush(folder)
+        put_in_place(staging, target)
     return target
 
 

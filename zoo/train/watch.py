@@ -8,7 +8,9 @@ from typing import IO, Any
 
 import numpy as np
 
+from tasks import atomic
 from tasks.printing import print_lines, visible
+from zoo.formatting import size
 from zoo.train.order import Place
 from zoo.train.progress import Progress
 
@@ -124,7 +126,7 @@ class Watch:
 def _memory() -> str:
     import psutil
 
-    return f"{psutil.Process().memory_info().rss / 2**30:.1f} GiB"
+    return size(psutil.Process().memory_info().rss, "GiB")
 
 
 def _line(record: dict[str, Any], unit: str) -> str:
@@ -159,6 +161,4 @@ def _read(path: Path) -> list[dict[str, Any]]:
 
 
 def _rewrite(path: Path, records: list[dict[str, Any]]) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(r, separators=(",", ":")) + "\n" for r in records))
-    temporary.replace(path)
+    atomic.write_text(path, "".join(json.dumps(r, separators=(",", ":")) + "\n" for r in records))

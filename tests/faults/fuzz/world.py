@@ -68,8 +68,9 @@ def _run(module: str, *words: object) -> None:
 
 
 def _card(folder: Path) -> None:
+    from tasks.atomic import write_json
     from tools.cards.write import write
-    from zoo.checkpoint import MANIFEST, read_manifest, write_json
+    from zoo.checkpoint import MANIFEST, read_manifest
 
     manifest = read_manifest(folder)
     known = {"repo": "tiny/model", "license": "Apache-2.0"}  # as of a preset

@@ -80,7 +80,7 @@ def test_load_keeps_a_copy(
         assert again[name]["text"] == [row.text for row in rows]
         assert [names[label] for label in again[name]["label"]] == [row.library for row in rows]
         assert again[name]._fingerprint == made[name]._fingerprint
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_the_order_of_a_library_s_files_and_python_s_hashes_do_not_matter() -> None:

@@ -73,7 +73,7 @@ def test_the_copy_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     again = digits.load()
     assert again["test"][:] == first["test"][:]
     assert again["test"]._fingerprint == first["test"]._fingerprint
-    assert not list(tmp_path.rglob("*.partial"))
+    assert not list(tmp_path.rglob("*.tmp"))
 
 
 def test_it_can_be_learned(splits: datasets.DatasetDict) -> None:

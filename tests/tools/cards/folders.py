@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from tasks.atomic import write_json
 from tasks.fingerprint import sha256
 from tasks.nlp.text_classification import Args, TextClassification
 from zoo import artifacts, evidence
 from zoo.artifacts import Artifact
-from zoo.checkpoint import MANIFEST, write_json
+from zoo.checkpoint import MANIFEST
 from zoo.evidence import Fact
 from zoo.nlp.bert_cls import ENTRY, Options
 from zoo.runtimes.deployment import Deployment

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tasks.atomic import write_json
 from tests import tiny_models
 from tests.cli import run_cli
 from tests.tools.hub.tiny_hub import TOKEN, TinyHub
-from zoo.checkpoint import MANIFEST, read_manifest, write_json
+from zoo.checkpoint import MANIFEST, read_manifest
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from tasks.atomic import write_json
 from tests.tools.hub.running import hub_cli, push
 from tests.tools.hub.tiny_hub import TinyHub
 from tools.cards import rules
 from tools.hub import licenses
 from zoo import registry
-from zoo.checkpoint import read_manifest, write_json
+from zoo.checkpoint import read_manifest
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from tasks import atomic
 from zoo.train import state as states
 
 
@@ -128,7 +129,7 @@ def test_a_save_that_fails_leaves_the_older_states(
     def full(path: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(states, "flush", full)
+    monkeypatch.setattr(atomic, "flush", full)
     with pytest.raises(OSError, match="No space"):
         _save(tmp_path, 4)
     assert [p.name for p in tmp_path.iterdir()] == ["step-00000002"]
