@@ -50,16 +50,13 @@ def _overview() -> str:
 
 def parse(verb: str, kind: type, arguments: Sequence[str]) -> Any:
     """Arguments as an instance of a dataclass; exits as argparse does for --help and errors."""
-    import tyro
-
     cli.show_bounds(kind)
     examples = "\n".join(f"  {PROGRAM} {example}" for example in VERBS[verb].examples)
-    return tyro.cli(
+    return cli.parse_flags(
         kind,
+        arguments,
         prog=f"{PROGRAM} {verb}",
         description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}",
-        args=list(arguments),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
 
 

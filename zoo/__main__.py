@@ -20,7 +20,7 @@ from zoo.entry import Entry, Preset
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns the exit code: 2 for a mistake of the user's."""
     terminal.escape_unencodable()
-    arguments = _parser().parse_args(argv)
+    arguments = cli.read_words(_parser().parse_args, sys.argv[1:] if argv is None else argv)
 
     def run() -> int:
         code: int | None = arguments.run(arguments)

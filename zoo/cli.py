@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import importlib
 import inspect
+import io
 import os
 import shlex
 import signal
@@ -15,15 +16,17 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from tasks.bounds import Bounds, numbers_of
 from tasks.data import DataArgs
 from tasks.errors import UserError
-from tasks.printing import print_lines
+from tasks.printing import print_lines, visible
 from zoo import config_file, places
 from zoo.entry import Entry
 from zoo.train.args import TrainArgs
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -148,11 +151,39 @@ def show_bounds(flags: type) -> None:
 HINTED = "its bounds are in --help"
 
 
+def read_words(read: Callable[[list[str]], T], words: Sequence[str]) -> T:
+    """What a parser makes of the words of a command; where it complains and exits, control
+    characters among them are written out."""
+    shown = [visible(word) for word in words]
+    if shown == list(words):
+        return read(shown)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            return read(list(words))
+    except SystemExit:
+        read(shown)
+        raise
+
+
+def parse_flags(kind: Any, words: Sequence[str], **settings: Any) -> Any:
+    """Flags as an instance of a dataclass; exits as argparse does for --help and errors.
+
+    Args:
+        settings: `prog`, `description` and `default` of `tyro.cli`.
+    """
+    import tyro
+
+    config = (
+        tyro.conf.OmitArgPrefixes,
+        tyro.conf.FlagCreatePairsOff,
+        tyro.conf.OmitSubcommandPrefixes,
+    )
+    return read_words(lambda args: tyro.cli(kind, args=args, config=config, **settings), words)
+
+
 def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
     """Arguments as an instance of the dataclass `kind`; exits as argparse does for --help and
     errors."""
-    import tyro
-
     arguments, settings = config_file.take(arguments)
     if settings:
         default = config_file.apply(default, settings)
@@ -162,18 +193,13 @@ def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind:
         f"  python -m {entry.module} {example.format(name=entry.name, input=_example_input(entry))}"
         for example in VERBS[verb].examples
     )
-    return tyro.cli(
+    return parse_flags(
         kind,
+        arguments,
         prog=f"python -m {entry.module} {verb}",
         description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}\n\n"
         "--config FILE.yaml sets defaults for these flags.",
-        args=list(arguments),
         default=default,
-        config=(
-            tyro.conf.OmitArgPrefixes,
-            tyro.conf.FlagCreatePairsOff,
-            tyro.conf.OmitSubcommandPrefixes,
-        ),
     )
 
 

@@ -54,13 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> CardArgs:
-    return tyro.cli(
-        CardArgs,
-        prog=PROGRAM,
-        description=DESCRIPTION,
-        args=list(arguments),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
-    )
+    asked: CardArgs = cli.parse_flags(CardArgs, arguments, prog=PROGRAM, description=DESCRIPTION)
+    return asked
 
 
 def _run(asked: CardArgs) -> int:

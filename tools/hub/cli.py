@@ -75,12 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> Any:
-    return tyro.cli(
+    return cli.parse_flags(
         COMMAND,
+        arguments or ["--help"],
         prog=PROGRAM,
         description="Checkpoints to the Hugging Face Hub and back.",
-        args=arguments or ["--help"],
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
 
 
