@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from tests.cli import run_cli
-from zoo.cli import read_words
+from zoo.program import read_words
 
 CLEAR = "\x1b[2J"
 
