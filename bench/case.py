@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -10,7 +11,9 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from tasks.errors import UserError
+from zoo import environment
 from zoo.environment import ROOT
+from zoo.runtimes import check_threads
 from zoo.runtimes.deployment import Deployment
 
 Phase = Literal["inference", "training", "generation"]
@@ -92,3 +95,20 @@ def source_digest(root: Path = ROOT) -> str:
         digest.update(f"{path.relative_to(root).as_posix()} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()[:16]
+
+
+def threads_of(asked: int | None) -> int:
+    """Threads of a case: as asked, or by OMP_NUM_THREADS, or the cores that are granted."""
+    check_threads(asked)
+    if asked is not None:
+        return asked
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    if told.isdecimal() and int(told):
+        return int(told)
+    return max(1, min(int(environment.machine(gpu=False)["cores"]), _physical_cores()))
+
+
+def _physical_cores() -> int:
+    import psutil
+
+    return psutil.cpu_count(logical=False) or os.cpu_count() or 1

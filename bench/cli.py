@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.printing import print_lines
-from zoo import cli, places
+from zoo import places, program
 
 PROGRAM = "python -m bench"
 
@@ -29,13 +29,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        return cli.overview("bench", _overview, 0 if arguments else 2)
+        return program.overview("bench", _overview, 0 if arguments else 2)
     verb, *rest = arguments
     if verb not in VERBS:
         near = difflib.get_close_matches(verb, VERBS, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(VERBS)}"
-        return cli.fail("bench", f"no verb {verb!r}; {hint}")
-    return cli.guarded("bench", lambda: VERBS[verb].run(rest), "give the same command again")
+        return program.fail("bench", f"no verb {verb!r}; {hint}")
+    return program.guarded("bench", lambda: VERBS[verb].run(rest), "give the same command again")
 
 
 def _overview() -> str:
@@ -50,16 +50,13 @@ def _overview() -> str:
 
 def parse(verb: str, kind: type, arguments: Sequence[str]) -> Any:
     """Arguments as an instance of a dataclass; exits as argparse does for --help and errors."""
-    import tyro
-
-    cli.show_bounds(kind)
+    program.show_bounds(kind)
     examples = "\n".join(f"  {PROGRAM} {example}" for example in VERBS[verb].examples)
-    return tyro.cli(
+    return program.parse_flags(
         kind,
+        arguments,
         prog=f"{PROGRAM} {verb}",
         description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}",
-        args=list(arguments),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
 
 

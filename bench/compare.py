@@ -12,11 +12,10 @@ from typing import Any
 
 from bench import suite
 from bench.args import CompareArgs
-from bench.case import Case
+from bench.case import Case, threads_of
 from bench.job import Settings
 from bench.measures import latency, parity
 from bench.prepare import Preparation
-from bench.run import threads_of
 from tasks.atomic import write_json
 from tasks.errors import UserError
 from zoo import evidence, formatting, lines, terminal

@@ -13,10 +13,10 @@ import numpy as np
 
 from bench import decision_evidence, decision_table, front_picture, halving, options
 from bench.args import DecideArgs
+from bench.case import threads_of
 from bench.front import Limits, Point, front, winner
 from bench.measures import memory
 from bench.options import BASELINE, Maker, Option
-from bench.run import threads_of
 from tasks.bounds import Bounds
 from tasks.errors import UserError
 from zoo import artifacts, export, terminal

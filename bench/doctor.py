@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench import ceilings, known
 from bench.args import DoctorArgs
-from bench.run import threads_of
+from bench.case import threads_of
 from zoo import doctor as installation
 from zoo.doctor import Finding
 from zoo.environment import machine

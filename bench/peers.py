@@ -15,8 +15,8 @@ import numpy as np
 
 from bench import child
 from bench.args import PeersArgs
+from bench.case import threads_of
 from bench.compare import keep_json
-from bench.run import threads_of
 from tasks.errors import UserError
 from zoo import artifacts, formatting, terminal
 from zoo.export import Original

@@ -15,10 +15,9 @@ from pathlib import Path
 
 from bench import models, traces
 from bench.args import ReplayArgs
-from bench.case import Case
+from bench.case import Case, threads_of
 from bench.job import Settings
 from bench.prepare import Preparation
-from bench.run import threads_of
 from bench.traces import Trace
 from tasks.errors import UserError
 from zoo import terminal

@@ -1,17 +1,17 @@
 """The verb run: measures cases and keeps the results."""
 
-import os
 from typing import Any
 
 from bench import store, suite, table
 from bench.args import RunArgs
+from bench.case import threads_of
 from bench.job import Settings
 from bench.measures import MEASURES
 from bench.progress import Progress
 from bench.results import Result
 from bench.sweep import Performer, sweep
 from tasks.errors import UserError
-from zoo import environment, terminal
+from zoo import terminal
 from zoo.runtimes import check_threads
 
 
@@ -74,20 +74,3 @@ def settings_of(args: RunArgs, asked: suite.Suite) -> Settings:
             if getattr(source, name) is not None:
                 given[name] = getattr(source, name)
     return Settings(**given)
-
-
-def threads_of(asked: int | None) -> int:
-    """Threads of a case: as asked, or by OMP_NUM_THREADS, or the cores that are granted."""
-    check_threads(asked)
-    if asked is not None:
-        return asked
-    told = os.environ.get("OMP_NUM_THREADS", "")
-    if told.isdecimal() and int(told):
-        return int(told)
-    return max(1, min(int(environment.machine(gpu=False)["cores"]), _physical_cores()))
-
-
-def _physical_cores() -> int:
-    import psutil
-
-    return psutil.cpu_count(logical=False) or os.cpu_count() or 1

@@ -161,7 +161,7 @@ def training(
 
     from zoo import heap
     from zoo.checkpoint import open_checkpoint
-    from zoo.predictor import load_network
+    from zoo.network import load_network
     from zoo.runtimes.torch_runner import must_compute
 
     must_compute(wanted, device)

@@ -15,10 +15,9 @@ from typing import Any
 
 from bench import child, suite
 from bench.args import TraceArgs
-from bench.case import Case
+from bench.case import Case, threads_of
 from bench.job import Settings
 from bench.prepare import Preparation
-from bench.run import threads_of
 from tasks.errors import UserError
 from zoo import terminal
 from zoo.measure.process import WorkerFailed

@@ -1,5 +1,5 @@
 """What is learned: tasks, their data and metrics. Imports nothing else of this repository."""
 
-from tasks import torch_extensions
+from tasks import import_hook
 
-torch_extensions.install()
+import_hook.install()

@@ -4,13 +4,12 @@ A CPU build of torch next to CUDA builds of torchvision or torchaudio is a commo
 `pip install`; both then fail at import ("operator torchvision::nms does not exist") and take timm,
 peft and transformers' image classes with them, although nearly all they offer is pure Python.
 
-`install()` puts a finder in front of the import system that costs nothing until one of the two is
-imported. Only where torch is a CPU build and the extension really does not load does it step in:
-torchvision gets `nms` written in Python, torchaudio a stand-in for its extension module.
+`tasks.import_hook` asks here when one of the two is imported. Only where torch is a CPU build and
+the extension really does not load is anything done: torchvision gets `nms` written in Python,
+torchaudio a stand-in for its extension module.
 """
 
 import functools
-import importlib.abc
 import importlib.machinery
 import importlib.util
 import logging
@@ -24,12 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 logger = logging.getLogger(__name__)
-
-
-def install() -> None:
-    """Put the finder in front, once. Imports nothing."""
-    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
 
 
 def extension_loads(spec: importlib.machinery.ModuleSpec, library: str) -> bool:
@@ -51,33 +44,29 @@ def extension_loads(spec: importlib.machinery.ModuleSpec, library: str) -> bool:
     return True
 
 
-class _Finder(importlib.abc.MetaPathFinder):
-    """Finds `torchvision` and `torchaudio` as usual and hooks their loading."""
-
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: types.ModuleType | None = None
-    ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in REPAIRS:
-            return None
-        library, before, after = REPAIRS[fullname]
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
-        if spec is None or spec.loader is None:
-            return spec
-        exec_module = spec.loader.exec_module
-
-        def guarded(module: types.ModuleType) -> None:
-            import torch
-
-            broken = torch.version.cuda is None and not extension_loads(spec, library)
-            if broken:
-                logger.debug("%s runs without its compiled extension", fullname)
-                before()
-            exec_module(module)
-            if broken:
-                after()
-
-        spec.loader.exec_module = guarded  # type: ignore[method-assign]
+def find_spec(
+    package: str, path: Sequence[str] | None, target: types.ModuleType | None
+) -> importlib.machinery.ModuleSpec | None:
+    """Finds one of `REPAIRS` as usual, and hooks its loading."""
+    library, before, after = REPAIRS[package]
+    spec = importlib.machinery.PathFinder.find_spec(package, path, target)
+    if spec is None or spec.loader is None:
         return spec
+    exec_module = spec.loader.exec_module
+
+    def guarded(module: types.ModuleType) -> None:
+        import torch
+
+        broken = torch.version.cuda is None and not extension_loads(spec, library)
+        if broken:
+            logger.debug("%s runs without its compiled extension", package)
+            before()
+        exec_module(module)
+        if broken:
+            after()
+
+    spec.loader.exec_module = guarded  # type: ignore[method-assign]
+    return spec
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import tasks  # noqa: F401  its import guards torchvision and torchaudio (tasks/torch_extensions.py)
+import tasks  # noqa: F401  its import guards torchvision and torchaudio (tasks/import_hook.py)
 
 if TYPE_CHECKING:
     from pathlib import Path

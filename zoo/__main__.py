@@ -12,7 +12,7 @@ from typing import Any
 import zoo
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import cli, json_files, registry, terminal, weights
+from zoo import json_files, program, registry, terminal, weights
 from zoo.checkpoint import MANIFEST
 from zoo.entry import Entry, Preset
 from zoo.formatting import NOT_MEASURED, short
@@ -21,13 +21,13 @@ from zoo.formatting import NOT_MEASURED, short
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command and returns the exit code: 2 for a mistake of the user's."""
     terminal.escape_unencodable()
-    arguments = _parser().parse_args(argv)
+    arguments = program.read_words(_parser().parse_args, sys.argv[1:] if argv is None else argv)
 
     def run() -> int:
         code: int | None = arguments.run(arguments)
         return code or 0
 
-    code = cli.guarded("zoo", run, "give the same command again")
+    code = program.guarded("zoo", run, "give the same command again")
     return 0 if code == 128 + signal.SIGPIPE else code  # of `zoo list | head` all was wanted
 
 

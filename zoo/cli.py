@@ -4,24 +4,18 @@ Flags are the fields of frozen dataclasses, flat, with - or _ alike. `--config F
 defaults; flags win. Nothing here imports torch: a verb does, once its arguments are read.
 """
 
-import contextlib
 import dataclasses
 import importlib
-import inspect
-import os
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from tasks.bounds import Bounds, numbers_of
 from tasks.data import DataArgs
-from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import config_file, places
+from zoo import config_file, places, program
 from zoo.entry import Entry
 from zoo.train.args import TrainArgs
 
@@ -39,87 +33,31 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        return overview(entry.name, lambda: _overview(entry), 0 if arguments else 2)
+        return program.overview(entry.name, lambda: _overview(entry), 0 if arguments else 2)
     verb, *rest = arguments
     if verb not in entry.verbs:
         import difflib
 
         near = difflib.get_close_matches(verb, entry.verbs, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(entry.verbs)}"
-        return fail(entry.name, f"no verb {verb!r}; {hint}")
+        return program.fail(entry.name, f"no verb {verb!r}; {hint}")
     again = "go on with --resume" if verb in TRAINING else "try again"
-    return guarded(entry.name, lambda: VERBS[verb].run(entry, rest), again)
-
-
-def guarded(name: str, run: Callable[[], int], again: str) -> int:
-    """Runs a verb of the program `name`; what goes wrong becomes one line and an exit code.
-
-    Args:
-        again: what to do where the disk was full, once there is room.
-    """
-    from zoo import terminal
-
-    terminal.escape_unencodable()
-    try:
-        code = run()
-        sys.stdout.flush()
-        return code
-    except UserError as error:
-        return fail(name, str(error))
-    except KeyboardInterrupt:
-        return 128 + signal.SIGINT
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        _drop_output()
-        return 128 + signal.SIGPIPE
-    except OSError as error:
-        _drop_output()
-        return fail(name, places.explain(error, again))
-
-
-def _drop_output() -> None:
-    """Nothing more can be written to standard output, not even what is left in its buffer."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        with contextlib.suppress(OSError, ValueError):  # no descriptor of its own: a test's
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def overview(name: str, text: Callable[[], str], code: int) -> int:
-    """Prints what a program can do; returns `code`, or that of what went wrong."""
-
-    def run() -> int:
-        print_lines(*text().splitlines())
-        return code
-
-    return guarded(name, run, "give the same command again")
-
-
-def fail(name: str, message: str) -> int:
-    """Says what the user has done wrong, below a progress bar that has not ended; returns the exit
-    code for it."""
-    if "tqdm" in sys.modules:
-        from tqdm import tqdm
-
-        for bar in list(getattr(tqdm, "_instances", ())):
-            bar.close()
-    print_lines(f"{name}: {message}", file=sys.stderr)
-    return 2
+    return program.guarded(entry.name, lambda: VERBS[verb].run(entry, rest), again)
 
 
 def _overview(entry: Entry) -> str:
-    program = f"python -m {entry.module}"
+    command = f"python -m {entry.module}"
     offered = {name: VERBS[name] for name in entry.verbs}
     width = max(map(len, offered))
     verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in offered.items())
     examples = "\n".join(
-        f"  {program} {example.format(name=entry.name, input=_example_input(entry))}"
+        f"  {command} {example.format(name=entry.name, input=_example_input(entry))}"
         for verb in offered.values()
         for example in verb.examples[:1]
     )
     return (
-        f"usage: {program} VERB ...\n\n{entry.name}: {entry.summary}\n\nverbs:\n{verbs}\n\n"
-        f"examples:\n{examples}\n\n{program} VERB --help lists its flags."
+        f"usage: {command} VERB ...\n\n{entry.name}: {entry.summary}\n\nverbs:\n{verbs}\n\n"
+        f"examples:\n{examples}\n\n{command} VERB --help lists its flags."
     )
 
 
@@ -128,52 +66,25 @@ def _example_input(entry: Entry) -> str:
     return example
 
 
-def show_bounds(flags: type) -> None:
-    """Makes --help say the bounds of the numbers of a dataclass, beside their defaults."""
-    import tyro
-
-    for name, _, bounds in numbers_of(flags):
-        owner = next(each for each in flags.__mro__ if name in inspect.get_annotations(each))
-        hint = owner.__annotations__[name]
-        if bounds is None or HINTED in getattr(hint, "__metadata__", ()):
-            continue
-
-        def say(default: str, bounds: Bounds = bounds) -> str:
-            return f"({bounds}; default: {default})"
-
-        shown = tyro.conf.arg(help_behavior_hint=say)
-        owner.__annotations__[name] = Annotated[hint, shown, HINTED]
-
-
-HINTED = "its bounds are in --help"
-
-
 def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
     """Arguments as an instance of the dataclass `kind`; exits as argparse does for --help and
     errors."""
-    import tyro
-
     arguments, settings = config_file.take(arguments)
     if settings:
         default = config_file.apply(default, settings)
     for part in dataclasses.fields(kind):
-        show_bounds(type(getattr(default, part.name)))
+        program.show_bounds(type(getattr(default, part.name)))
     examples = "\n".join(
         f"  python -m {entry.module} {example.format(name=entry.name, input=_example_input(entry))}"
         for example in VERBS[verb].examples
     )
-    return tyro.cli(
+    return program.parse_flags(
         kind,
+        arguments,
         prog=f"python -m {entry.module} {verb}",
         description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}\n\n"
         "--config FILE.yaml sets defaults for these flags.",
-        args=list(arguments),
         default=default,
-        config=(
-            tyro.conf.OmitArgPrefixes,
-            tyro.conf.FlagCreatePairsOff,
-            tyro.conf.OmitSubcommandPrefixes,
-        ),
     )
 
 

@@ -59,7 +59,7 @@ class Original:
         """Raises `UserError` for a damaged checkpoint or one of another model."""
         import torch
 
-        from zoo.predictor import load_network
+        from zoo.network import load_network
 
         checkpoint = open_checkpoint(folder, entry)
         model, processor = load_network(checkpoint, torch.device("cpu"))

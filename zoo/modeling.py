@@ -3,10 +3,25 @@
 from typing import Any
 
 import torch
+import transformers
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from zoo.loading import unfilled
+
+
+def register(config: Any, **kinds: Any) -> None:
+    """Makes transformers' Auto classes know a network of ours, so that they and
+    `transformers.pipeline` take its checkpoints like any other.
+
+    Args:
+        config: the class of its configuration.
+        kinds: by the name of an Auto class, what that class is to make of such a configuration:
+            `register(RnnConfig, AutoModel=RnnModel)`.
+    """
+    transformers.AutoConfig.register(config.model_type, config, exist_ok=True)
+    for auto, kind in kinds.items():
+        getattr(transformers, auto).register(config, kind, exist_ok=True)
 
 
 class ZooPreTrainedModel(PreTrainedModel):  # type: ignore[misc]

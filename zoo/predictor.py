@@ -11,6 +11,7 @@ from tasks.base import Task
 from tasks.errors import UserError
 from zoo.checkpoint import Checkpoint, open_checkpoint
 from zoo.loading import must_agree
+from zoo.network import load_network
 from zoo.terminal import quiet_libraries
 from zoo.train.evaluation import to_device
 from zoo.train.precision import choose_device
@@ -48,16 +49,6 @@ def open_deployed(
     processor = signatures.domain_of(checkpoint.entry).load_processor(folder)
     must_agree(folder, checkpoint.task, processor)
     return checkpoint, RunnerModel(runner, folder).eval(), processor
-
-
-def load_network(checkpoint: Checkpoint, device: torch.device) -> tuple["nn.Module", Any]:
-    """The model in fp32, ready to evaluate, and its processor."""
-    import importlib
-
-    network = importlib.import_module(checkpoint.entry.network)
-    model, processor = network.load(checkpoint.folder)
-    must_agree(checkpoint.folder, checkpoint.task, processor)
-    return model.to(device).eval(), processor
 
 
 class Readings:

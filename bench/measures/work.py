@@ -66,7 +66,7 @@ def count(phase: str, checkpoint: str, inputs: str) -> dict[str, Any]:
 
     from bench.targets import labelled
     from zoo.checkpoint import open_checkpoint
-    from zoo.predictor import load_network
+    from zoo.network import load_network
 
     opened = open_checkpoint(Path(checkpoint))
     model, _ = load_network(opened, torch.device("cpu"))

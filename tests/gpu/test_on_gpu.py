@@ -18,7 +18,7 @@ from tests.finetuning import Run
 from tests.processes import Death, run, run_ranks
 from zoo import registry, runtimes, signatures
 from zoo.checkpoint import open_checkpoint
-from zoo.predictor import load_network
+from zoo.network import load_network
 from zoo.runtimes.deployment import Deployment
 
 pytestmark = [

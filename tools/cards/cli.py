@@ -12,7 +12,7 @@ import tyro
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import cli
+from zoo import program
 
 PROGRAM = "python -m tools.cards"
 EXAMPLES = (
@@ -47,20 +47,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     mistake."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
-        return cli.overview(
+        return program.overview(
             "cards", lambda: f"{DESCRIPTION}\n\n{PROGRAM} --help lists the flags.", 2
         )
-    return cli.guarded("cards", lambda: _run(_parse(arguments)), "give the same command again")
+    return program.guarded("cards", lambda: _run(_parse(arguments)), "give the same command again")
 
 
 def _parse(arguments: Sequence[str]) -> CardArgs:
-    return tyro.cli(
-        CardArgs,
-        prog=PROGRAM,
-        description=DESCRIPTION,
-        args=list(arguments),
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
+    asked: CardArgs = program.parse_flags(
+        CardArgs, arguments, prog=PROGRAM, description=DESCRIPTION
     )
+    return asked
 
 
 def _run(asked: CardArgs) -> int:

@@ -12,7 +12,7 @@ import tyro
 
 from tasks.printing import print_lines
 from tools.hub.args import DiffArgs, PullArgs, PushArgs, VerifyArgs
-from zoo import cli, places
+from zoo import places, program
 
 PROGRAM = "python -m tools.hub"
 
@@ -69,18 +69,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     mistake, 128 + signal for a stop."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        return cli.guarded("hub", lambda: _run(_parse(arguments)), "give the same command again")
+        return program.guarded(
+            "hub", lambda: _run(_parse(arguments)), "give the same command again"
+        )
     except SystemExit as stop:  # --help, and flags that are wrong
         return int(stop.code or 0) if arguments else 2
 
 
 def _parse(arguments: Sequence[str]) -> Any:
-    return tyro.cli(
+    return program.parse_flags(
         COMMAND,
+        arguments or ["--help"],
         prog=PROGRAM,
         description="Checkpoints to the Hugging Face Hub and back.",
-        args=arguments or ["--help"],
-        config=(tyro.conf.OmitArgPrefixes, tyro.conf.FlagCreatePairsOff),
     )
 
 

@@ -18,7 +18,7 @@ from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
-from zoo.modeling import ZooPreTrainedModel, hidden_states
+from zoo.modeling import ZooPreTrainedModel, hidden_states, register
 from zoo.nlp.recurrent_loop import states
 from zoo.padding import places_in_front
 
@@ -236,3 +236,8 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)
+
+
+register(
+    RnnConfig, AutoModel=RnnModel, AutoModelForSequenceClassification=RnnForSequenceClassification
+)

@@ -5,17 +5,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.base import Batch, Features, Task
 from tasks.errors import UserError
 from zoo import signatures
+from zoo.calibration_batches import batches
 from zoo.proof import arrays
 from zoo.quantization.onnx_int8 import Feed
 
 if TYPE_CHECKING:
     from zoo.export import Original, Samples
-
-SAMPLES = 256
-BATCH = 8
 
 
 def feeds(original: "Original", data: str | None) -> list[Feed]:
@@ -26,15 +23,6 @@ def feeds(original: "Original", data: str | None) -> list[Feed]:
     """
     features = original.samples("train", data).features
     return [arrays(batch) for batch in batches(original.task, features)]
-
-
-def batches(task: Task, features: Features) -> list[Batch]:
-    """Batches of samples drawn from all of them, the same each time."""
-    rng = np.random.default_rng(0)
-    size = min(SAMPLES, len(features))
-    chosen = np.sort(rng.choice(len(features), size, replace=False)).tolist()
-    rows = features.__getitems__(chosen)
-    return [task.collate(rows[i : i + BATCH]) for i in range(0, size, BATCH)]
 
 
 def workload(

@@ -12,7 +12,7 @@ def load(
     import torch
 
     from zoo import signatures
-    from zoo.predictor import load_network
+    from zoo.network import load_network
     from zoo.runtimes.torch_runner import DTYPES
 
     must_compute(deployment, device)

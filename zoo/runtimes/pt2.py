@@ -1,5 +1,7 @@
 """torch.export's programs, run as they are."""
 
+import importlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +53,17 @@ def load(
     return TorchRunner(program, deployment, artifact.signature, device, threads)
 
 
+OWN = re.compile(r'"type": "(zoo(?:\.\w+)*)[.:]\w+"')
+"""The module of a class of ours, as a spec of transformers names it."""
+
+
 def register_outputs(artifact: Artifact) -> None:
     """Makes the classes known that a program gives its outputs in: it holds them by name."""
     from transformers.exporters import metadata
 
-    import zoo.auto  # noqa: F401  our own
-
     theirs = artifact.component
     for name in ("in_spec", "out_spec"):
-        if theirs.get(name):
-            metadata.register_treespec_types(theirs[name])
+        if spec := theirs.get(name):
+            metadata.register_treespec_types(spec)
+            for module in OWN.findall(spec):  # registers its classes
+                importlib.import_module(module)

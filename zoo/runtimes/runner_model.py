@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
-from zoo.loading import load_config
+from zoo.loading import load_config, new_model
 from zoo.runtimes.halves import Writer
 from zoo.runtimes.runner import Runner
 
@@ -60,15 +60,10 @@ class RunnerModel(nn.Module):
     def _shell(self) -> Any:
         """The network that the config describes, without weights: it knows how many frames so many
         samples make."""
-        import transformers
+        from transformers import AutoModelForCTC
 
-        from zoo import auto
-
-        config = load_config(self.folder)
-        name = config.architectures[0]
-        kind = getattr(auto, name, None) or getattr(transformers, name)
         with torch.device("meta"):
-            return kind(config)
+            return new_model(AutoModelForCTC, load_config(self.folder))
 
     def _get_feat_extract_output_lengths(self, lengths: Tensor) -> Tensor:
         counted: Tensor = self._shell._get_feat_extract_output_lengths(lengths)

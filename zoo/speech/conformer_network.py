@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
 from zoo.loading import load_model
 from zoo.speech.ctc_processor import CtcProcessor, load_processor, train_tokenizer

@@ -23,8 +23,12 @@ LONGEST_SECONDS = 30.0
 
 def load_processor(folder: Path) -> Any:
     """The feature extractor of a checkpoint, with the tokenizer where it writes text."""
-    import zoo.auto  # noqa: F401  own feature extractors
-    from zoo.speech import ctc_processor
+    # their own feature extractors
+    from zoo.speech import (
+        ctc_processor,
+        modeling_conformer,  # noqa: F401
+        modeling_kws,  # noqa: F401
+    )
 
     if (folder / "tokenizer_config.json").exists():
         return ctc_processor.load_processor(folder)

@@ -19,13 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torchaudio.models import conformer as torchaudio_conformer
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, Wav2Vec2Processor
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 from transformers.utils import can_return_tuple
 
 from tasks.speech import ctc
-from zoo.modeling import ZooPreTrainedModel, hidden_states
+from zoo.modeling import ZooPreTrainedModel, hidden_states, register
 from zoo.padding import in_front
+from zoo.speech.log_mel import LogMelFeatureExtractor
 
 IGNORED = -100  # the label of padding
 
@@ -316,3 +317,12 @@ class ConformerForCTC(ConformerPreTrainedModel):
         if self.config.ctc_loss_reduction == "sum":
             return losses.sum()
         return (losses / (labels != IGNORED).sum(1).clamp(min=1)).mean()
+
+
+register(
+    ConformerConfig,
+    AutoModel=ConformerModel,
+    AutoModelForCTC=ConformerForCTC,
+    AutoFeatureExtractor=LogMelFeatureExtractor,
+    AutoProcessor=Wav2Vec2Processor,  # a feature extractor, whichever, and a tokenizer
+)

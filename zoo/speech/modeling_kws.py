@@ -18,8 +18,9 @@ from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
-from zoo.modeling import ZooPreTrainedModel, hidden_states
+from zoo.modeling import ZooPreTrainedModel, hidden_states, register
 from zoo.padding import in_front
+from zoo.speech.log_mel import LogMelFeatureExtractor
 
 
 class KwsConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -214,3 +215,11 @@ class KwsForAudioClassification(KwsPreTrainedModel):
         if labels is not None:
             loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
         return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)
+
+
+register(
+    KwsConfig,
+    AutoModel=KwsModel,
+    AutoModelForAudioClassification=KwsForAudioClassification,
+    AutoFeatureExtractor=LogMelFeatureExtractor,
+)

@@ -14,8 +14,8 @@ from tasks.data import DataArgs
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from zoo import checkpoint, environment, evidence, places, weights
+from zoo.calibration_batches import batches as calibration_batches
 from zoo.heap import keep_freed_memory
-from zoo.quantization import calibration
 from zoo.terminal import quiet_libraries
 from zoo.train import distillation, output, qat, run_record, semi_supervised, summary
 from zoo.train import teacher as teachers
@@ -134,7 +134,7 @@ def _finetune(
     model = prepare_tuning(model, args)
     if start:
         layers = qat.prepare(
-            model, task, calibration.batches(task, features["train"]), accelerator.device
+            model, task, calibration_batches(task, features["train"]), accelerator.device
         )
         if main:
             print_lines(f"{layers} layers compute as in int8", file=sys.stderr)

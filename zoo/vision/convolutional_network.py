@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-import zoo.auto  # noqa: F401  (so that the Auto classes know the network)
 from tasks.errors import UserError
 from tasks.vision.image_args import side_of
 from zoo.loading import load_model

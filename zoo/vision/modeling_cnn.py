@@ -15,7 +15,7 @@ from transformers.modeling_outputs import (
 )
 from transformers.utils import can_return_tuple
 
-from zoo.modeling import ZooPreTrainedModel, hidden_states
+from zoo.modeling import ZooPreTrainedModel, hidden_states, register
 
 
 class CnnConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -158,3 +158,6 @@ class CnnForImageClassification(CnnPreTrainedModel):
         return ImageClassifierOutputWithNoAttention(
             loss=loss, logits=logits, hidden_states=base.hidden_states
         )
+
+
+register(CnnConfig, AutoModel=CnnModel, AutoModelForImageClassification=CnnForImageClassification)

@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput, can_return_tuple
 
 from tasks.vision.patches import painting_errors, seen
-from zoo.modeling import ZooPreTrainedModel, hidden_states
+from zoo.modeling import ZooPreTrainedModel, hidden_states, register
 
 
 class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -267,3 +267,6 @@ class MaeForPreTraining(MaePreTrainedModel):
             errors = painting_errors(logits.float(), pixel_values, hidden, self.config.patch_size)
             loss = errors.mean()
         return MaeOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)
+
+
+register(MaeConfig, AutoModel=MaeModel, AutoModelForPreTraining=MaeForPreTraining)

@@ -13,7 +13,7 @@ from tests.faults.fuzz.models import MODELS, TEXT, Model, measured
 WHOLE = ("-1", "0", "-0", "1_000", "１２", str(2**31), str(2**63), str(2**64), str(-(2**63)))
 REAL = ("nan", "inf", "-inf", "-1", "0", "1e-320", "1e308", "1e400", "-0.0", "1.0000001")
 NO_NUMBERS = ("", " ", "text", "0x10", "1,5", "None", "True", "[1]", "0.5", "nan")
-LARGE = frozenset(("1e308", "inf", "1e400", *WHOLE[-4:-1]))
+LARGE = frozenset(("1e308", "inf", "1e400", "1_000", *WHOLE[-4:-1]))
 WRONG = ("nan", "-inf", "-1", "", "text", "[1]")
 """What every number refuses."""
 TEXTS = (
