@@ -108,7 +108,7 @@ class PruneArgs(Bounded):
     structured: bool = False
     """cut whole units (inner neurons of transformers, channels of cnn_cls), so that tensors are
     smaller; by default the smallest weights become 0"""
-    stages: Annotated[int, Bounds(1, 100)] = 4
+    stages: Annotated[int, Bounds(1, 100, said=": at least 1 and at most 100")] = 4
     """cuts on the way, large ones first, each with steps of training behind it"""
     steps: Count = 100
     """optimizer steps of training in each stage"""
