@@ -257,8 +257,8 @@ def _same_highest(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
     if wanted.ndim < 2 or wanted.shape[-1] < 2:
         return np.empty(0)
     flat, other = wanted.reshape(-1, wanted.shape[-1]), found.reshape(-1, found.shape[-1])
-    same = flat.argmax(-1) == other.argmax(-1)
-    return same[_lead(flat) > _close(flat)].astype(np.float64)
+    same: np.ndarray = flat.argmax(-1) == other.argmax(-1)
+    return np.asarray(same[_lead(flat) > _close(flat)], np.float64)
 
 
 def _lead(scores: np.ndarray) -> np.ndarray:
@@ -282,7 +282,7 @@ def _cosines(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
     chosen = length > CLOSE_CALL * max(usual, 1e-12)  # zeros at places of padding have no direction
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         cosines = (flat * other).sum(-1) / (length * its)
-    return np.clip(cosines[chosen], 0.0, 1.0)
+    return np.asarray(np.clip(cosines[chosen], 0.0, 1.0))
 
 
 def _box_ious(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
