@@ -116,7 +116,7 @@ class Rule:
     fault: str = ""  # what is said of rows that do not; has {output} and {least}
     rows: str = "rows"
     floor: Callable[[Tolerance], float] = lambda limit: 0.0  # error (rms) that is always allowed
-    is_real: bool = True  # whether its numbers are quantities, so that an error has a size
+    has_ids: bool = False  # whether integers in it are ids: how far they are apart says nothing
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def difference(
         raise ValueError(f"{output} is {list(given.shape)}, and should be {list(wanted.shape)}")
     with np.errstate(invalid="ignore"):
         apart = np.abs(given - wanted)
-    is_real = rule.is_real and reference.dtype.kind == "f"
+    is_real = not (rule.has_ids and reference.dtype.kind != "f")
     scores = np.empty(0)
     if rule.scores is not None and wanted.size:
         scores = np.nan_to_num(rule.scores(wanted if is_real else reference, given), nan=0.0)
@@ -368,7 +368,7 @@ RULES: Mapping[OutputKind | None, Rule] = {
     "hidden_state": _DIRECTION,
     "boxes_xyxy": _BOXES,
     "boxes_cxcywh": replace(_BOXES, scores=_centred_box_ious),
-    "mask": replace(_BOXES, name="mask_iou", scores=_mask_ious, rows="masks"),
+    "mask": replace(_BOXES, name="mask_iou", scores=_mask_ious, rows="masks", has_ids=True),
     "waveform": Rule(),
     "image": Rule(),
     "tokens": Rule(
@@ -376,7 +376,7 @@ RULES: Mapping[OutputKind | None, Rule] = {
         _same_tokens,
         fault="{output} has another token",
         rows="places",
-        is_real=False,
+        has_ids=True,
     ),
     None: Rule(),
 }
@@ -449,7 +449,7 @@ def judge_arrangement(
             that takes no mask sees its padding.
     """
     limit, rule = tolerance_of(numerics), RULES[kind]
-    if not rule.is_real or np.asarray(one).dtype.kind != "f":
+    if rule.has_ids and np.asarray(one).dtype.kind != "f":
         same = float(np.mean(np.asarray(one) == np.asarray(other))) if np.size(one) else 1.0
         if same >= limit.agreement or math.isfinite(source):
             return None

@@ -269,6 +269,16 @@ def test_what_has_no_classes_is_judged_by_its_sqnr_alone(kind: OutputKind | None
     assert "SQNR" in str(_fault(kind, wanted, 1.2 * wanted, "bf16"))
 
 
+@pytest.mark.parametrize("kind", ["image", None])
+def test_integers_that_are_no_ids_are_judged_as_other_numbers(kind: OutputKind | None) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 16, 48), np.uint8)
+    for numerics in TOLERANCES:
+        assert _fault(kind, pixels, pixels, numerics) is None
+        assert _fault(kind, pixels, pixels[::-1], numerics)
+    apart = parity.judge_arrangement(kind, pixels[0], pixels[1], "fp32", np.inf)
+    assert "dB apart" in str(apart)
+
+
 @pytest.mark.parametrize("kind", [*BY_SQNR, "embedding", "boxes_xyxy", "mask", None])
 def test_nats_are_of_logits_only(kind: OutputKind | None) -> None:
     small = 1e-3 * np.random.default_rng(0).normal(size=(8, 4))
