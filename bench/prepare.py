@@ -31,7 +31,8 @@ class Prepared:
     inputs: str
     """.npz, the arrays of a batch"""
     reference: str
-    """.npz: outputs of some rows, as the fp32 network gives them and as it would in float64"""
+    """.npz: outputs of some rows, as the fp32 network gives them and as it would in float64, and
+    what each of them is"""
     work: Mapping[str, float]
 
     def arm(self, case: Case) -> Arm:
@@ -100,6 +101,8 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
     source = Source(original.model, signature.outputs)
     outputs = {f"single/{name}": array for name, array in source(some).items()}
     outputs |= {f"exact/{name}": array for name, array in source.exactly(some).items()}
+    kinds = {name: signature.kind(name) for name in signature.outputs}
+    outputs |= {f"kind/{name}": np.array(kind) for name, kind in kinds.items() if kind}
     np.savez(place / "reference.npz", **outputs)  # type: ignore[arg-type]
     made = Prepared(
         str(checkpoint),

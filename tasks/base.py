@@ -6,7 +6,7 @@ prediction reads. It knows no model: whatever maps a batch to logits will do.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -39,6 +39,35 @@ KEPT_BACK = frozenset(
     )
 )
 """What of a batch is the task's own and not for the model."""
+
+OutputKind = Literal[
+    "logits",
+    "probabilities",
+    "regression",
+    "embedding",
+    "hidden_state",
+    "boxes_xyxy",
+    "boxes_cxcywh",
+    "mask",
+    "waveform",
+    "image",
+    "tokens",
+]
+"""What an output of a model is, whatever it is called; batch and other axes stand before.
+
+- logits [..., classes]: before a softmax or sigmoid, in nats; probabilities [..., classes]: behind
+  it, from 0 to 1.
+- regression: numbers in the unit of the target.
+- embedding, hidden_state [..., hidden]: vectors whose direction matters, one of an input or one of
+  each token, frame or patch.
+- boxes_xyxy [..., 4]: two corners; boxes_cxcywh [..., 4]: centre, width and height (the formats of
+  `torchvision.ops.box_convert`), in pixels or as shares of the image, as the network gives them:
+  before they are sorted and suppressed.
+- mask: float logits of each pixel, [batch, classes, height, width], or of a single thing [batch,
+  height, width] or [batch, 1, height, width]; or integer classes [batch, height, width].
+- waveform [..., samples]; image: pixels, also of patches.
+- tokens: integer ids.
+"""
 
 Collate = Callable[[Sequence[Mapping[str, Any]]], Batch]
 """Makes a batch of the rows that `Features` give."""
@@ -111,6 +140,7 @@ class Task(Protocol):
     main_metric: str
     pictured: bool  # whether `draw` shows an example better than `show`
     labels: tuple[str, ...]
+    output_kinds: Mapping[str, OutputKind]  # of the outputs of its models, by name
 
     def settle(self, processor: Any, limit: int) -> "Task": ...
     def config(self) -> dict[str, Any]: ...

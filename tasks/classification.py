@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tasks import columns
-from tasks.base import Batch, Examples, Loss
+from tasks.base import Batch, Examples, Loss, OutputKind
 from tasks.bounds import Bounded, Share
 from tasks.columns import find_column
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
@@ -190,6 +190,11 @@ class Classification:
     def main_metric(self) -> str:
         """The metric that early stopping and "best" go by."""
         return main_metric(self.problem_type)
+
+    @property
+    def output_kinds(self) -> Mapping[str, OutputKind]:
+        """What the outputs of its models are, by name: a regression's are no logits."""
+        return {"logits": "regression" if self.problem_type == "regression" else "logits"}
 
     def model_config(self) -> dict[str, Any]:
         """The fields of a transformers config that this task sets."""

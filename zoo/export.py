@@ -357,14 +357,14 @@ def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
         "seed": PROOF_SEED,
     }
     units = {"sqnr": "dB"}
-    rows = sum(one.rows for one, _, _ in proof.differences)
+    rows = {name: count for name, (_, count) in proof.agreements().items()}
     made = [
         evidence.fact(
             "parity",
             name,
             value,
             units.get(name, "1"),
-            n=rows if name == "argmax_agreement" else len(proof.differences),
+            n=rows.get(name, len(proof.differences)),
             **common,
         )
         for name, value in proof.summary().items()

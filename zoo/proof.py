@@ -60,16 +60,25 @@ class Proof:
         found = [one for one, _, _ in self.differences]
         if not found:
             return {}
-        rows = sum(one.rows for one in found)
-        same = sum(one.argmax * one.rows for one in found if one.rows)
-        numbers: dict[str, float | int] = {
-            "max_absolute_difference": max(one.absolute for one in found),
-            "max_relative_difference": max(one.relative for one in found),
-            "sqnr": min(self._sqnr(name) for name in {one.output for one in found}),
-        }
-        if rows:
-            numbers["argmax_agreement"] = same / rows
+        numbers: dict[str, float | int] = {}
+        if real := [one for one in found if one.is_real]:
+            numbers = {
+                "max_absolute_difference": max(one.absolute for one in real),
+                "max_relative_difference": max(one.relative for one in real),
+                "sqnr": min(self._sqnr(name) for name in {one.output for one in real}),
+            }
+        numbers |= {name: mean for name, (mean, _) in self.agreements().items()}
         return {k: v for k, v in numbers.items() if math.isfinite(v)}
+
+    def agreements(self) -> dict[str, tuple[float, int]]:
+        """How far rows agree: the mean score of all of a kind under the name that its rule has for
+        it, and their number."""
+        scores: dict[str, list[np.ndarray]] = {}
+        for one, _, _ in self.differences:
+            if one.rows:
+                scores.setdefault(parity.RULES[one.kind].name, []).append(one.scores)
+        together = {name: np.concatenate(each) for name, each in scores.items()}
+        return {name: (float(each.mean()), len(each)) for name, each in together.items()}
 
     def _sqnr(self, output: str) -> float:
         """Of an output over all inputs, in dB."""
@@ -94,14 +103,17 @@ class Proof:
         }
 
     def worst(self) -> str:
-        """The comparison with the lowest SQNR, in a line."""
+        """The comparison with the lowest SQNR, in a line; of ids, the one with the fewest equal."""
         if not self.differences:
             return "nothing was compared"
-        one, sizes, what = min(self.differences, key=lambda each: each[0].sqnr)
-        return (
-            f"{one.output}, {what} input, {in_words(sizes)}: {one.absolute:.3g} apart "
-            f"({one.relative:.2%}), SQNR {one.sqnr:.1f} dB"
-        )
+        real = [each for each in self.differences if each[0].is_real]
+        if real:
+            one, sizes, what = min(real, key=lambda each: each[0].sqnr)
+            far = f"{one.absolute:.3g} apart ({one.relative:.2%}), SQNR {one.sqnr:.1f} dB"
+        else:
+            one, sizes, what = min(self.differences, key=lambda each: each[0].agreement)
+            far = f"{one.agreement:.2%} the same"
+        return f"{one.output}, {what} input, {in_words(sizes)}: {far}"
 
 
 class Source:
@@ -227,7 +239,8 @@ def _compare(
                 f"{list(reference[name].shape)}"
             )
             continue
-        one = parity.difference(name, reference[name], found[name], single and single[name])
+        own, kind = single and single[name], runner.signature.kind(name)
+        one = parity.difference(name, reference[name], found[name], own, kind=kind)
         if what == "random" and parity.tolerance_of(numerics).calibrated:
             if not math.isfinite(one.absolute):
                 proof.faults.append(f"{name} is not finite (random input, {size})")
@@ -275,7 +288,8 @@ def _arrange(proof: Proof, runner: Runner, source: Source, task: Task, rows: Row
             own = parity.sqnr(*_common(its[name][0], theirs[name][i]))
             apart = _common(mine[name][0], ours[name][i])
             proof.arrangements += 1
-            if fault := parity.judge_arrangement(name, *apart, runner.deployment.numerics, own):
+            kind, numerics = runner.signature.kind(name), runner.deployment.numerics
+            if fault := parity.judge_arrangement(kind, *apart, numerics, own):
                 proof.faults.append(f"{name} of a row alone and among {len(rows)}: {fault}")
                 return
 

@@ -20,7 +20,8 @@ def domain_of(entry: Entry, verb: str = "export") -> Any:
 
 
 def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signature:
-    """The network's inputs as its task collates them, and its outputs.
+    """The network's inputs as its task collates them, and its outputs, of the kinds that the task
+    says.
 
     What differs between a small and a large batch varies: the first dimension as "batch", another
     under the domain's name for it.
@@ -36,7 +37,8 @@ def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signatur
     limits: dict[str, tuple[int, int | None]] = {"batch": (1, None)}
     if any(domain.VARYING in port.dims for port in inputs):
         limits[domain.VARYING] = domain.limits(task, model)
-    return Signature(inputs, outputs, limits)
+    kinds = {name: kind for name, kind in task.output_kinds.items() if name in outputs}
+    return Signature(inputs, outputs, limits, kinds)
 
 
 def _port(name: str, small: Batch, large: Batch, varying: str) -> Port:

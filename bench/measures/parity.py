@@ -86,7 +86,8 @@ def judge(
     """What is wrong with outputs, and how far they are off.
 
     Args:
-        wanted: "exact/NAME" in float64, "single/NAME" of the fp32 network.
+        wanted: "exact/NAME" in float64, "single/NAME" of the fp32 network, and "kind/NAME", what
+            the output is, where its signature says so.
         found: the deployment's, by name.
     """
     limit = parity.tolerance_of(numerics)
@@ -97,7 +98,9 @@ def judge(
         if array.shape != exact.shape:
             faults.append(f"{name} is {list(array.shape)}, and should be {list(exact.shape)}")
             continue
-        one = parity.difference(name, exact if same else single, array, single if same else None)
+        kind: Any = str(wanted[f"kind/{name}"]) if f"kind/{name}" in wanted else None
+        reference, own = (exact, single) if same else (single, None)
+        one = parity.difference(name, reference, array, own, kind=kind)
         differences.append(one)
         if not limit.calibrated:
             fault = parity.judge(one, numerics, one.signal)
@@ -107,9 +110,10 @@ def judge(
             faults.append(fault)
     if not limit.calibrated and (fault := parity.judge_all(differences, numerics)):
         faults.append(fault)
+    real = [one for one in differences if one.is_real]
     numbers = [
-        ("max_absolute_difference", max((one.absolute for one in differences), default=0.0), "1"),
-        ("sqnr", min((one.sqnr for one in differences), default=math.inf), "dB"),
+        ("max_absolute_difference", max((one.absolute for one in real), default=0.0), "1"),
+        ("sqnr", min((one.sqnr for one in real), default=math.inf), "dB"),
     ]
     note = "random inputs show only that it runs: it is proven by its export" * limit.calibrated
     return {

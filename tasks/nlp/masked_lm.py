@@ -6,9 +6,9 @@ Understanding", section 3.1, without the next sentence; see `tasks.nlp.masking`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
 from tasks.bounds import Bounded, Count, InnerShare
 from tasks.classification import LABEL_COLUMNS, choose_split, stratified
 from tasks.columns import find_column, names_of
@@ -176,6 +176,7 @@ class MaskedLM:
     example_call = EXAMPLE_INPUT
     main_metric = "perplexity"
     pictured = False
+    output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     labels: tuple[str, ...] = field(default=(), init=False)
 
     def config(self) -> dict[str, Any]:

@@ -12,9 +12,9 @@ of the logits.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
 from tasks.data import DataArgs
 from tasks.errors import UserError
 from tasks.preflight import Finding
@@ -112,6 +112,10 @@ class Seq2SeqRecognition(SpeechRecognition):
     writing: Writing = field(default_factory=Writing, compare=False, repr=False)
 
     frame_wise = False
+    output_kinds: ClassVar[Mapping[str, OutputKind]] = {
+        "logits": "logits",
+        "encoder_last_hidden_state": "hidden_state",
+    }
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""

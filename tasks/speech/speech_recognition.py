@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from tasks import columns, media_items
-from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
 from tasks.bounds import Bounds, NotNegative
 from tasks.classification import choose_split
 from tasks.columns import find_column
@@ -178,6 +178,7 @@ class SpeechRecognition:
     main_metric = "wer"
     labels = ()
     pictured = True
+    output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     frame_wise = True  # logits are of frames, not of what is written
 
     def config(self) -> dict[str, Any]:

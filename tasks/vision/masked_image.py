@@ -6,10 +6,10 @@ seen, and the target of a hidden one is its pixels, normalised within the patch.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tasks import columns
-from tasks.base import Batch, Examples, Loss, model_inputs
+from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
 from tasks.bounds import Count, InnerShare, Share
 from tasks.classification import choose_split
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
@@ -133,6 +133,7 @@ class MaskedImage:
     example_call = EXAMPLE_INPUT
     main_metric = "reconstruction_loss"
     pictured = False
+    output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "image"}  # painted patches
     labels: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Every model to every runtime, with its proof. Most cells are slow: `nox -s slow`."""
 
+import json
 import re
 import subprocess
 import sys
@@ -19,6 +20,11 @@ QUICK = {
     *(("kws_cls", runtime) for runtime in ("onnx", "pt2")),
 }
 """One model a domain, in every run of the tests; texts by a transformer are in test_onnx."""
+KINDS = {
+    "mae": {"logits": "image"},
+    "whisper_asr": {"logits": "logits", "encoder_last_hidden_state": "hidden_state"},
+}
+"""What the outputs of a model are, where it has not logits alone."""
 CELLS = [
     pytest.param(name, runtime, marks=[] if (name, runtime) in QUICK else pytest.mark.slow)
     for name in tiny_models.MODELS
@@ -43,7 +49,11 @@ def test_export(model: tuple[str, Path], runtime: str) -> None:
     obstacle = EXCEPTIONS.get((name, runtime))
     if obstacle is None:
         assert done.code == 0, done.err
-        assert (folder / "artifacts" / runtime / "export.json").is_file()
+        manifest = folder / "artifacts" / runtime / "export.json"
+        assert manifest.is_file()
+        signature = json.loads(manifest.read_text())["zoo"]["signature"]
+        assert set(signature["kinds"]) == set(signature["outputs"]), "one is not said"
+        assert signature["kinds"] == KINDS.get(name, {"logits": "logits"})
         if runtime in ("pt2", "aoti"):
             _loads_alone(folder, runtime)
     else:

@@ -97,6 +97,13 @@ def test_what_lies_in_the_folder(exported: Path) -> None:
         program = onnx.load(folder / f"{half}.onnx", load_external_data=False).graph
         assert [value.name for value in program.input] == [p["name"] for p in wanted["inputs"]]
         assert [value.name for value in program.output] == wanted["outputs"]
+    assert ours["signature"]["kinds"] == {
+        "logits": "logits",
+        "encoder_last_hidden_state": "hidden_state",
+    }
+    for half, logits in (("encoder", set()), ("decoder", {"logits"})):
+        kinds, outputs = (ours["programs"][half][name] for name in ("kinds", "outputs"))
+        assert kinds == {each: "logits" if each in logits else "hidden_state" for each in outputs}
     facts = [json.loads(line) for line in (exported / "evidence.jsonl").open()]
     (agreement,) = (fact for fact in facts if fact["name"] == "token_agreement")
     assert (agreement["value"], agreement["n"]) == (1.0, ours["proof"]["tokens"])
@@ -196,6 +203,20 @@ def test_verify(exported: Path) -> None:
     done = run_cli("zoo", "verify", exported)
     assert done.code == 0, done.err
     assert "onnx" in done.out and "ok" in done.out
+
+
+def test_what_was_exported_before_outputs_had_kinds(copy: Path) -> None:
+    """Its digest is what it was, and its encoder's states are judged by their SQNR alone."""
+    path = copy / "artifacts" / "onnx" / "export.json"
+    manifest = json.loads(path.read_text())
+    for signature in (manifest["zoo"]["signature"], *manifest["zoo"]["programs"].values()):
+        assert signature.pop("kinds")
+    path.write_text(json.dumps(manifest))
+    found = artifacts.read(path.parent)
+    assert found.signature.to_json() == manifest["zoo"]["signature"]
+    assert [found.signature.kind(name) for name in found.signature.outputs] == ["logits", None]
+    done = run_cli("zoo", "verify", copy)
+    assert done.code == 0 and "ok" in done.out, done.out
 
 
 # --- faults, which the proof must find

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.base import OutputKind
 from zoo import parity
 
 RNG = np.random.default_rng(0)
@@ -16,7 +17,7 @@ REFERENCE = RNG.normal(size=(64, 10))
 def _judged(found: np.ndarray, numerics: str, output: str = "logits") -> str | None:
     source = REFERENCE.astype(np.float32)
     own = source if parity.tolerance_of(numerics).multiple is not None else None
-    difference = parity.difference(output, REFERENCE, found, own)
+    difference = parity.difference(output, REFERENCE, found, own, kind="logits")
     return parity.judge(difference, numerics, difference.signal)
 
 
@@ -40,8 +41,9 @@ def test_rounding_passes_where_it_is_that_of_the_numerics(numerics: str, bits: i
 def test_small_errors_of_logits_are_none_but_of_other_outputs() -> None:
     small = 1e-3 * REFERENCE
     found = small + 0.01 * RNG.normal(size=small.shape)
-    for output, wrong in (("logits", False), ("last_hidden_state", True)):
-        difference = parity.difference(output, small, found)
+    kinds: tuple[tuple[OutputKind, bool], ...] = (("logits", False), ("hidden_state", True))
+    for kind, wrong in kinds:
+        difference = parity.difference("output", small, found, kind=kind)
         assert bool(parity.judge(difference, "bf16", difference.signal)) == wrong
 
 
@@ -50,7 +52,7 @@ def test_a_fault_in_one_row_does_not_drown_in_many() -> None:
     source = many.astype(np.float32)
     found = source.copy()
     found[7] += 2e-5
-    difference = parity.difference("logits", many, found, source)
+    difference = parity.difference("logits", many, found, source, kind="logits")
     assert difference.rms < 1e-6
     assert "a row of logits" in str(parity.judge(difference, "fp32", difference.signal))
 
@@ -58,7 +60,9 @@ def test_a_fault_in_one_row_does_not_drown_in_many() -> None:
 def test_an_unsure_sample_is_judged_beside_the_others() -> None:
     sure, unsure = 5 * REFERENCE, 0.1 * REFERENCE
     noise = 0.2 * RNG.normal(size=REFERENCE.shape)
-    differences = [parity.difference("logits", each, each + noise) for each in (sure, unsure)]
+    differences = [
+        parity.difference("logits", each, each + noise, kind="logits") for each in (sure, unsure)
+    ]
     signal, _ = parity.pooled(differences)
     assert differences[1].sqnr < 0
     assert [parity.judge(each, "int8-static", signal) for each in differences] == [None, None]
@@ -75,8 +79,9 @@ def test_sqnr_has_no_unit(scale: float, noise_db: float) -> None:
 
 def test_close_calls_decide_nothing() -> None:
     close = np.array([[1.0, 1.0 + 1e-6, -3.0], [0.0, 5.0, 1.0]])
-    difference = parity.difference("logits", close, close[:, [1, 0, 2]] * [1, 1, 1])
-    assert difference.rows == 1 and difference.argmax == 0.0
+    swapped = close[:, [1, 0, 2]] * [1, 1, 1]
+    difference = parity.difference("logits", close, swapped, kind="logits")
+    assert difference.rows == 1 and difference.agreement == 0.0
     assert parity.judge_all([difference], "bf16")
 
 
@@ -90,4 +95,4 @@ def test_a_row_that_depends_on_the_others() -> None:
 
 def test_other_shapes_are_no_difference() -> None:
     with pytest.raises(ValueError, match=r"logits is \[3, 10\], and should be \[64, 10\]"):
-        parity.difference("logits", REFERENCE, REFERENCE[:3])
+        parity.difference("logits", REFERENCE, REFERENCE[:3], kind="logits")

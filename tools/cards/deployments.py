@@ -95,6 +95,7 @@ def _losses(facts: Facts, lost: Sequence[tuple[Program, Sequence[str]]]) -> list
     metric = names.metric(facts.record.task.main_metric).title.lower()
     header = ["deployment", "size", *(f"{metric} lost, {split}" for split in SPLITS)]
     header += ["SQNR", "same answer (share)", "largest difference", "same tokens (share)"]
+    header += ["cosine similarity (mean)", "IoU of boxes (mean)", "IoU of masks (mean)"]
     rows = [(code(program.deployment) + _signs(program, {}), *row) for program, row in lost]
     said = ["Against the weights in eager fp32; minus is a gain.", *([others] if silent else [])]
     return ["### What they lose", " ".join(said), table(header, rows)]
@@ -125,5 +126,8 @@ def _loss(facts: Facts, program: Program) -> tuple[str, ...]:
         facts.about(program, "parity", "argmax_agreement"),
         facts.about(program, "parity", "max_absolute_difference"),
         facts.about(program, "parity", "token_agreement"),
+        facts.about(program, "parity", "cosine_similarity"),
+        facts.about(program, "parity", "box_iou"),
+        facts.about(program, "parity", "mask_iou"),
     ]
     return tuple(shown(fact) if fact else "" for fact in found)

@@ -1,9 +1,10 @@
 """What a program takes and gives: names, types, and which dimensions may vary, and how far."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Self
+from dataclasses import dataclass, field
+from typing import Any, Self, get_args
 
+from tasks.base import OutputKind
 from tasks.errors import UserError
 
 Size = int | str
@@ -26,6 +27,15 @@ class Signature:
     inputs: tuple[Port, ...]
     outputs: tuple[str, ...]
     limits: Mapping[str, tuple[int, int | None]]  # least and most of each size that varies
+    kinds: Mapping[str, OutputKind] = field(default_factory=dict)
+    """What each output is, by name; empty where nothing was recorded."""
+
+    def kind(self, output: str) -> OutputKind | None:
+        """Return what an output is, or None where nobody has said. Where nothing at all is
+        recorded, "logits" are logits: programs had no other kind of that name then."""
+        if not self.kinds and output == "logits":
+            return "logits"
+        return self.kinds.get(output)
 
     def check(self, arrays: Mapping[str, Any]) -> dict[str, int]:
         """The sizes of arrays that the program takes.
@@ -68,23 +78,30 @@ class Signature:
 
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it."""
-        return {
+        content: dict[str, Any] = {
             "inputs": [
                 {"name": p.name, "dtype": p.dtype, "dims": list(p.dims)} for p in self.inputs
             ],
             "outputs": list(self.outputs),
             "limits": {name: list(between) for name, between in self.limits.items()},
         }
+        if self.kinds:  # a signature from before stays as it was: digests are taken of it
+            content["kinds"] = dict(self.kinds)
+        return content
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Raises KeyError, TypeError or ValueError for what `to_json` did not write."""
+        kinds = dict(content.get("kinds", {}))
+        if strange := [name for name, kind in kinds.items() if kind not in get_args(OutputKind)]:
+            raise ValueError(f"output {strange[0]!r} is of a kind that is not known here")
         return cls(
             tuple(
                 Port(str(p["name"]), str(p["dtype"]), tuple(p["dims"])) for p in content["inputs"]
             ),
             tuple(map(str, content["outputs"])),
             {str(name): (int(low), high) for name, (low, high) in content["limits"].items()},
+            kinds,
         )
 
 

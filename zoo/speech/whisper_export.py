@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.base import Batch
+from tasks.base import Batch, OutputKind
 from zoo.runtimes.halves import BATCH, PAST, TOKENS, Half
 from zoo.runtimes.signature import Port, Signature
 
@@ -97,17 +97,20 @@ def halves(model: Any, example: Batch) -> dict[str, Half]:
         *(Port(name, "float32", (BATCH, *array.shape[1:])) for name, array in cross.items()),
     )
     presents = tuple(name.replace("cross", "present") for name in cross)
+    heard_kinds: dict[str, OutputKind] = dict.fromkeys(heard, "hidden_state")
+    said_kinds: dict[str, OutputKind] = {"logits": "logits"}
+    said_kinds |= dict.fromkeys(presents, "hidden_state")
     sound = (Port("input_features", "float32", (BATCH, *features.shape[1:])),)
     return {
         "encoder": Half(
             encoder,
             {"input_features": features},
-            Signature(sound, tuple(heard), {BATCH: limits[BATCH]}),
+            Signature(sound, tuple(heard), {BATCH: limits[BATCH]}, heard_kinds),
         ),
         "decoder": Half(
             decoder,
             {"input_ids": ids, **past, **cross},
-            Signature(ports, ("logits", *presents), limits),
+            Signature(ports, ("logits", *presents), limits, said_kinds),
         ),
     }
 

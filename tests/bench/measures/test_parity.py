@@ -6,7 +6,11 @@ import pytest
 from bench.measures.parity import judge
 
 EXACT = np.random.default_rng(0).normal(size=(4, 3))
-WANTED = {"exact/logits": EXACT, "single/logits": EXACT.astype(np.float32)}
+WANTED = {
+    "exact/logits": EXACT,
+    "single/logits": EXACT.astype(np.float32),
+    "kind/logits": np.array("logits"),
+}
 
 
 def _judge(logits: np.ndarray, numerics: str = "fp32"):
@@ -39,3 +43,24 @@ def test_rows_in_another_order() -> None:
 
 def test_another_shape() -> None:
     assert "should be" in _judge(EXACT[:, :2])["fault"]
+
+
+def test_what_is_compared_is_what_the_reference_says_it_is() -> None:
+    """Boxes whose highest coordinate is another one: right for boxes, wrong for logits."""
+    boxes = np.array([[10.0, 20.0, 100.0, 103.0]] * 4)
+    found = {"boxes": boxes + np.array([0.0, 0.0, 2.0, -2.0])}
+    wanted = {"exact/boxes": boxes, "single/boxes": boxes.astype(np.float32)}
+    told = [
+        judge({**wanted, "kind/boxes": np.array(kind)}, found, "bf16")["fault"]
+        for kind in ("boxes_xyxy", "logits")
+    ]
+    assert told[0] == "" and "the highest output is another one" in told[1]
+    assert judge(wanted, found, "bf16")["fault"] == ""  # nobody says what it is
+
+
+def test_tokens_have_no_sqnr() -> None:
+    tokens = np.arange(100).reshape(4, 25)
+    wanted = {"exact/ids": tokens, "single/ids": tokens, "kind/ids": np.array("tokens")}
+    told = judge(wanted, {"ids": tokens + (tokens == 7)}, "fp32")
+    assert told["fault"] == "ids has another token in 1.0% of 100 places; 0% is allowed"
+    assert told["numbers"] == [("max_absolute_difference", 0.0, "1")]

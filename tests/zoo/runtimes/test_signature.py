@@ -1,5 +1,6 @@
 """Inputs are checked before a runtime sees them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -34,6 +35,32 @@ def test_sizes_are_found() -> None:
 
 def test_json_and_back() -> None:
     assert Signature.from_json(json.loads(json.dumps(SIGNATURE.to_json()))) == SIGNATURE
+
+
+def test_kinds_are_kept() -> None:
+    told = dataclasses.replace(
+        SIGNATURE,
+        outputs=("logits", "pred_boxes", "more"),
+        kinds={"logits": "probabilities", "pred_boxes": "boxes_cxcywh"},
+    )
+    content = json.loads(json.dumps(told.to_json()))
+    assert content["outputs"] == ["logits", "pred_boxes", "more"]
+    assert content["kinds"] == {"logits": "probabilities", "pred_boxes": "boxes_cxcywh"}
+    read = Signature.from_json(content)
+    assert read == told
+    assert [read.kind(name) for name in read.outputs] == ["probabilities", "boxes_cxcywh", None]
+
+
+def test_a_signature_without_kinds_stays_as_it_was_written() -> None:
+    """Digests are taken of it; "logits" are logits, of others nothing is said."""
+    assert "kinds" not in SIGNATURE.to_json()
+    assert SIGNATURE.kind("logits") == "logits"
+    assert SIGNATURE.kind("encoder_last_hidden_state") is None
+
+
+def test_a_kind_that_is_not_known() -> None:
+    with pytest.raises(ValueError, match="output 'logits' is of a kind that is not known here"):
+        Signature.from_json({**SIGNATURE.to_json(), "kinds": {"logits": "smell"}})
 
 
 @pytest.mark.parametrize(
