@@ -187,6 +187,50 @@ def spearmanr(predictions: Floats, references: Floats) -> float:
     return pearsonr(_ranks(predictions), _ranks(references))
 
 
+def resampled_pearsonr(x: Floats, y: Floats, weights: Ints) -> Floats:
+    """Pearson's correlation of samples that count so often each, float64 [draws].
+
+    Values are [n] or [draws, n], finite; weights int64 [draws, n]. nan where the samples of a draw
+    are all equal in either.
+    """
+    x, y = _deviations(x, weights), _deviations(y, weights)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        lengths = np.sqrt((weights * x**2).sum(-1) * (weights * y**2).sum(-1))
+        return np.clip((weights * x * y).sum(-1) / lengths, -1.0, 1.0)
+
+
+def resampled_spearmanr(x: Floats, y: Floats, weights: Ints) -> Floats:
+    """Spearman's correlation likewise, of the `levels` [n] of values."""
+    return resampled_pearsonr(_resampled_ranks(x, weights), _resampled_ranks(y, weights), weights)
+
+
+def levels(values: Floats) -> Floats:
+    """Which of the distinct values, from the least, each one is: [n] as float64."""
+    return np.unique(values, return_inverse=True)[1].astype(np.float64)
+
+
+def _deviations(values: Floats, weights: Ints) -> Floats:
+    """Values less their mean over each draw, [draws, n]; 0 in a draw of one value only."""
+    values = values / (np.abs(values).max() or 1.0)
+    means = (weights * values).sum(-1, keepdims=True) / weights.sum(-1, keepdims=True)
+    drawn = weights > 0
+    every = np.broadcast_to(values, weights.shape)
+    first = np.take_along_axis(every, drawn.argmax(-1)[..., None], -1)
+    deviations: Floats = values - means
+    deviations[~(drawn & (every != first)).any(-1)] = 0.0
+    return deviations
+
+
+def _resampled_ranks(level: Floats, weights: Ints) -> Floats:
+    """The ranks of levels [n] within each draw, ties at their mean rank: [draws, n]."""
+    codes = level.astype(np.int64)
+    ranks = np.empty(weights.shape)
+    for row, counts in zip(ranks, weights, strict=True):
+        sizes = np.bincount(codes, counts)
+        row[:] = (np.cumsum(sizes) - (sizes - 1) / 2)[codes]
+    return ranks
+
+
 def _varies(values: Floats) -> bool:
     return len(values) > 1 and bool(np.isfinite(values).all() and (values != values[0]).any())
 
