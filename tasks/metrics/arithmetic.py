@@ -190,13 +190,17 @@ def spearmanr(predictions: Floats, references: Floats) -> float:
 def resampled_pearsonr(x: Floats, y: Floats, weights: Ints) -> Floats:
     """Pearson's correlation of samples that count so often each, float64 [draws].
 
-    Values are [n] or [draws, n], finite; weights int64 [draws, n]. nan where the samples of a draw
-    are all equal in either.
+    Values are [n] or [draws, n], finite; weights int64 [draws, n]. nan where either has no spread
+    in a draw but that of rounding.
     """
     x, y = _deviations(x, weights), _deviations(y, weights)
+    weighted = weights * x
+    xx, xy = _dot(weighted, x), _dot(weighted, y)
+    yy = _dot(np.multiply(weights, y, out=weighted), y)
+    least = 1e-24 * weights.sum(-1)  # a deviation of 1e-12 of the largest one
     with np.errstate(divide="ignore", invalid="ignore"):
-        lengths = np.sqrt((weights * x**2).sum(-1) * (weights * y**2).sum(-1))
-        return np.clip((weights * x * y).sum(-1) / lengths, -1.0, 1.0)
+        r = np.clip(xy / np.sqrt(xx * yy), -1.0, 1.0)
+    return np.where((xx > least) & (yy > least), r, np.nan)
 
 
 def resampled_spearmanr(x: Floats, y: Floats, weights: Ints) -> Floats:
@@ -210,15 +214,18 @@ def levels(values: Floats) -> Floats:
 
 
 def _deviations(values: Floats, weights: Ints) -> Floats:
-    """Values less their mean over each draw, [draws, n]; 0 in a draw of one value only."""
-    values = values / (np.abs(values).max() or 1.0)
-    means = (weights * values).sum(-1, keepdims=True) / weights.sum(-1, keepdims=True)
-    drawn = weights > 0
-    every = np.broadcast_to(values, weights.shape)
-    first = np.take_along_axis(every, drawn.argmax(-1)[..., None], -1)
-    deviations: Floats = values - means
-    deviations[~(drawn & (every != first)).any(-1)] = 0.0
-    return deviations
+    """Values [n] or [draws, n] less their mean over each draw, [draws, n], on a scale of about
+    1."""
+    values = values - values.mean()
+    values /= np.abs(values).max() or 1.0
+    means = _dot(np.broadcast_to(values, weights.shape), weights) / weights.sum(-1)
+    return values - means[:, None]
+
+
+def _dot(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Floats:
+    """Products of rows, [draws]. Not of BLAS, whose order of sums depends on the threads."""
+    dot: Floats = np.einsum("dn,dn->d", x, y)
+    return dot
 
 
 def _resampled_ranks(level: Floats, weights: Ints) -> Floats:
