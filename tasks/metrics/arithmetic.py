@@ -219,7 +219,8 @@ def _deviations(values: Floats, weights: Ints) -> Floats:
     values = values - values.mean()
     values /= np.abs(values).max() or 1.0
     means = _dot(np.broadcast_to(values, weights.shape), weights) / weights.sum(-1)
-    return values - means[:, None]
+    deviations: Floats = values - means[:, None]
+    return deviations
 
 
 def _dot(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Floats:

@@ -117,10 +117,10 @@ def test_top5_accuracy_is_a_mean_of_ranks() -> None:
 @pytest.mark.parametrize("metric", ["f1_macro", "pearsonr", "spearmanr", "wer", "perplexity"])
 def test_the_interval_is_scipys(metric: str) -> None:
     """scipy's paired bootstrap of the same statistic has other draws, and the same interval but for
-    what 4,000 of them leave to chance."""
+    what 2,000 of them leave to chance."""
     make, good, bad = MADE[metric]
     first, second = (make(one).sample_statistics(metric) for one in (good, bad))
-    draws = paired_bootstrap(first, second, np.subtract, draws=4000)
+    draws = paired_bootstrap(first, second, np.subtract, draws=2000)
     ours = np.quantile(draws, [0.025, 0.975])
     rows = np.concatenate([first.rows, second.rows], axis=1).astype(float)
     width = first.rows.shape[1]
@@ -134,12 +134,12 @@ def test_the_interval_is_scipys(metric: str) -> None:
         return float(one[0] - other[0])
 
     theirs = scipy.stats.bootstrap(
-        (IDS, IDS), lambda i, j: difference(i), paired=True, vectorized=False, n_resamples=4000,
+        (IDS, IDS), lambda i, j: difference(i), paired=True, vectorized=False, n_resamples=2000,
         method="percentile", random_state=np.random.default_rng(7),
     )  # fmt: skip
     spread = np.std(draws)
-    assert ours == pytest.approx(list(theirs.confidence_interval), abs=0.12 * spread)
-    assert spread == pytest.approx(theirs.standard_error, rel=0.06)
+    assert ours == pytest.approx(list(theirs.confidence_interval), abs=0.15 * spread)
+    assert spread == pytest.approx(theirs.standard_error, rel=0.08)
 
 
 def test_both_arms_see_the_same_draw() -> None:
