@@ -103,14 +103,14 @@ def _settle(args: DecideArgs, maker: Maker, chosen: Option) -> None:
     if args.export and chosen.artifact is not None:
         assert chosen.proof and chosen.drop
         lost = [(maker.validation, chosen.drop), *([confirmed] if confirmed else [])]
-        metric = original.task.main_metric
+        metric = original.task.primary
         placed = export.settle(chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
         terminal.lines(f"{placed.folder}")
 
 
 def _title(args: DecideArgs, original: Original, sizes: Mapping[str, int]) -> str:
     work = ", ".join(f"{name} {size}" for name, size in sizes.items())
-    return f"{args.checkpoint}: {original.task.main_metric} lost on validation; {work}"
+    return f"{args.checkpoint}: {original.task.primary.name} lost on validation; {work}"
 
 
 def seconds_of(text: str) -> float:

@@ -51,7 +51,7 @@ def record(
         if option.artifact is not None and option.proof is not None:
             facts += export.facts(option.artifact, option.proof)
             if option.drop is not None:
-                metric, run = original.task.main_metric, facts[-1].run
+                metric, run = original.task.primary, facts[-1].run
                 facts.append(
                     export.drop_fact(option.artifact, validation, option.drop, metric, run)
                 )

@@ -125,7 +125,7 @@ class Maker:
             made.fault = f"WRONG: {made.proof.faults[0]}"
             return
         tally = original.measured(self.validation.features, runner).tally
-        made.drop = drop(self.source.tally, tally, original.task.main_metric)
+        made.drop = drop(self.source.tally, tally, original.task.primary)
 
     def _quantized(self, recipe: Recipe) -> Option:
         domain = signatures.domain_of(self.original.checkpoint.entry, "quantize")

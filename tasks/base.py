@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tasks.data import DataArgs
     from tasks.draws import View
-    from tasks.metrics import Tally
+    from tasks.metrics import MetricSpec, Tally
     from tasks.preflight import Finding
 
 Batch = dict[str, "Tensor"]
@@ -137,7 +137,7 @@ class Task(Protocol):
     pipeline: str  # the transformers pipeline that runs its checkpoints
     unit: str  # what a length counts: "tokens"
     example_call: str  # flags of a first `predict`
-    main_metric: str
+    primary: "MetricSpec"  # what early stopping, contracts and cards go by
     pictured: bool  # whether `draw` shows an example better than `show`
     labels: tuple[str, ...]
     output_kinds: Mapping[str, OutputKind]  # of the outputs of its models, by name

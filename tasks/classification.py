@@ -23,7 +23,7 @@ from tasks.labels import (
     reference,
     unlabelled,
 )
-from tasks.metrics import main_metric
+from tasks.metrics import MetricSpec, primary_metric
 from tasks.metrics.ranked import RankedTally
 from tasks.metrics.tally import Tally
 from tasks.splits import must_have_train
@@ -187,9 +187,9 @@ class Classification:
     class_weights: tuple[float, ...]
 
     @property
-    def main_metric(self) -> str:
-        """The metric that early stopping and "best" go by."""
-        return main_metric(self.problem_type)
+    def primary(self) -> MetricSpec:
+        """The metric that early stopping and "best" go by, where no other is asked for."""
+        return primary_metric(self.problem_type)
 
     @property
     def output_kinds(self) -> Mapping[str, OutputKind]:

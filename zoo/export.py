@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.base import Examples, Features, Task, model_inputs
 from tasks.data import DataArgs
 from tasks.errors import UserError
+from tasks.metrics.spec import MetricSpec
 from tasks.printing import print_lines
 from zoo import artifacts, environment, evidence, signatures, trust
 from zoo.artifacts import Artifact
@@ -162,7 +163,7 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
                 + f"; worst: {proof.worst()}"
             )
         drops = [(samples, lost)] if samples and lost else []
-        made = settle(made, proof, args.checkpoint, original.task.main_metric, drops)
+        made = settle(made, proof, args.checkpoint, original.task.primary, drops)
     print_lines(f"{made.folder}")
     return made
 
@@ -171,7 +172,7 @@ def settle(
     made: Artifact,
     proof: Proof,
     checkpoint: Path,
-    metric: str,
+    metric: MetricSpec,
     drops: "Sequence[tuple[Samples, Drop]]",
     more: Mapping[str, Any] | None = None,
     measured: Sequence[evidence.Fact] = (),
@@ -234,7 +235,7 @@ def dropped(original: Original, samples: Samples, runner: "Runner") -> Drop:
     """What the task's main metric loses on real data."""
     source = original.measured(samples.features)
     ours = original.measured(samples.features, runner)
-    return drop(source.tally, ours.tally, original.task.main_metric)
+    return drop(source.tally, ours.tally, original.task.primary)
 
 
 def build(
@@ -375,14 +376,14 @@ def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
 
 
 def drop_fact(
-    artifact: Artifact, samples: Samples, lost: Drop, metric: str, run: str
+    artifact: Artifact, samples: Samples, lost: Drop, metric: MetricSpec, run: str
 ) -> evidence.Fact:
     """What a metric lost on a split, as evidence."""
     return evidence.fact(
         "metric",
-        f"{metric}_drop",
+        f"{metric.name}_drop",
         lost.value,
-        "1",
+        metric.unit if metric.scale == "absolute" else "1",
         n=lost.n,
         interval=lost.interval(),
         subject=artifact.digest,

@@ -2,24 +2,25 @@
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
-from tasks.metrics import greater_is_better
-from tasks.metrics.intervals import t_half_width
+from tasks.metrics.intervals import paired_bootstrap, percentile, t_half_width
+from tasks.metrics.spec import MetricSpec
 from zoo.formatting import interval
 
 LEVEL = 0.95
-NOT_A_MEAN = "none: the metric is no mean over samples"
+UNDEFINED = "none: too few samples, or a metric that is undefined on them"
 
 
 @dataclass(frozen=True)
 class Drop:
-    """How much worse a deployment is than its source, in the metric's unit: positive is worse."""
+    """How much worse a deployment is than its source, on the metric's scale: positive is worse."""
 
     value: float
-    low: float  # nan, as `high`, where the metric is no mean over samples
+    low: float  # nan, as `high`, where there is no interval
     high: float
     n: int
     method: str
@@ -37,33 +38,46 @@ class Drop:
         return f"{self.value:+.4f} ({interval(self.low, self.high, '+.4f')})"
 
 
-def drop(source: Any, found: Any, metric: str) -> Drop:
+def drop(source: Any, found: Any, metric: MetricSpec) -> Drop:
     """The drop of a metric between two tallies over the same samples.
 
-    Both ways see the same samples, so what is hard in them cancels out. Where the metric is the
-    mean of each sample's part in it (`contributions`), the interval is over the differences of the
-    parts: for right and wrong that of Agresti & Min 2005 for paired proportions (Wald's, after half
-    a sample is added to each kind of pair, so that it has a width where none differ), else
-    Student's t. Other metrics (f1, correlations) have no interval here.
+    Both ways see the same samples, so what is hard in them cancels out. The interval of a metric
+    that is a mean is over the differences of the samples: for right and wrong that of Agresti & Min
+    2005 for paired proportions (Wald's, after half a sample is added to each kind of pair, so that
+    it has a width where none differ), else Student's t. That of any other metric (F1, correlations,
+    error rates) is the percentile interval of a paired bootstrap over samples; there is none where
+    every draw has the same difference.
 
     Raises ValueError where the samples are not the same.
     """
-    ids, ours = source.contributions()
-    others, theirs = found.contributions()
-    if not np.array_equal(ids, others):
+    ours, theirs = (tally.sample_statistics(metric.name) for tally in (source, found))
+    if not np.array_equal(ours.ids, theirs.ids):
         raise ValueError("the two evaluations are not of the same samples")
-    n, sign = len(ids), 1 if greater_is_better(metric) else -1
-    before, after = _value(source, metric), _value(found, metric)
-    value = sign * (before - after)
-    is_mean = n and np.isclose(np.mean(ours), before) and np.isclose(np.mean(theirs), after)
-    if not is_mean:
-        return Drop(value, math.nan, math.nan, n, NOT_A_MEAN)
-    difference = sign * (ours - theirs)
-    if set(np.unique(np.concatenate([ours, theirs]))) <= {0.0, 1.0}:
+    n = len(ours.ids)
+    value = float(_lost(metric, _value(source, metric.name), _value(found, metric.name)))
+    if not n or not math.isfinite(value):
+        return Drop(value, math.nan, math.nan, n, UNDEFINED)
+    if not metric.is_mean or metric.scale == "relative":
+        draws = paired_bootstrap(ours, theirs, partial(_lost, metric))
+        bounds = percentile(metric.name, value, n, draws, LEVEL)
+        return Drop(value, bounds.low, bounds.high, n, "paired bootstrap over samples")
+    difference = _lost(metric, ours.rows[:, 0], theirs.rows[:, 0])
+    if set(np.unique(np.concatenate([ours.rows, theirs.rows]))) <= {0.0, 1.0}:
         low, high = _paired_proportions(int((difference > 0).sum()), int((difference < 0).sum()), n)
         return Drop(value, low, high, n, "paired proportions, Agresti & Min")
+    if n < 2:
+        return Drop(value, math.nan, math.nan, n, UNDEFINED)
     half = t_half_width(difference, LEVEL)
     return Drop(value, value - half, value + half, n, "paired, Student's t")
+
+
+def _lost(metric: MetricSpec, before: Any, after: Any) -> Any:
+    """How much worse it is after, on the metric's scale."""
+    lost = before - after if metric.greater_is_better else after - before
+    if metric.scale == "absolute":
+        return lost
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.divide(lost, np.abs(before))
 
 
 def _value(tally: Any, metric: str) -> float:

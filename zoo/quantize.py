@@ -134,7 +134,7 @@ def show(
     sizes: Mapping[str, int],
 ) -> None:
     """The table of all recipes."""
-    metric = original.task.main_metric
+    metric = original.task.primary.name
     rows = []
     for one in candidates:
         fast = one.timed and (
@@ -178,7 +178,7 @@ def keep(
     """
     assert best.artifact and best.proof and best.drop and best.timed and best.seconds
     drops = [(validation, best.drop)]
-    metric = original.task.main_metric
+    metric = original.task.primary
     runner = on_gpu.open_runner(best.artifact)
     confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
     if confirmed is not None:
@@ -215,12 +215,12 @@ def confirm(
     except UserError as error:
         terminal.lines(f"not confirmed on a test split: {error}")
         return None
-    metric = original.task.main_metric
+    metric = original.task.primary
     source, ours = original.measured(test.features), original.measured(test.features, runner)
     lost = drop(source.tally, ours.tally, metric)
     terminal.lines(
-        f"on the test split {metric} is {ours.value(metric):.4f}, in fp32 "
-        f"{source.value(metric):.4f}: lost {lost}, n = {lost.n:,}"
+        f"on the test split {metric.name} is {ours.value(metric.name):.4f}, in fp32 "
+        f"{source.value(metric.name):.4f}: lost {lost}, n = {lost.n:,}"
     )
     if lost.value > max_drop and not lost.low <= max_drop:
         raise Refused(

@@ -14,20 +14,23 @@ from typing import Any
 from tasks.errors import UserError
 from tasks.metrics.intervals import Measured
 from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.metrics.spec import METRICS, MetricSpec, metric_spec
 from tasks.metrics.tally import Tally
 from tasks.metrics.transcripts import TranscriptTally
 
 __all__ = [
+    "METRICS",
     "NAMES",
     "Measured",
+    "MetricSpec",
     "Ratio",
     "RatioTally",
     "Tally",
     "TranscriptTally",
-    "greater_is_better",
     "load",
-    "main_metric",
+    "metric_spec",
     "path",
+    "primary_metric",
 ]
 
 NAMES = (
@@ -44,50 +47,19 @@ NAMES = (
     "wer",
 )
 
-_MAIN = {
+_PRIMARY = {
     "single_label_classification": "accuracy",
     "multi_label_classification": "f1_micro",
     "regression": "pearsonr",
 }
 
-_GREATER_IS_BETTER = {
-    "accuracy": True,
-    "cer": False,
-    "exact_match": True,
-    "f1": True,
-    "f1_macro": True,
-    "f1_micro": True,
-    "loss": False,
-    "masked_accuracy": True,
-    "matthews_correlation": True,
-    "mse": False,
-    "pearsonr": True,
-    "perplexity": False,
-    "precision": True,
-    "precision_macro": True,
-    "precision_micro": True,
-    "recall": True,
-    "recall_macro": True,
-    "recall_micro": True,
-    "reconstruction_loss": False,
-    "spearmanr": True,
-    "top5_accuracy": True,
-    "wer": False,
-}
 
-
-def main_metric(problem_type: str) -> str:
-    """The metric early stopping watches, named as in `Tally.compute`. Unknown: UserError."""
-    if problem_type not in _MAIN:
-        raise UserError(f"unknown problem type {problem_type!r}; it is one of {', '.join(_MAIN)}")
-    return _MAIN[problem_type]
-
-
-def greater_is_better(name: str) -> bool:
-    """Whether more of this metric (or of "loss") is better. Unknown name: UserError."""
-    if name not in _GREATER_IS_BETTER:
-        raise UserError(f"unknown metric {name!r}; it is one of {', '.join(_GREATER_IS_BETTER)}")
-    return _GREATER_IS_BETTER[name]
+def primary_metric(problem_type: str) -> MetricSpec:
+    """The main metric of a problem type, which `Tally.compute` has. Unknown: UserError."""
+    if problem_type not in _PRIMARY:
+        known = ", ".join(_PRIMARY)
+        raise UserError(f"unknown problem type {problem_type!r}; it is one of {known}")
+    return metric_spec(_PRIMARY[problem_type])
 
 
 def path(name: str) -> Path:

@@ -187,6 +187,58 @@ def spearmanr(predictions: Floats, references: Floats) -> float:
     return pearsonr(_ranks(predictions), _ranks(references))
 
 
+def resampled_pearsonr(x: Floats, y: Floats, weights: Ints) -> Floats:
+    """Pearson's correlation of samples that count so often each, float64 [draws].
+
+    Values are [n] or [draws, n], finite; weights int64 [draws, n]. nan where either has no spread
+    in a draw but that of rounding.
+    """
+    x, y = _deviations(x, weights), _deviations(y, weights)
+    weighted = weights * x
+    xx, xy = _dot(weighted, x), _dot(weighted, y)
+    yy = _dot(np.multiply(weights, y, out=weighted), y)
+    least = 1e-24 * weights.sum(-1)  # a deviation of 1e-12 of the largest one
+    with np.errstate(divide="ignore", invalid="ignore"):
+        r = np.clip(xy / np.sqrt(xx * yy), -1.0, 1.0)
+    return np.where((xx > least) & (yy > least), r, np.nan)
+
+
+def resampled_spearmanr(x: Floats, y: Floats, weights: Ints) -> Floats:
+    """Spearman's correlation likewise, of the `levels` [n] of values."""
+    return resampled_pearsonr(_resampled_ranks(x, weights), _resampled_ranks(y, weights), weights)
+
+
+def levels(values: Floats) -> Floats:
+    """Which of the distinct values, from the least, each one is: [n] as float64."""
+    return np.unique(values, return_inverse=True)[1].astype(np.float64)
+
+
+def _deviations(values: Floats, weights: Ints) -> Floats:
+    """Values [n] or [draws, n] less their mean over each draw, [draws, n], on a scale of about
+    1."""
+    values = values - values.mean()
+    values /= np.abs(values).max() or 1.0
+    means = _dot(np.broadcast_to(values, weights.shape), weights) / weights.sum(-1)
+    deviations: Floats = values - means[:, None]
+    return deviations
+
+
+def _dot(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Floats:
+    """Products of rows, [draws]. Not of BLAS, whose order of sums depends on the threads."""
+    dot: Floats = np.einsum("dn,dn->d", x, y)
+    return dot
+
+
+def _resampled_ranks(level: Floats, weights: Ints) -> Floats:
+    """The ranks of levels [n] within each draw, ties at their mean rank: [draws, n]."""
+    codes = level.astype(np.int64)
+    ranks = np.empty(weights.shape)
+    for row, counts in zip(ranks, weights, strict=True):
+        sizes = np.bincount(codes, counts)
+        row[:] = (np.cumsum(sizes) - (sizes - 1) / 2)[codes]
+    return ranks
+
+
 def _varies(values: Floats) -> bool:
     return len(values) > 1 and bool(np.isfinite(values).all() and (values != values[0]).any())
 

@@ -1,11 +1,13 @@
 """A measured number with its interval, and the formulas of the intervals."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import atanh, isfinite, sqrt, tanh
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.metrics.arithmetic import Floats, Ints
 
@@ -126,6 +128,61 @@ def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> 
         level=level,
         method="bootstrap",
     )
+
+
+@dataclass(frozen=True)
+class SampleStatistics:
+    """What one metric is computed from, a row a sample; samples of equal rows are alike to it.
+
+    `ids`, int64 [n], are sorted; `rows` is [n, columns]. `score` takes rows [m, columns] and how
+    often each counts, int64 [draws, m]; it returns the metric, float64 [draws], nan where it is
+    undefined. Of a metric that is a mean, the only column has the numbers whose mean it is.
+    """
+
+    ids: Ints
+    rows: npt.NDArray[Any]
+    score: Callable[[npt.NDArray[Any], Ints], Floats]
+
+    @classmethod
+    def of_mean(cls, ids: Ints, values: npt.NDArray[Any]) -> "SampleStatistics":
+        """Those of the mean of one number each, [n]."""
+        return cls(ids, values.astype(np.float64)[:, None], _mean)
+
+
+def _mean(rows: npt.NDArray[Any], weights: Ints) -> Floats:
+    mean: Floats = (weights * rows[:, 0]).sum(-1) / weights.sum(-1)
+    return mean
+
+
+def paired_bootstrap(
+    first: SampleStatistics,
+    second: SampleStatistics,
+    difference: Callable[[Floats, Floats], Floats],
+    *,
+    draws: int = DRAWS,
+    seed: int = SEED,
+) -> Floats:
+    """Differences of a metric between two ways of computing the same samples (Efron & Tibshirani
+    1993, chapter 16), over resamples of the samples; each draw is the same for both.
+
+    Draws where either is undefined are left out. Samples alike to both ways are one cell with a
+    count. Memory stays below about 400 MiB for up to 4 million samples of a few columns.
+
+    Args:
+        difference: of the two metrics, float64 [draws] each.
+    """
+    rows = np.concatenate([first.rows, second.rows], axis=1)
+    if rows.dtype.kind == "f":  # hardly any two are alike
+        cells, counts = rows, np.ones(len(rows), np.int64)
+    else:
+        cells, counts = np.unique(rows, axis=0, return_counts=True)
+    width = first.rows.shape[1]
+    found = [np.empty(0)]
+    for weights in resamples(counts, draws, seed):
+        ours = first.score(cells[:, :width], weights)
+        found.append(difference(ours, second.score(cells[:, width:], weights)))
+    values = np.concatenate(found)
+    return values[np.isfinite(values)]
 
 
 def resamples(counts: Ints, draws: int = DRAWS, seed: int = SEED) -> Iterator[Ints]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Ints
-from tasks.metrics.intervals import Measured
+from tasks.metrics.intervals import Measured, SampleStatistics
 from tasks.metrics.tally import Tally
 
 _Array = npt.NDArray[Any]
@@ -61,3 +61,10 @@ class RankedTally(Tally):
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
         top = intervals.wilson(f"top{self.k}_accuracy", share, len(ranks), level)
         return [accuracy, top, *others]
+
+    def sample_statistics(self, metric: str) -> SampleStatistics:
+        """See `Tally.sample_statistics`."""
+        if metric != f"top{self.k}_accuracy":
+            return super().sample_statistics(metric)
+        ids, ranks = self._ranked()
+        return SampleStatistics.of_mean(ids, ranks < self.k)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import Measured
+from tasks.metrics.intervals import Measured, SampleStatistics
 
 _FORMAT = 1  # of `state()`
 _NAN = float("nan")
@@ -48,7 +48,6 @@ class RatioTally:
     """
 
     def __init__(self, ratios: Sequence[Ratio]) -> None:
-        """The first of the ratios is the one whose parts `contributions` gives."""
         self.ratios = tuple(ratios)
         self.columns = 1 + max(max(ratio.over, ratio.under) for ratio in ratios)
         self._chunks: list[tuple[Ints, Floats]] = [
@@ -117,17 +116,11 @@ class RatioTally:
         """ValueError: there are no classes."""
         raise ValueError("what has no classes has no confusion matrix")
 
-    def contributions(self) -> tuple[Ints, Floats]:
-        """Sorted ids, int64 [n], and each sample's part in the mean, float64 [n].
-
-        For paired comparisons: the first ratio's numerator over the mean of its divisor. Their mean
-        is the ratio, before any exponential.
-        """
+    def sample_statistics(self, metric: str) -> SampleStatistics:
+        """What one of the ratios is computed from: the sums of each sample."""
         ids, sums = self._sums()
-        first = self.ratios[0]
-        if not sums[:, first.under].sum():
-            return ids.copy(), np.full(len(ids), _NAN)
-        return ids.copy(), sums[:, first.over] / sums[:, first.under].mean()
+        ratio = next(ratio for ratio in self.ratios if ratio.name == metric)
+        return SampleStatistics(ids, sums, lambda rows, weights: ratio.of(weights @ rows))
 
     def _sums(self) -> tuple[Ints, Floats]:
         """Ids and sums of the distinct samples, by id; leaves one chunk.

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from tasks.errors import UserError
 from tasks.metrics import arithmetic, intervals
 from tasks.metrics.arithmetic import Counts, Floats, Ints
-from tasks.metrics.intervals import Measured
+from tasks.metrics.intervals import Measured, SampleStatistics
 
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
@@ -30,6 +30,10 @@ _MULTI: _Scores = {
     "f1_macro": lambda counts: arithmetic.f1(counts, "macro"),
     "precision_micro": lambda counts: arithmetic.precision(counts, "micro"),
     "recall_micro": lambda counts: arithmetic.recall(counts, "micro"),
+}
+_CORRELATIONS: Mapping[str, Callable[[_Array, Ints], Floats]] = {
+    "pearsonr": lambda rows, n: arithmetic.resampled_pearsonr(rows[:, 0], rows[:, 1], n),
+    "spearmanr": lambda rows, n: arithmetic.resampled_spearmanr(rows[:, 0], rows[:, 1], n),
 }
 
 
@@ -161,16 +165,24 @@ class Tally:
         )
         return Counts(counts.hits[0], counts.predicted[0], counts.actual[0])
 
-    def contributions(self) -> tuple[Ints, Floats]:
-        """Sorted ids, int64 [n], and each sample's part in the mean, float64 [n].
-
-        For paired comparisons: 1 where the prediction (multi-label: the whole row) is right and 0
-        where not, or the squared error.
-        """
+    def sample_statistics(self, metric: str) -> SampleStatistics:
+        """What one of the metrics of `compute` is computed from, sample by sample."""
         ids, predictions, references = self._columns()
+        if metric == "accuracy":
+            return SampleStatistics.of_mean(ids, arithmetic.correct(predictions, references))
+        if metric == "mse":
+            errors = arithmetic.squared_errors(predictions, references)
+            return SampleStatistics.of_mean(ids, errors)
+        if metric == "spearmanr":
+            predictions, references = map(arithmetic.levels, (predictions, references))
+        rows = np.column_stack([predictions, references])
         if self.problem_type == "regression":
-            return ids.copy(), arithmetic.squared_errors(predictions, references)
-        return ids.copy(), arithmetic.correct(predictions, references).astype(np.float64)
+            return SampleStatistics(ids, rows, _CORRELATIONS[metric])
+        scores = _SINGLE if self.problem_type == "single_label_classification" else _MULTI
+        score, width = scores[metric], rows.shape[1] // 2
+        return SampleStatistics(
+            ids, rows, lambda cells, n: score(self._count(cells[:, :width], cells[:, width:], n))
+        )
 
     # ---- the columns -----------------------------------------------------------------------------
 

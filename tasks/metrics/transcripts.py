@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tasks.errors import UserError
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import Measured
+from tasks.metrics.intervals import Measured, SampleStatistics
 
 NOTHING = "-"
 """The place of a word that is missing: of the hypothesis (deleted) or the reference (inserted)."""
@@ -124,16 +124,17 @@ class TranscriptTally:
         """ValueError: transcripts have none; see `commonest`."""
         raise ValueError("transcripts have no confusion matrix; see `commonest`")
 
-    def contributions(self) -> tuple[Ints, Floats]:
-        """Sorted ids, int64 [n], and each utterance's part in the mean, float64 [n].
-
-        For paired comparisons: word errors over the mean number of words, whose mean is the wer.
-        """
-        ids = self._columns()[0]
-        errors = self._counted()
-        if not errors.words.sum():
-            return ids.copy(), np.full(len(ids), _NAN)
-        return ids.copy(), errors.word_errors / errors.words.mean()
+    def sample_statistics(self, metric: str) -> SampleStatistics:
+        """What one of the metrics of `compute` is computed from: whether every word is right, or
+        errors and what they are counted over."""
+        ids, errors = self._columns()[0], self._counted()
+        if metric == "exact_match":
+            return SampleStatistics.of_mean(ids, errors.word_errors == 0)
+        columns = {
+            "wer": (errors.word_errors, errors.words),
+            "cer": (errors.character_errors, errors.characters),
+        }[metric]
+        return SampleStatistics(ids, np.column_stack(columns), _rates)
 
     def commonest(self, most: int = 20) -> list[tuple[str, str, int]]:
         """The commonest confusions: (said, heard, how often), most frequent first.
@@ -226,14 +227,20 @@ def _cost(chunk: Any) -> int:
     )
 
 
+def _rates(cells: Ints, weights: Ints) -> Floats:
+    """Error rates [draws] of errors and units, int64 [cells, 2], that count so often each; nan of
+    nothing but empty references."""
+    errors, units = (weights @ cells).T
+    return np.where(units > 0, errors / np.maximum(units, 1), _NAN)
+
+
 def _rate(name: str, errors: Ints, units: Ints, level: float) -> Measured:
     """An error rate with its interval. Utterances alike in both counts are one cell."""
     cells, counts = np.unique(np.column_stack([errors, units]), axis=0, return_counts=True)
     draws = [np.empty(0)]
     for weights in intervals.resamples(counts):
-        drawn = weights @ cells  # int64 [draws, 2]
-        drawn = drawn[drawn[:, 1] > 0]  # of nothing but empty references there is no rate
-        draws.append(drawn[:, 0] / drawn[:, 1])
+        drawn = _rates(cells, weights)
+        draws.append(drawn[np.isfinite(drawn)])
     return intervals.percentile(
         name, rate(errors, units), len(errors), np.concatenate(draws), level
     )

@@ -16,6 +16,7 @@ from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.data import load as load_source
 from tasks.errors import UserError
 from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
@@ -174,7 +175,7 @@ class MaskedLM:
     pipeline = "fill-mask"
     unit = "tokens"
     example_call = EXAMPLE_INPUT
-    main_metric = "perplexity"
+    primary = metric_spec("perplexity")
     pictured = False
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     labels: tuple[str, ...] = field(default=(), init=False)

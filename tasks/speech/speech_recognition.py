@@ -12,6 +12,7 @@ from tasks.columns import find_column
 from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.errors import UserError
 from tasks.labels import leave_out, unlabelled
+from tasks.metrics.spec import metric_spec
 from tasks.metrics.transcripts import TranscriptTally
 from tasks.speech import audio_features, audio_inputs, audio_items, heard
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
@@ -175,7 +176,7 @@ class SpeechRecognition:
     pipeline = "automatic-speech-recognition"
     unit = "seconds"
     example_call = EXAMPLE_INPUT
-    main_metric = "wer"
+    primary = metric_spec("wer")
     labels = ()
     pictured = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}

@@ -16,6 +16,7 @@ from tasks.data import DataArgs, Source, cut_missing_splits, limit
 from tasks.draws import View
 from tasks.errors import UserError
 from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.metrics.spec import metric_spec
 from tasks.splits import must_have_train
 from tasks.vision import image_classification
 from tasks.vision.augment_args import AugmentArgs
@@ -131,7 +132,7 @@ class MaskedImage:
     pipeline = "image-feature-extraction"
     unit = "pixels"
     example_call = EXAMPLE_INPUT
-    main_metric = "reconstruction_loss"
+    primary = metric_spec("reconstruction_loss")
     pictured = False
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "image"}  # painted patches
     labels: tuple[str, ...] = ()

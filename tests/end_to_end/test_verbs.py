@@ -5,11 +5,13 @@ import io
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 import zoo
 from tests.cli import run_cli, run_process
-from tests.finetuning import EXACT, MODEL, Run, finetune, lines
+from tests.finetuning import EXACT, MODEL, Run, arguments, finetune, lines
 
 TEXTS = [
     f"the {thing} was truly {word}, truly {word}"
@@ -189,6 +191,53 @@ def test_patience_runs_out(tiny_bert: Path, reviews: Path, tmp_path: Path) -> No
     run = finetune(tiny_bert, reviews, tmp_path / "run", *flags, *usual)
     assert [record["best"] for record in run.records("validation")] == [True, False, False]
     assert len(run.steps) == 9
+
+
+def test_the_best_checkpoint_is_that_of_the_metric_asked_for(
+    tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """What counts is more of an accuracy, and less of a loss."""
+    flags = ("--eval_strategy", "steps", "--eval_steps", 2, "--learning_rate", 3e-3, "--dropout", 0)
+    chosen = {}
+    for metric in (None, "accuracy", "eval_loss"):
+        more = ("--metric_for_best_model", metric) if metric else ()
+        run = finetune(tiny_bert, reviews, tmp_path / str(metric), *flags, *more)
+        records = run.records("validation")
+        name = (metric or "accuracy").removeprefix("eval_")
+        sign = -1 if name == "loss" else 1
+        values = [sign * record[name] for record in records]
+        best = [value > max(values[:i], default=-np.inf) for i, value in enumerate(values)]
+        assert [record["best"] for record in records] == best
+        assert run.manifest["config"]["train"]["metric_for_best_model"] == metric
+        chosen[metric] = run.losses, best, run.weights()
+    assert chosen[None][0] == chosen["accuracy"][0] == chosen["eval_loss"][0]  # trained alike
+    assert chosen[None][1] == chosen["accuracy"][1] != chosen["eval_loss"][1]
+    for other, same in (("accuracy", True), ("eval_loss", False)):
+        weights = chosen[other][2]
+        kept = [torch.equal(weights[name], tensor) for name, tensor in chosen[None][2].items()]
+        assert all(kept) == same
+
+
+def test_patience_goes_by_the_metric_asked_for(
+    tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """With a learning rate of 0 nothing gets better; of a rising loss only the first is best."""
+    flags = ("--eval_strategy", "steps", "--eval_steps", 1, "--early_stopping_patience", 2)
+    flags = (*flags, "--metric_for_best_model", "loss", "--learning_rate", 0, "--max_steps", 8)
+    run = finetune(tiny_bert, reviews, tmp_path / "run", *flags)
+    assert [record["best"] for record in run.records("validation")] == [True, False, False]
+
+
+def test_a_metric_that_the_task_does_not_measure(
+    tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    done = run_cli(MODEL, *arguments(tiny_bert, reviews, folder, "--metric_for_best_model", "wer"))
+    assert done.code == 2 and not folder.exists()
+    assert done.err.splitlines()[-1] == (
+        "bert_cls: --metric_for_best_model wer: this task measures accuracy, f1_macro, "
+        "precision_macro, recall_macro, matthews_correlation, and the loss"
+    )
 
 
 def test_l1_makes_weights_small(tiny_bert: Path, reviews: Path, tmp_path: Path) -> None:

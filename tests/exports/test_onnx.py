@@ -16,7 +16,8 @@ import torch
 
 from tests import tiny_models
 from tests.cli import run_cli
-from zoo import artifacts, export
+from tests.finetuning import finetune
+from zoo import artifacts, evidence, export
 from zoo.runtimes import onnx as onnx_runtime
 from zoo.runtimes import transformers_export
 from zoo.runtimes.deployment import Deployment
@@ -352,3 +353,22 @@ def test_arrays_of_a_runner(exported: Path) -> None:
     with pytest.raises(UserError, match="length 200"):
         runner({name: np.ones((1, 200), np.int64) for name in feed})
     assert export.open_runner(artifacts.read(exported / "artifacts" / "onnx")).threads is None
+
+
+def test_what_a_metric_that_is_no_mean_loses_has_an_interval(
+    tiny_bert: Path, tmp_path: Path
+) -> None:
+    """A correlation: an exported program rounds otherwise, so that some resamples differ."""
+    rows = [f"the {a} was {b} {i},{v + i % 3}" for i in range(12) for a in ("film", "plot")
+            for b, v in (("fine", 1.0), ("dull", -1.0))]  # fmt: skip
+    (tmp_path / "stars.csv").write_text("\n".join(["text,score", *rows]) + "\n")
+    folder = tmp_path / "run"
+    flags = ("--problem_type", "regression", "--max_steps", 3)
+    finetune(tiny_bert, tmp_path / "stars.csv", folder, *flags)
+    done = run_cli(MODEL, "export", folder, "--runtime", "onnx")
+    assert done.code == 0, done.err
+    (lost,) = [fact for fact in evidence.read(folder) if fact.name == "pearsonr_drop"]
+    assert lost.interval is not None and lost.interval["method"] == "paired bootstrap over samples"
+    assert -1e-4 < lost.interval["low"] < lost.interval["high"] < 1e-4
+    assert lost.interval["low"] <= lost.value <= lost.interval["high"]
+    assert f"n = {lost.n}" in done.out

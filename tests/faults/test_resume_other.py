@@ -58,6 +58,7 @@ def _refused(folder: Path, argv: list[str], *parts: str) -> None:
         (("--optim", "sgd"), ["--optim adamw, not sgd"]),
         (("--dropout", 0.1), ["--dropout 0.0, not 0.1"]),
         (("--tune", "head"), ["--tune full, not head"]),
+        (("--metric_for_best_model", "loss"), ["--metric_for_best_model none, not loss"]),
         (("--ema_decay", 0.9), ["--ema_decay 0.0, not 0.9"]),
         (("--label_smoothing_factor", 0.1), ["--label_smoothing_factor 0.0, not 0.1"]),
         (("--max_train_samples", 100), ["--max_train_samples none, not 100"]),
@@ -142,6 +143,21 @@ def test_augmentation_and_size_are_a_runs_own(case: Case, tmp_path: Path) -> Non
     ):
         done = run_cli(case.module, *case.arguments(folder, *flags), "--max_steps", 4, "--resume")
         assert done.code == 2 and part in done.err.splitlines()[-1], done.err
+
+
+def test_the_main_metric_may_be_named_and_another_is_refused_of_an_older_version_too(
+    folder: Path, tiny_bert: Path, reviews: Path
+) -> None:
+    """States of commit b7db848 have no record: there the main metric decided."""
+    (path,) = (folder / "state").glob("step-*/progress.json")
+    progress = json.loads(path.read_text())
+    for name in ("run", "sum"):
+        progress.pop(name)
+    path.write_text(json.dumps(progress))
+    argv = arguments(tiny_bert, reviews, folder, *STEADY, "--metric_for_best_model")
+    _refused(folder, [*argv, "loss"], "--metric_for_best_model none, not loss")
+    done = run_cli(MODEL, *argv, "accuracy", "--resume")
+    assert done.code == 0, done.err
 
 
 def test_what_may_change_is_told_and_recorded(folder: Path, tiny_bert: Path, reviews: Path) -> None:

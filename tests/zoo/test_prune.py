@@ -58,7 +58,7 @@ def test_weights(case: cases.Case, dense: Path, tmp_path: Path, dtype: str) -> N
     ]  # fmt: skip
     shares = [facts["sparsity "]["value"] for _, facts in stages]
     assert shares == pytest.approx([0, 0.4375, 0.5], abs=1e-3)
-    metric = zoo.load(str(folder)).task.main_metric
+    metric = zoo.load(str(folder)).task.primary.name
     assert all(f"{metric} validation" in facts for _, facts in stages)
     assert [f"{metric} test" in facts for _, facts in stages] == [True, False, True]
     table = [line.split() for line in done.lines if line[:1].isdigit()]

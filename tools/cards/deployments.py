@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 
 from bench.markdown import code, safe
-from tools.cards import names, picture
+from tools.cards import picture
 from tools.cards.facts import EAGER, Facts, Program
 from tools.cards.numbers import shown
 from tools.cards.settings import Setting, machine_details, machine_name
@@ -92,7 +92,7 @@ def _losses(facts: Facts, lost: Sequence[tuple[Program, Sequence[str]]]) -> list
     others = f"What {_listed(silent)} lose{'s' * (len(silent) == 1)} is not recorded."
     if not lost:
         return [others] if silent else []
-    metric = names.metric(facts.record.task.main_metric).title.lower()
+    metric = facts.record.task.primary.title.lower()
     header = ["deployment", "size", *(f"{metric} lost, {split}" for split in SPLITS)]
     header += ["SQNR", "same answer (share)", "largest difference", "same tokens (share)"]
     header += ["cosine similarity (mean)", "IoU of boxes (mean)", "IoU of masks (mean)"]

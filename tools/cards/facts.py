@@ -98,7 +98,7 @@ class Facts:
     @property
     def main(self) -> Fact | None:
         """The main metric on the test split: of the data that was trained on, else of other."""
-        found = [fact for fact in self.results if fact.name == self.record.task.main_metric]
+        found = [fact for fact in self.results if fact.name == self.record.task.primary.name]
         trained_on = self.record.manifest["data"]["fingerprint"]
         same = [one for one in found if (one.dataset or {}).get("fingerprint") == trained_on]
         return self._newest(same or found)
@@ -114,7 +114,7 @@ class Facts:
 
     def drop(self, program: Program, split: str) -> Fact | None:
         """What the task's main metric loses under a program."""
-        return self.about(program, "metric", f"{self.record.task.main_metric}_drop", split=split)
+        return self.about(program, "metric", f"{self.record.task.primary.name}_drop", split=split)
 
     def settings(self) -> list[Setting]:
         """Where speed was measured, those with most programs first."""

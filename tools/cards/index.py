@@ -8,7 +8,8 @@ from pathlib import Path
 from bench.markdown import code, safe
 from tasks.atomic import write_text
 from tasks.errors import UserError
-from tools.cards import check, commands, names, record
+from tasks.metrics.spec import title_of
+from tools.cards import check, commands, record
 from tools.cards.facts import EAGER, Facts, Program
 from tools.cards.keep import MODELS
 from tools.cards.metadata import HUB
@@ -134,7 +135,7 @@ def _measured(facts: Facts) -> str:
     main = facts.main
     if main is None or main.dataset is None:
         return NOT_MEASURED
-    title = names.metric(main.name).title.lower()
+    title = title_of(main.name).lower()
     n = f", n = {main.n:,}" if main.n else ""
     name = facts.record.folder.name
     said = f"{title} {shown(main)} on {safe(main.dataset['name'])}{n}"

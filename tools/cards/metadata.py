@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.metrics.spec import METRICS, title_of
 from tasks.printing import visible
-from tools.cards import names, record, rules
+from tools.cards import record, rules
 from tools.cards.facts import Facts
 from tools.cards.numbers import reference
 from tools.cards.record import Record
@@ -47,14 +48,14 @@ def of_record(found: Record) -> dict[str, Any]:
 
     front, facts = found.prose.front, Facts(found)
     results = [_result(found, fact) for fact in facts.results]
-    measured = {names.metric(fact.name).hub for fact in facts.results}
+    measured = {METRICS[fact.name].hub_id for fact in facts.results if fact.name in METRICS}
     data = ModelCardData(
         language=_one_or_all(languages(found)),
         library_name="transformers",
         pipeline_tag=found.manifest["pipeline"],
         tags=[found.entry.name, *front.get("tags", [])],
         datasets=_unique([*_datasets(found), *front.get("datasets", [])]) or None,
-        metrics=sorted(measured & names.ON_THE_HUB) or None,
+        metrics=sorted(filter(None, measured)) or None,
         eval_results=results or None,
         model_name=model_name(found) if results else None,
         **_license(found),
@@ -144,8 +145,8 @@ def _result(found: Record, fact: Fact) -> "EvalResult":
 
     assert fact.dataset is not None
     revision, config = hub_revision(fact.dataset) or (None, None)
-    metric, pipeline = names.metric(fact.name), str(found.manifest["pipeline"])
-    arguments = {"average": metric.average} if metric.average else {}
+    metric, pipeline = METRICS.get(fact.name), str(found.manifest["pipeline"])
+    arguments = {"average": metric.average} if metric and metric.average else {}
     repo = found.prose.front.get("repo")
     return EvalResult(
         task_type=pipeline,
@@ -156,8 +157,8 @@ def _result(found: Record, fact: Fact) -> "EvalResult":
         dataset_split=fact.split,
         dataset_revision=revision,
         dataset_args=None if revision else {"fingerprint": str(fact.dataset["fingerprint"])},
-        metric_type=metric.hub,
-        metric_name=metric.title,
+        metric_type=(metric and metric.hub_id) or fact.name,
+        metric_name=title_of(fact.name),
         metric_value=fact.value,
         metric_args={**arguments, "evidence": reference(fact)},
         source_name=evidence.FILE if repo else None,

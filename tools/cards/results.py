@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from bench.markdown import code, safe
-from tools.cards import names
+from tasks.metrics.spec import title_of
 from tools.cards.facts import EAGER, Facts
 from tools.cards.numbers import shown
 from tools.cards.tables import table
@@ -27,7 +27,7 @@ def section(facts: Facts) -> list[str]:
             run = "as they lie here (eager, fp32)"
         on = code(data) if data else "the data"
         paragraphs.append(f"The weights {run}, on the {safe(split)} split of {on}:")
-        paragraphs.append(_table(found, facts.record.task.main_metric))
+        paragraphs.append(_table(found, facts.record.task.primary.name))
     return paragraphs
 
 
@@ -40,7 +40,7 @@ def _order(group: tuple[str, str, str]) -> tuple[int, int, str]:
 def _table(found: list[Fact], main: str) -> str:
     rows = []
     for fact in sorted(found, key=lambda one: one.name != main):  # that one first
-        title = safe(names.metric(fact.name).title)
+        title = safe(title_of(fact.name))
         rows.append(
             (
                 f"**{title}**" if fact.name == main else title,

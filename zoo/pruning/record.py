@@ -78,7 +78,7 @@ def append(setting: Setting, stage: Stage, run: str) -> None:
 
 def show(entry: "Entry", setting: Setting, stages: Sequence[Stage]) -> None:
     """The stages by the main metric, and the first and the last by all."""
-    metric, folder = setting.task.main_metric, setting.folder
+    metric, folder = setting.task.primary.name, setting.folder
     rows = []
     for number, stage in enumerate(stages):
         one = next(m for m in stage.found[setting.split].measured if m.name == metric)

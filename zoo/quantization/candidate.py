@@ -142,7 +142,7 @@ def _tried(
         if not made.proof.passed:
             made.note = f"WRONG: {made.proof.faults[0]}"
         tally = original.measured(validation.features, runner).tally
-        made.drop = drop(source.tally, tally, original.task.main_metric)
+        made.drop = drop(source.tally, tally, original.task.primary)
     except (MemoryError, OSError, KeyboardInterrupt):
         raise
     except Exception as error:  # whatever a quantizer or runtime raises, it does not fit

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from tasks.metrics.spec import MetricSpec
 from zoo import evidence, export, runtimes, signatures
 from zoo.artifacts import Artifact
 from zoo.export import Original, Samples
@@ -54,7 +55,7 @@ def open_runner(artifact: Artifact) -> Runner:
 def record(
     made: Itself,
     proof: Proof,
-    metric: str,
+    metric: MetricSpec,
     drops: Sequence[tuple[Samples, Drop]],
     measured: Sequence[evidence.Fact],
 ) -> None:

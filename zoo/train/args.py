@@ -2,10 +2,14 @@
 TrainingArguments."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Positive, Seed, Share
 from tasks.errors import UserError
+
+if TYPE_CHECKING:
+    from tasks.base import Task
+    from tasks.metrics import MetricSpec
 
 Epochs = Annotated[float, Bounds(0, above=True)]
 Dropout = Annotated[float, Bounds(0, 1, below=True, said=" is no probability below 1")]
@@ -116,8 +120,11 @@ class TrainArgs(Bounded):
     """when to evaluate on the validation split"""
     eval_steps: Count = 500
     """optimizer steps between evaluations, with eval_strategy steps"""
+    metric_for_best_model: str | None = None
+    """metric that decides which checkpoint is the best, and early stopping; `loss` is that on the
+    validation split; the task's main metric by default"""
     early_stopping_patience: Count | None = None
-    """stop after this many evaluations without a better main metric"""
+    """stop after this many evaluations without a better metric"""
     early_stopping_threshold: NotNegative = 0.0
     """what counts as better"""
 
@@ -138,6 +145,26 @@ class TrainArgs(Bounded):
     """decides order, dropout and new weights"""
     dataloader_num_workers: Annotated[int, Bounds(0, 1024)] = 0
     """processes that prepare batches; 0 prepares them in the main one"""
+
+
+def metric_for_best(args: TrainArgs, task: "Task") -> "MetricSpec":
+    """The metric that decides which checkpoint is the best.
+
+    Raises `UserError` for one that the task does not measure.
+    """
+    name = args.metric_for_best_model
+    if name is None:
+        return task.primary
+    from tasks.metrics.spec import metric_spec
+
+    known = [*(one.name for one in task.tally().compute()), "loss"]
+    name = name.removeprefix("eval_")  # which transformers' names may have
+    if name not in known:
+        raise UserError(
+            f"--metric_for_best_model {args.metric_for_best_model}: this task measures "
+            f"{', '.join(known[:-1])}, and the {known[-1]}"
+        )
+    return metric_spec(name)
 
 
 DISTILLING = ("distill_temperature", "distill_alpha", "distill_hidden")

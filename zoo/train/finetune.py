@@ -19,7 +19,7 @@ from zoo.heap import keep_freed_memory
 from zoo.terminal import quiet_libraries
 from zoo.train import distillation, output, qat, run_record, semi_supervised, summary
 from zoo.train import teacher as teachers
-from zoo.train.args import TrainArgs, check
+from zoo.train.args import TrainArgs, check, metric_for_best
 from zoo.train.evaluation import Evaluation, evaluate
 from zoo.train.loop import Loop
 from zoo.train.memory import peak_memory
@@ -95,6 +95,7 @@ def _finetune(
         task = task.settle(processor, network.longest(job.options, processor, entry))
         if start:
             start.check(task)
+        best_by = metric_for_best(args, task)
         teacher = teachers.find(args, entry, task, processor, folder, device)
         unlabelled = _unlabelled(entry, job, task) if args.ssl != "none" else None
         run.know(
@@ -104,6 +105,7 @@ def _finetune(
                 unlabelled,
                 teacher.subject if teacher else None,
                 start.subject if start else None,
+                None if best_by == task.primary else best_by.name,
             )
         )
         features: dict[str, Features] = {

@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from tasks.base import Batch, Collate, Features, Objective, Task
 from tasks.draws import View
 from tasks.errors import UserError
-from tasks.metrics import greater_is_better
 from zoo.train import state as states
-from zoo.train.args import TrainArgs
+from zoo.train.args import TrainArgs, metric_for_best
 from zoo.train.average import WeightAverage
 from zoo.train.bf16_weights import Bf16Weights
 from zoo.train.device_log import DeviceLog
@@ -72,6 +71,7 @@ class Loop:
         """Args: record: what lies in every saved state as "run"; see `zoo.train.run_record`."""
         self.record = record
         self.task, self.args = task, args
+        self.best_by = metric_for_best(args, task)
         self.objective, self.collate = objective, collate
         self.train_features, self.validation = train, validation
         self.accelerator, self.watcher, self.save_best = accelerator, watcher, save_best
@@ -365,8 +365,9 @@ class Loop:
                 dtype=self.dtype,
                 workers=self.args.dataloader_num_workers,
             )
-            value, progress = found.value(self.task.main_metric), self.progress
-            sign = 1 if greater_is_better(self.task.main_metric) else -1
+            metric, progress = self.best_by, self.progress
+            value = found.loss if metric.name == "loss" else found.value(metric.name)
+            sign = 1 if metric.greater_is_better else -1
             gain = np.inf if progress.best is None else sign * (value - progress.best)
             if gain > self.args.early_stopping_threshold:
                 progress.evaluations_without_gain = 0

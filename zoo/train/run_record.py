@@ -40,6 +40,9 @@ SILENT = frozenset(("output_dir", "resume"))
 """Of these, what nobody needs to be told."""
 BY_CONTENT = frozenset(("data", "data_config", "unlabeled", "teacher", "qat"))
 """Flags that name data and checkpoints: these count by their digests."""
+BEST = "metric_for_best_model"
+"""A flag that counts by the metric it comes to: with another one, what was the best so far could
+not be compared."""
 LONG = 2000  # characters of JSON from which a digest stands for a value
 SHOWN = 6  # labels in an error
 
@@ -64,6 +67,8 @@ class Run:
         """Adds a part; raises `UserError` where it is another one than that of then."""
         if self._begun is not None:
             check(self.folder, self._begun, more)
+        elif self._progress is not None and BEST in more:  # an older version, which had no choice
+            check(self.folder, {"model": None}, {BEST: more[BEST]})
         self.record |= more
 
     def changes(self) -> list[dict[str, Any]]:
@@ -82,7 +87,7 @@ def of_flags(entry: "Entry", job: "Job") -> Record:
     return _plain(
         {
             "model": entry.name,
-            "flags": {name: value for name, value in flags.items() if name not in BY_CONTENT},
+            "flags": {n: value for n, value in flags.items() if n not in {*BY_CONTENT, BEST}},
             "teacher": job.train.teacher,
             "qat": job.train.qat,
         }
@@ -95,12 +100,14 @@ def of_data(
     unlabelled: Examples | None,
     teacher: str | None,
     qat: str | None,
+    best_by: str | None,
 ) -> Record:
     """What is known once the data are read.
 
     Args:
         task: settled.
         teacher, qat: digests of these checkpoints.
+        best_by: the metric that decides which checkpoint is the best; None: the task's main one.
     """
     config = task.config()
     args = config.pop("args", {})
@@ -112,6 +119,7 @@ def of_data(
             "task": {name: _short(value) for name, value in config.items() if name != "labels"},
             "unlabelled": unlabelled and unlabelled.fingerprint,
             "subjects": {"teacher": teacher, "qat": qat},
+            BEST: best_by,
         }
     )
 
@@ -164,6 +172,8 @@ def _differences(begun: Record, now: Record) -> Iterator[tuple[str, str]]:
     if "unlabelled" in now and now["unlabelled"] != begun["unlabelled"]:
         had = f"the data for --unlabeled {_digits(begun['unlabelled'])}"
         yield had, _digits(now["unlabelled"])
+    if BEST in now and now[BEST] != begun.get(BEST):  # none in records from before it was a flag
+        yield f"--{BEST} {_value(begun.get(BEST))}", _value(now[BEST])
     for part in ("flags", "task_flags"):
         for name, value in now.get(part, {}).items():
             if name in MAY_CHANGE or begun[part].get(name, value) == value:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.base import Examples, Task
+from tasks.metrics.spec import metric_spec
 from zoo import commands, evidence, terminal
 from zoo.formatting import interval, size
 from zoo.train import class_facts
@@ -44,7 +45,7 @@ def metric_facts(
             "metric",
             m.name,
             m.value,
-            "1",
+            metric_spec(m.name).unit,
             n=m.n,
             interval={"low": m.low, "high": m.high, "level": m.level, "method": m.method}
             if m.low == m.low
@@ -127,7 +128,7 @@ def plots(
     """`plots/training.png`: loss and main metric over the run."""
     from zoo.train import pictures
 
-    pictures.training_curves(folder / "plots" / "training.png", records, task.main_metric)
+    pictures.training_curves(folder / "plots" / "training.png", records, task.primary.name)
 
 
 def show(

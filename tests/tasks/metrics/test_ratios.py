@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.metrics import Ratio, RatioTally, greater_is_better
+from tasks.metrics import Ratio, RatioTally, metric_spec
 
 RATIOS = (Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1))
 ROWS = st.lists(
@@ -55,17 +55,20 @@ def test_the_interval_holds_the_value_and_shrinks() -> None:
     assert widths[1] < widths[0] / 2
 
 
-def test_contributions_average_to_the_exponent() -> None:
+def test_sample_statistics_give_the_ratio() -> None:
     tally = tally_of([(3.0, 2, 1), (1.0, 1, 0), (0.5, 4, 2)])
-    ids, parts = tally.contributions()
-    assert ids.tolist() == [0, 1, 2]
-    assert np.exp(parts.mean()) == pytest.approx(values(tally)[0])
+    parts = tally.sample_statistics("perplexity")
+    assert parts.ids.tolist() == [0, 1, 2]
+    once = np.ones((1, 3), np.int64)
+    assert parts.score(parts.rows, once) == pytest.approx([values(tally)[0]])
+    assert parts.score(parts.rows, once * [[0, 0, 2]]) == pytest.approx([np.exp(0.5 / 4)])
 
 
 def test_nothing_counted_is_undefined_and_not_an_error() -> None:
     empty = RatioTally(RATIOS)
     assert all(np.isnan(m.value) and m.n == 0 for m in empty.compute())
-    assert np.isnan(tally_of([(0.0, 0, 0)]).contributions()[1]).all()
+    parts = tally_of([(0.0, 0, 0)]).sample_statistics("perplexity")
+    assert np.isnan(parts.score(parts.rows, np.ones((1, 1), np.int64))).all()
 
 
 def test_what_does_not_fit_is_refused() -> None:
@@ -81,6 +84,6 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_which_way_is_better() -> None:
-    assert not greater_is_better("perplexity")
-    assert not greater_is_better("reconstruction_loss")
-    assert greater_is_better("masked_accuracy")
+    assert not metric_spec("perplexity").greater_is_better
+    assert not metric_spec("reconstruction_loss").greater_is_better
+    assert metric_spec("masked_accuracy").greater_is_better

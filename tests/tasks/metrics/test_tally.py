@@ -29,13 +29,20 @@ def samples(problem, n, labels, rng):
     return rng.random((n, labels)) < 0.4, (rng.random((n, labels)) < 0.4).astype(np.float32)
 
 
+def parts(tally, metric):
+    """The numbers whose mean a metric is."""
+    return tally.sample_statistics(metric).rows[:, 0]
+
+
 def bits(tally):
     """Everything a tally says, as bytes: nan equals nan, and 0.0 is not -0.0."""
     out = [array.tobytes() for array in tally.state().values()]
     for one in tally.compute():
         out.append(np.array([one.value, one.low, one.high]).tobytes())
         out.append((one.name, one.n, one.method))
-    out += [array.tobytes() for array in tally.contributions()]
+    for one in tally.compute():
+        statistics = tally.sample_statistics(one.name)
+        out += [statistics.ids.tobytes(), statistics.rows.tobytes()]
     if tally.problem_type == SINGLE:
         out.append(tally.confusion_matrix().tobytes())
     return out
@@ -195,21 +202,21 @@ def test_regression_values_are_scipys():
     )
 
 
-def test_contributions_come_in_the_order_of_ids():
+def test_sample_statistics_come_in_the_order_of_ids():
     tally = Tally(SINGLE, 3)
     tally.update(np.array([30, 10]), np.array([2, 1]), np.array([2, 2]))
     tally.update(np.array([20, 10]), np.array([0, 1]), np.array([0, 2]))
-    ids, right = tally.contributions()
+    ids, right = tally.sample_statistics("accuracy").ids, parts(tally, "accuracy")
     assert ids.tolist() == [10, 20, 30] and right.tolist() == [0, 1, 1]
     assert right.mean() == values(tally)["accuracy"]
 
     tally = Tally(MULTI, 2)
     tally.update(np.array([2, 1]), np.array([[1, 0], [1, 1]]), np.array([[1, 0], [1, 0]]))
-    assert tally.contributions()[1].tolist() == [0, 1]
+    assert parts(tally, "accuracy").tolist() == [0, 1]
 
     tally = Tally(REGRESSION)
     tally.update(np.array([2, 1]), np.array([1.0, 5.0]), np.array([3.0, 5.5]))
-    assert tally.contributions()[1].tolist() == [0.25, 4.0]
+    assert parts(tally, "mse").tolist() == [0.25, 4.0]
 
 
 # ---- mistakes and names --------------------------------------------------------------------------
@@ -249,18 +256,18 @@ def test_ids_must_be_integers_and_the_problem_known():
 def test_the_main_metric_is_one_that_is_computed_and_every_one_has_a_direction(problem):
     tally = Tally(problem, 2)
     names = [one.name for one in tally.compute()]
-    assert metrics.main_metric(problem) in names
-    assert metrics.greater_is_better(metrics.main_metric(problem))
+    assert metrics.primary_metric(problem).name in names
+    assert metrics.primary_metric(problem).greater_is_better
     for name in names:
-        assert metrics.greater_is_better(name) == (name != "mse")
+        assert metrics.metric_spec(name).greater_is_better == (name != "mse")
 
 
 def test_unknown_names_are_the_users_mistake():
-    assert not metrics.greater_is_better("loss")
+    assert not metrics.metric_spec("loss").greater_is_better
     with pytest.raises(UserError, match="unknown metric 'speed'"):
-        metrics.greater_is_better("speed")
+        metrics.metric_spec("speed")
     with pytest.raises(UserError, match="unknown problem type"):
-        metrics.main_metric("speed")
+        metrics.primary_metric("speed")
 
 
 def test_measured_is_frozen_and_defaults_to_95_percent():

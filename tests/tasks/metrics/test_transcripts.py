@@ -36,7 +36,9 @@ def bits(tally):
     for one in tally.compute():
         out.append(np.array([one.value, one.low, one.high]).tobytes())
         out.append((one.name, one.n, one.method))
-    return [*out, *(a.tobytes() for a in tally.contributions()), tally.commonest(1000)]
+        parts = tally.sample_statistics(one.name)
+        out += [parts.ids.tobytes(), parts.rows.tobytes()]
+    return [*out, tally.commonest(1000)]
 
 
 # ---- the values ----------------------------------------------------------------------------------
@@ -62,8 +64,10 @@ def test_errors_of_each_kind_are_counted() -> None:
     assert values(found) == pytest.approx(
         {"wer": 3 / 8, "cer": (5 + 4 + 1) / (16 + 5 + 8), "exact_match": 0}
     )
-    ids, parts = found.contributions()
-    assert ids.tolist() == [0, 1, 2] and parts.mean() == pytest.approx(3 / 8)
+    parts = found.sample_statistics("wer")
+    assert parts.ids.tolist() == [0, 1, 2]
+    weights = np.array([[1, 1, 1], [2, 0, 1]])
+    assert parts.score(parts.rows, weights) == pytest.approx([3 / 8, (2 + 1) / (8 + 2)])
     assert found.commonest() == [("-", "big", 1), ("down", "-", 1), ("mouse", "house", 1)]
 
 
@@ -82,7 +86,8 @@ def test_words_made_up_out_of_silence_are_errors_over_the_words_of_others() -> N
     rates = {one.name: one for one in alone.compute()}
     assert math.isnan(rates["wer"].value) and rates["wer"].method == "undefined"
     assert rates["exact_match"].value == 0.5 and rates["exact_match"].method == "wilson"
-    assert np.isnan(alone.contributions()[1]).all()
+    parts = alone.sample_statistics("wer")
+    assert np.isnan(parts.score(parts.rows, np.ones((1, 2), np.int64))).all()
     assert alone.commonest() == [("-", "uh", 1)]
 
 
@@ -206,9 +211,10 @@ def test_the_modules_give_the_tallys_numbers() -> None:
     for name in ("wer", "cer"):
         found = metrics.load(name).compute(predictions=heard, references=said)
         assert found == {name: expected[name]}
-        assert not metrics.greater_is_better(name) and name in metrics.NAMES
-    assert metrics.greater_is_better("exact_match") and metrics.greater_is_better("top5_accuracy")
-    assert not metrics.greater_is_better("perplexity")
+        assert not metrics.metric_spec(name).greater_is_better and name in metrics.NAMES
+    for name in ("exact_match", "top5_accuracy"):
+        assert metrics.metric_spec(name).greater_is_better
+    assert not metrics.metric_spec("perplexity").greater_is_better
 
 
 def test_the_package_is_light_without_jiwer() -> None:

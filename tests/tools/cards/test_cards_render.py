@@ -1,5 +1,6 @@
 """A card says what the evidence says, and nothing else."""
 
+import json
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from tools.cards import validate
 from tools.cards.metadata import metadata
 from tools.cards.numbers import MARK
 from tools.cards.write import write
+from zoo.checkpoint import MANIFEST
 
 
 def _card(folder: Folder) -> str:
@@ -74,6 +76,25 @@ def test_every_number_names_its_fact(carded: Folder) -> None:
         assert said in carded.card
     assert "| `onnx` | 58.7 MB<!-- e:" in carded.card and "25.2 dB<!--" in carded.card
     assert "label_smoothing_factor" in carded.card and "/somewhere" not in carded.card
+
+
+def test_the_metric_that_chose_the_weights_is_said(copy: Folder) -> None:
+    assert "metric_for_best_model" not in write(copy.path).read_text(), "the main one, as usual"
+    manifest = json.loads((copy.path / MANIFEST).read_text())
+    manifest["config"]["train"]["metric_for_best_model"] = "f1_macro"
+    (copy.path / MANIFEST).write_text(json.dumps(manifest))
+    assert "| `metric_for_best_model` | f1_macro |" in write(copy.path).read_text()
+
+
+def test_a_metric_of_another_version_is_named_by_its_words(copy: Folder) -> None:
+    copy.add(copy.metric("span_f1", 0.75))
+    assert "| Span f1 | 0.75" in write(copy.path).read_text()
+    data = metadata(copy.path)
+    (added,) = [
+        one for one in data["model-index"][0]["results"][0]["metrics"] if one["type"] == "span_f1"
+    ]
+    assert (added["name"], added["value"]) == ("Span f1", 0.75)
+    assert data["metrics"] == ["accuracy", "f1"], "those that the Hub knows"
 
 
 def test_what_was_not_measured_has_no_section(tmp_path: Path) -> None:

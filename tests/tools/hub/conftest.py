@@ -102,7 +102,7 @@ def _quantize(checkpoint: Path) -> None:
         )
         proof = original.proven(export.open_runner(made), [])
         assert proof.passed, proof.faults
-        export.settle(made, proof, checkpoint, original.task.main_metric, [])
+        export.settle(made, proof, checkpoint, original.task.primary, [])
 
 
 @pytest.fixture

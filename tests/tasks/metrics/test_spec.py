@@ -1,0 +1,60 @@
+"""The table of metrics: every metric that is measured is in it, and what it says holds."""
+
+import numpy as np
+import pytest
+
+from tasks.metrics import METRICS, Tally, TranscriptTally, metric_spec
+from tasks.metrics.ranked import RankedTally
+from tasks.metrics.spec import title_of
+from tasks.nlp.masked_lm import MaskedLM
+from tasks.vision.masked_image import MaskedImage
+
+
+def _tallies() -> list[object]:
+    rng, ids = np.random.default_rng(0), np.arange(40)
+    single, multi, regression = (
+        Tally(kind, 3)
+        for kind in ("single_label_classification", "multi_label_classification", "regression")
+    )
+    ranked, speech = RankedTally(9, 5), TranscriptTally()
+    single.update(ids, *rng.integers(0, 3, (2, 40)))
+    multi.update(ids, *rng.integers(0, 2, (2, 40, 3)))
+    regression.update(ids, *rng.normal(size=(2, 40)))
+    ranked.update_ranked(ids, *rng.integers(0, 9, (3, 40)))
+    words = rng.integers(0, 3, (2, 40)).tolist()
+    speech.update(ids, *([" ".join(["hm"] * (n + 1)) for n in column] for column in words))
+    return [single, multi, regression, ranked, speech]
+
+
+@pytest.mark.parametrize("tally", _tallies(), ids=lambda tally: str(len(tally.compute())))
+def test_what_is_said_to_be_a_mean_is_one(tally: object) -> None:
+    """Its statistics are one number a sample, whose mean it is; of what is none there are more."""
+    for measured in tally.compute():
+        rows = tally.sample_statistics(measured.name).rows
+        is_mean = rows.shape[1] == 1 and np.isclose(rows.mean(), measured.value)
+        assert metric_spec(measured.name).is_mean == is_mean, measured.name
+
+
+def test_every_metric_of_every_task_is_in_it() -> None:
+    named = {one.name for tally in _tallies() for one in tally.compute()}
+    for task in (MaskedLM, MaskedImage):
+        named |= {ratio.name for ratio in task.tally(None).ratios}
+        assert task.primary.name in named
+    assert named <= METRICS.keys()
+    for name, spec in METRICS.items():
+        assert spec.name == name and spec.title and spec.unit == "1"
+        assert spec.scale == "absolute", "a share would change what --max_drop means"
+        assert spec.average is None or name == f"{spec.hub_id}_{spec.average}"
+
+
+def test_names_on_the_hub() -> None:
+    own = {name for name, spec in METRICS.items() if spec.hub_id is None}
+    assert own == {"loss", "masked_accuracy", "reconstruction_loss", "top5_accuracy"}
+    assert {spec.hub_id for spec in METRICS.values() if spec.average} == {
+        "f1", "precision", "recall"
+    }  # fmt: skip
+
+
+def test_titles() -> None:
+    assert title_of("wer") == "Word error rate" and title_of("f1_micro") == "F1 (micro)"
+    assert title_of("span_f1") == "Span f1", "a name of another version, in words"
