@@ -69,7 +69,7 @@ def drop(source: Any, found: Any, metric: str) -> Drop:
 
 
 def _value(tally: Any, metric: str) -> float:
-    return float(next(m.value for m in tally.compute() if m.name == metric))
+    return float(next(m.value for m in tally.compute(draws=0) if m.name == metric))
 
 
 def _paired_proportions(worse: int, better: int, n: int) -> tuple[float, float]:

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Ints
-from tasks.metrics.intervals import Measured
+from tasks.metrics.intervals import DRAWS, Measured
 from tasks.metrics.tally import Tally
 
 _Array = npt.NDArray[Any]
@@ -54,9 +54,9 @@ class RankedTally(Tally):
         merged._ranks = [(state["ranked_ids"], state["ranks"]) for state in states]
         return merged
 
-    def compute(self, level: float = 0.95) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
         """The metrics of `Tally`, with top-k accuracy behind accuracy (Wilson)."""
-        accuracy, *others = super().compute(level)
+        accuracy, *others = super().compute(level, draws)
         _, ranks = self._ranked()
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
         top = intervals.wilson(f"top{self.k}_accuracy", share, len(ranks), level)

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tasks.errors import UserError
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import Measured
+from tasks.metrics.intervals import DRAWS, Measured
 
 NOTHING = "-"
 """The place of a word that is missing: of the hypothesis (deleted) or the reference (inserted)."""
@@ -105,9 +105,10 @@ class TranscriptTally:
         tally._columns()  # contradictions show here rather than later
         return tally
 
-    def compute(self, level: float = 0.95) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
         """wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004), and
-        exact_match, the share of utterances with every word right (Wilson).
+        exact_match, the share of utterances with every word right (Wilson). With 0 `draws` there is
+        no bootstrap, and no interval of the rates.
 
         The same samples give the same bits; nothing raises or warns for want of samples.
         """
@@ -115,8 +116,8 @@ class TranscriptTally:
         n = len(errors.words)
         right = float((errors.word_errors == 0).mean()) if n else _NAN
         return [
-            _rate("wer", errors.word_errors, errors.words, level),
-            _rate("cer", errors.character_errors, errors.characters, level),
+            _rate("wer", errors.word_errors, errors.words, level, draws),
+            _rate("cer", errors.character_errors, errors.characters, level, draws),
             intervals.wilson("exact_match", right, n, level),
         ]
 
@@ -226,16 +227,16 @@ def _cost(chunk: Any) -> int:
     )
 
 
-def _rate(name: str, errors: Ints, units: Ints, level: float) -> Measured:
+def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int) -> Measured:
     """An error rate with its interval. Utterances alike in both counts are one cell."""
     cells, counts = np.unique(np.column_stack([errors, units]), axis=0, return_counts=True)
-    draws = [np.empty(0)]
-    for weights in intervals.resamples(counts):
-        drawn = weights @ cells  # int64 [draws, 2]
-        drawn = drawn[drawn[:, 1] > 0]  # of nothing but empty references there is no rate
-        draws.append(drawn[:, 0] / drawn[:, 1])
+    drawn = [np.empty(0)]
+    for weights in intervals.resamples(counts, draws):
+        sums = weights @ cells  # int64 [draws, 2]
+        sums = sums[sums[:, 1] > 0]  # of nothing but empty references there is no rate
+        drawn.append(sums[:, 0] / sums[:, 1])
     return intervals.percentile(
-        name, rate(errors, units), len(errors), np.concatenate(draws), level
+        name, rate(errors, units), len(errors), np.concatenate(drawn), level
     )
 
 
