@@ -35,7 +35,8 @@ class RankedTally(Tally):
             return np.empty(0, np.int64), np.empty(0, np.int64)
         ids, ranks = (np.concatenate(column) for column in zip(*self._ranks, strict=True))
         order = np.lexsort((ranks, ids))
-        first = np.concatenate([[True], ids[order][1:] != ids[order][:-1]])
+        first = np.ones(len(ids), np.bool_)
+        first[1:] = ids[order][1:] != ids[order][:-1]
         return ids[order][first], ranks[order][first]
 
     def state(self) -> dict[str, _Array]:

@@ -227,7 +227,7 @@ def _cost(chunk: Any) -> int:
     )
 
 
-def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int) -> Measured:
+def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int = DRAWS) -> Measured:
     """An error rate with its interval. Utterances alike in both counts are one cell."""
     cells, counts = np.unique(np.column_stack([errors, units]), axis=0, return_counts=True)
     drawn = [np.empty(0)]

@@ -16,7 +16,6 @@ from tasks.metrics.intervals import DRAWS
 from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import MODEL, Run, finetune
-from tests.processes import run_ranks
 from zoo.export import Original
 from zoo.train.evaluation import HardestErrors, Mistake, evaluate
 
@@ -117,23 +116,6 @@ def test_the_hardest_are_those_of_each_sample_alone(case: Case, tmp_path: Path) 
     assert [one.loss for one in every] == pytest.approx([one.loss for one in expected], rel=1e-4)
     assert _found(original, 5) == every[:5]
     assert _found(original, 0) == []
-
-
-def test_two_processes_show_the_same(run: Run, tmp_path: Path) -> None:
-    words = [str(word) for word in ("evaluate", run.folder, "--max_eval_samples", 21)]
-    words += ["--per_device_eval_batch_size", "4", "--mistakes", "8"]
-    alone = run_cli(MODEL, *words)
-    run_ranks(words, tmp_path / "logs")
-    both = [(tmp_path / "logs" / f"rank{rank}.log").read_text() for rank in range(2)]
-    rows = _table(alone.out)
-    assert len(rows) == 9 and _table(both[0]) == rows
-    assert _table(both[1]) == [], "the others say nothing"
-
-
-def _table(out: str) -> list[str]:
-    """The lines of the table of mistakes, its header first."""
-    below = out.partition("worst mistakes\n")[2].splitlines()
-    return [line for line in below if line.startswith("loss ") or line[:1].isdigit()]
 
 
 losses = st.sampled_from([0.0, 0.5, 0.5000001, 2.0, float("inf"), float("nan")])
