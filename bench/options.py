@@ -6,6 +6,7 @@ Nothing is put in place: programs lie in a staged folder until one of them has w
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,7 +87,6 @@ class Maker:
     ) -> None:
         self.original, self.shop, self.validation = original, shop, validation
         self.data, self.max_drop, self.threads = data, max_drop, threads
-        self.source: Evaluation = original.measured(validation.features)
         self._material: Material | None = None
 
     def make(self, deployment: Deployment) -> Option:
@@ -106,6 +106,12 @@ class Maker:
             made.fault = export.obstacle(error)
         return made
 
+    @cached_property
+    def source(self) -> "Evaluation":
+        """What eager fp32 reaches on the validation split, which all are compared with."""
+        eager = self.runner(Option(Deployment(BASELINE)))
+        return self.original.measured(self.validation.features, eager)
+
     def runner(self, option: Option) -> "Runner":
         """What runs it here."""
         if option.artifact is not None:
@@ -124,8 +130,12 @@ class Maker:
         if not made.proof.passed:
             made.fault = f"WRONG: {made.proof.faults[0]}"
             return
-        tally = original.measured(self.validation.features, runner).tally
-        made.drop = drop(self.source.tally, tally, original.task.primary)
+        found = (
+            self.source
+            if made.name == BASELINE
+            else original.measured(self.validation.features, runner)
+        )
+        made.drop = drop(self.source.tally, found.tally, original.task.primary)
 
     def _quantized(self, recipe: Recipe) -> Option:
         domain = signatures.domain_of(self.original.checkpoint.entry, "quantize")

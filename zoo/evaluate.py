@@ -71,6 +71,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         batch_size=args.per_device_eval_batch_size,
         accelerator=accelerator,
         dtype=dtype,
+        keep_errors=args.mistakes,
     )
     if not accelerator.is_main_process:
         return
@@ -84,10 +85,9 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
         "subject": artifacts.subject_of(folder, deployment),
     }
-    of_classes = class_facts.of_classes(
-        task, found.tally, threads=torch.get_num_threads(), **common
-    )
-    evidence.append(folder, [*metric_facts(folder, found.measured, **common), *of_classes])
+    classes = class_facts.rows_of(task, found.tally)
+    of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
+    evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
     terminal.table(
         ("metric", "value", "95% interval", "n", "method"),
         [
@@ -97,20 +97,11 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         title=f"{folder} on {examples.name}, {split} "
         f"(loss {found.loss:.4f}, {found.seconds:.1f} s)",
     )
-    class_facts.show(task, found.tally)
+    class_facts.show(classes)
     _show_confusions(folder, task, found.tally)
-    if args.mistakes:
-        worst = mistakes.find(
-            model,
-            task,
-            features,
-            device,
-            batch_size=args.per_device_eval_batch_size,
-            keep=args.mistakes,
-        )
-        mistakes.show(worst, task, features, examples.splits[split])
-        if path := mistakes.picture(folder, worst, task, features):
-            terminal.lines(f"mistakes          {path}")
+    mistakes.show(found.hardest, task, features, examples.splits[split])
+    if path := mistakes.picture(folder, found.hardest, task, features):
+        terminal.lines(f"mistakes          {path}")
 
 
 def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:

@@ -2,51 +2,17 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
-
-import torch
+from typing import TYPE_CHECKING
 
 from tasks.base import Features, Task
 from tasks.printing import visible
 from zoo import terminal
-from zoo.train.evaluation import batches, to_device
+from zoo.train.evaluation import Mistake
 
 if TYPE_CHECKING:
     import datasets
-    from torch import nn
 
 MOST = 20  # pictures in a grid
-
-
-class Mistake(NamedTuple):
-    """A wrong prediction."""
-
-    loss: float
-    sample: int  # of the features
-    truth: str
-    said: str
-
-
-def find(
-    model: "nn.Module",
-    task: Task,
-    features: Features,
-    device: torch.device,
-    *,
-    batch_size: int,
-    keep: int,
-) -> list[Mistake]:
-    """The `keep` mistakes of highest loss, the worst first."""
-    worst: list[Mistake] = []
-    size = len(features)
-    chunks = [list(range(i, min(i + batch_size, size))) for i in range(0, size, batch_size)]
-    model.eval()
-    with torch.inference_mode():
-        for batch in batches(features, task.collate, chunks):
-            moved = to_device(batch, device)
-            worst += [Mistake(*found) for found in task.mistakes(moved, task.logits(model, moved))]
-            worst = sorted(worst, key=lambda mistake: -mistake.loss)[:keep]
-    return worst
 
 
 def show(

@@ -81,7 +81,7 @@ def _lost(metric: MetricSpec, before: Any, after: Any) -> Any:
 
 
 def _value(tally: Any, metric: str) -> float:
-    return float(next(m.value for m in tally.compute() if m.name == metric))
+    return float(next(m.value for m in tally.compute(draws=0) if m.name == metric))
 
 
 def _paired_proportions(worse: int, better: int, n: int) -> tuple[float, float]:

@@ -9,6 +9,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -121,8 +122,12 @@ class Source:
 
     def __init__(self, model: "nn.Module", outputs: Sequence[str]) -> None:
         self.single = model.eval()
-        self.double = copy.deepcopy(model).double().eval()
         self.outputs = outputs
+
+    @cached_property
+    def double(self) -> "nn.Module":
+        """A copy in float64, made where the numerics are judged by it."""
+        return copy.deepcopy(self.single).double().eval()
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The outputs in float32."""

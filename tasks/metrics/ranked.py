@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Ints
-from tasks.metrics.intervals import Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
 from tasks.metrics.tally import Tally
 
 _Array = npt.NDArray[Any]
@@ -35,7 +35,8 @@ class RankedTally(Tally):
             return np.empty(0, np.int64), np.empty(0, np.int64)
         ids, ranks = (np.concatenate(column) for column in zip(*self._ranks, strict=True))
         order = np.lexsort((ranks, ids))
-        first = np.concatenate([[True], ids[order][1:] != ids[order][:-1]])
+        first = np.ones(len(ids), np.bool_)
+        first[1:] = ids[order][1:] != ids[order][:-1]
         return ids[order][first], ranks[order][first]
 
     def state(self) -> dict[str, _Array]:
@@ -54,9 +55,9 @@ class RankedTally(Tally):
         merged._ranks = [(state["ranked_ids"], state["ranks"]) for state in states]
         return merged
 
-    def compute(self, level: float = 0.95) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
         """The metrics of `Tally`, with top-k accuracy behind accuracy (Wilson)."""
-        accuracy, *others = super().compute(level)
+        accuracy, *others = super().compute(level, draws)
         _, ranks = self._ranked()
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
         top = intervals.wilson(f"top{self.k}_accuracy", share, len(ranks), level)

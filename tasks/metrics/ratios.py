@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
 
 _FORMAT = 1  # of `state()`
 _NAN = float("nan")
@@ -90,26 +90,22 @@ class RatioTally:
             tally.update(state["ids"], state["sums"])
         return tally
 
-    def compute(self, level: float = 0.95) -> list[Measured]:
-        """Each ratio with a bootstrap interval over samples (Efron 1979)."""
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+        """Each ratio with a bootstrap interval over samples (Efron 1979); none with 0 `draws`."""
         ids, sums = self._sums()
         n = len(ids)
-        draws: list[list[Floats]] = [[] for _ in self.ratios]
-        for weights in intervals.resamples(np.ones(n, np.int64)):
-            drawn = weights @ sums  # [draws, columns]
-            for ratio, values in zip(self.ratios, draws, strict=True):
-                found = ratio.of(drawn)
+        drawn: list[list[Floats]] = [[np.empty(0)] for _ in self.ratios]
+        for weights in intervals.resamples(np.ones(n, np.int64), draws):
+            resampled = weights @ sums  # [draws, columns]
+            for ratio, values in zip(self.ratios, drawn, strict=True):
+                found = ratio.of(resampled)
                 values.append(found[np.isfinite(found)])
         total = sums.sum(0)
         return [
             intervals.percentile(
-                ratio.name,
-                float(ratio.of(total)),
-                n,
-                np.concatenate([*values, np.empty(0)]),
-                level,
+                ratio.name, float(ratio.of(total)), n, np.concatenate(values), level
             )
-            for ratio, values in zip(self.ratios, draws, strict=True)
+            for ratio, values in zip(self.ratios, drawn, strict=True)
         ]
 
     def confusion_matrix(self) -> Ints:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from tasks.errors import UserError
 from tasks.metrics import arithmetic, intervals
 from tasks.metrics.arithmetic import Counts, Floats, Ints
-from tasks.metrics.intervals import Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
 
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
@@ -117,7 +117,7 @@ class Tally:
         tally._columns()  # contradictions show here rather than later
         return tally
 
-    def compute(self, level: float = 0.95) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
         """Every metric of this problem type with its interval.
 
         single_label: accuracy (Wilson), f1_macro, precision_macro, recall_macro,
@@ -126,6 +126,10 @@ class Tally:
         z), mse (Student t). A single-label macro average goes over the labels that occur, a
         multi-label one over all, as in scikit-learn. The same samples give the same bits; nothing
         raises or warns for want of samples.
+
+        Args:
+            draws: resamples of a bootstrap; 0 leaves out the intervals that need one, and costs no
+                more than the values.
         """
         ids, predictions, references = self._columns()
         n = len(ids)
@@ -143,7 +147,7 @@ class Tally:
         scores = _SINGLE if self.problem_type == "single_label_classification" else _MULTI
         return [
             intervals.wilson("accuracy", accuracy, n, level),
-            *self._bootstrap(scores, predictions, references, level),
+            *self._bootstrap(scores, predictions, references, level, draws),
         ]
 
     def confusion_matrix(self) -> Ints:
@@ -247,7 +251,12 @@ class Tally:
     # ---- the bootstrap ---------------------------------------------------------------------------
 
     def _bootstrap(
-        self, scores: _Scores, predictions: _Array, references: _Array, level: float
+        self,
+        scores: _Scores,
+        predictions: _Array,
+        references: _Array,
+        level: float,
+        draws: int,
     ) -> list[Measured]:
         """The scores, with intervals from resamples of the samples.
 
@@ -261,14 +270,14 @@ class Tally:
         cells, counts = np.unique(pairs, axis=0, return_counts=True)
         width = cells.shape[1] // 2
         found = self._count(cells[:, :width], cells[:, width:], counts[None])
-        draws: dict[str, list[Floats]] = {name: [] for name in scores}
-        for weights in intervals.resamples(counts):
-            drawn = self._count(cells[:, :width], cells[:, width:], weights)
+        drawn: dict[str, list[Floats]] = {name: [np.empty(0)] for name in scores}
+        for weights in intervals.resamples(counts, draws):
+            resampled = self._count(cells[:, :width], cells[:, width:], weights)
             for name, score in scores.items():
-                draws[name].append(score(drawn))
+                drawn[name].append(score(resampled))
         return [
             intervals.percentile(
-                name, float(score(found)[0]), n, np.concatenate(draws[name]), level
+                name, float(score(found)[0]), n, np.concatenate(drawn[name]), level
             )
             for name, score in scores.items()
         ]

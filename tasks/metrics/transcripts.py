@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tasks.errors import UserError
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
 
 NOTHING = "-"
 """The place of a word that is missing: of the hypothesis (deleted) or the reference (inserted)."""
@@ -105,9 +105,10 @@ class TranscriptTally:
         tally._columns()  # contradictions show here rather than later
         return tally
 
-    def compute(self, level: float = 0.95) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
         """wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004), and
-        exact_match, the share of utterances with every word right (Wilson).
+        exact_match, the share of utterances with every word right (Wilson). With 0 `draws` there is
+        no bootstrap, and no interval of the rates.
 
         The same samples give the same bits; nothing raises or warns for want of samples.
         """
@@ -115,8 +116,8 @@ class TranscriptTally:
         n = len(errors.words)
         right = float((errors.word_errors == 0).mean()) if n else _NAN
         return [
-            _rate("wer", errors.word_errors, errors.words, level),
-            _rate("cer", errors.character_errors, errors.characters, level),
+            _rate("wer", errors.word_errors, errors.words, level, draws),
+            _rate("cer", errors.character_errors, errors.characters, level, draws),
             intervals.wilson("exact_match", right, n, level),
         ]
 
@@ -234,15 +235,15 @@ def _rates(cells: Ints, weights: Ints) -> Floats:
     return np.where(units > 0, errors / np.maximum(units, 1), _NAN)
 
 
-def _rate(name: str, errors: Ints, units: Ints, level: float) -> Measured:
+def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int = DRAWS) -> Measured:
     """An error rate with its interval. Utterances alike in both counts are one cell."""
     cells, counts = np.unique(np.column_stack([errors, units]), axis=0, return_counts=True)
-    draws = [np.empty(0)]
-    for weights in intervals.resamples(counts):
-        drawn = _rates(cells, weights)
-        draws.append(drawn[np.isfinite(drawn)])
+    drawn = [np.empty(0)]
+    for weights in intervals.resamples(counts, draws):
+        rates = _rates(cells, weights)
+        drawn.append(rates[np.isfinite(rates)])
     return intervals.percentile(
-        name, rate(errors, units), len(errors), np.concatenate(draws), level
+        name, rate(errors, units), len(errors), np.concatenate(drawn), level
     )
 
 

@@ -373,9 +373,10 @@ class MaskedLM:
         guesses = logits.argmax(-1)
         losses = F.cross_entropy(logits, truth, reduction="none")
         worst: dict[int, int] = {}
+        wrong, rows = (guesses != truth).tolist(), owner.tolist()
         for i in losses.argsort().tolist():  # the last that is written is the worst
-            if guesses[i] != truth[i]:
-                worst[int(owner[i])] = i
+            if wrong[i]:
+                worst[rows[i]] = i
         return [
             (
                 float(losses[i]),

@@ -245,6 +245,11 @@ class Seq2SeqRecognition(SpeechRecognition):
         )
         return Loss(loss, (labels >= 0).sum().float(), {})
 
+    def _losses(self, logits: "Tensor", labels: "Tensor") -> "Tensor":
+        import torch.nn.functional as F
+
+        return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").sum(1)
+
     def _said(self, batch: Batch, logits: "Tensor") -> list[str]:
         return [_plain(text) for text in self._texts(batch["generated"])]
 

@@ -345,6 +345,12 @@ class SpeechRecognition:
             loss = (1 - label_smoothing) * loss + label_smoothing * spread
         return Loss(loss, (labels >= 0).sum().float().clamp(min=1), {})
 
+    def _losses(self, logits: "Tensor", labels: "Tensor") -> "Tensor":
+        """Of each row alone what `loss` sums, float32 [b]."""
+        from tasks.speech import ctc
+
+        return ctc.losses(logits, labels, self.spelling.blank)
+
     def tally(self) -> TranscriptTally:
         """The accumulator of this task's metrics."""
         return TranscriptTally()
@@ -379,13 +385,9 @@ class SpeechRecognition:
 
     def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
         """Wrong transcriptions as (loss of the sample, row, truth, hypothesis)."""
-        found = []
-        told, truth = self._said(batch, logits), self._truth(batch)
-        for i, row in enumerate(batch["sample_ids"].tolist()):
-            if told[i] != truth[i]:
-                alone = self.loss(logits[i : i + 1], {"labels": batch["labels"][i : i + 1]})
-                found.append((float(alone.sum), row, truth[i], told[i]))
-        return found
+        losses, ids = self._losses(logits, batch["labels"]).tolist(), batch["sample_ids"].tolist()
+        columns = losses, ids, self._truth(batch), self._said(batch, logits)
+        return [row for row in zip(*columns, strict=True) if row[2] != row[3]]
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.cases import Case
-from tests.cli import environment
+from tests.cli import environment, run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
 from tests.processes import run_ranks
 
@@ -43,6 +43,22 @@ def test_two_processes(alone: Run, case: Case, tmp_path: Path) -> None:
 @pytest.mark.parametrize("case", ["text", "speech"], indirect=True)
 def test_two_processes_with_uneven_passes(alone: Run, case: Case, tmp_path: Path) -> None:
     _same(_two(case, tmp_path, "--token_budget", case.small_budget), alone)
+
+
+@pytest.mark.parametrize("case", ["text"], indirect=True)
+def test_two_processes_find_the_same_mistakes(alone: Run, case: Case, tmp_path: Path) -> None:
+    words = ["evaluate", str(alone.folder), "--max_eval_samples", "21", "--mistakes", "4"]
+    words += ["--per_device_eval_batch_size", "4"]  # ranks have 11 and 10: one repeats a sample
+    run_ranks(words, tmp_path, module=case.module)
+    others = [_mistakes((tmp_path / f"rank{rank}.log").read_text()) for rank in range(2)]
+    mine = _mistakes(run_cli(case.module, *words).out)
+    assert len(mine) == 5 and others == [mine, []], "a header and four rows, from one rank"
+
+
+def _mistakes(out: str) -> list[str]:
+    """The lines of the table of mistakes."""
+    below = out.partition("worst mistakes\n")[2].splitlines()
+    return [line for line in below if line.startswith("loss ") or line[:1].isdigit()]
 
 
 @pytest.mark.slow

@@ -61,7 +61,6 @@ def append(setting: Setting, stage: Stage, run: str) -> None:
         fact
         for split, evaluation in stage.found.items()
         for fact in metric_facts(
-            setting.folder,
             evaluation.measured,
             dataset={"name": examples.name, "fingerprint": examples.fingerprint},
             split=split,

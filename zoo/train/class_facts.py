@@ -17,8 +17,12 @@ MOST_CLASSES = 50
 SCORES = ("precision", "recall", "f1")
 
 
-def rows_of(task: Task, tally: "Tally") -> list[tuple[str, dict[str, float], int]]:
-    """Each class that the split has: its label, its scores in 0..1, and its rows.
+Row = tuple[str, dict[str, float], int]
+"""Of a class its label, its scores in 0..1 by name, and how many rows of the split it has."""
+
+
+def rows_of(task: Task, tally: "Tally") -> list[Row]:
+    """Each class that the split has.
 
     A precision is left out where the class was never predicted. Empty where there are no classes,
     or more than MOST_CLASSES.
@@ -39,24 +43,24 @@ def rows_of(task: Task, tally: "Tally") -> list[tuple[str, dict[str, float], int
     return rows
 
 
-def of_classes(task: Task, tally: "Tally", **common: Any) -> list[evidence.Fact]:
+def of_classes(rows: Sequence[Row], **common: Any) -> list[evidence.Fact]:
     """Precision, recall and F1 of each class as facts; `common` are fields that all have."""
     return [
         evidence.fact("class", name, scores[name], "1", n=n, label=label, **common)
-        for label, scores, n in rows_of(task, tally)
+        for label, scores, n in rows
         for name in SCORES
         if name in scores
     ]
 
 
-def show(task: Task, tally: "Tally") -> None:
+def show(rows: Sequence[Row]) -> None:
     """Prints a table of the classes, where there are some."""
-    rows = [
+    cells = [
         (label, *(f"{scores[name]:.4f}" if name in scores else "-" for name in SCORES), f"{n:,}")
-        for label, scores, n in rows_of(task, tally)
+        for label, scores, n in rows
     ]
-    if rows:
-        terminal.table(("class", *SCORES, "n"), rows, "each class", after_gap=True)
+    if cells:
+        terminal.table(("class", *SCORES, "n"), cells, "each class", after_gap=True)
 
 
 def of_data(

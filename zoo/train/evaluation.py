@@ -1,9 +1,12 @@
-"""A model's metrics and loss on one split."""
+"""A model's metrics, loss and hardest errors on one split, in one pass."""
 
+import heapq
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -21,6 +24,40 @@ if TYPE_CHECKING:
     from tasks.metrics import Measured, Tally
 
 
+class Mistake(NamedTuple):
+    """A wrong prediction."""
+
+    loss: float
+    sample: int  # of the features
+    truth: str
+    said: str
+
+
+class HardestErrors:
+    """The wrong predictions of highest loss, `most` of all that were seen.
+
+    Of equal losses the lower samples stay, and a loss that is not a number is the highest, so that
+    neither the order nor the cut into batches and ranks matters.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._heap: list[tuple[float, int, Mistake]] = []  # the easiest first
+
+    def update(self, mistakes: Iterable[Mistake]) -> None:
+        """Adds mistakes, each sample's once."""
+        for one in mistakes:
+            item = (math.inf if math.isnan(one.loss) else one.loss, -one.sample, one)
+            if len(self._heap) < self.most:
+                heapq.heappush(self._heap, item)
+            else:
+                heapq.heappushpop(self._heap, item)
+
+    def ranked(self) -> list[Mistake]:
+        """Those that are kept, the hardest first."""
+        return [one for _, _, one in sorted(self._heap, reverse=True)]
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """What an evaluation found."""
@@ -28,15 +65,21 @@ class Evaluation:
     loss: float  # mean over targets
     tally: "Tally"
     seconds: float
+    hardest: Sequence[Mistake] = ()  # the hardest first
 
-    @property
+    @cached_property
     def measured(self) -> "list[Measured]":
-        """The task's metrics, each with n and interval."""
+        """The task's metrics, each with n and interval: a bootstrap, where a metric needs one."""
         return self.tally.compute()
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """The task's metrics by name, without intervals: no bootstrap."""
+        return {m.name: m.value for m in self.tally.compute(draws=0)}
 
     def value(self, metric: str) -> float:
         """The value of one metric."""
-        return next(m.value for m in self.measured if m.name == metric)
+        return self.values[metric]
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
@@ -79,6 +122,7 @@ def evaluate(
     accelerator: "Accelerator",
     dtype: torch.dtype = torch.float32,
     workers: int = 0,
+    keep_errors: int = 0,
 ) -> Evaluation:
     """Runs a split through the model, longest samples first, each rank its share.
 
@@ -87,6 +131,7 @@ def evaluate(
 
     Args:
         dtype: bfloat16 computes under autocast; float32 in the weights' own.
+        keep_errors: how many of the hardest errors to keep.
     """
     begin = time.perf_counter()
     was_training = model.training
@@ -99,7 +144,7 @@ def evaluate(
     chunks = [mine[i * batch_size : (i + 1) * batch_size] for i in range(passes)]
     own = [len(chunk) > 0 for chunk in chunks]
     chunks = [chunk if len(chunk) else order[:1] for chunk in chunks]
-    tally = task.tally()
+    tally, hardest = task.tally(), HardestErrors(keep_errors)
     sums = torch.zeros(2, dtype=torch.float64)
     loaded = batches(features, task.collate, chunks, workers)
     with torch.inference_mode():
@@ -118,11 +163,17 @@ def evaluate(
             loss = task.loss(logits, moved)
             sums += torch.stack([loss.sum, loss.count]).double().cpu() * counts
             task.count(tally, moved, logits)
+            if keep_errors and counts:
+                hardest.update(Mistake(*found) for found in task.mistakes(moved, logits))
     if accelerator.num_processes > 1:
         from accelerate.utils import gather_object
 
-        states = gather_object([(tally.state(), sums)])
-        tally = task.tally().merge([state for state, _ in states])
-        sums = torch.stack([s for _, s in states]).sum(0)
+        parts = gather_object([(tally.state(), sums, hardest.ranked())])
+        tally = task.tally().merge([state for state, _, _ in parts])
+        sums = torch.stack([s for _, s, _ in parts]).sum(0)
+        hardest = HardestErrors(keep_errors)
+        for _, _, mistakes in parts:
+            hardest.update(mistakes)
     model.train(was_training)
-    return Evaluation(float(sums[0] / sums[1]), tally, time.perf_counter() - begin)
+    seconds = time.perf_counter() - begin
+    return Evaluation(float(sums[0] / sums[1]), tally, seconds, hardest.ranked())

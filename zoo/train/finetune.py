@@ -236,9 +236,9 @@ def _finetune(
             folder, manifest, task, examples, result, progress, peak, dtype, device, findings
         )
         if teacher and taught:
-            facts += teachers.facts(folder, teacher, (split, taught), facts, parameters)
+            facts += teachers.facts(teacher, (split, taught), facts, parameters)
         evidence.append(folder, facts)
-        summary.plots(folder, watch.records, result, task)
+        summary.plots(folder, watch.records, task)
         seconds = time.time() - begin
         summary.show(entry, folder, task, examples, result, progress, peak, seconds)
         if teacher and taught:

@@ -380,7 +380,7 @@ class Loop:
         progress.stopped_early = (
             patience is not None and progress.evaluations_without_gain >= patience
         )
-        record = {m.name: m.value for m in found.measured if np.isfinite(m.value)}
+        record = {name: value for name, value in found.values.items() if np.isfinite(value)}
         self.watcher.log(
             {
                 "step": progress.step,

@@ -24,22 +24,21 @@ if TYPE_CHECKING:
 
 
 def metric_facts(
-    folder: Path,
     measured: "Sequence[Measured]",
     *,
     run: str,
+    subject: str,
     dataset: Mapping[str, Any],
     split: str,
     seed: int | None,
     device: str,
     deployment: str = "eager",
-    subject: str | None = None,
 ) -> list[evidence.Fact]:
     """Metrics of a checkpoint as facts; those that are undefined on this data are left out.
 
-    Where its digest is known as `subject`, the folder is not read.
+    Args:
+        subject: digest of the checkpoint or artifact; see `zoo.artifacts.subject_of`.
     """
-    subject = subject or evidence.subject_digest(folder)
     return [
         evidence.fact(
             "metric",
@@ -105,26 +104,20 @@ def facts(
         ("memory", "train_peak_memory", peak, "bytes"),
     ]
     return [
-        *metric_facts(
-            folder,
-            evaluation.measured,
-            run=run,
-            dataset=dataset,
-            split=split,
-            seed=manifest["seed"],
-            device=str(device),
-        ),
+        *metric_facts(evaluation.measured, **whose, split=split, device=str(device)),
         *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in training),
         *class_facts.of_classes(
-            task, evaluation.tally, **whose, **where, deployment="eager", split=split
+            class_facts.rows_of(task, evaluation.tally),
+            **whose,
+            **where,
+            deployment="eager",
+            split=split,
         ),
         *class_facts.of_data(task, examples, findings, whose),
     ]
 
 
-def plots(
-    folder: Path, records: Sequence[Mapping[str, Any]], result: tuple[str, Evaluation], task: Task
-) -> None:
+def plots(folder: Path, records: Sequence[Mapping[str, Any]], task: Task) -> None:
     """`plots/training.png`: loss and main metric over the run."""
     from zoo.train import pictures
 

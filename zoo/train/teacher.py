@@ -152,7 +152,6 @@ def _short(value: Any) -> str:
 
 
 def facts(
-    folder: Path,
     teacher: Teacher,
     result: tuple[str, Evaluation],
     student: Sequence[evidence.Fact],
@@ -161,7 +160,6 @@ def facts(
     """What the teacher reaches where the student was measured, and how large both are.
 
     Args:
-        folder: of the student.
         result: of the teacher, and the split that it and the student were measured on.
         student: the facts of the student's run.
         parameters: of the student.
@@ -172,10 +170,9 @@ def facts(
     theirs = evidence.fact(
         "size", "parameters", teacher.parameters, "1", subject=teacher.subject, **common
     )
-    ours = {"subject": evidence.subject_digest(folder), **common}
+    ours = {"subject": first.subject, **common}
     return [
         *metric_facts(
-            folder,
             evaluation.measured,
             dataset=first.dataset,
             split=split,

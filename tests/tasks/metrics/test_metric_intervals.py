@@ -9,7 +9,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.metrics import Tally, intervals
+from tasks.metrics import Ratio, RatioTally, Tally, TranscriptTally, intervals
+from tasks.metrics.ranked import RankedTally
 
 
 def by_name(tally, level=0.95):
@@ -260,3 +261,57 @@ def test_the_half_width_of_a_mean_is_that_of_scipy():
     )
     assert intervals.t_half_width([0.5] * 4, 0.95) == 0
     assert not math.isfinite(intervals.t_half_width([1e308, -1e308], 0.95))
+
+
+def regression_of(n, rng):
+    tally = Tally("regression")
+    tally.update(np.arange(n), rng.normal(size=n), rng.normal(size=n))
+    return tally
+
+
+def multi_of(n, rng):
+    tally = Tally("multi_label_classification", 3)
+    tally.update(np.arange(n), rng.integers(0, 2, (n, 3)), rng.integers(0, 2, (n, 3)))
+    return tally
+
+
+def ranked_of(n, rng):
+    tally = RankedTally(7, 5)
+    tally.update_ranked(np.arange(n), *rng.integers(0, 7, (3, n)))
+    return tally
+
+
+def ratios_of(n, rng):
+    tally = RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
+    tally.update(np.arange(n), rng.integers(0, 9, (n, 3)))
+    return tally
+
+
+def transcripts_of(n, rng):
+    tally = TranscriptTally()
+    heard, said = (["abc"[: k + 1] + " d" * j for k, j in rng.integers(0, 3, (n, 2))] for _ in "xy")
+    tally.update(np.arange(n), heard, said)
+    return tally
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 40])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda n, rng: single(*rng.integers(0, 3, (2, n)), 3),
+        multi_of,
+        regression_of,
+        ranked_of,
+        ratios_of,
+        transcripts_of,
+    ],
+)
+def test_without_resamples_the_values_are_the_same_bits(make, n):
+    tally = make(n, np.random.default_rng(n))
+    with_intervals, without = tally.compute(), tally.compute(draws=0)
+    if n == 40 and make is not regression_of:
+        assert "bootstrap" in {one.method for one in with_intervals}
+    for one, other in zip(with_intervals, without, strict=True):
+        if one.method == "bootstrap":
+            one = intervals.undefined(one.name, one.value, one.n, one.level)
+        assert repr(other) == repr(one)
