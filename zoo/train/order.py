@@ -28,13 +28,14 @@ def epoch_order(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
+    # one argsort of [windows, WINDOW] would take longer and twice the memory
     for start in range(0, len(order), WINDOW):
         window = order[start : start + WINDOW]
         order[start : start + WINDOW] = window[np.argsort(lengths[window], kind="stable")]
     # what is left over stays last: anywhere else, every step behind it would straddle two blocks
-    whole = len(order) - len(order) % BLOCK
-    blocks = order[:whole].reshape(-1, BLOCK)
-    return np.concatenate([blocks[rng.permutation(len(blocks))].reshape(-1), order[whole:]])
+    blocks = order[: len(order) - len(order) % BLOCK].reshape(-1, BLOCK)
+    blocks[:] = blocks[rng.permutation(len(blocks))]
+    return order
 
 
 @dataclass(frozen=True)

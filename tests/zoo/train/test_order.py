@@ -23,6 +23,32 @@ def test_an_epoch_is_a_permutation_and_a_pure_function(lengths, seed, epoch) -> 
     np.testing.assert_array_equal(order, epoch_order(lengths.copy(), seed, epoch))
 
 
+def _window_by_window(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The order of an epoch as its docstring says it, one window after the other."""
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    for start in range(0, len(order), WINDOW):
+        window = order[start : start + WINDOW]
+        order[start : start + WINDOW] = window[np.argsort(lengths[window], kind="stable")]
+    whole = len(order) - len(order) % BLOCK
+    blocks = order[:whole].reshape(-1, BLOCK)
+    return np.concatenate([blocks[rng.permutation(len(blocks))].reshape(-1), order[whole:]])
+
+
+@pytest.mark.parametrize(
+    "n", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, WINDOW, WINDOW + 1, 3 * WINDOW - 1, 5 * WINDOW + 777]
+)
+@pytest.mark.parametrize("kind", ["tokens", "seconds", "equal"])
+def test_the_order_is_that_of_window_by_window(n: int, kind: str) -> None:
+    rng = np.random.default_rng(n)
+    lengths = {"tokens": rng.integers(1, 60, n), "seconds": rng.gamma(2, size=n)}
+    sizes = lengths.get(kind, np.ones(n, np.int64))
+    for seed, epoch in ((0, 0), (7, 3)):
+        order = epoch_order(sizes, seed, epoch)
+        assert order.dtype == np.int64
+        np.testing.assert_array_equal(order, _window_by_window(sizes, seed, epoch))
+
+
 def test_seeds_and_epochs_give_different_orders() -> None:
     lengths = np.arange(1000) % 37 + 1
     orders = [tuple(epoch_order(lengths, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)]
