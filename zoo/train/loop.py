@@ -278,17 +278,17 @@ class Loop:
         totals, names = torch.zeros(1, device=self.accelerator.device), []
         place = self.progress.place
         for i, (one, batch) in enumerate(zip(step.passes, step.batches, strict=True)):
-            # everything random in a pass follows from where it stands, so nothing random is saved
+            # What a network draws from torch's stream (dropout, transformers' own SpecAugment)
+            # follows from where the pass stands, so nothing random is saved; another cut of the
+            # step draws otherwise. What is drawn for a sample comes with its batch: see
+            # `tasks.base.Objective`.
             key = [self.args.seed, place.epoch, place.sample, self.accelerator.process_index, i]
-            seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-            torch.manual_seed(seed)
-            rng = torch.Generator().manual_seed(seed)
+            seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1
+            torch.manual_seed(int(seed))
             last = i == len(step.passes) - 1
             with self._synchronized(last):
                 with self._autocast():
-                    loss = self.objective(
-                        self.model, to_device(batch, self.accelerator.device), rng
-                    )
+                    loss = self.objective(self.model, to_device(batch, self.accelerator.device))
                 weight = float(one.counts)
                 self.accelerator.backward(loss.sum * weight)
             if self.bf16:
