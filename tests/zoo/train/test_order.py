@@ -103,6 +103,48 @@ def test_a_step_is_cut_into_passes(
             assert budget is None or padded <= budget or len(one.ids) == 1
 
 
+def _cut_of_each_end(ids, lengths, rows, max_samples, budget, overhead) -> list[list[int]]:
+    """The passes of one rank, every beginning of a pass looked at for every end."""
+    ids = ids[np.argsort(lengths[ids], kind="stable")]
+    sizes, heights = lengths[ids], np.concatenate([[0], np.cumsum(rows[ids])])
+    best = np.zeros(len(ids) + 1)
+    begin = np.zeros(len(ids) + 1, dtype=np.int64)
+    for j in range(1, len(ids) + 1):
+        starts = np.arange(max(0, j - max_samples), j)
+        padded = (heights[j] - heights[starts]) * sizes[j - 1]
+        if budget is not None:
+            fits = padded <= budget
+            fits[-1] = True
+            starts, padded = starts[fits], padded[fits]
+        costs = best[starts] + padded + overhead
+        choice = int(np.argmin(costs))
+        best[j], begin[j] = costs[choice], starts[choice]
+    passes, end = [], len(ids)
+    while end > 0:
+        passes.append(ids[begin[end] : end].tolist())
+        end = int(begin[end])
+    return passes[::-1]
+
+
+@given(
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=120),
+    scale=st.sampled_from([1, 0.1, 1 / 3]),
+    max_samples=st.integers(1, 40),
+    budget=st.none() | st.integers(1, 1500),
+    overhead=st.floats(0, 400),
+    seed=st.integers(0, 99),
+)
+def test_the_cut_is_that_of_each_end(lengths, scale, max_samples, budget, overhead, seed) -> None:
+    """To the last bit, in tokens and in seconds, and where several cuts cost the same."""
+    sizes = np.array(lengths) * scale
+    rng = np.random.default_rng(seed)
+    rows, ids = rng.integers(1, 4, len(sizes)), rng.permutation(len(sizes))
+    settings = {"max_samples": max_samples, "budget": budget, "overhead": overhead}
+    (passes,) = cut_step(ids, sizes, rows, world_size=1, **settings)
+    plain = _cut_of_each_end(ids, sizes, rows, **settings)
+    assert [one.ids.tolist() for one in passes] == plain
+
+
 def test_the_cut_is_the_cheapest() -> None:
     """Against all cuts of a small step: the sum of padded sizes and of a cost a pass is least."""
     rng = np.random.default_rng(5)
