@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import datasets
     import numpy as np
-    from torch import Generator, Tensor, nn
+    from torch import Tensor, nn
 
     from tasks.data import DataArgs
     from tasks.draws import View
@@ -83,9 +83,14 @@ class Loss:
 
 
 class Objective(Protocol):
-    """The loss of a model on a micro-batch; the loop knows nothing else of what it trains."""
+    """The loss of a model on a micro-batch; the loop knows nothing else of what it trains.
 
-    def __call__(self, model: "nn.Module", batch: Batch, rng: "Generator") -> Loss: ...
+    It draws nothing: what is random in a sample (masks, augmentation, views) comes with the batch,
+    drawn by `tasks.draws` from (seed, epoch, sample) in `Features` or in collation, so that it is
+    the same however a step is cut into micro-batches and ranks.
+    """
+
+    def __call__(self, model: "nn.Module", batch: Batch) -> Loss: ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,7 @@ class Examples:
 def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:
     """A task's own objective: its loss on the logits of the model."""
 
-    def objective(model: "nn.Module", batch: Batch, rng: "Generator") -> Loss:
+    def objective(model: "nn.Module", batch: Batch) -> Loss:
         return task.loss(task.logits(model, batch), batch, label_smoothing)
 
     return objective

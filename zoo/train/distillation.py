@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from tasks.base import Batch, Features, Loss, Objective, Task
 from tasks.errors import UserError
@@ -59,7 +59,7 @@ def distilled(
     pairs = matched(student, teacher) if args.distill_hidden else ()
     alpha, temperature = args.distill_alpha, args.distill_temperature
 
-    def objective(model: nn.Module, batch: Batch, rng: Generator) -> Loss:
+    def objective(model: nn.Module, batch: Batch) -> Loss:
         seen = outputs_of([layer for _, layer in pairs])
         with seen as theirs, torch.no_grad(), autocast(device, dtype):
             taught = task.logits(teacher, batch)

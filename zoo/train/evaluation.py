@@ -88,14 +88,21 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
 
 
 def batches(
-    features: Features, collate: Collate, chunks: list[Any], workers: int = 0, pin: bool = False
+    features: Features,
+    collate: Collate,
+    chunks: Iterable[Any],
+    workers: int = 0,
+    pin: bool = False,
 ) -> Iterator[Batch]:
-    """Collated batches of the given samples, in that order, prepared by `workers` processes."""
+    """Collated batches of the given samples, in that order, prepared by `workers` processes.
+
+    A chunk is taken when its batch is prepared: two for each worker are taken ahead.
+    """
     # a generator of its own: the loader draws a seed at every start, and must not draw it from
     # the stream that decides dropout
     loader: DataLoader[Batch] = DataLoader(
         features,  # type: ignore[arg-type]
-        batch_sampler=[[int(i) for i in chunk] for chunk in chunks],
+        batch_sampler=([int(i) for i in chunk] for chunk in chunks),
         collate_fn=collate,
         num_workers=workers,
         pin_memory=pin,

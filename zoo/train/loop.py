@@ -6,6 +6,7 @@ accumulated as sums and divided once, together with clipping.
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -99,6 +100,9 @@ class Loop:
             args.num_train_epochs,
             args.max_steps,
         )
+        # what a pass costs beside its samples, measured in samples: launches, casts, gradients
+        fixed = 4 if accelerator.device.type == "cpu" else 64
+        self._pass_overhead = float(train.lengths.mean()) * fixed
         self.progress = Progress()
         self.log = DeviceLog(watcher, self.optimizer, accelerator.device)
         self._saved_at = time.monotonic()
@@ -155,35 +159,36 @@ class Loop:
         return self.progress
 
     def _steps(self) -> Iterator[Step]:
-        """The steps that remain of this epoch."""
+        """The steps that remain of this epoch.
+
+        Each is cut when its first batch is prepared: workers prepare a few passes ahead.
+        """
+        begin = time.perf_counter()
         args, place = self.args, self.progress.place
         order = epoch_order(self.train_features.lengths, args.seed, place.epoch)[place.sample :]
         size = self.schedule.step_size
-        steps = [order[i : i + size] for i in range(0, len(order), size)]
-        cuts = [self._cut(ids) for ids in steps]
-        chunks = [one.ids for passes in cuts for one in passes]
+        ids_of_steps = (order[i : i + size] for i in range(0, len(order), size))
+        steps, ahead = itertools.tee((ids, self._cut(ids)) for ids in ids_of_steps)
+        chunks = (one.ids for _, passes in ahead for one in passes)
         workers, pin = args.dataloader_num_workers, self.accelerator.device.type == "cuda"
         seen = self.train_features.view(View(args.seed, place.epoch))
         loader = batches(seen, self.collate, chunks, workers, pin)
-        for ids, passes in zip(steps, cuts, strict=True):
-            begin = time.perf_counter()
+        for ids, passes in steps:
             loaded = [next(loader) for _ in passes]
             self.progress.data_seconds += time.perf_counter() - begin
             yield Step(ids, passes, loaded)
+            begin = time.perf_counter()
 
     def _cut(self, ids: np.ndarray) -> list[Pass]:
         """This rank's passes over the samples of a step."""
-        lengths = self.train_features.lengths
-        # what a pass costs beside its samples, measured in samples: launches, casts, gradients
-        fixed = 4 if self.accelerator.device.type == "cpu" else 64
         ranks = cut_step(
             ids,
-            lengths,
+            self.train_features.lengths,
             self.train_features.rows,
             world_size=self.accelerator.num_processes,
             max_samples=self.progress.max_samples or self.args.per_device_train_batch_size,
             budget=self.args.token_budget,
-            overhead=float(lengths.mean()) * fixed,
+            overhead=self._pass_overhead,
         )
         return ranks[self.accelerator.process_index]
 
@@ -273,17 +278,17 @@ class Loop:
         totals, names = torch.zeros(1, device=self.accelerator.device), []
         place = self.progress.place
         for i, (one, batch) in enumerate(zip(step.passes, step.batches, strict=True)):
-            # everything random in a pass follows from where it stands, so nothing random is saved
+            # What a network draws from torch's stream (dropout, transformers' own SpecAugment)
+            # follows from where the pass stands, so nothing random is saved; another cut of the
+            # step draws otherwise. What is drawn for a sample comes with its batch: see
+            # `tasks.base.Objective`.
             key = [self.args.seed, place.epoch, place.sample, self.accelerator.process_index, i]
-            seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-            torch.manual_seed(seed)
-            rng = torch.Generator().manual_seed(seed)
+            seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1
+            torch.manual_seed(int(seed))
             last = i == len(step.passes) - 1
             with self._synchronized(last):
                 with self._autocast():
-                    loss = self.objective(
-                        self.model, to_device(batch, self.accelerator.device), rng
-                    )
+                    loss = self.objective(self.model, to_device(batch, self.accelerator.device))
                 weight = float(one.counts)
                 self.accelerator.backward(loss.sum * weight)
             if self.bf16:

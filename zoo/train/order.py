@@ -28,13 +28,14 @@ def epoch_order(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
+    # one argsort of [windows, WINDOW] would take longer and twice the memory
     for start in range(0, len(order), WINDOW):
         window = order[start : start + WINDOW]
         order[start : start + WINDOW] = window[np.argsort(lengths[window], kind="stable")]
     # what is left over stays last: anywhere else, every step behind it would straddle two blocks
-    whole = len(order) - len(order) % BLOCK
-    blocks = order[:whole].reshape(-1, BLOCK)
-    return np.concatenate([blocks[rng.permutation(len(blocks))].reshape(-1), order[whole:]])
+    blocks = order[: len(order) - len(order) % BLOCK].reshape(-1, BLOCK)
+    blocks[:] = blocks[rng.permutation(len(blocks))]
+    return order
 
 
 @dataclass(frozen=True)
@@ -87,25 +88,26 @@ def _cut_rank(
     overhead: float,
 ) -> list[Pass]:
     ids = ids[np.argsort(lengths[ids], kind="stable")]
-    sizes, heights = lengths[ids], np.concatenate([[0], np.cumsum(rows[ids])])
+    heights = np.concatenate([[0], np.cumsum(rows[ids])])
+    tops, sizes = heights.tolist(), lengths[ids].tolist()  # numbers of numpy are slow one by one
     # best[j]: least cost of the first j samples; the last pass of that cut begins at begin[j]
     best = np.zeros(len(ids) + 1)
-    begin = np.zeros(len(ids) + 1, dtype=np.int64)
+    begin = [0] * (len(ids) + 1)
+    first = 0  # where a pass that ends at j may begin: sizes and heights grow, and so does this
     for j in range(1, len(ids) + 1):
-        starts = np.arange(max(0, j - max_samples), j)
-        padded = (heights[j] - heights[starts]) * sizes[j - 1]  # sorted: the last is the longest
+        top, size = tops[j], sizes[j - 1]  # sorted: the last is the longest
+        first = max(first, j - max_samples)
         if budget is not None:
-            fits = padded <= budget
-            fits[-1] = True
-            starts, padded = starts[fits], padded[fits]
-        costs = best[starts] + padded + overhead
-        choice = int(np.argmin(costs))
-        best[j], begin[j] = costs[choice], starts[choice]
+            while first < j - 1 and (top - tops[first]) * size > budget:
+                first += 1
+        costs = best[first:j] + (top - heights[first:j]) * size + overhead
+        choice = int(costs.argmin())
+        best[j], begin[j] = costs[choice], first + choice
     passes: list[Pass] = []
     end = len(ids)
     while end > 0:
         passes.append(Pass(ids[begin[end] : end]))
-        end = int(begin[end])
+        end = begin[end]
     return passes[::-1]
 
 

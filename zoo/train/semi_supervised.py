@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from tasks.base import Batch, Collate, Features, Loss, Objective, Task, model_inputs
 from tasks.draws import Strength, View
@@ -181,7 +181,7 @@ def semi_supervised(
     rows' worth of predictions were sure.
     """
 
-    def objective(model: nn.Module, batch: Batch, rng: Generator) -> Loss:
+    def objective(model: nn.Module, batch: Batch) -> Loss:
         labelled = {name: tensor for name, tensor in batch.items() if "." not in name}
         views = [of_view(batch, name) for name in dict.fromkeys((LEARNED[kind], "weak"))]
         logits = _logits(task, model, labelled, views)

@@ -3,6 +3,7 @@ like."""
 
 import json
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,7 +53,7 @@ class Watch:
         kept = [r for r in _read(self._metrics) if r["step"] <= step]
         self.records = kept
         _rewrite(self._metrics, kept)
-        _rewrite(self._samples, [r for r in _read(self._samples) if r["step"] < step])
+        _rewrite(self._samples, (r for r in _read(self._samples) if r["step"] < step))
         self._open = self._samples.open("a")
         for reporter in self.reporters:
             reporter.rewind(step)
@@ -148,17 +149,19 @@ def _line(record: dict[str, Any], unit: str) -> str:
     return f"{head}  {shown}{'  (best so far)' if record['best'] else ''}"
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    """One record at a time: a log of samples may be larger than memory."""
     if not path.exists():
-        return []
-    records = []
-    for line in path.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:  # the line that was being written when the run died
-            break
-    return records
+        return
+    with path.open() as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:  # the line that was being written when the run died
+                return
 
 
-def _rewrite(path: Path, records: list[dict[str, Any]]) -> None:
-    atomic.write_text(path, "".join(json.dumps(r, separators=(",", ":")) + "\n" for r in records))
+def _rewrite(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    with atomic.replacing(path) as file:
+        for record in records:
+            file.write(json.dumps(record, separators=(",", ":")).encode() + b"\n")

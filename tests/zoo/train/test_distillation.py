@@ -179,7 +179,7 @@ def test_the_objective_is_the_sum_of_its_parts_and_leaves_the_teacher_alone() ->
     task: Any = Task()
     batch = task.collate(Rows().__getitems__([0, 1, 2]))
     objective = distilled(task, student, teacher, args, CPU, torch.float32)
-    loss = objective(student, batch, RNG)
+    loss = objective(student, batch)
     loss.sum.backward()
     logits, taught = student(batch["x"]), teacher(batch["x"])
     labels = nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")

@@ -23,6 +23,32 @@ def test_an_epoch_is_a_permutation_and_a_pure_function(lengths, seed, epoch) -> 
     np.testing.assert_array_equal(order, epoch_order(lengths.copy(), seed, epoch))
 
 
+def _window_by_window(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+    """The order of an epoch as its docstring says it, one window after the other."""
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(len(lengths))
+    for start in range(0, len(order), WINDOW):
+        window = order[start : start + WINDOW]
+        order[start : start + WINDOW] = window[np.argsort(lengths[window], kind="stable")]
+    whole = len(order) - len(order) % BLOCK
+    blocks = order[:whole].reshape(-1, BLOCK)
+    return np.concatenate([blocks[rng.permutation(len(blocks))].reshape(-1), order[whole:]])
+
+
+@pytest.mark.parametrize(
+    "n", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, WINDOW, WINDOW + 1, 3 * WINDOW - 1, 5 * WINDOW + 777]
+)
+@pytest.mark.parametrize("kind", ["tokens", "seconds", "equal"])
+def test_the_order_is_that_of_window_by_window(n: int, kind: str) -> None:
+    rng = np.random.default_rng(n)
+    lengths = {"tokens": rng.integers(1, 60, n), "seconds": rng.gamma(2, size=n)}
+    sizes = lengths.get(kind, np.ones(n, np.int64))
+    for seed, epoch in ((0, 0), (7, 3)):
+        order = epoch_order(sizes, seed, epoch)
+        assert order.dtype == np.int64
+        np.testing.assert_array_equal(order, _window_by_window(sizes, seed, epoch))
+
+
 def test_seeds_and_epochs_give_different_orders() -> None:
     lengths = np.arange(1000) % 37 + 1
     orders = [tuple(epoch_order(lengths, seed, epoch)) for seed in (1, 2) for epoch in (0, 1)]
@@ -75,6 +101,48 @@ def test_a_step_is_cut_into_passes(
             assert 1 <= len(one.ids) <= max_samples
             padded = int(sizes[one.ids].max() * rows[one.ids].sum())
             assert budget is None or padded <= budget or len(one.ids) == 1
+
+
+def _cut_of_each_end(ids, lengths, rows, max_samples, budget, overhead) -> list[list[int]]:
+    """The passes of one rank, every beginning of a pass looked at for every end."""
+    ids = ids[np.argsort(lengths[ids], kind="stable")]
+    sizes, heights = lengths[ids], np.concatenate([[0], np.cumsum(rows[ids])])
+    best = np.zeros(len(ids) + 1)
+    begin = np.zeros(len(ids) + 1, dtype=np.int64)
+    for j in range(1, len(ids) + 1):
+        starts = np.arange(max(0, j - max_samples), j)
+        padded = (heights[j] - heights[starts]) * sizes[j - 1]
+        if budget is not None:
+            fits = padded <= budget
+            fits[-1] = True
+            starts, padded = starts[fits], padded[fits]
+        costs = best[starts] + padded + overhead
+        choice = int(np.argmin(costs))
+        best[j], begin[j] = costs[choice], starts[choice]
+    passes, end = [], len(ids)
+    while end > 0:
+        passes.append(ids[begin[end] : end].tolist())
+        end = int(begin[end])
+    return passes[::-1]
+
+
+@given(
+    lengths=st.lists(st.integers(0, 40), min_size=1, max_size=120),
+    scale=st.sampled_from([1, 0.1, 1 / 3]),
+    max_samples=st.integers(1, 40),
+    budget=st.none() | st.integers(1, 1500),
+    overhead=st.floats(0, 400),
+    seed=st.integers(0, 99),
+)
+def test_the_cut_is_that_of_each_end(lengths, scale, max_samples, budget, overhead, seed) -> None:
+    """To the last bit, in tokens and in seconds, and where several cuts cost the same."""
+    sizes = np.array(lengths) * scale
+    rng = np.random.default_rng(seed)
+    rows, ids = rng.integers(1, 4, len(sizes)), rng.permutation(len(sizes))
+    settings = {"max_samples": max_samples, "budget": budget, "overhead": overhead}
+    (passes,) = cut_step(ids, sizes, rows, world_size=1, **settings)
+    plain = _cut_of_each_end(ids, sizes, rows, **settings)
+    assert [one.ids.tolist() for one in passes] == plain
 
 
 def test_the_cut_is_the_cheapest() -> None:
