@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from tasks.draws import View
+from tasks.metrics.spec import metric_spec
 from tests.cli import ROOT, environment
 from zoo.train import loop as module
 from zoo.train.args import TrainArgs
@@ -61,7 +62,7 @@ def make_loop(features: Made, folder: Path, workers: int = 0) -> Loop:
     )
     return Loop(
         nn.Linear(1, 1),
-        SimpleNamespace(unit="tokens"),
+        SimpleNamespace(unit="tokens", primary=metric_spec("accuracy")),
         None,
         collate,
         features,
