@@ -1,7 +1,7 @@
 """The command line of the harness: `python -m bench VERB ...`.
 
-Flags as those of a model's verbs (`zoo.cli`): fields of frozen dataclasses, with - or _ alike.
-Nothing here imports torch.
+Flags as those of a model's verbs (`zoo.cli.verbs`): fields of frozen dataclasses, with - or _
+alike. Nothing here imports torch.
 """
 
 import difflib
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.printing import print_lines
-from zoo import places, program
+from zoo.cli import program
+from zoo.machine import places
 
 PROGRAM = "python -m bench"
 
@@ -61,27 +62,27 @@ def parse(verb: str, kind: type, arguments: Sequence[str]) -> Any:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    from bench.args import RunArgs
+    from bench.cases.args import RunArgs
 
     asked: RunArgs = parse("run", RunArgs, arguments)
     places.check_file("--out", asked.out)
     places.check_cache()
-    from bench.run import run
+    from bench.sweep.run import run
 
     run(asked)
     return 0
 
 
 def _compare(arguments: Sequence[str]) -> int:
-    from bench.args import CompareArgs
-    from bench.fail_if import Condition
+    from bench.cases.args import CompareArgs
+    from bench.compare.fail_if import Condition
     from tasks.errors import UserError
 
     asked: CompareArgs = parse("compare", CompareArgs, arguments)
     conditions = [Condition.parse(text) for text in asked.fail_if]
     places.check_file("--out", asked.out)
     if not asked.results:
-        from bench.compare import compare
+        from bench.compare.compare import compare
 
         found = [
             (name, str(each.verdict.word), each.speedup.value) for name, each in compare(asked)
@@ -89,7 +90,7 @@ def _compare(arguments: Sequence[str]) -> int:
     elif asked.models or len(asked.results) != 2:
         raise UserError("--results takes two files, before and after, and no models")
     else:
-        from bench import stored
+        from bench.record import stored
 
         pairs = stored.compare(*asked.results, asked.margin)
         found = [(str(pair.case), pair.word, pair.ratio) for pair in pairs]
@@ -105,35 +106,35 @@ def _compare(arguments: Sequence[str]) -> int:
 
 
 def _selftest(arguments: Sequence[str]) -> int:
-    from bench.args import SelftestArgs
+    from bench.cases.args import SelftestArgs
 
     asked: SelftestArgs = parse("selftest", SelftestArgs, arguments)
-    from bench.selftest import selftest
+    from bench.validity.selftest import selftest
 
     return 0 if all(check.passed for check in selftest(asked)) else 1
 
 
 def _replay(arguments: Sequence[str]) -> int:
-    from bench.args import ReplayArgs
+    from bench.cases.args import ReplayArgs
 
     asked: ReplayArgs = parse("replay", ReplayArgs, arguments)
     places.check_file("--traces", asked.traces)
-    from bench.replay import run
+    from bench.validity.replay import run
 
     run(asked)
     return 0
 
 
 def _decide(arguments: Sequence[str]) -> int:
-    from bench.args import DecideArgs
+    from bench.cases.args import DecideArgs
 
     asked: DecideArgs = parse("decide", DecideArgs, arguments)
     places.check_file("--picture", asked.picture)
     places.check_cache()
     if asked.checkpoint.is_dir():
         places.check_folder("artifacts in", asked.checkpoint)
-    from bench.decide import decide
-    from zoo.export import Refused
+    from bench.decide.search import decide
+    from zoo.deploy.export import Refused
 
     try:
         decide(asked)
@@ -144,10 +145,10 @@ def _decide(arguments: Sequence[str]) -> int:
 
 
 def _doctor(arguments: Sequence[str]) -> int:
-    from bench.args import DoctorArgs
+    from bench.cases.args import DoctorArgs
 
     asked: DoctorArgs = parse("doctor", DoctorArgs, arguments)
-    from bench.doctor import doctor
+    from bench.machine.doctor import doctor
 
     for finding in doctor(asked):
         print_lines(f"{finding.status:<7}  {finding.topic:<14}  {finding.text}")
@@ -157,30 +158,30 @@ def _doctor(arguments: Sequence[str]) -> int:
 
 
 def _trace(arguments: Sequence[str]) -> int:
-    from bench.args import TraceArgs
+    from bench.cases.args import TraceArgs
 
     asked: TraceArgs = parse("trace", TraceArgs, arguments)
     places.check_folder("--out", asked.out)
     places.check_cache()
-    from bench.trace import trace
+    from bench.machine.trace import trace
 
     trace(asked)
     return 0
 
 
 def _peers(arguments: Sequence[str]) -> int:
-    from bench.args import PeersArgs
+    from bench.cases.args import PeersArgs
 
     asked: PeersArgs = parse("peers", PeersArgs, arguments)
     places.check_file("--out", asked.out)
-    from bench.peers import peers
+    from bench.compare.peers import peers
 
     peers(asked)
     return 0
 
 
 def _report(arguments: Sequence[str]) -> int:
-    from bench.args import ReportArgs
+    from bench.cases.args import ReportArgs
 
     asked: ReportArgs = parse("report", ReportArgs, arguments)
     places.check_file("--out", asked.out)

@@ -42,7 +42,7 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
     """A binary file to write to, which is at `path`, and on disk, once all went well.
 
     Where anything is raised inside, what stood at `path` stays, and nothing else is left. A
-    symbolic link is replaced itself: for a file that a user names see `zoo.output_file`.
+    symbolic link is replaced itself: for a file that a user names see `zoo.machine.output_file`.
 
     Args:
         mode: the file's permissions; None: those that a new file has by the umask.

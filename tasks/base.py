@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from tasks.data import DataArgs
-    from tasks.draws import View
+    from tasks.data.source import DataArgs
     from tasks.metrics import MetricSpec, Tally
     from tasks.preflight import Finding
+    from tasks.randomness import View
 
 Batch = dict[str, "Tensor"]
 """What collation makes: `sample_ids` int64 [b] and `labels` for the task, the rest for the
@@ -86,8 +86,8 @@ class Objective(Protocol):
     """The loss of a model on a micro-batch; the loop knows nothing else of what it trains.
 
     It draws nothing: what is random in a sample (masks, augmentation, views) comes with the batch,
-    drawn by `tasks.draws` from (seed, epoch, sample) in `Features` or in collation, so that it is
-    the same however a step is cut into micro-batches and ranks.
+    drawn by `tasks.randomness` from (seed, epoch, sample) in `Features` or in collation, so that it
+    is the same however a step is cut into micro-batches and ranks.
     """
 
     def __call__(self, model: "nn.Module", batch: Batch) -> Loss: ...

@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from zoo.entry import Entry
+from zoo.model.entry import Entry
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -83,9 +83,10 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 def _main(model: Entry | str, arguments: list[str]) -> int:
-    from zoo import __main__, cli
+    from zoo import __main__
+    from zoo.cli import verbs
 
     if model == "zoo":
         return __main__.main(arguments)
     entry = model if isinstance(model, Entry) else importlib.import_module(model).ENTRY
-    return cli.main(entry, arguments)
+    return verbs.main(entry, arguments)

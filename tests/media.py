@@ -9,9 +9,9 @@ import pytest
 import soundfile
 from PIL import Image
 
-from tasks.data import DataArgs, Source
+from tasks.data.source import DataArgs, Source
 from tasks.errors import UserError
-from tasks.media import MediaKind, load
+from tasks.media.source import MediaKind, load_media
 
 IMAGES = MediaKind(
     "image", frozenset({".png", ".jpg"}), ("image", "img", "file", "file_name", "path")
@@ -27,7 +27,7 @@ def no_embedded() -> datasets.DatasetDict:
 def read(
     path: Path | str, kind: MediaKind = IMAGES, column: str | None = None, unlabeled: bool = False
 ) -> Source:
-    return load(DataArgs(data=str(path)), kind, no_embedded, column, unlabeled=unlabeled)
+    return load_media(DataArgs(data=str(path)), kind, no_embedded, column, unlabeled=unlabeled)
 
 
 def refusal(path: Path | str, kind: MediaKind = IMAGES, column: str | None = None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from tasks.errors import UserError
-from tasks.speech.ngram import UNKNOWN, Gram, NGram
+from tasks.speech.decoding.ngram import UNKNOWN, Gram, NGram
 
 BEGIN, END = "<s>", "</s>"
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from tests.cli import ROOT
 from tests.finetuning import MODEL
 
-PRELOADED = ["zoo.train.finetune", "zoo.nlp.pretrained_encoder", "zoo.nlp.fast_encoder"]
+PRELOADED = ["zoo.train.finetune", "zoo.nlp.pretrained_encoder", "zoo.speedups.fast_encoder"]
 PRELOADED += ["tasks.nlp.text_classification", "transformers.models.bert.modeling_bert"]
 PRELOADED += ["transformers.models.auto.modeling_auto", "accelerate.utils", "tyro"]
 PRELOADED += ["zoo.vision.convolutional_network", "zoo.speech.keyword_network"]
@@ -98,11 +98,11 @@ def _child(
     import torch
 
     torch.set_num_threads(1)
-    from zoo import cli
+    from zoo.cli import verbs
 
     if death is not None:
         _prepare(death)
-    code = cli.main(importlib.import_module(module).ENTRY, argv)
+    code = verbs.main(importlib.import_module(module).ENTRY, argv)
     sys.stdout.flush()
     sys.stderr.flush()
     sys.exit(code)
@@ -110,8 +110,8 @@ def _child(
 
 def _prepare(death: Death) -> None:
     """Counts steps and files, and kills this process in the middle of its work."""
-    from zoo.train import state
-    from zoo.train.watch import Watch
+    from zoo.train.reporting.progress_bar import Watch
+    from zoo.train.resume import state
 
     steps, flushes = 0, 0
     samples, flush = Watch.samples, state.flush

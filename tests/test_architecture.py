@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import ROOT, environment
-from zoo import registry
+from zoo.model import registry
 
 ROOMS = ("tools", "bench", "zoo", "tasks")  # each may import itself and those to its right
 LIGHT = {"torch", "torchvision", "torchaudio", "transformers", "datasets", "accelerate", "peft"}
@@ -71,47 +71,17 @@ def test_arrows_run_down_only() -> None:
     assert not wrong, "\n".join(wrong)
 
 
-def _at_run_time(node: ast.AST) -> Iterator[ast.AST]:
-    """Everything in a tree but what stands under `if TYPE_CHECKING`."""
-    if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _at_run_time(child)
-
-
-def test_no_circle_of_imports() -> None:
-    """Not even inside a function."""
-    modules = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-        for path in OURS
-    }
-    graph: dict[str, set[str]] = {name: set() for name in modules}
-    for name, path in modules.items():
-        for node in _at_run_time(_tree(path)):
-            if isinstance(node, ast.Import):
-                graph[name] |= {alias.name for alias in node.names}
-            elif isinstance(node, ast.ImportFrom):
-                full = {f"{node.module}.{alias.name}" for alias in node.names}
-                graph[name] |= {each if each in modules else str(node.module) for each in full}
-    uses = {name: (others & set(modules)) - {name} for name, others in graph.items()}
-    try:
-        graphlib.TopologicalSorter(uses).prepare()
-    except graphlib.CycleError as error:
-        pytest.fail(" -> ".join(reversed(error.args[1])))
-
-
 ONCE = {
     "fcntl": "tasks/atomic.py",
-    "matplotlib.figure": "zoo/train/pictures.py",
+    "matplotlib.figure": "zoo/machine/plots.py",
     "scipy.special.stdtrit": "tasks/metrics/intervals.py",
     "scipy.stats.t": "",
 }
 """What one module does for all: locks, makes figures, knows Student's t."""
 TEMPORARY = {
-    "bench/child.py",
+    "bench/cases/child.py",
     "bench/measures/memory.py",
-    "bench/peers.py",
+    "bench/compare/peers.py",
     "tools/hub/folder.py",
     "tools/hub/onnx_layout.py",
     "zoo/speech/ctc_processor.py",
@@ -133,16 +103,104 @@ def test_what_is_said_once(path: Path) -> None:
             assert where in TEMPORARY, f"{_where(path, node)}: tasks.atomic writes files whole"
 
 
+MODALITIES = ("nlp", "vision", "speech")
+FOLDERS = {
+    "tasks": {"data", "kinds", "media", "metrics", "metrics/modules"}
+    | {*MODALITIES, *(f"{name}/embedded" for name in MODALITIES)}
+    | {"speech/decoding", "speech/sound"},
+    "zoo": {"cli", "deploy", "evaluation", "generation", "machine", "measure", "model", "predict"}
+    | {"pruning", "quantization", "runtimes", "speedups", "store", *MODALITIES}
+    | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"},
+    "bench": {"cases", "compare", "decide", "experiments", "machine", "measures", "record"}
+    | {"regression", "report", "sweep", "validity"},
+    "tools": {"cards", "hub"},
+}
+"""Each has one subject; a new one is a decision."""
+FLAT = {
+    "zoo": {"__init__", "__main__", "auto"},
+    "bench": {"__init__", "__main__", "cli"},
+    "tools": {"__init__"},
+}
+"""Files beside the folders; those of tasks import nothing of ours but each other."""
+
+
+def test_folders_are_those_of_the_plan() -> None:
+    for room, folders in FOLDERS.items():
+        found = {path.parent.relative_to(ROOT / room).as_posix() for path in _sources(room)}
+        assert found - {"."} == folders
+    for room, files in FLAT.items():
+        assert {path.stem for path in (ROOT / room).glob("*.py")} == files
+    for name, used in _uses().items():
+        if re.fullmatch(r"tasks(\.\w+)?", name) and name[6:] not in FOLDERS["tasks"]:
+            assert all(one.count(".") < 2 for one in used), f"{name} imports {used}"
+
+
+def _at_run_time(node: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Imports below a node, those in functions included, those for types alone left out."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import | ast.ImportFrom):
+            yield child
+        elif not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test)):
+            yield from _at_run_time(child)
+
+
+def _files() -> dict[str, Path]:
+    """Our modules by name."""
+    return {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+        for path in OURS
+    }
+
+
+def _uses() -> dict[str, set[str]]:
+    """The modules of ours that each module of ours imports."""
+    names = _files()
+    uses: dict[str, set[str]] = {name: set() for name in names}
+    for name, path in names.items():
+        for node in _at_run_time(_tree(path)):
+            if isinstance(node, ast.Import):
+                found = {alias.name for alias in node.names}
+            else:
+                full = {f"{node.module}.{alias.name}" for alias in node.names}
+                found = {one if one in names else str(node.module) for one in full}
+            uses[name] |= (found & set(names)) - {name}
+    return uses
+
+
+def _must_have_no_circle(uses: dict[str, set[str]]) -> None:
+    try:
+        tuple(graphlib.TopologicalSorter(uses).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(" <- ".join(error.args[1]))
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not in a circle either, nor inside of functions."""
+    _must_have_no_circle(_uses())
+
+
+def test_no_folders_import_each_other() -> None:
+    """Not in a circle either: whoever reads one need not know who uses it."""
+    folders: dict[str, set[str]] = {}
+    is_package = {name for name, path in _files().items() if path.name == "__init__.py"}
+
+    def folder(module: str) -> str:
+        return module if module in is_package else module.rpartition(".")[0]
+
+    for name, used in _uses().items():
+        folders.setdefault(folder(name), set()).update(map(folder, used))
+    _must_have_no_circle({name: used - {name} for name, used in folders.items()})
+
+
 def test_the_loop_knows_no_domain() -> None:
-    """zoo/train and the verbs know objectives and tasks.base, no task and no model."""
+    """Nothing but models and tasks themselves knows one: others know objectives and tasks.base."""
     known = {
         ROOT / "zoo/auto.py",  # registers our own networks: knowing them is its purpose
-        ROOT / "zoo/predict.py",  # reads text columns: to become the task's when images come
     }
-    files = [*_sources("zoo/train"), *(ROOT / "zoo").glob("*.py"), *(ROOT / "tasks").glob("*.py")]
+    domains = {path for name in MODALITIES for path in _sources(f"zoo/{name}", f"tasks/{name}")}
     wrong = [
         f"{path.relative_to(ROOT)}:{line} imports {module}"
-        for path in sorted(set(files) - known)
+        for path in sorted({*_sources("zoo", "tasks")} - known - domains)
         for line, module in _imports(path)
         if re.match(r"(zoo|tasks)\.(nlp|vision|speech)\b", module)
     ]
@@ -201,7 +259,7 @@ def test_the_command_line_is_light(command: list[str]) -> None:
 
 
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.jit.load", "torch.export.load"}
-# what they load must have been exported on this machine: zoo/trust.py
+# what they load must have been exported on this machine: zoo/runtimes/trust.py
 RUN_CODE = {f"zoo/runtimes/{name}.py" for name in ("aoti", "pt2", "torchscript")}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 
@@ -224,8 +282,8 @@ def test_nothing_is_executed(path: Path) -> None:
                 assert said == "False", _where(path, node)
 
 
-LOADS = {"zoo/loading.py"}
-PEERS = {"bench/peer_targets.py", "bench/against_trainer.py"}
+LOADS = {"zoo/model/loading.py"}
+PEERS = {"bench/compare/peer_targets.py", "bench/experiments/against_trainer.py"}
 """Measured against the zoo: they load the zoo's own weights as any user of transformers does."""
 
 
@@ -237,7 +295,7 @@ def test_one_place_loads(path: Path) -> None:
         if isinstance(node, ast.Attribute) and node.attr in ("from_pretrained", "from_config"):
             if node.attr == "from_config" and "import_module" in ast.unparse(node.value):
                 continue  # of a task, which is no model
-            assert where in LOADS | PEERS, f"{_where(path, node)}: only zoo/loading.py loads"
+            assert where in LOADS | PEERS, f"{_where(path, node)}: only zoo/model/loading.py loads"
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)

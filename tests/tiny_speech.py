@@ -155,7 +155,7 @@ def finetune(
 
 def resampled(file: Path, rate: int = 16_000) -> np.ndarray:
     """The samples of a file, float32 [samples], at a rate."""
-    from tasks.speech.audio import resample
+    from tasks.speech.sound.audio import resample
 
     wave, own = soundfile.read(file, dtype="float32")
     return resample(wave, own, rate)

@@ -7,7 +7,7 @@ import tasks  # noqa: F401  its import guards torchvision and torchaudio (tasks/
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from zoo.predictor import Predictor
+    from zoo.predict.pipeline import Predictor
 
 __version__ = "0.1.0"
 
@@ -16,11 +16,12 @@ def load(checkpoint: "str | Path", device: str = "auto", deployment: str = "eage
     """A checkpoint folder as something that predicts:
     `zoo.load("runs/bert_cls", deployment="onnx").predict("fine")`.
 
-    One input gives one prediction, a list of them a list; see `zoo.predictor.Readings.predict`.
+    One input gives one prediction, a list of them a list; see
+    `zoo.predict.pipeline.Readings.predict`.
 
     Raises `tasks.errors.UserError` where the folder is no checkpoint of the zoo's or is damaged,
     and for a deployment that is not known, not available here, or not exported.
     """
-    from zoo.predictor import Predictor
+    from zoo.predict.pipeline import Predictor
 
     return Predictor(checkpoint, device, deployment=deployment)

@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import zoo
+from tasks import json_files
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import json_files, program, registry, terminal, weights
-from zoo.checkpoint import MANIFEST
-from zoo.entry import Entry, Preset
-from zoo.formatting import NOT_MEASURED, short
+from zoo.cli import program
+from zoo.machine import terminal
+from zoo.machine.formatting import NOT_MEASURED, short
+from zoo.model import registry
+from zoo.model.entry import Entry, Preset
+from zoo.store import pretrained
+from zoo.store.checkpoint import MANIFEST
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,7 +72,7 @@ def _presets(entry: Entry) -> list[tuple[str, str, str]]:
     return [
         (
             f"{name} (default)" if name == entry.default_preset else name,
-            weights.at_hand(preset) or "not at hand",
+            pretrained.at_hand(preset) or "not at hand",
             "yes" if preset.has_run else "no",
         )
         for name, preset in _all_presets(entry).items()
@@ -124,7 +128,7 @@ def _model_info(entry: Entry) -> None:
 
 
 def _checkpoint_info(folder: Path) -> None:
-    from zoo import evidence
+    from zoo.store import evidence
 
     facts = evidence.read(folder)
     if (folder / MANIFEST).is_file():
@@ -160,7 +164,7 @@ def _record(path: Path) -> Mapping[str, Any]:
 
 def _subject(folder: Path) -> str:
     """The digest of the checkpoint as it is now; empty where it is none."""
-    from zoo import evidence
+    from zoo.store import evidence
 
     try:
         return evidence.subject_digest(folder)
@@ -191,13 +195,13 @@ def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    from zoo import verify
+    from zoo.deploy import verify
 
     return verify.show(arguments.checkpoint, verify.verify(arguments.checkpoint, arguments.data))
 
 
 def _doctor(_: argparse.Namespace) -> None:
-    from zoo import doctor
+    from zoo.cli import doctor
 
     findings = doctor.doctor()
     width = max(len(finding.topic) for finding in findings)

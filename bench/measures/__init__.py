@@ -1,4 +1,5 @@
-"""The measures there are: each a file with `measure(job)`, which gives a `bench.results.Found`.
+"""The measures there are: each a file with `measure(job)`, which gives a
+`bench.record.results.Found`.
 
 Each takes processes of its own, so that none disturbs another. An arm that fails raises
 `zoo.measure.process.WorkerFailed`.
@@ -7,7 +8,7 @@ Each takes processes of its own, so that none disturbs another. An arm that fail
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.case import PHASES, Case
+from bench.cases.case import PHASES, Case
 from zoo.runtimes.deployment import Deployment
 
 COMPILED = ("compile", "torchao")

@@ -12,10 +12,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from bench import child
-from bench.job import Job
+from bench.cases import child
+from bench.cases.job import Job
 from bench.measures import COMPILED
-from bench.results import Found, Value
+from bench.record.results import Found, Value
 from zoo.measure import usage
 from zoo.runtimes.deployment import Deployment
 
@@ -100,11 +100,11 @@ def import_runtime(checkpoint: str, deployment: str) -> None:
     """Imports what a deployment needs: an artifact's runtime, or PyTorch and the network."""
     import importlib
 
-    from zoo import registry
-    from zoo.checkpoint import read_manifest
+    from zoo.model import registry
     from zoo.runtimes.known import RUNTIMES
+    from zoo.store.checkpoint import read_manifest
 
-    importlib.import_module("zoo.deployed")
+    importlib.import_module("zoo.deploy.timed")
     runtime = RUNTIMES[Deployment.parse(deployment).runtime]
     importlib.import_module(runtime.module)
     if runtime.artifact:
@@ -115,5 +115,5 @@ def import_runtime(checkpoint: str, deployment: str) -> None:
             importlib.import_module("torch")
         return
     name = read_manifest(Path(checkpoint))["model"]
-    importlib.import_module("zoo.predictor")
+    importlib.import_module("zoo.predict.pipeline")
     importlib.import_module(registry.find(name).network)

@@ -10,9 +10,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from bench import child
-from bench.job import Job
-from bench.results import Found, Value
+from bench.cases import child
+from bench.cases.job import Job
+from bench.record.results import Found, Value
 
 POWERCAP = Path("/sys/class/powercap")
 SHARE = 0.2  # of the budget

@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import Any
 
-from bench.job import Job
+from bench.cases.job import Job
 from bench.measures import lists
-from bench.results import Found
+from bench.record.results import Found
 
 WARM_UP = 3
 LEAST = 10

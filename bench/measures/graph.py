@@ -5,10 +5,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from bench import child
-from bench.job import Job
-from bench.results import Found, Value
-from zoo.environment import ROOT
+from bench.cases import child
+from bench.cases.job import Job
+from bench.record.results import Found, Value
+from zoo.machine.environment import ROOT
 
 
 def measure(job: Job) -> Found:

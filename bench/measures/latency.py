@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from bench.job import Job
-from bench.results import Found, Value
+from bench.cases.job import Job
+from bench.record.results import Found, Value
 from zoo.measure import ArmFailed, Measured, Plan, Recording
 from zoo.measure import measure as measure_arms
 from zoo.measure.process import WorkerFailed

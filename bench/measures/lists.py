@@ -2,9 +2,9 @@
 
 import math
 
-from bench import child
-from bench.job import Job
-from bench.results import Found, Value
+from bench.cases import child
+from bench.cases.job import Job
+from bench.record.results import Found, Value
 from zoo.measure.intervals import estimate
 
 

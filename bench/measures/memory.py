@@ -14,9 +14,9 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-from bench import child
-from bench.job import Job, Settings
-from bench.results import Found, Value
+from bench.cases import child
+from bench.cases.job import Job, Settings
+from bench.record.results import Found, Value
 from zoo.measure import Arm
 
 EVERY_S = 0.005
@@ -168,14 +168,14 @@ def _import_libraries(kwargs: Mapping[str, Any]) -> None:
     from bench.measures.cold_start import import_runtime
 
     import_runtime(kwargs["checkpoint"], kwargs["deployment"])
-    importlib.import_module("zoo.deployed")
+    importlib.import_module("zoo.deploy.timed")
 
 
 def _size(kwargs: Mapping[str, Any]) -> int | None:
     """Bytes of what is deployed: the artifact, or the weights."""
     if "deployment" not in kwargs:
         return None
-    from zoo import artifacts
+    from zoo.runtimes import artifacts
     from zoo.runtimes.deployment import Deployment
     from zoo.runtimes.known import RUNTIMES
 

@@ -1,6 +1,6 @@
 """Correct or no number: the outputs on the case's own inputs beside those of eager fp32.
 
-By the rules of `zoo.parity`. Of a training step the logits are compared, without dropout.
+By the rules of `zoo.deploy.parity`. Of a training step the logits are compared, without dropout.
 """
 
 import math
@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bench import child
-from bench.job import Job
-from bench.results import Found, Value
-from zoo import parity
+from bench.cases import child
+from bench.cases.job import Job
+from bench.record.results import Found, Value
+from zoo.deploy import parity
+from zoo.deploy.generation_proof import difference
 from zoo.runtimes.deployment import Deployment
-from zoo.written import difference
 
 
 def measure(job: Job) -> Found:
@@ -38,7 +38,7 @@ def compare(
     phase: str, kwargs: Mapping[str, Any], reference: str, batch_size: int
 ) -> dict[str, Any]:
     """In a process of its own: the numbers, and what is wrong with them."""
-    from bench.prepare import compared_rows
+    from bench.cases.prepare import compared_rows
 
     with np.load(reference, allow_pickle=False) as file:
         wanted = {name: file[name] for name in file.files}
@@ -52,7 +52,7 @@ def compare(
 
 def same_text(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Whether a deployment writes what eager fp32 does, token for token."""
-    from bench.generation import generation
+    from bench.cases.generation import generation
 
     given = {**kwargs, "device": "cpu"}
     wanted = generation(**{**given, "deployment": "eager"}).call()
@@ -69,7 +69,7 @@ def same_text(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _outputs(phase: str, kwargs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    from bench import targets
+    from bench.cases import targets
 
     if phase == "training":
         return {"logits": targets.training(**kwargs).logits().numpy()}

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import Any
 
-from bench.job import Job
+from bench.cases.job import Job
 from bench.measures import lists
-from bench.results import Found
+from bench.record.results import Found
 
 PARTS = ("forward", "backward", "optimizer")
 WARM_UP = 5

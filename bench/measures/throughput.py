@@ -6,8 +6,8 @@ leaves out (slow calls) counts here. Padding is no work.
 
 import math
 
-from bench.job import Job
-from bench.results import Found, Value
+from bench.cases.job import Job
+from bench.record.results import Found, Value
 from zoo.measure import Estimate
 from zoo.measure.intervals import estimate
 from zoo.measure.process import Worker

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import ceilings, child
-from bench.job import Job
-from bench.results import Found, Value
+from bench.cases import child
+from bench.cases.job import Job
+from bench.measures import ceilings
+from bench.record.results import Found, Value
 from zoo.runtimes.deployment import Deployment
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int4": 0.5}
@@ -64,9 +65,9 @@ def count(phase: str, checkpoint: str, inputs: str) -> dict[str, Any]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bench.targets import labelled
-    from zoo.checkpoint import open_checkpoint
-    from zoo.network import load_network
+    from bench.cases.targets import labelled
+    from zoo.model.network import load_network
+    from zoo.store.checkpoint import open_checkpoint
 
     opened = open_checkpoint(Path(checkpoint))
     model, _ = load_network(opened, torch.device("cpu"))

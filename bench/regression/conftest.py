@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from bench.case import Case
-from bench.job import Settings
+from bench.cases.case import Case
+from bench.cases.job import Settings
+from bench.cases.prepare import Preparation
 from bench.measures import latency, memory, parity
-from bench.prepare import Preparation
 from bench.regression.replay_timer import ReplayTimer
 from zoo.measure.process import WorkerFailed
 

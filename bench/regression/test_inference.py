@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.case import Case, threads_of
+from bench.cases.case import Case, threads_of
 
 CASES = [
     Case(model, deployment, batch, length, threads=threads_of(None))

@@ -8,8 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from bench.record.results import Value
 from bench.report.data import bounds
-from bench.results import Value
 
 Word = Literal["at once", "after", "until", "never", "can't tell"]
 

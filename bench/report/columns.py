@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench import stored
 from bench.measures import FIRST
+from bench.record import stored
+from bench.record.results import Value
 from bench.report import losses, starts
 from bench.report.data import BASELINE, Report, Row
-from bench.results import Value
-from zoo.formatting import significant
+from zoo.machine.formatting import significant
 
 NOTHING_COMPILED = "compiles nothing"
 TOO_LOW = "the ceiling was measured too low"

@@ -2,7 +2,7 @@
 
 import shlex
 
-from bench.case import Case
+from bench.cases.case import Case
 
 
 def reproduce(case: Case) -> str:

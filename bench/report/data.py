@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench import table
-from bench.case import Case
+from bench.cases.case import Case
 from bench.measures import FIRST
-from bench.results import Result, Value
-from zoo.formatting import NOT_MEASURED
+from bench.record.results import Result, Value
+from bench.sweep import table
+from zoo.machine.formatting import NOT_MEASURED
 
 BASELINE = "eager"
 SAMPLES = "samples"
@@ -96,7 +96,7 @@ class Row:
 
     @property
     def status(self) -> str:
-        """In a word or two, as `bench.table` has it."""
+        """In a word or two, as `bench.sweep.table` has it."""
         return table.status(self.found).replace("_", " ")
 
     def value(self, measure: str, name: str) -> Value | None:

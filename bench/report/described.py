@@ -1,7 +1,7 @@
 """Cases, machines and files in words, for the page and for Markdown alike."""
 
 from bench.report.data import Environment, Report, Row
-from zoo.formatting import size
+from zoo.machine.formatting import size
 
 TELLING_VERSIONS = ("python", "torch", "transformers", "onnxruntime", "openvino", "torchao")
 

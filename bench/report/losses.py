@@ -6,7 +6,7 @@ here, for which a calibrated program (int8-static) was not made: of those nothin
 
 from bench.measures import FIRST
 from bench.report.data import Row
-from zoo import parity
+from zoo.deploy import parity
 from zoo.runtimes.deployment import Deployment
 
 

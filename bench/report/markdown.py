@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from bench.markdown import safe
+from bench.record.markdown import safe
 from bench.report import described
 from bench.report.chart import Section
 from bench.report.columns import Cell, Column, Table

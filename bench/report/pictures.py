@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.report.chart import Chart, Group, Scale, Series
-from zoo.formatting import tick
-from zoo.train.pictures import new_figure, save, tidy
+from zoo.machine.formatting import tick
+from zoo.machine.plots import new_figure, save, tidy
 
 COLOURS = (
     "#0b62c4", "#c2410c", "#04785a", "#8a2bd1", "#8f6200", "#be185d", "#0e7490", "#4b5563",

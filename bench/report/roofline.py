@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.report.chart import Axis, Chart, Group, Guide, Point, Section, Series, missing, slug
 from bench.report.data import Report, Row, bounds
-from zoo.formatting import significant
+from zoo.machine.formatting import significant
 from zoo.runtimes.deployment import Deployment
 
 TEXT = (

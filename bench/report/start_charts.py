@@ -6,7 +6,7 @@ from bench.report import starts
 from bench.report.chart import Axis, Chart, Group, Point, Section, Series, missing, slug
 from bench.report.data import Report, groups
 from bench.report.starts import Start
-from zoo.formatting import significant
+from zoo.machine.formatting import significant
 
 TEXT = (
     "Seconds until the n-th answer: import, load and first call, then calls of median latency. "

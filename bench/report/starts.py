@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.record.results import Value
 from bench.report.breakeven import BreakEven, break_even
 from bench.report.data import BASELINE, Row, Workload
-from bench.results import Value
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 from bench.report.chart import Axis, Chart, Guide, Point, Scale, Series
-from zoo.formatting import tick
+from zoo.machine.formatting import tick
 
 WIDTH, HEIGHT = 400, 290
 LEFT, RIGHT, TOP, BOTTOM = 46, 16, 26, 40

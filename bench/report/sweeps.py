@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.record.results import Value
 from bench.report.chart import (
     Axis,
     Chart,
@@ -15,8 +16,7 @@ from bench.report.chart import (
     spans_decades,
 )
 from bench.report.data import Report, Row, Workload, bounds, groups
-from bench.results import Value
-from zoo.formatting import significant
+from zoo.machine.formatting import significant
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from bench.record.results import Value
 from bench.report import losses
 from bench.report.chart import (
     Axis,
@@ -17,8 +18,7 @@ from bench.report.chart import (
     spans_decades,
 )
 from bench.report.data import Report, Row, Workload, bounds, groups
-from bench.results import Value
-from zoo.formatting import significant
+from zoo.machine.formatting import significant
 
 TEXT = (
     "Less is better on both axes. Filled points are on the front: none of the others is better in "

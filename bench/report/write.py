@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from bench import store
-from bench.args import ReportArgs
+from bench.cases.args import ReportArgs
+from bench.record import store
 from bench.report import (
     columns,
     data,
@@ -20,7 +20,7 @@ from bench.report import (
 from bench.report.chart import Section
 from bench.report.data import Report
 from tasks.errors import UserError
-from zoo import output_file, places, terminal
+from zoo.machine import output_file, places, terminal
 
 
 def report(args: ReportArgs) -> Report:

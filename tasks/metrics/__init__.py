@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
+from tasks.metrics.classification import Tally
 from tasks.metrics.intervals import Measured
 from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import METRICS, MetricSpec, metric_spec
-from tasks.metrics.tally import Tally
-from tasks.metrics.transcripts import TranscriptTally
+from tasks.metrics.transcription import TranscriptTally
 
 __all__ = [
     "METRICS",
@@ -66,7 +66,7 @@ def path(name: str) -> Path:
     """The file of one of `NAMES`, as `evaluate.load` takes it. Unknown name: UserError."""
     if name not in NAMES:
         raise UserError(f"there is no metric {name!r}; there are {', '.join(NAMES)}")
-    return Path(__file__).with_name(f"{name}.py")
+    return Path(__file__).with_name("modules") / f"{name}.py"
 
 
 def load(name: str) -> Any:

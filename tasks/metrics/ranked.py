@@ -8,8 +8,8 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Ints
+from tasks.metrics.classification import Tally
 from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
-from tasks.metrics.tally import Tally
 
 _Array = npt.NDArray[Any]
 

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
 from tasks.bounds import Bounded, Count, InnerShare
-from tasks.classification import LABEL_COLUMNS, choose_split, stratified
-from tasks.columns import find_column, names_of
-from tasks.data import DataArgs, Source, cut_missing_splits, limit
-from tasks.data import load as load_source
+from tasks.data.columns import find_column, names_of
+from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.source import load as load_source
+from tasks.data.splits import must_have_train
 from tasks.errors import UserError
+from tasks.kinds.classification import LABEL_COLUMNS, choose_split, stratified
 from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
 from tasks.nlp.tokenization import encode, pad
-from tasks.splits import must_have_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +80,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
 def for_evaluation(
     task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.classification.choose_split`."""
+    """One split as a trained task reads it; see `tasks.kinds.classification.choose_split`."""
     import datasets
 
     source, splits, label, _ = _canonical(task.args, data, task.columns)
@@ -97,7 +97,7 @@ def _canonical(
 
     `known` are those of the training, where the data may be other than that.
     """
-    from tasks.nlp import docstrings
+    from tasks.nlp.embedded import docstrings
 
     source = load_source(data, docstrings.load)
     names = names_of(source.splits)

@@ -12,8 +12,8 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from tasks.draws import Draws, View
 from tasks.nlp.tokenization import TokenFeatures
+from tasks.randomness import Draws, View
 
 Ints = npt.NDArray[np.int64]
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from tasks.draws import Draws
+from tasks.randomness import Draws
 
 SHARE = 0.1  # of the tokens, for each of the three: EDA's recommended alpha
 

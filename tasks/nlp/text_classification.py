@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, model_inputs
 from tasks.bounds import Count, CountOrZero
-from tasks.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
-from tasks.classification import encode as encode_all
-from tasks.columns import find_column, names_of
-from tasks.data import DataArgs, Source
-from tasks.data import load as load_source
+from tasks.data.columns import find_column, names_of
+from tasks.data.labels import ProblemType
+from tasks.data.source import DataArgs, Source
+from tasks.data.source import load as load_source
 from tasks.errors import UserError
-from tasks.labels import ProblemType
+from tasks.kinds.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
+from tasks.kinds.classification import encode as encode_all
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
@@ -54,7 +54,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
 
     Raises `UserError` where a column is missing or a label can't be read.
     """
-    from tasks.nlp import docstrings
+    from tasks.nlp.embedded import docstrings
 
     source, splits, columns = _canonical(args, data, docstrings.load)
     found = encode_all(args, data, splits)
@@ -79,19 +79,19 @@ def for_evaluation(
     Raises `UserError` where the split or a column is missing, or a label was never seen in
     training.
     """
-    from tasks.nlp import docstrings
+    from tasks.nlp.embedded import docstrings
 
     source, splits, _ = _canonical(task.args, data, docstrings.load, task.columns)
     return task.evaluation_split(source, splits, data, split, trained_on)
 
 
 def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
-    """Texts without label, in the split train; see `tasks.unlabelled.find`.
+    """Texts without label, in the split train; see `tasks.data.unlabelled.find`.
 
     Raises `UserError` where other data has no text, or no pairs where the labelled data has.
     """
-    from tasks.nlp import docstrings
-    from tasks.unlabelled import find
+    from tasks.data.unlabelled import find
+    from tasks.nlp.embedded import docstrings
 
     source, splits, columns = _canonical(args, data, docstrings.load)
 

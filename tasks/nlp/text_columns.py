@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING
 
-from tasks import columns
-from tasks.data import Source
+from tasks.data import columns
+from tasks.data.source import Source
 from tasks.errors import UserError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import standard_input
-from tasks.columns import find_column
+from tasks.data.columns import find_column
 from tasks.errors import UserError
 from tasks.printing import print_lines
 
@@ -93,7 +93,7 @@ def read(asked: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[st
 def _in_file(
     file: Path, asked: Inputs, known: Columns, wants_pairs: bool, stack: ExitStack
 ) -> Iterator[Mapping[str, Any]]:
-    from tasks import files, tables
+    from tasks.data import files, tables
 
     if not file.exists():
         raise UserError(f"--file {file}: there is no such file")

@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasks import label_preflight
-from tasks.label_preflight import error, warning
-from tasks.label_preflight import rows as counted
-from tasks.labels import ProblemType
+from tasks.data import label_checks
+from tasks.data.label_checks import error, warning
+from tasks.data.label_checks import rows as counted
+from tasks.data.labels import ProblemType
 from tasks.preflight import Finding
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def check(
         findings += _not_numbers(labels)
     else:
         own = _names(next(iter(splits.values())), label_column)
-        findings += label_preflight.check(labels, own if label_names is None else label_names)
+        findings += label_checks.check(labels, own if label_names is None else label_names)
     findings += _truncated(lengths_by_split, max_length)
     findings += _unknown(unknown_shares or {})
     return sorted(findings, key=lambda finding: finding.level != "error")

@@ -7,17 +7,18 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from tasks import arrow_copy, cache, fingerprint, panics
-from tasks.draws import Draws
+from tasks import panics
+from tasks.data import arrow_copy, cache, fingerprint
 from tasks.nlp import perturb
 from tasks.nlp.perturb import Vocabulary
+from tasks.randomness import Draws
 
 if TYPE_CHECKING:
     import datasets
     import numpy as np
 
     from tasks.base import Batch
-    from tasks.draws import View
+    from tasks.randomness import View
 
 VERSION = 2  # of what is kept of the same texts: raise it with every change there
 LIBRARIES = ("tokenizers", "transformers")  # other versions may read the same text otherwise

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from tasks import media_items
 from tasks.base import Batch, Examples, model_inputs
-from tasks.classification import Classification, LabelArgs, cut, media_and_label
-from tasks.classification import encode as encode_all
-from tasks.data import DataArgs, Source
-from tasks.labels import ProblemType
-from tasks.speech import audio_features, audio_items, heard
+from tasks.data.labels import ProblemType
+from tasks.data.source import DataArgs, Source
+from tasks.kinds.classification import Classification, LabelArgs, cut, media_and_label
+from tasks.kinds.classification import encode as encode_all
+from tasks.media import items
+from tasks.speech import audio_features, audio_items, segmenting
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.audio_inputs import Inputs
 
@@ -35,7 +35,7 @@ class Args(LabelArgs, AudioArgs):
 def from_data(args: Args, data: DataArgs) -> tuple["AudioClassification", Examples]:
     """The task and its examples: labels found and encoded, missing splits cut.
 
-    The splits have the columns media (see `tasks.media`) and label.
+    The splits have the columns media (see `tasks.media.source`) and label.
 
     Raises `UserError` where a column is missing or a label can't be read.
     """
@@ -54,25 +54,25 @@ def for_evaluation(
 
 
 def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
-    """Sounds without label, in the split train; see `tasks.unlabelled.find`."""
-    from tasks import media
-    from tasks.speech import spoken
-    from tasks.speech.audio import AUDIO
-    from tasks.unlabelled import find
+    """Sounds without label, in the split train; see `tasks.data.unlabelled.find`."""
+    from tasks.data.unlabelled import find
+    from tasks.media.source import load_media
+    from tasks.speech.embedded import spoken
+    from tasks.speech.sound.audio import AUDIO
 
     def load(other: DataArgs) -> Source:
-        return media.load(other, AUDIO, spoken.words, args.audio_column, unlabeled=True)
+        return load_media(other, AUDIO, spoken.words, args.audio_column, unlabeled=True)
 
     source, splits = _canonical(args, data)
     return find(source, cut(args, data, splits), data, asked, load)
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
-    from tasks import media
-    from tasks.speech import spoken
-    from tasks.speech.audio import AUDIO
+    from tasks.media.source import load_media
+    from tasks.speech.embedded import spoken
+    from tasks.speech.sound.audio import AUDIO
 
-    source = media.load(data, AUDIO, spoken.words, args.audio_column)
+    source = load_media(data, AUDIO, spoken.words, args.audio_column)
     return source, media_and_label(source, args.label_column)
 
 
@@ -84,8 +84,9 @@ def for_prediction(task: "AudioClassification", asked: Inputs) -> "AudioClassifi
 def read_inputs(
     asked: Inputs, task: "AudioClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `name` and `wave` float32 [samples]; see `tasks.speech.heard`."""
-    return heard.read(asked, task.settled.rate, task.args.window_seconds, stack)
+    """What `predict` is given: `name` and `wave` float32 [samples]; see
+    `tasks.speech.segmenting`."""
+    return segmenting.read(asked, task.settled.rate, task.args.window_seconds, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -149,12 +150,12 @@ class AudioClassification(Classification):
 
     def is_one(self, raw: Any) -> bool:
         """Whether this is one sound, and no row of them."""
-        return media_items.is_one(raw, audio_items.DIMS)
+        return items.is_one(raw, audio_items.DIMS)
 
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.speech.audio_items.samples` takes for a sound."""
-        return heard.rows(raw, processor, self.settled, self.args.window_seconds)
+        return segmenting.rows(raw, processor, self.settled, self.args.window_seconds)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The padded windows of all rows (`audio_features.pad`), and their labels."""
@@ -167,10 +168,10 @@ class AudioClassification(Classification):
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        from tasks.media import name_of
+        from tasks.media.source import name_of
 
         return name_of(example["media"], row)
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """The features of a row as a picture."""
-        heard.draw(axes, row)
+        segmenting.draw(axes, row)

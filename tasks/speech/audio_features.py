@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from tasks.decoding import Decoded
-    from tasks.draws import View
+    from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
+    from tasks.randomness import View
 
 OVERLAP = 0.1  # of a window that it shares with the next
 
@@ -91,8 +91,8 @@ def decode_split(
     examples: "datasets.Dataset", args: AudioArgs, rate: int, cache_key: str
 ) -> "Decoded":
     """The sounds of a split, float32 [samples] each, in memory where they fit."""
-    from tasks import decoding
-    from tasks.speech import audio
+    from tasks.media import decoding
+    from tasks.speech.sound import audio
 
     def decode(media: Mapping[str, Any]) -> "np.ndarray":
         return audio.decode(
@@ -148,7 +148,7 @@ class AudioFeatures:
         """Rows with sample_id, windows (one: features float32 [frames, ...]) and the targets."""
         import numpy as np
 
-        from tasks.draws import Draws
+        from tasks.randomness import Draws
         from tasks.speech import augment
 
         waves = [self.decoded.get(int(i)) for i in indices]

@@ -5,10 +5,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from tasks import media_inputs, standard_input
+from tasks import standard_input
 from tasks.bounds import Bounded, Count
 from tasks.errors import UserError
-from tasks.speech.audio import AUDIO, RATES
+from tasks.media import inputs
+from tasks.speech.sound.audio import AUDIO, RATES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +38,7 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
     check(asked)
     if asked.stream:
         raise ValueError("a stream has no files: use pcm_chunks")
-    for path in media_inputs.expand(asked.audio, AUDIO.suffixes, "audio files"):
+    for path in inputs.expand(asked.audio, AUDIO.suffixes, "audio files"):
         yield {"bytes": None, "path": str(path)}
 
 

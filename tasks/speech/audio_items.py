@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.media import BadFile
-from tasks.media_items import is_array, media_of, named_errors, no_media, shape_of, to_numpy
+from tasks.media.items import is_array, media_of, named_errors, no_media, shape_of, to_numpy
+from tasks.media.source import BadFile
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,7 +26,7 @@ def samples(item: Any, rate: int) -> "np.ndarray":
 
     Raises `UserError` for what is no sound.
     """
-    from tasks.speech import audio
+    from tasks.speech.sound import audio
 
     own = rate
     if isinstance(item, Mapping):
@@ -46,7 +46,7 @@ def samples(item: Any, rate: int) -> "np.ndarray":
 
 def _rate_of(item: Mapping[str, Any]) -> int:
     """The `sampling_rate` of a mapping; `BadFile` has no name here, so `UserError` at once."""
-    from tasks.speech.audio import RATES
+    from tasks.speech.sound.audio import RATES
 
     asked = item.get("sampling_rate")
     try:

@@ -7,17 +7,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from tasks import label_preflight, media_preflight
-from tasks.label_preflight import error, rows, warning
+from tasks.data import label_checks
+from tasks.data.label_checks import error, rows, warning
+from tasks.media import duplicates
 from tasks.preflight import Finding
-from tasks.speech.noise import QUIET, rms
+from tasks.speech.sound.noise import QUIET, rms
 
 if TYPE_CHECKING:
     import datasets
     import numpy as np
     import numpy.typing as npt
 
-    from tasks.decoding import Decoded
+    from tasks.media.decoding import Decoded
 
     Sound = npt.NDArray[np.float32]
     Frames = npt.NDArray[np.int64]
@@ -44,7 +45,7 @@ def check(
         decoded: the same splits; samples float32 [samples] at `rate`, sizes in seconds.
         labels: what integer labels are called.
     """
-    findings = list(media_preflight.duplicates(splits, "sounds", "label"))
+    findings = list(duplicates.duplicates(splits, "sounds", "label"))
     for name, split in splits.items():
         if name in decoded:
             findings += _sounds(name, decoded[name])
@@ -52,7 +53,7 @@ def check(
             findings += _rates(name, split, decoded[name].kept, rate)
     if all("label" in split.column_names for split in splits.values()):
         given = {name: list(split["label"]) for name, split in splits.items()}
-        findings += label_preflight.check(given, labels or ())
+        findings += label_checks.check(given, labels or ())
     return _errors_first(findings)
 
 
@@ -133,8 +134,8 @@ def _lengths(name: str, seconds: "npt.NDArray[np.float64]") -> Iterator[Finding]
 def _rates(
     name: str, split: "datasets.Dataset", kept: "npt.NDArray[np.int64]", rate: int
 ) -> Iterator[Finding]:
-    from tasks.media import BadFile
-    from tasks.speech import audio
+    from tasks.media.source import BadFile
+    from tasks.speech.sound import audio
 
     below: Counter[int] = Counter()
     looked = _sample(len(kept), all_of_them=False)

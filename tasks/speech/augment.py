@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from tasks.bounds import Bounded, Bounds, Share
-from tasks.draws import Draws, Strength
-from tasks.speech import noise
+from tasks.randomness import Draws, Strength
+from tasks.speech.sound import noise
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,7 @@ def waveform(
 
     if strength == "none" or args.augment == "none" or not len(x):
         return x
-    from tasks.speech.audio import resample
+    from tasks.speech.sound.audio import resample
 
     dose = _DOSES[strength]
     speed = 1 + _signed(draws, i, "speed") * min(0.5, args.speed * dose.speed)

@@ -15,10 +15,10 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
-from tasks.data import DataArgs
+from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.preflight import Finding
-from tasks.speech import audio_features, heard, speech_recognition
+from tasks.speech import audio_features, segmenting, speech_recognition
 from tasks.speech.audio_features import AudioFeatures, Settled
 from tasks.speech.audio_inputs import Inputs
 from tasks.speech.speech_recognition import (
@@ -185,7 +185,7 @@ class Seq2SeqRecognition(SpeechRecognition):
         quiet."""
         self.writing.tokenizer = processor.tokenizer
         extractor, seconds = processor.feature_extractor, self.settled.longest / self.settled.rate
-        return heard.rows(raw, extractor, self.settled, seconds, heard.at_pauses)
+        return segmenting.rows(raw, extractor, self.settled, seconds, segmenting.at_pauses)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The windows of all rows (`audio_features.pad`); `labels` int64 [b, tokens], padded with

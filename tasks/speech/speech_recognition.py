@@ -4,21 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from tasks import columns, media_items
 from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
 from tasks.bounds import Bounds, NotNegative
-from tasks.classification import choose_split
-from tasks.columns import find_column
-from tasks.data import DataArgs, Source, cut_missing_splits, limit
+from tasks.data import columns
+from tasks.data.columns import find_column
+from tasks.data.labels import leave_out, unlabelled
+from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.labels import leave_out, unlabelled
+from tasks.kinds.classification import choose_split
+from tasks.media import items
 from tasks.metrics.spec import metric_spec
-from tasks.metrics.transcripts import TranscriptTally
-from tasks.speech import audio_features, audio_inputs, audio_items, heard
+from tasks.metrics.transcription import TranscriptTally
+from tasks.speech import audio_features, audio_inputs, audio_items, segmenting
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
+from tasks.speech.decoding.language_model import Decoding
 from tasks.speech.spelling import Case, Spelling
-from tasks.speech.transcribing import Decoding
-from tasks.splits import must_have_train
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,11 +97,11 @@ def for_evaluation(
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
-    from tasks import media
-    from tasks.speech import spoken
-    from tasks.speech.audio import AUDIO
+    from tasks.media.source import load_media
+    from tasks.speech.embedded import spoken
+    from tasks.speech.sound.audio import AUDIO
 
-    source = media.load(data, AUDIO, spoken.digit_strings, args.audio_column)
+    source = load_media(data, AUDIO, spoken.digit_strings, args.audio_column)
     names = columns.names_of(source.splits)
     text = find_column(names, args.text_column, TEXT_COLUMNS, "transcription", source.name)
     wanted = {"media": "media", text: "text"}
@@ -125,9 +126,9 @@ def for_prediction(task: "SpeechRecognition", asked: Inputs) -> "SpeechRecogniti
     """
     if asked.decoding == "greedy":
         return task
-    from tasks.speech import transcribing
+    from tasks.speech.decoding import language_model
 
-    decoding = transcribing.beam(
+    decoding = language_model.beam(
         asked.beam_width, asked.lm, asked.lm_weight, asked.word_bonus, asked.words
     )
     return replace(task, decoding=decoding)
@@ -136,8 +137,9 @@ def for_prediction(task: "SpeechRecognition", asked: Inputs) -> "SpeechRecogniti
 def read_inputs(
     asked: Inputs, task: "SpeechRecognition", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `name` and `wave` float32 [samples]; see `tasks.speech.heard`."""
-    return heard.read(asked, task.settled.rate, task.args.window_seconds, stack)
+    """What `predict` is given: `name` and `wave` float32 [samples]; see
+    `tasks.speech.segmenting`."""
+    return segmenting.read(asked, task.settled.rate, task.args.window_seconds, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -250,13 +252,13 @@ class SpeechRecognition:
 
     def is_one(self, raw: Any) -> bool:
         """Whether this is one sound, and no row of them."""
-        return media_items.is_one(raw, audio_items.DIMS)
+        return items.is_one(raw, audio_items.DIMS)
 
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.speech.audio_items.samples` takes for a sound."""
         extractor = processor.feature_extractor
-        return heard.rows(raw, extractor, self.settled, self.args.window_seconds)
+        return segmenting.rows(raw, extractor, self.settled, self.args.window_seconds)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The padded windows of all rows (`audio_features.pad`) and their targets.
@@ -282,7 +284,7 @@ class SpeechRecognition:
         whoever reads them needs no lengths."""
         import torch
 
-        from tasks.speech import ctc
+        from tasks.speech.decoding import ctc
 
         inputs = model_inputs(batch)
         parts = [slice(None)]
@@ -302,7 +304,7 @@ class SpeechRecognition:
 
         import torch
 
-        from tasks.speech import ctc
+        from tasks.speech.decoding import ctc
 
         frames = unwrapped(model)._get_feat_extract_output_lengths(batch["lengths"]).tolist()
         starts, sizes = batch["starts"].tolist(), batch["sizes"].tolist()
@@ -334,7 +336,7 @@ class SpeechRecognition:
         With label smoothing, that share of the mean negative log probability of all symbols is
         mixed in, a frame at a time.
         """
-        from tasks.speech import ctc
+        from tasks.speech.decoding import ctc
 
         labels = batch["labels"]
         loss = ctc.losses(logits, labels, self.spelling.blank).sum()
@@ -347,7 +349,7 @@ class SpeechRecognition:
 
     def _losses(self, logits: "Tensor", labels: "Tensor") -> "Tensor":
         """Of each row alone what `loss` sums, float32 [b]."""
-        from tasks.speech import ctc
+        from tasks.speech.decoding import ctc
 
         return ctc.losses(logits, labels, self.spelling.blank)
 
@@ -365,7 +367,7 @@ class SpeechRecognition:
         return self._texts(logits)
 
     def _texts(self, logits: "Tensor") -> list[str]:
-        from tasks.speech import ctc
+        from tasks.speech.decoding import ctc
 
         if self.decoding is not None:
             return [self.decoding.best(row, self.spelling) for row in logits.cpu().numpy()]
@@ -391,13 +393,13 @@ class SpeechRecognition:
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        from tasks.media import name_of
+        from tasks.media.source import name_of
 
         return name_of(example["media"], row)
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """The features of a row as a picture."""
-        heard.draw(axes, row)
+        segmenting.draw(axes, row)
 
     def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
         """Transcriptions: `text`; with `top_k` and a beam search also `scores` of the best k."""

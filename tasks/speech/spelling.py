@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import datasets
     import numpy as np
 
-    from tasks.decoding import Decoded
+    from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
 
 Case = Literal["lower", "upper", "keep"]

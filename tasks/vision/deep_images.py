@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from tasks.media import BadFile
+from tasks.media.source import BadFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tasks import media_items
 from tasks.base import Batch, Examples, model_inputs
-from tasks.classification import Classification, LabelArgs, cut, media_and_label
-from tasks.classification import encode as encode_all
-from tasks.data import DataArgs, Source
+from tasks.data.labels import ProblemType
+from tasks.data.source import DataArgs, Source
 from tasks.errors import UserError
-from tasks.labels import ProblemType
+from tasks.kinds.classification import Classification, LabelArgs, cut, media_and_label
+from tasks.kinds.classification import encode as encode_all
+from tasks.media import items
 from tasks.printing import print_lines
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_args import ImageArgs, side_of
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
-    from tasks.decoding import Decoded
-    from tasks.draws import View
+    from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
+    from tasks.randomness import View
     from tasks.vision.pixels import Facts
 
 EXAMPLE_INPUT = "--image photo.jpg"
@@ -43,8 +43,8 @@ class Args(LabelArgs, AugmentArgs, ImageArgs):
 def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Examples]:
     """The task and its examples: labels found and encoded, missing splits cut.
 
-    The splits have the columns media (see `tasks.media`) and label (int64, float32, or a list of
-    int64).
+    The splits have the columns media (see `tasks.media.source`) and label (int64, float32, or a
+    list of int64).
 
     Raises `UserError` where a column is missing or a label can't be read.
     """
@@ -66,25 +66,25 @@ def for_evaluation(
 
 
 def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
-    """Images without label, in the split train; see `tasks.unlabelled.find`."""
-    from tasks import media
-    from tasks.unlabelled import find
-    from tasks.vision import digits
+    """Images without label, in the split train; see `tasks.data.unlabelled.find`."""
+    from tasks.data.unlabelled import find
+    from tasks.media.source import load_media
+    from tasks.vision.embedded import digits
     from tasks.vision.images import IMAGE
 
     def load(other: DataArgs) -> Source:
-        return media.load(other, IMAGE, digits.load, args.image_column, unlabeled=True)
+        return load_media(other, IMAGE, digits.load, args.image_column, unlabeled=True)
 
     source, splits = _canonical(args, data)
     return find(source, cut(args, data, splits), data, asked, load)
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
-    from tasks import media
-    from tasks.vision import digits
+    from tasks.media.source import load_media
+    from tasks.vision.embedded import digits
     from tasks.vision.images import IMAGE
 
-    source = media.load(data, IMAGE, digits.load, args.image_column)
+    source = load_media(data, IMAGE, digits.load, args.image_column)
     return source, media_and_label(source, args.label_column)
 
 
@@ -103,7 +103,7 @@ def read_inputs(
     """
     import sys
 
-    from tasks.media import BadFile, name_of
+    from tasks.media.source import BadFile, name_of
     from tasks.vision import image_inputs
 
     bad, number = 0, -1
@@ -185,7 +185,7 @@ class ImageClassification(Classification):
 
     def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
         """The images of one split, decoded and resized, in memory where they fit."""
-        from tasks import decoding
+        from tasks.media import decoding
 
         def decode(media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":
             image, facts = self.decode(media)
@@ -241,7 +241,7 @@ class ImageClassification(Classification):
 
     def is_one(self, raw: Any) -> bool:
         """Whether this is one image, and no row of them."""
-        return media_items.is_one(raw, DIMS)
+        return items.is_one(raw, DIMS)
 
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
@@ -290,7 +290,7 @@ class ImageClassification(Classification):
     ) -> tuple["Tensor", Batch]:
         import torch
 
-        from tasks.draws import Draws
+        from tasks.randomness import Draws
         from tasks.vision import mixing
 
         pixels = self._varied(rows, views)
@@ -311,7 +311,7 @@ class ImageClassification(Classification):
         """
         import torch
 
-        from tasks.draws import Draws
+        from tasks.randomness import Draws
         from tasks.vision import augment
 
         how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
@@ -337,7 +337,7 @@ class ImageClassification(Classification):
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
-        from tasks.media import name_of
+        from tasks.media.source import name_of
 
         return name_of(example["media"], row)
 
@@ -352,7 +352,7 @@ def _tell_what_is_cut(examples: "datasets.Dataset", found: "Decoded", args: Args
     """A warning where values of more than 8 bits lie outside the range that training found."""
     import sys
 
-    from tasks.media import name_of
+    from tasks.media.source import name_of
 
     cut = {row: facts["cut"] for row, facts in found.facts.items() if "cut" in facts}
     if cut:
@@ -411,7 +411,7 @@ class ImageFeatures:
         for row in rows:
             row["view"] = self._view
         if self.partners and self._view.strength == "standard":
-            from tasks.draws import Draws
+            from tasks.randomness import Draws
             from tasks.vision import mixing
 
             chosen = mixing.partner(Draws(self._view, list(indices)), len(self))

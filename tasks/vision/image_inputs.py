@@ -5,8 +5,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from tasks import media_inputs
 from tasks.errors import UserError
+from tasks.media import inputs
 
 
 @dataclass(frozen=True)
@@ -31,5 +31,5 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
         raise UserError("what is to be looked at? give --image with files, folders or globs")
     return (
         {"bytes": None, "path": str(path)}
-        for path in media_inputs.expand(asked.image, IMAGE.suffixes, "images")
+        for path in inputs.expand(asked.image, IMAGE.suffixes, "images")
     )

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.media import BadFile
-from tasks.media_items import (
+from tasks.media.items import (
     is_array,
     is_tensor,
     media_of,
@@ -15,6 +14,7 @@ from tasks.media_items import (
     shape_of,
     to_numpy,
 )
+from tasks.media.source import BadFile
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

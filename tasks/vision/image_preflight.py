@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks import label_preflight, media_preflight
+from tasks.data import label_checks
+from tasks.data.label_checks import rows, warning
 from tasks.errors import UserError
-from tasks.label_preflight import rows, warning
-from tasks.media import BadFile, name_of
+from tasks.media import duplicates
+from tasks.media.source import BadFile, name_of
 from tasks.preflight import Finding
 from tasks.vision import images
 from tasks.vision.image_args import ImageArgs
@@ -20,7 +21,7 @@ from tasks.vision.image_args import ImageArgs
 if TYPE_CHECKING:
     import datasets
 
-    from tasks.decoding import Decoded
+    from tasks.media.decoding import Decoded
 
 SAMPLED = 500  # headers of a split that are read for their sizes
 SQUEEZED = 1.5  # height to width, of the file against what the model sees
@@ -45,7 +46,7 @@ def check(
     where their files are. Images of one colour are found in memory only.
 
     Args:
-        splits: rows in the columns media (see `tasks.media`) and label: an integer, for
+        splits: rows in the columns media (see `tasks.media.source`) and label: an integer, for
             multi-label a list of them, for regression a float.
         decoded: the images of some of the splits, all of one size.
         labels: what the integers are called; None where the splits have no labels.
@@ -70,9 +71,9 @@ def check(
     if all(found.digests is not None for found in decoded.values()):
         findings += _across(_groups(decoded), splits, list(decoded), values)
     else:
-        findings += media_preflight.duplicates(splits, "images", "label")
+        findings += duplicates.duplicates(splits, "images", "label")
     if labels is not None:
-        findings += label_preflight.check(values, labels)
+        findings += label_checks.check(values, labels)
     return sorted(findings, key=lambda finding: finding.level != "error")
 
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.media import BadFile, MediaKind
+from tasks.media.source import BadFile, MediaKind
 from tasks.vision import deep_images, pixels
 from tasks.vision.deep_images import ValueRange, Values
 from tasks.vision.image_args import WHITE, Colour

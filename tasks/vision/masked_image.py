@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tasks import columns
 from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
 from tasks.bounds import Count, InnerShare, Share
-from tasks.classification import choose_split
-from tasks.data import DataArgs, Source, cut_missing_splits, limit
-from tasks.draws import View
+from tasks.data import columns
+from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.splits import must_have_train
 from tasks.errors import UserError
+from tasks.kinds.classification import choose_split
 from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import metric_spec
-from tasks.splits import must_have_train
+from tasks.randomness import View
 from tasks.vision import image_classification
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_args import ImageArgs, side_of
@@ -53,7 +53,8 @@ class Args(AugmentArgs, ImageArgs):
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
-    """The task and its examples, in the column media (see `tasks.media`); labels are dropped.
+    """The task and its examples, in the column media (see `tasks.media.source`); labels are
+    dropped.
 
     A folder of images without labels is one split, of which validation and test are cut. Labelled
     data has the splits that the image classification makes of it, so that no image is pretrained on
@@ -77,7 +78,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
 def for_evaluation(
     task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.classification.choose_split`."""
+    """One split as a trained task reads it; see `tasks.kinds.classification.choose_split`."""
     import datasets
 
     source, splits, label = _canonical(task.args, data)
@@ -88,18 +89,18 @@ def for_evaluation(
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict, str | None]":
     """The images, and the column of labels to cut missing splits by where they have any."""
-    from tasks import media
-    from tasks.classification import LABEL_COLUMNS, stratified
-    from tasks.columns import find_column
-    from tasks.vision import digits
+    from tasks.data.columns import find_column
+    from tasks.kinds.classification import LABEL_COLUMNS, stratified
+    from tasks.media.source import load_media
+    from tasks.vision.embedded import digits
     from tasks.vision.images import IMAGE
 
     try:
-        source = media.load(data, IMAGE, digits.load, args.image_column)
+        source = load_media(data, IMAGE, digits.load, args.image_column)
     except UserError:
         if args.label_column is not None:
             raise
-        source = media.load(data, IMAGE, digits.load, args.image_column, unlabeled=True)
+        source = load_media(data, IMAGE, digits.load, args.image_column, unlabeled=True)
     names = columns.names_of(source.splits)
     labelled = {name.casefold() for name in names} & set(LABEL_COLUMNS)
     if args.label_column is None and not labelled:

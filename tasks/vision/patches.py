@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tasks.draws import Draws, View
+from tasks.randomness import Draws, View
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

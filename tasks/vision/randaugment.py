@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.draws import Draws
+from tasks.randomness import Draws
 from tasks.vision import geometry
 from tasks.vision.geometry import Floats, Padding
 

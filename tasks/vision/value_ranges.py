@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from tasks.errors import UserError
-from tasks.media import BadFile, name_of
+from tasks.media.source import BadFile, name_of
 from tasks.vision import deep_images, images
 from tasks.vision.image_args import ImageArgs
 

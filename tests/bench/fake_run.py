@@ -5,9 +5,11 @@ import sys
 import time
 from collections.abc import Mapping
 
-from bench import case, cli, run
-from bench.case import Case
-from bench.results import Found, Value
+from bench import cli
+from bench.cases import case
+from bench.cases.case import Case
+from bench.record.results import Found, Value
+from bench.sweep import run
 from zoo.measure import ArmFailed
 from zoo.measure.process import WorkerFailed
 
@@ -15,7 +17,7 @@ STEP_S = 0.03
 
 
 class Performer:
-    """In the place of `bench.sweep.Performer`."""
+    """In the place of `bench.sweep.sweep.Performer`."""
 
     def __init__(self, settings: object) -> None:
         self.taken: list[tuple[Case, str]] = []

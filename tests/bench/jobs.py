@@ -1,7 +1,7 @@
 """A job whose arm is one of `tests.bench.targets`."""
 
-from bench.case import Case
-from bench.job import Job, Settings
+from bench.cases.case import Case
+from bench.cases.job import Job, Settings
 from zoo.measure import Arm
 
 

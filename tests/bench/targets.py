@@ -50,7 +50,7 @@ class Compiled:
     def __init__(self) -> None:
         import torch
 
-        from bench.targets import Violations
+        from bench.cases.targets import Violations
 
         def function(x):
             x = x + 1

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, store
-from tests.bench.test_store import result
+from bench import cli
+from bench.record import store
+from tests.bench.record.test_store import result
 from tests.cli import environment
 from tests.test_architecture import LIGHT
 

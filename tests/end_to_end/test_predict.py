@@ -23,9 +23,9 @@ from tasks.errors import UserError
 from tests import cases
 from tests.cli import run_cli
 from tests.finetuning import MODEL, Run, finetune, lines
-from zoo import cli
+from zoo.cli import verbs
 from zoo.nlp import bert_cls
-from zoo.predictor import Predictor
+from zoo.predict.pipeline import Predictor
 
 STEPS = ("--max_steps", 2, "--eval_strategy", "no", "--learning_rate", 1e-2)
 PAIRS = [
@@ -210,7 +210,7 @@ def in_ascii(*argv: object) -> tuple[int, bytes]:
     """A command whose standard output is a terminal of ASCII: its exit code and what it wrote."""
     content = io.BytesIO()
     with contextlib.redirect_stdout(io.TextIOWrapper(content, "ascii")) as stream:
-        code = cli.main(bert_cls.ENTRY, [str(word) for word in argv])
+        code = verbs.main(bert_cls.ENTRY, [str(word) for word in argv])
         stream.flush()
         return code, content.getvalue()
 

@@ -38,7 +38,7 @@ def test_it_learns_and_the_table_says_so(run: Run) -> None:
 
 
 def test_the_manifest(run: Run, reviews: Path) -> None:
-    from zoo.checkpoint import sha256
+    from zoo.store.checkpoint import sha256
 
     manifest = run.manifest
     assert manifest["model"] == "bert_cls" and manifest["seed"] == 42

@@ -17,10 +17,11 @@ import torch
 from tests import tiny_models
 from tests.cli import run_cli
 from tests.finetuning import finetune
-from zoo import artifacts, evidence, export
+from zoo.deploy import export
+from zoo.runtimes import artifacts, transformers_export
 from zoo.runtimes import onnx as onnx_runtime
-from zoo.runtimes import transformers_export
 from zoo.runtimes.deployment import Deployment
+from zoo.store import evidence
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -321,7 +322,7 @@ def test_damaged_artifacts(copy: Path, damage: Callable[[Path], None], said: str
 
 
 def test_the_domains_script(exported: Path) -> None:
-    from zoo.export_command import main
+    from zoo.cli.domain import main
 
     assert main("vision", argv=[str(exported), "--runtime", "onnx"]) == 2
     assert main("nlp", argv=[str(exported), "--runtime", "nonsense"]) == 2

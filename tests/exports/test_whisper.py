@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from bench import generation
+from bench.cases import generation
 from tasks.errors import UserError
 from tests import tiny_speech
 from tests.cli import run_cli
-from zoo import artifacts, written
+from zoo.deploy import generation_proof
+from zoo.generation.decoding import Greedy
+from zoo.runtimes import artifacts, onnx_generation
 from zoo.runtimes import onnx as onnx_runtime
-from zoo.runtimes import onnx_writer
-from zoo.runtimes.greedy import Greedy
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
@@ -115,15 +115,15 @@ def test_transformers_reads_it(exported: Path) -> None:
     theirs = ExportedModel.from_pretrained(exported / "artifacts" / "onnx")
     features = _features(2)
     found = theirs.runners["encoder"](input_features=torch.from_numpy(features))
-    ours = _writer(exported).call("encoder", {"input_features": onnx_writer._value(features)})
+    ours = _writer(exported).call("encoder", {"input_features": onnx_generation._value(features)})
     np.testing.assert_array_equal(found["last_hidden_state"], ours["last_hidden_state"].numpy())
 
 
-def _writer(folder: Path) -> onnx_writer.OnnxWriter:
+def _writer(folder: Path) -> onnx_generation.OnnxWriter:
     from zoo import runtimes
 
     writer = runtimes.load(folder, "onnx", threads=1)
-    assert isinstance(writer, onnx_writer.OnnxWriter)
+    assert isinstance(writer, onnx_generation.OnnxWriter)
     return writer
 
 
@@ -159,7 +159,7 @@ def test_the_cache_may_be_filled_in_any_pieces(exported: Path) -> None:
     ids = np.random.default_rng(0).integers(0, 300, (3, 11))
     inputs = {"input_features": features, "decoder_input_ids": ids}
     whole = writer(inputs)["logits"]
-    text = onnx_writer.Text(writer, features)
+    text = onnx_generation.Text(writer, features)
     pieces = [text.go_on(ids[:, part]) for part in (slice(4), slice(4, 5), slice(5, 11))]
     for found in (np.concatenate(pieces, 1), writer.stepwise()(inputs)["logits"]):
         np.testing.assert_allclose(found, whole, atol=1e-5)
@@ -223,15 +223,15 @@ def test_what_was_exported_before_outputs_had_kinds(copy: Path) -> None:
 
 
 def _cache_off_by_one(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    go_on = onnx_writer.Text.go_on
+    go_on = onnx_generation.Text.go_on
 
-    def wrong(self: onnx_writer.Text, tokens: np.ndarray) -> np.ndarray:
+    def wrong(self: onnx_generation.Text, tokens: np.ndarray) -> np.ndarray:
         logits = go_on(self, tokens)
         for name in [name for name in self.cache if name.startswith("past_")]:
-            self.cache[name] = onnx_writer._value(self.cache[name].numpy()[:, :, :-1])
+            self.cache[name] = onnx_generation._value(self.cache[name].numpy()[:, :, :-1])
         return logits
 
-    patch.setattr(onnx_writer.Text, "go_on", wrong)
+    patch.setattr(onnx_generation.Text, "go_on", wrong)
 
 
 def _cross_attention_zeroed(patch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -397,7 +397,7 @@ def test_greedy_decoding() -> None:
     ],
 )
 def test_where_texts_part(ours: list[int], theirs: list[int], said: str | None) -> None:
-    assert written.difference(ours, theirs) == said
+    assert generation_proof.difference(ours, theirs) == said
 
 
 def test_what_is_timed_are_texts_of_one_length(exported: Path, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tasks.fingerprint import sha256
-from zoo.checkpoint import MANIFEST
+from tasks.data.fingerprint import sha256
+from zoo.store.checkpoint import MANIFEST
 
 MODULE = """from pathlib import Path
 from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast

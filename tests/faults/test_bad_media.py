@@ -11,7 +11,7 @@ from tests import cases
 from tests.cases import Case
 from tests.cli import Done, run_cli
 from tests.faults.bad_media import BAD_IMAGES, BAD_SOUNDS, ODD_IMAGES, ODD_SOUNDS
-from zoo.train.watch import Watch
+from zoo.train.reporting.progress_bar import Watch
 
 BAD = {"vision": BAD_IMAGES, "sound": BAD_SOUNDS}
 ODD = {"vision": ODD_IMAGES, "sound": ODD_SOUNDS}
@@ -196,7 +196,7 @@ def test_a_file_deleted_during_training(
     trained: Trained, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where all fits into memory nobody notices; else it is named, and the state stays."""
-    from tasks import decoding
+    from tasks.media import decoding
 
     case = trained.case
     data = _data(case, tmp_path / "data")

@@ -15,8 +15,8 @@ from tests import tiny_models
 from tests.cli import Done, run_cli
 from tests.faults.planted import change, sign
 from tools.cards import cli as cards_cli
-from zoo import evidence
-from zoo.checkpoint import MANIFEST
+from zoo.store import evidence
+from zoo.store.checkpoint import MANIFEST
 
 MODULES = {"bert_cls": "zoo.nlp", "cnn_cls": "zoo.vision", "kws_cls": "zoo.speech"}
 MODULES["whisper_asr"] = "zoo.speech"

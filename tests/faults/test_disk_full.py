@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
-from zoo.train import state as states
+from zoo.train.resume import state as states
 
 SIZE = 4 << 20
 FLAGS = (*EXACT, "--save_steps", 1, "--learning_rate", 1e-3)

@@ -11,8 +11,7 @@ import pytest
 from tests import tiny_models
 from tests.cli import run_cli
 from tests.processes import start
-from zoo import artifacts
-from zoo.runtimes import pt2
+from zoo.runtimes import artifacts, pt2
 
 MODEL = "zoo.vision.cnn_cls"
 

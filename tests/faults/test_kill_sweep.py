@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import store
+from bench.record import store
 from tests.cli import environment, run_process
 
 CASES = ("cnn_cls", "kws_cls", "--batch_sizes", "1", "2")

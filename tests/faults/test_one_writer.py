@@ -14,7 +14,7 @@ from tests import tiny_models
 from tests.cli import environment, run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, lines
 from tests.processes import run_ranks, start
-from zoo.lock import NAME, locked
+from zoo.store.lock import NAME, locked
 
 
 def _running(argv: list[str], folder: Path, log: Path) -> BaseProcess:
@@ -86,7 +86,7 @@ def test_two_come_at_once_and_one_gets_it(tmp_path: Path) -> None:
         "import sys, time\n"
         "from pathlib import Path\n"
         "from tasks.errors import UserError\n"
-        "from zoo.lock import locked\n"
+        "from zoo.store.lock import locked\n"
         "folder, own = Path(sys.argv[1]), Path(sys.argv[1]) / 'inside'\n"
         "for _ in range(200):\n"
         "    try:\n"
@@ -137,7 +137,7 @@ def test_a_folder_made_for_a_run_that_never_began_goes_away(
 
 
 def test_who_exports_there_is_named(checkpoint: Path) -> None:
-    from zoo import artifacts
+    from zoo.runtimes import artifacts
 
     with artifacts.workshop(checkpoint):
         done = run_cli("zoo.vision.cnn_cls", "export", checkpoint, "--runtime", "pt2")

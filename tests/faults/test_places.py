@@ -16,7 +16,7 @@ import pytest
 
 from tests import tiny_models
 from tests.cli import Done, environment
-from zoo import places
+from zoo.machine import places
 
 MODEL = "zoo.vision.cnn_cls"
 NAMES = {"zoo": "zoo", MODEL: "cnn_cls", "bench": "bench"}
@@ -55,9 +55,9 @@ def read_only(checkpoint: Path, tmp_path: Path) -> Iterator[Path]:
 def _run(capsys: pytest.CaptureFixture[str], program: str, *argv: object) -> Done:
     words = [str(word) for word in argv]
     if program == MODEL:
-        from zoo import cli
+        from zoo.cli import verbs
 
-        code = cli.main(importlib.import_module(program).ENTRY, words)
+        code = verbs.main(importlib.import_module(program).ENTRY, words)
     elif program == "zoo":
         code = importlib.import_module("zoo.__main__").main(words)
     else:

@@ -12,7 +12,7 @@ from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune, lines
 from tests.processes import start
-from zoo.train.watch import Watch
+from zoo.train.reporting.progress_bar import Watch
 
 
 @pytest.fixture(scope="module")

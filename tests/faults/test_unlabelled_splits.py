@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tasks.data import DataArgs
+from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.speech import audio_classification, speech_recognition
 from tasks.vision import image_classification

@@ -16,10 +16,12 @@ from tests.cases import Case
 from tests.cli import run_cli, run_process
 from tests.finetuning import Run
 from tests.processes import Death, run, run_ranks
-from zoo import registry, runtimes, signatures
-from zoo.checkpoint import open_checkpoint
-from zoo.network import load_network
+from zoo import runtimes
+from zoo.model import registry
+from zoo.model.network import load_network
+from zoo.runtimes import probe
 from zoo.runtimes.deployment import Deployment
+from zoo.store.checkpoint import open_checkpoint
 
 pytestmark = [
     pytest.mark.gpu,
@@ -113,7 +115,7 @@ def host(output: torch.Tensor | np.ndarray) -> np.ndarray:
 def test_deployments_agree_with_eager(name: str, deployment: str, checkpoints) -> None:
     folder = checkpoints(name)
     checkpoint = open_checkpoint(folder)
-    domain = signatures.domain_of(checkpoint.entry)
+    domain = probe.domain_of(checkpoint.entry)
     eager = runtimes.load(folder, Deployment("eager"), "cuda")
     runner = runtimes.load(folder, Deployment.parse(deployment), "cuda")
     network, _ = load_network(checkpoint, torch.device("cpu"))

@@ -12,7 +12,7 @@ import pytest
 from tasks.bounds import Bounded, Bounds, Count, Positive, Seed, numbers_of
 from tasks.errors import UserError
 from tests.cli import ROOT, run_cli
-from zoo import registry
+from zoo.model import registry
 
 ROOMS = ("tasks", "zoo", "bench", "tools")
 
@@ -33,8 +33,12 @@ NUMBERS = [(each, *number) for each in CLASSES for number in numbers_of(each)]
 
 def test_all_kinds_of_flags_are_found() -> None:
     names = {f"{each.__module__}.{each.__name__}" for each in CLASSES}
-    assert {"zoo.train.args.TrainArgs", "tasks.data.DataArgs", "bench.args.DecideArgs"} <= names
-    assert {"zoo.verbs.QuantizeArgs", "tasks.speech.speech_recognition.Inputs"} <= names
+    assert {
+        "zoo.model.train_args.TrainArgs",
+        "tasks.data.source.DataArgs",
+        "bench.cases.args.DecideArgs",
+    } <= names
+    assert {"zoo.cli.args.QuantizeArgs", "tasks.speech.speech_recognition.Inputs"} <= names
     for entry in registry.entries():
         assert entry.options in CLASSES and importlib.import_module(entry.task).Args in CLASSES
     assert len(NUMBERS) > 200

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.base import OutputKind
 from tasks.nlp.text_classification import Args, TextClassification
-from zoo import registry
+from zoo.model import registry
 
 LOGITS = {"logits": "logits"}
 HEARD = {"logits": "logits", "encoder_last_hidden_state": "hidden_state"}

@@ -11,9 +11,10 @@ import pytest
 
 import zoo
 from zoo import __main__ as cli
-from zoo import evidence, registry
-from zoo.entry import Entry
+from zoo.model import registry
+from zoo.model.entry import Entry
 from zoo.nlp.presets import PRESETS
+from zoo.store import evidence
 
 
 @dataclasses.dataclass(frozen=True)

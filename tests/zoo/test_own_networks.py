@@ -20,7 +20,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from zoo.modeling import ZooPreTrainedModel
+from zoo.model.modeling import ZooPreTrainedModel
 
 SMALL: dict[str, Any] = {
     "vocab_size": 50,

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.base import OutputKind
-from zoo import parity
-from zoo.parity import RULES, TOLERANCES, Difference
-from zoo.proof import Proof
+from zoo.deploy import parity
+from zoo.deploy.parity import RULES, TOLERANCES, Difference
+from zoo.deploy.proof import Proof
 
 KINDS: tuple[OutputKind, ...] = get_args(OutputKind)
 REAL = [kind for kind in KINDS if kind != "tokens"]

@@ -7,7 +7,7 @@ import json
 import shlex
 from pathlib import Path
 
-from bench.markdown import block, code, safe
+from bench.record.markdown import block, code, safe
 from tasks.printing import visible
 from tools.cards.facts import Facts
 from tools.cards.metadata import HUB, base_model, languages

@@ -11,8 +11,11 @@ from tools.cards import eval_results, metadata, record, render, validate
 from tools.cards.facts import Facts
 from tools.cards.numbers import MARK, text
 from tools.cards.record import Record
-from zoo import artifacts, checkpoint, commands, evidence, remote_code
-from zoo.evidence import Fact
+from zoo.machine import commands
+from zoo.model import remote_code
+from zoo.runtimes import artifacts
+from zoo.store import checkpoint, evidence
+from zoo.store.evidence import Fact
 
 MOST = 10  # lines of a card that are named one by one
 LONGEST = 80  # characters of a line that are quoted

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 
-from bench.markdown import code
+from bench.record.markdown import code
 from tools.cards.facts import EAGER, Facts
 from tools.cards.numbers import shown
 from tools.cards.tables import table
-from zoo.evidence import Fact
+from zoo.store.evidence import Fact
 
 SCORES = ("precision", "recall", "f1")
 UNBALANCED = 10

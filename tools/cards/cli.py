@@ -12,7 +12,7 @@ import tyro
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import program
+from zoo.cli import program
 
 PROGRAM = "python -m tools.cards"
 EXAMPLES = (

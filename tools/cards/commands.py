@@ -3,10 +3,10 @@
 import shlex
 from collections.abc import Iterator, Sequence
 
-from bench.markdown import block, code
+from bench.record.markdown import block, code
 from tools.cards.metadata import hub_revision
 from tools.cards.record import Record
-from zoo.portable import last_part, portable
+from zoo.store.portable import last_part, portable
 
 OF_FILES = ("--data", "--unlabeled", "--model", "--teacher", "--qat", "--config", "--lm", "--words")
 """Flags that may name a file or folder, which does not come with the zoo then."""

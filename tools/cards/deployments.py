@@ -3,13 +3,13 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 
-from bench.markdown import code, safe
+from bench.record.markdown import code, safe
 from tools.cards import picture
 from tools.cards.facts import EAGER, Facts, Program
 from tools.cards.numbers import shown
 from tools.cards.settings import Setting, machine_details, machine_name
 from tools.cards.tables import table
-from zoo.evidence import Fact
+from zoo.store.evidence import Fact
 
 SPLITS = ("validation", "test")
 NOTES = {

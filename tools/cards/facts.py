@@ -11,7 +11,7 @@ from typing import Any
 
 from tools.cards.record import Record
 from tools.cards.settings import Setting, as_json
-from zoo.evidence import Fact
+from zoo.store.evidence import Fact
 
 EAGER = "eager"
 TIMED = ("latency", "throughput", "energy", "cold_start", "memory")  # kinds that a machine decides

@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.markdown import code, safe
+from bench.record.markdown import code, safe
 from tasks.atomic import write_text
 from tasks.errors import UserError
 from tasks.metrics.spec import title_of
@@ -16,10 +16,11 @@ from tools.cards.metadata import HUB
 from tools.cards.numbers import shown
 from tools.cards.settings import machine_name
 from tools.cards.tables import table
-from zoo import evidence, registry
-from zoo.entry import Entry, Preset
-from zoo.evidence import Fact
-from zoo.formatting import NOT_MEASURED
+from zoo.machine.formatting import NOT_MEASURED
+from zoo.model import registry
+from zoo.model.entry import Entry, Preset
+from zoo.store import evidence
+from zoo.store.evidence import Fact
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "MODEL_CARDS.md"

@@ -8,9 +8,10 @@ from tasks.atomic import put_in_place, staged, write_json
 from tasks.errors import UserError
 from tools.cards import check, record, sizes
 from tools.cards.prose import FILE as PROSE
-from tools.hub.private import published
-from zoo import artifacts, evidence
-from zoo.checkpoint import MANIFEST
+from zoo.runtimes import artifacts
+from zoo.store import evidence
+from zoo.store.checkpoint import MANIFEST
+from zoo.store.private import published
 
 MODELS = Path(__file__).resolve().parents[2] / "bench" / "results" / "models"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from bench.markdown import code, safe
+from bench.record.markdown import code, safe
 from tools.cards import classes
 from tools.cards.about import data_of
 from tools.cards.facts import Facts

@@ -11,8 +11,8 @@ from tools.cards import record, rules
 from tools.cards.facts import Facts
 from tools.cards.numbers import reference
 from tools.cards.record import Record
-from zoo import evidence
-from zoo.evidence import Fact
+from zoo.store import evidence
+from zoo.store.evidence import Fact
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult

@@ -3,9 +3,9 @@
 import math
 import re
 
-from bench.markdown import safe
-from zoo.evidence import Fact
-from zoo.formatting import NOT_MEASURED, decimals_of, fixed
+from bench.record.markdown import safe
+from zoo.machine.formatting import NOT_MEASURED, decimals_of, fixed
+from zoo.store.evidence import Fact
 
 MARK = re.compile(r"<!-- e:([0-9a-f]{16}) -->")
 REASONS = {

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tools.cards.facts import EAGER, Facts, Program
 from tools.cards.settings import Setting
-from zoo.evidence import Fact
+from zoo.store.evidence import Fact
 
 if TYPE_CHECKING:
-    from bench.front import Point
+    from bench.decide.pareto import Point
 
 FOLDER = "card"
 LEVEL = 0.99  # of the intervals that the picture's axis names
@@ -48,8 +48,8 @@ def draw(facts: Facts) -> Path | None:
             old.unlink()
     if target is None or chosen is None or target.exists():
         return target
-    from bench.front import Limits, front
-    from bench.front_picture import draw as draw_front
+    from bench.decide.pareto import Limits, front
+    from bench.decide.picture import draw as draw_front
 
     setting, shown = chosen
     points = [_point(one) for one in shown]
@@ -84,7 +84,7 @@ def _shown(facts: Facts, program: Program, found: Mapping[str, Fact]) -> Shown |
 
 
 def _point(shown: Shown) -> "Point":
-    from bench.front import Point
+    from bench.decide.pareto import Point
     from zoo.measure import Estimate, Interval
 
     latency, drop = shown.latency, shown.drop

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
-from zoo import evidence
+from zoo.store import evidence
 
 FILE = "card.md"
 LISTS = ("language", "tags", "datasets")

@@ -5,14 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks import json_files
 from tasks.errors import UserError
 from tools.cards import prose
 from tools.cards.prose import Prose
-from zoo import artifacts, commands, evidence, json_files, registry, remote_code
-from zoo.artifacts import Artifact
-from zoo.checkpoint import read_manifest, read_task
-from zoo.entry import Entry
-from zoo.evidence import Fact
+from zoo.machine import commands
+from zoo.model import registry, remote_code
+from zoo.model.entry import Entry
+from zoo.runtimes import artifacts
+from zoo.runtimes.artifacts import Artifact
+from zoo.store import evidence
+from zoo.store.checkpoint import read_manifest, read_task
+from zoo.store.evidence import Fact
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -25,7 +29,7 @@ class Record:
     folder: Path
     manifest: Mapping[str, Any]  # zoo.json
     config: Mapping[str, Any]  # config.json
-    subject: str  # digest of the weights that lie there; see `zoo.evidence.subject_digest`
+    subject: str  # digest of the weights that lie there; see `zoo.store.evidence.subject_digest`
     facts: Sequence[Fact]  # all of the schema that is known here, in their order
     artifacts: Sequence[Artifact]  # those made from these very weights
     entry: Entry

@@ -2,11 +2,11 @@
 
 import shlex
 
-from bench.markdown import block
+from bench.record.markdown import block
 from tools.cards import about, classes, commands, deployments, limits, metadata, results, training
 from tools.cards.facts import Facts
 from tools.cards.record import Record
-from zoo import evidence
+from zoo.store import evidence
 
 FILE = "README.md"
 

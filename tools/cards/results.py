@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 
-from bench.markdown import code, safe
+from bench.record.markdown import code, safe
 from tasks.metrics.spec import title_of
 from tools.cards.facts import EAGER, Facts
 from tools.cards.numbers import shown
 from tools.cards.tables import table
-from zoo.evidence import Fact
+from zoo.store.evidence import Fact
 
 FIRST = ("test", "validation", "train")  # order of the splits
 

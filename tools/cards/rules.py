@@ -11,7 +11,7 @@ import re
 from pathlib import Path
 
 COMMIT = re.compile(r"([0-9a-f]{40})(?:/(.+))?")
-"""The fingerprint of a data set of the Hub; see `tasks.data.Source`."""
+"""The fingerprint of a data set of the Hub; see `tasks.data.source.Source`."""
 
 
 @functools.cache

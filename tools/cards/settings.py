@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.evidence import Fact
+from zoo.store.evidence import Fact
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tools.cards.record import Record
-from zoo import evidence
-from zoo.evidence import Fact
-from zoo.weights import must_be_whole
+from zoo.store import evidence
+from zoo.store.evidence import Fact
+from zoo.store.pretrained import must_be_whole
 
 BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "positions", "position_ids")
 """Tensors that are saved and not learned: of batch normalisation, and fixed positions."""

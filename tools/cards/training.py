@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from bench.markdown import code, safe
+from bench.record.markdown import code, safe
 from tools.cards import commands
 from tools.cards.about import data_of
 from tools.cards.facts import Facts
@@ -13,9 +13,9 @@ from tools.cards.numbers import shown
 from tools.cards.record import Record
 from tools.cards.settings import machine_name
 from tools.cards.tables import table
-from zoo.evidence import Fact
-from zoo.portable import is_telling
-from zoo.train.args import TrainArgs
+from zoo.model.train_args import TrainArgs
+from zoo.store.evidence import Fact
+from zoo.store.portable import is_telling
 
 ALWAYS = (
     "num_train_epochs",

@@ -6,7 +6,7 @@ from tasks.atomic import write_text
 from tasks.errors import UserError
 from tools.cards import eval_results, metadata, picture, record, render, sizes, validate
 from tools.cards.facts import Facts
-from zoo import evidence
+from zoo.store import evidence
 
 
 def write(folder: Path) -> Path:

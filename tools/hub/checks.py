@@ -5,8 +5,9 @@ from pathlib import Path
 from tasks.errors import UserError
 from tools.hub import layout
 from tools.hub.refused import Refused
-from zoo import commands, evidence
-from zoo.checkpoint import Checkpoint
+from zoo.machine import commands
+from zoo.store import evidence
+from zoo.store.checkpoint import Checkpoint
 
 
 def evidence_is_there(checkpoint: Checkpoint) -> None:

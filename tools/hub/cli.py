@@ -12,7 +12,8 @@ import tyro
 
 from tasks.printing import print_lines
 from tools.hub.args import DiffArgs, PullArgs, PushArgs, VerifyArgs
-from zoo import places, program
+from zoo.cli import program
+from zoo.machine import places
 
 PROGRAM = "python -m tools.hub"
 

@@ -22,7 +22,7 @@ def connect(write: bool = False) -> Any:
     """
     from huggingface_hub import HfApi, constants, get_token
 
-    from zoo import environment
+    from zoo.machine import environment
 
     if problem := environment.hub_problem(timeout=TIMEOUTS_S[0]):
         raise UserError(f"the Hub can't be reached: {problem}; nothing was sent or changed")

@@ -14,8 +14,8 @@ from tools.hub.args import DiffArgs
 from tools.hub.fail_if import Condition
 from tools.hub.listing import Listing
 from tools.hub.refused import Refused
-from zoo import terminal
-from zoo.evidence import Fact
+from zoo.machine import terminal
+from zoo.store.evidence import Fact
 
 KINDS = ("metric", "size", "latency", "throughput", "memory", "parity")
 """In the order of the table."""

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tasks import json_files
 from tasks.errors import UserError
 from tools.hub import layout, onnx_layout
-from zoo import artifacts, json_files
-from zoo.checkpoint_schema import is_plain
+from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
+from zoo.store.checkpoint_schema import is_plain
 
 Put = Callable[[Path, Path], Any]
 """Brings a file to a path: a copy, or a link."""

@@ -2,8 +2,8 @@
 
 from fnmatch import fnmatchcase
 
-from zoo import checkpoint, evidence
-from zoo.checkpoint_schema import is_plain
+from zoo.store import checkpoint, evidence
+from zoo.store.checkpoint_schema import is_plain
 
 CARD = "README.md"
 PROSE = "card.md"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.fingerprint import sha256
+from tasks.data.fingerprint import sha256
 from tools.hub import connection
 from tools.hub.retries import again
 from tools.hub.uploads import Upload, git_oid

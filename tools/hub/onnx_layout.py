@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from tasks.atomic import write_json
+from tasks.data.fingerprint import sha256
 from tasks.errors import UserError
-from tasks.fingerprint import sha256
 from tools.hub import layout
 from tools.hub.uploads import WAIT, Upload, copied, upload
-from zoo import artifacts
-from zoo.artifacts import Artifact
+from zoo.runtimes import artifacts
+from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 
 ENDINGS = {"fp32": "", "int8-dynamic": "_int8", "int8-static": "_quantized"}

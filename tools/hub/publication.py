@@ -9,11 +9,12 @@ from typing import Any
 
 from tasks.atomic import write_json, write_text
 from tasks.errors import UserError
-from tools.hub import folder, layout, onnx_layout, private, variant
+from tools.hub import folder, layout, onnx_layout, variant
 from tools.hub.refused import Refused
 from tools.hub.uploads import Upload, taken, upload
-from zoo.artifacts import Artifact
-from zoo.checkpoint import Checkpoint
+from zoo.runtimes.artifacts import Artifact
+from zoo.store import private
+from zoo.store.checkpoint import Checkpoint
 
 SHA256 = re.compile("[0-9a-f]{64}")
 SUMS = "published"

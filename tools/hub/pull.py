@@ -7,15 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from tasks.atomic import put_in_place, staged
+from tasks.data.fingerprint import sha256
 from tasks.errors import UserError
-from tasks.fingerprint import sha256
 from tools.hub import download, folder, layout, listing, names, problems, records
 from tools.hub.args import PullArgs
 from tools.hub.listing import Listing
 from tools.hub.publication import is_sums, sums
-from zoo import artifacts, checkpoint, remote_code, terminal
+from zoo.machine import terminal
+from zoo.model import remote_code
+from zoo.runtimes import artifacts
 from zoo.runtimes.onnx_session import kept_outside, must_stay_inside
-from zoo.weights import PICKLES
+from zoo.store import checkpoint
+from zoo.store.pretrained import PICKLES
 
 PROGRAM = "tools.hub"
 

@@ -17,10 +17,10 @@ from tools.hub.publication import Publication, publication, sums
 from tools.hub.refused import Refused
 from tools.hub.retries import again
 from tools.hub.send import Moved, Unsure, send
-from zoo import terminal
-from zoo.artifacts import Artifact
-from zoo.checkpoint import Checkpoint, open_checkpoint
-from zoo.formatting import size
+from zoo.machine import terminal
+from zoo.machine.formatting import size
+from zoo.runtimes.artifacts import Artifact
+from zoo.store.checkpoint import Checkpoint, open_checkpoint
 
 ROUNDS = 3
 """How often all is compared anew because somebody else has committed."""

@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from tasks.errors import UserError
 from tools.hub import download, folder, layout
 from tools.hub.listing import Listing
-from zoo.checkpoint_schema import is_plain
+from zoo.store.checkpoint_schema import is_plain
 
 
 @contextmanager

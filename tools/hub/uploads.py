@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tasks.data.fingerprint import sha256
 from tasks.errors import UserError
-from tasks.fingerprint import sha256
 from tools.hub import layout
 
 WAIT = "nothing in the repo was changed; push again when nobody writes to the checkpoint"

@@ -17,7 +17,7 @@ TEXT = ("text-classification", "fill-mask")
 
 def card(folder: Path) -> str:
     """README.md of such a repo, rendered from the records in a folder laid out as a checkpoint."""
-    from bench.markdown import code
+    from bench.record.markdown import code
     from tools.cards import deployments, metadata, record
     from tools.cards.facts import Facts
     from tools.cards.tables import table

@@ -13,11 +13,14 @@ from tasks.errors import UserError
 from tools.hub import layout, names, variant
 from tools.hub.args import VerifyArgs
 from tools.hub.pull import Damaged, fetch
-from zoo import artifacts, evidence, registry, terminal
-from zoo.checkpoint import read_manifest
+from zoo.machine import terminal
+from zoo.model import registry
+from zoo.runtimes import artifacts
+from zoo.store import evidence
+from zoo.store.checkpoint import read_manifest
 
 if TYPE_CHECKING:
-    from zoo.evidence import Fact
+    from zoo.store.evidence import Fact
 
 FLIPS = 2
 """Samples that may be judged otherwise on another machine, which adds up in another order."""
@@ -94,7 +97,7 @@ def _card(folder: Path) -> Iterator[Finding]:
 
 
 def _parity(folder: Path, data: str | None) -> Iterator[Finding]:
-    from zoo.verify import verify as replay
+    from zoo.deploy.verify import verify as replay
 
     verdicts = replay(folder, data)
     words = {"ok": "ok", "drift": "wrong", "unavailable": "not checked"}
@@ -115,8 +118,8 @@ def _metrics(folder: Path, data: str | None) -> Iterator[Finding]:
     if not before:
         yield Finding("metrics", "not checked", "the evidence has none of a test split")
         return
-    from zoo.evaluate import evaluate_checkpoint
-    from zoo.verbs import EvaluateArgs
+    from zoo.cli.args import EvaluateArgs
+    from zoo.predict.evaluate import evaluate_checkpoint
 
     known, manifest = len(evidence.read(folder)), read_manifest(folder)
     entry = registry.find(str(manifest["model"]))

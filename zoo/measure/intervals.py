@@ -42,7 +42,7 @@ class Interval:
     method: str
 
     def as_json(self) -> dict[str, Any]:
-        """As `zoo.evidence.fact` takes it."""
+        """As `zoo.store.evidence.fact` takes it."""
         return {"low": self.low, "high": self.high, "level": self.level, "method": self.method}
 
     @property
@@ -60,7 +60,7 @@ class Estimate:
     n: int
 
     def as_json(self) -> dict[str, Any]:
-        """As keywords of `zoo.evidence.fact`: value, interval, n."""
+        """As keywords of `zoo.store.evidence.fact`: value, interval, n."""
         return {"value": self.value, "interval": self.interval.as_json(), "n": self.n}
 
 

@@ -7,14 +7,15 @@ all-MiniLM-L6-v2 (Wang et al. 2020, "MiniLM"; Reimers & Gurevych 2019, "Sentence
 Movie reviews, one epoch, batch 32, seeds 1 to 3, n = 1,500 each: mean test accuracy 0.860 in 64 to
 71 s of training on two CPU cores with bf16 (107 to 118 samples/s). transformers.Trainer at its best
 reaches 0.860 at 83 to 89 samples/s; the median ratio of the rounds is 1.32 (1.24 to 1.35):
-`python -m bench.against_trainer --data $ZOO_DATA/movie_reviews --batch_sizes 32 --seeds 1 2 3`.
+`python -m bench.experiments.against_trainer --data $ZOO_DATA/movie_reviews --batch_sizes 32 \\
+--seeds 1 2 3`.
 The learning rate was chosen on the validation split, among 1e-4, 2e-4 and 3e-4.
 """
 
 import sys
 from dataclasses import dataclass
 
-from zoo.entry import Entry
+from zoo.model.entry import Entry
 from zoo.nlp.presets import PRESETS, ZERO_SHOT
 
 
@@ -48,6 +49,6 @@ ENTRY = Entry(
 )
 
 if __name__ == "__main__":
-    from zoo.cli import main
+    from zoo.cli.verbs import main
 
     sys.exit(main(ENTRY))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo.loading import Unreadable, new_model
+from zoo.model.loading import Unreadable, new_model
 
 FALLBACK_LENGTH = 512  # where neither model nor tokenizer states a limit
 UNLIMITED = 10**6  # transformers writes 10^30 for a tokenizer that states no length

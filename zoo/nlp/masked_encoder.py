@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo import weights
-from zoo.loading import Unreadable, load_config, load_model, load_pretrained, load_tokenizer
+from zoo.model.loading import Unreadable, load_config, load_model, load_pretrained, load_tokenizer
 from zoo.nlp import encoder_fit, pretrained_encoder
 from zoo.nlp.only_predicted import compute_only_predicted
 from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
+from zoo.store import pretrained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,7 +97,7 @@ def make(
         model = BertForMaskedLM(config)
         compute_only_predicted(model)
         return model, {"model": None, "license": None}
-    found = weights.find(options.model, entry.presets)
+    found = pretrained.find(options.model, entry.presets)
     config = load_config(found.folder)
     encoder_fit.prepare_config(config, processor)
     try:
@@ -113,7 +113,7 @@ def make(
 
 def speed_up(model: Any, train: Any) -> None:
     """The faster but equal training code; the embedding is the output layer too, and so whole."""
-    from zoo.nlp.fast_encoder import speed_up_layers
+    from zoo.speedups.fast_encoder import speed_up_layers
 
     speed_up_layers(model)
 

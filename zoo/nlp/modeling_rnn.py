@@ -18,9 +18,9 @@ from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
-from zoo.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.model.padding import places_in_front
 from zoo.nlp.recurrent_loop import states
-from zoo.padding import places_in_front
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 EMBEDDING_STD = 0.05  # large ones learn slowly: torch's own 1.0 lost 16 points in 3 epochs

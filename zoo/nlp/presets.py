@@ -6,7 +6,7 @@ minilm's was also computed from the weights themselves. Where no source was foun
 
 from collections.abc import Mapping
 
-from zoo.entry import Preset
+from zoo.model.entry import Preset
 
 PRESETS: Mapping[str, Preset] = {
     "minilm": Preset(

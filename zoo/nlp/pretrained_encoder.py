@@ -4,8 +4,7 @@ task."""
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo import weights
-from zoo.loading import (
+from zoo.model.loading import (
     Unreadable,
     load_config,
     load_model,
@@ -14,6 +13,7 @@ from zoo.loading import (
     new_model,
 )
 from zoo.nlp import encoder_fit
+from zoo.store import pretrained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def make_processor(
 
     Raises `UserError` where the weights are not at hand or lie there without it.
     """
-    found = weights.find(options.model, entry.presets)
+    found = pretrained.find(options.model, entry.presets)
     tokenizer = load_tokenizer(found.folder)
     if not tokenizer.is_fast:
         raise UserError(f"{options.model} has no fast tokenizer (tokenizer.json), which is needed")
@@ -42,7 +42,7 @@ def make_processor(
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:
     """Longest input of the model in tokens."""
-    found = weights.find(options.model, entry.presets)
+    found = pretrained.find(options.model, entry.presets)
     config = load_config(found.folder)
     encoder_fit.prepare_config(config, processor)
     return encoder_fit.longest(config, processor)
@@ -60,7 +60,7 @@ def make(
     """
     from transformers import AutoModelForSequenceClassification
 
-    found = weights.find(options.model, entry.presets)
+    found = pretrained.find(options.model, entry.presets)
     config = load_config(found.folder, **task.model_config())
     encoder_fit.prepare_config(config, processor)
     try:
@@ -85,7 +85,7 @@ def make(
 def speed_up(model: Any, train: Any) -> None:
     """The faster but equal training code; `train` are the features whose tokens the embedding is
     cut to, if it is to be."""
-    from zoo.nlp.fast_encoder import speed_up as speed_up_encoder
+    from zoo.speedups.fast_encoder import speed_up as speed_up_encoder
 
     speed_up_encoder(model, None if train is None else train.used_ids())
 

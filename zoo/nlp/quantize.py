@@ -1,12 +1,8 @@
-"""What is particular to text when a model is quantized. Also a script:
-`python -m zoo.nlp.quantize`."""
+"""`python -m zoo.nlp.quantize CHECKPOINT`: the verb quantize of whichever model it is."""
 
 import sys
 
-METHODS = ("dynamic", "static")
-"""Linear layers take both: dynamic loses less, static is faster where it holds."""
-
 if __name__ == "__main__":
-    from zoo.export_command import main
+    from zoo.cli.domain import main
 
     sys.exit(main("nlp", "quantize"))

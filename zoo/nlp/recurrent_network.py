@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.loading import load_model, load_tokenizer
+from zoo.model.loading import load_model, load_tokenizer
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
 from zoo.nlp.trained_tokenizer import SMALLEST, train_tokenizer
-from zoo.train.fast_dropout import replace_dropout
+from zoo.speedups.fast_dropout import replace_dropout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from tasks import json_files
 from tasks.errors import UserError
 from tasks.nlp import text_inputs
 from tasks.nlp.text_classification import Args, TextClassification
-from zoo import json_files
-from zoo.loading import Unreadable, load_config, load_pretrained, load_tokenizer
+from zoo.model.loading import Unreadable, load_config, load_pretrained, load_tokenizer
 from zoo.nlp import encoder_fit
 
 if TYPE_CHECKING:

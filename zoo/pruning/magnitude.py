@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
-from zoo.train.tuning import heads_of
+from zoo.train.methods.tuning import heads_of
 
 Masks = dict[str, Tensor]
 """Of each pruned parameter by name: bool of its shape, true where it stays."""

@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from zoo import commands, evidence, terminal
-from zoo.formatting import interval
+from zoo.evaluation.loop import Evaluation
+from zoo.machine import commands, terminal
+from zoo.machine.formatting import interval
 from zoo.pruning import magnitude
 from zoo.pruning.setting import Setting, units
-from zoo.train.evaluation import Evaluation
+from zoo.store import evidence
 from zoo.train.finetune import measure
-from zoo.train.summary import metric_facts
+from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
-    from zoo.entry import Entry
+    from zoo.model.entry import Entry
 
 
 @dataclass(frozen=True)

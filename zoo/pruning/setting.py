@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Features, Task
-from tasks.data import DataArgs
+from tasks.data.source import DataArgs
 from tasks.errors import UserError
-from zoo import environment, evidence
-from zoo.checkpoint import Checkpoint
+from zoo.machine import environment
+from zoo.model.train_args import DISTILLING, TrainArgs
+from zoo.model.train_args import check as check_training
 from zoo.pruning import narrowing
-from zoo.train.args import DISTILLING, TrainArgs
-from zoo.train.args import check as check_training
+from zoo.store import evidence
+from zoo.store.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from zoo.entry import Entry
-    from zoo.verbs import PruneArgs
+    from zoo.cli.args import PruneArgs
+    from zoo.model.entry import Entry
 
 SAID_ANEW = ("schema", "files", "pruned")
 """Of the manifest of a checkpoint, what its pruned one says of itself."""

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tasks.errors import UserError
-from zoo import signatures
-from zoo.calibration_batches import batches
-from zoo.proof import arrays
+from zoo.deploy.proof import arrays
+from zoo.evaluation.calibration_batches import batches
 from zoo.quantization.onnx_int8 import Feed
+from zoo.runtimes import probe
 
 if TYPE_CHECKING:
-    from zoo.export import Original, Samples
+    from zoo.deploy.export import Original, Samples
 
 
 def feeds(original: "Original", data: str | None) -> list[Feed]:
@@ -36,7 +36,7 @@ def workload(
     features = samples.features
     median = int(np.argsort(features.lengths, kind="stable")[len(features) // 2])
     batch = arrays(original.task.collate(features.__getitems__([median])))
-    signature = signatures.of(original.checkpoint, original.model, original.processor)
+    signature = probe.of(original.checkpoint, original.model, original.processor)
     sizes = {**signature.check(batch), "batch": batch_size}
     if length is not None:
         varying = original.domain.VARYING
@@ -48,7 +48,7 @@ def workload(
 
 def draw(original: "Original", sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Inputs of these sizes. Raises `UserError` where the model does not take them."""
-    signature = signatures.of(original.checkpoint, original.model, original.processor)
+    signature = probe.of(original.checkpoint, original.model, original.processor)
     drawn: dict[str, np.ndarray] = original.domain.draw(signature, sizes, original.model, 0)
     signature.check(drawn)
     return drawn

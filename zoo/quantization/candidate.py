@@ -7,18 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zoo import artifacts, environment, evidence, export, signatures
-from zoo.artifacts import Artifact
-from zoo.export import Original, Samples, quiet
-from zoo.paired import Drop, drop
-from zoo.proof import Proof
+from zoo.deploy import export
+from zoo.deploy.export import Original, Samples, quiet
+from zoo.deploy.proof import Proof
+from zoo.evaluation.paired import Drop, drop
+from zoo.machine import environment
 from zoo.quantization import on_gpu
 from zoo.quantization.recipes import Material, Recipe
+from zoo.runtimes import artifacts, probe
+from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
+from zoo.store import evidence
 
 if TYPE_CHECKING:
+    from zoo.evaluation.loop import Evaluation
     from zoo.measure import Comparison, Measured
-    from zoo.train.evaluation import Evaluation
 
 
 @dataclass
@@ -111,7 +114,7 @@ def _built(
     return artifacts.write_manifest(
         staging,
         recipe.deployment,
-        signatures.of(original.checkpoint, original.model, original.processor),
+        probe.of(original.checkpoint, original.model, original.processor),
         evidence.subject_digest(original.checkpoint.folder),
         {
             "model": original.checkpoint.entry.name,

@@ -9,13 +9,16 @@ from typing import Any
 from torch import Tensor
 
 from tasks.metrics.spec import MetricSpec
-from zoo import evidence, export, runtimes, signatures
-from zoo.artifacts import Artifact
-from zoo.export import Original, Samples
-from zoo.paired import Drop
-from zoo.proof import Proof
+from zoo import runtimes
+from zoo.deploy import export
+from zoo.deploy.export import Original, Samples
+from zoo.deploy.proof import Proof
+from zoo.evaluation.paired import Drop
+from zoo.runtimes import probe
+from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
+from zoo.store import evidence
 
 DEVICE = "cuda"
 
@@ -38,7 +41,7 @@ class Itself(Artifact):
 def itself(original: Original, deployment: Deployment) -> Itself:
     """A checkpoint as what a recipe has made of it."""
     folder = original.checkpoint.folder
-    signature = signatures.of(original.checkpoint, original.model, original.processor)
+    signature = probe.of(original.checkpoint, original.model, original.processor)
     return Itself(folder, deployment, signature, {"source": evidence.subject_digest(folder)})
 
 
@@ -59,7 +62,7 @@ def record(
     drops: Sequence[tuple[Samples, Drop]],
     measured: Sequence[evidence.Fact],
 ) -> None:
-    """Adds to the evidence what was found; see `zoo.export.settle`, which has more to put in
+    """Adds to the evidence what was found; see `zoo.deploy.export.settle`, which has more to put in
     place. The size on disk is that of the fp32 weights, and no fact about it."""
     found = export.facts(made, proof)
     run = found[0].run

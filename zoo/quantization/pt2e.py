@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import model_inputs
-from zoo import signatures
 from zoo.quantization.onnx_int8 import Feed
-from zoo.runtimes import aoti, transformers_export
+from zoo.runtimes import aoti, probe, transformers_export
 
 if TYPE_CHECKING:
-    from zoo.export import Original
+    from zoo.deploy.export import Original
 
 
 def build(original: "Original", feeds: Sequence[Feed], folder: Path) -> dict[str, Any]:
@@ -27,10 +26,10 @@ def build(original: "Original", feeds: Sequence[Feed], folder: Path) -> dict[str
     from torchao.quantization.pt2e import quantize_pt2e
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
-    signature = signatures.of(original.checkpoint, original.model, original.processor)
-    _, probe = original.domain.probe(original.task, original.processor)
+    signature = probe.of(original.checkpoint, original.model, original.processor)
+    _, large = original.domain.probe(original.task, original.processor)
     # compiled for the strides of the example, silently wrong with others; runners get plain arrays
-    example = {name: tensor.contiguous() for name, tensor in model_inputs(probe).items()}
+    example = {name: tensor.contiguous() for name, tensor in model_inputs(large).items()}
     program = aoti.trace(copy.deepcopy(original.model), example, signature, folder)
     # without VNNI pairs of products are added in 16 bits, which overflow
     config = x86.get_default_x86_inductor_quantization_config(

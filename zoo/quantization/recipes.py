@@ -12,7 +12,7 @@ from zoo.runtimes import onnx, torchao
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
-    from zoo.export import Original
+    from zoo.deploy.export import Original
 
 SENSITIVITY_BATCHES = 4
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo import parity
+from zoo.deploy import parity
 from zoo.quantization import onnx_int8
 from zoo.quantization.onnx_int8 import Feed
 from zoo.runtimes.onnx import FILE

@@ -36,13 +36,13 @@ def load(
     runtime = RUNTIMES[deployment.runtime]
     module = importlib.import_module(runtime.module)
     if runtime.artifact:
-        from zoo import artifacts, trust
+        from zoo.runtimes import artifacts, trust
 
         found = artifacts.open_artifact(checkpoint, deployment)
         trust.must_be_trusted(found)
         loaded: Runner = module.load(found, deployment, device, threads)
     else:
-        from zoo.checkpoint import open_checkpoint
+        from zoo.store.checkpoint import open_checkpoint
 
         loaded = module.load(open_checkpoint(checkpoint), deployment, device, threads)
     return loaded

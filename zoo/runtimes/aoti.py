@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch
 from tasks.errors import UserError
-from zoo.artifacts import Artifact
 from zoo.runtimes import pt2
+from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.signature import Signature
 from zoo.runtimes.torch_runner import TorchRunner

@@ -1,9 +1,9 @@
 """torch.compile, from a checkpoint. Shapes are dynamic, but for the modes that end in -static."""
 
-from zoo.checkpoint import Checkpoint
 from zoo.runtimes import eager
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.torch_runner import TorchRunner
+from zoo.store.checkpoint import Checkpoint
 
 
 def load(

@@ -1,8 +1,8 @@
 """PyTorch as it is, from a checkpoint."""
 
-from zoo.checkpoint import Checkpoint
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.torch_runner import TorchRunner, must_compute
+from zoo.store.checkpoint import Checkpoint
 
 
 def load(
@@ -11,12 +11,12 @@ def load(
     """See `zoo.runtimes.load`."""
     import torch
 
-    from zoo import signatures
-    from zoo.network import load_network
+    from zoo.model.network import load_network
+    from zoo.runtimes import probe
     from zoo.runtimes.torch_runner import DTYPES
 
     must_compute(deployment, device)
     model, processor = load_network(checkpoint, torch.device("cpu"))
-    signature = signatures.of(checkpoint, model, processor)
+    signature = probe.of(checkpoint, model, processor)
     model.to(device, DTYPES.get(deployment.numerics, torch.float32))
     return TorchRunner(model, deployment, signature, device, threads)

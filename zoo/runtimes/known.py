@@ -24,7 +24,7 @@ class Runtime:
     devices: tuple[str, ...] = ("cpu",)  # the first is where an artifact is proven
     packages: tuple[str, ...] = ()  # importable names beside torch
     extra: str | None = None  # of pyproject.toml, that brings them
-    is_code: bool = False  # whether loading a program may run what is in it: see zoo.trust
+    is_code: bool = False  # whether loading a program may run what is in it: see zoo.runtimes.trust
     most_rows: int | None = None  # of a batch, where the program plans its memory beforehand
 
     def missing(self) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch
 from tasks.errors import UserError
-from zoo.artifacts import Artifact
+from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_session import open_session, opset_of, provider, to_host
 from zoo.runtimes.runner import Runner
@@ -15,7 +15,7 @@ from zoo.runtimes.signature import Signature
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.runtimes.halves import Half
+    from zoo.runtimes.stages import Half
 
 FILE = "model.onnx"
 NAMES = {
@@ -53,11 +53,12 @@ def export(
 def export_halves(
     halves: "Mapping[str, Half]", model: "nn.Module", folder: Path, opset: int | None = None
 ) -> dict[str, Any]:
-    """Writes encoder and decoder of a model that writes text; see `zoo.runtimes.onnx_writer`."""
-    from zoo.runtimes import onnx_writer
+    """Writes encoder and decoder of a model that writes text; see
+    `zoo.runtimes.onnx_generation`."""
+    from zoo.runtimes import onnx_generation
 
     must_be_known(opset)
-    return onnx_writer.export(halves, model, folder, opset)
+    return onnx_generation.export(halves, model, folder, opset)
 
 
 def must_be_known(opset: int | None) -> None:
@@ -75,10 +76,10 @@ def must_be_known(opset: int | None) -> None:
 
 def load(artifact: Artifact, deployment: Deployment, device: str, threads: int | None) -> Runner:
     """See `zoo.runtimes.load`."""
-    from zoo.runtimes import onnx_writer
+    from zoo.runtimes import onnx_generation
 
-    if onnx_writer.PROGRAMS in artifact.manifest:
-        return onnx_writer.OnnxWriter(artifact, deployment, device, threads)
+    if onnx_generation.PROGRAMS in artifact.manifest:
+        return onnx_generation.OnnxWriter(artifact, deployment, device, threads)
     return OnnxRunner(artifact, deployment, device, threads)
 
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
-from zoo.loading import load_config, new_model
-from zoo.runtimes.halves import Writer
+from zoo.model.loading import load_config, new_model
 from zoo.runtimes.runner import Runner
+from zoo.runtimes.stages import Writer
 
 
 class RunnerModel(nn.Module):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
-from zoo.artifacts import Artifact
 from zoo.runtimes import onnx, onnx_session
+from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature

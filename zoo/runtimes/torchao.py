@@ -1,9 +1,9 @@
 """torchao's quantized linear layers in a checkpoint's network, compiled."""
 
-from zoo.checkpoint import Checkpoint
 from zoo.runtimes import compiled, eager
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.torch_runner import TorchRunner
+from zoo.store.checkpoint import Checkpoint
 
 CONFIGS = {
     "int8-dynamic": "Int8DynamicActivationInt8WeightConfig",

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 
 from tasks.bounds import Bounded, Positive
-from zoo.entry import Entry
+from zoo.model.entry import Entry
 from zoo.speech.presets import CLASSIFIERS
 
 
@@ -47,6 +47,6 @@ ENTRY = Entry(
 )
 
 if __name__ == "__main__":
-    from zoo.cli import main
+    from zoo.cli.verbs import main
 
     sys.exit(main(ENTRY))

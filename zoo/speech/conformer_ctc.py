@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 
 from tasks.bounds import BelowOne, Bounded, Count
-from zoo.entry import Entry
+from zoo.model.entry import Entry
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,6 @@ ENTRY = Entry(
 )
 
 if __name__ == "__main__":
-    from zoo.cli import main
+    from zoo.cli.verbs import main
 
     sys.exit(main(ENTRY))

@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.loading import load_model
+from zoo.model.loading import load_model
 from zoo.speech.ctc_processor import CtcProcessor, load_processor, train_tokenizer
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
-from zoo.train.fast_dropout import replace_dropout
+from zoo.speedups.fast_dropout import replace_dropout
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.speech.speech_recognition import case_of
 from tasks.speech.spelling import normalized
-from zoo.loading import load_feature_extractor, load_tokenizer
+from zoo.model.loading import load_feature_extractor, load_tokenizer
 
 if TYPE_CHECKING:
     import datasets

@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.loading import load_feature_extractor, load_model
+from zoo.model.loading import load_feature_extractor, load_model
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
-from zoo.train.fast_dropout import replace_dropout
+from zoo.speedups.fast_dropout import replace_dropout
 
 if TYPE_CHECKING:
     from pathlib import Path

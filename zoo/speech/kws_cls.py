@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 
 from tasks.bounds import BelowOne, Bounded, Count
-from zoo.entry import Entry
+from zoo.model.entry import Entry
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,6 @@ ENTRY = Entry(
 )
 
 if __name__ == "__main__":
-    from zoo.cli import main
+    from zoo.cli.verbs import main
 
     sys.exit(main(ENTRY))

@@ -23,9 +23,9 @@ from transformers import PreTrainedConfig, Wav2Vec2Processor
 from transformers.modeling_outputs import BaseModelOutput, CausalLMOutput
 from transformers.utils import can_return_tuple
 
-from tasks.speech import ctc
-from zoo.modeling import ZooPreTrainedModel, hidden_states, register
-from zoo.padding import in_front
+from tasks.speech.decoding import ctc
+from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.model.padding import in_front
 from zoo.speech.log_mel import LogMelFeatureExtractor
 
 IGNORED = -100  # the label of padding

@@ -18,8 +18,8 @@ from transformers import PreTrainedConfig
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
-from zoo.modeling import ZooPreTrainedModel, hidden_states, register
-from zoo.padding import in_front
+from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.model.padding import in_front
 from zoo.speech.log_mel import LogMelFeatureExtractor
 
 

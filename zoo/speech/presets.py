@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from zoo.entry import Preset
+from zoo.model.entry import Preset
 
 # WavLM's card points to the licence of github.com/microsoft/UniSpeech
 _WAVLM = "CC-BY-SA-3.0"

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.errors import UserError
-from zoo import weights
-from zoo.loading import load_config
+from zoo.model.loading import load_config
 from zoo.speech.keyword_network import load, longest, speed_up
 from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model, ready_to_train
+from zoo.store import pretrained
 
 if TYPE_CHECKING:
     import datasets
@@ -31,7 +31,7 @@ def make_processor(
     Raises `UserError` where the weights are not at hand, or for a length they can't have.
     """
     extractor = make_extractor(options.model, entry)
-    found = weights.find(options.model, entry.presets)
+    found = pretrained.find(options.model, entry.presets)
     config = load_config(found.folder)
     if config.model_type != AST:
         if options.seconds is not None:

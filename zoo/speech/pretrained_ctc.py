@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo import weights
-from zoo.loading import Unreadable, load_tokenizer
+from zoo.model.loading import Unreadable, load_tokenizer
 from zoo.speech.conformer_network import load, longest, speed_up
 from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
 from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model, ready_to_train
+from zoo.store import pretrained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ def make_processor(
     Raises `UserError` where the weights are not at hand or their vocabulary is of another kind.
     """
     extractor = make_extractor(options.model, entry)
-    folder = weights.find(options.model, entry.presets).folder
+    folder = pretrained.find(options.model, entry.presets).folder
     if options.vocabulary == "auto" and (folder / "vocab.json").is_file():
         return CtcProcessor(extractor, _own_tokenizer(options.model, folder))
     return CtcProcessor(extractor, train_tokenizer(examples["train"], task.args))

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from tasks.errors import UserError
-from zoo import weights
-from zoo.loading import Unreadable, load_feature_extractor, load_pretrained
+from zoo.model.loading import Unreadable, load_feature_extractor, load_pretrained
+from zoo.store import pretrained
 
 MASKING = ("_mask_hidden_states", "_mask_input_features")
 """How transformers' models call their SpecAugment: wav2vec2 and its kin, and Whisper."""
@@ -21,7 +21,7 @@ def make_extractor(model: str, entry: Any) -> Any:
 
     Raises `UserError` where the weights are not at hand or have none.
     """
-    found = weights.find(model, entry.presets)
+    found = pretrained.find(model, entry.presets)
     try:
         return load_feature_extractor(found.folder)
     except Unreadable as error:
@@ -45,7 +45,7 @@ def make_model(
 
     Raises `UserError` where the weights are not at hand or are of no such model.
     """
-    found = weights.find(model, entry.presets)
+    found = pretrained.find(model, entry.presets)
     try:
         made = load_pretrained(auto, found.folder, new_head=True, **settings)
     except Unreadable as error:

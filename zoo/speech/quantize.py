@@ -1,12 +1,8 @@
-"""What is particular to sound when a model is quantized. Also a script:
-`python -m zoo.speech.quantize`."""
+"""`python -m zoo.speech.quantize CHECKPOINT`: the verb quantize of whichever model it is."""
 
 import sys
 
-METHODS = ("static",)
-"""All networks begin with convolutions, which dynamic int8 ruins."""
-
 if __name__ == "__main__":
-    from zoo.export_command import main
+    from zoo.cli.domain import main
 
     sys.exit(main("speech", "quantize"))

@@ -8,12 +8,12 @@ checkpoint.
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo import weights
-from zoo.loading import load_config, load_json, load_model, load_tokenizer
+from zoo.model.loading import load_config, load_json, load_model, load_tokenizer
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
 from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
 from zoo.speech.whisper_export import halves
-from zoo.train.fast_dropout import replace_dropout
+from zoo.speedups.fast_dropout import replace_dropout
+from zoo.store import pretrained
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def make_processor(
     from transformers import WhisperTokenizer
 
     extractor = make_extractor(options.model, entry)
-    folder = weights.find(options.model, entry.presets).folder
+    folder = pretrained.find(options.model, entry.presets).folder
     spoken: dict[str, Any] = {}
     if _multilingual(folder):
         asked = "translate" if options.translate else "transcribe"
@@ -81,7 +81,7 @@ def _code(language: str) -> str:
 
 def longest(options: "Options", processor: Any, entry: Any) -> int:
     """Tokens that the decoder has places for."""
-    config = load_config(weights.find(options.model, entry.presets).folder)
+    config = load_config(pretrained.find(options.model, entry.presets).folder)
     return int(config.max_target_positions)
 
 

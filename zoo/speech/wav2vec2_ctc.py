@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from zoo.entry import Entry
+from zoo.model.entry import Entry
 from zoo.speech.presets import RECOGNIZERS
 
 
@@ -48,6 +48,6 @@ ENTRY = Entry(
 )
 
 if __name__ == "__main__":
-    from zoo.cli import main
+    from zoo.cli.verbs import main
 
     sys.exit(main(ENTRY))

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tasks.base import Batch, OutputKind
-from zoo.runtimes.halves import BATCH, PAST, TOKENS, Half
 from zoo.runtimes.signature import Port, Signature
+from zoo.runtimes.stages import BATCH, PAST, TOKENS, Half
 
 EXAMPLE_TOKENS = 3
 

@@ -10,29 +10,32 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.base import Examples, Features, Task, supervised
-from tasks.data import DataArgs
+from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo import checkpoint, environment, evidence, places, weights
-from zoo.calibration_batches import batches as calibration_batches
-from zoo.heap import keep_freed_memory
-from zoo.terminal import quiet_libraries
-from zoo.train import distillation, output, qat, run_record, semi_supervised, summary
-from zoo.train import teacher as teachers
-from zoo.train.args import TrainArgs, check, metric_for_best
-from zoo.train.evaluation import Evaluation, evaluate
+from zoo.evaluation.calibration_batches import batches as calibration_batches
+from zoo.evaluation.loop import Evaluation, evaluate
+from zoo.machine import environment, places
+from zoo.machine.memory import peak_memory
+from zoo.machine.precision import choose_device, choose_dtype
+from zoo.machine.terminal import quiet_libraries
+from zoo.model.train_args import TrainArgs, check, metric_for_best
+from zoo.speedups.allocator import keep_freed_memory
+from zoo.store import checkpoint, evidence, pretrained
 from zoo.train.loop import Loop
-from zoo.train.memory import peak_memory
-from zoo.train.precision import choose_device, choose_dtype
-from zoo.train.reporters import make_reporters
-from zoo.train.sharding import whole_state
-from zoo.train.tuning import is_adapted, merged_state, prepare_tuning, save_adapter
-from zoo.train.watch import Watch
+from zoo.train.methods import distillation, qat, semi_supervised
+from zoo.train.methods import teacher as teachers
+from zoo.train.methods.tuning import is_adapted, merged_state, prepare_tuning, save_adapter
+from zoo.train.optim.sharding import whole_state
+from zoo.train.reporting import run_folder, summary
+from zoo.train.reporting.progress_bar import Watch
+from zoo.train.reporting.reporters import make_reporters
+from zoo.train.resume import run_record
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from zoo.entry import Entry
+    from zoo.model.entry import Entry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,7 +53,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
 
     Raises:
         UserError: something about the input, the machine or the run; see its text.
-        zoo.train.signals.Stopped: a signal stopped it, after saving.
+        zoo.machine.signals.Stopped: a signal stopped it, after saving.
     """
     begin = time.time()
     quiet_libraries()
@@ -60,7 +63,7 @@ def finetune(entry: "Entry", job: Job) -> Path:
         keep_freed_memory()
     accelerator = make_accelerator(args)
     folder = Path(args.output_dir or f"runs/{entry.name}")
-    with output.claimed(folder, args.resume, accelerator) as claim:
+    with run_folder.claimed(folder, args.resume, accelerator) as claim:
         return _finetune(entry, job, accelerator, claim, begin)
 
 
@@ -68,7 +71,7 @@ def _finetune(
     entry: "Entry",
     job: Job,
     accelerator: "Accelerator",
-    claim: output.OutputFolder,
+    claim: run_folder.OutputFolder,
     begin: float,
 ) -> Path:
     args, folder, main = job.train, claim.path, accelerator.is_main_process
@@ -86,7 +89,7 @@ def _finetune(
     teachers.look(args)
     with accelerator.main_process_first():  # the first fills the caches, the others read them
         if start is None:  # before data are read or made, which may take long
-            weights.look(job.options, entry)
+            pretrained.look(job.options, entry)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         if start:
             trained, processor = network.load(start.checkpoint.folder)
@@ -126,7 +129,7 @@ def _finetune(
     run.record["changes"] = run.changes()
     if main:
         findings = task.preflight(examples, features, model)
-        output.report_findings(findings)
+        run_folder.report_findings(findings)
     model.to(device)
     parameters = sum(p.numel() for p in model.parameters())
     # the compiler does its own, and layers that are followed or rounded are computed whole
@@ -198,7 +201,7 @@ def _finetune(
     if main:
         shown = features | ({"unlabelled": pool} if unlabelled else {})
         taught_by = teacher.model if teacher else None
-        output.announce(
+        run_folder.announce(
             entry, task, examples, shown, learned, parameters, model, device, dtype, args, taught_by
         )
     loop = Loop(
@@ -261,7 +264,7 @@ def make_accelerator(args: TrainArgs) -> "Accelerator":
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     device = choose_device(args.device)
-    # mixed precision is ours (zoo/train/precision.py): evaluation in fp32 shares the same model
+    # mixed precision is ours (zoo/machine/precision.py): evaluation in fp32 shares the same model
     # layers that thaw later have no gradient before
     ranks = DistributedDataParallelKwargs(find_unused_parameters=args.tune == "gradual")
     return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[ranks])

@@ -18,24 +18,24 @@ import torch
 from torch import Tensor, nn
 
 from tasks.base import Batch, Collate, Features, Objective, Task
-from tasks.draws import View
 from tasks.errors import UserError
-from zoo.train import state as states
-from zoo.train.args import TrainArgs, metric_for_best
-from zoo.train.average import WeightAverage
-from zoo.train.bf16_weights import Bf16Weights
-from zoo.train.device_log import DeviceLog
-from zoo.train.evaluation import Evaluation, batches, evaluate, to_device
-from zoo.train.memory import out_of_memory
-from zoo.train.optim import make_optimizer, spared
-from zoo.train.order import Pass, Schedule, cut_step, epoch_order
-from zoo.train.precision import autocast
-from zoo.train.progress import Progress, Watcher
-from zoo.train.schedules import lr_factor
-from zoo.train.sharding import shard, whole
-from zoo.train.signals import Stopped, stop_on_signal
-from zoo.train.trained_rows import TrainedRows
-from zoo.train.tuning import Thaw
+from tasks.randomness import View
+from zoo.evaluation.loop import Evaluation, batches, evaluate, to_device
+from zoo.machine.memory import out_of_memory
+from zoo.machine.precision import autocast
+from zoo.machine.signals import Stopped, stop_on_signal
+from zoo.model.train_args import TrainArgs, metric_for_best
+from zoo.speedups.bf16_weights import Bf16Weights
+from zoo.speedups.sparse_embedding import TrainedRows
+from zoo.train.methods.ema import WeightAverage
+from zoo.train.methods.tuning import Thaw
+from zoo.train.optim.optimizer import make_optimizer, spared
+from zoo.train.optim.schedules import lr_factor
+from zoo.train.optim.sharding import shard, whole
+from zoo.train.reporting.device_log import DeviceLog
+from zoo.train.resume import state as states
+from zoo.train.resume.order import Pass, Schedule, cut_step, epoch_order
+from zoo.train.resume.progress import Progress, Watcher
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -69,7 +69,7 @@ class Loop:
         dtype: torch.dtype,
         record: Mapping[str, Any] | None = None,
     ) -> None:
-        """Args: record: what lies in every saved state as "run"; see `zoo.train.run_record`."""
+        """Args: record: what lies in every saved state as "run" (`zoo.train.resume.run_record`)."""
         self.record = record
         self.task, self.args = task, args
         self.best_by = metric_for_best(args, task)

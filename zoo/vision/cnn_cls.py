@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tasks.bounds import BelowOne, Bounded, Count
-from zoo.entry import Entry
+from zoo.model.entry import Entry
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,6 @@ ENTRY = Entry(
 )
 
 if __name__ == "__main__":
-    from zoo.cli import main
+    from zoo.cli.verbs import main
 
     sys.exit(main(ENTRY))

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from tasks.vision.image_args import SAVED_AS, ImageArgs, side_of
-from zoo.loading import Unreadable, load_image_processor
+from zoo.model.loading import Unreadable, load_image_processor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,7 +100,7 @@ def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, ste
     """
     import statistics
 
-    from tasks.media import BadFile
+    from tasks.media.source import BadFile
     from tasks.vision import images
 
     if asked is not None:

@@ -6,8 +6,8 @@ import torch
 
 from tasks.errors import UserError
 from tasks.vision.image_args import side_of
-from zoo.loading import load_config, load_json, load_model
-from zoo.train.fast_dropout import replace_dropout
+from zoo.model.loading import load_config, load_json, load_model
+from zoo.speedups.fast_dropout import replace_dropout
 from zoo.vision.image_processor import choose_size, load_processor
 from zoo.vision.image_processor import make_processor as new_processor
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining

@@ -15,7 +15,7 @@ from transformers.modeling_outputs import (
 )
 from transformers.utils import can_return_tuple
 
-from zoo.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
 
 
 class CnnConfig(PreTrainedConfig):  # type: ignore[misc]

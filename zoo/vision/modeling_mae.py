@@ -21,7 +21,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.utils import ModelOutput, can_return_tuple
 
 from tasks.vision.patches import painting_errors, seen
-from zoo.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
 
 
 class MaeConfig(PreTrainedConfig):  # type: ignore[misc]

@@ -13,10 +13,10 @@ import torch
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
-from zoo import weights
-from zoo.loading import load_config, load_json, load_model, load_with_head
+from zoo.model.loading import load_config, load_json, load_model, load_with_head
 from zoo.pruning.narrowing import cut_pairs, rebuilt
-from zoo.train.fast_dropout import replace_dropout
+from zoo.speedups.fast_dropout import replace_dropout
+from zoo.store import pretrained
 from zoo.vision.image_processor import (
     PROCESSOR,
     choose_size,
@@ -49,7 +49,7 @@ def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict",
         smallest, step = options.smallest_size()
         size = choose_size(options.image_size, examples["train"], smallest, step)
         return new_processor(size, reading=reading)
-    found = weights.find(options.model, entry.presets)
+    found = pretrained.find(options.model, entry.presets)
     here = _pretrained_here(found.folder)
     if not here:
         _config(found.folder)  # which refuses what is no network of timm's
@@ -155,7 +155,7 @@ def make(
             return TimmWrapperForImageClassification(config), {"model": None, "license": None}
         except (TypeError, AssertionError) as error:
             raise UserError(f"timm can't make {options.architecture} this way: {error}") from None
-    found = weights.find(options.model, entry.presets)
+    found = pretrained.find(options.model, entry.presets)
     if _pretrained_here(found.folder):
         from zoo.vision.masked_autoencoder import classifier
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.bounds import Bounded, Count
-from zoo.entry import Entry, Preset
+from zoo.model.entry import Entry, Preset
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,6 @@ ENTRY = Entry(
 )
 
 if __name__ == "__main__":
-    from zoo.cli import main
+    from zoo.cli.verbs import main
 
     sys.exit(main(ENTRY))

@@ -20,8 +20,8 @@ from torch import Tensor
 from tasks.errors import UserError
 from tasks.vision import image_items, images
 from tasks.vision.image_classification import Args, ImageClassification
-from zoo.loading import Unreadable, load_config, load_pretrained, load_processor
-from zoo.parts import must_be_filled
+from zoo.model.loading import Unreadable, load_config, load_pretrained, load_processor
+from zoo.model.parts import must_be_filled
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage

@@ -5,7 +5,7 @@ from typing import Self
 
 import pytest
 
-from bench.case import Case
+from bench.cases.case import Case
 from bench.measures import MEASURES, device_time
 
 LAUNCH_S, KERNEL_MS = 0.002, 5.0

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.measures import memory
-from bench.results import Found
+from bench.record.results import Found
 from tests.bench.jobs import job
 
 GIB = 1 << 30

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from bench.case import Case
-from bench.results import Found, Result, Status, Value
+from bench.cases.case import Case
+from bench.record.results import Found, Result, Status, Value
 
 MACHINE = {"os": "Linux", "arch": "x86_64", "cpu": "Some Processor @ 2 GHz", "isa": ["avx2"]}
 MACHINE |= {"cores": 2, "memory_bytes": 24 * 2**30}

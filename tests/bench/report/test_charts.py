@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.case import Case
+from bench.cases.case import Case
+from bench.record.results import Result, Value
 from bench.report import roofline, start_charts, svg, sweeps, trade_offs
 from bench.report.chart import Axis, Scale, Section, missing, slug
 from bench.report.data import Report, gather
-from bench.results import Result, Value
 from tests.bench.report.made import failed, measured, result, sampled
-from zoo.formatting import significant
+from zoo.machine.formatting import significant
 
 BATCH, LENGTH = sweeps.SWEEPS
 

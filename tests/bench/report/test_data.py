@@ -2,11 +2,11 @@
 
 import pytest
 
-from bench.case import Case
+from bench.cases.case import Case
+from bench.record.results import Value
 from bench.report import data, losses
 from bench.report.commands import reproduce
 from bench.report.data import gather
-from bench.results import Value
 from tests.bench.report.made import MACHINE, VERSIONS, failed, measured, result
 
 EAGER, ONNX = Case("minilm", "eager"), Case("minilm", "onnx")

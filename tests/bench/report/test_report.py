@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import cli, store
-from bench.case import Case
-from bench.markdown import safe
+from bench import cli
+from bench.cases.case import Case
+from bench.record import store
+from bench.record.markdown import safe
 from tests.bench.report.made import failed, measured, result
 
 EVIL = "<img src=x onerror=\"document.title='harm'\"><script>document.title='harm'</script>|`*"

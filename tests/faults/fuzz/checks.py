@@ -222,6 +222,6 @@ def _run_is_whole(run: Path, new: set[str], outcome: Outcome, log: Path) -> Iter
 
 
 def _open(run: Path) -> None:
-    from zoo.checkpoint import open_checkpoint
+    from zoo.store.checkpoint import open_checkpoint
 
     open_checkpoint(run)

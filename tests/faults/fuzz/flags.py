@@ -129,15 +129,15 @@ def _finetune(scene: Scene) -> Verb:
 
 def training_flags(model: Model) -> tuple[Any, ...]:
     """The dataclasses behind the flags of `finetune`."""
-    from tasks.data import DataArgs
-    from zoo.train.args import TrainArgs
+    from tasks.data.source import DataArgs
+    from zoo.model.train_args import TrainArgs
 
     entry = importlib.import_module(model.module).ENTRY
     return entry.options, DataArgs, importlib.import_module(entry.task).Args, TrainArgs
 
 
 def _evaluate(scene: Scene) -> Verb:
-    from zoo.verbs import EvaluateArgs
+    from zoo.cli.args import EvaluateArgs
 
     model = scene.draw.choice(MODELS)
     checkpoint = scene.copy(model.name, without=("state",))
@@ -146,7 +146,7 @@ def _evaluate(scene: Scene) -> Verb:
 
 
 def _predict(scene: Scene) -> Verb:
-    from zoo.verbs import PredictArgs
+    from zoo.cli.args import PredictArgs
 
     model = scene.draw.choice(MODELS)
     entry = importlib.import_module(model.module).ENTRY
@@ -157,7 +157,7 @@ def _predict(scene: Scene) -> Verb:
 
 
 def _export(scene: Scene) -> Verb:
-    from zoo.verbs import ExportArgs
+    from zoo.cli.args import ExportArgs
 
     checkpoint = scene.copy("vision")
     words = ("export", str(checkpoint), "--runtime", "onnx")
@@ -165,7 +165,7 @@ def _export(scene: Scene) -> Verb:
 
 
 def _prune(scene: Scene) -> Verb:
-    from zoo.verbs import PruneArgs
+    from zoo.cli.args import PruneArgs
 
     words = ("prune", str(scene.world / "vision"), "--steps", "1", "--stages", "1")
     words += ("--output_dir", str(scene.run))
@@ -173,7 +173,7 @@ def _prune(scene: Scene) -> Verb:
 
 
 def _quantize(scene: Scene) -> Verb:
-    from zoo.verbs import QuantizeArgs
+    from zoo.cli.args import QuantizeArgs
 
     words = ("quantize", str(scene.copy("vision")), "--budget_s", "1", "--method", "dynamic")
     return Verb("zoo.vision.cnn_cls", words, (QuantizeArgs,), WRONG, ("vision/*",))
@@ -200,7 +200,7 @@ def _hub(scene: Scene) -> Verb:
 
 
 def _bench(scene: Scene) -> Verb:
-    from bench import args
+    from bench.cases import args
 
     results, out = str(scene.world / "results.jsonl"), str(scene.out / "x")
     checkpoint = str(scene.copy("vision"))

@@ -24,7 +24,7 @@ RAISED = re.compile(r"^([A-Za-z_][\w.]*)(?:: (.*))?$")
 class Trace:
     """What went wrong, and the place in the project that called it."""
 
-    place: str  # "zoo/checkpoint.py read_manifest"
+    place: str  # "zoo/store/checkpoint.py read_manifest"
     line: int
     said: str  # "RecursionError: ..."
 

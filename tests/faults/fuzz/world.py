@@ -70,7 +70,7 @@ def _run(module: str, *words: object) -> None:
 def _card(folder: Path) -> None:
     from tasks.atomic import write_json
     from tools.cards.write import write
-    from zoo.checkpoint import MANIFEST, read_manifest
+    from zoo.store.checkpoint import MANIFEST, read_manifest
 
     manifest = read_manifest(folder)
     known = {"repo": "tiny/model", "license": "Apache-2.0"}  # as of a preset
@@ -79,8 +79,8 @@ def _card(folder: Path) -> None:
 
 
 def _results(path: Path) -> None:
-    from bench import store
-    from bench.case import Case
+    from bench.cases.case import Case
+    from bench.record import store
     from tests.bench.report import made
 
     for deployment, seconds in (("eager", 0.010), ("onnx", 0.006), ("onnx+int8-dynamic", 0.004)):

@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from tasks import metrics
 from tasks.errors import UserError
 from tasks.metrics import arithmetic
-from tasks.metrics.accuracy import Accuracy
-from tasks.metrics.confusion_matrix import ConfusionMatrix
-from tasks.metrics.f1 import F1
-from tasks.metrics.matthews_correlation import MatthewsCorrelation
-from tasks.metrics.mse import MSE
-from tasks.metrics.pearsonr import PearsonR
-from tasks.metrics.precision import Precision
-from tasks.metrics.recall import Recall
-from tasks.metrics.spearmanr import SpearmanR
+from tasks.metrics.modules.accuracy import Accuracy
+from tasks.metrics.modules.confusion_matrix import ConfusionMatrix
+from tasks.metrics.modules.f1 import F1
+from tasks.metrics.modules.matthews_correlation import MatthewsCorrelation
+from tasks.metrics.modules.mse import MSE
+from tasks.metrics.modules.pearsonr import PearsonR
+from tasks.metrics.modules.precision import Precision
+from tasks.metrics.modules.recall import Recall
+from tasks.metrics.modules.spearmanr import SpearmanR
 
 ROOT = Path(__file__).resolve().parents[3]
 SCORES = {

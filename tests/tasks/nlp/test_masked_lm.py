@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tasks.data import DataArgs
-from tasks.draws import View
+from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.nlp import masked_lm, text_classification
 from tasks.nlp.masked_lm import ONLY_PREDICTED, Args, MaskedLM
 from tasks.nlp.masking import FIXED, IGNORED, Vocabulary, mask
+from tasks.randomness import View
 
 VOCABULARY = Vocabulary(size=1000, mask=4, special=(0, 1, 2, 3, 4))
 WINDOWS = st.lists(st.lists(st.integers(0, 999), max_size=40), min_size=1, max_size=6)

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.draws import Draws, View
 from tasks.nlp import perturb
 from tasks.nlp.perturb import Vocabulary
+from tasks.randomness import Draws, View
 
 PAD, UNKNOWN, CLS, SEP, MASK = range(5)
 VOCABULARY = Vocabulary(frozenset({PAD, CLS, SEP, MASK}), MASK)

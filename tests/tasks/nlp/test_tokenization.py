@@ -12,8 +12,8 @@ import datasets
 import pytest
 from transformers import AutoTokenizer
 
-from tasks import cache
-from tasks.data import DataArgs
+from tasks.data import cache
+from tasks.data.source import DataArgs
 from tasks.nlp import text_classification
 from tasks.nlp.text_classification import Args
 from tasks.nlp.tokenization import TokenFeatures, encode

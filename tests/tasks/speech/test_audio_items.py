@@ -10,8 +10,8 @@ import soundfile
 import torch
 
 from tasks.errors import UserError
-from tasks.speech import audio
 from tasks.speech.audio_items import samples
+from tasks.speech.sound import audio
 
 RATE = 8000
 INTEGERS = np.random.default_rng(0).integers(-20_000, 20_000, 800).astype(np.int16)

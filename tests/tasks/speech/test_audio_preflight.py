@@ -11,11 +11,12 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import media_preflight
-from tasks.decoding import Decoded
+from tasks.media import duplicates
+from tasks.media.decoding import Decoded
 from tasks.preflight import Finding
-from tasks.speech import audio, audio_preflight
+from tasks.speech import audio_preflight
 from tasks.speech.audio_preflight import frames_needed
+from tasks.speech.sound import audio
 
 RATE = 16_000
 FEATURES = {
@@ -176,9 +177,9 @@ def test_files_on_disk_are_compared_by_content(tmp_path: Path) -> None:
         f"train: 1 row repeat a file of the same split, the first is {names[1]}",
         f"1 sound with different labels in different rows, the first is {names[0]} of train",
     ]
-    assert media_preflight.digest({"bytes": None, "path": str(tmp_path / "nix")}) is None
-    assert media_preflight.digest({"bytes": None, "path": "a\0b"}) is None
-    assert media_preflight.digest({"bytes": None, "path": None}) is None
+    assert duplicates.digest({"bytes": None, "path": str(tmp_path / "nix")}) is None
+    assert duplicates.digest({"bytes": None, "path": "a\0b"}) is None
+    assert duplicates.digest({"bytes": None, "path": None}) is None
 
 
 def test_large_splits_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.draws import Draws, Strength, View
 from tasks.errors import UserError
-from tasks.speech import noise
+from tasks.randomness import Draws, Strength, View
 from tasks.speech.augment import AugmentArgs, spec_augment, waveform
+from tasks.speech.sound import noise
 
 X = np.asarray(0.3 * np.sin(np.arange(8_000) / 5), np.float32)
 FEATURES = np.random.default_rng(0).standard_normal((100, 40)).astype(np.float32) + 10

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tasks.draws import Draws, View
 from tasks.errors import UserError
+from tasks.randomness import Draws, View
 from tasks.vision import augment
 from tasks.vision.augment_args import AugmentArgs
 

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from tasks.errors import UserError
-from tasks.media_items import is_one
+from tasks.media.items import is_one
 from tasks.vision import image_items, images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 9, 3), np.uint8)

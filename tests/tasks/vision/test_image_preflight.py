@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tasks import decoding
 from tasks.errors import UserError
+from tasks.media import decoding
 from tasks.preflight import Finding
-from tasks.vision import digits, image_preflight, images
+from tasks.vision import image_preflight, images
+from tasks.vision.embedded import digits
 from tasks.vision.image_args import ImageArgs
 from tasks.vision.image_preflight import USUAL
 

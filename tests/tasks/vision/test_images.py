@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import tasks  # noqa: F401  (torchvision may need our guard)
-from tasks.media import BadFile
+from tasks.media.source import BadFile
 from tasks.vision import images
 
 RNG = np.random.default_rng(0)
@@ -315,7 +315,7 @@ CLAIMS = {
 def test_a_claim_costs_no_memory(name: str) -> None:
     code = (
         "import resource, sys\n"
-        "from tasks.media import BadFile\n"
+        "from tasks.media.source import BadFile\n"
         "from tasks.vision import images\n"
         "content = sys.stdin.buffer.read()\n"
         f"images.decode({{'bytes': {SINGLE['grey png']!r}}})\n"

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.data import DataArgs
-from tasks.draws import View
+from tasks.data.source import DataArgs
 from tasks.errors import UserError
+from tasks.randomness import View
 from tasks.vision import image_classification, masked_image
 from tasks.vision.masked_image import Args, MaskedImage
 from tasks.vision.patches import normalised, patchify, seen, shuffles, usual_patch

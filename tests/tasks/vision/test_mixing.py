@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tasks.draws import Draws, View
+from tasks.randomness import Draws, View
 from tasks.vision import mixing
 from tasks.vision.augment_args import AugmentArgs
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from tasks.draws import Draws, View
+from tasks.randomness import Draws, View
 from tasks.vision import randaugment
 
 

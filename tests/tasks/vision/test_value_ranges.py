@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 import tasks  # noqa: F401  (torchvision may need our guard)
-from tasks import decoding
 from tasks.errors import UserError
-from tasks.media import BadFile
+from tasks.media import decoding
+from tasks.media.source import BadFile
 from tasks.vision import deep_images, images, value_ranges
 from tasks.vision.image_args import ImageArgs
 from tests.tasks.vision.test_images import tiff

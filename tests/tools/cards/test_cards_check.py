@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.tools.cards.folders import Folder, full, make
 from tools.cards import check
 from tools.cards.cli import main
-from zoo import evidence
+from zoo.store import evidence
 
 
 def _checked(folder: Folder, capsys: pytest.CaptureFixture[str]) -> tuple[int, list[str]]:
@@ -116,7 +116,7 @@ def test_one_byte_of_the_weights(copy: Folder, capsys: pytest.CaptureFixture[str
 
 def test_other_weights_with_sums_that_fit(copy: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     """As a second training into the same folder leaves them; the evidence is the old one's."""
-    from tasks.fingerprint import sha256
+    from tasks.data.fingerprint import sha256
 
     (copy.path / "tokenizer.json").write_text("{}")
     manifest = json.loads((copy.path / "zoo.json").read_text())

@@ -14,7 +14,7 @@ from tests.tools.cards.folders import Folder, make
 from tools.cards.cli import main as cards
 from tools.cards.numbers import MARK
 from tools.cards.write import write
-from zoo import evidence
+from zoo.store import evidence
 
 FLAGS = ("--vocab_size", 300, "--hidden_size", 16, "--max_steps", 3, "--report_to", "none")
 TRAIN = {"negative": 104, "positive": 8}
@@ -157,9 +157,9 @@ def test_old_records_say_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_many_classes_are_not_recorded(tmp_path: Path) -> None:
-    from tasks.classification import Tally
+    from tasks.kinds.classification import Tally
     from tasks.nlp.text_classification import Args, TextClassification
-    from zoo.train import class_facts
+    from zoo.evaluation import class_facts
 
     labels = tuple(map(str, range(class_facts.MOST_CLASSES + 1)))
     task = TextClassification(Args(), labels, "single_label_classification")
@@ -171,7 +171,7 @@ def test_many_classes_are_not_recorded(tmp_path: Path) -> None:
 def test_several_labels_are_counted_each() -> None:
     import numpy as np
 
-    from tasks.metrics.tally import Tally
+    from tasks.metrics.classification import Tally
 
     tally = Tally("multi_label_classification", 3)
     truth = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])

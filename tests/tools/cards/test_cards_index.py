@@ -12,7 +12,8 @@ from tests.tools.cards.folders import Folder
 from tools.cards import index
 from tools.cards.cli import main
 from tools.cards.keep import keep
-from zoo import evidence, registry
+from zoo.model import registry
+from zoo.store import evidence
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tools.cards.numbers import MARK, shown, text
-from zoo.evidence import Fact
-from zoo.formatting import NOT_MEASURED
+from zoo.machine.formatting import NOT_MEASURED
+from zoo.store.evidence import Fact
 
 
 def _fact(name: str, value: float | None, unit: str, *interval: float, **fields: object) -> Fact:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
-from bench.markdown import block, code, safe
+from bench.record.markdown import block, code, safe
 from tasks.printing import visible
 from tests.tools.cards.folders import DATA, Folder, full, make
 from tools.cards import check, commands, index, record
@@ -85,7 +85,7 @@ def _strange(path: Path) -> Folder:
 
 
 def _fact(kind: str, name: str, value: float, **fields: object) -> object:
-    from zoo import evidence
+    from zoo.store import evidence
 
     return evidence.fact(kind, name, value, "1", **fields)
 

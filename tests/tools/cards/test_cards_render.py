@@ -25,7 +25,7 @@ from tools.cards import validate
 from tools.cards.metadata import metadata
 from tools.cards.numbers import MARK
 from tools.cards.write import write
-from zoo.checkpoint import MANIFEST
+from zoo.store.checkpoint import MANIFEST
 
 
 def _card(folder: Folder) -> str:

@@ -15,7 +15,7 @@ from tests import tiny_models
 from tools.cards import check, validate
 from tools.cards.metadata import metadata
 from tools.cards.write import write
-from zoo import evidence
+from zoo.store import evidence
 
 IMAGE, WORD = ("images", "photo.jpg", "score"), ("sounds", "word.wav", "score")
 SPEECH = ("utterances", "recording.wav", "text")

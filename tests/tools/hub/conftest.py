@@ -11,7 +11,7 @@ from tasks.atomic import write_json
 from tests import tiny_models
 from tests.cli import run_cli
 from tests.tools.hub.tiny_hub import TOKEN, TinyHub
-from zoo.checkpoint import MANIFEST, read_manifest
+from zoo.store.checkpoint import MANIFEST, read_manifest
 
 
 @pytest.fixture(scope="session")
@@ -85,8 +85,9 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 def _quantize(checkpoint: Path) -> None:
     """Adds the int8 program, without the contract for speed that the verb wants."""
-    from zoo import artifacts, export
+    from zoo.deploy import export
     from zoo.quantization import onnx_int8
+    from zoo.runtimes import artifacts
     from zoo.runtimes.deployment import Deployment
 
     original = export.Original.open(checkpoint)

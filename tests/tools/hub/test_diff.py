@@ -11,7 +11,7 @@ from tasks.errors import UserError
 from tests.tools.hub.running import hub_cli, push
 from tests.tools.hub.tiny_hub import TinyHub
 from tools.hub.fail_if import Condition
-from zoo import evidence
+from zoo.store import evidence
 
 REPO = "user/reviews"
 

@@ -9,8 +9,8 @@ from tests.tools.hub.running import hub_cli, push
 from tests.tools.hub.tiny_hub import TinyHub
 from tools.cards import rules
 from tools.hub import licenses
-from zoo import registry
-from zoo.checkpoint import read_manifest
+from zoo.model import registry
+from zoo.store.checkpoint import read_manifest
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from tests.cli import environment
 from tests.tools.hub.running import push
 from tests.tools.hub.tiny_hub import TinyHub
-from zoo import evidence
+from zoo.store import evidence
 
 REPO = "user/reviews"
 TEXTS = ["the film was truly wonderful", "the plot was rather dull"]

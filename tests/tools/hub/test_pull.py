@@ -10,9 +10,10 @@ import pytest
 from tests.tools.hub.running import hub_cli, push
 from tests.tools.hub.tiny_hub import TinyHub
 from tools.hub import onnx_layout, verify
-from zoo import artifacts, evidence
-from zoo.checkpoint import open_checkpoint
+from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
+from zoo.store import evidence
+from zoo.store.checkpoint import open_checkpoint
 
 REPO = "user/reviews"
 

@@ -11,7 +11,8 @@ from tests.tools.hub.running import hub_cli, push
 from tests.tools.hub.tiny_hub import TOKEN, TinyHub
 from tests.tools.hub.tiny_hub.storage import Repo
 from tools.cards import check
-from zoo import artifacts, evidence
+from zoo.runtimes import artifacts
+from zoo.store import evidence
 
 REPO = "user/reviews"
 
@@ -231,7 +232,7 @@ def _contents(folder: Path) -> dict[str, bytes]:
 def test_old_evidence_that_names_somebody_stays_here(hub: TinyHub, checkpoint: Path) -> None:
     import dataclasses
 
-    from zoo import evidence
+    from zoo.store import evidence
 
     fact = evidence.read(checkpoint)[0]
     told = "python -m zoo.nlp.bert_cls finetune --data ../../home/anna/reviews.csv"

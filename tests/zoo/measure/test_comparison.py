@@ -10,9 +10,9 @@ import pytest
 import zoo.measure
 from tests.cli import ROOT
 from tests.zoo.measure.machine import CALL_S, Machine, Noise
-from zoo import evidence
 from zoo.measure import Arm, ArmFailed, Comparison, Floor, Measured, Plan
 from zoo.measure.results import outcome_of
+from zoo.store import evidence
 
 A, AGAIN = Arm("a", "m:f"), Arm("b", "m:f")
 SLOW = Arm("slow", "m:f", {"times": 1.03})

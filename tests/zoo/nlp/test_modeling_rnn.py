@@ -9,8 +9,8 @@ from torch import nn
 
 import zoo.auto  # noqa: F401
 from zoo.nlp.modeling_rnn import CELLS, EMBEDDING_STD, RnnConfig, RnnForSequenceClassification
-from zoo.train.bf16_weights import Bf16Weights
-from zoo.train.optim import spared
+from zoo.speedups.bf16_weights import Bf16Weights
+from zoo.train.optim.optimizer import spared
 
 LENGTHS = (7, 1, 4, 12)
 POOLINGS = ("max", "mean", "last")

@@ -11,13 +11,13 @@ import datasets
 import pytest
 
 import zoo
-from tasks.data import DataArgs
+from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args
-from zoo import cli
+from zoo.cli import verbs
+from zoo.model.train_args import TrainArgs
 from zoo.nlp import recurrent_network
 from zoo.nlp.rnn_cls import ENTRY, Options
-from zoo.train.args import TrainArgs
 
 PRAISE = ("wonderful", "brilliant", "delightful", "superb")
 BLAME = ("dreadful", "tedious", "clumsy", "awful")
@@ -55,15 +55,15 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data.write_text("text,label\n" + "".join(f"{t},{label}\n" for t, label in texts(160)))
     flags = ["--num_train_epochs", "8", "--learning_rate", "1e-2", "--report_to", "none"]
     flags += ["--per_device_train_batch_size", "16", "--output_dir", str(folder / "out")]
-    assert cli.main(ENTRY, ["finetune", "--data", str(data), *SMALL, *flags]) == 0
+    assert verbs.main(ENTRY, ["finetune", "--data", str(data), *SMALL, *flags]) == 0
     return folder / "out"
 
 
 def test_finetune_evaluate_predict(checkpoint: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(ENTRY, ["evaluate", str(checkpoint)]) == 0
+    assert verbs.main(ENTRY, ["evaluate", str(checkpoint)]) == 0
     assert "accuracy" in capsys.readouterr().out
     asked = ["The film was superb", "the film was awful"]
-    assert cli.main(ENTRY, ["predict", str(checkpoint), "--text", *asked]) == 0
+    assert verbs.main(ENTRY, ["predict", str(checkpoint), "--text", *asked]) == 0
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["label"] for line in lines] == ["p", "n"]
     assert [line["text"] for line in lines] == asked
@@ -187,7 +187,7 @@ def test_pairs_and_numbers_train(tmp_path: Path) -> None:
     flags = ["--cell", "gru", "--num_layers", "2", "--pooling", "last", "--max_steps", "3"]
     flags += ["--problem_type", "regression"]
     flags += ["--report_to", "none", "--output_dir", str(tmp_path / "out")]
-    assert cli.main(ENTRY, ["finetune", "--data", str(data), *SMALL, *flags]) == 0
+    assert verbs.main(ENTRY, ["finetune", "--data", str(data), *SMALL, *flags]) == 0
     ours = zoo.load(str(tmp_path / "out"), device="cpu").predict([("a film", "and a film")])
     assert ours[0]["label"] == "LABEL_0"
 

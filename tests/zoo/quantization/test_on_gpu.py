@@ -10,12 +10,12 @@ import torch
 
 from tests import tiny_models
 from tests.cli import run_cli
-from zoo import evidence, quantize
 from zoo.measure import Estimate, Interval
-from zoo.quantization import on_gpu, recipes
+from zoo.quantization import on_gpu, quantize, recipes
 from zoo.runtimes import torchao
 from zoo.runtimes.known import Runtime
 from zoo.runtimes.runner import Runner
+from zoo.store import evidence
 
 MODEL = "zoo.vision.cnn_cls"
 ANY: Any = type("Domain", (), {"METHODS": ("static",)})

@@ -12,11 +12,11 @@ import torch
 
 from tests import tiny_models
 from tests.cli import run_cli
-from zoo import parity, quantize, signatures
-from zoo.export import Original, quiet
-from zoo.quantization import calibration, recipes
+from zoo.deploy import parity
+from zoo.deploy.export import Original, quiet
+from zoo.quantization import calibration, quantize, recipes
 from zoo.quantization.candidate import Candidate
-from zoo.runtimes import aoti
+from zoo.runtimes import aoti, probe
 from zoo.runtimes.known import Runtime
 
 DEPLOYMENT = "aoti+int8-static"
@@ -105,7 +105,7 @@ def test_the_whole_way(
 
 def test_layers_are_not_ranked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Their names are those of the ONNX program, which this one does not have."""
-    from zoo.paired import Drop
+    from zoo.evaluation.paired import Drop
     from zoo.quantization import candidate
 
     lossy = Drop(0.4, 0.3, 0.5, 10, "made up")
@@ -125,8 +125,8 @@ def test_layers_are_not_ranked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_its_domain_takes_static() -> None:
-    from zoo import registry
+    from zoo.model import registry
 
     for name in ("cnn_cls", "resnet_cls", "bert_cls"):
-        domain = signatures.domain_of(registry.find(name), "quantize")
+        domain = probe.domain_of(registry.find(name), "quantize")
         assert "static" in domain.METHODS

@@ -9,9 +9,8 @@ import pytest
 
 from tests import tiny_models
 from tests.cli import run_cli
-from zoo import quantize
 from zoo.measure import Estimate, Interval
-from zoo.quantization import recipes
+from zoo.quantization import quantize, recipes
 from zoo.quantization.candidate import Candidate
 
 pytest.importorskip("onnxruntime")
@@ -96,7 +95,7 @@ def test_none_keeps_to_it(speedup: float, trained: Path, monkeypatch: pytest.Mon
 
 
 def test_layers_go_back_to_fp32(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from zoo.paired import Drop
+    from zoo.evaluation.paired import Drop
     from zoo.quantization import candidate
 
     losses = iter([0.3, 0.2, 0.0, 0.3, 0.3, 0.3, 0.3])
@@ -122,7 +121,7 @@ def test_layers_go_back_to_fp32(trained: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_what_fails_on_the_test_split_is_refused(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zoo.paired import Drop
+    from zoo.evaluation.paired import Drop
 
     monkeypatch.setattr(quantize, "drop", lambda *_: Drop(0.9, 0.8, 1.0, 10, "made up"))
     times = {"onnx+int8-static": 3.0, "openvino+int8-static": 2.0}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tasks.errors import UserError
-from zoo.artifacts import Artifact
 from zoo.runtimes import must_be_available, onnx_session, tensorrt
+from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.signature import Port, Signature
 

@@ -104,7 +104,7 @@ def test_positions_that_are_cut_are_the_middle_ones_and_those_added_lie_between(
 def test_masks_fall_on_sound_not_on_padding(tiny_ast: Path, sounds: Path) -> None:
     from transformers import ASTFeatureExtractor
 
-    from tasks.draws import View
+    from tasks.randomness import View
     from tasks.speech import audio_features
     from tasks.speech.audio_features import AudioArgs, AudioFeatures
 

@@ -13,10 +13,10 @@ import zoo.auto
 import torchaudio
 from transformers import AutoModelForCTC, AutoProcessor, Wav2Vec2CTCTokenizer, pipeline
 
-from tasks.speech import ctc
+from tasks.speech.decoding import ctc
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
-from zoo.train.bf16_weights import Bf16Weights
+from zoo.speedups.bf16_weights import Bf16Weights
 
 assert zoo.auto  # it registers
 LENGTHS = (57, 1, 120, 64, 3)

@@ -11,7 +11,7 @@ from transformers import AutoModelForAudioClassification, pipeline
 
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
-from zoo.train.bf16_weights import Bf16Weights
+from zoo.speedups.bf16_weights import Bf16Weights
 
 assert zoo.auto  # it registers
 LENGTHS = (31, 1, 98, 40)

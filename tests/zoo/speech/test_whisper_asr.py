@@ -114,14 +114,14 @@ def test_english_only_weights(utterances: Path, tmp_path: Path) -> None:
 def test_long_sounds_are_cut_at_pauses(tuned: Run, tmp_path: Path) -> None:
     import soundfile
 
-    from tasks.speech import heard
+    from tasks.speech import segmenting
     from zoo import load
 
     long = tiny_speech.write_tones(tmp_path / "long.wav", 7.0)
     done = run_cli(MODEL, "predict", tuned.folder, "--audio", long)
     assert done.code == 0, done.err
     wave, rate = soundfile.read(long, dtype="float32")
-    parts = heard.at_pauses(wave, rate, 2.0)
+    parts = segmenting.at_pauses(wave, rate, 2.0)
     assert len(parts) >= 4
     np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), wave)
     for start, part in parts[1:]:

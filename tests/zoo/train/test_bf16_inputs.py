@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from zoo.train.bf16_weights import Bf16Weights
+from zoo.speedups.bf16_weights import Bf16Weights
 
 
 def _network() -> nn.Module:

@@ -16,15 +16,15 @@ import pytest
 import torch
 from torch import nn
 
-from tasks.draws import View
 from tasks.metrics.spec import metric_spec
+from tasks.randomness import View
 from tests.cli import ROOT, environment
+from zoo.model.train_args import TrainArgs
 from zoo.train import loop as module
-from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.loop import Loop, Step
-from zoo.train.order import Place, cut_step, epoch_order
-from zoo.train.watch import Watch
+from zoo.train.reporting.progress_bar import Watch
+from zoo.train.resume.order import Place, cut_step, epoch_order
 
 SIZE = 32  # samples of a step
 BUDGET = 8192

@@ -1,0 +1,136 @@
+"""What a case's model may be: a checkpoint, or a name that gets random weights of its shape.
+
+Speed does not depend on what the weights are, so no download is needed. Such a model is made by
+seed as a whole checkpoint, in the cache; so exports and proofs treat it like any other.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.cases.case import source_digest
+from tasks.data import cache
+from tasks.errors import UserError
+from zoo.machine import environment
+from zoo.model import registry, remote_code
+from zoo.runtimes import artifacts
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+from zoo.store import evidence
+from zoo.store.checkpoint import MANIFEST, read_manifest
+
+SEED = 0
+IMAGE_SIZE = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape:
+    """A model with random weights. Networks of the zoo's own are made by their entry alone."""
+
+    entry: str
+    """the zoo's model that it is a checkpoint of"""
+    kind: str | None = None
+    """transformers' model type, or "timm"; None: the entry's own network, as it comes"""
+    config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """what differs from the kind's default configuration"""
+    image_size: int | None = None
+    """of models of images, where no length is asked"""
+
+
+def _timm(entry: str, architecture: str) -> Shape:
+    return Shape(entry, "timm", {"architecture": architecture}, IMAGE_SIZE)
+
+
+SHAPES: Mapping[str, Shape] = {
+    "minilm": Shape(
+        "bert_cls",
+        "bert",
+        {"hidden_size": 384, "num_hidden_layers": 6, "intermediate_size": 1536},
+    ),
+    "bert-base-uncased": Shape("bert_cls", "bert"),
+    "distilbert": Shape("bert_cls", "distilbert"),
+    "roberta-base": Shape(
+        "bert_cls",
+        "roberta",
+        {"vocab_size": 50265, "max_position_embeddings": 514, "type_vocab_size": 1},
+    ),
+    "modernbert-base": Shape("bert_cls", "modernbert"),
+    "resnet18": _timm("resnet_cls", "resnet18"),
+    "resnet50": _timm("resnet_cls", "resnet50"),
+    "convnext-tiny": _timm("resnet_cls", "convnext_tiny"),
+    "efficientnet-b0": _timm("resnet_cls", "efficientnet_b0"),
+    "vit-tiny": _timm("vit_cls", "vit_tiny_patch16_224"),
+    "vit-base": _timm("vit_cls", "vit_base_patch16_224"),
+    "deit-small": _timm("vit_cls", "deit_small_patch16_224"),
+    "ast-audioset": Shape("ast_cls", "audio-spectrogram-transformer"),
+    "wav2vec2-base": Shape("ast_cls", "wav2vec2"),
+    "hubert-base": Shape("ast_cls", "hubert"),
+    "wavlm-base-plus": Shape("ast_cls", "wavlm"),
+    "wav2vec2-base-960h": Shape("wav2vec2_ctc", "wav2vec2"),
+    "cnn_cls": Shape("cnn_cls", image_size=28),
+    "rnn_cls": Shape("rnn_cls"),
+    "kws_cls": Shape("kws_cls"),
+    "conformer_ctc": Shape("conformer_ctc"),
+}
+"""Presets of the zoo (their published shapes) and its own networks, by name."""
+
+
+def must_be_known(model: str) -> None:
+    """Raises `UserError` for a model that is neither a checkpoint nor a known name."""
+    if is_random(model):
+        return
+    folder = Path(model)
+    if not folder.is_dir():
+        near = difflib.get_close_matches(model, SHAPES, n=1)
+        hint = f"did you mean {near[0]}? There are" if near else "there are"
+        raise UserError(
+            f"no model {model!r}: no folder of that name; {hint} {', '.join(SHAPES)} with random "
+            "weights"
+        )
+    if not (folder / MANIFEST).is_file():
+        raise UserError(f"{model} holds no {MANIFEST}, so it is no checkpoint of the zoo's")
+    registry.find(read_manifest(folder)["model"])
+    remote_code.refuse(folder)
+
+
+def is_random(model: str) -> bool:
+    """Whether a model is a name; a folder that happens to be called so is meant where it is a
+    checkpoint."""
+    return model in SHAPES and not (Path(model) / MANIFEST).is_file()
+
+
+def subject(model: str, deployment: str) -> str:
+    """Digest of what is run: the artifact, the weights, or the name and seed of random ones.
+
+    An artifact that is not there, or damaged, is a result of the case: its weights stand for it.
+    """
+    if is_random(model):
+        said = json.dumps([model, SEED, dataclasses.asdict(SHAPES[model])], sort_keys=True)
+        return hashlib.sha256(said.encode()).hexdigest()
+    weights = evidence.subject_digest(Path(model))
+    wanted = Deployment.parse(deployment)
+    folder = artifacts.folder_of(Path(model), wanted)
+    if not RUNTIMES[wanted.runtime].artifact or not (folder / artifacts.MANIFEST).is_file():
+        return weights
+    content = (folder / artifacts.MANIFEST).read_bytes()
+    return hashlib.sha256(weights.encode() + content).hexdigest()
+
+
+def folder_of(model: str, length: float | None) -> Path:
+    """Where the checkpoint lies; of random weights: in the cache, where it may not be yet.
+
+    What is exported of it lies there, too, so that its name stands for all that makes either: the
+    shape, our code, and the versions of the packages.
+    """
+    if not is_random(model):
+        return Path(model)
+    shape = SHAPES[model]
+    size = int(length or shape.image_size) if shape.image_size else None
+    made_by = [source_digest(), environment.versions()]
+    said = json.dumps([subject(model, "eager"), size, made_by], sort_keys=True)
+    digest = hashlib.sha256(said.encode()).hexdigest()[:12]
+    return cache.folder() / "bench" / "models" / f"{model}-{digest}"

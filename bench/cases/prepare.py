@@ -1,0 +1,138 @@
+"""What all measures of a case share: checkpoint, inputs and the outputs they should have.
+
+In processes of their own (`bench.cases.child`), so that the one that measures stays small and
+quiet.
+"""
+
+import dataclasses
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bench.cases import child, models, targets
+from bench.cases.case import Case
+from bench.cases.job import Job, Settings
+from zoo.measure import Arm
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+
+COMPARED_ROWS = 4
+"""Rows of a batch whose outputs are compared: the reference computes in float64."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A case that is ready to be measured."""
+
+    checkpoint: str
+    inputs: str
+    """.npz, the arrays of a batch"""
+    reference: str
+    """.npz: outputs of some rows, as the fp32 network gives them and as it would in float64, and
+    what each of them is"""
+    work: Mapping[str, float]
+
+    def arm(self, case: Case) -> Arm:
+        """What is timed."""
+        target = targets.OF_PHASE[case.phase]
+        kwargs = {
+            "checkpoint": self.checkpoint,
+            "deployment": case.deployment,
+            "inputs": self.inputs,
+            "device": case.device,
+            "threads": case.threads,
+        }
+        return Arm(str(case), target, kwargs, case.threads)
+
+    def job(self, case: Case, settings: Settings) -> Job:
+        """What a measure is given."""
+        return Job(case, self.arm(case), self.work, self.reference, settings)
+
+
+class Preparation:
+    """Cases of one model, batch and length share what is prepared: it lies in `folder`."""
+
+    def __init__(self, folder: Path, timeout_s: float) -> None:
+        self.folder, self.timeout_s = folder, timeout_s
+        self.made: dict[Case, Prepared] = {}
+
+    def of(self, case: Case) -> Prepared:
+        """Raises `zoo.measure.process.WorkerFailed` where it can't be."""
+        alike = Case(case.model, "eager", case.batch_size, case.length, threads=case.threads)
+        if alike not in self.made:
+            place = tempfile.mkdtemp(dir=self.folder)
+            kwargs = {"case": alike.to_json(), "folder": place}
+            found = child.call(
+                "bench.cases.prepare:prepare", kwargs, case.threads, timeout_s=self.timeout_s
+            )
+            self.made[alike] = Prepared(**found)
+        prepared = self.made[alike]
+        deployment = Deployment.parse(case.deployment)
+        if models.is_random(case.model) and RUNTIMES[deployment.runtime].artifact:
+            kwargs = {"checkpoint": prepared.checkpoint, "deployment": case.deployment}
+            child.call("bench.cases.prepare:export", kwargs, case.threads, timeout_s=self.timeout_s)
+        return prepared
+
+
+def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
+    """Writes inputs and reference; gives the fields of `Prepared`.
+
+    Raises `UserError` for a checkpoint that is damaged, or a workload that it does not take.
+    """
+    from bench.cases import random_weights, workload
+    from zoo.deploy.export import Original
+    from zoo.deploy.proof import Source
+    from zoo.runtimes import probe
+
+    asked, place = Case.from_json(case), Path(folder)
+    if models.is_random(asked.model):
+        checkpoint = random_weights.checkpoint(asked.model, asked.length)
+    else:
+        checkpoint = Path(asked.model)
+    original = Original.open(checkpoint)
+    signature = probe.of(original.checkpoint, original.model, original.processor)
+    arrays = workload.draw(original, signature, asked)
+    np.savez(place / "inputs.npz", **arrays)  # type: ignore[arg-type]
+    chosen = compared_rows(asked.batch_size)
+    some = {name: array[chosen] for name, array in arrays.items()}
+    source = Source(original.model, signature.outputs)
+    outputs = {f"single/{name}": array for name, array in source(some).items()}
+    outputs |= {f"exact/{name}": array for name, array in source.exactly(some).items()}
+    kinds = {name: signature.kind(name) for name in signature.outputs}
+    outputs |= {f"kind/{name}": np.array(kind) for name, kind in kinds.items() if kind}
+    np.savez(place / "reference.npz", **outputs)  # type: ignore[arg-type]
+    made = Prepared(
+        str(checkpoint),
+        str(place / "inputs.npz"),
+        str(place / "reference.npz"),
+        workload.work_of(arrays, original.task),
+    )
+    return dataclasses.asdict(made)
+
+
+def compared_rows(batch: int) -> np.ndarray:
+    """First, last and between."""
+    return np.unique(np.linspace(0, batch - 1, COMPARED_ROWS).astype(int))
+
+
+def export(checkpoint: str, deployment: str) -> None:
+    """Exports random weights, where that was not done; each case is proven on its own inputs.
+
+    Raises `UserError` where the runtime can't express the network.
+    """
+    from zoo.deploy.export import Original, build, must_be_exportable
+    from zoo.runtimes import artifacts, trust
+
+    wanted, folder = Deployment.parse(deployment), Path(checkpoint)
+    if artifacts.folder_of(folder, wanted).is_dir():
+        return
+    must_be_exportable(wanted)
+    original = Original.open(folder)
+    with artifacts.staged(folder, wanted) as staging:
+        made = build(original, wanted, staging)
+        place = artifacts.put_in_place(staging, folder, wanted)
+    trust.trust(dataclasses.replace(made, folder=place))

@@ -1,0 +1,135 @@
+"""Makes the checkpoint of a model with random weights: by seed, without data and without a
+network."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from bench.cases.models import SEED, SHAPES, Shape, folder_of
+from tasks.atomic import staged
+from tasks.errors import UserError
+from zoo.machine import environment
+from zoo.model import registry
+from zoo.model.loading import new_model
+
+TEXTS = [
+    "a film that nobody needs, and that I loved",
+    "it is what it is",
+    "fold the egg whites in, slowly",
+    "the quick brown fox jumps over the lazy dog",
+] * 2  # words that occur twice or more are learned
+LABELS = ("negative", "positive")
+
+
+def checkpoint(model: str, length: float | None) -> Path:
+    """The checkpoint of a name in `bench.cases.models.SHAPES`, made where it is not there yet."""
+    import torch
+
+    from zoo.store import checkpoint as checkpoints
+
+    folder = folder_of(model, length)
+    if (folder / checkpoints.MANIFEST).is_file():
+        return folder
+    shape = SHAPES[model]
+    entry = registry.find(shape.entry)
+    size = int(length or shape.image_size) if shape.image_size else None
+    with staged(folder.parent) as staging:
+        options: dict[str, Any] = {}
+        torch.manual_seed(SEED)
+        if shape.kind is not None:
+            _write_weights(shape, size, staging / "weights")
+            options["model"] = str(staging / "weights")
+        elif size is not None:
+            options["image_size"] = size
+        network = importlib.import_module(entry.network)
+        made = entry.options(**options)
+        task = _task(entry)
+        processor = network.make_processor(made, task, _examples(), entry)
+        task = task.settle(processor, network.longest(made, processor, entry))
+        net, _ = network.make(made, task, processor, entry)
+        manifest = {
+            "model": entry.name,
+            "module": entry.module,
+            "pipeline": task.pipeline,
+            "source": {"model": f"random weights of {model}", "license": None},
+            "config": {"options": {}, "data": {}, "task": task.config(), "train": {}},
+            "data": {"name": "none", "fingerprint": ""},
+            "seed": SEED,
+            "versions": environment.versions(),
+            "commit": environment.commit(),
+        }
+        checkpoints.write(staging / "checkpoint", net, processor, manifest)
+        try:
+            (staging / "checkpoint").rename(folder)
+        except OSError:  # another process was first
+            if not (folder / checkpoints.MANIFEST).is_file():
+                raise
+    return folder
+
+
+def _task(entry: Any) -> Any:
+    """The task of an entry, as no data would make it."""
+    from tasks.kinds.classification import Classification
+
+    module = importlib.import_module(entry.task)
+    if entry.task.endswith("speech_recognition"):
+        return module.SpeechRecognition(module.Args())
+    kinds = [each for each in vars(module).values() if isinstance(each, type)]
+    kind: Any = next(
+        each for each in kinds if issubclass(each, Classification) and each is not Classification
+    )
+    return kind(module.Args(**entry.reading), LABELS, "single_label_classification")
+
+
+def _examples() -> Any:
+    import datasets
+
+    return {"train": datasets.Dataset.from_dict({"text": TEXTS})}
+
+
+def _write_weights(shape: Shape, size: int | None, folder: Path) -> None:
+    """A folder of pretrained weights as the Hub has them, but random: config, weights, and what
+    turns inputs into tensors."""
+    import transformers
+
+    assert shape.kind is not None
+    if shape.kind == "timm":
+        architecture = str(shape.config["architecture"])
+        fixed = {} if _takes_any_size(architecture) else {"img_size": size}
+        config = transformers.TimmWrapperConfig(
+            architecture=architecture,
+            model_args=fixed,
+            pretrained_cfg={"input_size": (3, size, size)},
+        )
+        try:
+            transformers.TimmWrapperForImageClassification(config).save_pretrained(folder)
+        except (TypeError, AssertionError, ValueError) as error:
+            raise UserError(f"timm can't make {architecture} for {size} pixels: {error}") from None
+        return
+    if registry.find(shape.entry).module.startswith("zoo.nlp."):
+        _write_tokenizer(folder)
+        config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
+    else:
+        kind = transformers.ASTFeatureExtractor
+        if shape.kind != "audio-spectrogram-transformer":
+            kind = transformers.Wav2Vec2FeatureExtractor
+        kind().save_pretrained(folder)
+        config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
+    new_model(transformers.AutoModel, config).save_pretrained(folder)
+
+
+def _takes_any_size(architecture: str) -> bool:
+    import inspect
+
+    import timm
+
+    made = timm.create_model(architecture, pretrained=False)
+    return "img_size" not in inspect.signature(type(made).__init__).parameters
+
+
+def _write_tokenizer(folder: Path) -> None:
+    """A tokenizer of few words: its ids are within any vocabulary, and only probes use it."""
+    from zoo.nlp.trained_tokenizer import train_tokenizer
+
+    made = train_tokenizer([TEXTS], "word", 1000, True, 512, masked=True)
+    made.save_pretrained(folder)

@@ -1,0 +1,238 @@
+"""What is timed, as `zoo.measure.Arm` names it: a deployment's inference, or a training step."""
+
+import contextlib
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tasks.errors import UserError
+from zoo.runtimes.deployment import Deployment
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from tasks.base import Batch
+    from zoo.store.checkpoint import Checkpoint
+
+OF_PHASE = {
+    "inference": "bench.cases.targets:inference",
+    "training": "bench.cases.targets:training",
+    "generation": "bench.cases.generation:generation",
+}
+"""What is timed, by `bench.cases.case.Phase`."""
+TRAINED = ("fp32", "tf32", "bf16", "autocast-bf16")
+SEED = 0
+
+
+class Inference:
+    """A deployment and a batch; `call` runs it once."""
+
+    def __init__(self, call: Callable[[], Any], device: str) -> None:
+        self.call = call
+        if device.startswith("cuda") and "torch" in sys.modules:  # others wait by themselves
+            self.synchronize = synchronize
+        self.violations = Violations()
+
+
+def inference(
+    checkpoint: str, deployment: str, inputs: str, device: str, threads: int | None
+) -> Inference:
+    """Loads a deployment; see `zoo.deploy.timed.call`."""
+    from zoo.deploy.timed import call
+
+    once = call(checkpoint, deployment, inputs, device=device, threads=threads)
+    return Inference(once, device)
+
+
+class TrainingStep:
+    """A training step as the loop makes it, on one batch: forward, backward, optimizer.
+
+    bf16 keeps the network's weights in bf16 and the optimizer's in fp32
+    (`zoo.speedups.bf16_weights`).
+    """
+
+    def __init__(
+        self,
+        checkpoint: "Checkpoint",
+        model: "nn.Module",
+        deployment: Deployment,
+        batch: "Batch",
+        device: str,
+    ) -> None:
+        import torch
+
+        from zoo.model.train_args import TrainArgs
+        from zoo.speedups.bf16_weights import Bf16Weights
+        from zoo.train.optim.optimizer import make_optimizer, spared
+
+        self.task, self.device = checkpoint.task, torch.device(device)
+        self.deployment = deployment
+        self.batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        self.dtype = torch.bfloat16 if deployment.numerics == "autocast-bf16" else torch.float32
+        if deployment.runtime == "eager":  # the compiler does its own, as in training
+            importlib.import_module(checkpoint.entry.network).speed_up(model, None)
+        self.model = model.to(self.device).train()
+        no_decay = spared(self.model)
+        self.bf16 = Bf16Weights(self.model) if deployment.numerics == "bf16" else None
+        keeper: Any = self.bf16 or self.model
+        named = list(keeper.named_parameters())
+        self.parameters = [parameter for _, parameter in named if parameter.requires_grad]
+        recipe = dict(checkpoint.entry.recipe)
+        self.optimizer = make_optimizer(named, no_decay, TrainArgs(**recipe))
+        self.program: Any = self.model
+        if deployment.runtime == "compile":
+            mode = deployment.mode.removesuffix("-static")
+            self.program = torch.compile(
+                self.model,
+                mode=None if mode == "default" else mode,
+                dynamic=not deployment.mode.endswith("static"),
+            )
+        if self.device.type == "cuda":
+            self.synchronize = synchronize
+        self.violations = Violations()
+
+    def call(self) -> None:
+        """The whole step."""
+        self.backward(self.forward())
+        self.optimize()
+
+    def forward(self) -> "Tensor":
+        """The mean loss of the batch."""
+        with self._arithmetic():
+            loss = self.task.loss(self.task.logits(self.program, self.batch), self.batch)
+        return loss.sum / loss.count
+
+    def backward(self, loss: "Tensor") -> None:
+        """Gradients of all that is trained."""
+        with self._arithmetic(backward=True):
+            loss.backward()
+        if self.bf16:
+            self.bf16.collect()
+
+    def optimize(self) -> None:
+        """Clips the gradients, as the loop does, and updates the weights."""
+        import torch
+
+        torch.nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        if self.bf16:
+            self.bf16.publish()
+
+    def logits(self) -> "Tensor":
+        """The logits of the batch without dropout, float32, by the program that is trained."""
+        import torch
+
+        self.model.eval()
+        with torch.no_grad(), self._arithmetic():
+            found: Tensor = self.task.logits(self.program, self.batch)
+        self.model.train()
+        return found.float().cpu()
+
+    @contextlib.contextmanager
+    def _arithmetic(self, backward: bool = False) -> Iterator[None]:
+        """The backward pass computes in the types of the forward pass: autocast is for that."""
+        import torch
+
+        from zoo.machine.precision import autocast
+        from zoo.runtimes.torch_runner import float32
+
+        dtype = torch.float32 if backward else self.dtype
+        with autocast(self.device, dtype), float32(self.deployment, str(self.device)):
+            yield
+
+
+def training(
+    checkpoint: str, deployment: str, inputs: str, device: str, threads: int | None
+) -> TrainingStep:
+    """Loads a checkpoint to be trained, with drawn labels.
+
+    Raises `UserError` for a deployment that trains nothing, or a task whose labels are not drawn.
+    """
+    wanted = Deployment.parse(deployment)
+    if wanted.runtime not in ("eager", "compile") or wanted.numerics not in TRAINED:
+        raise UserError(
+            f"{deployment} does not train: eager and compile do, with {', '.join(TRAINED)}"
+        )
+    import torch
+
+    from zoo.model.network import load_network
+    from zoo.runtimes.torch_runner import must_compute
+    from zoo.speedups import allocator
+    from zoo.store.checkpoint import open_checkpoint
+
+    must_compute(wanted, device)
+
+    allocator.keep_freed_memory()
+    if threads:
+        torch.set_num_threads(threads)
+    torch.manual_seed(SEED)
+    opened = open_checkpoint(Path(checkpoint))
+    model, _ = load_network(opened, torch.device("cpu"))
+    with np.load(inputs, allow_pickle=False) as file:
+        batch = {name: torch.from_numpy(file[name]) for name in file.files}
+    return TrainingStep(opened, model, wanted, labelled(batch, opened.task), device)
+
+
+def labelled(batch: "Batch", task: Any) -> "Batch":
+    """The batch with labels drawn from a seed.
+
+    Raises `UserError` for a task that is no classification.
+    """
+    import torch
+
+    from tasks.kinds.classification import Classification
+
+    if not isinstance(task, Classification):
+        raise UserError(f"training of {task.name} is not measured yet: its targets are not drawn")
+    size = len(next(iter(batch.values())))
+    rng = torch.Generator().manual_seed(SEED)
+    count = max(len(task.labels), 1)
+    if task.problem_type == "single_label_classification":
+        labels = torch.randint(count, (size,), generator=rng)
+    elif task.problem_type == "multi_label_classification":
+        labels = torch.randint(2, (size, count), generator=rng).float()
+    else:
+        labels = torch.randn(size, generator=rng)
+    return {**batch, "labels": labels, "sample_ids": torch.arange(size)}
+
+
+class Violations:
+    """What happened since it was last asked that must not happen in a timed region."""
+
+    def __init__(self) -> None:
+        self.seen: Mapping[str, int] = self._count()
+
+    def __call__(self) -> list[str]:
+        """As `zoo.measure.Arm` has it."""
+        now = self._count()
+        grown = {name: n - self.seen.get(name, 0) for name, n in now.items()}
+        self.seen = now
+        return [f"{name}: {n}" for name, n in grown.items() if n > 0]
+
+    @staticmethod
+    def _count() -> dict[str, int]:
+        counted: dict[str, int] = {}
+        if "torch._dynamo" in sys.modules:
+            from torch._dynamo.utils import counters
+
+            counted["frames compiled"] = int(counters["frames"]["total"])
+            counted["graph breaks"] = sum(counters["graph_break"].values())
+        if "torch" in sys.modules:
+            import torch
+
+            if torch.cuda.is_available() and torch.cuda.is_initialized():
+                retries = torch.cuda.memory_stats().get("num_alloc_retries", 0)
+                counted["retries of the allocator"] = int(retries)
+        return counted
+
+
+def synchronize() -> None:
+    """Waits for the GPU."""
+    import torch
+
+    torch.cuda.synchronize()

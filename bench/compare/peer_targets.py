@@ -1,0 +1,119 @@
+"""What people would run in place of this project: raw inputs in, labels out, as each is documented.
+
+Each function makes a call without arguments on a file of raw texts (JSON, a list), and the labels
+it gave are kept in `labels`, so that it is seen that all say the same.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+LONGEST = 512  # tokens, where a tokenizer does not say
+
+
+class Peer:
+    """A call, and what it said last."""
+
+    def __init__(self, predict: Callable[[], Sequence[str]]) -> None:
+        self.predict = predict
+        self.labels: Sequence[str] = ()
+
+    def call(self) -> None:
+        """Once over all texts, as one batch."""
+        self.labels = self.predict()
+
+
+def zoo(checkpoint: str, texts: str, deployment: str, threads: int) -> Peer:
+    """This project: `zoo.load(checkpoint, deployment).predict(texts)`."""
+    import torch
+
+    from zoo import load
+    from zoo.speedups import allocator
+
+    torch.set_num_threads(threads)
+    allocator.keep_freed_memory()
+    given, model = _read(texts), load(checkpoint, deployment=deployment, device="cpu")
+    return Peer(lambda: [each["label"] for each in model.predict(given, batch_size=len(given))])
+
+
+def pipeline(checkpoint: str, texts: str, threads: int) -> Peer:
+    """`transformers.pipeline`, the whole list as a batch."""
+    import torch
+    import transformers
+
+    torch.set_num_threads(threads)
+    given = _read(texts)
+    classify = transformers.pipeline(
+        "text-classification",
+        model=checkpoint,
+        device="cpu",
+        batch_size=len(given),
+        trust_remote_code=False,
+    )
+    return Peer(lambda: [each["label"] for each in classify(given, truncation=True)])
+
+
+def compiled(checkpoint: str, texts: str, threads: int) -> Peer:
+    """Tokenizer and model of transformers, with plain `torch.compile(model)`."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    torch.set_num_threads(threads)
+    given, tokenizer = _read(texts), _tokenizer(checkpoint)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        checkpoint, trust_remote_code=False
+    ).eval()
+    program: Any = torch.compile(model)
+    names = model.config.id2label
+
+    def predict() -> list[str]:
+        with torch.inference_mode():
+            logits = program(**tokenizer(given, **_padded("pt"))).logits
+        return [names[each] for each in logits.argmax(-1).tolist()]
+
+    return Peer(predict)
+
+
+def onnxruntime(checkpoint: str, texts: str, threads: int, artifact: str) -> Peer:
+    """Tokenizer of transformers and a plain `onnxruntime.InferenceSession` on the fp32 export."""
+    import onnxruntime as ort
+    from transformers import AutoConfig
+
+    given, tokenizer = _read(texts), _tokenizer(checkpoint)
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = ort.InferenceSession(
+        str(Path(artifact) / "model.onnx"), options, providers=["CPUExecutionProvider"]
+    )
+    wanted = [each.name for each in session.get_inputs()]
+    names = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False).id2label
+
+    def predict() -> list[str]:
+        rows = tokenizer(given, **_padded("np"))
+        (logits,) = session.run(["logits"], {name: rows[name] for name in wanted})
+        return [names[int(each)] for each in logits.argmax(-1)]
+
+    return Peer(predict)
+
+
+def labels(function: str, kwargs: dict[str, Any]) -> list[str]:
+    """In a process of its own: what a peer says of the texts."""
+    peer: Peer = globals()[function](**kwargs)
+    peer.call()
+    return list(peer.labels)
+
+
+def _read(texts: str) -> list[str]:
+    found: list[str] = json.loads(Path(texts).read_text())
+    return found
+
+
+def _tokenizer(checkpoint: str) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+
+
+def _padded(kind: str) -> dict[str, Any]:
+    return {"padding": True, "truncation": True, "max_length": LONGEST, "return_tensors": kind}

@@ -1,0 +1,92 @@
+"""The Pareto front of options: who is not beaten by another one in everything.
+
+Latencies are compared by their intervals: two that overlap are a tie, and a tie beats nobody.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zoo.machine.formatting import milliseconds, size
+from zoo.measure import Estimate
+
+
+@dataclass(frozen=True)
+class Point:
+    """What an option costs; less is better in each."""
+
+    name: str
+    drop: float
+    """of the task's metric, against eager fp32"""
+    seconds: Estimate
+    """of a call"""
+    p95: float | None
+    """seconds"""
+    memory: float | None
+    """bytes at most above the libraries'; None: not measured"""
+    size: float
+    """bytes on disk"""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What was asked for; None: no matter."""
+
+    p95_s: float | None = None
+    max_drop: float | None = None
+    memory: float | None = None
+
+    def broken_by(self, point: Point) -> str:
+        """Why an option is out of question; empty where it is not."""
+        if self.max_drop is not None and point.drop > self.max_drop:
+            return f"loses {point.drop:+.4f}"
+        if self.p95_s is not None and point.p95 is None:
+            return "too few samples for a p95"
+        if self.p95_s is not None and point.p95 is not None and point.p95 > self.p95_s:
+            return f"p95 of {milliseconds(point.p95, 1)}"
+        if self.memory is not None and point.memory is None:
+            return "its memory is not measured"
+        if self.memory is not None and point.memory is not None and point.memory > self.memory:
+            return f"takes {size(point.memory, 'MB', 0)}"
+        return ""
+
+
+def surely_faster(one: Point, other: Point) -> bool:
+    """Whether the whole interval of one lies below that of the other."""
+    return one.seconds.interval.high < other.seconds.interval.low
+
+
+def tied(one: Point, other: Point) -> bool:
+    """Whether their latencies can't be told apart."""
+    return not surely_faster(one, other) and not surely_faster(other, one)
+
+
+def beats(one: Point, other: Point) -> bool:
+    """Whether one is better in something and worse in nothing."""
+    if surely_faster(other, one) or one.drop > other.drop or one.size > other.size:
+        return False
+    known = one.memory is not None and other.memory is not None
+    if known and one.memory > other.memory:  # type: ignore[operator]
+        return False
+    return (
+        surely_faster(one, other)
+        or one.drop < other.drop
+        or one.size < other.size
+        or (known and one.memory < other.memory)  # type: ignore[operator]
+    )
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """Those that none beats, the fastest first."""
+    left = [one for one in points if not any(beats(other, one) for other in points)]
+    return sorted(left, key=lambda point: point.seconds.value)
+
+
+def winner(points: Sequence[Point], limits: Limits) -> Point | None:
+    """The fastest within the limits; among those tied with it, the one that loses least, and of
+    these the smallest."""
+    allowed = [point for point in points if not limits.broken_by(point)]
+    if not allowed:
+        return None
+    fastest = min(allowed, key=lambda point: point.seconds.value)
+    alike = [point for point in allowed if tied(point, fastest)]
+    return min(alike, key=lambda point: (point.drop, point.size))

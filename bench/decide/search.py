@@ -1,0 +1,175 @@
+"""The verb decide: the best deployment of a checkpoint on this machine, under what is asked for.
+
+Every deployment is made and proven, and its metric measured on the validation split; those that are
+left are timed by successive halving, the finalists compared with eager fp32, interleaved, and their
+memory taken. The winner is confirmed once on the test split.
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bench.cases.args import DecideArgs
+from bench.cases.case import threads_of
+from bench.decide import evidence, halving, options, picture, table
+from bench.decide.options import BASELINE, Maker, Option
+from bench.decide.pareto import Limits, Point, front, winner
+from bench.measures import memory
+from tasks.bounds import Bounds
+from tasks.errors import UserError
+from zoo.deploy import export
+from zoo.deploy.export import Original, Refused
+from zoo.deploy.timed import arm
+from zoo.machine import terminal
+from zoo.measure import Arm, Outcome, Plan, compare
+from zoo.quantization import calibration
+from zoo.quantization.quantize import confirm
+from zoo.runtimes import artifacts
+from zoo.runtimes.deployment import Deployment
+from zoo.store.checkpoint import MANIFEST
+
+MAKING, HALVING = 0.5, 0.2
+"""Shares of the budget: until the first is spent options are made, the second goes to the rounds of
+halving, and what is left to the finalists."""
+LONGEST = 7 * 86_400
+BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h)?")
+
+
+def decide(args: DecideArgs) -> Point:
+    """Searches, prints, and adds what was measured to the evidence; gives the winner.
+
+    Raises:
+        UserError: a damaged checkpoint, data that can't be read, limits that make no sense.
+        Refused: none meets what was asked for, or the winner fails on the test split.
+    """
+    began = time.monotonic()
+    budget, limits, threads = seconds_of(args.budget), limits_of(args), threads_of(args.threads)
+    if not (args.checkpoint / MANIFEST).is_file():
+        raise UserError(f"{args.checkpoint} holds no {MANIFEST}, so it is no checkpoint of ours")
+    if args.picture is not None:
+        picture.check(args.picture)
+    wanted = options.asked(args.deployments)
+    terminal.quiet_libraries()
+    original = Original.open(args.checkpoint)
+    validation = original.samples("validation", args.data, args.max_eval_samples)
+    sizes = calibration.workload(original, validation, args.batch_size, args.length)
+    with artifacts.workshop(args.checkpoint) as shop:
+        inputs = shop / "inputs.npz"
+        np.savez(inputs, **calibration.draw(original, sizes))  # type: ignore[arg-type]
+        maker = Maker(original, shop, validation, args.data, args.max_drop, threads)
+        found = _make_all(maker, wanted, began + MAKING * budget)
+        arms = {
+            each.name: arm(each.name, each.artifact, args.checkpoint, inputs, threads)
+            for each in found
+            if not each.fault
+        }
+        if BASELINE not in arms:
+            raise UserError(f"eager fp32, which all are compared with: {found[0].fault}")
+        drops = {each.name: each.drop.value for each in found if each.drop}
+        terminal.lines(f"timing {len(arms)} deployments ...")
+        halved = halving.halve(list(arms.values()), drops, HALVING * budget)
+        finalists = [BASELINE, *(name for name in halved.left if name != BASELINE)]
+        left = max(0.0, budget - (time.monotonic() - began))
+        if len(finalists) < 2:
+            raise Refused("eager fp32 is all that is left: there is nothing to decide")
+        outcome = compare([arms[name] for name in finalists], Plan(budget_s=left))
+        by_name = {each.name: each for each in found}
+        points = _points(outcome, by_name, arms)
+        best = winner(points, limits)
+        table.show(found, halved, outcome, points, limits, best, _title(args, original, sizes))
+        evidence.record(original, outcome, points, by_name, sizes, threads, validation)
+        if args.picture is not None:
+            picture.draw(args.picture, points, front(points), best, limits, str(args.checkpoint))
+            terminal.lines(f"picture: {args.picture}")
+        if best is None:
+            raise Refused("none of them meets what was asked for")
+        _settle(args, maker, by_name[best.name])
+    return best
+
+
+def _settle(args: DecideArgs, maker: Maker, chosen: Option) -> None:
+    """Confirms the winner on the test split, names it, and leaves its artifact where asked."""
+    original = maker.original
+    command = chosen.command(original.checkpoint.entry.module, args.checkpoint)
+    terminal.lines(f"winner: {chosen.name}", f"  {command}")
+    if chosen.name == BASELINE:
+        return
+    runner = maker.runner(chosen)
+    confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
+    if args.export and chosen.artifact is not None:
+        assert chosen.proof and chosen.drop
+        lost = [(maker.validation, chosen.drop), *([confirmed] if confirmed else [])]
+        metric = original.task.primary
+        placed = export.settle(chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
+        terminal.lines(f"{placed.folder}")
+
+
+def _title(args: DecideArgs, original: Original, sizes: Mapping[str, int]) -> str:
+    work = ", ".join(f"{name} {size}" for name, size in sizes.items())
+    return f"{args.checkpoint}: {original.task.primary.name} lost on validation; {work}"
+
+
+def seconds_of(text: str) -> float:
+    """Of "300", "90s", "5m", "1h". Raises `UserError` for what is none."""
+    match = BUDGET.fullmatch(text)
+    seconds = 0.0
+    if match is not None:
+        seconds = float(match["number"]) * {"s": 1, "m": 60, "h": 3600}[match["unit"] or "s"]
+    if seconds not in Bounds(0, LONGEST, above=True):
+        raise UserError(f"--budget {text!r}: write 90s, 5m or 1h, of a week at most")
+    return seconds
+
+
+def limits_of(args: DecideArgs) -> Limits:
+    """What was asked for, in seconds and bytes."""
+    return Limits(
+        None if args.p95_ms is None else args.p95_ms / 1e3,
+        args.max_drop,
+        None if args.memory_mb is None else args.memory_mb * 1e6,
+    )
+
+
+def _make_all(maker: Maker, wanted: Sequence[Deployment], until: float) -> list[Option]:
+    """Makes them one by one; those that come when the time for it is spent are left out."""
+    found: list[Option] = []
+    for deployment in wanted:
+        if found and time.monotonic() > until:
+            found.append(Option(deployment, fault="not tried: half of the budget was spent"))
+            continue
+        terminal.lines(f"{deployment} ...")
+        made = maker.make(deployment)
+        if not made.fault and made.drop is not None and made.drop.value > maker.max_drop:
+            made.fault = f"loses {made.drop}"
+        found.append(made)
+    return found
+
+
+def _points(
+    outcome: Outcome, options: Mapping[str, Option], arms: Mapping[str, Arm]
+) -> list[Point]:
+    points = []
+    for times in outcome.measured:
+        option = options[times.arm]
+        assert option.drop is not None
+        peak, size = _memory(arms[times.arm])
+        p95 = times.percentiles.get("p95")
+        points.append(
+            Point(
+                times.arm,
+                option.drop.value,
+                times.median,
+                None if p95 is None else p95.value,
+                peak,
+                size,
+            )
+        )
+    return points
+
+
+def _memory(arm: Arm) -> tuple[float | None, float]:
+    """Peak and size on disk, in bytes."""
+    found = memory.of(arm)
+    peak = found.values.get("peak")
+    return (peak.value if peak else None), found.values["size_on_disk"].value

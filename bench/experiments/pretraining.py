@@ -1,0 +1,176 @@
+"""What pretraining without labels is worth: bert_cls from bert_mlm's weights, and from scratch.
+
+    python -m bench.experiments.pretraining --seeds 1 2 3 --output bench/results/pretraining.jsonl
+
+For each seed, on the embedded corpus: bert_mlm is pretrained on the texts of the training split,
+without their labels; bert_cls is fine-tuned from that checkpoint on a few of them, chosen by the
+seed, with their labels; and bert_cls is trained from new weights of the same shape, with the same
+tokenizer, rows, order, steps and recipe. Every run is a fresh process, one at a time. The epoch
+that is best on validation is tested: accuracy is that of the test split in fp32.
+
+A run is one line of the output; what stands there already is not run again, and with `--folder`
+a pretraining that was cut off goes on. The difference (pretrained minus from scratch) is paired by
+seed: its mean with Student's 95% interval.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tasks.metrics.intervals import t_half_width
+from tasks.printing import print_lines
+from zoo.machine import environment
+from zoo.store import evidence, lines
+
+PRETRAIN, PRETRAINED, SCRATCH = "pretrain", "pretrained", "scratch"
+EPOCHS = {PRETRAIN: 20.0, "finetune": 40.0}
+"""Passes over the training split, and over its labelled rows."""
+LABELS = 250
+MASKING = (
+    "--hidden_size 128 --num_layers 2 --num_heads 2 --vocab_size 4000 --max_length 64 "
+    "--mlm_probability 0.3 --dropout 0"
+)
+"""Perplexity of the test split, seed 1: 104. With dropout 0.1, masks of 15% and a learning rate of
+2e-3 it was 295 after 12 epochs; to guess by frequency alone is 470 (on validation).
+"""
+RECIPE = "--max_length 64 --learning_rate 1e-3"
+"""Of both bert_cls; its own learning rate is for weights that have seen much more."""
+KEY = ("arm", "seed", "epochs", "labels", "flags")  # what makes two runs the same
+
+
+def main() -> None:
+    """Runs what is missing and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--pretrain_epochs", type=float, default=EPOCHS[PRETRAIN])
+    parser.add_argument("--finetune_epochs", type=float, default=EPOCHS["finetune"])
+    parser.add_argument("--labels", type=int, default=LABELS, help="labelled rows of bert_cls")
+    parser.add_argument("--pretrain_flags", default=MASKING, help="flags for bert_mlm, in one word")
+    parser.add_argument("--finetune_flags", default=RECIPE, help="flags for both bert_cls")
+    parser.add_argument("--output", type=Path, help="jsonl file that results are added to")
+    parser.add_argument("--folder", type=Path, help="where checkpoints stay; thrown away if none")
+    args = parser.parse_args()
+    done = read(args.output)
+    for seed in args.seeds:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = args.folder / str(seed) if args.folder else Path(temporary)
+            done = run_seed(args, seed, folder, done)
+    report(args, done)
+
+
+def read(output: Path | None) -> list[dict[str, Any]]:
+    """The runs that an output file holds."""
+    if output is None or not output.exists():
+        return []
+    return [json.loads(line) for line in output.read_text().splitlines() if line.strip()]
+
+
+def wanted(args: argparse.Namespace, arm: str, seed: int) -> dict[str, Any]:
+    """What a run is known by."""
+    flags = [args.pretrain_flags, args.finetune_flags]
+    epochs = [args.pretrain_epochs, args.finetune_epochs]
+    return dict(zip(KEY, (arm, seed, epochs, args.labels, flags), strict=True))
+
+
+def find(
+    args: argparse.Namespace, arm: str, seed: int, done: Sequence[dict[str, Any]]
+) -> dict[str, Any] | None:
+    """The line of a run, if it is there."""
+    key = wanted(args, arm, seed)
+    return next((run for run in done if {name: run.get(name) for name in KEY} == key), None)
+
+
+def command(args: argparse.Namespace, arm: str, seed: int, folder: Path) -> list[str]:
+    """The words of one run, after `python -m`; it writes to the arm's own folder."""
+    if arm == PRETRAIN:
+        words = ["zoo.nlp.bert_mlm", "pretrain", "--resume"]
+        epochs, flags = args.pretrain_epochs, args.pretrain_flags
+    else:
+        words = ["zoo.nlp.bert_cls", "finetune", "--model", str(folder / PRETRAIN)]
+        words += ["--max_train_samples", str(args.labels), "--split_seed", str(seed)]
+        words += ["--from_scratch"] if arm == SCRATCH else []
+        epochs, flags = args.finetune_epochs, args.finetune_flags
+    words += ["--num_train_epochs", str(epochs), *flags.split(), "--seed", str(seed)]
+    return [*words, "--output_dir", str(folder / arm), "--report_to", "none"]
+
+
+def run_seed(
+    args: argparse.Namespace, seed: int, folder: Path, done: list[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """All runs, with those of a seed that were missing.
+
+    Both fine-tunes need the checkpoint (from scratch takes its shape and tokenizer), so pretraining
+    runs again where only one of them is there; of a finished one that means loading it.
+    """
+    arms = [arm for arm in (PRETRAINED, SCRATCH) if find(args, arm, seed, done) is None]
+    if not arms:
+        return done
+    for arm in (PRETRAIN, *arms):
+        measured = run(command(args, arm, seed, folder), folder / arm)
+        if find(args, arm, seed, done) is not None:  # pretraining, run again for its weights
+            continue
+        result = wanted(args, arm, seed) | measured
+        result |= {"machine": environment.machine(), "versions": environment.versions()}
+        result |= environment.commit()
+        done = [*done, result]
+        shown = ("arm", "seed", "accuracy", "perplexity", "train_seconds")
+        print_lines(json.dumps({name: result[name] for name in shown if name in result}))
+        if args.output:
+            lines.append(args.output, json.dumps(result) + "\n")
+    return done
+
+
+def run(command: Sequence[str], out: Path) -> dict[str, Any]:
+    """One run in a process of its own; what its evidence says of the test split and the time."""
+    ran = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
+    if ran.returncode:
+        raise SystemExit(f"{' '.join(command)} failed:\n{ran.stderr[-3000:]}")
+    facts = evidence.read(out)
+    found = {fact.name: fact.value for fact in facts if fact.split in ("test", "train")}
+    names = ("accuracy", "perplexity", "train_seconds", "train_samples_per_second")
+    n = next(fact.n for fact in facts if fact.kind == "metric")
+    return {name: round(float(found[name] or 0), 4) for name in names if name in found} | {"n": n}
+
+
+def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
+    """Mean and Student's interval of independent values [n] (Student 1908); nan below two."""
+    mean, half = statistics.fmean(values), t_half_width(values, level)
+    return mean, mean - half, mean + half
+
+
+def report(args: argparse.Namespace, done: Sequence[dict[str, Any]]) -> None:
+    """Accuracies by seed, their difference, and its mean with an interval."""
+    print_lines(
+        f"{'seed':>5}  {'perplexity':>10}  {PRETRAINED:>10}  {SCRATCH:>10}  {'difference':>10}"
+    )
+    differences = []
+    for seed in args.seeds:
+        start, ours, theirs = (
+            find(args, arm, seed, done) for arm in (PRETRAIN, PRETRAINED, SCRATCH)
+        )
+        if ours is None or theirs is None:
+            continue
+        differences.append(ours["accuracy"] - theirs["accuracy"])
+        perplexity = f"{start['perplexity']:.1f}" if start else "-"
+        print_lines(
+            f"{seed:>5}  {perplexity:>10}  {ours['accuracy']:>10.4f}  {theirs['accuracy']:>10.4f}  "
+            f"{differences[-1]:>+10.4f}"
+        )
+    if differences:
+        mean, low, high = interval(differences)
+        print_lines(
+            f"pretrained minus from scratch: {mean:+.4f}, 95% interval {low:+.4f} to {high:+.4f} "
+            f"(Student's t, {len(differences)} seeds)"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,189 @@
+"""cnn_cls trained by the zoo and by transformers.Trainer, interleaved in one run.
+
+    python -m bench.experiments.vision_against_trainer --data $ZOO_DATA/fashion_mnist \\
+        --seeds 1 2 3 --epochs 1
+
+Each arm is a fresh process, one at a time, in a new random order every round; same network and
+first weights, same images, batch size, bf16 (autocast in Trainer), learning rate, schedule, decay
+and clipping, and the same kinds of augmentation: crop, mirroring, colours. Arms:
+
+- zoo: `finetune` as it comes.
+- trainer: Trainer with the plain DataLoader: a dataset that decodes and augments one image with
+  Pillow and torchvision, in the main process; fused AdamW.
+- trainer_workers: the same with two worker processes, which stay from one epoch to the next.
+- trainer_channels_last (if asked for): trainer with network and batches in that memory format,
+  which the zoo's batches have, and which Trainer leaves to its users.
+
+Images/s count the whole training loop (data, steps, logging), without evaluation and saving. The
+zoo has decoded all images before it begins; what that costs is part of `wall_seconds`, which every
+line of the results has: from reading the data to the accuracy, without imports. Accuracy is that of
+the test split in fp32, of the weights at the end. A ratio is given with its spread over the rounds.
+"""
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.experiments import rounds
+from bench.experiments.rounds import Case, Measured
+from zoo.model.train_args import TrainArgs
+from zoo.vision.cnn_cls import ENTRY, Options
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import datasets
+    from torch import Tensor, nn
+
+    from tasks.vision.image_classification import ImageClassification
+
+RESULTS = Path(__file__).parents[1] / "results" / "vision_against_trainer.jsonl"
+WORKERS = {"trainer": 0, "trainer_workers": 2, "trainer_channels_last": 0}
+
+
+def main() -> None:
+    """Runs all rounds and prints a table; every result is added to `--output`."""
+    arms = tuple(COMPARISON.arms)
+    parser = rounds.parser(__doc__, arms, arms[:3])
+    parser.add_argument("--epochs", type=float, default=1.0, help="may be a fraction")
+    parser.set_defaults(batch_sizes=[64], output=RESULTS)
+    rounds.main(COMPARISON, parser.parse_args())
+
+
+def run_zoo(case: Case) -> Measured:
+    """finetune and evaluate; images/s and accuracy from the evidence they leave."""
+    words = ["--num_train_epochs", str(case.args.epochs), "--eval_strategy", "no"]
+    return rounds.by_zoo(ENTRY, case, words, "test")
+
+
+def run_trainer(case: Case) -> Measured:
+    """The same by transformers.Trainer with the zoo's recipe."""
+    import tasks  # noqa: F401  (before torchvision: see tasks.torch_extensions)
+
+    # isort: split
+    import torch
+    from transformers import Trainer
+
+    from tasks.data.source import DataArgs
+    from tasks.vision import image_classification as images
+    from zoo.vision import convolutional_network as network
+
+    options, recipe = Options(), TrainArgs(**ENTRY.recipe)
+    data = DataArgs(data=case.args.data, max_train_samples=case.args.max_train_samples)
+    task: Any
+    model: Any
+    task, examples = images.from_data(images.Args(**ENTRY.reading), data)
+    processor = network.make_processor(options, task, examples.splits, ENTRY)
+    task = task.settle(processor, network.longest(options, processor, ENTRY))
+    torch.manual_seed(case.seed)
+    model, _ = network.make(options, task, processor, ENTRY)
+    train = Images(examples.splits["train"], training_transform(task))
+    workers = WORKERS[case.arm]
+    training = rounds.trainer_arguments(
+        case,
+        recipe,
+        num_train_epochs=case.args.epochs,
+        optim="adamw_torch_fused",
+        bf16=True,
+        dataloader_num_workers=workers,
+        dataloader_persistent_workers=workers > 0,
+        dataloader_pin_memory=False,
+        remove_unused_columns=False,
+    )
+    trainer = Trainer(model=model, args=training, train_dataset=train)
+    if case.arm == "trainer_channels_last":
+        model.to(memory_format=torch.channels_last)
+        collate = trainer.data_collator
+        trainer.data_collator = lambda rows: channels_last(collate(rows))
+    found = trainer.train()
+    epochs, rest = divmod(found.global_step, -(-len(train) // case.batch))
+    seen = epochs * len(train) + rest * case.batch
+    test = Images(examples.splits["test"], plain_transform(task))
+    return Measured(seen / found.metrics["train_runtime"], accuracy(model, test))
+
+
+def channels_last(batch: "dict[str, Tensor]") -> "dict[str, Tensor]":
+    """The batch with its pixels in that memory format."""
+    import torch
+
+    pixels = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
+    return batch | {"pixel_values": pixels}
+
+
+class Images:
+    """Images that are decoded and transformed one by one, as a DataLoader asks for them."""
+
+    def __init__(self, split: "datasets.Dataset", transform: "Callable[[Any], Tensor]") -> None:
+        self.files: list[bytes] = [
+            media["bytes"] or Path(media["path"]).read_bytes() for media in split["media"]
+        ]
+        self.labels: list[int] = list(split["label"])
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        from PIL import Image
+
+        with Image.open(io.BytesIO(self.files[i])) as image:
+            return {"pixel_values": self.transform(image), "labels": self.labels[i]}
+
+
+def training_transform(task: "ImageClassification") -> "Callable[[Any], Tensor]":
+    """torchvision's nearest to the task's augmentation: on Pillow's images, in one channel where
+    they have one, which is the fastest way (as ours)."""
+    from torchvision import transforms
+
+    from tasks.vision.augment import CROP_ASPECT
+
+    args, jitter = task.args, task.args.color_jitter
+    compose: Callable[[Any], Tensor] = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(task.size, (args.crop_scale, 1.0), CROP_ASPECT),
+            transforms.RandomHorizontalFlip(0.5 if args.hflip == "on" else 0.0),
+            transforms.ColorJitter(jitter, jitter, jitter),
+            plain_transform(task),
+        ]
+    )
+    return compose
+
+
+def plain_transform(task: "ImageClassification") -> "Callable[[Any], Tensor]":
+    """Pillow's image to float32 [3, size, size], resized and normalised."""
+    from torchvision import transforms
+
+    normalise = transforms.Normalize(task.mean, task.std)
+
+    def transform(image: Any) -> "Tensor":
+        if image.size != (task.size, task.size):
+            image = transforms.functional.resize(image, [task.size, task.size])
+        pixels: Tensor = normalise(transforms.functional.to_tensor(image).expand(3, -1, -1))
+        return pixels
+
+    return transform
+
+
+def accuracy(model: "nn.Module", test: Images) -> float:
+    """Share of the test images that the model labels right, in fp32."""
+    import torch
+    from torch.utils.data import DataLoader
+
+    model.eval()
+    right = 0
+    with torch.inference_mode():
+        for batch in DataLoader(test, batch_size=256):  # type: ignore[arg-type]
+            found = model(pixel_values=batch["pixel_values"]).logits.argmax(-1)
+            right += int((found == batch["labels"]).sum())
+    return right / len(test)
+
+
+COMPARISON = rounds.Comparison(
+    "bench.experiments.vision_against_trainer",
+    "images",
+    {"zoo": run_zoo} | dict.fromkeys(WORKERS, run_trainer),
+    settings=("epochs",),
+)
+
+if __name__ == "__main__":
+    main()

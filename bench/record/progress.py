@@ -1,0 +1,83 @@
+"""How far a sweep has come: a bar with the time left on a terminal, plain lines elsewhere."""
+
+import sys
+import time
+from types import TracebackType
+from typing import Any, Self
+
+from bench.cases.case import Case
+from bench.record.results import Result
+from tasks.printing import print_lines, visible
+
+
+class Progress:
+    """Satisfies `bench.sweep.sweep.Watcher`; use it in a `with`."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._task: Any = None
+        self._total = self._done = 0
+        self._began = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, total: int) -> None:
+        """So many steps are to come."""
+        self._total, self._began = total, time.monotonic()
+        if not total or not sys.stderr.isatty():
+            return
+        from rich import progress
+        from rich.console import Console
+
+        self._bar = progress.Progress(
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            progress.TextColumn("left"),
+            progress.TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self._task = self._bar.add_task("", total=total)
+        self._bar.start()
+
+    def step(self, case: Case, measure: str) -> None:
+        """This is measured next."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=visible(f"{case}: {measure}"))
+            return
+        left = ""
+        if self._done:
+            seconds = (time.monotonic() - self._began) / self._done * (self._total - self._done)
+            left = f", about {_words(seconds)} left"
+        print_lines(f"[{self._done + 1}/{self._total}{left}] {case}: {measure}", file=sys.stderr)
+
+    def done(self, result: Result | None, steps: int) -> None:
+        """It was measured, or falls away."""
+        self._done += steps
+        if result is not None and result.found.status not in ("ok", "not_measured"):
+            self._say(
+                f"{result.case}: {result.measure}: {result.found.status}: {result.found.reason}"
+            )
+        if self._bar is not None:
+            self._bar.advance(self._task, steps)
+
+    def _say(self, text: str) -> None:
+        if self._bar is not None:
+            self._bar.console.print(visible(text), emoji=False, markup=False, highlight=False)
+        else:
+            print_lines(text, file=sys.stderr)
+
+
+def _words(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

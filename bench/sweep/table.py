@@ -1,0 +1,100 @@
+"""Results as a table for people: a row a case."""
+
+from collections.abc import Mapping, Sequence
+
+from bench.cases.case import Case
+from bench.measures import FIRST
+from bench.record.results import Result, Value
+from zoo.machine import formatting, terminal
+
+HEADER = (
+    "model",
+    "deployment",
+    "batch",
+    "length",
+    "status",
+    "latency [99%]",
+    "p95",
+    "throughput",
+    "peak memory",
+    "size",
+    "cold start",
+    "of ceiling",
+)
+TELLING = (FIRST, "latency", "cold_start")
+"""Measures whose remark is to be known with their numbers."""
+IN_PARTS = ("parts", "generation", "device_time")
+"""Measures of which all numbers are told, in a line of their own."""
+
+
+def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
+    """Prints it, and below it what is wrong or worth knowing."""
+    by_case: dict[Case, dict[str, Result]] = {}
+    for result in results:
+        by_case.setdefault(result.case, {})[result.measure] = result
+    rows, notes = [], []
+    for case in dict.fromkeys(cases):
+        found = by_case.get(case, {})
+        rows.append(row(case, found))
+        notes += notes_of(case, found)
+    used = [i for i in range(len(HEADER)) if any(each[i] != formatting.NOTHING for each in rows)]
+    terminal.table([HEADER[i] for i in used], [[each[i] for i in used] for each in rows])
+    if notes:
+        terminal.lines("", *notes)
+
+
+def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
+    """The cells of a case; what was not measured is a dash."""
+
+    def value(measure: str, name: str) -> Value | None:
+        return found[measure].found.values.get(name) if measure in found else None
+
+    median, least = value("latency", "median"), value("work", "least_seconds")
+    rates = dict(found["throughput"].found.values) if "throughput" in found else {}
+    rate = rates.get("samples") or next(iter(rates.values()), None)
+    return (
+        case.model + ("" if case.phase == "inference" else f" ({case.phase})"),
+        case.deployment + ("" if case.device == "cpu" else f" ({case.device})"),
+        str(case.batch_size),
+        formatting.NOTHING if case.length is None else f"{case.length:g}",
+        status(found),
+        formatting.seconds(median),
+        formatting.seconds(value("latency", "p95"), bare=True),
+        formatting.NOTHING if rate is None else f"{rate.value:,.4g} {rate.unit}",
+        _megabytes(value("memory", "peak")),
+        _megabytes(value("memory", "size_on_disk")),
+        formatting.seconds(value("cold_start", "total"), bare=True),
+        formatting.NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
+    )
+
+
+def status(found: Mapping[str, Result]) -> str:
+    """Of a case: that of its parity, or of the first measure that failed."""
+    if FIRST not in found:
+        return formatting.NOT_MEASURED
+    for result in found.values():
+        if result.found.status not in ("ok", "not_measured"):
+            return result.found.status
+    violated = any(result.found.violations for result in found.values())
+    return "ok, violations" if violated else "ok"
+
+
+def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
+    """Lines about a case."""
+    lines = []
+    for measure in IN_PARTS:
+        parts = found[measure].found.values if measure in found else {}
+        if parts:
+            said = [
+                f"{name.replace('_', ' ')} {formatting.seconds(v)}" for name, v in parts.items()
+            ]
+            lines.append(f"{case}: {', '.join(said)}")
+    for name, result in found.items():
+        doubtful = result.found.status != "ok" or name in TELLING
+        said = [result.found.reason] if doubtful else []
+        lines += [f"{case}: {name}: {text}" for text in (*said, *result.found.violations) if text]
+    return lines
+
+
+def _megabytes(value: Value | None) -> str:
+    return formatting.size(None if value is None else value.value, "MiB")

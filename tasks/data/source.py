@@ -1,0 +1,87 @@
+"""Where examples come from: embedded, a file, a folder of split files, or the Hub.
+
+`load` gives the splits as they are there, with a name and a fingerprint. `find_column`,
+`cut_missing_splits` and `limit` are the steps that follow; a task calls them in that order.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
+
+from tasks.bounds import BelowOne, Bounded, Count, Seed
+from tasks.data import files, fingerprint, hub
+from tasks.data.columns import find_column
+from tasks.data.splits import cut_missing_splits, limit
+from tasks.errors import UserError
+
+if TYPE_CHECKING:
+    import datasets
+
+__all__ = ["DataArgs", "Source", "cut_missing_splits", "find_column", "limit", "load"]
+
+
+@dataclasses.dataclass(frozen=True)
+class DataArgs(Bounded):
+    """The flags that choose the data."""
+
+    data: str = "embedded"
+    """"embedded", a file (csv, tsv, json, jsonl, parquet), a folder of split files, or a Hub id."""
+    data_config: str | None = None
+    """Configuration of a Hub data set that has several, e.g. "sst2" of nyu-mll/glue."""
+    validation_size: BelowOne = 0.1
+    """Share cut from train where the data has no validation split; 0 cuts none."""
+    test_size: BelowOne = 0.1
+    """Share cut from train where the data has no test split, not even one without labels; 0 cuts
+    none."""
+    split_seed: Seed = 0
+    """Seed of the cut and of the choice that the two limits make."""
+    max_train_samples: Count | None = None
+    """At most so many rows of train, chosen by split_seed."""
+    max_eval_samples: Count | None = None
+    """At most so many rows of each other split, chosen by split_seed."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Examples, and what is needed to say which they were."""
+
+    splits: "datasets.DatasetDict"  # those there were, under the names train, validation, test
+    name: str  # for a card: the file's or folder's own name, the Hub id, or "embedded"
+    fingerprint: str  # sha256 over files or examples; of the Hub "COMMIT" or "COMMIT/CONFIG"
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """The number of rows of each split."""
+        return {name: split.num_rows for name, split in self.splits.items()}
+
+
+def load(
+    args: DataArgs,
+    embedded: "Callable[[], datasets.DatasetDict]",
+    read: "Callable[[Path], tuple[datasets.DatasetDict, str]]" = files.load,
+) -> Source:
+    """The examples that `args.data` names; `embedded` makes the task's own, `read` those of a path.
+
+    Raises `UserError` for whatever is wrong with what the user named.
+    """
+    path = Path(args.data).expanduser()
+    try:
+        is_there = path.exists()
+    except OSError as problem:  # a name too long, a folder that may not be entered
+        raise UserError(f"{args.data} cannot be read: {problem.strerror}") from None
+    if args.data_config is not None and (args.data == "embedded" or is_there):
+        raise UserError(
+            f"--data_config {args.data_config} is for a data set of the Hub, but --data is"
+            f" {args.data}"
+        )
+    if args.data == "embedded":
+        splits = embedded()
+        return Source(splits, "embedded", fingerprint.of_examples(splits))
+    if is_there:
+        splits, digest = read(path)
+        return Source(splits, PurePath(path.resolve()).name, digest)
+    if files.looks_like_a_path(args.data):
+        raise files.missing(args.data)
+    splits, digest = hub.load(args.data, args.data_config)
+    return Source(splits, args.data, digest)

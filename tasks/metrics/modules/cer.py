@@ -1,0 +1,25 @@
+"""Character error rate: substituted, deleted and inserted characters over those of the references.
+
+compute(predictions, references) -> {"cer": float}. Predictions and references are texts [n]. See
+tasks/metrics/transcription.py for what counts as a character and for empty references.
+"""
+
+from typing import Any
+
+import evaluate
+
+from tasks.metrics import transcription
+from tasks.metrics.modules import information
+
+_URL = "https://github.com/jitsi/jiwer"
+
+
+class CER(evaluate.Metric):  # type: ignore[misc]
+    """See the module."""
+
+    def _info(self) -> Any:
+        return information.of_texts(__doc__, _URL)
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        errors = transcription.count(predictions, references)
+        return {"cer": transcription.rate(errors.character_errors, errors.characters)}

@@ -1,0 +1,19 @@
+"""Recall: of the samples that have a label, the share predicted to have it.
+
+compute(predictions, references, labels=None, pos_label=1, average="binary") -> {"recall": float},
+or float64 [labels] with average=None. Predictions and references are labels [n] or 0/1 rows [n,
+labels]; average is binary (of pos_label), micro, macro, weighted or None. A division by zero gives
+0.
+"""
+
+from tasks.metrics import arithmetic
+from tasks.metrics.modules import information
+
+_URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.recall_score.html"
+
+
+class Recall(information.LabelScore):
+    """See the module."""
+
+    score = staticmethod(arithmetic.recall)
+    about = (__doc__, _URL)

@@ -1,0 +1,84 @@
+"""Columns of a data set's splits: found in each, whatever the case of their letters."""
+
+from typing import Any
+
+import datasets
+import pytest
+
+from tasks.data import columns
+from tasks.data.source import Source
+from tasks.errors import UserError
+from tasks.nlp.text_columns import canonical
+
+
+def made(**splits: dict[str, list[Any]]) -> datasets.DatasetDict:
+    return datasets.DatasetDict(
+        {name: datasets.Dataset.from_dict(values) for name, values in splits.items()}
+    )
+
+
+TRAIN = {"id": [1, 2], "Text": ["a", "b"], "Target": ["x", "y"]}
+WANTED = {"Text": "text", "Target": "label"}
+
+
+@pytest.mark.parametrize(
+    ("test", "expected"),
+    [
+        ({"Text": ["c"], "Target": ["x"]}, {"text": ["c"], "label": ["x"]}),
+        ({"target": ["x"], "TEXT": ["c"], "more": [0]}, {"text": ["c"], "label": ["x"]}),
+        ({"id": [3], "text": ["c"]}, {"text": ["c"], "label": [None]}),  # a test set of Kaggle's
+        ({"text": ["d"], "Text": ["c"], "LABEL": ["x"]}, {"text": ["c"], "label": [None]}),
+    ],
+)
+def test_each_split_may_write_them_in_its_own_way(
+    test: dict[str, list[Any]], expected: dict[str, list[Any]]
+) -> None:
+    found = columns.select(made(train=TRAIN, test=test), WANTED, "data")
+    assert found["train"].to_dict() == {"text": ["a", "b"], "label": ["x", "y"]}
+    assert found["test"].to_dict() == expected
+    assert found["test"].features["label"] == found["train"].features["label"]
+
+
+def test_a_split_without_its_text_is_refused() -> None:
+    with pytest.raises(UserError) as error:
+        columns.select(made(train=TRAIN, test={"body": ["c"]}), WANTED, "data")
+    assert str(error.value) == (
+        "test of data has no column 'Text', as its other splits have; its columns are body"
+    )
+
+
+def test_train_says_what_the_columns_are_called() -> None:
+    assert columns.names_of(made(test={"a": [1]}, train=TRAIN)) == ["id", "Text", "Target"]
+    assert columns.names_of(made(test={"a": [1]})) == ["a"]
+
+
+# --- texts
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        (["a", None, ""], ["a", "", ""]),
+        ([None, None], ["", ""]),
+        (["1", "nan"], ["1", "nan"]),
+    ],
+)
+def test_a_missing_text_is_an_empty_one(values: list[Any], expected: list[str]) -> None:
+    splits = made(train={"text": values, "label": list(range(len(values)))})
+    found = canonical(Source(splits, "data", ""), "text", label="label")["train"]
+    assert list(found["text"]) == expected
+    assert list(found["label"]) == list(range(len(values)))
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"), [([1, 2], "int64"), ([0.5], "double"), ([True], "bool"), ([["a"]], "list")]
+)
+def test_what_is_no_text_is_refused(values: list[Any], kind: str) -> None:
+    splits = made(train={"text": ["a"]}, test={"text": values})
+    with pytest.raises(UserError, match=f"'text' of data holds {kind}.* in test, not texts: name"):
+        canonical(Source(splits, "data", ""), "text")
+
+
+def test_a_column_is_one_thing() -> None:
+    with pytest.raises(UserError, match="the column 'Text' of data can't be two things at once"):
+        canonical(Source(made(train=TRAIN), "data", ""), "Text", label="Text")

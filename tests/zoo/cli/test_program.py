@@ -1,0 +1,42 @@
+"""Words of a command: what a parser says of them steers no terminal."""
+
+import importlib
+
+import pytest
+
+from tests.cli import run_cli
+from zoo.cli.program import read_words
+
+CLEAR = "\x1b[2J"
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("zoo.nlp.bert_cls", ("predict", "x", "--text", "a", f"--zero_shot={CLEAR}", "--nope=")),
+        ("zoo.vision.cnn_cls", ("prune", "x", f"--stages={CLEAR}")),
+        ("zoo", (CLEAR,)),
+        ("bench.cli", ("run", "bert_cls", f"--no={CLEAR}")),
+        ("tools.hub.cli", ("push", "x", "me/x", f"--no={CLEAR}")),
+        ("tools.cards.cli", ("x", f"--no={CLEAR}")),
+    ],
+)
+def test_a_complaint_shows_control_characters(
+    program: str, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    if program.endswith(".cli"):
+        try:
+            code = importlib.import_module(program).main(list(words))
+        except SystemExit as stop:
+            code = stop.code
+        said = capsys.readouterr().err
+    else:
+        done = run_cli(program, *words)
+        code, said = done.code, done.err
+    assert code == 2
+    assert "\x1b" not in said and r"\x1b[2J" in said.replace("\\\\", "\\")
+
+
+def test_words_are_read_as_they_were_given() -> None:
+    text = "two lines\nand a bell\a"
+    assert read_words(lambda words: words, ["--text", text]) == ["--text", text]

@@ -1,0 +1,35 @@
+"""Page faults of memory that is freed and taken again, in processes of their own: malloc's settings
+hold until the process ends."""
+
+import subprocess
+import sys
+
+import pytest
+
+ROUNDS, PAGES = 20, 1024  # 4 MiB a block
+PROGRAM = """
+import resource, sys
+if sys.argv[1] == "keep":
+    from zoo.speedups.allocator import keep_freed_memory
+    assert keep_freed_memory()
+taken = b"x" * {size}
+begin = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range({rounds}):
+    blocks = [bytearray(taken) for _ in range(4)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begin)
+"""
+
+
+def _faults(how: str) -> int:
+    program = PROGRAM.format(size=PAGES * 4096, rounds=ROUNDS)
+    ran = subprocess.run(
+        [sys.executable, "-c", program, how], capture_output=True, text=True, check=True
+    )
+    return int(ran.stdout)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")
+def test_memory_that_is_freed_is_not_mapped_again() -> None:
+    """The first round touches every page; by default so does every other."""
+    assert _faults("keep") < 2 * 4 * PAGES < _faults("default") / 2

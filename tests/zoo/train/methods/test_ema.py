@@ -1,0 +1,72 @@
+"""The moving average of the weights: its formula, its swap, and what a run with it saves."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from tests.finetuning import EXACT, Run, finetune, lines
+from zoo.train.methods.ema import WeightAverage
+
+
+def test_the_formula() -> None:
+    parameter = nn.Parameter(torch.tensor([0.0]))
+    average = WeightAverage([parameter], 0.9)
+    expected = 0.0
+    for n in range(1, 200):
+        with torch.no_grad():
+            parameter.fill_(float(n))
+        average.update([parameter])
+        decay = min(0.9, (1 + n) / (10 + n))
+        expected = decay * expected + (1 - decay) * n
+        assert average.shadow[0].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_applied_swaps_and_swaps_back() -> None:
+    parameter = nn.Parameter(torch.tensor([1.0, 2.0]))
+    average = WeightAverage([parameter], 0.5)
+    with torch.no_grad():
+        parameter += 10
+    with average.applied([parameter]):
+        assert parameter.tolist() == [1.0, 2.0]
+    assert parameter.tolist() == [11.0, 12.0]
+    assert average.shadow[0].tolist() == [1.0, 2.0]
+
+
+def test_round_trip() -> None:
+    parameter = nn.Parameter(torch.randn(4))
+    average, other = WeightAverage([parameter], 0.9), WeightAverage([parameter], 0.9)
+    with torch.no_grad():
+        parameter += 1
+    average.update([parameter])
+    other.load({name: tensor.clone() for name, tensor in average.tensors().items()})
+    assert other.updates == 1 and torch.equal(other.shadow[0], average.shadow[0])
+
+
+def test_a_run_saves_the_average_and_goes_on_with_it(
+    tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """The root has the average (not the last weights), also when the run was resumed."""
+    from safetensors.torch import load_file
+
+    flags = (*EXACT, "--ema_decay", 0.95, "--save_steps", 4, "--save_total_limit", 9)
+    flags += ("--learning_rate", 1e-3)
+    whole = finetune(tiny_bert, reviews, tmp_path / "whole", *flags)
+    state = tmp_path / "whole" / "state" / "step-00000008"
+    last = load_file(state / "weights.safetensors")
+    root = whole.weights()
+    key = "classifier.weight"
+    assert not torch.equal(root[key], last[key])
+    shadows = load_file(state / "ema.safetensors").values()
+    assert any(s.shape == root[key].shape and torch.equal(s, root[key]) for s in shadows)
+    partial = Run(tmp_path / "partial")
+    import shutil
+
+    shutil.copytree(tmp_path / "whole", partial.folder)
+    shutil.rmtree(partial.folder / "state" / "step-00000008")
+    again = finetune(tiny_bert, reviews, partial.folder, *flags, "--resume")
+    assert all(torch.equal(t, root[n]) for n, t in again.weights().items())
+    assert lines(again.folder / "logs" / "samples.jsonl") == lines(
+        whole.folder / "logs" / "samples.jsonl"
+    )

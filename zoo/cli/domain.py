@@ -1,0 +1,42 @@
+"""`python -m zoo.nlp.modality CHECKPOINT --runtime onnx`: the verb export (or quantize), whichever
+model of the domain the checkpoint is of."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.errors import UserError
+from tasks.printing import print_lines
+from zoo.cli import verbs
+from zoo.model import registry
+from zoo.model.entry import Entry
+from zoo.store.checkpoint import MANIFEST, read_manifest
+
+
+def main(domain: str, verb: str = "export", argv: Sequence[str] | None = None) -> int:
+    """Runs the verb; returns the exit code."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    folders = [word for word in arguments if (Path(word) / MANIFEST).is_file()]
+    if not folders:
+        print_lines(
+            f"usage: python -m zoo.{domain}.{verb} CHECKPOINT [FLAGS]",
+            "CHECKPOINT is the folder of a fine-tuned model; the flags are those of its verb: see "
+            f"python -m zoo.nlp.bert_cls {verb} --help",
+            file=sys.stderr,
+        )
+        return 0 if {"-h", "--help"} & set(arguments) else 2
+    try:
+        entry = _entry(Path(folders[0]), domain, verb)
+    except UserError as error:
+        print_lines(f"zoo.{domain}.{verb}: {error}", file=sys.stderr)
+        return 2
+    return verbs.main(entry, [verb, *arguments])
+
+
+def _entry(folder: Path, domain: str, verb: str) -> Entry:
+    name = str(read_manifest(folder)["model"])
+    entry = registry.find(name)
+    own = entry.module.split(".")[1]
+    if own != domain:
+        raise UserError(f"{folder} is a checkpoint of {name}: use python -m zoo.{own}.{verb}")
+    return entry

@@ -1,0 +1,283 @@
+"""The command line of a model: `python -m zoo.nlp.bert_cls VERB ...`.
+
+Flags are the fields of frozen dataclasses, flat, with - or _ alike. `--config FILE.yaml` sets
+defaults; flags win. Nothing here imports torch: a verb does, once its arguments are read.
+"""
+
+import dataclasses
+import importlib
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.data.source import DataArgs
+from tasks.printing import print_lines
+from zoo.cli import config_file, program
+from zoo.machine import places
+from zoo.model.entry import Entry
+from zoo.model.train_args import TrainArgs
+
+
+@dataclass(frozen=True)
+class Verb:
+    """One thing that can be done with a model."""
+
+    summary: str
+    examples: tuple[str, ...]
+    run: Callable[[Entry, Sequence[str]], int]
+
+
+def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
+    """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        return program.overview(entry.name, lambda: _overview(entry), 0 if arguments else 2)
+    verb, *rest = arguments
+    if verb not in entry.verbs:
+        import difflib
+
+        near = difflib.get_close_matches(verb, entry.verbs, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(entry.verbs)}"
+        return program.fail(entry.name, f"no verb {verb!r}; {hint}")
+    again = "go on with --resume" if verb in TRAINING else "try again"
+    return program.guarded(entry.name, lambda: VERBS[verb].run(entry, rest), again)
+
+
+def _overview(entry: Entry) -> str:
+    command = f"python -m {entry.module}"
+    offered = {name: VERBS[name] for name in entry.verbs}
+    width = max(map(len, offered))
+    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in offered.items())
+    examples = "\n".join(
+        f"  {command} {example.format(name=entry.name, input=_example_input(entry))}"
+        for verb in offered.values()
+        for example in verb.examples[:1]
+    )
+    return (
+        f"usage: {command} VERB ...\n\n{entry.name}: {entry.summary}\n\nverbs:\n{verbs}\n\n"
+        f"examples:\n{examples}\n\n{command} VERB --help lists its flags."
+    )
+
+
+def _example_input(entry: Entry) -> str:
+    example: str = importlib.import_module(entry.task).EXAMPLE_INPUT
+    return example
+
+
+def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
+    """Arguments as an instance of the dataclass `kind`; exits as argparse does for --help and
+    errors."""
+    arguments, settings = config_file.take(arguments)
+    if settings:
+        default = config_file.apply(default, settings)
+    for part in dataclasses.fields(kind):
+        program.show_bounds(type(getattr(default, part.name)))
+    examples = "\n".join(
+        f"  python -m {entry.module} {example.format(name=entry.name, input=_example_input(entry))}"
+        for example in VERBS[verb].examples
+    )
+    return program.parse_flags(
+        kind,
+        arguments,
+        prog=f"python -m {entry.module} {verb}",
+        description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}\n\n"
+        "--config FILE.yaml sets defaults for these flags.",
+        default=default,
+    )
+
+
+def _finetune(entry: Entry, arguments: Sequence[str]) -> int:
+    return _train(entry, "finetune", arguments)
+
+
+def _pretrain(entry: Entry, arguments: Sequence[str]) -> int:
+    return _train(entry, "pretrain", arguments)
+
+
+def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
+    task_args = importlib.import_module(entry.task).Args
+    kind = dataclasses.make_dataclass(
+        verb.capitalize(),
+        [("options", entry.options), ("data", DataArgs), ("task", task_args), ("train", TrainArgs)],
+        frozen=True,
+    )
+    default = kind(
+        entry.options(), DataArgs(), task_args(**entry.reading), TrainArgs(**entry.recipe)
+    )
+    asked = parse(entry, verb, arguments, default, kind)
+    if asked.train.qat is not None:  # what is not asked is as in the training of that checkpoint
+        from zoo.train.methods import qat
+
+        asked = parse(
+            entry, verb, arguments, qat.defaults(entry, Path(asked.train.qat), default), kind
+        )
+    places.check_cache()
+    from zoo.machine.signals import Stopped
+    from zoo.train.finetune import Job, finetune
+
+    try:
+        finetune(entry, Job(asked.options, asked.data, asked.task, asked.train))
+    except Stopped as stop:
+        words = shlex.join(["python", "-m", entry.module, verb, *arguments])
+        if "--resume" not in arguments:
+            words += " --resume"
+        print_lines("stopped; the state is saved. To go on:", f"  {words}", file=sys.stderr)
+        return 128 + stop.signum
+    return 0
+
+
+def _evaluate(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from zoo.cli.args import EvaluateArgs
+
+    kind = dataclasses.make_dataclass("Evaluate", [("common", EvaluateArgs)], frozen=True)
+    asked = parse(entry, "evaluate", arguments, kind(EvaluateArgs(tyro.MISSING)), kind)
+    places.check_cache()
+    from zoo.predict.evaluate import evaluate_checkpoint
+
+    evaluate_checkpoint(entry, asked.common)
+    return 0
+
+
+def _predict(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from zoo.cli.args import PredictArgs
+
+    inputs = importlib.import_module(entry.task).Inputs
+    kind = dataclasses.make_dataclass(
+        "Predict", [("inputs", inputs), ("common", PredictArgs)], frozen=True
+    )
+    default = kind(inputs(), PredictArgs(tyro.MISSING))
+    asked = parse(entry, "predict", arguments, default, kind)
+    places.check_file("--output", asked.common.output)
+    from zoo.predict.command import predict
+
+    predict(entry, asked.inputs, asked.common)
+    return 0
+
+
+def _export(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from zoo.cli.args import ExportArgs
+
+    kind = dataclasses.make_dataclass("Export", [("common", ExportArgs)], frozen=True)
+    default = kind(ExportArgs(tyro.MISSING, tyro.MISSING))
+    asked = parse(entry, "export", arguments, default, kind)
+    from zoo.deploy.export import export_checkpoint
+
+    return _unless_refused(entry, export_checkpoint, asked.common)
+
+
+def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from zoo.cli.args import QuantizeArgs
+
+    kind = dataclasses.make_dataclass("Quantize", [("common", QuantizeArgs)], frozen=True)
+    asked = parse(entry, "quantize", arguments, kind(QuantizeArgs(tyro.MISSING)), kind)
+    from zoo.quantization.quantize import quantize
+
+    return _unless_refused(entry, quantize, asked.common)
+
+
+def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) -> int:
+    """Exit code 1 where what was made did not pass its proof or contract."""
+    places.check_cache()
+    if args.checkpoint.is_dir():
+        places.check_folder("artifacts in", args.checkpoint)
+    from zoo.deploy.export import Refused
+
+    try:
+        make(entry, args)
+    except Refused as refused:
+        print_lines(f"{entry.name}: {refused}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _prune(entry: Entry, arguments: Sequence[str]) -> int:
+    import tyro
+
+    from zoo.cli.args import PruneArgs
+
+    kind = dataclasses.make_dataclass("Prune", [("common", PruneArgs)], frozen=True)
+    asked = parse(entry, "prune", arguments, kind(PruneArgs(tyro.MISSING)), kind)
+    places.check_cache()
+    from zoo.machine.signals import Stopped
+    from zoo.pruning.prune import prune
+
+    try:
+        prune(entry, asked.common)
+    except Stopped as stop:
+        print_lines("stopped; what the stages before have left is whole", file=sys.stderr)
+        return 128 + stop.signum
+    return 0
+
+
+TRAINING = ("finetune", "pretrain")
+
+VERBS = {
+    "finetune": Verb(
+        "train on your data and leave a checkpoint",
+        (
+            "finetune",
+            "finetune --data reviews.csv --num_train_epochs 2 --output_dir runs/reviews",
+            "finetune --data reviews.csv --resume --output_dir runs/reviews",
+            "finetune --qat runs/{name}",
+        ),
+        _finetune,
+    ),
+    "pretrain": Verb(
+        "train without labels and leave a checkpoint to start from",
+        (
+            "pretrain",
+            "pretrain --data DATA --num_train_epochs 2 --output_dir runs/start",
+            "pretrain --data DATA --resume --output_dir runs/start",
+        ),
+        _pretrain,
+    ),
+    "evaluate": Verb(
+        "metrics of a checkpoint with n and 95% intervals",
+        ("evaluate runs/{name}", "evaluate runs/{name} --data reviews.csv --split test"),
+        _evaluate,
+    ),
+    "predict": Verb(
+        "label new inputs with a checkpoint",
+        (
+            "predict runs/{name} {input}",
+            "predict runs/{name} {input} --output labels.jsonl",
+        ),
+        _predict,
+    ),
+    "export": Verb(
+        "write a program for another runtime, proven against the checkpoint",
+        (
+            "export runs/{name} --runtime onnx",
+            "export runs/{name} --runtime openvino+bf16",
+            "export runs/{name} --runtime aoti",
+        ),
+        _export,
+    ),
+    "prune": Verb(
+        "remove weights of a checkpoint, with training in between",
+        (
+            "prune runs/{name} --sparsity 0.5",
+            "prune runs/{name} --sparsity 0.5 --structured --output_dir runs/{name}-half",
+        ),
+        _prune,
+    ),
+    "quantize": Verb(
+        "make an int8 program that keeps to a contract for accuracy and speed",
+        (
+            "quantize runs/{name} --max_drop 0.005 --min_speedup 1.2",
+            "quantize runs/{name} --batch_size 16 --all",
+        ),
+        _quantize,
+    ),
+}

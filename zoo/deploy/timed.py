@@ -1,0 +1,84 @@
+"""A deployment as the stopwatch takes it: a function without arguments (`zoo.measure.Arm`)."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from zoo.measure import Arm
+    from zoo.runtimes.artifacts import Artifact
+
+TARGET = "zoo.deploy.timed:call"
+
+
+def arm(
+    deployment: str,
+    artifact: "Artifact | None",
+    checkpoint: Path,
+    inputs: Path,
+    threads: int,
+    device: str = "cpu",
+) -> "Arm":
+    """A deployment of a checkpoint, named as it is written.
+
+    Args:
+        artifact: that is not in its place yet; None: what lies in the checkpoint.
+    """
+    from zoo.measure import Arm
+
+    kwargs = {
+        "checkpoint": str(checkpoint),
+        "deployment": deployment,
+        "inputs": str(inputs),
+        "device": device,
+        "threads": threads,
+    }
+    if artifact is not None:
+        kwargs["artifact"] = str(artifact.folder)
+    return Arm(deployment, TARGET, kwargs, threads)
+
+
+def call(
+    checkpoint: str,
+    deployment: str,
+    inputs: str,
+    artifact: str | None = None,
+    device: str = "cpu",
+    threads: int | None = None,
+) -> Callable[[], Any]:
+    """Loads a deployment; what is returned runs it once.
+
+    Args:
+        inputs: an .npz file with the arrays of a batch, by name.
+        artifact: folder of an artifact that is not in its place yet.
+    """
+    from zoo import runtimes
+    from zoo.runtimes.deployment import Deployment
+    from zoo.speedups import allocator
+
+    allocator.keep_freed_memory()
+    with np.load(inputs, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    if artifact is None:
+        runner = runtimes.load(Path(checkpoint), deployment, device, threads)
+    else:
+        import importlib
+
+        from zoo.runtimes import artifacts
+        from zoo.runtimes.known import RUNTIMES
+
+        found, wanted = artifacts.read(Path(artifact)), Deployment.parse(deployment)
+        module = importlib.import_module(RUNTIMES[wanted.runtime].module)
+        runner = module.load(found, wanted, device, threads)
+    runner.signature.check(arrays)
+
+    def once() -> Any:
+        return runner.run(arrays)
+
+    if device.startswith("cuda"):
+        import torch
+
+        once.synchronize = torch.cuda.synchronize  # type: ignore[attr-defined]
+    return once

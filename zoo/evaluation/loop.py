@@ -1,0 +1,186 @@
+"""A model's metrics, loss and hardest errors on one split, in one pass."""
+
+import heapq
+import math
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+
+from tasks.base import Batch, Collate, Features, Task
+from tasks.errors import UserError
+from zoo.machine.memory import out_of_memory
+from zoo.machine.precision import autocast
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from tasks.metrics import Measured, Tally
+
+
+class Mistake(NamedTuple):
+    """A wrong prediction."""
+
+    loss: float
+    sample: int  # of the features
+    truth: str
+    said: str
+
+
+class HardestErrors:
+    """The wrong predictions of highest loss, `most` of all that were seen.
+
+    Of equal losses the lower samples stay, and a loss that is not a number is the highest, so that
+    neither the order nor the cut into batches and ranks matters.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._heap: list[tuple[float, int, Mistake]] = []  # the easiest first
+
+    def update(self, mistakes: Iterable[Mistake]) -> None:
+        """Adds mistakes, each sample's once."""
+        for one in mistakes:
+            item = (math.inf if math.isnan(one.loss) else one.loss, -one.sample, one)
+            if len(self._heap) < self.most:
+                heapq.heappush(self._heap, item)
+            else:
+                heapq.heappushpop(self._heap, item)
+
+    def ranked(self) -> list[Mistake]:
+        """Those that are kept, the hardest first."""
+        return [one for _, _, one in sorted(self._heap, reverse=True)]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What an evaluation found."""
+
+    loss: float  # mean over targets
+    tally: "Tally"
+    seconds: float
+    hardest: Sequence[Mistake] = ()  # the hardest first
+
+    @cached_property
+    def measured(self) -> "list[Measured]":
+        """The task's metrics, each with n and interval: a bootstrap, where a metric needs one."""
+        return self.tally.compute()
+
+    @cached_property
+    def values(self) -> dict[str, float]:
+        """The task's metrics by name, without intervals: no bootstrap."""
+        return {m.name: m.value for m in self.tally.compute(draws=0)}
+
+    def value(self, metric: str) -> float:
+        """The value of one metric."""
+        return self.values[metric]
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch on a device, copied without waiting where that can be."""
+    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
+
+
+def batches(
+    features: Features,
+    collate: Collate,
+    chunks: Iterable[Any],
+    workers: int = 0,
+    pin: bool = False,
+) -> Iterator[Batch]:
+    """Collated batches of the given samples, in that order, prepared by `workers` processes.
+
+    A chunk is taken when its batch is prepared: two for each worker are taken ahead.
+    """
+    # a generator of its own: the loader draws a seed at every start, and must not draw it from
+    # the stream that decides dropout
+    loader: DataLoader[Batch] = DataLoader(
+        features,  # type: ignore[arg-type]
+        batch_sampler=([int(i) for i in chunk] for chunk in chunks),
+        collate_fn=collate,
+        num_workers=workers,
+        pin_memory=pin,
+        generator=torch.Generator().manual_seed(0),
+    )
+    return _in_one_line(iter(loader))
+
+
+def _in_one_line(loader: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; torch gives a worker's `UserError` a traceback for its text, which goes."""
+    try:
+        yield from loader
+    except UserError as error:
+        kind = f"{UserError.__module__}.{UserError.__qualname__}: "
+        raise UserError(str(error).rpartition(kind)[2].strip()) from None
+
+
+def evaluate(
+    model: nn.Module,
+    task: Task,
+    features: Features,
+    *,
+    batch_size: int,
+    accelerator: "Accelerator",
+    dtype: torch.dtype = torch.float32,
+    workers: int = 0,
+    keep_errors: int = 0,
+) -> Evaluation:
+    """Runs a split through the model, longest samples first, each rank its share.
+
+    Keeps predictions and references, never logits. Every sample counts once however many ranks
+    there are.
+
+    Args:
+        dtype: bfloat16 computes under autocast; float32 in the weights' own.
+        keep_errors: how many of the hardest errors to keep.
+    """
+    begin = time.perf_counter()
+    was_training = model.training
+    model.eval()
+    order = np.argsort(-features.lengths, kind="stable")
+    mine = order[accelerator.process_index :: accelerator.num_processes]
+    # every rank makes as many passes (sharded weights are gathered in each); repeated samples count
+    # once
+    passes = -(-len(order) // (accelerator.num_processes * batch_size))
+    chunks = [mine[i * batch_size : (i + 1) * batch_size] for i in range(passes)]
+    own = [len(chunk) > 0 for chunk in chunks]
+    chunks = [chunk if len(chunk) else order[:1] for chunk in chunks]
+    tally, hardest = task.tally(), HardestErrors(keep_errors)
+    sums = torch.zeros(2, dtype=torch.float64)
+    loaded = batches(features, task.collate, chunks, workers)
+    with torch.inference_mode():
+        for batch, counts in zip(loaded, own, strict=True):
+            moved = to_device(batch, accelerator.device)
+            try:
+                with autocast(accelerator.device, dtype):
+                    logits = task.logits(model, moved)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+                raise UserError(
+                    f"out of memory with {batch_size} samples in an evaluation pass: lower "
+                    "--per_device_eval_batch_size"
+                ) from error
+            loss = task.loss(logits, moved)
+            sums += torch.stack([loss.sum, loss.count]).double().cpu() * counts
+            task.count(tally, moved, logits)
+            if keep_errors and counts:
+                hardest.update(Mistake(*found) for found in task.mistakes(moved, logits))
+    if accelerator.num_processes > 1:
+        from accelerate.utils import gather_object
+
+        parts = gather_object([(tally.state(), sums, hardest.ranked())])
+        tally = task.tally().merge([state for state, _, _ in parts])
+        sums = torch.stack([s for _, s, _ in parts]).sum(0)
+        hardest = HardestErrors(keep_errors)
+        for _, _, mistakes in parts:
+            hardest.update(mistakes)
+    model.train(was_training)
+    seconds = time.perf_counter() - begin
+    return Evaluation(float(sums[0] / sums[1]), tally, seconds, hardest.ranked())

@@ -1,0 +1,109 @@
+"""How a measured number is written: in tables of the terminal, in reports, on cards.
+
+Metrics have four decimals, times and ratios four significant digits; the ends of an interval stand
+behind. What nobody measured is "-" in a table of the terminal, and "not measured" elsewhere.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+NOTHING = "-"
+NOT_MEASURED = "not measured"
+BYTES = {"GB": 1e9, "MB": 1e6, "kB": 1e3, "GiB": 2.0**30, "MiB": 2.0**20}
+SCALES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e4, "k"))
+"""From where on a tick is written with which letter; k from 10,000 on."""
+PLAIN = (1e-4, 1e12)
+"""Between them numbers are written without an exponent."""
+
+
+class Measured(Protocol):
+    """`zoo.measure.Estimate`, `bench.record.results.Value`."""
+
+    @property
+    def value(self) -> float: ...
+
+    @property
+    def interval(self) -> Any:
+        """With `low` and `high`, as a mapping or as attributes; None where there is none."""
+
+
+def interval(low: float, high: float, form: str = ".4f") -> str:
+    """ "0.8100 to 0.9034"; a dash where it is undefined."""
+    return NOTHING if math.isnan(low) else f"{low:{form}} to {high:{form}}"
+
+
+def seconds(found: Measured | None, bare: bool = False) -> str:
+    """In ms below a second: "14.41 ms [9.39, 22.13]"; bare is without the interval."""
+    if found is None:
+        return NOTHING
+    scale, unit = (1.0, " s") if found.value >= 1 else (1e3, " ms")
+    return _in_brackets(found, scale, unit, bare)
+
+
+def ratio(found: Measured) -> str:
+    """A number without a unit: "1.831 [1.254, 2.702]"."""
+    return _in_brackets(found, 1.0, "", False)
+
+
+def _in_brackets(found: Measured, scale: float, unit: str, bare: bool) -> str:
+    text = f"{scale * found.value:.4g}{unit}"
+    if bare or found.interval is None:
+        return text
+    ends = found.interval if isinstance(found.interval, Mapping) else vars(found.interval)
+    return f"{text} [{scale * ends['low']:.4g}, {scale * ends['high']:.4g}]"
+
+
+def milliseconds(value: float | None, decimals: int = 2) -> str:
+    """Seconds as "14.41 ms"."""
+    return NOTHING if value is None else f"{1e3 * value:.{decimals}f} ms"
+
+
+def size(count: float | None, unit: str | None = None, decimals: int = 1) -> str:
+    """Bytes as "1,234.5 MB", in one of `BYTES` or, None, in what fits of GB, MB, kB and bytes."""
+    if count is None:
+        return NOTHING
+    if unit is None:
+        unit = next((each for each in ("GB", "MB", "kB") if count >= BYTES[each]), None)
+    return f"{count} bytes" if unit is None else f"{count / BYTES[unit]:,.{decimals}f} {unit}"
+
+
+def short(value: float) -> str:
+    """1234.5678 as 1235, 12345.6 as 12,346, and a count as it is."""
+    if isinstance(value, int) or abs(value) >= 1e4:
+        return f"{value:,.0f}"
+    return f"{value:.4g}"
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """1234.5678 as 1,235; 0.0123456 as 0.01235; 1.2345e-7 as 1.234e-07 (of four digits)."""
+    if value == 0 or not math.isfinite(value):
+        return "0" if value == 0 else str(value)
+    if not PLAIN[0] <= abs(value) < PLAIN[1]:
+        return f"{value:.{digits - 1}e}"
+    rounded = float(f"{value:.{digits - 1}e}")
+    places = digits - 1 - math.floor(math.log10(abs(rounded)))
+    return f"{rounded:,.{max(0, places)}f}"
+
+
+def tick(value: float) -> str:
+    """At an axis, short: 0.5, 20, 1,000, 50k, 2M."""
+    for least, letter in SCALES:
+        if abs(value) >= least:
+            return f"{value / min(least, 1e3 if letter == 'k' else least):g}{letter}"
+    return f"{value:,g}"
+
+
+def decimals_of(width: float) -> int:
+    """So many that an interval of this width is told to two significant digits."""
+    return min(6, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4
+
+
+def fixed(value: float, decimals: int, sign: str = "") -> str:
+    """1234.5 as 1,234.50 (of two decimals); what is rounded to 0 has no minus.
+
+    Args:
+        sign: "+" where positive numbers have one.
+    """
+    text = f"{value:{sign},.{decimals}f}"
+    return text.replace("-", "") if not any(digit in text for digit in "123456789") else text

@@ -1,0 +1,101 @@
+"""The verb predict: inputs in, one prediction out for each, in the order they came."""
+
+import importlib
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import UserError
+from zoo.machine import output_file, places
+from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
+from zoo.predict.pipeline import Predictor, Readings
+from zoo.predict.zero_shot import ZeroShot
+
+if TYPE_CHECKING:
+    from zoo.cli.args import PredictArgs
+    from zoo.model.entry import Entry
+
+FLAG = "--output"
+STDOUT = "-"
+
+
+def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
+    """Writes predictions as they are made; of them no more than a batch is held in memory.
+
+    Args:
+        asked: the task's `Inputs`.
+
+    Raises `UserError` for a damaged checkpoint, an input that can't be read, or an output that
+    can't be written.
+    """
+    if args.zero_shot and args.deployment != "eager":
+        raise UserError("--zero_shot runs weights, and --deployment a checkpoint")
+    if not args.zero_shot and (args.labels or args.template):
+        raise UserError("--labels and --template go with --zero_shot")
+    output = None if args.output is None or str(args.output) == STDOUT else args.output
+    if output is not None:
+        places.check_file(FLAG, output)
+        _must_not_be_the_input(output, asked)
+    form = format_of(output, args.format)
+    with ExitStack() as stack:
+        task = importlib.import_module(entry.task)
+        predictor: Readings = (
+            ZeroShot(entry, args)
+            if args.zero_shot
+            else Predictor(args.checkpoint, args.device, entry, args.deployment)
+        )
+        predictor.task = task.for_prediction(predictor.task, asked)
+        inputs = task.read_inputs(asked, predictor.task, stack)
+        # what comes live is read as it comes, and nobody waits for a batch to fill
+        batch_size = 1 if getattr(asked, "stream", False) else args.batch_size
+        sink = open_stdout(form) if output is None else open_sink(output, FLAG, form)
+        _write(stack.enter_context(sink), inputs, predictor, task, batch_size, args.top_k)
+
+
+def format_of(output: Path | None, asked: str | None) -> str:
+    """The format to write: the one asked for, else that of the file's name, else jsonl.
+
+    Raises `UserError` for a name that ends in anything else, and where both say different things.
+    """
+    known = ", ".join(FORMATS)
+    suffix = "" if output is None else output.suffix.lower().removeprefix(".")
+    if output is None and asked == "parquet":
+        raise UserError(f"--format parquet is no text to print: name a file with {FLAG}")
+    if suffix in FORMATS and asked not in (None, suffix):
+        raise UserError(f"{FLAG} {output} ends in .{suffix}, and --format says {asked}")
+    if asked is not None:
+        return asked
+    if suffix in FORMATS:
+        return suffix
+    if output is None or output_file.is_stream(output, FLAG):
+        return "jsonl"
+    ending = f"ends in {output.suffix}" if suffix else "has no ending"
+    raise UserError(f"{FLAG} {output} {ending}, which is none of {known}; or give --format")
+
+
+def _must_not_be_the_input(output: Path, asked: Any) -> None:
+    file: Path | None = getattr(asked, "file", None)
+    if file is not None and output.is_file() and file.is_file() and output.samefile(file):
+        raise UserError(f"{FLAG} {output} is the file that is read: give another one")
+
+
+def _write(
+    sink: Sink,
+    inputs: Iterator[Mapping[str, Any]],
+    predictor: Readings,
+    task: Any,
+    batch_size: int,
+    top_k: int | None,
+) -> None:
+    kept: list[Mapping[str, Any]] = []  # inputs on their way through the model: at most a batch
+
+    def passing() -> Iterator[Mapping[str, Any]]:
+        for item in inputs:
+            kept.append(item)
+            yield item
+
+    for reading in predictor.stream(passing(), batch_size=batch_size, top_k=top_k):
+        item = kept.pop(0)
+        sink.write(Written(task.show_input(item), item.get("others"), reading))
+    assert not kept, f"{len(kept)} inputs have no prediction"

@@ -1,0 +1,134 @@
+"""The verb evaluate: a checkpoint's metrics with n and intervals, its confusions and worst
+mistakes."""
+
+import dataclasses
+import importlib
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.base import Task
+from tasks.data.source import DataArgs
+from tasks.errors import UserError
+from zoo.evaluation import class_facts
+from zoo.evaluation.loop import evaluate
+from zoo.machine import terminal
+from zoo.machine.formatting import interval
+from zoo.machine.precision import choose_device, choose_dtype
+from zoo.predict import mistakes
+from zoo.predict.pipeline import open_deployed
+from zoo.runtimes import artifacts
+from zoo.runtimes.deployment import Deployment
+from zoo.speedups.allocator import keep_freed_memory
+from zoo.store import evidence
+from zoo.train.reporting.summary import metric_facts
+
+if TYPE_CHECKING:
+    from tasks.metrics import Tally
+    from zoo.cli.args import EvaluateArgs
+    from zoo.model.entry import Entry
+
+COMMONEST = 10  # confusions that are listed
+
+
+def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
+    """Measures, prints, and adds the metrics to the evidence of the checkpoint.
+
+    Raises `UserError` for a damaged checkpoint, data it can't read, or labels it never saw.
+    """
+    from accelerate import Accelerator
+
+    terminal.quiet_libraries()
+    keep_freed_memory()
+    deployment = Deployment.parse(args.deployment)
+    if deployment != Deployment("eager") and args.dtype != "fp32":
+        raise UserError(f"--dtype is for eager: name the numerics in --deployment {deployment}")
+    checkpoint, model, processor = open_deployed(
+        args.checkpoint, entry, args.deployment, args.device
+    )
+    trained = checkpoint.manifest["config"]["data"]
+    data = dataclasses.replace(
+        DataArgs(**trained),
+        data=args.data or trained["data"],
+        data_config=args.data_config if args.data else trained["data_config"],
+        max_eval_samples=args.max_eval_samples,
+    )
+    module = importlib.import_module(entry.task)
+    task = _with_bad_files(checkpoint.task, args)
+    trained_on = checkpoint.manifest["data"]["fingerprint"]
+    examples = module.for_evaluation(task, data, args.split, trained_on)
+    split = next(iter(examples.splits))
+    device = choose_device(args.device)
+    features = task.features(
+        examples.splits[split], processor, f"{examples.fingerprint}/{split}/{data}"
+    )
+    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    dtype = choose_dtype(args.dtype, device)
+    model.to(device)
+    found = evaluate(
+        model,
+        task,
+        features,
+        batch_size=args.per_device_eval_batch_size,
+        accelerator=accelerator,
+        dtype=dtype,
+        keep_errors=args.mistakes,
+    )
+    if not accelerator.is_main_process:
+        return
+    folder = args.checkpoint
+    common: dict[str, Any] = {
+        "run": uuid.uuid4().hex[:12],
+        "dataset": {"name": examples.name, "fingerprint": examples.fingerprint},
+        "split": split,
+        "seed": checkpoint.manifest["seed"],
+        "device": str(device),
+        "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
+        "subject": artifacts.subject_of(folder, deployment),
+    }
+    classes = class_facts.rows_of(task, found.tally)
+    of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
+    evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
+    terminal.table(
+        ("metric", "value", "95% interval", "n", "method"),
+        [
+            (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{m.n:,}", m.method)
+            for m in found.measured
+        ],
+        title=f"{folder} on {examples.name}, {split} "
+        f"(loss {found.loss:.4f}, {found.seconds:.1f} s)",
+    )
+    class_facts.show(classes)
+    _show_confusions(folder, task, found.tally)
+    mistakes.show(found.hardest, task, features, examples.splits[split])
+    if path := mistakes.picture(folder, found.hardest, task, features):
+        terminal.lines(f"mistakes          {path}")
+
+
+def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
+    """The task, doing what was asked about files that can't be read."""
+    if args.on_bad_file is None:
+        asked: Task = task
+        return asked
+    if not hasattr(task.args, "on_bad_file"):
+        raise UserError(f"--on_bad_file is for files, and {task.name} reads none")
+    told = dataclasses.replace(task.args, on_bad_file=args.on_bad_file)
+    changed: Task = dataclasses.replace(task, args=told)
+    return changed
+
+
+def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
+    if pairs := task.commonest(tally)[:COMMONEST]:
+        rows = [(truth, said, f"{count:,}") for truth, said, count in pairs]
+        title = "commonest confusions"
+        terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
+    matrix = task.confusions(tally)
+    if matrix is None:
+        return
+    from zoo.machine import plots
+
+    path = folder / "plots" / "confusion_matrix.png"
+    plots.confusion_matrix(path, matrix, task.labels)
+    terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")

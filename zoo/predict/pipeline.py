@@ -1,0 +1,139 @@
+"""A checkpoint that predicts: `zoo.load(folder).predict([...])`."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from tasks.base import Task
+from tasks.errors import UserError
+from zoo.evaluation.loop import to_device
+from zoo.machine.precision import choose_device
+from zoo.machine.terminal import quiet_libraries
+from zoo.model.loading import must_agree
+from zoo.model.network import load_network
+from zoo.store.checkpoint import Checkpoint, open_checkpoint
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.model.entry import Entry
+
+
+def open_deployed(
+    folder: Path, entry: "Entry | None", deployment: str, device: str, threads: int | None = None
+) -> "tuple[Checkpoint, nn.Module, Any]":
+    """A checkpoint, what runs it under a deployment, and its processor.
+
+    An artifact is read in the place of the weights, which need not be there. Raises `UserError` for
+    a deployment that is not known, not available here, or not exported.
+    """
+    import zoo.runtimes
+    from zoo.runtimes import probe
+    from zoo.runtimes.deployment import Deployment
+    from zoo.runtimes.known import RUNTIMES
+
+    wanted = Deployment.parse(deployment)
+    place = choose_device(device)
+    if device == "auto" and place.type not in RUNTIMES[wanted.runtime].devices:
+        place = choose_device("cpu")
+    if wanted == Deployment("eager"):
+        checkpoint = open_checkpoint(folder, entry)
+        return checkpoint, *load_network(checkpoint, place)
+    from zoo.runtimes.runner_model import RunnerModel
+
+    checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
+    runner = zoo.runtimes.load(folder, wanted, str(place), threads)
+    processor = probe.domain_of(checkpoint.entry).load_processor(folder)
+    must_agree(folder, checkpoint.task, processor)
+    return checkpoint, RunnerModel(runner, folder).eval(), processor
+
+
+class Readings:
+    """From raw inputs to readings; where their logits come from is the subclass's matter."""
+
+    task: Task
+
+    def forward(self, batch: Sequence[Any]) -> torch.Tensor:
+        """Logits [b, ...] of at least one input, all in one pass."""
+        raise NotImplementedError
+
+    def logits(self, inputs: Any) -> torch.Tensor:
+        """Logits float32 [b, ...] of inputs in one pass, on the CPU and without gradients.
+
+        They are what the scores of `predict` are made of: [b, labels] of a classifier, [b, frames,
+        vocabulary] of a recogniser with CTC, [b, masks, vocabulary] of a model that fills masks.
+        What writes its text (Whisper) has no logits of its input: token ids int64 [b, tokens].
+
+        Args:
+            inputs: as `predict` takes them; one input is a batch of one.
+
+        Raises `UserError` for an input that can't be read, and where there is none.
+        """
+        batch = [inputs] if self.task.is_one(inputs) else list(inputs)
+        if not batch:
+            raise UserError("there are no inputs, and so no logits")
+        with torch.no_grad():
+            return self.forward(batch)
+
+    def predict(self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None) -> Any:
+        """The prediction of one input, or of several a list of them in their order.
+
+        A prediction is a dict: `label` and `score`, and with `top_k` the `scores` of the best k
+        labels; `text` of a recogniser.
+
+        Args:
+            inputs: one input, or a list (or any other row) of them. A text is a str, or a tuple of
+                two where the model was trained on pairs. An image or sound is a path, bytes, an
+                open file, a mapping of `bytes` or `path`, or an array or tensor; an image also
+                PIL's (see `tasks.vision.image_items.pixels`), a sound a mapping of `array` and
+                `sampling_rate` (see `tasks.speech.audio_items.samples`): an array alone has the
+                model's own rate.
+            batch_size: inputs in a pass.
+
+        Raises `UserError` for an input that can't be read.
+        """
+        one = self.task.is_one(inputs)
+        row = [inputs] if one else inputs
+        found = list(self.stream(row, batch_size=batch_size, top_k=top_k))
+        return found[0] if one else found
+
+    def stream(
+        self, inputs: Iterable[Any], *, batch_size: int = 32, top_k: int | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """Predictions of inputs of any number, batch by batch, as many as there are inputs."""
+        for name, value in (("batch_size", batch_size), ("top_k", top_k)):
+            if value is not None and value < 1:
+                raise UserError(f"--{name} {value}: at least 1")
+        waiting = iter(inputs)
+        while chunk := list(islice(waiting, batch_size)):
+            with torch.inference_mode():
+                logits = self.forward(chunk)
+            found = self.task.read(logits, top_k)
+            assert len(found) == len(chunk), f"{len(found)} predictions of {len(chunk)} inputs"
+            yield from found
+
+
+class Predictor(Readings):
+    """A checkpoint's model, under a deployment, and its processor."""
+
+    def __init__(
+        self,
+        checkpoint: str | Path,
+        device: str = "auto",
+        entry: "Entry | None" = None,
+        deployment: str = "eager",
+    ) -> None:
+        quiet_libraries()
+        self.device = choose_device(device)
+        self.checkpoint, self.model, self.processor = open_deployed(
+            Path(checkpoint), entry, deployment, device
+        )
+        self.task: Task = self.checkpoint.task
+
+    def forward(self, batch: Sequence[Any]) -> torch.Tensor:
+        """Logits [b, ...] of the model, as the task collates its inputs."""
+        collated = self.task.collate(self.task.inputs(batch, self.processor))
+        return self.task.logits(self.model, to_device(collated, self.device)).cpu()

@@ -1,0 +1,90 @@
+"""predict --zero_shot: labels for inputs by what the labels are called, without any training.
+
+The task reads the inputs and words the readings as ever; only the logits come another way, from
+weights that know language: see `zoo.nlp.zero_shot_text` and `zoo.vision.zero_shot_image`.
+"""
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tasks.errors import UserError
+from zoo.machine.precision import choose_device
+from zoo.machine.terminal import quiet_libraries
+from zoo.predict.pipeline import Readings
+from zoo.store import pretrained
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tasks.base import Task
+    from zoo.cli.args import PredictArgs
+    from zoo.model.entry import Entry
+
+SCORERS = {  # of each task that can do it
+    "tasks.nlp.text_classification": "zoo.nlp.zero_shot_text",
+    "tasks.vision.image_classification": "zoo.vision.zero_shot_image",
+}
+
+
+class Scorer(Protocol):
+    """What `load(folder, labels, template, device)` of a scorer's module gives."""
+
+    task: "Task"
+
+    def logits(self, inputs: Sequence[Any]) -> "Tensor":
+        """Float32 [b, labels]; their softmax is each label's share."""
+        ...
+
+
+class ZeroShot(Readings):
+    """Readings of inputs by weights that were never trained on these labels.
+
+    Raises `UserError` for a model of another kind, labels that are no choice, and weights that are
+    not at hand or do not fit.
+    """
+
+    def __init__(self, entry: "Entry", args: "PredictArgs") -> None:
+        if entry.task not in SCORERS:
+            raise UserError(f"zero-shot is for text and images, which {entry.name} does not take")
+        labels = read_labels(args.labels)
+        module = importlib.import_module(SCORERS[entry.task])
+        template: str = module.TEMPLATE if args.template is None else args.template
+        if template.count("{}") != 1:
+            raise UserError(f"--template {template!r}: wants one {{}} where the label goes")
+        quiet_libraries()
+        found = pretrained.find(str(args.checkpoint), {**entry.presets, **entry.zero_shot})
+        device = choose_device(args.device)
+        self.scorer: Scorer = module.load(found.folder, labels, template, device)
+        self.task = self.scorer.task
+
+    def forward(self, batch: Sequence[Any]) -> "Tensor":
+        """Logits float32 [b, labels] of the scorer."""
+        return self.scorer.logits(batch).float().cpu()
+
+
+def read_labels(asked: str | None) -> tuple[str, ...]:
+    """The labels of `--labels`: separated by commas, or one a line of the file behind an @.
+
+    Raises `UserError` where there are not at least two, or one comes twice.
+    """
+    if asked is not None and asked.startswith("@"):
+        try:
+            # splitlines() would also cut at what may stand within a label
+            parts = Path(asked[1:]).expanduser().read_text(encoding="utf-8-sig").split("\n")
+        except OSError as error:
+            raise UserError(f"--labels {asked}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UserError(f"--labels {asked}: not UTF-8 text") from None
+    else:
+        parts = (asked or "").split(",")
+    labels = tuple(label for label in map(str.strip, parts) if label)
+    if not labels:
+        raise UserError("--zero_shot wants labels: --labels cat,dog or @FILE with one a line")
+    if len(labels) == 1:
+        raise UserError(f"--labels has only {labels[0]!r}: at least two make a choice")
+    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if twice is not None:
+        raise UserError(f"--labels has {twice!r} twice")
+    return labels

@@ -1,0 +1,50 @@
+"""The signature of a checkpoint's network: found by giving it two batches and comparing them."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Batch, model_inputs
+from zoo.model.entry import Entry
+from zoo.runtimes.signature import Port, Signature
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from zoo.store.checkpoint import Checkpoint
+
+
+def domain_of(entry: Entry) -> Any:
+    """What is particular to a model's domain: zoo.nlp.modality and its like."""
+    domain = entry.module.split(".")[1]
+    return importlib.import_module(f"zoo.{domain}.modality")
+
+
+def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signature:
+    """The network's inputs as its task collates them, and its outputs, of the kinds that the task
+    says.
+
+    What differs between a small and a large batch varies: the first dimension as "batch", another
+    under the domain's name for it.
+    """
+    import torch
+
+    domain, task = domain_of(checkpoint.entry), checkpoint.task
+    small, large = (model_inputs(batch) for batch in domain.probe(task, processor))
+    inputs = tuple(_port(name, small, large, domain.VARYING) for name in small)
+    with torch.inference_mode():
+        found = model(**small)
+    outputs = tuple(name for name, value in found.items() if isinstance(value, torch.Tensor))
+    limits: dict[str, tuple[int, int | None]] = {"batch": (1, None)}
+    if any(domain.VARYING in port.dims for port in inputs):
+        limits[domain.VARYING] = domain.limits(task, model)
+    kinds = {name: kind for name, kind in task.output_kinds.items() if name in outputs}
+    return Signature(inputs, outputs, limits, kinds)
+
+
+def _port(name: str, small: Batch, large: Batch, varying: str) -> Port:
+    one, other = small[name], large[name]
+    dims = tuple(
+        size if size == another else ("batch" if axis == 0 else varying)
+        for axis, (size, another) in enumerate(zip(one.shape, other.shape, strict=True))
+    )
+    return Port(name, str(one.dtype).removeprefix("torch."), dims)

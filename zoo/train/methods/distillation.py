@@ -1,0 +1,248 @@
+"""Learning a teacher's predictions beside the labels: an objective.
+
+Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"
+(https://arxiv.org/abs/1503.02531): with both predictions softened by a temperature T, the loss is
+
+    (1 - alpha) * supervised + alpha * T^2 * KL(teacher || student),
+
+where T^2 keeps the two gradients in proportion whatever T is (section 2 there). KL differs from
+their cross entropy by what the student can't change, and is 0 where both agree. The student may
+also follow the outputs of the teacher's layers: the hints of Romero et al. 2015, "FitNets"
+(https://arxiv.org/abs/1412.6550, equation 3), without their regressor, so of equal shape.
+
+The teacher sees the very batch of the student (the same augmented view: Beyer et al. 2022,
+https://arxiv.org/abs/2106.05237), draws nothing at random and keeps nothing, so that cutting a step
+into passes, ranks and resuming change as little as without it.
+"""
+
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.base import Batch, Features, Loss, Objective, Task
+from tasks.errors import UserError
+from zoo.evaluation.loop import to_device
+from zoo.machine.precision import autocast
+from zoo.train.optim.optimizer import LAYER
+
+if TYPE_CHECKING:
+    from zoo.model.train_args import TrainArgs
+
+Pairs = Sequence[tuple[nn.Module, nn.Module]]
+"""Layers of the student, each with the teacher's that it follows."""
+
+
+def distilled(
+    task: Task,
+    student: nn.Module,
+    teacher: nn.Module,
+    args: "TrainArgs",
+    device: torch.device,
+    dtype: torch.dtype,
+) -> Objective:
+    """The objective of the module's docstring.
+
+    It is summed over what the task counts, so of frame-wise logits over frames as the likelihood of
+    a row is, and of layers over rows, each weighing as much as it has targets. Class weights weigh
+    the labels alone. `logs` are the three parts.
+
+    Args:
+        student: the network itself, whatever it will be wrapped in.
+        dtype: the teacher's arithmetic.
+    """
+    pairs = matched(student, teacher) if args.distill_hidden else ()
+    alpha, temperature = args.distill_alpha, args.distill_temperature
+
+    def objective(model: nn.Module, batch: Batch) -> Loss:
+        seen = outputs_of([layer for _, layer in pairs])
+        with seen as theirs, torch.no_grad(), autocast(device, dtype):
+            taught = task.logits(teacher, batch)
+        with outputs_of([layer for layer, _ in pairs]) as ours:
+            logits = task.logits(model, batch)
+        supervised = task.loss(logits, batch, args.label_smoothing_factor)
+        soft = soft_loss(task, logits, taught, temperature)
+        total = (1 - alpha) * supervised.sum + alpha * soft
+        logs = {"label_loss": supervised.sum.detach(), "teacher_loss": soft.detach()}
+        if pairs:
+            hidden = hidden_loss(task, student, batch, ours, theirs) / len(pairs)
+            total = total + args.distill_hidden * hidden
+            logs["hidden_loss"] = hidden.detach()
+        return Loss(total, supervised.count, {**supervised.logs, **logs})
+
+    return objective
+
+
+def soft_loss(task: Task, logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
+    """T^2 KL(teacher || student), summed; squared error in regression.
+
+    Args:
+        logits, taught: of the student and the teacher, float32 [b, labels] or, frame-wise, [b,
+            frames, symbols], masked by `tasks.speech.decoding.ctc.mask_frames`: a certain blank
+            costs 0.
+
+    Raises `UserError` where they have not the same shape.
+    """
+    if logits.shape != taught.shape:
+        raise UserError(
+            f"--teacher makes {_shape(taught[0])} of what this network makes {_shape(logits[0])} "
+            "of: both must have the same frames"
+        )
+    kind = getattr(task, "problem_type", None)
+    if kind == "regression":
+        return F.mse_loss(logits, taught, reduction="sum")
+    ours, theirs = logits / temperature, taught / temperature
+    if kind == "multi_label_classification":  # each label a distribution over yes and no
+        yes, no = theirs.sigmoid(), (-theirs).sigmoid()
+        gaps = yes * (F.logsigmoid(theirs) - F.logsigmoid(ours))
+        gaps = gaps + no * (F.logsigmoid(-theirs) - F.logsigmoid(-ours))
+        return temperature**2 * gaps.sum() / logits.shape[-1]
+    divergence = F.kl_div(
+        ours.log_softmax(-1), theirs.log_softmax(-1), reduction="sum", log_target=True
+    )
+    return temperature**2 * divergence
+
+
+def hidden_loss(
+    task: Task,
+    student: nn.Module,
+    batch: Batch,
+    ours: Mapping[int, Tensor],
+    theirs: Mapping[int, Tensor],
+) -> Tensor:
+    """Squared distances of layers' outputs, a mean over what is no padding, summed over rows and
+    layers. Layers that the student has left out (layer drop) count 0."""
+    total = torch.zeros((), device=batch["sample_ids"].device)
+    shares = _shares(task, batch)
+    for place, output in ours.items():
+        square = (output.float() - theirs[place].float()).square()
+        valid = _valid(student, batch, output)
+        if valid is None:
+            of_rows = square.flatten(1).mean(1)
+        else:
+            of_rows = (square.mean(-1) * valid).sum(1) / valid.sum(1).clamp(min=1)
+        total = total + (of_rows * shares).sum()
+    return total
+
+
+def _shares(task: Task, batch: Batch) -> Tensor:
+    """How much each row that goes through the network weighs: as many targets as the task counts,
+    spread over the windows of one input. float32 [windows]."""
+    rows = len(batch["sample_ids"])
+    device = batch["sample_ids"].device
+    targets = torch.ones(rows, device=device)
+    if getattr(task, "frame_wise", False):
+        targets = (batch["labels"] >= 0).sum(1).float()
+    if "document" not in batch:
+        return targets
+    document = batch["document"]
+    shares: Tensor = (targets / document.bincount(minlength=rows))[document]
+    return shares
+
+
+def _valid(student: Any, batch: Batch, output: Tensor) -> Tensor | None:
+    """Which positions of a layer's output [windows, positions, width] are no padding, bool
+    [windows, positions]; None: all are.
+
+    Raises `UserError` where that can't be told.
+    """
+    if output.ndim != 3:
+        return None
+    places = torch.arange(output.shape[1], device=output.device)
+    if "lengths" in batch and hasattr(student, "_get_feat_extract_output_lengths"):
+        frames: Tensor = student._get_feat_extract_output_lengths(batch["lengths"])
+        return places < frames.to(output.device).unsqueeze(1)
+    if "attention_mask" not in batch:
+        return None
+    mask = batch["attention_mask"]
+    if mask.shape[1] != output.shape[1]:
+        raise UserError(
+            f"--distill_hidden: {type(student).__name__} does not say which of its layers' "
+            f"{output.shape[1]} positions belong to the {mask.shape[1]} of the input"
+        )
+    return mask.bool()
+
+
+@contextlib.contextmanager
+def outputs_of(layers: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
+    """Within it, what each of these layers puts out goes into a dictionary under its place."""
+    found: dict[int, Tensor] = {}
+
+    def catch(place: int, module: nn.Module, arguments: Any, output: Any) -> None:
+        found[place] = output[0] if isinstance(output, tuple) else output
+
+    hooks = [
+        layer.register_forward_hook(functools.partial(catch, place))
+        for place, layer in enumerate(layers)
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def layers_of(model: nn.Module) -> list[nn.Module]:
+    """The layers of a network from its input on, by the names that
+    `zoo.train.optim.optimizer.LAYER` knows."""
+    found: dict[int, nn.Module] = {}
+    for name, module in model.named_modules():
+        match = LAYER.search(f".{name}.")
+        if match and match.end() == len(name) + 2:
+            found.setdefault(int(match.group(1)), module)
+    return [found[place] for place in sorted(found)]
+
+
+def matched(student: nn.Module, teacher: nn.Module) -> Pairs:
+    """Each layer of the student with one of the teacher's, evenly, the last with the last.
+
+    As "PKD-skip" of Sun et al. 2019 (https://arxiv.org/abs/1908.09355) spreads them. Raises
+    `UserError` where either has no layers.
+    """
+    ours, theirs = layers_of(student), layers_of(teacher)
+    for layers, model in ((ours, student), (theirs, teacher)):
+        if not layers:
+            raise UserError(f"--distill_hidden: {type(model).__name__} has no layers to follow")
+    places = [-(-(i + 1) * len(theirs) // len(ours)) - 1 for i in range(len(ours))]
+    return [(layer, theirs[place]) for layer, place in zip(ours, places, strict=True)]
+
+
+def check(
+    task: Task,
+    student: nn.Module,
+    teacher: nn.Module,
+    train: Features,
+    args: "TrainArgs",
+    device: torch.device,
+) -> None:
+    """Runs the shortest and the longest sample through both.
+
+    Raises `UserError` where what they put out can't be compared.
+    """
+    was_training = student.training
+    student.eval()  # a pass in training would draw numbers and move the statistics of batch norms
+    pairs = matched(student, teacher) if args.distill_hidden else ()
+    for place in (int(np.argmin(train.lengths)), int(np.argmax(train.lengths))):
+        batch = to_device(task.collate(train.__getitems__([place])), device)
+        with torch.no_grad(), contextlib.ExitStack() as stack:
+            ours = stack.enter_context(outputs_of([layer for layer, _ in pairs]))
+            theirs = stack.enter_context(outputs_of([layer for _, layer in pairs]))
+            logits, taught = task.logits(student, batch), task.logits(teacher, batch)
+        soft_loss(task, logits, taught, args.distill_temperature)
+        for i, output in ours.items():
+            if output.shape != theirs[i].shape:
+                raise UserError(
+                    f"--distill_hidden: layer {i + 1} puts out {_shape(output[0])} and the "
+                    f"teacher's {_shape(theirs[i][0])}: only equal shapes can be compared"
+                )
+        hidden_loss(task, student, batch, ours, theirs)
+    student.train(was_training)
+
+
+def _shape(tensor: Tensor) -> str:
+    return " x ".join(map(str, tensor.shape))

@@ -1,0 +1,184 @@
+"""Quantization-aware training: a checkpoint is trained on while its layers compute as static int8
+will.
+
+Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+Integer-Arithmetic-Only Inference" (https://arxiv.org/abs/1712.05877), section 3. As in
+`zoo.quantization.onnx_int8.static`: weights int8, symmetric per output channel; what comes into a
+linear or convolutional layer uint8, asymmetric per tensor. The gradient passes through rounding as
+if it were not there (Bengio et al. 2013, https://arxiv.org/abs/1308.3432), and not to inputs that
+are cut off. A batch norm behind a convolution scales whole output channels, so the rounding of
+folded weights is that of plain ones. Not imitated: what is rounded between layers (sums, pooling).
+
+Ranges of inputs are the extremes over the samples that `quantize` calibrates with, found before the
+first step and kept: a function of checkpoint and data, so that neither resuming nor the cut into
+passes changes them. Nothing is added to the network but a `forward` of its layers, so that what is
+saved is the plain fp32 checkpoint; `quantize --method static` calibrates it anew.
+
+torchao's QAT knows linear layers only, and torch.ao.quantization, which knew both, is deprecated;
+the rounding itself is torch's.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.base import Batch, Task
+from tasks.data.source import DataArgs
+from tasks.errors import UserError
+from zoo.evaluation.loop import to_device
+from zoo.model.train_args import TrainArgs
+from zoo.store import evidence
+from zoo.store.checkpoint import Checkpoint, open_checkpoint
+
+if TYPE_CHECKING:
+    from zoo.model.entry import Entry
+
+LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
+"""Of exactly these types: what inherits from them may compute otherwise."""
+SHARE_OF_RATE = 0.1
+"""Of the learning rate of the checkpoint's training: it has converged."""
+NOT_AGAIN = (
+    *("output_dir", "num_train_epochs", "max_steps", "resume", "teacher", "distill_temperature"),
+    *("distill_alpha", "distill_hidden", "ssl", "unlabeled", "tune", "fsdp", "torch_compile"),
+    *("eval_strategy", "early_stopping_patience", "save_steps", "device"),
+)
+"""Of how the checkpoint was trained, what is as usual here."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The checkpoint that is trained on."""
+
+    checkpoint: Checkpoint
+    subject: str  # digest of its folder; see `zoo.store.evidence.subject_digest`
+
+    def check(self, task: Task) -> None:
+        """Raises `UserError` for data of other labels, or that another network would be for."""
+        theirs, ours = self.checkpoint.task.config(), task.config()
+        for name in sorted(theirs.keys() - {"args", "class_weights"}):
+            if theirs[name] != ours.get(name):
+                raise UserError(
+                    f"--qat {self.checkpoint.folder} was trained on data with other {name}: give "
+                    "it that data, or train on this first"
+                )
+
+
+def find(args: TrainArgs, entry: "Entry", output: Path) -> Start | None:
+    """The checkpoint that `args` ask for; None where they ask for none.
+
+    Args:
+        output: folder that what is trained goes to.
+
+    Raises `UserError` where it is no whole checkpoint of this model.
+    """
+    if args.qat is None:
+        return None
+    folder = Path(args.qat)
+    if folder.resolve() == output.resolve():
+        raise UserError(f"--qat {folder} is where the result goes: give another --output_dir")
+    return Start(open_checkpoint(folder, entry), evidence.subject_digest(folder))
+
+
+def defaults(entry: "Entry", folder: Path, usual: Any) -> Any:
+    """The defaults of a fine-tune that goes on from a checkpoint: all as in its training, for one
+    epoch, in fp32, with a tenth of its learning rate.
+
+    Args:
+        usual: the defaults of a fine-tune from the beginning: its `options`, `data`, `task`, and
+            `train`.
+
+    Raises `UserError` where there is no whole checkpoint of this model.
+    """
+    checkpoint = open_checkpoint(folder, entry)
+    config = checkpoint.manifest["config"]
+    known = {field.name for field in dataclasses.fields(TrainArgs)} - set(NOT_AGAIN)
+    train = dataclasses.replace(
+        usual.train,
+        **{name: value for name, value in config["train"].items() if name in known},
+        **{name: getattr(TrainArgs, name) for name in NOT_AGAIN},
+    )
+    train = dataclasses.replace(
+        train,
+        output_dir=str(folder.with_name(f"{folder.name}-qat")),
+        num_train_epochs=1.0,
+        learning_rate=train.learning_rate * SHARE_OF_RATE,
+        dtype="fp32",
+        qat=str(folder),
+    )
+    return dataclasses.replace(
+        usual,
+        options=type(usual.options)(**{n: _plain(one) for n, one in config["options"].items()}),
+        data=DataArgs(**config["data"]),
+        task=checkpoint.task.args,  # type: ignore[attr-defined]
+        train=train,
+    )
+
+
+def _plain(value: Any) -> Any:
+    """What an option was before it was JSON, which has no tuples."""
+    return tuple(value) if isinstance(value, list) else value
+
+
+class FakeQuantized:
+    """The `forward` of a layer, with its weight and its input rounded as int8 rounds them."""
+
+    def __init__(self, layer: Any, low: float, high: float) -> None:
+        """Args: low, high: least and most of its input, 0 within."""
+        self.layer = layer
+        self.scale = max((high - low) / 255, torch.finfo(torch.float32).eps)
+        self.zero_point = round(-low / self.scale)
+
+    def __call__(self, input: Tensor) -> Tensor:
+        """What the layer takes to what it gives."""
+        rounded = torch.fake_quantize_per_tensor_affine(input, self.scale, self.zero_point, 0, 255)
+        weight, bias = rounded_weight(self.layer.weight), self.layer.bias
+        if isinstance(self.layer, nn.Linear):
+            return F.linear(rounded, weight, bias)
+        convolved: Tensor = self.layer._conv_forward(rounded, weight, bias)
+        return convolved
+
+
+def rounded_weight(weight: Tensor) -> Tensor:
+    """A weight float32 [outputs, ...] at the nearest of 255 levels of each output channel."""
+    largest = weight.detach().abs().flatten(1).amax(1)  # [outputs]
+    scale = (largest / 127).clamp_min(torch.finfo(torch.float32).eps)
+    zero = torch.zeros_like(scale, dtype=torch.int32)
+    return torch.fake_quantize_per_channel_affine(weight, scale, zero, 0, -127, 127)
+
+
+def prepare(model: nn.Module, task: Task, batches: Sequence[Batch], device: torch.device) -> int:
+    """Lets the linear and convolutional layers of a model compute as in int8; how many there are.
+
+    Args:
+        batches: of training samples, which their inputs' ranges are found with.
+
+    Raises `UserError` where the network has none that runs.
+    """
+    ranges: dict[nn.Module, tuple[float, float]] = {}
+
+    def look(layer: nn.Module, arguments: Any) -> None:
+        low, high = (float(one) for one in arguments[0].aminmax())
+        before = ranges.get(layer, (0.0, 0.0))
+        ranges[layer] = min(before[0], low), max(before[1], high)
+
+    layers = [module for module in model.modules() if type(module) in LAYERS]
+    hooks = [layer.register_forward_pre_hook(look) for layer in layers]
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        for batch in batches:
+            task.logits(model, to_device(batch, device))
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    if not ranges:
+        raise UserError(f"--qat: {type(model).__name__} has no linear or convolutional layer")
+    for layer, (low, high) in ranges.items():
+        layer.forward = FakeQuantized(layer, low, high)
+    return len(ranges)

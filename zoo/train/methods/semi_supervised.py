@@ -1,0 +1,216 @@
+"""Learning from labelled and unlabelled examples at once, as features and an objective.
+
+A sample of training is a labelled one with `ratio` unlabelled ones beside it, so that an optimizer
+step, however it is cut into passes and ranks, is a sum over its samples:
+
+- pseudo: Lee 2013, "Pseudo-Label": what the model predicts, it learns.
+- fixmatch: Sohn et al. 2020 (https://arxiv.org/abs/2001.07685): what the model predicts of a weakly
+  varied example, it learns on a strongly varied one.
+
+Both learn sure predictions only.
+"""
+
+import copy
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tasks.base import Batch, Collate, Features, Loss, Objective, Task, model_inputs
+from tasks.errors import UserError
+from tasks.randomness import Strength, View
+
+if TYPE_CHECKING:
+    from zoo.model.train_args import TrainArgs
+
+LEARNED: Mapping[str, Strength] = {"pseudo": "weak", "fixmatch": "strong"}
+"""The view of an unlabelled sample that a kind learns the predictions on; they are made on weak."""
+
+
+class Parts(NamedTuple):
+    """What the loop takes for semi-supervised learning."""
+
+    features: "SemiSupervised"
+    collate: Collate
+    objective: Objective
+
+
+def check(task: Task) -> None:
+    """Raises `UserError` for a task that has nothing to be sure of, or no views."""
+    kind = getattr(task, "problem_type", task.name)
+    if kind != "single_label_classification":
+        raise UserError(f"--ssl is for one label an example, and this is {kind}")
+    if getattr(task.args, "augment", None) == "none":  # type: ignore[attr-defined]
+        raise UserError("--ssl learns from varied examples: leave --augment none away")
+
+
+def parts(task: Task, labelled: Features, unlabelled: Features, args: "TrainArgs") -> Parts:
+    """Features, collate function and objective for what `args` asks for."""
+    views = tuple(dict.fromkeys(("weak", LEARNED[args.ssl])))
+    return Parts(
+        SemiSupervised(labelled, unlabelled, args.unlabeled_ratio, views),
+        CollateBoth(task),
+        semi_supervised(
+            task, args.ssl, args.ssl_threshold, args.ssl_weight, args.label_smoothing_factor
+        ),
+    )
+
+
+class SemiSupervised:
+    """Labelled samples with unlabelled ones beside them. Satisfies `tasks.base.Features`.
+
+    Its length is what it takes to see all of both. Sample s is labelled sample s modulo their
+    number, with the unlabelled ones at places s * ratio .. (s + 1) * ratio - 1 of a random order.
+    Whatever comes again within an epoch, comes in another view (and, unlabelled, in another order):
+    pass k of epoch e is seen as alone it would be seen in epoch e * passes + k.
+    """
+
+    def __init__(
+        self,
+        labelled: Features,
+        unlabelled: Features,
+        ratio: int,
+        strengths: Sequence[Strength],
+    ) -> None:
+        self.labelled, self.unlabelled = labelled, unlabelled
+        self.ratio, self.strengths = ratio, strengths
+        size = max(len(labelled), -(-len(unlabelled) // ratio))
+        own = np.arange(size) % len(labelled)
+        self.lengths: np.ndarray = labelled.lengths[own]
+        # as if the unlabelled ones were as long
+        self.rows: np.ndarray = labelled.rows[own] + ratio * len(strengths)
+        self.origins: np.ndarray = labelled.origins[own]
+        self._view: View | None = None
+        self._orders: dict[int, np.ndarray] = {}
+
+    def view(self, view: View) -> Self:
+        """The samples of an epoch. Only these have unlabelled ones beside them."""
+        seen = copy.copy(self)
+        seen._view, seen._orders = view, {}
+        return seen
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        """Labelled rows in the standard view, and under "unlabelled" their neighbours' rows in each
+        of the other views: {"weak": [...], "strong": [...]}."""
+        places = np.asarray(indices, np.int64)
+        if self._view is None:
+            return self.labelled.__getitems__((places % len(self.labelled)).tolist())
+        rows = self._rows(self.labelled, places, len(self), self._view, lambda view, i: i)
+        beside = (places[:, None] * self.ratio + np.arange(self.ratio)).reshape(-1)
+        total = len(self) * self.ratio
+        neighbours = {
+            strength: self._rows(
+                self.unlabelled,
+                beside,
+                total,
+                replace(self._view, strength=strength),
+                lambda view, i: self._order(view.epoch)[i],
+            )
+            for strength in self.strengths
+        }
+        for i, row in enumerate(rows):
+            own = slice(i * self.ratio, (i + 1) * self.ratio)
+            row["unlabelled"] = {name: found[own] for name, found in neighbours.items()}
+        return rows
+
+    @staticmethod
+    def _rows(
+        features: Features,
+        places: np.ndarray,
+        total: int,
+        view: View,
+        choose: Callable[[View, np.ndarray], np.ndarray],
+    ) -> list[dict[str, Any]]:
+        """The rows at places of an epoch in which `features` come until there are `total`."""
+        passes = -(-total // len(features))
+        rows: list[Any] = [None] * len(places)
+        for number in np.unique(places // len(features)):
+            mine = np.flatnonzero(places // len(features) == number)
+            seen = replace(view, epoch=view.epoch * passes + int(number))
+            chosen = choose(seen, places[mine] % len(features))
+            for i, row in zip(mine, features.view(seen).__getitems__(chosen.tolist()), strict=True):
+                rows[i] = row
+        return rows
+
+    def _order(self, epoch: int) -> np.ndarray:
+        """The unlabelled samples in one pass: a permutation."""
+        assert self._view is not None
+        if epoch not in self._orders:
+            rng = np.random.default_rng([self._view.seed, epoch, len(self.unlabelled)])
+            self._orders[epoch] = rng.permutation(len(self.unlabelled))
+        return self._orders[epoch]
+
+
+@dataclass(frozen=True)
+class CollateBoth:
+    """The labelled batch of a task, and beside it that of each view of the unlabelled rows, under
+    names that begin with the view's: weak.pixel_values."""
+
+    task: Task
+
+    def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See the class."""
+        batch = self.task.collate(rows)
+        for view in rows[0]["unlabelled"]:
+            beside = self.task.collate([one for row in rows for one in row["unlabelled"][view]])
+            batch |= {f"{view}.{name}": tensor for name, tensor in beside.items()}
+        return batch
+
+
+def of_view(batch: Batch, view: str) -> Batch:
+    """The part of a batch that is of one view of the unlabelled rows."""
+    start = view + "."
+    return {n.removeprefix(start): tensor for n, tensor in batch.items() if n.startswith(start)}
+
+
+def semi_supervised(
+    task: Task, kind: str, threshold: float, weight: float, label_smoothing: float = 0.0
+) -> Objective:
+    """The task's own loss, and `weight` times cross entropy with sure predictions as labels.
+
+    A prediction is sure whose probability reaches `threshold`. The unlabelled loss is summed over
+    the unlabelled rows, unsure ones as 0, and divided by how many there are to a labelled one
+    (equation 4 of FixMatch, times the labelled rows). `logs` are that sum, and how many labelled
+    rows' worth of predictions were sure.
+    """
+
+    def objective(model: nn.Module, batch: Batch) -> Loss:
+        labelled = {name: tensor for name, tensor in batch.items() if "." not in name}
+        views = [of_view(batch, name) for name in dict.fromkeys((LEARNED[kind], "weak"))]
+        logits = _logits(task, model, labelled, views)
+        ours, theirs = logits[:2]
+        sureness, guesses = logits[-1].detach().softmax(-1).max(-1)
+        sure = (sureness >= threshold).float()
+        beside = len(guesses) / len(labelled["sample_ids"])
+        unlabelled = (F.cross_entropy(theirs, guesses, reduction="none") * sure).sum() / beside
+        supervised = task.loss(ours, labelled, label_smoothing)
+        logs = {"mask": sure.sum() / beside, "unlabelled_loss": unlabelled.detach()}
+        return Loss(
+            supervised.sum + weight * unlabelled, supervised.count, {**supervised.logs, **logs}
+        )
+
+    return objective
+
+
+def _logits(task: Task, model: nn.Module, labelled: Batch, views: Sequence[Batch]) -> list[Tensor]:
+    """The logits of the labelled rows and of each view; only the first view is learned on."""
+    if "lengths" in labelled or "attention_mask" in labelled:  # padding, to lengths of their own
+        logits = [task.logits(model, part) for part in (labelled, views[0])]
+        # last: autocast keeps its casts of the weights, and those made here have no gradient
+        with torch.no_grad():
+            return logits + [task.logits(model, view) for view in views[1:]]
+    # One pass, as in the paper's code: a batch norm sees all rows together, and its running
+    # statistics are those it trained with. Weak rows in a pass without gradient would save a third
+    # of the time, but predictions by other statistics may be sure and wrong, and are then learned.
+    parts = (labelled, *views)
+    names = model_inputs(views[0])
+    together = {name: torch.cat([part[name] for part in parts]) for name in names}
+    sizes = [len(part["sample_ids"]) for part in parts]
+    return list(task.logits(model, together).split(sizes))

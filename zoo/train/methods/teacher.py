@@ -1,0 +1,214 @@
+"""A checkpoint that teaches: whether it may teach this student, and what the student gained by it.
+
+Nothing of it is saved with a run: what it says is a function of its folder, which the record names
+by its digest.
+"""
+
+import importlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from tasks.base import Task
+from tasks.errors import UserError
+from zoo.evaluation.loop import Evaluation
+from zoo.machine import terminal
+from zoo.model.loading import must_agree
+from zoo.store import evidence
+from zoo.store.checkpoint import Checkpoint, open_checkpoint, read_manifest
+from zoo.train.reporting.summary import metric_facts
+
+if TYPE_CHECKING:
+    from zoo.model.entry import Entry
+    from zoo.model.train_args import TrainArgs
+
+UNHEARD = frozenset(("processor_class", "image_processor_type", "feature_extractor_type"))
+"""Names of a processor's settings that change no input."""
+RULES = ("normalizer", "pre_tokenizer", "post_processor", "added_tokens")
+"""Of a tokenizer, beside its vocabulary."""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """A trained network in evaluation mode that learns nothing more."""
+
+    name: str  # of its model: "bert_cls"
+    subject: str  # digest of its folder; see `zoo.store.evidence.subject_digest`
+    model: nn.Module
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers it has learned."""
+        return sum(p.numel() for p in self.model.parameters())
+
+
+def look(args: "TrainArgs") -> None:
+    """Raises `UserError` where `args` name a teacher that is no checkpoint; reads little."""
+    if args.teacher is not None:
+        try:
+            read_manifest(Path(args.teacher))
+        except UserError as error:
+            raise UserError(f"--teacher: {error}") from None
+
+
+def find(
+    args: "TrainArgs", entry: "Entry", task: Task, processor: Any, output: Path, device: Any
+) -> Teacher | None:
+    """The teacher that `args` ask for, on the device; None where they ask for none.
+
+    Args:
+        task, processor: the student's, settled.
+        output: folder that the student goes to.
+
+    Raises `UserError` where it is no whole checkpoint, where it and the student are of different
+    tasks or labels, or where they would read one input differently.
+    """
+    if args.teacher is None:
+        return None
+    folder = Path(args.teacher)
+    if folder.resolve() == output.resolve():
+        raise UserError(f"--teacher {folder} is where the student goes: give another --output_dir")
+    try:
+        checkpoint = open_checkpoint(folder)
+    except UserError as error:
+        raise UserError(f"--teacher: {error}") from None
+    theirs = f"--teacher {folder}"
+    if checkpoint.entry.task != entry.task:
+        raise UserError(f"{theirs} has learned {checkpoint.task.name}, and this is {task.name}")
+    _same_targets(theirs, checkpoint.task, task, args)
+    network = importlib.import_module(checkpoint.entry.network)
+    model, their_processor = network.load(folder)
+    must_agree(folder, checkpoint.task, their_processor)
+    _same_inputs(theirs, checkpoint, their_processor, task, processor)
+    model.requires_grad_(False)
+    return Teacher(checkpoint.entry.name, evidence.subject_digest(folder), model.to(device).eval())
+
+
+def _same_targets(theirs: str, teacher: Any, task: Any, args: "TrainArgs") -> None:
+    kind = getattr(task, "problem_type", None)
+    if kind is None and not getattr(task, "frame_wise", False):
+        raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
+    if kind == "regression" and args.distill_temperature != type(args).distill_temperature:
+        raise UserError("--distill_temperature softens probabilities, and regression has none")
+    if kind != getattr(teacher, "problem_type", None):
+        raise UserError(f"{theirs} has learned {teacher.problem_type}, and this is {kind}")
+    if kind is None:
+        ours, known = list(task.spelling.vocabulary), list(teacher.spelling.vocabulary)
+    else:
+        ours, known = list(task.labels), list(teacher.labels)
+    if ours == known:
+        return
+    odd = sorted(set(ours) ^ set(known))
+    what = f"only one of both knows {odd[0]!r}" if odd else "they are in another order"
+    raise UserError(f"{theirs} has other {'labels' if kind else 'symbols'} than this data: {what}")
+
+
+def _same_inputs(
+    theirs: str, checkpoint: Checkpoint, their_processor: Any, task: Any, processor: Any
+) -> None:
+    """Both see one and the same batch, so it must mean the same to both."""
+    ours, known = _reading(processor), _reading(their_processor)
+    for name in ours | known:
+        if ours.get(name) != known.get(name):
+            said = f": {_short(known.get(name))} against {_short(ours.get(name))}"
+            raise UserError(
+                f"{theirs} reads its inputs in another way ({name}{said}), and a teacher sees what "
+                "its student sees: give both the same"
+            )
+    settings: list[Any] = [checkpoint.task, task]
+    most, asked = (getattr(one.args, "max_length", None) or 0 for one in settings)
+    if most < asked:
+        raise UserError(
+            f"{theirs} reads {most} tokens at most: give the student --max_length {most}"
+        )
+
+
+def _reading(processor: Any) -> dict[str, Any]:
+    """All that decides what a processor makes of an input, by name."""
+    if hasattr(processor, "feature_extractor"):  # what is written is the task's spelling
+        return _reading(processor.feature_extractor)
+    if hasattr(processor, "get_vocab"):
+        fast = hasattr(processor, "backend_tokenizer")
+        rules = json.loads(processor.backend_tokenizer.to_str()) if fast else {}
+        return {"vocabulary": processor.get_vocab()} | {name: rules.get(name) for name in RULES}
+    settings: Mapping[str, Any] = processor.to_dict()
+    # there and back through JSON: a tuple is a list where it was read from a folder
+    plain: dict[str, Any] = json.loads(json.dumps(settings, default=str))
+    return {
+        name: value
+        for name, value in plain.items()
+        if value is not None and name not in UNHEARD and not name.startswith("_")
+    }
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, dict | list) and len(value) > 4:
+        return f"{len(value):,} entries"
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def facts(
+    teacher: Teacher,
+    result: tuple[str, Evaluation],
+    student: Sequence[evidence.Fact],
+    parameters: int,
+) -> list[evidence.Fact]:
+    """What the teacher reaches where the student was measured, and how large both are.
+
+    Args:
+        result: of the teacher, and the split that it and the student were measured on.
+        student: the facts of the student's run.
+        parameters: of the student.
+    """
+    (split, evaluation), first = result, student[0]
+    assert first.dataset is not None and first.device is not None
+    common: dict[str, Any] = {"run": first.run, "seed": first.seed}
+    theirs = evidence.fact(
+        "size", "parameters", teacher.parameters, "1", subject=teacher.subject, **common
+    )
+    ours = {"subject": first.subject, **common}
+    return [
+        *metric_facts(
+            evaluation.measured,
+            dataset=first.dataset,
+            split=split,
+            device=first.device,
+            subject=teacher.subject,
+            **common,
+        ),
+        theirs,
+        evidence.fact("size", "parameters", parameters, "1", **ours),
+        evidence.fact(
+            "size",
+            "parameters_to_teacher",
+            parameters / teacher.parameters,
+            "1",
+            baseline=theirs.id,
+            **ours,
+        ),
+    ]
+
+
+def show(
+    teacher: Teacher, theirs: Evaluation, split: str, ours: Evaluation, parameters: int
+) -> None:
+    """A table of both."""
+    known = {m.name: m for m in theirs.measured}
+    rows = [
+        (m.name, f"{known[m.name].value:.4f}", f"{m.value:.4f}", f"{split}, n={m.n:,}")
+        for m in ours.measured
+        if m.name in known
+    ]
+    ratio = f"{parameters / teacher.parameters:.3f} of the teacher's"
+    rows.append(("parameters", f"{teacher.parameters:,}", f"{parameters:,}", ratio))
+    terminal.table(
+        ("", "teacher", "student", ""),
+        rows,
+        title=f"taught by {teacher.name} {teacher.subject[:12]}",
+        after_gap=True,
+    )

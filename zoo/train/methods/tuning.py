@@ -1,0 +1,158 @@
+"""What of a model is trained: all of it, its head, layer after layer, or low-rank adapters."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.errors import UserError
+from zoo.train.optim.optimizer import LAYER, depth_of
+
+if TYPE_CHECKING:
+    from zoo.model.train_args import TrainArgs
+
+
+def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
+    """The model ready to be trained as `args` say: frozen in part, or with adapters in it.
+
+    Raises `UserError` where the model has no pretrained part to keep frozen.
+    """
+    if args.dropout is not None:
+        set_dropout(model, args.dropout)
+    if args.gradient_checkpointing:
+        model.gradient_checkpointing_enable({"use_reentrant": False})
+    if args.tune in ("full", "gradual"):
+        return model
+    heads = heads_of(model)
+    if not heads and (args.tune == "head" or body_of(model) is model):
+        raise UserError(
+            f"--tune {args.tune} wants a model with a pretrained body and a head of its own; "
+            f"{type(model).__name__} has none: use --tune full"
+        )
+    if args.tune == "head":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith(tuple(f"{head}." for head in heads)))
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
+    linear = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear)
+        and id(module.weight) not in embeddings  # an output layer that shares it
+        and not f"{name}.".startswith(tuple(f"{h}." for h in heads))
+    ]
+    if not linear:
+        raise UserError(
+            f"--tune lora adapts linear layers, and the body of {type(model).__name__} has none: "
+            "use --tune full, head or gradual"
+        )
+    return get_peft_model(
+        model,
+        LoraConfig(
+            r=args.lora_r,
+            lora_alpha=args.lora_alpha,
+            lora_dropout=args.lora_dropout,
+            target_modules=linear,
+            modules_to_save=heads or None,
+        ),
+    )
+
+
+def body_of(model: Any) -> Any:
+    """The pretrained part that heads stand on; the model itself where it has no such part."""
+    prefix = getattr(model, "base_model_prefix", "")
+    return getattr(model, prefix, model) if prefix else model
+
+
+def heads_of(model: Any) -> list[str]:
+    """Names of the modules that stand on the body: those outside it, or timm's classifier in it.
+
+    One that has no weights but an embedding's of the body is none.
+    """
+    prefix, body = getattr(model, "base_model_prefix", ""), body_of(model)
+    if body is model:
+        return []
+    if hasattr(body, "get_classifier"):
+        classifier = body.get_classifier()
+        return [name for name, module in model.named_modules() if module is classifier]
+    shared = {id(parameter) for parameter in body.parameters()}
+    return [
+        name
+        for name, child in model.named_children()
+        if name != prefix and any(id(parameter) not in shared for parameter in child.parameters())
+    ]
+
+
+def set_dropout(model: nn.Module, p: float) -> None:
+    """The same dropout probability everywhere in a network.
+
+    Raises `UserError` where p is no probability below 1.
+    """
+    if not 0 <= p < 1:
+        raise UserError(f"--dropout {p} is no probability below 1")
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = p
+        for name in ("dropout", "attention_dropout", "dropout_prob"):
+            if isinstance(module.__dict__.get(name), float):
+                setattr(module, name, p)
+
+
+class Thaw:
+    """Gradual unfreezing (Howard & Ruder 2018, section 3.3): the head first, then layer by layer.
+
+    Spread evenly over training, as a function of its progress alone: a resumed run thaws alike.
+    What the network itself keeps frozen stays so.
+    """
+
+    def __init__(self, named: Sequence[tuple[str, Tensor]]) -> None:
+        named = [(name, parameter) for name, parameter in named if parameter.requires_grad]
+        layers = max(
+            (int(m.group(1)) for m in (LAYER.search(n) for n, _ in named) if m), default=-1
+        )
+        depths = [(parameter, depth_of(name, layers + 1)) for name, parameter in named]
+        self._levels = sorted({depth for _, depth in depths})
+        self._depths = depths
+
+    def to(self, done: float) -> None:
+        """Freezes all but the levels that `done` (0 to 1) of the training has reached."""
+        reached = self._levels[min(int(done * len(self._levels)), len(self._levels) - 1)]
+        for parameter, depth in self._depths:
+            parameter.requires_grad_(depth <= reached)
+
+
+def is_adapted(model: Any) -> bool:
+    """Whether a model carries LoRA's matrices."""
+    return hasattr(model, "peft_config")
+
+
+def merged_state(adapted: Any) -> dict[str, Tensor]:
+    """The state dict of the plain model with LoRA's products added to its weights.
+
+    The adapted model itself is not touched: merging in place and taking it back would not give the
+    same bits.
+    """
+    state = {}
+    deltas = {
+        f"{name}.base_layer.weight": module.get_delta_weight("default")
+        for name, module in adapted.base_model.model.named_modules()
+        if hasattr(module, "get_delta_weight")
+    }
+    for name, tensor in adapted.base_model.model.state_dict().items():
+        if "lora_" in name or ".original_module." in name:
+            continue
+        merged = tensor + deltas[name].to(tensor.dtype) if name in deltas else tensor
+        plain = name.replace(".base_layer.", ".").replace(".modules_to_save.default.", ".")
+        state[plain] = merged
+    return state
+
+
+def save_adapter(adapted: Any, folder: Path) -> None:
+    """The adapter alone, as peft saves it, in `folder`."""
+    with torch.no_grad():
+        # "auto" asks for an embedding, which models of sound do not have
+        adapted.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)

@@ -1,0 +1,68 @@
+"""Optimizers and their parameter groups."""
+
+import re
+from collections.abc import Sequence, Set
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from zoo.model.train_args import TrainArgs
+
+LAYER = re.compile(r"\.(?:layers?|blocks|stages|h)\.?(\d+)\.")
+FIRST = re.compile(
+    r"embed|\.(?:stem|conv_stem|conv1|bn1|feature_extractor|feature_projection|subsampling)\."
+)
+NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
+
+
+def spared(model: nn.Module) -> set[str]:
+    """Names of the parameters that are not decayed: biases, and everything of a norm."""
+    names = {name for name, _ in model.named_parameters() if "bias" in name.split(".")[-1]}
+    for prefix, module in model.named_modules():
+        if isinstance(module, NORMS) or type(module).__name__.endswith(("LayerNorm", "RMSNorm")):
+            names |= {name for name, _ in module.named_parameters(prefix, recurse=False)}
+    return names
+
+
+def depth_of(name: str, layers: int) -> int:
+    """Distance of a parameter from the head: 0 the head, 1 the top layer, layers + 1 the
+    embeddings or first convolutions."""
+    found = LAYER.search(name)
+    if found:
+        return layers - int(found.group(1))
+    return layers + 1 if FIRST.search(name) else 0
+
+
+def make_optimizer(
+    named: Sequence[tuple[str, Tensor]], no_decay: Set[str], args: "TrainArgs"
+) -> torch.optim.Optimizer:
+    """The optimizer over those of the named parameters that require gradients.
+
+    Groups carry `names` and `peak_lr`, the learning rate that schedules scale: lower in deeper
+    layers with `layerwise_lr_decay` (Howard & Ruder 2018, section 3.2).
+    """
+    trained = {n: p for n, p in named if p.requires_grad}
+    layers = max((int(m.group(1)) for m in map(LAYER.search, trained) if m), default=-1) + 1
+    groups: dict[tuple[float, float], dict[str, Any]] = {}
+    for name, parameter in trained.items():
+        decay = 0.0 if name in no_decay else args.weight_decay
+        rate = args.learning_rate * args.layerwise_lr_decay ** depth_of(name, layers)
+        group = groups.setdefault(
+            (decay, rate),
+            {"params": [], "names": [], "weight_decay": decay, "lr": rate, "peak_lr": rate},
+        )
+        group["params"].append(parameter)
+        group["names"].append(name)
+    parameters = list(groups.values())
+    betas = (args.adam_beta1, args.adam_beta2)
+    if args.optim == "adamw":
+        return torch.optim.AdamW(parameters, betas=betas, eps=args.adam_epsilon, fused=True)
+    if args.optim == "adam":
+        return torch.optim.Adam(parameters, betas=betas, eps=args.adam_epsilon, fused=True)
+    if args.optim == "sgd":
+        return torch.optim.SGD(parameters, lr=args.learning_rate, momentum=args.momentum)
+    if args.optim == "rmsprop":
+        return torch.optim.RMSprop(parameters, lr=args.learning_rate, momentum=args.momentum)
+    return torch.optim.Adamax(parameters, betas=betas, eps=args.adam_epsilon)

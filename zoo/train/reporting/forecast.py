@@ -1,0 +1,123 @@
+"""What a training run will cost, before it begins: rough, from one short measurement."""
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.autograd.graph import saved_tensors_hooks
+
+from tasks.base import Features, Task
+from zoo.evaluation.loop import to_device
+from zoo.machine.precision import autocast
+from zoo.train.resume.order import Schedule
+
+if TYPE_CHECKING:
+    from zoo.model.train_args import TrainArgs
+
+GIB = 2**30
+SAMPLED = 16  # samples of the probing pass
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Expected cost of a run on one device."""
+
+    seconds: float
+    memory: int  # bytes
+    available: int  # bytes free on the device now
+
+    def __str__(self) -> str:
+        minutes = self.seconds / 60
+        when = f"{minutes:.0f} min" if minutes >= 1.5 else f"{self.seconds:.0f} s"
+        return f"about {when} of training and {self.memory / GIB:.1f} GiB"
+
+    def warning(self) -> str | None:
+        """A line where the run may not fit."""
+        if self.memory <= self.available:
+            return None
+        return (
+            f"this needs about {self.memory / GIB:.1f} GiB and "
+            f"{self.available / GIB:.1f} are free: lower "
+            "--per_device_train_batch_size or --token_budget, or turn on --gradient_checkpointing"
+        )
+
+
+def forecast(
+    model: Any,
+    task: Task,
+    train: Features,
+    args: "TrainArgs",
+    device: torch.device,
+    dtype: torch.dtype,
+    teacher: Any = None,
+) -> Forecast:
+    """Expected seconds and bytes, from one forward pass over a few samples of typical size.
+
+    Time: three times that of the pass, since the backward pass takes twice the products of the
+    forward one (Kaplan et al. 2020, section 2.1). Memory: weights, gradients and two moments of 4
+    bytes, and what the pass keeps for its gradient, scaled to the largest pass of the training. A
+    teacher (zoo/train/methods/distillation.py) adds its weights and its own forward pass.
+    """
+    step = args.per_device_train_batch_size * args.gradient_accumulation_steps
+    steps = Schedule.of(len(train), step, args.num_train_epochs, args.max_steps).total_steps
+    sizes = train.lengths * train.rows
+    middle = np.argsort(sizes, kind="stable")[len(sizes) // 2 :][:SAMPLED]
+    seconds, kept = _one_pass(model, task, train, middle, device, dtype)
+    probed = float(sizes[middle].sum())
+    largest = args.token_budget or args.per_device_train_batch_size * float(sizes.max())
+    # the pass probes labelled rows; fixmatch has two views of each unlabelled one beside them
+    beside = args.unlabeled_ratio * {"none": 0, "pseudo": 1, "fixmatch": 2}[args.ssl]
+    seconds, kept = seconds * (1 + beside), kept * (1 + beside)
+    seconds *= 3
+    total = sum(p.numel() for p in model.parameters())
+    if teacher is not None:
+        seconds += _one_pass(teacher, task, train, middle, device, dtype)[0]
+        total += sum(p.numel() for p in teacher.parameters())
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return Forecast(
+        seconds * float(sizes.mean()) * step * steps / probed,
+        4 * total + 12 * trained + int(kept * largest / probed),
+        available_memory(device),
+    )
+
+
+def _one_pass(
+    model: Any,
+    task: Task,
+    train: Features,
+    ids: np.ndarray,
+    device: torch.device,
+    dtype: torch.dtype,
+) -> tuple[float, int]:
+    """Seconds of a forward pass, and bytes that it keeps for the gradient beside the weights."""
+    batch = to_device(task.collate(train.__getitems__([int(i) for i in ids])), device)
+    own = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, int] = {}
+
+    def note(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    was_training = model.training
+    model.eval()  # a pass in training would draw numbers and move the statistics of batch norms
+    seconds = float("inf")
+    for _ in range(2):  # the first also loads kernels
+        begin = time.perf_counter()
+        with autocast(device, dtype), saved_tensors_hooks(note, lambda tensor: tensor):
+            task.logits(model, batch).sum().item()  # waits for the device
+        seconds = min(seconds, time.perf_counter() - begin)
+    model.train(was_training)
+    return seconds, sum(kept.values())
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that can still be had on a device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    import psutil
+
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,205 @@
+"""The folder a run writes to, and what is said before it begins."""
+
+import contextlib
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tasks.atomic import sweep
+from tasks.base import Examples, Features, Task
+from tasks.errors import UserError
+from tasks.printing import print_lines
+from zoo.machine import places
+from zoo.machine.memory import out_of_memory
+from zoo.model import remote_code
+from zoo.store.checkpoint import MANIFEST
+from zoo.store.lock import NAME as LOCK
+from zoo.store.lock import FolderLock
+from zoo.train.reporting import forecast
+from zoo.train.resume import state as states
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+    from torch import nn
+
+    from tasks.preflight import Finding
+    from zoo.model.entry import Entry
+    from zoo.model.train_args import TrainArgs
+
+
+class OutputFolder:
+    """The folder of a run, which no other run writes to while this one does.
+
+    A run that SIGTERM stopped (a preempted machine) goes on by itself. Any other run that lies
+    there is moved aside, never overwritten.
+    """
+
+    def __init__(self, path: Path, state: Path | None, anew: bool, lock: FolderLock | None) -> None:
+        self.path = path
+        self.state = state  # the saved state that the run goes on from
+        self._anew = (
+            anew  # whether what lies there is a run that was stopped before its first state
+        )
+        self._lock = lock  # None on every rank but the first
+
+    def begin(self) -> None:
+        """Makes the folder ready: what lies there is moved aside, unless it is gone on with."""
+        if self._lock is None or self.state or self._anew or not _contents(self.path):
+            return
+        aside = next(
+            path
+            for i in range(1, 10_000)
+            if not (path := self.path.with_name(f"{self.path.name}.{i}")).exists()
+        )
+        self.path.rename(aside)
+        hint = "" if (aside / MANIFEST).exists() else "; --resume would have gone on with it"
+        print_lines(f"{self.path} held another run: moved to {aside}{hint}", file=sys.stderr)
+        self.path.mkdir(parents=True)
+        lock = FolderLock(self.path)
+        self._lock.release(aside)
+        self._lock = lock
+
+    def release(self) -> None:
+        """Lets other runs in."""
+        if self._lock is not None:
+            self._lock.release(self.path)
+
+
+@contextlib.contextmanager
+def claimed(path: Path, resume: bool, accelerator: "Accelerator") -> Iterator[OutputFolder]:
+    """The folder of a run, locked by the first rank; one that was made for it and is still empty in
+    the end goes away.
+
+    Raises `UserError` on every rank where the folder can't be written, where another run has it,
+    and where it holds something that is not a run.
+    """
+    state = _state(path, resume, accelerator.is_main_process)
+    anew = resume and not any((path / name).exists() for name in (MANIFEST, "state"))
+    made: list[Path] = []
+    lock, problem = None, None
+    if accelerator.is_main_process:
+        try:
+            made = _make(path)
+            lock = FolderLock(path)
+            sweep(path)
+        except OSError as error:
+            problem = places.cannot("--output_dir", path, error)
+        except UserError as error:
+            problem = UserError(f"--output_dir {error}")
+    try:
+        _agree(problem, accelerator)
+        folder = OutputFolder(path, state, anew, lock)
+        try:
+            yield folder
+        finally:
+            folder.release()
+    finally:
+        for each in made:
+            with contextlib.suppress(OSError):  # it is not empty: that is what it was made for
+                each.rmdir()
+
+
+def _state(path: Path, resume: bool, main: bool) -> Path | None:
+    """The saved state to go on from, where there is one and that is wanted."""
+    with contextlib.suppress(OSError):  # that is what the next line tells
+        if path.is_file():
+            raise UserError(f"--output_dir {path} is a file; give a folder")
+    places.check_folder("--output_dir", path)
+    contents = _contents(path)
+    if contents and not contents & {MANIFEST, "state", "logs"}:
+        raise UserError(
+            f"--output_dir {path} holds something that is no run of the zoo's; "
+            "give an empty or new folder"
+        )
+    state, complaints = states.find(path / "state")
+    if state is None:
+        if resume and main:
+            for line in (*complaints, "no saved state to go on from: beginning anew"):
+                print_lines(line, file=sys.stderr)
+    elif not resume and states.read_progress(state)["signal"] == signal.SIGTERM:
+        if main:
+            print_lines(f"{path} was stopped by SIGTERM: going on from there", file=sys.stderr)
+    elif not resume:
+        return None
+    if state is not None:  # else what the run writes could not be opened in the end
+        remote_code.refuse_other_weights(path, str(path))
+    return state
+
+
+def _contents(path: Path) -> set[str]:
+    return {each.name for each in path.iterdir()} - {LOCK} if path.exists() else set()
+
+
+def _make(path: Path) -> list[Path]:
+    """Makes a folder and those above it; gives those that were not there, the innermost first."""
+    missing = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _agree(problem: UserError | None, accelerator: "Accelerator") -> None:
+    """Raises the first rank's problem there, and an error that names it on the others."""
+    if accelerator.num_processes > 1:
+        import torch
+
+        mine = torch.tensor([float(problem is not None)], device=accelerator.device)
+        if accelerator.gather(mine).max() and problem is None:
+            raise UserError("the first process can't have the output folder, as it says")
+    if problem is not None:
+        raise problem from None
+
+
+def report_findings(findings: "list[Finding]") -> None:
+    """Prints warnings; raises `UserError` with the first error, after printing the others."""
+    errors = [finding for finding in findings if finding.level == "error"]
+    for finding in findings:
+        if finding.level == "warning":
+            print_lines(f"warning: {finding.message}", file=sys.stderr)
+    for finding in errors[1:]:
+        print_lines(f"error: {finding.message}", file=sys.stderr)
+    if errors:
+        raise UserError(errors[0].message)
+
+
+def announce(
+    entry: "Entry",
+    task: Task,
+    examples: Examples,
+    features: Mapping[str, Features],
+    learned: Features,
+    parameters: int,
+    model: "nn.Module",
+    device: "torch.device",
+    dtype: "torch.dtype",
+    args: "TrainArgs",
+    teacher: "nn.Module | None" = None,
+) -> None:
+    """What is trained on what, and what it will cost; a warning where memory may run out.
+
+    `learned` is what the loop takes: the train split, or more of it.
+    """
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    sizes = ", ".join(f"{len(f):,} {name}" for name, f in features.items())
+    train = features["train"]
+    arithmetic = str(dtype).removeprefix("torch.")
+    print_lines(
+        f"{entry.name}: {parameters / 1e6:.1f}M parameters ({trained:,} trained), "
+        f"{arithmetic} on {device}; data {examples.name} ({examples.fingerprint[:12]}): {sizes}; "
+        f"{train.lengths.mean():.0f} {task.unit} a sample",
+        file=sys.stderr,
+    )
+    try:
+        expected = forecast.forecast(model, task, learned, args, device, dtype, teacher)
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        print_lines(
+            "warning: memory ran out in the pass that was to forecast the cost", file=sys.stderr
+        )
+        return
+    print_lines(f"expected: {expected}", file=sys.stderr)
+    if warning := expected.warning():
+        print_lines(f"warning: {warning}", file=sys.stderr)

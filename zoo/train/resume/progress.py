@@ -1,0 +1,41 @@
+"""How far a run has come, and who is told of it."""
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from zoo.train.resume.order import Place
+
+
+@dataclass
+class Progress:
+    """All that a run has counted; it is in every saved state."""
+
+    step: int = 0
+    place: Place = field(default_factory=Place)
+    best: float | None = None
+    evaluations_without_gain: int = 0
+    stopped_early: bool = False
+    samples: int = 0
+    units: float = 0.0  # tokens, pixels or seconds, padding not counted
+    seconds: float = 0.0  # evaluating and saving are not training
+    data_seconds: float = 0.0  # of these, spent waiting for batches
+    max_samples: int | None = None  # in a pass, where memory has forced it below what was asked
+
+    @classmethod
+    def read(cls, saved: dict[str, Any]) -> "Progress":
+        """From the JSON of a saved state."""
+        names = set(cls.__dataclass_fields__) - {"place"}
+        return cls(**{name: saved[name] for name in names}, place=Place(**saved["place"]))
+
+
+class Watcher(Protocol):
+    """What is told of a run as it goes: progress bar, log, TensorBoard."""
+
+    def step(self, progress: Progress, samples: int) -> None: ...
+    def log(self, record: dict[str, Any]) -> None: ...
+    def note(self, text: str) -> None: ...
+    def samples(self, step: int, place: Place, ids: np.ndarray) -> None: ...
+    def flush(self) -> None: ...
+    def rewind(self, step: int) -> None: ...

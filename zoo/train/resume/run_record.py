@@ -1,0 +1,229 @@
+"""What a run is: what one that goes on must share with the one that was begun.
+
+The record lies in every saved state. Data and weights count by their content, so that a folder may
+have moved; flags count by their value, but for those in MAY_CHANGE, which decide how long a run is,
+how its order of samples is cut, where it computes, and what it shows.
+"""
+
+import dataclasses
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.base import Examples, Task
+from tasks.errors import UserError
+from tasks.printing import print_lines
+from zoo.model import registry
+from zoo.train.resume import state as states
+
+if TYPE_CHECKING:
+    from zoo.model.entry import Entry
+    from zoo.train.finetune import Job
+
+Record = dict[str, Any]
+
+MAY_CHANGE = frozenset(
+    (
+        *("output_dir", "resume", "num_train_epochs", "max_steps"),
+        *("per_device_train_batch_size", "per_device_eval_batch_size"),
+        *("gradient_accumulation_steps", "token_budget", "auto_find_batch_size"),
+        *("gradient_checkpointing", "torch_compile", "device", "dtype", "dataloader_num_workers"),
+        *("eval_strategy", "eval_steps", "early_stopping_patience", "early_stopping_threshold"),
+        *("save_steps", "save_minutes", "save_total_limit", "logging_steps", "report_to"),
+        *("learning_rate", "max_grad_norm"),  # what helps a run whose loss was not finite
+    )
+)
+SILENT = frozenset(("output_dir", "resume"))
+"""Of these, what nobody needs to be told."""
+BY_CONTENT = frozenset(("data", "data_config", "unlabeled", "teacher", "qat"))
+"""Flags that name data and checkpoints: these count by their digests."""
+BEST = "metric_for_best_model"
+"""A flag that counts by the metric it comes to: with another one, what was the best so far could
+not be compared."""
+LONG = 2000  # characters of JSON from which a digest stands for a value
+SHOWN = 6  # labels in an error
+
+
+class Run:
+    """The record of a run as it comes to be known; each new part of it is compared with that of the
+    state which the run goes on from, where there is one."""
+
+    def __init__(self, folder: Path, state: Path | None) -> None:
+        self.folder = folder
+        self.record: Record = {}
+        self._progress = states.read_progress(state) if state else None
+        self._begun: Record | None = self._progress.get("run") if self._progress else None
+        if self._progress and self._begun is None:
+            print_lines(
+                f"{state} was saved by an older version, which did not record data and labels: "
+                "that they are the same is not checked",
+                file=sys.stderr,
+            )
+
+    def know(self, more: Record) -> None:
+        """Adds a part; raises `UserError` where it is another one than that of then."""
+        if self._begun is not None:
+            check(self.folder, self._begun, more)
+        elif self._progress is not None and BEST in more:  # an older version, which had no choice
+            check(self.folder, {"model": None}, {BEST: more[BEST]})
+        self.record |= more
+
+    def changes(self) -> list[dict[str, Any]]:
+        """Which flags were changed in the run, at which step: those of earlier, and of now."""
+        if self._begun is None or self._progress is None:
+            return []
+        earlier: list[dict[str, Any]] = self._begun["changes"]
+        now = changes(self._begun, self.record)
+        return [*earlier, {"step": self._progress["step"], "flags": now}] if now else earlier
+
+
+def of_flags(entry: "Entry", job: "Job") -> Record:
+    """What is known of a run before its data are read."""
+    train = dataclasses.asdict(job.train)
+    flags = dataclasses.asdict(job.options) | dataclasses.asdict(job.data) | train
+    return _plain(
+        {
+            "model": entry.name,
+            "flags": {n: value for n, value in flags.items() if n not in {*BY_CONTENT, BEST}},
+            "teacher": job.train.teacher,
+            "qat": job.train.qat,
+        }
+    )
+
+
+def of_data(
+    task: Task,
+    examples: Examples,
+    unlabelled: Examples | None,
+    teacher: str | None,
+    qat: str | None,
+    best_by: str | None,
+) -> Record:
+    """What is known once the data are read.
+
+    Args:
+        task: settled.
+        teacher, qat: digests of these checkpoints.
+        best_by: the metric that decides which checkpoint is the best; None: the task's main one.
+    """
+    config = task.config()
+    args = config.pop("args", {})
+    return _plain(
+        {
+            "data": {"name": examples.name, "fingerprint": examples.fingerprint},
+            "labels": list(task.labels),
+            "task_flags": args,
+            "task": {name: _short(value) for name, value in config.items() if name != "labels"},
+            "unlabelled": unlabelled and unlabelled.fingerprint,
+            "subjects": {"teacher": teacher, "qat": qat},
+            BEST: best_by,
+        }
+    )
+
+
+def of_source(source: Mapping[str, Any]) -> Record:
+    """Where the weights that a run begins with came from."""
+    return _plain({"source": source})
+
+
+def check(folder: Path, begun: Record, now: Record) -> None:
+    """Raises `UserError` with the first thing in `now` that is another one in `begun`.
+
+    Args:
+        folder: of the run, for the error.
+        now: as much as is known by now.
+    """
+    if first := next(_differences(begun, now), None):
+        had, has = first
+        raise UserError(
+            f"{folder} was begun with {had}, not {has}: go on with that of then, or name another "
+            "--output_dir"
+        )
+
+
+def changes(begun: Record, now: Record) -> dict[str, list[Any]]:
+    """Which flags have another value than then, and may: by name, then and now."""
+    then, flags = begun["flags"], now["flags"]
+    return {
+        name: [then[name], value]
+        for name, value in flags.items()
+        if name in then and name not in SILENT and then[name] != value
+    }
+
+
+def _differences(begun: Record, now: Record) -> Iterator[tuple[str, str]]:
+    if now.get("model", begun["model"]) != begun["model"]:
+        other = registry.find(begun["model"]).module
+        yield f"the model {begun['model']} (python -m {other})", now["model"]
+    for name in ("teacher", "qat"):
+        if name in now and (begun[name] is None) != (now[name] is None):
+            yield f"the {name} {begun[name]}" if begun[name] else f"no {name}", _value(now[name])
+    for name, digest in now.get("subjects", {}).items():
+        if digest != begun["subjects"][name]:
+            had = f"the {name} {begun[name]} ({_digits(begun['subjects'][name])})"
+            yield had, f"{begun[name]} ({_digits(digest)})"
+    if "data" in now and now["data"]["fingerprint"] != begun["data"]["fingerprint"]:
+        yield f"the data {_data(begun['data'])}", _data(now["data"])
+    if "labels" in now and now["labels"] != begun["labels"]:
+        yield f"the labels {_labels(begun['labels'])}", _labels(now["labels"])
+    if "unlabelled" in now and now["unlabelled"] != begun["unlabelled"]:
+        had = f"the data for --unlabeled {_digits(begun['unlabelled'])}"
+        yield had, _digits(now["unlabelled"])
+    if BEST in now and now[BEST] != begun.get(BEST):  # none in records from before it was a flag
+        yield f"--{BEST} {_value(begun.get(BEST))}", _value(now[BEST])
+    for part in ("flags", "task_flags"):
+        for name, value in now.get(part, {}).items():
+            if name in MAY_CHANGE or begun[part].get(name, value) == value:
+                continue
+            if name == "model" and _both_folders(begun[part][name], value):
+                continue  # the weights tell
+            yield f"--{name} {_value(begun[part][name])}", _value(value)
+    for name, value in now.get("task", {}).items():
+        if begun["task"].get(name) != value:
+            yield f"the {name} {_value(begun['task'].get(name))}", _value(value)
+    if "source" in now:
+        then, source = begun["source"], now["source"]
+        for name in source.keys() - {"model"}:
+            if then.get(name) != source[name]:
+                yield (
+                    f"the weights {then.get('model')} ({name} {_value(then.get(name))})",
+                    f"{source.get('model')} ({_value(source[name])})",
+                )
+
+
+def _both_folders(one: Any, other: Any) -> bool:
+    """Whether both names of weights are folders, or one has gone that was: what lies in them
+    counts."""
+    return Path(str(other)).is_dir() and ("/" in str(one) or Path(str(one)).is_dir())
+
+
+def _data(data: Mapping[str, str]) -> str:
+    return f"{data['name']} (fingerprint {_digits(data['fingerprint'])})"
+
+
+def _digits(digest: str | None) -> str:
+    return "none" if digest is None else digest[:12]
+
+
+def _labels(labels: list[str]) -> str:
+    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
+    return (", ".join(map(repr, labels[:SHOWN])) or "none") + more
+
+
+def _value(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _short(value: Any) -> Any:
+    text = json.dumps(value, default=str, sort_keys=True)
+    return value if len(text) <= LONG else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(record: Record) -> Record:
+    """As JSON gives it back, which has no tuples."""
+    plain: Record = json.loads(json.dumps(record, default=str))
+    return plain
