@@ -28,6 +28,7 @@ class PretrainedEncoder(Network):
     """An encoder out of transformers with a classification head."""
 
     auto_class = "AutoModelForSequenceClassification"
+    load_processor = staticmethod(load_tokenizer)
     quantization_methods = ("dynamic", "static")
 
     def make_processor(
@@ -97,10 +98,6 @@ class PretrainedEncoder(Network):
         model, tokenizer = super().load(folder)
         encoder_fit.allow_autocast(model)
         return model, tokenizer
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The tokenizer."""
-        return load_tokenizer(folder)
 
 
 NETWORK = PretrainedEncoder()
