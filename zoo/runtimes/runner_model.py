@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
+from zoo.generation.generate import sequences
 from zoo.model.loading import load_config, new_model
 from zoo.runtimes.runner import Runner
-from zoo.runtimes.stages import Writer
+from zoo.runtimes.stages import GenerativeRunner
 
 
 class RunnerModel(nn.Module):
@@ -48,13 +49,17 @@ class RunnerModel(nn.Module):
             yield {name: array[first : first + most] for name, array in given.items()}
 
     def generate(self, features: Tensor) -> Tensor:
-        """Tokens int64 [batch, tokens], as `generate` of a network gives them."""
-        if not isinstance(self.runner, Writer):
+        """Tokens int64 [batch, tokens], as `generate` of a network gives them.
+
+        Raises `UserError` for a runner that generates no text.
+        """
+        if not isinstance(self.runner, GenerativeRunner):
             raise UserError(
                 f"{self.runner.deployment} writes no text: use eager, or export to onnx"
             )
         given = features.detach().contiguous().numpy() if self.runner.device == "cpu" else features
-        return torch.as_tensor(self.runner.generate(given), device=features.device)
+        name = self.runner.signature.inputs[0].name
+        return torch.as_tensor(sequences(self.runner, {name: given}), device=features.device)
 
     @cached_property
     def _shell(self) -> Any:

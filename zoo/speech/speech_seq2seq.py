@@ -92,13 +92,14 @@ def make(
 
     Raises `UserError` where the weights are not at hand or write no text.
     """
-    from transformers import AutoModelForSpeechSeq2Seq
+    from zoo.speech.modeling_whisper import WhisperForConditionalGeneration
 
     if options.max_new_tokens < 1:
         raise UserError(f"--max_new_tokens {options.max_new_tokens}: at least 1")
-    model, source = make_model(AutoModelForSpeechSeq2Seq, options.model, entry, "decoder", {})
-    if model.config.model_type != "whisper":
-        raise UserError(f"{options.model} is a {model.config.model_type}, and no Whisper")
+    kind = load_config(pretrained.find(options.model, entry.presets).folder).model_type
+    if kind != "whisper":
+        raise UserError(f"{options.model} is a {kind}, and no Whisper")
+    model, source = make_model(WhisperForConditionalGeneration, options.model, entry, "decoder", {})
     _must_fit(options.model, model, processor)
     _settle_generation(model, processor.tokenizer, options.max_new_tokens)
     return model, source
@@ -146,9 +147,9 @@ def speed_up(model: Any, train: Any) -> None:
 
 def load(folder: "Path") -> tuple["nn.Module", Any]:
     """The model and processor of a checkpoint, as plain transformers loads them."""
-    from transformers import AutoModelForSpeechSeq2Seq
+    from zoo.speech.modeling_whisper import WhisperForConditionalGeneration
 
-    model, processor = load_model(AutoModelForSpeechSeq2Seq, folder), load_processor(folder)
+    model, processor = load_model(WhisperForConditionalGeneration, folder), load_processor(folder)
     _must_fit(str(folder), model, processor)
     return model, processor
 
