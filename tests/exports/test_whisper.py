@@ -27,7 +27,8 @@ from tests.cli import run_cli
 from zoo.deploy import generation_proof
 from zoo.generation import decoding
 from zoo.generation.decoding import Decoding, SpecialTokens
-from zoo.generation.generate import Session, sequences
+from zoo.generation.generate import sequences
+from zoo.generation.session import Session
 from zoo.runtimes import artifacts, onnx_generation
 from zoo.runtimes import onnx as onnx_runtime
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from zoo.generation.decoding import Decoding
-from zoo.generation.generate import Generative, Ids, Scores, Session, Suppression, to_numpy
+from zoo.generation.session import Generative, Ids, Scores, Session, Suppression, to_numpy
 
 NEVER = np.float32(-1e9)
 """The score of a beam that is not to be taken; below every sum of log probabilities."""
@@ -110,9 +110,9 @@ def largest(scores: Scores, n: int) -> Ids:
 
 def log_softmax(scores: Scores) -> Scores:
     """Return the logarithms of the probabilities float32 [rows, vocabulary]."""
-    shifted = scores - scores.max(1, keepdims=True)
+    shifted: Scores = scores - scores.max(1, keepdims=True)
     normaliser: Scores = np.log(np.exp(shifted).sum(1, keepdims=True))
-    return shifted - normaliser
+    return np.subtract(shifted, normaliser)
 
 
 def _columns(ended: Beams, ends: Ids, pad: int) -> Iterator[Ids]:

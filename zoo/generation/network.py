@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
-from zoo.generation.generate import Ids, Session
+from zoo.generation.session import Ids, Session
 
 
 class NetworkDecoder:
-    """Satisfies `zoo.generation.generate.Generative`; tensors go in.
+    """Satisfies `zoo.generation.session.Generative`; tensors go in.
 
     An encoder-decoder is given the inputs of its encoder, with an `attention_mask` where it takes
     one; a decoder `input_ids` int64 [rows, n] and, where rows are padded, to the left,

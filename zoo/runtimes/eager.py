@@ -5,7 +5,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from zoo.generation.decoding import Decoding, SpecialTokens
-from zoo.generation.generate import Ids, Session
+from zoo.generation.session import Ids, Session
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.stages import GenerativeRunner
 from zoo.runtimes.torch_runner import TorchRunner, must_compute

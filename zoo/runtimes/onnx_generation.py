@@ -13,7 +13,7 @@ import numpy as np
 from tasks.errors import UserError
 from zoo.generation import decoding
 from zoo.generation.decoding import Decoding, SpecialTokens
-from zoo.generation.generate import Ids, Session
+from zoo.generation.session import Ids, Session
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_session import open_session, opset_of, provider, to_host

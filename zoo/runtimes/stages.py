@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch
 from zoo.generation.decoding import Decoding, SpecialTokens
-from zoo.generation.generate import Ids, Session
+from zoo.generation.session import Ids, Session
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
@@ -33,7 +33,7 @@ class Half:
 
 
 class GenerativeRunner(Runner):
-    """A runner that generates text too; satisfies `zoo.generation.generate.Generative`. Called, it
+    """A runner that generates text too; satisfies `zoo.generation.session.Generative`. Called, it
     gives the logits of tokens that it is given.
     """
 

@@ -9,7 +9,8 @@ import torch
 
 from tests.zoo.generation.networks import decoder, inputs_of, network
 from zoo.generation.decoding import Decoding, SpecialTokens
-from zoo.generation.generate import Session, Suppression, draw, generate, sequences, softmax, warp
+from zoo.generation.generate import draw, generate, sequences, softmax, warp
+from zoo.generation.session import Session, Suppression
 
 
 class Script:
