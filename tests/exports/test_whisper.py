@@ -185,6 +185,20 @@ def test_beams_and_draws_are_those_of_eager(exported: Path, settings: dict[str, 
     assert not np.array_equal(ours, _texts(_writer(exported), features["input_features"]))
 
 
+def test_pytorch_in_other_numerics(exported: Path) -> None:
+    """It writes what the source does in bfloat16, also in the place of a network."""
+    from zoo import runtimes
+    from zoo.runtimes.runner_model import RunnerModel
+    from zoo.speech.speech_seq2seq import load
+
+    features = torch.from_numpy(_features(4))
+    ours = RunnerModel(runtimes.load(exported, "eager+bf16", threads=1), exported)
+    source = load(exported)[0].eval().bfloat16()
+    with torch.inference_mode():
+        theirs = transformers.WhisperForConditionalGeneration.generate(source, features.bfloat16())
+    assert torch.equal(ours.generate(features), theirs)
+
+
 def test_the_cache_may_be_filled_in_any_pieces(exported: Path) -> None:
     writer, features = _writer(exported), _features(3)
     ids = np.random.default_rng(0).integers(0, 300, (3, 11))

@@ -1,6 +1,6 @@
 """A runner in the place of a network: what a task calls to get logits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,7 @@ class RunnerModel(nn.Module):
         """The runner's outputs under transformers' names for them."""
         from transformers.utils import ModelOutput
 
-        host = self.runner.device == "cpu"
-        given = {
-            name: tensor.detach().contiguous().numpy() if host else tensor
-            for name, tensor in inputs.items()
-        }
+        given = self._arrays(inputs)
         place = next(iter(inputs.values())).device
         parts = [self.runner(part) for part in self._parts(given)]
         return ModelOutput(
@@ -48,8 +44,19 @@ class RunnerModel(nn.Module):
         for first in range(0, max(rows, 1), most):
             yield {name: array[first : first + most] for name, array in given.items()}
 
-    def generate(self, features: Tensor) -> Tensor:
+    def _arrays(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+        host = self.runner.device == "cpu"
+        return {
+            name: tensor.detach().contiguous().numpy() if host else tensor
+            for name, tensor in inputs.items()
+        }
+
+    def generate(self, features: Tensor, **more: Tensor) -> Tensor:
         """Tokens int64 [batch, tokens], as `generate` of a network gives them.
+
+        Args:
+            features: the first input of the runner.
+            more: others by name, such as `attention_mask`.
 
         Raises `UserError` for a runner that generates no text.
         """
@@ -57,9 +64,8 @@ class RunnerModel(nn.Module):
             raise UserError(
                 f"{self.runner.deployment} writes no text: use eager, or export to onnx"
             )
-        given = features.detach().contiguous().numpy() if self.runner.device == "cpu" else features
-        name = self.runner.signature.inputs[0].name
-        return torch.as_tensor(sequences(self.runner, {name: given}), device=features.device)
+        given = self._arrays({self.runner.signature.inputs[0].name: features, **more})
+        return torch.as_tensor(sequences(self.runner, given), device=features.device)
 
     @cached_property
     def _shell(self) -> Any:
