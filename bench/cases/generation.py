@@ -24,9 +24,9 @@ TOKENS = 32  # of a text, or as many as the model generates at most
 class Generation:
     """A deployment and a batch; `call` generates about it once, `stream` token by token."""
 
-    def __init__(self, runner: "GenerativeRunner", inputs: dict[str, Any]) -> None:
+    def __init__(self, runner: "GenerativeRunner", inputs: dict[str, Any], new_tokens: int) -> None:
         self.runner, self.inputs = runner, inputs
-        self.tokens = min(TOKENS, runner.decoding.max_new_tokens)
+        self.tokens = min(new_tokens, runner.decoding.max_new_tokens)
         self.decoding = runner.decoding.fixed_length(self.tokens)
         if runner.device.startswith("cuda"):
             self.synchronize = synchronize
@@ -42,7 +42,12 @@ class Generation:
 
 
 def generation(
-    checkpoint: str, deployment: str, inputs: str, device: str, threads: int | None
+    checkpoint: str,
+    deployment: str,
+    inputs: str,
+    device: str,
+    threads: int | None,
+    new_tokens: int = TOKENS,
 ) -> Generation:
     """Loads a deployment. Raises `UserError` for a model or a deployment that writes no text."""
     from zoo import runtimes
@@ -58,4 +63,4 @@ def generation(
         )
     name = runner.signature.inputs[0].name
     with np.load(inputs, allow_pickle=False) as file:
-        return Generation(runner, {name: file[name]})
+        return Generation(runner, {name: file[name]}, new_tokens)

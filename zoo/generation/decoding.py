@@ -141,11 +141,11 @@ def from_config(
     """
     asked = {k: v for k, v in config.items() if v is not None and v is not False}
     if asked.pop("num_beams", 1) != 1:
-        raise UserError(f"{where} asks for beams; exported programs decode greedily")
+        raise UserError(f"{where} asks for beams, and only greedy decoding is known here")
     if strange := sorted(set(asked) - KNOWN):
         raise UserError(
-            f"{where} asks for {strange[0]} {asked[strange[0]]!r}, which exported programs do "
-            "not know: take it out, or use the checkpoint itself"
+            f"{where} asks for {strange[0]} {asked[strange[0]]!r}, which is not known here: take "
+            "it out, or use --deployment eager"
         )
     needed = (*(("decoder_start_token_id",) if has_encoder else ()), *NEEDED)
     if missing := [name for name in needed if name not in asked]:
@@ -165,7 +165,7 @@ def _prefix(config: Mapping[str, Any], where: str | Path) -> tuple[int, ...]:
     """Start, language, task, no timestamps: what of them the model has."""
     language, task = config.get("language"), config.get("task")
     if language is None and config.get("lang_to_id"):
-        raise UserError(f"{where} names no language: exported programs do not find it out")
+        raise UserError(f"{where} names no language, and it is not found out here")
     found = [config["decoder_start_token_id"]]
     try:
         if language is not None:
