@@ -1,5 +1,6 @@
 """The loop: where texts end, what is streamed when, and draws."""
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from tests.zoo.generation.networks import decoder, inputs_of, network
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.generate import draw, generate, sequences, softmax, warp
+from zoo.generation.network import NetworkDecoder
 from zoo.generation.session import Session, Suppression
 
 
@@ -131,6 +133,32 @@ def test_draws_have_the_probabilities_of_the_scores() -> None:
     most = np.array([1 - 2**-53])
     assert draw(scores, Decoding(do_sample=True), most) == 4
     assert draw(scores, Decoding(do_sample=True), np.zeros(1)) == 0
+
+
+class Tensors(NetworkDecoder):
+    """Gives tensors of inference mode, as a network on a GPU does."""
+
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        session = super().start(inputs)
+        with torch.inference_mode():
+            session.logits = torch.tensor(session.logits)
+        return session
+
+    def step(self, session: Session, tokens: np.ndarray) -> torch.Tensor:
+        with torch.inference_mode():
+            return torch.tensor(super().step(session, tokens))
+
+
+@pytest.mark.parametrize("settings", [{}, {"do_sample": True}, {"num_beams": 3}], ids=str)
+def test_logits_may_be_tensors(settings: dict[str, Any]) -> None:
+    runner, inputs = decoder(network("bart")), inputs_of("bart")
+    special = dataclasses.replace(runner.special_tokens, suppress_tokens=(9, 21))
+    decoding = Decoding(max_new_tokens=16, min_new_tokens=3, **settings)
+    ours, theirs = (
+        sequences(kind(runner.model, special, decoding), inputs)
+        for kind in (Tensors, NetworkDecoder)
+    )
+    np.testing.assert_array_equal(ours, theirs)
 
 
 DRAWN = Decoding(max_new_tokens=12, do_sample=True, temperature=0.8, top_k=30, seed=5)
