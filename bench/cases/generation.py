@@ -1,78 +1,66 @@
-"""What is timed of a model that writes text: so many tokens about a batch, whatever they say.
+"""What is timed of a model that generates text: so many tokens about a batch, whatever they say.
 
-Every deployment writes the same number, greedily, so that times compare: the end of a text is not
-heeded. eager is transformers' own `generate`.
+Every deployment generates the same number, greedily, so that times compare: the end of a text is
+not heeded.
 """
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bench.cases.targets import Violations, synchronize
 from tasks.errors import UserError
+from zoo.generation.generate import generate
 from zoo.runtimes.deployment import Deployment
 
-TOKENS = 32  # of a text, or as many as the model writes at most
+if TYPE_CHECKING:
+    from zoo.runtimes.stages import GenerativeRunner
+
+TOKENS = 32  # of a text, or as many as the model generates at most
 
 
 class Generation:
-    """A deployment and a batch; `call` writes about it once, `first` its first token only."""
+    """A deployment and a batch; `call` generates about it once, `stream` token by token."""
 
-    def __init__(self, write: Callable[[int], np.ndarray], most: int, device: str) -> None:
-        self.write, self.tokens = write, min(TOKENS, most)
-        if device.startswith("cuda"):
+    def __init__(self, runner: "GenerativeRunner", inputs: dict[str, Any], new_tokens: int) -> None:
+        self.runner, self.inputs = runner, inputs
+        self.tokens = min(new_tokens, runner.decoding.max_new_tokens)
+        self.decoding = runner.decoding.fixed_length(self.tokens)
+        if runner.device.startswith("cuda"):
             self.synchronize = synchronize
         self.violations = Violations()
 
     def call(self) -> np.ndarray:
         """The tokens int64 [batch, tokens]."""
-        return self.write(self.tokens)
+        return np.stack(list(self.stream()), 1)
 
-    def first(self) -> np.ndarray:
-        """The tokens int64 [batch, 1]."""
-        return self.write(1)
+    def stream(self) -> Iterator[np.ndarray]:
+        """Each row's next token, int64 [batch], when it is there."""
+        return generate(self.runner, self.inputs, self.decoding)
 
 
 def generation(
-    checkpoint: str, deployment: str, inputs: str, device: str, threads: int | None
+    checkpoint: str,
+    deployment: str,
+    inputs: str,
+    device: str,
+    threads: int | None,
+    new_tokens: int = TOKENS,
 ) -> Generation:
     """Loads a deployment. Raises `UserError` for a model or a deployment that writes no text."""
     from zoo import runtimes
-    from zoo.generation.decoding import Greedy
-    from zoo.runtimes.stages import Writer
-    from zoo.runtimes.torch_runner import TorchRunner
+    from zoo.runtimes.stages import GenerativeRunner
     from zoo.speedups import allocator
 
     allocator.keep_freed_memory()
-    wanted = Deployment.parse(deployment)
-    runner = runtimes.load(Path(checkpoint), wanted, device, threads)
+    runner = runtimes.load(Path(checkpoint), Deployment.parse(deployment), device, threads)
+    if not isinstance(runner, GenerativeRunner):
+        raise UserError(
+            f"{deployment} of {Path(checkpoint).name} writes no text: eager and onnx do, of "
+            "whisper_asr"
+        )
+    name = runner.signature.inputs[0].name
     with np.load(inputs, allow_pickle=False) as file:
-        features = file[runner.signature.inputs[0].name]
-    if isinstance(runner, Writer):
-        writer = runner
-        most = Greedy.read(Path(checkpoint)).most
-        return Generation(lambda tokens: writer.generate(features, exactly=tokens), most, device)
-    if wanted.runtime == "eager" and isinstance(runner, TorchRunner):
-        program: Any = runner.program
-        if program.can_generate():
-            most = program.generation_config.max_new_tokens
-            return Generation(_of_transformers(runner, program, features), most, device)
-    raise UserError(
-        f"{deployment} of {Path(checkpoint).name} writes no text: eager and onnx do, of whisper_asr"
-    )
-
-
-def _of_transformers(runner: Any, model: Any, features: np.ndarray) -> Callable[[int], np.ndarray]:
-    import torch
-
-    given = torch.from_numpy(features).to(runner.device, model.dtype)
-
-    def write(tokens: int) -> np.ndarray:
-        with torch.inference_mode(), runner.arithmetic():
-            found = model.generate(given, max_new_tokens=tokens, min_new_tokens=tokens)
-        written: np.ndarray = found[:, -tokens:].cpu().numpy()
-        return written
-
-    return write
+        return Generation(runner, {name: file[name]}, new_tokens)

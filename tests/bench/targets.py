@@ -1,7 +1,7 @@
 """What the tests of the harness measure in processes of their own."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -92,14 +92,15 @@ class Products:
 class Writer:
     """Writes a text: its first token takes twice as long as the others."""
 
-    tokens = 5
-
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
 
-    def first(self) -> None:
+    def stream(self) -> Iterator[int]:
         time.sleep(2 * self.seconds)
+        yield 0
+        for token in range(1, 5):
+            time.sleep(self.seconds)
+            yield token
 
     def call(self) -> None:
-        self.first()
-        time.sleep((self.tokens - 1) * self.seconds)
+        list(self.stream())

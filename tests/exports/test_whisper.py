@@ -15,12 +15,20 @@ import numpy as np
 import pytest
 import torch
 
+import tasks  # noqa: F401  (transformers imports torchaudio, which may need our guard)
+
+# isort: split
+import transformers
+
 from bench.cases import generation
 from tasks.errors import UserError
 from tests import tiny_speech
 from tests.cli import run_cli
 from zoo.deploy import generation_proof
-from zoo.generation.decoding import Greedy
+from zoo.generation import decoding
+from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.generate import sequences
+from zoo.generation.session import Session
 from zoo.runtimes import artifacts, onnx_generation
 from zoo.runtimes import onnx as onnx_runtime
 
@@ -119,12 +127,16 @@ def test_transformers_reads_it(exported: Path) -> None:
     np.testing.assert_array_equal(found["last_hidden_state"], ours["last_hidden_state"].numpy())
 
 
-def _writer(folder: Path) -> onnx_generation.OnnxWriter:
+def _writer(folder: Path) -> onnx_generation.OnnxGenerativeRunner:
     from zoo import runtimes
 
     writer = runtimes.load(folder, "onnx", threads=1)
-    assert isinstance(writer, onnx_generation.OnnxWriter)
+    assert isinstance(writer, onnx_generation.OnnxGenerativeRunner)
     return writer
+
+
+def _texts(runner: onnx_generation.OnnxGenerativeRunner, features: np.ndarray) -> np.ndarray:
+    return sequences(runner, {"input_features": features})
 
 
 @pytest.mark.parametrize("rows", [1, 7])
@@ -133,8 +145,10 @@ def test_it_writes_what_the_source_writes(exported: Path, rows: int) -> None:
 
     model, _ = NETWORK.load(exported)
     features = _features(rows)
-    theirs = model.eval().generate(torch.from_numpy(features)).numpy()
-    ours = _writer(exported).generate(features)
+    plain = transformers.WhisperForConditionalGeneration.generate
+    theirs = plain(model.eval(), torch.from_numpy(features)).numpy()
+    ours = _texts(_writer(exported), features)
+    np.testing.assert_array_equal(model.generate(torch.from_numpy(features)).numpy(), theirs)
     np.testing.assert_array_equal(ours, theirs)
     if rows > 1:
         ends = (theirs != model.generation_config.pad_token_id).sum(1)
@@ -143,15 +157,46 @@ def test_it_writes_what_the_source_writes(exported: Path, rows: int) -> None:
 
 def test_features_of_another_size(exported: Path) -> None:
     with pytest.raises(UserError, match=r"wants \[batch, 16, 200\]"):
-        _writer(exported).generate(_features(2)[:, :, :150])
+        _texts(_writer(exported), _features(2)[:, :, :150])
 
 
 def test_a_text_does_not_depend_on_the_others(exported: Path) -> None:
     writer, features = _writer(exported), _features(7)
-    together = writer.generate(features)
+    together = _texts(writer, features)
     for i in range(len(features)):
-        (alone,) = writer.generate(features[i : i + 1])
+        (alone,) = _texts(writer, features[i : i + 1])
         np.testing.assert_array_equal(alone, together[i][: len(alone)])
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"num_beams": 3}, {"do_sample": True, "temperature": 0.7, "top_p": 0.9, "seed": 4}],
+    ids=str,
+)
+def test_beams_and_draws_are_those_of_eager(exported: Path, settings: dict[str, Any]) -> None:
+    """The cache is put in the order of the beams, and a draw follows from its seed alone."""
+    from zoo import runtimes
+
+    features = {"input_features": _features(5)}
+    decoding = Decoding(max_new_tokens=20, **settings)
+    ours = sequences(_writer(exported), features, decoding)
+    eager = runtimes.load(exported, "eager", threads=1)
+    np.testing.assert_array_equal(ours, sequences(eager, features, decoding))
+    assert not np.array_equal(ours, _texts(_writer(exported), features["input_features"]))
+
+
+def test_pytorch_in_other_numerics(exported: Path) -> None:
+    """It writes what the source does in bfloat16, also in the place of a network."""
+    from zoo import runtimes
+    from zoo.runtimes.runner_model import RunnerModel
+    from zoo.speech.speech_seq2seq import load
+
+    features = torch.from_numpy(_features(4))
+    ours = RunnerModel(runtimes.load(exported, "eager+bf16", threads=1), exported)
+    source = load(exported)[0].eval().bfloat16()
+    with torch.inference_mode():
+        theirs = transformers.WhisperForConditionalGeneration.generate(source, features.bfloat16())
+    assert torch.equal(ours.generate(features), theirs)
 
 
 def test_the_cache_may_be_filled_in_any_pieces(exported: Path) -> None:
@@ -159,9 +204,10 @@ def test_the_cache_may_be_filled_in_any_pieces(exported: Path) -> None:
     ids = np.random.default_rng(0).integers(0, 300, (3, 11))
     inputs = {"input_features": features, "decoder_input_ids": ids}
     whole = writer(inputs)["logits"]
-    text = onnx_generation.Text(writer, features)
-    pieces = [text.go_on(ids[:, part]) for part in (slice(4), slice(4, 5), slice(5, 11))]
-    for found in (np.concatenate(pieces, 1), writer.stepwise()(inputs)["logits"]):
+    session = writer.encode({"input_features": features})
+    parts = (slice(4), slice(4, 5), slice(5, 11))
+    pieces = [writer.step(session, ids[:, part]) for part in parts]
+    for found in (np.concatenate(pieces, 1), writer.step_by_step()(inputs)["logits"]):
         np.testing.assert_allclose(found, whole, atol=1e-5)
 
 
@@ -187,8 +233,9 @@ import sys
 from pathlib import Path
 import numpy as np
 from zoo import runtimes
+from zoo.generation.generate import sequences
 writer = runtimes.load(Path(sys.argv[1]), "onnx", threads=1)
-np.save(sys.argv[3], writer.generate(np.load(sys.argv[2])))
+np.save(sys.argv[3], sequences(writer, {"input_features": np.load(sys.argv[2])}))
 assert "torch" not in sys.modules
 """
     features, texts = tmp_path / "features.npy", tmp_path / "texts.npy"
@@ -196,7 +243,7 @@ assert "torch" not in sys.modules
     words = [sys.executable, "-c", program, *map(str, (exported, features, texts))]
     ran = subprocess.run(words, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-    np.testing.assert_array_equal(np.load(texts), _writer(exported).generate(_features(2)))
+    np.testing.assert_array_equal(np.load(texts), _texts(_writer(exported), _features(2)))
 
 
 def test_verify(exported: Path) -> None:
@@ -223,15 +270,17 @@ def test_what_was_exported_before_outputs_had_kinds(copy: Path) -> None:
 
 
 def _cache_off_by_one(patch: pytest.MonkeyPatch, folder: Path) -> None:
-    go_on = onnx_generation.Text.go_on
+    runner = onnx_generation.OnnxGenerativeRunner
+    step = runner.step
 
-    def wrong(self: onnx_generation.Text, tokens: np.ndarray) -> np.ndarray:
-        logits = go_on(self, tokens)
-        for name in [name for name in self.cache if name.startswith("past_")]:
-            self.cache[name] = onnx_generation._value(self.cache[name].numpy()[:, :, :-1])
+    def wrong(self: Any, session: Session, tokens: np.ndarray) -> np.ndarray:
+        logits = step(self, session, tokens)
+        cache = session.state
+        for name in [name for name in cache if name.startswith("past_")]:
+            cache[name] = onnx_generation._value(cache[name].numpy()[:, :, :-1])
         return logits
 
-    patch.setattr(onnx_generation.Text, "go_on", wrong)
+    patch.setattr(runner, "step", wrong)
 
 
 def _cross_attention_zeroed(patch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -248,11 +297,17 @@ def _cross_attention_zeroed(patch: pytest.MonkeyPatch, folder: Path) -> None:
     onnx.save(model, program, save_as_external_data=True, location="encoder.onnx.data")
 
 
-def _greedy(**changes: Any) -> Callable[[pytest.MonkeyPatch, Path], None]:
+def _reads(**changes: Any) -> Callable[[pytest.MonkeyPatch, Path], None]:
+    """Changes what is read of the tokens, or `max_new_tokens`."""
+
     def damage(patch: pytest.MonkeyPatch, folder: Path) -> None:
-        right = Greedy.read(folder)
-        wrong = {name: change(right) for name, change in changes.items()}
-        patch.setattr(Greedy, "read", lambda folder: dataclasses.replace(right, **wrong))
+        special, wanted = decoding.read(folder)
+        if change := changes.get("max_new_tokens"):
+            wanted = dataclasses.replace(wanted, max_new_tokens=change(wanted.max_new_tokens))
+        else:
+            wrong = {name: change(getattr(special, name)) for name, change in changes.items()}
+            special = dataclasses.replace(special, **wrong)
+        patch.setattr(decoding, "read", lambda folder: (special, wanted))
 
     return damage
 
@@ -260,12 +315,16 @@ def _greedy(**changes: Any) -> Callable[[pytest.MonkeyPatch, Path], None]:
 FAULTS = [
     pytest.param(_cache_off_by_one, "", id="the cache is off by one"),
     pytest.param(_cross_attention_zeroed, "", id="a weight of cross attention is zero"),
-    pytest.param(_greedy(never_first=lambda _: ()), "token 0 is", id="the first may be any token"),
-    pytest.param(_greedy(never=lambda _: ()), "", id="nothing is suppressed"),
-    pytest.param(_greedy(most=lambda right: right.most + 1), "is the end", id="one token too many"),
-    pytest.param(_greedy(most=lambda right: right.most - 1), "the end, and", id="one too few"),
-    pytest.param(_greedy(prefix=lambda right: right.prefix[:-1]), "", id="the prefix is cut off"),
-    pytest.param(_greedy(end=lambda _: 0), "", id="another token is the end"),
+    pytest.param(
+        _reads(begin_suppress_tokens=lambda _: ()), "token 0 is", id="the first may be any token"
+    ),
+    pytest.param(_reads(suppress_tokens=lambda _: ()), "", id="nothing is suppressed"),
+    pytest.param(
+        _reads(max_new_tokens=lambda right: right + 1), "is the end", id="one token too many"
+    ),
+    pytest.param(_reads(max_new_tokens=lambda right: right - 1), "the end, and", id="one too few"),
+    pytest.param(_reads(prefix=lambda right: right[:-1]), "", id="the prefix is cut off"),
+    pytest.param(_reads(eos=lambda _: (0,)), "", id="another token is the end"),
 ]
 
 
@@ -342,15 +401,17 @@ CONFIG: dict[str, Any] = {
 ENGLISH = {"language": "en", "lang_to_id": {"<|en|>": 6}, "task_to_id": {"transcribe": 7}}
 
 
-def _read(folder: Path, **more: Any) -> Greedy:
+def _read(folder: Path, **more: Any) -> SpecialTokens:
     (folder / "generation_config.json").write_text(json.dumps(CONFIG | more))
-    return Greedy.read(folder)
+    special, wanted = decoding.read(folder)
+    assert wanted == Decoding(max_new_tokens=4)
+    return special
 
 
 def test_what_a_config_asks_for(tmp_path: Path) -> None:
     assert _read(tmp_path).prefix == (5,)
     whole = _read(tmp_path, **ENGLISH, no_timestamps_token_id=8, suppress_tokens=[1])
-    assert (whole.prefix, whole.end, whole.never) == ((5, 6, 7, 8), 0, (1,))
+    assert (whole.prefix, whole.eos, whole.suppress_tokens) == ((5, 6, 7, 8), (0,), (1,))
 
 
 @pytest.mark.parametrize(
@@ -368,23 +429,6 @@ def test_what_a_config_asks_for(tmp_path: Path) -> None:
 def test_configs_that_are_not_greedy(more: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=said):
         _read(tmp_path, **more)
-
-
-def test_greedy_decoding() -> None:
-    """Rows that end at once, later, and never; an end that is padded with another token."""
-    said = np.array([[3, 9, 9, 9], [1, 2, 3, 9], [2, 2, 2, 2]])
-    calls: list[list[int]] = []
-
-    def step(tokens: np.ndarray) -> np.ndarray:
-        logits = np.zeros((3, tokens.shape[1], 10), np.float32)
-        logits[np.arange(3), -1, said[:, len(calls)]] = 1
-        logits[:, -1, 8] = 2  # never said
-        calls.append(tokens.tolist())
-        return logits
-
-    texts = Greedy((5, 6), end=3, pad=4, most=4, never=(8, 99)).write(step, 3)
-    assert texts.tolist() == [[4, 4, 4, 4], [1, 2, 4, 4], [2, 2, 2, 2]]
-    assert calls[0] == [[5, 6]] * 3 and calls[2] == [[4], [2], [2]]
 
 
 @pytest.mark.parametrize(
@@ -410,7 +454,7 @@ def test_what_is_timed_are_texts_of_one_length(exported: Path, tmp_path: Path) -
     ours, theirs = made("onnx"), made("eager")
     assert ours.call().shape == (3, ours.tokens) == (3, theirs.tokens)
     np.testing.assert_array_equal(ours.call(), theirs.call())
-    np.testing.assert_array_equal(ours.first(), ours.call()[:, :1])
-    np.testing.assert_array_equal(theirs.first(), theirs.call()[:, :1])
+    np.testing.assert_array_equal(next(ours.stream()), ours.call()[:, 0])
+    np.testing.assert_array_equal(next(theirs.stream()), theirs.call()[:, 0])
     with pytest.raises(UserError, match="writes no text: eager and onnx do"):
         made("compile")

@@ -1,13 +1,16 @@
-"""The proof of what writes text: token for token what `generate` of the fp32 source writes."""
+"""The proof of what generates text: token for token what transformers' `generate` gives of the fp32
+source."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+import transformers
 
 from tasks.base import Batch
-from zoo.runtimes.stages import Writer
+from zoo.generation.generate import sequences
+from zoo.runtimes.stages import GenerativeRunner
 
 if TYPE_CHECKING:
     from zoo.deploy.proof import Proof
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
 
 def prove(
     proof: "Proof",
-    runner: Writer,
+    runner: GenerativeRunner,
     model: Any,
     drawn: Iterable[Mapping[str, np.ndarray]],
     real: Iterable[Batch],
@@ -38,17 +41,17 @@ def prove(
 
 def _compare(
     proof: "Proof",
-    runner: Writer,
+    runner: GenerativeRunner,
     model: Any,
     features: torch.Tensor,
     names: Sequence[int],
     what: str,
 ) -> None:
     with torch.inference_mode():
-        theirs = model.generate(features).numpy()
+        theirs = _of_transformers(model, features)
     place = f"{what} input, batch {len(features)}"
     try:
-        ours = runner.generate(features.numpy())
+        ours = sequences(runner, {model.main_input_name: features.numpy()})
     except Exception as error:  # each runtime has its own
         proof.faults.append(f"{place}: {str(error).strip()[:200] or type(error).__name__}")
         return
@@ -58,6 +61,13 @@ def _compare(
         if fault := difference(mine, its):
             proof.faults.append(f"utterance {name} ({place}) is written otherwise: {fault}")
             return
+
+
+def _of_transformers(model: Any, features: torch.Tensor) -> np.ndarray:
+    """What `generate` of transformers writes, which shares no code with our loop."""
+    plain = getattr(transformers, type(model).__name__)
+    texts: np.ndarray = plain.generate(model, features).numpy()
+    return texts
 
 
 def difference(ours: Sequence[int], theirs: Sequence[int]) -> str | None:

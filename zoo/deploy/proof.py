@@ -21,7 +21,7 @@ from zoo.deploy import generation_proof, parity
 from zoo.deploy.parity import Difference
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
-from zoo.runtimes.stages import Writer
+from zoo.runtimes.stages import GenerativeRunner
 
 if TYPE_CHECKING:
     from torch import nn
@@ -161,15 +161,15 @@ def prove(
     """
     proof = Proof(str(runner.deployment), digest(task, rows))
     source = Source(model, runner.signature.outputs)
-    if isinstance(runner, Writer):
+    if isinstance(runner, GenerativeRunner):
         smallest = ({"batch": batch, modality.axis: 1} for batch in BATCHES)
         drawn = (modality.random_inputs(runner.signature, sizes, model, seed) for sizes in smallest)
         generation_proof.prove(proof, runner, model, drawn, real_batches(task, rows))
     for sizes in sweep(runner.signature, modality.axis):
         inputs = modality.random_inputs(runner.signature, sizes, model, seed)
         _compare(proof, runner, source, inputs, sizes, "random")
-        if isinstance(runner, Writer):
-            _compare(proof, runner.stepwise(), source, inputs, sizes, "stepwise random")
+        if isinstance(runner, GenerativeRunner):
+            _compare(proof, runner.step_by_step(), source, inputs, sizes, "stepwise random")
     for batch in real_batches(task, rows):
         inputs = arrays(batch)
         sizes = runner.signature.check(inputs)

@@ -1,26 +1,32 @@
-"""Greedy decoding as a `generation_config.json` asks for it: in numpy, without torch.
-
-Each token is the likeliest one; then the text goes on behind it, until all rows of a batch have
-ended. For Whisper this is what `generate` of transformers does where it writes no timestamps.
-"""
+"""How a text is generated: `Decoding`, what a user asks for, and `SpecialTokens`, what the model
+itself says of its tokens; both out of a `generation_config.json`, without torch."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
-
-import numpy as np
+from typing import Annotated, Any, Self
 
 from tasks import json_files
+from tasks.bounds import (
+    LARGEST_FLOAT32,
+    LIMITLESS,
+    Bounded,
+    Bounds,
+    Count,
+    CountOrZero,
+    Positive,
+    Seed,
+)
 from tasks.errors import UserError
 
 FILE = "generation_config.json"
 
-NEEDED = ("decoder_start_token_id", "eos_token_id", "pad_token_id", "max_new_tokens")
+NEEDED = ("eos_token_id", "pad_token_id", "max_new_tokens")
 KNOWN = frozenset(
     (
         *NEEDED,
+        "decoder_start_token_id",
         "language",
         "lang_to_id",
         "task",
@@ -40,92 +46,133 @@ KNOWN = frozenset(
     )
 )
 
-Step = Callable[[np.ndarray], np.ndarray]
-"""Tokens int64 [batch, n] behind those of the calls before, to logits float32 [batch, n,
-vocabulary]."""
+TokenId = Annotated[int, Bounds(0, LIMITLESS)]
+UpToOne = Annotated[float, Bounds(0, 1, above=True)]
+Exponent = Annotated[float, Bounds(-LARGEST_FLOAT32, LARGEST_FLOAT32)]
 
 
 @dataclass(frozen=True)
-class Greedy:
-    """How a text begins, what it never says, and where it ends."""
+class Decoding(Bounded):
+    """How tokens are chosen; by default greedily: each is the likeliest one.
 
-    prefix: tuple[int, ...]  # tokens that every text begins with
-    end: int
-    pad: int
-    most: int  # tokens behind the prefix
-    never: tuple[int, ...] = ()
-    never_first: tuple[int, ...] = ()
+    Names and meanings are those of transformers' `GenerationConfig`. Raises `UserError` for a
+    number outside its bounds, and for values that contradict each other.
+    """
 
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Of a folder's `generation_config.json`.
+    max_new_tokens: Count = 128
+    """tokens of a text at most, its prompt not counted"""
+    min_new_tokens: CountOrZero = 0
+    """tokens before which no text ends"""
+    do_sample: bool = False
+    """draw each token by its probability in place of taking the likeliest"""
+    temperature: Positive = 1.0
+    """of a draw: logits are divided by it, so that less than 1 sharpens probabilities"""
+    top_k: CountOrZero = 0
+    """of a draw: only the k likeliest tokens; 0: all"""
+    top_p: UpToOne = 1.0
+    """of a draw: only the likeliest tokens whose probabilities together reach it"""
+    num_beams: Count = 1
+    """texts that are kept at once, of which the one with the best score is given"""
+    length_penalty: Exponent = 1.0
+    """of beams: the sum of log probabilities is divided by the length to this power"""
+    early_stopping: bool = False
+    """of beams: end as soon as there are `num_beams` ended texts"""
+    stop: tuple[TokenId, ...] = ()
+    """tokens that end a text, besides the model's own"""
+    seed: Seed = 0
+    """of a draw: the same text again, in whatever batch"""
 
-        Raises `UserError` where it asks for what is not greedy decoding in one language.
-        """
-        path = folder / FILE
-        try:
-            config: dict[str, Any] = json_files.read_object(path)
-        except (OSError, ValueError) as error:
-            raise UserError(f"{path} can't be read: {error}") from None
-        asked = {k: v for k, v in config.items() if v is not None and v is not False}
-        if asked.pop("num_beams", 1) != 1:
-            raise UserError(f"{path} asks for beams; exported programs decode greedily")
-        if strange := sorted(set(asked) - KNOWN):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_new_tokens > self.max_new_tokens:
             raise UserError(
-                f"{path} asks for {strange[0]} {asked[strange[0]]!r}, which exported programs do "
-                "not know: take it out, or use the checkpoint itself"
+                f"--min_new_tokens {self.min_new_tokens} is more than --max_new_tokens "
+                f"{self.max_new_tokens}"
             )
-        if missing := [name for name in NEEDED if name not in asked]:
-            raise UserError(f"{path} has no {missing[0]}")
-        return cls(
-            _prefix(config, path),
-            int(config["eos_token_id"]),
-            int(config["pad_token_id"]),
-            int(config["max_new_tokens"]),
-            tuple(asked.get("suppress_tokens", ())),
-            tuple(asked.get("begin_suppress_tokens", ())),
+        if self.do_sample and self.num_beams > 1:
+            raise UserError(f"--do_sample draws one text: leave out --num_beams {self.num_beams}")
+        if not self.do_sample:
+            for name, neutral in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0)):
+                if (value := getattr(self, name)) != neutral:
+                    raise UserError(f"--{name} {value} is of draws: add --do_sample")
+
+    def fixed_length(self, tokens: int) -> Self:
+        """Return the same for texts of exactly so many tokens."""
+        return dataclasses.replace(self, max_new_tokens=tokens, min_new_tokens=tokens)
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The ids of tokens that mean something to a model."""
+
+    eos: tuple[int, ...]
+    """those that end a text"""
+    pad: int
+    """what stands behind the end of a text in a batch"""
+    prefix: tuple[int, ...] = ()
+    """what the decoder of an encoder-decoder is given first; () where the prompt is the input"""
+    suppress_tokens: tuple[int, ...] = ()
+    """those that are never generated"""
+    begin_suppress_tokens: tuple[int, ...] = ()
+    """those that are not generated first"""
+
+
+def read(folder: Path) -> tuple[SpecialTokens, Decoding]:
+    """Read the `generation_config.json` of an exported encoder-decoder; see `from_config`."""
+    path = folder / FILE
+    try:
+        config = json_files.read_object(path)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} can't be read: {error}") from None
+    return from_config(config, path)
+
+
+def from_config(
+    config: Mapping[str, Any], where: str | Path, has_encoder: bool = True
+) -> tuple[SpecialTokens, Decoding]:
+    """Return what a generation config of transformers says.
+
+    Args:
+        config: its fields.
+        where: what it is called in errors.
+        has_encoder: whether the model is an encoder-decoder, whose decoder is given a prefix.
+
+    Raises `UserError` where it asks for what is not greedy decoding in one language.
+    """
+    asked = {k: v for k, v in config.items() if v is not None and v is not False}
+    if asked.pop("num_beams", 1) != 1:
+        raise UserError(f"{where} asks for beams, and only greedy decoding is known here")
+    if strange := sorted(set(asked) - KNOWN):
+        raise UserError(
+            f"{where} asks for {strange[0]} {asked[strange[0]]!r}, which is not known here: take "
+            "it out, or use --deployment eager"
         )
-
-    def exactly(self, tokens: int) -> Self:
-        """The same for texts of so many tokens, which no token ends."""
-        never = (*self.never, self.end)
-        return dataclasses.replace(self, most=tokens, never=never)
-
-    def write(self, step: Step, rows: int) -> np.ndarray:
-        """The texts int64 [rows, tokens] without prefix and end, padded behind.
-
-        Args:
-            step: gives logits; called with the prefix, then with one token a row.
-        """
-        tokens = np.tile(np.array(self.prefix, np.int64), (rows, 1))
-        lengths = np.full(rows, self.most)
-        written: list[np.ndarray] = []
-        while len(written) < self.most and (lengths == self.most).any():
-            scores = step(tokens)[:, -1]
-            banned = self.never if written else self.never + self.never_first
-            scores[:, [token for token in banned if token < scores.shape[1]]] = -np.inf
-            chosen = scores.argmax(-1)
-            ended = lengths < self.most
-            lengths[~ended & (chosen == self.end)] = len(written)
-            tokens = np.where(ended, self.pad, chosen)[:, None]
-            written.append(tokens)
-        texts = np.concatenate(written, 1)[:, : lengths.max()]
-        texts[np.arange(texts.shape[1]) >= lengths[:, None]] = self.pad
-        return texts
+    needed = (*(("decoder_start_token_id",) if has_encoder else ()), *NEEDED)
+    if missing := [name for name in needed if name not in asked]:
+        raise UserError(f"{where} has no {missing[0]}")
+    eos = config["eos_token_id"]
+    special = SpecialTokens(
+        eos=tuple(map(int, eos if isinstance(eos, list) else [eos])),
+        pad=int(config["pad_token_id"]),
+        prefix=_prefix(config, where) if has_encoder else (),
+        suppress_tokens=tuple(asked.get("suppress_tokens", ())),
+        begin_suppress_tokens=tuple(asked.get("begin_suppress_tokens", ())),
+    )
+    return special, Decoding(max_new_tokens=int(config["max_new_tokens"]))
 
 
-def _prefix(config: Mapping[str, Any], path: Path) -> tuple[int, ...]:
+def _prefix(config: Mapping[str, Any], where: str | Path) -> tuple[int, ...]:
     """Start, language, task, no timestamps: what of them the model has."""
     language, task = config.get("language"), config.get("task")
     if language is None and config.get("lang_to_id"):
-        raise UserError(f"{path} names no language: exported programs do not find it out")
+        raise UserError(f"{where} names no language, and it is not found out here")
     found = [config["decoder_start_token_id"]]
     try:
         if language is not None:
             found.append(config["lang_to_id"][f"<|{language}|>"])
             found.append(config["task_to_id"][task or "transcribe"])
     except (KeyError, TypeError):
-        raise UserError(f"{path} has no token for {language!r} or {task!r}") from None
+        raise UserError(f"{where} has no token for {language!r} or {task!r}") from None
     if config.get("no_timestamps_token_id") is not None:
         found.append(config["no_timestamps_token_id"])
     return tuple(map(int, found))

@@ -10,7 +10,7 @@ def load(
     checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
     """See `zoo.runtimes.load`. The first call of each kind of shape compiles."""
-    return compile_runner(eager.load(checkpoint, deployment, device, threads))
+    return compile_runner(eager.load_network_runner(checkpoint, deployment, device, threads))
 
 
 def compile_runner(runner: TorchRunner) -> TorchRunner:

@@ -1,14 +1,35 @@
-"""PyTorch as it is, from a checkpoint."""
+"""PyTorch as it is, from a checkpoint; a network that generates text does so with its cache."""
 
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.session import Ids, Session
 from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.stages import GenerativeRunner
 from zoo.runtimes.torch_runner import TorchRunner, must_compute
 from zoo.store.checkpoint import Checkpoint
+
+if TYPE_CHECKING:
+    from zoo.generation.network import NetworkDecoder
 
 
 def load(
     checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
     """See `zoo.runtimes.load`."""
+    runner = load_network_runner(checkpoint, deployment, device, threads)
+    network: Any = runner.program
+    if hasattr(network, "can_generate") and network.can_generate():
+        return EagerGenerativeRunner(runner)
+    return runner
+
+
+def load_network_runner(
+    checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
+) -> TorchRunner:
+    """Return the network called as it is, for a runtime that changes it."""
     import torch
 
     from zoo.model.network import load_network
@@ -20,3 +41,46 @@ def load(
     signature = probe.of(checkpoint, model, processor)
     model.to(device, DTYPES.get(deployment.numerics, torch.float32))
     return TorchRunner(model, deployment, signature, device, threads)
+
+
+class EagerGenerativeRunner(GenerativeRunner, TorchRunner):
+    """A network of transformers that generates text.
+
+    Raises `UserError`, when it first does, for a generation config that asks for more than greedy
+    decoding in one language.
+    """
+
+    def __init__(self, runner: TorchRunner) -> None:
+        """`runner` calls the network."""
+        common = (runner.deployment, runner.signature, runner.device, runner.threads)
+        TorchRunner.__init__(self, runner.program, *common)
+
+    @cached_property
+    def _decoder(self) -> "NetworkDecoder":
+        from zoo.generation.network import NetworkDecoder
+
+        return NetworkDecoder.of(self.program)
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """See `GenerativeRunner`."""
+        return self._decoder.special_tokens
+
+    @property
+    def decoding(self) -> Decoding:
+        """See `GenerativeRunner`."""
+        return self._decoder.decoding
+
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """See `GenerativeRunner`."""
+        with self.arithmetic():
+            return self._decoder.start({name: self._tensor(x) for name, x in inputs.items()})
+
+    def step(self, session: Session, tokens: Ids) -> Any:
+        """See `GenerativeRunner`."""
+        with self.arithmetic():
+            return self._decoder.step(session, tokens)
+
+    def reorder(self, session: Session, rows: Ids) -> None:
+        """See `GenerativeRunner`."""
+        self._decoder.reorder(session, rows)

@@ -79,7 +79,7 @@ def load(artifact: Artifact, deployment: Deployment, device: str, threads: int |
     from zoo.runtimes import onnx_generation
 
     if onnx_generation.PROGRAMS in artifact.manifest:
-        return onnx_generation.OnnxWriter(artifact, deployment, device, threads)
+        return onnx_generation.OnnxGenerativeRunner(artifact, deployment, device, threads)
     return OnnxRunner(artifact, deployment, device, threads)
 
 

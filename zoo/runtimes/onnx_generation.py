@@ -1,4 +1,4 @@
-"""A model that writes text, under ONNX Runtime: encoder.onnx, and decoder.onnx with a cache.
+"""A model that generates text, under ONNX Runtime: encoder.onnx, and decoder.onnx with a cache.
 
 The keys and values stay where ONNX Runtime has put them (on a GPU there), and go from one step into
 the next without a copy in between.
@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.errors import UserError
-from zoo.generation.decoding import Greedy
+from zoo.generation import decoding
+from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.session import Ids, Session
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_session import open_session, opset_of, provider, to_host
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
-from zoo.runtimes.stages import BATCH, PAST, Writer
+from zoo.runtimes.stages import BATCH, PAST, GenerativeRunner
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 PROGRAMS = "programs"  # in the manifest: the signature of each
 ENCODER, DECODER = "encoder", "decoder"
+HIDDEN = "last_hidden_state"  # of the encoder; the decoder takes what was computed from it
 
 
 def export(
@@ -33,7 +36,7 @@ def export(
 ) -> dict[str, Any]:
     """Writes both programs, and the configs that say how they are used; returns what to record.
 
-    Raises `UserError` where the generation config asks for what `Greedy` does not do.
+    Raises `UserError` where the generation config asks for what is not greedy decoding.
     """
     from transformers.exporters.base import ExportedModel
     from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
@@ -48,7 +51,7 @@ def export(
         components[name] = exported.components["model"]
     configs = {"config": model.config, "generation_config": model.generation_config}
     ExportedModel(components, "onnx", **configs).save_pretrained(folder)
-    Greedy.read(folder)
+    decoding.read(folder)
     return {
         "opset": opset_of(_file(folder, DECODER)),
         PROGRAMS: {name: half.signature.to_json() for name, half in halves.items()},
@@ -59,7 +62,7 @@ def _file(folder: Path, program: str) -> Path:
     return folder / f"{program}.onnx"
 
 
-class OnnxWriter(Writer):
+class OnnxGenerativeRunner(GenerativeRunner):
     """Two inference sessions."""
 
     def __init__(
@@ -77,25 +80,62 @@ class OnnxWriter(Writer):
             name: open_session(_file(artifact.folder, name), [provider(device)], threads)
             for name in self.programs
         }
-        self.greedy = Greedy.read(artifact.folder)
+        self._special_tokens, self._decoding = decoding.read(artifact.folder)
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """See `GenerativeRunner`."""
+        return self._special_tokens
+
+    @property
+    def decoding(self) -> Decoding:
+        """See `GenerativeRunner`."""
+        return self._decoding
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
-        text = Text(self, inputs["input_features"])
-        return {
-            "logits": text.go_on(to_host(inputs["decoder_input_ids"])),
-            "encoder_last_hidden_state": text.heard.numpy(),
-        }
+        session = self.encode({"input_features": inputs["input_features"]})
+        return self._outputs(session, self.step(session, to_host(inputs["decoder_input_ids"])))
 
-    def generate(self, features: Any, exactly: int | None = None) -> np.ndarray:
-        """See `Writer`. Raises `UserError` for inputs that the encoder does not take."""
-        self.programs[ENCODER].check({"input_features": features})
-        greedy = self.greedy if exactly is None else self.greedy.exactly(exactly)
-        return greedy.write(Text(self, features).go_on, len(features))
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """See `GenerativeRunner`."""
+        self.programs[ENCODER].check(inputs)
+        session = self.encode(inputs)
+        rows = len(next(iter(inputs.values())))
+        prompts = np.tile(np.array(self.special_tokens.prefix, np.int64), (rows, 1))
+        session.logits = self.step(session, prompts)[:, -1]
+        return session
 
-    def stepwise(self) -> Runner:
-        """See `Writer`."""
-        return Stepwise(self)
+    def encode(self, inputs: Mapping[str, Any]) -> Session:
+        """Run the encoder on inputs float32 [batch, ...]; no token is given yet."""
+        given = {name: to_host(array) for name, array in inputs.items()}
+        state = self.call(ENCODER, {name: _value(array) for name, array in given.items()})
+        sizes = {BATCH: len(next(iter(given.values()))), PAST: 0}
+        for port in self.programs[DECODER].inputs:
+            if port.name.startswith("past_"):
+                shape = [sizes[size] if isinstance(size, str) else size for size in port.dims]
+                state[port.name] = _value(np.zeros(shape, port.dtype))
+        return Session(None, state)
+
+    def step(self, session: Session, tokens: Ids) -> np.ndarray:
+        """See `GenerativeRunner`."""
+        cache = {name: value for name, value in session.state.items() if name != HIDDEN}
+        found = self.call(DECODER, {"input_ids": _value(tokens), **cache})
+        logits: np.ndarray = found.pop("logits").numpy()
+        session.state |= {name.replace("present", "past"): array for name, array in found.items()}
+        return logits
+
+    def reorder(self, session: Session, rows: Ids) -> None:
+        """See `GenerativeRunner`. By way of the host."""
+        for name, value in session.state.items():
+            session.state[name] = _value(value.numpy()[rows])
+
+    def step_by_step(self) -> Runner:
+        """See `GenerativeRunner`."""
+        return StepByStepRunner(self)
+
+    def _outputs(self, session: Session, logits: np.ndarray) -> dict[str, Any]:
+        return {"logits": logits, f"encoder_{HIDDEN}": session.state[HIDDEN].numpy()}
 
     def call(self, program: str, given: Mapping[str, Any]) -> dict[str, Any]:
         """Runs a program on OrtValues, which it also gives."""
@@ -109,45 +149,19 @@ class OnnxWriter(Writer):
         return dict(zip(outputs, binding.get_outputs(), strict=True))
 
 
-class Text:
-    """A batch of texts that are being written."""
+class StepByStepRunner(Runner):
+    """A generative runner that is given its tokens one by one."""
 
-    def __init__(self, writer: OnnxWriter, features: Any) -> None:
-        """Runs the encoder on `features` float32 [batch, bins, frames]."""
-        self.writer = writer
-        found = writer.call(ENCODER, {"input_features": _value(to_host(features))})
-        self.heard = found.pop("last_hidden_state")
-        self.cache = found
-        sizes = {BATCH: len(features), PAST: 0}
-        for port in writer.programs[DECODER].inputs:
-            if port.name.startswith("past_"):
-                shape = [sizes[size] if isinstance(size, str) else size for size in port.dims]
-                self.cache[port.name] = _value(np.zeros(shape, port.dtype))
-
-    def go_on(self, tokens: np.ndarray) -> np.ndarray:
-        """Logits float32 [batch, n, vocabulary] of tokens int64 [batch, n], behind those before."""
-        found = self.writer.call(DECODER, {"input_ids": _value(tokens), **self.cache})
-        logits: np.ndarray = found.pop("logits").numpy()
-        self.cache |= {name.replace("present", "past"): value for name, value in found.items()}
-        return logits
-
-
-class Stepwise(Runner):
-    """A writer that is given its tokens one by one."""
-
-    def __init__(self, writer: OnnxWriter) -> None:
-        super().__init__(writer.deployment, writer.signature, writer.device, writer.threads)
-        self.writer = writer
+    def __init__(self, runner: OnnxGenerativeRunner) -> None:
+        super().__init__(runner.deployment, runner.signature, runner.device, runner.threads)
+        self.runner = runner
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
-        text = Text(self.writer, inputs["input_features"])
+        session = self.runner.encode({"input_features": inputs["input_features"]})
         tokens = to_host(inputs["decoder_input_ids"])
-        steps = [text.go_on(tokens[:, i : i + 1]) for i in range(tokens.shape[1])]
-        return {
-            "logits": np.concatenate(steps, 1),
-            "encoder_last_hidden_state": text.heard.numpy(),
-        }
+        steps = [self.runner.step(session, column[:, None]) for column in tokens.T]
+        return self.runner._outputs(session, np.concatenate(steps, 1))
 
 
 def _value(array: np.ndarray) -> Any:

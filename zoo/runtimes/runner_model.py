@@ -1,6 +1,6 @@
 """A runner in the place of a network: what a task calls to get logits."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
+from zoo.generation.generate import sequences
 from zoo.model.loading import load_config, new_model
 from zoo.runtimes.runner import Runner
-from zoo.runtimes.stages import Writer
+from zoo.runtimes.stages import GenerativeRunner
 
 
 class RunnerModel(nn.Module):
@@ -26,11 +27,7 @@ class RunnerModel(nn.Module):
         """The runner's outputs under transformers' names for them."""
         from transformers.utils import ModelOutput
 
-        host = self.runner.device == "cpu"
-        given = {
-            name: tensor.detach().contiguous().numpy() if host else tensor
-            for name, tensor in inputs.items()
-        }
+        given = self._arrays(inputs)
         place = next(iter(inputs.values())).device
         parts = [self.runner(part) for part in self._parts(given)]
         return ModelOutput(
@@ -47,14 +44,28 @@ class RunnerModel(nn.Module):
         for first in range(0, max(rows, 1), most):
             yield {name: array[first : first + most] for name, array in given.items()}
 
-    def generate(self, features: Tensor) -> Tensor:
-        """Tokens int64 [batch, tokens], as `generate` of a network gives them."""
-        if not isinstance(self.runner, Writer):
+    def _arrays(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
+        host = self.runner.device == "cpu"
+        return {
+            name: tensor.detach().contiguous().numpy() if host else tensor
+            for name, tensor in inputs.items()
+        }
+
+    def generate(self, features: Tensor, **more: Tensor) -> Tensor:
+        """Tokens int64 [batch, tokens], as `generate` of a network gives them.
+
+        Args:
+            features: the first input of the runner.
+            more: others by name, such as `attention_mask`.
+
+        Raises `UserError` for a runner that generates no text.
+        """
+        if not isinstance(self.runner, GenerativeRunner):
             raise UserError(
                 f"{self.runner.deployment} writes no text: use eager, or export to onnx"
             )
-        given = features.detach().contiguous().numpy() if self.runner.device == "cpu" else features
-        return torch.as_tensor(self.runner.generate(given), device=features.device)
+        given = self._arrays({self.runner.signature.inputs[0].name: features, **more})
+        return torch.as_tensor(sequences(self.runner, given), device=features.device)
 
     @cached_property
     def _shell(self) -> Any:

@@ -7,15 +7,17 @@ names (`cross_*`); the decoder takes `input_ids` and `past_*`, and gives `logits
 the next `past_*`.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch
+from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.session import Ids, Session
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
 if TYPE_CHECKING:
-    import numpy as np
     from torch import nn
 
 BATCH, TOKENS, PAST = "batch", "tokens", "past"  # the sizes that vary
@@ -30,19 +32,39 @@ class Half:
     signature: Signature
 
 
-class Writer(Runner):
-    """A runner that writes text too. Called, it gives the logits of tokens that it is given."""
+class GenerativeRunner(Runner):
+    """A runner that generates text too; satisfies `zoo.generation.session.Generative`. Called, it
+    gives the logits of tokens that it is given.
+    """
 
-    def generate(self, features: Any, exactly: int | None = None) -> "np.ndarray":
-        """The tokens int64 [batch, tokens] that it writes about inputs float32 [batch, ...], as
-        `generate` of transformers gives them: without those that every text begins with and the one
-        that ends it, padded behind.
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """What the model says of its tokens."""
+        raise NotImplementedError
+
+    @property
+    def decoding(self) -> Decoding:
+        """How it generates by default: as its generation config says."""
+        raise NotImplementedError
+
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """Run what goes before the first token: the encoder, and the prompts.
 
         Args:
-            exactly: so many of them, and none ends the text.
+            inputs: arrays by name, those that the encoder takes.
+
+        Raises `UserError` for inputs that it does not take.
         """
         raise NotImplementedError
 
-    def stepwise(self) -> Runner:
-        """The same program, given its tokens one by one, by way of the cache."""
+    def step(self, session: Session, tokens: Ids) -> Any:
+        """Return logits float32 [rows, n, vocabulary] of tokens [rows, n] behind those before."""
+        raise NotImplementedError
+
+    def reorder(self, session: Session, rows: Ids) -> None:
+        """Make row i go on with what was row `rows[i]`; rows may be repeated or left out."""
+        raise NotImplementedError
+
+    def step_by_step(self) -> Runner:
+        """Return the same program, given its tokens one by one, by way of the cache."""
         raise NotImplementedError

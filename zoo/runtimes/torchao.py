@@ -46,7 +46,7 @@ def load(
     elif numerics in CAPABILITY:
         raise UserError(f"{deployment} is for GPUs: --device cuda, or torchao+int8-dynamic")
     base = Deployment("eager", "bf16" if numerics == "int4-weight-only" else "fp32")
-    runner = eager.load(checkpoint, base, device, threads)
+    runner = eager.load_network_runner(checkpoint, base, device, threads)
     quantization.quantize_(runner.program, getattr(quantization, CONFIGS[numerics])())
     runner.deployment = deployment
     return compiled.compile_runner(runner)

@@ -8,7 +8,7 @@ checkpoint.
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.model.loading import load_config, load_json, load_tokenizer
+from zoo.model.loading import load_config, load_json, load_model, load_tokenizer
 from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor
 from zoo.speech.pretrained_speech import PretrainedSpeech, make_extractor, make_model
@@ -101,7 +101,6 @@ def _must_fit(name: str, model: Any, processor: CtcProcessor) -> None:
 class SpeechSeq2Seq(PretrainedSpeech):
     """Whisper: an encoder and a decoder that writes."""
 
-    auto_class = "AutoModelForSpeechSeq2Seq"
     stages = staticmethod(halves)
     load_processor = staticmethod(ctc_processor.load_processor)
 
@@ -145,20 +144,23 @@ class SpeechSeq2Seq(PretrainedSpeech):
 
         Raises `UserError` where the weights are not at hand or write no text.
         """
-        from transformers import AutoModelForSpeechSeq2Seq
+        from zoo.speech.modeling_whisper import WhisperForConditionalGeneration as Whisper
 
         if options.max_new_tokens < 1:
             raise UserError(f"--max_new_tokens {options.max_new_tokens}: at least 1")
-        model, source = make_model(AutoModelForSpeechSeq2Seq, options.model, entry, "decoder", {})
-        if model.config.model_type != "whisper":
-            raise UserError(f"{options.model} is a {model.config.model_type}, and no Whisper")
+        kind = load_config(pretrained.find(options.model, entry.presets).folder).model_type
+        if kind != "whisper":
+            raise UserError(f"{options.model} is a {kind}, and no Whisper")
+        model, source = make_model(Whisper, options.model, entry, "decoder", {})
         _must_fit(options.model, model, processor)
         _settle_generation(model, processor.tokenizer, options.max_new_tokens)
         return model, source
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
         """See `Network.load`. Raises `UserError` where its two parts do not fit each other."""
-        model, processor = super().load(folder)
+        from zoo.speech.modeling_whisper import WhisperForConditionalGeneration as Whisper
+
+        model, processor = load_model(Whisper, folder), self.load_processor(folder)
         _must_fit(str(folder), model, processor)
         return model, processor
 

@@ -1,0 +1,94 @@
+"""A network of transformers that generates token by token, with its keys and values kept."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from zoo.generation.decoding import Decoding, SpecialTokens, from_config
+from zoo.generation.session import Ids, Session
+
+
+class NetworkDecoder:
+    """Satisfies `zoo.generation.session.Generative`; tensors go in.
+
+    An encoder-decoder is given the inputs of its encoder, with an `attention_mask` where it takes
+    one; a decoder `input_ids` int64 [rows, n] and, where rows are padded, to the left,
+    `attention_mask` int64 [rows, n].
+    """
+
+    def __init__(self, model: Any, special_tokens: SpecialTokens, decoding: Decoding) -> None:
+        """`model` is in eval mode and has transformers' `forward` with `past_key_values`."""
+        self.model, self.special_tokens, self.decoding = model, special_tokens, decoding
+        self.arguments = frozenset(inspect.signature(model.forward).parameters)
+
+    @classmethod
+    def of(cls, model: Any) -> "NetworkDecoder":
+        """Return a network that generates as its own generation config says.
+
+        Raises `UserError` where that asks for more than greedy decoding in one language.
+        """
+        config = model.generation_config.to_diff_dict()
+        asked = {name: value for name, value in config.items() if not name.startswith("_")}
+        where = f"the generation config of {type(model).__name__}"
+        return cls(model, *from_config(asked, where, model.config.is_encoder_decoder))
+
+    def start(self, inputs: Mapping[str, Tensor]) -> Session:
+        """See `Generative`."""
+        rows = len(next(iter(inputs.values())))
+        state: dict[str, Any] = {"past_key_values": None}
+        if "attention_mask" in inputs:
+            state["attention_mask"] = inputs["attention_mask"]
+        if self.model.config.is_encoder_decoder:
+            with torch.inference_mode():
+                state["encoder_outputs"] = self.model.get_encoder()(**inputs, return_dict=True)
+            prompt = torch.tensor(self.special_tokens.prefix).repeat(rows, 1)
+        else:
+            prompt = inputs["input_ids"]
+            state.setdefault("attention_mask", torch.ones_like(prompt))
+        session = Session(None, state)
+        # only the last one's logits, where the network can be told
+        few = {"logits_to_keep": 1} if "logits_to_keep" in self.arguments else {}
+        session.logits = _array(self._forward(session, prompt, **few)[:, -1])
+        return session
+
+    def step(self, session: Session, tokens: Ids) -> Any:
+        """See `Generative`."""
+        state = session.state
+        if not self.model.config.is_encoder_decoder:
+            mask = state["attention_mask"]
+            state["attention_mask"] = torch.cat([mask, mask.new_ones(tokens.shape)], 1)
+        return _array(self._forward(session, torch.from_numpy(tokens)))
+
+    def reorder(self, session: Session, rows: Ids) -> None:
+        """See `Generative`."""
+        which, state = torch.from_numpy(rows).to(self.model.device), session.state
+        with torch.inference_mode():
+            state["past_key_values"].reorder_cache(which)
+            if "attention_mask" in state:
+                state["attention_mask"] = state["attention_mask"].index_select(0, which)
+            for name, value in state.get("encoder_outputs", {}).items():
+                if isinstance(value, Tensor):
+                    state["encoder_outputs"][name] = value.index_select(0, which)
+
+    def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
+        tokens = tokens.to(self.model.device)
+        if self.model.config.is_encoder_decoder:
+            given = {"decoder_input_ids": tokens}
+        else:
+            given = {"input_ids": tokens}
+            if "position_ids" in self.arguments:
+                mask = session.state["attention_mask"]
+                places = (mask.long().cumsum(-1) - 1).masked_fill(mask == 0, 0)
+                given["position_ids"] = places[:, -tokens.shape[1] :]
+        with torch.inference_mode():
+            found = self.model(**given, **session.state, **more, use_cache=True, return_dict=True)
+        session.state["past_key_values"] = found.past_key_values
+        logits: Tensor = found.logits.float()
+        return logits
+
+
+def _array(logits: Tensor) -> Any:
+    return logits.numpy() if logits.device.type == "cpu" else logits

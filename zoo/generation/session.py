@@ -1,0 +1,79 @@
+"""What the loops of generation work on: a model that goes on with texts, token by token."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from zoo.generation.decoding import Decoding, SpecialTokens
+
+Ids = npt.NDArray[np.int64]
+Scores = npt.NDArray[np.floating[Any]]
+
+
+@dataclass
+class Session:
+    """A batch of texts that are being generated."""
+
+    logits: Any
+    """float32 [rows, vocabulary]: of the first token behind the prompts; the reader's to change"""
+    state: dict[str, Any]
+    """what the runner keeps between steps, such as keys and values"""
+
+
+class Generative(Protocol):
+    """What `generate` asks of a model. Arrays are numpy's, or on a GPU tensors there."""
+
+    @property
+    def special_tokens(self) -> SpecialTokens:
+        """What the model says of its tokens."""
+
+    @property
+    def decoding(self) -> Decoding:
+        """How it generates by default."""
+
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """Run what goes before the first token: the encoder, and the prompts."""
+
+    def step(self, session: Session, tokens: Ids) -> Any:
+        """Return logits float32 [rows, n, vocabulary] of tokens [rows, n] behind those before."""
+
+    def reorder(self, session: Session, rows: Ids) -> None:
+        """Make row i go on with what was row `rows[i]`; rows may be repeated or left out."""
+
+
+class Suppression:
+    """Sets the scores of tokens that may not come next to -inf."""
+
+    def __init__(self, special: SpecialTokens, decoding: Decoding, vocabulary: int) -> None:
+        """Tokens outside the vocabulary are left out."""
+
+        def known(*ids: int) -> Ids:
+            return np.array(sorted({i for i in ids if i < vocabulary}), np.int64)
+
+        self.ends = np.array(sorted({*special.eos, *decoding.stop}), np.int64)
+        self.min_new_tokens = decoding.min_new_tokens
+        never, first = special.suppress_tokens, special.begin_suppress_tokens
+        self._later, self._first = known(*never), known(*never, *first)
+        self._later_endless = known(*never, *self.ends)
+        self._first_endless = known(*never, *first, *self.ends)
+
+    def __call__(self, scores: Any, position: int) -> Any:
+        """Return scores [rows, vocabulary] of the token at a position, numpy's changed in place."""
+        if position < self.min_new_tokens:
+            banned = self._later_endless if position else self._first_endless
+        else:
+            banned = self._later if position else self._first
+        if len(banned):
+            if not isinstance(scores, np.ndarray):
+                scores = scores.clone()  # of inference mode, which can't be changed outside it
+            scores[:, banned] = -np.inf
+        return scores
+
+
+def to_numpy(scores: Any) -> Scores:
+    """Return numpy's array of an array or tensor, wherever it lies."""
+    array: Scores = scores if isinstance(scores, np.ndarray) else scores.cpu().numpy()
+    return array
