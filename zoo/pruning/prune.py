@@ -21,12 +21,12 @@ from tasks.errors import UserError
 from zoo.machine import terminal
 from zoo.machine.precision import choose_dtype
 from zoo.model.loading import must_agree
-from zoo.model.train_args import TrainArgs
 from zoo.pruning import magnitude, narrowing, record
 from zoo.pruning.setting import Setting, read_data, training, units
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint as checkpoints
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
+from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.loop import Loop
 from zoo.train.reporting import run_folder

@@ -19,9 +19,9 @@ from zoo.machine import environment, places
 from zoo.machine.memory import peak_memory
 from zoo.machine.precision import choose_device, choose_dtype
 from zoo.machine.terminal import quiet_libraries
-from zoo.model.train_args import TrainArgs, check, metric_for_best
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint, evidence, pretrained
+from zoo.train.args import TrainArgs, check, metric_for_best
 from zoo.train.loop import Loop
 from zoo.train.methods import distillation, qat, semi_supervised
 from zoo.train.methods import teacher as teachers

@@ -24,9 +24,9 @@ from zoo.evaluation.loop import Evaluation, batches, evaluate, to_device
 from zoo.machine.memory import out_of_memory
 from zoo.machine.precision import autocast
 from zoo.machine.signals import Stopped, stop_on_signal
-from zoo.model.train_args import TrainArgs, metric_for_best
 from zoo.speedups.bf16_weights import Bf16Weights
 from zoo.speedups.sparse_embedding import TrainedRows
+from zoo.train.args import TrainArgs, metric_for_best
 from zoo.train.methods.ema import WeightAverage
 from zoo.train.methods.tuning import Thaw
 from zoo.train.optim.optimizer import make_optimizer, spared

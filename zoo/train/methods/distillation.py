@@ -32,7 +32,7 @@ from zoo.machine.precision import autocast
 from zoo.train.optim.optimizer import LAYER
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 Pairs = Sequence[tuple[nn.Module, nn.Module]]
 """Layers of the student, each with the teacher's that it follows."""

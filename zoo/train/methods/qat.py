@@ -32,12 +32,12 @@ from tasks.base import Batch, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from zoo.evaluation.loop import to_device
-from zoo.model.train_args import TrainArgs
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
+    from zoo.train.args import TrainArgs
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Of exactly these types: what inherits from them may compute otherwise."""
@@ -69,7 +69,7 @@ class Start:
                 )
 
 
-def find(args: TrainArgs, entry: "Entry", output: Path) -> Start | None:
+def find(args: "TrainArgs", entry: "Entry", output: Path) -> Start | None:
     """The checkpoint that `args` ask for; None where they ask for none.
 
     Args:
@@ -97,11 +97,12 @@ def defaults(entry: "Entry", folder: Path, usual: Any) -> Any:
     """
     checkpoint = open_checkpoint(folder, entry)
     config = checkpoint.manifest["config"]
-    known = {field.name for field in dataclasses.fields(TrainArgs)} - set(NOT_AGAIN)
+    plain = type(usual.train)
+    known = {field.name for field in dataclasses.fields(plain)} - set(NOT_AGAIN)
     train = dataclasses.replace(
         usual.train,
         **{name: value for name, value in config["train"].items() if name in known},
-        **{name: getattr(TrainArgs, name) for name in NOT_AGAIN},
+        **{name: getattr(plain, name) for name in NOT_AGAIN},
     )
     train = dataclasses.replace(
         train,

@@ -25,7 +25,7 @@ from tasks.errors import UserError
 from tasks.randomness import Strength, View
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 LEARNED: Mapping[str, Strength] = {"pseudo": "weak", "fixmatch": "strong"}
 """The view of an unlabelled sample that a kind learns the predictions on; they are made on weak."""

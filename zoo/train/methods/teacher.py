@@ -24,7 +24,7 @@ from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 UNHEARD = frozenset(("processor_class", "image_processor_type", "feature_extractor_type"))
 """Names of a processor's settings that change no input."""

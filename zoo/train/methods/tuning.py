@@ -11,7 +11,7 @@ from tasks.errors import UserError
 from zoo.train.optim.optimizer import LAYER, depth_of
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 
 def prepare_tuning(model: Any, args: "TrainArgs") -> Any:

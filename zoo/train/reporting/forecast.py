@@ -14,7 +14,7 @@ from zoo.machine.precision import autocast
 from zoo.train.resume.order import Schedule
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 GIB = 2**30
 SAMPLED = 16  # samples of the probing pass

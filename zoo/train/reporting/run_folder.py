@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from tasks.preflight import Finding
     from zoo.model.entry import Entry
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 
 class OutputFolder:

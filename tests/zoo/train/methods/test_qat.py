@@ -13,8 +13,8 @@ from tasks.errors import UserError
 from tests import cases
 from tests.cli import run_cli
 from tests.finetuning import Run, lines, run_finetune
-from zoo.model.train_args import TrainArgs, check
 from zoo.store import evidence
+from zoo.train.args import TrainArgs, check
 from zoo.train.methods.qat import FakeQuantized, prepare, rounded_weight
 
 RNG = torch.Generator().manual_seed(0)
