@@ -140,7 +140,7 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-class FakeQuantized:
+class QATLayer:
     """The `forward` of a layer, with its weight and its input rounded as int8 rounds them."""
 
     def __init__(self, layer: Any, low: float, high: float) -> None:
@@ -195,5 +195,5 @@ def prepare(model: nn.Module, task: Task, batches: Sequence[Batch], device: torc
     if not ranges:
         raise UserError(f"--qat: {type(model).__name__} has no linear or convolutional layer")
     for layer, (low, high) in ranges.items():
-        layer.forward = FakeQuantized(layer, low, high)
+        layer.forward = QATLayer(layer, low, high)
     return len(ranges)
