@@ -207,6 +207,28 @@ def test_the_loop_knows_no_domain() -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_the_loop_knows_hooks_and_no_method() -> None:
+    """Nor does a fine-tune: `zoo.train.methods.known` alone lists them."""
+    light = ("zoo.train.methods.base", "zoo.train.methods.known", "zoo.speedups.allocator")
+    for name in ("loop", "finetune"):
+        path = ROOT / "zoo" / "train" / f"{name}.py"
+        used = {module for _, module in _imports(path) if not module.startswith(light)}
+        own = {one for one in used if one.startswith(("zoo.train.methods.", "zoo.speedups."))}
+        assert not own, f"{name}.py imports {sorted(own)}"
+
+
+SCREEN = 60
+"""Lines of a function that one sees at once, its docstring left out."""
+
+
+@_named(_sources("zoo/train"))
+def test_training_is_read_a_screen_at_a_time(path: Path) -> None:
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.FunctionDef) and node.end_lineno:
+            lines = node.end_lineno - node.lineno + 1
+            assert lines <= SCREEN, f"{_where(path, node)}: {node.name} has {lines} lines"
+
+
 def test_every_model_has_its_line() -> None:
     """A file of a domain that declares an ENTRY is in the registry, under its own name."""
     declared = {

@@ -65,8 +65,8 @@ class TrainingStep:
         import torch
 
         from zoo.model.network import network_of
-        from zoo.model.train_args import TrainArgs
         from zoo.speedups.bf16_weights import Bf16Weights
+        from zoo.train.args import TrainArgs
         from zoo.train.optim.optimizer import make_optimizer, spared
 
         self.task, self.device = checkpoint.task, torch.device(device)

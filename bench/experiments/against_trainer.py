@@ -16,9 +16,9 @@ Accuracy is that of the test split in fp32. A ratio is given with its spread ove
 
 from bench.experiments import rounds
 from bench.experiments.rounds import Case, Measured
-from zoo.model.train_args import TrainArgs
 from zoo.nlp.bert_cls import ENTRY
 from zoo.store import pretrained
+from zoo.train.args import TrainArgs
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from zoo.store import lines
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 FIRST = "zoo"  # the arm that the others are compared with
 Result = dict[str, Any]

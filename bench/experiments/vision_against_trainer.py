@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from bench.experiments import rounds
 from bench.experiments.rounds import Case, Measured
-from zoo.model.train_args import TrainArgs
+from zoo.train.args import TrainArgs
 from zoo.vision.cnn_cls import ENTRY, Options
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import os
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -198,7 +198,16 @@ class _Found:
     bad: list[tuple[int, str, str]] = field(default_factory=list)
     facts: dict[int, Facts] = field(default_factory=dict)
     digests: list[int] = field(default_factory=list)
-    lasting: bool = True
+    lasting: bool = True  # whether what is bad will be bad again
+
+    def add(self, later: "_Found") -> None:
+        """Takes in what a later job has made of its rows, but for the arrays."""
+        self.kept += later.kept
+        self.sizes += later.sizes
+        self.bad += later.bad
+        self.facts |= later.facts
+        self.digests += later.digests
+        self.lasting = self.lasting and later.lasting
 
 
 def _pass(
@@ -217,47 +226,17 @@ def _pass(
     stored = split.select_columns(["media"]).with_format("arrow")
 
     def job(start: int) -> _Found:
-        found = _Found()
         column = stored[start : start + ROWS_A_JOB].column("media")
-        for row, value in enumerate(column, start=start):
-            media = value.as_py()
-            try:
-                array, facts = _decode(decode, media, row)
-                size = measure(array)
-            except _Unusable as problem:
-                found.bad.append((row, name_of(media or {}, row), str(problem)))
-                found.lasting = found.lasting and problem.lasting
-                continue
-            found.kept.append(row)
-            found.sizes.append(size)
-            if facts:
-                found.facts[row] = facts
-            if wants_digests:
-                found.digests.append(_digest(array))
-            if budget.take(array.nbytes):
-                found.arrays.append(array)
-            else:
-                found.arrays.clear()
-        return found
+        return _decode_rows(enumerate(column, start), decode, measure, budget, wants_digests)
 
-    kept: list[int] = []
-    sizes: list[float] = []
-    bad: list[tuple[int, str, str]] = []
-    facts: dict[int, Facts] = {}
-    digests: list[int] = []
-    lasting = True
+    total = _Found()
     block: Block | None = Block(split.num_rows, memory_limit)
     with tqdm(
         total=split.num_rows, desc=title, unit="file", delay=1, leave=False, disable=None
     ) as bar:
         starts = range(0, split.num_rows, ROWS_A_JOB)
         for found in _in_threads(job, starts, threads or _cores()):
-            kept += found.kept
-            sizes += found.sizes
-            bad += found.bad
-            facts |= found.facts
-            digests += found.digests
-            lasting = lasting and found.lasting
+            total.add(found)
             if budget.exceeded:
                 block = None
             if block is not None:
@@ -266,14 +245,45 @@ def _pass(
     if block is not None:
         block.seal()
     measured = Measured(
-        np.array(kept, np.int64),
-        np.array(sizes, np.float64),
-        bad,
+        np.array(total.kept, np.int64),
+        np.array(total.sizes, np.float64),
+        total.bad,
         budget.taken,
-        facts,
-        np.array(digests, np.uint64),
+        total.facts,
+        np.array(total.digests, np.uint64),
     )
-    return measured, block, lasting
+    return measured, block, total.lasting
+
+
+def _decode_rows(
+    rows: Iterable[tuple[int, Any]],
+    decode: Decode,
+    measure: Measure,
+    budget: _Budget,
+    wants_digests: bool,
+) -> _Found:
+    """Decodes stored media, each with its row; the arrays are kept while the budget lasts."""
+    found = _Found()
+    for row, value in rows:
+        media = value.as_py()
+        try:
+            array, facts = _decode(decode, media, row)
+            size = measure(array)
+        except _Unusable as problem:
+            found.bad.append((row, name_of(media or {}, row), str(problem)))
+            found.lasting = found.lasting and problem.lasting
+            continue
+        found.kept.append(row)
+        found.sizes.append(size)
+        if facts:
+            found.facts[row] = facts
+        if wants_digests:
+            found.digests.append(_digest(array))
+        if budget.take(array.nbytes):
+            found.arrays.append(array)
+        else:
+            found.arrays.clear()
+    return found
 
 
 def _digest(array: npt.NDArray[Any]) -> int:

@@ -34,7 +34,7 @@ NUMBERS = [(each, *number) for each in CLASSES for number in numbers_of(each)]
 def test_all_kinds_of_flags_are_found() -> None:
     names = {f"{each.__module__}.{each.__name__}" for each in CLASSES}
     assert {
-        "zoo.model.train_args.TrainArgs",
+        "zoo.train.args.TrainArgs",
         "tasks.data.source.DataArgs",
         "bench.cases.args.DecideArgs",
     } <= names

@@ -13,9 +13,9 @@ from tools.cards.numbers import shown
 from tools.cards.record import Record
 from tools.cards.settings import machine_name
 from tools.cards.tables import table
-from zoo.model.train_args import TrainArgs
 from zoo.store.evidence import Fact
 from zoo.store.portable import is_telling
+from zoo.train.args import TrainArgs
 
 ALWAYS = (
     "num_train_epochs",

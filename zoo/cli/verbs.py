@@ -18,7 +18,7 @@ from tasks.printing import print_lines
 from zoo.cli import config_file, program
 from zoo.machine import places
 from zoo.model.entry import Entry
-from zoo.model.train_args import TrainArgs
+from zoo.train.args import TrainArgs
 
 
 @dataclass(frozen=True)

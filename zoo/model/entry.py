@@ -43,4 +43,5 @@ class Entry:
     default_preset: str | None = None  # None: trained from scratch
     zero_shot: Mapping[str, Preset] = dataclasses.field(default_factory=dict)  # for predict only
     verbs: tuple[str, ...] = ("finetune", "evaluate", "predict", "export", "quantize", "prune")
+    training: str = "zoo.train.args"  # module of TrainArgs, the flags that all models train with
     starts: str | None = None  # the module whose --model takes this one's checkpoints

@@ -34,39 +34,11 @@ def train_tokenizer(
         longest: `model_max_length`.
         masked: as BERT has it, with a [MASK], a [CLS] before the text, and token_type_ids.
     """
-    from tokenizers import (
-        Regex,
-        Tokenizer,
-        models,
-        normalizers,
-        pre_tokenizers,
-        processors,
-        trainers,
-    )
-    from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+    from tokenizers import normalizers, processors
     from transformers import PreTrainedTokenizerFast
 
     special = [*SPECIAL, FIRST, MASK] if masked else SPECIAL
-    pieces = pre_tokenizers.Split(Regex(PIECE), behavior="removed", invert=True)
-    if kind == "bpe":
-        backend = Tokenizer(models.BPE())
-        # each piece begins with a space, which tells beginnings of words from what follows
-        to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
-        backend.pre_tokenizer = pre_tokenizers.Sequence([pieces, to_bytes])
-        backend.decoder = ByteLevelDecoder()
-        trainer: Any = trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            min_frequency=2,
-            special_tokens=special,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-    else:
-        backend = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
-        backend.pre_tokenizer = pieces
-        trainer = trainers.WordLevelTrainer(
-            vocab_size=vocab_size, min_frequency=2, special_tokens=special, show_progress=False
-        )
+    backend, trainer = (_byte_pairs if kind == "bpe" else _words)(vocab_size, special)
     folding = [normalizers.Lowercase()] if lowercase else []
     backend.normalizer = normalizers.Sequence([normalizers.NFKC(), *folding])
     backend.train_from_iterator(batches, trainer)
@@ -88,3 +60,42 @@ def train_tokenizer(
         padding_side="right",
         clean_up_tokenization_spaces=False,
     )
+
+
+def _byte_pairs(vocab_size: int, special: list[str]) -> tuple[Any, Any]:
+    """A tokenizer of byte-level pairs, and what trains it."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+
+    backend = Tokenizer(models.BPE())
+    # each piece begins with a space, which tells beginnings of words from what follows
+    to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=True, use_regex=False)
+    backend.pre_tokenizer = pre_tokenizers.Sequence([_pieces(), to_bytes])
+    backend.decoder = ByteLevelDecoder()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=special,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    return backend, trainer
+
+
+def _words(vocab_size: int, special: list[str]) -> tuple[Any, Any]:
+    """A tokenizer of whole words, and what trains it."""
+    from tokenizers import Tokenizer, models, trainers
+
+    backend = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+    backend.pre_tokenizer = _pieces()
+    trainer = trainers.WordLevelTrainer(
+        vocab_size=vocab_size, min_frequency=2, special_tokens=special, show_progress=False
+    )
+    return backend, trainer
+
+
+def _pieces() -> Any:
+    """Cuts a text into words, numbers and other characters."""
+    from tokenizers import Regex, pre_tokenizers
+
+    return pre_tokenizers.Split(Regex(PIECE), behavior="removed", invert=True)

@@ -13,7 +13,7 @@ from tasks.base import Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from zoo.evaluation import class_facts
-from zoo.evaluation.loop import evaluate
+from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
@@ -23,6 +23,7 @@ from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import evidence
+from zoo.store.checkpoint import Checkpoint
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
@@ -48,17 +49,10 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     checkpoint, model, processor = open_deployed(
         args.checkpoint, entry, args.deployment, args.device
     )
-    trained = checkpoint.manifest["config"]["data"]
-    data = dataclasses.replace(
-        DataArgs(**trained),
-        data=args.data or trained["data"],
-        data_config=args.data_config if args.data else trained["data_config"],
-        max_eval_samples=args.max_eval_samples,
-    )
-    module = importlib.import_module(entry.task)
-    task = _with_bad_files(checkpoint.task, args)
+    task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
-    examples = module.for_evaluation(task, data, args.split, trained_on)
+    factory = importlib.import_module(entry.task)
+    examples = factory.for_evaluation(task, data, args.split, trained_on)
     split = next(iter(examples.splits))
     device = choose_device(args.device)
     features = task.features(
@@ -91,20 +85,23 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     classes = class_facts.rows_of(task, found.tally)
     of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
     evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
-    terminal.table(
-        ("metric", "value", "95% interval", "n", "method"),
-        [
-            (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{m.n:,}", m.method)
-            for m in found.measured
-        ],
-        title=f"{folder} on {examples.name}, {split} "
-        f"(loss {found.loss:.4f}, {found.seconds:.1f} s)",
-    )
+    _show_metrics(found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
     _show_confusions(folder, task, found.tally)
     mistakes.show(found.hardest, task, features, examples.splits[split])
     if path := mistakes.picture(folder, found.hardest, task, features):
         terminal.lines(f"mistakes          {path}")
+
+
+def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
+    """What is asked for, or else what the checkpoint was trained on."""
+    trained = checkpoint.manifest["config"]["data"]
+    return dataclasses.replace(
+        DataArgs(**trained),
+        data=args.data or trained["data"],
+        data_config=args.data_config if args.data else trained["data_config"],
+        max_eval_samples=args.max_eval_samples,
+    )
 
 
 def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
@@ -117,6 +114,17 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
     told = dataclasses.replace(task.args, on_bad_file=args.on_bad_file)
     changed: Task = dataclasses.replace(task, args=told)
     return changed
+
+
+def _show_metrics(found: Evaluation, title: str) -> None:
+    terminal.table(
+        ("metric", "value", "95% interval", "n", "method"),
+        [
+            (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{m.n:,}", m.method)
+            for m in found.measured
+        ],
+        title=f"{title} (loss {found.loss:.4f}, {found.seconds:.1f} s)",
+    )
 
 
 def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:

@@ -10,6 +10,7 @@ import dataclasses
 import shutil
 import uuid
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,16 @@ from zoo.machine.precision import choose_dtype
 from zoo.model import narrowing
 from zoo.model.loading import must_agree
 from zoo.model.network import network_of
-from zoo.model.train_args import TrainArgs
 from zoo.pruning import magnitude, record
 from zoo.pruning.setting import Setting, read_data, training
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint as checkpoints
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
+from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.loop import Loop
+from zoo.train.methods.faster import speed_up
+from zoo.train.methods.known import hooks_of
 from zoo.train.reporting import run_folder
 from zoo.train.reporting.progress_bar import Watch
 
@@ -122,35 +125,18 @@ def _cut_and_train(
     # another seed, or every stage would see the same samples: those that an epoch begins with
     train = dataclasses.replace(setting.train, seed=args.seed + number)
     share = magnitude.share_at(number, args.stages, args.sparsity)
-    masks: magnitude.Masks = {}
-    if args.structured:
-        widths = narrowing.targets(setting.dense, share)
-        model = setting.network.prune_units(model, widths)
-    else:
-        masks = magnitude.prune(model, share)
+    model, masks = _cut(setting, model, share)
     setting.network.prepare_training(model, setting.options)
     model.to(accelerator.device)
     train_features = setting.data.features["train"]
     if train.speedups and not train.torch_compile:
-        setting.network.optimize_training(model, train_features)
+        speed_up(setting.network, model, train_features, accelerator.num_processes)
     own = setting.folder / "logs" / f"stage-{number}"
     size = train.per_device_train_batch_size * train.gradient_accumulation_steps
     main = accelerator.is_main_process
     watch = Watch(own, args.steps * size, setting.task.unit, [], main)
-
-    def save(trained: Any) -> None:
-        if main:
-            pruned = {**manifest["pruned"], "stage": number, "sparsity": share}
-            try:
-                checkpoints.write(
-                    setting.folder, trained, setting.processor, {**manifest, "pruned": pruned}
-                )
-            except OSError as error:
-                raise UserError(
-                    f"can't save to {setting.folder}: {error.strerror or error}; the stage before "
-                    "stays there: free some space and begin again"
-                ) from error
-
+    pruned = {**manifest["pruned"], "stage": number, "sparsity": share}
+    dtype = choose_dtype(train.dtype, accelerator.device)
     loop = Loop(
         model,
         setting.task,
@@ -162,8 +148,9 @@ def _cut_and_train(
         accelerator,
         own,
         watch,
-        save,
-        choose_dtype(train.dtype, accelerator.device),
+        partial(_save, setting, {**manifest, "pruned": pruned}),
+        dtype,
+        hooks=hooks_of(train, accelerator, dtype),
     )
     magnitude.hold(model, masks)
     try:
@@ -177,3 +164,24 @@ def _cut_and_train(
     weights = dict(left.named_parameters())
     assert not any(bool(weights[n][~m.to(weights[n].device)].any()) for n, m in masks.items())
     return left
+
+
+def _cut(setting: Setting, model: nn.Module, share: float) -> tuple[nn.Module, magnitude.Masks]:
+    """The model without a share of its units, or with a share of its weights at 0: these masks."""
+    if setting.args.structured:
+        widths = narrowing.targets(setting.dense, share)
+        return setting.network.prune_units(model, widths), {}
+    return model, magnitude.prune(model, share)
+
+
+def _save(setting: Setting, manifest: Mapping[str, Any], trained: nn.Module) -> None:
+    """Writes the checkpoint of a stage, on the main process."""
+    if not setting.accelerator.is_main_process:
+        return
+    try:
+        checkpoints.write(setting.folder, trained, setting.processor, manifest)
+    except OSError as error:
+        raise UserError(
+            f"can't save to {setting.folder}: {error.strerror or error}; the stage before stays "
+            "there: free some space and begin again"
+        ) from error

@@ -12,10 +12,11 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from zoo.machine import environment
 from zoo.model.network import Network
-from zoo.model.train_args import DISTILLING, TrainArgs
-from zoo.model.train_args import check as check_training
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint
+from zoo.train.args import TrainArgs
+from zoo.train.args import check as check_training
+from zoo.train.methods.args import DISTILLING
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -79,7 +79,6 @@ def read_task(entry: "Entry", config: Mapping[str, Any]) -> "Task":
     Raises ValueError where a field is missing or of another type.
     """
     from tasks.data.source import DataArgs
-    from zoo.model.train_args import TrainArgs
 
     for name, kind in (("options", entry.options), ("data", DataArgs)):
         where = f"config.{name}"
@@ -87,7 +86,8 @@ def read_task(entry: "Entry", config: Mapping[str, Any]) -> "Task":
             kind, config[name], where
         ):
             raise ValueError(wrong)
-    if wrong := typed.fault(TrainArgs, config["train"], "config.train"):
+    training = importlib.import_module(entry.training).TrainArgs
+    if wrong := typed.fault(training, config["train"], "config.train"):
         raise ValueError(wrong)
     try:
         task: Task = importlib.import_module(entry.task).from_config(config["task"])

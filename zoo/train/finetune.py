@@ -1,52 +1,42 @@
 """The verb finetune: data in, a checkpoint out."""
 
 import dataclasses
+import functools
 import importlib
-import sys
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
-from tasks.base import Collate, Examples, Features, Task, supervised
-from tasks.data.source import DataArgs
+from tasks.base import Examples, Features, Task, supervised
 from tasks.errors import UserError
-from tasks.printing import print_lines
-from zoo.evaluation.calibration_batches import batches as calibration_batches
 from zoo.evaluation.loop import Evaluation, evaluate
-from zoo.machine import environment, places
+from zoo.machine import environment, places, plots
 from zoo.machine.memory import peak_memory
 from zoo.machine.precision import choose_device, choose_dtype
 from zoo.machine.terminal import quiet_libraries
-from zoo.model.network import Network, assemble, network_of
-from zoo.model.train_args import TrainArgs, check, metric_for_best
+from zoo.model.network import assemble, network_of
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint, evidence, pretrained
+from zoo.train.args import TrainArgs, check, metric_for_best
 from zoo.train.loop import Loop
-from zoo.train.methods import distillation, qat, semi_supervised
-from zoo.train.methods import teacher as teachers
-from zoo.train.methods.tuning import is_adapted, merged_state, prepare_tuning, save_adapter
+from zoo.train.methods.base import Data, Job, Learning, Method, Result, Saved, Setup
+from zoo.train.methods.known import hooks_of, methods_of
 from zoo.train.optim.sharding import whole_state
 from zoo.train.reporting import run_folder, summary
 from zoo.train.reporting.progress_bar import Watch
 from zoo.train.reporting.reporters import make_reporters
 from zoo.train.resume import run_record
+from zoo.train.resume.progress import Progress
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from tasks.preflight import Finding
     from zoo.model.entry import Entry
-
-
-@dataclasses.dataclass(frozen=True)
-class Job:
-    """All that a fine-tune was asked to do."""
-
-    options: Any
-    data: DataArgs
-    task: Any
-    train: TrainArgs
 
 
 def finetune(entry: "Entry", job: Job) -> Path:
@@ -65,90 +55,114 @@ def finetune(entry: "Entry", job: Job) -> Path:
     accelerator = make_accelerator(args)
     folder = Path(args.output_dir or f"runs/{entry.name}")
     with run_folder.claimed(folder, args.resume, accelerator) as claim:
-        return _finetune(entry, job, accelerator, claim, begin)
+        dtype = choose_dtype(args.dtype, accelerator.device)
+        _finetune(Setup(entry, job, folder, accelerator, dtype), claim, begin)
+    return folder
 
 
-def _finetune(
-    entry: "Entry",
-    job: Job,
-    accelerator: "Accelerator",
-    claim: run_folder.OutputFolder,
-    begin: float,
-) -> Path:
-    args, folder, main = job.train, claim.path, accelerator.is_main_process
-    run = run_record.Run(folder, claim.state)
-    run.know(run_record.of_flags(entry, job))
-    config = {
-        "options": dataclasses.asdict(job.options),
-        "data": dataclasses.asdict(job.data),
-        "task": None,
-        "train": dataclasses.asdict(args),
-    }
-    device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
+@dataclasses.dataclass(frozen=True)
+class _Run:
+    """A fine-tune on its way."""
+
+    setup: Setup
+    claim: run_folder.OutputFolder
+    known: run_record.Run
+    methods: Sequence[Method]
+
+
+def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> None:
+    known = run_record.Run(setup.folder, claim.state)
+    known.know(run_record.of_flags(setup.entry, setup.job))
+    run = _Run(setup, claim, known, methods_of(setup))
+    data, model, source = _assemble(run)
+    known.record["changes"] = known.changes()
+    findings: list[Finding] = []
+    if setup.is_main:
+        findings = data.task.preflight(data.examples, data.features, model)
+        run_folder.report_findings(findings)
+    model.to(setup.device)
+    parameters = sum(p.numel() for p in model.parameters())
+    for method in run.methods:
+        model = method.model(model, data)
+    progress, records = _train(run, data, model, _manifest(run, data, source), parameters)
+    training = summary.Training(progress, peak_memory(setup.device), findings)
+    del model  # the final evaluation has the memory for itself
+    result = _final_evaluation(run, data, parameters)
+    for method in run.methods:
+        method.finish(result)
+    if setup.is_main:
+        facts = summary.facts(setup, data, result, training)
+        for method in run.methods:
+            facts += method.facts(facts)
+        evidence.append(setup.folder, facts)
+        curves = setup.folder / "plots" / "training.png"
+        plots.training_curves(curves, records, data.task.primary.name)
+        summary.show(setup, data, result, training, time.time() - begin)
+        for method in run.methods:
+            method.show()
+    setup.accelerator.wait_for_everyone()
+
+
+def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any]]:
+    """The data, the network for them, and where its weights come from."""
+    setup, methods = run.setup, run.methods
+    entry, job = setup.entry, setup.job
     network = network_of(entry)
-    start = qat.find(args, entry, folder)
-    teachers.look(args)
-    with accelerator.main_process_first():  # the first fills the caches, the others read them
+    for method in methods:
+        method.look()
+    start = next((found for method in methods if (found := method.start())), None)
+    # the first fills the caches, the others read them
+    with setup.accelerator.main_process_first():
         if start is None:  # before data are read or made, which may take long
             pretrained.look(job.options, entry)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
-        trained: Any
-        trained, processor = network.load(start.checkpoint.folder) if start else (None, None)
+        trained, processor = network.load(start.folder) if start else (None, None)
         assembly = assemble(entry, job.options, task, examples.splits, processor)
-        task, processor = assembly.task, assembly.processor
-        if start:
-            start.check(task)
-        best_by = metric_for_best(args, task)
-        teacher = teachers.find(args, entry, task, processor, folder, device)
-        unlabelled = _unlabelled(entry, job, task) if args.ssl != "none" else None
-        run.know(
-            run_record.of_data(
-                task,
-                examples,
-                unlabelled,
-                teacher.subject if teacher else None,
-                start.subject if start else None,
-                None if best_by == task.primary else best_by.name,
-            )
-        )
-        features: dict[str, Features] = {
-            name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
-            for name, split in examples.splits.items()
-        }
-        if unlabelled:
-            key = f"{unlabelled.fingerprint}/unlabelled/{args.unlabeled}/{job.data}"
-            pool = task.features(unlabelled.splits["train"], processor, key)
-    torch.manual_seed(args.seed)  # the new head
-    if start:
-        model, source = trained, start.checkpoint.manifest["source"]
+        data = _read(run, assembly.task, examples, assembly.processor)
+    torch.manual_seed(job.train.seed)  # the new head
+    if start and trained is not None:
+        model, source = trained, start.manifest["source"]
         network.prepare_training(model, job.options)
     else:
         model, source = assembly.build()
-    run.know(run_record.of_source(source))
-    run.record["changes"] = run.changes()
-    if main:
-        findings = task.preflight(examples, features, model)
-        run_folder.report_findings(findings)
-    model.to(device)
-    parameters = sum(p.numel() for p in model.parameters())
-    # the compiler does its own, and layers that are followed or rounded are computed whole
-    if args.speedups and not (args.torch_compile or args.distill_hidden or start):
-        # a sharded embedding is trained whole, and so is one that sees more than the split
-        network.optimize_training(model, None if args.fsdp or unlabelled else features["train"])
-    model = prepare_tuning(model, args)
-    if start:
-        layers = qat.prepare(
-            model, task, calibration_batches(task, features["train"]), accelerator.device
-        )
-        if main:
-            print_lines(f"{layers} layers compute as in int8", file=sys.stderr)
-    config["task"] = task.config()
+    run.known.know(run_record.of_source(source))
+    return data, model, source
+
+
+def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
+    """All that is learned from, once it is known to be that of the run that is gone on with."""
+    job, methods = run.setup.job, run.methods
+    best_by = metric_for_best(job.train, task)
+    said: dict[str, Any] = {}
+    for method in methods:
+        method.read(task, processor)
+        said |= method.manifest()
+    other = None if best_by == task.primary else best_by.name
+    run.known.know(run_record.of_data(task, examples, said, other))
+    features: dict[str, Features] = {
+        name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
+        for name, split in examples.splits.items()
+    }
+    beside: dict[str, Features] = {}
+    for method in methods:
+        beside |= method.features(task, processor)
+    return Data(task, examples, processor, features, beside)
+
+
+def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any]:
+    """What zoo.json says of the run."""
+    entry, job, examples = run.setup.entry, run.setup.job, data.examples
     manifest = {
         "model": entry.name,
         "module": entry.module,
-        "pipeline": task.pipeline,
+        "pipeline": data.task.pipeline,
         "source": source,
-        "config": config,
+        "config": {
+            "options": dataclasses.asdict(job.options),
+            "data": dataclasses.asdict(job.data),
+            "task": data.task.config(),
+            "train": dataclasses.asdict(job.train),
+        },
         "data": {
             "name": examples.name,
             "fingerprint": examples.fingerprint,
@@ -156,107 +170,98 @@ def _finetune(
             "source_rows": dict(examples.source_rows),
             "unlabelled": dict(examples.unlabelled),
         },
-        "seed": args.seed,
+        "seed": job.train.seed,
         "versions": environment.versions(),
         "commit": environment.commit(),
     }
+    if changes := run.known.record["changes"]:
+        manifest["changes"] = changes
+    for method in run.methods:
+        manifest |= method.manifest()
+    return manifest
 
-    if run.record["changes"]:
-        manifest["changes"] = run.record["changes"]
-    if start:
-        manifest["qat"] = {"from": start.subject}
-    collate: Collate = task.collate
-    learned = features["train"]
+
+def _train(
+    run: _Run, data: Data, model: nn.Module, manifest: Mapping[str, Any], parameters: int
+) -> tuple[Progress, Sequence[Mapping[str, Any]]]:
+    """Trains the network, and leaves its checkpoint; gives what was counted and what was logged."""
+    setup, args, task = run.setup, run.setup.args, data.task
     objective = supervised(task, args.label_smoothing_factor)
-    if unlabelled:
-        manifest["unlabeled"] = {"name": unlabelled.name, "fingerprint": unlabelled.fingerprint}
-        learned, collate, objective = semi_supervised.parts(task, learned, pool, args)
-    if teacher:
-        manifest["teacher"] = {"model": teacher.name, "subject": teacher.subject}
-        distillation.check(task, model, teacher.model, learned, args, device)
-        objective = distillation.distilled(task, model, teacher.model, args, device, dtype)
-
-    def save_best(trained: Any) -> None:
-        adapted = is_adapted(trained)
-        plain = trained.get_base_model() if adapted else trained
-        state = merged_state(trained) if adapted else whole_state(trained)  # all ranks take part
-        if main:
-            try:
-                checkpoint.write(folder, plain, processor, manifest, state)
-                if adapted:
-                    with checkpoint.os_errors():
-                        save_adapter(trained, folder / "adapter")
-            except OSError as error:
-                way = "free some space" if error.errno in places.FULL else "mend that"
-                where = error.filename or folder
-                raise UserError(
-                    f"can't save the checkpoint to {where}: {error.strerror or error}; what stood "
-                    f"there before stays: {way}, then go on with --resume"
-                ) from error
-
-    claim.begin()
-    accelerator.wait_for_everyone()
-    reporters = make_reporters(args.report_to, folder, entry.name, config) if main else []
-    watch = Watch(folder, total_samples(args, learned), task.unit, reporters, main)
-    if main:
-        shown = features | ({"unlabelled": pool} if unlabelled else {})
-        taught_by = teacher.model if teacher else None
-        run_folder.announce(
-            entry, task, examples, shown, learned, parameters, model, device, dtype, args, taught_by
-        )
+    learning = Learning(data.features["train"], task.collate, objective)
+    for method in run.methods:
+        learning = method.learning(learning, model, data)
+    run.claim.begin()
+    setup.accelerator.wait_for_everyone()
+    reporters = []
+    if setup.is_main:
+        config = manifest["config"]
+        reporters = make_reporters(args.report_to, setup.folder, setup.entry.name, config)
+    total = total_samples(args, learning.features)
+    watch = Watch(setup.folder, total, task.unit, reporters, setup.is_main)
+    if setup.is_main:
+        run_folder.announce(setup, data, learning, run.methods, model, parameters)
     loop = Loop(
         model,
         task,
-        objective,
-        collate,
-        learned,
-        features.get("validation"),
+        learning.objective,
+        learning.collate,
+        learning.features,
+        data.features.get("validation"),
         args,
-        accelerator,
-        folder,
+        setup.accelerator,
+        setup.folder,
         watch,
-        save_best,
-        dtype,
-        run.record,
+        functools.partial(_save_best, run, data.processor, manifest),
+        setup.dtype,
+        run.known.record,
+        hooks_of(args, setup.accelerator, setup.dtype),
     )
+    resumed = run.claim.state is not None
     try:
-        progress = loop.run(resume=claim.state is not None)
+        progress = loop.run(resume=resumed)
     finally:
         watch.close()
-
-    if claim.state is not None and (fault := checkpoint.fault_of(folder)):
+    if resumed and (fault := checkpoint.fault_of(setup.folder)):
         raise UserError(  # of before: this run has found none that is better
             f"the run has ended, but its best checkpoint was lost before it went on ({fault}): "
             "train anew, without --resume, into another --output_dir"
         )
-    peak = peak_memory(device)
-    del model, loop, objective
-    result = final_evaluation(folder, network, task, features, args, accelerator)
-    split, found = result
-    taught = measure(teacher.model, task, features[split], args, accelerator) if teacher else None
-    if main:
-        facts = summary.facts(
-            folder, manifest, task, examples, result, progress, peak, dtype, device, findings
-        )
-        if teacher and taught:
-            facts += teachers.facts(teacher, (split, taught), facts, parameters)
-        evidence.append(folder, facts)
-        summary.plots(folder, watch.records, task)
-        seconds = time.time() - begin
-        summary.show(entry, folder, task, examples, result, progress, peak, seconds)
-        if teacher and taught:
-            teachers.show(teacher, taught, split, found, parameters)
-    accelerator.wait_for_everyone()
-    return folder
+    return progress, watch.records
 
 
-def _unlabelled(entry: "Entry", job: Job, task: Task) -> Examples:
-    """The examples without labels."""
-    semi_supervised.check(task)
-    asked = job.train.unlabeled
-    assert asked is not None
-    pool: Examples = importlib.import_module(entry.task).unlabelled(job.task, job.data, asked)
-    return pool
+def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn.Module) -> None:
+    """Writes the checkpoint of a trained network."""
+    folder = run.setup.folder
+    found = (saved for method in run.methods if (saved := method.to_save(model)))
+    saved = next(found, None) or Saved(model, whole_state(model))  # all ranks take part
+    if not run.setup.is_main:
+        return
+    try:
+        checkpoint.write(folder, saved.model, processor, manifest, saved.state)
+        if saved.beside:
+            with checkpoint.os_errors():
+                saved.beside(folder)
+    except OSError as error:
+        way = "free some space" if error.errno in places.FULL else "mend that"
+        where = error.filename or folder
+        raise UserError(
+            f"can't save the checkpoint to {where}: {error.strerror or error}; what stood "
+            f"there before stays: {way}, then go on with --resume"
+        ) from error
+
+
+def _final_evaluation(run: _Run, data: Data, parameters: int) -> Result:
+    """The saved checkpoint on the test split (validation where there is none), in fp32."""
+    setup = run.setup
+    setup.accelerator.wait_for_everyone()
+    model, _ = importlib.import_module(setup.entry.network).load(setup.folder)
+    model.to(setup.device)
+    split = next(name for name in ("test", "validation", "train") if name in data.features)
+
+    def measured(network: nn.Module) -> Evaluation:
+        return measure(network, data.task, data.features[split], setup.args, setup.accelerator)
+
+    return Result(split, measured(model), parameters, measured)
 
 
 def make_accelerator(args: TrainArgs) -> "Accelerator":
@@ -278,24 +283,8 @@ def total_samples(args: TrainArgs, train: Features) -> int:
     return int(args.num_train_epochs * len(train))
 
 
-def final_evaluation(
-    folder: Path,
-    network: Network,
-    task: Task,
-    features: dict[str, Features],
-    args: TrainArgs,
-    accelerator: "Accelerator",
-) -> tuple[str, Evaluation]:
-    """The saved checkpoint on the test split (validation where there is none), in fp32."""
-    accelerator.wait_for_everyone()
-    model, _ = network.load(folder)
-    model.to(accelerator.device)
-    split = "test" if "test" in features else "validation" if "validation" in features else "train"
-    return split, measure(model, task, features[split], args, accelerator)
-
-
 def measure(
-    model: Any, task: Task, features: Features, args: TrainArgs, accelerator: "Accelerator"
+    model: nn.Module, task: Task, features: Features, args: TrainArgs, accelerator: "Accelerator"
 ) -> Evaluation:
     """A network on one split, in fp32."""
     return evaluate(
@@ -308,4 +297,4 @@ def measure(
     )
 
 
-__all__ = ["Examples", "Job", "finetune"]
+__all__ = ["Job", "finetune"]

@@ -8,7 +8,7 @@ accumulated as sums and divided once, together with clipping.
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,9 @@ from tasks.errors import UserError
 from tasks.randomness import View
 from zoo.evaluation.loop import Evaluation, batches, evaluate, to_device
 from zoo.machine.memory import out_of_memory
-from zoo.machine.precision import autocast
 from zoo.machine.signals import Stopped, stop_on_signal
-from zoo.model.train_args import TrainArgs, metric_for_best
-from zoo.speedups.bf16_weights import Bf16Weights
-from zoo.speedups.sparse_embedding import TrainedRows
-from zoo.train.methods.ema import WeightAverage
-from zoo.train.methods.tuning import Thaw
+from zoo.train.args import TrainArgs, metric_for_best
+from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, spared
 from zoo.train.optim.schedules import lr_factor
 from zoo.train.optim.sharding import shard, whole
@@ -68,9 +64,16 @@ class Loop:
         save_best: Callable[[nn.Module], None],
         dtype: torch.dtype,
         record: Mapping[str, Any] | None = None,
+        hooks: Sequence[Hook] = (),
     ) -> None:
-        """Args: record: what lies in every saved state as "run" (`zoo.train.resume.run_record`)."""
-        self.record = record
+        """See `run`.
+
+        Args:
+            dtype: arithmetic of evaluations; hooks say that of training, which is fp32 without.
+            record: what lies in every saved state as "run" (`zoo.train.resume.run_record`).
+            hooks: see `zoo.train.methods.known.hooks_of`.
+        """
+        self.record, self.hooks = record, hooks
         self.task, self.args = task, args
         self.best_by = metric_for_best(args, task)
         self.objective, self.collate = objective, collate
@@ -81,17 +84,15 @@ class Loop:
         self.module = model
         if args.fsdp:
             shard(model, accelerator.device, accelerator.num_processes)
-        self.bf16 = self._bf16_weights(model)
-        named = self.bf16.named_parameters() if self.bf16 else list(model.named_parameters())
-        for part in model.modules():
-            if isinstance(part, TrainedRows):
-                part.reuse_gradient = accelerator.num_processes == 1
-        self.optimizer = make_optimizer(named, spared(model), args)
-        self.thaw = Thaw(list(model.named_parameters())) if args.tune == "gradual" else None
+        self.named: dict[str, Tensor] = dict(model.named_parameters())  # what is trained, in fp32
+        for hook in hooks:
+            self.named = hook.attach(model, self.named)
+        self.optimizer = make_optimizer(list(self.named.items()), spared(model), args)
         compiled: Any = torch.compile(model, dynamic=True) if args.torch_compile else model
         self.model: nn.Module = compiled if args.fsdp else accelerator.prepare_model(compiled)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        self.average = WeightAverage(self.parameters, args.ema_decay) if args.ema_decay else None
+        for hook in hooks:
+            hook.begin(self.parameters)
         self.schedule = Schedule.of(
             len(train),
             args.per_device_train_batch_size
@@ -108,24 +109,9 @@ class Loop:
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
 
-    def _bf16_weights(self, model: nn.Module) -> Bf16Weights | None:
-        """Several ranks use autocast: their gradients are better added up in fp32."""
-        wanted = self.dtype == torch.bfloat16 and self.args.speedups
-        return Bf16Weights(model) if wanted and self.accelerator.num_processes == 1 else None
-
-    @contextlib.contextmanager
-    def _as_saved(self) -> Iterator[None]:
+    def _as_saved(self) -> contextlib.AbstractContextManager[None]:
         """Within it the module has the weights that count: in fp32, and averaged if asked."""
-        with contextlib.ExitStack() as stack:
-            if self.average:
-                stack.enter_context(self.average.applied(self.parameters))
-            if self.bf16:
-                stack.enter_context(self.bf16.full_precision())
-            yield
-
-    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
-        dtype = torch.float32 if self.bf16 else self.dtype
-        return autocast(self.accelerator.device, dtype)
+        return _all(hook.as_saved() for hook in self.hooks)
 
     def run(self, resume: bool) -> Progress:
         """Trains to the end of the schedule, or until patience runs out.
@@ -202,9 +188,9 @@ class Loop:
         )
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
-        if self.thaw:
-            done = self.schedule.steps_done(progress.place) / self.schedule.total_steps
-            self.thaw.to(done)
+        done = self.schedule.steps_done(progress.place) / self.schedule.total_steps
+        for hook in self.hooks:
+            hook.before_step(done)
         loss_sum, count, logs = self._gradients_that_fit(step)
         loss = loss_sum / count
         norm = self._finish_gradients(count)
@@ -212,10 +198,8 @@ class Loop:
         self.log.add({name: total / count for name, total in logs.items()})
         self.optimizer.step()
         self.optimizer.zero_grad()
-        if self.bf16:
-            self.bf16.publish()
-        if self.average:
-            self.average.update(self.parameters)
+        for hook in self.hooks:
+            hook.after_step()
         self.watcher.samples(progress.step, progress.place, step.ids)
         progress.step += 1
         progress.samples += len(step.ids)
@@ -287,12 +271,12 @@ class Loop:
             torch.manual_seed(int(seed))
             last = i == len(step.passes) - 1
             with self._synchronized(last):
-                with self._autocast():
+                with _all(hook.computing() for hook in self.hooks):
                     loss = self.objective(self.model, to_device(batch, self.accelerator.device))
                 weight = float(one.counts)
                 self.accelerator.backward(loss.sum * weight)
-            if self.bf16:
-                self.bf16.collect()
+            for hook in self.hooks:
+                hook.after_backward()
             names = list(loss.logs)
             parts = (loss.sum.detach(), loss.count, *loss.logs.values())
             totals = totals + torch.stack(parts).float() * weight
@@ -421,11 +405,11 @@ class Loop:
         self._saved_at = time.monotonic()
         self.log.settle()
         tensors = {  # on every rank: sharded tensors are put together by all
-            "weights": states.model_tensors(self.module, self._masters()),
+            "weights": states.model_tensors(self.module, self.named),
             "optimizer": states.optimizer_tensors(self.optimizer),
         }
-        if self.average:
-            tensors["ema"] = self.average.tensors()
+        for hook in self.hooks:
+            tensors |= hook.state()
         if self.accelerator.is_main_process:
             self.watcher.flush()
             losses = [float(loss) for loss in self.log.losses]
@@ -442,26 +426,21 @@ class Loop:
             states.prune(self.states, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
 
-    def _masters(self) -> dict[str, Tensor]:
-        return self.bf16.masters if self.bf16 else {}
-
     def _resume(self) -> None:
         found, complaints = states.newest(self.states)
         for complaint in complaints:
             self.watcher.note(complaint)
         assert found is not None, "who asks to resume has seen a whole state"
         try:
-            states.load_model_tensors(self.module, found.tensors["weights"], self._masters())
+            states.load_model_tensors(self.module, found.tensors["weights"], self.named)
             states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
-            if self.average:
-                self.average.load(found.tensors["ema"])
+            for hook in self.hooks:
+                hook.load_state(found.tensors)
         except (KeyError, RuntimeError) as error:
             raise UserError(
                 f"the state in {self.states} is of another model or way of training ({error}): go "
                 "on with the --model, --tune, --optim, --ema_decay, --fsdp and --speedups of then"
             ) from error
-        if self.bf16:
-            self.bf16.publish()
         device = self.accelerator.device
         self.log.losses = [torch.tensor(x, device=device) for x in found.progress["pending_losses"]]
         self.log.logs = {
@@ -491,3 +470,12 @@ class Loop:
                 f"--{flag} {getattr(self.args, flag)} ends before the state in {self.states} (step "
                 f"{self.progress.step}, epoch {self._epochs():.2f}): give more"
             )
+
+
+@contextlib.contextmanager
+def _all(contexts: Iterable[contextlib.AbstractContextManager[Any]]) -> Iterator[None]:
+    """Within several contexts, the first of them the outermost."""
+    with contextlib.ExitStack() as stack:
+        for context in contexts:
+            stack.enter_context(context)
+        yield

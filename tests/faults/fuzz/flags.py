@@ -130,7 +130,7 @@ def _finetune(scene: Scene) -> Verb:
 def training_flags(model: Model) -> tuple[Any, ...]:
     """The dataclasses behind the flags of `finetune`."""
     from tasks.data.source import DataArgs
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
     entry = importlib.import_module(model.module).ENTRY
     return entry.options, DataArgs, importlib.import_module(entry.task).Args, TrainArgs

@@ -16,7 +16,6 @@ from safetensors.numpy import save_file
 from tasks.atomic import write_json
 from tasks.data.fingerprint import sha256
 from tasks.nlp.text_classification import Args, TextClassification
-from zoo.model.train_args import TrainArgs
 from zoo.nlp.bert_cls import ENTRY, Options
 from zoo.runtimes import artifacts
 from zoo.runtimes.artifacts import Artifact
@@ -25,6 +24,7 @@ from zoo.runtimes.signature import Port, Signature
 from zoo.store import evidence
 from zoo.store.checkpoint import MANIFEST
 from zoo.store.evidence import Fact
+from zoo.train.args import TrainArgs
 
 DATA = {"name": "reviews", "fingerprint": hashlib.sha256(b"reviews").hexdigest()}
 HUB_DATA = {"name": "stanfordnlp/imdb", "fingerprint": "a" * 40 + "/plain_text"}

@@ -10,8 +10,8 @@ import pytest
 from tasks.errors import UserError
 from tests.cli import run_cli
 from zoo.cli import config_file
-from zoo.model.train_args import TrainArgs
 from zoo.nlp.bert_cls import ENTRY
+from zoo.train.args import TrainArgs
 from zoo.vision.cnn_cls import Options
 
 

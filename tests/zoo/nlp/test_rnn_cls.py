@@ -15,9 +15,9 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args
 from zoo.cli import verbs
-from zoo.model.train_args import TrainArgs
 from zoo.nlp import recurrent_network
 from zoo.nlp.rnn_cls import ENTRY, Options
+from zoo.train.args import TrainArgs
 
 PRAISE = ("wonderful", "brilliant", "delightful", "superb")
 BLAME = ("dreadful", "tedious", "clumsy", "awful")

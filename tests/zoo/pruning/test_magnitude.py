@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tasks.errors import UserError
-from zoo.model.train_args import TrainArgs
 from zoo.pruning.magnitude import hold, prunable, prune, scores, share_at, zeros
+from zoo.train.args import TrainArgs
 from zoo.train.optim.optimizer import make_optimizer
 
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import pytest
 
-from zoo.model.train_args import TrainArgs
 from zoo.runtimes.signature import Signature
 from zoo.store import typed
+from zoo.train.args import TrainArgs
 
 
 @dataclasses.dataclass(frozen=True)

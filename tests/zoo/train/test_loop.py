@@ -19,8 +19,8 @@ from torch import nn
 from tasks.metrics.spec import metric_spec
 from tasks.randomness import View
 from tests.cli import ROOT, environment
-from zoo.model.train_args import TrainArgs
 from zoo.train import loop as module
+from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.loop import Loop, Step
 from zoo.train.reporting.progress_bar import Watch

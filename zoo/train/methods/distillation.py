@@ -18,6 +18,7 @@ into passes, ranks and resuming change as little as without it.
 import contextlib
 import functools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,13 +30,66 @@ from tasks.base import Batch, Features, Loss, Objective, Task
 from tasks.errors import UserError
 from zoo.evaluation.loop import to_device
 from zoo.machine.precision import autocast
+from zoo.store.evidence import Fact
+from zoo.train.methods import teacher as teachers
+from zoo.train.methods.base import Data, Learning, Method, Result, Setup
 from zoo.train.optim.optimizer import LAYER
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 Pairs = Sequence[tuple[nn.Module, nn.Module]]
 """Layers of the student, each with the teacher's that it follows."""
+
+
+class Distillation(Method):
+    """A teacher's predictions are learned beside the labels."""
+
+    @classmethod
+    def is_asked(cls, args: "TrainArgs") -> bool:
+        """See `Method`."""
+        return args.teacher is not None
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.reads_layers = setup.args.distill_hidden > 0
+
+    def look(self) -> None:
+        """See `Method`."""
+        teachers.look(self.setup.args)
+
+    def read(self, task: Task, processor: Any) -> None:
+        """See `Method`: the teacher, ready to teach."""
+        setup = self.setup
+        self._teacher = teachers.find(
+            setup.args, setup.entry, task, processor, setup.folder, setup.device
+        )
+        self.networks_beside = (self._teacher.model,)
+
+    def manifest(self) -> dict[str, Any]:
+        """See `Method`."""
+        return {"teacher": {"model": self._teacher.name, "subject": self._teacher.subject}}
+
+    def learning(self, learning: Learning, model: nn.Module, data: Data) -> Learning:
+        """See `Method`."""
+        args, device, teacher = self.setup.args, self.setup.device, self._teacher.model
+        check(data.task, model, teacher, learning.features, args, device)
+        objective = distilled(data.task, model, teacher, args, device, self.setup.dtype)
+        return replace(learning, objective=objective)
+
+    def finish(self, result: Result) -> None:
+        """See `Method`: the teacher is measured where its student was."""
+        self._student, self._taught = result, result.measure(self._teacher.model)
+
+    def facts(self, student: Sequence[Fact]) -> list[Fact]:
+        """See `Method`."""
+        taught = (self._student.split, self._taught)
+        return teachers.facts(self._teacher, taught, student, self._student.parameters)
+
+    def show(self) -> None:
+        """See `Method`."""
+        one = self._student
+        teachers.show(self._teacher, self._taught, one.split, one.evaluation, one.parameters)
 
 
 def distilled(

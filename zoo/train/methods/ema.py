@@ -1,15 +1,16 @@
 """An exponential moving average of the weights."""
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from zoo.train.methods.base import Hook, Named
 from zoo.train.optim.sharding import like, whole
 
 
-class WeightAverage:
+class WeightAverage(Hook):
     """Averages trained parameters after each step (Polyak & Juditsky 1992; decay as in timm's
     ModelEma).
 
@@ -17,40 +18,45 @@ class WeightAverage:
     at their start (as in TensorFlow's ExponentialMovingAverage).
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], decay: float) -> None:
+    def __init__(self, decay: float) -> None:
         self.decay = decay
         self.updates = 0
+
+    def begin(self, parameters: Sequence[nn.Parameter]) -> None:
+        """See `Hook`."""
+        self._parameters = parameters
         self.shadow = [p.detach().clone() for p in parameters]
 
-    def update(self, parameters: Sequence[nn.Parameter]) -> None:
+    def after_step(self) -> None:
         """Takes the new weights in."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.shadow, [p.detach() for p in parameters], 1 - decay)
+        torch._foreach_lerp_(self.shadow, [p.detach() for p in self._parameters], 1 - decay)
 
     @contextlib.contextmanager
-    def applied(self, parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    def as_saved(self) -> Iterator[None]:
         """Within it, the model has the averaged weights."""
-        self._swap(parameters)
+        self._swap()
         try:
             yield
         finally:
-            self._swap(parameters)
+            self._swap()
 
-    def _swap(self, parameters: Sequence[nn.Parameter]) -> None:
+    def _swap(self) -> None:
         with torch.no_grad():
-            for shadow, parameter in zip(self.shadow, parameters, strict=True):
+            for shadow, parameter in zip(self.shadow, self._parameters, strict=True):
                 kept = parameter.detach().clone()
                 parameter.copy_(shadow)
                 shadow.copy_(kept)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """What a saved state holds of it."""
+    def state(self) -> dict[str, Named]:
+        """See `Hook`: the averages under their places, and how often they were updated."""
         named = {f"{i:05d}": whole(tensor) for i, tensor in enumerate(self.shadow)}
-        return named | {"updates": torch.tensor(self.updates)}
+        return {"ema": named | {"updates": torch.tensor(self.updates)}}
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Puts a saved state back."""
-        self.updates = int(tensors["updates"])
+    def load_state(self, tensors: Mapping[str, Named]) -> None:
+        """See `Hook`."""
+        saved = tensors["ema"]
+        self.updates = int(saved["updates"])
         for i, shadow in enumerate(self.shadow):
-            shadow.copy_(like(tensors[f"{i:05d}"], shadow))
+            shadow.copy_(like(saved[f"{i:05d}"], shadow))

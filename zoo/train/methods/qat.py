@@ -19,8 +19,8 @@ the rounding itself is torch's.
 """
 
 import dataclasses
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,13 +31,16 @@ from torch import Tensor, nn
 from tasks.base import Batch, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
+from tasks.printing import print_lines
+from zoo.evaluation.calibration_batches import batches as calibration_batches
 from zoo.evaluation.loop import to_device
-from zoo.model.train_args import TrainArgs
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
+from zoo.train.methods.base import Data, Method
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
+    from zoo.train.args import TrainArgs
 
 LAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
 """Of exactly these types: what inherits from them may compute otherwise."""
@@ -51,38 +54,49 @@ NOT_AGAIN = (
 """Of how the checkpoint was trained, what is as usual here."""
 
 
-@dataclass(frozen=True)
-class Start:
-    """The checkpoint that is trained on."""
+class QuantizationAware(Method):
+    """Training on from a checkpoint, in the arithmetic that it will have as int8."""
 
-    checkpoint: Checkpoint
-    subject: str  # digest of its folder; see `zoo.store.evidence.subject_digest`
+    reads_layers = True  # what is rounded is computed whole
 
-    def check(self, task: Task) -> None:
-        """Raises `UserError` for data of other labels, or that another network would be for."""
-        theirs, ours = self.checkpoint.task.config(), task.config()
+    @classmethod
+    def is_asked(cls, args: "TrainArgs") -> bool:
+        """See `Method`."""
+        return args.qat is not None
+
+    def look(self) -> None:
+        """See `Method`: it must be a whole checkpoint of this model."""
+        folder = Path(str(self.setup.args.qat))
+        if folder.resolve() == self.setup.folder.resolve():
+            raise UserError(f"--qat {folder} is where the result goes: give another --output_dir")
+        self._checkpoint = open_checkpoint(folder, self.setup.entry)
+        self._subject = evidence.subject_digest(folder)
+
+    def start(self) -> Checkpoint:
+        """See `Method`."""
+        return self._checkpoint
+
+    def read(self, task: Task, processor: Any) -> None:
+        """See `Method`: the data must have its labels, and be for a network like it."""
+        theirs, ours = self._checkpoint.task.config(), task.config()
         for name in sorted(theirs.keys() - {"args", "class_weights"}):
             if theirs[name] != ours.get(name):
                 raise UserError(
-                    f"--qat {self.checkpoint.folder} was trained on data with other {name}: give "
+                    f"--qat {self._checkpoint.folder} was trained on data with other {name}: give "
                     "it that data, or train on this first"
                 )
 
+    def manifest(self) -> dict[str, Any]:
+        """See `Method`."""
+        return {"qat": {"from": self._subject}}
 
-def find(args: TrainArgs, entry: "Entry", output: Path) -> Start | None:
-    """The checkpoint that `args` ask for; None where they ask for none.
-
-    Args:
-        output: folder that what is trained goes to.
-
-    Raises `UserError` where it is no whole checkpoint of this model.
-    """
-    if args.qat is None:
-        return None
-    folder = Path(args.qat)
-    if folder.resolve() == output.resolve():
-        raise UserError(f"--qat {folder} is where the result goes: give another --output_dir")
-    return Start(open_checkpoint(folder, entry), evidence.subject_digest(folder))
+    def model(self, model: nn.Module, data: Data) -> nn.Module:
+        """See `Method`."""
+        batches = calibration_batches(data.task, data.features["train"])
+        layers = prepare(model, data.task, batches, self.setup.device)
+        if self.setup.is_main:
+            print_lines(f"{layers} layers compute as in int8", file=sys.stderr)
+        return model
 
 
 def defaults(entry: "Entry", folder: Path, usual: Any) -> Any:
@@ -97,11 +111,12 @@ def defaults(entry: "Entry", folder: Path, usual: Any) -> Any:
     """
     checkpoint = open_checkpoint(folder, entry)
     config = checkpoint.manifest["config"]
-    known = {field.name for field in dataclasses.fields(TrainArgs)} - set(NOT_AGAIN)
+    plain = type(usual.train)
+    known = {field.name for field in dataclasses.fields(plain)} - set(NOT_AGAIN)
     train = dataclasses.replace(
         usual.train,
         **{name: value for name, value in config["train"].items() if name in known},
-        **{name: getattr(TrainArgs, name) for name in NOT_AGAIN},
+        **{name: getattr(plain, name) for name in NOT_AGAIN},
     )
     train = dataclasses.replace(
         train,
@@ -125,7 +140,7 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-class FakeQuantized:
+class QATLayer:
     """The `forward` of a layer, with its weight and its input rounded as int8 rounds them."""
 
     def __init__(self, layer: Any, low: float, high: float) -> None:
@@ -180,5 +195,5 @@ def prepare(model: nn.Module, task: Task, batches: Sequence[Batch], device: torc
     if not ranges:
         raise UserError(f"--qat: {type(model).__name__} has no linear or convolutional layer")
     for layer, (low, high) in ranges.items():
-        layer.forward = FakeQuantized(layer, low, high)
+        layer.forward = QATLayer(layer, low, high)
     return len(ranges)

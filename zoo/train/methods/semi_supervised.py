@@ -11,32 +11,76 @@ Both learn sure predictions only.
 """
 
 import copy
+import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.base import Batch, Collate, Features, Loss, Objective, Task, model_inputs
+from tasks.base import Batch, Examples, Features, Loss, Objective, Task, model_inputs
 from tasks.errors import UserError
 from tasks.randomness import Strength, View
+from zoo.train.methods.base import Data, Learning, Method, Setup
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 LEARNED: Mapping[str, Strength] = {"pseudo": "weak", "fixmatch": "strong"}
 """The view of an unlabelled sample that a kind learns the predictions on; they are made on weak."""
 
 
-class Parts(NamedTuple):
-    """What the loop takes for semi-supervised learning."""
+class UnlabelledData(Method):
+    """What is learned is an example with a label and some without, side by side."""
 
-    features: "SemiSupervised"
-    collate: Collate
-    objective: Objective
+    sees_more = True
+
+    @classmethod
+    def is_asked(cls, args: "TrainArgs") -> bool:
+        """See `Method`."""
+        return args.ssl != "none"
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._views = tuple(dict.fromkeys(("weak", LEARNED[setup.args.ssl])))
+        self.rows_beside = setup.args.unlabeled_ratio * len(self._views)
+
+    def read(self, task: Task, processor: Any) -> None:
+        """See `Method`: the examples without labels."""
+        check(task)
+        setup, asked = self.setup, self.setup.args.unlabeled
+        assert asked is not None
+        factory = importlib.import_module(setup.entry.task)
+        self._pool: Examples = factory.unlabelled(setup.job.task, setup.job.data, asked)
+
+    def manifest(self) -> dict[str, Any]:
+        """See `Method`."""
+        return {"unlabeled": {"name": self._pool.name, "fingerprint": self._pool.fingerprint}}
+
+    def features(self, task: Task, processor: Any) -> dict[str, Features]:
+        """See `Method`."""
+        args, data = self.setup.args, self.setup.job.data
+        key = f"{self._pool.fingerprint}/unlabelled/{args.unlabeled}/{data}"
+        self._features = task.features(self._pool.splits["train"], processor, key)
+        return {"unlabelled": self._features}
+
+    def learning(self, learning: Learning, model: nn.Module, data: Data) -> Learning:
+        """See `Method`."""
+        args, ratio = self.setup.args, self.setup.args.unlabeled_ratio
+        return Learning(
+            SemiSupervised(learning.features, self._features, ratio, self._views),
+            CollateBoth(data.task),
+            semi_supervised(
+                data.task,
+                args.ssl,
+                args.ssl_threshold,
+                args.ssl_weight,
+                args.label_smoothing_factor,
+            ),
+        )
 
 
 def check(task: Task) -> None:
@@ -46,18 +90,6 @@ def check(task: Task) -> None:
         raise UserError(f"--ssl is for one label an example, and this is {kind}")
     if getattr(task.args, "augment", None) == "none":  # type: ignore[attr-defined]
         raise UserError("--ssl learns from varied examples: leave --augment none away")
-
-
-def parts(task: Task, labelled: Features, unlabelled: Features, args: "TrainArgs") -> Parts:
-    """Features, collate function and objective for what `args` asks for."""
-    views = tuple(dict.fromkeys(("weak", LEARNED[args.ssl])))
-    return Parts(
-        SemiSupervised(labelled, unlabelled, args.unlabeled_ratio, views),
-        CollateBoth(task),
-        semi_supervised(
-            task, args.ssl, args.ssl_threshold, args.ssl_weight, args.label_smoothing_factor
-        ),
-    )
 
 
 class SemiSupervised:

@@ -24,7 +24,7 @@ from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 UNHEARD = frozenset(("processor_class", "image_processor_type", "feature_extractor_type"))
 """Names of a processor's settings that change no input."""
@@ -48,17 +48,16 @@ class Teacher:
 
 def look(args: "TrainArgs") -> None:
     """Raises `UserError` where `args` name a teacher that is no checkpoint; reads little."""
-    if args.teacher is not None:
-        try:
-            read_manifest(Path(args.teacher))
-        except UserError as error:
-            raise UserError(f"--teacher: {error}") from None
+    try:
+        read_manifest(Path(str(args.teacher)))
+    except UserError as error:
+        raise UserError(f"--teacher: {error}") from None
 
 
 def find(
     args: "TrainArgs", entry: "Entry", task: Task, processor: Any, output: Path, device: Any
-) -> Teacher | None:
-    """The teacher that `args` ask for, on the device; None where they ask for none.
+) -> Teacher:
+    """The teacher that `args` ask for, on the device.
 
     Args:
         task, processor: the student's, settled.
@@ -67,9 +66,7 @@ def find(
     Raises `UserError` where it is no whole checkpoint, where it and the student are of different
     tasks or labels, or where they would read one input differently.
     """
-    if args.teacher is None:
-        return None
-    folder = Path(args.teacher)
+    folder = Path(str(args.teacher))
     if folder.resolve() == output.resolve():
         raise UserError(f"--teacher {folder} is where the student goes: give another --output_dir")
     try:

@@ -1,6 +1,5 @@
 """What of a model is trained: all of it, its head, layer after layer, or low-rank adapters."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,10 +7,35 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
+from zoo.train.methods.base import Data, Hook, Method, Named, Saved
 from zoo.train.optim.optimizer import LAYER, depth_of
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
+
+
+class Tuning(Method):
+    """Part of the network is frozen, or adapted; dropout and memory as asked."""
+
+    @classmethod
+    def is_asked(cls, args: "TrainArgs") -> bool:
+        """See `Method`."""
+        frozen = args.tune not in ("full", "gradual")
+        return frozen or args.dropout is not None or args.gradient_checkpointing
+
+    def model(self, model: Any, data: Data) -> Any:
+        """See `Method`."""
+        return prepare_tuning(model, self.setup.args)
+
+    def to_save(self, model: Any) -> Saved | None:
+        """See `Method`: the plain network with what adapters have learned, and they beside it."""
+        if not hasattr(model, "peft_config"):
+            return None
+
+        def beside(folder: Path) -> None:
+            save_adapter(model, folder / "adapter")
+
+        return Saved(model.get_base_model(), merged_state(model), beside)
 
 
 def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
@@ -102,32 +126,28 @@ def set_dropout(model: nn.Module, p: float) -> None:
                 setattr(module, name, p)
 
 
-class Thaw:
-    """Gradual unfreezing (Howard & Ruder 2018, section 3.3): the head first, then layer by layer.
+class GradualUnfreezing(Hook):
+    """The head is trained first, then layer by layer (Howard & Ruder 2018, section 3.3).
 
     Spread evenly over training, as a function of its progress alone: a resumed run thaws alike.
     What the network itself keeps frozen stays so.
     """
 
-    def __init__(self, named: Sequence[tuple[str, Tensor]]) -> None:
-        named = [(name, parameter) for name, parameter in named if parameter.requires_grad]
+    def attach(self, model: nn.Module, named: Named) -> Named:
+        """See `Hook`."""
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         layers = max(
-            (int(m.group(1)) for m in (LAYER.search(n) for n, _ in named) if m), default=-1
+            (int(m.group(1)) for m in (LAYER.search(n) for n, _ in trained) if m), default=-1
         )
-        depths = [(parameter, depth_of(name, layers + 1)) for name, parameter in named]
-        self._levels = sorted({depth for _, depth in depths})
-        self._depths = depths
+        self._depths = [(parameter, depth_of(name, layers + 1)) for name, parameter in trained]
+        self._levels = sorted({depth for _, depth in self._depths})
+        return named
 
-    def to(self, done: float) -> None:
-        """Freezes all but the levels that `done` (0 to 1) of the training has reached."""
+    def before_step(self, done: float) -> None:
+        """Freezes all but the levels that `done` of the training has reached."""
         reached = self._levels[min(int(done * len(self._levels)), len(self._levels) - 1)]
         for parameter, depth in self._depths:
             parameter.requires_grad_(depth <= reached)
-
-
-def is_adapted(model: Any) -> bool:
-    """Whether a model carries LoRA's matrices."""
-    return hasattr(model, "peft_config")
 
 
 def merged_state(adapted: Any) -> dict[str, Tensor]:

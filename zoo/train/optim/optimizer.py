@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
 
 LAYER = re.compile(r"\.(?:layers?|blocks|stages|h)\.?(\d+)\.")
 FIRST = re.compile(

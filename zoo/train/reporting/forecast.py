@@ -1,6 +1,7 @@
 """What a training run will cost, before it begins: rough, from one short measurement."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,8 @@ from zoo.machine.precision import autocast
 from zoo.train.resume.order import Schedule
 
 if TYPE_CHECKING:
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
+    from zoo.train.methods.base import Method
 
 GIB = 2**30
 SAMPLED = 16  # samples of the probing pass
@@ -51,14 +53,14 @@ def forecast(
     args: "TrainArgs",
     device: torch.device,
     dtype: torch.dtype,
-    teacher: Any = None,
+    methods: "Sequence[Method]" = (),
 ) -> Forecast:
     """Expected seconds and bytes, from one forward pass over a few samples of typical size.
 
     Time: three times that of the pass, since the backward pass takes twice the products of the
     forward one (Kaplan et al. 2020, section 2.1). Memory: weights, gradients and two moments of 4
     bytes, and what the pass keeps for its gradient, scaled to the largest pass of the training. A
-    teacher (zoo/train/methods/distillation.py) adds its weights and its own forward pass.
+    method's networks (a teacher) add their weights and their own forward passes.
     """
     step = args.per_device_train_batch_size * args.gradient_accumulation_steps
     steps = Schedule.of(len(train), step, args.num_train_epochs, args.max_steps).total_steps
@@ -67,14 +69,14 @@ def forecast(
     seconds, kept = _one_pass(model, task, train, middle, device, dtype)
     probed = float(sizes[middle].sum())
     largest = args.token_budget or args.per_device_train_batch_size * float(sizes.max())
-    # the pass probes labelled rows; fixmatch has two views of each unlabelled one beside them
-    beside = args.unlabeled_ratio * {"none": 0, "pseudo": 1, "fixmatch": 2}[args.ssl]
+    # the pass probes labelled rows
+    beside = sum(method.rows_beside for method in methods)
     seconds, kept = seconds * (1 + beside), kept * (1 + beside)
     seconds *= 3
     total = sum(p.numel() for p in model.parameters())
-    if teacher is not None:
-        seconds += _one_pass(teacher, task, train, middle, device, dtype)[0]
-        total += sum(p.numel() for p in teacher.parameters())
+    for other in (other for method in methods for other in method.networks_beside):
+        seconds += _one_pass(other, task, train, middle, device, dtype)[0]
+        total += sum(p.numel() for p in other.parameters())
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return Forecast(
         seconds * float(sizes.mean()) * step * steps / probed,

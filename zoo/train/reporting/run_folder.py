@@ -3,12 +3,11 @@
 import contextlib
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.atomic import sweep
-from tasks.base import Examples, Features, Task
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from zoo.machine import places
@@ -21,13 +20,11 @@ from zoo.train.reporting import forecast
 from zoo.train.resume import state as states
 
 if TYPE_CHECKING:
-    import torch
     from accelerate import Accelerator
     from torch import nn
 
     from tasks.preflight import Finding
-    from zoo.model.entry import Entry
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.methods.base import Data, Learning, Method, Setup
 
 
 class OutputFolder:
@@ -165,34 +162,32 @@ def report_findings(findings: "list[Finding]") -> None:
 
 
 def announce(
-    entry: "Entry",
-    task: Task,
-    examples: Examples,
-    features: Mapping[str, Features],
-    learned: Features,
-    parameters: int,
+    setup: "Setup",
+    data: "Data",
+    learning: "Learning",
+    methods: "Sequence[Method]",
     model: "nn.Module",
-    device: "torch.device",
-    dtype: "torch.dtype",
-    args: "TrainArgs",
-    teacher: "nn.Module | None" = None,
+    parameters: int,
 ) -> None:
     """What is trained on what, and what it will cost; a warning where memory may run out.
 
-    `learned` is what the loop takes: the train split, or more of it.
+    Args: parameters: of the network as it was made.
     """
+    task, examples, train = data.task, data.examples, data.features["train"]
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    features = {**data.features, **data.beside}
     sizes = ", ".join(f"{len(f):,} {name}" for name, f in features.items())
-    train = features["train"]
-    arithmetic = str(dtype).removeprefix("torch.")
+    arithmetic = str(setup.dtype).removeprefix("torch.")
     print_lines(
-        f"{entry.name}: {parameters / 1e6:.1f}M parameters ({trained:,} trained), "
-        f"{arithmetic} on {device}; data {examples.name} ({examples.fingerprint[:12]}): {sizes}; "
-        f"{train.lengths.mean():.0f} {task.unit} a sample",
+        f"{setup.entry.name}: {parameters / 1e6:.1f}M parameters ({trained:,} trained), "
+        f"{arithmetic} on {setup.device}; data {examples.name} ({examples.fingerprint[:12]}): "
+        f"{sizes}; {train.lengths.mean():.0f} {task.unit} a sample",
         file=sys.stderr,
     )
     try:
-        expected = forecast.forecast(model, task, learned, args, device, dtype, teacher)
+        expected = forecast.forecast(
+            model, task, learning.features, setup.args, setup.device, setup.dtype, methods
+        )
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):
             raise

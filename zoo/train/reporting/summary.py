@@ -4,15 +4,14 @@ import json
 import shlex
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Examples, Task
 from tasks.metrics.spec import metric_spec
 from zoo.evaluation import class_facts
-from zoo.evaluation.loop import Evaluation
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import interval, size
 from zoo.store import evidence
@@ -21,7 +20,16 @@ from zoo.train.resume.progress import Progress
 if TYPE_CHECKING:
     from tasks.metrics import Measured
     from tasks.preflight import Finding
-    from zoo.model.entry import Entry
+    from zoo.train.methods.base import Data, Result, Setup
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a training went."""
+
+    progress: Progress
+    peak: int  # bytes of memory
+    findings: "Sequence[Finding]"  # of the check before it
 
 
 def metric_facts(
@@ -65,35 +73,25 @@ def metric_facts(
 
 
 def facts(
-    folder: Path,
-    manifest: Mapping[str, Any],
-    task: Task,
-    examples: Examples,
-    result: tuple[str, Evaluation],
-    progress: Progress,
-    peak: int,
-    dtype: torch.dtype,
-    device: torch.device,
-    findings: "Sequence[Finding]",
+    setup: "Setup", data: "Data", result: "Result", training: Training
 ) -> list[evidence.Fact]:
     """What a finished run has measured, with what the check before it counted in the data."""
-    split, evaluation = result
-    run = uuid.uuid4().hex[:12]
-    dataset = {"name": examples.name, "fingerprint": examples.fingerprint}
+    task, examples, progress = data.task, data.examples, training.progress
+    split, evaluation = result.split, result.evaluation
     whose: dict[str, Any] = {
-        "run": run,
-        "subject": evidence.subject_digest(folder),
-        "dataset": dataset,
-        "seed": manifest["seed"],
+        "run": uuid.uuid4().hex[:12],
+        "subject": evidence.subject_digest(setup.folder),
+        "dataset": {"name": examples.name, "fingerprint": examples.fingerprint},
+        "seed": setup.args.seed,
     }
-    where: dict[str, Any] = {"device": str(device), "threads": torch.get_num_threads()}
+    where: dict[str, Any] = {"device": str(setup.device), "threads": torch.get_num_threads()}
     common: dict[str, Any] = {
         **whose,
         **where,
-        "deployment": "eager" if dtype == torch.float32 else "eager+autocast-bf16",
+        "deployment": "eager" if setup.dtype == torch.float32 else "eager+autocast-bf16",
         "split": "train",
     }
-    training = [
+    measured = [
         ("training", "train_seconds", progress.seconds, "s"),
         ("training", "train_samples_per_second", progress.samples / progress.seconds, "samples/s"),
         (
@@ -102,11 +100,11 @@ def facts(
             progress.units / progress.seconds,
             f"{task.unit}/s",
         ),
-        ("memory", "train_peak_memory", peak, "bytes"),
+        ("memory", "train_peak_memory", training.peak, "bytes"),
     ]
     return [
-        *metric_facts(evaluation.measured, **whose, split=split, device=str(device)),
-        *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in training),
+        *metric_facts(evaluation.measured, **whose, split=split, device=str(setup.device)),
+        *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
         *class_facts.of_classes(
             class_facts.rows_of(task, evaluation.tally),
             **whose,
@@ -114,29 +112,19 @@ def facts(
             deployment="eager",
             split=split,
         ),
-        *class_facts.of_data(task, examples, findings, whose),
+        *class_facts.of_data(task, examples, training.findings, whose),
     ]
 
 
-def plots(folder: Path, records: Sequence[Mapping[str, Any]], task: Task) -> None:
-    """`plots/training.png`: loss and main metric over the run."""
-    from zoo.machine.plots import training_curves
-
-    training_curves(folder / "plots" / "training.png", records, task.primary.name)
-
-
 def show(
-    entry: "Entry",
-    folder: Path,
-    task: Task,
-    examples: Examples,
-    result: tuple[str, Evaluation],
-    progress: Progress,
-    peak: int,
-    seconds: float,
+    setup: "Setup", data: "Data", result: "Result", training: Training, seconds: float
 ) -> None:
-    """The closing table, and what to type next."""
-    split, evaluation = result
+    """The closing table, and what to type next.
+
+    Args: seconds: of the whole run.
+    """
+    entry, folder, task, progress = setup.entry, setup.folder, data.task, training.progress
+    split, evaluation = result.split, result.evaluation
     rows = [
         (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{split}, n={m.n:,}")
         for m in evaluation.measured
@@ -149,10 +137,10 @@ def show(
             "",
             f"{progress.units / progress.seconds:,.0f} {task.unit}/s",
         ),
-        ("peak memory", size(peak, "GiB", 2), "", ""),
+        ("peak memory", size(training.peak, "GiB", 2), "", ""),
     ]
     terminal.table(("", "value", "95% interval", ""), rows, title=f"{entry.name} in {folder}")
-    example = commands.example(task.example_call, examples.splits[split], folder)
+    example = commands.example(task.example_call, data.examples.splits[split], folder)
     own = "" if _known(folder) else "import zoo.auto, then "
     terminal.lines(
         f"checkpoint    {folder}/, loaded by {own}transformers.pipeline({task.pipeline!r}, "

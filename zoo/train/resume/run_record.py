@@ -21,7 +21,7 @@ from zoo.train.resume import state as states
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
-    from zoo.train.finetune import Job
+    from zoo.train.methods.base import Job
 
 Record = dict[str, Any]
 
@@ -97,16 +97,14 @@ def of_flags(entry: "Entry", job: "Job") -> Record:
 def of_data(
     task: Task,
     examples: Examples,
-    unlabelled: Examples | None,
-    teacher: str | None,
-    qat: str | None,
+    methods: Mapping[str, Any],
     best_by: str | None,
 ) -> Record:
     """What is known once the data are read.
 
     Args:
         task: settled.
-        teacher, qat: digests of these checkpoints.
+        methods: what the methods of training say of themselves in the manifest.
         best_by: the metric that decides which checkpoint is the best; None: the task's main one.
     """
     config = task.config()
@@ -117,8 +115,11 @@ def of_data(
             "labels": list(task.labels),
             "task_flags": args,
             "task": {name: _short(value) for name, value in config.items() if name != "labels"},
-            "unlabelled": unlabelled and unlabelled.fingerprint,
-            "subjects": {"teacher": teacher, "qat": qat},
+            "unlabelled": methods.get("unlabeled", {}).get("fingerprint"),
+            "subjects": {
+                "teacher": methods.get("teacher", {}).get("subject"),
+                "qat": methods.get("qat", {}).get("from"),
+            },
             BEST: best_by,
         }
     )

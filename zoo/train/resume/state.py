@@ -45,7 +45,7 @@ def model_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
 def _own_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
     """The parameters and lasting buffers of a model by name, each once where they are shared.
 
-    `masters` are the fp32 originals of parameters that the model holds in bf16.
+    `masters` are the fp32 originals of parameters, where the model may hold them in bf16.
     """
     tensors = {name: masters.get(name, p).detach() for name, p in model.named_parameters()}
     transient = {

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from tasks.base import Loss
 from tasks.errors import UserError
 from tasks.speech.decoding import ctc
-from zoo.model.train_args import TrainArgs
-from zoo.model.train_args import check as check_args
+from zoo.train.args import TrainArgs
+from zoo.train.args import check as check_args
 from zoo.train.methods.distillation import (
     check,
     distilled,

@@ -12,12 +12,13 @@ from zoo.train.methods.ema import WeightAverage
 
 def test_the_formula() -> None:
     parameter = nn.Parameter(torch.tensor([0.0]))
-    average = WeightAverage([parameter], 0.9)
+    average = WeightAverage(0.9)
+    average.begin([parameter])
     expected = 0.0
     for n in range(1, 200):
         with torch.no_grad():
             parameter.fill_(float(n))
-        average.update([parameter])
+        average.after_step()
         decay = min(0.9, (1 + n) / (10 + n))
         expected = decay * expected + (1 - decay) * n
         assert average.shadow[0].item() == pytest.approx(expected, rel=1e-5)
@@ -25,10 +26,11 @@ def test_the_formula() -> None:
 
 def test_applied_swaps_and_swaps_back() -> None:
     parameter = nn.Parameter(torch.tensor([1.0, 2.0]))
-    average = WeightAverage([parameter], 0.5)
+    average = WeightAverage(0.5)
+    average.begin([parameter])
     with torch.no_grad():
         parameter += 10
-    with average.applied([parameter]):
+    with average.as_saved():
         assert parameter.tolist() == [1.0, 2.0]
     assert parameter.tolist() == [11.0, 12.0]
     assert average.shadow[0].tolist() == [1.0, 2.0]
@@ -36,11 +38,14 @@ def test_applied_swaps_and_swaps_back() -> None:
 
 def test_round_trip() -> None:
     parameter = nn.Parameter(torch.randn(4))
-    average, other = WeightAverage([parameter], 0.9), WeightAverage([parameter], 0.9)
+    average, other = WeightAverage(0.9), WeightAverage(0.9)
+    average.begin([parameter])
+    other.begin([parameter])
     with torch.no_grad():
         parameter += 1
-    average.update([parameter])
-    other.load({name: tensor.clone() for name, tensor in average.tensors().items()})
+    average.after_step()
+    saved = average.state()["ema"]
+    other.load_state({"ema": {name: tensor.clone() for name, tensor in saved.items()}})
     assert other.updates == 1 and torch.equal(other.shadow[0], average.shadow[0])
 
 

@@ -13,9 +13,9 @@ from tasks.errors import UserError
 from tests import cases
 from tests.cli import run_cli
 from tests.finetuning import Run, lines, run_finetune
-from zoo.model.train_args import TrainArgs, check
 from zoo.store import evidence
-from zoo.train.methods.qat import FakeQuantized, prepare, rounded_weight
+from zoo.train.args import TrainArgs, check
+from zoo.train.methods.qat import QATLayer, prepare, rounded_weight
 
 RNG = torch.Generator().manual_seed(0)
 CPU = torch.device("cpu")
@@ -44,7 +44,7 @@ def test_a_layer_computes_with_both_rounded(layer: Any, shape: tuple[int, ...]) 
     zero = round(-low / scale)
     rounded = (((x / scale).round() + zero).clamp(0, 255) - zero) * scale
     plain = layer(x)
-    found = FakeQuantized(layer, low, high)(x)
+    found = QATLayer(layer, low, high)(x)
     weight = rounded_weight(layer.weight)
     expected = torch.func.functional_call(layer, {"weight": weight}, (rounded,))
     torch.testing.assert_close(found, expected)
@@ -56,7 +56,7 @@ def test_the_gradient_goes_straight_through() -> None:
     layer = nn.Linear(2, 3)
     x = torch.tensor([[0.5, 9.0]], requires_grad=True)
     given = torch.randn(1, 3, generator=RNG)
-    FakeQuantized(layer, -1.0, 1.0)(x).backward(given)
+    QATLayer(layer, -1.0, 1.0)(x).backward(given)
     assert x.grad is not None and layer.weight.grad is not None
     weight = rounded_weight(layer.weight)
     torch.testing.assert_close(x.grad, given @ weight.detach() * torch.tensor([1.0, 0.0]))

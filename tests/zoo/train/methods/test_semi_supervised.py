@@ -18,8 +18,8 @@ from tasks.base import Batch, model_inputs
 from tasks.errors import UserError
 from tasks.randomness import View
 from tasks.vision.image_classification import Args, ImageClassification
-from zoo.model.train_args import TrainArgs
-from zoo.model.train_args import check as check_args
+from zoo.train.args import TrainArgs
+from zoo.train.args import check as check_args
 from zoo.train.methods.semi_supervised import CollateBoth, SemiSupervised, check, semi_supervised
 
 

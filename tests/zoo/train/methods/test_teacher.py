@@ -158,7 +158,7 @@ def test_what_can_not_be_taught(request: pytest.FixtureRequest, tmp_path: Path) 
 
     from tasks.errors import UserError
     from tasks.speech.seq2seq_recognition import Seq2SeqRecognition
-    from zoo.model.train_args import TrainArgs
+    from zoo.train.args import TrainArgs
     from zoo.train.methods.teacher import _same_targets
 
     task = Seq2SeqRecognition.__new__(Seq2SeqRecognition)

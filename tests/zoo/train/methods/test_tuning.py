@@ -7,7 +7,7 @@ import torch
 
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
-from zoo.train.methods.tuning import Thaw
+from zoo.train.methods.tuning import GradualUnfreezing
 
 TEXTS = ["the film was truly wonderful", "the plot was dull and the music awful, simply awful"]
 
@@ -53,10 +53,11 @@ def test_thaw_is_a_function_of_progress(tiny_bert: Path) -> None:
 
     model = AutoModelForSequenceClassification.from_pretrained(tiny_bert)
     named = list(model.named_parameters())
-    thaw = Thaw(named)
+    thaw = GradualUnfreezing()
+    assert thaw.attach(model, dict(named)) == dict(named)
     trained = []
     for done in (0.0, 0.3, 0.6, 0.8, 1.0, 0.0):
-        thaw.to(done)
+        thaw.before_step(done)
         trained.append({name for name, p in named if p.requires_grad})
     assert all("classifier" in n or "pooler" in n for n in trained[0]) and trained[0]
     assert trained[0] < trained[1] < trained[2] < trained[3] == trained[4] == {n for n, _ in named}

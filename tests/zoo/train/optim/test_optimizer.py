@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.model.train_args import TrainArgs
+from zoo.train.args import TrainArgs
 from zoo.train.optim.optimizer import depth_of, make_optimizer, spared
 
 
