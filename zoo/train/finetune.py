@@ -254,7 +254,7 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> Result:
     """The saved checkpoint on the test split (validation where there is none), in fp32."""
     setup = run.setup
     setup.accelerator.wait_for_everyone()
-    model, _ = importlib.import_module(setup.entry.network).load(setup.folder)
+    model, _ = network_of(setup.entry).load(setup.folder)
     model.to(setup.device)
     split = next(name for name in ("test", "validation", "train") if name in data.features)
 
