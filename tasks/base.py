@@ -6,7 +6,7 @@ prediction reads. It knows no model: whatever maps a batch to logits will do.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -169,6 +169,16 @@ class Task(Protocol):
     def show(self, example: Mapping[str, Any], row: int) -> str: ...
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None: ...
     def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]: ...
+
+
+@runtime_checkable
+class HasClasses(Protocol):
+    """A task whose metric counts, class by class, what is right, predicted and true."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the classes are called, in the order of the metric's `by_class`."""
+        ...
 
 
 class TaskFactory(Protocol):

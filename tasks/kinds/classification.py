@@ -187,6 +187,11 @@ class Classification:
     class_weights: tuple[float, ...]
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels; none in regression."""
+        return self.labels
+
+    @property
     def primary(self) -> MetricSpec:
         """The metric that early stopping and "best" go by, where no other is asked for."""
         return primary_metric(self.problem_type)

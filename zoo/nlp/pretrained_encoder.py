@@ -1,5 +1,5 @@
-"""The network of bert_cls: a pretrained encoder out of transformers, with a new head for the
-task."""
+"""A pretrained encoder out of transformers with a new head for the task: the network of bert_cls,
+and with another head of bert_tok."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.base import Task
-    from zoo.nlp.bert_cls import Options
+    from zoo.nlp import bert_cls, bert_tok
+
+    Options = bert_cls.Options | bert_tok.Options
+
+CLASSIFIER = "AutoModelForSequenceClassification"
+HEADS = {CLASSIFIER: "classification head", "AutoModelForTokenClassification": "head for tokens"}
+"""What heads are called, by transformers' classes."""
 
 
 def make_processor(
@@ -49,34 +55,32 @@ def longest(options: "Options", processor: Any, entry: Any) -> int:
 
 
 def make(
-    options: "Options", task: "Task", processor: Any, entry: Any
+    options: "Options", task: "Task", processor: Any, entry: Any, auto: str = CLASSIFIER
 ) -> tuple["nn.Module", dict[str, Any]]:
     """The model in fp32 with a new head, and where its weights came from.
 
+    Args:
+        auto: the class of transformers that makes it, one of `HEADS`.
+
     The head (or all, `from_scratch`) is drawn from torch's global random state; seed it first.
 
-    Raises `UserError` where the weights are not at hand or are of no encoder with a classification
-    head.
+    Raises `UserError` where the weights are not at hand or are of no encoder with such a head.
     """
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
+    kind = getattr(transformers, auto)
     found = pretrained.find(options.model, entry.presets)
     config = load_config(found.folder, **task.model_config())
     encoder_fit.prepare_config(config, processor)
     try:
         if options.from_scratch:
-            new = new_model(AutoModelForSequenceClassification, config)
+            new = new_model(kind, config)
             encoder_fit.fit(new, processor, options.model)
             return new, {"model": None, "license": None, "shape": options.model}
-        model = load_pretrained(
-            AutoModelForSequenceClassification,
-            found.folder,
-            new_head=True,
-            config=config,
-        )
+        model = load_pretrained(kind, found.folder, new_head=True, config=config)
     except Unreadable as error:
         raise UserError(
-            f"{options.model} has no classification head in transformers: {error.reason}"
+            f"{options.model} has no {HEADS[auto]} in transformers: {error.reason}"
         ) from None
     encoder_fit.fit(model, processor, options.model)
     return model, found.source(options.model)
@@ -90,10 +94,10 @@ def speed_up(model: Any, train: Any) -> None:
     speed_up_encoder(model, None if train is None else train.used_ids())
 
 
-def load(folder: "Path") -> tuple["nn.Module", Any]:
+def load(folder: "Path", auto: str = CLASSIFIER) -> tuple["nn.Module", Any]:
     """The model and tokenizer of a checkpoint, as plain transformers loads them."""
-    from transformers import AutoModelForSequenceClassification
+    import transformers
 
-    model = load_model(AutoModelForSequenceClassification, folder)
+    model = load_model(getattr(transformers, auto), folder)
     encoder_fit.allow_autocast(model)
     return model, load_tokenizer(folder)

@@ -1,0 +1,475 @@
+"""Token classification: a tag for every word of a text, and the spans that the tags stand for.
+
+Named entities, chunks, parts of speech, marks of punctuation. Long texts are read in windows that
+overlap; a word is tagged where it has most of the text around it. Only the first piece of a word
+has its tag, as in Devlin et al. 2018, "BERT", section 5.3.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
+from tasks.bounds import Bounded, Count, CountOrZero
+from tasks.data import conll
+from tasks.data.columns import find_column, names_of, select
+from tasks.data.labels import leave_out
+from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.source import load as load_source
+from tasks.data.splits import must_have_train
+from tasks.errors import UserError
+from tasks.kinds.classification import choose_split
+from tasks.metrics.spans import OUTSIDE, SpanMetric, TagScheme
+from tasks.metrics.spec import metric_spec
+from tasks.nlp import tagged_words, text_inputs
+from tasks.nlp.tagged_words import Words
+from tasks.nlp.text_columns import canonical
+from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
+from tasks.nlp.tokenization import TokenFeatures, pad
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    import datasets
+    import numpy as np
+    from torch import Tensor, nn
+
+    from tasks.base import Features
+    from tasks.preflight import Finding
+
+EXAMPLE_INPUT = '--text "returns a dataframe or none if there are no rows"'
+TOKEN_COLUMNS = ("tokens", "words", "token", "word", "form")
+TAG_COLUMNS = ("tags", "ner_tags", "labels", "label", "ner", "pos_tags", "pos", "upos")
+IGNORED = -100
+"""Stands for the tag of padding."""
+NOT_SHOWN = -1e4
+"""Logit of every tag but O of a word that the model was shown nothing of."""
+TEXT: Columns = {"text": None, "text_pair": None}
+
+
+@dataclass(frozen=True)
+class Args(Bounded):
+    """How words and tags are read."""
+
+    token_column: str | None = None
+    """column of the words, by name or by number (1 is the first); in a CoNLL file the first by
+    default, or FORM"""
+    tag_column: str | None = None
+    """column of the tags, by name or by number; in a CoNLL file the last by default, or UPOS"""
+    tags_from: Literal["data", "punctuation"] = "data"
+    """punctuation: of a data set with texts; words in small letters, whose tags say what follows
+    (COMMA, PERIOD, ...) and how they were written (CAP, UPPER)"""
+    text_column: str | None = None
+    """punctuation: column of the text; found by itself where it has a usual name"""
+    max_length: Count | None = None
+    """tokens that are read at once, special ones included; the model's own limit by default"""
+    long_texts: Literal["truncate", "window"] = "window"
+    """window: read a long text in overlapping windows; each word counts where it stands most
+    central"""
+    window_overlap: CountOrZero = 64
+    """tokens that neighbouring windows share"""
+
+
+def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Examples]:
+    """The task and its examples: columns found, tags encoded, missing splits cut.
+
+    The splits have the columns tokens (lists of strings) and label (lists of int64).
+
+    Raises `UserError` where a column is missing, a tag can't be read, or there is none but O.
+    """
+    source, splits, columns = _canonical(args, data)
+    must_have_train(splits, source.name)
+    without = tagged_words.untagged(splits)
+    tagged = {name: split for name, split in splits.items() if name not in without}
+    names = tagged_words.names(tagged)
+    labels = tuple(names.given or TagScheme(names.found).order())
+    if len(labels) < 2:
+        what = f"no tag but {labels[0]}" if labels else "no tags"
+        raise UserError(
+            f"{source.name} has {what} in any of its rows, so there is nothing to learn: is "
+            f"{columns.get('tags')!r} the column of the tags (--tag_column)?"
+        )
+    for name, split in tagged.items():
+        splits[name] = tagged_words.encode(split, labels, name)
+    apart = tagged_words.has_words_of_punctuation(splits["train"])
+    cut = cut_missing_splits(splits, None, data)
+    splits = limit(leave_out(cut, without, "tags"), data)
+    task = TokenClassification(args, labels, "tokenizer" if apart else "blanks", columns=columns)
+    left_out = {name: cut[name].num_rows for name in without}
+    return task, Examples(splits, source.name, source.fingerprint, source.rows, left_out)
+
+
+def for_evaluation(
+    task: "TokenClassification", data: DataArgs, split: str | None, trained_on: str
+) -> Examples:
+    """One split as a trained task reads it; see `tasks.kinds.classification.choose_split`.
+
+    Raises `UserError` where the split or a column is missing, or training never saw a tag.
+    """
+    import datasets
+
+    source, splits, _ = _canonical(task.args, data, task.columns)
+    without = tagged_words.untagged(splits)
+    chosen, splits = choose_split(source, splits, None, data, split, trained_on, without)
+    encoded = tagged_words.encode(splits[chosen], task.labels, chosen)
+    return Examples(datasets.DatasetDict({chosen: encoded}), source.name, source.fingerprint)
+
+
+def _canonical(
+    args: Args, data: DataArgs, known: Columns | None = None
+) -> "tuple[Source, datasets.DatasetDict, Columns]":
+    """The data with its columns under the names tokens and label, and their own names.
+
+    `known` are the columns of the training, where the data may be other than that.
+    """
+    from tasks.nlp.embedded import docstrings, punctuation
+
+    makes_tags = args.tags_from == "punctuation"
+    embedded = docstrings.load if makes_tags else punctuation.load
+    source = load_source(data, embedded, conll.load)
+    names, known = names_of(source.splits), known or {}
+    if makes_tags:
+        asked = args.text_column or (known.get("text") if known.get("text") in names else None)
+        text = find_column(names, asked, TEXT_COLUMNS, "text", source.name)
+        splits = select(
+            punctuation.of_texts(canonical(source, text)), {"tokens": "tokens", "tags": "label"}, ""
+        )
+        return source, splits, {"text": text, "text_pair": None}
+    numbered = names == [str(i + 1) for i in range(len(names))]  # a CoNLL file
+    if numbered and len(names) < 2:
+        raise UserError(f"{source.name} has one column only: a word's tag stands behind the word")
+
+    def find(asked: str | None, of_training: str | None, usual: Sequence[str], what: str) -> str:
+        if asked is None:
+            asked = of_training if of_training in names else None
+        elif asked not in names and asked.isdigit() and 0 < int(asked) <= len(names):
+            asked = names[int(asked) - 1]
+        return find_column(names, asked, usual, what, source.name)
+
+    first, last = (names[:1], names[-1:]) if numbered else (TOKEN_COLUMNS, TAG_COLUMNS)
+    tokens = find(args.token_column, known.get("tokens"), first, "words")
+    tags = find(args.tag_column, known.get("tags"), last, "tags")
+    if tokens == tags:
+        raise UserError(
+            f"the column {tags!r} of {source.name} can't be both the words and the tags"
+        )
+    splits = select(source.splits, {tokens: "tokens", tags: "label"}, source.name)
+    return source, tagged_words.checked(splits, tokens, tags, source.name), {
+        "tokens": tokens, "tags": tags, "text": None, "text_pair": None
+    }  # fmt: skip
+
+
+def for_prediction(task: "TokenClassification", asked: Inputs) -> "TokenClassification":
+    """The task as `predict` was asked to use it."""
+    return task
+
+
+def read_inputs(
+    asked: Inputs, task: "TokenClassification", stack: "ExitStack"
+) -> "Iterator[Mapping[str, Any]]":
+    """What `predict` is given: `text`, and a table's other columns; see
+    `tasks.nlp.text_inputs.read`."""
+    return text_inputs.read(asked, {**TEXT, "text": task.columns.get("text")}, stack)
+
+
+def show_input(item: Mapping[str, Any]) -> dict[str, str]:
+    """An input as the columns of a prediction."""
+    return {"text": item["text"]}
+
+
+def from_config(config: Mapping[str, Any]) -> "TokenClassification":
+    """The task a checkpoint was trained on, from what `TokenClassification.config` recorded."""
+    return TokenClassification(
+        Args(**config["args"]),
+        tuple(config["labels"]),
+        config["words"],
+        config["pad_token_id"],
+        config["columns"],
+    )
+
+
+class WordFeatures(TokenFeatures):
+    """The tokens of one split, and of each word where its first piece stands."""
+
+    given = ("tokens",)
+    made = (*TokenFeatures.made, "word_windows", "word_positions")
+
+    @staticmethod
+    def encode(rows: Mapping[str, Any], tokenizer: Any, **encoding: Any) -> dict[str, list[Any]]:
+        """As `tagged_words.encode_words`, of the words with a blank between them."""
+        texts = [" ".join(words) for words in rows["tokens"]]
+        words = [tagged_words.places(words) for words in rows["tokens"]]
+        columns = tagged_words.encode_words(texts, words, tokenizer, **encoding)
+        return {name: columns[name] for name in columns if name != "words"}
+
+
+@dataclass
+class _Given:
+    """The texts that came last with the words in them, to name spans with."""
+
+    texts: Sequence[str] = ()
+    words: Sequence[Words] = ()
+
+
+@dataclass(frozen=True)
+class TokenClassification:
+    """The task with what the data told of it. Satisfies `tasks.base.Task`."""
+
+    args: Args
+    labels: tuple[str, ...]
+    words: Literal["blanks", "tokenizer"] = "tokenizer"
+    """What a word of a text is: what stands between blanks, or what the tokenizer takes for one:
+    that where the training's words have punctuation apart, as CoNLL's."""
+    pad_token_id: int = 0
+    columns: Columns = field(default_factory=dict, hash=False)
+    _given: _Given = field(default_factory=_Given, repr=False, compare=False)
+
+    name = "token-classification"
+    pipeline = "token-classification"
+    unit = "tokens"
+    example_call = EXAMPLE_INPUT
+    primary = metric_spec("f1")
+    pictured = False
+    output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
+
+    @property
+    def scheme(self) -> TagScheme:
+        """How the tags make spans."""
+        return TagScheme(self.labels)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The types of spans, in the order that the metric counts them."""
+        return self.scheme.types
+
+    def config(self) -> dict[str, Any]:
+        """What `from_config` needs; plain JSON."""
+        return {
+            "args": asdict(self.args),
+            "labels": list(self.labels),
+            "words": self.words,
+            "pad_token_id": self.pad_token_id,
+            "columns": dict(self.columns),
+        }
+
+    def model_config(self) -> dict[str, Any]:
+        """The fields of a transformers config that this task sets."""
+        return {
+            "num_labels": len(self.labels),
+            "id2label": dict(enumerate(self.labels)),
+            "label2id": {name: i for i, name in enumerate(self.labels)},
+        }
+
+    def settle(self, processor: Any, limit: int) -> "TokenClassification":
+        """The same task with `max_length` settled: the asked one, or the model's limit.
+
+        Raises `UserError` where more is asked than the model takes.
+        """
+        asked = self.args.max_length
+        if asked is not None and asked > limit:
+            raise UserError(f"--max_length {asked} is more than the {limit} this model takes")
+        if asked is not None and asked < 4:
+            raise UserError(f"--max_length {asked} leaves no room for text; at least 4")
+        length = asked or limit
+        if self.args.long_texts == "window" and self.args.window_overlap >= length - 4:
+            raise UserError(
+                f"--window_overlap {self.args.window_overlap} must be well below"
+                f" --max_length {length}"
+            )
+        args = replace(self.args, max_length=length)
+        return replace(self, args=args, pad_token_id=processor.pad_token_id or 0)
+
+    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+        """Token ids of one split, cached on disk by the content of its words."""
+        return WordFeatures.make(examples, processor, self._encoding())
+
+    def _encoding(self) -> dict[str, Any]:
+        assert self.args.max_length is not None, "settle() decides it"
+        overlap = self.args.window_overlap if self.args.long_texts == "window" else None
+        return {"max_length": self.args.max_length, "window_overlap": overlap}
+
+    def preflight(
+        self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
+    ) -> "list[Finding]":
+        """What is suspicious or wrong in the data, before hours are spent on it."""
+        import datasets
+
+        from tasks.nlp import text_preflight
+
+        texts = {
+            name: datasets.Dataset.from_dict({"text": [" ".join(row) for row in split["tokens"]]})
+            for name, split in examples.splits.items()
+        }
+        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
+        longest = self.args.max_length or 0
+        if self.args.long_texts == "window":
+            longest = max(int(found.max(initial=longest)) for found in lengths.values())
+        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
+        found: list[Finding] = text_preflight.check(
+            datasets.DatasetDict(texts), ["text"], None, lengths, longest, None, None, shares
+        )
+        return found + list(tagged_words.check(examples.splits, self.scheme))
+
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one text, and no row of them."""
+        return text_inputs.is_one(raw)
+
+    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, or texts.
+
+        Raises `UserError` for what is no text.
+        """
+        texts = [text_inputs.item(each, TEXT)["text"] for each in raw]
+        words = None
+        if self.words == "blanks":
+            words = [[found.span() for found in re.finditer(r"\S+", text)] for text in texts]
+        columns = tagged_words.encode_words(texts, words, processor, **self._encoding())
+        self._given.texts, self._given.words = texts, columns["words"]
+        return [
+            {"sample_id": i} | {name: columns[name][i] for name in columns if name != "words"}
+            for i in range(len(texts))
+        ]
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Pads the windows of all rows to the longest, and words to the most that a row has.
+
+        Gives input_ids, attention_mask (and token_type_ids) int64 [windows, seq], sample_ids int64
+        [b], lengths int64 [b] (words), starts int64 [b, words]: where a word's first piece stands
+        in the flattened [windows * seq], -1 where there is none; labels int64 [b, words] where the
+        rows have them, `IGNORED` behind the last word; and, where any text has several windows,
+        document int64 [windows]: the row a window belongs to.
+        """
+        import numpy as np
+        import torch
+
+        batch = pad(rows, self.pad_token_id)
+        batch["sample_ids"] = torch.tensor([row["sample_id"] for row in rows])
+        lengths = [len(row["word_positions"]) for row in rows]
+        starts = np.full((len(rows), max(lengths)), -1, dtype=np.int64)
+        labels = np.full_like(starts, IGNORED)
+        window, seq = 0, batch["input_ids"].shape[1]
+        for i, row in enumerate(rows):
+            places = np.asarray(row["word_positions"], np.int64)
+            there = (window + np.asarray(row["word_windows"], np.int64)) * seq + places
+            starts[i, : lengths[i]] = np.where(places < 0, -1, there)
+            if row.get("label") is not None:
+                labels[i, : lengths[i]] = row["label"]
+            window += len(row["input_ids"])
+        batch["lengths"], batch["starts"] = torch.tensor(lengths), torch.from_numpy(starts)
+        if rows[0].get("label") is not None:
+            batch["labels"] = torch.from_numpy(labels)
+        return batch
+
+    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+        """Logits float32 [b, words, labels], of each word those of its first piece.
+
+        Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
+        """
+        found: Tensor = model(**model_inputs(batch)).logits.float()
+        starts = batch["starts"]
+        of_words = found.flatten(0, 1)[starts.clamp(min=0)]
+        nothing = found.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
+        if OUTSIDE in self.labels:
+            nothing[self.labels.index(OUTSIDE)] = 0.0
+        return of_words.where((starts >= 0).unsqueeze(-1), nothing)
+
+    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """Cross entropy summed over the words that the model was shown."""
+        import torch.nn.functional as F
+
+        learned = (batch["starts"] >= 0) & (batch["labels"] != IGNORED)
+        truth = batch["labels"][learned]
+        loss = F.cross_entropy(
+            logits[learned], truth, label_smoothing=label_smoothing, reduction="sum"
+        )
+        return Loss(loss, learned.sum().float(), {})
+
+    def tally(self) -> SpanMetric:
+        """The accumulator of this task's metrics."""
+        return SpanMetric(self.labels)
+
+    def count(self, tally: SpanMetric, batch: Batch, logits: "Tensor") -> None:
+        """Adds the predictions of a batch to a tally."""
+        columns = (logits.argmax(-1), batch["labels"])
+        found, truth = (self._of_rows(column, batch["lengths"]) for column in columns)
+        tally.update(batch["sample_ids"].cpu().numpy(), found, truth)
+
+    @staticmethod
+    def _of_rows(codes: "Tensor", lengths: "Tensor") -> "list[np.ndarray]":
+        """Of codes [b, words] those of each row's own words."""
+        rows = zip(codes.cpu().numpy(), lengths.tolist(), strict=True)
+        return [row[:length] for row, length in rows]
+
+    def confusions(self, tally: SpanMetric) -> "np.ndarray | None":
+        """Counts int64 [labels, labels] of words by tag, rows the truth."""
+        return tally.confusion_matrix()
+
+    def commonest(self, tally: SpanMetric) -> list[tuple[str, str, int]]:
+        """Tags and what they were taken for, the commonest first."""
+        matrix = tally.confusion_matrix()
+        pairs = [
+            (self.labels[i], self.labels[j], int(matrix[i, j]))
+            for i, j in zip(*matrix.nonzero(), strict=True)
+            if i != j
+        ]
+        return sorted(pairs, key=lambda pair: -pair[2])
+
+    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
+        """Of each text the wrong tag of highest loss, as (loss, row, truth, prediction); the word's
+        number stands behind the truth."""
+        import torch.nn.functional as F
+
+        labels, found = batch["labels"], logits.argmax(-1)
+        losses = F.cross_entropy(
+            logits.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED
+        )
+        losses = losses.masked_fill((found == labels) | (labels == IGNORED), -1.0)
+        if not losses.shape[1]:
+            return []
+        worst, words = losses.max(1)
+        return [
+            (
+                float(loss),
+                int(batch["sample_ids"][row]),
+                f"{self.labels[int(labels[row, word])]} (word {word + 1})",
+                self.labels[int(found[row, word])],
+            )
+            for row, (loss, word) in enumerate(zip(worst.tolist(), words.tolist(), strict=True))
+            if loss >= 0
+        ]
+
+    def show(self, example: Mapping[str, Any], row: int) -> str:
+        """An example in one line of a table."""
+        return " ".join(example["tokens"])
+
+    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
+        """A text is no picture; see `pictured`."""
+        raise NotImplementedError
+
+    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
+        """Spans for people, in their order: label, score (the mean of its words' probabilities),
+        start and end (characters of the text), and text. `top_k` changes nothing.
+
+        With BIO tags they are those of transformers' pipeline with aggregation_strategy="first".
+        """
+        import numpy as np
+
+        scheme, readings = self.scheme, []
+        scores, codes = (found.cpu().numpy() for found in logits.softmax(-1).max(-1))
+        for i, (text, words) in enumerate(zip(self._given.texts, self._given.words, strict=True)):
+            found = scheme.spans(codes[i, : len(words)], np.array([len(words)]))
+            spans = []
+            for kind, first, last in zip(found.type, found.start, found.end, strict=True):
+                start, end = words[first][0], words[last - 1][1]
+                spans.append(
+                    {
+                        "label": scheme.types[kind],
+                        "score": float(scores[i, first:last].mean()),
+                        "start": start,
+                        "end": end,
+                        "text": text[start:end],
+                    }
+                )
+            readings.append({"spans": spans})
+        return readings
