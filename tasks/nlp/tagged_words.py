@@ -139,8 +139,8 @@ def encode(split: "datasets.Dataset", labels: Sequence[str], name: str) -> "data
     if (words != tags).any():
         row = int((words != tags).argmax())
         raise UserError(
-            f"{name}, row {row + 1}: {_counted(words[row], 'word')} and"
-            f" {_counted(tags[row], 'tag')}; every word needs one"
+            f"{name}, row {row + 1}: {_counted(int(words[row]), 'word')} and"
+            f" {_counted(int(tags[row]), 'tag')}; every word needs one"
         )
     index = {label: i for i, label in enumerate(labels)}
     places = np.array([index.get(each, -2) for each in own] + [-1], np.int64)[codes]
