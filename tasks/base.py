@@ -141,6 +141,8 @@ class Task(Protocol):
     name: str
     pipeline: str  # the transformers pipeline that runs its checkpoints
     unit: str  # what a length counts: "tokens"
+    verb: str  # what a function that does it would be called: "classify"
+    has_language: bool  # whether it reads or writes texts in some language
     example_call: str  # flags of a first `predict`
     primary: "MetricSpec"  # what early stopping, contracts and cards go by
     pictured: bool  # whether `draw` shows an example better than `show`
@@ -169,6 +171,39 @@ class Task(Protocol):
     def show(self, example: Mapping[str, Any], row: int) -> str: ...
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None: ...
     def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]: ...
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """Return what it gives for an input, for a card; `literal` sets a label or sign apart."""
+        ...
+
+    def example_code(self, is_english: bool) -> str:
+        """Return an input of transformers' pipeline as Python source, where the pipeline is called
+        as `verb` says; empty where no input in the language of the data is known."""
+        ...
+
+
+@runtime_checkable
+class OfText(Protocol):
+    """A task that reads texts."""
+
+    def input_of(self, text: str, processor: Any) -> Any:
+        """Return an input made of a text, as `Task.inputs` takes it."""
+        ...
+
+    def describe_lengths(self) -> str:
+        """Return how many tokens are read, and what becomes of longer texts, for a card."""
+        ...
+
+
+@runtime_checkable
+class Generates(Protocol):
+    """A task whose models write tokens, each behind those before it."""
+
+    longest_text: int  # tokens that a text has at most
+
+    def given_tokens(self, rows: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, Any]]:
+        """Return rows for `Task.collate` that have `count` tokens of target each."""
+        ...
 
 
 @runtime_checkable

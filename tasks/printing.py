@@ -4,6 +4,7 @@ Labels, texts, file names and answers of servers come from others. An escape seq
 could clear the screen or retitle it, a newline forge a line, a bidi control turn a name around.
 """
 
+import json
 import re
 import sys
 from typing import IO, TextIO, cast
@@ -21,6 +22,11 @@ def visible(text: str) -> str:
     r"""Return the text with control characters written out: an escape as `\x1b`, a newline as `\n`,
     a right-to-left override as `\u202e`. Everything else stays as it is."""
     return UNSEEN.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
+
+
+def python_literal(text: str) -> str:
+    """Return a text as Python source writes it, on one line."""
+    return json.dumps(visible(text), ensure_ascii=False)
 
 
 def print_lines(*lines: str, file: TextIO | None = None) -> None:

@@ -109,7 +109,7 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
         str(checkpoint),
         str(place / "inputs.npz"),
         str(place / "reference.npz"),
-        workload.work_of(arrays, original.task),
+        original.modality.work(arrays, original.task),
     )
     return dataclasses.asdict(made)
 

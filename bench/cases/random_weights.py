@@ -11,6 +11,7 @@ from tasks.errors import UserError
 from zoo.machine import environment
 from zoo.model import registry
 from zoo.model.loading import new_model
+from zoo.model.network import assemble
 
 TEXTS = [
     "a film that nobody needs, and that I loved",
@@ -19,6 +20,11 @@ TEXTS = [
     "the quick brown fox jumps over the lazy dog",
 ] * 2  # words that occur twice or more are learned
 LABELS = ("negative", "positive")
+EXTRACTORS = {
+    "audio-spectrogram-transformer": "ASTFeatureExtractor",
+    **dict.fromkeys(("wav2vec2", "hubert", "wavlm"), "Wav2Vec2FeatureExtractor"),
+}
+"""Classes of transformers, by the model types that hear; the others read."""
 
 
 def checkpoint(model: str, length: float | None) -> Path:
@@ -41,12 +47,9 @@ def checkpoint(model: str, length: float | None) -> Path:
             options["model"] = str(staging / "weights")
         elif size is not None:
             options["image_size"] = size
-        network = importlib.import_module(entry.network)
-        made = entry.options(**options)
-        task = _task(entry)
-        processor = network.make_processor(made, task, _examples(), entry)
-        task = task.settle(processor, network.longest(made, processor, entry))
-        net, _ = network.make(made, task, processor, entry)
+        assembly = assemble(entry, entry.options(**options), _task(entry), _examples())
+        task = assembly.task
+        net, _ = assembly.build()
         manifest = {
             "model": entry.name,
             "module": entry.module,
@@ -58,7 +61,7 @@ def checkpoint(model: str, length: float | None) -> Path:
             "versions": environment.versions(),
             "commit": environment.commit(),
         }
-        checkpoints.write(staging / "checkpoint", net, processor, manifest)
+        checkpoints.write(staging / "checkpoint", net, assembly.processor, manifest)
         try:
             (staging / "checkpoint").rename(folder)
         except OSError:  # another process was first
@@ -106,15 +109,11 @@ def _write_weights(shape: Shape, size: int | None, folder: Path) -> None:
         except (TypeError, AssertionError, ValueError) as error:
             raise UserError(f"timm can't make {architecture} for {size} pixels: {error}") from None
         return
-    if registry.find(shape.entry).module.startswith("zoo.nlp."):
-        _write_tokenizer(folder)
-        config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
+    if extractor := EXTRACTORS.get(shape.kind):
+        getattr(transformers, extractor)().save_pretrained(folder)
     else:
-        kind = transformers.ASTFeatureExtractor
-        if shape.kind != "audio-spectrogram-transformer":
-            kind = transformers.Wav2Vec2FeatureExtractor
-        kind().save_pretrained(folder)
-        config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
+        _write_tokenizer(folder)
+    config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
     new_model(transformers.AutoModel, config).save_pretrained(folder)
 
 

@@ -1,7 +1,6 @@
 """What is timed, as `zoo.measure.Arm` names it: a deployment's inference, or a training step."""
 
 import contextlib
-import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -65,6 +64,7 @@ class TrainingStep:
     ) -> None:
         import torch
 
+        from zoo.model.network import network_of
         from zoo.model.train_args import TrainArgs
         from zoo.speedups.bf16_weights import Bf16Weights
         from zoo.train.optim.optimizer import make_optimizer, spared
@@ -74,7 +74,7 @@ class TrainingStep:
         self.batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
         self.dtype = torch.bfloat16 if deployment.numerics == "autocast-bf16" else torch.float32
         if deployment.runtime == "eager":  # the compiler does its own, as in training
-            importlib.import_module(checkpoint.entry.network).speed_up(model, None)
+            network_of(checkpoint.entry).optimize_training(model, None)
         self.model = model.to(self.device).train()
         no_decay = spared(self.model)
         self.bf16 = Bf16Weights(self.model) if deployment.numerics == "bf16" else None

@@ -1,7 +1,6 @@
-"""The inputs of a case: drawn by seed, every row as long as was asked; and the work they are."""
+"""The inputs of a case: drawn by seed, every row as long as was asked."""
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +11,6 @@ if TYPE_CHECKING:
     from zoo.deploy.export import Original
     from zoo.runtimes.signature import Signature
 
-USUAL = {"tokens": 128, "seconds": 1.0}  # length of a sample where none is asked
-FRAMES = 100  # of spectrograms, a second
 TEXT = 16  # tokens that a decoder is given beside its input
 SEED = 0
 
@@ -21,14 +18,14 @@ SEED = 0
 def draw(original: "Original", signature: "Signature", case: Case) -> dict[str, np.ndarray]:
     """The batch, by name.
 
-    Rows are drawn one by one: what a domain draws together is padded, and a length that is asked
+    Rows are drawn one by one: what a modality draws together is padded, and a length that is asked
     for is every row's.
 
     Raises `UserError` for a length or batch that the model does not take.
     """
-    domain, sizes = original.domain, sizes_of(original, signature, case)
+    sizes = sizes_of(original, signature, case)
     rows = [
-        domain.draw(signature, sizes | {"batch": 1}, original.model, SEED + row)
+        original.modality.random_inputs(signature, sizes | {"batch": 1}, original.model, SEED + row)
         for row in range(case.batch_size)
     ]
     drawn = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
@@ -38,50 +35,17 @@ def draw(original: "Original", signature: "Signature", case: Case) -> dict[str, 
 
 def sizes_of(original: "Original", signature: "Signature", case: Case) -> dict[str, int]:
     """The sizes that vary, by name. Raises `UserError` for a length that there is not."""
-    varying, task = original.domain.VARYING, original.task
-    sizes = {"batch": case.batch_size}
-    if varying not in signature.inputs[0].dims and varying in signature.limits:
-        sizes[varying] = min(TEXT, signature.limits[varying][1] or TEXT)  # of what is written
-    elif varying in signature.limits:
-        asked = case.length or min(USUAL[task.unit], signature.limits[varying][1] or np.inf)
-        sizes[varying] = round(asked * _per_unit(signature.inputs[0].dims, task))
+    modality, task = original.modality, original.task
+    axis, sizes = modality.axis, {"batch": case.batch_size}
+    if axis not in signature.inputs[0].dims and axis in signature.limits:
+        sizes[axis] = min(TEXT, signature.limits[axis][1] or TEXT)  # of what is written
+    elif axis in signature.limits:
+        asked = case.length or min(modality.usual_length, signature.limits[axis][1] or np.inf)
+        sizes[axis] = modality.positions(asked, signature, task)
         return sizes
-    only = _only_length(signature, task)
+    only = modality.fixed_length(signature, task)
     if case.length not in (None, only):
         raise UserError(
             f"{original.checkpoint.entry.name} takes a length of {only:g} only, not {case.length:g}"
         )
     return sizes
-
-
-def _per_unit(shape: Sequence[Any], task: Any) -> float:
-    """Positions of an input of this shape that a unit of length is."""
-    if task.unit != "seconds":
-        return 1
-    return FRAMES if len(shape) == 3 else float(task.settled.rate)  # a spectrogram, or a wave
-
-
-def _only_length(signature: "Signature", task: Any) -> float:
-    """Of a model whose inputs have one size: the side of an image, or the seconds of a sound."""
-    shape = max((port.dims for port in signature.inputs), key=len)
-    if task.unit == "seconds":
-        return int(shape[_time_axis(task)]) / FRAMES
-    return int(shape[-1])
-
-
-def _time_axis(task: Any) -> int:
-    """Of a spectrogram."""
-    return 2 if task.settled.bins_first else 1
-
-
-def work_of(arrays: Mapping[str, np.ndarray], task: Any) -> dict[str, float]:
-    """What a call handles: samples, and tokens, pixels or seconds; padding is no work."""
-    first = next(iter(arrays.values()))
-    samples = len(first)
-    if task.unit == "pixels":
-        side = arrays["pixel_values"].shape
-        return {"samples": samples, "pixels": samples * side[-1] * side[-2]}
-    mask = arrays.get("attention_mask")
-    axis = _time_axis(task) if first.ndim == 3 else 1
-    positions = float(mask.sum()) if mask is not None else float(samples * first.shape[axis])
-    return {"samples": samples, task.unit: positions / _per_unit(first.shape, task)}

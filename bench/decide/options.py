@@ -140,8 +140,7 @@ class Maker:
         made.drop = drop(self.source.tally, found.tally, original.task.primary)
 
     def _quantized(self, recipe: Recipe) -> Option:
-        domain = self.original.domain
-        _, left_out = recipes.fitting(domain, None)
+        _, left_out = recipes.fitting(self.original.network, None)
         if (reason := dict(left_out).get(recipe)) is not None:
             return Option(recipe.deployment, fault=reason)
         if self._material is None:

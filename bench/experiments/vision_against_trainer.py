@@ -66,17 +66,17 @@ def run_trainer(case: Case) -> Measured:
 
     from tasks.data.source import DataArgs
     from tasks.vision import image_classification as images
-    from zoo.vision import convolutional_network as network
+    from zoo.model.network import assemble
 
     options, recipe = Options(), TrainArgs(**ENTRY.recipe)
     data = DataArgs(data=case.args.data, max_train_samples=case.args.max_train_samples)
     task: Any
     model: Any
     task, examples = images.from_data(images.Args(**ENTRY.reading), data)
-    processor = network.make_processor(options, task, examples.splits, ENTRY)
-    task = task.settle(processor, network.longest(options, processor, ENTRY))
+    assembly = assemble(ENTRY, options, task, examples.splits)
+    task = assembly.task
     torch.manual_seed(case.seed)
-    model, _ = network.make(options, task, processor, ENTRY)
+    model, _ = assembly.build()
     train = Images(examples.splits["train"], training_transform(task))
     workers = WORKERS[case.arm]
     training = rounds.trainer_arguments(

@@ -3,7 +3,8 @@
 A task of classification is a frozen dataclass that inherits `Classification` and adds its inputs.
 """
 
-from collections.abc import Collection, Mapping
+import shlex
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -27,6 +28,7 @@ from tasks.errors import UserError
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.metrics.classification import Tally
 from tasks.metrics.ranked import RankedTally
+from tasks.printing import python_literal
 
 if TYPE_CHECKING:
     import datasets
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
 TOP_K = 5
+MOST_LABELS = 30  # that a description names
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,10 @@ class Classification:
     problem_type: ProblemType
     class_weights: tuple[float, ...]
 
+    verb = "classify"
+    has_language = False
+    example_call: str
+
     @property
     def classes(self) -> tuple[str, ...]:
         """The labels; none in regression."""
@@ -200,6 +207,32 @@ class Classification:
     def output_kinds(self) -> Mapping[str, OutputKind]:
         """What the outputs of its models are, by name: a regression's are no logits."""
         return {"logits": "regression" if self.problem_type == "regression" else "logits"}
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """See `tasks.base.Task`."""
+        if self.problem_type == "regression":
+            return (
+                "Gives a number for an input, in the unit of the training data's column of labels."
+            )
+        count, named = len(self.labels), self._named(literal)
+        if self.problem_type == "multi_label_classification":
+            return (
+                f"Gives an input any of {count} labels: {named}; a label counts as given where its "
+                f"probability reaches {self.args.threshold:g}."
+            )
+        return (
+            f"Gives an input one of {count} labels: {named}. Whatever else it is shown gets one of "
+            "them too: there is no label for none of these."
+        )
+
+    def _named(self, literal: Callable[[str], str]) -> str:
+        more = len(self.labels) - MOST_LABELS
+        names = ", ".join(literal(label) for label in self.labels[:MOST_LABELS])
+        return f"{names} and {more} more" if more > 0 else names
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`: what `predict` is shown first."""
+        return python_literal(shlex.split(self.example_call)[1])
 
     def model_config(self) -> dict[str, Any]:
         """The fields of a transformers config that this task sets."""

@@ -4,7 +4,7 @@ Devlin et al. 2018, "BERT: Pre-training of Deep Bidirectional Transformers for L
 Understanding", section 3.1, without the next sentence; see `tasks.nlp.masking`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -174,11 +174,33 @@ class MaskedLM:
     name = "fill-mask"
     pipeline = "fill-mask"
     unit = "tokens"
+    verb = "fill"
+    has_language = True
     example_call = EXAMPLE_INPUT
     primary = metric_spec("perplexity")
     pictured = False
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     labels: tuple[str, ...] = field(default=(), init=False)
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """See `tasks.base.Task`."""
+        return "Fills in a masked word; meant as a start for fine-tuning, not as an end."
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`; each tokenizer has a mask of its own."""
+        mask = f"{{{self.verb}.tokenizer.mask_token}}"
+        return f'f"a film that is {mask} to watch"' if is_english else f'f"{mask}"'
+
+    def input_of(self, text: str, processor: Any) -> str:
+        """See `tasks.base.OfText`."""
+        return f"{text} {processor.mask_token}"
+
+    def describe_lengths(self) -> str:
+        """See `tasks.base.OfText`."""
+        length = self.args.max_length
+        if self.args.long_texts == "window":
+            return f"Has learned from texts that were cut into windows of {length} tokens."
+        return f"Reads {length} tokens at most; what a longer text has behind them is cut off."
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""

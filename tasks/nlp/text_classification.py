@@ -17,6 +17,7 @@ from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
 from tasks.nlp.tokenization import TokenFeatures, encode, pad
+from tasks.printing import python_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -186,8 +187,32 @@ class TextClassification(Classification):
     name = "text-classification"
     pipeline = "text-classification"
     unit = "tokens"
+    has_language = True
     example_call = EXAMPLE_INPUT
     pictured = False
+
+    def input_of(self, text: str, processor: Any) -> Any:
+        """See `tasks.base.OfText`: a pair where the model was trained on pairs, since they have
+        inputs that single texts have not."""
+        return (text, text) if self.columns.get("text_pair") else text
+
+    def describe_lengths(self) -> str:
+        """See `tasks.base.OfText`."""
+        length = self.args.max_length
+        if self.args.long_texts == "window":
+            return (
+                f"Reads {length} tokens at a time; the zoo reads longer texts in windows that "
+                f"overlap by {self.args.window_overlap}, whose outputs are averaged."
+            )
+        return f"Reads {length} tokens at most; what a longer text has behind them is cut off."
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`. The texts that come with us are English; a label of the data is
+        published with the weights anyway."""
+        if is_english:
+            return super().example_code(is_english)
+        words = (label for label in self.labels if any(map(str.isalpha, label)))
+        return next(map(python_literal, words), "")
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""

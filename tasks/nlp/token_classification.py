@@ -6,7 +6,8 @@ has its tag, as in Devlin et al. 2018, "BERT", section 5.3.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -23,10 +24,11 @@ from tasks.kinds.classification import choose_split
 from tasks.metrics.spans import OUTSIDE, SpanMetric, TagScheme
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import tagged_words, text_inputs
-from tasks.nlp.tagged_words import Words
+from tasks.nlp.tagged_words import WordFeatures, Words
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.tokenization import TokenFeatures, pad
+from tasks.nlp.tokenization import pad
+from tasks.printing import python_literal
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -45,6 +47,7 @@ IGNORED = -100
 """Stands for the tag of padding."""
 NOT_SHOWN = -1e4
 """Logit of every tag but O of a word that the model was shown nothing of."""
+MOST_CLASSES = 30  # that a description names
 TEXT: Columns = {"text": None, "text_pair": None}
 
 
@@ -189,21 +192,6 @@ def from_config(config: Mapping[str, Any]) -> "TokenClassification":
     )
 
 
-class WordFeatures(TokenFeatures):
-    """The tokens of one split, and of each word where its first piece stands."""
-
-    given = ("tokens",)
-    made = (*TokenFeatures.made, "word_windows", "word_positions")
-
-    @staticmethod
-    def encode(rows: Mapping[str, Any], tokenizer: Any, **encoding: Any) -> dict[str, list[Any]]:
-        """As `tagged_words.encode_words`, of the words with a blank between them."""
-        texts = [" ".join(words) for words in rows["tokens"]]
-        words = [tagged_words.places(words) for words in rows["tokens"]]
-        columns = tagged_words.encode_words(texts, words, tokenizer, **encoding)
-        return {name: columns[name] for name in columns if name != "words"}
-
-
 @dataclass
 class _Given:
     """The texts that came last with the words in them, to name spans with."""
@@ -227,11 +215,41 @@ class TokenClassification:
 
     name = "token-classification"
     pipeline = "token-classification"
+    verb = "tag"
+    has_language = True
     unit = "tokens"
     example_call = EXAMPLE_INPUT
     primary = metric_spec("f1")
     pictured = False
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
+
+    def input_of(self, text: str, processor: Any) -> Any:
+        """See `tasks.base.OfText`."""
+        return text
+
+    def describe_lengths(self) -> str:
+        """See `tasks.base.OfText`."""
+        length = self.args.max_length
+        if self.args.long_texts == "window":
+            return (
+                f"Reads {length} tokens at a time; the zoo reads longer texts in windows that "
+                f"overlap by {self.args.window_overlap}, and tags a word where it stands most "
+                "central."
+            )
+        return f"Reads {length} tokens at most; what a longer text has behind them is cut off."
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """See `tasks.base.Task`."""
+        named = ", ".join(literal(name) for name in self.classes[:MOST_CLASSES])
+        more = len(self.classes) - MOST_CLASSES
+        return (
+            f"Tags every word of a text, and so finds spans of {len(self.classes)} "
+            f"type{'s'[: len(self.classes) != 1]}: {named}{f' and {more} more' * (more > 0)}."
+        )
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`: what `predict` is shown first; the texts with us are English."""
+        return python_literal(shlex.split(EXAMPLE_INPUT)[1]) if is_english else ""
 
     @property
     def scheme(self) -> TagScheme:

@@ -10,7 +10,7 @@ targets, as in `predict`, there is nothing to force, and the written ids themsel
 of the logits.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -116,6 +116,14 @@ class Seq2SeqRecognition(SpeechRecognition):
         "logits": "logits",
         "encoder_last_hidden_state": "hidden_state",
     }
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """See `tasks.base.Task`: any signs, so that none are named."""
+        return "Writes what is said in a recording."
+
+    def given_tokens(self, rows: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, Any]]:
+        """See `tasks.base.Generates`."""
+        return [{**row, "ids": [0] * count} for row in rows]
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""

@@ -1,6 +1,7 @@
 """Speech recognition with connectionist temporal classification (CTC; Graves et al. 2006)."""
 
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -16,6 +17,7 @@ from tasks.kinds.classification import choose_split
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
 from tasks.metrics.transcription import TranscriptTally
+from tasks.printing import python_literal
 from tasks.speech import audio_features, audio_inputs, audio_items, segmenting
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.decoding.language_model import Decoding
@@ -177,12 +179,28 @@ class SpeechRecognition:
     name = "automatic-speech-recognition"
     pipeline = "automatic-speech-recognition"
     unit = "seconds"
+    verb = "transcribe"
+    has_language = True
     example_call = EXAMPLE_INPUT
     primary = metric_spec("wer")
     labels = ()
     pictured = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     frame_wise = True  # logits are of frames, not of what is written
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """See `tasks.base.Task`: the signs that it can write."""
+        spelling = self.spelling
+        signs = [one for one in spelling.vocabulary if len(one) == 1 and one != spelling.delimiter]
+        words = "" if any(one.isdigit() for one in signs) else "; numbers are written in words"
+        return (
+            "Writes what is said in a recording, with these signs and spaces, and no others: "
+            f"{literal(''.join(sorted(signs)))}{words}."
+        )
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`: what `predict` is shown first."""
+        return python_literal(shlex.split(self.example_call)[1])
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""

@@ -4,7 +4,7 @@ He et al. 2022, "Masked Autoencoders Are Scalable Vision Learners": a quarter of
 seen, and the target of a hidden one is its pixels, normalised within the patch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -132,11 +132,21 @@ class MaskedImage:
     name = "masked-image"
     pipeline = "image-feature-extraction"
     unit = "pixels"
+    verb = "describe"
+    has_language = False
     example_call = EXAMPLE_INPUT
     primary = metric_spec("reconstruction_loss")
     pictured = False
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "image"}  # painted patches
     labels: tuple[str, ...] = ()
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """See `tasks.base.Task`."""
+        return "Gives features, a start for fine-tuning; it names nothing by itself."
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`."""
+        return self._images.example_code(is_english)
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""

@@ -129,9 +129,9 @@ def _writer(folder: Path) -> onnx_generation.OnnxWriter:
 
 @pytest.mark.parametrize("rows", [1, 7])
 def test_it_writes_what_the_source_writes(exported: Path, rows: int) -> None:
-    from zoo.speech.speech_seq2seq import load
+    from zoo.speech.speech_seq2seq import NETWORK
 
-    model, _ = load(exported)
+    model, _ = NETWORK.load(exported)
     features = _features(rows)
     theirs = model.eval().generate(torch.from_numpy(features)).numpy()
     ours = _writer(exported).generate(features)

@@ -18,8 +18,8 @@ from tests.finetuning import Run
 from tests.processes import Death, run, run_ranks
 from zoo import runtimes
 from zoo.model import registry
+from zoo.model.modality import modality_of
 from zoo.model.network import load_network
-from zoo.runtimes import probe
 from zoo.runtimes.deployment import Deployment
 from zoo.store.checkpoint import open_checkpoint
 
@@ -115,7 +115,7 @@ def host(output: torch.Tensor | np.ndarray) -> np.ndarray:
 def test_deployments_agree_with_eager(name: str, deployment: str, checkpoints) -> None:
     folder = checkpoints(name)
     checkpoint = open_checkpoint(folder)
-    domain = probe.domain_of(checkpoint.entry)
+    modality = modality_of(checkpoint.entry)
     eager = runtimes.load(folder, Deployment("eager"), "cuda")
     runner = runtimes.load(folder, Deployment.parse(deployment), "cuda")
     network, _ = load_network(checkpoint, torch.device("cpu"))
@@ -127,7 +127,7 @@ def test_deployments_agree_with_eager(name: str, deployment: str, checkpoints) -
             for size, value in sizes.items()
             if size in runner.signature.limits
         }
-        inputs = domain.draw(runner.signature, sizes, network, batch)
+        inputs = modality.random_inputs(runner.signature, sizes, network, batch)
         theirs = {name: host(each) for name, each in eager.run(inputs).items()}
         for output, found in runner.run(inputs).items():
             scale = np.abs(theirs[output]).max()

@@ -31,6 +31,7 @@ BERT = Entry(
     task="tasks.nlp.text_classification",
     summary="A stand-in for a model",
     network="zoo.nlp.none",
+    modality="zoo.nlp.modality",
     options=Options,
     recipe={"learning_rate": 5e-5},
     presets=PRESETS,

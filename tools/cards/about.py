@@ -3,26 +3,16 @@
 import ast
 import importlib.util
 import inspect
-import json
-import shlex
 from pathlib import Path
 
 from bench.record.markdown import block, code, safe
-from tasks.printing import visible
+from tasks.printing import python_literal
 from tools.cards.facts import Facts
 from tools.cards.metadata import HUB, base_model, languages
 from tools.cards.numbers import shown
 from tools.cards.record import Record
+from zoo.model.modality import modality_of
 
-VERBS = {  # what a pipeline's function would be called
-    "text-classification": "classify",
-    "image-classification": "classify",
-    "audio-classification": "classify",
-    "automatic-speech-recognition": "transcribe",
-    "fill-mask": "fill",
-    "image-feature-extraction": "describe",
-}
-OF_SOUNDS = ("audio-classification", "automatic-speech-recognition")
 EMBEDDED = "embedded"
 FOLDER = "path/to/this/folder"
 
@@ -46,23 +36,17 @@ def what(facts: Facts) -> list[str]:
 
 def use(found: Record) -> list[str]:
     """A few lines of transformers."""
-    pipeline = str(found.manifest["pipeline"])
-    verb = VERBS.get(pipeline, "run")
-    where = _literal(found.prose.front.get("repo", FOLDER))
+    pipeline, verb = str(found.manifest["pipeline"]), found.task.verb
+    where = python_literal(found.prose.front.get("repo", FOLDER))
     imports = ["from transformers import pipeline"]
     if is_own(found):
         imports.append("import zoo.auto  # registers the network, which is the zoo's own")
-    lines = [*imports, "", f"{verb} = pipeline({_literal(pipeline)}, model={where})"]
-    if example := _example(found):
+    lines = [*imports, "", f"{verb} = pipeline({python_literal(pipeline)}, model={where})"]
+    if example := found.task.example_code(_is_english(found)):
         lines.append(f"print({verb}({example}))")
-    if pipeline in OF_SOUNDS:
-        lines[-1] += "  # reading a file takes ffmpeg"
+    if note := modality_of(found.entry).file_note:
+        lines[-1] += f"  # {note}"
     return ["## Use", block("python", lines)]
-
-
-def _literal(text: str) -> str:
-    """A text as Python writes it."""
-    return json.dumps(visible(text), ensure_ascii=False)
 
 
 def is_own(found: Record) -> bool:
@@ -75,22 +59,6 @@ def data_of(found: Record) -> str:
     if found.data_name == EMBEDDED:
         return f"the examples that come with `{found.entry.task}`"
     return code(found.data_name)
-
-
-def _example(found: Record) -> str:
-    """An input as Python writes it; empty where nobody knows a text in the language of the data.
-
-    The zoo's own texts are English. A label of the data is published with the weights anyway.
-    """
-    pipeline = str(found.manifest["pipeline"])
-    if pipeline == "fill-mask":
-        mask = "{fill.tokenizer.mask_token}"
-        return f'f"a film that is {mask} to watch"' if _is_english(found) else f'f"{mask}"'
-    said = shlex.split(importlib.import_module(found.entry.task).EXAMPLE_INPUT)
-    if pipeline != "text-classification" or _is_english(found):
-        return _literal(said[1] if said else "photo.jpg")
-    labels = map(str, found.settings.get("labels", ()))
-    return next((_literal(one) for one in labels if any(map(str.isalpha, one))), "")
 
 
 def _is_english(found: Record) -> bool:

@@ -1,7 +1,6 @@
-"""Intended use and limits: what the task and the settings of this checkpoint say."""
+"""Intended use and limits: what the task and the modality of this checkpoint say of themselves."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from bench.record.markdown import code, safe
 from tools.cards import classes
@@ -10,83 +9,24 @@ from tools.cards.facts import Facts
 from tools.cards.metadata import languages
 from tools.cards.numbers import mark, shown
 from tools.cards.record import Record
-
-MOST_LABELS = 30  # that are all named
+from zoo.model.modality import modality_of
 
 
 def section(facts: Facts) -> list[str]:
     """The section, as paragraphs."""
     found = facts.record
-    points = [*_outputs(found), *_inputs(found), *_languages(found), *_reach(facts), *_data(facts)]
+    points = [
+        found.task.describe_outputs(code),
+        *modality_of(found.entry).describe_inputs(found.task),
+        *_languages(found),
+        *_reach(facts),
+        *_data(facts),
+    ]
     return ["## Intended use and limits", "\n".join(f"- {point}" for point in points)]
 
 
-def _outputs(found: Record) -> Iterator[str]:
-    settings = found.settings
-    labels = [str(label) for label in settings.get("labels", ())]
-    kind = settings.get("problem_type")
-    if kind == "regression":
-        yield "Gives a number for an input, in the unit of the training data's column of labels."
-    elif kind == "multi_label_classification":
-        threshold = settings["args"].get("threshold", 0.5)
-        yield (
-            f"Gives an input any of {len(labels)} labels: {_named(labels)}; a label counts as "
-            f"given where its probability reaches {threshold:g}."
-        )
-    elif labels:
-        yield (
-            f"Gives an input one of {len(labels)} labels: {_named(labels)}. Whatever else it is "
-            "shown gets one of them too: there is no label for none of these."
-        )
-    elif found.manifest["pipeline"] == "automatic-speech-recognition":
-        yield from _writing(settings)
-    elif found.manifest["pipeline"] == "fill-mask":
-        yield "Fills in a masked word; meant as a start for fine-tuning, not as an end."
-    else:
-        yield "Gives features, a start for fine-tuning; it names nothing by itself."
-
-
-def _writing(settings: Mapping[str, Any]) -> Iterator[str]:
-    spelling = settings.get("spelling") or {}
-    if not spelling.get("vocabulary"):
-        yield "Writes what is said in a recording."
-        return
-    signs = [
-        one for one in spelling["vocabulary"] if len(one) == 1 and one != spelling["delimiter"]
-    ]
-    words = "" if any(one.isdigit() for one in signs) else "; numbers are written in words"
-    yield (
-        "Writes what is said in a recording, with these signs and spaces, and no others: "
-        f"{code(''.join(sorted(signs)))}{words}."
-    )
-
-
-def _inputs(found: Record) -> Iterator[str]:
-    settings = found.settings
-    args = settings.get("args", {})
-    if length := args.get("max_length"):
-        if args.get("long_texts") == "window" and "window_overlap" in args:
-            yield (
-                f"Reads {length} tokens at a time; the zoo reads longer texts in windows that "
-                f"overlap by {args['window_overlap']}, whose outputs are averaged."
-            )
-        elif args.get("long_texts") == "window":
-            yield f"Has learned from texts that were cut into windows of {length} tokens."
-        else:
-            yield f"Reads {length} tokens at most; what a longer text has behind them is cut off."
-    if size := settings.get("size"):
-        yield f"Every image is resized to {size} × {size} pixels; finer detail is lost."
-    if rate := (settings.get("settled") or {}).get("rate"):
-        longest = args.get("max_seconds")
-        yield (
-            f"Sound is brought to {rate:,} samples a second, so nothing above {rate // 2:,} Hz is "
-            f"heard; trained and measured on recordings of {longest:g} s at most."
-        )
-
-
 def _languages(found: Record) -> Iterator[str]:
-    pipeline = str(found.manifest["pipeline"])
-    if not pipeline.startswith(("text", "fill", "automatic-speech")):
+    if not found.task.has_language:
         return
     if codes := languages(found):
         yield f"Language: {safe(', '.join(codes))}. Others were not tried."
@@ -128,9 +68,3 @@ def _data(facts: Facts) -> Iterator[str]:
             yield f"{shown(fact)} {have} different labels in different rows."
     if said := classes.imbalance(facts):
         yield said
-
-
-def _named(labels: list[str]) -> str:
-    names = [code(label) for label in labels[:MOST_LABELS]]
-    more = f" and {len(labels) - MOST_LABELS} more" if len(labels) > MOST_LABELS else ""
-    return ", ".join(names) + more

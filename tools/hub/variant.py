@@ -6,13 +6,12 @@ from typing import Any
 
 from tools.hub import layout
 from tools.hub.onnx_layout import IN_REPO
+from zoo.model.modality import Modality, modality_of
 
 BASE = "variant_of"
 """Of a published zoo.json: the repo that has the weights."""
 LEFT = ("model-index", "metrics", "base_model", "base_model_relation")
 """Of the base's metadata: they are about its weights."""
-TEXT = ("text-classification", "fill-mask")
-"""Pipelines whose inputs a tokenizer makes."""
 
 
 def card(folder: Path) -> str:
@@ -39,7 +38,7 @@ def card(folder: Path) -> str:
         "metrics and how it was trained.",
         table(("file", "deployment", "weights"), rows, numbers=3),
         "## Use",
-        _use(repo, found.manifest, rows[0][0].strip("`")),
+        _use(repo, modality_of(found.entry), rows[0][0].strip("`")),
         *deployments.section(Facts(found)),
         "## Verify",
         f"Every measured number here is a fact of `{layout.EVIDENCE}`: its id stands behind it as "
@@ -53,20 +52,17 @@ def _is_int8(artifact: Any) -> bool:
     return str(artifact.deployment.numerics).startswith("int8")
 
 
-def _use(repo: str, manifest: Any, program: str) -> str:
+def _use(repo: str, modality: Modality, program: str) -> str:
+    imports, made = modality.program_inputs(repo)
     lines = [
         "import onnxruntime",
         "from huggingface_hub import hf_hub_download",
+        *imports,
         "",
         f'session = onnxruntime.InferenceSession(hf_hub_download("{repo}", "{program}"))',
     ]
-    if manifest["pipeline"] in TEXT:
-        lines.insert(2, "from transformers import AutoTokenizer")
-        lines += [
-            f'encoded = AutoTokenizer.from_pretrained("{repo}")(["a text"], return_tensors="np")',
-            "inputs = {put.name: encoded[put.name] for put in session.get_inputs()}",
-            "print(session.run(None, inputs))",
-        ]
+    if made:
+        lines += [*made, "print(session.run(None, inputs))"]
     else:
         lines.append("print([(put.name, put.type, put.shape) for put in session.get_inputs()])")
     return "\n".join(["```python", *lines, "```"])

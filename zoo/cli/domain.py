@@ -1,4 +1,4 @@
-"""`python -m zoo.nlp.modality CHECKPOINT --runtime onnx`: the verb export (or quantize), whichever
+"""`python -m zoo.nlp.export CHECKPOINT --runtime onnx`: the verb export (or quantize), whichever
 model of the domain the checkpoint is of."""
 
 import sys
@@ -10,6 +10,7 @@ from tasks.printing import print_lines
 from zoo.cli import verbs
 from zoo.model import registry
 from zoo.model.entry import Entry
+from zoo.model.modality import modality_of
 from zoo.store.checkpoint import MANIFEST, read_manifest
 
 
@@ -36,7 +37,7 @@ def main(domain: str, verb: str = "export", argv: Sequence[str] | None = None) -
 def _entry(folder: Path, domain: str, verb: str) -> Entry:
     name = str(read_manifest(folder)["model"])
     entry = registry.find(name)
-    own = entry.module.split(".")[1]
+    own = modality_of(entry).name
     if own != domain:
         raise UserError(f"{folder} is a checkpoint of {name}: use python -m zoo.{own}.{verb}")
     return entry

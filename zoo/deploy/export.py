@@ -23,6 +23,8 @@ from zoo.evaluation.paired import Drop, drop
 from zoo.machine import environment
 from zoo.machine.formatting import size
 from zoo.machine.terminal import quiet_libraries
+from zoo.model.modality import Modality, modality_of
+from zoo.model.network import Network, load_network, network_of
 from zoo.runtimes import artifacts, check_threads, must_be_available, probe, trust
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
@@ -54,18 +56,18 @@ class Original:
     checkpoint: Checkpoint
     model: "nn.Module"  # fp32, on the processor
     processor: Any
-    domain: Any
+    modality: Modality
+    network: Network
 
     @classmethod
     def open(cls, folder: Path, entry: "Entry | None" = None) -> "Original":
         """Raises `UserError` for a damaged checkpoint or one of another model."""
         import torch
 
-        from zoo.model.network import load_network
-
         checkpoint = open_checkpoint(folder, entry)
+        entry = checkpoint.entry
         model, processor = load_network(checkpoint, torch.device("cpu"))
-        return cls(checkpoint, model, processor, probe.domain_of(checkpoint.entry))
+        return cls(checkpoint, model, processor, modality_of(entry), network_of(entry))
 
     @property
     def task(self) -> Task:
@@ -101,7 +103,7 @@ class Original:
 
     def proven(self, runner: "Runner", rows: Sequence[Any]) -> Proof:
         """The proof of what runs it; `rows` are real samples, none where no data is at hand."""
-        return prove(runner, self.model, self.domain, self.task, rows, PROOF_SEED)
+        return prove(runner, self.model, self.modality, self.task, rows, PROOF_SEED)
 
     def measured(self, features: Features, runner: "Runner | None" = None) -> "Evaluation":
         """The task's metrics on samples, of the fp32 source or of what else runs it."""
@@ -252,18 +254,11 @@ def build(
 
     runtime = RUNTIMES[deployment.runtime]
     module = importlib.import_module(runtime.module)
-    network = importlib.import_module(original.checkpoint.entry.network)
-    halves = getattr(network, "halves", None)
-    if halves and not hasattr(module, "export_halves"):
-        raise UserError(
-            f"{original.checkpoint.entry.name} can't be exported to {deployment}, which has no "
-            "encoder and decoder with a cache here: export it to onnx"
-        )
     signature = probe.of(original.checkpoint, original.model, original.processor)
     if runtime.most_rows:
         limits = {**signature.limits, "batch": (1, runtime.most_rows)}
         signature = dataclasses.replace(signature, limits=limits)
-    _, example = original.domain.probe(original.task, original.processor)
+    _, example = original.modality.example_inputs(original.task, original.processor)
     options: dict[str, Any] = {}
     if opset is not None:
         if "opset" not in inspect.signature(module.export).parameters:
@@ -272,8 +267,13 @@ def build(
     torch.manual_seed(0)
     with quiet(), obstacles_named(original, deployment):
         model, inputs = copy.deepcopy(original.model), model_inputs(example)
-        if halves:
-            more = module.export_halves(halves(model, inputs), model, staging, **options)
+        if stages := original.network.stages(model, inputs):
+            if not hasattr(module, "export_halves"):
+                raise UserError(
+                    f"{original.checkpoint.entry.name} can't be exported to {deployment}, which "
+                    "has no encoder and decoder with a cache here: export it to onnx"
+                )
+            more = module.export_halves(stages, model, staging, **options)
         else:
             more = module.export(model, inputs, signature, deployment, staging, **options)
     return artifacts.write_manifest(

@@ -26,6 +26,8 @@ from zoo.runtimes.stages import Writer
 if TYPE_CHECKING:
     from torch import nn
 
+    from zoo.model.modality import Modality
+
 BATCHES = (1, 2, 5)
 LENGTHS = (1, 2, 7, 33)  # and the longest
 REAL_ROWS = 64
@@ -148,23 +150,23 @@ class Source:
 
 
 def prove(
-    runner: Runner, model: "nn.Module", domain: Any, task: Task, rows: Rows, seed: int = 0
+    runner: Runner, model: "nn.Module", modality: "Modality", task: Task, rows: Rows, seed: int = 0
 ) -> Proof:
     """Compares a runner with the network that it came from.
 
     Args:
         model: the fp32 network on the processor.
-        domain: what is particular to its domain (`zoo.runtimes.probe.domain_of`).
+        modality: of its inputs.
         rows: real samples as the task's features give them; none where no data is at hand.
     """
     proof = Proof(str(runner.deployment), digest(task, rows))
     source = Source(model, runner.signature.outputs)
     if isinstance(runner, Writer):
-        smallest = ({"batch": batch, domain.VARYING: 1} for batch in BATCHES)
-        drawn = (domain.draw(runner.signature, sizes, model, seed) for sizes in smallest)
+        smallest = ({"batch": batch, modality.axis: 1} for batch in BATCHES)
+        drawn = (modality.random_inputs(runner.signature, sizes, model, seed) for sizes in smallest)
         generation_proof.prove(proof, runner, model, drawn, real_batches(task, rows))
-    for sizes in sweep(runner.signature, domain.VARYING):
-        inputs = domain.draw(runner.signature, sizes, model, seed)
+    for sizes in sweep(runner.signature, modality.axis):
+        inputs = modality.random_inputs(runner.signature, sizes, model, seed)
         _compare(proof, runner, source, inputs, sizes, "random")
         if isinstance(runner, Writer):
             _compare(proof, runner.stepwise(), source, inputs, sizes, "stepwise random")
@@ -175,7 +177,7 @@ def prove(
     _judge(proof, runner.deployment.numerics)
     if rows and proof.passed:
         _arrange(proof, runner, source, task, rows[:ARRANGED_ROWS])
-    _past_the_longest(proof, runner, domain, model, seed)
+    _past_the_longest(proof, runner, modality, model, seed)
     return proof
 
 
@@ -306,7 +308,7 @@ def _common(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def _past_the_longest(
-    proof: Proof, runner: Runner, domain: Any, model: "nn.Module", seed: int
+    proof: Proof, runner: Runner, modality: "Modality", model: "nn.Module", seed: int
 ) -> None:
     for name, (_, most) in runner.signature.limits.items():
         if most is None:
@@ -314,7 +316,7 @@ def _past_the_longest(
         sizes = {each: max(least, 2) for each, (least, _) in runner.signature.limits.items()}
         sizes[name] = most + 1
         try:
-            runner(domain.draw(runner.signature, sizes, model, seed))
+            runner(modality.random_inputs(runner.signature, sizes, model, seed))
         except UserError:
             proof.refused.append(f"{name} {most + 1}")
         else:

@@ -34,7 +34,8 @@ class Entry:
     module: str  # "zoo.nlp.bert_cls"
     task: str  # module of the task: "tasks.nlp.text_classification"
     summary: str  # one line for `zoo list`
-    network: str  # module with `build(...)`: "zoo.nlp.pretrained_encoder"
+    network: str  # module with a `NETWORK`: "zoo.nlp.pretrained_encoder"
+    modality: str  # module with a `MODALITY`: "zoo.nlp.modality"
     options: type  # frozen dataclass of the flags that only this model has
     recipe: Mapping[str, Any]  # TrainArgs fields this model trains well with
     reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the same of task's Args

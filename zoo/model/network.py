@@ -1,20 +1,176 @@
-"""The network of a checkpoint, with its weights."""
+"""Network: how a model's network is made for some data, loaded, trained fast, exported and cut."""
 
 import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zoo.model.loading import must_agree
+from zoo.model.loading import load_model, must_agree
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    import datasets
     import torch
     from torch import nn
 
+    from tasks.base import Batch, Task
+    from zoo.model.entry import Entry
     from zoo.store.checkpoint import Checkpoint
 
 
-def load_network(checkpoint: "Checkpoint", device: "torch.device") -> tuple["nn.Module", Any]:
+class Network(ABC):
+    """What a module that is named by `Entry.network` offers, as its object `NETWORK`.
+
+    A subclass says how its processor and its model are made. All else has a default: that of a
+    network which transformers loads by one of its Auto classes, and which runs as one program.
+    """
+
+    auto_class: str
+    """The Auto class of transformers that loads a checkpoint: "AutoModelForCTC"."""
+    quantization_methods: tuple[str, ...] = ("static",)
+    """Methods of int8 that are tried on it. Dynamic int8 ruins convolutions, those that make the
+    patches of a vision transformer too, so a network without any says that it takes both."""
+
+    @abstractmethod
+    def make_processor(
+        self, options: Any, task: Any, splits: "datasets.DatasetDict", entry: "Entry"
+    ) -> Any:
+        """Return the tokenizer, image processor or feature extractor that is saved with the
+        weights.
+
+        Args:
+            options: the flags that only this model has, `entry.options`.
+            task: not yet bound to a processor.
+            splits: the examples, where a vocabulary or a size comes from them.
+            entry: of the model, with the presets that `options` may name.
+
+        Raises `UserError` for options that make no network, or weights that are not at hand.
+        """
+
+    def max_length(self, options: Any, processor: Any, entry: "Entry") -> int:
+        """Return the longest input in the unit of the task's lengths (tokens, pixels); 0 where only
+        the task has a limit."""
+        return 0
+
+    @abstractmethod
+    def build(
+        self, options: Any, task: "Task", processor: Any, entry: "Entry"
+    ) -> "tuple[nn.Module, dict[str, Any]]":
+        """Return the model in fp32 and where its weights came from, as zoo.json has it.
+
+        New weights are drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where the weights are not at hand, or are of another kind of network.
+        """
+
+    @abstractmethod
+    def load_processor(self, folder: "Path") -> Any:
+        """Return the processor of a checkpoint. Raises `UserError` where it is damaged."""
+
+    def load(self, folder: "Path") -> "tuple[nn.Module, Any]":
+        """Return model and processor of a checkpoint, as plain transformers loads them.
+
+        Raises `UserError` where the folder is damaged or holds another kind of network.
+        """
+        import transformers
+
+        model = load_model(getattr(transformers, self.auto_class), folder)
+        return model, self.load_processor(folder)
+
+    def prepare_training(self, model: "nn.Module", options: Any) -> None:  # noqa: B027  none needed
+        """Make a checkpoint's model train as one that `build` gives, in place.
+
+        Args:
+            options: of the model that it is a checkpoint of.
+        """
+
+    def optimize_training(self, model: "nn.Module", train: Any) -> None:
+        """Put faster code that computes the same in the place of the model's own.
+
+        Args:
+            train: the features that it is to see, where it will see no others; else None.
+        """
+        from zoo.speedups.fast_dropout import replace_dropout
+
+        replace_dropout(model)
+
+    def stages(self, model: "nn.Module", example: "Batch") -> Mapping[str, Any]:
+        """Return the programs that the model is exported as, by name; none where it is one program.
+
+        Args:
+            example: a batch of the model's inputs, of two samples or more.
+        """
+        return {}
+
+    def prunable_widths(self, model: Any) -> tuple[int, ...]:
+        """Return the widths that `prune_units` can lower.
+
+        Raises `UserError` where there is none.
+        """
+        from zoo.model import narrowing
+
+        return narrowing.widths(model)
+
+    def prune_units(self, model: Any, widths: Sequence[int]) -> "nn.Module":
+        """Return a model of the same kind with these widths, whose strongest units are kept.
+
+        Raises `UserError` where the network can't be cut so.
+        """
+        from zoo.model import narrowing
+
+        return narrowing.narrow(model, widths)
+
+
+def network_of(entry: "Entry") -> Network:
+    """Return the network of a model of the zoo; imports torch."""
+    network: Network = importlib.import_module(entry.network).NETWORK
+    return network
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """A network that fits some data, before its weights are there."""
+
+    entry: "Entry"
+    network: Network
+    options: Any
+    task: "Task"
+    """Bound to the processor."""
+    processor: Any
+
+    def build(self) -> "tuple[nn.Module, dict[str, Any]]":
+        """Return the model in fp32 and where its weights came from; see `Network.build`."""
+        return self.network.build(self.options, self.task, self.processor, self.entry)
+
+
+def assemble(
+    entry: "Entry",
+    options: Any,
+    task: "Task",
+    splits: "datasets.DatasetDict",
+    processor: Any = None,
+) -> Assembly:
+    """Return what a model needs to be made for some data: its processor, and the task bound to it.
+
+    Args:
+        options: the flags that only this model has, `entry.options`.
+        splits: the examples of the task.
+        processor: that of a checkpoint; None makes one.
+
+    Raises `UserError` for options that make no network, weights that are not at hand, or more than
+    the model takes.
+    """
+    network = network_of(entry)
+    if processor is None:
+        processor = network.make_processor(options, task, splits, entry)
+    task = task.settle(processor, network.max_length(options, processor, entry))
+    return Assembly(entry, network, options, task, processor)
+
+
+def load_network(checkpoint: "Checkpoint", device: "torch.device") -> "tuple[nn.Module, Any]":
     """The model in fp32, ready to evaluate, and its processor."""
-    network = importlib.import_module(checkpoint.entry.network)
-    model, processor = network.load(checkpoint.folder)
+    model, processor = network_of(checkpoint.entry).load(checkpoint.folder)
     must_agree(checkpoint.folder, checkpoint.task, processor)
     return model.to(device).eval(), processor

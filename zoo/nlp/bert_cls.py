@@ -35,6 +35,7 @@ ENTRY = Entry(
     task="tasks.nlp.text_classification",
     summary="pretrained text encoder (BERT, RoBERTa, ModernBERT, ...) with a classification head",
     network="zoo.nlp.pretrained_encoder",
+    modality="zoo.nlp.modality",
     options=Options,
     recipe={
         "num_train_epochs": 1.0,

@@ -41,6 +41,7 @@ ENTRY = Entry(
     task="tasks.nlp.masked_lm",
     summary="text encoder pretrained without labels (masked language model), a start for bert_cls",
     network="zoo.nlp.masked_encoder",
+    modality="zoo.nlp.modality",
     options=Options,
     recipe={
         "num_train_epochs": 20.0,

@@ -8,20 +8,10 @@ Transformers for Language Understanding", section 5.3; the default weights are a
 
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from zoo.model.entry import Entry
 from zoo.nlp.presets import PRESETS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import datasets
-    from torch import nn
-
-    from tasks.base import Task
-
-AUTO = "AutoModelForTokenClassification"
 
 
 @dataclass(frozen=True)
@@ -40,6 +30,7 @@ ENTRY = Entry(
     task="tasks.nlp.token_classification",
     summary="pretrained text encoder that tags every word: entities, parts of speech, punctuation",
     network="zoo.nlp.bert_tok",
+    modality="zoo.nlp.modality",
     options=Options,
     recipe={
         "num_train_epochs": 3.0,
@@ -53,46 +44,27 @@ ENTRY = Entry(
 )
 
 
-def make_processor(
-    options: Options, task: "Task", examples: "datasets.DatasetDict", entry: Any
-) -> Any:
-    """The tokenizer of the weights; see `zoo.nlp.pretrained_encoder`."""
-    from zoo.nlp import pretrained_encoder
+def __getattr__(name: str) -> Any:
+    """`NETWORK`, which imports torch: made when a verb asks for it, not for `--help`."""
+    if name != "NETWORK":
+        raise AttributeError(name)
+    from zoo.nlp.pretrained_encoder import PretrainedEncoder
 
-    return pretrained_encoder.make_processor(options, task, examples, entry)
+    class TokenEncoder(PretrainedEncoder):
+        """An encoder whose head reads every token of the last layer."""
 
+        auto_class = "AutoModelForTokenClassification"
+        head = "head for tokens"
 
-def longest(options: Options, processor: Any, entry: Any) -> int:
-    """Longest input of the model in tokens."""
-    from zoo.nlp import pretrained_encoder
+        def optimize_training(self, model: Any, train: Any) -> None:
+            from zoo.speedups.fast_encoder import speed_up_layers
+            from zoo.speedups.sparse_embedding import train_used_rows
 
-    return pretrained_encoder.longest(options, processor, entry)
+            speed_up_layers(model)
+            if train is not None:
+                train_used_rows(model, model.get_input_embeddings(), train.used_ids())
 
-
-def make(
-    options: Options, task: "Task", processor: Any, entry: Any
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32 with a new head, and where its weights came from."""
-    from zoo.nlp import pretrained_encoder
-
-    return pretrained_encoder.make(options, task, processor, entry, AUTO)
-
-
-def speed_up(model: Any, train: Any) -> None:
-    """The faster but equal training code; all tokens of the last layer are read."""
-    from zoo.speedups.fast_encoder import speed_up_layers
-    from zoo.speedups.sparse_embedding import train_used_rows
-
-    speed_up_layers(model)
-    if train is not None:
-        train_used_rows(model, model.get_input_embeddings(), train.used_ids())
-
-
-def load(folder: "Path") -> tuple["nn.Module", Any]:
-    """The model and tokenizer of a checkpoint, as plain transformers loads them."""
-    from zoo.nlp import pretrained_encoder
-
-    return pretrained_encoder.load(folder, AUTO)
+    return TokenEncoder()
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.model.loading import Unreadable, load_config, load_model, load_pretrained, load_tokenizer
-from zoo.nlp import encoder_fit, pretrained_encoder
+from zoo.model.loading import Unreadable, load_config, load_pretrained
+from zoo.nlp import encoder_fit
 from zoo.nlp.only_predicted import compute_only_predicted
+from zoo.nlp.pretrained_encoder import PretrainedEncoder
 from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
 from zoo.store import pretrained
 
@@ -21,26 +22,6 @@ if TYPE_CHECKING:
 
 NONE = "none"  # --model: new weights
 MORE_SPECIAL = len([FIRST, MASK])
-
-
-def make_processor(
-    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
-) -> Any:
-    """A tokenizer trained on the texts of the training split, or the one of the weights.
-
-    Raises `UserError` for options that make no network, or a tokenizer that can't be saved.
-    """
-    if options.model == NONE:
-        _check(options)
-        return train_tokenizer(
-            _texts(examples["train"]),
-            "bpe",
-            options.vocab_size,
-            options.lowercase,
-            options.token_limit,
-            masked=True,
-        )
-    return pretrained_encoder.make_processor(options, task, examples, entry)  # type: ignore[arg-type]
 
 
 def _check(options: "Options") -> None:
@@ -67,62 +48,85 @@ def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
         yield [text for text in rows["text"] if text is not None]
 
 
-def longest(options: "Options", processor: Any, entry: Any) -> int:
-    """Longest input of the model in tokens."""
-    if options.model == NONE:
-        return options.token_limit
-    return pretrained_encoder.longest(options, processor, entry)  # type: ignore[arg-type]
+class MaskedEncoder(PretrainedEncoder):
+    """An encoder that guesses tokens, new or out of transformers."""
 
+    auto_class = "AutoModelForMaskedLM"
 
-def make(
-    options: "Options", task: "Task", processor: Any, entry: Any
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32, and where its weights came from.
+    def make_processor(
+        self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
+    ) -> Any:
+        """A tokenizer trained on the texts of the training split, or the one of the weights.
 
-    New weights are drawn from torch's global random state; seed it first. Raises `UserError` where
-    the weights are not at hand or are of no encoder that can guess tokens.
-    """
-    from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
+        Raises `UserError` for options that make no network, or a tokenizer that can't be saved.
+        """
+        if options.model == NONE:
+            _check(options)
+            return train_tokenizer(
+                _texts(splits["train"]),
+                "bpe",
+                options.vocab_size,
+                options.lowercase,
+                options.token_limit,
+                masked=True,
+            )
+        return super().make_processor(options, task, splits, entry)
 
-    if options.model == NONE:
-        config = BertConfig(
-            vocab_size=len(processor),
-            hidden_size=options.hidden_size,
-            num_hidden_layers=options.num_layers,
-            num_attention_heads=options.num_heads,
-            intermediate_size=4 * options.hidden_size,
-            max_position_embeddings=options.token_limit,
-            pad_token_id=processor.pad_token_id,
-        )
-        model = BertForMaskedLM(config)
+    def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
+        """Longest input of the model in tokens."""
+        if options.model == NONE:
+            return options.token_limit
+        return super().max_length(options, processor, entry)
+
+    def build(
+        self, options: "Options", task: "Task", processor: Any, entry: Any
+    ) -> tuple["nn.Module", dict[str, Any]]:
+        """The model in fp32, and where its weights came from.
+
+        New weights are drawn from torch's global random state; seed it first. Raises `UserError`
+        where the weights are not at hand or are of no encoder that can guess tokens.
+        """
+        from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
+
+        if options.model == NONE:
+            config = BertConfig(
+                vocab_size=len(processor),
+                hidden_size=options.hidden_size,
+                num_hidden_layers=options.num_layers,
+                num_attention_heads=options.num_heads,
+                intermediate_size=4 * options.hidden_size,
+                max_position_embeddings=options.token_limit,
+                pad_token_id=processor.pad_token_id,
+            )
+            model = BertForMaskedLM(config)
+            compute_only_predicted(model)
+            return model, {"model": None, "license": None}
+        found = pretrained.find(options.model, entry.presets)
+        config = load_config(found.folder)
+        encoder_fit.prepare_config(config, processor)
+        try:
+            model = load_pretrained(
+                AutoModelForMaskedLM, found.folder, new_head=True, config=config
+            )
+        except Unreadable as error:
+            raise UserError(
+                f"{options.model} can't guess tokens in transformers: {error.reason}"
+            ) from None
+        encoder_fit.fit(model, processor, options.model)
         compute_only_predicted(model)
-        return model, {"model": None, "license": None}
-    found = pretrained.find(options.model, entry.presets)
-    config = load_config(found.folder)
-    encoder_fit.prepare_config(config, processor)
-    try:
-        model = load_pretrained(AutoModelForMaskedLM, found.folder, new_head=True, config=config)
-    except Unreadable as error:
-        raise UserError(
-            f"{options.model} can't guess tokens in transformers: {error.reason}"
-        ) from None
-    encoder_fit.fit(model, processor, options.model)
-    compute_only_predicted(model)
-    return model, found.source(options.model)
+        return model, found.source(options.model)
+
+    def optimize_training(self, model: Any, train: Any) -> None:
+        """Code of encoders; the embedding is the output layer too, and so whole."""
+        from zoo.speedups.fast_encoder import speed_up_layers
+
+        speed_up_layers(model)
+
+    def load(self, folder: "Path") -> tuple["nn.Module", Any]:
+        """See `Network.load`; the head computes masked tokens alone."""
+        model, tokenizer = super().load(folder)
+        compute_only_predicted(model)
+        return model, tokenizer
 
 
-def speed_up(model: Any, train: Any) -> None:
-    """The faster but equal training code; the embedding is the output layer too, and so whole."""
-    from zoo.speedups.fast_encoder import speed_up_layers
-
-    speed_up_layers(model)
-
-
-def load(folder: "Path") -> tuple["nn.Module", Any]:
-    """The model and tokenizer of a checkpoint, as plain transformers loads them."""
-    from transformers import AutoModelForMaskedLM
-
-    model = load_model(AutoModelForMaskedLM, folder)
-    encoder_fit.allow_autocast(model)
-    compute_only_predicted(model)
-    return model, load_tokenizer(folder)
+NETWORK = MaskedEncoder()

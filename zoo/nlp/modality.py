@@ -1,65 +1,88 @@
-"""What is particular to text when a model is exported, quantized or measured."""
+"""Text: token ids with a mask."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.base import Batch, Task
+from tasks.base import Batch, OfText, Task
 from zoo.model.loading import load_tokenizer
+from zoo.model.modality import Modality
 
 if TYPE_CHECKING:
     from torch import nn
 
     from zoo.runtimes.signature import Signature
 
-METHODS = ("dynamic", "static")
-"""Linear layers take both: dynamic loses less, static is faster where it holds."""
-
-VARYING = "length"
-
-
-def load_processor(folder: Path) -> Any:
-    """The tokenizer of a checkpoint."""
-
-    return load_tokenizer(folder)
+TEXTS = (
+    "it is",
+    "a film that nobody needs",
+    "a film that nobody needs, and that I loved",
+)
 
 
-def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:
-    """A small and a large batch, both with padding."""
-    texts: tuple[str, ...] = (
-        "it is",
-        "a film that nobody needs",
-        "a film that nobody needs, and that I loved",
-    )
-    if task.pipeline == "fill-mask":
-        texts = tuple(f"{text} {processor.mask_token}" for text in texts)
-    items: list[Any] = list(texts)
-    if getattr(task, "columns", {}).get("text_pair"):
-        items = [(text, text) for text in texts]  # pairs have inputs that single texts have not
-    return tuple(  # type: ignore[return-value]
-        task.collate(task.inputs(chosen, processor)) for chosen in (items[:2], items)
-    )
+class Text(Modality):
+    """Token ids int64 [batch, length], their mask, and what else a tokenizer makes."""
+
+    name = "nlp"
+    axis = "length"
+    unit = "tokens"
+    usual_length = 128.0
+
+    def load_processor(self, folder: Path) -> Any:
+        """The tokenizer."""
+        return load_tokenizer(folder)
+
+    def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
+        """Both have padding."""
+        assert isinstance(task, OfText)
+        items = [task.input_of(text, processor) for text in TEXTS]
+        small, large = (
+            task.collate(task.inputs(chosen, processor)) for chosen in (items[:2], items)
+        )
+        return small, large
+
+    def random_inputs(
+        self, signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
+    ) -> dict[str, np.ndarray]:
+        """Any tokens of the vocabulary, special ones too."""
+        rng = np.random.default_rng([seed, *sizes.values()])
+        shape = (sizes["batch"], sizes[self.axis])
+        ends = rng.integers(1, shape[1] + 1, shape[0])
+        ends[0] = shape[1]
+        mask = np.arange(shape[1]) < ends[:, None]
+        vocabulary = int(model.config.vocab_size)  # type: ignore[union-attr, arg-type]
+        padding = int(getattr(model.config, "pad_token_id", 0) or 0)
+        ids = np.where(mask, rng.integers(0, vocabulary, shape), padding)
+        drawn = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape)}
+        return {port.name: drawn[port.name].astype(port.dtype) for port in signature.inputs}
+
+    def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:
+        """Tokens, special ones counted."""
+        longest: int = task.args.max_length  # type: ignore[attr-defined]
+        return 1, longest
+
+    def fixed_length(self, signature: "Signature", task: Task) -> float:
+        """Tokens."""
+        return int(signature.inputs[0].dims[-1])
+
+    def work(self, arrays: Mapping[str, np.ndarray], task: Task) -> dict[str, float]:
+        """Tokens, special ones counted."""
+        mask, first = arrays.get("attention_mask"), next(iter(arrays.values()))
+        return {"samples": len(first), self.unit: float(first.size if mask is None else mask.sum())}
+
+    def describe_inputs(self, task: Task) -> Iterator[str]:
+        """The task knows what becomes of a long text."""
+        assert isinstance(task, OfText)
+        yield task.describe_lengths()
+
+    def program_inputs(self, repo: str) -> tuple[list[str], list[str]]:
+        """What the repo's tokenizer makes of a text."""
+        return ["from transformers import AutoTokenizer"], [
+            f'encoded = AutoTokenizer.from_pretrained("{repo}")(["a text"], return_tensors="np")',
+            "inputs = {put.name: encoded[put.name] for put in session.get_inputs()}",
+        ]
 
 
-def limits(task: Task, model: "nn.Module") -> tuple[int, int | None]:
-    """Tokens, special ones counted."""
-    longest: int = task.args.max_length  # type: ignore[attr-defined]
-    return 1, longest
-
-
-def draw(
-    signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
-) -> dict[str, np.ndarray]:
-    """Random tokens; every row but the first is padded, to a length of its own."""
-    rng = np.random.default_rng([seed, *sizes.values()])
-    shape = (sizes["batch"], sizes[VARYING])
-    ends = rng.integers(1, shape[1] + 1, shape[0])
-    ends[0] = shape[1]
-    mask = np.arange(shape[1]) < ends[:, None]
-    vocabulary = int(model.config.vocab_size)  # type: ignore[union-attr, arg-type]
-    padding = int(getattr(model.config, "pad_token_id", 0) or 0)
-    ids = np.where(mask, rng.integers(0, vocabulary, shape), padding)
-    drawn = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros(shape)}
-    return {port.name: drawn[port.name].astype(port.dtype) for port in signature.inputs}
+MODALITY = Text()

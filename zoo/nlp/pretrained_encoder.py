@@ -7,11 +7,11 @@ from tasks.errors import UserError
 from zoo.model.loading import (
     Unreadable,
     load_config,
-    load_model,
     load_pretrained,
     load_tokenizer,
     new_model,
 )
+from zoo.model.network import Network
 from zoo.nlp import encoder_fit
 from zoo.store import pretrained
 
@@ -22,82 +22,82 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.base import Task
-    from zoo.nlp import bert_cls, bert_tok
-
-    Options = bert_cls.Options | bert_tok.Options
-
-CLASSIFIER = "AutoModelForSequenceClassification"
-HEADS = {CLASSIFIER: "classification head", "AutoModelForTokenClassification": "head for tokens"}
-"""What heads are called, by transformers' classes."""
 
 
-def make_processor(
-    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
-) -> Any:
-    """The tokenizer that belongs to the weights, with a padding token.
+class PretrainedEncoder(Network):
+    """An encoder out of transformers with a classification head, or that of a subclass."""
 
-    Raises `UserError` where the weights are not at hand or lie there without it.
-    """
-    found = pretrained.find(options.model, entry.presets)
-    tokenizer = load_tokenizer(found.folder)
-    if not tokenizer.is_fast:
-        raise UserError(f"{options.model} has no fast tokenizer (tokenizer.json), which is needed")
-    encoder_fit.prepare_tokenizer(tokenizer, load_config(found.folder))
-    return tokenizer
+    auto_class = "AutoModelForSequenceClassification"
+    head = "classification head"
+    """What error messages call it."""
+    quantization_methods = ("dynamic", "static")
+
+    def make_processor(
+        self, options: Any, task: "Task", splits: "datasets.DatasetDict", entry: Any
+    ) -> Any:
+        """The tokenizer that belongs to the weights, with a padding token.
+
+        Raises `UserError` where the weights are not at hand or lie there without it.
+        """
+        found = pretrained.find(options.model, entry.presets)
+        tokenizer = load_tokenizer(found.folder)
+        if not tokenizer.is_fast:
+            raise UserError(
+                f"{options.model} has no fast tokenizer (tokenizer.json), which is needed"
+            )
+        encoder_fit.prepare_tokenizer(tokenizer, load_config(found.folder))
+        return tokenizer
+
+    def max_length(self, options: Any, processor: Any, entry: Any) -> int:
+        """Longest input of the model in tokens."""
+        found = pretrained.find(options.model, entry.presets)
+        config = load_config(found.folder)
+        encoder_fit.prepare_config(config, processor)
+        return encoder_fit.longest(config, processor)
+
+    def build(
+        self, options: Any, task: "Task", processor: Any, entry: Any
+    ) -> tuple["nn.Module", dict[str, Any]]:
+        """The model in fp32 with a new head, and where its weights came from.
+
+        The head (or all, `from_scratch`) is drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where the weights are not at hand or are of no encoder with such a head.
+        """
+        import transformers
+
+        kind = getattr(transformers, self.auto_class)
+        found = pretrained.find(options.model, entry.presets)
+        config = load_config(found.folder, **task.model_config())
+        encoder_fit.prepare_config(config, processor)
+        try:
+            if options.from_scratch:
+                new = new_model(kind, config)
+                encoder_fit.fit(new, processor, options.model)
+                return new, {"model": None, "license": None, "shape": options.model}
+            model = load_pretrained(kind, found.folder, new_head=True, config=config)
+        except Unreadable as error:
+            raise UserError(
+                f"{options.model} has no {self.head} in transformers: {error.reason}"
+            ) from None
+        encoder_fit.fit(model, processor, options.model)
+        return model, found.source(options.model)
+
+    def optimize_training(self, model: Any, train: Any) -> None:
+        """Code of encoders; the embedding is cut to the tokens of `train`."""
+        from zoo.speedups.fast_encoder import speed_up as speed_up_encoder
+
+        speed_up_encoder(model, None if train is None else train.used_ids())
+
+    def load(self, folder: "Path") -> tuple["nn.Module", Any]:
+        """See `Network.load`; autocast knows what the model computes beside its modules."""
+        model, tokenizer = super().load(folder)
+        encoder_fit.allow_autocast(model)
+        return model, tokenizer
+
+    def load_processor(self, folder: "Path") -> Any:
+        """The tokenizer."""
+        return load_tokenizer(folder)
 
 
-def longest(options: "Options", processor: Any, entry: Any) -> int:
-    """Longest input of the model in tokens."""
-    found = pretrained.find(options.model, entry.presets)
-    config = load_config(found.folder)
-    encoder_fit.prepare_config(config, processor)
-    return encoder_fit.longest(config, processor)
-
-
-def make(
-    options: "Options", task: "Task", processor: Any, entry: Any, auto: str = CLASSIFIER
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32 with a new head, and where its weights came from.
-
-    Args:
-        auto: the class of transformers that makes it, one of `HEADS`.
-
-    The head (or all, `from_scratch`) is drawn from torch's global random state; seed it first.
-
-    Raises `UserError` where the weights are not at hand or are of no encoder with such a head.
-    """
-    import transformers
-
-    kind = getattr(transformers, auto)
-    found = pretrained.find(options.model, entry.presets)
-    config = load_config(found.folder, **task.model_config())
-    encoder_fit.prepare_config(config, processor)
-    try:
-        if options.from_scratch:
-            new = new_model(kind, config)
-            encoder_fit.fit(new, processor, options.model)
-            return new, {"model": None, "license": None, "shape": options.model}
-        model = load_pretrained(kind, found.folder, new_head=True, config=config)
-    except Unreadable as error:
-        raise UserError(
-            f"{options.model} has no {HEADS[auto]} in transformers: {error.reason}"
-        ) from None
-    encoder_fit.fit(model, processor, options.model)
-    return model, found.source(options.model)
-
-
-def speed_up(model: Any, train: Any) -> None:
-    """The faster but equal training code; `train` are the features whose tokens the embedding is
-    cut to, if it is to be."""
-    from zoo.speedups.fast_encoder import speed_up as speed_up_encoder
-
-    speed_up_encoder(model, None if train is None else train.used_ids())
-
-
-def load(folder: "Path", auto: str = CLASSIFIER) -> tuple["nn.Module", Any]:
-    """The model and tokenizer of a checkpoint, as plain transformers loads them."""
-    import transformers
-
-    model = load_model(getattr(transformers, auto), folder)
-    encoder_fit.allow_autocast(model)
-    return model, load_tokenizer(folder)
+NETWORK = PretrainedEncoder()

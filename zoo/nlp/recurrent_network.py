@@ -3,10 +3,10 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.model.loading import load_model, load_tokenizer
+from zoo.model.loading import load_tokenizer
+from zoo.model.network import Network
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
 from zoo.nlp.trained_tokenizer import SMALLEST, train_tokenizer
-from zoo.speedups.fast_dropout import replace_dropout
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,23 +17,6 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
     from zoo.nlp.rnn_cls import Options
-
-
-def make_processor(
-    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
-) -> Any:
-    """A tokenizer trained on the texts of the training split, and on those alone.
-
-    Raises `UserError` for options that make no network.
-    """
-    _check(options)
-    return train_tokenizer(
-        _texts(examples["train"]),
-        options.tokenizer,
-        options.vocab_size,
-        options.lowercase,
-        options.token_limit,
-    )
 
 
 def _check(options: "Options") -> None:
@@ -58,38 +41,54 @@ def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
             yield rows[name]
 
 
-def longest(options: "Options", processor: Any, entry: Any) -> int:
-    """Longest input in tokens."""
-    return options.token_limit
+class RecurrentNetwork(Network):
+    """A recurrent classifier."""
+
+    auto_class = "AutoModelForSequenceClassification"
+    quantization_methods = ("dynamic", "static")
+
+    def make_processor(
+        self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
+    ) -> Any:
+        """A tokenizer trained on the texts of the training split, and on those alone.
+
+        Raises `UserError` for options that make no network.
+        """
+        _check(options)
+        return train_tokenizer(
+            _texts(splits["train"]),
+            options.tokenizer,
+            options.vocab_size,
+            options.lowercase,
+            options.token_limit,
+        )
+
+    def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
+        """Longest input in tokens."""
+        return options.token_limit
+
+    def build(
+        self, options: "Options", task: "Task", processor: Any, entry: Any
+    ) -> tuple["nn.Module", dict[str, Any]]:
+        """The model in fp32 with weights drawn from torch's global random state; seed it first."""
+        config = RnnConfig(
+            vocab_size=len(processor),
+            embedding_size=options.embedding_size,
+            hidden_size=options.hidden_size,
+            num_hidden_layers=options.num_layers,
+            cell=options.cell,
+            bidirectional=options.bidirectional,
+            pooling=options.pooling,
+            hidden_dropout_prob=options.rnn_dropout,
+            initialization=options.initialization,
+            pad_token_id=processor.pad_token_id,
+            **task.model_config(),
+        )
+        return RnnForSequenceClassification(config), {"model": None, "license": None}
+
+    def load_processor(self, folder: "Path") -> Any:
+        """The tokenizer."""
+        return load_tokenizer(folder)
 
 
-def make(
-    options: "Options", task: "Task", processor: Any, entry: Any
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32 with weights drawn from torch's global random state; seed it first."""
-    config = RnnConfig(
-        vocab_size=len(processor),
-        embedding_size=options.embedding_size,
-        hidden_size=options.hidden_size,
-        num_hidden_layers=options.num_layers,
-        cell=options.cell,
-        bidirectional=options.bidirectional,
-        pooling=options.pooling,
-        hidden_dropout_prob=options.rnn_dropout,
-        initialization=options.initialization,
-        pad_token_id=processor.pad_token_id,
-        **task.model_config(),
-    )
-    return RnnForSequenceClassification(config), {"model": None, "license": None}
-
-
-def speed_up(model: Any, train: Any) -> None:
-    """The faster but equal training code; `train` are the features of the training split."""
-    replace_dropout(model)
-
-
-def load(folder: "Path") -> tuple["nn.Module", Any]:
-    """The model and tokenizer of a checkpoint."""
-    from transformers import AutoModelForSequenceClassification
-
-    return load_model(AutoModelForSequenceClassification, folder), load_tokenizer(folder)
+NETWORK = RecurrentNetwork()

@@ -52,6 +52,7 @@ ENTRY = Entry(
     task="tasks.nlp.text_classification",
     summary="LSTM, GRU or RNN from scratch, with a tokenizer trained on the data: any language",
     network="zoo.nlp.recurrent_network",
+    modality="zoo.nlp.modality",
     options=Options,
     recipe={
         "num_train_epochs": 3.0,

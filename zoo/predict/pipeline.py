@@ -13,6 +13,7 @@ from zoo.evaluation.loop import to_device
 from zoo.machine.precision import choose_device
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.loading import must_agree
+from zoo.model.modality import modality_of
 from zoo.model.network import load_network
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
 
@@ -31,7 +32,6 @@ def open_deployed(
     a deployment that is not known, not available here, or not exported.
     """
     import zoo.runtimes
-    from zoo.runtimes import probe
     from zoo.runtimes.deployment import Deployment
     from zoo.runtimes.known import RUNTIMES
 
@@ -46,7 +46,7 @@ def open_deployed(
 
     checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
     runner = zoo.runtimes.load(folder, wanted, str(place), threads)
-    processor = probe.domain_of(checkpoint.entry).load_processor(folder)
+    processor = modality_of(checkpoint.entry).load_processor(folder)
     must_agree(folder, checkpoint.task, processor)
     return checkpoint, RunnerModel(runner, folder).eval(), processor
 

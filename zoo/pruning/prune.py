@@ -1,13 +1,12 @@
 """The verb prune: a checkpoint with fewer weights, cut in stages with training in between.
 
 Unstructured (`zoo.pruning.magnitude`): the smallest weights are 0; the file is no smaller, since
-tensors keep their shape. Structured (`zoo.pruning.narrowing`): units are gone, and all is smaller.
+tensors keep their shape. Structured (`zoo.model.narrowing`): units are gone, and all is smaller.
 Each stage cuts, trains with the loop of every fine-tune, leaves a whole checkpoint, and is measured
 on what it has left.
 """
 
 import dataclasses
-import importlib
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -20,10 +19,12 @@ from tasks.base import supervised
 from tasks.errors import UserError
 from zoo.machine import terminal
 from zoo.machine.precision import choose_dtype
+from zoo.model import narrowing
 from zoo.model.loading import must_agree
+from zoo.model.network import network_of
 from zoo.model.train_args import TrainArgs
-from zoo.pruning import magnitude, narrowing, record
-from zoo.pruning.setting import Setting, read_data, training, units
+from zoo.pruning import magnitude, record
+from zoo.pruning.setting import Setting, read_data, training
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint as checkpoints
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
@@ -68,10 +69,10 @@ def _prune(
     claim: run_folder.OutputFolder,
 ) -> Path:
     folder = claim.path
-    network = importlib.import_module(entry.network)
+    network = network_of(entry)
     model, processor = network.load(args.checkpoint)
     must_agree(args.checkpoint, checkpoint.task, processor)
-    dense = units(network).widths(model) if args.structured else ()
+    dense = network.prunable_widths(model) if args.structured else ()
     _check_cut(args, dense)
     setting = Setting(
         args,
@@ -124,15 +125,14 @@ def _cut_and_train(
     masks: magnitude.Masks = {}
     if args.structured:
         widths = narrowing.targets(setting.dense, share)
-        model = units(setting.network).narrow(model, widths)
+        model = setting.network.prune_units(model, widths)
     else:
         masks = magnitude.prune(model, share)
-    if hasattr(setting.network, "ready_to_train"):
-        setting.network.ready_to_train(model, setting.options)
+    setting.network.prepare_training(model, setting.options)
     model.to(accelerator.device)
     train_features = setting.data.features["train"]
     if train.speedups and not train.torch_compile:
-        setting.network.speed_up(model, train_features)
+        setting.network.optimize_training(model, train_features)
     own = setting.folder / "logs" / f"stage-{number}"
     size = train.per_device_train_batch_size * train.gradient_accumulation_steps
     main = accelerator.is_main_process

@@ -11,7 +11,7 @@ from zoo.evaluation.loop import Evaluation
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import interval
 from zoo.pruning import magnitude
-from zoo.pruning.setting import Setting, units
+from zoo.pruning.setting import Setting
 from zoo.store import evidence
 from zoo.train.finetune import measure
 from zoo.train.reporting.summary import metric_facts
@@ -43,7 +43,7 @@ def measure_stage(setting: Setting, number: int, folder: Path, model: nn.Module)
     }
     parameters = sum(p.numel() for p in model.parameters())
     if setting.args.structured:
-        left = sum(units(setting.network).widths(model))
+        left = sum(setting.network.prunable_widths(model))
         sparsity = 1 - left / sum(setting.dense)
     else:
         gone, prunable = magnitude.zeros(model)

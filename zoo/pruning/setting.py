@@ -11,9 +11,9 @@ from tasks.base import Examples, Features, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from zoo.machine import environment
+from zoo.model.network import Network
 from zoo.model.train_args import DISTILLING, TrainArgs
 from zoo.model.train_args import check as check_training
-from zoo.pruning import narrowing
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint
 
@@ -48,7 +48,7 @@ class Setting:
     args: "PruneArgs"
     train: TrainArgs
     folder: Path  # of the pruned checkpoint
-    network: Any
+    network: Network
     options: Any  # of the checkpoint's model
     processor: Any
     task: Task
@@ -83,11 +83,6 @@ class Setting:
                 "steps": self.args.steps,
             },
         }
-
-
-def units(network: Any) -> Any:
-    """What cuts the units of a network: itself where it brings `widths` and `narrow`."""
-    return network if hasattr(network, "narrow") else narrowing
 
 
 def training(checkpoint: Checkpoint, args: "PruneArgs") -> TrainArgs:

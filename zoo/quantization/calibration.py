@@ -39,7 +39,7 @@ def workload(
     signature = probe.of(original.checkpoint, original.model, original.processor)
     sizes = {**signature.check(batch), "batch": batch_size}
     if length is not None:
-        varying = original.domain.VARYING
+        varying = original.modality.axis
         if varying not in sizes:
             raise UserError(f"--length: {original.checkpoint.entry.name} takes one size only")
         sizes[varying] = length
@@ -49,6 +49,6 @@ def workload(
 def draw(original: "Original", sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
     """Inputs of these sizes. Raises `UserError` where the model does not take them."""
     signature = probe.of(original.checkpoint, original.model, original.processor)
-    drawn: dict[str, np.ndarray] = original.domain.draw(signature, sizes, original.model, 0)
+    drawn = original.modality.random_inputs(signature, sizes, original.model, 0)
     signature.check(drawn)
     return drawn

@@ -27,7 +27,7 @@ def build(original: "Original", feeds: Sequence[Feed], folder: Path) -> dict[str
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
     signature = probe.of(original.checkpoint, original.model, original.processor)
-    _, large = original.domain.probe(original.task, original.processor)
+    _, large = original.modality.example_inputs(original.task, original.processor)
     # compiled for the strides of the example, silently wrong with others; runners get plain arrays
     example = {name: tensor.contiguous() for name, tensor in model_inputs(large).items()}
     program = aoti.trace(copy.deepcopy(original.model), example, signature, folder)

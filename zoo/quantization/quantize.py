@@ -46,8 +46,7 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> Artifact:
     """
     terminal.quiet_libraries()
     original = Original.open(args.checkpoint, entry)
-    domain = original.domain
-    recipes, left_out = fitting(domain, args.method, args.device)
+    recipes, left_out = fitting(original.network, args.method, args.device)
     if not recipes:
         why = f": {left_out[0][0].deployment}: {left_out[0][1]}" if left_out else ""
         raise UserError(f"no recipe can be tried{why}")

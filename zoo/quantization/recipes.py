@@ -13,6 +13,7 @@ from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
     from zoo.deploy.export import Original
+    from zoo.model.network import Network
 
 SENSITIVITY_BATCHES = 4
 
@@ -110,12 +111,12 @@ RECIPES = (
 
 
 def fitting(
-    domain: Any, method: str | None, device: str = "cpu"
+    network: "Network", method: str | None, device: str = "cpu"
 ) -> tuple[list[Recipe], list[tuple[Recipe, str]]]:
-    """The recipes for a domain and this machine, and those left out with the reason.
+    """The recipes for a network and this machine, and those left out with the reason.
 
     Args:
-        domain: its module quantize, which says the METHODS that fit its networks.
+        network: which says the methods that fit it.
         method: the only one wanted.
         device: "cpu" or "cuda".
     """
@@ -123,7 +124,8 @@ def fitting(
     for recipe in RECIPES:
         if method is not None and recipe.method != method:
             continue
-        if method is None and recipe.device == "cpu" and recipe.method not in domain.METHODS:
+        fits = recipe.device != "cpu" or recipe.method in network.quantization_methods
+        if method is None and not fits:
             out.append((recipe, f"{recipe.method} ruins networks of convolutions"))
         elif reason := _obstacle(recipe, device):
             out.append((recipe, reason))

@@ -1,10 +1,9 @@
 """The signature of a checkpoint's network: found by giving it two batches and comparing them."""
 
-import importlib
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch, model_inputs
-from zoo.model.entry import Entry
+from zoo.model.modality import modality_of
 from zoo.runtimes.signature import Port, Signature
 
 if TYPE_CHECKING:
@@ -13,30 +12,24 @@ if TYPE_CHECKING:
     from zoo.store.checkpoint import Checkpoint
 
 
-def domain_of(entry: Entry) -> Any:
-    """What is particular to a model's domain: zoo.nlp.modality and its like."""
-    domain = entry.module.split(".")[1]
-    return importlib.import_module(f"zoo.{domain}.modality")
-
-
 def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signature:
     """The network's inputs as its task collates them, and its outputs, of the kinds that the task
     says.
 
     What differs between a small and a large batch varies: the first dimension as "batch", another
-    under the domain's name for it.
+    as its modality calls it.
     """
     import torch
 
-    domain, task = domain_of(checkpoint.entry), checkpoint.task
-    small, large = (model_inputs(batch) for batch in domain.probe(task, processor))
-    inputs = tuple(_port(name, small, large, domain.VARYING) for name in small)
+    modality, task = modality_of(checkpoint.entry), checkpoint.task
+    small, large = (model_inputs(batch) for batch in modality.example_inputs(task, processor))
+    inputs = tuple(_port(name, small, large, modality.axis) for name in small)
     with torch.inference_mode():
         found = model(**small)
     outputs = tuple(name for name, value in found.items() if isinstance(value, torch.Tensor))
     limits: dict[str, tuple[int, int | None]] = {"batch": (1, None)}
-    if any(domain.VARYING in port.dims for port in inputs):
-        limits[domain.VARYING] = domain.limits(task, model)
+    if any(modality.axis in port.dims for port in inputs):
+        limits[modality.axis] = modality.bounds(task, model)
     kinds = {name: kind for name, kind in task.output_kinds.items() if name in outputs}
     return Signature(inputs, outputs, limits, kinds)
 

@@ -1,7 +1,7 @@
 """A model that writes text, in two programs: an encoder that runs once an input, and a decoder that
 runs once a token, with a cache.
 
-A network module that brings `halves(model, example)` is exported so, by a runtime that brings
+A network with `stages` (`zoo.model.network.Network`) is exported so, by a runtime that brings
 `export_halves`. The encoder gives `last_hidden_state` and what the decoder takes under the same
 names (`cross_*`); the decoder takes `input_ids` and `past_*`, and gives `logits` and `present_*`,
 the next `past_*`.

@@ -34,6 +34,7 @@ ENTRY = Entry(
     task="tasks.speech.audio_classification",
     summary="pretrained audio transformer (AST, wav2vec2, HuBERT, WavLM): keywords, sounds",
     network="zoo.speech.pretrained_audio",
+    modality="zoo.speech.modality",
     options=Options,
     recipe={
         "num_train_epochs": 5.0,

@@ -41,6 +41,7 @@ ENTRY = Entry(
     task="tasks.speech.speech_recognition",
     summary="Conformer with CTC from scratch: speech to text",
     network="zoo.speech.conformer_network",
+    modality="zoo.speech.modality",
     options=Options,
     recipe={
         "num_train_epochs": 14.0,

@@ -35,6 +35,7 @@ ENTRY = Entry(
     task="tasks.speech.audio_classification",
     summary="small convolutional network on log-mel features, from scratch: keywords, sounds",
     network="zoo.speech.keyword_network",
+    modality="zoo.speech.modality",
     options=Options,
     recipe={
         "num_train_epochs": 20.0,

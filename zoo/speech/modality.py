@@ -1,101 +1,141 @@
-"""What is particular to sound when a model is exported, quantized or measured."""
+"""Sound: samples of a wave, or the frames of a spectrogram."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.base import Batch, Task
+from tasks.base import Batch, Generates, Task
 from zoo.model.loading import load_feature_extractor
+from zoo.model.modality import Modality
 
 if TYPE_CHECKING:
     from torch import nn
 
     from zoo.runtimes.signature import Signature
 
-METHODS = ("static",)
-"""All networks begin with convolutions, which dynamic int8 ruins."""
-
-VARYING = "length"
-"""Samples or frames, as the features are, or tokens that are written."""
 LONGEST_SECONDS = 30.0
+EXAMPLE_SECONDS = (0.93, 1.37, 1.71)
+FRAMES = 100  # of a spectrogram, a second
 
 
-def load_processor(folder: Path) -> Any:
-    """The feature extractor of a checkpoint, with the tokenizer where it writes text."""
-    # their own feature extractors
-    from zoo.speech import (
-        ctc_processor,
-        modeling_conformer,  # noqa: F401
-        modeling_kws,  # noqa: F401
-    )
+class Sound(Modality):
+    """Waves float32 [batch, samples], or spectrograms float32 [batch, frames, bins] ([batch, bins,
+    frames] where the task's `settled.bins_first` says so), perhaps with a mask; and the tokens
+    before each, int64 [batch, tokens], where a text is written."""
 
-    if (folder / "tokenizer_config.json").exists():
-        return ctc_processor.load_processor(folder)
-    return load_feature_extractor(folder)
+    name = "speech"
+    axis = "length"  # samples or frames, as the features are, or tokens that are written
+    unit = "seconds"
+    file_note = "reading a file takes ffmpeg"
+
+    def load_processor(self, folder: Path) -> Any:
+        """The feature extractor, with the tokenizer where the model writes text."""
+        # their own feature extractors
+        from zoo.speech import (
+            ctc_processor,
+            modeling_conformer,  # noqa: F401
+            modeling_kws,  # noqa: F401
+        )
+
+        if (folder / "tokenizer_config.json").exists():
+            return ctc_processor.load_processor(folder)
+        return load_feature_extractor(folder)
+
+    def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
+        """Noise, of other lengths; where a text is written, of so many tokens and one more."""
+        rate: int = task.settled.rate  # type: ignore[attr-defined]
+        rng = np.random.default_rng(0)
+        sounds = [
+            rng.normal(0, 0.1, int(seconds * rate)).astype(np.float32)
+            for seconds in EXAMPLE_SECONDS
+        ]
+
+        def batch(count: int) -> Batch:
+            rows = task.inputs(sounds[:count], processor)
+            if isinstance(task, Generates):
+                rows = task.given_tokens(rows, count + 1)
+            return task.collate(rows)
+
+        return batch(2), batch(3)
+
+    def random_inputs(
+        self, signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
+    ) -> dict[str, np.ndarray]:
+        """Noise, and any tokens; what is padded is 0."""
+        rng = np.random.default_rng([seed, *sizes.values()])
+        drawn: dict[str, np.ndarray] = {}
+        least = signature.limits.get(self.axis, (1, None))[0]
+        for port in signature.inputs:
+            shape = tuple(sizes[size] if isinstance(size, str) else size for size in port.dims)
+            if port.name == "decoder_input_ids":
+                config: Any = model.config
+                drawn[port.name] = rng.integers(0, config.vocab_size, shape)
+            elif port.name != "attention_mask":
+                drawn[port.name] = rng.normal(size=shape).astype(port.dtype)
+        if any(port.name == "attention_mask" for port in signature.inputs):
+            batch, length = sizes["batch"], sizes[self.axis]
+            ends = rng.integers(min(least, length), length + 1, batch)
+            ends[0] = length
+            mask = np.arange(length) < ends[:, None]
+            for array in drawn.values():
+                array[~mask] = 0
+            drawn["attention_mask"] = mask.astype(np.int64)
+        return {port.name: drawn[port.name] for port in signature.inputs}
+
+    def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:
+        """The shortest input that gives two frames, and `LONGEST_SECONDS` of it; of what writes
+        text, whose sounds are of one length, the tokens that it has places for.
+
+        Two, because torch.export takes a size of 1 for a constant: what it makes of several frames
+        is no program for one.
+        """
+        import torch
+
+        if isinstance(task, Generates):
+            return 1, task.longest_text
+        settled = task.settled  # type: ignore[attr-defined]
+        if settled.input_name == "input_values":
+            least, longest = settled.rate // 40, int(LONGEST_SECONDS * settled.rate)
+        else:
+            least, longest = 1, int(LONGEST_SECONDS * FRAMES)
+        frames = getattr(model, "_get_feat_extract_output_lengths", None)
+        while frames is not None and int(frames(torch.tensor([least]))[0]) < 2:
+            least += 1
+        return least, longest
+
+    def positions(self, length: float, signature: "Signature", task: Task) -> int:
+        """Samples or frames."""
+        return round(length * self._per_second(len(signature.inputs[0].dims), task))
+
+    def fixed_length(self, signature: "Signature", task: Task) -> float:
+        """Seconds of a spectrogram."""
+        shape = max((port.dims for port in signature.inputs), key=len)
+        return int(shape[self._time_axis(task)]) / FRAMES
+
+    def work(self, arrays: Mapping[str, np.ndarray], task: Task) -> dict[str, float]:
+        """Seconds of sound."""
+        first, mask = next(iter(arrays.values())), arrays.get("attention_mask")
+        axis = self._time_axis(task) if first.ndim == 3 else 1
+        positions = float(mask.sum()) if mask is not None else float(len(first) * first.shape[axis])
+        return {"samples": len(first), self.unit: positions / self._per_second(first.ndim, task)}
+
+    def _per_second(self, rank: int, task: Any) -> float:
+        """Positions of an input of this rank: of a spectrogram, or of a wave."""
+        return FRAMES if rank == 3 else float(task.settled.rate)
+
+    def _time_axis(self, task: Any) -> int:
+        """Of a spectrogram."""
+        return 2 if task.settled.bins_first else 1
+
+    def describe_inputs(self, task: Any) -> Iterator[str]:
+        """The rate that sounds are brought to, and how long they were."""
+        rate = task.settled.rate
+        yield (
+            f"Sound is brought to {rate:,} samples a second, so nothing above {rate // 2:,} Hz is "
+            f"heard; trained and measured on recordings of {task.args.max_seconds:g} s at most."
+        )
 
 
-def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:
-    """A small and a large batch, of other lengths."""
-    rate: int = task.settled.rate  # type: ignore[attr-defined]
-    rng = np.random.default_rng(0)
-    sounds = [
-        rng.normal(0, 0.1, int(seconds * rate)).astype(np.float32) for seconds in (0.93, 1.37, 1.71)
-    ]
-
-    def batch(count: int) -> Batch:
-        rows = task.inputs(sounds[:count], processor)
-        if hasattr(task, "longest_text"):  # so many tokens of text
-            rows = [row | {"ids": [0] * (count + 1)} for row in rows]
-        return task.collate(rows)
-
-    return batch(2), batch(3)
-
-
-def limits(task: Task, model: "nn.Module") -> tuple[int, int | None]:
-    """The shortest input that gives two frames, and `LONGEST_SECONDS` of it; of what writes text,
-    whose sounds are of one length, the tokens that it has places for.
-
-    Two, because torch.export takes a size of 1 for a constant: what it makes of several frames is
-    no program for one.
-    """
-    import torch
-
-    if hasattr(task, "longest_text"):
-        return 1, task.longest_text
-    settled = task.settled  # type: ignore[attr-defined]
-    if settled.input_name == "input_values":
-        least, longest = settled.rate // 40, int(LONGEST_SECONDS * settled.rate)
-    else:
-        least, longest = 1, int(LONGEST_SECONDS * 100)
-    frames = getattr(model, "_get_feat_extract_output_lengths", None)
-    while frames is not None and int(frames(torch.tensor([least]))[0]) < 2:
-        least += 1
-    return least, longest
-
-
-def draw(
-    signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
-) -> dict[str, np.ndarray]:
-    """Noise, and any tokens; every row but the first ends earlier and is padded with zeros where
-    there is a mask."""
-    rng = np.random.default_rng([seed, *sizes.values()])
-    drawn: dict[str, np.ndarray] = {}
-    least = signature.limits.get(VARYING, (1, None))[0]
-    for port in signature.inputs:
-        shape = tuple(sizes[size] if isinstance(size, str) else size for size in port.dims)
-        if port.name == "decoder_input_ids":
-            config: Any = model.config
-            drawn[port.name] = rng.integers(0, config.vocab_size, shape)
-        elif port.name != "attention_mask":
-            drawn[port.name] = rng.normal(size=shape).astype(port.dtype)
-    if any(port.name == "attention_mask" for port in signature.inputs):
-        batch, length = sizes["batch"], sizes[VARYING]
-        ends = rng.integers(min(least, length), length + 1, batch)
-        ends[0] = length
-        mask = np.arange(length) < ends[:, None]
-        for array in drawn.values():
-            array[~mask] = 0
-        drawn["attention_mask"] = mask.astype(np.int64)
-    return {port.name: drawn[port.name] for port in signature.inputs}
+MODALITY = Sound()

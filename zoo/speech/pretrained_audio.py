@@ -5,69 +5,22 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.errors import UserError
-from zoo.model.loading import load_config
-from zoo.speech.keyword_network import load, longest, speed_up
-from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model, ready_to_train
+from zoo.model.loading import load_config, load_feature_extractor
+from zoo.speech import modeling_kws  # noqa: F401  a checkpoint of it may be the start
+from zoo.speech.pretrained_speech import PretrainedSpeech, freeze_front, make_extractor, make_model
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import datasets
     from torch import nn
 
     from tasks.base import Task
     from zoo.speech.ast_cls import Options
 
-__all__ = ["load", "longest", "make", "make_processor", "ready_to_train", "speed_up"]
-
 AST = "audio-spectrogram-transformer"
 FRAME, HOP = 0.025, 0.010  # seconds, of AST's features
-
-
-def make_processor(
-    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
-) -> Any:
-    """The feature extractor that belongs to the weights; AST's for as long as the model hears.
-
-    Raises `UserError` where the weights are not at hand, or for a length they can't have.
-    """
-    extractor = make_extractor(options.model, entry)
-    found = pretrained.find(options.model, entry.presets)
-    config = load_config(found.folder)
-    if config.model_type != AST:
-        if options.seconds is not None:
-            raise UserError(f"--seconds is for AST; {options.model} hears sounds of any length")
-        return extractor
-    extractor.max_length = config.max_length
-    if options.seconds is not None:
-        extractor.max_length = int((options.seconds - FRAME) / HOP + 1e-6) + 1
-        if extractor.max_length < config.patch_size:
-            least = (config.patch_size - 1) * HOP + FRAME
-            raise UserError(f"--seconds {options.seconds}: at least {least:.3f}, one patch of AST")
-    return extractor
-
-
-def make(
-    options: "Options", task: "Task", processor: Any, entry: Any
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32 with a new head, and where its weights came from.
-
-    The head is drawn from torch's global random state; seed it first.
-
-    Raises `UserError` where the weights are not at hand or are of no classifier of sounds.
-    """
-    from transformers import AutoModelForAudioClassification
-
-    model, source = make_model(
-        AutoModelForAudioClassification,
-        options.model,
-        entry,
-        "classification head",
-        task.model_config(),
-    )
-    if model.config.model_type == AST and processor.max_length != model.config.max_length:
-        resize_positions(model, processor.max_length)
-    freeze_front(model, options.freeze_feature_encoder)
-    return model, source
 
 
 def resize_positions(model: Any, frames: int) -> None:
@@ -90,3 +43,68 @@ def resize_positions(model: Any, frames: int) -> None:
     patches = grid.permute(0, 2, 3, 1).flatten(1, 2)  # [1, bands * after, hidden]
     fitted = torch.cat([positions[:, :2], patches], 1).contiguous()
     embeddings.position_embeddings = torch.nn.Parameter(fitted)
+
+
+class PretrainedAudio(PretrainedSpeech):
+    """An audio model out of transformers with a classification head."""
+
+    auto_class = "AutoModelForAudioClassification"
+
+    def make_processor(
+        self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
+    ) -> Any:
+        """The feature extractor that belongs to the weights; AST's for as long as the model hears.
+
+        Raises `UserError` where the weights are not at hand, or for a length they can't have.
+        """
+        extractor = make_extractor(options.model, entry)
+        found = pretrained.find(options.model, entry.presets)
+        config = load_config(found.folder)
+        if config.model_type != AST:
+            if options.seconds is not None:
+                raise UserError(f"--seconds is for AST; {options.model} hears sounds of any length")
+            return extractor
+        extractor.max_length = config.max_length
+        if options.seconds is not None:
+            extractor.max_length = int((options.seconds - FRAME) / HOP + 1e-6) + 1
+            if extractor.max_length < config.patch_size:
+                least = (config.patch_size - 1) * HOP + FRAME
+                raise UserError(
+                    f"--seconds {options.seconds}: at least {least:.3f}, one patch of AST"
+                )
+        return extractor
+
+    def build(
+        self, options: "Options", task: "Task", processor: Any, entry: Any
+    ) -> tuple["nn.Module", dict[str, Any]]:
+        """The model in fp32 with a new head, and where its weights came from.
+
+        The head is drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where the weights are not at hand or are of no classifier of sounds.
+        """
+        from transformers import AutoModelForAudioClassification
+
+        model, source = make_model(
+            AutoModelForAudioClassification,
+            options.model,
+            entry,
+            "classification head",
+            task.model_config(),
+        )
+        if model.config.model_type == AST and processor.max_length != model.config.max_length:
+            resize_positions(model, processor.max_length)
+        freeze_front(model, options.freeze_feature_encoder)
+        return model, source
+
+    def load_processor(self, folder: "Path") -> Any:
+        """The feature extractor."""
+        return load_feature_extractor(folder)
+
+    def prepare_training(self, model: Any, options: "Options") -> None:
+        """Its masks follow from torch's seed, and its front is frozen as asked."""
+        super().prepare_training(model, options)
+        freeze_front(model, options.freeze_feature_encoder)
+
+
+NETWORK = PretrainedAudio()

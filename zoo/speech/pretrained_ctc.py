@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo.model.loading import Unreadable, load_tokenizer
-from zoo.speech.conformer_network import load, longest, speed_up
-from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
-from zoo.speech.pretrained_speech import freeze_front, make_extractor, make_model, ready_to_train
+from zoo.speech import modeling_conformer  # noqa: F401  a checkpoint of it may be the start
+from zoo.speech.ctc_processor import CtcProcessor, load_processor, train_tokenizer
+from zoo.speech.pretrained_speech import PretrainedSpeech, freeze_front, make_extractor, make_model
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -17,22 +17,6 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
     from zoo.speech.wav2vec2_ctc import Options
-
-__all__ = ["load", "longest", "make", "make_processor", "ready_to_train", "speed_up"]
-
-
-def make_processor(
-    options: "Options", task: Any, examples: "datasets.DatasetDict", entry: Any
-) -> CtcProcessor:
-    """The feature extractor of the weights; their tokenizer, or the training texts' characters.
-
-    Raises `UserError` where the weights are not at hand or their vocabulary is of another kind.
-    """
-    extractor = make_extractor(options.model, entry)
-    folder = pretrained.find(options.model, entry.presets).folder
-    if options.vocabulary == "auto" and (folder / "vocab.json").is_file():
-        return CtcProcessor(extractor, _own_tokenizer(options.model, folder))
-    return CtcProcessor(extractor, train_tokenizer(examples["train"], task.args))
 
 
 def _own_tokenizer(model: str, folder: "Path") -> Any:
@@ -50,19 +34,49 @@ def _own_tokenizer(model: str, folder: "Path") -> Any:
     return tokenizer
 
 
-def make(
-    options: "Options", task: "Task", processor: CtcProcessor, entry: Any
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32, its head new where the vocabulary is, and where its weights came from.
+class PretrainedCtc(PretrainedSpeech):
+    """A speech encoder out of transformers with a CTC head."""
 
-    A new head is drawn from torch's global random state; seed it first.
+    auto_class = "AutoModelForCTC"
 
-    Raises `UserError` where the weights are not at hand or are of no speech encoder.
-    """
-    from transformers import AutoModelForCTC
+    def make_processor(
+        self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
+    ) -> CtcProcessor:
+        """The feature extractor of the weights; their tokenizer, or the training texts' characters.
 
-    model, source = make_model(
-        AutoModelForCTC, options.model, entry, "CTC head", task.model_config()
-    )
-    freeze_front(model, options.freeze_feature_encoder)
-    return model, source
+        Raises `UserError` where the weights are not at hand or their vocabulary is of another kind.
+        """
+        extractor = make_extractor(options.model, entry)
+        folder = pretrained.find(options.model, entry.presets).folder
+        if options.vocabulary == "auto" and (folder / "vocab.json").is_file():
+            return CtcProcessor(extractor, _own_tokenizer(options.model, folder))
+        return CtcProcessor(extractor, train_tokenizer(splits["train"], task.args))
+
+    def build(
+        self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any
+    ) -> tuple["nn.Module", dict[str, Any]]:
+        """The model in fp32, its head new where the vocabulary is, and where its weights came from.
+
+        A new head is drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where the weights are not at hand or are of no speech encoder.
+        """
+        from transformers import AutoModelForCTC
+
+        model, source = make_model(
+            AutoModelForCTC, options.model, entry, "CTC head", task.model_config()
+        )
+        freeze_front(model, options.freeze_feature_encoder)
+        return model, source
+
+    def load_processor(self, folder: "Path") -> Any:
+        """The feature extractor with its tokenizer."""
+        return load_processor(folder)
+
+    def prepare_training(self, model: Any, options: "Options") -> None:
+        """Its masks follow from torch's seed, and its front is frozen as asked."""
+        super().prepare_training(model, options)
+        freeze_front(model, options.freeze_feature_encoder)
+
+
+NETWORK = PretrainedCtc()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from tasks.errors import UserError
 from zoo.model.loading import Unreadable, load_feature_extractor, load_pretrained
+from zoo.model.network import Network
 from zoo.store import pretrained
 
 MASKING = ("_mask_hidden_states", "_mask_input_features")
@@ -97,14 +98,12 @@ def numpy_seeded(seed: int) -> Iterator[None]:
         np.random.set_state(before)
 
 
-def ready_to_train(model: Any, options: Any) -> None:
-    """Makes a checkpoint's model train as `make` makes pretrained weights do, in place.
+class PretrainedSpeech(Network):
+    """A speech model out of transformers, which masks its inputs in training."""
 
-    Args:
-        options: of the model it is a checkpoint of.
-    """
-    seed_masks(model)
-    freeze_front(model, getattr(options, "freeze_feature_encoder", False))
+    def prepare_training(self, model: Any, options: Any) -> None:
+        """Its masks follow from torch's seed."""
+        seed_masks(model)
 
 
 def freeze_front(model: Any, wanted: bool) -> None:

@@ -8,11 +8,10 @@ checkpoint.
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.model.loading import load_config, load_json, load_model, load_tokenizer
+from zoo.model.loading import load_config, load_json, load_tokenizer
 from zoo.speech.ctc_processor import CtcProcessor, load_processor
-from zoo.speech.pretrained_speech import make_extractor, make_model, ready_to_train
+from zoo.speech.pretrained_speech import PretrainedSpeech, make_extractor, make_model
 from zoo.speech.whisper_export import halves
-from zoo.speedups.fast_dropout import replace_dropout
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -21,37 +20,11 @@ if TYPE_CHECKING:
     import datasets
     from torch import nn
 
-    from tasks.base import Task
+    from tasks.base import Batch, Task
+    from zoo.runtimes.stages import Half
     from zoo.speech.whisper_asr import Options
 
-__all__ = ["halves", "load", "longest", "make", "make_processor", "ready_to_train", "speed_up"]
-
 PREFIX = 4  # tokens at most: start, language, task, no timestamps
-
-
-def make_processor(
-    options: "Options", task: "Task", examples: "datasets.DatasetDict", entry: Any
-) -> CtcProcessor:
-    """The feature extractor and the tokenizer of the weights, for the language and task.
-
-    Raises `UserError` where the weights are not at hand, or have no such language.
-    """
-    from transformers import WhisperTokenizer
-
-    extractor = make_extractor(options.model, entry)
-    folder = pretrained.find(options.model, entry.presets).folder
-    spoken: dict[str, Any] = {}
-    if _multilingual(folder):
-        asked = "translate" if options.translate else "transcribe"
-        spoken = {"language": _code(options.language), "task": asked}
-    elif options.translate:
-        raise UserError(f"--translate: {options.model} writes English only, and only what is said")
-    tokenizer = load_tokenizer(folder, WhisperTokenizer, **spoken)
-    if spoken:  # transformers counts its id from that of the first
-        token = tokenizer.convert_ids_to_tokens(tokenizer.prefix_tokens[1])
-        if token != f"<|{spoken['language']}|>":
-            raise UserError(f"--language {options.language}: {options.model} has no token for it")
-    return CtcProcessor(extractor, tokenizer)
 
 
 def _multilingual(folder: "Path") -> bool:
@@ -77,31 +50,6 @@ def _code(language: str) -> str:
         hint = f"; did you mean {near[0]}?" if near else ""
         raise UserError(f"--language {language}: Whisper has none of that name{hint}")
     return str(TO_LANGUAGE_CODE[name])
-
-
-def longest(options: "Options", processor: Any, entry: Any) -> int:
-    """Tokens that the decoder has places for."""
-    config = load_config(pretrained.find(options.model, entry.presets).folder)
-    return int(config.max_target_positions)
-
-
-def make(
-    options: "Options", task: "Task", processor: CtcProcessor, entry: Any
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32, and where its weights came from.
-
-    Raises `UserError` where the weights are not at hand or write no text.
-    """
-    from transformers import AutoModelForSpeechSeq2Seq
-
-    if options.max_new_tokens < 1:
-        raise UserError(f"--max_new_tokens {options.max_new_tokens}: at least 1")
-    model, source = make_model(AutoModelForSpeechSeq2Seq, options.model, entry, "decoder", {})
-    if model.config.model_type != "whisper":
-        raise UserError(f"{options.model} is a {model.config.model_type}, and no Whisper")
-    _must_fit(options.model, model, processor)
-    _settle_generation(model, processor.tokenizer, options.max_new_tokens)
-    return model, source
 
 
 def _settle_generation(model: Any, tokenizer: Any, max_new_tokens: int) -> None:
@@ -139,20 +87,6 @@ def _codes() -> "set[str]":
     return set(LANGUAGES)
 
 
-def speed_up(model: Any, train: Any) -> None:
-    """The faster but equal training code."""
-    replace_dropout(model)
-
-
-def load(folder: "Path") -> tuple["nn.Module", Any]:
-    """The model and processor of a checkpoint, as plain transformers loads them."""
-    from transformers import AutoModelForSpeechSeq2Seq
-
-    model, processor = load_model(AutoModelForSpeechSeq2Seq, folder), load_processor(folder)
-    _must_fit(str(folder), model, processor)
-    return model, processor
-
-
 def _must_fit(name: str, model: Any, processor: CtcProcessor) -> None:
     """Raises `UserError` where the extractor gives another number of frames than Whisper takes."""
     takes = 2 * int(getattr(model.config, "max_source_positions", 0))
@@ -162,3 +96,77 @@ def _must_fit(name: str, model: Any, processor: CtcProcessor) -> None:
             f"{name} takes {takes} frames, and its preprocessor_config.json makes {gives}: "
             "take both from one place"
         )
+
+
+class SpeechSeq2Seq(PretrainedSpeech):
+    """Whisper: an encoder and a decoder that writes."""
+
+    auto_class = "AutoModelForSpeechSeq2Seq"
+
+    def make_processor(
+        self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
+    ) -> CtcProcessor:
+        """The feature extractor and the tokenizer of the weights, for the language and task.
+
+        Raises `UserError` where the weights are not at hand, or have no such language.
+        """
+        from transformers import WhisperTokenizer
+
+        extractor = make_extractor(options.model, entry)
+        folder = pretrained.find(options.model, entry.presets).folder
+        spoken: dict[str, Any] = {}
+        if _multilingual(folder):
+            asked = "translate" if options.translate else "transcribe"
+            spoken = {"language": _code(options.language), "task": asked}
+        elif options.translate:
+            raise UserError(
+                f"--translate: {options.model} writes English only, and only what is said"
+            )
+        tokenizer = load_tokenizer(folder, WhisperTokenizer, **spoken)
+        if spoken:  # transformers counts its id from that of the first
+            token = tokenizer.convert_ids_to_tokens(tokenizer.prefix_tokens[1])
+            if token != f"<|{spoken['language']}|>":
+                raise UserError(
+                    f"--language {options.language}: {options.model} has no token for it"
+                )
+        return CtcProcessor(extractor, tokenizer)
+
+    def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
+        """Tokens that the decoder has places for."""
+        config = load_config(pretrained.find(options.model, entry.presets).folder)
+        return int(config.max_target_positions)
+
+    def build(
+        self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any
+    ) -> tuple["nn.Module", dict[str, Any]]:
+        """The model in fp32, and where its weights came from.
+
+        Raises `UserError` where the weights are not at hand or write no text.
+        """
+        from transformers import AutoModelForSpeechSeq2Seq
+
+        if options.max_new_tokens < 1:
+            raise UserError(f"--max_new_tokens {options.max_new_tokens}: at least 1")
+        model, source = make_model(AutoModelForSpeechSeq2Seq, options.model, entry, "decoder", {})
+        if model.config.model_type != "whisper":
+            raise UserError(f"{options.model} is a {model.config.model_type}, and no Whisper")
+        _must_fit(options.model, model, processor)
+        _settle_generation(model, processor.tokenizer, options.max_new_tokens)
+        return model, source
+
+    def load_processor(self, folder: "Path") -> Any:
+        """The feature extractor with its tokenizer."""
+        return load_processor(folder)
+
+    def load(self, folder: "Path") -> tuple["nn.Module", Any]:
+        """See `Network.load`. Raises `UserError` where its two parts do not fit each other."""
+        model, processor = super().load(folder)
+        _must_fit(str(folder), model, processor)
+        return model, processor
+
+    def stages(self, model: Any, example: "Batch") -> "dict[str, Half]":
+        """Encoder and decoder."""
+        return halves(model, example)
+
+
+NETWORK = SpeechSeq2Seq()

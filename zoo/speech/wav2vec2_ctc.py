@@ -34,6 +34,7 @@ ENTRY = Entry(
     task="tasks.speech.speech_recognition",
     summary="pretrained speech encoder (wav2vec2, HuBERT, WavLM) with CTC: speech to text",
     network="zoo.speech.pretrained_ctc",
+    modality="zoo.speech.modality",
     options=Options,
     recipe={
         "num_train_epochs": 10.0,

@@ -34,6 +34,7 @@ ENTRY = Entry(
     task="tasks.speech.seq2seq_recognition",
     summary="Whisper: speech to text, in one of many languages",
     network="zoo.speech.speech_seq2seq",
+    modality="zoo.speech.modality",
     options=Options,
     verbs=("finetune", "evaluate", "predict", "export"),
     recipe={

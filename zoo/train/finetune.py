@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Examples, Features, Task, supervised
+from tasks.base import Collate, Examples, Features, Task, supervised
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.printing import print_lines
@@ -19,6 +19,7 @@ from zoo.machine import environment, places
 from zoo.machine.memory import peak_memory
 from zoo.machine.precision import choose_device, choose_dtype
 from zoo.machine.terminal import quiet_libraries
+from zoo.model.network import Network, assemble, network_of
 from zoo.model.train_args import TrainArgs, check, metric_for_best
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint, evidence, pretrained
@@ -84,18 +85,17 @@ def _finetune(
         "train": dataclasses.asdict(args),
     }
     device, dtype = accelerator.device, choose_dtype(args.dtype, accelerator.device)
-    network = importlib.import_module(entry.network)
+    network = network_of(entry)
     start = qat.find(args, entry, folder)
     teachers.look(args)
     with accelerator.main_process_first():  # the first fills the caches, the others read them
         if start is None:  # before data are read or made, which may take long
             pretrained.look(job.options, entry)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
-        if start:
-            trained, processor = network.load(start.checkpoint.folder)
-        else:
-            processor = network.make_processor(job.options, task, examples.splits, entry)
-        task = task.settle(processor, network.longest(job.options, processor, entry))
+        trained: Any
+        trained, processor = network.load(start.checkpoint.folder) if start else (None, None)
+        assembly = assemble(entry, job.options, task, examples.splits, processor)
+        task, processor = assembly.task, assembly.processor
         if start:
             start.check(task)
         best_by = metric_for_best(args, task)
@@ -121,10 +121,9 @@ def _finetune(
     torch.manual_seed(args.seed)  # the new head
     if start:
         model, source = trained, start.checkpoint.manifest["source"]
-        if hasattr(network, "ready_to_train"):
-            network.ready_to_train(model, job.options)
+        network.prepare_training(model, job.options)
     else:
-        model, source = network.make(job.options, task, processor, entry)
+        model, source = assembly.build()
     run.know(run_record.of_source(source))
     run.record["changes"] = run.changes()
     if main:
@@ -135,7 +134,7 @@ def _finetune(
     # the compiler does its own, and layers that are followed or rounded are computed whole
     if args.speedups and not (args.torch_compile or args.distill_hidden or start):
         # a sharded embedding is trained whole, and so is one that sees more than the split
-        network.speed_up(model, None if args.fsdp or unlabelled else features["train"])
+        network.optimize_training(model, None if args.fsdp or unlabelled else features["train"])
     model = prepare_tuning(model, args)
     if start:
         layers = qat.prepare(
@@ -166,7 +165,8 @@ def _finetune(
         manifest["changes"] = run.record["changes"]
     if start:
         manifest["qat"] = {"from": start.subject}
-    learned, collate = features["train"], task.collate
+    collate: Collate = task.collate
+    learned = features["train"]
     objective = supervised(task, args.label_smoothing_factor)
     if unlabelled:
         manifest["unlabeled"] = {"name": unlabelled.name, "fingerprint": unlabelled.fingerprint}
@@ -280,7 +280,7 @@ def total_samples(args: TrainArgs, train: Features) -> int:
 
 def final_evaluation(
     folder: Path,
-    network: Any,
+    network: Network,
     task: Task,
     features: dict[str, Features],
     args: TrainArgs,

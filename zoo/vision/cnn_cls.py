@@ -40,6 +40,7 @@ ENTRY = Entry(
     task="tasks.vision.image_classification",
     summary="small residual convolutional network from scratch",
     network="zoo.vision.convolutional_network",
+    modality="zoo.vision.modality",
     options=Options,
     recipe={
         "num_train_epochs": 20.0,

@@ -34,6 +34,7 @@ ENTRY = Entry(
     task="tasks.vision.masked_image",
     summary="vision transformer pretrained without labels (masked autoencoder), a start of vit_cls",
     network="zoo.vision.masked_autoencoder",
+    modality="zoo.vision.modality",
     options=Options,
     recipe={
         "num_train_epochs": 100.0,

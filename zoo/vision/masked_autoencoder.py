@@ -6,10 +6,10 @@ import torch
 
 from tasks.errors import UserError
 from tasks.vision.image_args import side_of
-from zoo.model.loading import load_config, load_json, load_model
-from zoo.speedups.fast_dropout import replace_dropout
-from zoo.vision.image_processor import choose_size, load_processor
-from zoo.vision.image_processor import make_processor as new_processor
+from zoo.model.loading import load_config, load_json
+from zoo.model.network import Network
+from zoo.vision import image_processor
+from zoo.vision.image_processor import choose_size
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining
 from zoo.vision.timm_names import known
 
@@ -23,71 +23,6 @@ if TYPE_CHECKING:
     from zoo.vision.mae import Options
 
 ENCODER = "mae.encoder."  # names of its weights in a checkpoint begin so
-
-
-def make_processor(
-    options: "Options", task: Any, examples: "datasets.DatasetDict", entry: Any
-) -> Any:
-    """A processor for the size that was asked for, or that of the training images.
-
-    Raises `UserError` for options that make no network.
-    """
-    for name in ("depth", "decoder_depth", "decoder_heads"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
-    if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
-        raise UserError(
-            f"--decoder_size {options.decoder_size} can't be shared out to --decoder_heads "
-            f"{options.decoder_heads}: give a multiple"
-        )
-    step = task.args.patch_size or 8
-    size = choose_size(options.image_size, examples["train"], 16, step)
-    return new_processor(size, reading=task.args)
-
-
-def longest(options: "Options", processor: Any, entry: Any) -> int:
-    """Pixels of an input."""
-    return side_of(processor) ** 2
-
-
-def make(
-    options: "Options", task: "Task", processor: Any, entry: Any
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32 with weights drawn from torch's global random state; seed it first.
-
-    Raises `UserError` where timm has no such vision transformer.
-    """
-    config = MaeConfig(
-        architecture=known(options.architecture),
-        image_size=side_of(processor),
-        depth=options.depth,
-        decoder_size=options.decoder_size,
-        decoder_depth=options.decoder_depth,
-        decoder_heads=options.decoder_heads,
-        **task.model_config(),
-    )
-    try:
-        model = MaeForPreTraining(config)
-    except (TypeError, AssertionError, ValueError) as error:
-        raise UserError(
-            f"timm can't make {options.architecture} this way: {error}; give a vision transformer"
-        ) from None
-    model.computes_loss = False  # the task does
-    return model, {"model": None, "license": None}
-
-
-def speed_up(model: Any, train: Any) -> None:
-    """The faster but equal training code."""
-    replace_dropout(model)
-
-
-def load(folder: "Path") -> tuple["nn.Module", Any]:
-    """The model and processor of a checkpoint."""
-    from transformers import AutoModelForPreTraining
-
-    model: Any = load_model(AutoModelForPreTraining, folder)
-    model.computes_loss = False  # the task does
-    return model, load_processor(folder)
 
 
 def is_checkpoint(folder: "Path") -> bool:
@@ -128,3 +63,72 @@ def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
         network.load_state_dict(encoder, strict=False)
     classifier: nn.Module = model
     return classifier
+
+
+class MaskedAutoencoder(Network):
+    """A new masked autoencoder."""
+
+    auto_class = "AutoModelForPreTraining"
+
+    def make_processor(
+        self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
+    ) -> Any:
+        """A processor for the size that was asked for, or that of the training images.
+
+        Raises `UserError` for options that make no network.
+        """
+        for name in ("depth", "decoder_depth", "decoder_heads"):
+            if getattr(options, name) < 1:
+                raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+        if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
+            raise UserError(
+                f"--decoder_size {options.decoder_size} can't be shared out to --decoder_heads "
+                f"{options.decoder_heads}: give a multiple"
+            )
+        step = task.args.patch_size or 8
+        size = choose_size(options.image_size, splits["train"], 16, step)
+        return image_processor.make_processor(size, reading=task.args)
+
+    def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
+        """Pixels of an input."""
+        return side_of(processor) ** 2
+
+    def build(
+        self, options: "Options", task: "Task", processor: Any, entry: Any
+    ) -> tuple["nn.Module", dict[str, Any]]:
+        """The model in fp32 with weights drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where timm has no such vision transformer.
+        """
+        config = MaeConfig(
+            architecture=known(options.architecture),
+            image_size=side_of(processor),
+            depth=options.depth,
+            decoder_size=options.decoder_size,
+            decoder_depth=options.decoder_depth,
+            decoder_heads=options.decoder_heads,
+            **task.model_config(),
+        )
+        try:
+            model = MaeForPreTraining(config)
+        except (TypeError, AssertionError, ValueError) as error:
+            raise UserError(
+                f"timm can't make {options.architecture} this way: {error}; give a vision "
+                "transformer"
+            ) from None
+        model.computes_loss = False  # the task does
+        return model, {"model": None, "license": None}
+
+    def load_processor(self, folder: "Path") -> Any:
+        """The image processor."""
+        return image_processor.load_processor(folder)
+
+    def load(self, folder: "Path") -> tuple["nn.Module", Any]:
+        """See `Network.load`; the model computes no loss, since the task does."""
+        model: Any
+        model, processor = super().load(folder)
+        model.computes_loss = False
+        return model, processor
+
+
+NETWORK = MaskedAutoencoder()

@@ -1,7 +1,7 @@
 """Structured pruning of our convolutional network: channels go, by stage and inside blocks.
 
 Shortcuts add the outputs of a stage's blocks up, so all of them keep the same channels; the inner
-channels of a block are its own affair. See `zoo.pruning.narrowing` for how channels are scored.
+channels of a block are its own affair. See `zoo.model.narrowing` for how channels are scored.
 """
 
 import copy
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.errors import UserError
-from zoo.pruning.narrowing import rebuilt, strongest
+from zoo.model.narrowing import rebuilt, strongest
 from zoo.vision.modeling_cnn import CnnBlock, CnnForImageClassification
 
 State = dict[str, Tensor]
@@ -25,7 +25,7 @@ def widths(model: CnnForImageClassification) -> tuple[int, ...]:
 
 
 def narrow(model: CnnForImageClassification, asked: Sequence[int]) -> nn.Module:
-    """A network with these channels; see `zoo.pruning.narrowing.narrow`.
+    """A network with these channels; see `zoo.model.narrowing.narrow`.
 
     Raises `UserError` where stages of different widths would become equal: what joins them is a
     convolution then, and nothing between equal ones.

@@ -43,6 +43,7 @@ ENTRY = Entry(
     task="tasks.vision.image_classification",
     summary="ResNet (or any convolutional network of timm), pretrained or from scratch",
     network="zoo.vision.timm_network",
+    modality="zoo.vision.modality",
     options=Options,
     recipe={
         "num_train_epochs": 20.0,

@@ -13,18 +13,17 @@ import torch
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
-from zoo.model.loading import load_config, load_json, load_model, load_with_head
-from zoo.pruning.narrowing import cut_pairs, rebuilt
-from zoo.speedups.fast_dropout import replace_dropout
+from zoo.model.loading import load_config, load_json, load_with_head
+from zoo.model.narrowing import cut_pairs, rebuilt
+from zoo.model.network import Network
 from zoo.store import pretrained
+from zoo.vision import image_processor
 from zoo.vision.image_processor import (
     PROCESSOR,
     choose_size,
-    load_processor,
     processor_of_weights,
     reading_of,
 )
-from zoo.vision.image_processor import make_processor as new_processor
 from zoo.vision.timm_names import known
 
 if TYPE_CHECKING:
@@ -37,40 +36,6 @@ if TYPE_CHECKING:
 
 NONE = "none"  # --model: new weights in the shape of --architecture
 NAMED = 5  # labels that a message names at most
-
-
-def make_processor(options: Any, task: "Task", examples: "datasets.DatasetDict", entry: Any) -> Any:
-    """A processor for the size and normalisation of the weights, or of the training images.
-
-    Raises `UserError` where there are no such weights, or for a size that they can't have.
-    """
-    reading = task.args  # type: ignore[attr-defined]
-    if options.model == NONE:
-        smallest, step = options.smallest_size()
-        size = choose_size(options.image_size, examples["train"], smallest, step)
-        return new_processor(size, reading=reading)
-    found = pretrained.find(options.model, entry.presets)
-    here = _pretrained_here(found.folder)
-    if not here:
-        _config(found.folder)  # which refuses what is no network of timm's
-    own = processor_of_weights(found.folder, reading)
-    if own is None and here:
-        raise UserError(f"{options.model} holds no {PROCESSOR}, which says how it sees images")
-    if own is not None:
-        size, mean, std = side_of(own), own.image_mean, own.image_std
-    else:
-        size, mean, std = _usual_reading(found.folder, options.model)
-    if options.image_size not in (None, size):
-        if _has_positions(found.folder):
-            raise UserError(
-                f"--image_size {options.image_size}: {options.model} was pretrained at {size}, and "
-                "its positions are those of that size"
-            )
-        smallest, step = options.smallest_size()
-        size = choose_size(options.image_size, examples["train"], smallest, step)
-    if own is not None:
-        reading = reading_of(own)
-    return new_processor(size, mean, std, reading)
 
 
 def _usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
@@ -130,57 +95,6 @@ def _pretrained_here(folder: "Path") -> bool:
     return is_checkpoint(folder)
 
 
-def longest(options: Any, processor: Any, entry: Any) -> int:
-    """Pixels of an input."""
-    return side_of(processor) ** 2
-
-
-def make(
-    options: Any, task: "Task", processor: Any, entry: Any
-) -> tuple["nn.Module", dict[str, Any]]:
-    """The model in fp32, its head (or all of it) drawn from torch's global random state.
-
-    Raises `UserError` where the weights are not at hand or timm has no such architecture.
-    """
-    from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
-
-    size = side_of(processor)
-    if options.model == NONE:
-        config = TimmWrapperConfig(
-            architecture=known(options.architecture),
-            model_args=options.model_args(size),
-            **task.model_config(),
-        )
-        try:
-            return TimmWrapperForImageClassification(config), {"model": None, "license": None}
-        except (TypeError, AssertionError) as error:
-            raise UserError(f"timm can't make {options.architecture} this way: {error}") from None
-    found = pretrained.find(options.model, entry.presets)
-    if _pretrained_here(found.folder):
-        from zoo.vision.masked_autoencoder import classifier
-
-        model = classifier(found.folder, task.model_config())
-        print_lines(
-            f"{options.model}: its encoder is kept, and a head is drawn for {_listed(task.labels)}",
-            file=sys.stderr,
-        )
-        return model, found.source(options.model)
-    before, config = _config(found.folder), _config(found.folder)
-    # one by one: a kind of labels that goes with the number of those before is an error of theirs
-    for name, value in task.model_config().items():
-        setattr(config, name, value)
-    model, drawn = load_with_head(TimmWrapperForImageClassification, found.folder, config=config)
-    if _labels(before) != _labels(model.config) or drawn:
-        _draw_head(model)
-        knew = f" (it knew {_listed(_labels(before))})" if before.num_labels else ""
-        print_lines(
-            f"{options.model}: its head is drawn anew, for {_listed(_labels(model.config))}{knew}; "
-            "all other weights are kept",
-            file=sys.stderr,
-        )
-    return model, found.source(options.model)
-
-
 def _labels(config: Any) -> tuple[str, ...]:
     """What the outputs of a network are called; one that is a number is called nothing."""
     if config.problem_type == "regression":
@@ -211,48 +125,137 @@ def _draw_head(model: Any) -> None:
                 parameter.zero_()
 
 
-def speed_up(model: Any, train: Any) -> None:
-    """The faster but equal training code."""
-    replace_dropout(model)
-
-
-def load(folder: "Path") -> tuple["nn.Module", Any]:
-    """The model and processor of a checkpoint, as plain transformers loads them."""
-    from transformers import AutoModelForImageClassification
-
-    return load_model(AutoModelForImageClassification, folder), load_processor(folder)
-
-
-def widths(model: Any) -> tuple[int, ...]:
-    """The width that `narrow` can lower: that of a vision transformer's inner layers.
-
-    Raises `UserError` where it has no such layers, all of one width.
-    """
-    inner = {model.get_submodule(up).out_features for up, _ in _feed_forward(model)}
-    if len(inner) != 1:
-        raise UserError(
-            f"{model.config.architecture} can't be pruned by structure: timm's arguments know no "
-            "one width of its layers; leave --structured away"
-        )
-    return (inner.pop(),)
-
-
-def narrow(model: Any, asked: Sequence[int]) -> "nn.Module":
-    """A vision transformer with this inner width, said by timm's `mlp_ratio`; see
-    `zoo.pruning.narrowing.narrow`."""
-    pairs, (width,) = _feed_forward(model), asked
-    outer = model.get_submodule(pairs[0][1]).out_features
-    ratio = width / outer
-    if int(outer * ratio) != width:  # timm rounds the product down
-        ratio = (width + 0.5) / outer
-    config = copy.deepcopy(model.config)
-    config.model_args = {**(config.model_args or {}), "mlp_ratio": ratio}
-    return rebuilt(model, config, cut_pairs(model, pairs, width))
-
-
 def _feed_forward(model: Any) -> list[tuple[str, str]]:
     """Names of the two linear layers of each block of a plain vision transformer."""
     from timm.layers.mlp import Mlp
 
     names = [n for n, module in model.named_modules() if type(module) is Mlp and ".blocks." in n]
     return [(f"{name}.fc1", f"{name}.fc2") for name in names]
+
+
+class TimmNetwork(Network):
+    """A classifier of timm."""
+
+    auto_class = "AutoModelForImageClassification"
+
+    def make_processor(
+        self, options: Any, task: "Task", splits: "datasets.DatasetDict", entry: Any
+    ) -> Any:
+        """A processor for the size and normalisation of the weights, or of the training images.
+
+        Raises `UserError` where there are no such weights, or for a size that they can't have.
+        """
+        reading = task.args  # type: ignore[attr-defined]
+        if options.model == NONE:
+            smallest, step = options.smallest_size()
+            size = choose_size(options.image_size, splits["train"], smallest, step)
+            return image_processor.make_processor(size, reading=reading)
+        found = pretrained.find(options.model, entry.presets)
+        here = _pretrained_here(found.folder)
+        if not here:
+            _config(found.folder)  # which refuses what is no network of timm's
+        own = processor_of_weights(found.folder, reading)
+        if own is None and here:
+            raise UserError(f"{options.model} holds no {PROCESSOR}, which says how it sees images")
+        if own is not None:
+            size, mean, std = side_of(own), own.image_mean, own.image_std
+        else:
+            size, mean, std = _usual_reading(found.folder, options.model)
+        if options.image_size not in (None, size):
+            if _has_positions(found.folder):
+                raise UserError(
+                    f"--image_size {options.image_size}: {options.model} was pretrained at {size}, "
+                    "and its positions are those of that size"
+                )
+            smallest, step = options.smallest_size()
+            size = choose_size(options.image_size, splits["train"], smallest, step)
+        if own is not None:
+            reading = reading_of(own)
+        return image_processor.make_processor(size, mean, std, reading)
+
+    def max_length(self, options: Any, processor: Any, entry: Any) -> int:
+        """Pixels of an input."""
+        return side_of(processor) ** 2
+
+    def build(
+        self, options: Any, task: "Task", processor: Any, entry: Any
+    ) -> tuple["nn.Module", dict[str, Any]]:
+        """The model in fp32, its head (or all of it) drawn from torch's global random state.
+
+        Raises `UserError` where the weights are not at hand or timm has no such architecture.
+        """
+        from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
+
+        size = side_of(processor)
+        if options.model == NONE:
+            config = TimmWrapperConfig(
+                architecture=known(options.architecture),
+                model_args=options.model_args(size),
+                **task.model_config(),
+            )
+            try:
+                return TimmWrapperForImageClassification(config), {"model": None, "license": None}
+            except (TypeError, AssertionError) as error:
+                raise UserError(
+                    f"timm can't make {options.architecture} this way: {error}"
+                ) from None
+        found = pretrained.find(options.model, entry.presets)
+        if _pretrained_here(found.folder):
+            from zoo.vision.masked_autoencoder import classifier
+
+            model = classifier(found.folder, task.model_config())
+            print_lines(
+                f"{options.model}: its encoder is kept, and a head is drawn for "
+                f"{_listed(task.labels)}",
+                file=sys.stderr,
+            )
+            return model, found.source(options.model)
+        before, config = _config(found.folder), _config(found.folder)
+        # one by one: a kind of labels that goes with the number of those before is an error of
+        # theirs
+        for name, value in task.model_config().items():
+            setattr(config, name, value)
+        model, drawn = load_with_head(
+            TimmWrapperForImageClassification, found.folder, config=config
+        )
+        if _labels(before) != _labels(model.config) or drawn:
+            _draw_head(model)
+            knew = f" (it knew {_listed(_labels(before))})" if before.num_labels else ""
+            print_lines(
+                f"{options.model}: its head is drawn anew, for {_listed(_labels(model.config))}"
+                f"{knew}; all other weights are kept",
+                file=sys.stderr,
+            )
+        return model, found.source(options.model)
+
+    def prunable_widths(self, model: Any) -> tuple[int, ...]:
+        """The width that `narrow` can lower: that of a vision transformer's inner layers.
+
+        Raises `UserError` where it has no such layers, all of one width.
+        """
+        inner = {model.get_submodule(up).out_features for up, _ in _feed_forward(model)}
+        if len(inner) != 1:
+            raise UserError(
+                f"{model.config.architecture} can't be pruned by structure: timm's arguments know "
+                "no one width of its layers; leave --structured away"
+            )
+        return (inner.pop(),)
+
+    def prune_units(self, model: Any, asked: Sequence[int]) -> "nn.Module":
+        """A vision transformer with this inner width, said by timm's `mlp_ratio`; see
+        `zoo.model.narrowing.narrow`."""
+        pairs, (width,) = _feed_forward(model), asked
+        outer = model.get_submodule(pairs[0][1]).out_features
+        ratio = width / outer
+        if int(outer * ratio) != width:  # timm rounds the product down
+            ratio = (width + 0.5) / outer
+        config = copy.deepcopy(model.config)
+        config.model_args = {**(config.model_args or {}), "mlp_ratio": ratio}
+        return rebuilt(model, config, cut_pairs(model, pairs, width))
+
+    def load_processor(self, folder: "Path") -> Any:
+        """The image processor."""
+        return image_processor.load_processor(folder)
+
+
+NETWORK = TimmNetwork()

@@ -55,6 +55,7 @@ ENTRY = Entry(
     task="tasks.vision.image_classification",
     summary="vision transformer (any of timm), pretrained or from scratch",
     network="zoo.vision.timm_network",
+    modality="zoo.vision.modality",
     options=Options,
     recipe={
         "num_train_epochs": 40.0,

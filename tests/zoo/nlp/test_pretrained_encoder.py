@@ -18,7 +18,8 @@ from transformers import AutoTokenizer, pipeline
 
 from tasks.errors import UserError
 from tasks.nlp.text_classification import Args, TextClassification
-from zoo.nlp import encoder_fit, pretrained_encoder
+from zoo.model.network import assemble
+from zoo.nlp import encoder_fit
 from zoo.nlp.bert_cls import ENTRY, Options
 
 ROWS = review_rows()[:96]
@@ -32,11 +33,10 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 def made(folder: Path, **options: Any) -> tuple[Any, Any, TextClassification]:
     """Model, tokenizer and settled task, as finetune makes them."""
     given = Options(model=str(folder), **options)
-    tokenizer = pretrained_encoder.make_processor(given, TASK, None, ENTRY)
-    task = TASK.settle(tokenizer, pretrained_encoder.longest(given, tokenizer, ENTRY))
+    assembly = assemble(ENTRY, given, TASK, None)
     torch.manual_seed(0)
-    model, _ = pretrained_encoder.make(given, task, tokenizer, ENTRY)
-    return model.eval(), tokenizer, task
+    model, _ = assembly.build()
+    return model.eval(), assembly.processor, assembly.task
 
 
 def logits(model: Any, tokenizer: Any, task: TextClassification, texts: list[Any]) -> torch.Tensor:

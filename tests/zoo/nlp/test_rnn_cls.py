@@ -45,7 +45,7 @@ def splits(rows: list[str], pairs: list[str] | None = None) -> datasets.DatasetD
 
 def tokenizer_of(rows: list[str], **options: object):
     chosen = dataclasses.replace(Options(vocab_size=500), **options)
-    return recurrent_network.make_processor(chosen, None, splits(rows), ENTRY)
+    return recurrent_network.NETWORK.make_processor(chosen, None, splits(rows), ENTRY)
 
 
 @pytest.fixture(scope="module")
@@ -161,7 +161,7 @@ def test_case_is_kept_when_asked() -> None:
 
 def test_texts_of_a_pair_are_set_apart_and_both_train_the_tokenizer() -> None:
     examples = splits(["aaaa bbbb"] * 3, ["cccc dddd"] * 3)
-    tokenizer = recurrent_network.make_processor(
+    tokenizer = recurrent_network.NETWORK.make_processor(
         Options(vocab_size=500, tokenizer="word"), None, examples, ENTRY
     )
     encoded = tokenizer("bbbb", "cccc")
@@ -174,7 +174,7 @@ def test_texts_of_a_pair_are_set_apart_and_both_train_the_tokenizer() -> None:
 def test_only_the_training_split_trains_the_tokenizer() -> None:
     examples = splits(["good film"] * 3)
     examples["test"] = datasets.Dataset.from_dict({"text": ["secret"] * 3})
-    tokenizer = recurrent_network.make_processor(
+    tokenizer = recurrent_network.NETWORK.make_processor(
         Options(vocab_size=500, tokenizer="word"), None, examples, ENTRY
     )
     assert "secret" not in tokenizer.get_vocab()

@@ -14,9 +14,11 @@ from tests import tiny_models
 from tests.cli import run_cli
 from zoo.deploy import parity
 from zoo.deploy.export import Original, quiet
+from zoo.model import registry
+from zoo.model.network import network_of
 from zoo.quantization import calibration, quantize, recipes
 from zoo.quantization.candidate import Candidate
-from zoo.runtimes import aoti, probe
+from zoo.runtimes import aoti
 from zoo.runtimes.known import Runtime
 
 DEPLOYMENT = "aoti+int8-static"
@@ -55,8 +57,7 @@ def test_it_computes_what_its_source_does(
 
 
 def _left_out(name: str) -> str | None:
-    domain: Any = type("Domain", (), {"METHODS": ("static",)})
-    _, out = recipes.fitting(domain, None)
+    _, out = recipes.fitting(network_of(registry.find("cnn_cls")), None)
     return next((why for one, why in out if str(one.deployment) == name), None)
 
 
@@ -124,9 +125,6 @@ def test_layers_are_not_ranked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     assert best.drop is lossy and not best.note and tried == [recipe]
 
 
-def test_its_domain_takes_static() -> None:
-    from zoo.model import registry
-
+def test_its_network_takes_static() -> None:
     for name in ("cnn_cls", "resnet_cls", "bert_cls"):
-        domain = probe.domain_of(registry.find(name), "quantize")
-        assert "static" in domain.METHODS
+        assert "static" in network_of(registry.find(name)).quantization_methods

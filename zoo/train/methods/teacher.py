@@ -4,7 +4,6 @@ Nothing of it is saved with a run: what it says is a function of its folder, whi
 by its digest.
 """
 
-import importlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from tasks.errors import UserError
 from zoo.evaluation.loop import Evaluation
 from zoo.machine import terminal
 from zoo.model.loading import must_agree
+from zoo.model.network import network_of
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint, open_checkpoint, read_manifest
 from zoo.train.reporting.summary import metric_facts
@@ -80,8 +80,7 @@ def find(
     if checkpoint.entry.task != entry.task:
         raise UserError(f"{theirs} has learned {checkpoint.task.name}, and this is {task.name}")
     _same_targets(theirs, checkpoint.task, task, args)
-    network = importlib.import_module(checkpoint.entry.network)
-    model, their_processor = network.load(folder)
+    model, their_processor = network_of(checkpoint.entry).load(folder)
     must_agree(folder, checkpoint.task, their_processor)
     _same_inputs(theirs, checkpoint, their_processor, task, processor)
     model.requires_grad_(False)

@@ -16,10 +16,12 @@ from transformers import (
 )
 
 from tasks.errors import UserError
-from zoo.pruning import narrowing
+from zoo.model import narrowing
+from zoo.nlp import pretrained_encoder
+from zoo.speech import conformer_network, pretrained_ctc
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
-from zoo.vision import narrow_cnn, timm_network
+from zoo.vision import convolutional_network, narrow_cnn, timm_network
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification
 
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -62,25 +64,25 @@ INPUTS = {
     "vit": {"pixel_values": torch.linspace(-1, 1, 2 * 3 * 256).view(2, 3, 16, 16)},
 }
 MAKERS = {
-    "bert": (_bert, narrowing),
-    "conformer": (_conformer, narrowing),
-    "wav2vec2": (_wav2vec2, narrowing),
-    "vit": (_vit, timm_network),
+    "bert": (_bert, pretrained_encoder.NETWORK),
+    "conformer": (_conformer, conformer_network.NETWORK),
+    "wav2vec2": (_wav2vec2, pretrained_ctc.NETWORK),
+    "vit": (_vit, timm_network.NETWORK),
 }
 
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_neurons_of_transformers(name: str) -> None:
-    make, units = MAKERS[name]
+    make, network = MAKERS[name]
     torch.manual_seed(0)
     model = make().eval()
-    (dense,) = units.widths(model)
+    (dense,) = network.prunable_widths(model)
     width = dense // 4 * 3
-    narrow = units.narrow(model, (width,)).eval()
-    assert units.widths(narrow) == (width,)
+    narrow = network.prune_units(model, (width,)).eval()
+    assert network.prunable_widths(narrow) == (width,)
     assert type(narrow) is type(model)
     fewer = sum(p.numel() for p in model.parameters()) - sum(p.numel() for p in narrow.parameters())
-    pairs = narrowing._pairs(model) if units is narrowing else timm_network._feed_forward(model)
+    pairs = timm_network._feed_forward(model) if name == "vit" else narrowing._pairs(model)
     outer = model.get_submodule(pairs[0][1]).out_features
     assert fewer == len(pairs) * (dense - width) * (2 * outer + 1)
     with torch.no_grad():  # the weakest say nothing, and so the wide network is the narrow one
@@ -95,7 +97,8 @@ def test_neurons_of_transformers(name: str) -> None:
 
 @pytest.mark.parametrize("width", [8, 24, 40, 56, 88])
 def test_timm_rounds_no_width_down(width: int) -> None:
-    assert timm_network.widths(timm_network.narrow(_vit(), (width,))) == (width,)
+    network = timm_network.NETWORK
+    assert network.prunable_widths(network.prune_units(_vit(), (width,))) == (width,)
 
 
 def _cnn(*widths: int, norm: str = "batch", depth: int = 1) -> Any:
@@ -118,8 +121,9 @@ def test_channels_of_our_convolutional_network(dense: tuple[int, ...], depth: in
     asked = tuple(w - 8 for w in dense)
     for name, tensor in _silenced(model, dense).items():
         model.state_dict()[name].copy_(tensor)
-    narrow = narrow_cnn.narrow(model, asked).eval()
-    assert narrow_cnn.widths(narrow) == asked
+    network = convolutional_network.NETWORK
+    narrow = network.prune_units(model, asked).eval()
+    assert network.prunable_widths(narrow) == asked
     pixels = torch.rand(2, 3, 8, 8)
     with torch.no_grad():
         torch.testing.assert_close(model(pixels).logits, narrow(pixels).logits)
@@ -159,7 +163,7 @@ def test_what_can_not_be_cut() -> None:
         narrowing.narrow(ModernBertForSequenceClassification(gated), (16,))
     resnet = TimmWrapperForImageClassification(TimmWrapperConfig(architecture="resnet10t"))
     with pytest.raises(UserError, match="resnet10t can't be pruned by structure"):
-        timm_network.widths(resnet)
+        timm_network.NETWORK.prunable_widths(resnet)
 
 
 def test_targets_are_steps_of_eight() -> None:

@@ -1,0 +1,86 @@
+"""Modality: what is particular to text, images or sound, whatever the model and the task."""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tasks.base import Batch, Task
+    from zoo.model.entry import Entry
+    from zoo.runtimes.signature import Signature
+
+
+class Modality(ABC):
+    """One kind of input: its axes and sizes, inputs to try a program with, and how it is described.
+
+    The module that `Entry.modality` names has an object of a subclass as `MODALITY`, and imports no
+    torch.
+    """
+
+    name: ClassVar[str]
+    """Of its folder in `zoo` and `tasks`: "nlp"."""
+    axis: ClassVar[str]
+    """What the size that varies beside the batch is called in a signature."""
+    unit: ClassVar[str]
+    """What lengths and work are counted in: "tokens", "pixels", "seconds"."""
+    usual_length: ClassVar[float] = 1.0
+    """Of a sample that is timed, in the unit, where nobody asks for another."""
+    file_note: ClassVar[str | None] = None
+    """What transformers' pipeline needs to read a file, if more than the zoo does."""
+
+    @abstractmethod
+    def load_processor(self, folder: Path) -> Any:
+        """Return the processor of a checkpoint whose weights need not be there.
+
+        Raises `UserError` where it is missing or damaged.
+        """
+
+    @abstractmethod
+    def example_inputs(self, task: "Task", processor: Any) -> "tuple[Batch, Batch]":
+        """Return a small and a large batch: what differs between their sizes varies."""
+
+    @abstractmethod
+    def random_inputs(
+        self, signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
+    ) -> dict[str, np.ndarray]:
+        """Return random inputs by name, of the signature's types and of these sizes.
+
+        Every row but the first ends earlier, and is padded, where there is a mask.
+        """
+
+    @abstractmethod
+    def bounds(self, task: "Task", model: "nn.Module") -> tuple[int, int | None]:
+        """Return the least and the largest size of `axis` that a model takes; None: any."""
+
+    def positions(self, length: float, signature: "Signature", task: "Task") -> int:
+        """Return the size of `axis` that a length in `unit` is."""
+        return round(length)
+
+    @abstractmethod
+    def fixed_length(self, signature: "Signature", task: "Task") -> float:
+        """Return the length in `unit` (pixels: of a side) of inputs that have one size only."""
+
+    @abstractmethod
+    def work(self, arrays: Mapping[str, np.ndarray], task: "Task") -> dict[str, float]:
+        """Return what a call handles: `samples`, and `unit`; padding is no work."""
+
+    @abstractmethod
+    def describe_inputs(self, task: "Task") -> Iterator[str]:
+        """Yield sentences for a card: how long or large an input may be, and what happens to it."""
+
+    def program_inputs(self, repo: str) -> tuple[list[str], list[str]]:
+        """Return Python that makes `inputs` of an ONNX `session` out of a Hub repo, imports and
+        lines; none where that takes more than a few lines."""
+        return [], []
+
+
+def modality_of(entry: "Entry") -> Modality:
+    """Return the modality of a model of the zoo; imports no torch."""
+    modality: Modality = importlib.import_module(entry.modality).MODALITY
+    return modality
