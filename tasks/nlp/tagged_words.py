@@ -7,7 +7,7 @@ from tasks import panics
 from tasks.data.label_checks import warning
 from tasks.data.labels import UNLABELLED
 from tasks.errors import UserError
-from tasks.nlp.tokenization import as_it_was
+from tasks.nlp.tokenization import TokenFeatures, as_it_was
 
 if TYPE_CHECKING:
     import datasets
@@ -266,6 +266,21 @@ def encode_words(
         for name in names:
             columns[name].append([encoded[name][row] for row in kept])
     return columns
+
+
+class WordFeatures(TokenFeatures):
+    """The tokens of one split, and of each word where its first piece stands."""
+
+    given = ("tokens",)
+    made = (*TokenFeatures.made, "word_windows", "word_positions")
+
+    @staticmethod
+    def encode(rows: Mapping[str, Any], tokenizer: Any, **encoding: Any) -> dict[str, list[Any]]:
+        """As `encode_words`, of the words with a blank between them."""
+        texts = [" ".join(words) for words in rows["tokens"]]
+        words = [places(words) for words in rows["tokens"]]
+        columns = encode_words(texts, words, tokenizer, **encoding)
+        return {name: columns[name] for name in columns if name != "words"}
 
 
 class _Pieces(NamedTuple):

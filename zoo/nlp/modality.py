@@ -39,7 +39,7 @@ def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:
     if getattr(task, "columns", {}).get("text_pair"):
         items = [(text, text) for text in texts]  # pairs have inputs that single texts have not
     return tuple(  # type: ignore[return-value]
-        task.collate(task.inputs(chosen, processor)) for chosen in (items[:2], items)
+        task.collate(task.inputs(chosen)) for chosen in (items[:2], items)
     )
 
 

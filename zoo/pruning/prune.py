@@ -71,6 +71,7 @@ def _prune(
     network = importlib.import_module(entry.network)
     model, processor = network.load(args.checkpoint)
     must_agree(args.checkpoint, checkpoint.task, processor)
+    checkpoint = checkpoint.bind(processor)
     dense = units(network).widths(model) if args.structured else ()
     _check_cut(args, dense)
     setting = Setting(

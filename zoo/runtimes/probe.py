@@ -3,12 +3,13 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch, model_inputs
 from zoo.model.entry import Entry
 from zoo.runtimes.signature import Port, Signature
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
 
     from zoo.store.checkpoint import Checkpoint
 
@@ -29,7 +30,7 @@ def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signatur
     import torch
 
     domain, task = domain_of(checkpoint.entry), checkpoint.task
-    small, large = (model_inputs(batch) for batch in domain.probe(task, processor))
+    small, large = (batch.inputs for batch in domain.probe(task, processor))
     inputs = tuple(_port(name, small, large, domain.VARYING) for name in small)
     with torch.inference_mode():
         found = model(**small)
@@ -41,7 +42,9 @@ def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signatur
     return Signature(inputs, outputs, limits, kinds)
 
 
-def _port(name: str, small: Batch, large: Batch, varying: str) -> Port:
+def _port(
+    name: str, small: "Mapping[str, Tensor]", large: "Mapping[str, Tensor]", varying: str
+) -> Port:
     one, other = small[name], large[name]
     dims = tuple(
         size if size == another else ("batch" if axis == 0 else varying)

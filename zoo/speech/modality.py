@@ -45,7 +45,7 @@ def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:
     ]
 
     def batch(count: int) -> Batch:
-        rows = task.inputs(sounds[:count], processor)
+        rows = task.inputs(sounds[:count])
         if hasattr(task, "longest_text"):  # so many tokens of text
             rows = [row | {"ids": [0] * (count + 1)} for row in rows]
         return task.collate(rows)

@@ -34,7 +34,7 @@ def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:
     rng = np.random.default_rng(0)
     images = [Image.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)) for _ in range(3)]
     return tuple(  # type: ignore[return-value]
-        task.collate(task.inputs(chosen, processor)) for chosen in (images[:2], images)
+        task.collate(task.inputs(chosen)) for chosen in (images[:2], images)
     )
 
 
