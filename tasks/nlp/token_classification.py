@@ -8,19 +8,20 @@ has its tag, as in Devlin et al. 2018, "BERT", section 5.3.
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
+from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Bounded, Count, CountOrZero
 from tasks.data import conll
 from tasks.data.columns import find_column, names_of, select
 from tasks.data.labels import leave_out
-from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.classification import choose_split
+from tasks.kinds.losses import cross_entropy
 from tasks.metrics.spans import OUTSIDE, SpanMetric, TagScheme
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import tagged_words, text_inputs
@@ -106,7 +107,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
 def for_evaluation(
     task: "TokenClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.kinds.classification.choose_split`.
+    """One split as a trained task reads it; see `tasks.data.source.choose_split`.
 
     Raises `UserError` where the split or a column is missing, or training never saw a tag.
     """
@@ -192,16 +193,20 @@ def from_config(config: Mapping[str, Any]) -> "TokenClassification":
     )
 
 
-@dataclass
-class _Given:
-    """The texts that came last with the words in them, to name spans with."""
+@dataclass(frozen=True, eq=False)
+class TagsPrediction:
+    """A tag for each word of a text."""
 
-    texts: Sequence[str] = ()
-    words: Sequence[Words] = ()
+    tags: "np.ndarray"  # int64 [words]
+    scores: "np.ndarray"  # float32 [words]: the tag's probability
+    text: str | None = None
+    """The text, where it was given as one."""
+    words: Words = ()
+    """Where its words stand in it."""
 
 
 @dataclass(frozen=True)
-class TokenClassification:
+class TokenClassification(Bindable):
     """The task with what the data told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
@@ -211,7 +216,7 @@ class TokenClassification:
     that where the training's words have punctuation apart, as CoNLL's."""
     pad_token_id: int = 0
     columns: Columns = field(default_factory=dict, hash=False)
-    _given: _Given = field(default_factory=_Given, repr=False, compare=False)
+    processor: Any = field(default=None, compare=False, repr=False)
 
     name = "token-classification"
     pipeline = "token-classification"
@@ -220,7 +225,8 @@ class TokenClassification:
     unit = "tokens"
     example_call = EXAMPLE_INPUT
     primary = metric_spec("f1")
-    pictured = False
+    single_label = True  # each word has one
+    of_rows = False  # a row may have several spans
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def input_of(self, text: str, processor: Any) -> Any:
@@ -251,7 +257,7 @@ class TokenClassification:
         """See `tasks.base.Task`: what `predict` is shown first; the texts with us are English."""
         return python_literal(shlex.split(EXAMPLE_INPUT)[1]) if is_english else ""
 
-    @property
+    @cached_property
     def scheme(self) -> TagScheme:
         """How the tags make spans."""
         return TagScheme(self.labels)
@@ -260,16 +266,6 @@ class TokenClassification:
     def classes(self) -> tuple[str, ...]:
         """The types of spans, in the order that the metric counts them."""
         return self.scheme.types
-
-    def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
-        return {
-            "args": asdict(self.args),
-            "labels": list(self.labels),
-            "words": self.words,
-            "pad_token_id": self.pad_token_id,
-            "columns": dict(self.columns),
-        }
 
     def model_config(self) -> dict[str, Any]:
         """The fields of a transformers config that this task sets."""
@@ -280,7 +276,8 @@ class TokenClassification:
         }
 
     def settle(self, processor: Any, limit: int) -> "TokenClassification":
-        """The same task with `max_length` settled: the asked one, or the model's limit.
+        """The task with its tokenizer and `max_length` settled: the asked one, or the model's
+        limit.
 
         Raises `UserError` where more is asked than the model takes.
         """
@@ -296,11 +293,12 @@ class TokenClassification:
                 f" --max_length {length}"
             )
         args = replace(self.args, max_length=length)
-        return replace(self, args=args, pad_token_id=processor.pad_token_id or 0)
+        pad_token_id = processor.pad_token_id or 0
+        return replace(self, args=args, pad_token_id=pad_token_id, processor=processor)
 
-    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Token ids of one split, cached on disk by the content of its words."""
-        return WordFeatures.make(examples, processor, self._encoding())
+        return WordFeatures.make(examples, self.processor, self._encoding())
 
     def _encoding(self) -> dict[str, Any]:
         assert self.args.max_length is not None, "settle() decides it"
@@ -333,7 +331,7 @@ class TokenClassification:
         """Whether this is one text, and no row of them."""
         return text_inputs.is_one(raw)
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or texts.
 
         Raises `UserError` for what is no text.
@@ -342,31 +340,26 @@ class TokenClassification:
         words = None
         if self.words == "blanks":
             words = [[found.span() for found in re.finditer(r"\S+", text)] for text in texts]
-        columns = tagged_words.encode_words(texts, words, processor, **self._encoding())
-        self._given.texts, self._given.words = texts, columns["words"]
-        return [
-            {"sample_id": i} | {name: columns[name][i] for name in columns if name != "words"}
-            for i in range(len(texts))
-        ]
+        columns = tagged_words.encode_words(texts, words, self.processor, **self._encoding())
+        columns |= {"sample_id": list(range(len(texts))), "text": texts}
+        return [{name: column[i] for name, column in columns.items()} for i in range(len(texts))]
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Pads the windows of all rows to the longest, and words to the most that a row has.
 
-        Gives input_ids, attention_mask (and token_type_ids) int64 [windows, seq], sample_ids int64
-        [b], lengths int64 [b] (words), starts int64 [b, words]: where a word's first piece stands
-        in the flattened [windows * seq], -1 where there is none; labels int64 [b, words] where the
-        rows have them, `IGNORED` behind the last word; and, where any text has several windows,
-        document int64 [windows]: the row a window belongs to.
+        The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
+        targets are lengths int64 [b] (words), starts int64 [b, words] (where a word's first piece
+        stands in the flattened [windows * seq], -1 where there is none), labels int64 [b, words]
+        where the rows have them (`IGNORED` behind the last word), and of texts `texts` and `words`.
         """
         import numpy as np
         import torch
 
         batch = pad(rows, self.pad_token_id)
-        batch["sample_ids"] = torch.tensor([row["sample_id"] for row in rows])
         lengths = [len(row["word_positions"]) for row in rows]
         starts = np.full((len(rows), max(lengths)), -1, dtype=np.int64)
         labels = np.full_like(starts, IGNORED)
-        window, seq = 0, batch["input_ids"].shape[1]
+        window, seq = 0, batch.inputs["input_ids"].shape[1]
         for i, row in enumerate(rows):
             places = np.asarray(row["word_positions"], np.int64)
             there = (window + np.asarray(row["word_windows"], np.int64)) * seq + places
@@ -374,57 +367,73 @@ class TokenClassification:
             if row.get("label") is not None:
                 labels[i, : lengths[i]] = row["label"]
             window += len(row["input_ids"])
-        batch["lengths"], batch["starts"] = torch.tensor(lengths), torch.from_numpy(starts)
+        targets: dict[str, Any] = {"lengths": torch.tensor(lengths)}
+        targets["starts"] = torch.from_numpy(starts)
         if rows[0].get("label") is not None:
-            batch["labels"] = torch.from_numpy(labels)
-        return batch
+            targets["labels"] = torch.from_numpy(labels)
+        if "text" in rows[0]:
+            targets |= {"texts": [row["text"] for row in rows]}
+            targets |= {"words": [row["words"] for row in rows]}
+        return replace(batch, targets=targets)
 
-    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, words, labels], of each word those of its first piece.
 
         Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
         """
-        found: Tensor = model(**model_inputs(batch)).logits.float()
-        starts = batch["starts"]
-        of_words = found.flatten(0, 1)[starts.clamp(min=0)]
-        nothing = found.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
+        logits, starts = super().forward(model, batch)["logits"], batch.targets["starts"]
+        of_words = logits.flatten(0, 1)[starts.clamp(min=0)]
+        nothing = logits.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
         if OUTSIDE in self.labels:
             nothing[self.labels.index(OUTSIDE)] = 0.0
-        return of_words.where((starts >= 0).unsqueeze(-1), nothing)
+        return {"logits": of_words.where((starts >= 0).unsqueeze(-1), nothing)}
 
-    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy summed over the words that the model was shown."""
-        import torch.nn.functional as F
+        labels = batch.targets["labels"]
+        learned = (batch.targets["starts"] >= 0) & (labels != IGNORED)
+        loss, terms = cross_entropy(outputs["logits"][learned], labels[learned], label_smoothing)
+        return Loss(loss, learned.sum().float(), {}, terms)
 
-        learned = (batch["starts"] >= 0) & (batch["labels"] != IGNORED)
-        truth = batch["labels"][learned]
-        loss = F.cross_entropy(
-            logits[learned], truth, label_smoothing=label_smoothing, reduction="sum"
-        )
-        return Loss(loss, learned.sum().float(), {})
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> list[TagsPrediction]:
+        """The likeliest tag of each word, with its softmax probability."""
+        import torch
+
+        logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
+        best = torch.as_tensor(logits).softmax(-1).max(-1)
+        lengths, given = batch.targets["lengths"], batch.targets
+        tags, scores = (self._of_rows(found, lengths) for found in (best.indices, best.values))
+        texts: Sequence[str | None] = given.get("texts") or [None] * len(batch)
+        words: Sequence[Words] = given.get("words") or [()] * len(batch)
+        return list(map(TagsPrediction, tags, scores, texts, words))
+
+    def references(self, batch: Batch) -> "list[np.ndarray]":
+        """The tags of each row's words, int64 [words]."""
+        return self._of_rows(batch.targets["labels"], batch.targets["lengths"])
+
+    @staticmethod
+    def _of_rows(values: "Tensor", lengths: "Tensor") -> "list[np.ndarray]":
+        """Of values [b, words] those of each row's own words."""
+        rows = zip(values.cpu().numpy(), lengths.tolist(), strict=True)
+        return [row[:length] for row, length in rows]
 
     def tally(self) -> SpanMetric:
         """The accumulator of this task's metrics."""
         return SpanMetric(self.labels)
 
-    def count(self, tally: SpanMetric, batch: Batch, logits: "Tensor") -> None:
+    def count(self, tally: SpanMetric, seen: Evaluated[TagsPrediction]) -> None:
         """Adds the predictions of a batch to a tally."""
-        columns = (logits.argmax(-1), batch["labels"])
-        found, truth = (self._of_rows(column, batch["lengths"]) for column in columns)
-        tally.update(batch["sample_ids"].cpu().numpy(), found, truth)
+        tags = [prediction.tags for prediction in seen.predictions]
+        tally.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
 
-    @staticmethod
-    def _of_rows(codes: "Tensor", lengths: "Tensor") -> "list[np.ndarray]":
-        """Of codes [b, words] those of each row's own words."""
-        rows = zip(codes.cpu().numpy(), lengths.tolist(), strict=True)
-        return [row[:length] for row, length in rows]
-
-    def confusions(self, tally: SpanMetric) -> "np.ndarray | None":
+    def confusion_matrix(self, tally: SpanMetric) -> "np.ndarray":
         """Counts int64 [labels, labels] of words by tag, rows the truth."""
         return tally.confusion_matrix()
 
-    def commonest(self, tally: SpanMetric) -> list[tuple[str, str, int]]:
-        """Tags and what they were taken for, the commonest first."""
+    def top_confusions(self, tally: SpanMetric) -> list[tuple[str, str, int]]:
+        """Tags and what they were taken for, the most frequent first."""
         matrix = tally.confusion_matrix()
         pairs = [
             (self.labels[i], self.labels[j], int(matrix[i, j]))
@@ -433,39 +442,25 @@ class TokenClassification:
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
-        """Of each text the wrong tag of highest loss, as (loss, row, truth, prediction); the word's
+    def mistakes(self, seen: Evaluated[TagsPrediction]) -> list[tuple[float, int, str, str]]:
+        """Of each text the wrong tag of highest loss, as (loss, id, truth, prediction); the word's
         number stands behind the truth."""
-        import torch.nn.functional as F
-
-        labels, found = batch["labels"], logits.argmax(-1)
-        losses = F.cross_entropy(
-            logits.transpose(1, 2), labels, reduction="none", ignore_index=IGNORED
-        )
-        losses = losses.masked_fill((found == labels) | (labels == IGNORED), -1.0)
-        if not losses.shape[1]:
-            return []
-        worst, words = losses.max(1)
-        return [
-            (
-                float(loss),
-                int(batch["sample_ids"][row]),
-                f"{self.labels[int(labels[row, word])]} (word {word + 1})",
-                self.labels[int(found[row, word])],
-            )
-            for row, (loss, word) in enumerate(zip(worst.tolist(), words.tolist(), strict=True))
-            if loss >= 0
-        ]
+        logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []
+        losses = -logits.log_softmax(-1).cpu().numpy()
+        for i, (guess, truth) in enumerate(zip(seen.predictions, seen.references, strict=True)):
+            (wrong,) = (guess.tags != truth).nonzero()
+            if len(wrong):
+                own = losses[i, wrong, truth[wrong]]
+                word = int(wrong[own.argmax()])
+                name = f"{self.labels[truth[word]]} (word {word + 1})"
+                found.append((float(own.max()), ids[i], name, self.labels[guess.tags[word]]))
+        return found
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
         return " ".join(example["tokens"])
 
-    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
-        """A text is no picture; see `pictured`."""
-        raise NotImplementedError
-
-    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
+    def to_json(self, prediction: TagsPrediction, top_k: int | None = None) -> dict[str, Any]:
         """Spans for people, in their order: label, score (the mean of its words' probabilities),
         start and end (characters of the text), and text. `top_k` changes nothing.
 
@@ -473,21 +468,18 @@ class TokenClassification:
         """
         import numpy as np
 
-        scheme, readings = self.scheme, []
-        scores, codes = (found.cpu().numpy() for found in logits.softmax(-1).max(-1))
-        for i, (text, words) in enumerate(zip(self._given.texts, self._given.words, strict=True)):
-            found = scheme.spans(codes[i, : len(words)], np.array([len(words)]))
-            spans = []
-            for kind, first, last in zip(found.type, found.start, found.end, strict=True):
-                start, end = words[first][0], words[last - 1][1]
-                spans.append(
-                    {
-                        "label": scheme.types[kind],
-                        "score": float(scores[i, first:last].mean()),
-                        "start": start,
-                        "end": end,
-                        "text": text[start:end],
-                    }
-                )
-            readings.append({"spans": spans})
-        return readings
+        assert prediction.text is not None, "only texts have characters"
+        found = self.scheme.spans(prediction.tags, np.array([len(prediction.tags)]))
+        spans = []
+        for kind, first, last in zip(found.type, found.start, found.end, strict=True):
+            start, end = prediction.words[first][0], prediction.words[last - 1][1]
+            spans.append(
+                {
+                    "label": self.scheme.types[kind],
+                    "score": float(prediction.scores[first:last].mean()),
+                    "start": start,
+                    "end": end,
+                    "text": prediction.text[start:end],
+                }
+            )
+        return {"spans": spans}

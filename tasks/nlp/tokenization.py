@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tasks import panics
+from tasks.base import Batch
 from tasks.data import arrow_copy, cache, fingerprint
 from tasks.nlp import perturb
 from tasks.nlp.perturb import Vocabulary
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import datasets
     import numpy as np
 
-    from tasks.base import Batch
     from tasks.randomness import View
 
 VERSION = 2  # of what is kept of the same texts: raise it with every change there
@@ -253,7 +253,7 @@ def _array(ids: Iterable[int], like: Any) -> Any:
     return pa.array(sorted(ids), like.type)
 
 
-def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> "Batch":
+def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> Batch:
     """All windows of all rows, padded to the longest; see `TextClassification.collate`.
 
     A text without any token becomes one token of padding that counts.
@@ -274,14 +274,15 @@ def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right
     for i, (window, place) in enumerate(zip(windows, places, strict=True)):
         input_ids[i, place] = window
         mask[i, place] = 1
-    batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+    inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
     if "token_type_ids" in rows[0]:
         types = np.zeros((len(windows), longest), dtype=np.int64)
         segments = (window for row in rows for window in row["token_type_ids"])
         for i, (window, place) in enumerate(zip(segments, places, strict=True)):
             types[i, place] = window if len(window) else 0
-        batch["token_type_ids"] = torch.from_numpy(types)
-    if len(windows) > len(rows):
-        counts = torch.tensor([len(row["input_ids"]) for row in rows])
-        batch["document"] = torch.repeat_interleave(torch.arange(len(rows)), counts)
-    return batch
+        inputs["token_type_ids"] = torch.from_numpy(types)
+    ids = torch.tensor([row["sample_id"] for row in rows])
+    if len(windows) == len(rows):
+        return Batch(inputs, ids)
+    counts = torch.tensor([len(row["input_ids"]) for row in rows])
+    return Batch(inputs, ids, windows=torch.repeat_interleave(torch.arange(len(rows)), counts))

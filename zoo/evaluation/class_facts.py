@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.base import Examples, HasClasses, Task
-from tasks.kinds.classification import Classification
 from zoo.machine import terminal
 from zoo.store import evidence
 
@@ -84,14 +83,16 @@ def of_data(
         for each in findings
         if each.measure
     ]
-    if not isinstance(task, Classification) or not 0 < len(task.labels) <= MOST_CLASSES:
+    if not isinstance(task, HasClasses) or not task.of_rows:
+        return counted
+    if not 0 < len(task.classes) <= MOST_CLASSES:
         return counted
     given = examples.splits["train"]["label"]
     codes = np.array([code for label in given for code in np.atleast_1d(label)], np.int64)
-    counts = np.bincount(codes, minlength=len(task.labels))
+    counts = np.bincount(codes, minlength=len(task.classes))
     return counted + [
         evidence.fact(
             "data", "rows", int(count), "1", n=rows["train"], split="train", label=label, **common
         )
-        for label, count in zip(task.labels, counts, strict=True)
+        for label, count in zip(task.classes, counts, strict=True)
     ]

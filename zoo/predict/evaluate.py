@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Task
+from tasks.base import HasConfusionMatrix, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from zoo.evaluation import class_facts
@@ -45,9 +45,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     deployment = Deployment.parse(args.deployment)
     if deployment != Deployment("eager") and args.dtype != "fp32":
         raise UserError(f"--dtype is for eager: name the numerics in --deployment {deployment}")
-    checkpoint, model, processor = open_deployed(
-        args.checkpoint, entry, args.deployment, args.device
-    )
+    checkpoint, model, _ = open_deployed(args.checkpoint, entry, args.deployment, args.device)
     trained = checkpoint.manifest["config"]["data"]
     data = dataclasses.replace(
         DataArgs(**trained),
@@ -61,9 +59,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     examples = module.for_evaluation(task, data, args.split, trained_on)
     split = next(iter(examples.splits))
     device = choose_device(args.device)
-    features = task.features(
-        examples.splits[split], processor, f"{examples.fingerprint}/{split}/{data}"
-    )
+    features = task.features(examples.splits[split], f"{examples.fingerprint}/{split}/{data}")
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     dtype = choose_dtype(args.dtype, device)
     model.to(device)
@@ -120,15 +116,15 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
 
 
 def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
-    if pairs := task.commonest(tally)[:COMMONEST]:
-        rows = [(truth, said, f"{count:,}") for truth, said, count in pairs]
+    pairs = task.top_confusions(tally) if isinstance(task, HasConfusions) else ()
+    if pairs:
+        rows = [(truth, said, f"{count:,}") for truth, said, count in pairs[:COMMONEST]]
         title = "commonest confusions"
         terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
-    matrix = task.confusions(tally)
-    if matrix is None:
+    if not (isinstance(task, HasConfusionMatrix) and task.single_label):
         return
     from zoo.machine import plots
 
     path = folder / "plots" / "confusion_matrix.png"
-    plots.confusion_matrix(path, matrix, task.labels)
+    plots.confusion_matrix(path, task.confusion_matrix(tally), task.labels)
     terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")

@@ -10,7 +10,7 @@ the next `past_*`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
@@ -26,7 +26,7 @@ class Half:
     """One of the two."""
 
     module: "nn.Module"
-    example: Batch
+    example: Tensors
     signature: Signature
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import datasets
     from torch import nn
 
-    from tasks.base import Batch, Task
+    from tasks.base import Task, Tensors
     from zoo.runtimes.stages import Half
     from zoo.speech.whisper_asr import Options
 
@@ -164,7 +164,7 @@ class SpeechSeq2Seq(PretrainedSpeech):
         _must_fit(str(folder), model, processor)
         return model, processor
 
-    def stages(self, model: Any, example: "Batch") -> "dict[str, Half]":
+    def stages(self, model: Any, example: "Tensors") -> "dict[str, Half]":
         """Encoder and decoder."""
         return halves(model, example)
 

@@ -112,12 +112,12 @@ def _finetune(
             )
         )
         features: dict[str, Features] = {
-            name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
+            name: task.features(split, f"{examples.fingerprint}/{name}/{job.data}")
             for name, split in examples.splits.items()
         }
         if unlabelled:
             key = f"{unlabelled.fingerprint}/unlabelled/{args.unlabeled}/{job.data}"
-            pool = task.features(unlabelled.splits["train"], processor, key)
+            pool = task.features(unlabelled.splits["train"], key)
     torch.manual_seed(args.seed)  # the new head
     if start:
         model, source = trained, start.checkpoint.manifest["source"]

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tasks.base import Batch, Collate, Features, Objective, Task
 from tasks.errors import UserError
 from tasks.randomness import View
-from zoo.evaluation.loop import Evaluation, batches, evaluate, to_device
+from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.precision import autocast
 from zoo.machine.signals import Stopped, stop_on_signal
@@ -288,7 +288,7 @@ class Loop:
             last = i == len(step.passes) - 1
             with self._synchronized(last):
                 with self._autocast():
-                    loss = self.objective(self.model, to_device(batch, self.accelerator.device))
+                    loss = self.objective(self.model, batch.to(self.accelerator.device))
                 weight = float(one.counts)
                 self.accelerator.backward(loss.sum * weight)
             if self.bf16:

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from tasks.base import Batch
 from tasks.nlp.text_classification import Args, TextClassification
+from tests.evaluated import evaluated
 
 LABELS = ("a", "b", "c")
 
@@ -33,8 +35,10 @@ def test_a_mistake_has_the_loss_of_its_sample_alone(
     if problem_type == "regression":
         labels = torch.randn(40, generator=rng)
         labels[7] = logits[7, 0]  # as right as it can be
-    found = task.mistakes({"sample_ids": torch.arange(100, 140), "labels": labels}, logits)
-    readings = task.read(logits)
+    batch, outputs = Batch({}, torch.arange(100, 140), {"labels": labels}), {"logits": logits}
+    seen = evaluated(task, batch, outputs)
+    found = task.mistakes(seen)
+    readings = [task.to_json(one) for one in seen.predictions]
     wrong = []
     for i, reading in enumerate(readings):
         said = reading["score"] if problem_type == "regression" else reading["label"]
@@ -47,7 +51,8 @@ def test_a_mistake_has_the_loss_of_its_sample_alone(
             wrong.append((i, said, truth))
     assert [row - 100 for _, row, _, _ in found] == [i for i, _, _ in wrong]
     for (loss, _, truth, said), (i, their, its) in zip(found, wrong, strict=True):
-        alone = task.loss(logits[i : i + 1], {"labels": labels[i : i + 1]})
+        single = Batch({}, batch.ids[[i]], {"labels": labels[[i]]})
+        alone = task.loss({"logits": logits[[i]]}, single)
         assert loss == pytest.approx(float(alone.sum), rel=1e-6)
         names = (f"{its:.4g}", f"{their:.4g}") if problem_type == "regression" else (its, their)
         assert (truth, said) == tuple(name or "-" for name in names)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoTokenizer
 
+from tasks.base import Batch, Evaluated
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.nlp import token_classification
@@ -148,12 +149,18 @@ class Echo(torch.nn.Module):
 
 
 def _rows(bound, words: list[list[str]], codes: list[list[int]]) -> list[dict]:
-    task, tokenizer = bound
+    task, _ = bound
     features = {"tokens": datasets.List(datasets.Value("string")), "label": datasets.List(datasets.Value("int64"))}  # fmt: skip  # noqa: E501
     split = datasets.Dataset.from_dict(
         {"tokens": words, "label": codes}, datasets.Features(features)
     )
-    return task.features(split, tokenizer, "").__getitems__(range(len(words)))
+    return task.features(split, "").__getitems__(range(len(words)))
+
+
+def _seen(task: TokenClassification, batch: Batch) -> Evaluated:
+    outputs = task.forward(Echo(), batch)
+    predictions = task.predict(Echo(), batch, outputs)
+    return Evaluated(batch, outputs, task.loss(outputs, batch), predictions, task.references(batch))
 
 
 def test_logits_loss_and_counts(bound) -> None:
@@ -162,44 +169,45 @@ def test_logits_loss_and_counts(bound) -> None:
     words = [["film"] * 10, ["the", "\u200b", "plot"], []]
     codes = [[tokenizer.vocab["film"] % 4] * 10, [0, 3, 1], []]
     batch = task.collate(_rows(bound, words, codes))
-    assert batch["labels"].tolist()[1] == [0, 3, 1] + [IGNORED] * 7
-    logits = task.logits(Echo(), batch)
+    assert batch.targets["labels"].tolist()[1] == [0, 3, 1] + [IGNORED] * 7
+    outputs = task.forward(Echo(), batch)
+    logits = outputs["logits"]
     assert logits.shape == (3, 10, 4)
     # the place of each word in its window, as test_tagged_words has them
     assert logits[0].max(-1).values.tolist() == [11, 12, 13, 14, 15, 12, 13, 14, 15, 16]
     assert logits[1, 1].argmax() == 0 and logits[1, 1].softmax(-1)[0] == 1, "nothing is shown: O"
     shown = [(0, i) for i in range(10)] + [(1, 0), (1, 2)]
-    terms = [-logits[i, j].log_softmax(-1)[batch["labels"][i, j]] for i, j in shown]
-    loss = task.loss(logits, batch)
+    terms = [-logits[i, j].log_softmax(-1)[batch.targets["labels"][i, j]] for i, j in shown]
+    loss = task.loss(outputs, batch)
     assert loss.count == 12 and torch.isclose(loss.sum, torch.stack(terms).sum())
-    tally = task.tally()
-    task.count(tally, batch, logits)
+    tally, seen = task.tally(), _seen(task, batch)
+    task.count(tally, seen)
     values = {one.name: one.value for one in tally.compute(draws=0)}
     right = 10 + sum(tokenizer.vocab[word] % 4 == code for word, code in (("the", 0), ("plot", 1)))
     assert len(tally) == 3 and values["token_accuracy"] == right / 13
-    worst = {row: truth for _, row, truth, _ in task.mistakes(batch, logits)}
+    worst = {row: truth for _, row, truth, _ in task.mistakes(seen)}
     assert worst[1] == "B-THING (word 2)" and 0 not in worst and 2 not in worst
 
 
 def test_a_batch_of_no_words(bound) -> None:
     task, _ = bound
     batch = task.collate(_rows(bound, [[]], [[]]))
-    logits = task.logits(Echo(), batch)
-    assert task.loss(logits, batch).count == 0 and task.mistakes(batch, logits) == []
-    task.count(task.tally(), batch, logits)
+    seen = _seen(task, batch)
+    assert seen.loss.count == 0 and task.mistakes(seen) == []
+    task.count(task.tally(), seen)
 
 
 def test_spans_of_a_text(bound) -> None:
     """Offsets are of the text as it is; a span's score is the mean of its words' probabilities."""
-    task, tokenizer = bound
+    task, _ = bound
     text = "The  truly superb Film, and the plot"
-    task.collate(task.inputs([text, ""], tokenizer))
+    batch = task.collate(task.inputs([text, ""]))
     codes = [0, 1, 2, 3, 0, 0, 0, 3]
     logits = torch.zeros(2, 8, 4)
     for word, code in enumerate(codes):
         logits[0, word, code] = 1 + word
     best = logits.softmax(-1).max(-1).values[0]
-    found, empty = task.read(logits)
+    found, empty = map(task.to_json, task.predict(Echo(), batch, {"logits": logits}))
     assert empty == {"spans": []}
     assert found["spans"] == [
         {"label": "OPINION", "score": float(best[1:3].mean()), "start": 5, "end": 17,
@@ -212,7 +220,8 @@ def test_spans_of_a_text(bound) -> None:
 def test_words_between_blanks(bound) -> None:
     """Where training's words have no punctuation apart, those of a text have it neither."""
     task, tokenizer = bound
-    rows = TokenClassification(task.args, LABELS, "blanks").inputs(["it's a film"], tokenizer)
+    other = TokenClassification(task.args, LABELS, "blanks").bind(tokenizer)
+    rows = other.inputs(["it's a film"])
     assert len(rows[0]["word_positions"]) == 3
 
 
@@ -244,7 +253,7 @@ def test_what_the_check_finds(tmp_path: Path, bound) -> None:
     data = _data(tmp_path, validation_size=0)
     task, examples = token_classification.from_data(args, data)
     task = task.settle(bound[1], 128)
-    features = {n: task.features(split, bound[1], "") for n, split in examples.splits.items()}
+    features = {n: task.features(split, "") for n, split in examples.splits.items()}
     found = {one.measure: one for one in task.preflight(examples, features, torch.nn.Identity())}
     assert found["begins_inside"].count == 2 and found["begins_inside"].split == "train"
     assert found["begins_inside"].message.startswith("train: 2 spans begin with an I-")

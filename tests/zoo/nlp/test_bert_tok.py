@@ -122,7 +122,7 @@ def test_the_card_says_what_it_does(trained: Run) -> None:
     assert main([str(trained.folder)]) == 0
     text = (trained.folder / "README.md").read_text()
     assert "pipeline_tag: token-classification" in text
-    assert "| `OPINION` |" in text and "Tags every word of a text" in text
+    assert "| `OPINION` |" in text and "finds spans of 2 types: `OPINION`, `THING`." in text
 
 
 @pytest.mark.slow

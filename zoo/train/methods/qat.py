@@ -31,7 +31,6 @@ from torch import Tensor, nn
 from tasks.base import Batch, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
-from zoo.evaluation.loop import to_device
 from zoo.model.train_args import TrainArgs
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
@@ -173,7 +172,7 @@ def prepare(model: nn.Module, task: Task, batches: Sequence[Batch], device: torc
     model.eval()
     with torch.no_grad():
         for batch in batches:
-            task.logits(model, to_device(batch, device))
+            task.forward(model, batch.to(device))
     model.train(was_training)
     for hook in hooks:
         hook.remove()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from tasks.base import Task
+from tasks.base import Distills, Task
 from tasks.errors import UserError
 from zoo.evaluation.loop import Evaluation
 from zoo.machine import terminal
@@ -79,6 +79,8 @@ def find(
     theirs = f"--teacher {folder}"
     if checkpoint.entry.task != entry.task:
         raise UserError(f"{theirs} has learned {checkpoint.task.name}, and this is {task.name}")
+    if not isinstance(task, Distills):
+        raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
     _same_targets(theirs, checkpoint.task, task, args)
     model, their_processor = network_of(checkpoint.entry).load(folder)
     must_agree(folder, checkpoint.task, their_processor)
@@ -89,8 +91,6 @@ def find(
 
 def _same_targets(theirs: str, teacher: Any, task: Any, args: "TrainArgs") -> None:
     kind = getattr(task, "problem_type", None)
-    if kind is None and not getattr(task, "frame_wise", False):
-        raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
     if kind == "regression" and args.distill_temperature != type(args).distill_temperature:
         raise UserError("--distill_temperature softens probabilities, and regression has none")
     if kind != getattr(teacher, "problem_type", None):
