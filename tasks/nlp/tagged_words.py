@@ -28,7 +28,7 @@ class Names(NamedTuple):
     given: list[str]
     """In the order of the data's own ClassLabel; empty where it has none."""
     found: list[str]
-    """All that any split has."""
+    """All that words of any split have."""
 
 
 def checked(
@@ -95,11 +95,14 @@ def _flat(split: "datasets.Dataset", column: str) -> "tuple[np.ndarray, pa.Array
 
 def names(splits: "Mapping[str, datasets.Dataset]") -> Names:
     """What the tags of splits are called."""
+    import numpy as np
+
     given: list[str] = []
     found: set[str] = set()
     for split in splits.values():
         given = given or _class_names(split) or []
-        found |= set(_coded(split)[0])
+        own, codes, _ = _coded(split)
+        found |= {own[code] for code in np.unique(codes[codes >= 0])}
     return Names(given, sorted(found))
 
 

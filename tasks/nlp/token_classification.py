@@ -88,8 +88,8 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
     tagged = {name: split for name, split in splits.items() if name not in without}
     names = tagged_words.names(tagged)
     labels = tuple(names.given or TagScheme(names.found).order())
-    if len(labels) < 2:
-        what = f"no tag but {labels[0]}" if labels else "no tags"
+    if len(names.found) < 2:
+        what = f"no tag but {names.found[0]}" if names.found else "no tags"
         raise UserError(
             f"{source.name} has {what} in any of its rows, so there is nothing to learn: is "
             f"{columns.get('tags')!r} the column of the tags (--tag_column)?"

@@ -1,6 +1,5 @@
 """Speech recognition with connectionist temporal classification (CTC; Graves et al. 2006)."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -14,7 +13,6 @@ from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.losses import divergence
-from tasks.printing import python_literal
 from tasks.speech import audio_features, audio_inputs, segmenting
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.decoding.language_model import Decoding
@@ -186,10 +184,6 @@ class SpeechRecognition(Transcription):
             "Writes what is said in a recording, with these signs and spaces, and no others: "
             f"{literal(''.join(sorted(signs)))}{words}."
         )
-
-    def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`: what `predict` is shown first."""
-        return python_literal(shlex.split(self.example_call)[1])
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""

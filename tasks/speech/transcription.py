@@ -5,6 +5,7 @@ A task of recognition is a frozen dataclass that inherits `Transcription` and ad
 comes to a text.
 """
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from tasks.base import Batch, Bindable, Evaluated
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
 from tasks.metrics.transcription import TranscriptTally
+from tasks.printing import python_literal
 from tasks.speech import audio_items, segmenting
 
 
@@ -36,6 +38,10 @@ class Transcription(Bindable):
     example_call = "--audio recording.wav"
     primary = metric_spec("wer")
     labels = ()
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`: what `predict` is shown first."""
+        return python_literal(shlex.split(self.example_call)[1])
 
     def is_one(self, raw: Any) -> bool:
         """Whether this is one sound, and no row of them."""

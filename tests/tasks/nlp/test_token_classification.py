@@ -84,6 +84,10 @@ def test_class_labels_keep_their_order(tmp_path: Path) -> None:
     task, examples = token_classification.from_data(Args(), _data(tmp_path))
     assert task.labels == tuple(names) and examples.splits["train"][0]["label"] == [1, 2]
     assert list(examples.splits) == ["train", "validation"] and examples.unlabelled == {"test": 1}
+    only = {"words": [["a", "b"]] * 12, "ner_tags": [[1, 1]] * 12}
+    datasets.Dataset.from_dict(only, features).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(UserError, match="no tag but O in any of its rows"):
+        token_classification.from_data(Args(), _data(tmp_path / "other.parquet"))
 
 
 @pytest.mark.parametrize(
