@@ -288,7 +288,7 @@ class Bindable:
 
 @runtime_checkable
 class HasConfusions(Protocol):
-    """A task whose errors are one thing taken for another: labels, words."""
+    """A task whose errors are one thing taken for another, of too many for a matrix: words."""
 
     def top_confusions(self, tally: "Tally") -> list[tuple[str, str, int]]:
         """The truth, what it was taken for, and how often, the most frequent first."""
@@ -334,6 +334,14 @@ class LearnsUnlabelled(Protocol):
 @runtime_checkable
 class Distills(Protocol):
     """A task in which a student can learn a teacher's outputs."""
+
+    softens: bool
+    """whether its outputs are probabilities, which a temperature softens"""
+
+    def teacher_fault(self, teacher: Any) -> str | None:
+        """Why nothing can be learned from the outputs of a teacher's task, which is of the same
+        class, as what the teacher is or has; None where it can."""
+        ...
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
         """How far apart their outputs are, both softened by a temperature T, summed over samples:

@@ -81,30 +81,16 @@ def find(
         raise UserError(f"{theirs} has learned {checkpoint.task.name}, and this is {task.name}")
     if not isinstance(task, Distills):
         raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
-    _same_targets(theirs, checkpoint.task, task, args)
+    if not task.softens and args.distill_temperature != type(args).distill_temperature:
+        raise UserError("--distill_temperature softens probabilities, and regression has none")
+    if fault := task.teacher_fault(checkpoint.task):
+        raise UserError(f"{theirs} {fault}")
     network = importlib.import_module(checkpoint.entry.network)
     model, their_processor = network.load(folder)
     must_agree(folder, checkpoint.task, their_processor)
     _same_inputs(theirs, checkpoint, their_processor, task, processor)
     model.requires_grad_(False)
     return Teacher(checkpoint.entry.name, evidence.subject_digest(folder), model.to(device).eval())
-
-
-def _same_targets(theirs: str, teacher: Any, task: Any, args: "TrainArgs") -> None:
-    kind = getattr(task, "problem_type", None)
-    if kind == "regression" and args.distill_temperature != type(args).distill_temperature:
-        raise UserError("--distill_temperature softens probabilities, and regression has none")
-    if kind != getattr(teacher, "problem_type", None):
-        raise UserError(f"{theirs} has learned {teacher.problem_type}, and this is {kind}")
-    if kind is None:
-        ours, known = list(task.spelling.vocabulary), list(teacher.spelling.vocabulary)
-    else:
-        ours, known = list(task.labels), list(teacher.labels)
-    if ours == known:
-        return
-    odd = sorted(set(ours) ^ set(known))
-    what = f"only one of both knows {odd[0]!r}" if odd else "they are in another order"
-    raise UserError(f"{theirs} has other {'labels' if kind else 'symbols'} than this data: {what}")
 
 
 def _same_inputs(
