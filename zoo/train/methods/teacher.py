@@ -79,18 +79,22 @@ def find(
     theirs = f"--teacher {folder}"
     if checkpoint.entry.task != entry.task:
         raise UserError(f"{theirs} has learned {checkpoint.task.name}, and this is {task.name}")
-    if not isinstance(task, Distills):
-        raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
-    if not task.softens and args.distill_temperature != type(args).distill_temperature:
-        raise UserError("--distill_temperature softens probabilities, and regression has none")
-    if fault := task.teacher_fault(checkpoint.task):
-        raise UserError(f"{theirs} {fault}")
+    _same_targets(theirs, checkpoint.task, task, args)
     network = importlib.import_module(checkpoint.entry.network)
     model, their_processor = network.load(folder)
     must_agree(folder, checkpoint.task, their_processor)
     _same_inputs(theirs, checkpoint, their_processor, task, processor)
     model.requires_grad_(False)
     return Teacher(checkpoint.entry.name, evidence.subject_digest(folder), model.to(device).eval())
+
+
+def _same_targets(theirs: str, teacher: Task, task: Task, args: "TrainArgs") -> None:
+    if not isinstance(task, Distills):
+        raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
+    if not task.softens and args.distill_temperature != type(args).distill_temperature:
+        raise UserError("--distill_temperature softens probabilities, and regression has none")
+    if fault := task.teacher_fault(teacher):
+        raise UserError(f"{theirs} {fault}")
 
 
 def _same_inputs(
