@@ -29,7 +29,7 @@ def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signatur
     """
     import torch
 
-    domain, task = domain_of(checkpoint.entry), checkpoint.task
+    domain, task = domain_of(checkpoint.entry), checkpoint.task.bind(processor)
     small, large = (batch.inputs for batch in domain.probe(task, processor))
     inputs = tuple(_port(name, small, large, domain.VARYING) for name in small)
     with torch.inference_mode():
