@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.data.source import DataArgs
-    from tasks.metrics import MetricSpec, Tally
+    from tasks.metrics import MetricSpec
     from tasks.preflight import Finding
     from tasks.randomness import View
 
 P = TypeVar("P")  # what a task predicts of a sample: a frozen dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Batch:
     """What collation makes of some samples: b of them, in n rows of inputs.
 
@@ -126,7 +126,7 @@ class Loss:
     labels are smoothed. Metrics that are likelihoods and the hardest errors are made of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Evaluated(Generic[P]):
     """A batch that a model was evaluated on: what metrics and the hardest errors come from."""
 
@@ -197,15 +197,44 @@ class TaskOf(Protocol[P]):
     protocol of its own, below, asked by `isinstance`.
     """
 
-    name: str
-    pipeline: str  # the transformers pipeline that runs its checkpoints
-    unit: str  # what a length counts: "tokens"
-    verb: str  # what a function that does it would be called: "classify"
-    has_language: bool  # whether it reads or writes texts in some language
-    example_call: str  # flags of a first `predict`
-    primary: "MetricSpec"  # what early stopping, contracts and cards go by
-    labels: tuple[str, ...]
-    output_kinds: Mapping[str, OutputKind]  # of the outputs of its models, by name
+    @property
+    def name(self) -> str: ...
+    @property
+    def pipeline(self) -> str:
+        """The transformers pipeline that runs its checkpoints."""
+        ...
+
+    @property
+    def unit(self) -> str:
+        """What a length counts: "tokens", "pixels", "seconds"."""
+        ...
+
+    @property
+    def verb(self) -> str:
+        """What a function that does it would be called: "classify"."""
+        ...
+
+    @property
+    def has_language(self) -> bool:
+        """Whether it reads or writes texts in some language."""
+        ...
+
+    @property
+    def example_call(self) -> str:
+        """Flags of a first `predict`."""
+        ...
+
+    @property
+    def primary(self) -> "MetricSpec":
+        """What early stopping, contracts and cards go by."""
+        ...
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...
+    @property
+    def output_kinds(self) -> Mapping[str, OutputKind]:
+        """What each output of its models is, by name."""
+        ...
 
     def settle(self, processor: Any, limit: int) -> "TaskOf[P]":
         """The task for a model that is to be trained: bound, with what was left open decided.
@@ -251,8 +280,11 @@ class TaskOf(Protocol[P]):
         """What is true of each sample, to be compared with its prediction."""
         ...
 
-    def tally(self) -> "Tally": ...
-    def count(self, tally: "Tally", seen: Evaluated[P]) -> None: ...
+    def tally(self) -> Any:
+        """An empty accumulator of its metrics, of `tasks.metrics`."""
+        ...
+
+    def count(self, tally: Any, seen: Evaluated[P]) -> None: ...
 
     def mistakes(self, seen: Evaluated[P]) -> list[tuple[float, int, str, str]]:
         """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
@@ -299,9 +331,9 @@ class Bindable:
 
 @runtime_checkable
 class HasConfusions(Protocol):
-    """A task whose errors are one thing taken for another: labels, words."""
+    """A task whose errors are one thing taken for another, of too many for a matrix: words."""
 
-    def top_confusions(self, tally: "Tally") -> list[tuple[str, str, int]]:
+    def top_confusions(self, tally: Any) -> list[tuple[str, str, int]]:
         """The truth, what it was taken for, and how often, the most frequent first."""
         ...
 
@@ -310,10 +342,12 @@ class HasConfusions(Protocol):
 class HasConfusionMatrix(Protocol):
     """A task whose examples have one label each of a few."""
 
-    single_label: bool
-    """whether they have: a classifier may also give several labels, or a number"""
+    @property
+    def single_label(self) -> bool:
+        """Whether they have: a classifier may also give several labels, or a number."""
+        ...
 
-    def confusion_matrix(self, tally: "Tally") -> "np.ndarray":
+    def confusion_matrix(self, tally: Any) -> "np.ndarray":
         """Counts int64 [labels, labels], rows the truth."""
         ...
 
@@ -331,7 +365,10 @@ class HasPicture(Protocol):
 class LearnsUnlabelled(Protocol):
     """A task that can learn from its own sure predictions."""
 
-    single_label: bool
+    @property
+    def single_label(self) -> bool:
+        """Whether each example has one label, as it must have."""
+        ...
 
     def pseudo_labels(self, outputs: Outputs) -> "tuple[Tensor, Tensor]":
         """How sure the likeliest label is, float32 [b] from 0 to 1, and which it is, int64 [b]."""
@@ -345,6 +382,16 @@ class LearnsUnlabelled(Protocol):
 @runtime_checkable
 class Distills(Protocol):
     """A task in which a student can learn a teacher's outputs."""
+
+    @property
+    def softens(self) -> bool:
+        """Whether its outputs are probabilities, which a temperature softens."""
+        ...
+
+    def teacher_fault(self, teacher: Any) -> str | None:
+        """Why nothing can be learned from the outputs of a teacher's task, which is of the same
+        class, as what the teacher is or has; None where it can."""
+        ...
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
         """How far apart their outputs are, both softened by a temperature T, summed over samples:

@@ -24,7 +24,7 @@ from tasks.data.labels import (
 )
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
-from tasks.kinds.losses import divergence
+from tasks.kinds.losses import divergence, other_names
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.metrics.classification import Tally
 from tasks.metrics.ranked import RankedTally
@@ -396,19 +396,6 @@ class Classification(Bindable):
         each."""
         return tally.confusion_matrix()
 
-    def top_confusions(self, tally: Tally) -> list[tuple[str, str, int]]:
-        """Labels and what they were taken for, the most frequent first; none where an example may
-        have several labels, or a number."""
-        if not self.single_label:
-            return []
-        pairs = [
-            (self.labels[i], self.labels[j], int(count))
-            for i, row in enumerate(self.confusion_matrix(tally))
-            for j, count in enumerate(row)
-            if i != j and count
-        ]
-        return sorted(pairs, key=lambda pair: -pair[2])
-
     def mistakes(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
         """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
         assert seen.loss.terms is not None
@@ -456,6 +443,17 @@ class Classification(Bindable):
         import torch.nn.functional as F
 
         return F.cross_entropy(outputs["logits"], labels, reduction="none")
+
+    @property
+    def softens(self) -> bool:
+        """Whether there are probabilities."""
+        return self.problem_type != "regression"
+
+    def teacher_fault(self, teacher: "Classification") -> str | None:
+        """See `tasks.base.Distills`."""
+        if self.problem_type != teacher.problem_type:
+            return f"has learned {teacher.problem_type}, and this is {self.problem_type}"
+        return other_names(self.labels, teacher.labels, "labels")
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
         """T^2 KL(teacher || student) of the labels, summed; with several labels of each one's yes

@@ -1,5 +1,6 @@
-"""Losses that several kinds of task share."""
+"""Losses that several kinds of task share, and what must hold for a teacher's."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,3 +35,12 @@ def divergence(logits: "Tensor", taught: "Tensor", temperature: float) -> "Tenso
     ours, theirs = logits / temperature, taught / temperature
     gaps = F.kl_div(ours.log_softmax(-1), theirs.log_softmax(-1), reduction="sum", log_target=True)
     return temperature**2 * gaps
+
+
+def other_names(ours: Sequence[str], theirs: Sequence[str], what: str) -> str | None:
+    """How the names of a teacher's classes differ from the student's; None where they do not."""
+    if list(ours) == list(theirs):
+        return None
+    odd = sorted(set(ours) ^ set(theirs))
+    how = f"only one of both knows {odd[0]!r}" if odd else "they are in another order"
+    return f"has other {what} than this data: {how}"

@@ -353,17 +353,22 @@ class MaskedLM(Bindable):
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[MaskPrediction]:
         """The guesses of each text."""
+        import numpy as np
+
         logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
-        if "labels" in batch.targets:
-            rows = logits.split(self._counts(batch))
-        else:
-            rows = tuple(row[~row[:, 0].isnan()] for row in logits)
-        return [MaskPrediction(row.argmax(-1).cpu().numpy(), row) for row in rows]
+        if "labels" not in batch.targets:
+            rows = [row[~row[:, 0].isnan()] for row in logits]
+            return [MaskPrediction(row.argmax(-1).cpu().numpy(), row) for row in rows]
+        counts = self._counts(batch)
+        best = np.split(logits.argmax(-1).cpu().numpy(), np.cumsum(counts)[:-1])
+        return [MaskPrediction(*each) for each in zip(best, logits.split(counts), strict=True)]
 
     def references(self, batch: Batch) -> "list[np.ndarray]":
         """The hidden tokens of each text, int64 [masks]."""
+        import numpy as np
+
         truth, _ = self._truth(batch)
-        return [row.cpu().numpy() for row in truth.split(self._counts(batch))]
+        return np.split(truth.cpu().numpy(), np.cumsum(self._counts(batch))[:-1])
 
     def _counts(self, batch: Batch) -> list[int]:
         """How many tokens of each text are to be guessed."""
@@ -404,13 +409,12 @@ class MaskedLM(Bindable):
     def mistakes(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
         """Of each text the wrong guess of highest loss, as (loss, id, truth, guess)."""
         assert seen.loss.terms is not None
-        losses = seen.loss.terms.split(self._counts(seen.batch))
+        losses = seen.loss.terms.cpu().split(self._counts(seen.batch))
         ids, found = seen.batch.ids.tolist(), []
         for row, own, (guess, truth) in zip(ids, losses, self._pairs(seen), strict=True):
             wrong = (guess.tokens != truth).nonzero()[0]
             if len(wrong):
-                values = own.cpu().numpy()[wrong]
-                i = wrong[values.argsort(kind="stable")[-1]]  # where alike the last
+                i = wrong[own.numpy()[wrong].argsort(kind="stable")[-1]]  # where alike the last
                 names = self._token(int(truth[i])), self._token(int(guess.tokens[i]))
                 found.append((float(own[i]), row, *names))
         return found

@@ -12,7 +12,7 @@ from tasks.data.labels import leave_out, unlabelled
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.losses import divergence
+from tasks.kinds.losses import divergence, other_names
 from tasks.speech import audio_features, audio_inputs, segmenting
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.decoding.language_model import Decoding
@@ -173,6 +173,7 @@ class SpeechRecognition(Transcription):
     decoding: Decoding | None = None  # None: greedy
     processor: Any = field(default=None, compare=False, repr=False)
 
+    softens = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
@@ -371,6 +372,10 @@ class SpeechRecognition(Transcription):
         """What was said in each sound, as it is spelled."""
         rows = batch.targets["labels"].tolist()
         return [self.spelling.text([i for i in row if i >= 0]) for row in rows]
+
+    def teacher_fault(self, teacher: "SpeechRecognition") -> str | None:
+        """See `tasks.base.Distills`."""
+        return other_names(self.spelling.vocabulary, teacher.spelling.vocabulary, "symbols")
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
         """T^2 KL(teacher || student) of the symbols, summed over frames; a certain blank (see

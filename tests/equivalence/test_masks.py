@@ -11,6 +11,7 @@ from tasks.base import Batch
 from tests.cli import run_cli
 from tests.finetuning import EXACT, Run
 from tests.processes import run_ranks
+from zoo.train.loop import Loop
 
 USUAL = (*EXACT, "--max_steps", 5, "--learning_rate", 1e-3, "--eval_strategy", "no")
 USUAL += ("--logging_steps", 1, "--report_to", "none", "--max_train_samples", 200)
@@ -63,14 +64,14 @@ def _drawn(batches: list[Batch], kind: Kind) -> dict[int, list[list[Any]]]:
 
 def test_cuts(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass of 32, eight of 4, and uneven ones, which pad to other lengths."""
-    moved = Batch.to
+    gradients = Loop._gradients
     seen: list[Batch] = []
 
-    def noted(batch, device):
-        seen.append(batch)
-        return moved(batch, device)
+    def noted(loop, step):
+        seen.extend(step.batches)
+        return gradients(loop, step)
 
-    monkeypatch.setattr(Batch, "to", noted)
+    monkeypatch.setattr(Loop, "_gradients", noted)
     whole = kind.run(tmp_path / "whole", BATCH, 32)
     masks, passes = _drawn(seen, kind), len(seen)
     assert passes == len(whole.losses) == 5 and len(masks) == 5 * 32

@@ -4,6 +4,7 @@ mistakes."""
 import dataclasses
 import importlib
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ from zoo.store import evidence
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tasks.metrics import Tally
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
@@ -116,15 +119,35 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
 
 
 def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
-    pairs = task.top_confusions(tally) if isinstance(task, HasConfusions) else ()
+    matrix = None
+    pairs: Sequence[tuple[str, str, int]] = ()
+    if isinstance(task, HasConfusions):
+        pairs = task.top_confusions(tally)
+    elif isinstance(task, HasConfusionMatrix) and task.single_label:
+        matrix = task.confusion_matrix(tally)
+        pairs = top_confusions(matrix, task.labels)
     if pairs:
         rows = [(truth, said, f"{count:,}") for truth, said, count in pairs[:COMMONEST]]
         title = "commonest confusions"
         terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
-    if not (isinstance(task, HasConfusionMatrix) and task.single_label):
-        return
-    from zoo.machine import plots
+    if matrix is not None:
+        from zoo.machine import plots
 
-    path = folder / "plots" / "confusion_matrix.png"
-    plots.confusion_matrix(path, task.confusion_matrix(tally), task.labels)
-    terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
+        path = folder / "plots" / "confusion_matrix.png"
+        plots.confusion_matrix(path, matrix, task.labels)
+        terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
+
+
+def top_confusions(matrix: "np.ndarray", labels: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Labels and what they were taken for, with how often, the most frequent first.
+
+    Args:
+        matrix: counts int64 [labels, labels], rows the truth.
+    """
+    pairs = [
+        (labels[i], labels[j], int(count))
+        for i, row in enumerate(matrix)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])

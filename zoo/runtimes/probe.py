@@ -22,7 +22,7 @@ def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signatur
     """
     import torch
 
-    modality, task = modality_of(checkpoint.entry), checkpoint.task
+    modality, task = modality_of(checkpoint.entry), checkpoint.task.bind(processor)
     small, large = (batch.inputs for batch in modality.example_inputs(task, processor))
     inputs = tuple(_port(name, small, large, modality.axis) for name in small)
     with torch.inference_mode():

@@ -1,16 +1,20 @@
 """Masked language modelling: what is hidden, the loss, the tally, and how guesses read."""
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import datasets
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from tasks.base import Batch
 from tasks.data.source import DataArgs
@@ -20,6 +24,7 @@ from tasks.nlp.masked_lm import ONLY_PREDICTED, Args, MaskedLM
 from tasks.nlp.masking import FIXED, IGNORED, Vocabulary, mask
 from tasks.randomness import View
 from tests.evaluated import evaluated
+from zoo.evaluation.loop import evaluate
 
 VOCABULARY = Vocabulary(size=1000, mask=4, special=(0, 1, 2, 3, 4))
 WINDOWS = st.lists(st.lists(st.integers(0, 999), max_size=40), min_size=1, max_size=6)
@@ -188,6 +193,35 @@ def test_mistakes_name_the_worst_guess_of_each_text(task: MaskedLM) -> None:
         losses = nn.functional.cross_entropy(own, labels[labels != IGNORED], reduction="none")
         assert loss <= float(losses.max()) + 1e-5
         assert truth != said and f"<{int(labels[labels != IGNORED][losses.argmax()])}>" == truth
+
+
+class Softmaxes(TorchDispatchMode):
+    """Counts them, and what is made of one."""
+
+    count = 0
+    names = ("log_softmax", "_log_softmax", "softmax", "_softmax", "cross_entropy_loss")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket.__name__ in self.names
+        return func(*args, **(kwargs or {}))
+
+
+def test_an_evaluation_computes_the_likelihood_once_a_batch(task: MaskedLM) -> None:
+    features: Any = SimpleNamespace(
+        lengths=np.array([9, 4, 13]), __getitems__=lambda chosen: rows_of([9, 4, 13])
+    )
+    model = Guesser(only=False)
+    with Softmaxes() as softmaxes:
+        found = evaluate(
+            model,
+            task,
+            features,
+            batch_size=3,
+            accelerator=Accelerator(cpu=True),
+            keep_errors=9,
+        )
+    assert softmaxes.count == 1
+    assert found.hardest and found.value("perplexity") == pytest.approx(math.exp(found.loss))
 
 
 def test_guesses_read_as_probabilities_in_order(task: MaskedLM) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.errors import UserError
 from tests import tiny_speech
 from tests.cli import run_cli
 from tests.finetuning import Run
@@ -74,6 +75,18 @@ def test_the_loss_is_that_of_transformers(tuned: Run, utterances: Path) -> None:
         alone = task.collate([{"sample_id": 0, "windows": row["windows"]} for row in rows])
         assert len(written := task.predict(model, alone)) == 2
         assert task.predict(model, batch, task.forward(model, batch)) == written
+
+
+def test_a_sound_alone_has_no_logits(tuned: Run) -> None:
+    import zoo
+
+    model = zoo.load(str(tuned.folder), device="cpu")
+    sound = np.zeros(8000, np.float32)
+    assert set(model.predict(sound)) == {"text"}
+    with pytest.raises(UserError, match="writes its text token by token"):
+        model.logits(sound)
+    with pytest.raises(UserError, match="--top_k"):
+        model.predict(sound, top_k=2)
 
 
 @pytest.mark.parametrize("tune", ["lora", "gradual"])

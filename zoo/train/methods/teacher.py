@@ -79,8 +79,6 @@ def find(
     theirs = f"--teacher {folder}"
     if checkpoint.entry.task != entry.task:
         raise UserError(f"{theirs} has learned {checkpoint.task.name}, and this is {task.name}")
-    if not isinstance(task, Distills):
-        raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
     _same_targets(theirs, checkpoint.task, task, args)
     model, their_processor = network_of(checkpoint.entry).load(folder)
     must_agree(folder, checkpoint.task, their_processor)
@@ -89,21 +87,13 @@ def find(
     return Teacher(checkpoint.entry.name, evidence.subject_digest(folder), model.to(device).eval())
 
 
-def _same_targets(theirs: str, teacher: Any, task: Any, args: "TrainArgs") -> None:
-    kind = getattr(task, "problem_type", None)
-    if kind == "regression" and args.distill_temperature != type(args).distill_temperature:
+def _same_targets(theirs: str, teacher: Task, task: Task, args: "TrainArgs") -> None:
+    if not isinstance(task, Distills):
+        raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
+    if not task.softens and args.distill_temperature != type(args).distill_temperature:
         raise UserError("--distill_temperature softens probabilities, and regression has none")
-    if kind != getattr(teacher, "problem_type", None):
-        raise UserError(f"{theirs} has learned {teacher.problem_type}, and this is {kind}")
-    if kind is None:
-        ours, known = list(task.spelling.vocabulary), list(teacher.spelling.vocabulary)
-    else:
-        ours, known = list(task.labels), list(teacher.labels)
-    if ours == known:
-        return
-    odd = sorted(set(ours) ^ set(known))
-    what = f"only one of both knows {odd[0]!r}" if odd else "they are in another order"
-    raise UserError(f"{theirs} has other {'labels' if kind else 'symbols'} than this data: {what}")
+    if fault := task.teacher_fault(teacher):
+        raise UserError(f"{theirs} {fault}")
 
 
 def _same_inputs(
