@@ -269,7 +269,7 @@ def build(
     with quiet(), obstacles_named(original, deployment):
         model, inputs = copy.deepcopy(original.model), example.inputs
         if stages := original.network.stages(model, inputs):
-            if not hasattr(module, "export_halves"):
+            if not runtime.has_stages:
                 raise UserError(
                     f"{original.checkpoint.entry.name} can't be exported to {deployment}, which "
                     "has no encoder and decoder with a cache here: export it to onnx"

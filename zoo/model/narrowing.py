@@ -7,8 +7,7 @@ is a checkpoint like any other.
 
 Here: the inner neurons of a transformer's feed-forward layers. Attention heads stay: the configs of
 the encoders in question derive the size of a head from the number of heads, so they can't say that
-some are gone. A network of another build overrides
-`Network.prunable_widths` and `prune_units`.
+some are gone. A network of another build overrides `Network.prunable_widths` and `prune_units`.
 """
 
 import copy

@@ -113,14 +113,14 @@ class Network(ABC):
 
         return narrowing.widths(model)
 
-    def prune_units(self, model: Any, widths: Sequence[int]) -> "nn.Module":
+    def prune_units(self, model: Any, asked: Sequence[int]) -> "nn.Module":
         """Return a model of the same kind with these widths, whose strongest units are kept.
 
         Raises `UserError` where the network can't be cut so.
         """
         from zoo.model import narrowing
 
-        return narrowing.narrow(model, widths)
+        return narrowing.narrow(model, asked)
 
 
 def network_of(entry: "Entry") -> Network:

@@ -30,6 +30,7 @@ class PretrainedEncoder(Network):
     auto_class = "AutoModelForSequenceClassification"
     head = "classification head"
     """What error messages call it."""
+    load_processor = staticmethod(load_tokenizer)
     quantization_methods = ("dynamic", "static")
 
     def make_processor(
@@ -94,10 +95,6 @@ class PretrainedEncoder(Network):
         model, tokenizer = super().load(folder)
         encoder_fit.allow_autocast(model)
         return model, tokenizer
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The tokenizer."""
-        return load_tokenizer(folder)
 
 
 NETWORK = PretrainedEncoder()

@@ -10,7 +10,6 @@ from zoo.nlp.trained_tokenizer import SMALLEST, train_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import datasets
     from torch import nn
@@ -45,6 +44,7 @@ class RecurrentNetwork(Network):
     """A recurrent classifier."""
 
     auto_class = "AutoModelForSequenceClassification"
+    load_processor = staticmethod(load_tokenizer)
     quantization_methods = ("dynamic", "static")
 
     def make_processor(
@@ -85,10 +85,6 @@ class RecurrentNetwork(Network):
             **task.model_config(),
         )
         return RnnForSequenceClassification(config), {"model": None, "license": None}
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The tokenizer."""
-        return load_tokenizer(folder)
 
 
 NETWORK = RecurrentNetwork()

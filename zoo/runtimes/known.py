@@ -25,6 +25,7 @@ class Runtime:
     packages: tuple[str, ...] = ()  # importable names beside torch
     extra: str | None = None  # of pyproject.toml, that brings them
     is_code: bool = False  # whether loading a program may run what is in it: see zoo.runtimes.trust
+    has_stages: bool = False  # whether it runs what is exported as several: `export_halves`
     most_rows: int | None = None  # of a batch, where the program plans its memory beforehand
 
     def missing(self) -> str | None:
@@ -68,6 +69,7 @@ RUNTIMES = {
         devices=("cpu", "cuda"),
         packages=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
+        has_stages=True,
     ),
     "tensorrt": Runtime(
         "zoo.runtimes.tensorrt",

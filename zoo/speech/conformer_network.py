@@ -4,13 +4,12 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo.model.network import Network
-from zoo.speech.ctc_processor import CtcProcessor, load_processor, train_tokenizer
+from zoo.speech import ctc_processor
+from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import datasets
     from torch import nn
 
@@ -22,6 +21,7 @@ class ConformerNetwork(Network):
     """A Conformer with a CTC head and new weights."""
 
     auto_class = "AutoModelForCTC"
+    load_processor = staticmethod(ctc_processor.load_processor)
 
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
@@ -54,10 +54,6 @@ class ConformerNetwork(Network):
             **task.model_config(),
         )
         return ConformerForCTC(config), {"model": None, "license": None}
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The feature extractor with its tokenizer."""
-        return load_processor(folder)
 
 
 NETWORK = ConformerNetwork()

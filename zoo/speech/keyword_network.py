@@ -9,8 +9,6 @@ from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import datasets
     from torch import nn
 
@@ -22,6 +20,7 @@ class KeywordNetwork(Network):
     """A small convolutional classifier of sounds."""
 
     auto_class = "AutoModelForAudioClassification"
+    load_processor = staticmethod(load_feature_extractor)
 
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
@@ -47,10 +46,6 @@ class KeywordNetwork(Network):
             **task.model_config(),
         )
         return KwsForAudioClassification(config), {"model": None, "license": None}
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The feature extractor."""
-        return load_feature_extractor(folder)
 
 
 NETWORK = KeywordNetwork()

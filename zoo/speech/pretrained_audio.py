@@ -11,8 +11,6 @@ from zoo.speech.pretrained_speech import PretrainedSpeech, freeze_front, make_ex
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import datasets
     from torch import nn
 
@@ -49,6 +47,7 @@ class PretrainedAudio(PretrainedSpeech):
     """An audio model out of transformers with a classification head."""
 
     auto_class = "AutoModelForAudioClassification"
+    load_processor = staticmethod(load_feature_extractor)
 
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
@@ -96,10 +95,6 @@ class PretrainedAudio(PretrainedSpeech):
             resize_positions(model, processor.max_length)
         freeze_front(model, options.freeze_feature_encoder)
         return model, source
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The feature extractor."""
-        return load_feature_extractor(folder)
 
     def prepare_training(self, model: Any, options: "Options") -> None:
         """Its masks follow from torch's seed, and its front is frozen as asked."""

@@ -4,8 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo.model.loading import Unreadable, load_tokenizer
-from zoo.speech import modeling_conformer  # noqa: F401  a checkpoint of it may be the start
-from zoo.speech.ctc_processor import CtcProcessor, load_processor, train_tokenizer
+from zoo.speech import (
+    ctc_processor,
+    modeling_conformer,  # noqa: F401  a checkpoint of it may be the start
+)
+from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
 from zoo.speech.pretrained_speech import PretrainedSpeech, freeze_front, make_extractor, make_model
 from zoo.store import pretrained
 
@@ -38,6 +41,7 @@ class PretrainedCtc(PretrainedSpeech):
     """A speech encoder out of transformers with a CTC head."""
 
     auto_class = "AutoModelForCTC"
+    load_processor = staticmethod(ctc_processor.load_processor)
 
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
@@ -68,10 +72,6 @@ class PretrainedCtc(PretrainedSpeech):
         )
         freeze_front(model, options.freeze_feature_encoder)
         return model, source
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The feature extractor with its tokenizer."""
-        return load_processor(folder)
 
     def prepare_training(self, model: Any, options: "Options") -> None:
         """Its masks follow from torch's seed, and its front is frozen as asked."""

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo.model.loading import load_config, load_json, load_tokenizer
-from zoo.speech.ctc_processor import CtcProcessor, load_processor
+from zoo.speech import ctc_processor
+from zoo.speech.ctc_processor import CtcProcessor
 from zoo.speech.pretrained_speech import PretrainedSpeech, make_extractor, make_model
 from zoo.speech.whisper_export import halves
 from zoo.store import pretrained
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     import datasets
     from torch import nn
 
-    from tasks.base import Task, Tensors
-    from zoo.runtimes.stages import Half
+    from tasks.base import Task
     from zoo.speech.whisper_asr import Options
 
 PREFIX = 4  # tokens at most: start, language, task, no timestamps
@@ -102,6 +102,8 @@ class SpeechSeq2Seq(PretrainedSpeech):
     """Whisper: an encoder and a decoder that writes."""
 
     auto_class = "AutoModelForSpeechSeq2Seq"
+    stages = staticmethod(halves)
+    load_processor = staticmethod(ctc_processor.load_processor)
 
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
@@ -154,19 +156,11 @@ class SpeechSeq2Seq(PretrainedSpeech):
         _settle_generation(model, processor.tokenizer, options.max_new_tokens)
         return model, source
 
-    def load_processor(self, folder: "Path") -> Any:
-        """The feature extractor with its tokenizer."""
-        return load_processor(folder)
-
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
         """See `Network.load`. Raises `UserError` where its two parts do not fit each other."""
         model, processor = super().load(folder)
         _must_fit(str(folder), model, processor)
         return model, processor
-
-    def stages(self, model: Any, example: "Tensors") -> "dict[str, Half]":
-        """Encoder and decoder."""
-        return halves(model, example)
 
 
 NETWORK = SpeechSeq2Seq()

@@ -1,6 +1,5 @@
 """The network of cnn_cls: a small convolutional classifier with new weights."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
@@ -11,8 +10,6 @@ from zoo.vision.image_processor import choose_size
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import datasets
     from torch import nn
 
@@ -24,6 +21,9 @@ class ConvolutionalNetwork(Network):
     """A small convolutional classifier."""
 
     auto_class = "AutoModelForImageClassification"
+    load_processor = staticmethod(image_processor.load_processor)
+    prunable_widths = staticmethod(narrow_cnn.widths)
+    prune_units = staticmethod(narrow_cnn.narrow)
 
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
@@ -57,18 +57,6 @@ class ConvolutionalNetwork(Network):
             **task.model_config(),
         )
         return CnnForImageClassification(config), {"model": None, "license": None}
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The image processor."""
-        return image_processor.load_processor(folder)
-
-    def prunable_widths(self, model: Any) -> tuple[int, ...]:
-        """The channels of each stage."""
-        return narrow_cnn.widths(model)
-
-    def prune_units(self, model: Any, widths: Sequence[int]) -> "nn.Module":
-        """Fewer channels in each stage."""
-        return narrow_cnn.narrow(model, widths)
 
 
 NETWORK = ConvolutionalNetwork()

@@ -69,6 +69,7 @@ class MaskedAutoencoder(Network):
     """A new masked autoencoder."""
 
     auto_class = "AutoModelForPreTraining"
+    load_processor = staticmethod(image_processor.load_processor)
 
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
@@ -118,10 +119,6 @@ class MaskedAutoencoder(Network):
             ) from None
         model.computes_loss = False  # the task does
         return model, {"model": None, "license": None}
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The image processor."""
-        return image_processor.load_processor(folder)
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
         """See `Network.load`; the model computes no loss, since the task does."""

@@ -137,6 +137,7 @@ class TimmNetwork(Network):
     """A classifier of timm."""
 
     auto_class = "AutoModelForImageClassification"
+    load_processor = staticmethod(image_processor.load_processor)
 
     def make_processor(
         self, options: Any, task: "Task", splits: "datasets.DatasetDict", entry: Any
@@ -252,10 +253,6 @@ class TimmNetwork(Network):
         config = copy.deepcopy(model.config)
         config.model_args = {**(config.model_args or {}), "mlp_ratio": ratio}
         return rebuilt(model, config, cut_pairs(model, pairs, width))
-
-    def load_processor(self, folder: "Path") -> Any:
-        """The image processor."""
-        return image_processor.load_processor(folder)
 
 
 NETWORK = TimmNetwork()

@@ -11,6 +11,8 @@ import torch
 from tests import tiny_models
 from tests.cli import run_cli
 from zoo.measure import Estimate, Interval
+from zoo.model import registry
+from zoo.model.network import network_of
 from zoo.quantization import on_gpu, quantize, recipes
 from zoo.runtimes import torchao
 from zoo.runtimes.known import Runtime
@@ -18,7 +20,7 @@ from zoo.runtimes.runner import Runner
 from zoo.store import evidence
 
 MODEL = "zoo.vision.cnn_cls"
-ANY: Any = type("Domain", (), {"METHODS": ("static",)})
+ANY = network_of(registry.find("cnn_cls"))
 
 
 @pytest.fixture

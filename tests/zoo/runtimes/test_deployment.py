@@ -1,5 +1,8 @@
 """The notation of deployments."""
 
+import importlib.util
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -66,3 +69,11 @@ def test_the_examples_of_the_design() -> None:
     texts = ("eager", "eager+bf16", "eager+autocast-bf16", "compile:max-autotune+bf16", "onnx")
     for text in (*texts, "onnx+int8-dynamic", "onnx+int8-static", "openvino+int8-static", "aoti"):
         assert str(Deployment.parse(text)) == text
+
+
+@pytest.mark.parametrize("name", RUNTIMES)
+def test_a_runtime_says_whether_it_exports_stages(name: str) -> None:
+    spec = importlib.util.find_spec(RUNTIMES[name].module)
+    assert spec is not None and spec.origin is not None
+    brings = "\ndef export_halves(" in Path(spec.origin).read_text(encoding="utf-8")
+    assert RUNTIMES[name].has_stages == brings
