@@ -51,6 +51,12 @@ def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder SPLIT.conll; see `tests.tiny_text.write_tagged`. Copy it to change it."""
+    return _written(tiny_text.write_tagged, tmp_path_factory.mktemp("tagged"))
+
+
+@pytest.fixture(scope="session")
 def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of weights; see `tests.tiny_text.write_bert`. Copy it to change it."""
     return _written(tiny_text.write_bert, tmp_path_factory.mktemp("tiny_bert"))

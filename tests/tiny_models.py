@@ -18,6 +18,10 @@ def _bert(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--model", fixture("tiny_bert"), "--data", fixture("reviews")
 
 
+def _tok(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--model", fixture("tiny_bert"), "--data", fixture("tagged")
+
+
 def _rnn(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("reviews"), "--vocab_size", 300, "--hidden_size", 16
 
@@ -76,6 +80,7 @@ def _whisper(fixture: Fixture, folder: Path) -> tuple[object, ...]:
 
 MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "bert_cls": ("zoo.nlp.bert_cls", _bert),
+    "bert_tok": ("zoo.nlp.bert_tok", _tok),
     "rnn_cls": ("zoo.nlp.rnn_cls", _rnn),
     "bert_mlm": ("zoo.nlp.bert_mlm", _mlm),
     "cnn_cls": ("zoo.vision.cnn_cls", _cnn),

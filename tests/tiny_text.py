@@ -47,6 +47,36 @@ def write_reviews(folder: Path) -> None:
             writer.writerows(itertools.islice(rows, size))
 
 
+def tagged_rows(seed: int, rows: int) -> list[list[tuple[str, str]]]:
+    """Sentences of words with tags: B-OPINION and I-OPINION, B-THING, O; the comma is a word."""
+    draw = random.Random(seed)
+    found = []
+    for _ in range(rows):
+        row: list[tuple[str, str]] = []
+        for _ in range(draw.randint(1, 3)):
+            row += [("the", "O"), (draw.choice(ADVERBS[:2]), "B-OPINION")]
+            row += [(draw.choice(PRAISE), "I-OPINION"), (draw.choice(THINGS), "B-THING")]
+            row += [(draw.choice((",", "and")), "O")]
+        found.append(row)
+    return found
+
+
+def write_conll(path: Path, rows: list[list[tuple[str, str]]]) -> None:
+    """Sentences as a CoNLL file: the word, its length, its tag."""
+    sentences = ("".join(f"{word} {len(word)} {tag}\n" for word, tag in row) for row in rows)
+    path.write_text("\n".join(sentences), encoding="utf-8")
+
+
+def write_tagged(folder: Path) -> None:
+    """train, validation and test.conll (200, 40, 40 sentences), see `tagged_rows`.
+
+    Words give the tags away: the tiny BERT reaches an F1 above 0.9 in 5 epochs of batch 32 with a
+    learning rate of 3e-3, in seconds.
+    """
+    for seed, (split, rows) in enumerate({"train": 200, "validation": 40, "test": 40}.items()):
+        write_conll(folder / f"{split}.conll", tagged_rows(seed, rows))
+
+
 def write_bert(folder: Path) -> None:
     """A BertModel of random weights and its tokenizer, as transformers saves them.
 

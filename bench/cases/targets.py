@@ -71,7 +71,7 @@ class TrainingStep:
 
         self.task, self.device = checkpoint.task, torch.device(device)
         self.deployment = deployment
-        self.batch = {name: tensor.to(self.device) for name, tensor in batch.items()}
+        self.batch = batch.to(self.device)
         self.dtype = torch.bfloat16 if deployment.numerics == "autocast-bf16" else torch.float32
         if deployment.runtime == "eager":  # the compiler does its own, as in training
             network_of(checkpoint.entry).optimize_training(model, None)
@@ -103,7 +103,7 @@ class TrainingStep:
     def forward(self) -> "Tensor":
         """The mean loss of the batch."""
         with self._arithmetic():
-            loss = self.task.loss(self.task.logits(self.program, self.batch), self.batch)
+            loss = self.task.loss(self.task.forward(self.program, self.batch), self.batch)
         return loss.sum / loss.count
 
     def backward(self, loss: "Tensor") -> None:
@@ -129,7 +129,7 @@ class TrainingStep:
 
         self.model.eval()
         with torch.no_grad(), self._arithmetic():
-            found: Tensor = self.task.logits(self.program, self.batch)
+            found: Tensor = self.task.forward(self.program, self.batch)["logits"]
         self.model.train()
         return found.float().cpu()
 
@@ -174,22 +174,23 @@ def training(
     opened = open_checkpoint(Path(checkpoint))
     model, _ = load_network(opened, torch.device("cpu"))
     with np.load(inputs, allow_pickle=False) as file:
-        batch = {name: torch.from_numpy(file[name]) for name in file.files}
-    return TrainingStep(opened, model, wanted, labelled(batch, opened.task), device)
+        drawn = {name: torch.from_numpy(file[name]) for name in file.files}
+    return TrainingStep(opened, model, wanted, labelled(drawn, opened.task), device)
 
 
-def labelled(batch: "Batch", task: Any) -> "Batch":
-    """The batch with labels drawn from a seed.
+def labelled(inputs: "Mapping[str, Tensor]", task: Any) -> "Batch":
+    """A batch of these inputs with labels drawn from a seed.
 
     Raises `UserError` for a task that is no classification.
     """
     import torch
 
+    from tasks.base import Batch
     from tasks.kinds.classification import Classification
 
     if not isinstance(task, Classification):
         raise UserError(f"training of {task.name} is not measured yet: its targets are not drawn")
-    size = len(next(iter(batch.values())))
+    size = len(next(iter(inputs.values())))
     rng = torch.Generator().manual_seed(SEED)
     count = max(len(task.labels), 1)
     if task.problem_type == "single_label_classification":
@@ -198,7 +199,7 @@ def labelled(batch: "Batch", task: Any) -> "Batch":
         labels = torch.randint(2, (size, count), generator=rng).float()
     else:
         labels = torch.randn(size, generator=rng)
-    return {**batch, "labels": labels, "sample_ids": torch.arange(size)}
+    return Batch(inputs, torch.arange(size), {"labels": labels})
 
 
 class Violations:

@@ -48,7 +48,7 @@ class Measured:
     """What an arm found."""
 
     samples_per_second: float  # of the training loop: data and steps, no evaluation, no saving
-    accuracy: float
+    score: float  # the comparison's metric
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ class Comparison:
     unit: str  # "images"
     arms: Mapping[str, Callable[[Case], Measured]]
     settings: tuple[str, ...]  # flags that results depend on
+    metric: str = "accuracy"
 
 
 def parser(about: str | None, arms: Sequence[str], default: Sequence[str]) -> Any:
@@ -95,7 +96,7 @@ def main(comparison: Comparison, args: argparse.Namespace) -> None:
                     continue
                 result = _launch(comparison, args, arm, batch, seed)
                 results.append(result)
-                shown = ("samples_per_second", "accuracy", "wall_seconds")
+                shown = ("samples_per_second", comparison.metric, "wall_seconds")
                 print_lines(json.dumps(key | {name: result[name] for name in shown}))
                 if args.output:
                     _add(args.output, result)
@@ -128,7 +129,7 @@ def _one(comparison: Comparison, args: argparse.Namespace) -> Result:
         "batch": batch,
         "seed": seed,
         "samples_per_second": round(found.samples_per_second, 2),
-        "accuracy": round(found.accuracy, 4),
+        comparison.metric: round(found.score, 4),
         "wall_seconds": round(time.perf_counter() - begin, 1),  # all of it: reading to accuracy
         **_settings(comparison, args),
         "machine": environment.machine(),
@@ -165,7 +166,7 @@ def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[
     width = max(map(len, comparison.arms))
     print_lines(
         f"{'batch':>5}  {'arm':{width}}  {comparison.unit + '/s':>9}  {'range':>18}  "
-        f"{'accuracy':>8}  ratio zoo / arm: median (range), of each round"
+        f"{comparison.metric:>8}  ratio zoo / arm: median (range), of each round"
     )
     for batch in batch_sizes:
         of_batch = [r for r in results if r["batch"] == batch]
@@ -175,7 +176,7 @@ def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[
             if not rows:
                 continue
             speeds = [r["samples_per_second"] for r in rows]
-            accuracy = statistics.mean(r["accuracy"] for r in rows)
+            score = statistics.mean(r[comparison.metric] for r in rows)
             ratios = [ours[r["seed"]] / r["samples_per_second"] for r in rows if r["seed"] in ours]
             ratio = ""
             if ratios and arm != FIRST:
@@ -184,21 +185,23 @@ def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[
             spread = f"{min(speeds):.1f} to {max(speeds):.1f}"
             print_lines(
                 f"{batch:>5}  {arm:{width}}  {statistics.median(speeds):>9.1f}  {spread:>18}  "
-                f"{accuracy:>8.4f}  {ratio}".rstrip()
+                f"{score:>8.4f}  {ratio}".rstrip()
             )
 
 
-def by_zoo(entry: "Entry", case: Case, words: Sequence[str], split: str) -> Measured:
-    """Fine-tunes by the zoo's own command line, `words` added to it; accuracy is of `split`."""
+def by_zoo(
+    entry: "Entry", case: Case, words: Sequence[str], split: str, metric: str = "accuracy"
+) -> Measured:
+    """Fine-tunes by the zoo's own command line, `words` added to it; the metric is of `split`."""
     args, out = case.args, str(case.folder / "zoo")
     train = ["finetune", "--data", args.data, "--output_dir", out, "--seed", str(case.seed)]
     train += ["--per_device_train_batch_size", str(case.batch), *words]
     if args.max_train_samples:
         train += ["--max_train_samples", str(args.max_train_samples)]
     facts = _facts(entry, [*train, *args.flags], out, split)
-    if "accuracy" not in facts:
+    if metric not in facts:
         facts = _facts(entry, ["evaluate", out, "--split", split, "--mistakes", "0"], out, split)
-    return Measured(facts["train_samples_per_second"], facts["accuracy"])
+    return Measured(facts["train_samples_per_second"], facts[metric])
 
 
 def trainer_arguments(case: Case, recipe: "TrainArgs", **more: Any) -> Any:
@@ -226,7 +229,7 @@ def trainer_arguments(case: Case, recipe: "TrainArgs", **more: Any) -> Any:
 
 
 def _facts(entry: "Entry", command: list[str], folder: str, split: str) -> dict[str, float]:
-    """What a checkpoint's evidence says after a command: numbers by name, accuracy of `split`."""
+    """What a checkpoint's evidence says after a command: numbers by name, metrics of `split`."""
     from zoo.cli.verbs import main as zoo_main
     from zoo.store import evidence
 
@@ -235,5 +238,6 @@ def _facts(entry: "Entry", command: list[str], folder: str, split: str) -> dict[
     return {
         fact.name: float(fact.value)
         for fact in evidence.read(Path(folder))
-        if fact.value is not None and (fact.name != "accuracy" or fact.split == split)
+        if fact.value is not None and (fact.kind != "metric" or fact.split == split)
+        if fact.kind != "class"
     }

@@ -79,7 +79,7 @@ def count(phase: str, checkpoint: str, inputs: str) -> dict[str, Any]:
     with counter, sdpa_kernel(SDPBackend.MATH):
         if phase == "training":
             labels = labelled(batch, opened.task)
-            loss = opened.task.loss(opened.task.logits(model.train(), labels), labels)
+            loss = opened.task.loss(opened.task.forward(model.train(), labels), labels)
             loss.sum.backward()
             outputs: Mapping[str, Any] = {}
         else:

@@ -17,12 +17,32 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 VERSION = 2  # of what the readers make of the same bytes: raise it with every change there
-FORMATS = ", ".join(sorted(suffix.removeprefix(".") for suffix in tables.READERS))
+
+
+def _formats(readers: tables.Readers) -> str:
+    return ", ".join(sorted(suffix.removeprefix(".") for suffix in readers))
+
+
+FORMATS = _formats(tables.READERS)
 # Files beside the data in a folder of `datasets` or of the Hub that hold no examples.
 NOT_DATA = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
 # Suffixes that make a name a path even behind a slash, where a Hub id may have dots of its own.
 OTHER_SUFFIXES = frozenset(
-    {".arrow", ".bz2", ".feather", ".gz", ".ods", ".txt", ".xls", ".xlsx", ".xml", ".yaml", ".zip"}
+    {
+        ".arrow",
+        ".bz2",
+        ".conll",
+        ".conllu",
+        ".feather",
+        ".gz",
+        ".ods",
+        ".txt",
+        ".xls",
+        ".xlsx",
+        ".xml",
+        ".yaml",
+        ".zip",
+    }
     | {".flac", ".jpeg", ".jpg", ".mp3", ".ogg", ".png", ".tar", ".tgz", ".wav"}
 )
 
@@ -58,15 +78,20 @@ def missing(name: str) -> UserError:
     return UserError(f"there is no file or folder {name}{hint}")
 
 
-def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
+def load(
+    path: Path, readers: tables.Readers = tables.READERS
+) -> "tuple[datasets.DatasetDict, str]":
     """The splits in a file or folder, and their fingerprint (sha256, hex).
 
     A file is "train" unless its name says otherwise ("test.csv"). Raises `UserError`, with file and
     line, where there are no data or they cannot be read.
+
+    Args:
+        readers: what reads a file, by its suffix; a file's content is read by one reader only.
     """
     import datasets
 
-    by_split = _in_folder(path) if path.is_dir() else _one_file(path)
+    by_split = _in_folder(path, readers) if path.is_dir() else _one_file(path, readers)
     root = path if path.is_dir() else path.parent
     every = [file for files in by_split.values() for file in files]
     try:
@@ -83,7 +108,7 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
     for name, files in by_split.items():
         copy = home / f"{name}.arrow"
         if not copy.exists():
-            rows = _read(files)
+            rows = _read(files, readers)
             if list(map(fingerprint.state_of, every)) != before:  # the digest is of other content
                 raise UserError(f"{path} was written to while it was read: run this again after")
             arrow_copy.write(copy, rows)
@@ -91,14 +116,14 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
     return datasets.DatasetDict(splits), digest
 
 
-def _one_file(path: Path) -> dict[str, list[Path]]:
-    if path.suffix.lower() not in tables.READERS:
+def _one_file(path: Path, readers: tables.Readers) -> dict[str, list[Path]]:
+    if path.suffix.lower() not in readers:
         kind = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
-        raise UserError(f"{path} is {kind}, which is none of {FORMATS}")
+        raise UserError(f"{path} is {kind}, which is none of {_formats(readers)}")
     return {split_of(Path(path.name)) or "train": [path]}
 
 
-def _in_folder(folder: Path) -> dict[str, list[Path]]:
+def _in_folder(folder: Path, readers: tables.Readers) -> dict[str, list[Path]]:
     """The data files of a folder by split, in the order of their paths."""
     every = sorted(
         file
@@ -107,11 +132,11 @@ def _in_folder(folder: Path) -> dict[str, list[Path]]:
         and file.name not in NOT_DATA
         and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
     )
-    data = [file for file in every if file.suffix.lower() in tables.READERS]
+    data = [file for file in every if file.suffix.lower() in readers]
     if not data:
         others = sorted({file.suffix or file.name for file in every})
         found = f"only {', '.join(others[:5])}" if others else "no files"
-        raise UserError(f"the folder {folder} has {found}, and none of {FORMATS}")
+        raise UserError(f"the folder {folder} has {found}, and none of {_formats(readers)}")
     return by_split(folder, data)
 
 
@@ -154,9 +179,9 @@ def split_of(relative: Path) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def _read(files: list[Path]) -> "pa.Table":
+def _read(files: list[Path], readers: tables.Readers) -> "pa.Table":
     """The rows of all files of a split."""
-    return concat(files, [tables.read(file) for file in files])
+    return concat(files, [tables.read(file, readers) for file in files])
 
 
 def concat(files: "list[Path]", parts: "list[pa.Table]") -> "pa.Table":

@@ -85,8 +85,8 @@ def of_examples(splits: "datasets.DatasetDict") -> str:
 
 
 def of_strings(rows: "datasets.Dataset", rows_at_once: int = 10_000) -> str:
-    """Sha256 (hex) over columns of strings or bytes, or of structs of them, whatever chunks they
-    lie in.
+    """Sha256 (hex) over columns of strings or bytes, or of structs or lists of them, whatever
+    chunks they lie in.
 
     Each value stands with its length, and a missing one is told from an empty one.
     """
@@ -95,12 +95,24 @@ def of_strings(rows: "datasets.Dataset", rows_at_once: int = 10_000) -> str:
     total = hashlib.sha256(json.dumps(rows.column_names).encode())
     for batch in rows.with_format("arrow").iter(batch_size=rows_at_once):
         for column in batch.columns:
-            is_struct = pa.types.is_struct(column.type)
-            chunks = [chunk.flatten() if is_struct else [chunk] for chunk in column.chunks]
+            chunks = [_parts(chunk) for chunk in column.chunks]
             for parts in zip(*chunks, strict=True):
                 # an array of strings holds 2 GB at most
                 _add(total, pa.concat_arrays([part.cast(pa.large_binary()) for part in parts]))
     return total.hexdigest()
+
+
+def _parts(values: "pa.Array") -> "list[pa.Array]":
+    """The arrays of strings that an array is made of; the lengths of lists as strings."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_struct(values.type):
+        fields: list[pa.Array] = values.flatten()
+        return fields
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        return [pc.list_value_length(values).cast(pa.string()), values.flatten()]
+    return [values]
 
 
 def _add(total: "hashlib._Hash", values: "pa.LargeBinaryArray") -> None:

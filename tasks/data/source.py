@@ -5,20 +5,29 @@
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from tasks.bounds import BelowOne, Bounded, Count, Seed
 from tasks.data import files, fingerprint, hub
 from tasks.data.columns import find_column
+from tasks.data.labels import leave_out
 from tasks.data.splits import cut_missing_splits, limit
 from tasks.errors import UserError
 
 if TYPE_CHECKING:
     import datasets
 
-__all__ = ["DataArgs", "Source", "cut_missing_splits", "find_column", "limit", "load"]
+__all__ = [
+    "DataArgs",
+    "Source",
+    "choose_split",
+    "cut_missing_splits",
+    "find_column",
+    "limit",
+    "load",
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,3 +94,40 @@ def load(
         raise files.missing(args.data)
     splits, digest = hub.load(args.data, args.data_config)
     return Source(splits, args.data, digest)
+
+
+def choose_split(
+    source: Source,
+    splits: "datasets.DatasetDict",
+    stratify: str | None,
+    data: DataArgs,
+    split: str | None,
+    trained_on: str,
+    without_labels: Collection[str] = (),
+) -> "tuple[str, datasets.DatasetDict]":
+    """The split to evaluate on, and all of them.
+
+    By default test, else validation, else train, the first that has labels. Of the data trained on
+    (its fingerprint is `trained_on`), missing splits are cut as they were then, so that nothing
+    trained on is tested on; other data is taken as it comes.
+
+    Raises `UserError` where there is no such split, or none with labels.
+    """
+    if source.fingerprint == trained_on:
+        splits = cut_missing_splits(splits, stratify, data)
+    splits = limit(splits, data)
+    if split is not None and split not in splits:
+        raise UserError(f"{source.name} has no split {split!r}; it has {', '.join(splits)}")
+    usual = [name for name in ("test", "validation", "train", *splits) if name in splits]
+    measurable = [name for name in usual if name not in without_labels]
+    if split in without_labels or not measurable:
+        raise UserError(
+            f"{split or usual[0]} of {source.name} has no labels in any of its rows, so nothing can"
+            " be measured on it: predict reads it"
+        )
+    if split is None:
+        skipped = [
+            name for name in without_labels if usual.index(name) < usual.index(measurable[0])
+        ]
+        splits = leave_out(splits, skipped)
+    return split or measurable[0], splits

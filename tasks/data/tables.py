@@ -5,7 +5,7 @@ import io
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read(path: Path) -> "pa.Table":
-    """The table in a file whose suffix is one of `READERS`; it has at least one row.
+def read(path: Path, readers: "Readers | None" = None) -> "pa.Table":
+    """The table in a file whose suffix is one of `readers` (`READERS`); it has at least one row.
 
     Raises `UserError` naming the file, and the line where there is one.
     """
     try:
         if path.stat().st_size == 0:
             raise UserError(f"{path} is empty")
-        table = READERS[path.suffix.lower()](path)
+        table = (readers or READERS)[path.suffix.lower()](path)
     except OSError as problem:
         raise UserError(f"{path} cannot be read: {problem.strerror or problem}") from None
     if not table.num_rows:
@@ -39,7 +39,7 @@ def place_of(path: Path, row: int) -> str:
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return f"row {row + 1}"
-    text = _text(path)
+    text = text_of(path)
     if suffix in {".csv", ".tsv"}:
         rows = _csv_rows(path, text, "\t" if suffix == ".tsv" else ",")
         return f"line {next(itertools.islice(rows, row + 1, None))[0]}"
@@ -59,7 +59,7 @@ def read_csv(path: Path, delimiter: str = ",") -> "pa.Table":
 
     # Texts may be long; the module's own limit is 131072 characters a field.
     csv.field_size_limit(2**31 - 1)
-    text = _text(path)
+    text = text_of(path)
     first = text.lstrip("\r\n").partition("\n")[0].rstrip("\r")
     _must_be_separated(path, first, delimiter)
     rows = _csv_rows(path, text, delimiter)
@@ -148,7 +148,7 @@ def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list
 
 def read_json(path: Path) -> "pa.Table":
     """Objects in an array, columns in an object, or an object on each line."""
-    text = _text(path)
+    text = text_of(path)
     if path.suffix.lower() == ".json" and text.lstrip()[:1] in {"[", "{"}:
         try:
             whole = json.loads(text)
@@ -280,7 +280,7 @@ def _is_one_type(values: list[Any]) -> bool:
     return True
 
 
-def _text(path: Path) -> str:
+def text_of(path: Path) -> str:
     """The text of a UTF-8 file, with or without a byte order mark."""
     content = path.read_bytes()
     try:
@@ -330,7 +330,10 @@ def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
-READERS: dict[str, Callable[[Path], "pa.Table"]] = {
+Readers = Mapping[str, Callable[[Path], "pa.Table"]]
+"""What reads a file, by the suffix of its name in small letters."""
+
+READERS: Readers = {
     ".csv": read_csv,
     ".tsv": lambda path: read_csv(path, "\t"),
     ".json": read_json,

@@ -4,11 +4,11 @@ A task of classification is a frozen dataclass that inherits `Classification` an
 """
 
 import shlex
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from tasks.base import Batch, Examples, Loss, OutputKind
+from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Bounded, Share
 from tasks.data import columns
 from tasks.data.columns import find_column
@@ -22,9 +22,9 @@ from tasks.data.labels import (
     reference,
     unlabelled,
 )
-from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
-from tasks.errors import UserError
+from tasks.kinds.losses import divergence, other_names
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.metrics.classification import Tally
 from tasks.metrics.ranked import RankedTally
@@ -33,7 +33,7 @@ from tasks.printing import python_literal
 if TYPE_CHECKING:
     import datasets
     import numpy as np
-    from torch import Tensor
+    from torch import Tensor, nn
 
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
 TOP_K = 5
@@ -144,44 +144,35 @@ def _problem_type(asked: str, splits: "datasets.DatasetDict") -> ProblemType:
     return "multi_label_classification"
 
 
-def choose_split(
-    source: Source,
-    splits: "datasets.DatasetDict",
-    stratify: str | None,
-    data: DataArgs,
-    split: str | None,
-    trained_on: str,
-    without_labels: Collection[str] = (),
-) -> "tuple[str, datasets.DatasetDict]":
-    """The split to evaluate on, and all of them.
+@dataclass(frozen=True)
+class LabelPrediction:
+    """One label of all."""
 
-    By default test, else validation, else train, the first that has labels. Of the data trained on
-    (its fingerprint is `trained_on`), missing splits are cut as they were then, so that nothing
-    trained on is tested on; other data is taken as it comes.
-
-    Raises `UserError` where there is no such split, or none with labels.
-    """
-    if source.fingerprint == trained_on:
-        splits = cut_missing_splits(splits, stratify, data)
-    splits = limit(splits, data)
-    if split is not None and split not in splits:
-        raise UserError(f"{source.name} has no split {split!r}; it has {', '.join(splits)}")
-    usual = [name for name in ("test", "validation", "train", *splits) if name in splits]
-    measurable = [name for name in usual if name not in without_labels]
-    if split in without_labels or not measurable:
-        raise UserError(
-            f"{split or usual[0]} of {source.name} has no labels in any of its rows, so nothing can"
-            " be measured on it: predict reads it"
-        )
-    if split is None:
-        skipped = [
-            name for name in without_labels if usual.index(name) < usual.index(measurable[0])
-        ]
-        splits = leave_out(splits, skipped)
-    return split or measurable[0], splits
+    label: int
+    scores: tuple[float, ...]  # of each label: its probability
 
 
-class Classification:
+@dataclass(frozen=True)
+class LabelsPrediction:
+    """The labels that are given, of all; perhaps none."""
+
+    labels: tuple[int, ...]
+    scores: tuple[float, ...]  # of each label: its probability
+
+
+@dataclass(frozen=True)
+class NumberPrediction:
+    """A number, in the unit of the labels."""
+
+    value: float
+
+
+Prediction = LabelPrediction | LabelsPrediction | NumberPrediction
+Value = int | tuple[int, ...] | float
+"""A label, the labels given, or a number: what is predicted, and what is true."""
+
+
+class Classification(Bindable):
     """One label, several labels, or a number for each input. See `tasks.base.Task`."""
 
     args: Any  # has the fields of LabelArgs
@@ -191,7 +182,18 @@ class Classification:
 
     verb = "classify"
     has_language = False
+    of_rows = True
     example_call: str
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The labels; none in regression."""
+        return self.labels
+
+    @property
+    def single_label(self) -> bool:
+        """Whether each example has one label."""
+        return self.problem_type == "single_label_classification"
 
     @property
     def primary(self) -> MetricSpec:
@@ -260,7 +262,7 @@ class Classification:
         encoded, _ = encode_labels(splits, self.labels, self.problem_type, only=chosen)
         return Examples(encoded, source.name, source.fingerprint)
 
-    def label_tensor(self, rows: "list[Mapping[str, Any]]") -> Batch:
+    def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
         """The `labels` of rows that have one: int64 [b], or float32 [b] or [b, labels]."""
         import torch
 
@@ -275,153 +277,213 @@ class Classification:
         dtype = torch.float32 if self.problem_type == "regression" else torch.int64
         return {"labels": torch.tensor(values, dtype=dtype)}
 
-    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy, binary cross entropy averaged over labels, or squared error; summed over
         rows.
 
         Label smoothing after Szegedy et al. 2016, section 7. Where `partners` (int64 [b]) and
-        `share` (float32 [b]) are in the batch, a row's target is `share` its label and the rest its
-        partner's (Zhang et al. 2018).
+        `share` (float32 [b]) are among the targets, a row's target is `share` its label and the
+        rest its partner's (Zhang et al. 2018).
         """
         import torch
         import torch.nn.functional as F
 
-        labels = batch["labels"]
+        logits, labels = outputs["logits"], batch.targets["labels"]
         count = torch.tensor(float(len(labels)), device=logits.device)
         if self.problem_type == "regression":
-            return Loss(F.mse_loss(logits.squeeze(-1), labels, reduction="sum"), count, {})
+            numbers = logits.squeeze(-1)
+            terms = F.mse_loss(numbers.detach(), labels, reduction="none")
+            return Loss(F.mse_loss(numbers, labels, reduction="sum"), count, {}, terms)
         if self.problem_type == "multi_label_classification":
             labels = labels * (1 - label_smoothing) + 0.5 * label_smoothing
-            loss = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
-            return Loss(loss / logits.shape[-1], count, {})
+            entropy = F.binary_cross_entropy_with_logits
+            terms = entropy(logits.detach(), labels, reduction="none").mean(-1)
+            loss = entropy(logits, labels, reduction="sum") / logits.shape[-1]
+            return Loss(loss, count, {}, terms)
         weight = None
         if self.class_weights:
             weight = torch.tensor(self.class_weights, device=logits.device)
             count = weight[labels].sum()
 
-        def entropy(targets: "Tensor") -> "Tensor":
+        def losses_of(targets: "Tensor") -> "Tensor":
             losses: Tensor = F.cross_entropy(
                 logits, targets, weight, label_smoothing=label_smoothing, reduction="none"
             )
             return losses
 
-        losses = entropy(labels)
-        if "partners" in batch:
-            share = batch["share"]
-            losses = share * losses + (1 - share) * entropy(batch["partners"])
-        return Loss(losses.sum(), count, {})
+        losses = losses_of(labels)
+        if "partners" in batch.targets:
+            share = batch.targets["share"]
+            losses = share * losses + (1 - share) * losses_of(batch.targets["partners"])
+        return Loss(losses.sum(), count, {}, losses.detach())
 
     def averaged(self, logits: "Tensor", batch: Batch) -> "Tensor":
         """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows."""
-        if "document" not in batch:
+        if batch.windows is None:
             return logits
-        document = batch["document"]
-        sums = logits.new_zeros(len(batch["sample_ids"]), logits.shape[-1])
-        sums = sums.index_add(0, document, logits)
-        return sums / document.bincount(minlength=len(sums)).unsqueeze(1)
+        sums = logits.new_zeros(len(batch), logits.shape[-1])
+        sums = sums.index_add(0, batch.windows, logits)
+        return sums / batch.windows.bincount(minlength=len(sums)).unsqueeze(1)
+
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> list[Prediction]:
+        """See `tasks.base.Task`."""
+        return self.postprocess(self.forward(model, batch) if outputs is None else outputs)
+
+    def postprocess(self, outputs: Outputs) -> list[Prediction]:
+        """What logits [b, labels], a tensor or an array, say of each row.
+
+        Single label: the likeliest, softmax probabilities. Multi label: those whose sigmoid reaches
+        the threshold.
+        """
+        import torch
+
+        logits = torch.as_tensor(outputs["logits"]).cpu()
+        if self.problem_type == "regression":
+            return [NumberPrediction(value) for value in logits.squeeze(-1).tolist()]
+        if self.single_label:
+            columns = logits.argmax(-1).tolist(), logits.softmax(-1).tolist()
+            return [LabelPrediction(label, tuple(row)) for label, row in zip(*columns, strict=True)]
+        scores = logits.sigmoid()
+        return [
+            LabelsPrediction(_places(given), tuple(row))
+            for given, row in zip(
+                (scores >= self.args.threshold).tolist(), scores.tolist(), strict=True
+            )
+        ]
+
+    def references(self, batch: Batch) -> list[Value]:
+        """The label, the labels, or the number of each row."""
+        rows = batch.targets["labels"].tolist()
+        if self.problem_type == "multi_label_classification":
+            return [_places(row) for row in rows]
+        found: list[Value] = rows
+        return found
 
     def tally(self) -> Tally:
         """The accumulator of this task's metrics."""
-        if self.problem_type == "single_label_classification" and len(self.labels) > TOP_K:
+        if self.single_label and len(self.labels) > TOP_K:
             return RankedTally(len(self.labels), TOP_K)
         return Tally(self.problem_type, max(len(self.labels), 1))
 
-    def count(self, tally: Any, batch: Batch, logits: "Tensor") -> None:
+    def count(self, tally: Any, seen: Evaluated[Prediction]) -> None:
         """Adds the predictions of a batch to a tally."""
-        predictions = self._predict(logits).cpu().numpy()
-        labels = batch["labels"]
-        ids = batch["sample_ids"].cpu().numpy()
+        ids = seen.batch.ids.cpu().numpy()
+        predictions = self._array([_value(one) for one in seen.predictions])
+        references = self._array(seen.references)
         if isinstance(tally, RankedTally):
+            logits, labels = seen.outputs["logits"], seen.batch.targets["labels"]
             own = logits.gather(1, labels.unsqueeze(1))
             ranks = (logits > own).sum(1).cpu().numpy()
-            tally.update_ranked(ids, predictions, labels.cpu().numpy(), ranks)
+            tally.update_ranked(ids, predictions, references, ranks)
         else:
-            tally.update(ids, predictions, labels.cpu().numpy())
+            tally.update(ids, predictions, references)
 
-    def _predict(self, logits: "Tensor") -> "Tensor":
-        if self.problem_type == "regression":
-            return logits.squeeze(-1)
-        if self.problem_type == "multi_label_classification":
-            given: Tensor = logits.sigmoid() >= self.args.threshold
-            return given.long()
-        best: Tensor = logits.argmax(-1)
-        return best
+    def _array(self, values: Sequence[Value]) -> "np.ndarray":
+        """As `Tally` takes them: labels int64 [b], 0 or 1 [b, labels], numbers float64 [b]."""
+        import numpy as np
 
-    def confusions(self, tally: Tally) -> "np.ndarray | None":
-        """Counts int64 [labels, labels], rows the truth; None where there is not one label each."""
-        if self.problem_type != "single_label_classification":
-            return None
+        if self.problem_type != "multi_label_classification":
+            return np.array(values, np.int64 if self.single_label else np.float64)
+        hot = np.zeros((len(values), len(self.labels)), np.int64)
+        for row, given in zip(hot, values, strict=True):
+            row[list(given)] = 1  # type: ignore[arg-type]
+        return hot
+
+    def confusion_matrix(self, tally: Tally) -> "np.ndarray":
+        """Counts int64 [labels, labels], rows the truth. ValueError where there is not one label
+        each."""
         return tally.confusion_matrix()
 
-    def commonest(self, tally: Tally) -> list[tuple[str, str, int]]:
-        """Labels and what they were taken for, the commonest first."""
-        matrix = self.confusions(tally)
-        if matrix is None:
-            return []
-        pairs = [
-            (self.labels[i], self.labels[j], int(count))
-            for i, row in enumerate(matrix)
-            for j, count in enumerate(row)
-            if i != j and count
-        ]
-        return sorted(pairs, key=lambda pair: -pair[2])
-
-    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
-        """Wrong predictions as (loss of the sample, row, truth, prediction)."""
-        predictions, labels = self._predict(logits), batch["labels"]
-        wrong = (predictions != labels).reshape(len(labels), -1).any(1)
-        losses = self._losses(logits[wrong], labels[wrong])
-        columns = losses, batch["sample_ids"][wrong], labels[wrong], predictions[wrong]
+    def mistakes(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
+        """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
+        assert seen.loss.terms is not None
+        columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), seen.references
+        said = [_value(one) for one in seen.predictions]
         return [
-            (float(loss), int(row), self._name(truth), self._name(said))
-            for loss, row, truth, said in zip(*(each.cpu() for each in columns), strict=True)
+            (loss, row, self._name(truth), self._name(value))
+            for loss, row, truth, value in zip(*columns, said, strict=True)
+            if value != truth
         ]
 
-    def _losses(self, logits: "Tensor", labels: "Tensor") -> "Tensor":
-        """Of each row alone what `loss` sums, float32 [b]."""
-        import torch
-        import torch.nn.functional as F
+    def _name(self, value: Value) -> str:
+        if isinstance(value, tuple):
+            return "|".join(self.labels[i] for i in value) or "-"
+        return f"{value:.4g}" if self.problem_type == "regression" else self.labels[int(value)]
 
-        if self.problem_type == "regression":
-            return F.mse_loss(logits.squeeze(-1), labels, reduction="none")
-        if self.problem_type == "multi_label_classification":
-            return F.binary_cross_entropy_with_logits(logits, labels, reduction="none").mean(-1)
-        weight = (
-            torch.tensor(self.class_weights, device=logits.device) if self.class_weights else None
-        )
-        return F.cross_entropy(logits, labels, weight, reduction="none")
-
-    def _name(self, value: "Tensor") -> str:
-        if self.problem_type == "regression":
-            return f"{float(value):.4g}"
-        if self.problem_type == "multi_label_classification":
-            return "|".join(self.labels[i] for i in value.nonzero().flatten().tolist()) or "-"
-        return self.labels[int(value)]
-
-    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
-        """Predictions for people: label and score, and with `top_k` the scores of the best k.
+    def to_json(self, prediction: Prediction, top_k: int | None = None) -> dict[str, Any]:
+        """A prediction for people: label and score, and with `top_k` the scores of the best k.
 
         Single label: softmax probability. Multi label: `label` is the list of those given, `score`
         the list of their sigmoids. Regression: label "LABEL_0" and the number itself, as
         transformers' pipeline.
         """
+        if isinstance(prediction, NumberPrediction):
+            return {"label": "LABEL_0", "score": prediction.value}
+        scores = prediction.scores
+        ranked = sorted(range(len(scores)), key=lambda i: -scores[i])
+        found: dict[str, Any]
+        if isinstance(prediction, LabelPrediction):
+            found = {"label": self.labels[prediction.label], "score": scores[prediction.label]}
+        else:
+            given = [i for i in ranked if i in prediction.labels]
+            found = {"label": [self.labels[i] for i in given], "score": [scores[i] for i in given]}
+        if top_k is not None:
+            found["scores"] = {self.labels[i]: scores[i] for i in ranked[:top_k]}
+        return found
+
+    def pseudo_labels(self, outputs: Outputs) -> "tuple[Tensor, Tensor]":
+        """How sure the likeliest label is, float32 [b], and which it is, int64 [b]."""
+        sureness, labels = outputs["logits"].detach().softmax(-1).max(-1)
+        return sureness, labels
+
+    def pseudo_losses(self, outputs: Outputs, labels: "Tensor") -> "Tensor":
+        """Cross entropy of each row, float32 [b], with labels int64 [b]."""
+        import torch.nn.functional as F
+
+        return F.cross_entropy(outputs["logits"], labels, reduction="none")
+
+    @property
+    def softens(self) -> bool:
+        """Whether there are probabilities."""
+        return self.problem_type != "regression"
+
+    def teacher_fault(self, teacher: "Classification") -> str | None:
+        """See `tasks.base.Distills`."""
+        if self.problem_type != teacher.problem_type:
+            return f"has learned {teacher.problem_type}, and this is {self.problem_type}"
+        return other_names(self.labels, teacher.labels, "labels")
+
+    def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
+        """T^2 KL(teacher || student) of the labels, summed; with several labels of each one's yes
+        and no, averaged over labels; squared error in regression."""
+        import torch.nn.functional as F
+
+        logits, taught = student["logits"], teacher["logits"]
         if self.problem_type == "regression":
-            return [{"label": "LABEL_0", "score": float(x)} for x in logits.squeeze(-1)]
-        single = self.problem_type == "single_label_classification"
-        scores = logits.softmax(-1) if single else logits.sigmoid()
-        readings = []
-        for row in scores.tolist():
-            ranked = sorted(range(len(row)), key=lambda i: -row[i])
-            reading: dict[str, Any]
-            if single:
-                reading = {"label": self.labels[ranked[0]], "score": row[ranked[0]]}
-            else:
-                given = [i for i in ranked if row[i] >= self.args.threshold]
-                reading = {
-                    "label": [self.labels[i] for i in given],
-                    "score": [row[i] for i in given],
-                }
-            if top_k is not None:
-                reading["scores"] = {self.labels[i]: row[i] for i in ranked[:top_k]}
-            readings.append(reading)
-        return readings
+            return F.mse_loss(logits, taught, reduction="sum")
+        if self.single_label:
+            return divergence(logits, taught, temperature)
+        ours, theirs = logits / temperature, taught / temperature
+        yes, no = theirs.sigmoid(), (-theirs).sigmoid()
+        gaps = yes * (F.logsigmoid(theirs) - F.logsigmoid(ours))
+        gaps = gaps + no * (F.logsigmoid(-theirs) - F.logsigmoid(-ours))
+        return temperature**2 * gaps.sum() / logits.shape[-1]
+
+    def target_counts(self, batch: Batch) -> "Tensor":
+        """One a row, float32 [b]."""
+        import torch
+
+        return torch.ones(len(batch), device=batch.ids.device)
+
+
+def _value(prediction: Prediction) -> Value:
+    if isinstance(prediction, LabelPrediction):
+        return prediction.label
+    return prediction.labels if isinstance(prediction, LabelsPrediction) else prediction.value
+
+
+def _places(given: Sequence[float]) -> tuple[int, ...]:
+    """Where a row of 0 and 1 is not 0."""
+    return tuple(i for i, one in enumerate(given) if one)

@@ -75,6 +75,7 @@ METRICS: Mapping[str, MetricSpec] = {
         ),
         MetricSpec("reconstruction_loss", "Reconstruction loss", None, greater_is_better=False),
         MetricSpec("spearmanr", "Spearman correlation", "spearmanr", greater_is_better=True),
+        MetricSpec("token_accuracy", "Token accuracy", "accuracy", greater_is_better=True),
         MetricSpec("top5_accuracy", "Top-5 accuracy", None, greater_is_better=True, is_mean=True),
         MetricSpec("wer", "Word error rate", "wer", greater_is_better=False),
     )

@@ -8,14 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
+from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Bounded, Count, InnerShare
 from tasks.data.columns import find_column, names_of
-from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.classification import LABEL_COLUMNS, choose_split, stratified
+from tasks.kinds.classification import LABEL_COLUMNS, stratified
+from tasks.kinds.losses import cross_entropy
 from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
@@ -80,7 +81,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
 def for_evaluation(
     task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.kinds.classification.choose_split`."""
+    """One split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
     source, splits, label, _ = _canonical(task.args, data, task.columns)
@@ -148,28 +149,23 @@ def from_config(config: Mapping[str, Any]) -> "MaskedLM":
     return MaskedLM(Args(**config["args"]), config["pad_token_id"], vocabulary, columns)
 
 
-@dataclass
-class _Words:
-    """The tokenizer that came last with texts, to name tokens with."""
+@dataclass(frozen=True, eq=False)
+class MaskPrediction:
+    """What is guessed of the hidden tokens of a text, in their order."""
 
-    tokenizer: Any = None
-
-    def name(self, token: int) -> str:
-        """A token as people read it."""
-        assert self.tokenizer is not None, "texts come before readings"
-        read: str = self.tokenizer.decode([token])
-        return read
+    tokens: "np.ndarray"  # int64 [masks]: the likeliest of each
+    logits: "Tensor"  # float32 [masks, vocabulary]
 
 
 @dataclass(frozen=True)
-class MaskedLM:
+class MaskedLM(Bindable):
     """The task with what the tokenizer told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
     pad_token_id: int = 0
     vocabulary: "Vocabulary | None" = None
     columns: Columns = field(default_factory=dict, hash=False)
-    _words: _Words = field(default_factory=_Words, repr=False, compare=False)
+    processor: Any = field(default=None, compare=False, repr=False)
 
     name = "fill-mask"
     pipeline = "fill-mask"
@@ -178,7 +174,6 @@ class MaskedLM:
     has_language = True
     example_call = EXAMPLE_INPUT
     primary = metric_spec("perplexity")
-    pictured = False
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     labels: tuple[str, ...] = field(default=(), init=False)
 
@@ -217,7 +212,7 @@ class MaskedLM:
         return {}
 
     def settle(self, processor: Any, limit: int) -> "MaskedLM":
-        """The same task with `max_length` and the vocabulary settled.
+        """The task with its tokenizer, and `max_length` and the vocabulary settled.
 
         Raises `UserError` where more is asked than the model takes, or the tokenizer has no mask.
         """
@@ -240,17 +235,17 @@ class MaskedLM:
             vocabulary=Vocabulary(
                 len(processor), processor.mask_token_id, tuple(sorted(processor.all_special_ids))
             ),
+            processor=processor,
         )
 
-    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Token ids of one split, cached on disk; masked when they are asked for."""
         from tasks.nlp.masking import MaskedFeatures
 
         assert self.vocabulary is not None and self.args.max_length is not None, "not settled"
-        self._words.tokenizer = processor
         window = 0 if self.args.long_texts == "window" else None
         encoding = {"max_length": self.args.max_length, "window_overlap": window}
-        found = MaskedFeatures.make(examples, processor, encoding)
+        found = MaskedFeatures.make(examples, self.processor, encoding)
         return found.masked(self.vocabulary, self.args.mlm_probability)
 
     def preflight(
@@ -272,14 +267,14 @@ class MaskedLM:
         """Whether this is one text, and no row of them."""
         return text_inputs.is_one(raw)
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or texts, with masks in them.
 
         Raises `UserError` for what is no text, a text without a mask, or with one beyond the
         longest length.
         """
         assert self.args.max_length is not None, "settle() decides it"
-        self._words.tokenizer = processor
+        processor = self.processor
         texts = [text_inputs.item(each, SINGLE)["text"] for each in raw]
         ids = encode(texts, None, processor, self.args.max_length, None)["input_ids"]
         for text, windows in zip(texts, ids, strict=True):
@@ -299,25 +294,23 @@ class MaskedLM:
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Pads the windows of all rows to the longest.
 
-        Gives input_ids, attention_mask int64 [windows, seq], sample_ids int64 [b], labels int64
-        [windows, seq] (`IGNORED` where nothing is to be guessed) where the rows have them, and,
-        where any text has several windows, document int64 [windows]: the row a window belongs to.
+        The inputs are input_ids, attention_mask int64 [windows, seq]; the targets are labels int64
+        [windows, seq] (`IGNORED` where nothing is to be guessed) where the rows have them.
         """
         import torch
 
         from tasks.nlp.masking import IGNORED
 
         batch = pad(rows, self.pad_token_id)
-        batch["sample_ids"] = torch.tensor([row["sample_id"] for row in rows])
-        if "token_labels" in rows[0]:
-            labels = torch.full_like(batch["input_ids"], IGNORED)
-            windows = (window for row in rows for window in row["token_labels"])
-            for i, window in enumerate(windows):
-                labels[i, : len(window)] = torch.from_numpy(window)
-            batch["labels"] = labels
-        return batch
+        if "token_labels" not in rows[0]:
+            return batch
+        labels = torch.full_like(batch.inputs["input_ids"], IGNORED)
+        windows = (window for row in rows for window in row["token_labels"])
+        for i, window in enumerate(windows):
+            labels[i, : len(window)] = torch.from_numpy(window)
+        return replace(batch, targets={"labels": labels})
 
-    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 of the tokens to be guessed: [masked, vocabulary], in their order.
 
         Where the batch has no labels, [b, masks, vocabulary] at the mask tokens: nan where a text
@@ -325,122 +318,135 @@ class MaskedLM:
         """
         chosen = self._chosen(batch)  # [windows, seq]
         places = chosen.flatten().nonzero().squeeze(1)
-        inputs = model_inputs(batch)
         logits: Tensor
         if getattr(getattr(model, "module", model), ONLY_PREDICTED, False):
-            logits = model(**inputs, predicted=places).logits.float()
+            logits = model(**batch.inputs, predicted=places).logits.float()
         else:
-            logits = model(**inputs).logits.flatten(0, 1)[places].float()
-        if "labels" in batch:
-            return logits
+            logits = model(**batch.inputs).logits.flatten(0, 1)[places].float()
+        if "labels" in batch.targets:
+            return {"logits": logits}
         counts = chosen.sum(1).tolist()
         apart = logits.new_full((len(counts), max(counts), logits.shape[-1]), float("nan"))
         for row, part in zip(apart, logits.split(counts), strict=True):
             row[: len(part)] = part
-        return apart
+        return {"logits": apart}
 
     def _chosen(self, batch: Batch) -> "Tensor":
         from tasks.nlp.masking import IGNORED
 
         assert self.vocabulary is not None, "settle() finds it"
-        if "labels" in batch:
-            return batch["labels"] != IGNORED
-        return batch["input_ids"] == self.vocabulary.mask
+        labels: Tensor | None = batch.targets.get("labels")
+        if labels is None:
+            return batch.inputs["input_ids"] == self.vocabulary.mask
+        return labels != IGNORED
 
-    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy summed over the tokens to be guessed."""
         import torch
-        import torch.nn.functional as F
 
-        truth = batch["labels"][self._chosen(batch)]
-        loss = F.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="sum")
-        return Loss(loss, torch.tensor(float(len(truth)), device=logits.device), {})
+        logits = outputs["logits"]
+        truth = batch.targets["labels"][self._chosen(batch)]
+        loss, terms = cross_entropy(logits, truth, label_smoothing)
+        return Loss(loss, torch.tensor(float(len(truth)), device=logits.device), {}, terms)
+
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> list[MaskPrediction]:
+        """The guesses of each text."""
+        import numpy as np
+
+        logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
+        if "labels" not in batch.targets:
+            rows = [row[~row[:, 0].isnan()] for row in logits]
+            return [MaskPrediction(row.argmax(-1).cpu().numpy(), row) for row in rows]
+        counts = self._counts(batch)
+        best = np.split(logits.argmax(-1).cpu().numpy(), np.cumsum(counts)[:-1])
+        return [MaskPrediction(*each) for each in zip(best, logits.split(counts), strict=True)]
+
+    def references(self, batch: Batch) -> "list[np.ndarray]":
+        """The hidden tokens of each text, int64 [masks]."""
+        import numpy as np
+
+        truth, _ = self._truth(batch)
+        return np.split(truth.cpu().numpy(), np.cumsum(self._counts(batch))[:-1])
+
+    def _counts(self, batch: Batch) -> list[int]:
+        """How many tokens of each text are to be guessed."""
+        _, owner = self._truth(batch)
+        counts: list[int] = owner.bincount(minlength=len(batch)).tolist()
+        return counts
 
     def tally(self) -> RatioTally:
         """The accumulator of this task's metrics, over the columns loss, tokens and hits."""
         return RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
 
-    def count(self, tally: RatioTally, batch: Batch, logits: "Tensor") -> None:
+    def count(self, tally: RatioTally, seen: Evaluated[MaskPrediction]) -> None:
         """Adds the guesses of a batch to a tally."""
+        import numpy as np
         import torch
-        import torch.nn.functional as F
 
-        truth, owner = self._truth(batch)
-        losses = F.cross_entropy(logits, truth, reduction="none").double()
-        found = [losses, torch.ones_like(losses), (logits.argmax(-1) == truth).double()]
-        sums = torch.zeros(len(batch["sample_ids"]), 3, dtype=torch.float64, device=losses.device)
+        assert seen.loss.terms is not None
+        losses = seen.loss.terms.double()
+        hits = np.concatenate([g.tokens == r for g, r in self._pairs(seen)]).astype(np.float64)
+        found = [losses, torch.ones_like(losses), torch.from_numpy(hits).to(losses.device)]
+        _, owner = self._truth(seen.batch)
+        sums = torch.zeros(len(seen.batch), 3, dtype=torch.float64, device=losses.device)
         sums.index_add_(0, owner, torch.stack(found, 1))
-        tally.update(batch["sample_ids"].cpu().numpy(), sums.cpu().numpy())
+        tally.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
+
+    @staticmethod
+    def _pairs(seen: Evaluated[MaskPrediction]) -> "Iterator[tuple[MaskPrediction, np.ndarray]]":
+        """The prediction and the true tokens of each text."""
+        return zip(seen.predictions, seen.references, strict=True)
 
     def _truth(self, batch: Batch) -> "tuple[Tensor, Tensor]":
         """Of each token to be guessed its id, and its row, int64 [masked]."""
         chosen = self._chosen(batch)
         window = chosen.nonzero()[:, 0]
-        owner = batch["document"][window] if "document" in batch else window
-        return batch["labels"][chosen], owner
+        owner = window if batch.windows is None else batch.windows[window]
+        return batch.targets["labels"][chosen], owner
 
-    def confusions(self, tally: RatioTally) -> "np.ndarray | None":
-        """None: a vocabulary is too much for a matrix."""
-        return None
+    def mistakes(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
+        """Of each text the wrong guess of highest loss, as (loss, id, truth, guess)."""
+        assert seen.loss.terms is not None
+        losses = seen.loss.terms.cpu().split(self._counts(seen.batch))
+        ids, found = seen.batch.ids.tolist(), []
+        for row, own, (guess, truth) in zip(ids, losses, self._pairs(seen), strict=True):
+            wrong = (guess.tokens != truth).nonzero()[0]
+            if len(wrong):
+                i = wrong[own.numpy()[wrong].argsort(kind="stable")[-1]]  # where alike the last
+                names = self._token(int(truth[i])), self._token(int(guess.tokens[i]))
+                found.append((float(own[i]), row, *names))
+        return found
 
-    def commonest(self, tally: RatioTally) -> list[tuple[str, str, int]]:
-        """Nothing: the tally keeps no tokens."""
-        return []
-
-    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
-        """Of each text the wrong guess of highest loss, as (loss, row, truth, guess)."""
-        import torch.nn.functional as F
-
-        truth, owner = self._truth(batch)
-        guesses = logits.argmax(-1)
-        losses = F.cross_entropy(logits, truth, reduction="none")
-        worst: dict[int, int] = {}
-        wrong, rows = (guesses != truth).tolist(), owner.tolist()
-        for i in losses.argsort().tolist():  # the last that is written is the worst
-            if wrong[i]:
-                worst[rows[i]] = i
-        return [
-            (
-                float(losses[i]),
-                int(batch["sample_ids"][row]),
-                self._words.name(int(truth[i])),
-                self._words.name(int(guesses[i])),
-            )
-            for row, i in worst.items()
-        ]
+    def _token(self, token: int) -> str:
+        """A token as people read it."""
+        read: str = self.processor.decode([token])
+        return read
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
         return str(example["text"])
 
-    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
-        """A text is no picture; see `pictured`."""
-        raise NotImplementedError
-
-    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
+    def to_json(self, prediction: MaskPrediction, top_k: int | None = None) -> dict[str, Any]:
         """Guesses for people: `label` and `score` of the best, lists of them for several masks,
         and `guesses`, of each mask the best `top_k` (5) as in transformers' pipeline: score, token
         and token_str.
         """
-        readings = []
-        for row in logits:  # [masks, vocabulary]
-            there = row[~row[:, 0].isnan()].softmax(-1)
-            scores, tokens = there.topk(min(top_k or TOP_K, there.shape[-1]))
-            guesses = [
-                [
-                    {"score": score, "token": token, "token_str": self._words.name(token)}
-                    for score, token in zip(*best, strict=True)
-                ]
-                for best in zip(scores.tolist(), tokens.tolist(), strict=True)
+        shares = prediction.logits.cpu().softmax(-1)  # [masks, vocabulary]
+        scores, tokens = shares.topk(min(top_k or TOP_K, shares.shape[-1]))
+        guesses = [
+            [
+                {"score": score, "token": token, "token_str": self._token(token)}
+                for score, token in zip(*best, strict=True)
             ]
-            labels = [mask[0]["token_str"] for mask in guesses]
-            firsts = [mask[0]["score"] for mask in guesses]
-            alone = len(guesses) == 1
-            readings.append(
-                {
-                    "label": labels[0] if alone else labels,
-                    "score": firsts[0] if alone else firsts,
-                    "guesses": guesses,
-                }
-            )
-        return readings
+            for best in zip(scores.tolist(), tokens.tolist(), strict=True)
+        ]
+        labels = [mask[0]["token_str"] for mask in guesses]
+        firsts = [mask[0]["score"] for mask in guesses]
+        alone = len(guesses) == 1
+        return {
+            "label": labels[0] if alone else labels,
+            "score": firsts[0] if alone else firsts,
+            "guesses": guesses,
+        }

@@ -1,10 +1,10 @@
 """Text classification: a sentence or a pair to one label, several labels, or a number."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.base import Batch, Examples, model_inputs
+from tasks.base import Batch, Examples, Outputs
 from tasks.bounds import Count, CountOrZero
 from tasks.data.columns import find_column, names_of
 from tasks.data.labels import ProblemType
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     import datasets
-    from torch import Tensor, nn
+    from torch import nn
 
     from tasks.base import Features
     from tasks.preflight import Finding
@@ -183,13 +183,13 @@ class TextClassification(Classification):
     pad_token_id: int = 0
     padding_side: str = "right"
     columns: Columns = field(default_factory=dict, hash=False)
+    processor: Any = field(default=None, compare=False, repr=False)
 
     name = "text-classification"
     pipeline = "text-classification"
     unit = "tokens"
     has_language = True
     example_call = EXAMPLE_INPUT
-    pictured = False
 
     def input_of(self, text: str, processor: Any) -> Any:
         """See `tasks.base.OfText`: a pair where the model was trained on pairs, since they have
@@ -214,12 +214,9 @@ class TextClassification(Classification):
         words = (label for label in self.labels if any(map(str.isalpha, label)))
         return next(map(python_literal, words), "")
 
-    def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
-        return asdict(self)
-
     def settle(self, processor: Any, limit: int) -> "TextClassification":
-        """The same task with `max_length` settled: the asked one, or the model's limit.
+        """The task with its tokenizer and `max_length` settled: the asked one, or the model's
+        limit.
 
         Raises `UserError` where more is asked than the model takes.
         """
@@ -240,11 +237,12 @@ class TextClassification(Classification):
             args=args,
             pad_token_id=processor.pad_token_id or 0,
             padding_side=processor.padding_side,
+            processor=processor,
         )
 
-    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Token ids of one split, cached on disk by the content of its texts."""
-        return TokenFeatures.make(examples, processor, self._encoding())
+        return TokenFeatures.make(examples, self.processor, self._encoding())
 
     def _encoding(self) -> dict[str, Any]:
         assert self.args.max_length is not None, "settle() decides it"
@@ -280,7 +278,7 @@ class TextClassification(Classification):
         """Whether this is one text or pair, and no row of them."""
         return text_inputs.is_one(raw)
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, texts, or (text, text_pair) tuples.
 
         Raises `UserError` for what is no text, and for pairs among single texts.
@@ -290,7 +288,7 @@ class TextClassification(Classification):
         if pairs and len(pairs) < len(items):
             raise UserError("there are pairs of texts among single ones: give one or the other")
         texts = [each["text"] for each in items]
-        encoded = encode(texts, pairs or None, processor, **self._encoding())
+        encoded = encode(texts, pairs or None, self.processor, **self._encoding())
         return [
             {"sample_id": i} | {name: column[i] for name, column in encoded.items()}
             for i in range(len(items))
@@ -299,25 +297,16 @@ class TextClassification(Classification):
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Pads the windows of all rows to the longest.
 
-        Gives input_ids, attention_mask (and token_type_ids) int64 [windows, seq], sample_ids int64
-        [b], labels [b] (or float32 [b, labels]) where the rows have them, and, where any text has
-        several windows, document int64 [windows]: the row a window belongs to.
+        The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
+        targets are labels [b] (or float32 [b, labels]) where the rows have them.
         """
-        import torch
-
         batch = pad(rows, self.pad_token_id, self.padding_side)
-        batch["sample_ids"] = torch.tensor([row["sample_id"] for row in rows])
-        return batch | self.label_tensor(list(rows))
+        return replace(batch, targets=self.label_targets(rows))
 
-    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, labels] of a batch; those of a text's windows are averaged."""
-        logits: Tensor = model(**model_inputs(batch)).logits.float()
-        return self.averaged(logits, batch)
+        return {"logits": self.averaged(super().forward(model, batch)["logits"], batch)}
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""
         return " | ".join(str(example[c]) for c in ("text", "text_pair") if c in example)
-
-    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
-        """A text is no picture; see `pictured`."""
-        raise NotImplementedError

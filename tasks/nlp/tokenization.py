@@ -5,9 +5,10 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tasks import panics
+from tasks.base import Batch
 from tasks.data import arrow_copy, cache, fingerprint
 from tasks.nlp import perturb
 from tasks.nlp.perturb import Vocabulary
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     import datasets
     import numpy as np
 
-    from tasks.base import Batch
     from tasks.randomness import View
 
 VERSION = 2  # of what is kept of the same texts: raise it with every change there
@@ -39,7 +39,7 @@ def encode(
     """
     windows = window_overlap is not None
     names = ["input_ids"]
-    with panics.told("the tokenizer fails on a text"), _as_it_was(tokenizer):
+    with panics.told("the tokenizer fails on a text"), as_it_was(tokenizer):
         if "token_type_ids" in tokenizer.model_input_names and (
             pairs is not None or any(tokenizer("", return_token_type_ids=True)["token_type_ids"])
         ):
@@ -70,7 +70,7 @@ def encode(
 
 
 @contextlib.contextmanager
-def _as_it_was(tokenizer: Any) -> Iterator[None]:
+def as_it_was(tokenizer: Any) -> Iterator[None]:
     """Takes back the truncation and padding that a call leaves in a fast tokenizer: what is saved
     of it must not depend on whether texts were encoded or found in the cache."""
     backend = tokenizer.backend_tokenizer
@@ -88,6 +88,16 @@ class TokenFeatures:
     Only tokens lie in the cache. Labels are read from the examples: two runs may read one file with
     other labels.
     """
+
+    given: ClassVar[tuple[str, ...]] = ("text", "text_pair")
+    """Columns of the examples that are encoded."""
+    made: ClassVar[tuple[str, ...]] = ("input_ids", "token_type_ids")
+    """Columns of what `encode` makes of them that a sample has."""
+
+    @staticmethod
+    def encode(rows: Mapping[str, Any], tokenizer: Any, **encoding: Any) -> dict[str, list[Any]]:
+        """The tokens of a batch of rows in columns, `untruncated` among them."""
+        return encode(rows["text"], rows.get("text_pair"), tokenizer, **encoding)
 
     def __init__(
         self,
@@ -109,9 +119,7 @@ class TokenFeatures:
         self.rows: np.ndarray = np.asarray(columns["windows"][:], dtype=np.int64)
         self.untruncated: np.ndarray = np.asarray(columns["untruncated"][:], dtype=np.int64)
         self.origins: np.ndarray = np.arange(len(tokens))
-        self._columns = [
-            name for name in tokens.column_names if name in ("input_ids", "token_type_ids")
-        ]
+        self._columns = [name for name in tokens.column_names if name in self.made]
         self._dataset = tokens.with_format(None).select_columns(self._columns)
         self._labels = labels
         self._vocabulary = vocabulary
@@ -122,23 +130,20 @@ class TokenFeatures:
     def make(
         cls, examples: "datasets.Dataset", tokenizer: Any, encoding: Mapping[str, Any]
     ) -> Self:
-        """Encodes the columns text and text_pair of a split, or finds their tokens in the cache.
+        """Encodes the columns `given` of a split, or finds their tokens in the cache.
 
         The cache file is named by the content of these columns and all that decides how they are
         encoded, so nothing stale can be read.
         """
         texts = examples.select_columns(
-            [name for name in ("text", "text_pair") if name in examples.column_names]
+            [name for name in cls.given if name in examples.column_names]
         )
-        pair = "text_pair" in texts.column_names
         name = _key(texts, tokenizer, encoding)
         folder = cache.folder() / "tokens"
         folder.mkdir(parents=True, exist_ok=True)
 
         def encode_rows(rows: dict[str, list[Any]]) -> dict[str, list[Any]]:
-            columns = encode(
-                rows["text"], rows["text_pair"] if pair else None, tokenizer, **encoding
-            )
+            columns = cls.encode(rows, tokenizer, **encoding)
             ids = columns["input_ids"]
             return columns | {
                 "length": [max(map(len, windows)) for windows in ids],
@@ -248,7 +253,7 @@ def _array(ids: Iterable[int], like: Any) -> Any:
     return pa.array(sorted(ids), like.type)
 
 
-def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> "Batch":
+def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> Batch:
     """All windows of all rows, padded to the longest; see `TextClassification.collate`.
 
     A text without any token becomes one token of padding that counts.
@@ -269,14 +274,15 @@ def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right
     for i, (window, place) in enumerate(zip(windows, places, strict=True)):
         input_ids[i, place] = window
         mask[i, place] = 1
-    batch = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+    inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
     if "token_type_ids" in rows[0]:
         types = np.zeros((len(windows), longest), dtype=np.int64)
         segments = (window for row in rows for window in row["token_type_ids"])
         for i, (window, place) in enumerate(zip(segments, places, strict=True)):
             types[i, place] = window if len(window) else 0
-        batch["token_type_ids"] = torch.from_numpy(types)
-    if len(windows) > len(rows):
-        counts = torch.tensor([len(row["input_ids"]) for row in rows])
-        batch["document"] = torch.repeat_interleave(torch.arange(len(rows)), counts)
-    return batch
+        inputs["token_type_ids"] = torch.from_numpy(types)
+    ids = torch.tensor([row["sample_id"] for row in rows])
+    if len(windows) == len(rows):
+        return Batch(inputs, ids)
+    counts = torch.tensor([len(row["input_ids"]) for row in rows])
+    return Batch(inputs, ids, windows=torch.repeat_interleave(torch.arange(len(rows)), counts))

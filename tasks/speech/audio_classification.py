@@ -1,10 +1,10 @@
 """Audio classification: a sound to one label, several labels, or a number (keywords, sounds)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch, Examples, model_inputs
+from tasks.base import Batch, Examples, Outputs
 from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs, Source
 from tasks.kinds.classification import Classification, LabelArgs, cut, media_and_label
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from contextlib import ExitStack
 
     import datasets
-    from torch import Tensor, nn
+    from torch import nn
 
     from tasks.base import Features
     from tasks.preflight import Finding
@@ -114,26 +114,22 @@ class AudioClassification(Classification):
     problem_type: ProblemType
     class_weights: tuple[float, ...] = ()
     settled: Settled = Settled()  # noqa: RUF009
+    processor: Any = field(default=None, compare=False, repr=False)
 
     name = "audio-classification"
     pipeline = "audio-classification"
     unit = "seconds"
     example_call = EXAMPLE_INPUT
-    pictured = True
-
-    def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
-        return asdict(self)
 
     def settle(self, processor: Any, limit: int) -> "AudioClassification":
-        """The same task with the processor's rate and inputs."""
-        return replace(self, settled=audio_features.settle(processor))
+        """The task with its feature extractor, and that one's rate and inputs."""
+        return replace(self, settled=audio_features.settle(processor), processor=processor)
 
-    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """The sounds of one split."""
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
         targets = {"label": examples["label"]} if "label" in examples.column_names else {}
-        return AudioFeatures(decoded, targets, processor, self.settled, self.args)
+        return AudioFeatures(decoded, targets, self.processor, self.settled, self.args)
 
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
@@ -152,19 +148,18 @@ class AudioClassification(Classification):
         """Whether this is one sound, and no row of them."""
         return items.is_one(raw, audio_items.DIMS)
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.speech.audio_items.samples` takes for a sound."""
-        return segmenting.rows(raw, processor, self.settled, self.args.window_seconds)
+        return segmenting.rows(raw, self.processor, self.settled, self.args.window_seconds)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The padded windows of all rows (`audio_features.pad`), and their labels."""
-        return audio_features.pad(rows, self.settled) | self.label_tensor(list(rows))
+        return replace(audio_features.pad(rows, self.settled), targets=self.label_targets(rows))
 
-    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, labels] of a batch; those of a sound's windows are averaged."""
-        logits: Tensor = model(**model_inputs(batch)).logits.float()
-        return self.averaged(logits, batch)
+        return {"logits": self.averaged(super().forward(model, batch)["logits"], batch)}
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Self
 
+from tasks.base import Batch
 from tasks.bounds import NotNegative, Positive
 from tasks.errors import UserError
 from tasks.speech.augment import AugmentArgs
@@ -15,7 +16,6 @@ from tasks.speech.augment import AugmentArgs
 if TYPE_CHECKING:
     import datasets
     import numpy as np
-    from torch import Tensor
 
     from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
@@ -220,13 +220,12 @@ def cut(wave: "np.ndarray", rate: int, window_seconds: float) -> "list[tuple[int
     return windows(wave, rate, window_seconds, OVERLAP * window_seconds)
 
 
-def pad(rows: Sequence[Mapping[str, Any]], settled: Settled) -> "dict[str, Tensor]":
+def pad(rows: Sequence[Mapping[str, Any]], settled: Settled) -> Batch:
     """All windows of all rows, padded with zeros to the longest.
 
-    Gives the model's input float32 [windows, frames, ...] (where `bins_first`, [windows, bins,
-    frames]), `lengths` int64 [windows] and, where the model takes it, `attention_mask` int64
-    [windows, frames]; `sample_ids` int64 [b]; and, where any row has several windows, `document`
-    int64 [windows]: the row a window belongs to.
+    The inputs are the model's float32 [windows, frames, ...] (where `bins_first`, [windows, bins,
+    frames]) and, where the model takes it, `attention_mask` int64 [windows, frames]. `lengths` are
+    in frames.
     """
     import numpy as np
     import torch
@@ -239,16 +238,16 @@ def pad(rows: Sequence[Mapping[str, Any]], settled: Settled) -> "dict[str, Tenso
     padded = np.zeros((len(windows), size, *windows[0].shape[1:]), np.float32)
     for place, window in zip(padded, windows, strict=True):
         place[: len(window)] = window
-    inputs = torch.from_numpy(padded)
-    batch = {
-        settled.input_name: inputs.transpose(1, 2).contiguous() if settled.bins_first else inputs,
-        "lengths": lengths,
-        "sample_ids": torch.tensor([row["sample_id"] for row in rows]),
-    }
+    features = torch.from_numpy(padded)
+    if settled.bins_first:
+        features = features.transpose(1, 2).contiguous()
+    inputs = {settled.input_name: features}
     if settled.masked:
         places = torch.arange(padded.shape[1])
-        batch["attention_mask"] = (places < lengths.unsqueeze(1)).long()
+        inputs["attention_mask"] = (places < lengths.unsqueeze(1)).long()
+    owners = None
     if len(windows) > len(rows):
         counts = torch.tensor([len(row["windows"]) for row in rows])
-        batch["document"] = torch.repeat_interleave(torch.arange(len(rows)), counts)
-    return batch
+        owners = torch.repeat_interleave(torch.arange(len(rows)), counts)
+    ids = torch.tensor([row["sample_id"] for row in rows])
+    return Batch(inputs, ids, windows=owners, lengths=lengths)

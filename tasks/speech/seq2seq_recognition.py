@@ -2,21 +2,18 @@
 
 Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision" (Whisper).
 
-Training is teacher-forced: at each token the network is given the true ones before it. What counts
-is what it writes by itself, so where a model evaluates, `logits` also has it write, and puts that
-into the batch as `generated`, where `count` and `mistakes` find it. Thus the loss stays one of
-logits, and neither loop nor harness needs to know that a text is written. Where a batch has no
-targets, as in `predict`, there is nothing to force, and the written ids themselves take the place
-of the logits.
+Training is teacher-forced: at each token the network is given the true ones before it, and the loss
+is of its logits there. What counts is what it writes by itself: that is `predict`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
+from tasks.base import Batch, Examples, Loss, OutputKind, Outputs
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
+from tasks.kinds.losses import cross_entropy
 from tasks.preflight import Finding
 from tasks.speech import audio_features, segmenting, speech_recognition
 from tasks.speech.audio_features import AudioFeatures, Settled
@@ -24,17 +21,17 @@ from tasks.speech.audio_inputs import Inputs
 from tasks.speech.speech_recognition import (
     EXAMPLE_INPUT,
     WINDOWS,
-    SpeechRecognition,
     for_evaluation,
     read_inputs,
     show_input,
     unwrapped,
 )
 from tasks.speech.spelling import normalized
+from tasks.speech.transcription import TextPrediction, Transcription
 
 if TYPE_CHECKING:
     import datasets
-    from torch import Tensor, nn
+    from torch import nn
 
     from tasks.base import Features
 
@@ -86,32 +83,17 @@ def from_config(config: Mapping[str, Any]) -> "Seq2SeqRecognition":
     )
 
 
-class Writing:
-    """The tokenizer, from when the task is first given the processor it belongs to.
-
-    A task's vocabulary lies in its config, but one of 50,000 pieces and its rules belong to the
-    tokenizer's files. `features` and `inputs`, one of which comes before any batch, bring it.
-    """
-
-    tokenizer: Any = None
-
-    def text(self, ids: Sequence[int]) -> str:
-        """The text of ids, without special tokens."""
-        assert self.tokenizer is not None, "neither features nor inputs has been called"
-        text: str = self.tokenizer.decode([int(i) for i in ids if i >= 0], skip_special_tokens=True)
-        return text
-
-
 @dataclass(frozen=True)
-class Seq2SeqRecognition(SpeechRecognition):
+class Seq2SeqRecognition(Transcription):
     """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
 
+    args: Args
+    settled: Settled = Settled()  # noqa: RUF009
     longest_text: int = 448  # tokens that the decoder has places for
     start: int = 0  # the token that every text begins behind
     end: int = 0  # the token that ends it
-    writing: Writing = field(default_factory=Writing, compare=False, repr=False)
+    processor: Any = field(default=None, compare=False, repr=False)
 
-    frame_wise = False
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {
         "logits": "logits",
         "encoder_last_hidden_state": "hidden_state",
@@ -140,22 +122,22 @@ class Seq2SeqRecognition(SpeechRecognition):
         return {}
 
     def settle(self, processor: Any, limit: int) -> "Seq2SeqRecognition":
-        """The same task with the processor's rate, inputs and tokens; texts of `limit` at most."""
-        self.writing.tokenizer = processor.tokenizer
+        """The task with its processor, and that one's rate, inputs and tokens; texts of `limit`
+        tokens at most."""
         return replace(
             self,
             settled=audio_features.settle(processor.feature_extractor),
             longest_text=limit,
             start=int(processor.tokenizer.prefix_tokens[0]),
             end=int(processor.tokenizer.eos_token_id),
+            processor=processor,
         )
 
-    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """The sounds of one split, and their texts as tokens."""
-        self.writing.tokenizer = processor.tokenizer
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
         targets = {"ids": self._ids(examples["text"])} if "text" in examples.column_names else {}
-        extractor = processor.feature_extractor
+        extractor = self.processor.feature_extractor
         return AudioFeatures(decoded, targets, extractor, self.settled, self.args)
 
     def _ids(self, texts: Sequence[str | None]) -> list[list[int]]:
@@ -164,7 +146,7 @@ class Seq2SeqRecognition(SpeechRecognition):
         written = [normalized(text or "", case, self.args.punctuation) for text in texts]
         if not written:
             return []
-        found: list[list[int]] = self.writing.tokenizer(written).input_ids
+        found: list[list[int]] = self.processor.tokenizer(written).input_ids
         return [[*ids[1:-1][: self.longest_text - 1], ids[-1]] for ids in found]
 
     def preflight(
@@ -187,107 +169,84 @@ class Seq2SeqRecognition(SpeechRecognition):
                 found.append(Finding("warning", words + "tokens; the rest of them is cut off"))
         return found
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.speech.audio_items.samples` takes for a sound; long ones in windows cut where it is
         quiet."""
-        self.writing.tokenizer = processor.tokenizer
-        extractor, seconds = processor.feature_extractor, self.settled.longest / self.settled.rate
+        extractor = self.processor.feature_extractor
+        seconds = self.settled.longest / self.settled.rate
         return segmenting.rows(raw, extractor, self.settled, seconds, segmenting.at_pauses)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """The windows of all rows (`audio_features.pad`); `labels` int64 [b, tokens], padded with
-        -100, and `decoder_input_ids` int64 [b, tokens]: at each place the label before it."""
+        """The windows of all rows (`audio_features.pad`); where the rows have texts, the targets
+        `labels` int64 [b, tokens], padded with -100, and the input `decoder_input_ids` int64 [b,
+        tokens]: at each place the label before it."""
         import torch
 
-        batch: Batch = audio_features.pad(rows, self.settled)
-        if rows and "ids" in rows[0]:
-            labels = torch.nn.utils.rnn.pad_sequence(
-                [torch.tensor(row["ids"]) for row in rows], batch_first=True, padding_value=-100
-            )
-            given = labels.roll(1, 1)
-            given[:, 0] = self.start
-            batch |= {"labels": labels, "decoder_input_ids": given.masked_fill(given < 0, self.end)}
-        return batch
+        batch = audio_features.pad(rows, self.settled)
+        if not rows or "ids" not in rows[0]:
+            return batch
+        labels = torch.nn.utils.rnn.pad_sequence(
+            [torch.tensor(row["ids"]) for row in rows], batch_first=True, padding_value=-100
+        )
+        given = labels.roll(1, 1)
+        given[:, 0] = self.start
+        forced = {"decoder_input_ids": given.masked_fill(given < 0, self.end)}
+        return replace(batch, inputs={**batch.inputs, **forced}, targets={"labels": labels})
 
-    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
-        """Teacher-forced logits float32 [b, tokens, vocabulary]; without targets, the written ids
-        int64 [b, tokens], several windows' one behind the other with an end between them.
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
+        """Teacher-forced logits float32 [b, tokens, vocabulary].
 
-        Where a model evaluates (in eval mode, and no gradient is asked for), `generated` int64 [b,
-        tokens] goes into the batch.
+        Raises `UserError` where there is no text to force.
         """
-        import torch
+        if "labels" not in batch.targets:
+            raise UserError(
+                "this model writes its text token by token, so a sound alone has no logits: ask for"
+                " its prediction"
+            )
+        return super().forward(model, batch)
 
-        if "labels" not in batch:
-            return self._written(model, batch)
-        if not model.training and not torch.is_grad_enabled():
-            batch["generated"] = self._written(model, batch)
-        logits: Tensor = model(**model_inputs(batch)).logits.float()
-        return logits
-
-    def _written(self, model: "nn.Module", batch: Batch) -> "Tensor":
-        """Ids int64 [b, tokens], padded with the end."""
-        import torch
-
-        inputs = batch[self.settled.input_name]
-        count = len(batch["sample_ids"])
-        documents = batch.get("document", torch.arange(count)).tolist()
-        rows: list[list[Tensor]] = [[] for _ in range(count)]
-        for first in range(0, len(inputs), WINDOWS):
-            part = inputs[first : first + WINDOWS]
-            ids = unwrapped(model).generate(part)  # as the generation config says
-            for document, text in zip(documents[first:], ids, strict=False):
-                rows[document] += [text, text.new_tensor([self.end])]
-        return torch.nn.utils.rnn.pad_sequence(
-            [torch.cat(row) for row in rows], batch_first=True, padding_value=self.end
-        )
-
-    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy of the tokens, summed; counts tokens."""
-        import torch.nn.functional as F
+        logits, labels = outputs["logits"].transpose(1, 2), batch.targets["labels"]
+        loss, terms = cross_entropy(logits, labels, label_smoothing)
+        each = None if terms is None else terms.sum(1)
+        return Loss(loss, (labels >= 0).sum().float(), {}, each)
 
-        labels = batch["labels"]
-        loss = F.cross_entropy(
-            logits.transpose(1, 2), labels, reduction="sum", label_smoothing=label_smoothing
-        )
-        return Loss(loss, (labels >= 0).sum().float(), {})
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> list[TextPrediction]:
+        """What the model writes of each sound by itself, as its generation config says; the windows
+        of a long one are written one by one, and their texts joined."""
+        inputs = batch.inputs[self.settled.input_name]
+        owners = range(len(batch)) if batch.windows is None else batch.windows.tolist()
+        rows: list[list[str]] = [[] for _ in range(len(batch))]
+        for first in range(0, len(inputs), WINDOWS):
+            ids = unwrapped(model).generate(inputs[first : first + WINDOWS])
+            for owner, written in zip(owners[first:], ids.tolist(), strict=False):
+                rows[owner].append(self._text(written).strip())
+        return [TextPrediction(" ".join(text for text in row if text)) for row in rows]
 
-    def _losses(self, logits: "Tensor", labels: "Tensor") -> "Tensor":
-        import torch.nn.functional as F
+    def _text(self, ids: Sequence[int]) -> str:
+        """The text of ids up to their end, without special tokens."""
+        ends = ids.index(self.end) if self.end in ids else len(ids)
+        known = [i for i in ids[:ends] if i >= 0]
+        text: str = self.processor.tokenizer.decode(known, skip_special_tokens=True)
+        return text
 
-        return F.cross_entropy(logits.transpose(1, 2), labels, reduction="none").sum(1)
+    def references(self, batch: Batch) -> list[str]:
+        """What was said in each sound."""
+        return [self._text(row) for row in batch.targets["labels"].tolist()]
 
-    def _said(self, batch: Batch, logits: "Tensor") -> list[str]:
-        return [_plain(text) for text in self._texts(batch["generated"])]
+    def compared(self, text: str) -> str:
+        """In lower case and without punctuation."""
+        return normalized(text, "lower", punctuation=False)
 
-    def _texts(self, logits: "Tensor") -> list[str]:
-        return [self._joined(ids) for ids in logits.tolist()]
-
-    def _joined(self, ids: Sequence[int]) -> str:
-        """The texts between the ends, with a space between them."""
-        parts: list[list[int]] = [[]]
-        for i in ids:
-            if i == self.end:
-                parts.append([])
-            else:
-                parts[-1].append(i)
-        texts = (self.writing.text(part).strip() for part in parts if part)
-        return " ".join(text for text in texts if text)
-
-    def _truth(self, batch: Batch) -> list[str]:
-        return [_plain(self.writing.text(row)) for row in batch["labels"].tolist()]
-
-    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
-        """Transcriptions, as `text`, of written ids int64 [b, tokens].
+    def to_json(self, prediction: TextPrediction, top_k: int | None = None) -> dict[str, Any]:
+        """The transcription: `text`.
 
         Raises `UserError` where the best k are asked for: one text is written.
         """
         if top_k is not None:
             raise UserError("--top_k: this model writes one text; leave it out")
-        return [{"text": text} for text in self._texts(logits)]
-
-
-def _plain(text: str) -> str:
-    """A text as errors are counted: in lower case and without punctuation."""
-    return normalized(text, "lower", punctuation=False)
+        return super().to_json(prediction)

@@ -1,27 +1,23 @@
 """Speech recognition with connectionist temporal classification (CTC; Graves et al. 2006)."""
 
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
+from tasks.base import Batch, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Bounds, NotNegative
 from tasks.data import columns
 from tasks.data.columns import find_column
 from tasks.data.labels import leave_out, unlabelled
-from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.classification import choose_split
-from tasks.media import items
-from tasks.metrics.spec import metric_spec
-from tasks.metrics.transcription import TranscriptTally
-from tasks.printing import python_literal
-from tasks.speech import audio_features, audio_inputs, audio_items, segmenting
+from tasks.kinds.losses import divergence, other_names
+from tasks.speech import audio_features, audio_inputs, segmenting
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.decoding.language_model import Decoding
 from tasks.speech.spelling import Case, Spelling
+from tasks.speech.transcription import TextPrediction, Transcription
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -168,25 +164,17 @@ def case_of(args: Args, vocabulary: Sequence[str] = ()) -> Case:
 
 
 @dataclass(frozen=True)
-class SpeechRecognition:
+class SpeechRecognition(Transcription):
     """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
     spelling: Spelling = Spelling()  # noqa: RUF009
     settled: Settled = Settled()  # noqa: RUF009
     decoding: Decoding | None = None  # None: greedy
+    processor: Any = field(default=None, compare=False, repr=False)
 
-    name = "automatic-speech-recognition"
-    pipeline = "automatic-speech-recognition"
-    unit = "seconds"
-    verb = "transcribe"
-    has_language = True
-    example_call = EXAMPLE_INPUT
-    primary = metric_spec("wer")
-    labels = ()
-    pictured = True
+    softens = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
-    frame_wise = True  # logits are of frames, not of what is written
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """See `tasks.base.Task`: the signs that it can write."""
@@ -197,10 +185,6 @@ class SpeechRecognition:
             "Writes what is said in a recording, with these signs and spaces, and no others: "
             f"{literal(''.join(sorted(signs)))}{words}."
         )
-
-    def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`: what `predict` is shown first."""
-        return python_literal(shlex.split(self.example_call)[1])
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""
@@ -220,7 +204,7 @@ class SpeechRecognition:
         }
 
     def settle(self, processor: Any, limit: int) -> "SpeechRecognition":
-        """The same task with the processor's rate, inputs and vocabulary."""
+        """The task with its processor, and that one's rate, inputs and vocabulary."""
         tokenizer = processor.tokenizer
         vocabulary = tuple(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
         spelling = Spelling(
@@ -231,13 +215,13 @@ class SpeechRecognition:
             self.args.punctuation,
         )
         settled = audio_features.settle(processor.feature_extractor)
-        return replace(self, spelling=spelling, settled=settled)
+        return replace(self, spelling=spelling, settled=settled, processor=processor)
 
-    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """The sounds of one split."""
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
         targets = {"text": examples["text"]} if "text" in examples.column_names else {}
-        extractor = processor.feature_extractor
+        extractor = self.processor.feature_extractor
         return AudioFeatures(decoded, targets, extractor, self.settled, self.args)
 
     def preflight(
@@ -268,53 +252,52 @@ class SpeechRecognition:
             found[name] = model._get_feat_extract_output_lengths(torch.from_numpy(sizes)).numpy()  # type: ignore[operator]
         return found
 
-    def is_one(self, raw: Any) -> bool:
-        """Whether this is one sound, and no row of them."""
-        return items.is_one(raw, audio_items.DIMS)
-
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.speech.audio_items.samples` takes for a sound."""
-        extractor = processor.feature_extractor
+        extractor = self.processor.feature_extractor
         return segmenting.rows(raw, extractor, self.settled, self.args.window_seconds)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The padded windows of all rows (`audio_features.pad`) and their targets.
 
-        `labels` int64 [b, symbols] are padded with -100. Of sounds in several windows `starts` and
-        `sizes`, int64 [windows], say where each begins and how long it is, in samples.
+        `labels` int64 [b, symbols] are padded with -100. The `spans` of windows are in samples.
         """
         import torch
 
-        batch: Batch = audio_features.pad(rows, self.settled)
-        if "document" in batch:
-            for name in ("starts", "sizes"):
-                batch[name] = torch.tensor([x for row in rows for x in row[name]])
+        batch = audio_features.pad(rows, self.settled)
+        if batch.windows is not None:
+            columns = [[x for row in rows for x in row[name]] for name in ("starts", "sizes")]
+            batch = replace(batch, spans=torch.tensor(columns).T)
         if rows and "text" in rows[0]:
-            targets = [torch.tensor(self.spelling.encode(row["text"])) for row in rows]
-            batch["labels"] = torch.nn.utils.rnn.pad_sequence(
-                [target.long() for target in targets], batch_first=True, padding_value=-100
+            texts = [torch.tensor(self.spelling.encode(row["text"])) for row in rows]
+            labels = torch.nn.utils.rnn.pad_sequence(
+                [text.long() for text in texts], batch_first=True, padding_value=-100
             )
+            batch = replace(batch, targets={"labels": labels})
         return batch
 
-    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, frames, vocabulary]; a certain blank behind a sound's end, so that
         whoever reads them needs no lengths."""
         import torch
 
         from tasks.speech.decoding import ctc
 
-        inputs = model_inputs(batch)
+        assert batch.lengths is not None, "pad() counts them"
         parts = [slice(None)]
-        if "document" in batch:  # a long recording: a few windows at a time
-            parts = [slice(i, i + WINDOWS) for i in range(0, len(batch["document"]), WINDOWS)]
+        if batch.windows is not None:  # a long recording: a few windows at a time
+            parts = [slice(i, i + WINDOWS) for i in range(0, len(batch.windows), WINDOWS)]
         found = []
         for part in parts:
-            logits = model(**{key: tensor[part] for key, tensor in inputs.items()}).logits.float()
-            frames = unwrapped(model)._get_feat_extract_output_lengths(batch["lengths"][part])
+            inputs = {name: tensor[part] for name, tensor in batch.inputs.items()}
+            logits = model(**inputs).logits.float()
+            frames = unwrapped(model)._get_feat_extract_output_lengths(batch.lengths[part])
             found.append(ctc.mask_frames(logits, frames.to(logits.device), self.spelling.blank))
         whole = found[0] if len(found) == 1 else torch.cat(found)
-        return self._stitched(whole, model, batch) if "document" in batch else whole
+        if batch.windows is not None:
+            whole = self._stitched(whole, model, batch)
+        return {"logits": whole}
 
     def _stitched(self, logits: "Tensor", model: "nn.Module", batch: Batch) -> "Tensor":
         """Logits [windows, frames, vocabulary] to whole sounds' [b, frames', vocabulary]."""
@@ -324,12 +307,13 @@ class SpeechRecognition:
 
         from tasks.speech.decoding import ctc
 
-        frames = unwrapped(model)._get_feat_extract_output_lengths(batch["lengths"]).tolist()
-        starts, sizes = batch["starts"].tolist(), batch["sizes"].tolist()
-        documents = batch["document"].tolist()
+        assert batch.windows is not None and batch.spans is not None
+        frames = unwrapped(model)._get_feat_extract_output_lengths(batch.lengths).tolist()
+        starts, sizes = batch.spans.T.tolist()
+        owners = batch.windows.tolist()
         wholes: list[Tensor] = []
-        for row in range(len(batch["sample_ids"])):
-            places = [i for i, document in enumerate(documents) if document == row]
+        for row in range(len(batch)):
+            places = [i for i, owner in enumerate(owners) if owner == row]
             shared = [0]
             for i, j in itertools.pairwise(places):
                 overlap = starts[i] + sizes[i] - starts[j]
@@ -347,7 +331,7 @@ class SpeechRecognition:
         padded = torch.nn.utils.rnn.pad_sequence(wholes, batch_first=True)
         return ctc.mask_frames(padded, counts, self.spelling.blank)
 
-    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """The negative log likelihood of the targets, summed over rows; counts symbols.
 
         Targets that do not fit into their frames (faster speech in training, say) weigh nothing.
@@ -356,78 +340,52 @@ class SpeechRecognition:
         """
         from tasks.speech.decoding import ctc
 
-        labels = batch["labels"]
-        loss = ctc.losses(logits, labels, self.spelling.blank).sum()
+        logits, labels = outputs["logits"], batch.targets["labels"]
+        terms = ctc.losses(logits, labels, self.spelling.blank)
+        loss = terms.sum()
         if label_smoothing:
             log_probs = logits.log_softmax(-1)
             real = log_probs.detach().amin(-1) > ctc.IMPOSSIBLE / 2
             spread = -(log_probs.mean(-1) * real).sum()
             loss = (1 - label_smoothing) * loss + label_smoothing * spread
-        return Loss(loss, (labels >= 0).sum().float().clamp(min=1), {})
+        return Loss(loss, (labels >= 0).sum().float().clamp(min=1), {}, terms.detach())
 
-    def _losses(self, logits: "Tensor", labels: "Tensor") -> "Tensor":
-        """Of each row alone what `loss` sums, float32 [b]."""
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> list[TextPrediction]:
+        """See `tasks.base.Task`."""
+        return self.postprocess(self.forward(model, batch) if outputs is None else outputs)
+
+    def postprocess(self, outputs: Outputs) -> list[TextPrediction]:
+        """The texts of logits [b, frames, vocabulary], a tensor or an array."""
         from tasks.speech.decoding import ctc
 
-        return ctc.losses(logits, labels, self.spelling.blank)
+        logits = outputs["logits"]
+        if self.decoding is None:
+            found = ctc.greedy_batch(logits, self.spelling.blank)
+            return [TextPrediction(self.spelling.text(ids)) for ids in found]
+        array = logits.cpu().numpy() if hasattr(logits, "cpu") else logits
+        rows = (self.decoding.ranked(row, self.spelling) for row in array)
+        return [TextPrediction(ranked[0][0], tuple(ranked)) for ranked in rows]
 
-    def tally(self) -> TranscriptTally:
-        """The accumulator of this task's metrics."""
-        return TranscriptTally()
+    def references(self, batch: Batch) -> list[str]:
+        """What was said in each sound, as it is spelled."""
+        rows = batch.targets["labels"].tolist()
+        return [self.spelling.text([i for i in row if i >= 0]) for row in rows]
 
-    def count(self, tally: Any, batch: Batch, logits: "Tensor") -> None:
-        """Adds the transcriptions of a batch to a tally."""
-        said = self._said(batch, logits)
-        tally.update(batch["sample_ids"].cpu().numpy(), said, self._truth(batch))
+    def teacher_fault(self, teacher: "SpeechRecognition") -> str | None:
+        """See `tasks.base.Distills`."""
+        return other_names(self.spelling.vocabulary, teacher.spelling.vocabulary, "symbols")
 
-    def _said(self, batch: Batch, logits: "Tensor") -> list[str]:
-        """What was heard in the sounds of a batch, to be compared with `_truth`."""
-        return self._texts(logits)
+    def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
+        """T^2 KL(teacher || student) of the symbols, summed over frames; a certain blank (see
+        `forward`) costs 0."""
+        return divergence(student["logits"], teacher["logits"], temperature)
 
-    def _texts(self, logits: "Tensor") -> list[str]:
-        from tasks.speech.decoding import ctc
-
-        if self.decoding is not None:
-            return [self.decoding.best(row, self.spelling) for row in logits.cpu().numpy()]
-        return [self.spelling.text(ids) for ids in ctc.greedy_batch(logits, self.spelling.blank)]
-
-    def _truth(self, batch: Batch) -> list[str]:
-        return [self.spelling.text([i for i in row if i >= 0]) for row in batch["labels"].tolist()]
-
-    def confusions(self, tally: Any) -> "np.ndarray | None":
-        """None: there are no classes."""
-        return None
-
-    def commonest(self, tally: Any) -> list[tuple[str, str, int]]:
-        """Words and what they were taken for, the commonest first; "-" is nothing."""
-        pairs: list[tuple[str, str, int]] = tally.commonest()
-        return pairs
-
-    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
-        """Wrong transcriptions as (loss of the sample, row, truth, hypothesis)."""
-        losses, ids = self._losses(logits, batch["labels"]).tolist(), batch["sample_ids"].tolist()
-        columns = losses, ids, self._truth(batch), self._said(batch, logits)
-        return [row for row in zip(*columns, strict=True) if row[2] != row[3]]
-
-    def show(self, example: Mapping[str, Any], row: int) -> str:
-        """An example in one line of a table."""
-        from tasks.media.source import name_of
-
-        return name_of(example["media"], row)
-
-    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
-        """The features of a row as a picture."""
-        segmenting.draw(axes, row)
-
-    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
-        """Transcriptions: `text`; with `top_k` and a beam search also `scores` of the best k."""
-        if top_k is None or self.decoding is None:
-            return [{"text": text} for text in self._texts(logits)]
-        readings = []
-        for row in logits.cpu().numpy():
-            ranked = self.decoding.ranked(row, self.spelling)[:top_k]
-            readings.append({"text": ranked[0][0], "scores": dict(ranked)})
-        return readings
+    def target_counts(self, batch: Batch) -> "Tensor":
+        """The symbols of each row, float32 [b]."""
+        counts: Tensor = (batch.targets["labels"] >= 0).sum(1).float()
+        return counts
 
 
 def unwrapped(model: Any) -> Any:

@@ -1,11 +1,11 @@
 """Image classification: a picture to one label, several labels, or a number."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from tasks.base import Batch, Examples, model_inputs
+from tasks.base import Batch, Examples
 from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs, Source
 from tasks.errors import UserError
@@ -152,16 +152,12 @@ class ImageClassification(Classification):
     size: int = 0  # height and width that the model sees
     mean: tuple[float, ...] = (0.5, 0.5, 0.5)
     std: tuple[float, ...] = (0.5, 0.5, 0.5)
+    processor: Any = field(default=None, compare=False, repr=False)
 
     name = "image-classification"
     pipeline = "image-classification"
     unit = "pixels"
     example_call = EXAMPLE_INPUT
-    pictured = True
-
-    def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
-        return asdict(self)
 
     def settle(self, processor: Any, limit: int) -> "ImageClassification":
         """The same task with the processor's size and normalisation."""
@@ -173,6 +169,7 @@ class ImageClassification(Classification):
             size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
+            processor=processor,
         )
 
     def _flips(self) -> Literal["on", "off"]:
@@ -183,7 +180,7 @@ class ImageClassification(Classification):
         glyphs = all(len(name) == 1 or name.isdigit() for name in self.labels)
         return "off" if glyphs else "on"
 
-    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """The images of one split, decoded and resized, in memory where they fit."""
         from tasks.media import decoding
 
@@ -243,7 +240,7 @@ class ImageClassification(Classification):
         """Whether this is one image, and no row of them."""
         return items.is_one(raw, DIMS)
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.vision.image_items.pixels` takes for an image."""
         from tasks.vision import image_items, images
@@ -262,32 +259,31 @@ class ImageClassification(Classification):
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Stacks images, augments them where the rows come from a view, and normalises.
 
-        Gives pixel_values float32 [b, 3, size, size], sample_ids int64 [b], labels where the rows
-        have them; with mixup or cutmix also partners int64 [b] (their labels) and share float32
+        The input is pixel_values float32 [b, 3, size, size]; the targets are labels where the rows
+        have them, with mixup or cutmix also partners int64 [b] (their labels) and share float32
         [b].
         """
         import torch
 
-        batch = {"sample_ids": torch.tensor([row["sample_id"] for row in rows])}
-        batch |= self.label_tensor(list(rows))
+        targets = self.label_targets(rows)
         view = rows[0].get("view") if rows else None
         if view is None or view.strength == "none":
             pixels = stack([row["image"] for row in rows]).float().div_(255)
         else:
             pixels, more = self._augmented(rows, [row["view"] for row in rows])
-            batch |= more
+            targets |= more
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
         if pixels.shape[1] == 1 and len(set(self.mean)) == len(set(self.std)) == 1:
             pixels = pixels.sub_(mean[:, :1]).div_(std[:, :1]).expand(-1, 3, -1, -1)
         else:
             pixels = (pixels - mean) / std
-        batch["pixel_values"] = pixels.contiguous(memory_format=torch.channels_last)
-        return batch
+        inputs = {"pixel_values": pixels.contiguous(memory_format=torch.channels_last)}
+        return Batch(inputs, torch.tensor([row["sample_id"] for row in rows]), targets)
 
     def _augmented(
         self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]"
-    ) -> tuple["Tensor", Batch]:
+    ) -> "tuple[Tensor, dict[str, Tensor]]":
         import torch
 
         from tasks.randomness import Draws
@@ -329,11 +325,6 @@ class ImageClassification(Classification):
         for places, pixels in parts.values():
             joined[places] = pixels  # grey is alike in all channels
         return joined
-
-    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
-        """Logits float32 [b, labels] of a batch."""
-        logits: Tensor = model(**model_inputs(batch)).logits.float()
-        return logits
 
     def show(self, example: Mapping[str, Any], row: int) -> str:
         """An example in one line of a table."""

@@ -5,16 +5,15 @@ seen, and the target of a hidden one is its pixels, normalised within the patch.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from tasks.base import Batch, Examples, Loss, OutputKind, model_inputs
+from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Count, InnerShare, Share
 from tasks.data import columns
-from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
+from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.classification import choose_split
 from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import metric_spec
 from tasks.randomness import View
@@ -26,7 +25,6 @@ from tasks.vision.patches import painting_errors, seen, shuffles, usual_patch
 
 if TYPE_CHECKING:
     import datasets
-    import numpy as np
     from torch import Tensor, nn
 
     from tasks.base import Features
@@ -78,7 +76,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
 def for_evaluation(
     task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.kinds.classification.choose_split`."""
+    """One split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
     source, splits, label = _canonical(task.args, data)
@@ -120,8 +118,15 @@ def from_config(config: Mapping[str, Any]) -> "MaskedImage":
     )
 
 
+@dataclass(frozen=True, eq=False)
+class PaintedImage:
+    """An image as it is painted: float32 [patches, values of a patch]."""
+
+    patches: "Tensor"
+
+
 @dataclass(frozen=True)
-class MaskedImage:
+class MaskedImage(Bindable):
     """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
@@ -136,9 +141,9 @@ class MaskedImage:
     has_language = False
     example_call = EXAMPLE_INPUT
     primary = metric_spec("reconstruction_loss")
-    pictured = False
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "image"}  # painted patches
     labels: tuple[str, ...] = ()
+    processor: Any = field(default=None, compare=False, repr=False)
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """See `tasks.base.Task`."""
@@ -147,10 +152,6 @@ class MaskedImage:
     def example_code(self, is_english: bool) -> str:
         """See `tasks.base.Task`."""
         return self._images.example_code(is_english)
-
-    def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
-        return asdict(self)
 
     def model_config(self) -> dict[str, Any]:
         """The fields of a `MaeConfig` that this task sets."""
@@ -177,6 +178,7 @@ class MaskedImage:
             size=size,
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
+            processor=processor,
         )
 
     @property
@@ -199,9 +201,9 @@ class MaskedImage:
             args, (), "single_label_classification", (), self.size, self.mean, self.std
         )
 
-    def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """The images of one split, decoded and resized, in memory where they fit."""
-        return self._images.features(examples, processor, cache_key)
+        return self._images.features(examples, cache_key)
 
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
@@ -216,64 +218,64 @@ class MaskedImage:
         """Whether this is one image, and no row of them."""
         return self._images.is_one(raw)
 
-    def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from images; see `ImageClassification.inputs`."""
-        return self._images.inputs(raw, processor)
+        return self._images.inputs(raw)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Stacks, augments and normalises images as `ImageClassification.collate` does, and decides
         what is hidden.
 
-        Gives pixel_values float32 [b, 3, size, size], sample_ids int64 [b] and shuffle int64 [b,
-        patches]: the first patches in it are seen.
+        The inputs are pixel_values float32 [b, 3, size, size] and shuffle int64 [b, patches]: the
+        first patches in it are seen.
         """
         import torch
 
         batch = self._images.collate(rows)
         view = rows[0].get("view") or FIXED
         orders = shuffles(view, [row["sample_id"] for row in rows], self.patches)
-        return batch | {"shuffle": torch.from_numpy(orders)}
+        return replace(batch, inputs={**batch.inputs, "shuffle": torch.from_numpy(orders)})
 
-    def logits(self, model: "nn.Module", batch: Batch) -> "Tensor":
-        """What the model paints: float32 [b, patches, values of a patch]."""
-        painted: Tensor = model(**model_inputs(batch)).logits.float()
-        return painted
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """Squared error, averaged over the values of a patch and summed over hidden patches.
 
-    def loss(self, logits: "Tensor", batch: Batch, label_smoothing: float = 0.0) -> Loss:
-        """Squared error, averaged over the values of a patch and summed over hidden patches."""
+        Args:
+            outputs: what the model paints: logits float32 [b, patches, values of a patch].
+        """
         import torch
 
-        errors = self._errors(logits, batch)
-        count = torch.tensor(float(errors.numel()), device=logits.device)
-        return Loss(errors.sum(), count, {})
-
-    def _errors(self, logits: "Tensor", batch: Batch) -> "Tensor":
-        """The mean squared error of each hidden patch, float32 [b, hidden]."""
         assert self.args.patch_size is not None, "settle() decides it"
-        hidden = batch["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
-        return painting_errors(logits, batch["pixel_values"], hidden, self.args.patch_size)
+        hidden = batch.inputs["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
+        pixels = batch.inputs["pixel_values"]
+        errors = painting_errors(outputs["logits"], pixels, hidden, self.args.patch_size)
+        count = torch.tensor(float(errors.numel()), device=errors.device)
+        return Loss(errors.sum(), count, {}, errors.detach())  # of each hidden patch [b, hidden]
+
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> list[PaintedImage]:
+        """What the model paints of each image."""
+        outputs = self.forward(model, batch) if outputs is None else outputs
+        return [PaintedImage(patches) for patches in outputs["logits"]]
+
+    def references(self, batch: Batch) -> "list[Tensor]":
+        """The images themselves, normalised, float32 [3, size, size]."""
+        return list(batch.inputs["pixel_values"])
 
     def tally(self) -> RatioTally:
         """The accumulator of this task's metric, over the columns error and hidden patches."""
         return RatioTally([Ratio("reconstruction_loss", 0, 1)])
 
-    def count(self, tally: RatioTally, batch: Batch, logits: "Tensor") -> None:
+    def count(self, tally: RatioTally, seen: Evaluated[PaintedImage]) -> None:
         """Adds the errors of a batch to a tally."""
         import torch
 
-        errors = self._errors(logits, batch).double()
+        assert seen.loss.terms is not None
+        errors = seen.loss.terms.double()
         sums = torch.stack([errors.sum(1), torch.full_like(errors[:, 0], errors.shape[1])], 1)
-        tally.update(batch["sample_ids"].cpu().numpy(), sums.cpu().numpy())
+        tally.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
 
-    def confusions(self, tally: RatioTally) -> "np.ndarray | None":
-        """None: there are no classes."""
-        return None
-
-    def commonest(self, tally: RatioTally) -> list[tuple[str, str, int]]:
-        """Nothing: there are no classes."""
-        return []
-
-    def mistakes(self, batch: Batch, logits: "Tensor") -> list[tuple[float, int, str, str]]:
+    def mistakes(self, seen: Evaluated[PaintedImage]) -> list[tuple[float, int, str, str]]:
         """Nothing: no painting is right."""
         return []
 
@@ -281,11 +283,7 @@ class MaskedImage:
         """An example in one line of a table."""
         return self._images.show(example, row)
 
-    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
-        """A row of the features as a picture."""
-        self._images.draw(axes, row)
-
-    def read(self, logits: "Tensor", top_k: int | None = None) -> list[dict[str, Any]]:
+    def to_json(self, prediction: PaintedImage, top_k: int | None = None) -> dict[str, Any]:
         """Raises `UserError`: what was painted has no name."""
         raise UserError(
             "a masked autoencoder has nothing to say about an image: fine-tune a classifier from "

@@ -3,6 +3,7 @@
 Augmentation is on: what a sample becomes must not depend on the others of its pass either.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,11 +60,11 @@ def test_padded_to_the_longest(
 
     def pad(rows, settled, *side):
         batch = own(rows, settled, *side)
-        seen.append(batch[name].shape[1])
+        seen.append(batch.inputs[name].shape[1])
         missing = longest - seen[-1]
-        batch["attention_mask"] = _wider(batch["attention_mask"], missing, 0)
-        batch[name] = _wider(batch[name], missing, settled if case.name == "text" else 0)
-        return batch
+        fills = {name: settled if case.name == "text" else 0, "attention_mask": 0}
+        wider = {each: _wider(batch.inputs[each], missing, fill) for each, fill in fills.items()}
+        return replace(batch, inputs={**batch.inputs, **wider})
 
     monkeypatch.setattr(owner, "pad", pad)
     if case.name == "text":  # it has so many positions

@@ -1,18 +1,17 @@
 """What pretraining hides of a sample follows from (seed, epoch, sample), however a step is cut."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from torch import Tensor
 
+from tasks.base import Batch
 from tests.cli import run_cli
 from tests.finetuning import EXACT, Run
 from tests.processes import run_ranks
-from zoo.train import loop
+from zoo.train.loop import Loop
 
 USUAL = (*EXACT, "--max_steps", 5, "--learning_rate", 1e-3, "--eval_strategy", "no")
 USUAL += ("--logging_steps", 1, "--report_to", "none", "--max_train_samples", 200)
@@ -26,7 +25,7 @@ class Kind:
     module: str
     flags: tuple[object, ...]
     drawn: tuple[str, ...]
-    """Names in a batch, [b, ...] each."""
+    """Names of inputs or targets, [b, ...] each."""
     budget: int
 
     def arguments(self, folder: Path, *flags: object) -> list[str]:
@@ -50,28 +49,29 @@ def kind(request: pytest.FixtureRequest, reviews: Path) -> Kind:
     return Kind("zoo.vision.mae", flags, ("shuffle", "pixel_values"), 400)
 
 
-def _drawn(batches: list[Mapping[str, Tensor]], kind: Kind) -> dict[int, list[list[Any]]]:
+def _drawn(batches: list[Batch], kind: Kind) -> dict[int, list[list[Any]]]:
     """What each sample got, padding cut off."""
     found = {}
     for batch in batches:
-        for i, sample in enumerate(batch["sample_ids"].tolist()):
-            rows = [batch[name][i] for name in kind.drawn]
-            if "attention_mask" in batch:
-                rows = [row[batch["attention_mask"][i] == 1] for row in rows]
+        tensors = {**batch.inputs, **batch.targets}
+        for i, sample in enumerate(batch.ids.tolist()):
+            rows = [tensors[name][i] for name in kind.drawn]
+            if "attention_mask" in tensors:
+                rows = [row[tensors["attention_mask"][i] == 1] for row in rows]
             found[sample] = [row.tolist() for row in rows]
     return found
 
 
 def test_cuts(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass of 32, eight of 4, and uneven ones, which pad to other lengths."""
-    moved = loop.to_device
-    seen: list[Mapping[str, Tensor]] = []
+    gradients = Loop._gradients
+    seen: list[Batch] = []
 
-    def noted(batch, device):
-        seen.append(batch)
-        return moved(batch, device)
+    def noted(loop, step):
+        seen.extend(step.batches)
+        return gradients(loop, step)
 
-    monkeypatch.setattr(loop, "to_device", noted)
+    monkeypatch.setattr(Loop, "_gradients", noted)
     whole = kind.run(tmp_path / "whole", BATCH, 32)
     masks, passes = _drawn(seen, kind), len(seen)
     assert passes == len(whole.losses) == 5 and len(masks) == 5 * 32

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from bench.record.markdown import code
+from tasks.base import HasClasses
 from tools.cards.facts import EAGER, Facts
 from tools.cards.numbers import shown
 from tools.cards.tables import table
@@ -18,8 +19,9 @@ def section(facts: Facts) -> list[str]:
     learned = _by_label(facts, kind="data", name="rows", split="train")
     split = _split(facts)
     scores = {name: _by_label(facts, kind="class", name=name, split=split) for name in SCORES}
-    labels = list(map(str, facts.record.settings.get("labels", ())))
     measured = {*learned, *(label for found in scores.values() for label in found)}
+    task = facts.record.task
+    labels = task.classes if isinstance(task, HasClasses) else ()
     rows = [
         (
             code(label),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Examples, Features, Task, model_inputs
+from tasks.base import Examples, Features, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.metrics.spec import MetricSpec
@@ -67,7 +67,8 @@ class Original:
         checkpoint = open_checkpoint(folder, entry)
         entry = checkpoint.entry
         model, processor = load_network(checkpoint, torch.device("cpu"))
-        return cls(checkpoint, model, processor, modality_of(entry), network_of(entry))
+        bound = checkpoint.bind(processor)
+        return cls(bound, model, processor, modality_of(entry), network_of(entry))
 
     @property
     def task(self) -> Task:
@@ -81,7 +82,7 @@ class Original:
         """
         examples, key = self.examples(split, data, limit)
         name = next(iter(examples.splits))
-        features: Features = self.task.features(examples.splits[name], self.processor, key)
+        features: Features = self.task.features(examples.splits[name], key)
         return Samples(features, name, {"name": examples.name, "fingerprint": examples.fingerprint})
 
     def examples(
@@ -266,7 +267,7 @@ def build(
         options["opset"] = opset
     torch.manual_seed(0)
     with quiet(), obstacles_named(original, deployment):
-        model, inputs = copy.deepcopy(original.model), model_inputs(example)
+        model, inputs = copy.deepcopy(original.model), example.inputs
         if stages := original.network.stages(model, inputs):
             if not runtime.has_stages:
                 raise UserError(

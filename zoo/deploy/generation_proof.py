@@ -34,9 +34,8 @@ def prove(
         features = torch.from_numpy(inputs[main])
         _compare(proof, runner, model, features, range(len(features)), "random")
     for batch in real:
-        ids = batch["sample_ids"]
-        windows = batch.get("document", torch.arange(len(ids)))
-        _compare(proof, runner, model, batch[main], ids[windows].tolist(), "real")
+        ids = batch.ids if batch.windows is None else batch.ids[batch.windows]
+        _compare(proof, runner, model, batch.inputs[main], ids.tolist(), "real")
 
 
 def _compare(

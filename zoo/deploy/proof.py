@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from tasks.base import Batch, Task, model_inputs
+from tasks.base import Batch, Task
 from tasks.errors import UserError
 from zoo.deploy import generation_proof, parity
 from zoo.deploy.parity import Difference
@@ -220,7 +220,7 @@ def digest(task: Task, rows: Rows) -> str:
 
 def arrays(batch: Batch) -> dict[str, np.ndarray]:
     """What of a batch the model takes, as numpy's arrays."""
-    return {name: tensor.contiguous().numpy() for name, tensor in model_inputs(batch).items()}
+    return {name: tensor.contiguous().numpy() for name, tensor in batch.inputs.items()}
 
 
 def _compare(

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tasks.base import Examples, Task
+from tasks.base import Examples, HasClasses, Task
 from zoo.machine import terminal
 from zoo.store import evidence
 
@@ -19,7 +19,8 @@ SCORES = ("precision", "recall", "f1")
 
 
 Row = tuple[str, dict[str, float], int]
-"""Of a class its label, its scores in 0..1 by name, and how many rows of the split it has."""
+"""Of a class its label, its scores in 0..1 by name, and how many rows of the split it has (of a
+type of spans: how many spans)."""
 
 
 def rows_of(task: Task, tally: "Tally") -> list[Row]:
@@ -28,12 +29,12 @@ def rows_of(task: Task, tally: "Tally") -> list[Row]:
     A precision is left out where the class was never predicted. Empty where there are no classes,
     or more than MOST_CLASSES.
     """
-    if not _has_few_classes(task):
+    if not isinstance(task, HasClasses) or not 0 < len(task.classes) <= MOST_CLASSES:
         return []
     counts = tally.by_class()
     rows = []
     for label, hits, predicted, actual in zip(
-        task.labels, *(column.tolist() for column in counts[:3]), strict=True
+        task.classes, *(column.tolist() for column in counts[:3]), strict=True
     ):
         if not actual:
             continue
@@ -82,18 +83,16 @@ def of_data(
         for each in findings
         if each.measure
     ]
-    if not _has_few_classes(task):
+    if not isinstance(task, HasClasses) or not task.of_rows:
+        return counted
+    if not 0 < len(task.classes) <= MOST_CLASSES:
         return counted
     given = examples.splits["train"]["label"]
     codes = np.array([code for label in given for code in np.atleast_1d(label)], np.int64)
-    counts = np.bincount(codes, minlength=len(task.labels))
+    counts = np.bincount(codes, minlength=len(task.classes))
     return counted + [
         evidence.fact(
             "data", "rows", int(count), "1", n=rows["train"], split="train", label=label, **common
         )
-        for label, count in zip(task.labels, counts, strict=True)
+        for label, count in zip(task.classes, counts, strict=True)
     ]
-
-
-def _has_few_classes(task: Task) -> bool:
-    return 0 < len(task.labels) <= MOST_CLASSES

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tasks.base import Batch, Collate, Features, Task
+from tasks.base import Batch, Collate, Evaluated, Features, Task
 from tasks.errors import UserError
 from zoo.machine.memory import out_of_memory
 from zoo.machine.precision import autocast
@@ -82,11 +82,6 @@ class Evaluation:
         return self.values[metric]
 
 
-def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch on a device, copied without waiting where that can be."""
-    return {name: tensor.to(device, non_blocking=True) for name, tensor in batch.items()}
-
-
 def batches(
     features: Features,
     collate: Collate,
@@ -133,7 +128,7 @@ def evaluate(
 ) -> Evaluation:
     """Runs a split through the model, longest samples first, each rank its share.
 
-    Keeps predictions and references, never logits. Every sample counts once however many ranks
+    Keeps what metrics are made of, never outputs. Every sample counts once however many ranks
     there are.
 
     Args:
@@ -156,10 +151,11 @@ def evaluate(
     loaded = batches(features, task.collate, chunks, workers)
     with torch.inference_mode():
         for batch, counts in zip(loaded, own, strict=True):
-            moved = to_device(batch, accelerator.device)
+            moved = batch.to(accelerator.device)
             try:
                 with autocast(accelerator.device, dtype):
-                    logits = task.logits(model, moved)
+                    outputs = task.forward(model, moved)
+                    predictions = task.predict(model, moved, outputs)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
@@ -167,11 +163,12 @@ def evaluate(
                     f"out of memory with {batch_size} samples in an evaluation pass: lower "
                     "--per_device_eval_batch_size"
                 ) from error
-            loss = task.loss(logits, moved)
+            loss = task.loss(outputs, moved)
             sums += torch.stack([loss.sum, loss.count]).double().cpu() * counts
-            task.count(tally, moved, logits)
+            seen = Evaluated(moved, outputs, loss, predictions, task.references(moved))
+            task.count(tally, seen)
             if keep_errors and counts:
-                hardest.update(Mistake(*found) for found in task.mistakes(moved, logits))
+                hardest.update(Mistake(*found) for found in task.mistakes(seen))
     if accelerator.num_processes > 1:
         from accelerate.utils import gather_object
 

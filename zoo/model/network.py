@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from tasks.base import Batch, Task
+    from tasks.base import Task, Tensors
     from zoo.model.entry import Entry
     from zoo.store.checkpoint import Checkpoint
 
@@ -96,7 +96,7 @@ class Network(ABC):
 
         replace_dropout(model)
 
-    def stages(self, model: "nn.Module", example: "Batch") -> Mapping[str, Any]:
+    def stages(self, model: "nn.Module", example: "Tensors") -> Mapping[str, Any]:
         """Return the programs that the model is exported as, by name; none where it is one program.
 
         Args:

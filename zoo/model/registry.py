@@ -7,6 +7,7 @@ from zoo.model.entry import Entry
 
 MODULES = (
     "zoo.nlp.bert_cls",
+    "zoo.nlp.bert_tok",
     "zoo.nlp.bert_mlm",
     "zoo.nlp.rnn_cls",
     "zoo.vision.cnn_cls",

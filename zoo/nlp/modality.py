@@ -38,9 +38,7 @@ class Text(Modality):
         """Both have padding."""
         assert isinstance(task, OfText)
         items = [task.input_of(text, processor) for text in TEXTS]
-        small, large = (
-            task.collate(task.inputs(chosen, processor)) for chosen in (items[:2], items)
-        )
+        small, large = (task.collate(task.inputs(chosen)) for chosen in (items[:2], items))
         return small, large
 
     def random_inputs(

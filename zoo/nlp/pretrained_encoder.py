@@ -1,5 +1,5 @@
-"""The network of bert_cls: a pretrained encoder out of transformers, with a new head for the
-task."""
+"""A pretrained encoder out of transformers with a new head for the task: the network of bert_cls,
+and with another head of bert_tok."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
 
 
 class PretrainedEncoder(Network):
-    """An encoder out of transformers with a classification head."""
+    """An encoder out of transformers with a classification head, or that of a subclass."""
 
     auto_class = "AutoModelForSequenceClassification"
+    head = "classification head"
+    """What error messages call it."""
     load_processor = staticmethod(load_tokenizer)
     quantization_methods = ("dynamic", "static")
 
@@ -61,28 +63,23 @@ class PretrainedEncoder(Network):
 
         The head (or all, `from_scratch`) is drawn from torch's global random state; seed it first.
 
-        Raises `UserError` where the weights are not at hand or are of no encoder with a
-        classification head.
+        Raises `UserError` where the weights are not at hand or are of no encoder with such a head.
         """
-        from transformers import AutoModelForSequenceClassification
+        import transformers
 
+        kind = getattr(transformers, self.auto_class)
         found = pretrained.find(options.model, entry.presets)
         config = load_config(found.folder, **task.model_config())
         encoder_fit.prepare_config(config, processor)
         try:
             if options.from_scratch:
-                new = new_model(AutoModelForSequenceClassification, config)
+                new = new_model(kind, config)
                 encoder_fit.fit(new, processor, options.model)
                 return new, {"model": None, "license": None, "shape": options.model}
-            model = load_pretrained(
-                AutoModelForSequenceClassification,
-                found.folder,
-                new_head=True,
-                config=config,
-            )
+            model = load_pretrained(kind, found.folder, new_head=True, config=config)
         except Unreadable as error:
             raise UserError(
-                f"{options.model} has no classification head in transformers: {error.reason}"
+                f"{options.model} has no {self.head} in transformers: {error.reason}"
             ) from None
         encoder_fit.fit(model, processor, options.model)
         return model, found.source(options.model)

@@ -4,12 +4,13 @@ mistakes."""
 import dataclasses
 import importlib
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Task
+from tasks.base import HasConfusionMatrix, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from zoo.evaluation import class_facts
@@ -27,6 +28,8 @@ from zoo.store.checkpoint import Checkpoint
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from tasks.metrics import Tally
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
@@ -46,18 +49,14 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     deployment = Deployment.parse(args.deployment)
     if deployment != Deployment("eager") and args.dtype != "fp32":
         raise UserError(f"--dtype is for eager: name the numerics in --deployment {deployment}")
-    checkpoint, model, processor = open_deployed(
-        args.checkpoint, entry, args.deployment, args.device
-    )
+    checkpoint, model, _ = open_deployed(args.checkpoint, entry, args.deployment, args.device)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
     factory = importlib.import_module(entry.task)
     examples = factory.for_evaluation(task, data, args.split, trained_on)
     split = next(iter(examples.splits))
     device = choose_device(args.device)
-    features = task.features(
-        examples.splits[split], processor, f"{examples.fingerprint}/{split}/{data}"
-    )
+    features = task.features(examples.splits[split], f"{examples.fingerprint}/{split}/{data}")
     accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
     dtype = choose_dtype(args.dtype, device)
     model.to(device)
@@ -128,15 +127,35 @@ def _show_metrics(found: Evaluation, title: str) -> None:
 
 
 def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
-    if pairs := task.commonest(tally)[:COMMONEST]:
-        rows = [(truth, said, f"{count:,}") for truth, said, count in pairs]
+    matrix = None
+    pairs: Sequence[tuple[str, str, int]] = ()
+    if isinstance(task, HasConfusions):
+        pairs = task.top_confusions(tally)
+    elif isinstance(task, HasConfusionMatrix) and task.single_label:
+        matrix = task.confusion_matrix(tally)
+        pairs = top_confusions(matrix, task.labels)
+    if pairs:
+        rows = [(truth, said, f"{count:,}") for truth, said, count in pairs[:COMMONEST]]
         title = "commonest confusions"
         terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
-    matrix = task.confusions(tally)
-    if matrix is None:
-        return
-    from zoo.machine import plots
+    if matrix is not None:
+        from zoo.machine import plots
 
-    path = folder / "plots" / "confusion_matrix.png"
-    plots.confusion_matrix(path, matrix, task.labels)
-    terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
+        path = folder / "plots" / "confusion_matrix.png"
+        plots.confusion_matrix(path, matrix, task.labels)
+        terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
+
+
+def top_confusions(matrix: "np.ndarray", labels: Sequence[str]) -> list[tuple[str, str, int]]:
+    """Labels and what they were taken for, with how often, the most frequent first.
+
+    Args:
+        matrix: counts int64 [labels, labels], rows the truth.
+    """
+    pairs = [
+        (labels[i], labels[j], int(count))
+        for i, row in enumerate(matrix)
+        for j, count in enumerate(row)
+        if i != j and count
+    ]
+    return sorted(pairs, key=lambda pair: -pair[2])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.base import Features, Task
+from tasks.base import Features, HasPicture, Task
 from tasks.printing import visible
 from zoo.evaluation.loop import Mistake
 from zoo.machine import terminal
@@ -38,7 +38,7 @@ def show(
 def picture(folder: Path, worst: Sequence[Mistake], task: Task, features: Features) -> Path | None:
     """Draws mistakes side by side in `plots/mistakes.png`, where the task's examples are pictures;
     gives its path."""
-    if not (worst and task.pictured):
+    if not (worst and isinstance(task, HasPicture)):
         return None
     from zoo.machine import plots
 

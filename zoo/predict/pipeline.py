@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Task
+from tasks.base import Batch, Outputs, Task
 from tasks.errors import UserError
-from zoo.evaluation.loop import to_device
 from zoo.machine.precision import choose_device
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.loading import must_agree
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 def open_deployed(
     folder: Path, entry: "Entry | None", deployment: str, device: str, threads: int | None = None
 ) -> "tuple[Checkpoint, nn.Module, Any]":
-    """A checkpoint, what runs it under a deployment, and its processor.
+    """A checkpoint with its task bound, what runs it under a deployment, and its processor.
 
     An artifact is read in the place of the weights, which need not be there. Raises `UserError` for
     a deployment that is not known, not available here, or not exported.
@@ -41,23 +40,28 @@ def open_deployed(
         place = choose_device("cpu")
     if wanted == Deployment("eager"):
         checkpoint = open_checkpoint(folder, entry)
-        return checkpoint, *load_network(checkpoint, place)
+        model, processor = load_network(checkpoint, place)
+        return checkpoint.bind(processor), model, processor
     from zoo.runtimes.runner_model import RunnerModel
 
     checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
     runner = zoo.runtimes.load(folder, wanted, str(place), threads)
     processor = modality_of(checkpoint.entry).load_processor(folder)
     must_agree(folder, checkpoint.task, processor)
-    return checkpoint, RunnerModel(runner, folder).eval(), processor
+    return checkpoint.bind(processor), RunnerModel(runner, folder).eval(), processor
 
 
 class Readings:
-    """From raw inputs to readings; where their logits come from is the subclass's matter."""
+    """From raw inputs to predictions; where they come from is the subclass's matter."""
 
     task: Task
 
-    def forward(self, batch: Sequence[Any]) -> torch.Tensor:
-        """Logits [b, ...] of at least one input, all in one pass."""
+    def outputs(self, batch: Sequence[Any]) -> Outputs:
+        """The outputs of the model for at least one input, all in one pass."""
+        raise NotImplementedError
+
+    def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """What the task predicts of at least one input, all in one pass."""
         raise NotImplementedError
 
     def logits(self, inputs: Any) -> torch.Tensor:
@@ -65,18 +69,18 @@ class Readings:
 
         They are what the scores of `predict` are made of: [b, labels] of a classifier, [b, frames,
         vocabulary] of a recogniser with CTC, [b, masks, vocabulary] of a model that fills masks.
-        What writes its text (Whisper) has no logits of its input: token ids int64 [b, tokens].
 
         Args:
             inputs: as `predict` takes them; one input is a batch of one.
 
-        Raises `UserError` for an input that can't be read, and where there is none.
+        Raises `UserError` for an input that can't be read, where there is none, and for a model
+        that writes its text (Whisper): it has no logits of its input.
         """
         batch = [inputs] if self.task.is_one(inputs) else list(inputs)
         if not batch:
             raise UserError("there are no inputs, and so no logits")
         with torch.no_grad():
-            return self.forward(batch)
+            return self.outputs(batch)["logits"].cpu()
 
     def predict(self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None) -> Any:
         """The prediction of one input, or of several a list of them in their order.
@@ -110,10 +114,9 @@ class Readings:
         waiting = iter(inputs)
         while chunk := list(islice(waiting, batch_size)):
             with torch.inference_mode():
-                logits = self.forward(chunk)
-            found = self.task.read(logits, top_k)
+                found = self.predictions(chunk)
             assert len(found) == len(chunk), f"{len(found)} predictions of {len(chunk)} inputs"
-            yield from found
+            yield from (self.task.to_json(one, top_k) for one in found)
 
 
 class Predictor(Readings):
@@ -133,7 +136,13 @@ class Predictor(Readings):
         )
         self.task: Task = self.checkpoint.task
 
-    def forward(self, batch: Sequence[Any]) -> torch.Tensor:
-        """Logits [b, ...] of the model, as the task collates its inputs."""
-        collated = self.task.collate(self.task.inputs(batch, self.processor))
-        return self.task.logits(self.model, to_device(collated, self.device)).cpu()
+    def _batch(self, inputs: Sequence[Any]) -> Batch:
+        return self.task.collate(self.task.inputs(inputs)).to(self.device)
+
+    def outputs(self, batch: Sequence[Any]) -> Outputs:
+        """The outputs of the model, as the task collates its inputs."""
+        return self.task.forward(self.model, self._batch(batch))
+
+    def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """What the task predicts by the model."""
+        return self.task.predict(self.model, self._batch(batch))

@@ -1,6 +1,6 @@
 """predict --zero_shot: labels for inputs by what the labels are called, without any training.
 
-The task reads the inputs and words the readings as ever; only the logits come another way, from
+The task reads the inputs and words the predictions; only the logits come another way, from
 weights that know language: see `zoo.nlp.zero_shot_text` and `zoo.vision.zero_shot_image`.
 """
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from tasks.errors import UserError
+from tasks.kinds.classification import Classification
 from zoo.machine.precision import choose_device
 from zoo.machine.terminal import quiet_libraries
 from zoo.predict.pipeline import Readings
@@ -18,7 +19,7 @@ from zoo.store import pretrained
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tasks.base import Task
+    from tasks.base import Outputs
     from zoo.cli.args import PredictArgs
     from zoo.model.entry import Entry
 
@@ -31,7 +32,7 @@ SCORERS = {  # of each task that can do it
 class Scorer(Protocol):
     """What `load(folder, labels, template, device)` of a scorer's module gives."""
 
-    task: "Task"
+    task: Classification
 
     def logits(self, inputs: Sequence[Any]) -> "Tensor":
         """Float32 [b, labels]; their softmax is each label's share."""
@@ -39,7 +40,7 @@ class Scorer(Protocol):
 
 
 class ZeroShot(Readings):
-    """Readings of inputs by weights that were never trained on these labels.
+    """Predictions of inputs by weights that were never trained on these labels.
 
     Raises `UserError` for a model of another kind, labels that are no choice, and weights that are
     not at hand or do not fit.
@@ -59,9 +60,13 @@ class ZeroShot(Readings):
         self.scorer: Scorer = module.load(found.folder, labels, template, device)
         self.task = self.scorer.task
 
-    def forward(self, batch: Sequence[Any]) -> "Tensor":
+    def outputs(self, batch: Sequence[Any]) -> "Outputs":
         """Logits float32 [b, labels] of the scorer."""
-        return self.scorer.logits(batch).float().cpu()
+        return {"logits": self.scorer.logits(batch).float().cpu()}
+
+    def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
+        """What the task reads in the scorer's logits."""
+        return self.scorer.task.postprocess(self.outputs(batch))
 
 
 def read_labels(asked: str | None) -> tuple[str, ...]:

@@ -75,6 +75,7 @@ def _prune(
     network = network_of(entry)
     model, processor = network.load(args.checkpoint)
     must_agree(args.checkpoint, checkpoint.task, processor)
+    checkpoint = checkpoint.bind(processor)
     dense = network.prunable_widths(model) if args.structured else ()
     _check_cut(args, dense)
     setting = Setting(

@@ -133,7 +133,7 @@ def read_data(
                 f"{', '.join(fresh.labels[:5])} against {', '.join(task.labels[:5])}"
             )
         features = {
-            name: task.features(split, processor, f"{examples.fingerprint}/{name}/{data}")
+            name: task.features(split, f"{examples.fingerprint}/{name}/{data}")
             for name, split in examples.splits.items()
         }
     return Data(data, examples, features)

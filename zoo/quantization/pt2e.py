@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import model_inputs
 from zoo.quantization.onnx_int8 import Feed
 from zoo.runtimes import aoti, probe, transformers_export
 
@@ -29,7 +28,7 @@ def build(original: "Original", feeds: Sequence[Feed], folder: Path) -> dict[str
     signature = probe.of(original.checkpoint, original.model, original.processor)
     _, large = original.modality.example_inputs(original.task, original.processor)
     # compiled for the strides of the example, silently wrong with others; runners get plain arrays
-    example = {name: tensor.contiguous() for name, tensor in model_inputs(large).items()}
+    example = {name: tensor.contiguous() for name, tensor in large.inputs.items()}
     program = aoti.trace(copy.deepcopy(original.model), example, signature, folder)
     # without VNNI pairs of products are added in 16 bits, which overflow
     config = x86.get_default_x86_inductor_quantization_config(

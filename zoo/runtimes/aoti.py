@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from tasks.errors import UserError
 from zoo.runtimes import pt2
 from zoo.runtimes.artifacts import Artifact
@@ -19,7 +19,7 @@ FILE = "model.pt2"
 
 def export(
     model: "nn.Module",
-    example: Batch,
+    example: Tensors,
     signature: Signature,
     deployment: Deployment,
     folder: Path,
@@ -29,7 +29,7 @@ def export(
 
 
 def trace(
-    model: "nn.Module", example: Batch, signature: Signature, folder: Path, numerics: str = "fp32"
+    model: "nn.Module", example: Tensors, signature: Signature, folder: Path, numerics: str = "fp32"
 ) -> Any:
     """torch.export's program of a model; `folder` gets the `export.json` that belongs to it."""
     import torch

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
@@ -22,7 +22,7 @@ FAILURE = re.compile(r"failed|missing|attempted", re.IGNORECASE)
 
 def export(
     model: "nn.Module",
-    example: Batch,
+    example: Tensors,
     signature: Signature,
     deployment: Deployment,
     folder: Path,

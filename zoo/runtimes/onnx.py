@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from tasks.errors import UserError
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
@@ -30,7 +30,7 @@ OLDEST_OPSET = 18  # what torch's exporter writes; it converts down from there, 
 
 def export(
     model: "nn.Module",
-    example: Batch,
+    example: Tensors,
     signature: Signature,
     deployment: Deployment,
     folder: Path,

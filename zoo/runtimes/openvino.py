@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
@@ -20,7 +20,7 @@ PRECISIONS = {"fp32": "f32", "bf16": "bf16", "int8-static": "f32"}
 
 def export(
     model: "nn.Module",
-    example: Batch,
+    example: Tensors,
     signature: Signature,
     deployment: Deployment,
     folder: Path,

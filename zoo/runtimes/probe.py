@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch, model_inputs
 from zoo.model.modality import modality_of
 from zoo.runtimes.signature import Port, Signature
 
 if TYPE_CHECKING:
-    from torch import nn
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
 
     from zoo.store.checkpoint import Checkpoint
 
@@ -21,8 +22,8 @@ def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signatur
     """
     import torch
 
-    modality, task = modality_of(checkpoint.entry), checkpoint.task
-    small, large = (model_inputs(batch) for batch in modality.example_inputs(task, processor))
+    modality, task = modality_of(checkpoint.entry), checkpoint.task.bind(processor)
+    small, large = (batch.inputs for batch in modality.example_inputs(task, processor))
     inputs = tuple(_port(name, small, large, modality.axis) for name in small)
     with torch.inference_mode():
         found = model(**small)
@@ -34,7 +35,9 @@ def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signatur
     return Signature(inputs, outputs, limits, kinds)
 
 
-def _port(name: str, small: Batch, large: Batch, varying: str) -> Port:
+def _port(
+    name: str, small: "Mapping[str, Tensor]", large: "Mapping[str, Tensor]", varying: str
+) -> Port:
     one, other = small[name], large[name]
     dims = tuple(
         size if size == another else ("batch" if axis == 0 else varying)

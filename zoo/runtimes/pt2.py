@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.signature import Signature
@@ -19,7 +19,7 @@ FILE = "model.pt2"
 
 def export(
     model: "nn.Module",
-    example: Batch,
+    example: Tensors,
     signature: Signature,
     deployment: Deployment,
     folder: Path,
@@ -37,7 +37,7 @@ def export(
     return {}
 
 
-def cast(example: Batch, dtype: Any) -> Batch:
+def cast(example: Tensors, dtype: Any) -> Tensors:
     """The batch with its floats in another type."""
     return {n: t.to(dtype) if t.is_floating_point() else t for n, t in example.items()}
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
 from zoo.runtimes.runner import Runner
@@ -28,7 +28,7 @@ class Half:
     """One of the two."""
 
     module: "nn.Module"
-    example: Batch
+    example: Tensors
     signature: Signature
 
 

@@ -4,7 +4,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.signature import Signature
@@ -18,7 +18,7 @@ FILE = "model.ts"
 
 def export(
     model: "nn.Module",
-    example: Batch,
+    example: Tensors,
     signature: Signature,
     deployment: Deployment,
     folder: Path,

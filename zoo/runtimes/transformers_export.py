@@ -4,7 +4,7 @@ format, and writes `export.json`."""
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.base import Batch
+from tasks.base import Tensors
 from zoo.runtimes.signature import Signature
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def shapes(signature: Signature) -> dict[str, dict[int, Any]]:
     }
 
 
-def export(exporter: Any, config: Any, model: "nn.Module", example: Batch, folder: Path) -> None:
+def export(exporter: Any, config: Any, model: "nn.Module", example: Tensors, folder: Path) -> None:
     """Writes a program and its `export.json` into a folder.
 
     Args:

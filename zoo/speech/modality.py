@@ -53,7 +53,7 @@ class Sound(Modality):
         ]
 
         def batch(count: int) -> Batch:
-            rows = task.inputs(sounds[:count], processor)
+            rows = task.inputs(sounds[:count])
             if isinstance(task, Generates):
                 rows = task.given_tokens(rows, count + 1)
             return task.collate(rows)

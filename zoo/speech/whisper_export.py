@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.base import Batch, OutputKind
+from tasks.base import OutputKind, Tensors
 from zoo.runtimes.signature import Port, Signature
 from zoo.runtimes.stages import BATCH, PAST, TOKENS, Half
 
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
         return found
 
 
-def halves(model: Any, example: Batch) -> dict[str, Half]:
+def halves(model: Any, example: Tensors) -> dict[str, Half]:
     """Encoder and decoder of a `WhisperForConditionalGeneration`.
 
     Args:

@@ -10,9 +10,9 @@ import errno
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from tasks import json_files
 from tasks.atomic import flush, flush_files, staged, write_json
@@ -89,6 +89,10 @@ class Checkpoint:
     manifest: Mapping[str, Any]
     entry: "Entry"
     task: "Task"
+
+    def bind(self, processor: Any) -> Self:
+        """The checkpoint with its task bound to its processor; see `tasks.base.Task.bind`."""
+        return replace(self, task=self.task.bind(processor))
 
 
 def open_checkpoint(folder: Path, entry: "Entry | None" = None, weights: bool = True) -> Checkpoint:

@@ -140,12 +140,12 @@ def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
     other = None if best_by == task.primary else best_by.name
     run.known.know(run_record.of_data(task, examples, said, other))
     features: dict[str, Features] = {
-        name: task.features(split, processor, f"{examples.fingerprint}/{name}/{job.data}")
+        name: task.features(split, f"{examples.fingerprint}/{name}/{job.data}")
         for name, split in examples.splits.items()
     }
     beside: dict[str, Features] = {}
     for method in methods:
-        beside |= method.features(task, processor)
+        beside |= method.features(task)
     return Data(task, examples, processor, features, beside)
 
 

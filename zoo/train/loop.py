@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from tasks.base import Batch, Collate, Features, Objective, Task
 from tasks.errors import UserError
 from tasks.randomness import View
-from zoo.evaluation.loop import Evaluation, batches, evaluate, to_device
+from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, stop_on_signal
 from zoo.train.args import TrainArgs, metric_for_best
@@ -272,7 +272,7 @@ class Loop:
             last = i == len(step.passes) - 1
             with self._synchronized(last):
                 with _all(hook.computing() for hook in self.hooks):
-                    loss = self.objective(self.model, to_device(batch, self.accelerator.device))
+                    loss = self.objective(self.model, batch.to(self.accelerator.device))
                 weight = float(one.counts)
                 self.accelerator.backward(loss.sum * weight)
             for hook in self.hooks:

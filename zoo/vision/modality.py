@@ -34,9 +34,7 @@ class Image(Modality):
 
         rng = np.random.default_rng(0)
         images = [Picture.fromarray(rng.integers(0, 255, (40, 40, 3), np.uint8)) for _ in range(3)]
-        small, large = (
-            task.collate(task.inputs(chosen, processor)) for chosen in (images[:2], images)
-        )
+        small, large = (task.collate(task.inputs(chosen)) for chosen in (images[:2], images))
         return small, large
 
     def random_inputs(

@@ -101,3 +101,14 @@ def test_an_arm_is_a_process(monkeypatch: pytest.MonkeyPatch, fails: bool) -> No
     child = rounds.parser("", ARMS, ARMS).parse_args(seen["command"][3:])
     assert (child.one, child.batch_sizes, child.seeds) == ("other", [8], [2])
     assert child.flags == ["--dtype", "fp32"] and child.data == "d"
+
+
+def test_results_carry_the_name_of_the_metric(
+    launched: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "results.jsonl"
+    tagging = Comparison("bench.none", "samples", COMPARISON.arms, ("epochs",), metric="f1")
+    rounds.main(tagging, _asked("--output", output, "--seeds", 1))
+    assert [json.loads(line)["f1"] for line in output.read_text().splitlines()] == [0.5, 0.5]
+    header = next(line for line in capsys.readouterr().out.splitlines() if "batch  arm" in line)
+    assert header.split()[4] == "f1"

@@ -27,11 +27,11 @@ def test_plain_images_are_the_tasks_own(tmp_path: Path, task: images.ImageClassi
         {"media": [{"bytes": b, "path": None} for b in content], "label": [0, 1, 0]}
     )
     theirs = Images(split, plain_transform(task))
-    features = task.features(split, None, "key")
+    features = task.features(split, "key")
     batch = task.collate(features.__getitems__([0, 1, 2]))
     assert len(theirs) == 3 and [theirs[i]["labels"] for i in range(3)] == [0, 1, 0]
     stacked = torch.stack([theirs[i]["pixel_values"] for i in range(3)])
-    assert torch.allclose(stacked, batch["pixel_values"], atol=0.02)
+    assert torch.allclose(stacked, batch.inputs["pixel_values"], atol=0.02)
 
 
 def test_training_images_vary(task: images.ImageClassification) -> None:

@@ -1,9 +1,14 @@
-"""What all classifiers share: their mistakes, with the loss of each sample alone."""
+"""What all classifiers share: predictions, and mistakes with the loss of each sample alone."""
+
+from typing import Any
 
 import pytest
 import torch
 
+from tasks.base import Batch
+from tasks.kinds.classification import NumberPrediction
 from tasks.nlp.text_classification import Args, TextClassification
+from tests.evaluated import evaluated
 
 LABELS = ("a", "b", "c")
 
@@ -33,8 +38,10 @@ def test_a_mistake_has_the_loss_of_its_sample_alone(
     if problem_type == "regression":
         labels = torch.randn(40, generator=rng)
         labels[7] = logits[7, 0]  # as right as it can be
-    found = task.mistakes({"sample_ids": torch.arange(100, 140), "labels": labels}, logits)
-    readings = task.read(logits)
+    batch, outputs = Batch({}, torch.arange(100, 140), {"labels": labels}), {"logits": logits}
+    seen = evaluated(task, batch, outputs)
+    found = task.mistakes(seen)
+    readings = [task.to_json(one) for one in seen.predictions]
     wrong = []
     for i, reading in enumerate(readings):
         said = reading["score"] if problem_type == "regression" else reading["label"]
@@ -47,7 +54,54 @@ def test_a_mistake_has_the_loss_of_its_sample_alone(
             wrong.append((i, said, truth))
     assert [row - 100 for _, row, _, _ in found] == [i for i, _, _ in wrong]
     for (loss, _, truth, said), (i, their, its) in zip(found, wrong, strict=True):
-        alone = task.loss(logits[i : i + 1], {"labels": labels[i : i + 1]})
+        single = Batch({}, batch.ids[[i]], {"labels": labels[[i]]})
+        alone = task.loss({"logits": logits[[i]]}, single)
         assert loss == pytest.approx(float(alone.sum), rel=1e-6)
         names = (f"{its:.4g}", f"{their:.4g}") if problem_type == "regression" else (its, their)
         assert (truth, said) == tuple(name or "-" for name in names)
+
+
+LOGITS = torch.tensor([[2.0, 1.0, 0.0], [0.0, -1.0, 3.0]])
+
+
+@pytest.mark.parametrize("as_given", [torch.Tensor.clone, torch.Tensor.numpy])
+def test_predictions_are_typed_and_made_of_tensors_or_arrays(as_given: Any) -> None:
+    one, two = task_of("single_label_classification").postprocess({"logits": as_given(LOGITS)})
+    assert (one.label, two.label) == (0, 2)
+    assert one.scores == tuple(LOGITS.softmax(-1)[0].tolist())
+    several = task_of("multi_label_classification").postprocess({"logits": as_given(LOGITS)})
+    assert [each.labels for each in several] == [(0, 1, 2), (0, 2)], "0 is half, and reaches it"
+    assert several[1].scores == tuple(LOGITS.sigmoid()[1].tolist())
+    numbers = task_of("regression").postprocess({"logits": as_given(LOGITS[:, :1])})
+    assert numbers == [NumberPrediction(2.0), NumberPrediction(0.0)]
+
+
+def test_top_k_are_the_best_scores_in_order() -> None:
+    task = task_of("single_label_classification")
+    (found,) = task.postprocess({"logits": LOGITS[1:]})
+    scores = LOGITS[1].softmax(-1).tolist()
+    assert task.to_json(found) == {"label": "c", "score": scores[2]}
+    assert list(task.to_json(found, 2)["scores"].items()) == [("c", scores[2]), ("a", scores[0])]
+    task = task_of("multi_label_classification")
+    (found,) = task.postprocess({"logits": LOGITS[1:]})
+    scores = LOGITS[1].sigmoid().tolist()
+    assert task.to_json(found) == {"label": ["c", "a"], "score": [scores[2], scores[0]]}
+
+
+def test_references_are_what_predictions_are_compared_with() -> None:
+    batch = Batch({}, torch.arange(2), {"labels": torch.tensor([[1.0, 0, 1], [0, 0, 0]])})
+    assert task_of("multi_label_classification").references(batch) == [(0, 2), ()]
+    batch = Batch({}, torch.arange(2), {"labels": torch.tensor([2, 0])})
+    assert task_of("single_label_classification").references(batch) == [2, 0]
+
+
+def test_a_label_behind_many_that_softmax_can_not_tell_apart_keeps_its_rank() -> None:
+    """Probabilities of 0 are all alike, and logits are not."""
+    labels = tuple("abcdefgh")
+    task = TextClassification(Args(), labels, "single_label_classification")
+    logits = torch.tensor([[900.0, 7, 6, 5, 4, 3, 2, 1]])
+    batch = Batch({}, torch.arange(1), {"labels": torch.tensor([7])})
+    tally = task.tally()
+    task.count(tally, evaluated(task, batch, {"logits": logits}))
+    values = {one.name: one.value for one in tally.compute(draws=0)}
+    assert values["accuracy"] == 0 and values["top5_accuracy"] == 0

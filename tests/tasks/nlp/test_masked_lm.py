@@ -1,23 +1,30 @@
 """Masked language modelling: what is hidden, the loss, the tally, and how guesses read."""
 
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import datasets
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from tasks.base import Batch
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.nlp import masked_lm, text_classification
 from tasks.nlp.masked_lm import ONLY_PREDICTED, Args, MaskedLM
 from tasks.nlp.masking import FIXED, IGNORED, Vocabulary, mask
 from tasks.randomness import View
+from tests.evaluated import evaluated
+from zoo.evaluation.loop import evaluate
 
 VOCABULARY = Vocabulary(size=1000, mask=4, special=(0, 1, 2, 3, 4))
 WINDOWS = st.lists(st.lists(st.integers(0, 999), max_size=40), min_size=1, max_size=6)
@@ -139,17 +146,17 @@ def rows_of(lengths: list[int], labelled: bool = True) -> list[dict]:
 def test_loss_is_the_cross_entropy_of_what_is_hidden(task: MaskedLM) -> None:
     model = Guesser(only=False)
     batch = task.collate(rows_of([9, 4, 13]))
-    loss = task.loss(task.logits(model, batch), batch)
-    full = model(batch["input_ids"], None).logits.flatten(0, 1)
-    expected = nn.functional.cross_entropy(full, batch["labels"].flatten(), reduction="sum")
+    loss = task.loss(task.forward(model, batch), batch)
+    full = model(batch.inputs["input_ids"], None).logits.flatten(0, 1)
+    expected = nn.functional.cross_entropy(full, batch.targets["labels"].flatten(), reduction="sum")
     assert float(loss.sum) == pytest.approx(float(expected), rel=1e-6)
-    assert float(loss.count) == int((batch["labels"] != IGNORED).sum())
+    assert float(loss.count) == int((batch.targets["labels"] != IGNORED).sum())
 
 
 def test_a_model_that_computes_only_what_is_asked_gives_the_same(task: MaskedLM) -> None:
     for labelled in (True, False):
         batch = task.collate(rows_of([9, 4, 13], labelled))
-        whole, part = (task.logits(Guesser(only), batch) for only in (False, True))
+        whole, part = (task.forward(Guesser(only), batch)["logits"] for only in (False, True))
         torch.testing.assert_close(whole, part, equal_nan=True, rtol=0, atol=0)
 
 
@@ -161,38 +168,67 @@ def test_the_tally_counts_texts_and_pieces_of_one_text_together(task: MaskedLM) 
         "token_labels": rows[1]["token_labels"] + rows[2]["token_labels"],
     }
     batch = task.collate([rows[0], whole])
-    assert batch["document"].tolist() == [0, 1, 1]
-    tally, logits = task.tally(), task.logits(model, batch)
-    task.count(tally, batch, logits)
-    loss = task.loss(logits, batch)
+    assert batch.windows.tolist() == [0, 1, 1]
+    tally, outputs = task.tally(), task.forward(model, batch)
+    task.count(tally, evaluated(task, batch, outputs))
+    logits, loss = outputs["logits"], task.loss(outputs, batch)
     perplexity, accuracy = tally.compute()
     assert perplexity.value == pytest.approx(float((loss.sum / loss.count).exp()), rel=1e-5)
     assert (perplexity.n, accuracy.n) == (2, 2)
-    truth = batch["labels"][batch["labels"] != IGNORED]
+    truth = batch.targets["labels"][batch.targets["labels"] != IGNORED]
     assert accuracy.value == pytest.approx(float((logits.argmax(-1) == truth).float().mean()))
 
 
 def test_mistakes_name_the_worst_guess_of_each_text(task: MaskedLM) -> None:
-    task._words.tokenizer = Tokenizer()
     model = Guesser(only=False)
     batch = task.collate(rows_of([9, 4, 13]))
-    logits = task.logits(model, batch)
-    found = {row: (loss, truth, said) for loss, row, truth, said in task.mistakes(batch, logits)}
+    seen = evaluated(task, batch, task.forward(model, batch))
+    found = {row: (loss, truth, said) for loss, row, truth, said in task.mistakes(seen)}
     assert set(found) <= {0, 1, 2} and found
     for row, (loss, truth, said) in found.items():
-        labels = batch["labels"][row]
-        single = {"input_ids": batch["input_ids"][[row]], "labels": labels[None]}
-        own = task.logits(model, single | {"attention_mask": None})
+        labels = batch.targets["labels"][row]
+        single = {"input_ids": batch.inputs["input_ids"][[row]], "attention_mask": None}
+        alone = Batch(single, batch.ids[[row]], {"labels": labels[None]})
+        own = task.forward(model, alone)["logits"]
         losses = nn.functional.cross_entropy(own, labels[labels != IGNORED], reduction="none")
         assert loss <= float(losses.max()) + 1e-5
         assert truth != said and f"<{int(labels[labels != IGNORED][losses.argmax()])}>" == truth
 
 
+class Softmaxes(TorchDispatchMode):
+    """Counts them, and what is made of one."""
+
+    count = 0
+    names = ("log_softmax", "_log_softmax", "softmax", "_softmax", "cross_entropy_loss")
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func.overloadpacket.__name__ in self.names
+        return func(*args, **(kwargs or {}))
+
+
+def test_an_evaluation_computes_the_likelihood_once_a_batch(task: MaskedLM) -> None:
+    features: Any = SimpleNamespace(
+        lengths=np.array([9, 4, 13]), __getitems__=lambda chosen: rows_of([9, 4, 13])
+    )
+    model = Guesser(only=False)
+    with Softmaxes() as softmaxes:
+        found = evaluate(
+            model,
+            task,
+            features,
+            batch_size=3,
+            accelerator=Accelerator(cpu=True),
+            keep_errors=9,
+        )
+    assert softmaxes.count == 1
+    assert found.hardest and found.value("perplexity") == pytest.approx(math.exp(found.loss))
+
+
 def test_guesses_read_as_probabilities_in_order(task: MaskedLM) -> None:
-    task._words.tokenizer = Tokenizer()
     logits = torch.randn(2, 2, 50)
     logits[0, 1] = float("nan")  # the first text has one mask
-    one, two = task.read(logits, 3)
+    batch = task.collate(rows_of([9, 4], labelled=False))
+    one, two = (task.to_json(each, 3) for each in task.predict(None, batch, {"logits": logits}))
     best = logits[0, 0].softmax(-1).topk(3)
     assert [guess["token"] for guess in one["guesses"][0]] == best.indices.tolist()
     assert [guess["score"] for guess in one["guesses"][0]] == pytest.approx(best.values.tolist())
@@ -263,7 +299,7 @@ def test_long_texts_are_learned_from_whole(tokenizer) -> None:
     split = datasets.Dataset.from_dict({"text": [text, "the film"]})
     for how, pieces in (("window", True), ("truncate", False)):
         task = MaskedLM(Args(max_length=12, long_texts=how)).settle(tokenizer, 16)
-        features = task.features(split, tokenizer, f"long/{how}")
+        features = task.features(split, f"long/{how}")
         rows = features.__getitems__([0, 1])
         assert (len(rows[0]["input_ids"]) > 1) == pieces
         assert len(rows[1]["input_ids"]) == 1
@@ -279,14 +315,14 @@ def test_long_texts_are_learned_from_whole(tokenizer) -> None:
 
 def test_a_text_to_fill_wants_a_mask_that_is_read(tokenizer) -> None:
     task = MaskedLM(Args(max_length=12)).settle(tokenizer, 16)
-    rows = task.inputs(["the [MASK] was [MASK]", "[MASK] film"], tokenizer)
+    rows = task.inputs(["the [MASK] was [MASK]", "[MASK] film"])
     batch = task.collate(rows)
-    assert (batch["input_ids"] == tokenizer.mask_token_id).sum(1).tolist() == [2, 1]
-    assert "labels" not in batch
+    assert (batch.inputs["input_ids"] == tokenizer.mask_token_id).sum(1).tolist() == [2, 1]
+    assert not batch.targets
     with pytest.raises(UserError, match=r"has no \[MASK\]"):
-        task.inputs(["the film"], tokenizer)
+        task.inputs(["the film"])
     with pytest.raises(UserError, match="stands beyond the 12 tokens"):
-        task.inputs(["the film was wonderful " * 5 + "[MASK]"], tokenizer)
+        task.inputs(["the film was wonderful " * 5 + "[MASK]"])
 
 
 def test_the_tokenizer_is_that_of_a_bert(tokenizer) -> None:

@@ -15,6 +15,7 @@ from tasks.randomness import View
 from tasks.vision import image_classification, masked_image
 from tasks.vision.masked_image import Args, MaskedImage
 from tasks.vision.patches import normalised, patchify, seen, shuffles, usual_patch
+from tests.evaluated import evaluated
 from tests.media import png
 
 
@@ -85,27 +86,27 @@ def test_each_of_them_changes_the_shuffle_and_places_are_even() -> None:
 
 
 def test_evaluation_hides_alike_and_training_anew_each_epoch(task: MaskedImage) -> None:
-    fixed = [task.collate(rows_of(3))["shuffle"] for _ in range(2)]
+    fixed = [task.collate(rows_of(3)).inputs["shuffle"] for _ in range(2)]
     assert torch.equal(*fixed)
-    epochs = [task.collate(rows_of(3, View(0, epoch)))["shuffle"] for epoch in (1, 2)]
+    epochs = [task.collate(rows_of(3, View(0, epoch))).inputs["shuffle"] for epoch in (1, 2)]
     assert not torch.equal(*epochs)
-    pixels = task.collate(rows_of(3))["pixel_values"]
-    theirs = task._images.collate(rows_of(3))["pixel_values"]
+    pixels = task.collate(rows_of(3)).inputs["pixel_values"]
+    theirs = task._images.collate(rows_of(3)).inputs["pixel_values"]
     assert torch.equal(pixels, theirs)
 
 
 def test_the_loss_is_that_of_hidden_patches(task: MaskedImage) -> None:
     batch = task.collate(rows_of(3))
-    target = normalised(patchify(batch["pixel_values"], 4))
+    target = normalised(patchify(batch.inputs["pixel_values"], 4))
     painted = target.clone()
-    for i, order in enumerate(batch["shuffle"]):
+    for i, order in enumerate(batch.inputs["shuffle"]):
         painted[i, order[:4]] += 100  # what was seen is not asked for
         painted[i, order[4]] += 2
-    loss = task.loss(painted, batch)
+    loss = task.loss({"logits": painted}, batch)
     assert float(loss.count) == 3 * 12
     assert float(loss.sum) == pytest.approx(3 * 4.0, rel=1e-4)
     tally = task.tally()
-    task.count(tally, batch, painted)
+    task.count(tally, evaluated(task, batch, {"logits": painted}))
     (measured,) = tally.compute()
     assert measured.name == "reconstruction_loss" and measured.n == 3
     assert measured.value == pytest.approx(float(loss.sum / loss.count), rel=1e-6)

@@ -258,7 +258,7 @@ def test_what_is_known_of_large_splits_is_known_for_one_way_of_reading(
     ):  # fmt: skip
         args = Args(background=background, resize=mode, value_range=(0, high))  # type: ignore[arg-type]
         task = ImageClassification(args, ("a", "b"), "single_label_classification", (), size)
-        found = [task.features(rows, None, "key").decoded for _ in range(2)]  # type: ignore[attr-defined]
+        found = [task.features(rows, "key").decoded for _ in range(2)]  # type: ignore[attr-defined]
         assert all(one.block is None for one in found)
         assert found[0].facts == found[1].facts and found[0].facts[0]["transparent"] == 1
         assert ("cut" in found[1].facts[1]) == (high == 1000)

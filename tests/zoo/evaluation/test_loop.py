@@ -102,9 +102,10 @@ def test_the_hardest_are_those_of_each_sample_alone(case: Case, tmp_path: Path) 
     for i, example in enumerate(examples.splits["test"]):
         batch = task.collate(features.__getitems__([i]))
         with torch.inference_mode():
-            logits = task.logits(original.model, batch)
-            loss = float(task.loss(logits, batch).sum)
-        (reading,) = task.read(logits)
+            outputs = task.forward(original.model, batch)
+            loss = float(task.loss(outputs, batch).sum)
+            (prediction,) = task.predict(original.model, batch, outputs)
+        reading = task.to_json(prediction)
         said = reading["text"] if "text" in reading else reading["label"]
         truth = example["text"] if "text" in reading else task.labels[example["label"]]
         if said != truth:

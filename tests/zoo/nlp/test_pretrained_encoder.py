@@ -41,7 +41,7 @@ def made(folder: Path, **options: Any) -> tuple[Any, Any, TextClassification]:
 
 def logits(model: Any, tokenizer: Any, task: TextClassification, texts: list[Any]) -> torch.Tensor:
     with torch.no_grad():
-        return task.logits(model, task.collate(task.inputs(texts, tokenizer)))
+        return task.forward(model, task.collate(task.inputs(texts)))["logits"]
 
 
 def alone_and_together(
@@ -74,12 +74,12 @@ def test_a_batch_of_mixed_lengths_is_what_each_text_is_alone(
 
 @kinds
 def test_the_longest_input_is_what_the_model_takes(kind: str, tmp_path: Path) -> None:
-    model, tokenizer, task = made(tiny_encoders.save(tmp_path, kind, TEXTS))
+    model, _, task = made(tiny_encoders.save(tmp_path, kind, TEXTS))
     expected = encoder_fit.FALLBACK_LENGTH if kind == "xlnet" else tiny_encoders.LENGTH
     assert task.args.max_length == expected
-    endless = task.collate(task.inputs([" ".join(TEXTS)], tokenizer))
-    assert endless["input_ids"].shape == (1, expected)
-    assert model(endless["input_ids"]).logits.isfinite().all()
+    endless = task.collate(task.inputs([" ".join(TEXTS)]))
+    assert endless.inputs["input_ids"].shape == (1, expected)
+    assert model(endless.inputs["input_ids"]).logits.isfinite().all()
 
 
 @pytest.mark.parametrize("kind", ["bert", "roberta", "gpt2", "xlnet", "deberta-v2"])

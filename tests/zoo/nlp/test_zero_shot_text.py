@@ -44,7 +44,8 @@ def test_entailment_is_the_pipelines(nli: Path) -> None:
     scorer = zero_shot_text.load(nli, LABELS, TEMPLATE, CPU)
     assert isinstance(scorer, Entailment)
     with torch.inference_mode():
-        readings = scorer.task.read(scorer.logits(TEXTS), top_k=3)
+        found = scorer.task.postprocess({"logits": scorer.logits(TEXTS)})
+        readings = [scorer.task.to_json(one, top_k=3) for one in found]
     theirs = pipeline("zero-shot-classification", model=str(nli), device="cpu")
     for text, mine in zip(TEXTS, readings, strict=True):
         expected = theirs(text, list(LABELS), hypothesis_template=TEMPLATE)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.errors import UserError
 from tests import tiny_speech
 from tests.cli import run_cli
 from tests.finetuning import Run
@@ -60,19 +61,32 @@ def test_the_loss_is_that_of_transformers(tuned: Run, utterances: Path) -> None:
     rows = []
     for i, text in enumerate(("ab", "c a b")):
         wave = np.random.default_rng(i).normal(0, 0.1, 8000 * (i + 1)).astype(np.float32)
-        (row,) = task.inputs([wave], predictor.processor)
+        (row,) = task.inputs([wave])
         rows.append(row | {"sample_id": i, "ids": task._ids([text])[0]})
     batch = task.collate(rows)
     prefix = ["<|en|>", "<|transcribe|>", "<|notimestamps|>"]
     tokenizer = predictor.processor.tokenizer
-    assert batch["labels"][:, :3].tolist() == [tokenizer.convert_tokens_to_ids(prefix)] * 2
-    loss = task.loss(task.logits(model, batch), batch)
-    theirs = model(input_features=batch["input_features"], labels=batch["labels"]).loss
+    assert batch.targets["labels"][:, :3].tolist() == [tokenizer.convert_tokens_to_ids(prefix)] * 2
+    loss = task.loss(task.forward(model, batch), batch)
+    features = batch.inputs["input_features"]
+    theirs = model(input_features=features, labels=batch.targets["labels"]).loss
     torch.testing.assert_close(loss.sum / loss.count, theirs)
-    assert "generated" not in batch  # a gradient may be asked for
-    with torch.inference_mode():
-        task.logits(model, batch)
-    assert batch["generated"].shape[0] == 2
+    with torch.inference_mode():  # what counts is written without the true text
+        alone = task.collate([{"sample_id": 0, "windows": row["windows"]} for row in rows])
+        assert len(written := task.predict(model, alone)) == 2
+        assert task.predict(model, batch, task.forward(model, batch)) == written
+
+
+def test_a_sound_alone_has_no_logits(tuned: Run) -> None:
+    import zoo
+
+    model = zoo.load(str(tuned.folder), device="cpu")
+    sound = np.zeros(8000, np.float32)
+    assert set(model.predict(sound)) == {"text"}
+    with pytest.raises(UserError, match="writes its text token by token"):
+        model.logits(sound)
+    with pytest.raises(UserError, match="--top_k"):
+        model.predict(sound, top_k=2)
 
 
 @pytest.mark.parametrize("tune", ["lora", "gradual"])

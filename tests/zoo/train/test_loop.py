@@ -16,6 +16,7 @@ import pytest
 import torch
 from torch import nn
 
+from tasks.base import Batch
 from tasks.metrics.spec import metric_spec
 from tasks.randomness import View
 from tests.cli import ROOT, environment
@@ -48,8 +49,8 @@ class Made:
         return [{"sample_id": i} for i in indices]
 
 
-def collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
-    return {"sample_ids": torch.tensor([row["sample_id"] for row in rows])}
+def collate(rows: Sequence[dict[str, Any]]) -> Batch:
+    return Batch({}, torch.tensor([row["sample_id"] for row in rows]))
 
 
 def make_loop(features: Made, folder: Path, workers: int = 0) -> Loop:
@@ -128,7 +129,7 @@ def _plain(features: Made, args: TrainArgs, place: Place) -> list[list[list[int]
 
 
 def _passes(step: Step) -> list[list[int]]:
-    loaded = [batch["sample_ids"].tolist() for batch in step.batches]
+    loaded = [batch.ids.tolist() for batch in step.batches]
     assert loaded == [one.ids.tolist() for one in step.passes]
     assert sorted(i for ids in loaded for i in ids) == sorted(step.ids.tolist())
     return loaded

@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from tasks.base import Batch
 from tasks.vision.masked_image import Args, MaskedImage
 from tests.cli import run_cli
 from tests.finetuning import Run
@@ -146,11 +147,12 @@ def test_the_order_of_what_is_seen_does_not_matter(network: MaeForPreTraining) -
 def test_its_loss_is_the_task_s(network: MaeForPreTraining) -> None:
     task = MaskedImage(Args(patch_size=4, mask_ratio=0.75), size=16)
     shuffle = torch.stack([torch.randperm(16) for _ in range(2)])
-    batch = {"pixel_values": torch.randn(2, 3, 16, 16), "shuffle": shuffle}
-    output = network(**batch)
-    total, count = (getattr(task.loss(output.logits, batch), part) for part in ("sum", "count"))
-    torch.testing.assert_close(output.loss, total / count)
-    assert network(**batch, return_loss=False).loss is None
+    inputs = {"pixel_values": torch.randn(2, 3, 16, 16), "shuffle": shuffle}
+    batch = Batch(inputs, torch.arange(2))
+    output = network(**inputs)
+    loss = task.loss({"logits": output.logits}, batch)
+    torch.testing.assert_close(output.loss, loss.sum / loss.count)
+    assert network(**inputs, return_loss=False).loss is None
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class Method:
         """What zoo.json says of the method."""
         return {}
 
-    def features(self, task: Task, processor: Any) -> dict[str, Features]:
+    def features(self, task: Task) -> dict[str, Features]:
         """More features than those of the splits, by a name to announce them with."""
         return {}
 

@@ -23,12 +23,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tasks.base import Batch, Features, Loss, Objective, Task
+from tasks.base import Batch, Distills, Features, Loss, Objective, Outputs, Task
 from tasks.errors import UserError
-from zoo.evaluation.loop import to_device
 from zoo.machine.precision import autocast
 from zoo.store.evidence import Fact
 from zoo.train.methods import teacher as teachers
@@ -110,17 +108,18 @@ def distilled(
         student: the network itself, whatever it will be wrapped in.
         dtype: the teacher's arithmetic.
     """
+    assert isinstance(task, Distills), "a teacher is found for no other"
     pairs = matched(student, teacher) if args.distill_hidden else ()
     alpha, temperature = args.distill_alpha, args.distill_temperature
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
         seen = outputs_of([layer for _, layer in pairs])
         with seen as theirs, torch.no_grad(), autocast(device, dtype):
-            taught = task.logits(teacher, batch)
+            taught = task.forward(teacher, batch)
         with outputs_of([layer for layer, _ in pairs]) as ours:
-            logits = task.logits(model, batch)
-        supervised = task.loss(logits, batch, args.label_smoothing_factor)
-        soft = soft_loss(task, logits, taught, temperature)
+            outputs = task.forward(model, batch)
+        supervised = task.loss(outputs, batch, args.label_smoothing_factor)
+        soft = soft_loss(task, outputs, taught, temperature)
         total = (1 - alpha) * supervised.sum + alpha * soft
         logs = {"label_loss": supervised.sum.detach(), "teacher_loss": soft.detach()}
         if pairs:
@@ -132,38 +131,22 @@ def distilled(
     return objective
 
 
-def soft_loss(task: Task, logits: Tensor, taught: Tensor, temperature: float) -> Tensor:
-    """T^2 KL(teacher || student), summed; squared error in regression.
-
-    Args:
-        logits, taught: of the student and the teacher, float32 [b, labels] or, frame-wise, [b,
-            frames, symbols], masked by `tasks.speech.decoding.ctc.mask_frames`: a certain blank
-            costs 0.
+def soft_loss(task: Distills, outputs: Outputs, taught: Outputs, temperature: float) -> Tensor:
+    """What the task says of how far apart the outputs of a student and its teacher are, summed.
 
     Raises `UserError` where they have not the same shape.
     """
-    if logits.shape != taught.shape:
-        raise UserError(
-            f"--teacher makes {_shape(taught[0])} of what this network makes {_shape(logits[0])} "
-            "of: both must have the same frames"
-        )
-    kind = getattr(task, "problem_type", None)
-    if kind == "regression":
-        return F.mse_loss(logits, taught, reduction="sum")
-    ours, theirs = logits / temperature, taught / temperature
-    if kind == "multi_label_classification":  # each label a distribution over yes and no
-        yes, no = theirs.sigmoid(), (-theirs).sigmoid()
-        gaps = yes * (F.logsigmoid(theirs) - F.logsigmoid(ours))
-        gaps = gaps + no * (F.logsigmoid(-theirs) - F.logsigmoid(-ours))
-        return temperature**2 * gaps.sum() / logits.shape[-1]
-    divergence = F.kl_div(
-        ours.log_softmax(-1), theirs.log_softmax(-1), reduction="sum", log_target=True
-    )
-    return temperature**2 * divergence
+    for name, output in outputs.items():
+        if output.shape != taught[name].shape:
+            raise UserError(
+                f"--teacher makes {_shape(taught[name][0])} of what this network makes "
+                f"{_shape(output[0])} of: both must have the same frames"
+            )
+    return task.distillation_loss(outputs, taught, temperature)
 
 
 def hidden_loss(
-    task: Task,
+    task: Distills,
     student: nn.Module,
     batch: Batch,
     ours: Mapping[int, Tensor],
@@ -171,7 +154,7 @@ def hidden_loss(
 ) -> Tensor:
     """Squared distances of layers' outputs, a mean over what is no padding, summed over rows and
     layers. Layers that the student has left out (layer drop) count 0."""
-    total = torch.zeros((), device=batch["sample_ids"].device)
+    total = torch.zeros((), device=batch.ids.device)
     shares = _shares(task, batch)
     for place, output in ours.items():
         square = (output.float() - theirs[place].float()).square()
@@ -184,18 +167,13 @@ def hidden_loss(
     return total
 
 
-def _shares(task: Task, batch: Batch) -> Tensor:
+def _shares(task: Distills, batch: Batch) -> Tensor:
     """How much each row that goes through the network weighs: as many targets as the task counts,
     spread over the windows of one input. float32 [windows]."""
-    rows = len(batch["sample_ids"])
-    device = batch["sample_ids"].device
-    targets = torch.ones(rows, device=device)
-    if getattr(task, "frame_wise", False):
-        targets = (batch["labels"] >= 0).sum(1).float()
-    if "document" not in batch:
+    targets = task.target_counts(batch)
+    if batch.windows is None:
         return targets
-    document = batch["document"]
-    shares: Tensor = (targets / document.bincount(minlength=rows))[document]
+    shares: Tensor = (targets / batch.windows.bincount(minlength=len(batch)))[batch.windows]
     return shares
 
 
@@ -208,12 +186,12 @@ def _valid(student: Any, batch: Batch, output: Tensor) -> Tensor | None:
     if output.ndim != 3:
         return None
     places = torch.arange(output.shape[1], device=output.device)
-    if "lengths" in batch and hasattr(student, "_get_feat_extract_output_lengths"):
-        frames: Tensor = student._get_feat_extract_output_lengths(batch["lengths"])
+    if batch.lengths is not None and hasattr(student, "_get_feat_extract_output_lengths"):
+        frames: Tensor = student._get_feat_extract_output_lengths(batch.lengths)
         return places < frames.to(output.device).unsqueeze(1)
-    if "attention_mask" not in batch:
+    mask = batch.inputs.get("attention_mask")
+    if mask is None:
         return None
-    mask = batch["attention_mask"]
     if mask.shape[1] != output.shape[1]:
         raise UserError(
             f"--distill_hidden: {type(student).__name__} does not say which of its layers' "
@@ -278,16 +256,17 @@ def check(
 
     Raises `UserError` where what they put out can't be compared.
     """
+    assert isinstance(task, Distills), "a teacher is found for no other"
     was_training = student.training
     student.eval()  # a pass in training would draw numbers and move the statistics of batch norms
     pairs = matched(student, teacher) if args.distill_hidden else ()
     for place in (int(np.argmin(train.lengths)), int(np.argmax(train.lengths))):
-        batch = to_device(task.collate(train.__getitems__([place])), device)
+        batch = task.collate(train.__getitems__([place])).to(device)
         with torch.no_grad(), contextlib.ExitStack() as stack:
             ours = stack.enter_context(outputs_of([layer for layer, _ in pairs]))
             theirs = stack.enter_context(outputs_of([layer for _, layer in pairs]))
-            logits, taught = task.logits(student, batch), task.logits(teacher, batch)
-        soft_loss(task, logits, taught, args.distill_temperature)
+            outputs, taught = task.forward(student, batch), task.forward(teacher, batch)
+        soft_loss(task, outputs, taught, args.distill_temperature)
         for i, output in ours.items():
             if output.shape != theirs[i].shape:
                 raise UserError(

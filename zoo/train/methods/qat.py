@@ -33,7 +33,6 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from zoo.evaluation.calibration_batches import batches as calibration_batches
-from zoo.evaluation.loop import to_device
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
 from zoo.train.methods.base import Data, Method
@@ -188,7 +187,7 @@ def prepare(model: nn.Module, task: Task, batches: Sequence[Batch], device: torc
     model.eval()
     with torch.no_grad():
         for batch in batches:
-            task.logits(model, to_device(batch, device))
+            task.forward(model, batch.to(device))
     model.train(was_training)
     for hook in hooks:
         hook.remove()

@@ -18,10 +18,18 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from tasks.base import Batch, Examples, Features, Loss, Objective, Task, model_inputs
+from tasks.base import (
+    Batch,
+    Examples,
+    Features,
+    LearnsUnlabelled,
+    Loss,
+    Objective,
+    Outputs,
+    Task,
+)
 from tasks.errors import UserError
 from tasks.randomness import Strength, View
 from zoo.train.methods.base import Data, Learning, Method, Setup
@@ -60,11 +68,11 @@ class UnlabelledData(Method):
         """See `Method`."""
         return {"unlabeled": {"name": self._pool.name, "fingerprint": self._pool.fingerprint}}
 
-    def features(self, task: Task, processor: Any) -> dict[str, Features]:
+    def features(self, task: Task) -> dict[str, Features]:
         """See `Method`."""
         args, data = self.setup.args, self.setup.job.data
         key = f"{self._pool.fingerprint}/unlabelled/{args.unlabeled}/{data}"
-        self._features = task.features(self._pool.splits["train"], processor, key)
+        self._features = task.features(self._pool.splits["train"], key)
         return {"unlabelled": self._features}
 
     def learning(self, learning: Learning, model: nn.Module, data: Data) -> Learning:
@@ -85,8 +93,8 @@ class UnlabelledData(Method):
 
 def check(task: Task) -> None:
     """Raises `UserError` for a task that has nothing to be sure of, or no views."""
-    kind = getattr(task, "problem_type", task.name)
-    if kind != "single_label_classification":
+    if not isinstance(task, LearnsUnlabelled) or not task.single_label:
+        kind = getattr(task, "problem_type", task.name)
         raise UserError(f"--ssl is for one label an example, and this is {kind}")
     if getattr(task.args, "augment", None) == "none":  # type: ignore[attr-defined]
         raise UserError("--ssl learns from varied examples: leave --augment none away")
@@ -182,24 +190,18 @@ class SemiSupervised:
 
 @dataclass(frozen=True)
 class CollateBoth:
-    """The labelled batch of a task, and beside it that of each view of the unlabelled rows, under
-    names that begin with the view's: weak.pixel_values."""
+    """The labelled batch of a task, with that of each view of the unlabelled rows among its
+    `parts`."""
 
     task: Task
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """See the class."""
-        batch = self.task.collate(rows)
-        for view in rows[0]["unlabelled"]:
-            beside = self.task.collate([one for row in rows for one in row["unlabelled"][view]])
-            batch |= {f"{view}.{name}": tensor for name, tensor in beside.items()}
-        return batch
-
-
-def of_view(batch: Batch, view: str) -> Batch:
-    """The part of a batch that is of one view of the unlabelled rows."""
-    start = view + "."
-    return {n.removeprefix(start): tensor for n, tensor in batch.items() if n.startswith(start)}
+        views = {
+            view: self.task.collate([one for row in rows for one in row["unlabelled"][view]])
+            for view in rows[0]["unlabelled"]
+        }
+        return replace(self.task.collate(rows), parts=views)
 
 
 def semi_supervised(
@@ -212,17 +214,16 @@ def semi_supervised(
     (equation 4 of FixMatch, times the labelled rows). `logs` are that sum, and how many labelled
     rows' worth of predictions were sure.
     """
+    assert isinstance(task, LearnsUnlabelled), "see `check`"
 
     def objective(model: nn.Module, batch: Batch) -> Loss:
-        labelled = {name: tensor for name, tensor in batch.items() if "." not in name}
-        views = [of_view(batch, name) for name in dict.fromkeys((LEARNED[kind], "weak"))]
-        logits = _logits(task, model, labelled, views)
-        ours, theirs = logits[:2]
-        sureness, guesses = logits[-1].detach().softmax(-1).max(-1)
+        views = [batch.parts[name] for name in dict.fromkeys((LEARNED[kind], "weak"))]
+        outputs = _outputs(task, model, batch, views)
+        sureness, guesses = task.pseudo_labels(outputs[-1])
         sure = (sureness >= threshold).float()
-        beside = len(guesses) / len(labelled["sample_ids"])
-        unlabelled = (F.cross_entropy(theirs, guesses, reduction="none") * sure).sum() / beside
-        supervised = task.loss(ours, labelled, label_smoothing)
+        beside = len(guesses) / len(batch)
+        unlabelled = (task.pseudo_losses(outputs[1], guesses) * sure).sum() / beside
+        supervised = task.loss(outputs[0], batch, label_smoothing)
         logs = {"mask": sure.sum() / beside, "unlabelled_loss": unlabelled.detach()}
         return Loss(
             supervised.sum + weight * unlabelled, supervised.count, {**supervised.logs, **logs}
@@ -231,18 +232,22 @@ def semi_supervised(
     return objective
 
 
-def _logits(task: Task, model: nn.Module, labelled: Batch, views: Sequence[Batch]) -> list[Tensor]:
-    """The logits of the labelled rows and of each view; only the first view is learned on."""
-    if "lengths" in labelled or "attention_mask" in labelled:  # padding, to lengths of their own
-        logits = [task.logits(model, part) for part in (labelled, views[0])]
+def _outputs(
+    task: Task, model: nn.Module, labelled: Batch, views: Sequence[Batch]
+) -> list[Outputs]:
+    """The outputs for the labelled rows and each view; only the first view is learned on."""
+    if labelled.lengths is not None or "attention_mask" in labelled.inputs:
+        # padded, each to a length of its own
+        outputs = [task.forward(model, part) for part in (labelled, views[0])]
         # last: autocast keeps its casts of the weights, and those made here have no gradient
         with torch.no_grad():
-            return logits + [task.logits(model, view) for view in views[1:]]
+            return outputs + [task.forward(model, view) for view in views[1:]]
     # One pass, as in the paper's code: a batch norm sees all rows together, and its running
     # statistics are those it trained with. Weak rows in a pass without gradient would save a third
     # of the time, but predictions by other statistics may be sure and wrong, and are then learned.
     parts = (labelled, *views)
-    names = model_inputs(views[0])
-    together = {name: torch.cat([part[name] for part in parts]) for name in names}
-    sizes = [len(part["sample_ids"]) for part in parts]
-    return list(task.logits(model, together).split(sizes))
+    inputs = {name: torch.cat([part.inputs[name] for part in parts]) for name in labelled.inputs}
+    together = task.forward(model, Batch(inputs, torch.cat([part.ids for part in parts])))
+    sizes = [len(part) for part in parts]
+    split = {name: output.split(sizes) for name, output in together.items()}
+    return [{name: rows[i] for name, rows in split.items()} for i in range(len(parts))]

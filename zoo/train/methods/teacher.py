@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from tasks.base import Task
+from tasks.base import Distills, Task
 from tasks.errors import UserError
 from zoo.evaluation.loop import Evaluation
 from zoo.machine import terminal
@@ -84,23 +84,13 @@ def find(
     return Teacher(checkpoint.entry.name, evidence.subject_digest(folder), model.to(device).eval())
 
 
-def _same_targets(theirs: str, teacher: Any, task: Any, args: "TrainArgs") -> None:
-    kind = getattr(task, "problem_type", None)
-    if kind is None and not getattr(task, "frame_wise", False):
+def _same_targets(theirs: str, teacher: Task, task: Task, args: "TrainArgs") -> None:
+    if not isinstance(task, Distills):
         raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
-    if kind == "regression" and args.distill_temperature != type(args).distill_temperature:
+    if not task.softens and args.distill_temperature != type(args).distill_temperature:
         raise UserError("--distill_temperature softens probabilities, and regression has none")
-    if kind != getattr(teacher, "problem_type", None):
-        raise UserError(f"{theirs} has learned {teacher.problem_type}, and this is {kind}")
-    if kind is None:
-        ours, known = list(task.spelling.vocabulary), list(teacher.spelling.vocabulary)
-    else:
-        ours, known = list(task.labels), list(teacher.labels)
-    if ours == known:
-        return
-    odd = sorted(set(ours) ^ set(known))
-    what = f"only one of both knows {odd[0]!r}" if odd else "they are in another order"
-    raise UserError(f"{theirs} has other {'labels' if kind else 'symbols'} than this data: {what}")
+    if fault := task.teacher_fault(teacher):
+        raise UserError(f"{theirs} {fault}")
 
 
 def _same_inputs(

@@ -10,7 +10,6 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from tasks.base import Features, Task
-from zoo.evaluation.loop import to_device
 from zoo.machine.precision import autocast
 from zoo.train.resume.order import Schedule
 
@@ -94,7 +93,7 @@ def _one_pass(
     dtype: torch.dtype,
 ) -> tuple[float, int]:
     """Seconds of a forward pass, and bytes that it keeps for the gradient beside the weights."""
-    batch = to_device(task.collate(train.__getitems__([int(i) for i in ids])), device)
+    batch = task.collate(train.__getitems__([int(i) for i in ids])).to(device)
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, int] = {}
 
@@ -110,7 +109,9 @@ def _one_pass(
     for _ in range(2):  # the first also loads kernels
         begin = time.perf_counter()
         with autocast(device, dtype), saved_tensors_hooks(note, lambda tensor: tensor):
-            task.logits(model, batch).sum().item()  # waits for the device
+            outputs = task.forward(model, batch)
+            sums = [tensor.sum() for tensor in outputs.values()]
+            torch.stack(sums).tolist()  # waits for the device
         seconds = min(seconds, time.perf_counter() - begin)
     model.train(was_training)
     return seconds, sum(kept.values())

@@ -1,6 +1,5 @@
 """What is computed of a teacher's outputs, against the formulas written out."""
 
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -8,11 +7,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tasks.base import Loss
+from tasks.base import Batch, Loss, Outputs
 from tasks.errors import UserError
+from tasks.kinds.classification import Classification
+from tasks.nlp import text_classification
+from tasks.nlp.text_classification import TextClassification
+from tasks.speech import speech_recognition
 from tasks.speech.decoding import ctc
 from zoo.train.args import TrainArgs
 from zoo.train.args import check as check_args
+from zoo.train.methods import distillation
 from zoo.train.methods.distillation import (
     check,
     distilled,
@@ -20,15 +24,20 @@ from zoo.train.methods.distillation import (
     layers_of,
     matched,
     outputs_of,
-    soft_loss,
 )
 
 RNG = torch.Generator().manual_seed(0)
 CPU = torch.device("cpu")
 
 
-def _task(kind: str | None, frame_wise: bool = False) -> Any:
-    return SimpleNamespace(problem_type=kind, frame_wise=frame_wise)
+def _task(kind: str | None) -> Any:
+    if kind is None:
+        return speech_recognition.SpeechRecognition(speech_recognition.Args())
+    return TextClassification(text_classification.Args(), ("a", "b"), kind)
+
+
+def soft_loss(task: Any, ours: Tensor, theirs: Tensor, temperature: float) -> Tensor:
+    return distillation.soft_loss(task, {"logits": ours}, {"logits": theirs}, temperature)
 
 
 def _pair(*shape: int) -> tuple[Tensor, Tensor]:
@@ -69,7 +78,7 @@ def test_regression_is_the_squared_distance() -> None:
 
 def test_frames_behind_the_end_cost_nothing() -> None:
     ours, theirs = _pair(2, 7, 5)
-    task, frames = _task(None, frame_wise=True), torch.tensor([7, 4])
+    task, frames = _task(None), torch.tensor([7, 4])
     masked = [ctc.mask_frames(x, frames, blank=0) for x in (ours, theirs)]
     alone = [soft_loss(task, a[None], b[None], 2.0) for a, b in ((ours[0], theirs[0]),)]
     alone.append(soft_loss(task, ours[1:, :4], theirs[1:, :4], 2.0))
@@ -82,7 +91,7 @@ def test_hidden_states_of_padding_cost_nothing_and_windows_share_a_row() -> None
     ours, theirs = _pair(3, 6, 4)
     lengths, document = torch.tensor([6, 2, 3]), torch.tensor([0, 1, 1])
     mask = (torch.arange(6) < lengths[:, None]).long()
-    batch = {"attention_mask": mask, "document": document, "sample_ids": torch.arange(2)}
+    batch = Batch({"attention_mask": mask}, torch.arange(2), windows=document)
     student = nn.Module()
     found = hidden_loss(_task("regression"), student, batch, {0: ours}, {0: theirs})
     square = (ours - theirs).square()
@@ -95,10 +104,10 @@ def test_hidden_states_of_padding_cost_nothing_and_windows_share_a_row() -> None
 def test_a_row_of_frames_weighs_as_much_as_it_has_symbols() -> None:
     ours, theirs = _pair(2, 3, 4)
     labels = torch.tensor([[1, 2, -100], [1, 2, 3]])
-    batch = {"labels": labels, "sample_ids": torch.arange(2), "lengths": torch.tensor([3, 6])}
+    batch = Batch({}, torch.arange(2), {"labels": labels}, lengths=torch.tensor([3, 6]))
     student: Any = nn.Module()
     student._get_feat_extract_output_lengths = lambda n: n // 2 + n % 2
-    found = hidden_loss(_task(None, True), student, batch, {0: ours}, {0: theirs})
+    found = hidden_loss(_task(None), student, batch, {0: ours}, {0: theirs})
     square = (ours - theirs).square()
     torch.testing.assert_close(found, 2 * square[0, :2].mean() + 3 * square[1].mean())
 
@@ -143,24 +152,23 @@ def test_outputs_are_caught_only_within() -> None:
     assert not found
 
 
-class Task:
+class Task(Classification):
     """Just enough of one."""
 
     problem_type = "single_label_classification"
 
-    def collate(self, rows: list[dict[str, Any]]) -> dict[str, Tensor]:
-        return {
-            "x": torch.stack([row["x"] for row in rows]),
-            "labels": torch.tensor([row["label"] for row in rows]),
-            "sample_ids": torch.arange(len(rows)),
-        }
+    def collate(self, rows: list[dict[str, Any]]) -> Batch:
+        inputs = {"x": torch.stack([row["x"] for row in rows])}
+        labels = torch.tensor([row["label"] for row in rows])
+        return Batch(inputs, torch.arange(len(rows)), {"labels": labels})
 
-    def logits(self, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
-        return model(batch["x"])
+    def forward(self, model: nn.Module, batch: Batch) -> Outputs:
+        return {"logits": model(batch.inputs["x"])}
 
-    def loss(self, logits: Tensor, batch: dict[str, Tensor], smoothing: float = 0.0) -> Loss:
-        loss = nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
-        return Loss(loss, torch.tensor(float(len(logits))), {})
+    def loss(self, outputs: Outputs, batch: Batch, smoothing: float = 0.0) -> Loss:
+        labels = batch.targets["labels"]
+        loss = nn.functional.cross_entropy(outputs["logits"], labels, reduction="sum")
+        return Loss(loss, torch.tensor(float(len(labels))), {})
 
 
 class Rows:
@@ -181,11 +189,11 @@ def test_the_objective_is_the_sum_of_its_parts_and_leaves_the_teacher_alone() ->
     objective = distilled(task, student, teacher, args, CPU, torch.float32)
     loss = objective(student, batch)
     loss.sum.backward()
-    logits, taught = student(batch["x"]), teacher(batch["x"])
-    labels = nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
+    logits, taught = student(batch.inputs["x"]), teacher(batch.inputs["x"])
+    labels = nn.functional.cross_entropy(logits, batch.targets["labels"], reduction="sum")
     soft = soft_loss(task, logits, taught, 2.0)
     with outputs_of(layers_of(student)) as ours, outputs_of(layers_of(teacher)) as theirs:
-        student(batch["x"]), teacher(batch["x"])
+        student(batch.inputs["x"]), teacher(batch.inputs["x"])
     hidden = sum((ours[i] - theirs[2 * i + 1]).square().mean(1).sum() for i in range(2)) / 2
     assert float(loss.count) == 3
     torch.testing.assert_close(loss.sum, 0.7 * labels + 0.3 * soft + 0.5 * hidden)

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from tasks.base import Batch
 from tasks.errors import UserError
 from tests import cases
 from tests.cli import run_cli
@@ -83,8 +84,9 @@ def test_ranges_are_those_of_all_batches_and_nothing_is_added() -> None:
 
     net = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 2), Odd(2, 2)).train()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    task: Any = SimpleNamespace(logits=lambda model, batch: model(batch["x"]))
-    batches = [{"x": torch.tensor([[0.5, 3.0]])}, {"x": torch.tensor([[1.0, 0.25]])}]
+    task: Any = SimpleNamespace(forward=lambda model, batch: {"logits": model(batch.inputs["x"])})
+    rows = [torch.tensor([[0.5, 3.0]]), torch.tensor([[1.0, 0.25]])]
+    batches = [Batch({"x": row}, torch.arange(1)) for row in rows]
     assert prepare(net, task, batches, CPU) == 2
     first: Any = net[0].forward
     assert (first.zero_point, first.scale) == (0, pytest.approx(3 / 255))  # 0 is always within

@@ -3,6 +3,7 @@
 import copy
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tasks.base import Batch, model_inputs
+from tasks.base import Batch
 from tasks.errors import UserError
 from tasks.randomness import View
 from tasks.vision.image_classification import Args, ImageClassification
@@ -140,12 +141,17 @@ def _task(**changes: Any) -> ImageClassification:
 
 def _batch(labelled: int, ratio: int, seed: int = 0) -> Batch:
     rng = torch.Generator().manual_seed(seed)
-    batch = {"sample_ids": torch.arange(labelled), "labels": torch.arange(labelled) % 3}
-    batch["pixel_values"] = torch.randn(labelled, 4, generator=rng)
+    own = {"pixel_values": torch.randn(labelled, 4, generator=rng)}
+    parts = {}
     for view in ("weak", "strong"):
-        batch[f"{view}.pixel_values"] = 3 * torch.randn(labelled * ratio, 4, generator=rng)
-        batch[f"{view}.sample_ids"] = torch.arange(labelled * ratio)
-    return batch
+        inputs = {"pixel_values": 3 * torch.randn(labelled * ratio, 4, generator=rng)}
+        parts[view] = Batch(inputs, torch.arange(labelled * ratio))
+    ids = torch.arange(labelled)
+    return Batch(own, ids, {"labels": ids % 3}, parts=parts)
+
+
+def _pixels(batch: Batch, view: str | None = None) -> torch.Tensor:
+    return (batch.parts[view] if view else batch).inputs["pixel_values"]
 
 
 @pytest.mark.parametrize(("kind", "learned"), [("fixmatch", "strong"), ("pseudo", "weak")])
@@ -155,15 +161,15 @@ def test_the_loss_by_hand(kind: str, learned: str) -> None:
     loss = semi_supervised(_task(), kind, 0.8, 0.5)(net, batch)
     weight, bias = (p.detach().double().numpy() for p in net.head.parameters())
 
-    def log_softmax(name: str) -> np.ndarray:
-        z = batch[name].double().numpy() @ weight.T + bias
+    def log_softmax(view: str | None = None) -> np.ndarray:
+        z = _pixels(batch, view).double().numpy() @ weight.T + bias
         return z - np.log(np.exp(z).sum(1, keepdims=True))
 
-    supervised = -log_softmax("pixel_values")[np.arange(4), batch["labels"].numpy()].sum()
-    weak = np.exp(log_softmax("weak.pixel_values"))
+    supervised = -log_softmax()[np.arange(4), batch.targets["labels"].numpy()].sum()
+    weak = np.exp(log_softmax("weak"))
     sure = weak.max(1) >= 0.8
     assert 3 < sure.sum() < 17
-    entropy = -log_softmax(f"{learned}.pixel_values")[np.arange(20), weak.argmax(1)]
+    entropy = -log_softmax(learned)[np.arange(20), weak.argmax(1)]
     unlabelled = (entropy * sure).sum() / 5
     assert float(loss.sum) == pytest.approx(supervised + 0.5 * unlabelled, rel=1e-5)
     assert float(loss.count) == 4
@@ -178,10 +184,10 @@ def test_no_gradient_goes_through_the_predictions(kind: str) -> None:
     semi_supervised(_task(), kind, 0.8, 1.0)(net, batch).sum.backward()
     other = Net()
     with torch.no_grad():
-        sureness, guesses = other.head(batch["weak.pixel_values"]).softmax(-1).max(-1)
-    learned = batch["strong.pixel_values" if kind == "fixmatch" else "weak.pixel_values"]
+        sureness, guesses = other.head(_pixels(batch, "weak")).softmax(-1).max(-1)
+    learned = _pixels(batch, "strong" if kind == "fixmatch" else "weak")
     losses = F.cross_entropy(other.head(learned), guesses, reduction="none")
-    supervised = F.cross_entropy(other.head(batch["pixel_values"]), batch["labels"])
+    supervised = F.cross_entropy(other.head(_pixels(batch)), batch.targets["labels"])
     (4 * supervised + losses[sureness >= 0.8].sum() / 5).backward()
     for mine, theirs in zip(net.parameters(), other.parameters(), strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad)
@@ -194,11 +200,12 @@ def test_losses_of_parts_add_up(cut: int, ratio: int) -> None:
     whole = objective(net, batch)
     halves = []
     for start, end in ((0, cut), (cut, 8)):
-        part = {
-            name: tensor[start * ratio : end * ratio] if "." in name else tensor[start:end]
-            for name, tensor in batch.items()
+        parts = {
+            name: view._each(lambda tensor, own=slice(start * ratio, end * ratio): tensor[own])
+            for name, view in batch.parts.items()
         }
-        halves.append(objective(net, part))
+        own = replace(batch, parts={})._each(lambda tensor, own=slice(start, end): tensor[own])
+        halves.append(objective(net, replace(own, parts=parts)))
     torch.testing.assert_close(sum(half.sum for half in halves), whole.sum)
     assert sum(float(half.count) for half in halves) == float(whole.count) == 8
     for name, log in whole.logs.items():
@@ -210,8 +217,7 @@ def test_batch_norm_sees_all_rows_together_once() -> None:
     semi_supervised(_task(), "fixmatch", 0.5, 1.0)(net, batch)
     assert net.passes == [(44, True)]
     assert net.training and net.head.training
-    names = ("pixel_values", "strong.pixel_values", "weak.pixel_values")
-    together = torch.cat([batch[name] for name in names])
+    together = torch.cat([_pixels(batch, view) for view in (None, "strong", "weak")])
     assert int(net.norm.num_batches_tracked) == 1
     torch.testing.assert_close(net.norm.running_mean, 0.1 * together.mean(0))
 
@@ -220,15 +226,15 @@ def test_padded_inputs_go_in_passes_of_their_own() -> None:
     net, batch = Net(), _batch(4, 5)
     whole = semi_supervised(_task(), "fixmatch", 0.5, 1.0)(net, batch)
     net.passes.clear()
-    batch["lengths"] = torch.ones(4)
-    apart = semi_supervised(_task(), "fixmatch", 0.5, 1.0)(net, batch)
+    padded = replace(batch, lengths=torch.ones(4))
+    apart = semi_supervised(_task(), "fixmatch", 0.5, 1.0)(net, padded)
     assert [size for size, _ in net.passes] == [4, 20, 20]
     torch.testing.assert_close(apart.sum, whole.sum)
 
 
 def test_gradients_under_autocast() -> None:
     """Casts of the weights that were made without gradient must not serve the other pass."""
-    exact, rounded, batch = Net(), Net(), _batch(4, 5) | {"lengths": torch.ones(4)}
+    exact, rounded, batch = Net(), Net(), replace(_batch(4, 5), lengths=torch.ones(4))
     objective = semi_supervised(_task(), "fixmatch", 0.5, 1.0)
     objective(exact, batch).sum.backward()
     for _ in range(2):
@@ -259,14 +265,14 @@ def test_collation_keeps_the_views_from_the_model() -> None:
     ]
     rows[2]["image"] = rows[0]["image"]  # the same sample once more, in another pass
     batch = CollateBoth(_task(size=8))(rows)
-    assert batch["pixel_values"].shape == (3, 3, 8, 8)
-    assert not torch.equal(batch["pixel_values"][0], batch["pixel_values"][2])
-    assert batch["strong.pixel_values"].shape == batch["weak.pixel_values"].shape == (6, 3, 8, 8)
-    assert list(model_inputs(batch)) == ["pixel_values"]
+    assert _pixels(batch).shape == (3, 3, 8, 8)
+    assert not torch.equal(_pixels(batch)[0], _pixels(batch)[2])
+    assert _pixels(batch, "strong").shape == _pixels(batch, "weak").shape == (6, 3, 8, 8)
+    assert list(batch.inputs) == ["pixel_values"]
     alone = CollateBoth(_task(size=8))(rows[1:])
-    for name in ("weak.pixel_values", "strong.pixel_values"):
-        assert torch.equal(alone[name], batch[name][2:])
-    assert torch.equal(alone["pixel_values"], batch["pixel_values"][1:])
+    for view in ("weak", "strong"):
+        assert torch.equal(_pixels(alone, view), _pixels(batch, view)[2:])
+    assert torch.equal(_pixels(alone), _pixels(batch)[1:])
 
 
 @pytest.mark.parametrize(

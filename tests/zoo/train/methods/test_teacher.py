@@ -154,9 +154,8 @@ def test_other_tokens_and_longer_texts(request: pytest.FixtureRequest, tmp_path:
 
 def test_what_can_not_be_taught(request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """Written texts are no frames; a number has no temperature."""
-    from types import SimpleNamespace
-
     from tasks.errors import UserError
+    from tasks.nlp.text_classification import Args, TextClassification
     from tasks.speech.seq2seq_recognition import Seq2SeqRecognition
     from zoo.train.args import TrainArgs
     from zoo.train.methods.teacher import _same_targets
@@ -164,7 +163,7 @@ def test_what_can_not_be_taught(request: pytest.FixtureRequest, tmp_path: Path) 
     task = Seq2SeqRecognition.__new__(Seq2SeqRecognition)
     with pytest.raises(UserError, match="classification and CTC"):
         _same_targets("--teacher x", task, task, TrainArgs(teacher="x"))
-    number: Any = SimpleNamespace(problem_type="regression", labels=())
+    number: Any = TextClassification(Args(), (), "regression")
     with pytest.raises(UserError, match="softens probabilities"):
         args = TrainArgs(teacher="x", distill_temperature=4.0)
         _same_targets("--teacher x", number, number, args)

@@ -1,0 +1,190 @@
+"""The same tagging of words by the zoo and by transformers.Trainer, interleaved in one run.
+
+    python -m bench.experiments.tagging_against_trainer --data $ZOO_DATA/descriptions \\
+        --text_column description --max_train_samples 20000 --epochs 1
+
+Each arm is a fresh process, one at a time, in a new random order every round; same weights, same
+words and tags, same batch size, learning rate, schedule, decay and clipping. Arms:
+
+- zoo: `finetune` as it comes.
+- trainer: Trainer at its best: dynamic padding, batches grouped by length, bf16, fused AdamW.
+- run_ner: as transformers' example script has it: dynamic padding, random batches, fp32.
+- majority: the commonest tag of each word in train, O for words that train has not.
+
+Samples/s count the whole training loop (data, steps, logging), without evaluation and saving. F1 is
+that of the spans of the test split in fp32, by the rules of seqeval. Texts are cut at --max_length
+in every arm. A ratio is given with its spread over the rounds.
+"""
+
+import time
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING, Any
+
+from bench.experiments import rounds
+from bench.experiments.rounds import Case, Measured
+from zoo.nlp.bert_tok import ENTRY
+from zoo.store import pretrained
+from zoo.train.args import TrainArgs
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tasks.base import Examples
+    from tasks.nlp.token_classification import TokenClassification
+
+IGNORED = -100
+
+
+def main() -> None:
+    """Runs all rounds and prints a table; `--output` keeps every result as a line of JSON."""
+    parser = rounds.parser(__doc__, tuple(COMPARISON.arms), ("zoo", "trainer", "majority"))
+    parser.add_argument("--text_column", help="tags are made of these texts: case and punctuation")
+    parser.add_argument("--epochs", type=float, default=1.0)
+    parser.add_argument("--max_length", type=int, default=256)
+    rounds.main(COMPARISON, parser.parse_args())
+
+
+def _words(case: Case) -> list[str]:
+    """The flags of the data."""
+    if not case.args.text_column:
+        return []
+    return ["--tags_from", "punctuation", "--text_column", case.args.text_column]
+
+
+def _data(case: Case) -> "tuple[TokenClassification, Examples]":
+    from tasks.data.source import DataArgs
+    from tasks.nlp import token_classification
+
+    column = case.args.text_column
+    args = token_classification.Args(
+        tags_from="punctuation" if column else "data", text_column=column
+    )
+    data = DataArgs(data=case.args.data, max_train_samples=case.args.max_train_samples)
+    return token_classification.from_data(args, data)
+
+
+def run_zoo(case: Case) -> Measured:
+    """finetune and evaluate; samples/s and F1 from the evidence they leave."""
+    length = ["--max_length", str(case.args.max_length), "--long_texts", "truncate"]
+    epochs = ["--num_train_epochs", str(case.args.epochs)]
+    return rounds.by_zoo(ENTRY, case, [*_words(case), *length, *epochs], "test", "f1")
+
+
+def run_trainer(case: Case) -> Measured:
+    """The same by transformers.Trainer with the zoo's recipe."""
+    import numpy as np
+    import torch
+    from transformers import (
+        AutoModelForTokenClassification,
+        AutoTokenizer,
+        DataCollatorForTokenClassification,
+        Trainer,
+    )
+
+    args, recipe, best = case.args, TrainArgs(**ENTRY.recipe), case.arm == "trainer"
+    source = pretrained.find("minilm", ENTRY.presets).folder
+    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    task, examples = _data(case)
+
+    def tokenized(rows: dict[str, Any]) -> Any:
+        """As run_ner's tokenize_and_align_labels: a word's first piece has its tag."""
+        encoded = tokenizer(
+            rows["tokens"], truncation=True, max_length=args.max_length, is_split_into_words=True
+        )
+        encoded["labels"] = []
+        for i, tags in enumerate(rows["label"]):
+            words = encoded.word_ids(i)
+            first = [w is not None and w != b for w, b in zip(words, [None, *words], strict=False)]
+            encoded["labels"].append(
+                [tags[w] if is_first else IGNORED for w, is_first in zip(words, first, strict=True)]
+            )
+        encoded["length"] = [len(ids) for ids in encoded["input_ids"]]
+        return encoded
+
+    data = {
+        name: examples.splits[name].map(tokenized, batched=True, remove_columns=["tokens", "label"])
+        for name in ("train", "test")
+    }
+    torch.manual_seed(case.seed)
+    model = AutoModelForTokenClassification.from_pretrained(
+        source, trust_remote_code=False, **task.model_config()
+    )
+    collate = DataCollatorForTokenClassification(tokenizer)
+    trainer = Trainer(
+        model=model,
+        args=rounds.trainer_arguments(
+            case,
+            recipe,
+            num_train_epochs=args.epochs,
+            optim="adamw_torch_fused" if best else "adamw_torch",
+            bf16=best,
+            train_sampling_strategy="group_by_length" if best else "random",
+            length_column_name="length",
+        ),
+        train_dataset=data["train"],
+        data_collator=collate,
+    )
+    found = trainer.train()
+    trainer.args.bf16 = trainer.args.bf16_full_eval = False
+    model.eval()
+    predicted: list[np.ndarray] = []
+    with torch.inference_mode():
+        for start in range(0, len(data["test"]), 64):
+            rows = data["test"].select(range(start, min(start + 64, len(data["test"]))))
+            batch = collate([dict(row) for row in rows.remove_columns(["length"])])
+            labels = batch.pop("labels").numpy()
+            best_tags = model(**batch).logits.float().argmax(-1).numpy()
+            predicted += [tags[own != IGNORED] for tags, own in zip(best_tags, labels, strict=True)]
+    return Measured(found.metrics["train_samples_per_second"], _f1(task, examples, predicted))
+
+
+def run_majority(case: Case) -> Measured:
+    """The commonest tag of each word in train."""
+    import numpy as np
+
+    begin = time.perf_counter()
+    task, examples = _data(case)
+    seen: dict[str, Counter[int]] = defaultdict(Counter)
+    for row in examples.splits["train"]:
+        for word, tag in zip(row["tokens"], row["label"], strict=True):
+            seen[word][tag] += 1
+    usual = {word: tags.most_common(1)[0][0] for word, tags in seen.items()}
+    outside = task.labels.index("O")
+    predicted = [
+        np.array([usual.get(word, outside) for word in row["tokens"]], np.int64)
+        for row in examples.splits["test"]
+    ]
+    seconds = time.perf_counter() - begin
+    return Measured(len(examples.splits["train"]) / seconds, _f1(task, examples, predicted))
+
+
+def _f1(task: "TokenClassification", examples: "Examples", predicted: "list[np.ndarray]") -> float:
+    """F1 of the test split; words that no tag was predicted for (behind the cut) are O."""
+    import numpy as np
+
+    truth = [np.array(row, np.int64) for row in examples.splits["test"]["label"]]
+    outside = task.labels.index("O")
+    whole = [
+        np.concatenate([tags, np.full(len(own) - len(tags), outside)])
+        for tags, own in zip(predicted, truth, strict=True)
+    ]
+    metric = task.tally()
+    metric.update(np.arange(len(truth)), whole, truth)
+    return next(one.value for one in metric.compute(draws=0) if one.name == "f1")
+
+
+COMPARISON = rounds.Comparison(
+    "bench.experiments.tagging_against_trainer",
+    "samples",
+    {
+        "zoo": run_zoo,
+        "trainer": run_trainer,
+        "run_ner": run_trainer,
+        "majority": run_majority,
+    },
+    settings=("text_column", "epochs", "max_length"),
+    metric="f1",
+)
+
+if __name__ == "__main__":
+    main()

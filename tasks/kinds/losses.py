@@ -1,0 +1,46 @@
+"""Losses that several kinds of task share, and what must hold for a teacher's."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def cross_entropy(
+    logits: "Tensor", labels: "Tensor", label_smoothing: float
+) -> "tuple[Tensor, Tensor | None]":
+    """Cross entropy summed over targets, and without gradient that of each, where nothing is
+    smoothed: one softmax serves both.
+
+    Args:
+        logits: float32 [b, classes, ...].
+        labels: int64 [b, ...]; -100 is no target.
+    """
+    import torch.nn.functional as F
+
+    if label_smoothing:
+        smooth = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=label_smoothing)
+        return smooth, None
+    log_probs = logits.log_softmax(1)  # as F.cross_entropy computes it
+    terms = F.nll_loss(log_probs.detach(), labels, reduction="none")
+    return F.nll_loss(log_probs, labels, reduction="sum"), terms
+
+
+def divergence(logits: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
+    """T^2 KL(teacher || student) over the last axis, summed over all others; a teacher's and a
+    student's logits of one shape, float32 [..., classes]. Hinton et al. 2015, section 2."""
+    import torch.nn.functional as F
+
+    ours, theirs = logits / temperature, taught / temperature
+    gaps = F.kl_div(ours.log_softmax(-1), theirs.log_softmax(-1), reduction="sum", log_target=True)
+    return temperature**2 * gaps
+
+
+def other_names(ours: Sequence[str], theirs: Sequence[str], what: str) -> str | None:
+    """How the names of a teacher's classes differ from the student's; None where they do not."""
+    if list(ours) == list(theirs):
+        return None
+    odd = sorted(set(ours) ^ set(theirs))
+    how = f"only one of both knows {odd[0]!r}" if odd else "they are in another order"
+    return f"has other {what} than this data: {how}"

@@ -1,0 +1,335 @@
+"""Spans that tags of words stand for, and how many were found: precision, recall and F1 of spans.
+
+The rules are those of seqeval in its default mode (Nakayama 2018,
+https://github.com/chakki-works/seqeval), which are those of conlleval (Tjong Kim Sang & Buchholz
+2000): a span counts where type, first and last word are all right; tags that do not fit together
+begin or end a span where conlleval lets them. So IOB1, BIO (IOB2) and BIOES are all understood.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.errors import UserError
+from tasks.metrics import intervals
+from tasks.metrics.arithmetic import Counts, Floats, Ints
+from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+
+OUTSIDE = "O"
+"""The tag of a word that is in no span."""
+
+_PREFIXES = "OBIES"  # the place of each is its code
+_O, _B, _I, _E, _S = range(len(_PREFIXES))
+_SAME = {"L": "E", "U": "S", "M": "I"}  # BILOU and BMES write these
+_CHUNK_TAG = re.compile(r"[BIES](-.*)?|[LUM]-.+", re.DOTALL)
+_FORMAT = 1  # of `state()`
+_NAN = float("nan")
+
+_Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Spans:
+    """Spans of several sentences in their order, int64 [spans] each: the sentence, the type, the
+    first word, and the word behind the last."""
+
+    sentence: Ints
+    type: Ints
+    start: Ints
+    end: Ints
+
+
+class TagScheme:
+    """What tags say of spans, by the tags' names.
+
+    Tags of the forms B-TYPE, I-TYPE, E-TYPE, S-TYPE (L, U and M stand for E, S and I) are parts of
+    spans. Where other tags are among them (parts of speech, marks of punctuation), every tag but O
+    is a span of one word.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        inside = [name for name in names if name != OUTSIDE]
+        self.is_chunked = bool(inside) and all(map(_CHUNK_TAG.fullmatch, inside))
+        """Whether several words can be one span."""
+        types = {name: self._type(name) for name in inside}
+        self.types: tuple[str, ...] = tuple(sorted(set(types.values())))
+        place = {name: i for i, name in enumerate(self.types)}
+        # O is of the type that a bare B or I has; behind the tags stands an O for between sentences
+        nothing = place.get("_", -1) if self.is_chunked else -1
+        self._types = np.array([place[types[n]] if n in types else nothing for n in (*names, "O")])
+        self._prefixes = np.array([self._prefix(name) for name in (*names, OUTSIDE)])
+
+    def _type(self, name: str) -> str:
+        return name[1:].split("-", maxsplit=1)[-1] or "_" if self.is_chunked else name
+
+    def _prefix(self, name: str) -> int:
+        if name == OUTSIDE:
+            return _O
+        return _PREFIXES.index(_SAME.get(name[0], name[0])) if self.is_chunked else _S
+
+    def order(self) -> list[str]:
+        """The names in the usual order: O, then by type, B before I, E and S."""
+        if not self.is_chunked:
+            return sorted(self.names, key=lambda name: (name != OUTSIDE, name))
+        return sorted(
+            self.names,
+            key=lambda name: (name != OUTSIDE, self._type(name), self._prefix(name), name),
+        )
+
+    def spans(self, codes: _Array, lengths: _Array) -> Spans:
+        """The spans in sentences that lie one behind the other.
+
+        Args:
+            codes: integers [words], places in `names`.
+            lengths: integers [sentences], words of each.
+        """
+        padded, sentence, offsets = self._padded(codes, lengths)
+        tag, kind = self._prefixes[padded], self._types[padded]
+        before = np.concatenate([[_O], tag[:-1]])
+        other = np.concatenate([[-1], kind[:-1]]) != kind
+        in_span = (before == _B) | (before == _I)
+        closed = (before == _E) | (before == _S)
+        ends = closed | (in_span & ((tag == _B) | (tag == _S) | (tag == _O)))
+        ends |= (before != _O) & other
+        starts = (tag == _B) | (tag == _S)
+        starts |= (closed | (before == _O)) & ((tag == _E) | (tag == _I))
+        starts |= (tag != _O) & other
+        (first,), (last,) = starts.nonzero(), ends.nonzero()
+        owner = sentence[first]
+        return Spans(owner, kind[first], first - offsets[owner], last - offsets[owner])
+
+    def without_begin(self, codes: _Array, lengths: _Array) -> int:
+        """How many spans begin with an I- behind an O or at a sentence's start, as in IOB1."""
+        if not self.is_chunked:
+            return 0
+        padded, _, _ = self._padded(codes, lengths)
+        tag = self._prefixes[padded]
+        return int(((tag == _I) & (np.concatenate([[_O], tag[:-1]]) == _O)).sum())
+
+    def _padded(self, codes: _Array, lengths: _Array) -> tuple[Ints, Ints, Ints]:
+        """Codes with an O behind each sentence, of each its sentence, and where sentences begin."""
+        lengths = np.asarray(lengths, np.int64)
+        sentence = np.repeat(np.arange(len(lengths)), lengths + 1)
+        offsets = np.cumsum(lengths + 1) - (lengths + 1)
+        padded = np.full(len(sentence), len(self.names), np.int64)
+        words = np.repeat(np.arange(len(lengths)), lengths)
+        padded[np.arange(len(words)) + words] = np.asarray(codes, np.int64)
+        return padded, sentence, offsets
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """Samples by id: int64 [n] ids and lengths; codes of all their words [words]."""
+
+    ids: Ints
+    lengths: Ints
+    predictions: _Array
+    references: _Array
+
+    def rows(self) -> Iterable[tuple[int, bytes, bytes]]:
+        ends = np.cumsum(self.lengths)
+        for i, length, end in zip(self.ids, self.lengths, ends, strict=True):
+            words = slice(end - length, end)
+            yield int(i), self.predictions[words].tobytes(), self.references[words].tobytes()
+
+
+class SpanMetric:
+    """Tags predicted and true of one evaluation, and what is computed from them.
+
+    A sample id counts once, however often and in whichever process it was seen: all results are
+    functions of the set of samples, so one process and many agree bit for bit.
+    """
+
+    def __init__(self, names: Sequence[str]) -> None:
+        """`names` are those of the tags, in the order of their codes."""
+        self.scheme = TagScheme(names)
+        self._dtype = np.min_scalar_type(max(len(names) - 1, 0))
+        self._chunks = [self._columns([], [])]
+
+    def __len__(self) -> int:
+        """The number of distinct samples."""
+        return len(self._whole().ids)
+
+    def update(
+        self, ids: _Array, predictions: Sequence[_Array], references: Sequence[_Array]
+    ) -> None:
+        """Count a batch: integers [b], and for each sample the codes of its words' tags, [words].
+
+        Another number of predictions than of references: ValueError.
+        """
+        ids = np.asarray(ids)
+        if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
+            raise ValueError(f"ids must be integers [b], not {ids.dtype} {list(ids.shape)}")
+        lengths = [len(each) for each in references]
+        if len(ids) != len(lengths) or [len(each) for each in predictions] != lengths:
+            raise ValueError("predictions and references are not of the same words")
+        self._chunks.append(self._columns(ids, lengths, predictions, references))
+        self.__dict__.pop("_counts", None)
+
+    def state(self) -> dict[str, _Array]:
+        """All that was counted, as plain numeric arrays to send or to save; `merge` takes it.
+
+        header int64 [2]: format and number of tags; ids and lengths int64 [n]; predictions and
+        references [words], the smallest unsigned integers that hold a code.
+        """
+        whole = self._whole()
+        header = np.array([_FORMAT, len(self.scheme.names)], np.int64)
+        return {
+            "header": header,
+            "ids": whole.ids.copy(),
+            "lengths": whole.lengths.copy(),
+            "predictions": whole.predictions.copy(),
+            "references": whole.references.copy(),
+        }
+
+    def merge(self, states: Iterable[Mapping[str, _Array]]) -> "SpanMetric":
+        """One metric of the same tags of several processes' states, in any order.
+
+        No states, or one of another kind: ValueError. One id with two references: UserError.
+        """
+        states = list(states)
+        headers = {tuple(int(number) for number in state["header"]) for state in states}
+        if headers != {(_FORMAT, len(self.scheme.names))}:
+            raise ValueError(f"cannot merge {len(states)} states with headers {sorted(headers)}")
+        merged = SpanMetric(self.scheme.names)
+        columns = ("ids", "lengths", "predictions", "references")
+        merged._chunks += [_Columns(*(state[name] for name in columns)) for state in states]
+        merged._whole()  # contradictions show here rather than later
+        return merged
+
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+        """f1, precision and recall of spans, and token_accuracy, the share of words with the right
+        tag; each with a bootstrap interval over samples (Efron 1979), none with 0 `draws`.
+
+        As in seqeval, what is divided by 0 is 0; without any sample all are nan.
+        """
+        rows, n = self._counts, len(self)
+        cells, counts = np.unique(rows, axis=0, return_counts=True)
+        drawn: dict[str, list[Floats]] = {name: [np.empty(0)] for name in _SCORES}
+        for weights in intervals.resamples(counts, draws):
+            sums = weights @ cells
+            for name, score in _SCORES.items():
+                drawn[name].append(score(sums))
+        total = rows.sum(0)
+        return [
+            intervals.percentile(
+                name, float(score(total)) if n else _NAN, n, np.concatenate(drawn[name]), level
+            )
+            for name, score in _SCORES.items()
+        ]
+
+    def sample_statistics(self, metric: str) -> SampleStatistics:
+        """What one of the metrics of `compute` is computed from: of each sample the spans that are
+        right, predicted and true, the words that are right, and all words."""
+        score = _SCORES[metric]
+        return SampleStatistics(
+            self._whole().ids, self._counts, lambda rows, weights: score(weights @ rows)
+        )
+
+    def confusion_matrix(self) -> Ints:
+        """int64 [references, predictions], of words by tag."""
+        whole, size = self._whole(), len(self.scheme.names)
+        pairs = whole.references.astype(np.int64) * size + whole.predictions
+        matrix: Ints = np.bincount(pairs, minlength=size * size).reshape(size, size)
+        return matrix
+
+    def by_class(self) -> Counts:
+        """Counts int64 [types] of spans: right, predicted, true; in the order of the scheme's
+        types."""
+        right, found, true = self._spans()
+        types = len(self.scheme.types)
+        hits, predicted, actual = (
+            np.bincount(kinds, minlength=types)
+            for kinds in (found.type[right], found.type, true.type)
+        )
+        return Counts(hits, predicted, actual)
+
+    @cached_property
+    def _counts(self) -> Ints:
+        """Of each sample: spans right, predicted, true; words right, words. int64 [n, 5]."""
+        whole, n = self._whole(), len(self)
+        right, found, true = self._spans()
+        same = whole.predictions == whole.references
+        owner = np.repeat(np.arange(n), whole.lengths)
+        owners = (found.sentence[right], found.sentence, true.sentence, owner[same], owner)
+        return np.column_stack([np.bincount(each, minlength=n) for each in owners])
+
+    def _spans(self) -> tuple[npt.NDArray[np.bool_], Spans, Spans]:
+        """The predicted spans, which of them are right, and the true ones."""
+        whole = self._whole()
+        found = self.scheme.spans(whole.predictions, whole.lengths)
+        true = self.scheme.spans(whole.references, whole.lengths)
+        offsets = np.cumsum(whole.lengths) - whole.lengths
+        words = int(whole.lengths.sum()) + 1
+
+        def keys(spans: Spans) -> Ints:
+            place = offsets[spans.sentence] + spans.start
+            length = spans.end - spans.start
+            key: Ints = (spans.type * words + length) * words + place
+            return key
+
+        return np.isin(keys(found), keys(true)), found, true
+
+    def _columns(
+        self,
+        ids: Any,
+        lengths: Sequence[int],
+        predictions: Sequence[_Array] = (),
+        references: Sequence[_Array] = (),
+    ) -> _Columns:
+        empty = np.empty(0, self._dtype)
+        codes = (
+            np.concatenate([empty, *(np.asarray(each).astype(self._dtype) for each in column)])
+            for column in (predictions, references)
+        )
+        return _Columns(np.array(ids, np.int64), np.array(lengths, np.int64), *codes)
+
+    def _whole(self) -> _Columns:
+        """The distinct samples by id; leaves one chunk."""
+        if len(self._chunks) > 1:
+            # A prediction may differ between batches in a last bit. Which repeat counts must depend
+            # on what they are, not on which came first: the least.
+            kept: dict[int, tuple[bytes, bytes]] = {}
+            for i, prediction, reference in sorted(
+                row for chunk in self._chunks for row in chunk.rows()
+            ):
+                if kept.setdefault(i, (prediction, reference))[1] != reference:
+                    raise UserError(
+                        f"sample {i} came with two different references; ids must name one sample"
+                        " each"
+                    )
+            size = self._dtype.itemsize
+            predictions, references = (
+                np.frombuffer(b"".join(row[column] for row in kept.values()), self._dtype)
+                for column in (0, 1)
+            )
+            lengths = np.array([len(row[1]) // size for row in kept.values()], np.int64)
+            ids = np.fromiter(kept, np.int64, len(kept))
+            self._chunks = [_Columns(ids, lengths, predictions, references)]
+        return self._chunks[0]
+
+
+def _divided(numerator: _Array, denominator: _Array) -> Floats:
+    """A quotient [...]; 0 where it would be divided by 0."""
+    quotient: Floats = numerator / np.where(denominator == 0, 1, denominator)
+    return np.where(denominator == 0, 0.0, quotient)
+
+
+def _f1(sums: _Array) -> Floats:
+    precision, recall = _divided(sums[..., 0], sums[..., 1]), _divided(sums[..., 0], sums[..., 2])
+    return _divided(2.0 * precision * recall, precision + recall)
+
+
+_SCORES: Mapping[str, Callable[[_Array], Floats]] = {
+    "f1": _f1,
+    "precision": lambda sums: _divided(sums[..., 0], sums[..., 1]),
+    "recall": lambda sums: _divided(sums[..., 0], sums[..., 2]),
+    "token_accuracy": lambda sums: _divided(sums[..., 3], sums[..., 4]),
+}
+"""Of sums [..., 5] as `SpanMetric._counts` has them, [...]."""

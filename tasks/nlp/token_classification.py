@@ -1,0 +1,485 @@
+"""Token classification: a tag for every word of a text, and the spans that the tags stand for.
+
+Named entities, chunks, parts of speech, marks of punctuation. Long texts are read in windows that
+overlap; a word is tagged where it has most of the text around it. Only the first piece of a word
+has its tag, as in Devlin et al. 2018, "BERT", section 5.3.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
+from tasks.bounds import Bounded, Count, CountOrZero
+from tasks.data import conll
+from tasks.data.columns import find_column, names_of, select
+from tasks.data.labels import leave_out
+from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
+from tasks.data.source import load as load_source
+from tasks.data.splits import must_have_train
+from tasks.errors import UserError
+from tasks.kinds.losses import cross_entropy
+from tasks.metrics.spans import OUTSIDE, SpanMetric, TagScheme
+from tasks.metrics.spec import metric_spec
+from tasks.nlp import tagged_words, text_inputs
+from tasks.nlp.tagged_words import WordFeatures, Words
+from tasks.nlp.text_columns import canonical
+from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
+from tasks.nlp.tokenization import pad
+from tasks.printing import python_literal
+
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    import datasets
+    import numpy as np
+    from torch import Tensor, nn
+
+    from tasks.base import Features
+    from tasks.preflight import Finding
+
+EXAMPLE_INPUT = '--text "returns a dataframe or none if there are no rows"'
+TOKEN_COLUMNS = ("tokens", "words", "token", "word", "form")
+TAG_COLUMNS = ("tags", "ner_tags", "labels", "label", "ner", "pos_tags", "pos", "upos")
+IGNORED = -100
+"""Stands for the tag of padding."""
+NOT_SHOWN = -1e4
+"""Logit of every tag but O of a word that the model was shown nothing of."""
+MOST_CLASSES = 30  # that a description names
+TEXT: Columns = {"text": None, "text_pair": None}
+
+
+@dataclass(frozen=True)
+class Args(Bounded):
+    """How words and tags are read."""
+
+    token_column: str | None = None
+    """column of the words, by name or by number (1 is the first); in a CoNLL file the first by
+    default, or FORM"""
+    tag_column: str | None = None
+    """column of the tags, by name or by number; in a CoNLL file the last by default, or UPOS"""
+    tags_from: Literal["data", "punctuation"] = "data"
+    """punctuation: of a data set with texts; words in small letters, whose tags say what follows
+    (COMMA, PERIOD, ...) and how they were written (CAP, UPPER)"""
+    text_column: str | None = None
+    """punctuation: column of the text; found by itself where it has a usual name"""
+    max_length: Count | None = None
+    """tokens that are read at once, special ones included; the model's own limit by default"""
+    long_texts: Literal["truncate", "window"] = "window"
+    """window: read a long text in overlapping windows; each word counts where it stands most
+    central"""
+    window_overlap: CountOrZero = 64
+    """tokens that neighbouring windows share"""
+
+
+def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Examples]:
+    """The task and its examples: columns found, tags encoded, missing splits cut.
+
+    The splits have the columns tokens (lists of strings) and label (lists of int64).
+
+    Raises `UserError` where a column is missing, a tag can't be read, or there is none but O.
+    """
+    source, splits, columns = _canonical(args, data)
+    must_have_train(splits, source.name)
+    without = tagged_words.untagged(splits)
+    tagged = {name: split for name, split in splits.items() if name not in without}
+    names = tagged_words.names(tagged)
+    labels = tuple(names.given or TagScheme(names.found).order())
+    if len(names.found) < 2:
+        what = f"no tag but {names.found[0]}" if names.found else "no tags"
+        raise UserError(
+            f"{source.name} has {what} in any of its rows, so there is nothing to learn: is "
+            f"{columns.get('tags')!r} the column of the tags (--tag_column)?"
+        )
+    for name, split in tagged.items():
+        splits[name] = tagged_words.encode(split, labels, name)
+    apart = tagged_words.has_words_of_punctuation(splits["train"])
+    cut = cut_missing_splits(splits, None, data)
+    splits = limit(leave_out(cut, without, "tags"), data)
+    task = TokenClassification(args, labels, "tokenizer" if apart else "blanks", columns=columns)
+    left_out = {name: cut[name].num_rows for name in without}
+    return task, Examples(splits, source.name, source.fingerprint, source.rows, left_out)
+
+
+def for_evaluation(
+    task: "TokenClassification", data: DataArgs, split: str | None, trained_on: str
+) -> Examples:
+    """One split as a trained task reads it; see `tasks.data.source.choose_split`.
+
+    Raises `UserError` where the split or a column is missing, or training never saw a tag.
+    """
+    import datasets
+
+    source, splits, _ = _canonical(task.args, data, task.columns)
+    without = tagged_words.untagged(splits)
+    chosen, splits = choose_split(source, splits, None, data, split, trained_on, without)
+    encoded = tagged_words.encode(splits[chosen], task.labels, chosen)
+    return Examples(datasets.DatasetDict({chosen: encoded}), source.name, source.fingerprint)
+
+
+def _canonical(
+    args: Args, data: DataArgs, known: Columns | None = None
+) -> "tuple[Source, datasets.DatasetDict, Columns]":
+    """The data with its columns under the names tokens and label, and their own names.
+
+    `known` are the columns of the training, where the data may be other than that.
+    """
+    from tasks.nlp.embedded import docstrings, punctuation
+
+    makes_tags = args.tags_from == "punctuation"
+    embedded = docstrings.load if makes_tags else punctuation.load
+    source = load_source(data, embedded, conll.load)
+    names, known = names_of(source.splits), known or {}
+    if makes_tags:
+        asked = args.text_column or (known.get("text") if known.get("text") in names else None)
+        text = find_column(names, asked, TEXT_COLUMNS, "text", source.name)
+        splits = select(
+            punctuation.of_texts(canonical(source, text)), {"tokens": "tokens", "tags": "label"}, ""
+        )
+        return source, splits, {"text": text, "text_pair": None}
+    numbered = names == [str(i + 1) for i in range(len(names))]  # a CoNLL file
+    if numbered and len(names) < 2:
+        raise UserError(f"{source.name} has one column only: a word's tag stands behind the word")
+
+    def find(asked: str | None, of_training: str | None, usual: Sequence[str], what: str) -> str:
+        if asked is None:
+            asked = of_training if of_training in names else None
+        elif asked not in names and asked.isdigit() and 0 < int(asked) <= len(names):
+            asked = names[int(asked) - 1]
+        return find_column(names, asked, usual, what, source.name)
+
+    first, last = (names[:1], names[-1:]) if numbered else (TOKEN_COLUMNS, TAG_COLUMNS)
+    tokens = find(args.token_column, known.get("tokens"), first, "words")
+    tags = find(args.tag_column, known.get("tags"), last, "tags")
+    if tokens == tags:
+        raise UserError(
+            f"the column {tags!r} of {source.name} can't be both the words and the tags"
+        )
+    splits = select(source.splits, {tokens: "tokens", tags: "label"}, source.name)
+    return source, tagged_words.checked(splits, tokens, tags, source.name), {
+        "tokens": tokens, "tags": tags, "text": None, "text_pair": None
+    }  # fmt: skip
+
+
+def for_prediction(task: "TokenClassification", asked: Inputs) -> "TokenClassification":
+    """The task as `predict` was asked to use it."""
+    return task
+
+
+def read_inputs(
+    asked: Inputs, task: "TokenClassification", stack: "ExitStack"
+) -> "Iterator[Mapping[str, Any]]":
+    """What `predict` is given: `text`, and a table's other columns; see
+    `tasks.nlp.text_inputs.read`."""
+    return text_inputs.read(asked, {**TEXT, "text": task.columns.get("text")}, stack)
+
+
+def show_input(item: Mapping[str, Any]) -> dict[str, str]:
+    """An input as the columns of a prediction."""
+    return {"text": item["text"]}
+
+
+def from_config(config: Mapping[str, Any]) -> "TokenClassification":
+    """The task a checkpoint was trained on, from what `TokenClassification.config` recorded."""
+    return TokenClassification(
+        Args(**config["args"]),
+        tuple(config["labels"]),
+        config["words"],
+        config["pad_token_id"],
+        config["columns"],
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class TagsPrediction:
+    """A tag for each word of a text."""
+
+    tags: "np.ndarray"  # int64 [words]
+    scores: "np.ndarray"  # float32 [words]: the tag's probability
+    text: str | None = None
+    """The text, where it was given as one."""
+    words: Words = ()
+    """Where its words stand in it."""
+
+
+@dataclass(frozen=True)
+class TokenClassification(Bindable):
+    """The task with what the data told of it. Satisfies `tasks.base.Task`."""
+
+    args: Args
+    labels: tuple[str, ...]
+    words: Literal["blanks", "tokenizer"] = "tokenizer"
+    """What a word of a text is: what stands between blanks, or what the tokenizer takes for one:
+    that where the training's words have punctuation apart, as CoNLL's."""
+    pad_token_id: int = 0
+    columns: Columns = field(default_factory=dict, hash=False)
+    processor: Any = field(default=None, compare=False, repr=False)
+
+    name = "token-classification"
+    pipeline = "token-classification"
+    verb = "tag"
+    has_language = True
+    unit = "tokens"
+    example_call = EXAMPLE_INPUT
+    primary = metric_spec("f1")
+    single_label = True  # each word has one
+    of_rows = False  # a row may have several spans
+    output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
+
+    def input_of(self, text: str, processor: Any) -> Any:
+        """See `tasks.base.OfText`."""
+        return text
+
+    def describe_lengths(self) -> str:
+        """See `tasks.base.OfText`."""
+        length = self.args.max_length
+        if self.args.long_texts == "window":
+            return (
+                f"Reads {length} tokens at a time; the zoo reads longer texts in windows that "
+                f"overlap by {self.args.window_overlap}, and tags a word where it stands most "
+                "central."
+            )
+        return f"Reads {length} tokens at most; what a longer text has behind them is cut off."
+
+    def describe_outputs(self, literal: Callable[[str], str]) -> str:
+        """See `tasks.base.Task`."""
+        named = ", ".join(literal(name) for name in self.classes[:MOST_CLASSES])
+        more = len(self.classes) - MOST_CLASSES
+        return (
+            f"Tags every word of a text, and so finds spans of {len(self.classes)} "
+            f"type{'s'[: len(self.classes) != 1]}: {named}{f' and {more} more' * (more > 0)}."
+        )
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`: what `predict` is shown first; the texts with us are English."""
+        return python_literal(shlex.split(EXAMPLE_INPUT)[1]) if is_english else ""
+
+    @cached_property
+    def scheme(self) -> TagScheme:
+        """How the tags make spans."""
+        return TagScheme(self.labels)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The types of spans, in the order that the metric counts them."""
+        return self.scheme.types
+
+    def model_config(self) -> dict[str, Any]:
+        """The fields of a transformers config that this task sets."""
+        return {
+            "num_labels": len(self.labels),
+            "id2label": dict(enumerate(self.labels)),
+            "label2id": {name: i for i, name in enumerate(self.labels)},
+        }
+
+    def settle(self, processor: Any, limit: int) -> "TokenClassification":
+        """The task with its tokenizer and `max_length` settled: the asked one, or the model's
+        limit.
+
+        Raises `UserError` where more is asked than the model takes.
+        """
+        asked = self.args.max_length
+        if asked is not None and asked > limit:
+            raise UserError(f"--max_length {asked} is more than the {limit} this model takes")
+        if asked is not None and asked < 4:
+            raise UserError(f"--max_length {asked} leaves no room for text; at least 4")
+        length = asked or limit
+        if self.args.long_texts == "window" and self.args.window_overlap >= length - 4:
+            raise UserError(
+                f"--window_overlap {self.args.window_overlap} must be well below"
+                f" --max_length {length}"
+            )
+        args = replace(self.args, max_length=length)
+        pad_token_id = processor.pad_token_id or 0
+        return replace(self, args=args, pad_token_id=pad_token_id, processor=processor)
+
+    def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
+        """Token ids of one split, cached on disk by the content of its words."""
+        return WordFeatures.make(examples, self.processor, self._encoding())
+
+    def _encoding(self) -> dict[str, Any]:
+        assert self.args.max_length is not None, "settle() decides it"
+        overlap = self.args.window_overlap if self.args.long_texts == "window" else None
+        return {"max_length": self.args.max_length, "window_overlap": overlap}
+
+    def preflight(
+        self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
+    ) -> "list[Finding]":
+        """What is suspicious or wrong in the data, before hours are spent on it."""
+        import datasets
+
+        from tasks.nlp import text_preflight
+
+        texts = {
+            name: datasets.Dataset.from_dict({"text": [" ".join(row) for row in split["tokens"]]})
+            for name, split in examples.splits.items()
+        }
+        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
+        longest = self.args.max_length or 0
+        if self.args.long_texts == "window":
+            longest = max(int(found.max(initial=longest)) for found in lengths.values())
+        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
+        found: list[Finding] = text_preflight.check(
+            datasets.DatasetDict(texts), ["text"], None, lengths, longest, None, None, shares
+        )
+        return found + list(tagged_words.check(examples.splits, self.scheme))
+
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one text, and no row of them."""
+        return text_inputs.is_one(raw)
+
+    def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
+        """Rows for `collate` from what `read_inputs` gives, or texts.
+
+        Raises `UserError` for what is no text.
+        """
+        texts = [text_inputs.item(each, TEXT)["text"] for each in raw]
+        words = None
+        if self.words == "blanks":
+            words = [[found.span() for found in re.finditer(r"\S+", text)] for text in texts]
+        columns = tagged_words.encode_words(texts, words, self.processor, **self._encoding())
+        columns |= {"sample_id": list(range(len(texts))), "text": texts}
+        return [{name: column[i] for name, column in columns.items()} for i in range(len(texts))]
+
+    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Pads the windows of all rows to the longest, and words to the most that a row has.
+
+        The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
+        targets are lengths int64 [b] (words), starts int64 [b, words] (where a word's first piece
+        stands in the flattened [windows * seq], -1 where there is none), labels int64 [b, words]
+        where the rows have them (`IGNORED` behind the last word), and of texts `texts` and `words`.
+        """
+        import numpy as np
+        import torch
+
+        batch = pad(rows, self.pad_token_id)
+        lengths = [len(row["word_positions"]) for row in rows]
+        starts = np.full((len(rows), max(lengths)), -1, dtype=np.int64)
+        labels = np.full_like(starts, IGNORED)
+        window, seq = 0, batch.inputs["input_ids"].shape[1]
+        for i, row in enumerate(rows):
+            places = np.asarray(row["word_positions"], np.int64)
+            there = (window + np.asarray(row["word_windows"], np.int64)) * seq + places
+            starts[i, : lengths[i]] = np.where(places < 0, -1, there)
+            if row.get("label") is not None:
+                labels[i, : lengths[i]] = row["label"]
+            window += len(row["input_ids"])
+        targets: dict[str, Any] = {"lengths": torch.tensor(lengths)}
+        targets["starts"] = torch.from_numpy(starts)
+        if rows[0].get("label") is not None:
+            targets["labels"] = torch.from_numpy(labels)
+        if "text" in rows[0]:
+            targets |= {"texts": [row["text"] for row in rows]}
+            targets |= {"words": [row["words"] for row in rows]}
+        return replace(batch, targets=targets)
+
+    def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
+        """Logits float32 [b, words, labels], of each word those of its first piece.
+
+        Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
+        """
+        logits, starts = super().forward(model, batch)["logits"], batch.targets["starts"]
+        of_words = logits.flatten(0, 1)[starts.clamp(min=0)]
+        nothing = logits.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
+        if OUTSIDE in self.labels:
+            nothing[self.labels.index(OUTSIDE)] = 0.0
+        return {"logits": of_words.where((starts >= 0).unsqueeze(-1), nothing)}
+
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """Cross entropy summed over the words that the model was shown."""
+        labels = batch.targets["labels"]
+        learned = (batch.targets["starts"] >= 0) & (labels != IGNORED)
+        loss, terms = cross_entropy(outputs["logits"][learned], labels[learned], label_smoothing)
+        return Loss(loss, learned.sum().float(), {}, terms)
+
+    def predict(
+        self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
+    ) -> list[TagsPrediction]:
+        """The likeliest tag of each word, with its softmax probability."""
+        import torch
+
+        logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
+        best = torch.as_tensor(logits).softmax(-1).max(-1)
+        lengths, given = batch.targets["lengths"], batch.targets
+        tags, scores = (self._of_rows(found, lengths) for found in (best.indices, best.values))
+        texts: Sequence[str | None] = given.get("texts") or [None] * len(batch)
+        words: Sequence[Words] = given.get("words") or [()] * len(batch)
+        return list(map(TagsPrediction, tags, scores, texts, words))
+
+    def references(self, batch: Batch) -> "list[np.ndarray]":
+        """The tags of each row's words, int64 [words]."""
+        return self._of_rows(batch.targets["labels"], batch.targets["lengths"])
+
+    @staticmethod
+    def _of_rows(values: "Tensor", lengths: "Tensor") -> "list[np.ndarray]":
+        """Of values [b, words] those of each row's own words."""
+        rows = zip(values.cpu().numpy(), lengths.tolist(), strict=True)
+        return [row[:length] for row, length in rows]
+
+    def tally(self) -> SpanMetric:
+        """The accumulator of this task's metrics."""
+        return SpanMetric(self.labels)
+
+    def count(self, tally: SpanMetric, seen: Evaluated[TagsPrediction]) -> None:
+        """Adds the predictions of a batch to a tally."""
+        tags = [prediction.tags for prediction in seen.predictions]
+        tally.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
+
+    def confusion_matrix(self, tally: SpanMetric) -> "np.ndarray":
+        """Counts int64 [labels, labels] of words by tag, rows the truth."""
+        return tally.confusion_matrix()
+
+    def top_confusions(self, tally: SpanMetric) -> list[tuple[str, str, int]]:
+        """Tags and what they were taken for, the most frequent first."""
+        matrix = tally.confusion_matrix()
+        pairs = [
+            (self.labels[i], self.labels[j], int(matrix[i, j]))
+            for i, j in zip(*matrix.nonzero(), strict=True)
+            if i != j
+        ]
+        return sorted(pairs, key=lambda pair: -pair[2])
+
+    def mistakes(self, seen: Evaluated[TagsPrediction]) -> list[tuple[float, int, str, str]]:
+        """Of each text the wrong tag of highest loss, as (loss, id, truth, prediction); the word's
+        number stands behind the truth."""
+        logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []
+        losses = -logits.log_softmax(-1).cpu().numpy()
+        for i, (guess, truth) in enumerate(zip(seen.predictions, seen.references, strict=True)):
+            (wrong,) = (guess.tags != truth).nonzero()
+            if len(wrong):
+                own = losses[i, wrong, truth[wrong]]
+                word = int(wrong[own.argmax()])
+                name = f"{self.labels[truth[word]]} (word {word + 1})"
+                found.append((float(own.max()), ids[i], name, self.labels[guess.tags[word]]))
+        return found
+
+    def show(self, example: Mapping[str, Any], row: int) -> str:
+        """An example in one line of a table."""
+        return " ".join(example["tokens"])
+
+    def to_json(self, prediction: TagsPrediction, top_k: int | None = None) -> dict[str, Any]:
+        """Spans for people, in their order: label, score (the mean of its words' probabilities),
+        start and end (characters of the text), and text. `top_k` changes nothing.
+
+        With BIO tags they are those of transformers' pipeline with aggregation_strategy="first".
+        """
+        import numpy as np
+
+        assert prediction.text is not None, "only texts have characters"
+        found = self.scheme.spans(prediction.tags, np.array([len(prediction.tags)]))
+        spans = []
+        for kind, first, last in zip(found.type, found.start, found.end, strict=True):
+            start, end = prediction.words[first][0], prediction.words[last - 1][1]
+            spans.append(
+                {
+                    "label": self.scheme.types[kind],
+                    "score": float(prediction.scores[first:last].mean()),
+                    "start": start,
+                    "end": end,
+                    "text": prediction.text[start:end],
+                }
+            )
+        return {"spans": spans}

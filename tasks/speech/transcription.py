@@ -1,0 +1,98 @@
+"""What all recognisers of speech share, however they come to their text: metrics, errors, how a
+transcription reads.
+
+A task of recognition is a frozen dataclass that inherits `Transcription` and adds how its network
+comes to a text.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tasks.base import Batch, Bindable, Evaluated
+from tasks.media import items
+from tasks.metrics.spec import metric_spec
+from tasks.metrics.transcription import TranscriptTally
+from tasks.printing import python_literal
+from tasks.speech import audio_items, segmenting
+
+
+@dataclass(frozen=True)
+class TextPrediction:
+    """A text."""
+
+    text: str
+    ranked: tuple[tuple[str, float], ...] = ()
+    """texts and their scores, best first, where a search has found several"""
+
+
+class Transcription(Bindable):
+    """Sounds to texts. See `tasks.base.Task`."""
+
+    name = "automatic-speech-recognition"
+    pipeline = "automatic-speech-recognition"
+    unit = "seconds"
+    verb = "transcribe"
+    has_language = True
+    example_call = "--audio recording.wav"
+    primary = metric_spec("wer")
+    labels = ()
+
+    def example_code(self, is_english: bool) -> str:
+        """See `tasks.base.Task`: what `predict` is shown first."""
+        return python_literal(shlex.split(self.example_call)[1])
+
+    def is_one(self, raw: Any) -> bool:
+        """Whether this is one sound, and no row of them."""
+        return items.is_one(raw, audio_items.DIMS)
+
+    def references(self, batch: Batch) -> list[str]:
+        """What was said in each sound."""
+        raise NotImplementedError
+
+    def compared(self, text: str) -> str:
+        """A text as errors are counted."""
+        return text
+
+    def tally(self) -> TranscriptTally:
+        """The accumulator of this task's metrics."""
+        return TranscriptTally()
+
+    def count(self, tally: Any, seen: Evaluated[TextPrediction]) -> None:
+        """Adds the transcriptions of a batch to a tally."""
+        tally.update(seen.batch.ids.cpu().numpy(), *self._both(seen))
+
+    def _both(self, seen: Evaluated[TextPrediction]) -> tuple[list[str], list[str]]:
+        """What was heard in each sound and what was said, as errors are counted."""
+        heard = [self.compared(one.text) for one in seen.predictions]
+        return heard, [self.compared(text) for text in seen.references]
+
+    def top_confusions(self, tally: Any) -> list[tuple[str, str, int]]:
+        """Words and what they were taken for, the most frequent first; "-" is nothing."""
+        pairs: list[tuple[str, str, int]] = tally.commonest()
+        return pairs
+
+    def mistakes(self, seen: Evaluated[TextPrediction]) -> list[tuple[float, int, str, str]]:
+        """Wrong transcriptions as (loss of the sample, its id, truth, hypothesis)."""
+        assert seen.loss.terms is not None
+        heard, said = self._both(seen)
+        columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), said, heard
+        return [row for row in zip(*columns, strict=True) if row[2] != row[3]]
+
+    def show(self, example: Mapping[str, Any], row: int) -> str:
+        """An example in one line of a table."""
+        from tasks.media.source import name_of
+
+        return name_of(example["media"], row)
+
+    def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
+        """The features of a row as a picture."""
+        segmenting.draw(axes, row)
+
+    def to_json(self, prediction: TextPrediction, top_k: int | None = None) -> dict[str, Any]:
+        """The transcription: `text`; with `top_k` and a search also `scores` of the best k."""
+        if top_k is None or not prediction.ranked:
+            return {"text": prediction.text}
+        ranked: Sequence[tuple[str, float]] = prediction.ranked[:top_k]
+        return {"text": ranked[0][0], "scores": dict(ranked)}
