@@ -72,13 +72,12 @@ def _task(entry: Any) -> Any:
     from tasks.kinds.classification import Classification
 
     module = importlib.import_module(entry.task)
-    if entry.task.endswith("speech_recognition"):
-        return module.SpeechRecognition(module.Args())
-    kinds = [each for each in vars(module).values() if isinstance(each, type)]
-    kind: Any = next(
-        each for each in kinds if issubclass(each, Classification) and each is not Classification
-    )
-    return kind(module.Args(**entry.reading), LABELS, "single_label_classification")
+    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == entry.task]
+    kind: Any = next(each for each in own if hasattr(each, "collate"))
+    args = module.Args(**entry.reading)
+    if issubclass(kind, Classification):
+        return kind(args, LABELS, "single_label_classification")
+    return kind(args)
 
 
 def _examples() -> Any:
@@ -106,16 +105,19 @@ def _write_weights(shape: Shape, size: int | None, folder: Path) -> None:
         except (TypeError, AssertionError, ValueError) as error:
             raise UserError(f"timm can't make {architecture} for {size} pixels: {error}") from None
         return
+    config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
+    network: Any = transformers.AutoModel
     if registry.find(shape.entry).module.startswith("zoo.nlp."):
         _write_tokenizer(folder)
-        config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
+    elif shape.kind == "whisper":
+        network = transformers.AutoModelForSpeechSeq2Seq
+        transformers.WhisperFeatureExtractor().save_pretrained(folder)
+        _write_whisper_tokenizer(folder)
+    elif shape.kind == "audio-spectrogram-transformer":
+        transformers.ASTFeatureExtractor().save_pretrained(folder)
     else:
-        kind = transformers.ASTFeatureExtractor
-        if shape.kind != "audio-spectrogram-transformer":
-            kind = transformers.Wav2Vec2FeatureExtractor
-        kind().save_pretrained(folder)
-        config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
-    new_model(transformers.AutoModel, config).save_pretrained(folder)
+        transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
+    new_model(network, config).save_pretrained(folder)
 
 
 def _takes_any_size(architecture: str) -> bool:
@@ -132,4 +134,16 @@ def _write_tokenizer(folder: Path) -> None:
     from zoo.nlp.trained_tokenizer import train_tokenizer
 
     made = train_tokenizer([TEXTS], "word", 1000, True, 512, masked=True)
+    made.save_pretrained(folder)
+
+
+def _write_whisper_tokenizer(folder: Path) -> None:
+    """The same of Whisper: every byte, and the special tokens, English among them."""
+    import transformers
+    from tokenizers import pre_tokenizers
+
+    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = transformers.WhisperTokenizer({symbol: i for i, symbol in enumerate(symbols)}, [])
+    special = ("startoftranscript", "en", "translate", "transcribe", "notimestamps")
+    made.add_special_tokens({"additional_special_tokens": [f"<|{name}|>" for name in special]})
     made.save_pretrained(folder)

@@ -65,7 +65,7 @@ def count(phase: str, checkpoint: str, inputs: str) -> dict[str, Any]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bench.cases.targets import labelled
+    from bench.cases.targets import with_targets
     from zoo.model.network import load_network
     from zoo.store.checkpoint import open_checkpoint
 
@@ -78,8 +78,8 @@ def count(phase: str, checkpoint: str, inputs: str) -> dict[str, Any]:
     # attention as matrix products: the fused kernel of the processor is not counted
     with counter, sdpa_kernel(SDPBackend.MATH):
         if phase == "training":
-            labels = labelled(batch, opened.task)
-            loss = opened.task.loss(opened.task.logits(model.train(), labels), labels)
+            full = with_targets(batch, opened.task)
+            loss = opened.task.loss(opened.task.logits(model.train(), full), full)
             loss.sum.backward()
             outputs: Mapping[str, Any] = {}
         else:

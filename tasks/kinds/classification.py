@@ -227,6 +227,26 @@ class Classification:
         encoded, _ = encode_labels(splits, self.labels, self.problem_type, only=chosen)
         return Examples(encoded, source.name, source.fingerprint)
 
+    def random_targets(self, inputs: Batch, seed: int) -> Batch:
+        """Return labels drawn by `seed` for inputs of any content, to measure training with.
+
+        Args:
+            inputs: tensors by the names of the network's arguments, [b, ...].
+
+        Gives `labels`, as `label_tensor` makes them.
+        """
+        import torch
+
+        size, rng = len(next(iter(inputs.values()))), torch.Generator().manual_seed(seed)
+        count = max(len(self.labels), 1)
+        if self.problem_type == "single_label_classification":
+            labels = torch.randint(count, (size,), generator=rng)
+        elif self.problem_type == "multi_label_classification":
+            labels = torch.randint(2, (size, count), generator=rng).float()
+        else:
+            labels = torch.randn(size, generator=rng)
+        return {"labels": labels}
+
     def label_tensor(self, rows: "list[Mapping[str, Any]]") -> Batch:
         """The `labels` of rows that have one: int64 [b], or float32 [b] or [b, labels]."""
         import torch

@@ -179,6 +179,13 @@ class Seq2SeqRecognition(SpeechRecognition):
                 found.append(Finding("warning", words + "tokens; the rest of them is cut off"))
         return found
 
+    def random_targets(self, inputs: Batch, seed: int) -> Batch:
+        """Return `labels` int64 [b, tokens], to measure training with: at each place what the
+        decoder is given at the next."""
+        labels = inputs["decoder_input_ids"].roll(-1, 1)
+        labels[:, -1] = self.end
+        return {"labels": labels}
+
     def inputs(self, raw: Sequence[Any], processor: Any) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
         `tasks.speech.audio_items.samples` takes for a sound; long ones in windows cut where it is
