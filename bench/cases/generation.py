@@ -12,16 +12,15 @@ import numpy as np
 
 from bench.cases.targets import Violations, synchronize
 from tasks.errors import UserError
+from zoo.measure.workload import NEW_TOKENS
 from zoo.runtimes.deployment import Deployment
-
-TOKENS = 32  # of a text, or as many as the model writes at most
 
 
 class Generation:
     """A deployment and a batch; `call` writes about it once, `first` its first token only."""
 
-    def __init__(self, write: Callable[[int], np.ndarray], most: int, device: str) -> None:
-        self.write, self.tokens = write, min(TOKENS, most)
+    def __init__(self, write: Callable[[int], np.ndarray], tokens: int, device: str) -> None:
+        self.write, self.tokens = write, tokens
         if device.startswith("cuda"):
             self.synchronize = synchronize
         self.violations = Violations()
@@ -36,7 +35,12 @@ class Generation:
 
 
 def generation(
-    checkpoint: str, deployment: str, inputs: str, device: str, threads: int | None
+    checkpoint: str,
+    deployment: str,
+    inputs: str,
+    device: str,
+    threads: int | None,
+    new_tokens: int = NEW_TOKENS,
 ) -> Generation:
     """Loads a deployment. Raises `UserError` for a model or a deployment that writes no text."""
     from zoo import runtimes
@@ -53,12 +57,14 @@ def generation(
     if isinstance(runner, Writer):
         writer = runner
         most = Greedy.read(Path(checkpoint)).most
-        return Generation(lambda tokens: writer.generate(features, exactly=tokens), most, device)
+        tokens = min(new_tokens, most)
+        return Generation(lambda count: writer.generate(features, exactly=count), tokens, device)
     if wanted.runtime == "eager" and isinstance(runner, TorchRunner):
         program: Any = runner.program
         if program.can_generate():
             most = program.generation_config.max_new_tokens
-            return Generation(_of_transformers(runner, program, features), most, device)
+            write = _of_transformers(runner, program, features)
+            return Generation(write, min(new_tokens, most), device)
     raise UserError(
         f"{deployment} of {Path(checkpoint).name} writes no text: eager and onnx do, of whisper_asr"
     )

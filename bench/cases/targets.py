@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.errors import UserError
+from zoo.measure.workload import Forward, Generate, TrainStep, Workload
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from tasks.base import Batch, Task
     from zoo.store.checkpoint import Checkpoint
 
-OF_PHASE = {
-    "inference": "bench.cases.targets:inference",
-    "training": "bench.cases.targets:training",
-    "generation": "bench.cases.generation:generation",
+TARGETS: Mapping[type[Workload], str] = {
+    Forward: "bench.cases.targets:inference",
+    TrainStep: "bench.cases.targets:training",
+    Generate: "bench.cases.generation:generation",
 }
-"""What is timed, by `bench.cases.case.Phase`."""
+"""What is timed, by the kind of workload."""
 TRAINED = ("fp32", "tf32", "bf16", "autocast-bf16")
 SEED = 0
 

@@ -29,7 +29,7 @@ def draw(original: "Original", signature: "Signature", case: Case) -> dict[str, 
     domain, sizes = original.domain, sizes_of(original, signature, case)
     rows = [
         domain.draw(signature, sizes | {"batch": 1}, original.model, SEED + row)
-        for row in range(case.batch_size)
+        for row in range(case.workload.batch)
     ]
     drawn = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
     signature.check(drawn)
@@ -39,17 +39,17 @@ def draw(original: "Original", signature: "Signature", case: Case) -> dict[str, 
 def sizes_of(original: "Original", signature: "Signature", case: Case) -> dict[str, int]:
     """The sizes that vary, by name. Raises `UserError` for a length that there is not."""
     varying, task = original.domain.VARYING, original.task
-    sizes = {"batch": case.batch_size}
+    length, sizes = case.workload.length, {"batch": case.workload.batch}
     if varying not in signature.inputs[0].dims and varying in signature.limits:
         sizes[varying] = min(TEXT, signature.limits[varying][1] or TEXT)  # of what is written
     elif varying in signature.limits:
-        asked = case.length or min(USUAL[task.unit], signature.limits[varying][1] or np.inf)
+        asked = length or min(USUAL[task.unit], signature.limits[varying][1] or np.inf)
         sizes[varying] = round(asked * _per_unit(signature.inputs[0].dims, task))
         return sizes
     only = _only_length(signature, task)
-    if case.length not in (None, only):
+    if length not in (None, only):
         raise UserError(
-            f"{original.checkpoint.entry.name} takes a length of {only:g} only, not {case.length:g}"
+            f"{original.checkpoint.entry.name} takes a length of {only:g} only, not {length:g}"
         )
     return sizes
 

@@ -39,7 +39,8 @@ def trace(args: TraceArgs) -> Path:
     """
     model, device = suite.model_named(args.model), suite.device_named(args.device)
     threads = threads_of(args.threads)
-    case = Case(model, args.deployment, args.batch_size, args.length, device, threads, args.phase)
+    of_sizes = (args.batch_size, args.length, device, threads, args.phase)
+    case = Case.of(model, args.deployment, *of_sizes)
     runtime = Deployment.parse(case.deployment).runtime
     if runtime not in TRACED:
         raise UserError(f"torch.profiler sees nothing of {runtime}; traced are {', '.join(TRACED)}")

@@ -22,7 +22,7 @@ def test_a_step_of_every_model(
     name: str, request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tiny_models.checkpoint(name, request.getfixturevalue, tmp_path)
-    found = prepare(Case(str(folder), batch_size=2, phase="training").to_json(), str(tmp_path))
+    found = prepare(Case.of(str(folder), batch_size=2, phase="training").to_json(), str(tmp_path))
     given: dict[str, Any] = {
         "checkpoint": str(folder),
         "deployment": "eager",

@@ -67,5 +67,5 @@ def test_a_run_that_goes_wrong() -> None:
     """A user's mistake is told as the model tells it."""
     with pytest.raises(UserError, match=r"^bert_cls: --learning_rate -1\.0"):
         runs.zoo(["zoo.nlp.bert_cls", "finetune", "--learning_rate", "-1"])
-    with pytest.raises(SystemExit, match="none failed:\n.*No module named"):
+    with pytest.raises(SystemExit, match=r"none failed:\n.*No module named"):
         runs.zoo(["zoo.none"])

@@ -83,7 +83,7 @@ LARGE += [("whisper-tiny", 30, "seconds", 60.0)]
 
 
 def _prepared(model: str, length: float, unit: str, work: float, folder: Path) -> None:
-    found = prepare(Case(model, batch_size=2, length=length).to_json(), str(folder))
+    found = prepare(Case.of(model, batch_size=2, length=length).to_json(), str(folder))
     assert found["work"] == {"samples": 2, unit: pytest.approx(work)}
 
 
@@ -100,7 +100,7 @@ def test_large_models(model: str, length: float, unit: str, work: float, tmp_pat
 
 def test_a_length_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="length"):
-        prepare(Case("kws_cls", length=1000).to_json(), str(tmp_path))
+        prepare(Case.of("kws_cls", length=1000).to_json(), str(tmp_path))
 
 
 @pytest.mark.slow
