@@ -87,6 +87,7 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
     Raises `UserError` for a checkpoint that is damaged, or a workload that it does not take.
     """
     from bench.cases import random_weights, workload
+    from zoo.deploy import timed
     from zoo.deploy.export import Original
     from zoo.deploy.proof import Source
     from zoo.runtimes import probe
@@ -98,7 +99,8 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
         checkpoint = Path(asked.model)
     original = Original.open(checkpoint)
     signature = probe.of(original.checkpoint, original.model, original.processor)
-    arrays = workload.draw(original, signature, asked)
+    sized = workload.resolved(original, signature, asked.workload)
+    arrays = timed.random_inputs(original, signature, sized)
     np.savez(place / "inputs.npz", **arrays)  # type: ignore[arg-type]
     chosen = compared_rows(asked.workload.batch)
     some = {name: array[chosen] for name, array in arrays.items()}

@@ -1,12 +1,13 @@
-"""The inputs of a case: drawn by seed, every row as long as was asked; and the work they are."""
+"""The sizes of a case: every row is as long as was asked; and the work that they are."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bench.cases.case import Case
 from tasks.errors import UserError
+from zoo.measure.workload import Workload
 
 if TYPE_CHECKING:
     from zoo.deploy.export import Original
@@ -15,43 +16,27 @@ if TYPE_CHECKING:
 USUAL = {"tokens": 128, "seconds": 1.0}  # length of a sample where none is asked
 FRAMES = 100  # of spectrograms, a second
 TEXT = 16  # tokens that a decoder is given beside its input
-SEED = 0
 
 
-def draw(original: "Original", signature: "Signature", case: Case) -> dict[str, np.ndarray]:
-    """The batch, by name.
+def resolved(original: "Original", signature: "Signature", workload: Workload) -> Workload:
+    """Return a workload with the sizes of the signature's axes in the place of a length.
 
-    Rows are drawn one by one: what a domain draws together is padded, and a length that is asked
-    for is every row's.
-
-    Raises `UserError` for a length or batch that the model does not take.
+    Raises `UserError` for a length that there is not.
     """
-    domain, sizes = original.domain, sizes_of(original, signature, case)
-    rows = [
-        domain.draw(signature, sizes | {"batch": 1}, original.model, SEED + row)
-        for row in range(case.workload.batch)
-    ]
-    drawn = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
-    signature.check(drawn)
-    return drawn
-
-
-def sizes_of(original: "Original", signature: "Signature", case: Case) -> dict[str, int]:
-    """The sizes that vary, by name. Raises `UserError` for a length that there is not."""
     varying, task = original.domain.VARYING, original.task
-    length, sizes = case.workload.length, {"batch": case.workload.batch}
+    length, sizes = workload.length, {"batch": workload.batch}
     if varying not in signature.inputs[0].dims and varying in signature.limits:
         sizes[varying] = min(TEXT, signature.limits[varying][1] or TEXT)  # of what is written
     elif varying in signature.limits:
         asked = length or min(USUAL[task.unit], signature.limits[varying][1] or np.inf)
         sizes[varying] = round(asked * _per_unit(signature.inputs[0].dims, task))
-        return sizes
+        return dataclasses.replace(workload, sizes=sizes)
     only = _only_length(signature, task)
     if length not in (None, only):
         raise UserError(
             f"{original.checkpoint.entry.name} takes a length of {only:g} only, not {length:g}"
         )
-    return sizes
+    return dataclasses.replace(workload, sizes=sizes)
 
 
 def _per_unit(shape: Sequence[Any], task: Any) -> float:
