@@ -40,7 +40,6 @@ MASKING = (
 """
 RECIPE = "--max_length 64 --learning_rate 1e-3"
 """Of both bert_cls; its own learning rate is for weights that have seen much more."""
-KEY = ("arm", "seed", "epochs", "labels", "flags")  # what makes two runs the same
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,15 +72,15 @@ def compare(args: Args) -> None:
 
 def wanted(args: Args, arm: str, seed: int) -> Result:
     """What a run is known by."""
-    flags = [args.pretrain_flags, args.finetune_flags]
     epochs = [args.pretrain_epochs, args.finetune_epochs]
-    return dict(zip(KEY, (arm, seed, epochs, args.labels, flags), strict=True))
+    flags = [args.pretrain_flags, args.finetune_flags]
+    return {"arm": arm, "seed": seed, "epochs": epochs, "labels": args.labels, "flags": flags}
 
 
 def find(args: Args, arm: str, seed: int, done: Sequence[Result]) -> Result | None:
     """The line of a run, if it is there."""
     key = wanted(args, arm, seed)
-    return next((run for run in done if {name: run.get(name) for name in KEY} == key), None)
+    return next((run for run in done if key.items() <= run.items()), None)
 
 
 def command(args: Args, arm: str, seed: int, folder: Path) -> list[str]:
