@@ -185,7 +185,7 @@ def training(
     return TrainingStep(opened, model, wanted, with_targets(batch, opened.task), device)
 
 
-def with_targets(inputs: "Batch", task: "Task") -> "Batch":
+def with_targets(inputs: "Mapping[str, Tensor]", task: "Task") -> "Batch":
     """Return the batch that the task's loss is computed of, with random targets."""
     import torch
 

@@ -227,7 +227,7 @@ class Classification:
         encoded, _ = encode_labels(splits, self.labels, self.problem_type, only=chosen)
         return Examples(encoded, source.name, source.fingerprint)
 
-    def random_targets(self, inputs: Batch, seed: int) -> Batch:
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
         """Return labels drawn by `seed` for inputs of any content, to measure training with.
 
         Args:

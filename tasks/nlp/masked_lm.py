@@ -246,7 +246,7 @@ class MaskedLM:
             examples.splits, ["text"], None, lengths, longest, None, unknown_shares=shares
         )
 
-    def random_targets(self, inputs: Batch, seed: int) -> Batch:
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
         """Return `labels` int64 [b, seq] drawn by `seed`, to measure training with.
 
         A share of `mlm_probability` of each row's tokens, at least one, is to be guessed.

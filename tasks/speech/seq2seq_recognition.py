@@ -179,7 +179,7 @@ class Seq2SeqRecognition(SpeechRecognition):
                 found.append(Finding("warning", words + "tokens; the rest of them is cut off"))
         return found
 
-    def random_targets(self, inputs: Batch, seed: int) -> Batch:
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
         """Return `labels` int64 [b, tokens], to measure training with: at each place what the
         decoder is given at the next."""
         labels = inputs["decoder_input_ids"].roll(-1, 1)

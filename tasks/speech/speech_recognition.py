@@ -252,7 +252,7 @@ class SpeechRecognition:
             found[name] = model._get_feat_extract_output_lengths(torch.from_numpy(sizes)).numpy()  # type: ignore[operator]
         return found
 
-    def random_targets(self, inputs: Batch, seed: int) -> Batch:
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
         """Return texts drawn by `seed`, as fast as English is read, to measure training with.
 
         Gives `labels` int64 [b, symbols], padded with -100, of which no two alike follow each

@@ -202,7 +202,7 @@ class MaskedImage:
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
         return image_preflight.check(examples.splits, decoded, None, self.args)
 
-    def random_targets(self, inputs: Batch, seed: int) -> Batch:
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
         """Return nothing: what is to be painted are the inputs themselves."""
         return {}
 
