@@ -74,14 +74,11 @@ SHAPES: Mapping[str, Shape] = {
     "whisper-tiny": Shape(
         "whisper_asr",
         "whisper",
-        {
-            "d_model": 384,
-            "encoder_layers": 4,
-            "encoder_attention_heads": 6,
-            "encoder_ffn_dim": 1536,
-            "decoder_layers": 4,
-            "decoder_attention_heads": 6,
-            "decoder_ffn_dim": 1536,
+        {"d_model": 384}
+        | {
+            f"{part}_{name}": size
+            for part in ("encoder", "decoder")
+            for name, size in (("layers", 4), ("attention_heads", 6), ("ffn_dim", 1536))
         },
     ),
     "cnn_cls": Shape("cnn_cls", image_size=28),
