@@ -1,25 +1,22 @@
 """A case: one model, run in one way, on one workload. What is measured, as plain data."""
 
-import dataclasses
 import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 from tasks.errors import UserError
 from zoo.machine import environment
 from zoo.machine.environment import ROOT
+from zoo.measure.workload import LARGEST, NEW_TOKENS, Forward, Generate, Workload, workload_of
 from zoo.runtimes import check_threads
 from zoo.runtimes.deployment import Deployment
 
-Phase = Literal["inference", "training", "generation"]
-PHASES: tuple[str, ...] = get_args(Phase)
 SOURCES = ("tasks", "zoo", "bench")  # folders whose code decides what a number means
-MOST = 2**31  # of samples in a batch, of threads, of tokens in a sample
 NO_NUMBER = Path("bench/report")  # shows them only
 
 
@@ -31,46 +28,65 @@ class Case:
     """folder of a checkpoint, or a name of `bench.cases.models`, which gets random weights"""
     deployment: str = "eager"
     """as `zoo.runtimes.deployment` writes it"""
-    batch_size: int = 1
-    length: float | None = None
-    """of every sample, in tokens, pixels of a side, or seconds; None: the model's usual one"""
+    workload: Workload = field(default_factory=Forward)
     device: str = "cpu"
     threads: int = 1
-    phase: Phase = "inference"
 
     def __post_init__(self) -> None:
         for name in ("model", "deployment", "device"):
             if not isinstance(getattr(self, name), str):
                 raise UserError(f"{name} {getattr(self, name)!r}: a text")
         object.__setattr__(self, "deployment", str(Deployment.parse(self.deployment)))
-        for name in ("batch_size", "threads"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < MOST:
-                raise UserError(f"{name} {value!r}: a whole number, 1 to {MOST - 1:,}")
-        if self.length is not None:
-            if isinstance(self.length, bool) or not isinstance(self.length, int | float):
-                raise UserError(f"length {self.length!r}: a number")
-            if not 0 < self.length < MOST:
-                raise UserError(f"length {self.length}: above 0, and below {MOST:,}")
-            if self.length == int(self.length):  # 128.0 is 128, in every key
-                object.__setattr__(self, "length", int(self.length))
-        if self.phase not in PHASES:
-            raise UserError(f"phase {self.phase!r}: one of {', '.join(PHASES)}")
+        threads = self.threads
+        if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads < LARGEST:
+            raise UserError(f"threads {threads!r}: a whole number, 1 to {LARGEST - 1:,}")
+
+    @classmethod
+    def of(
+        cls,
+        model: str,
+        deployment: str = "eager",
+        batch_size: int = 1,
+        length: float | None = None,
+        device: str = "cpu",
+        threads: int = 1,
+        phase: str = "inference",
+        **more: Any,
+    ) -> Self:
+        """Return the case of these flags, which are the fields of its JSON, too.
+
+        Args:
+            length: of every sample, in tokens, pixels of a side, or seconds; None: the usual one.
+            phase: of `zoo.measure.workload.PHASES`.
+            more: what that workload has beside its sizes.
+        """
+        sizes = {"batch": batch_size} | ({} if length is None else {"length": length})
+        return cls(model, deployment, workload_of(phase, sizes, **more), device, threads)
 
     def __str__(self) -> str:
-        length = "" if self.length is None else f", length {self.length:g}"
-        phase = "" if self.phase == "inference" else f", {self.phase}"
         device = "" if self.device == "cpu" else f", {self.device}"
-        return f"{self.model} {self.deployment}, batch {self.batch_size}{length}{phase}{device}"
+        return f"{self.model} {self.deployment}, {self.workload}{device}"
 
     def to_json(self) -> dict[str, Any]:
         """As `from_json` reads it."""
-        return dataclasses.asdict(self)
+        workload = self.workload
+        content: dict[str, Any] = {
+            "model": self.model,
+            "deployment": self.deployment,
+            "batch_size": workload.batch,
+            "length": workload.length,
+            "device": self.device,
+            "threads": self.threads,
+            "phase": workload.phase,
+        }
+        if isinstance(workload, Generate) and workload.new_tokens != NEW_TOKENS:
+            content["new_tokens"] = workload.new_tokens  # older records do not say the usual
+        return content
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
         """Raises `UserError` for values, TypeError for fields that `to_json` did not write."""
-        return cls(**content)
+        return cls.of(**content)
 
     def key(self, subject: str, environment: Mapping[str, Any]) -> str:
         """16 hex digits that stand for this case of these weights, with this code, here.

@@ -32,6 +32,20 @@ def call(
         return finish()
 
 
+def ask(function: str, arm: Arm, timeout_s: float, **more: Any) -> Any:
+    """The same of what measures an arm by itself: `function(target, kwargs, **more)`."""
+    kwargs = {"target": arm.target, "kwargs": dict(arm.kwargs), **more}
+    return call(function, kwargs, arm.threads, timeout_s=timeout_s)
+
+
+def load(
+    target: str, kwargs: Mapping[str, Any]
+) -> tuple[Any, Callable[[], Any], Callable[[], Any]]:
+    """In the process: what an arm has loaded, its call, and what waits for the device."""
+    made = resolve_name(target)(**kwargs)
+    return made, getattr(made, "call", made), getattr(made, "synchronize", _nothing)
+
+
 @contextmanager
 def started(
     function: str,

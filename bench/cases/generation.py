@@ -13,12 +13,11 @@ import numpy as np
 from bench.cases.targets import Violations, synchronize
 from tasks.errors import UserError
 from zoo.generation.generate import generate
+from zoo.measure.workload import NEW_TOKENS
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
     from zoo.runtimes.stages import GenerativeRunner
-
-TOKENS = 32  # of a text, or as many as the model generates at most
 
 
 class Generation:
@@ -47,7 +46,7 @@ def generation(
     inputs: str,
     device: str,
     threads: int | None,
-    new_tokens: int = TOKENS,
+    new_tokens: int = NEW_TOKENS,
 ) -> Generation:
     """Loads a deployment. Raises `UserError` for a model or a deployment that writes no text."""
     from zoo import runtimes

@@ -71,8 +71,20 @@ SHAPES: Mapping[str, Shape] = {
     "hubert-base": Shape("ast_cls", "hubert"),
     "wavlm-base-plus": Shape("ast_cls", "wavlm"),
     "wav2vec2-base-960h": Shape("wav2vec2_ctc", "wav2vec2"),
+    "whisper-tiny": Shape(
+        "whisper_asr",
+        "whisper",
+        {"d_model": 384}
+        | {
+            f"{part}_{name}": size
+            for part in ("encoder", "decoder")
+            for name, size in (("layers", 4), ("attention_heads", 6), ("ffn_dim", 1536))
+        },
+    ),
     "cnn_cls": Shape("cnn_cls", image_size=28),
+    "mae": Shape("mae", image_size=IMAGE_SIZE),
     "rnn_cls": Shape("rnn_cls"),
+    "bert_mlm": Shape("bert_mlm"),
     "kws_cls": Shape("kws_cls"),
     "conformer_ctc": Shape("conformer_ctc"),
 }

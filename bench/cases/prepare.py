@@ -17,6 +17,7 @@ from bench.cases import child, models, targets
 from bench.cases.case import Case
 from bench.cases.job import Job, Settings
 from zoo.measure import Arm
+from zoo.measure.workload import Forward, Generate
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 
@@ -38,14 +39,16 @@ class Prepared:
 
     def arm(self, case: Case) -> Arm:
         """What is timed."""
-        target = targets.OF_PHASE[case.phase]
-        kwargs = {
+        target = targets.TARGETS[type(case.workload)]
+        kwargs: dict[str, Any] = {
             "checkpoint": self.checkpoint,
             "deployment": case.deployment,
             "inputs": self.inputs,
             "device": case.device,
             "threads": case.threads,
         }
+        if isinstance(case.workload, Generate):
+            kwargs["new_tokens"] = case.workload.new_tokens
         return Arm(str(case), target, kwargs, case.threads)
 
     def job(self, case: Case, settings: Settings) -> Job:
@@ -62,7 +65,7 @@ class Preparation:
 
     def of(self, case: Case) -> Prepared:
         """Raises `zoo.measure.process.WorkerFailed` where it can't be."""
-        alike = Case(case.model, "eager", case.batch_size, case.length, threads=case.threads)
+        alike = Case(case.model, workload=Forward(case.workload.sizes), threads=case.threads)
         if alike not in self.made:
             place = tempfile.mkdtemp(dir=self.folder)
             kwargs = {"case": alike.to_json(), "folder": place}
@@ -84,20 +87,22 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
     Raises `UserError` for a checkpoint that is damaged, or a workload that it does not take.
     """
     from bench.cases import random_weights, workload
+    from zoo.deploy import timed
     from zoo.deploy.export import Original
     from zoo.deploy.proof import Source
     from zoo.runtimes import probe
 
     asked, place = Case.from_json(case), Path(folder)
     if models.is_random(asked.model):
-        checkpoint = random_weights.checkpoint(asked.model, asked.length)
+        checkpoint = random_weights.checkpoint(asked.model, asked.workload.length)
     else:
         checkpoint = Path(asked.model)
     original = Original.open(checkpoint)
     signature = probe.of(original.checkpoint, original.model, original.processor)
-    arrays = workload.draw(original, signature, asked)
+    sized = workload.resolved(original, signature, asked.workload)
+    arrays = timed.random_inputs(original, signature, sized)
     np.savez(place / "inputs.npz", **arrays)  # type: ignore[arg-type]
-    chosen = compared_rows(asked.batch_size)
+    chosen = compared_rows(asked.workload.batch)
     some = {name: array[chosen] for name, array in arrays.items()}
     source = Source(original.model, signature.outputs)
     outputs = {f"single/{name}": array for name, array in source(some).items()}

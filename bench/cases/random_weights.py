@@ -22,6 +22,7 @@ TEXTS = [
 LABELS = ("negative", "positive")
 EXTRACTORS = {
     "audio-spectrogram-transformer": "ASTFeatureExtractor",
+    "whisper": "WhisperFeatureExtractor",
     **dict.fromkeys(("wav2vec2", "hubert", "wavlm"), "Wav2Vec2FeatureExtractor"),
 }
 """Classes of transformers, by the model types that hear; the others read."""
@@ -75,13 +76,12 @@ def _task(entry: Any) -> Any:
     from tasks.kinds.classification import Classification
 
     module = importlib.import_module(entry.task)
-    if entry.task.endswith("speech_recognition"):
-        return module.SpeechRecognition(module.Args())
-    kinds = [each for each in vars(module).values() if isinstance(each, type)]
-    kind: Any = next(
-        each for each in kinds if issubclass(each, Classification) and each is not Classification
-    )
-    return kind(module.Args(**entry.reading), LABELS, "single_label_classification")
+    own = [each for each in vars(module).values() if getattr(each, "__module__", "") == entry.task]
+    kind: Any = next(each for each in own if hasattr(each, "collate"))
+    args = module.Args(**entry.reading)
+    if issubclass(kind, Classification):
+        return kind(args, LABELS, "single_label_classification")
+    return kind(args)
 
 
 def _examples() -> Any:
@@ -109,12 +109,16 @@ def _write_weights(shape: Shape, size: int | None, folder: Path) -> None:
         except (TypeError, AssertionError, ValueError) as error:
             raise UserError(f"timm can't make {architecture} for {size} pixels: {error}") from None
         return
+    network: Any = transformers.AutoModel
     if extractor := EXTRACTORS.get(shape.kind):
         getattr(transformers, extractor)().save_pretrained(folder)
     else:
         _write_tokenizer(folder)
+    if shape.kind == "whisper":
+        network = transformers.AutoModelForSpeechSeq2Seq
+        _write_whisper_tokenizer(folder)
     config = transformers.AutoConfig.for_model(shape.kind, **shape.config)
-    new_model(transformers.AutoModel, config).save_pretrained(folder)
+    new_model(network, config).save_pretrained(folder)
 
 
 def _takes_any_size(architecture: str) -> bool:
@@ -131,4 +135,16 @@ def _write_tokenizer(folder: Path) -> None:
     from zoo.nlp.trained_tokenizer import train_tokenizer
 
     made = train_tokenizer([TEXTS], "word", 1000, True, 512, masked=True)
+    made.save_pretrained(folder)
+
+
+def _write_whisper_tokenizer(folder: Path) -> None:
+    """The same of Whisper: every byte, and the special tokens, English among them."""
+    import transformers
+    from tokenizers import pre_tokenizers
+
+    symbols = sorted(pre_tokenizers.ByteLevel.alphabet())
+    made = transformers.WhisperTokenizer({symbol: i for i, symbol in enumerate(symbols)}, [])
+    special = ("startoftranscript", "en", "translate", "transcribe", "notimestamps")
+    made.add_special_tokens({"additional_special_tokens": [f"<|{name}|>" for name in special]})
     made.save_pretrained(folder)

@@ -9,20 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.errors import UserError
+from zoo.measure.workload import Forward, Generate, TrainStep, Workload
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from tasks.base import Batch
+    from tasks.base import Batch, Task
     from zoo.store.checkpoint import Checkpoint
 
-OF_PHASE = {
-    "inference": "bench.cases.targets:inference",
-    "training": "bench.cases.targets:training",
-    "generation": "bench.cases.generation:generation",
+TARGETS: Mapping[type[Workload], str] = {
+    Forward: "bench.cases.targets:inference",
+    TrainStep: "bench.cases.targets:training",
+    Generate: "bench.cases.generation:generation",
 }
-"""What is timed, by `bench.cases.case.Phase`."""
+"""What is timed, by the kind of workload."""
 TRAINED = ("fp32", "tf32", "bf16", "autocast-bf16")
 SEED = 0
 
@@ -123,15 +124,19 @@ class TrainingStep:
         if self.bf16:
             self.bf16.publish()
 
-    def logits(self) -> "Tensor":
-        """The logits of the batch without dropout, float32, by the program that is trained."""
+    def outputs(self) -> dict[str, np.ndarray]:
+        """The outputs for the batch without dropout, by name, by the program that is trained."""
         import torch
 
         self.model.eval()
         with torch.no_grad(), self._arithmetic():
-            found: Tensor = self.task.forward(self.program, self.batch)["logits"]
+            found: Any = self.program(**self.batch.inputs)
         self.model.train()
-        return found.float().cpu()
+        tensors = {name: value for name, value in found.items() if isinstance(value, torch.Tensor)}
+        return {
+            name: (value.float() if value.is_floating_point() else value).cpu().numpy()
+            for name, value in tensors.items()
+        }
 
     @contextlib.contextmanager
     def _arithmetic(self, backward: bool = False) -> Iterator[None]:
@@ -149,9 +154,9 @@ class TrainingStep:
 def training(
     checkpoint: str, deployment: str, inputs: str, device: str, threads: int | None
 ) -> TrainingStep:
-    """Loads a checkpoint to be trained, with drawn labels.
+    """Loads a checkpoint to be trained, with random targets.
 
-    Raises `UserError` for a deployment that trains nothing, or a task whose labels are not drawn.
+    Raises `UserError` for a deployment that trains nothing.
     """
     wanted = Deployment.parse(deployment)
     if wanted.runtime not in ("eager", "compile") or wanted.numerics not in TRAINED:
@@ -175,31 +180,19 @@ def training(
     model, _ = load_network(opened, torch.device("cpu"))
     with np.load(inputs, allow_pickle=False) as file:
         drawn = {name: torch.from_numpy(file[name]) for name in file.files}
-    return TrainingStep(opened, model, wanted, labelled(drawn, opened.task), device)
+    return TrainingStep(opened, model, wanted, with_targets(drawn, opened.task), device)
 
 
-def labelled(inputs: "Mapping[str, Tensor]", task: Any) -> "Batch":
-    """A batch of these inputs with labels drawn from a seed.
-
-    Raises `UserError` for a task that is no classification.
-    """
+def with_targets(inputs: "Mapping[str, Tensor]", task: "Task") -> "Batch":
+    """Return the batch that the task's loss is computed of, with random targets."""
     import torch
 
     from tasks.base import Batch
-    from tasks.kinds.classification import Classification
 
-    if not isinstance(task, Classification):
-        raise UserError(f"training of {task.name} is not measured yet: its targets are not drawn")
     size = len(next(iter(inputs.values())))
-    rng = torch.Generator().manual_seed(SEED)
-    count = max(len(task.labels), 1)
-    if task.problem_type == "single_label_classification":
-        labels = torch.randint(count, (size,), generator=rng)
-    elif task.problem_type == "multi_label_classification":
-        labels = torch.randint(2, (size, count), generator=rng).float()
-    else:
-        labels = torch.randn(size, generator=rng)
-    return Batch(inputs, torch.arange(size), {"labels": labels})
+    targets = task.random_targets(inputs, SEED)
+    lengths = targets.pop("lengths", None)
+    return Batch(inputs, torch.arange(size), targets, lengths=lengths)
 
 
 class Violations:

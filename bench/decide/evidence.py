@@ -1,59 +1,51 @@
 """What `bench.decide.search` has measured of the finalists, as evidence in the checkpoint."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from bench.decide.options import BASELINE, Option
-from bench.decide.pareto import Point
 from zoo.deploy import export
-from zoo.deploy.export import Original, Samples
-from zoo.measure import ArmFailed, Measured, Outcome
-from zoo.quantization.quantize import measured_where, speed_fact
+from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
+from zoo.deploy.chosen import measured_where, speed_fact
+from zoo.measure.workload import Workload
 from zoo.store import evidence
 
 
 def record(
-    original: Original,
-    outcome: Outcome,
-    points: Sequence[Point],
-    options: Mapping[str, Option],
-    sizes: Mapping[str, int],
-    threads: int,
-    validation: Samples,
+    builder: DeploymentBuilder, finalists: Sequence[Candidate], workload: Workload, threads: int
 ) -> None:
     """Adds what was measured of the finalists to the evidence: times, memory, and of artifacts
     their proof, size, and what they lose on the validation split."""
-    source = evidence.subject_digest(original.checkpoint.folder)
-    common = measured_where("cpu", threads, sizes)
+    checkpoint, metric = builder.original.checkpoint.folder, builder.original.task.primary
+    source = evidence.subject_digest(checkpoint)
+    common = measured_where("cpu", threads, workload)
     facts: list[evidence.Fact] = []
-    for point in sorted(points, key=lambda point: point.name != BASELINE):  # that one first
-        option = options[point.name]
-        subject = source if option.artifact is None else option.artifact.digest
-        facts.append(speed_fact("latency", point.seconds, subject, option.deployment, common))
-        if point.name == BASELINE:
+    eager: evidence.Fact | None = None
+    for one in sorted(finalists, key=lambda one: one.name != BASELINE):  # that one first
+        assert one.times is not None
+        subject = source if one.artifact is None else one.artifact.digest
+        facts.append(speed_fact("latency", one.times.median, subject, one.deployment, common))
+        if eager is None:
             eager = facts[-1]
-        elif not isinstance(one := outcome.of(point.name), ArmFailed):
-            facts.append(
-                speed_fact("speedup", one.speedup, subject, option.deployment, common, eager)
-            )
-        times = outcome.times(point.name)
-        if isinstance(times, Measured) and (p95 := times.percentiles.get("p95")) is not None:
-            facts.append(speed_fact("latency_p95", p95, subject, option.deployment, common))
-        if point.memory is not None:
+        elif one.compared is not None:
+            ratio = one.compared.speedup
+            facts.append(speed_fact("speedup", ratio, subject, one.deployment, common, eager))
+        if (p95 := one.times.percentiles.get("p95")) is not None:
+            facts.append(speed_fact("latency_p95", p95, subject, one.deployment, common))
+        if one.memory is not None:
             peak = evidence.fact(
                 "memory",
                 "peak_memory",
-                point.memory,
+                one.memory,
                 "bytes",
                 subject=subject,
-                deployment=option.name,
+                deployment=one.name,
                 **common,
             )
             facts.append(peak)
-        if option.artifact is not None and option.proof is not None:
-            facts += export.facts(option.artifact, option.proof)
-            if option.drop is not None:
-                metric, run = original.task.primary, facts[-1].run
+        if one.artifact is not None and one.proof is not None:
+            facts += export.facts(one.artifact, one.proof)
+            if one.drop is not None:
+                run = facts[-1].run
                 facts.append(
-                    export.drop_fact(option.artifact, validation, option.drop, metric, run)
+                    export.drop_fact(one.artifact, builder.validation, one.drop, metric, run)
                 )
-    evidence.append(original.checkpoint.folder, facts)
+    evidence.append(checkpoint, facts)

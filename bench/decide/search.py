@@ -7,25 +7,24 @@ memory taken. The winner is confirmed once on the test split.
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from bench.cases.args import DecideArgs
 from bench.cases.case import threads_of
 from bench.decide import evidence, halving, options, picture, table
-from bench.decide.options import BASELINE, Maker, Option
 from bench.decide.pareto import Limits, Point, front, winner
 from bench.measures import memory
 from tasks.bounds import Bounds
 from tasks.errors import UserError
 from zoo.deploy import export
+from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
+from zoo.deploy.chosen import confirm
 from zoo.deploy.export import Original, Refused
-from zoo.deploy.timed import arm
 from zoo.machine import terminal
-from zoo.measure import Arm, Outcome, Plan, compare
+from zoo.measure import Arm, Plan, compare
 from zoo.quantization import calibration
-from zoo.quantization.quantize import confirm
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
 from zoo.store.checkpoint import MANIFEST
@@ -54,19 +53,18 @@ def decide(args: DecideArgs) -> Point:
     terminal.quiet_libraries()
     original = Original.open(args.checkpoint)
     validation = original.samples("validation", args.data, args.max_eval_samples)
-    sizes = calibration.workload(original, validation, args.batch_size, args.length)
+    workload = calibration.workload(original, validation, args.batch_size, args.length)
+    title = f"{args.checkpoint}: {original.task.primary.name} lost on validation; {workload}"
     with artifacts.workshop(args.checkpoint) as shop:
         inputs = shop / "inputs.npz"
-        np.savez(inputs, **calibration.draw(original, sizes))  # type: ignore[arg-type]
-        maker = Maker(original, shop, validation, args.data, args.max_drop, threads)
-        found = _make_all(maker, wanted, began + MAKING * budget)
-        arms = {
-            each.name: arm(each.name, each.artifact, args.checkpoint, inputs, threads)
-            for each in found
-            if not each.fault
-        }
-        if BASELINE not in arms:
+        np.savez(inputs, **calibration.draw(original, workload))  # type: ignore[arg-type]
+        builder = DeploymentBuilder(original, shop, validation, threads)
+        make = options.maker(builder, args.data, args.max_drop)
+        found = _make_all(make, wanted, args.max_drop, began + MAKING * budget)
+        sound = {each.name: each for each in found if not each.fault}
+        if BASELINE not in sound:
             raise UserError(f"eager fp32, which all are compared with: {found[0].fault}")
+        arms = {name: builder.arm(one, inputs, threads) for name, one in sound.items()}
         drops = {each.name: each.drop.value for each in found if each.drop}
         terminal.lines(f"timing {len(arms)} deployments ...")
         halved = halving.halve(list(arms.values()), drops, HALVING * budget)
@@ -75,40 +73,37 @@ def decide(args: DecideArgs) -> Point:
         if len(finalists) < 2:
             raise Refused("eager fp32 is all that is left: there is nothing to decide")
         outcome = compare([arms[name] for name in finalists], Plan(budget_s=left))
-        by_name = {each.name: each for each in found}
-        points = _points(outcome, by_name, arms)
+        for name in finalists:
+            sound[name].take_times(outcome)
+        timed = [sound[each.arm] for each in outcome.measured]
+        points = [_point(one, arms[one.name]) for one in timed]
         best = winner(points, limits)
-        table.show(found, halved, outcome, points, limits, best, _title(args, original, sizes))
-        evidence.record(original, outcome, points, by_name, sizes, threads, validation)
+        table.show(found, halved, points, limits, best, title)
+        evidence.record(builder, timed, workload, threads)
         if args.picture is not None:
             picture.draw(args.picture, points, front(points), best, limits, str(args.checkpoint))
             terminal.lines(f"picture: {args.picture}")
         if best is None:
             raise Refused("none of them meets what was asked for")
-        _settle(args, maker, by_name[best.name])
+        _settle(args, builder, sound[best.name])
     return best
 
 
-def _settle(args: DecideArgs, maker: Maker, chosen: Option) -> None:
+def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> None:
     """Confirms the winner on the test split, names it, and leaves its artifact where asked."""
-    original = maker.original
-    command = chosen.command(original.checkpoint.entry.module, args.checkpoint)
+    original = builder.original
+    command = options.command(chosen, original.checkpoint.entry.module, args.checkpoint)
     terminal.lines(f"winner: {chosen.name}", f"  {command}")
     if chosen.name == BASELINE:
         return
-    runner = maker.runner(chosen)
+    runner = builder.runner(chosen)
     confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
     if args.export and chosen.artifact is not None:
         assert chosen.proof and chosen.drop
-        lost = [(maker.validation, chosen.drop), *([confirmed] if confirmed else [])]
+        lost = [(builder.validation, chosen.drop), *([confirmed] if confirmed else [])]
         metric = original.task.primary
         placed = export.settle(chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
         terminal.lines(f"{placed.folder}")
-
-
-def _title(args: DecideArgs, original: Original, sizes: Mapping[str, int]) -> str:
-    work = ", ".join(f"{name} {size}" for name, size in sizes.items())
-    return f"{args.checkpoint}: {original.task.primary.name} lost on validation; {work}"
 
 
 def seconds_of(text: str) -> float:
@@ -131,45 +126,38 @@ def limits_of(args: DecideArgs) -> Limits:
     )
 
 
-def _make_all(maker: Maker, wanted: Sequence[Deployment], until: float) -> list[Option]:
+def _make_all(
+    make: Callable[[Deployment], Candidate],
+    wanted: Sequence[Deployment],
+    max_drop: float,
+    until: float,
+) -> list[Candidate]:
     """Makes them one by one; those that come when the time for it is spent are left out."""
-    found: list[Option] = []
+    found: list[Candidate] = []
     for deployment in wanted:
         if found and time.monotonic() > until:
-            found.append(Option(deployment, fault="not tried: half of the budget was spent"))
+            fault = "not tried: half of the budget was spent"
+            found.append(Candidate(deployment, fault=fault))
             continue
         terminal.lines(f"{deployment} ...")
-        made = maker.make(deployment)
-        if not made.fault and made.drop is not None and made.drop.value > maker.max_drop:
+        made = make(deployment)
+        if not made.fault and made.drop is not None and made.drop.value > max_drop:
             made.fault = f"loses {made.drop}"
         found.append(made)
     return found
 
 
-def _points(
-    outcome: Outcome, options: Mapping[str, Option], arms: Mapping[str, Arm]
-) -> list[Point]:
-    points = []
-    for times in outcome.measured:
-        option = options[times.arm]
-        assert option.drop is not None
-        peak, size = _memory(arms[times.arm])
-        p95 = times.percentiles.get("p95")
-        points.append(
-            Point(
-                times.arm,
-                option.drop.value,
-                times.median,
-                None if p95 is None else p95.value,
-                peak,
-                size,
-            )
-        )
-    return points
-
-
-def _memory(arm: Arm) -> tuple[float | None, float]:
-    """Peak and size on disk, in bytes."""
-    found = memory.of(arm)
-    peak = found.values.get("peak")
-    return (peak.value if peak else None), found.values["size_on_disk"].value
+def _point(candidate: Candidate, arm: Arm) -> Point:
+    """What a candidate costs, its memory measured for that."""
+    assert candidate.drop is not None and candidate.times is not None
+    found = memory.of(arm).values
+    candidate.memory = found["peak"].value if "peak" in found else None
+    p95 = candidate.times.percentiles.get("p95")
+    return Point(
+        candidate.name,
+        candidate.drop.value,
+        candidate.times.median,
+        None if p95 is None else p95.value,
+        candidate.memory,
+        found["size_on_disk"].value,
+    )

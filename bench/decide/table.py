@@ -3,40 +3,38 @@
 from collections.abc import Sequence
 
 from bench.decide.halving import Halved
-from bench.decide.options import BASELINE, Option
 from bench.decide.pareto import Limits, Point, front, tied
+from zoo.deploy.candidate import Candidate
 from zoo.machine import formatting, terminal
-from zoo.measure import ArmFailed, Outcome
 
 
 def show(
-    found: Sequence[Option],
+    found: Sequence[Candidate],
     halved: Halved,
-    outcome: Outcome,
     points: Sequence[Point],
     limits: Limits,
     best: Point | None,
     title: str,
 ) -> None:
-    """The table: a row for every option, with why it is not among the finalists."""
+    """The table: a row for every deployment, with why it is not among the finalists."""
     by_name = {point.name: point for point in points}
     on_front = {point.name for point in front(points)}
     pruned = {each.name: each for each in halved.pruned}
-    broken = {each.arm: each.reason for each in (*halved.failed, *outcome.failed)}
+    failed = {each.arm: each.reason for each in halved.failed}
     rows = []
-    for option in found:
-        lost = "-" if option.drop is None else str(option.drop)
-        if option.name in by_name:
-            point = by_name[option.name]
+    for one in found:
+        lost = "-" if one.drop is None else str(one.drop)
+        if one.name in by_name:
+            point = by_name[one.name]
             note = _note(point, best, limits, on_front)
-            rows.append((option.name, lost, *_cells(point, outcome), note))
+            rows.append((one.name, lost, *_cells(point, one), note))
             continue
-        why = option.fault or broken.get(option.name, "")
+        why = one.fault or failed.get(one.name, "")
         took = "-"
-        if option.name in pruned:
-            took = formatting.milliseconds(pruned[option.name].seconds)
-            why = f"pruned: {pruned[option.name].why}"
-        rows.append((option.name, lost, took, "-", "-", "-", "-", why))
+        if one.name in pruned:
+            took = formatting.milliseconds(pruned[one.name].seconds)
+            why = f"pruned: {pruned[one.name].why}"
+        rows.append((one.name, lost, took, "-", "-", "-", "-", why))
     terminal.table(
         ("deployment", "lost", "a call [99%]", "p95", "times as fast", "memory", "size", ""),
         rows,
@@ -44,16 +42,12 @@ def show(
     )
 
 
-def _cells(point: Point, outcome: Outcome) -> tuple[str, ...]:
-    ratio = "1"
-    if point.name != BASELINE:
-        one = outcome.of(point.name)
-        assert not isinstance(one, ArmFailed)
-        ratio = formatting.ratio(one.speedup)
+def _cells(point: Point, candidate: Candidate) -> tuple[str, ...]:
+    compared = candidate.compared
     return (
         formatting.seconds(point.seconds),
         formatting.milliseconds(point.p95),
-        ratio,
+        formatting.ratio(compared.speedup) if compared else "1",
         formatting.size(point.memory, "MB", 0),
         formatting.size(point.size, "MB"),
     )

@@ -14,6 +14,11 @@ Samples/s count the whole training loop (data, steps, logging), without evaluati
 Accuracy is that of the test split in fp32. A ratio is given with its spread over the rounds.
 """
 
+import sys
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
 from bench.experiments import rounds
 from bench.experiments.rounds import Case, Measured
 from zoo.nlp.bert_cls import ENTRY
@@ -21,11 +26,14 @@ from zoo.store import pretrained
 from zoo.train.args import TrainArgs
 
 
-def main() -> None:
-    """Runs all rounds and prints a table; `--output` keeps every result as a line of JSON."""
-    parser = rounds.parser(__doc__, tuple(COMPARISON.arms), ("zoo", "trainer"))
-    parser.add_argument("--split", default="test", help="split that accuracy is measured on")
-    rounds.main(COMPARISON, parser.parse_args())
+@dataclass(frozen=True, kw_only=True)
+class Args(rounds.Args):
+    """The flags."""
+
+    arms: tuple[Literal["zoo", "trainer", "run_glue"], ...] = ("zoo", "trainer")
+    """what to compare"""
+    split: str = "test"
+    """split that accuracy is measured on"""
 
 
 def run_zoo(case: Case) -> Measured:
@@ -100,9 +108,12 @@ def run_trainer(case: Case) -> Measured:
 COMPARISON = rounds.Comparison(
     "bench.experiments.against_trainer",
     "samples",
+    Args,
     {"zoo": run_zoo, "trainer": run_trainer, "run_glue": run_trainer},
     settings=("split",),
 )
 
+main = partial(rounds.main, COMPARISON, __doc__)
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -13,20 +13,19 @@ a pretraining that was cut off goes on. The difference (pretrained minus from sc
 seed: its mean with Student's 95% interval.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-from tasks.metrics.intervals import t_half_width
+from bench.experiments import runs
+from bench.experiments.runs import Result, interval
+from tasks.bounds import Count, Positive
 from tasks.printing import print_lines
 from zoo.machine import environment
-from zoo.store import evidence, lines
+from zoo.store import evidence
 
 PRETRAIN, PRETRAINED, SCRATCH = "pretrain", "pretrained", "scratch"
 EPOCHS = {PRETRAIN: 20.0, "finetune": 40.0}
@@ -41,24 +40,29 @@ MASKING = (
 """
 RECIPE = "--max_length 64 --learning_rate 1e-3"
 """Of both bert_cls; its own learning rate is for weights that have seen much more."""
-KEY = ("arm", "seed", "epochs", "labels", "flags")  # what makes two runs the same
 
 
-def main() -> None:
-    """Runs what is missing and prints the table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
-    )
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--pretrain_epochs", type=float, default=EPOCHS[PRETRAIN])
-    parser.add_argument("--finetune_epochs", type=float, default=EPOCHS["finetune"])
-    parser.add_argument("--labels", type=int, default=LABELS, help="labelled rows of bert_cls")
-    parser.add_argument("--pretrain_flags", default=MASKING, help="flags for bert_mlm, in one word")
-    parser.add_argument("--finetune_flags", default=RECIPE, help="flags for both bert_cls")
-    parser.add_argument("--output", type=Path, help="jsonl file that results are added to")
-    parser.add_argument("--folder", type=Path, help="where checkpoints stay; thrown away if none")
-    args = parser.parse_args()
-    done = read(args.output)
+@dataclass(frozen=True, kw_only=True)
+class Args(runs.Args):
+    """The flags."""
+
+    pretrain_epochs: Positive = EPOCHS[PRETRAIN]
+    """passes over the texts of the training split"""
+    finetune_epochs: Positive = EPOCHS["finetune"]
+    """passes over its labelled rows"""
+    labels: Count = LABELS
+    """labelled rows of bert_cls"""
+    pretrain_flags: str = MASKING
+    """flags for bert_mlm, in one word"""
+    finetune_flags: str = RECIPE
+    """flags for both bert_cls, in one word"""
+    folder: Path | None = None
+    """where checkpoints stay; thrown away if none"""
+
+
+def compare(args: Args) -> None:
+    """Run what is missing and print the table."""
+    done = runs.read(args.output)
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as temporary:
             folder = args.folder / str(seed) if args.folder else Path(temporary)
@@ -66,29 +70,20 @@ def main() -> None:
     report(args, done)
 
 
-def read(output: Path | None) -> list[dict[str, Any]]:
-    """The runs that an output file holds."""
-    if output is None or not output.exists():
-        return []
-    return [json.loads(line) for line in output.read_text().splitlines() if line.strip()]
-
-
-def wanted(args: argparse.Namespace, arm: str, seed: int) -> dict[str, Any]:
+def wanted(args: Args, arm: str, seed: int) -> Result:
     """What a run is known by."""
-    flags = [args.pretrain_flags, args.finetune_flags]
     epochs = [args.pretrain_epochs, args.finetune_epochs]
-    return dict(zip(KEY, (arm, seed, epochs, args.labels, flags), strict=True))
+    flags = [args.pretrain_flags, args.finetune_flags]
+    return {"arm": arm, "seed": seed, "epochs": epochs, "labels": args.labels, "flags": flags}
 
 
-def find(
-    args: argparse.Namespace, arm: str, seed: int, done: Sequence[dict[str, Any]]
-) -> dict[str, Any] | None:
+def find(args: Args, arm: str, seed: int, done: Sequence[Result]) -> Result | None:
     """The line of a run, if it is there."""
     key = wanted(args, arm, seed)
-    return next((run for run in done if {name: run.get(name) for name in KEY} == key), None)
+    return next((run for run in done if key.items() <= run.items()), None)
 
 
-def command(args: argparse.Namespace, arm: str, seed: int, folder: Path) -> list[str]:
+def command(args: Args, arm: str, seed: int, folder: Path) -> list[str]:
     """The words of one run, after `python -m`; it writes to the arm's own folder."""
     if arm == PRETRAIN:
         words = ["zoo.nlp.bert_mlm", "pretrain", "--resume"]
@@ -102,9 +97,7 @@ def command(args: argparse.Namespace, arm: str, seed: int, folder: Path) -> list
     return [*words, "--output_dir", str(folder / arm), "--report_to", "none"]
 
 
-def run_seed(
-    args: argparse.Namespace, seed: int, folder: Path, done: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def run_seed(args: Args, seed: int, folder: Path, done: list[Result]) -> list[Result]:
     """All runs, with those of a seed that were missing.
 
     Both fine-tunes need the checkpoint (from scratch takes its shape and tokenizer), so pretraining
@@ -121,18 +114,13 @@ def run_seed(
         result |= {"machine": environment.machine(), "versions": environment.versions()}
         result |= environment.commit()
         done = [*done, result]
-        shown = ("arm", "seed", "accuracy", "perplexity", "train_seconds")
-        print_lines(json.dumps({name: result[name] for name in shown if name in result}))
-        if args.output:
-            lines.append(args.output, json.dumps(result) + "\n")
+        runs.add(args.output, result, ("arm", "seed", "accuracy", "perplexity", "train_seconds"))
     return done
 
 
-def run(command: Sequence[str], out: Path) -> dict[str, Any]:
+def run(command: Sequence[str], out: Path) -> Result:
     """One run in a process of its own; what its evidence says of the test split and the time."""
-    ran = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True)
-    if ran.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{ran.stderr[-3000:]}")
+    runs.zoo(command)
     facts = evidence.read(out)
     found = {fact.name: fact.value for fact in facts if fact.split in ("test", "train")}
     names = ("accuracy", "perplexity", "train_seconds", "train_samples_per_second")
@@ -140,13 +128,7 @@ def run(command: Sequence[str], out: Path) -> dict[str, Any]:
     return {name: round(float(found[name] or 0), 4) for name in names if name in found} | {"n": n}
 
 
-def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float, float]:
-    """Mean and Student's interval of independent values [n] (Student 1908); nan below two."""
-    mean, half = statistics.fmean(values), t_half_width(values, level)
-    return mean, mean - half, mean + half
-
-
-def report(args: argparse.Namespace, done: Sequence[dict[str, Any]]) -> None:
+def report(args: Args, done: Sequence[Result]) -> None:
     """Accuracies by seed, their difference, and its mean with an interval."""
     print_lines(
         f"{'seed':>5}  {'perplexity':>10}  {PRETRAINED:>10}  {SCRATCH:>10}  {'difference':>10}"
@@ -172,5 +154,7 @@ def report(args: argparse.Namespace, done: Sequence[dict[str, Any]]) -> None:
         )
 
 
+main = partial(runs.main, "bench.experiments.pretraining", __doc__, Args, compare)
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -5,38 +5,60 @@ JSON, and a run that was cut off goes on where it stopped: what the file has of 
 settings is not measured again.
 """
 
-import argparse
 import contextlib
-import json
-import os
+import dataclasses
+import importlib
+import io
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.cases import child
+from bench.experiments import runs
+from bench.experiments.runs import Result
+from tasks.bounds import Count, Threads
+from tasks.errors import UserError
 from tasks.printing import print_lines
 from zoo.machine import environment
-from zoo.store import lines
+from zoo.measure.process import WorkerFailed
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
     from zoo.train.args import TrainArgs
 
 FIRST = "zoo"  # the arm that the others are compared with
-Result = dict[str, Any]
+LONGEST_S = 7 * 86_400.0  # of an arm
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(runs.Args):
+    """The flags of a comparison in rounds; a module says its arms, and adds flags of its own."""
+
+    data: str
+    """folder of the data, with its splits"""
+    batch_sizes: tuple[Count, ...] = (32,)
+    """rows of a step"""
+    arms: tuple[Any, ...] = ()
+    """what to compare"""
+    max_train_samples: Count | None = None
+    """for a shorter run"""
+    threads: Threads | None = None
+    """of an arm's process; as the machine has it by default"""
+    flags: tuple[str, ...] = ()
+    """more flags for the zoo; last"""
 
 
 @dataclass(frozen=True)
 class Case:
     """What one process measures."""
 
-    args: argparse.Namespace
+    args: Any
+    """the comparison's own kind of `Args`"""
     arm: str
     batch: int
     seed: int
@@ -57,108 +79,78 @@ class Comparison:
 
     module: str  # run as `python -m MODULE`
     unit: str  # "images"
+    args: type[Args]
     arms: Mapping[str, Callable[[Case], Measured]]
     settings: tuple[str, ...]  # flags that results depend on
     metric: str = "accuracy"
 
 
-def parser(about: str | None, arms: Sequence[str], default: Sequence[str]) -> Any:
-    """The flags that every comparison has; a module adds its own."""
-    flags = argparse.ArgumentParser(
-        description=about, formatter_class=argparse.RawTextHelpFormatter, allow_abbrev=False
+def main(comparison: Comparison, about: str | None, argv: Sequence[str] | None = None) -> int:
+    """Run a comparison as a program; see `bench.experiments.runs.main`."""
+    return runs.main(
+        comparison.module, about, comparison.args, lambda args: compare(comparison, args), argv
     )
-    flags.add_argument("--data", required=True, help="folder of the data, with its splits")
-    flags.add_argument("--batch_sizes", type=int, nargs="+", default=[32])
-    flags.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3], help="one a round")
-    flags.add_argument("--arms", nargs="+", choices=arms, default=list(default))
-    flags.add_argument("--max_train_samples", type=int, help="for a shorter run")
-    flags.add_argument("--threads", type=int, help="of an arm's process; as the machine has it")
-    flags.add_argument("--output", type=Path, help="jsonl file that results are added to")
-    flags.add_argument(
-        "--flags", nargs=argparse.REMAINDER, default=[], help="more flags for the zoo; last"
-    )
-    flags.add_argument("--one", choices=arms, help=argparse.SUPPRESS)
-    return flags
 
 
-def main(comparison: Comparison, args: argparse.Namespace) -> None:
-    """Runs all rounds and prints a table; in a process for one arm, that arm."""
-    if args.one:
-        print_lines(json.dumps(_one(comparison, args)))
-        return
-    case = _settings(comparison, args) | {"commit": environment.commit()["commit"]}
-    results = [r for r in _read(args.output) if case.items() <= r.items()]
-    for seed in args.seeds:
-        for batch in args.batch_sizes:
-            for arm in random.sample(args.arms, len(args.arms)):
-                key = {"arm": arm, "batch": batch, "seed": seed}
-                if any(key.items() <= r.items() for r in results):
-                    continue
-                result = _launch(comparison, args, arm, batch, seed)
-                results.append(result)
-                shown = ("samples_per_second", comparison.metric, "wall_seconds")
-                print_lines(json.dumps(key | {name: result[name] for name in shown}))
-                if args.output:
-                    _add(args.output, result)
+def compare(comparison: Comparison, args: Args) -> None:
+    """Run the rounds that are missing and print the table."""
+    settings = _settings(comparison, args) | {"commit": environment.commit()["commit"]}
+    keys = (
+        {"arm": arm, "batch": batch, "seed": seed}
+        for seed in args.seeds
+        for batch in args.batch_sizes
+        for arm in random.sample(args.arms, len(args.arms))
+    )
+    shown = ("samples_per_second", comparison.metric, "wall_seconds")
+    results = runs.complete(
+        args.output, settings, keys, lambda key: _launch(comparison, args, **key), shown
+    )
     report(comparison, results, args.batch_sizes)
 
 
-def _launch(
-    comparison: Comparison, args: argparse.Namespace, arm: str, batch: int, seed: int
-) -> Result:
-    words = sys.argv[1:]
-    rest = words.index("--flags") if "--flags" in words else len(words)
-    own = ["--one", arm, "--batch_sizes", str(batch), "--seeds", str(seed)]
-    command = [sys.executable, "-m", comparison.module, *words[:rest], *own, *words[rest:]]
-    threads = {"OMP_NUM_THREADS": str(args.threads)} if args.threads else {}
-    ran = subprocess.run(command, capture_output=True, text=True, env=os.environ | threads)
-    if ran.returncode:
-        raise SystemExit(f"{' '.join(command)} failed:\n{ran.stderr[-3000:]}")
-    result: Result = json.loads(ran.stdout.strip().splitlines()[-1])
+def _launch(comparison: Comparison, args: Args, arm: str, batch: int, seed: int) -> Result:
+    kwargs = {"module": comparison.module, "arm": arm, "batch": batch, "seed": seed}
+    kwargs["args"] = dataclasses.asdict(args) | {"output": None}
+    target = f"{measure.__module__}:{measure.__name__}"
+    try:
+        result: Result = child.call(target, kwargs, args.threads, timeout_s=LONGEST_S)
+    except WorkerFailed as error:
+        said = f"{arm}, batch {batch}, seed {seed}: {error.failed.reason}"
+        raise (UserError if error.failed.status == "unavailable" else SystemExit)(said) from None
     return result
 
 
-def _one(comparison: Comparison, args: argparse.Namespace) -> Result:
-    batch, seed = args.batch_sizes[0], args.seeds[0]
+def measure(module: str, args: Mapping[str, Any], arm: str, batch: int, seed: int) -> Result:
+    """In a process of its own: one arm, once.
+
+    Args:
+        module: that of the comparison, in its `COMPARISON`.
+        args: fields of its `Args`, as JSON has them.
+    """
+    comparison: Comparison = importlib.import_module(module).COMPARISON
+    given: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in args.items()}
+    asked = comparison.args(**given)
     begin = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder, _silent():
-        case = Case(args, args.one, batch, seed, Path(folder))
-        found = comparison.arms[args.one](case)
+    with tempfile.TemporaryDirectory() as folder:
+        found = comparison.arms[arm](Case(asked, arm, batch, seed, Path(folder)))
     return {
-        "arm": args.one,
+        "arm": arm,
         "batch": batch,
         "seed": seed,
         "samples_per_second": round(found.samples_per_second, 2),
         comparison.metric: round(found.score, 4),
         "wall_seconds": round(time.perf_counter() - begin, 1),  # all of it: reading to accuracy
-        **_settings(comparison, args),
+        **_settings(comparison, asked),
         "machine": environment.machine(),
         "versions": environment.versions(),
         **environment.commit(),
     }
 
 
-def _settings(comparison: Comparison, args: argparse.Namespace) -> Result:
-    common = {"data": Path(args.data).name, "threads": args.threads, "flags": args.flags}
+def _settings(comparison: Comparison, args: Args) -> Result:
+    common = {"data": Path(args.data).name, "threads": args.threads, "flags": list(args.flags)}
     own = {name: getattr(args, name) for name in comparison.settings}
     return common | {"max_train_samples": args.max_train_samples} | own
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """The last line of standard output is the result: all else goes to standard error."""
-    with contextlib.redirect_stdout(sys.stderr):
-        yield
-
-
-def _read(path: Path | None) -> list[Result]:
-    if path is None or not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-
-
-def _add(path: Path, result: Result) -> None:
-    lines.append(path, json.dumps(result) + "\n")
 
 
 def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[int]) -> None:
@@ -233,8 +225,11 @@ def _facts(entry: "Entry", command: list[str], folder: str, split: str) -> dict[
     from zoo.cli.verbs import main as zoo_main
     from zoo.store import evidence
 
-    if zoo_main(entry, command):
-        raise SystemExit(f"{' '.join(command)} failed")
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        code = zoo_main(entry, command)
+    if code:
+        last = (said.getvalue().strip().splitlines() or ["no word"])[-1]
+        raise (UserError if code == 2 else RuntimeError)(f"{' '.join(command)} failed: {last}")
     return {
         fact.name: float(fact.value)
         for fact in evidence.read(Path(folder))

@@ -12,79 +12,79 @@ A difference is that of a seed's test accuracies, arm - supervised; its interval
 the seeds. Results are added to `--output`, and what it has already is not run again.
 """
 
-import argparse
-import json
 import random
-import shlex
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
-from tasks.metrics.intervals import t_half_width
+from bench.experiments import runs
+from bench.experiments.runs import LEVEL, Result
+from tasks.bounds import Count, Share
 from tasks.printing import print_lines
 from zoo.store import evidence
-from zoo.store.lines import append
 
 MODEL = "zoo.vision.cnn_cls"
 BASELINE = "supervised"
-ARMS = (BASELINE, "pseudo", "fixmatch")
-LEVEL = 0.95
-
-Result = dict[str, Any]
+Arm = Literal["supervised", "pseudo", "fixmatch"]
+ARMS: tuple[Arm, ...] = get_args(Arm)
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Runs what `--output` lacks and prints the table."""
-    args = _parser().parse_args(argv)
-    results = [r for r in _read(args.output) if _settings(args).items() <= r.items()]
-    for seed in args.seeds:
-        for arm in random.sample(args.arms, len(args.arms)):
-            if any(r["arm"] == arm and r["seed"] == seed for r in results):
-                continue
-            result = _run(args, arm, seed)
-            results.append(result)
-            shown = ("arm", "seed", "accuracy", "n", "seconds_per_step", "wall_seconds")
-            print_lines(json.dumps({name: result[name] for name in shown}))
-            if args.output:
-                append(args.output, json.dumps(result) + "\n")
+@dataclass(frozen=True, kw_only=True)
+class Args(runs.Args):
+    """The flags."""
+
+    data: str = "embedded"
+    """images with labels, as cnn_cls takes them"""
+    labels: Count = 250
+    """labelled training rows"""
+    steps: Count = 2000
+    """optimizer steps"""
+    batch: Count = 32
+    """labelled rows in a step"""
+    ratio: Count = 7
+    """unlabelled rows to a labelled one"""
+    threshold: Share = 0.95
+    """from which one is sure"""
+    arms: tuple[Arm, ...] = ARMS
+    """what to compare"""
+    split: str = "test"
+    """split that accuracy is measured on"""
+    max_eval_samples: Count | None = None
+    """for a shorter run"""
+    flags: tuple[str, ...] = ()
+    """more flags for all arms; last"""
+
+
+def compare(args: Args) -> None:
+    """Run what `--output` lacks and print the table."""
+    keys = (
+        {"arm": arm, "seed": seed}
+        for seed in args.seeds
+        for arm in random.sample(args.arms, len(args.arms))
+    )
+    shown = ("accuracy", "n", "seconds_per_step", "wall_seconds")
+    results = runs.complete(
+        args.output, _settings(args), keys, lambda key: _run(args, **key), shown
+    )
     asked = [r for r in results if r["seed"] in args.seeds and r["arm"] in args.arms]
     print_lines(*table(asked).splitlines())
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawTextHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--data", default="embedded", help="images with labels, as cnn_cls takes")
-    parser.add_argument("--labels", type=int, default=250, help="labelled training rows")
-    parser.add_argument("--steps", type=int, default=2000, help="optimizer steps")
-    parser.add_argument("--batch", type=int, default=32, help="labelled rows in a step")
-    parser.add_argument("--ratio", type=int, default=7, help="unlabelled rows to a labelled one")
-    parser.add_argument("--threshold", type=float, default=0.95, help="from which one is sure")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
-    parser.add_argument("--split", default="test", help="split that accuracy is measured on")
-    parser.add_argument("--max_eval_samples", type=int, help="for a shorter run")
-    parser.add_argument("--output", type=Path, help="jsonl file that results are added to")
-    parser.add_argument(
-        "--flags", nargs=argparse.REMAINDER, default=[], help="more flags for all arms; last"
-    )
-    return parser
-
-
-def _settings(args: argparse.Namespace) -> Result:
+def _settings(args: Args) -> Result:
     """What results depend on beside arm and seed."""
-    names = ("labels", "steps", "batch", "ratio", "threshold", "split", "max_eval_samples", "flags")
-    return {"data": Path(args.data).name} | {name: getattr(args, name) for name in names}
+    names = ("labels", "steps", "batch", "ratio", "threshold", "split", "max_eval_samples")
+    own = {name: getattr(args, name) for name in names}
+    return {"data": Path(args.data).name, **own, "flags": list(args.flags)}
 
 
-def command(args: argparse.Namespace, arm: str, seed: int, folder: Path) -> list[str]:
-    """The words of one run, after `python`."""
+def command(args: Args, arm: str, seed: int, folder: Path) -> list[str]:
+    """The words of one run, after `python -m`."""
     asked: dict[str, Any] = {
         "data": args.data,
         "output_dir": folder,
@@ -107,19 +107,18 @@ def command(args: argparse.Namespace, arm: str, seed: int, folder: Path) -> list
             "unlabeled_ratio": args.ratio,
             "ssl_threshold": args.threshold,
         }
-    flags = [word for name, value in asked.items() for word in (f"--{name}", str(value))]
-    return ["-m", MODEL, "finetune", *flags, *args.flags]
+    return [MODEL, "finetune", *runs.flags_of(asked), *args.flags]
 
 
-def _run(args: argparse.Namespace, arm: str, seed: int) -> Result:
+def _run(args: Args, arm: str, seed: int) -> Result:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "run"
         words = command(args, arm, seed, folder)
-        _python(words)
+        runs.zoo(words)
         found = {fact.name: fact for fact in evidence.read(folder) if fact.split == args.split}
         if "accuracy" not in found:
-            _python(["-m", MODEL, "evaluate", str(folder), "--split", args.split])
+            runs.zoo([MODEL, "evaluate", str(folder), "--split", args.split])
             found = {fact.name: fact for fact in evidence.read(folder) if fact.split == args.split}
         seconds = next(f.value for f in evidence.read(folder) if f.name == "train_seconds")
     accuracy = found["accuracy"]
@@ -132,26 +131,8 @@ def _run(args: argparse.Namespace, arm: str, seed: int) -> Result:
         "seconds_per_step": round(seconds / args.steps, 4),
         "wall_seconds": round(time.perf_counter() - begin, 1),  # all of it: start to accuracy
         **_settings(args),
-        **evidence.origin(words),
+        **evidence.origin(["-m", *words]),
     }
-
-
-def _python(words: Sequence[str]) -> None:
-    ran = subprocess.run([sys.executable, *words], capture_output=True, text=True)
-    if ran.returncode:
-        raise SystemExit(f"python {shlex.join(words)} failed:\n{ran.stderr[-3000:]}")
-
-
-def _read(path: Path | None) -> list[Result]:
-    if path is None or not path.exists():
-        return []
-    return [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-
-
-def interval(differences: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
-    """Student's t interval of the mean (Student 1908); not a number for fewer than two values."""
-    mean, half = statistics.mean(differences), t_half_width(differences, level)
-    return mean - half, mean + half
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
@@ -169,10 +150,10 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
         paired = [r["accuracy"] - base[r["seed"]] for r in rows if r["seed"] in base]
         shown = ""
         if arm != BASELINE and paired:
-            low, high = interval(paired)
+            mean, low, high = runs.interval(paired)
             between = f"{low:+.4f} to {high:+.4f}" if len(paired) > 1 else "no interval"
             each = " ".join(f"{x:+.4f}" for x in paired)
-            shown = f"{statistics.mean(paired):+.4f}, {between} (n = {len(paired)}): {each}"
+            shown = f"{mean:+.4f}, {between} (n = {len(paired)}): {each}"
         lines.append(
             f"{arm:10}  {len(rows):>5}  {statistics.mean(found):>8.4f}  "
             f"{f'{min(found):.4f} to {max(found):.4f}':>16}  "
@@ -184,5 +165,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+main = partial(runs.main, "bench.experiments.semi_supervised", __doc__, Args, compare)
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -16,12 +16,16 @@ that of the spans of the test split in fp32, by the rules of seqeval. Texts are 
 in every arm. A ratio is given with its spread over the rounds.
 """
 
+import sys
 import time
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.experiments import rounds
 from bench.experiments.rounds import Case, Measured
+from tasks.bounds import Count, Positive
 from zoo.nlp.bert_tok import ENTRY
 from zoo.store import pretrained
 from zoo.train.args import TrainArgs
@@ -35,13 +39,22 @@ if TYPE_CHECKING:
 IGNORED = -100
 
 
-def main() -> None:
-    """Runs all rounds and prints a table; `--output` keeps every result as a line of JSON."""
-    parser = rounds.parser(__doc__, tuple(COMPARISON.arms), ("zoo", "trainer", "majority"))
-    parser.add_argument("--text_column", help="tags are made of these texts: case and punctuation")
-    parser.add_argument("--epochs", type=float, default=1.0)
-    parser.add_argument("--max_length", type=int, default=256)
-    rounds.main(COMPARISON, parser.parse_args())
+@dataclass(frozen=True, kw_only=True)
+class Args(rounds.Args):
+    """The flags."""
+
+    arms: tuple[Literal["zoo", "trainer", "run_ner", "majority"], ...] = (
+        "zoo",
+        "trainer",
+        "majority",
+    )
+    """what to compare"""
+    text_column: str | None = None
+    """tags are made of these texts: case and punctuation"""
+    epochs: Positive = 1.0
+    """may be a fraction"""
+    max_length: Count = 256
+    """tokens of a text; the rest is cut off"""
 
 
 def _words(case: Case) -> list[str]:
@@ -176,6 +189,7 @@ def _f1(task: "TokenClassification", examples: "Examples", predicted: "list[np.n
 COMPARISON = rounds.Comparison(
     "bench.experiments.tagging_against_trainer",
     "samples",
+    Args,
     {
         "zoo": run_zoo,
         "trainer": run_trainer,
@@ -186,5 +200,7 @@ COMPARISON = rounds.Comparison(
     metric="f1",
 )
 
+main = partial(rounds.main, COMPARISON, __doc__)
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

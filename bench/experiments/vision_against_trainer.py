@@ -21,11 +21,15 @@ the test split in fp32, of the weights at the end. A ratio is given with its spr
 """
 
 import io
+import sys
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.experiments import rounds
 from bench.experiments.rounds import Case, Measured
+from tasks.bounds import Count, Positive
 from zoo.train.args import TrainArgs
 from zoo.vision.cnn_cls import ENTRY, Options
 
@@ -41,13 +45,22 @@ RESULTS = Path(__file__).parents[1] / "results" / "vision_against_trainer.jsonl"
 WORKERS = {"trainer": 0, "trainer_workers": 2, "trainer_channels_last": 0}
 
 
-def main() -> None:
-    """Runs all rounds and prints a table; every result is added to `--output`."""
-    arms = tuple(COMPARISON.arms)
-    parser = rounds.parser(__doc__, arms, arms[:3])
-    parser.add_argument("--epochs", type=float, default=1.0, help="may be a fraction")
-    parser.set_defaults(batch_sizes=[64], output=RESULTS)
-    rounds.main(COMPARISON, parser.parse_args())
+@dataclass(frozen=True, kw_only=True)
+class Args(rounds.Args):
+    """The flags."""
+
+    arms: tuple[Literal["zoo", "trainer", "trainer_workers", "trainer_channels_last"], ...] = (
+        "zoo",
+        "trainer",
+        "trainer_workers",
+    )
+    """what to compare"""
+    batch_sizes: tuple[Count, ...] = (64,)
+    """images of a step"""
+    epochs: Positive = 1.0
+    """may be a fraction"""
+    output: Path | None = RESULTS
+    """jsonl file that results are added to; what it has already is not run again"""
 
 
 def run_zoo(case: Case) -> Measured:
@@ -181,9 +194,12 @@ def accuracy(model: "nn.Module", test: Images) -> float:
 COMPARISON = rounds.Comparison(
     "bench.experiments.vision_against_trainer",
     "images",
+    Args,
     {"zoo": run_zoo} | dict.fromkeys(WORKERS, run_trainer),
     settings=("epochs",),
 )
 
+main = partial(rounds.main, COMPARISON, __doc__)
+
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

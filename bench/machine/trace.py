@@ -9,7 +9,6 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -39,7 +38,8 @@ def trace(args: TraceArgs) -> Path:
     """
     model, device = suite.model_named(args.model), suite.device_named(args.device)
     threads = threads_of(args.threads)
-    case = Case(model, args.deployment, args.batch_size, args.length, device, threads, args.phase)
+    of_sizes = (args.batch_size, args.length, device, threads, args.phase)
+    case = Case.of(model, args.deployment, *of_sizes)
     runtime = Deployment.parse(case.deployment).runtime
     if runtime not in TRACED:
         raise UserError(f"torch.profiler sees nothing of {runtime}; traced are {', '.join(TRACED)}")
@@ -50,11 +50,8 @@ def trace(args: TraceArgs) -> Path:
     with TemporaryDirectory(prefix="zoo-bench-") as folder:
         try:
             arm = Preparation(Path(folder), settings.timeout_s).of(case).arm(case)
-            given = {"target": arm.target, "kwargs": dict(arm.kwargs), "calls": args.calls}
-            place = {"folder": str(args.out.resolve())}
-            told = child.call(
-                "bench.machine.trace:run", given | place, threads, timeout_s=settings.timeout_s
-            )
+            given = {"calls": args.calls, "folder": str(args.out.resolve())}
+            told = child.ask("bench.machine.trace:run", arm, settings.timeout_s, **given)
         except WorkerFailed as error:
             raise UserError(f"{case} can't be traced: {error.failed.reason}") from None
     show(case, told)
@@ -88,8 +85,7 @@ def run(target: str, kwargs: Mapping[str, Any], calls: int, folder: str) -> dict
     import torch
     from torch.profiler import ProfilerActivity, profile, record_function
 
-    made = resolve_name(target)(**kwargs)
-    call, wait = getattr(made, "call", made), getattr(made, "synchronize", lambda: None)
+    _, call, wait = child.load(target, kwargs)
     for _ in range(WARM_UP):
         call()
     wait()

@@ -8,7 +8,8 @@ Each takes processes of its own, so that none disturbs another. An arm that fail
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bench.cases.case import PHASES, Case
+from bench.cases.case import Case
+from zoo.measure.workload import Forward, Generate, TrainStep, Workload
 from zoo.runtimes.deployment import Deployment
 
 COMPILED = ("compile", "torchao")
@@ -20,7 +21,7 @@ class Measure:
 
     module: str
     summary: str
-    phases: tuple[str, ...] = PHASES
+    workloads: tuple[type[Workload], ...] = (Forward, TrainStep, Generate)
     runtimes: tuple[str, ...] | None = None
     """those that it says something of; None: all"""
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
@@ -29,7 +30,7 @@ class Measure:
         """Whether it says anything of a case."""
         runtime = Deployment.parse(case.deployment).runtime
         return (
-            case.phase in self.phases
+            isinstance(case.workload, self.workloads)
             and case.device.partition(":")[0] in self.devices
             and (self.runtimes is None or runtime in self.runtimes)
         )
@@ -41,9 +42,9 @@ FIRST = "parity"
 MEASURES: Mapping[str, Measure] = {
     FIRST: Measure("bench.measures.parity", "outputs beside those of eager fp32"),
     "latency": Measure("bench.measures.latency", "seconds of a call: median and percentiles"),
-    "parts": Measure("bench.measures.parts", "forward, backward and optimizer", ("training",)),
+    "parts": Measure("bench.measures.parts", "forward, backward and optimizer", (TrainStep,)),
     "generation": Measure(
-        "bench.measures.generation", "time to the first token, and of each further", ("generation",)
+        "bench.measures.generation", "time to the first token, and of each further", (Generate,)
     ),
     "device_time": Measure(
         "bench.measures.device_time", "host and device apart", devices=("cuda",)
@@ -54,13 +55,13 @@ MEASURES: Mapping[str, Measure] = {
     "graph": Measure(
         "bench.measures.graph",
         "graph breaks of a compiled program",
-        ("inference", "training"),
+        (Forward, TrainStep),
         COMPILED,
     ),
     "work": Measure(
         "bench.measures.work",
         "FLOPs, bytes, and the machine's limits for them",
-        ("inference", "training"),
+        (Forward, TrainStep),
     ),
     "energy": Measure("bench.measures.energy", "joules of a call"),
 }

@@ -6,9 +6,9 @@ whose host time is the longer is bound by what launches its kernels.
 
 import time
 from collections.abc import Callable, Mapping
-from pkgutil import resolve_name
 from typing import Any, Protocol
 
+from bench.cases import child
 from bench.cases.job import Job
 from bench.measures import lists
 from bench.record.results import Found
@@ -35,11 +35,11 @@ def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, lis
     """In a process of its own."""
     import torch
 
-    made = resolve_name(target)(**kwargs)
+    _, call, _ = child.load(target, kwargs)
     for _ in range(WARM_UP):
-        made.call()
+        call()
     torch.cuda.synchronize()
-    return time_calls(made.call, lambda: torch.cuda.Event(enable_timing=True), seconds)
+    return time_calls(call, lambda: torch.cuda.Event(enable_timing=True), seconds)
 
 
 def time_calls(

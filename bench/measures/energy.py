@@ -7,7 +7,6 @@ readable by root only on most systems.
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from bench.cases import child
@@ -34,10 +33,8 @@ def measure(job: Job) -> Found:
     except NoCounter as reason:
         return Found(status="not_measured", reason=str(reason))
     seconds = max(LEAST_S, SHARE * job.settings.budget_s)
-    kwargs = {"target": job.arm.target, "kwargs": dict(job.arm.kwargs), "seconds": seconds}
-    told = child.call(
-        "bench.measures.energy:run", kwargs, job.arm.threads, timeout_s=job.settings.timeout_s
-    )
+    timeout = job.settings.timeout_s
+    told = child.ask("bench.measures.energy:run", job.arm, timeout, seconds=seconds)
     each = told["joules"] / told["calls"]
     values = {
         "call": Value(each, "J", told["calls"]),
@@ -49,9 +46,7 @@ def measure(job: Job) -> Found:
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """In a process of its own: calls for some seconds, and what they took."""
-    made = resolve_name(target)(**kwargs)
-    call = getattr(made, "call", made)
-    wait = getattr(made, "synchronize", lambda: None)
+    _, call, wait = child.load(target, kwargs)
     counter = counter_of(str(kwargs.get("device", "cpu")))
     for _ in range(WARM_UP):
         call()

@@ -13,12 +13,7 @@ from zoo.machine.environment import ROOT
 
 def measure(job: Job) -> Found:
     """Each break is a violation: it was to be one graph. So is a compilation in the second call."""
-    told = child.call(
-        "bench.measures.graph:run",
-        {"target": job.arm.target, "kwargs": dict(job.arm.kwargs)},
-        job.arm.threads,
-        timeout_s=job.settings.timeout_s,
-    )
+    told = child.ask("bench.measures.graph:run", job.arm, job.settings.timeout_s)
     breaks = [f"graph break: {reason} ({where})" for reason, where in told["breaks"]]
     return Found(
         {

@@ -14,12 +14,8 @@ def told_by(function: str, job: Job, share: float) -> Found:
     Args:
         share: of the job's budget, that it takes.
     """
-    kwargs = {
-        "target": job.arm.target,
-        "kwargs": dict(job.arm.kwargs),
-        "seconds": share * job.settings.budget_s,
-    }
-    told = child.call(function, kwargs, job.case.threads, timeout_s=job.settings.timeout_s)
+    settings = job.settings
+    told = child.ask(function, job.arm, settings.timeout_s, seconds=share * settings.budget_s)
     values = {
         name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
         for name, taken in told.items()

@@ -118,7 +118,7 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     behind the imports, `loaded`, `end`; `peak_rss` since the baseline; `gpu`; `size`.
     """
 
-    make = resolve_name(target)
+    resolve_name(target)
     _import_libraries(kwargs)
     own = Path("/proc/self/smaps_rollup")
 
@@ -135,12 +135,11 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         torch.cuda.init()
         torch.cuda.reset_peak_memory_stats()
     baseline = moment()
-    made = make(**kwargs)
+    _, call, wait = child.load(target, kwargs)
     loaded = moment()
-    call = getattr(made, "call", made)
     for _ in range(CALLS):
         call()
-    getattr(made, "synchronize", lambda: None)()
+    wait()
     status = Path("/proc/self/status").read_text()
     peak = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
     gpu = {}

@@ -1,6 +1,6 @@
 """Correct or no number: the outputs on the case's own inputs beside those of eager fp32.
 
-By the rules of `zoo.deploy.parity`. Of a training step the logits are compared, without dropout.
+By the rules of `zoo.deploy.parity`. Of a training step the outputs are compared, without dropout.
 """
 
 import math
@@ -14,16 +14,17 @@ from bench.cases.job import Job
 from bench.record.results import Found, Value
 from zoo.deploy import parity
 from zoo.deploy.generation_proof import difference
+from zoo.measure.workload import Generate, TrainStep
 from zoo.runtimes.deployment import Deployment
 
 
 def measure(job: Job) -> Found:
     """Status wrong where the outputs do not agree."""
     kwargs = {
-        "phase": job.case.phase,
+        "phase": job.case.workload.phase,
         "kwargs": dict(job.arm.kwargs),
         "reference": job.reference,
-        "batch_size": job.case.batch_size,
+        "batch_size": job.case.workload.batch,
     }
     told = child.call(
         "bench.measures.parity:compare", kwargs, job.case.threads, timeout_s=job.settings.timeout_s
@@ -42,7 +43,7 @@ def compare(
 
     with np.load(reference, allow_pickle=False) as file:
         wanted = {name: file[name] for name in file.files}
-    if phase == "generation":
+    if phase == Generate.phase:
         return same_text(kwargs)
     outputs = _outputs(phase, kwargs)
     rows = compared_rows(batch_size)
@@ -71,8 +72,8 @@ def same_text(kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def _outputs(phase: str, kwargs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     from bench.cases import targets
 
-    if phase == "training":
-        return {"logits": targets.training(**kwargs).logits().numpy()}
+    if phase == TrainStep.phase:
+        return targets.training(**kwargs).outputs()
     found = targets.inference(**kwargs).call()
     return {
         name: array if isinstance(array, np.ndarray) else array.cpu().numpy()

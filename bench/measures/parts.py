@@ -2,9 +2,9 @@
 
 import time
 from collections.abc import Mapping
-from pkgutil import resolve_name
 from typing import Any
 
+from bench.cases import child
 from bench.cases.job import Job
 from bench.measures import lists
 from bench.record.results import Found
@@ -22,10 +22,9 @@ def measure(job: Job) -> Found:
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
     """In a process of its own: seconds of each part of each step."""
-    step = resolve_name(target)(**kwargs)
-    wait = getattr(step, "synchronize", lambda: None)
+    step, call, wait = child.load(target, kwargs)
     for _ in range(WARM_UP):
-        step.call()
+        call()
     wait()
     taken: dict[str, list[float]] = {part: [] for part in PARTS}
     until = time.perf_counter() + seconds

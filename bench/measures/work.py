@@ -15,6 +15,7 @@ from bench.cases import child
 from bench.cases.job import Job
 from bench.measures import ceilings
 from bench.record.results import Found, Value
+from zoo.measure.workload import TrainStep
 from zoo.runtimes.deployment import Deployment
 
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int4": 0.5}
@@ -30,7 +31,7 @@ def measure(job: Job) -> Found:
     told = child.call(
         "bench.measures.work:count",
         {
-            "phase": job.case.phase,
+            "is_training": isinstance(job.case.workload, TrainStep),
             "checkpoint": job.arm.kwargs["checkpoint"],
             "inputs": job.arm.kwargs["inputs"],
         },
@@ -41,7 +42,7 @@ def measure(job: Job) -> Found:
         reason = f"PyTorch counts no FLOPs of {told['uncounted']}"
         return Found(status="not_measured", reason=reason)
     size = 4 if numerics.startswith("autocast") else BYTES[numerics.partition("-")[0]]
-    passes = TRAINING_PASSES if job.case.phase == "training" else 1
+    passes = TRAINING_PASSES if isinstance(job.case.workload, TrainStep) else 1
     least = told["weights"] * size * passes + told["other_bytes"]
     values = {"flops": Value(told["flops"], "1"), "least_bytes": Value(least, "bytes")}
     top = ceilings.find(job.case.device, job.case.threads, job.settings.timeout_s)
@@ -57,7 +58,7 @@ def measure(job: Job) -> Found:
     return Found(values, reason="bound by " + ("FLOPs" if by_flops >= by_bytes else "bytes"))
 
 
-def count(phase: str, checkpoint: str, inputs: str) -> dict[str, Any]:
+def count(is_training: bool, checkpoint: str, inputs: str) -> dict[str, Any]:
     """In a process of its own: one pass of the fp32 network on the processor, counted."""
     import numpy as np
     import torch
@@ -65,7 +66,7 @@ def count(phase: str, checkpoint: str, inputs: str) -> dict[str, Any]:
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bench.cases.targets import labelled
+    from bench.cases.targets import with_targets
     from zoo.model.network import load_network
     from zoo.store.checkpoint import open_checkpoint
 
@@ -77,9 +78,9 @@ def count(phase: str, checkpoint: str, inputs: str) -> dict[str, Any]:
     counter = FlopCounterMode(display=False)
     # attention as matrix products: the fused kernel of the processor is not counted
     with counter, sdpa_kernel(SDPBackend.MATH):
-        if phase == "training":
-            labels = labelled(batch, opened.task)
-            loss = opened.task.loss(opened.task.forward(model.train(), labels), labels)
+        if is_training:
+            full = with_targets(batch, opened.task)
+            loss = opened.task.loss(opened.task.forward(model.train(), full), full)
             loss.sum.backward()
             outputs: Mapping[str, Any] = {}
         else:

@@ -7,7 +7,7 @@ import pytest
 from bench.cases.case import Case, threads_of
 
 CASES = [
-    Case(model, deployment, batch, length, threads=threads_of(None))
+    Case.of(model, deployment, batch, length, threads=threads_of(None))
     for model, length in (("minilm", 32), ("resnet18", 64), ("kws_cls", None))
     for deployment in ("eager", "onnx")
     for batch in (1, 8)

@@ -114,14 +114,14 @@ def _number(value: Value | None, otherwise: str, scale: float, digits: int = 4) 
 
 
 def _cases(rows: Sequence[Row]) -> list[Column]:
-    eager = {row.workload: row for row in rows if row.case.deployment == BASELINE}
+    eager = {row.scenario: row for row in rows if row.case.deployment == BASELINE}
 
     def against_eager(row: Row) -> Cell:
         median = row.value("latency", "median")
-        base = eager[row.workload].value("latency", "median") if row.workload in eager else None
+        base = eager[row.scenario].value("latency", "median") if row.scenario in eager else None
         if median is None or base is None:
             return Cell(row.said("latency"))
-        if row is eager[row.workload]:
+        if row is eager[row.scenario]:
             return Cell("1", "eager", 1.0)
         pair = stored.pair(row.case, base, median, MARGIN)
         interval = f"{significant(pair.low, 3)} to {significant(pair.high, 3)}, {pair.word}"
@@ -180,7 +180,7 @@ def _starts(rows: Sequence[Row]) -> list[Column]:
 
     def paid_off(cold_cache: bool) -> Callable[[Row], Cell]:
         def cell(row: Row) -> Cell:
-            start, base = found.get(row.name), bases.get(row.workload)
+            start, base = found.get(row.name), bases.get(row.scenario)
             if start is None or base is None:
                 return Cell(row.said("cold_start"))
             if row.case.deployment == BASELINE:

@@ -10,6 +10,7 @@ from bench.measures import FIRST
 from bench.record.results import Result, Value
 from bench.sweep import table
 from zoo.machine.formatting import NOT_MEASURED
+from zoo.measure.workload import Forward
 
 BASELINE = "eager"
 SAMPLES = "samples"
@@ -33,7 +34,7 @@ class Environment:
 
 
 @dataclass(frozen=True, order=True)
-class Workload:
+class Scenario:
     """What deployments are compared on."""
 
     model: str
@@ -52,7 +53,7 @@ class Workload:
         """In words, but for the fields named, along which something is drawn."""
         parts = {
             "model": self.model,
-            "phase": "" if self.phase == "inference" else self.phase,
+            "phase": "" if self.phase == Forward.phase else self.phase,
             "batch_size": f"batch {self.batch_size}",
             "length": f"length {self.length:g}" if self.length else "",
             "device": "" if self.device == "cpu" else self.device,
@@ -75,18 +76,12 @@ class Row:
     """by measure"""
 
     @property
-    def workload(self) -> Workload:
+    def scenario(self) -> Scenario:
         """What it is compared on."""
-        case = self.case
-        length = case.length or 0
-        return Workload(
-            case.model,
-            case.phase,
-            case.device,
-            case.threads,
-            case.batch_size,
-            length,
-            self.environment,
+        case, work = self.case, self.case.workload
+        where = (case.device, case.threads)
+        return Scenario(
+            case.model, work.phase, *where, work.batch, work.length or 0, self.environment
         )
 
     @property
@@ -127,8 +122,8 @@ class Row:
 
         Of a case with its model's usual length: what its work says.
         """
-        if self.case.length is not None:
-            return self.case.length
+        if self.case.workload.length is not None:
+            return self.case.workload.length
         for result in self.found.values():
             for name, amount in result.work.items():
                 if name != SAMPLES and result.work.get(SAMPLES):
@@ -188,7 +183,7 @@ def gather(sources: Sequence[str], results: Iterable[Result]) -> Report:
     chosen = [
         Row("", case, names[where], kept[case, where, key]) for (case, where), key in newest.items()
     ]
-    chosen.sort(key=lambda row: (row.workload, row.case.deployment != BASELINE))
+    chosen.sort(key=lambda row: (row.scenario, row.case.deployment != BASELINE))
     rows = tuple(
         Row(f"r{i}", row.case, row.environment, row.found) for i, row in enumerate(chosen, 1)
     )
@@ -231,12 +226,12 @@ def bounds(value: Value) -> tuple[float, float]:
     return float(value.interval["low"]), float(value.interval["high"])
 
 
-def groups(rows: Iterable[Row], *along: str) -> dict[Workload, list[Row]]:
+def groups(rows: Iterable[Row], *along: str) -> dict[Scenario, list[Row]]:
     """Rows by their workload, but for the fields named, which count as one."""
     blank: dict[str, Any] = {"batch_size": 0, "length": 0}
-    found: dict[Workload, list[Row]] = {}
+    found: dict[Scenario, list[Row]] = {}
     for row in rows:
-        shared = {name: getattr(row.workload, name) for name in Workload.__dataclass_fields__}
+        shared = {name: getattr(row.scenario, name) for name in Scenario.__dataclass_fields__}
         shared |= {name: blank[name] for name in along}
-        found.setdefault(Workload(**shared), []).append(row)
+        found.setdefault(Scenario(**shared), []).append(row)
     return found

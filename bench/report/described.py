@@ -2,19 +2,20 @@
 
 from bench.report.data import Environment, Report, Row
 from zoo.machine.formatting import size
+from zoo.measure.workload import Forward
 
 TELLING_VERSIONS = ("python", "torch", "transformers", "onnxruntime", "openvino", "torchao")
 
 
 def title(row: Row) -> str:
     """A case in one line."""
-    return f"{row.case.deployment}, {row.workload}"
+    return f"{row.case.deployment}, {row.scenario}"
 
 
 def subject(row: Row) -> str:
     """What is run, without how: the model, and what is not as usual."""
     case = row.case
-    phase = "" if case.phase == "inference" else case.phase
+    phase = "" if isinstance(case.workload, Forward) else case.workload.phase
     device = "" if case.device == "cpu" else case.device
     where = f"machine {row.environment}" if row.environment else ""
     return ", ".join(text for text in (case.model, phase, device, where) if text)
@@ -32,9 +33,9 @@ def words(row: Row) -> str:
     said = [
         case.model,
         case.deployment,
-        case.phase,
+        case.workload.phase,
         case.device,
-        f"batch-{case.batch_size}",
+        f"batch-{case.workload.batch}",
         f"length-{length(row)}",
         f"machine-{row.environment}" if row.environment else "",
         row.status,

@@ -56,7 +56,7 @@ def _row(row: Row, columns: Sequence[Column]) -> list[str]:
     own = [
         safe(described.subject(row)),
         safe(row.case.deployment),
-        str(row.case.batch_size),
+        str(row.case.workload.batch),
         described.length(row),
         row.status if row.status == "ok" else f"**{row.status}**",
     ]

@@ -135,7 +135,7 @@ def _row(row: Row, place: int, columns: Sequence[Column]) -> str:
     values: dict[str, Any] = {
         "model": f"{case.model} {case.deployment}",
         "deployment": case.deployment,
-        "batch": case.batch_size,
+        "batch": case.workload.batch,
         "status": row.status,
     }
     if row.length() is not None:
@@ -149,7 +149,7 @@ def _row(row: Row, place: int, columns: Sequence[Column]) -> str:
         f'data-command="{escape(reproduce(case))}">'
         f'<th scope="row" class="case"><strong>{escape(case.deployment)}</strong>'
         f"{escape(described.subject(row))}</th>"
-        f"<td>{case.batch_size}</td><td>{escape(length)}</td>{_status(row)}"
+        f"<td>{case.workload.batch}</td><td>{escape(length)}</td>{_status(row)}"
         f"{''.join(_cell(cell) for _, cell in cells)}"
         f'<td><button type="button" class="command" data-row="{row.name}" '
         f'data-says="{escape(described.title(row))}" '

@@ -36,7 +36,7 @@ def section(report: Report) -> Section:
 
 
 def _place(row: Row) -> str:
-    return row.workload.title("batch_size", "length")
+    return row.scenario.title("batch_size", "length")
 
 
 def _absent(title: str, rows: Iterable[Row]) -> Iterable[tuple[str, str]]:

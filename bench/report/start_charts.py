@@ -24,16 +24,16 @@ def section(report: Report) -> Section:
     """A group for every workload that more than one deployment was started for."""
     found = starts.of_rows(report.rows)
     made = []
-    for workload, rows in groups(report.rows).items():
+    for scenario, rows in groups(report.rows).items():
         own = [found[row.name] for row in rows if row.name in found]
         if len(own) > 1:
-            chart = _chart(str(workload), own)
+            chart = _chart(str(scenario), own)
             absent = missing(
                 (row.case.deployment, row.said("cold_start"))
                 for row in rows
                 if row.name not in found
             )
-            made.append(Group(str(workload), (chart,), absent))
+            made.append(Group(str(scenario), (chart,), absent))
     return Section(
         "start",
         "Cold start and break-even",
@@ -55,7 +55,7 @@ def _nothing(report: Report) -> str:
 
 
 def _chart(title: str, own: Sequence[Start]) -> Chart:
-    base = starts.baselines({start.row.name: start for start in own}).get(own[0].row.workload)
+    base = starts.baselines({start.row.name: start for start in own}).get(own[0].row.scenario)
     crossings = {
         (start.row.name, cold): starts.paid_off(start, base, cold) if base else None
         for start in own

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from bench.record.results import Value
 from bench.report.breakeven import BreakEven, break_even
-from bench.report.data import BASELINE, Row, Workload
+from bench.report.data import BASELINE, Row, Scenario
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ def of_rows(rows: Sequence[Row]) -> dict[str, Start]:
     return found
 
 
-def baselines(starts: Mapping[str, Start]) -> dict[Workload, Start]:
+def baselines(starts: Mapping[str, Start]) -> dict[Scenario, Start]:
     """Eager's of each workload."""
     return {
-        start.row.workload: start
+        start.row.scenario: start
         for start in starts.values()
         if start.row.case.deployment == BASELINE
     }

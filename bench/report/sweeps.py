@@ -15,7 +15,7 @@ from bench.report.chart import (
     slug,
     spans_decades,
 )
-from bench.report.data import Report, Row, Workload, bounds, groups
+from bench.report.data import Report, Row, Scenario, bounds, groups
 from zoo.machine.formatting import significant
 
 
@@ -45,7 +45,7 @@ SWEEPS = (
         "The time of a call with its interval. Where a line is flat, a larger batch costs no time.",
         "batch_size",
         "latency",
-        lambda row: float(row.case.batch_size),
+        lambda row: float(row.case.workload.batch),
         lambda row: row.value("latency", "median"),
         1e3,
         lambda row: "batch size",
@@ -71,19 +71,19 @@ SWEEPS = (
 def section(report: Report, sweep: Sweep) -> Section:
     """A group for every model that was measured at two places of the axis or more."""
     found = []
-    for workload, rows in groups(report.rows, sweep.along).items():
-        chart = _chart(workload, rows, sweep)
+    for scenario, rows in groups(report.rows, sweep.along).items():
+        chart = _chart(scenario, rows, sweep)
         if chart:
             absent = missing(
                 (f"{row.case.deployment} at {sweep.x_of(row) or 0:g}", row.said(sweep.measure))
                 for row in rows
                 if sweep.y_of(row) is None
             )
-            found.append(Group(workload.title(sweep.along), (chart,), absent))
+            found.append(Group(scenario.title(sweep.along), (chart,), absent))
     return Section(sweep.name, sweep.title, sweep.text, tuple(found), sweep.nothing)
 
 
-def _chart(workload: Workload, rows: Sequence[Row], sweep: Sweep) -> Chart | None:
+def _chart(scenario: Scenario, rows: Sequence[Row], sweep: Sweep) -> Chart | None:
     by_deployment: dict[str, list[Point]] = {}
     shown: list[tuple[Row, Value]] = []
     for row in rows:
@@ -103,7 +103,7 @@ def _chart(workload: Workload, rows: Sequence[Row], sweep: Sweep) -> Chart | Non
     heights = [point.y for each in series for point in each.points]
     first, value = shown[0]
     return Chart(
-        slug(sweep.name, workload.title(sweep.along)),
+        slug(sweep.name, scenario.title(sweep.along)),
         sweep.title,
         Axis(sweep.x_title(first), log=spans_decades(places), marks=tuple(places)),
         Axis(sweep.y_title(value), log=spans_decades(heights)),
@@ -117,7 +117,7 @@ def _point(row: Row, x: float, value: Value, sweep: Sweep) -> Point:
     title = sweep.y_title(value)
     unit = title.rpartition(", ")[2]
     says = (
-        f"{row.case.deployment}, {row.workload}",
+        f"{row.case.deployment}, {row.scenario}",
         f"{significant(y)} {unit} [{significant(low)} to {significant(high)}]",
     )
     return Point(x, y, row.name, says, y_ends=(low, high))

@@ -17,7 +17,7 @@ from bench.report.chart import (
     slug,
     spans_decades,
 )
-from bench.report.data import Report, Row, Workload, bounds, groups
+from bench.report.data import Report, Row, Scenario, bounds, groups
 from zoo.machine.formatting import significant
 
 TEXT = (
@@ -67,16 +67,16 @@ COSTS = (
 def section(report: Report) -> Section:
     """A group for every workload that more than one deployment was measured on."""
     found, timed = [], False
-    for workload, rows in groups(report.rows).items():
+    for scenario, rows in groups(report.rows).items():
         timed |= sum(row.value("latency", "median") is not None for row in rows) > 1
-        charts = [chart for cost in COSTS if (chart := _chart(workload, rows, cost))]
+        charts = [chart for cost in COSTS if (chart := _chart(scenario, rows, cost))]
         absent = missing(
             (row.case.deployment, row.said("latency"))
             for row in rows
             if row.value("latency", "median") is None
         )
         if charts:
-            found.append(Group(str(workload), tuple(charts), absent))
+            found.append(Group(str(scenario), tuple(charts), absent))
     return Section(
         "front",
         "The Pareto front",
@@ -86,7 +86,7 @@ def section(report: Report) -> Section:
     )
 
 
-def _chart(workload: Workload, rows: Sequence[Row], cost: Cost) -> Chart | None:
+def _chart(scenario: Scenario, rows: Sequence[Row], cost: Cost) -> Chart | None:
     known = [
         (row, median, paid)
         for row in rows
@@ -98,7 +98,7 @@ def _chart(workload: Workload, rows: Sequence[Row], cost: Cost) -> Chart | None:
     series = []
     for i, (row, median, paid) in enumerate(known):
         says = (
-            f"{row.case.deployment}, {workload}",
+            f"{row.case.deployment}, {scenario}",
             f"latency {_with_interval(median)} ms",
             f"{cost.title.partition(',')[0]} {significant(paid, 3)} {cost.title.split()[-1]}",
             "on the front" if i in front else "beaten",
@@ -117,7 +117,7 @@ def _chart(workload: Workload, rows: Sequence[Row], cost: Cost) -> Chart | None:
     line = tuple(_steps(ahead))
     names = tuple(known[i][0].name for i in front)
     return Chart(
-        slug("front", cost.name, str(workload)),
+        slug("front", cost.name, str(scenario)),
         f"Latency against {cost.title.partition(',')[0]}",
         Axis("latency, ms", log=spans_decades(1e3 * median.value for _, median, _ in known)),
         Axis(cost.title),

@@ -21,9 +21,10 @@ from typing import Any
 import yaml
 
 from bench.cases import models
-from bench.cases.case import PHASES, Case
+from bench.cases.case import Case
 from bench.measures import MEASURES
 from tasks.errors import UserError
+from zoo.measure.workload import PHASES
 from zoo.runtimes.deployment import Deployment
 
 FOLDER = Path(__file__).parents[1] / "suites"
@@ -104,7 +105,7 @@ def cross(
 ) -> list[Case]:
     """The cases of a grid, each once: all deployments of one workload behind each other."""
     made = [
-        Case(model, deployment, batch, length, device, cores, phase)
+        Case.of(model, deployment, batch, length, device, cores, phase)
         for model, phase, device, cores, batch, length, deployment in itertools.product(
             models, phases, devices, threads, batch_sizes, lengths, deployments
         )

@@ -6,6 +6,7 @@ from bench.cases.case import Case
 from bench.measures import FIRST
 from bench.record.results import Result, Value
 from zoo.machine import formatting, terminal
+from zoo.measure.workload import Forward
 
 HEADER = (
     "model",
@@ -49,14 +50,15 @@ def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
     def value(measure: str, name: str) -> Value | None:
         return found[measure].found.values.get(name) if measure in found else None
 
+    work = case.workload
     median, least = value("latency", "median"), value("work", "least_seconds")
     rates = dict(found["throughput"].found.values) if "throughput" in found else {}
     rate = rates.get("samples") or next(iter(rates.values()), None)
     return (
-        case.model + ("" if case.phase == "inference" else f" ({case.phase})"),
+        case.model + ("" if isinstance(work, Forward) else f" ({work.phase})"),
         case.deployment + ("" if case.device == "cpu" else f" ({case.device})"),
-        str(case.batch_size),
-        formatting.NOTHING if case.length is None else f"{case.length:g}",
+        str(work.batch),
+        formatting.NOTHING if work.length is None else f"{work.length:g}",
         status(found),
         formatting.seconds(median),
         formatting.seconds(value("latency", "p95"), bare=True),

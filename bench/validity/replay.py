@@ -67,7 +67,7 @@ def run(args: ReplayArgs) -> list[Rates]:
     """
     threads = threads_of(args.threads)
     for model in args.models:
-        case = Case(model, args.deployment, 1, args.length, "cpu", threads)
+        case = Case.of(model, args.deployment, 1, args.length, threads=threads)
         models.must_be_known(model)
         terminal.lines(f"{case}: {args.launches} launches of {traces.PROCESSES} processes ...")
         with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:

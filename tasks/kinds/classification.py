@@ -262,6 +262,26 @@ class Classification(Bindable):
         encoded, _ = encode_labels(splits, self.labels, self.problem_type, only=chosen)
         return Examples(encoded, source.name, source.fingerprint)
 
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
+        """Return labels drawn by `seed` for inputs of any content, to measure training with.
+
+        Args:
+            inputs: tensors by the names of the network's arguments, [b, ...].
+
+        Gives `labels`, as `label_targets` makes them.
+        """
+        import torch
+
+        size, rng = len(next(iter(inputs.values()))), torch.Generator().manual_seed(seed)
+        count = max(len(self.labels), 1)
+        if self.problem_type == "single_label_classification":
+            labels = torch.randint(count, (size,), generator=rng)
+        elif self.problem_type == "multi_label_classification":
+            labels = torch.randint(2, (size, count), generator=rng).float()
+        else:
+            labels = torch.randn(size, generator=rng)
+        return {"labels": labels}
+
     def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
         """The `labels` of rows that have one: int64 [b], or float32 [b] or [b, labels]."""
         import torch

@@ -263,6 +263,22 @@ class MaskedLM(Bindable):
             examples.splits, ["text"], None, lengths, longest, None, unknown_shares=shares
         )
 
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
+        """Return `labels` int64 [b, seq] drawn by `seed`, to measure training with.
+
+        A share of `mlm_probability` of each row's tokens, at least one, is to be guessed.
+        """
+        import torch
+
+        from tasks.nlp.masking import IGNORED
+
+        assert self.vocabulary is not None, "settle() finds it"
+        rng, mask = torch.Generator().manual_seed(seed), inputs["attention_mask"].bool()
+        counts = (self.args.mlm_probability * mask.sum(1)).round().long().clamp(min=1)
+        order = torch.rand(mask.shape, generator=rng).masked_fill(~mask, 2.0).argsort(1).argsort(1)
+        drawn = torch.randint(self.vocabulary.size, mask.shape, generator=rng)
+        return {"labels": drawn.masked_fill(order >= counts.unsqueeze(1), IGNORED)}
+
     def is_one(self, raw: Any) -> bool:
         """Whether this is one text, and no row of them."""
         return text_inputs.is_one(raw)

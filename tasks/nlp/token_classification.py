@@ -395,6 +395,16 @@ class TokenClassification(Bindable):
         loss, terms = cross_entropy(outputs["logits"][learned], labels[learned], label_smoothing)
         return Loss(loss, learned.sum().float(), {}, terms)
 
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
+        """Return a tag for each token, as if it were a word, drawn by `seed`, to measure training
+        with: `starts` and `labels` int64 [b, seq], as `collate` has them."""
+        import torch
+
+        mask, rng = inputs["attention_mask"], torch.Generator().manual_seed(seed)
+        starts = torch.arange(mask.numel()).view(mask.shape).where(mask > 0, -1)
+        labels = torch.randint(len(self.labels), mask.shape, generator=rng)
+        return {"starts": starts, "labels": labels.masked_fill(mask == 0, IGNORED)}
+
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[TagsPrediction]:

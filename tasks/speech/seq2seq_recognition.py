@@ -31,7 +31,7 @@ from tasks.speech.transcription import TextPrediction, Transcription
 
 if TYPE_CHECKING:
     import datasets
-    from torch import nn
+    from torch import Tensor, nn
 
     from tasks.base import Features
 
@@ -168,6 +168,13 @@ class Seq2SeqRecognition(Transcription):
                 words = f"{name}: {cut:,} texts reach the model's longest, {self.longest_text} "
                 found.append(Finding("warning", words + "tokens; the rest of them is cut off"))
         return found
+
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
+        """Return `labels` int64 [b, tokens], to measure training with: at each place what the
+        decoder is given at the next."""
+        labels = inputs["decoder_input_ids"].roll(-1, 1)
+        labels[:, -1] = self.end
+        return {"labels": labels}
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 EXAMPLE_INPUT = "--audio recording.wav"
 TEXT_COLUMNS = ("transcription", "transcript", "text", "sentence", "normalized_text", "label")
 WINDOWS = 8  # of a long recording that go through the model together
+FRAMES_PER_SECOND = 100  # of spectrograms
+SYMBOLS_PER_SECOND = 14  # of English that is read aloud, spaces included
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,27 @@ class SpeechRecognition(Transcription):
             sizes = extractor.frames(samples) if hasattr(extractor, "frames") else samples
             found[name] = model._get_feat_extract_output_lengths(torch.from_numpy(sizes)).numpy()  # type: ignore[operator]
         return found
+
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
+        """Return texts drawn by `seed`, as fast as English is read, to measure training with.
+
+        Gives `labels` int64 [b, symbols], padded with -100, of which no two alike follow each
+        other, so that each needs one frame only; and `lengths` int64 [b], as `collate` does.
+        """
+        import torch
+
+        sounds, rng = inputs[self.settled.input_name], torch.Generator().manual_seed(seed)
+        per_second = self.settled.rate if sounds.ndim == 2 else FRAMES_PER_SECOND
+        lengths = torch.full((len(sounds),), sounds.shape[2 if self.settled.bins_first else 1])
+        if "attention_mask" in inputs:
+            lengths = inputs["attention_mask"].sum(1)
+        counts = (SYMBOLS_PER_SECOND * lengths / per_second).long().clamp(min=1)
+        others = len(self.spelling.vocabulary) - 1  # without the blank
+        steps = torch.randint(1, max(others, 2), (len(sounds), int(counts.max())), generator=rng)
+        symbols = steps.cumsum(1) % others
+        symbols += symbols >= self.spelling.blank
+        ended = torch.arange(symbols.shape[1]) >= counts.unsqueeze(1)
+        return {"labels": symbols.masked_fill(ended, -100), "lengths": lengths}
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever

@@ -214,6 +214,10 @@ class MaskedImage(Bindable):
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
         return image_preflight.check(examples.splits, decoded, None, self.args)
 
+    def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
+        """Return nothing: what is to be painted are the inputs themselves."""
+        return {}
+
     def is_one(self, raw: Any) -> bool:
         """Whether this is one image, and no row of them."""
         return self._images.is_one(raw)

@@ -31,13 +31,13 @@ class Performer:
     def __call__(self, asked: Case, measure: str) -> tuple[Found, Mapping[str, float]]:
         time.sleep(STEP_S)
         self.taken.append((asked, measure))
-        work = {"samples": float(asked.batch_size)}
+        work = {"samples": float(asked.workload.batch)}
         if asked.deployment == "openvino" and measure == "parity":
             return Found(status="wrong", reason="logits are off"), work
         if asked.deployment == "onnx" and measure == "memory":
             raise WorkerFailed(ArmFailed("onnx", "oom", "killed by the system"))
         name = {"latency": "median", "throughput": "samples"}.get(measure, "value")
-        return Found({name: Value(len(measure) * asked.batch_size, "s")}), work
+        return Found({name: Value(len(measure) * asked.workload.batch, "s")}), work
 
 
 if __name__ == "__main__":

@@ -8,4 +8,4 @@ from zoo.measure import Arm
 def job(function: str, **kwargs: object) -> Job:
     arm = Arm(function, f"tests.bench.targets:{function}", kwargs)
     settings = Settings(budget_s=1.0, launches=1, timeout_s=60.0)
-    return Job(Case("minilm", batch_size=4), arm, {"samples": 4, "tokens": 10}, "", settings)
+    return Job(Case.of("minilm", batch_size=4), arm, {"samples": 4, "tokens": 10}, "", settings)

@@ -7,10 +7,37 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from zoo.deploy.export import Original
     from zoo.measure import Arm
+    from zoo.measure.workload import Workload
     from zoo.runtimes.artifacts import Artifact
+    from zoo.runtimes.signature import Signature
 
 TARGET = "zoo.deploy.timed:call"
+SEED = 0
+
+
+def random_inputs(
+    original: "Original", signature: "Signature", workload: "Workload"
+) -> dict[str, np.ndarray]:
+    """Return a batch drawn by seed, by name.
+
+    Rows are drawn one by one: what a modality draws together is padded, and a workload's length
+    is every row's.
+
+    Args:
+        workload: whose sizes are those of the signature's axes.
+
+    Raises `UserError` for sizes that the model does not take.
+    """
+    sizes = {name: int(size) for name, size in workload.sizes.items()} | {"batch": 1}
+    rows = [
+        original.modality.random_inputs(signature, sizes, original.model, SEED + row)
+        for row in range(workload.batch)
+    ]
+    drawn = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+    signature.check(drawn)
+    return drawn
 
 
 def arm(

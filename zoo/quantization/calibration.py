@@ -1,13 +1,14 @@
 """What quantization needs of the data: batches to calibrate with, and the size that is timed."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tasks.errors import UserError
+from zoo.deploy import timed
 from zoo.deploy.proof import arrays
 from zoo.evaluation.calibration_batches import batches
+from zoo.measure.workload import Forward, Workload
 from zoo.quantization.onnx_int8 import Feed
 from zoo.runtimes import probe
 
@@ -27,8 +28,8 @@ def feeds(original: "Original", data: str | None) -> list[Feed]:
 
 def workload(
     original: "Original", samples: "Samples", batch_size: int, length: int | None
-) -> dict[str, int]:
-    """The sizes that are timed: the batch, and the length that was asked for or that of the median
+) -> Workload:
+    """The workload that is timed: a batch, of the length that was asked for or that of the median
     sample.
 
     Raises `UserError` for a length where there is only one size.
@@ -43,12 +44,10 @@ def workload(
         if varying not in sizes:
             raise UserError(f"--length: {original.checkpoint.entry.name} takes one size only")
         sizes[varying] = length
-    return sizes
+    return Forward(sizes)
 
 
-def draw(original: "Original", sizes: Mapping[str, int]) -> dict[str, np.ndarray]:
-    """Inputs of these sizes. Raises `UserError` where the model does not take them."""
+def draw(original: "Original", workload: Workload) -> dict[str, np.ndarray]:
+    """Inputs of a workload. Raises `UserError` where the model does not take them."""
     signature = probe.of(original.checkpoint, original.model, original.processor)
-    drawn = original.modality.random_inputs(signature, sizes, original.model, 0)
-    signature.check(drawn)
-    return drawn
+    return timed.random_inputs(original, signature, workload)

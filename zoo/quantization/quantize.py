@@ -5,24 +5,25 @@ Recipes are chosen on the validation split and confirmed once on the test split:
 the whole interval of the drop lies above what is allowed.
 """
 
-import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from tasks.errors import UserError
 from zoo.deploy import export
-from zoo.deploy.export import Original, Refused, Samples, quiet
-from zoo.evaluation.paired import Drop, drop
-from zoo.machine import terminal
+from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
+from zoo.deploy.chosen import confirm, measured_where, speed_fact
+from zoo.deploy.export import Original, Refused, quiet
+from zoo.machine import environment, terminal
 from zoo.machine.formatting import milliseconds, size
+from zoo.measure.workload import Workload
 from zoo.quantization import calibration, on_gpu, onnx_int8
-from zoo.quantization.candidate import Candidate, attempt
 from zoo.quantization.recipes import Material, Recipe, fitting
-from zoo.runtimes import artifacts
+from zoo.runtimes import artifacts, probe
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
@@ -32,12 +33,9 @@ if TYPE_CHECKING:
     from zoo.evaluation.loop import Evaluation
     from zoo.measure import Estimate
     from zoo.model.entry import Entry
-    from zoo.runtimes.runner import Runner
-
-BASELINE = "eager"
 
 
-def quantize(entry: "Entry | None", args: "QuantizeArgs") -> Artifact:
+def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
     """Tries the recipes, keeps the best that meets the contract, and prints the table of all.
 
     Raises:
@@ -51,35 +49,92 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> Artifact:
         why = f": {left_out[0][0].deployment}: {left_out[0][1]}" if left_out else ""
         raise UserError(f"no recipe can be tried{why}")
     validation = original.samples("validation", args.data, args.max_eval_samples)
-    sizes = calibration.workload(original, validation, args.batch_size, args.length)
-    drawn = calibration.draw(original, sizes)
+    workload = calibration.workload(original, validation, args.batch_size, args.length)
+    drawn = calibration.draw(original, workload)
     with artifacts.workshop(args.checkpoint) as shop:
         builds = any(recipe.build for recipe in recipes)
         material = prepare(original, shop, args.data) if builds else None
         source = original.measured(validation.features)
+        builder = DeploymentBuilder(original, shop, validation, None, args.device, source)
         inputs = shop / "inputs.npz"
         np.savez(inputs, **drawn)  # type: ignore[arg-type]
         candidates = []
         for recipe in recipes:
             terminal.lines(f"{recipe.deployment} ...")
-            candidates.append(
-                attempt(original, recipe, material, shop, validation, source, args.max_drop)
-            )
-        timed = [one for one in candidates if one.artifact]
+            candidates.append(attempt(builder, recipe, material, args.max_drop))
+        timed = [one for one in candidates if one.proof]
         if not args.all:
             timed = [one for one in timed if one.within(args.max_drop)]
-        eager = time_all(timed, args, inputs)
+        eager = time_all(builder, timed, args, inputs)
         meet = [
             one for one in candidates if one.within(args.max_drop) and one.surely(args.min_speedup)
         ]
         best = max(meet, key=Candidate.speedup, default=None)
-        show(args, original, source, candidates, left_out, best, sizes)
+        show(args, original, source, candidates, left_out, best, workload)
         if best is None:
             raise Refused(
                 f"no recipe loses at most {args.max_drop:g} and is surely {args.min_speedup:g} "
                 "times as fast; nothing was put in place"
             )
-        return keep(original, best, validation, args, sizes, eager)
+        keep(builder, best, args, workload, eager)
+
+
+def attempt(
+    builder: DeploymentBuilder, recipe: Recipe, material: Material | None, max_drop: float
+) -> Candidate:
+    """A recipe with every layer in int8; where that loses too much, with the most sensitive layers
+    in fp32: one, two, four, ... up to half of them.
+
+    A recipe that does not fit the network is a result: `Candidate.fault` says why.
+    """
+
+    def tried(excluded: Sequence[str]) -> Candidate:
+        write = partial(build, builder.original, recipe, material, excluded)
+        return builder.make(recipe.deployment, write if recipe.build else None, excluded)
+
+    best = tried(())
+    if best.within(max_drop) or best.artifact is None or not recipe.excludes:
+        return best
+    assert material is not None
+    try:
+        with quiet():
+            ranking = material.ranking(recipe.method)
+    except (MemoryError, OSError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # of the quantizer, about one layer
+        best.fault = best.fault or f"layers could not be ranked: {export.obstacle(error)}"
+        return best
+    count = 1
+    while count <= len(ranking) // 2 and not best.within(max_drop):
+        found = tried(ranking[:count])
+        if found.loses_less(best):
+            best = found
+        count *= 2
+    return best
+
+
+def build(
+    original: Original,
+    recipe: Recipe,
+    material: Material | None,
+    excluded: Sequence[str],
+    staging: Path,
+) -> Artifact:
+    """What a recipe makes, in a staged folder."""
+    assert recipe.build is not None and material is not None
+    more = recipe.build(material, staging, excluded)
+    return artifacts.write_manifest(
+        staging,
+        recipe.deployment,
+        probe.of(original.checkpoint, original.model, original.processor),
+        evidence.subject_digest(original.checkpoint.folder),
+        {
+            "model": original.checkpoint.entry.name,
+            "versions": environment.versions(),
+            "fp32_layers": list(excluded),
+            **more,
+        },
+    )
 
 
 def prepare(original: Original, shop: Path, data: str | None) -> Material:
@@ -94,34 +149,26 @@ def prepare(original: Original, shop: Path, data: str | None) -> Material:
 
 
 def time_all(
-    candidates: Sequence[Candidate], args: "QuantizeArgs", inputs: Path
+    builder: DeploymentBuilder, candidates: Sequence[Candidate], args: "QuantizeArgs", inputs: Path
 ) -> "Estimate | None":
     """Times the candidates against eager fp32, interleaved, each in processes of its own; returns
     the seconds of eager."""
-    from zoo.deploy.timed import arm
     from zoo.measure import ArmFailed, Plan, compare
 
     if not candidates:
         return None
-    shared = (args.checkpoint, inputs, args.threads or torch.get_num_threads(), args.device)
-    arms = [arm(BASELINE, None, *shared)]
-    for one in candidates:
-        built = one.artifact if one.recipe.build else None
-        arms.append(arm(str(one.deployment), built, *shared))
+    threads = args.threads or torch.get_num_threads()
+    all_of_them = [Candidate(Deployment(BASELINE)), *candidates]
     plan = Plan(budget_s=args.budget_s)
     terminal.lines(
         f"timing {len(candidates)} against eager fp32, in at least {plan.launches} processes each; "
         f"more for up to {args.budget_s:.0f} s ..."
     )
-    outcome = compare(arms, plan)
+    outcome = compare([builder.arm(one, inputs, threads) for one in all_of_them], plan)
     for one in candidates:
-        found, times = outcome.of(str(one.deployment)), outcome.times(str(one.deployment))
-        if isinstance(found, ArmFailed):
-            one.note = one.note or found.reason
-        elif not isinstance(times, ArmFailed):
-            one.timed, one.seconds = found, times
-            if times.violations:
-                one.note = one.note or f"while it was timed: {times.violations[0]}"
+        one.take_times(outcome)
+        if one.times and one.times.violations:
+            one.fault = one.fault or f"while it was timed: {one.times.violations[0]}"
     eager = outcome.times(BASELINE)
     return None if isinstance(eager, ArmFailed) else eager.median
 
@@ -133,17 +180,17 @@ def show(
     candidates: Sequence[Candidate],
     left_out: Sequence[tuple[Recipe, str]],
     best: Candidate | None,
-    sizes: Mapping[str, int],
+    workload: Workload,
 ) -> None:
     """The table of all recipes."""
     metric = original.task.primary.name
     rows = []
     for one in candidates:
-        fast = one.timed and (
-            f"{one.timed.speedup.value:.2f} ({one.timed.speedup.interval.low:.2f} to "
-            f"{one.timed.speedup.interval.high:.2f})"
+        fast = one.compared and (
+            f"{one.compared.speedup.value:.2f} ({one.compared.speedup.interval.low:.2f} to "
+            f"{one.compared.speedup.interval.high:.2f})"
         )
-        notes = [one.note] if one.note else []
+        notes = [one.fault] if one.fault else []
         if one.excluded:
             notes.append(f"{len(one.excluded)} layers in fp32")
         if one is best:
@@ -151,114 +198,52 @@ def show(
         cells = (
             one.drop and str(one.drop),
             fast,
-            one.seconds and milliseconds(one.seconds.median.value),
-            one.artifact and size(one.artifact.size, "MB"),
+            one.times and milliseconds(one.times.median.value),
+            one.proof and size(on_gpu.program(original, one).size, "MB"),
         )
         rows.append((str(one.deployment), *(cell or "-" for cell in cells), ", ".join(notes)))
     rows += [(str(recipe.deployment), "-", "-", "-", "-", why) for recipe, why in left_out]
-    work = ", ".join(f"{name} {size}" for name, size in sizes.items())
     terminal.table(
         ("deployment", f"{metric} lost", "times as fast", "a call", "size", ""),
         rows,
         title=f"{args.checkpoint}: eager fp32 has {metric} {source.value(metric):.4f} on "
-        f"validation; {work}; at most {args.max_drop:g} may be lost, at least "
+        f"validation; {workload}; at most {args.max_drop:g} may be lost, at least "
         f"{args.min_speedup:g} times as fast",
     )
 
 
 def keep(
-    original: Original,
+    builder: DeploymentBuilder,
     best: Candidate,
-    validation: Samples,
     args: "QuantizeArgs",
-    sizes: Mapping[str, int],
+    workload: Workload,
     eager: "Estimate | None",
-) -> Artifact:
+) -> None:
     """Confirms the chosen one on the test split, once; puts it in place and records everything.
 
     Raises `Refused` where it surely loses too much there.
     """
-    assert best.artifact and best.proof and best.drop and best.timed and best.seconds
-    drops = [(validation, best.drop)]
+    assert best.proof and best.drop and best.compared and best.times
+    original, drops = builder.original, [(builder.validation, best.drop)]
     metric = original.task.primary
-    runner = on_gpu.open_runner(best.artifact)
+    runner = builder.runner(best)
     confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
     if confirmed is not None:
         drops.append(confirmed)
-    contract = {"max_drop": args.max_drop, "min_speedup": args.min_speedup, **sizes}
-    common = measured_where(args.device, args.threads or torch.get_num_threads(), sizes)
-    subject, deployment = best.artifact.digest, best.deployment
-    speeds = [speed_fact("latency", best.seconds.median, subject, deployment, common)]
+    contract = {"max_drop": args.max_drop, "min_speedup": args.min_speedup, **workload.sizes}
+    common = measured_where(args.device, args.threads or torch.get_num_threads(), workload)
+    made, deployment = on_gpu.program(original, best), best.deployment
+    speeds = [speed_fact("latency", best.times.median, made.digest, deployment, common)]
     if eager is not None:
-        source = str(best.artifact.manifest["source"])
+        source = str(made.manifest["source"])
         speeds.append(speed_fact("latency", eager, source, Deployment(BASELINE), common))
-        ratio = best.timed.speedup
-        speeds.append(speed_fact("speedup", ratio, subject, deployment, common, speeds[1]))
-    if isinstance(best.artifact, on_gpu.Itself):
-        on_gpu.record(best.artifact, best.proof, metric, drops, speeds)
-        terminal.lines(f"{best.artifact.folder} --deployment {best.deployment}")
-        return best.artifact
+        ratio = best.compared.speedup
+        speeds.append(speed_fact("speedup", ratio, made.digest, deployment, common, speeds[1]))
+    if best.artifact is None:
+        on_gpu.record(made, best.proof, metric, drops, speeds)
+        terminal.lines(f"{made.folder} --deployment {deployment}")
+        return
     artifact = export.settle(
-        best.artifact, best.proof, args.checkpoint, metric, drops, {"contract": contract}, speeds
+        made, best.proof, args.checkpoint, metric, drops, {"contract": contract}, speeds
     )
     terminal.lines(f"{artifact.folder}")
-    return artifact
-
-
-def confirm(
-    original: Original, runner: "Runner", data: str | None, limit: int | None, max_drop: float
-) -> tuple[Samples, Drop] | None:
-    """What is lost on the test split; None, with a line that says so, where there is none.
-
-    Raises `Refused` where it surely loses too much there.
-    """
-    try:
-        test = original.samples("test", data, limit)
-    except UserError as error:
-        terminal.lines(f"not confirmed on a test split: {error}")
-        return None
-    metric = original.task.primary
-    source, ours = original.measured(test.features), original.measured(test.features, runner)
-    lost = drop(source.tally, ours.tally, metric)
-    terminal.lines(
-        f"on the test split {metric.name} is {ours.value(metric.name):.4f}, in fp32 "
-        f"{source.value(metric.name):.4f}: lost {lost}, n = {lost.n:,}"
-    )
-    if lost.value > max_drop and not lost.low <= max_drop:
-        raise Refused(
-            f"{runner.deployment} keeps to the contract on the validation split, and loses {lost} "
-            "on the test split; nothing was put in place"
-        )
-    return test, lost
-
-
-def measured_where(device: str, threads: int, sizes: Mapping[str, int]) -> dict[str, Any]:
-    """What the facts of one timing share."""
-    run = uuid.uuid4().hex
-    return {"run": run, "device": device, "threads": threads, "workload": dict(sizes)}
-
-
-def speed_fact(
-    name: str,
-    found: "Estimate",
-    subject: str,
-    deployment: Deployment,
-    common: Mapping[str, Any],
-    baseline: evidence.Fact | None = None,
-) -> evidence.Fact:
-    """Seconds of a call, or, with a baseline's fact, how many times as fast as that it is.
-
-    Args:
-        subject: digest of what was timed.
-        common: see `measured_where`.
-    """
-    return evidence.fact(
-        "latency",
-        name,
-        unit="1" if baseline else "s",
-        baseline=baseline.id if baseline else None,
-        subject=subject,
-        deployment=str(deployment),
-        **found.as_json(),
-        **common,
-    )

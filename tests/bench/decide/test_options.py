@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from bench.decide.options import Maker
+from bench.decide.options import maker
 from tests.finetuning import finetune
+from zoo.deploy.candidate import DeploymentBuilder
 from zoo.deploy.export import Original
 from zoo.runtimes.deployment import Deployment
 
@@ -29,10 +30,11 @@ def test_eager_is_measured_once_and_what_all_are_compared_with(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Original, "measured", counted)
         threads = torch.get_num_threads()
-        maker = Maker(original, tmp_path, validation, None, 0.01, threads)
-        made = [maker.make(Deployment.parse(name)) for name in ("eager", "eager+bf16")]
+        builder = DeploymentBuilder(original, tmp_path, validation, threads)
+        make = maker(builder, None, 0.01)
+        made = [make(Deployment.parse(name)) for name in ("eager", "eager+bf16")]
     assert [option.fault for option in made] == ["", ""]
     assert measured == ["eager", "eager+bf16"]
     assert made[0].drop is not None and (made[0].drop.value, made[0].drop.n) == (0.0, 60)
-    for name, array in maker.source.tally.state().items():
+    for name, array in builder.source.tally.state().items():
         assert (array == expected[name]).all()

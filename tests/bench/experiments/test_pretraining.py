@@ -1,27 +1,25 @@
 """The comparison of pretraining: two fine-tunes that differ in the weights they begin with."""
 
 import json
-from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.experiments import pretraining as bench
+from bench.experiments.runs import read
 
 
-def _args(**changes: object) -> Namespace:
-    return Namespace(
-        **{
-            "pretrain_epochs": 2.0,
-            "finetune_epochs": 3.0,
-            "labels": 9,
-            "pretrain_flags": "--num_layers 1",
-            "finetune_flags": "--learning_rate 1e-3",
-            "output": None,
-            "seeds": [1, 2],
-        }
-        | changes
-    )
+def _args(**changes: Any) -> bench.Args:
+    given: dict[str, Any] = {
+        "pretrain_epochs": 2.0,
+        "finetune_epochs": 3.0,
+        "labels": 9,
+        "pretrain_flags": "--num_layers 1",
+        "finetune_flags": "--learning_rate 1e-3",
+        "seeds": (1, 2),
+    }
+    return bench.Args(**given | changes)
 
 
 def test_the_fine_tunes_differ_in_their_first_weights_only(tmp_path: Path) -> None:
@@ -48,24 +46,15 @@ def test_only_what_is_missing_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     bench.run_seed(args, 1, tmp_path, [])
     assert ran == [bench.PRETRAIN, bench.PRETRAINED, bench.SCRATCH]
     lines = args.output.read_text().splitlines()
-    bench.run_seed(args, 1, tmp_path, bench.read(args.output))
+    bench.run_seed(args, 1, tmp_path, read(args.output))
     assert len(ran) == len(lines) == 3
 
     args.output.write_text("\n".join(lines[:2]) + "\n")  # from scratch was cut off
-    bench.run_seed(args, 1, tmp_path, bench.read(args.output))
+    bench.run_seed(args, 1, tmp_path, read(args.output))
     assert ran[3:] == [bench.PRETRAIN, bench.SCRATCH]
     assert [json.loads(line)["arm"] for line in args.output.read_text().splitlines()] == ran[:3]
 
     for other in ({"labels": 8}, {"finetune_epochs": 4.0}, {"finetune_flags": ""}):
         ran.clear()
-        bench.run_seed(_args(**other), 1, tmp_path, bench.read(args.output))
+        bench.run_seed(_args(**other), 1, tmp_path, read(args.output))
         assert len(ran) == 3, other
-
-
-def test_the_interval_is_students() -> None:
-    from scipy import stats
-
-    differences = [0.05, 0.07, 0.04]
-    mean, low, high = bench.interval(differences)
-    found = stats.ttest_1samp(differences, 0).confidence_interval(0.95)
-    assert (low, mean, high) == pytest.approx((found.low, sum(differences) / 3, found.high))

@@ -1,47 +1,60 @@
 """Rounds: every arm once a round, each in its own process; a run cut off goes on where it was."""
 
-import argparse
 import json
-import sys
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from bench.experiments import rounds
+from bench.experiments import rounds, runs
 from bench.experiments.rounds import Case, Comparison, Measured
+from tasks.bounds import Positive
+from tasks.errors import UserError
 
-ARMS = ("zoo", "other")
 SPEED = {"zoo": 30.0, "other": 20.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args(rounds.Args):
+    arms: tuple[Literal["zoo", "other", "large", "wrong"], ...] = ("zoo", "other")
+    epochs: Positive = 1.0
 
 
 def _measure(case: Case) -> Measured:
     print("noise of a library")
-    assert case.folder.is_dir()
-    return Measured(SPEED[case.arm] * case.seed, 0.5)
+    assert case.folder.is_dir() and case.args.flags in ((), ("--dtype", "fp32"))
+    if case.arm == "large":
+        raise MemoryError("no memory")
+    if case.arm == "wrong":
+        raise UserError("no folder of that name")
+    threads = int(os.environ.get("OMP_NUM_THREADS", 0))
+    return Measured(SPEED[case.arm] * case.seed, threads / 10)
 
 
-COMPARISON = Comparison("bench.none", "images", dict.fromkeys(ARMS, _measure), ("epochs",))
+COMPARISON = Comparison(
+    "tests.bench.experiments.test_rounds",
+    "images",
+    Args,
+    dict.fromkeys(("zoo", "other", "large", "wrong"), _measure),
+    ("epochs",),
+)
 
 
-def _asked(*words: object) -> argparse.Namespace:
-    parser = rounds.parser("about", ARMS, ARMS)
-    parser.add_argument("--epochs", type=float, default=1.0)
-    args: argparse.Namespace = parser.parse_args(["--data", "/some/where/digits", *map(str, words)])
-    return args
+def _asked(*words: object) -> Args:
+    given = ["--data", "/some/where/digits", *map(str, words)]
+    return runs.parse("none", "about", Args, given)
 
 
 @pytest.fixture
-def launched(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> list[Any]:
+def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Arms run in this process, and are noted."""
     seen: list[Any] = []
 
-    def launch(
-        comparison: Comparison, args: argparse.Namespace, arm: str, batch: int, seed: int
-    ) -> rounds.Result:
+    def launch(comparison: Comparison, args: Args, arm: str, batch: int, seed: int) -> runs.Result:
         seen.append((arm, batch, seed))
-        words = {**vars(args), "one": arm, "batch_sizes": [batch], "seeds": [seed]}
-        return rounds._one(comparison, argparse.Namespace(**words))
+        return rounds.measure(comparison.module, asdict(args), arm, batch, seed)
 
     monkeypatch.setattr(rounds, "_launch", launch)
     return seen
@@ -52,55 +65,41 @@ def test_rounds_table_and_resume(
 ) -> None:
     output = tmp_path / "new" / "results.jsonl"
     words = ("--batch_sizes", 8, 16, "--output", output)
-    rounds.main(COMPARISON, _asked(*words, "--seeds", 1, 2))
-    assert sorted(launched) == [(a, b, s) for a in sorted(ARMS) for b in (8, 16) for s in (1, 2)]
+    rounds.compare(COMPARISON, _asked(*words, "--seeds", 1, 2))
+    assert sorted(launched) == [(a, b, s) for a in sorted(SPEED) for b in (8, 16) for s in (1, 2)]
     results = [json.loads(line) for line in output.read_text().splitlines()]
     assert len(results) == 8
     assert {r["data"] for r in results} == {"digits"}, "no absolute paths"
-    lines = capsys.readouterr().out.splitlines()
+    lines = [line for line in capsys.readouterr().out.splitlines() if "noise" not in line]
     assert json.loads(lines[0])["samples_per_second"] in (20, 30, 40, 60)
     assert lines[-1].split()[:2] == ["16", "other"]
     assert lines[-1].endswith("1.50 (1.50 to 1.50): 1.50 1.50")
     launched.clear()
-    rounds.main(COMPARISON, _asked(*words, "--seeds", 1, 2, 3))
+    rounds.compare(COMPARISON, _asked(*words, "--seeds", 1, 2, 3))
     assert {seed for _, _, seed in launched} == {3}, "only what is missing"
     assert capsys.readouterr().out.splitlines()[-1].endswith(": 1.50 1.50 1.50")
     launched.clear()
-    rounds.main(COMPARISON, _asked(*words, "--seeds", 1, "--epochs", 2))
+    rounds.compare(COMPARISON, _asked(*words, "--seeds", 1, "--epochs", 2))
     assert len(launched) == 4, "other settings are other results"
 
 
-def test_the_result_is_the_last_line(capsys: pytest.CaptureFixture[str]) -> None:
-    rounds.main(COMPARISON, _asked("--one", "zoo", "--seeds", 2, "--batch_sizes", 8))
-    said = capsys.readouterr()
-    result = json.loads(said.out.splitlines()[-1])
+def test_an_arm_is_a_process() -> None:
+    """With the flags of ours and its own threads; what it prints is no part of the result."""
+    args = _asked("--seeds", 1, 2, "--threads", 3, "--flags", "--dtype", "fp32")
+    assert args.flags == ("--dtype", "fp32")
+    result = rounds._launch(COMPARISON, args, "zoo", 8, 2)
     assert (result["arm"], result["samples_per_second"]) == ("zoo", 60.0)
-    assert len(said.out.splitlines()) == 1 and "noise" in said.err
+    assert (result["accuracy"], result["threads"]) == (0.3, 3)
+    assert (result["batch"], result["seed"], result["flags"]) == (8, 2, ["--dtype", "fp32"])
 
 
-@pytest.mark.parametrize("fails", [False, True])
-def test_an_arm_is_a_process(monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
-    """Its flags are ours, with one arm, one batch size and one seed, before those for the zoo."""
-    seen: dict[str, Any] = {}
-
-    def run(command: list[str], **how: Any) -> argparse.Namespace:
-        seen.update(how, command=command)
-        return argparse.Namespace(returncode=int(fails), stdout='x\n{"a": 1}\n', stderr="no memory")
-
-    monkeypatch.setattr(rounds.subprocess, "run", run)
-    words = ["--data", "d", "--seeds", "1", "2", "--threads", "3", "--flags", "--dtype", "fp32"]
-    monkeypatch.setattr(sys, "argv", ["rounds", *words])
-    args = rounds.parser("", ARMS, ARMS).parse_args(words)
-    assert args.flags == ["--dtype", "fp32"]
-    if fails:
-        with pytest.raises(SystemExit, match="no memory"):
-            rounds._launch(COMPARISON, args, "other", 8, 2)
-        return
-    assert rounds._launch(COMPARISON, args, "other", 8, 2) == {"a": 1}
-    assert seen["env"]["OMP_NUM_THREADS"] == "3"
-    child = rounds.parser("", ARMS, ARMS).parse_args(seen["command"][3:])
-    assert (child.one, child.batch_sizes, child.seeds) == ("other", [8], [2])
-    assert child.flags == ["--dtype", "fp32"] and child.data == "d"
+@pytest.mark.parametrize(
+    ("arm", "error", "said"),
+    [("large", SystemExit, "no memory"), ("wrong", UserError, "no folder of that name")],
+)
+def test_an_arm_that_fails(arm: str, error: type[BaseException], said: str) -> None:
+    with pytest.raises(error, match=f"{arm}, batch 8, seed 2: .*{said}"):
+        rounds._launch(COMPARISON, _asked(), arm, 8, 2)
 
 
 def test_results_carry_the_name_of_the_metric(

@@ -25,7 +25,7 @@ VALUES = st.builds(Value, NUMBERS, st.text(), st.integers(1), st.none() | st.jus
 RESULTS = st.builds(
     Result,
     st.text(),
-    st.just(Case("minilm", "onnx", 16, 128)),
+    st.just(Case.of("minilm", "onnx", 16, 128)),
     st.text(),
     st.builds(
         Found,
@@ -132,7 +132,7 @@ def test_a_field_of_another_type_costs_its_line_and_no_more(tmp_path: Path) -> N
         result
         for name, seconds in (("eager", 0.01), ("onnx", 0.005))
         for batch in (1, 4)
-        for result in made.measured(Case("minilm", name, batch, 128), seconds * batch, cold=3.0)
+        for result in made.measured(Case.of("minilm", name, batch, 128), seconds * batch, cold=3.0)
     ]
     for each in results:
         store.append(kept, each)

@@ -36,8 +36,8 @@ def result(
     **origin: Any,
 ) -> Result:
     """One line of a file."""
-    length = case.length or 128.0
-    work = {"samples": case.batch_size, "tokens": case.batch_size * length}
+    length = case.workload.length or 128.0
+    work = {"samples": case.workload.batch, "tokens": case.workload.batch * length}
     found = Found(values or {}, status, reason)
     return Result(key or str(case), case, measure, found, 1.0, work, {**ORIGIN, **origin})
 
@@ -56,8 +56,8 @@ def measured(
     **origin: Any,
 ) -> list[Result]:
     """All measures of a case that went well; `seconds` is the median of a call."""
-    rate = case.batch_size / seconds
-    length = case.length or 128.0
+    rate = case.workload.batch / seconds
+    length = case.workload.length or 128.0
     begin = {"import": 0.5 * start, "load": 0.3 * start, "first_call": 0.2 * start, "total": start}
     cold_start = {name: Value(value, "s", 3) for name, value in begin.items()}
     if cold is not None:

@@ -86,13 +86,13 @@ def test_where_nothing_is_lost_no_loss_is_drawn() -> None:
 
 
 def test_latency_over_batch_sizes() -> None:
-    cases = [Case("m", "eager", batch) for batch in (16, 1, 4)]
+    cases = [Case.of("m", "eager", batch) for batch in (16, 1, 4)]
     made = sweeps.section(
         report_of(
-            *(measured(case, 0.01 * case.batch_size) for case in cases),
+            *(measured(case, 0.01 * case.workload.batch) for case in cases),
             [
-                result(Case("m", "onnx", 16), "parity"),
-                result(Case("m", "onnx", 16), "latency", status="oom"),
+                result(Case.of("m", "onnx", 16), "parity"),
+                result(Case.of("m", "onnx", 16), "latency", status="oom"),
             ],
         ),
         BATCH,
@@ -104,7 +104,7 @@ def test_latency_over_batch_sizes() -> None:
 
 
 def test_throughput_over_lengths_in_the_unit_of_the_work() -> None:
-    cases = [Case("m", "eager", 2, length) for length in (32, 128)]
+    cases = [Case.of("m", "eager", 2, length) for length in (32, 128)]
     made = sweeps.section(report_of(*(measured(case, 0.1) for case in cases)), LENGTH)
     (chart,) = made.groups[0].charts
     assert chart.y.title == "tokens/s" and chart.x.title == "length, tokens"
@@ -158,8 +158,8 @@ def test_the_roofline_lies_above_what_it_bounds() -> None:
 def test_an_interval_that_is_hardly_known_leaves_room_for_the_rest() -> None:
     made = sweeps.section(
         report_of(
-            measured(Case("m", "eager", 1), 0.01, spread=1e20),
-            measured(Case("m", "eager", 8), 0.02),
+            measured(Case.of("m", "eager", 1), 0.01, spread=1e20),
+            measured(Case.of("m", "eager", 8), 0.02),
         ),
         BATCH,
     )

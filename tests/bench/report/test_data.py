@@ -74,11 +74,11 @@ def test_machines_are_the_same_that_agree_in_what_both_tell() -> None:
 def test_other_environments_are_other_rows(other: dict) -> None:
     report = gather(["r"], [*measured(EAGER, 0.1), *measured(EAGER, 0.2, **other)])
     assert [row.environment for row in report.rows] == ["A", "B"]
-    assert report.rows[0].workload != report.rows[1].workload, "they are compared with nobody"
+    assert report.rows[0].scenario != report.rows[1].scenario, "they are compared with nobody"
 
 
 def test_the_usual_length_is_told_by_the_work() -> None:
-    row = gather(["r"], measured(Case("minilm", batch_size=4), 0.1)).rows[0]
+    row = gather(["r"], measured(Case.of("minilm", batch_size=4), 0.1)).rows[0]
     assert row.length() == 128 and row.unit() == "tokens"
     rate = row.rate()
     assert rate is not None and rate.unit == "tokens/s" and rate.value == pytest.approx(5120)
@@ -95,7 +95,7 @@ def test_what_is_lost() -> None:
 
 
 def test_groups_along_an_axis() -> None:
-    cases = [Case("m", "eager", batch, length) for batch in (1, 8) for length in (32, 64)]
+    cases = [Case.of("m", "eager", batch, length) for batch in (1, 8) for length in (32, 64)]
     rows = gather(["r"], [each for case in cases for each in measured(case, 0.1)]).rows
     found = data.groups(rows, "batch_size")
     assert [workload.title("batch_size") for workload in found] == [
@@ -106,7 +106,7 @@ def test_groups_along_an_axis() -> None:
 
 
 def test_the_command_of_a_case() -> None:
-    case = Case("runs/my model", "onnx+int8-dynamic", 8, 128, "cuda", 2, "training")
+    case = Case.of("runs/my model", "onnx+int8-dynamic", 8, 128, "cuda", 2, "training")
     assert reproduce(case) == (
         "python -m bench run 'runs/my model' --deployments onnx+int8-dynamic --batch_sizes 8 "
         "--lengths 128 --phases training --device cuda --threads 2"

@@ -26,15 +26,15 @@ needs_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium here")
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with something of everything."""
     path = tmp_path_factory.mktemp("report") / "results.jsonl"
-    eager = [Case("minilm", "eager", batch, length) for batch in (1, 8) for length in (32, 128)]
-    kept = [each for case in eager for each in measured(case, 0.01 * case.batch_size)]
-    kept += measured(Case("minilm", "compile", 1, 32), 0.004, start=4.0, cold=30.0)
-    kept += measured(Case("minilm", "onnx", 1, 32), 0.006, start=1.0)
-    kept += failed(Case("minilm", "onnx+int8-dynamic", 1, 32), "wrong", f"off by {EVIL}")
-    kept += failed(Case("minilm", "openvino", 1, 32), "unavailable", "not installed")
-    kept += measured(Case(EVIL, "eager", 1, 32), 0.5)
-    kept += [result(Case("minilm", "eager", 64, 32), "parity", commit=EVIL)]
-    kept += [result(Case("minilm", "eager", 64, 32), "latency", status="oom", commit=EVIL)]
+    eager = [Case.of("minilm", "eager", batch, length) for batch in (1, 8) for length in (32, 128)]
+    kept = [each for case in eager for each in measured(case, 0.01 * case.workload.batch)]
+    kept += measured(Case.of("minilm", "compile", 1, 32), 0.004, start=4.0, cold=30.0)
+    kept += measured(Case.of("minilm", "onnx", 1, 32), 0.006, start=1.0)
+    kept += failed(Case.of("minilm", "onnx+int8-dynamic", 1, 32), "wrong", f"off by {EVIL}")
+    kept += failed(Case.of("minilm", "openvino", 1, 32), "unavailable", "not installed")
+    kept += measured(Case.of(EVIL, "eager", 1, 32), 0.5)
+    kept += [result(Case.of("minilm", "eager", 64, 32), "parity", commit=EVIL)]
+    kept += [result(Case.of("minilm", "eager", 64, 32), "latency", status="oom", commit=EVIL)]
     for each in kept:
         store.append(path, each)
     return path
@@ -119,7 +119,7 @@ def test_links_stay_and_what_they_lead_to_is_replaced(results: Path, tmp_path: P
 
 def test_two_machines_are_told_apart(results: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.jsonl"
-    for each in measured(Case("minilm", "eager", 1, 32), 0.001, machine={"cpu": "Another"}):
+    for each in measured(Case.of("minilm", "eager", 1, 32), 0.001, machine={"cpu": "Another"}):
         store.append(other, each)
     out = tmp_path / "r.html"
     assert cli.main(["report", str(results), str(other), "--out", str(out)]) == 0

@@ -73,15 +73,17 @@ def test_a_ceiling_that_is_measured_takes_no_other_away(
 
 
 SMALL = [("kws_cls", 0.5, "seconds", 1.0), ("rnn_cls", 16, "tokens", 32)]
+SMALL += [("bert_mlm", 16, "tokens", 32), ("mae", 32, "pixels", 2 * 32 * 32)]
 LARGE = [("conformer_ctc", 1.5, "seconds", 3.0), ("minilm", 32, "tokens", 64)]
 LARGE += [("resnet18", 64, "pixels", 2 * 64 * 64), ("vit-tiny", 64, "pixels", 2 * 64 * 64)]
 LARGE += [("distilbert", 16, "tokens", 32), ("roberta-base", 16, "tokens", 32)]
 LARGE += [("modernbert-base", 16, "tokens", 32), ("wav2vec2-base", 1, "seconds", 2.0)]
 LARGE += [("wav2vec2-base-960h", 1, "seconds", 2.0), ("ast-audioset", 10.24, "seconds", 20.48)]
+LARGE += [("whisper-tiny", 30, "seconds", 60.0)]
 
 
 def _prepared(model: str, length: float, unit: str, work: float, folder: Path) -> None:
-    found = prepare(Case(model, batch_size=2, length=length).to_json(), str(folder))
+    found = prepare(Case.of(model, batch_size=2, length=length).to_json(), str(folder))
     assert found["work"] == {"samples": 2, unit: pytest.approx(work)}
 
 
@@ -98,7 +100,7 @@ def test_large_models(model: str, length: float, unit: str, work: float, tmp_pat
 
 def test_a_length_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="length"):
-        prepare(Case("kws_cls", length=1000).to_json(), str(tmp_path))
+        prepare(Case.of("kws_cls", length=1000).to_json(), str(tmp_path))
 
 
 @pytest.mark.slow

@@ -31,9 +31,9 @@ def test_cross_product(tmp_path: Path) -> None:
     found = suite.read(_write(tmp_path, GOOD), threads=2)
     assert (found.budget_s, found.measures, found.launches) == (12, ("latency",), None)
     assert len(found.cases) == len(set(found.cases)) == 2 * 2 * 2 + 2
-    assert found.cases[0] == Case("minilm", "eager", 1, threads=2)
-    assert found.cases[1] == Case("minilm", "onnx", 1, threads=2)
-    assert found.cases[-1] == Case("minilm", "eager", 1, 0.5, threads=2, phase="training")
+    assert found.cases[0] == Case.of("minilm", "eager", 1, threads=2)
+    assert found.cases[1] == Case.of("minilm", "onnx", 1, threads=2)
+    assert found.cases[-1] == Case.of("minilm", "eager", 1, 0.5, threads=2, phase="training")
 
 
 def test_flags_win(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_flags_win(tmp_path: Path) -> None:
     found = suite.read(_write(tmp_path, GOOD), 2, flags)
     assert {case.deployment for case in found.cases} == {"compile+bf16"}
     assert {case.threads for case in found.cases} == {4}
-    assert {case.batch_size for case in found.cases} == {1, 16}
+    assert {case.workload.batch for case in found.cases} == {1, 16}
 
 
 @pytest.mark.parametrize("name", suite.names())

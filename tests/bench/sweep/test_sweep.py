@@ -39,7 +39,7 @@ def _swept(path: Path, measures: list[str], cases: list[Case]) -> tuple[list[Res
 
 
 def test_finished_steps_are_skipped(tmp_path: Path) -> None:
-    path, cases = tmp_path / "r.jsonl", [Case("minilm"), Case("minilm", batch_size=4)]
+    path, cases = tmp_path / "r.jsonl", [Case("minilm"), Case.of("minilm", batch_size=4)]
     found, first = _swept(path, ["latency"], cases)
     assert len(first.taken) == len(found) == 4  # parity is taken in any case
     again, second = _swept(path, ["latency", "throughput"], [*cases, Case("resnet18")])
@@ -71,7 +71,7 @@ def test_measures_that_say_nothing_of_a_case_are_left_out() -> None:
         return {step.measure for step in sweep.plan([case], list(MEASURES))}
 
     assert {"graph"} == names(Case("minilm", "compile")) - names(Case("minilm"))
-    assert {"parts"} == names(Case("minilm", phase="training")) - names(Case("minilm"))
+    assert {"parts"} == names(Case.of("minilm", phase="training")) - names(Case("minilm"))
 
 
 def test_another_result_file_begins_anew(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from tests.cli import run_cli
 from zoo.measure import Estimate, Interval
 from zoo.model import registry
 from zoo.model.network import network_of
-from zoo.quantization import on_gpu, quantize, recipes
+from zoo.quantization import quantize, recipes
 from zoo.runtimes import torchao
 from zoo.runtimes.known import Runtime
 from zoo.runtimes.runner import Runner
@@ -89,16 +89,16 @@ def test_the_checkpoint_runs_itself(
         runner.deployment = deployment
         return OnGpu(runner)
 
-    def time_all(candidates: Any, args: Any, inputs: Path) -> Estimate:
+    def time_all(_: Any, candidates: Any, args: Any, inputs: Path) -> Estimate:
         assert args.device == "cuda"
         estimate = Estimate(2.0, Interval(1.9, 2.1, 0.99, "made up"), 5)
         for one in candidates:
-            one.timed = one.seconds = type("Timed", (), {"speedup": estimate, "median": estimate})
+            one.compared = one.times = type("Timed", (), {"speedup": estimate, "median": estimate})
         return estimate
 
     monkeypatch.setattr(torchao, "lacking", lambda numerics: None)
     monkeypatch.setattr(Runtime, "missing", lambda one: None)
-    monkeypatch.setattr(on_gpu.runtimes, "load", loaded)
+    monkeypatch.setattr(runtimes, "load", loaded)
     monkeypatch.setattr(quantize, "time_all", time_all)
     before = (folder / "evidence.jsonl").read_text().splitlines()
     done = run_cli(MODEL, "quantize", folder, "--device", "cuda", "--max_eval_samples", 32)

@@ -13,11 +13,11 @@ import torch
 from tests import tiny_models
 from tests.cli import run_cli
 from zoo.deploy import parity
+from zoo.deploy.candidate import Candidate
 from zoo.deploy.export import Original, quiet
 from zoo.model import registry
 from zoo.model.network import network_of
 from zoo.quantization import calibration, quantize, recipes
-from zoo.quantization.candidate import Candidate
 from zoo.runtimes import aoti
 from zoo.runtimes.known import Runtime
 
@@ -85,11 +85,11 @@ def test_the_whole_way(
     kept = tuple(one for one in recipes.RECIPES if str(one.deployment) == DEPLOYMENT)
     monkeypatch.setattr(recipes, "RECIPES", kept)
 
-    def time_all(candidates: list[Candidate], args: Any, inputs: Path) -> Estimate:
+    def time_all(_: Any, candidates: list[Candidate], args: Any, inputs: Path) -> Estimate:
         estimate = Estimate(2.0, Interval(1.9, 2.1, 0.99, "made up"), 5)
         timed: Any = type("Timed", (), {"speedup": estimate, "median": estimate})
         for one in candidates:
-            one.timed = one.seconds = timed
+            one.compared = one.times = timed
         return estimate
 
     monkeypatch.setattr(quantize, "time_all", time_all)
@@ -104,25 +104,26 @@ def test_the_whole_way(
     assert done.code == 0, done.out
 
 
-def test_layers_are_not_ranked_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_layers_are_not_ranked_for_it() -> None:
     """Their names are those of the ONNX program, which this one does not have."""
     from zoo.evaluation.paired import Drop
-    from zoo.quantization import candidate
 
     lossy = Drop(0.4, 0.3, 0.5, 10, "made up")
     tried: list[Any] = []
 
-    def fake(original: Any, recipe: Any, *_: Any) -> Candidate:
-        tried.append(recipe)
-        found: Any = object()
-        return Candidate(recipe, artifact=found, drop=lossy)
+    class Builder:
+        original: Any = None
 
-    monkeypatch.setattr(candidate, "_tried", fake)
+        def make(self, deployment: Any, build: Any, excluded: Any) -> Candidate:
+            tried.append(deployment)
+            found: Any = object()
+            return Candidate(deployment, artifact=found, drop=lossy)
+
     nothing: Any = None  # a ranking would ask it for feeds
+    builder: Any = Builder()
     recipe = next(one for one in recipes.RECIPES if str(one.deployment) == DEPLOYMENT)
-    folder = Path()
-    best = candidate.attempt(nothing, recipe, nothing, folder, nothing, nothing, 0.01)
-    assert best.drop is lossy and not best.note and tried == [recipe]
+    best = quantize.attempt(builder, recipe, nothing, 0.01)
+    assert best.drop is lossy and not best.fault and tried == [recipe.deployment]
 
 
 def test_its_network_takes_static() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from tests import tiny_models
 from tests.cli import run_cli
+from zoo.deploy import chosen
+from zoo.deploy.candidate import Candidate
 from zoo.measure import Estimate, Interval
 from zoo.quantization import quantize, recipes
-from zoo.quantization.candidate import Candidate
 
 pytest.importorskip("onnxruntime")
 MODEL = "zoo.vision.cnn_cls"
@@ -40,11 +41,11 @@ class Timed:
 
 
 def _times(speedups: dict[str, float]) -> Any:
-    def time_all(candidates: list[Candidate], args: Any, inputs: Path) -> Any:
+    def time_all(_: Any, candidates: list[Candidate], args: Any, inputs: Path) -> Any:
         assert inputs.is_file()
         for one in candidates:
             timed: Any = Timed(speedups[str(one.deployment)])
-            one.timed = one.seconds = timed
+            one.compared = one.times = timed
         return Timed(1.0).median
 
     return time_all
@@ -95,8 +96,8 @@ def test_none_keeps_to_it(speedup: float, trained: Path, monkeypatch: pytest.Mon
 
 
 def test_layers_go_back_to_fp32(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo.deploy import candidate
     from zoo.evaluation.paired import Drop
-    from zoo.quantization import candidate
 
     losses = iter([0.3, 0.2, 0.0, 0.3, 0.3, 0.3, 0.3])
 
@@ -105,7 +106,7 @@ def test_layers_go_back_to_fp32(trained: Path, monkeypatch: pytest.MonkeyPatch) 
         return Drop(value, value, value, 10, "made up")
 
     monkeypatch.setattr(candidate, "drop", loses)
-    monkeypatch.setattr(quantize, "drop", lambda *_: Drop(0.0, 0.0, 0.0, 10, "made up"))
+    monkeypatch.setattr(chosen, "drop", lambda *_: Drop(0.0, 0.0, 0.0, 10, "made up"))
     times = {"onnx+int8-static": 3.0, "openvino+int8-static": 4.0}
     monkeypatch.setattr(quantize, "time_all", _times(times))
     words = ("--max_drop", 0.1, "--max_eval_samples", 32, "--min_speedup", 1)
@@ -123,7 +124,7 @@ def test_what_fails_on_the_test_split_is_refused(
 ) -> None:
     from zoo.evaluation.paired import Drop
 
-    monkeypatch.setattr(quantize, "drop", lambda *_: Drop(0.9, 0.8, 1.0, 10, "made up"))
+    monkeypatch.setattr(chosen, "drop", lambda *_: Drop(0.9, 0.8, 1.0, 10, "made up"))
     times = {"onnx+int8-static": 3.0, "openvino+int8-static": 2.0}
     monkeypatch.setattr(quantize, "time_all", _times(times))
     done = run_cli(MODEL, "quantize", trained, *LOOSE, "--min_speedup", 1)

@@ -1,0 +1,190 @@
+"""Candidate: a deployment that a checkpoint may get, and all that was found of it."""
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import UserError
+from zoo import runtimes
+from zoo.deploy import export, timed
+from zoo.deploy.export import Original, Samples, quiet
+from zoo.deploy.proof import Proof
+from zoo.evaluation.paired import Drop, drop
+from zoo.measure import ArmFailed
+from zoo.runtimes.artifacts import Artifact
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.runner import Runner
+
+if TYPE_CHECKING:
+    from zoo.evaluation.loop import Evaluation
+    from zoo.measure import Arm, Comparison, Measured, Outcome
+
+BASELINE = "eager"
+"""The deployment that all others are compared with: the fp32 network itself."""
+
+
+@dataclass
+class Candidate:
+    """One deployment. A field is None as long as nothing was found."""
+
+    deployment: Deployment
+    artifact: Artifact | None = None
+    """its program, which is not in place yet; None: it runs the checkpoint itself"""
+    excluded: tuple[str, ...] = ()
+    """layers that stayed in fp32"""
+    proof: Proof | None = None
+    drop: Drop | None = None
+    """of the task's metric, on the validation split"""
+    times: "Measured | None" = None
+    compared: "Comparison | None" = None
+    """its times, with those of `BASELINE`"""
+    memory: float | None = None
+    """bytes at most above the libraries'"""
+    fault: str = ""
+    """why it is out of question"""
+
+    @property
+    def name(self) -> str:
+        """Its deployment, as it is written."""
+        return str(self.deployment)
+
+    def within(self, max_drop: float) -> bool:
+        """Whether it passed its proof and loses no more than that on the validation split."""
+        return self.drop is not None and not self.fault and self.drop.value <= max_drop
+
+    def speedup(self) -> float:
+        """Over eager fp32; -inf where it was not timed."""
+        return self.compared.speedup.value if self.compared else -math.inf
+
+    def surely(self, min_speedup: float) -> bool:
+        """Whether the whole interval of its speedup reaches that."""
+        return self.compared is not None and self.compared.speedup.interval.low >= min_speedup
+
+    def loses_less(self, other: "Candidate") -> bool:
+        """Whether it is the better one of the same deployment: sound first, then by its drop."""
+        if self.drop is None or other.drop is None:
+            return self.drop is not None
+        return (bool(self.fault), self.drop.value) < (bool(other.fault), other.drop.value)
+
+    def take_times(self, outcome: "Outcome") -> None:
+        """Keep what a comparison found of it, or why it found nothing."""
+        times = outcome.times(self.name)
+        if isinstance(times, ArmFailed):
+            self.fault = self.fault or times.reason
+            return
+        self.times = times
+        if self.name != BASELINE:
+            compared = outcome.of(self.name)
+            if isinstance(compared, ArmFailed):
+                self.fault = self.fault or compared.reason
+            else:
+                self.compared = compared
+
+
+class DeploymentBuilder:
+    """Builds, proves and measures candidates of one checkpoint; their programs lie in a staged
+    folder, as nothing is put in place before one of them was chosen."""
+
+    def __init__(
+        self,
+        original: Original,
+        staging: Path,
+        validation: Samples,
+        threads: int | None = None,
+        device: str = "cpu",
+        source: "Evaluation | None" = None,
+    ) -> None:
+        """
+        Args:
+            validation: samples that proofs and drops are taken of.
+            device: that checkpoints run on; artifacts run on their runtime's own.
+            source: what `BASELINE` reaches on them, where that is known.
+        """
+        self.original, self.staging, self.validation = original, staging, validation
+        self.threads, self.device = threads, device
+        if source is not None:
+            self.source = source
+
+    @cached_property
+    def source(self) -> "Evaluation":
+        """What `BASELINE` reaches on the validation split."""
+        eager = self.runner(Candidate(Deployment(BASELINE)))
+        return self.original.measured(self.validation.features, eager)
+
+    def make(
+        self,
+        deployment: Deployment,
+        build: Callable[[Path], Artifact] | None = None,
+        excluded: Sequence[str] = (),
+    ) -> Candidate:
+        """Build, prove and measure; what fails is a result, and `Candidate.fault` says why.
+
+        Args:
+            build: what writes its program into an empty folder; None: it runs the checkpoint.
+            excluded: layers that `build` leaves in fp32.
+        """
+        made = Candidate(deployment, excluded=tuple(excluded))
+        try:
+            with quiet():
+                if build is not None:
+                    folder = tempfile.mkdtemp(prefix=f"{deployment.folder}-", dir=self.staging)
+                    made.artifact = build(Path(folder))
+                runner = self.runner(made)
+                made.proof = self.original.proven(runner, self.validation.rows())
+            if made.proof.passed:
+                made.drop = self._drop(made, runner)
+            else:
+                made.fault = f"WRONG: {made.proof.faults[0]}"
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:
+            made.fault = fault_of(error)
+        if made.proof is None:
+            made.artifact = None
+        return made
+
+    def _drop(self, made: Candidate, runner: Runner) -> Drop:
+        found = self.source
+        if made.name != BASELINE:
+            found = self.original.measured(self.validation.features, runner)
+        return drop(self.source.tally, found.tally, self.original.task.primary)
+
+    def runner(self, candidate: Candidate) -> Runner:
+        """Return what runs it here, on arrays of the processor.
+
+        Raises `UserError` where the device lacks the arithmetic.
+        """
+        if candidate.artifact is not None:
+            return export.open_runner(candidate.artifact, self.threads)
+        folder = self.original.checkpoint.folder
+        if self.device == "cpu":
+            return runtimes.load(folder, candidate.deployment, threads=self.threads)
+        return OnHost(runtimes.load(folder, candidate.deployment, self.device))
+
+    def arm(self, candidate: Candidate, inputs: Path, threads: int) -> "Arm":
+        """Return what is timed of it; see `zoo.deploy.timed`."""
+        folder, name = self.original.checkpoint.folder, candidate.name
+        return timed.arm(name, candidate.artifact, folder, inputs, threads, self.device)
+
+
+def fault_of(error: Exception) -> str:
+    """Return why a deployment is out of question: whatever a quantizer or a runtime raises, it does
+    not fit."""
+    return str(error) if isinstance(error, UserError) else export.obstacle(error)
+
+
+class OnHost(Runner):
+    """A runner on a GPU whose arrays come from the processor and go back there, as a proof compares
+    them."""
+
+    def __init__(self, runner: Runner) -> None:
+        super().__init__(runner.deployment, runner.signature, "cpu", runner.threads)
+        self.runner = runner
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """See `Runner`."""
+        return {name: tensor.cpu().numpy() for name, tensor in self.runner.run(inputs).items()}

@@ -1,0 +1,132 @@
+"""Workload: what a call computes and on how much, as one value that is timed, recorded and
+compared.
+
+    Forward({"batch": 16, "length": 128})
+    Generate({"batch": 1}, new_tokens=64)
+
+It is one of three values that say what was measured; the others are the deployment, and the device
+with its threads.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from tasks.errors import UserError
+
+BATCH, LENGTH = "batch", "length"
+LARGEST = 2**31
+NEW_TOKENS = 32
+"""That every deployment writes, so that times compare."""
+
+
+class Sizes(Mapping[str, float]):
+    """Sizes by the name of their axis, the batch always among them; a value, which has a hash.
+
+    Other axes are those of a `zoo.runtimes.signature.Signature`. As long as no model was opened,
+    `length` is that of every sample in tokens, pixels of a side, or seconds; without it, the usual
+    one of the model is meant.
+
+    Raises `UserError` for a size that there is not.
+    """
+
+    def __init__(self, sizes: Mapping[str, float]) -> None:
+        self._sizes = {BATCH: 1, **sizes}
+        for name, size in self._sizes.items():
+            if isinstance(size, bool) or not isinstance(size, int | float):
+                raise UserError(f"{name} {size!r}: a number")
+            if name == BATCH and not isinstance(size, int):
+                raise UserError(f"{name} {size!r}: a whole number")
+            if not 0 < size < LARGEST:
+                raise UserError(f"{name} {size}: above 0, and below {LARGEST:,}")
+            if size == int(size):  # 128.0 is 128, in every key
+                self._sizes[name] = int(size)
+
+    def __getitem__(self, name: str) -> float:
+        return self._sizes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._sizes)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __hash__(self) -> int:
+        return hash(frozenset(self._sizes.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._sizes)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {size:.12g}" for name, size in self._sizes.items())
+
+
+@dataclass(frozen=True)
+class _Sized:
+    """What all workloads share. Raises `UserError` for sizes that there are not."""
+
+    sizes: Mapping[str, float] = field(default_factory=dict)
+
+    phase: ClassVar[str]
+    """As flags and records name it."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sizes", Sizes(self.sizes))
+
+    @property
+    def batch(self) -> int:
+        """Samples of a call."""
+        return int(self.sizes[BATCH])
+
+    @property
+    def length(self) -> float | None:
+        """Of every sample; None: the model's usual one."""
+        return self.sizes.get(LENGTH)
+
+    def __str__(self) -> str:
+        return f"{self.sizes}, {self.phase}"
+
+
+@dataclass(frozen=True)
+class Forward(_Sized):
+    """The outputs of a batch."""
+
+    phase = "inference"
+
+    def __str__(self) -> str:
+        return str(self.sizes)
+
+
+@dataclass(frozen=True)
+class TrainStep(_Sized):
+    """Forward, backward and optimizer on a batch."""
+
+    phase = "training"
+
+
+@dataclass(frozen=True)
+class Generate(_Sized):
+    """So many tokens about each sample of a batch, whatever they say, or as many as the model
+    writes at most."""
+
+    new_tokens: int = NEW_TOKENS
+
+    phase = "generation"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.new_tokens, bool) or not isinstance(self.new_tokens, int):
+            raise UserError(f"new_tokens {self.new_tokens!r}: a whole number")
+        if not 1 < self.new_tokens < LARGEST:
+            raise UserError(f"new_tokens {self.new_tokens}: above 1, and below {LARGEST:,}")
+
+
+Workload = Forward | TrainStep | Generate
+PHASES: Mapping[str, type[Workload]] = {kind.phase: kind for kind in (Forward, TrainStep, Generate)}
+
+
+def workload_of(phase: Any, sizes: Mapping[str, float], **more: Any) -> Workload:
+    """Return the workload of a phase, by its name. Raises `UserError` for what is none."""
+    if phase not in PHASES:
+        raise UserError(f"phase {phase!r}: one of {', '.join(PHASES)}")
+    return PHASES[phase](sizes, **more)
