@@ -2,7 +2,7 @@
 
 import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -103,11 +103,16 @@ def test_an_arm_that_fails(arm: str, error: type[BaseException], said: str) -> N
 
 
 def test_results_carry_the_name_of_the_metric(
-    launched: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    launched: list[Any],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     output = tmp_path / "results.jsonl"
-    tagging = Comparison("bench.none", "samples", COMPARISON.arms, ("epochs",), metric="f1")
-    rounds.main(tagging, _asked("--output", output, "--seeds", 1))
-    assert [json.loads(line)["f1"] for line in output.read_text().splitlines()] == [0.5, 0.5]
+    tagging = replace(COMPARISON, metric="f1")
+    monkeypatch.setattr(f"{COMPARISON.module}.COMPARISON", tagging)
+    rounds.compare(tagging, _asked("--output", output, "--seeds", 1))
+    found = [json.loads(line) for line in output.read_text().splitlines()]
+    assert len(found) == 2 and all("f1" in one and "accuracy" not in one for one in found)
     header = next(line for line in capsys.readouterr().out.splitlines() if "batch  arm" in line)
     assert header.split()[4] == "f1"
