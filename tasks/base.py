@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.data.source import DataArgs
-    from tasks.metrics import MetricSpec, Tally
+    from tasks.metrics import MetricSpec
+    from tasks.metrics.classification import Tally
     from tasks.preflight import Finding
     from tasks.randomness import View
 

@@ -25,13 +25,13 @@ from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.metrics import MetricSpec, primary_metric
-from tasks.metrics.classification import Tally
-from tasks.metrics.ranked import RankedTally
 
 if TYPE_CHECKING:
     import datasets
     import numpy as np
     from torch import Tensor
+
+    from tasks.metrics.classification import Tally
 
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
 TOP_K = 5
@@ -287,14 +287,19 @@ class Classification:
         sums = sums.index_add(0, document, logits)
         return sums / document.bincount(minlength=len(sums)).unsqueeze(1)
 
-    def tally(self) -> Tally:
+    def tally(self) -> "Tally":
         """The accumulator of this task's metrics."""
+        from tasks.metrics.classification import Tally
+        from tasks.metrics.ranked import RankedTally
+
         if self.problem_type == "single_label_classification" and len(self.labels) > TOP_K:
             return RankedTally(len(self.labels), TOP_K)
         return Tally(self.problem_type, max(len(self.labels), 1))
 
     def count(self, tally: Any, batch: Batch, logits: "Tensor") -> None:
         """Adds the predictions of a batch to a tally."""
+        from tasks.metrics.ranked import RankedTally
+
         predictions = self._predict(logits).cpu().numpy()
         labels = batch["labels"]
         ids = batch["sample_ids"].cpu().numpy()
@@ -314,13 +319,13 @@ class Classification:
         best: Tensor = logits.argmax(-1)
         return best
 
-    def confusions(self, tally: Tally) -> "np.ndarray | None":
+    def confusions(self, tally: "Tally") -> "np.ndarray | None":
         """Counts int64 [labels, labels], rows the truth; None where there is not one label each."""
         if self.problem_type != "single_label_classification":
             return None
         return tally.confusion_matrix()
 
-    def commonest(self, tally: Tally) -> list[tuple[str, str, int]]:
+    def commonest(self, tally: "Tally") -> list[tuple[str, str, int]]:
         """Labels and what they were taken for, the commonest first."""
         matrix = self.confusions(tally)
         if matrix is None:

@@ -16,12 +16,10 @@ from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.classification import LABEL_COLUMNS, choose_split, stratified
-from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.tokenization import encode, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
+    from tasks.metrics.ratios import RatioTally
     from tasks.nlp.masking import Vocabulary
     from tasks.preflight import Finding
 
@@ -256,6 +255,8 @@ class MaskedLM:
         Raises `UserError` for what is no text, a text without a mask, or with one beyond the
         longest length.
         """
+        from tasks.nlp.tokenization import encode
+
         assert self.args.max_length is not None, "settle() decides it"
         self._words.tokenizer = processor
         texts = [text_inputs.item(each, SINGLE)["text"] for each in raw]
@@ -284,6 +285,7 @@ class MaskedLM:
         import torch
 
         from tasks.nlp.masking import IGNORED
+        from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id)
         batch["sample_ids"] = torch.tensor([row["sample_id"] for row in rows])
@@ -334,11 +336,13 @@ class MaskedLM:
         loss = F.cross_entropy(logits, truth, label_smoothing=label_smoothing, reduction="sum")
         return Loss(loss, torch.tensor(float(len(truth)), device=logits.device), {})
 
-    def tally(self) -> RatioTally:
+    def tally(self) -> "RatioTally":
         """The accumulator of this task's metrics, over the columns loss, tokens and hits."""
+        from tasks.metrics.ratios import Ratio, RatioTally
+
         return RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
 
-    def count(self, tally: RatioTally, batch: Batch, logits: "Tensor") -> None:
+    def count(self, tally: "RatioTally", batch: Batch, logits: "Tensor") -> None:
         """Adds the guesses of a batch to a tally."""
         import torch
         import torch.nn.functional as F
@@ -357,11 +361,11 @@ class MaskedLM:
         owner = batch["document"][window] if "document" in batch else window
         return batch["labels"][chosen], owner
 
-    def confusions(self, tally: RatioTally) -> "np.ndarray | None":
+    def confusions(self, tally: "RatioTally") -> "np.ndarray | None":
         """None: a vocabulary is too much for a matrix."""
         return None
 
-    def commonest(self, tally: RatioTally) -> list[tuple[str, str, int]]:
+    def commonest(self, tally: "RatioTally") -> list[tuple[str, str, int]]:
         """Nothing: the tally keeps no tokens."""
         return []
 

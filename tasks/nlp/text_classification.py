@@ -16,7 +16,6 @@ from tasks.kinds.classification import encode as encode_all
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.tokenization import TokenFeatures, encode, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -219,6 +218,8 @@ class TextClassification(Classification):
 
     def features(self, examples: "datasets.Dataset", processor: Any, cache_key: str) -> "Features":
         """Token ids of one split, cached on disk by the content of its texts."""
+        from tasks.nlp.tokenization import TokenFeatures
+
         return TokenFeatures.make(examples, processor, self._encoding())
 
     def _encoding(self) -> dict[str, Any]:
@@ -265,6 +266,8 @@ class TextClassification(Classification):
         if pairs and len(pairs) < len(items):
             raise UserError("there are pairs of texts among single ones: give one or the other")
         texts = [each["text"] for each in items]
+        from tasks.nlp.tokenization import encode
+
         encoded = encode(texts, pairs or None, processor, **self._encoding())
         return [
             {"sample_id": i} | {name: column[i] for name, column in encoded.items()}
@@ -279,6 +282,8 @@ class TextClassification(Classification):
         several windows, document int64 [windows]: the row a window belongs to.
         """
         import torch
+
+        from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id, self.padding_side)
         batch["sample_ids"] = torch.tensor([row["sample_id"] for row in rows])

@@ -15,7 +15,6 @@ from tasks.errors import UserError
 from tasks.kinds.classification import choose_split
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
-from tasks.metrics.transcription import TranscriptTally
 from tasks.speech import audio_features, audio_inputs, audio_items, segmenting
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.decoding.language_model import Decoding
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
+    from tasks.metrics.transcription import TranscriptTally
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = "--audio recording.wav"
@@ -353,8 +353,10 @@ class SpeechRecognition:
 
         return ctc.losses(logits, labels, self.spelling.blank)
 
-    def tally(self) -> TranscriptTally:
+    def tally(self) -> "TranscriptTally":
         """The accumulator of this task's metrics."""
+        from tasks.metrics.transcription import TranscriptTally
+
         return TranscriptTally()
 
     def count(self, tally: Any, batch: Batch, logits: "Tensor") -> None:

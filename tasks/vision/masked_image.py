@@ -15,14 +15,11 @@ from tasks.data.source import DataArgs, Source, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.classification import choose_split
-from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import metric_spec
-from tasks.randomness import View
 from tasks.vision import image_classification
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_classification import ImageClassification
-from tasks.vision.patches import painting_errors, seen, shuffles, usual_patch
 
 if TYPE_CHECKING:
     import datasets
@@ -30,11 +27,10 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
+    from tasks.metrics.ratios import RatioTally
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = ""
-FIXED = View(seed=0, epoch=0)
-"""The one masking that every evaluation uses."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +148,8 @@ class MaskedImage:
 
         Raises `UserError` where the patches do not fill the image.
         """
+        from tasks.vision.patches import usual_patch
+
         size = side_of(processor)
         patch = self.args.patch_size or usual_patch(size)
         if patch < 1 or size % patch or size // patch < 2:
@@ -219,6 +217,8 @@ class MaskedImage:
         """
         import torch
 
+        from tasks.vision.patches import FIXED, shuffles
+
         batch = self._images.collate(rows)
         view = rows[0].get("view") or FIXED
         orders = shuffles(view, [row["sample_id"] for row in rows], self.patches)
@@ -239,15 +239,19 @@ class MaskedImage:
 
     def _errors(self, logits: "Tensor", batch: Batch) -> "Tensor":
         """The mean squared error of each hidden patch, float32 [b, hidden]."""
+        from tasks.vision.patches import painting_errors, seen
+
         assert self.args.patch_size is not None, "settle() decides it"
         hidden = batch["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
         return painting_errors(logits, batch["pixel_values"], hidden, self.args.patch_size)
 
-    def tally(self) -> RatioTally:
+    def tally(self) -> "RatioTally":
         """The accumulator of this task's metric, over the columns error and hidden patches."""
+        from tasks.metrics.ratios import Ratio, RatioTally
+
         return RatioTally([Ratio("reconstruction_loss", 0, 1)])
 
-    def count(self, tally: RatioTally, batch: Batch, logits: "Tensor") -> None:
+    def count(self, tally: "RatioTally", batch: Batch, logits: "Tensor") -> None:
         """Adds the errors of a batch to a tally."""
         import torch
 
@@ -255,11 +259,11 @@ class MaskedImage:
         sums = torch.stack([errors.sum(1), torch.full_like(errors[:, 0], errors.shape[1])], 1)
         tally.update(batch["sample_ids"].cpu().numpy(), sums.cpu().numpy())
 
-    def confusions(self, tally: RatioTally) -> "np.ndarray | None":
+    def confusions(self, tally: "RatioTally") -> "np.ndarray | None":
         """None: there are no classes."""
         return None
 
-    def commonest(self, tally: RatioTally) -> list[tuple[str, str, int]]:
+    def commonest(self, tally: "RatioTally") -> list[tuple[str, str, int]]:
         """Nothing: there are no classes."""
         return []
 

@@ -26,7 +26,7 @@ from zoo.store import evidence
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
-    from tasks.metrics import Tally
+    from tasks.metrics.classification import Tally
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
 
