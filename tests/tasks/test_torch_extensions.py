@@ -14,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import torch_extensions
+from tasks import import_hook, torch_extensions
 from tests.cli import Done, environment
 
 PACKAGES = ("torchvision", "torchaudio")
@@ -184,8 +184,7 @@ def test_where_nothing_is_broken_nothing_is_done(
 
 def _load_guarded(name: str) -> types.ModuleType:
     """A fresh copy of a package, found and loaded by the guard."""
-    guard = next(f for f in sys.meta_path if isinstance(f, torch_extensions._Finder))
-    spec = guard.find_spec(name, None)
+    spec = torch_extensions.find_spec(name, None, None)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -193,7 +192,7 @@ def _load_guarded(name: str) -> types.ModuleType:
 
 
 def test_other_packages_are_left_to_others() -> None:
-    guard = next(f for f in sys.meta_path if isinstance(f, torch_extensions._Finder))
+    guard = next(f for f in sys.meta_path if f is import_hook.Hook)
     assert guard.find_spec("json", None) is None
     assert guard.find_spec("torchvision.ops", None) is None
 
