@@ -272,10 +272,12 @@ class ImageClassification(Classification):
         batch |= self.label_tensor(list(rows))
         view = rows[0].get("view") if rows else None
         if view is None or view.strength == "none":
-            pixels = stack([row["image"] for row in rows]).float().div_(255)
-        else:
-            pixels, more = self._augmented(rows, [row["view"] for row in rows])
-            batch |= more
+            from tasks.vision.pixels import normalised
+
+            made = normalised([row["image"] for row in rows], self.mean, self.std)
+            return batch | {"pixel_values": torch.from_numpy(made).permute(0, 3, 1, 2)}
+        pixels, more = self._augmented(rows, [row["view"] for row in rows])
+        batch |= more
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
         if pixels.shape[1] == 1 and len(set(self.mean)) == len(set(self.std)) == 1:

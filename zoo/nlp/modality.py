@@ -8,6 +8,7 @@ import numpy as np
 
 from tasks.base import Batch, Task
 from zoo.model.loading import load_tokenizer
+from zoo.nlp import fast_tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,6 +25,12 @@ def load_processor(folder: Path) -> Any:
     """The tokenizer of a checkpoint."""
 
     return load_tokenizer(folder)
+
+
+def load_reader(folder: Path) -> Any:
+    """What reads texts for a program that is no network: the tokenizer of a checkpoint, without
+    transformers where that adds nothing."""
+    return fast_tokenizer.load(folder)
 
 
 def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:

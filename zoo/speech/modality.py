@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.base import Batch, Task
-from zoo.model.loading import load_feature_extractor
+from zoo.model import loading
+from zoo.speech.mel import LogMel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +34,22 @@ def load_processor(folder: Path) -> Any:
 
     if (folder / "tokenizer_config.json").exists():
         return ctc_processor.load_processor(folder)
-    return load_feature_extractor(folder)
+    return loading.load_feature_extractor(folder)
+
+
+def load_reader(folder: Path) -> Any:
+    """What reads sounds for a program that is no network: the feature extractor of a checkpoint,
+    without transformers where it is ours."""
+    path = folder / "preprocessor_config.json"
+    settings = loading.load_json(folder, path.name) if path.is_file() else {}
+    is_ours = settings.get("feature_extractor_type") == "LogMelFeatureExtractor"
+    writes_text = (folder / "tokenizer_config.json").exists()
+    if not is_ours or writes_text or settings.get("padding_side", "right") != "right":
+        return load_processor(folder)
+    with loading.told(folder, "feature extractor"):
+        found = LogMel.from_config(settings)
+        loading.must_hear(found)
+    return found
 
 
 def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:

@@ -27,6 +27,14 @@ def load_processor(folder: Path) -> Any:
     return image_processor.load_processor(folder)
 
 
+def load_reader(folder: Path) -> Any:
+    """What reads images for a program that is no network: what the processor of a checkpoint
+    says."""
+    from zoo.vision import image_processor
+
+    return image_processor.load_settings(folder)
+
+
 def probe(task: Task, processor: Any) -> tuple[Batch, Batch]:
     """A small and a large batch."""
     from PIL import Image
