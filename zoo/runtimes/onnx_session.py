@@ -96,7 +96,8 @@ PARTS: Mapping[str, Mapping[int, str]] = {
     "StringStringEntry": {},
 }
 OP_TYPE, KEY, VALUE = 4, 1, 2
-"""Fields with text: of a Node, and of a StringStringEntry."""
+TEXTS: Mapping[str, Sequence[int]] = {"Node": (OP_TYPE,), "StringStringEntry": (KEY, VALUE)}
+"""The fields with text that are asked for."""
 
 
 def _named_in(program: Path) -> tuple[set[str], set[str]]:
@@ -109,16 +110,16 @@ def _named_in(program: Path) -> tuple[set[str], set[str]]:
         waiting = [("Model", memoryview(program.read_bytes()))]
         while waiting:
             kind, message = waiting.pop()
-            texts = {}
+            texts: dict[int, bytes] = {}
             for number, content in _fields(message):
                 if part := PARTS[kind].get(number):
                     waiting.append((part, content))
-                elif number in (OP_TYPE, KEY, VALUE):
-                    texts[number] = content  # of several the last counts
+                elif number in TEXTS.get(kind, ()):
+                    texts[number] = bytes(content)  # of several the last counts
             if kind == "Node":
-                operators.add(str(texts.get(OP_TYPE, b""), "utf-8"))
+                operators.add(texts.get(OP_TYPE, b"").decode())
             elif kind == "StringStringEntry" and texts.get(KEY) == b"location":
-                files.add(str(texts.get(VALUE, b""), "utf-8"))
+                files.add(texts.get(VALUE, b"").decode())
     except (OSError, ValueError, IndexError) as error:
         raise UserError(f"{program} is damaged: {' '.join(str(error).split())}") from None
     return operators, files
