@@ -110,11 +110,11 @@ def _child(
 
 def _prepare(death: Death) -> None:
     """Counts steps and files, and kills this process in the middle of its work."""
+    from tasks import atomic
     from zoo.train.reporting.progress_bar import Watch
-    from zoo.train.resume import state
 
     steps, flushes = 0, 0
-    samples, flush = Watch.samples, state.flush
+    samples, flush = Watch.samples, atomic.flush
 
     def kill() -> None:
         os.kill(os.getpid(), 9)
@@ -135,4 +135,4 @@ def _prepare(death: Death) -> None:
         flush(path)
 
     Watch.samples = counted_samples
-    state.flush = counted_flush
+    atomic.flush = counted_flush

@@ -44,9 +44,9 @@ socket.getaddrinfo = getaddrinfo
 
 VERBS = """
 import importlib, json, sys
-from zoo import cli
+from zoo.cli import verbs
 for argv in json.load(sys.stdin):
-    code = cli.main(importlib.import_module(sys.argv[1]).ENTRY, argv)
+    code = verbs.main(importlib.import_module(sys.argv[1]).ENTRY, argv)
     if code:
         sys.exit(code)
 """

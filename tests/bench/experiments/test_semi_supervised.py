@@ -36,5 +36,5 @@ def test_the_interval_is_students() -> None:
 def test_differences_are_paired_by_seed() -> None:
     results = [_result("supervised", seed, 0.7 + seed / 100) for seed in (1, 2, 3)]
     results += [_result("fixmatch", seed, 0.75 + seed / 100) for seed in (3, 1)]
-    last = bench.sweep.table(results).splitlines()[-2]
+    last = bench.table(results).splitlines()[-2]
     assert "+0.0500, +0.0500 to +0.0500 (n = 2): +0.0500 +0.0500" in last

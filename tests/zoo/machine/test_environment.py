@@ -14,7 +14,8 @@ from zoo.machine import environment
 
 def test_versions_import_nothing() -> None:
     code = (
-        "import sys; from zoo import environment as e;print(e.versions(), e.machine(), e.commit());"
+        "import sys; from zoo.machine import environment as e;"
+        "print(e.versions(), e.machine(), e.commit());"
         "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

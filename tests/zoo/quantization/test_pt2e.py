@@ -128,5 +128,5 @@ def test_its_domain_takes_static() -> None:
     from zoo.model import registry
 
     for name in ("cnn_cls", "resnet_cls", "bert_cls"):
-        domain = probe.domain_of(registry.find(name), "quantize")
+        domain = probe.domain_of(registry.find(name))
         assert "static" in domain.METHODS

@@ -10,7 +10,7 @@ from zoo.store import lines
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from zoo import lines
+from zoo.store import lines
 path, own, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 for i in range(400):

@@ -286,11 +286,11 @@ def hub() -> Iterator[str]:
 SCRIPT = """
 import sys
 from tasks.errors import UserError
-from zoo import weights
+from zoo.store import pretrained
 from zoo.model.entry import Preset
 model, repo, revision, sha256 = sys.argv[1:]
 try:
-    print(weights.find(model, {"tiny": Preset(repo, "MIT", revision, sha256)}))
+    print(pretrained.find(model, {"tiny": Preset(repo, "MIT", revision, sha256)}))
 except UserError as error:
     print("UserError:", error)
 assert "torch" not in sys.modules

@@ -86,7 +86,7 @@ def test_load_keeps_a_copy(
 def test_the_order_of_a_library_s_files_and_python_s_hashes_do_not_matter() -> None:
     code = (
         "import hashlib, pathlib, sys\n"
-        "from tasks.nlp import docstrings\n"
+        "from tasks.nlp.embedded import docstrings\n"
         "docstrings.LIBRARIES = {'networkx': 'networkx', 'pandas': 'pandas'}\n"
         "rglob = pathlib.Path.rglob\n"
         "if sys.argv[1] == '1':\n"

@@ -47,7 +47,7 @@ def test_threads_take_turns() -> None:
 @needed
 def test_another_process_says_the_same() -> None:
     code = (
-        "import hashlib; from tasks.speech import espeak;"
+        "import hashlib; from tasks.speech.embedded import espeak;"
         "print(hashlib.sha256(espeak.synthesize('one two', 'en-us+f3').tobytes()).hexdigest())"
     )
     runs = {
