@@ -70,9 +70,9 @@ class LogMel:
             )
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> "LogMel":
+    def of_settings(cls, settings: Mapping[str, Any]) -> "LogMel":
         """That of a checkpoint, from its preprocessor_config.json."""
-        return cls(**{one.name: config[one.name] for one in fields(cls) if one.name in config})
+        return cls(**{one.name: settings[one.name] for one in fields(cls) if one.name in settings})
 
     def __call__(
         self, waves: Sequence[Floats], sampling_rate: int, **kwargs: Any

@@ -47,7 +47,7 @@ def load_reader(folder: Path) -> Any:
     if not is_ours or writes_text or settings.get("padding_side", "right") != "right":
         return load_processor(folder)
     with loading.told(folder, "feature extractor"):
-        found = LogMel.from_config(settings)
+        found = LogMel.of_settings(settings)
         loading.must_hear(found)
     return found
 

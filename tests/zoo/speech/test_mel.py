@@ -67,12 +67,12 @@ def test_it_reads_as_the_saved_extractor_does(
     ]
     expected = extractor(waves, 8000, padding=True, return_tensors="np")
     saved = json.loads(extractor.to_json_string())
-    found = LogMel.from_config(saved)(waves, 8000)
+    found = LogMel.of_settings(saved)(waves, 8000)
     assert set(found) == set(expected)
     for name, values in expected.items():
         assert found[name].dtype == values.dtype and np.array_equal(found[name], values)
     with pytest.raises(ValueError, match="8000 samples a second, and this has 16000"):
-        LogMel.from_config(saved)(waves, 16_000)
+        LogMel.of_settings(saved)(waves, 16_000)
 
 
 def test_a_checkpoint_is_read_without_transformers(tmp_path: Path) -> None:
