@@ -128,7 +128,10 @@ def _prepare(death: Death) -> None:
 
     def counted_flush(path: Path) -> None:
         nonlocal flushes
-        if steps >= death.steps and death.flushes is not None:
+        # the files of a state, and the folder it is renamed into; no other file of the run
+        is_file = path.parent.parent.name == "state" and not path.name.startswith(".zoo-")
+        of_state = is_file or path.name == "state"
+        if of_state and steps >= death.steps and death.flushes is not None:
             if flushes == death.flushes:
                 kill()
             flushes += 1
