@@ -29,6 +29,12 @@ class Names(NamedTuple):
     found: list[str]
     """All that words of any split have."""
 
+    def in_order(self) -> tuple[str, ...]:
+        """All tags as a network numbers them: in the data's order, where it has one."""
+        from tasks.metrics.spans import TagScheme
+
+        return tuple(self.given or TagScheme(self.found).order())
+
 
 def checked(
     splits: "datasets.DatasetDict", tokens: str, tags: str, where: str

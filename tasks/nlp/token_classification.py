@@ -81,7 +81,6 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
 
     Raises `UserError` where a column is missing, a tag can't be read, or there is none but O.
     """
-    from tasks.metrics.spans import TagScheme
     from tasks.nlp import tagged_words
 
     source, splits, columns = _canonical(args, data)
@@ -89,7 +88,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
     without = tagged_words.untagged(splits)
     tagged = {name: split for name, split in splits.items() if name not in without}
     names = tagged_words.names(tagged)
-    labels = tuple(names.given or TagScheme(names.found).order())
+    labels = names.in_order()
     if len(names.found) < 2:
         what = f"no tag but {names.found[0]}" if names.found else "no tags"
         raise UserError(
@@ -283,8 +282,7 @@ class TokenClassification(Bindable):
         }
 
     def settle(self, processor: Any, limit: int) -> "TokenClassification":
-        """The task with its tokenizer and `max_length` settled: the asked one, or the model's
-        limit.
+        """The task with its tokenizer, and `max_length`: the asked one, or the model's limit.
 
         Raises `UserError` where more is asked than the model takes.
         """

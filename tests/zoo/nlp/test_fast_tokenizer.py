@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import AutoTokenizer
 
 from tasks.errors import UserError
+from tasks.nlp.tagged_words import encode_words
 from tasks.nlp.tokenization import encode
 from tests.cli import ROOT, environment
 from zoo.nlp import fast_tokenizer
@@ -160,6 +161,21 @@ def test_the_ids_are_those_of_transformers(
         )
     if pairs is None:
         assert found["untruncated"] == [len(ids) for ids in theirs(texts)["input_ids"]]
+
+
+@pytest.mark.parametrize("overlap", [None, 2])
+def test_the_words_are_those_of_transformers(
+    both: tuple[Any, FastTokenizer], overlap: int | None
+) -> None:
+    """Where the words of a text stand, and the ids of its windows."""
+    theirs, ours = both
+    texts = [*TEXTS, " ".join(TEXTS), ""]
+    found = encode_words(texts, None, ours, 8, overlap)
+    expected = called(texts, None, theirs, 8, overlap)
+    assert found["input_ids"] == [[ids for ids, _ in windows] for windows in expected]
+    assert found["untruncated"] == [len(ids) for ids in theirs(texts)["input_ids"]]
+    assert TEXTS[0][slice(*found["words"][0][0])] == "the"
+    assert found == encode_words(texts, None, theirs, 8, overlap)
 
 
 NAMES = (
