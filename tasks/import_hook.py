@@ -1,11 +1,16 @@
-"""Sees to it that torchvision and torchaudio are mended where their compiled parts do not fit this
-torch, whoever imports them; see `tasks.torch_extensions`. Costs nothing until one of the two is
-imported."""
+"""What is done when a package is imported, whoever imports it; costs nothing until then.
+
+torchvision and torchaudio are mended where their compiled parts do not fit this torch (see
+`tasks.torch_extensions`); what others wait for is told by `after_import`.
+"""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
-PACKAGES = ("torchvision", "torchaudio")
+MENDED = ("torchvision", "torchaudio")
+
+_waiting: dict[str, Callable[[], None]] = {}
 
 
 class Hook:
@@ -14,14 +19,41 @@ class Hook:
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
         """See `importlib.abc.MetaPathFinder`."""
-        if name not in PACKAGES:
-            return None
-        from tasks import torch_extensions
+        if name in MENDED:
+            from tasks import torch_extensions
 
-        return torch_extensions.find_spec(name, path, target)
+            return torch_extensions.find_spec(name, path, target)
+        return _followed(name, path, target) if name in _waiting else None
 
 
 def install() -> None:
     """Put the finder in front, once. Imports nothing."""
     if Hook not in sys.meta_path:
         sys.meta_path.insert(0, Hook)
+
+
+def after_import(package: str, act: Callable[[], None]) -> None:
+    """Calls `act` once a package has been imported: now, where it has been. Imports nothing."""
+    if package in sys.modules:
+        act()
+    else:
+        _waiting[package] = act
+
+
+def _followed(name: str, path: Any, target: Any) -> Any:
+    """The package as it is usually found; its loading calls what waits for it."""
+    from importlib.machinery import PathFinder
+
+    spec = PathFinder.find_spec(name, path, target)
+    if spec is None or spec.loader is None:
+        return spec
+    exec_module = spec.loader.exec_module
+
+    def follow(module: Any) -> None:
+        exec_module(module)
+        # only now: who asks whether a package is there finds it, and imports nothing
+        if act := _waiting.pop(name, None):
+            act()
+
+    spec.loader.exec_module = follow  # type: ignore[method-assign]
+    return spec

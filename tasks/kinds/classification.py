@@ -26,14 +26,14 @@ from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits
 from tasks.data.splits import must_have_train
 from tasks.kinds.losses import divergence, other_names
 from tasks.metrics import MetricSpec, primary_metric
-from tasks.metrics.classification import Tally
-from tasks.metrics.ranked import RankedTally
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
     import datasets
     import numpy as np
     from torch import Tensor, nn
+
+    from tasks.metrics.classification import Tally
 
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
 TOP_K = 5
@@ -381,14 +381,19 @@ class Classification(Bindable):
         found: list[Value] = rows
         return found
 
-    def tally(self) -> Tally:
+    def tally(self) -> "Tally":
         """The accumulator of this task's metrics."""
+        from tasks.metrics.classification import Tally
+        from tasks.metrics.ranked import RankedTally
+
         if self.single_label and len(self.labels) > TOP_K:
             return RankedTally(len(self.labels), TOP_K)
         return Tally(self.problem_type, max(len(self.labels), 1))
 
     def count(self, tally: Any, seen: Evaluated[Prediction]) -> None:
         """Adds the predictions of a batch to a tally."""
+        from tasks.metrics.ranked import RankedTally
+
         ids = seen.batch.ids.cpu().numpy()
         predictions = self._array([_value(one) for one in seen.predictions])
         references = self._array(seen.references)
@@ -411,7 +416,7 @@ class Classification(Bindable):
             row[list(given)] = 1  # type: ignore[arg-type]
         return hot
 
-    def confusion_matrix(self, tally: Tally) -> "np.ndarray":
+    def confusion_matrix(self, tally: "Tally") -> "np.ndarray":
         """Counts int64 [labels, labels], rows the truth. ValueError where there is not one label
         each."""
         return tally.confusion_matrix()

@@ -17,12 +17,10 @@ from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.classification import LABEL_COLUMNS, stratified
 from tasks.kinds.losses import cross_entropy
-from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.tokenization import encode, pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +31,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
+    from tasks.metrics.ratios import RatioTally
     from tasks.nlp.masking import Vocabulary
     from tasks.preflight import Finding
 
@@ -289,6 +288,8 @@ class MaskedLM(Bindable):
         Raises `UserError` for what is no text, a text without a mask, or with one beyond the
         longest length.
         """
+        from tasks.nlp.tokenization import encode
+
         assert self.args.max_length is not None, "settle() decides it"
         processor = self.processor
         texts = [text_inputs.item(each, SINGLE)["text"] for each in raw]
@@ -316,6 +317,7 @@ class MaskedLM(Bindable):
         import torch
 
         from tasks.nlp.masking import IGNORED
+        from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id)
         if "token_labels" not in rows[0]:
@@ -392,11 +394,13 @@ class MaskedLM(Bindable):
         counts: list[int] = owner.bincount(minlength=len(batch)).tolist()
         return counts
 
-    def tally(self) -> RatioTally:
+    def tally(self) -> "RatioTally":
         """The accumulator of this task's metrics, over the columns loss, tokens and hits."""
+        from tasks.metrics.ratios import Ratio, RatioTally
+
         return RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
 
-    def count(self, tally: RatioTally, seen: Evaluated[MaskPrediction]) -> None:
+    def count(self, tally: "RatioTally", seen: Evaluated[MaskPrediction]) -> None:
         """Adds the guesses of a batch to a tally."""
         import numpy as np
         import torch

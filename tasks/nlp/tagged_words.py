@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tasks import panics
 from tasks.data.label_checks import warning
 from tasks.data.labels import UNLABELLED
 from tasks.errors import UserError
-from tasks.nlp.tokenization import TokenFeatures, as_it_was
+from tasks.nlp.tokenization import TokenFeatures, encodings
 
 if TYPE_CHECKING:
     import datasets
@@ -29,6 +28,12 @@ class Names(NamedTuple):
     """In the order of the data's own ClassLabel; empty where it has none."""
     found: list[str]
     """All that words of any split have."""
+
+    def in_order(self) -> tuple[str, ...]:
+        """All tags as a network numbers them: in the data's order, where it has one."""
+        from tasks.metrics.spans import TagScheme
+
+        return tuple(self.given or TagScheme(self.found).order())
 
 
 def checked(
@@ -231,34 +236,16 @@ def encode_words(
     """
     import numpy as np
 
-    names = ["input_ids"]
-    with panics.told("the tokenizer fails on a text"), as_it_was(tokenizer):
-        if "token_type_ids" in tokenizer.model_input_names and any(
-            tokenizer("", return_token_type_ids=True)["token_type_ids"]
-        ):
-            names.append("token_type_ids")
-        encoded = tokenizer(
-            list(texts),
-            truncation=True,
-            max_length=max_length,
-            stride=window_overlap or 0,
-            return_overflowing_tokens=True,
-            return_offsets_mapping=True,
-            return_token_type_ids="token_type_ids" in names,
-            return_attention_mask=False,
-        )
-    rows: list[list[int]] = [[] for _ in texts]
-    for row, text in enumerate(encoded["overflow_to_sample_mapping"]):
-        rows[text].append(row)
+    names, encoded, special = encodings(texts, None, tokenizer, max_length, window_overlap)
     keys = (*names, "untruncated", "words", "word_windows", "word_positions")
     columns: dict[str, list[Any]] = {name: [] for name in keys}
-    special = tokenizer.num_special_tokens_to_add(pair=False)
     for i, text in enumerate(texts):
-        lengths = [len(encoded["input_ids"][row]) - special for row in rows[i]]
+        parts = [encoded[i], *encoded[i].overflowing]
+        lengths = [len(part) - special for part in parts]
         overlap = (len(lengths) - 1) * (window_overlap or 0)
         columns["untruncated"].append(special + sum(lengths) - overlap)
-        kept = rows[i] if window_overlap is not None else rows[i][:1]
-        pieces = [_Pieces.of(encoded.encodings[row]) for row in kept]
+        kept = parts if window_overlap is not None else parts[:1]
+        pieces = [_Pieces.of(part) for part in kept]
         found = _words_of(text, pieces) if words is None else words[i]
         begins = np.array([begin for begin, _ in found], np.int64)
         ends = np.array([end for _, end in found], np.int64)
@@ -266,8 +253,9 @@ def encode_words(
         columns["words"].append(found)
         columns["word_windows"].append(windows)
         columns["word_positions"].append(positions)
-        for name in names:
-            columns[name].append([encoded[name][row] for row in kept])
+        columns["input_ids"].append([part.ids for part in kept])
+        if "token_type_ids" in names:
+            columns["token_type_ids"].append([part.type_ids for part in kept])
     return columns
 
 

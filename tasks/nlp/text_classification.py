@@ -16,7 +16,6 @@ from tasks.kinds.classification import encode as encode_all
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.tokenization import TokenFeatures, encode, pad
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
@@ -242,6 +241,8 @@ class TextClassification(Classification):
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Token ids of one split, cached on disk by the content of its texts."""
+        from tasks.nlp.tokenization import TokenFeatures
+
         return TokenFeatures.make(examples, self.processor, self._encoding())
 
     def _encoding(self) -> dict[str, Any]:
@@ -288,6 +289,8 @@ class TextClassification(Classification):
         if pairs and len(pairs) < len(items):
             raise UserError("there are pairs of texts among single ones: give one or the other")
         texts = [each["text"] for each in items]
+        from tasks.nlp.tokenization import encode
+
         encoded = encode(texts, pairs or None, self.processor, **self._encoding())
         return [
             {"sample_id": i} | {name: column[i] for name, column in encoded.items()}
@@ -300,6 +303,8 @@ class TextClassification(Classification):
         The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
         targets are labels [b] (or float32 [b, labels]) where the rows have them.
         """
+        from tasks.nlp.tokenization import pad
+
         batch = pad(rows, self.pad_token_id, self.padding_side)
         return replace(batch, targets=self.label_targets(rows))
 

@@ -22,13 +22,10 @@ from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.losses import cross_entropy
-from tasks.metrics.spans import OUTSIDE, SpanMetric, TagScheme
 from tasks.metrics.spec import metric_spec
-from tasks.nlp import tagged_words, text_inputs
-from tasks.nlp.tagged_words import WordFeatures, Words
+from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.tokenization import pad
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
@@ -39,6 +36,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
+    from tasks.metrics.spans import SpanMetric, TagScheme
+    from tasks.nlp.tagged_words import Words
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = '--text "returns a dataframe or none if there are no rows"'
@@ -82,12 +81,14 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
 
     Raises `UserError` where a column is missing, a tag can't be read, or there is none but O.
     """
+    from tasks.nlp import tagged_words
+
     source, splits, columns = _canonical(args, data)
     must_have_train(splits, source.name)
     without = tagged_words.untagged(splits)
     tagged = {name: split for name, split in splits.items() if name not in without}
     names = tagged_words.names(tagged)
-    labels = tuple(names.given or TagScheme(names.found).order())
+    labels = names.in_order()
     if len(names.found) < 2:
         what = f"no tag but {names.found[0]}" if names.found else "no tags"
         raise UserError(
@@ -113,6 +114,8 @@ def for_evaluation(
     """
     import datasets
 
+    from tasks.nlp import tagged_words
+
     source, splits, _ = _canonical(task.args, data, task.columns)
     without = tagged_words.untagged(splits)
     chosen, splits = choose_split(source, splits, None, data, split, trained_on, without)
@@ -127,6 +130,7 @@ def _canonical(
 
     `known` are the columns of the training, where the data may be other than that.
     """
+    from tasks.nlp import tagged_words
     from tasks.nlp.embedded import docstrings, punctuation
 
     makes_tags = args.tags_from == "punctuation"
@@ -201,7 +205,7 @@ class TagsPrediction:
     scores: "np.ndarray"  # float32 [words]: the tag's probability
     text: str | None = None
     """The text, where it was given as one."""
-    words: Words = ()
+    words: "Words" = ()
     """Where its words stand in it."""
 
 
@@ -258,8 +262,10 @@ class TokenClassification(Bindable):
         return python_literal(shlex.split(EXAMPLE_INPUT)[1]) if is_english else ""
 
     @cached_property
-    def scheme(self) -> TagScheme:
+    def scheme(self) -> "TagScheme":
         """How the tags make spans."""
+        from tasks.metrics.spans import TagScheme
+
         return TagScheme(self.labels)
 
     @property
@@ -276,8 +282,7 @@ class TokenClassification(Bindable):
         }
 
     def settle(self, processor: Any, limit: int) -> "TokenClassification":
-        """The task with its tokenizer and `max_length` settled: the asked one, or the model's
-        limit.
+        """The task with its tokenizer, and `max_length`: the asked one, or the model's limit.
 
         Raises `UserError` where more is asked than the model takes.
         """
@@ -298,6 +303,8 @@ class TokenClassification(Bindable):
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Token ids of one split, cached on disk by the content of its words."""
+        from tasks.nlp.tagged_words import WordFeatures
+
         return WordFeatures.make(examples, self.processor, self._encoding())
 
     def _encoding(self) -> dict[str, Any]:
@@ -311,7 +318,7 @@ class TokenClassification(Bindable):
         """What is suspicious or wrong in the data, before hours are spent on it."""
         import datasets
 
-        from tasks.nlp import text_preflight
+        from tasks.nlp import tagged_words, text_preflight
 
         texts = {
             name: datasets.Dataset.from_dict({"text": [" ".join(row) for row in split["tokens"]]})
@@ -336,6 +343,8 @@ class TokenClassification(Bindable):
 
         Raises `UserError` for what is no text.
         """
+        from tasks.nlp import tagged_words
+
         texts = [text_inputs.item(each, TEXT)["text"] for each in raw]
         words = None
         if self.words == "blanks":
@@ -354,6 +363,8 @@ class TokenClassification(Bindable):
         """
         import numpy as np
         import torch
+
+        from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id)
         lengths = [len(row["word_positions"]) for row in rows]
@@ -381,6 +392,8 @@ class TokenClassification(Bindable):
 
         Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
         """
+        from tasks.metrics.spans import OUTSIDE
+
         logits, starts = super().forward(model, batch)["logits"], batch.targets["starts"]
         of_words = logits.flatten(0, 1)[starts.clamp(min=0)]
         nothing = logits.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
@@ -429,20 +442,22 @@ class TokenClassification(Bindable):
         rows = zip(values.cpu().numpy(), lengths.tolist(), strict=True)
         return [row[:length] for row, length in rows]
 
-    def tally(self) -> SpanMetric:
+    def tally(self) -> "SpanMetric":
         """The accumulator of this task's metrics."""
+        from tasks.metrics.spans import SpanMetric
+
         return SpanMetric(self.labels)
 
-    def count(self, tally: SpanMetric, seen: Evaluated[TagsPrediction]) -> None:
+    def count(self, tally: "SpanMetric", seen: Evaluated[TagsPrediction]) -> None:
         """Adds the predictions of a batch to a tally."""
         tags = [prediction.tags for prediction in seen.predictions]
         tally.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
 
-    def confusion_matrix(self, tally: SpanMetric) -> "np.ndarray":
+    def confusion_matrix(self, tally: "SpanMetric") -> "np.ndarray":
         """Counts int64 [labels, labels] of words by tag, rows the truth."""
         return tally.confusion_matrix()
 
-    def top_confusions(self, tally: SpanMetric) -> list[tuple[str, str, int]]:
+    def top_confusions(self, tally: "SpanMetric") -> list[tuple[str, str, int]]:
         """Tags and what they were taken for, the most frequent first."""
         matrix = tally.confusion_matrix()
         pairs = [

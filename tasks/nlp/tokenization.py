@@ -17,6 +17,7 @@ from tasks.randomness import Draws
 if TYPE_CHECKING:
     import datasets
     import numpy as np
+    from tokenizers import Encoding
 
     from tasks.randomness import View
 
@@ -37,43 +38,57 @@ def encode(
     they are not all 0): for every text a list of windows, each a list of ints; and untruncated: the
     length in tokens before any cut. The Rust tokenizer spreads a call over all cores.
     """
-    windows = window_overlap is not None
-    names = ["input_ids"]
-    with panics.told("the tokenizer fails on a text"), as_it_was(tokenizer):
-        if "token_type_ids" in tokenizer.model_input_names and (
-            pairs is not None or any(tokenizer("", return_token_type_ids=True)["token_type_ids"])
-        ):
-            names.append("token_type_ids")
-        encoded = tokenizer(
-            list(texts),
-            None if pairs is None else list(pairs),
-            truncation=("only_first" if pairs is None else "longest_first"),
-            max_length=max_length,
-            stride=window_overlap or 0,
-            return_overflowing_tokens=True,
-            return_token_type_ids="token_type_ids" in names,
-            return_attention_mask=False,
-        )
-    columns: dict[str, list[Any]] = {name: [[] for _ in texts] for name in names}
-    special = tokenizer.num_special_tokens_to_add(pair=pairs is not None)
-    untruncated = [special] * len(texts)
-    previous = -1
-    for row, document in enumerate(encoded["overflow_to_sample_mapping"]):
-        first = document != previous
-        previous = document
-        length = len(encoded["input_ids"][row]) - special
-        untruncated[document] += length - (0 if first else window_overlap or 0)
-        if first or windows:
-            for name in names:
-                columns[name][document].append(encoded[name][row])
+    names, encoded, special = encodings(texts, pairs, tokenizer, max_length, window_overlap)
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    untruncated = []
+    for document in encoded:
+        parts = [document, *document.overflowing]
+        kept = parts if window_overlap is not None else parts[:1]
+        columns["input_ids"].append([part.ids for part in kept])
+        if "token_type_ids" in names:
+            columns["token_type_ids"].append([part.type_ids for part in kept])
+        repeated = (window_overlap or 0) * (len(parts) - 1)
+        untruncated.append(special - repeated + sum(len(part) - special for part in parts))
     return columns | {"untruncated": untruncated}
 
 
-@contextlib.contextmanager
-def as_it_was(tokenizer: Any) -> Iterator[None]:
-    """Takes back the truncation and padding that a call leaves in a fast tokenizer: what is saved
-    of it must not depend on whether texts were encoded or found in the cache."""
+def encodings(
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    tokenizer: Any,
+    max_length: int,
+    window_overlap: int | None,
+) -> "tuple[list[str], list[Encoding], int]":
+    """What the package tokenizers makes of each text, its later windows in `overflowing`.
+
+    Returns the names of the inputs too (input_ids, perhaps token_type_ids: see `encode`), and how
+    many special tokens each window has.
+    """
+    names = ["input_ids"]
     backend = tokenizer.backend_tokenizer
+    with panics.told("the tokenizer fails on a text"), _as_it_was(backend):
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+        backend.no_padding()
+        if "token_type_ids" in tokenizer.model_input_names and (
+            pairs is not None or any(backend.encode("").type_ids)
+        ):
+            names.append("token_type_ids")
+        backend.enable_truncation(
+            max_length,
+            stride=window_overlap or 0,
+            strategy="only_first" if pairs is None else "longest_first",
+            direction=tokenizer.truncation_side,
+        )
+        encoded = backend.encode_batch(
+            list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+        )
+        return names, encoded, backend.num_special_tokens_to_add(pairs is not None)
+
+
+@contextlib.contextmanager
+def _as_it_was(backend: Any) -> Iterator[None]:
+    """Takes back the truncation and padding that are set in a fast tokenizer: what is saved of it
+    must not depend on whether texts were encoded or found in the cache."""
     truncation, padding = backend.truncation, backend.padding
     try:
         yield

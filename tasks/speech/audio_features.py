@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from tasks.base import Batch
 from tasks.bounds import NotNegative, Positive
 from tasks.errors import UserError
-from tasks.speech.augment import AugmentArgs
+from tasks.speech.augment_args import AugmentArgs
 
 if TYPE_CHECKING:
     import datasets

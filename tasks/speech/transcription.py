@@ -8,14 +8,16 @@ comes to a text.
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.base import Batch, Bindable, Evaluated
 from tasks.media import items
 from tasks.metrics.spec import metric_spec
-from tasks.metrics.transcription import TranscriptTally
 from tasks.printing import python_literal
 from tasks.speech import audio_items, segmenting
+
+if TYPE_CHECKING:
+    from tasks.metrics.transcription import TranscriptTally
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,10 @@ class Transcription(Bindable):
         """A text as errors are counted."""
         return text
 
-    def tally(self) -> TranscriptTally:
+    def tally(self) -> "TranscriptTally":
         """The accumulator of this task's metrics."""
+        from tasks.metrics.transcription import TranscriptTally
+
         return TranscriptTally()
 
     def count(self, tally: Any, seen: Evaluated[TextPrediction]) -> None:

@@ -265,13 +265,17 @@ class ImageClassification(Classification):
         """
         import torch
 
+        ids = torch.tensor([row["sample_id"] for row in rows])
         targets = self.label_targets(rows)
         view = rows[0].get("view") if rows else None
         if view is None or view.strength == "none":
-            pixels = stack([row["image"] for row in rows]).float().div_(255)
-        else:
-            pixels, more = self._augmented(rows, [row["view"] for row in rows])
-            targets |= more
+            from tasks.vision.pixels import normalised
+
+            made = normalised([row["image"] for row in rows], self.mean, self.std)
+            pixels = torch.from_numpy(made).permute(0, 3, 1, 2)
+            return Batch({"pixel_values": pixels}, ids, targets)
+        pixels, more = self._augmented(rows, [row["view"] for row in rows])
+        targets |= more
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
         if pixels.shape[1] == 1 and len(set(self.mean)) == len(set(self.std)) == 1:
@@ -279,7 +283,7 @@ class ImageClassification(Classification):
         else:
             pixels = (pixels - mean) / std
         inputs = {"pixel_values": pixels.contiguous(memory_format=torch.channels_last)}
-        return Batch(inputs, torch.tensor([row["sample_id"] for row in rows]), targets)
+        return Batch(inputs, ids, targets)
 
     def _augmented(
         self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]"

@@ -14,25 +14,21 @@ from tasks.data import columns
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.metrics.ratios import Ratio, RatioTally
 from tasks.metrics.spec import metric_spec
-from tasks.randomness import View
 from tasks.vision import image_classification
 from tasks.vision.augment_args import AugmentArgs
 from tasks.vision.image_args import ImageArgs, side_of
 from tasks.vision.image_classification import ImageClassification
-from tasks.vision.patches import painting_errors, seen, shuffles, usual_patch
 
 if TYPE_CHECKING:
     import datasets
     from torch import Tensor, nn
 
     from tasks.base import Features
+    from tasks.metrics.ratios import RatioTally
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = ""
-FIXED = View(seed=0, epoch=0)
-"""The one masking that every evaluation uses."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +159,8 @@ class MaskedImage(Bindable):
 
         Raises `UserError` where the patches do not fill the image.
         """
+        from tasks.vision.patches import usual_patch
+
         size = side_of(processor)
         patch = self.args.patch_size or usual_patch(size)
         if patch < 1 or size % patch or size // patch < 2:
@@ -235,6 +233,8 @@ class MaskedImage(Bindable):
         """
         import torch
 
+        from tasks.vision.patches import FIXED, shuffles
+
         batch = self._images.collate(rows)
         view = rows[0].get("view") or FIXED
         orders = shuffles(view, [row["sample_id"] for row in rows], self.patches)
@@ -247,6 +247,8 @@ class MaskedImage(Bindable):
             outputs: what the model paints: logits float32 [b, patches, values of a patch].
         """
         import torch
+
+        from tasks.vision.patches import painting_errors, seen
 
         assert self.args.patch_size is not None, "settle() decides it"
         hidden = batch.inputs["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
@@ -266,11 +268,13 @@ class MaskedImage(Bindable):
         """The images themselves, normalised, float32 [3, size, size]."""
         return list(batch.inputs["pixel_values"])
 
-    def tally(self) -> RatioTally:
+    def tally(self) -> "RatioTally":
         """The accumulator of this task's metric, over the columns error and hidden patches."""
+        from tasks.metrics.ratios import Ratio, RatioTally
+
         return RatioTally([Ratio("reconstruction_loss", 0, 1)])
 
-    def count(self, tally: RatioTally, seen: Evaluated[PaintedImage]) -> None:
+    def count(self, tally: "RatioTally", seen: Evaluated[PaintedImage]) -> None:
         """Adds the errors of a batch to a tally."""
         import torch
 

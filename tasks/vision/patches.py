@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+FIXED = View(seed=0, epoch=0)
+"""The one masking that every evaluation uses."""
 MOST = 1 << 24  # patches of an image that have a number of their own
 SMALLEST_VARIANCE = 1e-6  # of a patch, as in the code of He et al.
 

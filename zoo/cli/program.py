@@ -120,5 +120,6 @@ def parse_flags(kind: Any, words: Sequence[str], **settings: Any) -> Any:
         tyro.conf.OmitArgPrefixes,
         tyro.conf.FlagCreatePairsOff,
         tyro.conf.OmitSubcommandPrefixes,
+        tyro.conf.HelptextFromCommentsOff,  # docstrings alone: comments need the source parsed anew
     )
     return read_words(lambda args: tyro.cli(kind, args=args, config=config, **settings), words)

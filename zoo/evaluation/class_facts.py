@@ -10,7 +10,7 @@ from zoo.machine import terminal
 from zoo.store import evidence
 
 if TYPE_CHECKING:
-    from tasks.metrics import Tally
+    from tasks.metrics.classification import Tally
     from tasks.preflight import Finding
 
 MOST_CLASSES = 50

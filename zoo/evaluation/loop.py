@@ -21,7 +21,8 @@ from zoo.machine.precision import autocast
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from tasks.metrics import Measured, Tally
+    from tasks.metrics.classification import Tally
+    from tasks.metrics.intervals import Measured
 
 
 class Mistake(NamedTuple):

@@ -5,6 +5,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from tasks import import_hook
 from tasks.printing import print_lines, visible
 
 
@@ -59,15 +60,25 @@ def escape_unencodable() -> None:
 
 
 def quiet_libraries() -> None:
-    """Keeps the notices and bars of the libraries off the screen; warnings and errors stay.
+    """Keeps the notices and bars of the libraries off the screen, from when they are imported;
+    warnings and errors stay.
 
     transformers reports a new head as weights that are missing, which a fine-tune is all about.
     """
-    import datasets
-    import transformers
-
     for name in ("torchao", "torch.utils._pytree"):  # extensions for other GPUs; a deprecation
         logging.getLogger(name).setLevel(logging.ERROR)
+    import_hook.after_import("datasets", _quiet_datasets)
+    import_hook.after_import("transformers", _quiet_transformers)
+
+
+def _quiet_datasets() -> None:
+    import datasets
+
     datasets.disable_progress_bars()
+
+
+def _quiet_transformers() -> None:
+    import transformers
+
     transformers.utils.logging.disable_progress_bar()
     transformers.utils.logging.set_verbosity_error()

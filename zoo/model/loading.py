@@ -87,8 +87,8 @@ def load_tokenizer(folder: Path, kind: Any = None, **settings: Any) -> Any:
             parts.must_be_there(folder)
         raise
     parts.must_be_filled(tokenizer, folder)
-    with _told(folder, "tokenizer"):
-        _must_pad_with_reason(tokenizer)
+    with told(folder, "tokenizer"):
+        must_pad_with_reason(tokenizer)
         tokenizer("a text")
     return tokenizer
 
@@ -96,16 +96,23 @@ def load_tokenizer(folder: Path, kind: Any = None, **settings: Any) -> Any:
 def load_feature_extractor(folder: Path) -> Any:
     """A model's feature extractor, which has heard half a second of silence. Raises `UserError` as
     `load_pretrained` does."""
-    import numpy as np
     from transformers import AutoFeatureExtractor
 
     extractor = _from_folder(AutoFeatureExtractor, folder, "feature extractor")
-    with _told(folder, "feature extractor"):
-        rate = extractor.sampling_rate
-        if not (isinstance(rate, int) and 0 < rate <= FASTEST):
-            raise ValueError(f"it hears {rate!r} samples a second")
-        extractor(np.zeros(rate // 2 + 1, np.float32), sampling_rate=rate)
+    with told(folder, "feature extractor"):
+        must_hear(extractor)
     return extractor
+
+
+def must_hear(extractor: Any) -> None:
+    """Lets a feature extractor hear half a second of silence. Raises ValueError where its sampling
+    rate is a number that was damaged, and whatever the extractor raises."""
+    import numpy as np
+
+    rate = extractor.sampling_rate
+    if not (isinstance(rate, int) and 0 < rate <= FASTEST):
+        raise ValueError(f"it hears {rate!r} samples a second")
+    extractor([np.zeros(rate // 2 + 1, np.float32)], sampling_rate=rate)
 
 
 def load_image_processor(folder: Path) -> Any:
@@ -113,15 +120,20 @@ def load_image_processor(folder: Path) -> Any:
     from transformers import AutoImageProcessor
 
     processor = _from_folder(AutoImageProcessor, folder, "image processor")
-    with _told(folder, "image processor"):
-        for name, side in dict(getattr(processor, "size", None) or {}).items():
-            if side is not None and not (isinstance(side, int) and 0 < side <= LARGEST_SIDE):
-                raise ValueError(f"its size has {name} {side!r}")
-        for name in ("image_mean", "image_std"):
-            channels = getattr(processor, name, None)
-            if channels is not None and not all(math.isfinite(one) for one in channels):
-                raise ValueError(f"its {name} is {channels!r}")
+    with told(folder, "image processor"):
+        must_make_images(processor)
     return processor
+
+
+def must_make_images(processor: Any) -> None:
+    """Raises ValueError where an image processor has a number that was damaged."""
+    for name, side in dict(getattr(processor, "size", None) or {}).items():
+        if side is not None and not (isinstance(side, int) and 0 < side <= LARGEST_SIDE):
+            raise ValueError(f"its size has {name} {side!r}")
+    for name in ("image_mean", "image_std"):
+        channels = getattr(processor, name, None)
+        if channels is not None and not all(math.isfinite(one) for one in channels):
+            raise ValueError(f"its {name} is {channels!r}")
 
 
 def load_processor(folder: Path) -> Any:
@@ -228,7 +240,7 @@ def new_model(auto: Any, config: Any) -> Any:
     import torch
 
     _never_ask()
-    with _told(getattr(config, "name_or_path", "") or "the configuration", "model"):
+    with told(getattr(config, "name_or_path", "") or "the configuration", "model"):
         return auto.from_config(config, dtype=torch.float32, trust_remote_code=False)
 
 
@@ -236,7 +248,7 @@ def must_agree(folder: Path, task: Any, processor: Any) -> None:
     """Raises `UserError` where a checkpoint's processor reads inputs otherwise than zoo.json says
     that its task does: one of the two files is damaged, or of another checkpoint."""
     limit = getattr(task, "longest_text", None) or getattr(task.args, "max_length", None) or 0
-    with _told(folder, "processor"):
+    with told(folder, "processor"):
         settled = task.settle(processor, limit)
     for field in dataclasses.fields(task):
         ours, theirs = getattr(task, field.name), getattr(settled, field.name)
@@ -260,7 +272,7 @@ def unfilled(parameter: Any) -> bool:
 def _from_folder(kind: Any, folder: Path, what: str, **settings: Any) -> Any:
     remote_code.refuse(folder)
     _never_ask()
-    with _told(folder, what):
+    with told(folder, what):
         if what in ("configuration", "model"):
             _must_be_of_this_world(load_json(folder, "config.json"), "")
         return kind.from_pretrained(
@@ -276,7 +288,7 @@ def _never_ask() -> None:
 
 
 @contextlib.contextmanager
-def _told(folder: Path | str, what: str) -> Iterator[None]:
+def told(folder: Path | str, what: str) -> Iterator[None]:
     """Whatever the libraries raise about a folder, as `Unreadable`.
 
     They raise anything: KeyError for a wrong type, AttributeError for a missing one, MemoryError
@@ -339,7 +351,7 @@ def _must_be_of_this_world(value: Any, name: str) -> None:
             raise ValueError(f"its {name} is {value}")
 
 
-def _must_pad_with_reason(tokenizer: Any) -> None:
+def must_pad_with_reason(tokenizer: Any) -> None:
     """Raises ValueError where a tokenizer would pad a text to a length that no memory holds."""
     padding = getattr(getattr(tokenizer, "backend_tokenizer", None), "padding", None) or {}
     for name in ("length", "pad_to_multiple_of"):

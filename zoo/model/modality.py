@@ -41,6 +41,14 @@ class Modality(ABC):
         Raises `UserError` where it is missing or damaged.
         """
 
+    def load_reader(self, folder: Path) -> Any:
+        """Return what reads inputs for a program that is no network, under the names of the
+        processor: without transformers and torch where it can do without.
+
+        Raises `UserError` as `load_processor` does.
+        """
+        return self.load_processor(folder)
+
     @abstractmethod
     def example_inputs(self, task: "Task", processor: Any) -> "tuple[Batch, Batch]":
         """Return a small and a large batch: what differs between their sizes varies."""

@@ -9,6 +9,7 @@ import numpy as np
 from tasks.base import Batch, OfText, Task
 from zoo.model.loading import load_tokenizer
 from zoo.model.modality import Modality
+from zoo.nlp import fast_tokenizer
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +34,10 @@ class Text(Modality):
     def load_processor(self, folder: Path) -> Any:
         """The tokenizer."""
         return load_tokenizer(folder)
+
+    def load_reader(self, folder: Path) -> Any:
+        """The tokenizer, without transformers where that adds nothing."""
+        return fast_tokenizer.load(folder)
 
     def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
         """Both have padding."""

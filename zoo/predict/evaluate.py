@@ -30,7 +30,7 @@ from zoo.train.reporting.summary import metric_facts
 if TYPE_CHECKING:
     import numpy as np
 
-    from tasks.metrics import Tally
+    from tasks.metrics.classification import Tally
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
 

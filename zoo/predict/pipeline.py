@@ -46,7 +46,7 @@ def open_deployed(
 
     checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
     runner = zoo.runtimes.load(folder, wanted, str(place), threads)
-    processor = modality_of(checkpoint.entry).load_processor(folder)
+    processor = modality_of(checkpoint.entry).load_reader(folder)
     must_agree(folder, checkpoint.task, processor)
     return checkpoint.bind(processor), RunnerModel(runner, folder).eval(), processor
 

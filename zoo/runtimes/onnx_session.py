@@ -1,6 +1,6 @@
 """Programs of ONNX: opened by ONNX Runtime once they are known to stay inside their folder."""
 
-from collections.abc import Iterator, MutableSequence, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +57,11 @@ def to_host(array: Any) -> Any:
 def must_stay_inside(program: Path) -> None:
     """Raises `UserError` where a program keeps weights outside its folder, holds what was compiled
     for some device, or can't be read."""
-    import onnx
-
     folder = program.parent
-    for part in _parts(_read(program)):
-        if isinstance(part, onnx.NodeProto) and part.op_type == COMPILED:
-            raise UserError(f"{program} holds what was compiled elsewhere ({COMPILED}): refused")
-    for name in sorted(kept_outside(program)):
+    operators, files = _named_in(program)
+    if COMPILED in operators:
+        raise UserError(f"{program} holds what was compiled elsewhere ({COMPILED}): refused")
+    for name in sorted(files):
         place = folder / name
         if place.is_symlink() or place.resolve().parent != folder.resolve():
             raise UserError(f"{program} keeps weights in {name}, outside its folder: refused")
@@ -74,31 +72,94 @@ def kept_outside(program: Path) -> set[str]:
 
     Raises `UserError` for a program that can't be read.
     """
-    import onnx
-
-    return {
-        entry.value
-        for part in _parts(_read(program))
-        if isinstance(part, onnx.TensorProto)
-        for entry in part.external_data
-        if entry.key == "location"
-    }
+    return _named_in(program)[1]
 
 
-def _read(program: Path) -> Any:
-    import onnx
+# What of onnx.proto leads to operators and weights: message -> number of a field -> its message.
+# The package onnx would read all of it, and take longer to import than a small program to run.
+PARTS: Mapping[str, Mapping[int, str]] = {
+    "Model": {7: "Graph", 20: "TrainingInfo", 25: "Function"},
+    "TrainingInfo": {1: "Graph", 2: "Graph"},
+    "Function": {7: "Node", 11: "Attribute"},
+    "Graph": {1: "Node", 5: "Tensor", 15: "SparseTensor"},
+    "Node": {5: "Attribute"},
+    "Attribute": {
+        5: "Tensor",
+        6: "Graph",
+        10: "Tensor",
+        11: "Graph",
+        22: "SparseTensor",
+        23: "SparseTensor",
+    },
+    "SparseTensor": {1: "Tensor", 2: "Tensor"},
+    "Tensor": {13: "StringStringEntry"},
+    "StringStringEntry": {},
+}
+OP_TYPE, KEY, VALUE = 4, 1, 2
+TEXTS: Mapping[str, Sequence[int]] = {"Node": (OP_TYPE,), "StringStringEntry": (KEY, VALUE)}
+"""The fields with text that are asked for."""
 
+
+def _named_in(program: Path) -> tuple[set[str], set[str]]:
+    """The operators of a program, and the files outside of it that its weights name.
+
+    Raises `UserError` for a program that can't be read.
+    """
+    operators, files = set(), set()
     try:
-        return onnx.load(program, load_external_data=False)
-    except Exception as error:  # protobuf's own, which onnx does not name
+        waiting = [("Model", memoryview(program.read_bytes()))]
+        while waiting:
+            kind, message = waiting.pop()
+            texts: dict[int, bytes] = {}
+            for number, content in _fields(message):
+                if part := PARTS[kind].get(number):
+                    waiting.append((part, content))
+                elif number in TEXTS.get(kind, ()):
+                    texts[number] = bytes(content)  # of several the last counts
+            if kind == "Node":
+                operators.add(texts.get(OP_TYPE, b"").decode())
+            elif kind == "StringStringEntry" and texts.get(KEY) == b"location":
+                files.add(texts.get(VALUE, b"").decode())
+    except (OSError, ValueError, IndexError) as error:
         raise UserError(f"{program} is damaged: {' '.join(str(error).split())}") from None
+    return operators, files
 
 
-def _parts(message: Any) -> Iterator[Any]:
-    """A program with all that is in it: nodes, attributes, inner graphs, functions, weights, sparse
-    ones, and what is kept for training."""
-    yield message
-    for _, value in message.ListFields():
-        for one in value if isinstance(value, MutableSequence) else [value]:
-            if hasattr(one, "ListFields"):
-                yield from _parts(one)
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """Number and content of the fields of a protobuf message that are texts, bytes or messages.
+
+    Raises ValueError or IndexError where it is none.
+    https://protobuf.dev/programming-guides/encoding
+    """
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        number, wire = key >> 3, key & 7
+        if not 0 < number < 1 << 29:  # protobuf itself would cut it off to 32 bits and read on
+            raise ValueError(f"it has a field with the number {number}")
+        if wire == 0:
+            _, place = _varint(message, place)
+        elif wire in (1, 5):
+            place += 8 if wire == 1 else 4
+        elif wire == 2:
+            length, place = _varint(message, place)
+            yield number, message[place : place + length]
+            place += length
+        else:  # groups, which ONNX never had
+            raise ValueError(f"it has a field of wire type {wire}")
+        if place > len(message):
+            raise ValueError("it ends within a field")
+
+
+def _varint(message: memoryview, place: int) -> tuple[int, int]:
+    """A number of variable length at a place, and the place behind it."""
+    value = shift = 0
+    while True:
+        byte = message[place]
+        place += 1
+        value |= (byte & 127) << shift
+        if byte < 128:
+            return value, place
+        shift += 7
+        if shift > 63:
+            raise ValueError("it has a number of more than 64 bits")

@@ -15,6 +15,16 @@ from zoo.runtimes.runner import Runner
 from zoo.runtimes.stages import GenerativeRunner
 
 
+class Outputs(dict[str, Tensor]):
+    """Outputs by name, as attributes too, as transformers' networks give them."""
+
+    def __getattr__(self, name: str) -> Tensor:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no output {name!r}") from None
+
+
 class RunnerModel(nn.Module):
     """Takes and gives tensors as the network of a checkpoint does; it has no weights of its own."""
 
@@ -25,12 +35,10 @@ class RunnerModel(nn.Module):
 
     def forward(self, **inputs: Tensor) -> Any:
         """The runner's outputs under transformers' names for them."""
-        from transformers.utils import ModelOutput
-
         given = self._arrays(inputs)
         place = next(iter(inputs.values())).device
         parts = [self.runner(part) for part in self._parts(given)]
-        return ModelOutput(
+        return Outputs(
             {
                 name: torch.cat([torch.as_tensor(part[name], device=place) for part in parts])
                 for name in parts[0]

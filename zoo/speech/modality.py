@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.base import Batch, Generates, Task
-from zoo.model.loading import load_feature_extractor
+from zoo.model import loading
 from zoo.model.modality import Modality
+from zoo.speech.mel import LogMel
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +42,20 @@ class Sound(Modality):
 
         if (folder / "tokenizer_config.json").exists():
             return ctc_processor.load_processor(folder)
-        return load_feature_extractor(folder)
+        return loading.load_feature_extractor(folder)
+
+    def load_reader(self, folder: Path) -> Any:
+        """The feature extractor, without transformers where it is ours."""
+        path = folder / "preprocessor_config.json"
+        settings = loading.load_json(folder, path.name) if path.is_file() else {}
+        is_ours = settings.get("feature_extractor_type") == "LogMelFeatureExtractor"
+        writes_text = (folder / "tokenizer_config.json").exists()
+        if not is_ours or writes_text or settings.get("padding_side", "right") != "right":
+            return self.load_processor(folder)
+        with loading.told(folder, "feature extractor"):
+            found = LogMel.of_settings(settings)
+            loading.must_hear(found)
+        return found
 
     def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
         """Noise, of other lengths; where a text is written, of so many tokens and one more."""

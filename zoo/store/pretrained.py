@@ -20,7 +20,6 @@ from tasks.atomic import write_json
 from tasks.data import cache
 from tasks.data.fingerprint import sha256, state_of
 from tasks.errors import UserError
-from zoo.machine import environment
 from zoo.model import remote_code
 from zoo.model.entry import Entry, Preset
 
@@ -206,6 +205,8 @@ def _snapshots(preset: Preset) -> Iterator[Path]:
 
 
 def _download(name: str | None, preset: Preset) -> Path:
+    from zoo.machine import environment
+
     problem = environment.hub_problem()
     if problem is not None:
         raise UserError(_not_at_hand(name, preset, problem))

@@ -1,9 +1,11 @@
 """The image processor that a checkpoint of a vision model carries: resize, rescale, normalise."""
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from tasks.vision.image_args import SAVED_AS, ImageArgs, side_of
+from zoo.model import loading
 from zoo.model.loading import Unreadable, load_image_processor
 
 if TYPE_CHECKING:
@@ -90,6 +92,23 @@ def load_processor(folder: "Path") -> Any:
             f" nothing says how the model sees: copy it there from where the weights are from"
             f" ({error.reason})"
         ) from None
+
+
+def load_settings(folder: "Path") -> Any:
+    """What the processor of a checkpoint says, as its attributes: all that a task asks of it, which
+    resizes and normalises itself. transformers' own processor where it is none of `make_processor`.
+
+    Raises `UserError` where there is none.
+    """
+    if not (folder / PROCESSOR).is_file():
+        return load_processor(folder)
+    settings = loading.load_json(folder, PROCESSOR)
+    if settings.get("image_processor_type") != "ViTImageProcessor":
+        return load_processor(folder)
+    found = SimpleNamespace(**settings)
+    with loading.told(folder, "image processor"):
+        loading.must_make_images(found)
+    return found
 
 
 def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, step: int) -> int:

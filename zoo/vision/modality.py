@@ -28,6 +28,12 @@ class Image(Modality):
 
         return image_processor.load_processor(folder)
 
+    def load_reader(self, folder: Path) -> Any:
+        """What the image processor says."""
+        from zoo.vision import image_processor
+
+        return image_processor.load_settings(folder)
+
     def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
         """Noise in RGB."""
         from PIL import Image as Picture

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tasks import metrics
 from tasks.errors import UserError
-from tasks.metrics import Measured, Tally
+from tasks.metrics.classification import Tally
+from tasks.metrics.intervals import Measured
 
 SINGLE, MULTI, REGRESSION = (
     "single_label_classification",

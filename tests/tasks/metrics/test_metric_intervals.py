@@ -9,8 +9,11 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.metrics import Ratio, RatioTally, Tally, TranscriptTally, intervals
+from tasks.metrics import intervals
+from tasks.metrics.classification import Tally
 from tasks.metrics.ranked import RankedTally
+from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.metrics.transcription import TranscriptTally
 
 
 def by_name(tally, level=0.95):

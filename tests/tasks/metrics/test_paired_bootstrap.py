@@ -7,9 +7,12 @@ import pytest
 import scipy.stats
 import sklearn.metrics
 
-from tasks.metrics import Ratio, RatioTally, Tally, TranscriptTally, arithmetic, intervals
+from tasks.metrics import arithmetic, intervals
+from tasks.metrics.classification import Tally
 from tasks.metrics.intervals import SampleStatistics, paired_bootstrap
 from tasks.metrics.ranked import RankedTally
+from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.metrics.transcription import TranscriptTally
 
 SINGLE, MULTI = "single_label_classification", "multi_label_classification"
 N = 300

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.metrics import Ratio, RatioTally, metric_spec
+from tasks.metrics import metric_spec
+from tasks.metrics.ratios import Ratio, RatioTally
 
 RATIOS = (Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1))
 ROWS = st.lists(

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from tasks.metrics import METRICS, Tally, TranscriptTally, metric_spec
+from tasks.metrics import METRICS, metric_spec
+from tasks.metrics.classification import Tally
 from tasks.metrics.ranked import RankedTally
 from tasks.metrics.spec import title_of
+from tasks.metrics.transcription import TranscriptTally
 from tasks.nlp.masked_lm import MaskedLM
 from tasks.vision.masked_image import MaskedImage
 

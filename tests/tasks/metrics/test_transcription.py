@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from tasks import metrics
 from tasks.errors import UserError
-from tasks.metrics import TranscriptTally, transcription
+from tasks.metrics import transcription
+from tasks.metrics.classification import Tally
+from tasks.metrics.transcription import TranscriptTally
 
 words = st.lists(st.sampled_from(["a", "b", "cat", "née", "漢字", "\ud800"]), max_size=6)
 texts = words.map(" ".join)
@@ -177,7 +179,7 @@ def test_states_of_another_format_and_none_do_not_merge() -> None:
     for states in (
         [],
         [state, state | {"header": np.array([9])}],
-        [metrics.Tally("regression").state()],
+        [Tally("regression").state()],
     ):
         with pytest.raises(ValueError, match="cannot merge"):
             TranscriptTally.merge(states)

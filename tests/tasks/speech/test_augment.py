@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tasks.errors import UserError
 from tasks.randomness import Draws, Strength, View
-from tasks.speech.augment import AugmentArgs, spec_augment, waveform
+from tasks.speech.augment import spec_augment, waveform
+from tasks.speech.augment_args import AugmentArgs
 from tasks.speech.sound import noise
 
 X = np.asarray(0.3 * np.sin(np.arange(8_000) / 5), np.float32)

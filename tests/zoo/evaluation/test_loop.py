@@ -11,7 +11,7 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.metrics import Tally
+from tasks.metrics.classification import Tally
 from tasks.metrics.intervals import DRAWS
 from tests.cases import Case
 from tests.cli import run_cli

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tasks.metrics import Tally, TranscriptTally, metric_spec
+from tasks.metrics import metric_spec
+from tasks.metrics.classification import Tally
+from tasks.metrics.transcription import TranscriptTally
 from zoo.evaluation.paired import Drop
 from zoo.evaluation.paired import drop as drop_of
 

@@ -7,7 +7,12 @@ from typing import Any
 import pytest
 
 from tasks.errors import UserError
-from zoo.runtimes.onnx_session import kept_outside, must_stay_inside, open_session
+from zoo.runtimes.onnx_session import (
+    PARTS,
+    kept_outside,
+    must_stay_inside,
+    open_session,
+)
 
 onnx = pytest.importorskip("onnx")
 OUTSIDE = "../../config.json"
@@ -82,6 +87,60 @@ def test_weights_outside_are_found_wherever_they_are_named(place: str, tmp_path:
     assert kept_outside(program) == {OUTSIDE}
     with pytest.raises(UserError, match=r"keeps weights in \.\./\.\./config\.json.*refused"):
         must_stay_inside(program)
+
+
+def test_every_message_that_leads_to_operators_or_weights_is_read() -> None:
+    """As the installed onnx describes them: a new version may have more."""
+    messages: dict[str, dict[int, str]] = {}
+
+    def follow(message: Any) -> None:
+        if message.name not in messages:
+            parts = [field for field in message.fields if field.message_type is not None]
+            messages[message.name] = {part.number: part.message_type.name for part in parts}
+            for part in parts:
+                follow(part.message_type)
+
+    follow(onnx.ModelProto.DESCRIPTOR)
+    wanted = {"NodeProto", "TensorProto"}
+    while more := {name for name, parts in messages.items() if wanted & {*parts.values()}} - wanted:
+        wanted |= more
+    leading = {
+        name: {number: part for number, part in messages[name].items() if part in wanted}
+        for name in wanted
+    }
+    outside = onnx.TensorProto.DESCRIPTOR.fields_by_name["external_data"]
+    leading["TensorProto"][outside.number] = outside.message_type.name
+    leading[outside.message_type.name] = {}
+    ours = {
+        f"{name}Proto": {number: f"{part}Proto" for number, part in parts.items()}
+        for name, parts in PARTS.items()
+    }
+    assert ours == leading
+
+
+def test_nothing_hides_behind_odd_bytes(tmp_path: Path) -> None:
+    """protobuf takes a key of 33 bits for one of 32, and merges what should be there once."""
+    path = tmp_path / "model.onnx"
+    inner = graph(node(t=tensor("data"))).SerializeToString()
+    hidden = bytes([0xBA, 0x80, 0x80, 0x80, 0x10, len(inner)]) + inner  # field 7, and bit 32
+    path.write_bytes(hidden)
+    with pytest.raises(UserError, match="damaged"):
+        kept_outside(path)
+    part = bytes([0x3A, len(inner)]) + inner
+    path.write_bytes(part + onnx.ModelProto(graph=graph(node(t=tensor()))).SerializeToString())
+    assert kept_outside(path) == {"data", OUTSIDE}
+
+
+def test_a_program_that_was_cut_off_is_damaged_or_names_no_more(tmp_path: Path) -> None:
+    model = onnx.ModelProto(ir_version=10, graph=graph(node(g=graph(node(sparse_tensor=sparse())))))
+    whole = model.SerializeToString()
+    path = tmp_path / "model.onnx"
+    for length in range(len(whole)):
+        path.write_bytes(whole[:length])
+        if length <= 2:  # before the graph begins; the version is a field by itself
+            continue
+        with pytest.raises(UserError, match="damaged"):
+            kept_outside(path)
 
 
 def test_weights_beside_it_are_taken_and_links_are_not(tmp_path: Path) -> None:

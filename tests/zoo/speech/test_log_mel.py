@@ -14,7 +14,8 @@ import zoo.auto
 from transformers import AutoFeatureExtractor
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
-from zoo.speech.log_mel import FLOOR, LEAST_STD, LogMelFeatureExtractor
+from zoo.speech.log_mel import LogMelFeatureExtractor
+from zoo.speech.mel import FLOOR, LEAST_STD
 
 assert zoo.auto  # it registers
 RATE = 16_000
@@ -129,7 +130,7 @@ def test_padding_to_a_length_and_cutting() -> None:
 def test_a_long_recording_is_cut_in_blocks_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     extractor, x = LogMelFeatureExtractor(), noise(8 * RATE)
     whole = extractor(x, RATE)["input_features"]
-    monkeypatch.setattr("zoo.speech.log_mel._BLOCK", 100)
+    monkeypatch.setattr("zoo.speech.mel._BLOCK", 100)
     np.testing.assert_allclose(extractor(x, RATE)["input_features"], whole, rtol=0, atol=1e-4)
 
 

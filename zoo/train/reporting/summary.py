@@ -18,7 +18,7 @@ from zoo.store import evidence
 from zoo.train.resume.progress import Progress
 
 if TYPE_CHECKING:
-    from tasks.metrics import Measured
+    from tasks.metrics.intervals import Measured
     from tasks.preflight import Finding
     from zoo.train.methods.base import Data, Result, Setup
 

@@ -1,0 +1,32 @@
+"""What can be said about the augmentation of sounds; light, for the command line."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from tasks.bounds import Bounded, Bounds, Share
+
+QUIETEST_NOISE = 40.0  # dB below the signal: nobody hears it
+
+
+@dataclass(frozen=True)
+class AugmentArgs(Bounded):
+    """How training sounds are varied, anew in every epoch."""
+
+    augment: Literal["default", "none"] = "default"
+    """default: the variations below; none: sounds as they are"""
+    speed: Annotated[float, Bounds(0, 0.5)] = 0.1
+    """largest random change of speed, and of pitch with it: 0.1 is 0.9 to 1.1 times as fast"""
+    gain_db: Annotated[float, Bounds(0, 60)] = 6.0
+    """largest random change of loudness, in dB"""
+    noise_db: Annotated[float, Bounds(-20, QUIETEST_NOISE)] = 10.0
+    """lowest signal-to-noise ratio of random noise in half of the samples, in dB; 40 adds none"""
+    time_shift: Annotated[float, Bounds(0, 0.9)] = 0.0
+    """largest random shift, as a share of the length: silence comes in and the other end is cut"""
+    freq_mask: Annotated[int, Bounds(0, 1000)] = 15
+    """most neighbouring mel bins that one mask blanks"""
+    freq_masks: Annotated[int, Bounds(0, 100)] = 2
+    """masks of mel bins"""
+    time_mask: Share = 0.1
+    """most neighbouring frames that one mask blanks, as a share of all"""
+    time_masks: Annotated[int, Bounds(0, 100)] = 2
+    """masks of frames"""

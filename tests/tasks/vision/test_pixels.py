@@ -1,0 +1,40 @@
+"""Images normalised in numpy: the bits are those of torch."""
+
+import numpy as np
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.vision.pixels import normalised
+
+channel = st.floats(0.01, 1, allow_subnormal=False)
+triple = st.one_of(st.tuples(channel, channel, channel), channel.map(lambda x: (x, x, x)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    channels=st.lists(st.sampled_from([1, 3]), min_size=1, max_size=4),
+    size=st.tuples(st.integers(1, 20), st.integers(1, 20)),
+    mean=triple,
+    std=triple,
+)
+def test_the_bits_are_those_of_torch(
+    channels: list[int],
+    size: tuple[int, int],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+) -> None:
+    rng = np.random.default_rng(sum(channels))
+    images = [rng.integers(0, 256, (*size, c), dtype=np.uint8) for c in channels]
+    wide = [np.broadcast_to(image, (*size, 3)) for image in images]
+    pixels = torch.from_numpy(np.stack(wide)).permute(0, 3, 1, 2).float().div_(255)
+    expected = (pixels - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    found = normalised(images, mean, std)
+    assert found.dtype == np.float32 and found.shape == (len(images), *size, 3)
+    assert np.array_equal(found.transpose(0, 3, 1, 2), expected.numpy())
+
+
+def test_every_value_of_a_pixel() -> None:
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
+    found = normalised([values], (0.0,) * 3, (1.0,) * 3)
+    assert np.array_equal(found[0, :, :, 1].ravel(), torch.arange(256).float().div(255).numpy())

@@ -1,0 +1,69 @@
+"""What a deployed checkpoint imports to answer: its runtime, and what reads its input."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli import ROOT, environment, run_cli
+
+FIXTURES = ROOT / "tests" / "fixtures" / "b7db848"
+NEEDLESS = {
+    *("transformers", "datasets", "accelerate", "peft", "timm", "torchvision", "torchaudio"),
+    *("onnx", "ml_dtypes", "pandas", "pyarrow", "scipy", "sympy", "jinja2"),
+}
+
+
+def answer(*words: object) -> str:
+    """What `python -m WORDS` prints; fails where it imported what it need not."""
+    program = (
+        "import runpy, sys\n"
+        f"sys.argv = {list(map(str, words))!r}\n"
+        "try:\n"
+        "    runpy.run_module(sys.argv[0], run_name='__main__', alter_sys=True)\n"
+        "except SystemExit as stop:\n"
+        "    assert not stop.code, stop.code\n"
+        f"print(sorted({NEEDLESS!r} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=environment(),
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1] == "[]", "imported for nothing"
+    return done.stdout
+
+
+def test_an_image(images: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    expected = json.loads((FIXTURES / "vision.jsonl").read_text().splitlines()[0])
+    image = images / Path(expected["image"]).relative_to("data/images")
+    words = ("predict", FIXTURES / "vision", "--image", image, "--top_k", 3)
+    found = json.loads(answer("zoo.vision.cnn_cls", *words, "--deployment", "onnx"))
+    assert found["scores"] == pytest.approx(expected["scores"], abs=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["text", "sound"])
+def test_a_text_and_a_sound(name: str, tmp_path: Path, sounds: Path, reviews: Path) -> None:
+    """Exported here: their old checkpoints have no artifact."""
+    pytest.importorskip("onnxruntime")
+    module = {"text": "zoo.nlp.bert_cls", "sound": "zoo.speech.kws_cls"}[name]
+    data = {"text": reviews, "sound": sounds}[name]
+    checkpoint = tmp_path / "checkpoint"
+    shutil.copytree(FIXTURES / name, checkpoint)
+    done = run_cli(module, "export", checkpoint, "--runtime", "onnx", "--data", data)
+    assert done.code == 0, done.err
+    sound = sorted((sounds / "test").rglob("*.wav"))[0]
+    given = {"text": ("--text", "the film was fine"), "sound": ("--audio", sound)}[name]
+    words = ("predict", checkpoint, *given, "--top_k", 3)
+    found = json.loads(answer(module, *words, "--deployment", "onnx"))
+    expected = json.loads(run_cli(module, *words).out)
+    assert found["scores"] == pytest.approx(expected["scores"], abs=1e-4)
