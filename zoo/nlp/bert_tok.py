@@ -8,7 +8,6 @@ Transformers for Language Understanding", section 5.3; the default weights are a
 
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 from zoo.model.entry import Entry
 from zoo.nlp.presets import PRESETS
@@ -29,7 +28,7 @@ ENTRY = Entry(
     module="zoo.nlp.bert_tok",
     task="tasks.nlp.token_classification",
     summary="pretrained text encoder that tags every word: entities, parts of speech, punctuation",
-    network="zoo.nlp.bert_tok",
+    network="zoo.nlp.token_encoder",
     modality="zoo.nlp.modality",
     options=Options,
     recipe={
@@ -42,29 +41,6 @@ ENTRY = Entry(
     presets=PRESETS,
     default_preset="minilm",
 )
-
-
-def __getattr__(name: str) -> Any:
-    """`NETWORK`, which imports torch: made when a verb asks for it, not for `--help`."""
-    if name != "NETWORK":
-        raise AttributeError(name)
-    from zoo.nlp.pretrained_encoder import PretrainedEncoder
-
-    class TokenEncoder(PretrainedEncoder):
-        """An encoder whose head reads every token of the last layer."""
-
-        auto_class = "AutoModelForTokenClassification"
-        head = "head for tokens"
-
-        def optimize_training(self, model: Any, train: Any) -> None:
-            from zoo.speedups.fast_encoder import speed_up_layers
-            from zoo.speedups.sparse_embedding import train_used_rows
-
-            speed_up_layers(model)
-            if train is not None:
-                train_used_rows(model, model.get_input_embeddings(), train.used_ids())
-
-    return TokenEncoder()
 
 
 if __name__ == "__main__":

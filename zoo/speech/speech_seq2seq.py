@@ -101,6 +101,7 @@ def _must_fit(name: str, model: Any, processor: CtcProcessor) -> None:
 class SpeechSeq2Seq(PretrainedSpeech):
     """Whisper: an encoder and a decoder that writes."""
 
+    auto_class = "AutoModelForSpeechSeq2Seq"
     stages = staticmethod(halves)
     load_processor = staticmethod(ctc_processor.load_processor)
 

@@ -157,7 +157,7 @@ def test_old_records_say_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_many_classes_are_not_recorded(tmp_path: Path) -> None:
-    from tasks.kinds.classification import Tally
+    from tasks.metrics.classification import Tally
     from tasks.nlp.text_classification import Args, TextClassification
     from zoo.evaluation import class_facts
 

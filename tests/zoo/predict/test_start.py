@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import ROOT, environment, run_cli
+from tests.tiny_models import checkpoint
 
 FIXTURES = ROOT / "tests" / "fixtures" / "b7db848"
 NEEDLESS = {
@@ -57,13 +58,28 @@ def test_a_text_and_a_sound(name: str, tmp_path: Path, sounds: Path, reviews: Pa
     pytest.importorskip("onnxruntime")
     module = {"text": "zoo.nlp.bert_cls", "sound": "zoo.speech.kws_cls"}[name]
     data = {"text": reviews, "sound": sounds}[name]
-    checkpoint = tmp_path / "checkpoint"
-    shutil.copytree(FIXTURES / name, checkpoint)
-    done = run_cli(module, "export", checkpoint, "--runtime", "onnx", "--data", data)
+    folder = tmp_path / "checkpoint"
+    shutil.copytree(FIXTURES / name, folder)
+    done = run_cli(module, "export", folder, "--runtime", "onnx", "--data", data)
     assert done.code == 0, done.err
     sound = sorted((sounds / "test").rglob("*.wav"))[0]
     given = {"text": ("--text", "the film was fine"), "sound": ("--audio", sound)}[name]
-    words = ("predict", checkpoint, *given, "--top_k", 3)
+    words = ("predict", folder, *given, "--top_k", 3)
     found = json.loads(answer(module, *words, "--deployment", "onnx"))
     expected = json.loads(run_cli(module, *words).out)
     assert found["scores"] == pytest.approx(expected["scores"], abs=1e-4)
+
+
+@pytest.mark.slow
+def test_tags(tmp_path: Path, tagged: Path, request: pytest.FixtureRequest) -> None:
+    pytest.importorskip("onnxruntime")
+    folder = checkpoint("bert_tok", request.getfixturevalue, tmp_path)
+    done = run_cli("zoo.nlp.bert_tok", "export", folder, "--runtime", "onnx", "--data", tagged)
+    assert done.code == 0, done.err
+    words = ("predict", folder, "--text", "The truly wonderful film, and the quite clever plot")
+    found = json.loads(answer("zoo.nlp.bert_tok", *words, "--deployment", "onnx"))["spans"]
+    expected = json.loads(run_cli("zoo.nlp.bert_tok", *words).out)["spans"]
+    assert found and len(found) == len(expected)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.pop("score") == pytest.approx(theirs.pop("score"), abs=1e-4)
+        assert ours == theirs
