@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bench.experiments import rounds
 from bench.experiments.rounds import Case, Measured
 from tasks.bounds import Count, Positive
+from zoo.model.loading import load_config, load_pretrained, load_tokenizer
 from zoo.nlp.bert_tok import ENTRY
 from zoo.store import pretrained
 from zoo.train.args import TrainArgs
@@ -89,14 +90,13 @@ def run_trainer(case: Case) -> Measured:
     import torch
     from transformers import (
         AutoModelForTokenClassification,
-        AutoTokenizer,
         DataCollatorForTokenClassification,
         Trainer,
     )
 
     args, recipe, best = case.args, TrainArgs(**ENTRY.recipe), case.arm == "trainer"
     source = pretrained.find("minilm", ENTRY.presets).folder
-    tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
+    tokenizer = load_tokenizer(source)
     task, examples = _data(case)
 
     def tokenized(rows: dict[str, Any]) -> Any:
@@ -119,9 +119,8 @@ def run_trainer(case: Case) -> Measured:
         for name in ("train", "test")
     }
     torch.manual_seed(case.seed)
-    model = AutoModelForTokenClassification.from_pretrained(
-        source, trust_remote_code=False, **task.model_config()
-    )
+    config = load_config(source, **task.model_config())
+    model = load_pretrained(AutoModelForTokenClassification, source, new_head=True, config=config)
     collate = DataCollatorForTokenClassification(tokenizer)
     trainer = Trainer(
         model=model,

@@ -24,6 +24,7 @@ from tasks.data.labels import (
 )
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
+from tasks.kinds import label_tensors
 from tasks.kinds.losses import divergence, other_names
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.printing import python_literal
@@ -263,39 +264,17 @@ class Classification(Bindable):
         return Examples(encoded, source.name, source.fingerprint)
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
-        """Return labels drawn by `seed` for inputs of any content, to measure training with.
-
-        Args:
-            inputs: tensors by the names of the network's arguments, [b, ...].
-
-        Gives `labels`, as `label_targets` makes them.
-        """
-        import torch
-
-        size, rng = len(next(iter(inputs.values()))), torch.Generator().manual_seed(seed)
-        count = max(len(self.labels), 1)
-        if self.problem_type == "single_label_classification":
-            labels = torch.randint(count, (size,), generator=rng)
-        elif self.problem_type == "multi_label_classification":
-            labels = torch.randint(2, (size, count), generator=rng).float()
-        else:
-            labels = torch.randn(size, generator=rng)
-        return {"labels": labels}
+        """Return `labels` drawn by `seed` for inputs [b, ...] of any content, to measure training
+        with; see `tasks.kinds.label_tensors`."""
+        rows = len(next(iter(inputs.values())))
+        return {"labels": label_tensors.drawn(rows, len(self.labels), self.problem_type, seed)}
 
     def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
-        """The `labels` of rows that have one: int64 [b], or float32 [b] or [b, labels]."""
-        import torch
-
+        """The `labels` of rows that have one; see `tasks.kinds.label_tensors`."""
         if not rows or rows[0].get("label") is None:
             return {}
         values = [row["label"] for row in rows]
-        if self.problem_type == "multi_label_classification":
-            hot = torch.zeros(len(rows), len(self.labels))
-            for i, given in enumerate(values):
-                hot[i, given] = 1.0
-            return {"labels": hot}
-        dtype = torch.float32 if self.problem_type == "regression" else torch.int64
-        return {"labels": torch.tensor(values, dtype=dtype)}
+        return {"labels": label_tensors.given(values, len(self.labels), self.problem_type)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy, binary cross entropy averaged over labels, or squared error; summed over

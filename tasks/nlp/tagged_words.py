@@ -1,6 +1,7 @@
 """Words with tags: columns of lists, what is wrong with them, and the tokens of words."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tasks.data.label_checks import warning
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     import datasets
     import numpy as np
     import pyarrow as pa
+    from torch import Tensor
 
     from tasks.metrics.spans import TagScheme
     from tasks.preflight import Finding
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
 Words = Sequence[tuple[int, int]]
 """Where the words of a text begin and end, in characters."""
 NAMED = 5  # tags that a line names at most
+
+
+@dataclass(frozen=True, eq=False)
+class TagsPrediction:
+    """A tag for each word of a text."""
+
+    tags: "np.ndarray"  # int64 [words]
+    scores: "np.ndarray"  # float32 [words]: the tag's probability
+    text: str | None = None
+    """The text, where it was given as one."""
+    words: Words = ()
+    """Where its words stand in it."""
 
 
 class Names(NamedTuple):
@@ -338,3 +352,18 @@ def _central(
         here, at, context = here[better], at[better], context[better]
         best[here], chosen[here], place[here] = context, number, pieces.position[at]
     return chosen.tolist(), place.tolist()
+
+
+def random_tags(mask: "Tensor", tags: int, seed: int) -> "dict[str, Tensor]":
+    """Return a tag for each token, as if it were a word, drawn by `seed`, to measure training with.
+
+    Args:
+        mask: int64 [b, seq], 0 where there is padding.
+
+    Gives `starts` and `labels` int64 [b, seq], as `TokenClassification.collate` has them.
+    """
+    import torch
+
+    starts = torch.arange(mask.numel()).view(mask.shape).where(mask > 0, -1)
+    labels = torch.randint(tags, mask.shape, generator=torch.Generator().manual_seed(seed))
+    return {"starts": starts, "labels": labels.masked_fill(mask == 0, -100)}

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from tasks.base import Features
     from tasks.metrics.spans import SpanMetric, TagScheme
-    from tasks.nlp.tagged_words import Words
+    from tasks.nlp.tagged_words import TagsPrediction, Words
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = '--text "returns a dataframe or none if there are no rows"'
@@ -195,18 +195,6 @@ def from_config(config: Mapping[str, Any]) -> "TokenClassification":
         config["pad_token_id"],
         config["columns"],
     )
-
-
-@dataclass(frozen=True, eq=False)
-class TagsPrediction:
-    """A tag for each word of a text."""
-
-    tags: "np.ndarray"  # int64 [words]
-    scores: "np.ndarray"  # float32 [words]: the tag's probability
-    text: str | None = None
-    """The text, where it was given as one."""
-    words: "Words" = ()
-    """Where its words stand in it."""
 
 
 @dataclass(frozen=True)
@@ -409,18 +397,14 @@ class TokenClassification(Bindable):
         return Loss(loss, learned.sum().float(), {}, terms)
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
-        """Return a tag for each token, as if it were a word, drawn by `seed`, to measure training
-        with: `starts` and `labels` int64 [b, seq], as `collate` has them."""
-        import torch
+        """Return what `tagged_words.random_tags` draws."""
+        from tasks.nlp.tagged_words import random_tags
 
-        mask, rng = inputs["attention_mask"], torch.Generator().manual_seed(seed)
-        starts = torch.arange(mask.numel()).view(mask.shape).where(mask > 0, -1)
-        labels = torch.randint(len(self.labels), mask.shape, generator=rng)
-        return {"starts": starts, "labels": labels.masked_fill(mask == 0, IGNORED)}
+        return random_tags(inputs["attention_mask"], len(self.labels), seed)
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
-    ) -> list[TagsPrediction]:
+    ) -> "list[TagsPrediction]":
         """The likeliest tag of each word, with its softmax probability."""
         import torch
 
@@ -430,6 +414,8 @@ class TokenClassification(Bindable):
         tags, scores = (self._of_rows(found, lengths) for found in (best.indices, best.values))
         texts: Sequence[str | None] = given.get("texts") or [None] * len(batch)
         words: Sequence[Words] = given.get("words") or [()] * len(batch)
+        from tasks.nlp.tagged_words import TagsPrediction
+
         return list(map(TagsPrediction, tags, scores, texts, words))
 
     def references(self, batch: Batch) -> "list[np.ndarray]":
@@ -448,7 +434,7 @@ class TokenClassification(Bindable):
 
         return SpanMetric(self.labels)
 
-    def count(self, tally: "SpanMetric", seen: Evaluated[TagsPrediction]) -> None:
+    def count(self, tally: "SpanMetric", seen: "Evaluated[TagsPrediction]") -> None:
         """Adds the predictions of a batch to a tally."""
         tags = [prediction.tags for prediction in seen.predictions]
         tally.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
@@ -467,7 +453,7 @@ class TokenClassification(Bindable):
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-    def mistakes(self, seen: Evaluated[TagsPrediction]) -> list[tuple[float, int, str, str]]:
+    def mistakes(self, seen: "Evaluated[TagsPrediction]") -> list[tuple[float, int, str, str]]:
         """Of each text the wrong tag of highest loss, as (loss, id, truth, prediction); the word's
         number stands behind the truth."""
         logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []
@@ -485,7 +471,7 @@ class TokenClassification(Bindable):
         """An example in one line of a table."""
         return " ".join(example["tokens"])
 
-    def to_json(self, prediction: TagsPrediction, top_k: int | None = None) -> dict[str, Any]:
+    def to_json(self, prediction: "TagsPrediction", top_k: int | None = None) -> dict[str, Any]:
         """Spans for people, in their order: label, score (the mean of its words' probabilities),
         start and end (characters of the text), and text. `top_k` changes nothing.
 

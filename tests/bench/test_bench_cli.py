@@ -11,7 +11,7 @@ from bench import cli
 from bench.record import store
 from tests.bench.record.test_store import result
 from tests.cli import environment
-from tests.test_architecture import LIGHT
+from tests.test_architecture import HEAVY
 
 
 def _run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
@@ -29,7 +29,7 @@ def test_help_is_light(words: list[str]) -> None:
         f"sys.argv = ['bench', *{words!r}]\n"
         "try:\n    runpy.run_module('bench', run_name='__main__', alter_sys=True)\n"
         "except SystemExit as stop:\n    assert stop.code in (0, None), stop.code\n"
-        f"heavy = {LIGHT!r} & set(sys.modules)\n"
+        f"heavy = {HEAVY!r} & set(sys.modules)\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
     )
     done = subprocess.run(

@@ -51,10 +51,10 @@ def test_padded_to_the_longest(
     reference: Run, case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every batch padded to one size, as scripts do, against ours cut by length."""
-    from tasks.nlp import text_classification
+    from tasks.nlp import tokenization
     from tasks.speech import audio_features
 
-    owner = text_classification if case.name == "text" else audio_features
+    owner = tokenization if case.name == "text" else audio_features
     name = "input_ids" if case.name == "text" else "input_features"
     own, longest, seen = owner.pad, 160, []
 

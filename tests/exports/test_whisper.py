@@ -189,11 +189,11 @@ def test_pytorch_in_other_numerics(exported: Path) -> None:
     """It writes what the source does in bfloat16, also in the place of a network."""
     from zoo import runtimes
     from zoo.runtimes.runner_model import RunnerModel
-    from zoo.speech.speech_seq2seq import load
+    from zoo.speech.speech_seq2seq import NETWORK
 
     features = torch.from_numpy(_features(4))
     ours = RunnerModel(runtimes.load(exported, "eager+bf16", threads=1), exported)
-    source = load(exported)[0].eval().bfloat16()
+    source = NETWORK.load(exported)[0].eval().bfloat16()
     with torch.inference_mode():
         theirs = transformers.WhisperForConditionalGeneration.generate(source, features.bfloat16())
     assert torch.equal(ours.generate(features), theirs)

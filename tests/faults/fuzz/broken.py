@@ -1,5 +1,6 @@
 """A program with every fault that the fuzzer looks for, to see that it finds it."""
 
+import mmap
 import os
 import sys
 import threading
@@ -40,7 +41,10 @@ def _hang(given: Path, out: Path) -> None:
 
 
 def _memory(given: Path, out: Path) -> None:
-    kept = b"x" * BLOCK
+    # of its own: what tests before have freed may be in this process still
+    kept = mmap.mmap(-1, BLOCK, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    for _ in range(BLOCK // 2**20):
+        kept.write(b"x" * 2**20)
     time.sleep(60)
     del kept
 

@@ -47,7 +47,7 @@ def _scene(folder: Path) -> tuple[Scene, Path, Path]:
 @pytest.mark.parametrize("fault", FOUND)
 def test_each_fault_is_found(fault: str, tmp_path: Path) -> None:
     scene, given, out = _scene(tmp_path)
-    limit_s = 0.5 if fault == "hang" else 60
+    limit_s = 0.5 if fault == "hang" else 20
     command = Command(
         PROGRAM,
         (fault, str(given), str(out)),

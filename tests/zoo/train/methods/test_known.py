@@ -100,7 +100,7 @@ class Probe(Method):
     def manifest(self) -> dict[str, Any]:
         return {"probe": {"rows": 7}}
 
-    def features(self, task: Any, processor: Any) -> dict[str, Any]:
+    def features(self, task: Any) -> dict[str, Any]:
         self.calls.append("features")
         return {"more": range(7)}
 
