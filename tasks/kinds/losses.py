@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import Tensor
 
+IGNORED = -100
+"""The label of what is no target: torch's `ignore_index`."""
+
 
 def cross_entropy(
     logits: "Tensor", labels: "Tensor", label_smoothing: float
@@ -15,7 +18,7 @@ def cross_entropy(
 
     Args:
         logits: float32 [b, classes, ...].
-        labels: int64 [b, ...]; -100 is no target.
+        labels: int64 [b, ...]; `IGNORED` is no target.
     """
     import torch.nn.functional as F
 

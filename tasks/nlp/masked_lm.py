@@ -16,11 +16,12 @@ from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.classification import LABEL_COLUMNS, stratified
-from tasks.kinds.losses import cross_entropy
+from tasks.kinds.losses import IGNORED, cross_entropy
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
+from tasks.nlp.text_lengths import describe_cut, settled
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,7 +195,7 @@ class MaskedLM(Bindable):
         length = self.args.max_length
         if self.args.long_texts == "window":
             return f"Has learned from texts that were cut into windows of {length} tokens."
-        return f"Reads {length} tokens at most; what a longer text has behind them is cut off."
+        return describe_cut(length)
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""
@@ -222,14 +223,9 @@ class MaskedLM(Bindable):
                 "this model's tokenizer has no mask token, so nothing can be hidden: take a model "
                 "that was made by masked language modelling (BERT, RoBERTa, ModernBERT, ...)"
             )
-        asked = self.args.max_length
-        if asked is not None and asked > limit:
-            raise UserError(f"--max_length {asked} is more than the {limit} this model takes")
-        if asked is not None and asked < 4:
-            raise UserError(f"--max_length {asked} leaves no room for text; at least 4")
         return replace(
             self,
-            args=replace(self.args, max_length=asked or limit),
+            args=replace(self.args, max_length=settled(self.args.max_length, limit)),
             pad_token_id=processor.pad_token_id or 0,
             vocabulary=Vocabulary(
                 len(processor), processor.mask_token_id, tuple(sorted(processor.all_special_ids))
@@ -268,8 +264,6 @@ class MaskedLM(Bindable):
         A share of `mlm_probability` of each row's tokens, at least one, is to be guessed.
         """
         import torch
-
-        from tasks.nlp.masking import IGNORED
 
         assert self.vocabulary is not None, "settle() finds it"
         rng, mask = torch.Generator().manual_seed(seed), inputs["attention_mask"].bool()
@@ -316,7 +310,6 @@ class MaskedLM(Bindable):
         """
         import torch
 
-        from tasks.nlp.masking import IGNORED
         from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id)
@@ -350,8 +343,6 @@ class MaskedLM(Bindable):
         return {"logits": apart}
 
     def _chosen(self, batch: Batch) -> "Tensor":
-        from tasks.nlp.masking import IGNORED
-
         assert self.vocabulary is not None, "settle() finds it"
         labels: Tensor | None = batch.targets.get("labels")
         if labels is None:

@@ -12,13 +12,12 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from tasks.kinds.losses import IGNORED
 from tasks.nlp.tokenization import TokenFeatures
 from tasks.randomness import Draws, View
 
 Ints = npt.NDArray[np.int64]
 
-IGNORED = -100
-"""The label of a token that is not to be guessed, as in transformers."""
 FIXED = View(seed=0, epoch=0)
 """The one masking that every evaluation uses."""
 MASKED, REPLACED = 0.8, 0.1

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tasks.data.label_checks import warning
 from tasks.data.labels import UNLABELLED
 from tasks.errors import UserError
+from tasks.kinds.losses import IGNORED
 from tasks.nlp.tokenization import TokenFeatures, encodings
 
 if TYPE_CHECKING:
@@ -366,4 +367,4 @@ def random_tags(mask: "Tensor", tags: int, seed: int) -> "dict[str, Tensor]":
 
     starts = torch.arange(mask.numel()).view(mask.shape).where(mask > 0, -1)
     labels = torch.randint(tags, mask.shape, generator=torch.Generator().manual_seed(seed))
-    return {"starts": starts, "labels": labels.masked_fill(mask == 0, -100)}
+    return {"starts": starts, "labels": labels.masked_fill(mask == 0, IGNORED)}

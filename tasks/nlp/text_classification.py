@@ -16,6 +16,7 @@ from tasks.kinds.classification import encode as encode_all
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
+from tasks.nlp.text_lengths import LongTexts, settled
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ def _pair_column(names: Sequence[str], asked: str | None, where: str) -> str | N
 
 
 @dataclass(frozen=True)
-class TextClassification(Classification):
+class TextClassification(LongTexts, Classification):
     """The task with what the data told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
@@ -185,6 +186,7 @@ class TextClassification(Classification):
     processor: Any = field(default=None, compare=False, repr=False)
 
     name = "text-classification"
+    window_use = "whose outputs are averaged"
     pipeline = "text-classification"
     unit = "tokens"
     has_language = True
@@ -194,16 +196,6 @@ class TextClassification(Classification):
         """See `tasks.base.OfText`: a pair where the model was trained on pairs, since they have
         inputs that single texts have not."""
         return (text, text) if self.columns.get("text_pair") else text
-
-    def describe_lengths(self) -> str:
-        """See `tasks.base.OfText`."""
-        length = self.args.max_length
-        if self.args.long_texts == "window":
-            return (
-                f"Reads {length} tokens at a time; the zoo reads longer texts in windows that "
-                f"overlap by {self.args.window_overlap}, whose outputs are averaged."
-            )
-        return f"Reads {length} tokens at most; what a longer text has behind them is cut off."
 
     def example_code(self, is_english: bool) -> str:
         """See `tasks.base.Task`. The texts that come with us are English; a label of the data is
@@ -219,17 +211,7 @@ class TextClassification(Classification):
 
         Raises `UserError` where more is asked than the model takes.
         """
-        asked = self.args.max_length
-        if asked is not None and asked > limit:
-            raise UserError(f"--max_length {asked} is more than the {limit} this model takes")
-        if asked is not None and asked < 4:
-            raise UserError(f"--max_length {asked} leaves no room for text; at least 4")
-        length = asked or limit
-        if self.args.long_texts == "window" and self.args.window_overlap >= length - 4:
-            raise UserError(
-                f"--window_overlap {self.args.window_overlap} must be well below"
-                f" --max_length {length}"
-            )
+        length = settled(self.args.max_length, limit, self.overlap)
         args = replace(self.args, max_length=length)
         return replace(
             self,
@@ -243,16 +225,7 @@ class TextClassification(Classification):
         """Token ids of one split, cached on disk by the content of its texts."""
         from tasks.nlp.tokenization import TokenFeatures
 
-        return TokenFeatures.make(examples, self.processor, self._encoding())
-
-    def _encoding(self) -> dict[str, Any]:
-        assert self.args.max_length is not None, "settle() decides it"
-        return {
-            "max_length": self.args.max_length,
-            "window_overlap": self.args.window_overlap
-            if self.args.long_texts == "window"
-            else None,
-        }
+        return TokenFeatures.make(examples, self.processor, self.encoding())
 
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
@@ -291,7 +264,7 @@ class TextClassification(Classification):
         texts = [each["text"] for each in items]
         from tasks.nlp.tokenization import encode
 
-        encoded = encode(texts, pairs or None, self.processor, **self._encoding())
+        encoded = encode(texts, pairs or None, self.processor, **self.encoding())
         return [
             {"sample_id": i} | {name: column[i] for name, column in encoded.items()}
             for i in range(len(items))

@@ -21,11 +21,12 @@ from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits
 from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.losses import cross_entropy
+from tasks.kinds.losses import IGNORED, cross_entropy
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
+from tasks.nlp.text_lengths import LongTexts, settled
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 EXAMPLE_INPUT = '--text "returns a dataframe or none if there are no rows"'
 TOKEN_COLUMNS = ("tokens", "words", "token", "word", "form")
 TAG_COLUMNS = ("tags", "ner_tags", "labels", "label", "ner", "pos_tags", "pos", "upos")
-IGNORED = -100
-"""Stands for the tag of padding."""
 NOT_SHOWN = -1e4
 """Logit of every tag but O of a word that the model was shown nothing of."""
 MOST_CLASSES = 30  # that a description names
@@ -198,7 +197,7 @@ def from_config(config: Mapping[str, Any]) -> "TokenClassification":
 
 
 @dataclass(frozen=True)
-class TokenClassification(Bindable):
+class TokenClassification(LongTexts, Bindable):
     """The task with what the data told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
@@ -211,6 +210,7 @@ class TokenClassification(Bindable):
     processor: Any = field(default=None, compare=False, repr=False)
 
     name = "token-classification"
+    window_use = "and tags a word where it stands most central"
     pipeline = "token-classification"
     verb = "tag"
     has_language = True
@@ -224,17 +224,6 @@ class TokenClassification(Bindable):
     def input_of(self, text: str, processor: Any) -> Any:
         """See `tasks.base.OfText`."""
         return text
-
-    def describe_lengths(self) -> str:
-        """See `tasks.base.OfText`."""
-        length = self.args.max_length
-        if self.args.long_texts == "window":
-            return (
-                f"Reads {length} tokens at a time; the zoo reads longer texts in windows that "
-                f"overlap by {self.args.window_overlap}, and tags a word where it stands most "
-                "central."
-            )
-        return f"Reads {length} tokens at most; what a longer text has behind them is cut off."
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """See `tasks.base.Task`."""
@@ -274,17 +263,7 @@ class TokenClassification(Bindable):
 
         Raises `UserError` where more is asked than the model takes.
         """
-        asked = self.args.max_length
-        if asked is not None and asked > limit:
-            raise UserError(f"--max_length {asked} is more than the {limit} this model takes")
-        if asked is not None and asked < 4:
-            raise UserError(f"--max_length {asked} leaves no room for text; at least 4")
-        length = asked or limit
-        if self.args.long_texts == "window" and self.args.window_overlap >= length - 4:
-            raise UserError(
-                f"--window_overlap {self.args.window_overlap} must be well below"
-                f" --max_length {length}"
-            )
+        length = settled(self.args.max_length, limit, self.overlap)
         args = replace(self.args, max_length=length)
         pad_token_id = processor.pad_token_id or 0
         return replace(self, args=args, pad_token_id=pad_token_id, processor=processor)
@@ -293,12 +272,7 @@ class TokenClassification(Bindable):
         """Token ids of one split, cached on disk by the content of its words."""
         from tasks.nlp.tagged_words import WordFeatures
 
-        return WordFeatures.make(examples, self.processor, self._encoding())
-
-    def _encoding(self) -> dict[str, Any]:
-        assert self.args.max_length is not None, "settle() decides it"
-        overlap = self.args.window_overlap if self.args.long_texts == "window" else None
-        return {"max_length": self.args.max_length, "window_overlap": overlap}
+        return WordFeatures.make(examples, self.processor, self.encoding())
 
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
@@ -337,7 +311,7 @@ class TokenClassification(Bindable):
         words = None
         if self.words == "blanks":
             words = [[found.span() for found in re.finditer(r"\S+", text)] for text in texts]
-        columns = tagged_words.encode_words(texts, words, self.processor, **self._encoding())
+        columns = tagged_words.encode_words(texts, words, self.processor, **self.encoding())
         columns |= {"sample_id": list(range(len(texts))), "text": texts}
         return [{name: column[i] for name, column in columns.items()} for i in range(len(texts))]
 

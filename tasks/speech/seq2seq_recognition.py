@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from tasks.base import Batch, Examples, Loss, OutputKind, Outputs
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
-from tasks.kinds.losses import cross_entropy
+from tasks.kinds.losses import IGNORED, cross_entropy
 from tasks.preflight import Finding
 from tasks.speech import audio_features, segmenting, speech_recognition
 from tasks.speech.audio_features import AudioFeatures, Settled
@@ -194,7 +194,7 @@ class Seq2SeqRecognition(Transcription):
         if not rows or "ids" not in rows[0]:
             return batch
         labels = torch.nn.utils.rnn.pad_sequence(
-            [torch.tensor(row["ids"]) for row in rows], batch_first=True, padding_value=-100
+            [torch.tensor(row["ids"]) for row in rows], batch_first=True, padding_value=IGNORED
         )
         given = labels.roll(1, 1)
         given[:, 0] = self.start

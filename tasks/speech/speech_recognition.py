@@ -12,7 +12,7 @@ from tasks.data.labels import leave_out, unlabelled
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.losses import divergence, other_names
+from tasks.kinds.losses import IGNORED, divergence, other_names
 from tasks.speech import audio_features, audio_inputs, segmenting
 from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
 from tasks.speech.decoding.language_model import Decoding
@@ -273,7 +273,7 @@ class SpeechRecognition(Transcription):
         symbols = steps.cumsum(1) % others
         symbols += symbols >= self.spelling.blank
         ended = torch.arange(symbols.shape[1]) >= counts.unsqueeze(1)
-        return {"labels": symbols.masked_fill(ended, -100), "lengths": lengths}
+        return {"labels": symbols.masked_fill(ended, IGNORED), "lengths": lengths}
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
         """Rows for `collate` from what `read_inputs` gives, or from whatever
@@ -295,7 +295,7 @@ class SpeechRecognition(Transcription):
         if rows and "text" in rows[0]:
             texts = [torch.tensor(self.spelling.encode(row["text"])) for row in rows]
             labels = torch.nn.utils.rnn.pad_sequence(
-                [text.long() for text in texts], batch_first=True, padding_value=-100
+                [text.long() for text in texts], batch_first=True, padding_value=IGNORED
             )
             batch = replace(batch, targets={"labels": labels})
         return batch
