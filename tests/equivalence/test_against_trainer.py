@@ -88,7 +88,9 @@ def test_fifty_steps(ours: Run, tiny_bert: Path, reviews: Path, tmp_path: Path) 
     theirs = _trainer_losses(tiny_bert, reviews, tmp_path, ours)
     assert len(ours.losses) == len(theirs) == STEPS
     np.testing.assert_allclose(ours.losses, theirs, atol=1e-4, rtol=0)
-    assert np.mean(ours.losses[-10:]) < 0.8 * np.mean(ours.losses[:10])  # something was learned
+    # something was learned on the way: 0.23 to 0.55 with other seeds, which another processor's
+    # random numbers are like; single steps scatter more
+    assert np.mean(ours.losses[-10:]) < 0.7 * np.mean(ours.losses[:10])
 
 
 def test_fifty_steps_without_speedups(
