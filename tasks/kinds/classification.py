@@ -288,7 +288,7 @@ class Classification(Bindable):
         import torch.nn.functional as F
 
         logits, labels = outputs["logits"], batch.targets["labels"]
-        count = torch.tensor(float(len(labels)), device=logits.device)
+        count = torch.full((), float(len(labels)), device=logits.device)  # no copy, no waiting
         if self.problem_type == "regression":
             numbers = logits.squeeze(-1)
             terms = F.mse_loss(numbers.detach(), labels, reduction="none")
@@ -301,7 +301,7 @@ class Classification(Bindable):
             return Loss(loss, count, {}, terms)
         weight = None
         if self.class_weights:
-            weight = torch.tensor(self.class_weights, device=logits.device)
+            weight = constant(tuple(self.class_weights), logits.device)
             count = weight[labels].sum()
 
         def losses_of(targets: "Tensor") -> "Tensor":

@@ -1,13 +1,27 @@
 """Losses that several kinds of task share, and what must hold for a teacher's."""
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 IGNORED = -100
 """The label of what is no target: torch's `ignore_index`."""
+
+
+@functools.lru_cache(maxsize=16)
+def constant(values: tuple[float, ...], device: "torch.device") -> "Tensor":
+    """Numbers as a float32 tensor on a device, copied there once: a copy in every pass would wait.
+
+    It must not be changed.
+    """
+    import torch
+
+    with torch.inference_mode(False):  # or one that an evaluation made could not be trained with
+        return torch.tensor(values, device=device)
 
 
 def cross_entropy(

@@ -16,7 +16,7 @@ from tasks.errors import UserError
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
 from zoo.machine.memory import peak_memory
-from zoo.machine.precision import choose_device, choose_dtype
+from zoo.machine.precision import choose_device, choose_dtype, use_tf32
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.network import assemble, network_of
 from zoo.speedups.allocator import keep_freed_memory
@@ -56,6 +56,8 @@ def finetune(entry: "Entry", job: Job) -> Path:
     folder = Path(args.output_dir or f"runs/{entry.name}")
     with run_folder.claimed(folder, args.resume, accelerator) as claim:
         dtype = choose_dtype(args.dtype, accelerator.device)
+        if args.dtype in ("fp32", "tf32") and accelerator.device.type == "cuda":
+            use_tf32(args.dtype == "tf32")
         _finetune(Setup(entry, job, folder, accelerator, dtype), claim, begin)
     return folder
 
@@ -256,6 +258,8 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> Result:
     setup.accelerator.wait_for_everyone()
     model, _ = network_of(setup.entry).load(setup.folder)
     model.to(setup.device)
+    if setup.device.type == "cuda":
+        use_tf32(False)
     split = next(name for name in ("test", "validation", "train") if name in data.features)
 
     def measured(network: nn.Module) -> Evaluation:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from zoo.store.checkpoint import Checkpoint
     from zoo.store.evidence import Fact
     from zoo.train.args import TrainArgs
+    from zoo.train.optim.loss_scale import LossScaler
 
 
 @dataclass(frozen=True)
@@ -174,7 +175,17 @@ Named = dict[str, Tensor]
 
 
 class Hook:
-    """What happens around the steps of the loop."""
+    """What happens around the steps of the loop.
+
+    `computing`, `after_backward` and `after_step` only queue work on the device, since a GPU may
+    record a step once and replay it: they read nothing from the device, and a number that differs
+    from step to step is a tensor there, which `before_step` sets.
+    """
+
+    scaler: "LossScaler | None" = None
+    """What scales the loss, where the arithmetic needs that."""
+    keeps_program = True
+    """Whether every step computes the same, so that it may be replayed."""
 
     def attach(self, model: nn.Module, named: Named) -> Named:
         """Before there is an optimizer; returns what it is to step, in fp32, by name.
@@ -193,7 +204,10 @@ class Hook:
         return contextlib.nullcontext()
 
     def before_step(self, done: float) -> None:
-        """Args: done: share of the training, from 0 to 1, that lies behind."""
+        """On the host, before the passes of a step.
+
+        Args: done: share of the training, from 0 to 1, that lies behind.
+        """
 
     def after_backward(self) -> None:
         """Gradients of a pass have been added up."""

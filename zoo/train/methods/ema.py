@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from zoo.train.methods.base import Hook, Named
 from zoo.train.optim.sharding import like, whole
@@ -26,12 +27,20 @@ class WeightAverage(Hook):
         """See `Hook`."""
         self._parameters = parameters
         self.shadow = [p.detach().clone() for p in parameters]
+        device = parameters[0].device if parameters else None
+        self._share = torch.zeros((), device=device)  # of the new weights; float32
+
+    def before_step(self, done: float) -> None:
+        """See `Hook`: the share that the weights of this step will have."""
+        self.updates += 1
+        self._new = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
+        self._share.fill_(self._new)
 
     def after_step(self) -> None:
         """Takes the new weights in."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.shadow, [p.detach() for p in self._parameters], 1 - decay)
+        weights = [p.detach() for p in self._parameters]
+        sharded = any(isinstance(shadow, DTensor) for shadow in self.shadow)  # steps by themselves
+        average_(self.shadow, weights, self._new if sharded else self._share)
 
     @contextlib.contextmanager
     def as_saved(self) -> Iterator[None]:
@@ -60,3 +69,16 @@ class WeightAverage(Hook):
         self.updates = int(saved["updates"])
         for i, shadow in enumerate(self.shadow):
             shadow.copy_(like(saved[f"{i:05d}"], shadow))
+
+
+def average_(shadow: Sequence[Tensor], weights: Sequence[Tensor], share: Tensor | float) -> None:
+    """Moves `shadow` towards `weights` by `share`, a number or a float32 scalar, in place."""
+    if isinstance(share, float):
+        torch._foreach_lerp_(shadow, weights, share)
+    elif share.device.type == "cpu":
+        for old, new in zip(shadow, weights, strict=True):
+            old.lerp_(new, share.to(old.dtype))
+    else:  # a few kernels for all weights: lerp by a tensor would take one for each
+        moves = torch._foreach_sub(weights, shadow)
+        torch._foreach_mul_(moves, share)
+        torch._foreach_add_(shadow, moves)

@@ -8,7 +8,7 @@ from zoo.train.methods.base import Hook, Method, Setup
 from zoo.train.methods.distillation import Distillation
 from zoo.train.methods.ema import WeightAverage
 from zoo.train.methods.faster import Speedups
-from zoo.train.methods.precision import Autocast, Bf16Training
+from zoo.train.methods.precision import Autocast, Bf16Training, Fp16Training
 from zoo.train.methods.qat import QuantizationAware
 from zoo.train.methods.semi_supervised import UnlabelledData
 from zoo.train.methods.tuning import GradualUnfreezing, Tuning
@@ -37,6 +37,8 @@ def hooks_of(args: "TrainArgs", accelerator: "Accelerator", dtype: torch.dtype) 
     # several ranks use autocast: their gradients are better added up in fp32
     if dtype == torch.bfloat16 and args.speedups and accelerator.num_processes == 1:
         hooks.append(Bf16Training())
+    elif dtype == torch.float16:
+        hooks.append(Fp16Training(accelerator.device))
     else:
         hooks.append(Autocast(accelerator.device, dtype))
     if args.tune == "gradual":
