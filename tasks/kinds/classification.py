@@ -25,7 +25,7 @@ from tasks.data.labels import (
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.kinds import label_tensors
-from tasks.kinds.losses import divergence, other_names
+from tasks.kinds.losses import constant, divergence, other_names
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.printing import python_literal
 

@@ -365,9 +365,14 @@ class TokenClassification(LongTexts, Bindable):
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy summed over the words that the model was shown."""
-        labels = batch.targets["labels"]
+        labels, logits = batch.targets["labels"], outputs["logits"]
         learned = (batch.targets["starts"] >= 0) & (labels != IGNORED)
-        loss, terms = cross_entropy(outputs["logits"][learned], labels[learned], label_smoothing)
+        if logits.device.type == "cpu":
+            logits, labels = logits[learned], labels[learned]
+        else:  # how many they are would have to be waited for
+            logits = logits.flatten(0, 1)
+            labels = labels.masked_fill(~learned, IGNORED).flatten()
+        loss, terms = cross_entropy(logits, labels, label_smoothing)
         return Loss(loss, learned.sum().float(), {}, terms)
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.cases import Case
-from tests.finetuning import finetune
 from tests.tape import TapeRecorder
 from zoo.speedups import fast_encoder
 from zoo.train import step_graphs

@@ -34,7 +34,9 @@ def choose_dtype(
     Raises `UserError` for arithmetic that the device does not have.
     """
     if asked == "tf32" and not _has_tf32(device):
-        raise UserError(f"--dtype tf32 is arithmetic of NVIDIA's GPUs since Ampere, not of {device}")
+        raise UserError(
+            f"--dtype tf32 is arithmetic of NVIDIA's GPUs since Ampere, not of {device}"
+        )
     if asked == "fp16" and device.type != "cuda":
         raise UserError(
             f"--dtype fp16 trains on NVIDIA's GPUs: {device} has next to no arithmetic in it: "

@@ -70,6 +70,9 @@ class ExecutionArgs(Bounded):
 
     torch_compile: bool = False
     """compile the model with torch.compile"""
+    compile_layers: Literal["auto", "on", "off"] = "auto"
+    """compile the layers that a model repeats, all at the cost of one; auto does on a GPU where the
+    training is long enough to win more time than that takes"""
     speedups: bool = True
     """faster training that computes the same; off to compare"""
     cuda_graphs: Literal["auto", "on", "off"] = "auto"
@@ -87,7 +90,13 @@ class ExecutionArgs(Bounded):
 
 
 def check_execution(args: "TrainArgs") -> None:
-    """Raises `UserError` for an optimizer that can't skip the steps that fp16 loses."""
+    """Raises `UserError` for what is compiled twice or looked into, and for an optimizer that can't
+    skip the steps that fp16 loses."""
+    if args.compile_layers == "on" and args.torch_compile:
+        raise UserError("--torch_compile compiles the layers too: leave --compile_layers on away")
+    if args.compile_layers == "on" and (args.qat or args.distill_hidden):
+        flag = "qat" if args.qat else "distill_hidden"
+        raise UserError(f"--{flag} reads layers that --compile_layers on melts: leave one away")
     if args.dtype == "fp16" and args.optim in ("rmsprop", "adamax"):
         raise UserError(
             f"--dtype fp16 skips steps that overflow, and --optim {args.optim} has no kernel that "

@@ -96,7 +96,8 @@ def prefetched(source: Iterator[T], ahead: int) -> Iterator[Iterator[T]]:
     def put(found: list[T], error: BaseException | None) -> None:
         while not stopped.is_set():
             with contextlib.suppress(queue.Full):
-                return ready.put((found, error), timeout=PATIENCE)
+                ready.put((found, error), timeout=PATIENCE)
+                return
 
     def draw() -> None:
         try:
@@ -105,7 +106,7 @@ def prefetched(source: Iterator[T], ahead: int) -> Iterator[Iterator[T]]:
                 if stopped.is_set():
                     return
             put([], None)  # the end
-        except BaseException as error:  # noqa: BLE001  raised where the items are used
+        except BaseException as error:  # raised where the items are used
             put([], error)
 
     def items() -> Iterator[T]:

@@ -239,7 +239,8 @@ class Loop:
         if limit and any(len(one.ids) > limit for one in step.passes):
             step = self._recut(step)
         try:
-            return self.computed.accumulate(self._micro_batches(step))
+            self.computed.accumulate(self._micro_batches(step))
+            return
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise

@@ -147,7 +147,7 @@ class StepGraphs:
             return self._watched(key, batches, plain)
         try:
             first, recorded = self._record(batches)
-        except Exception as error:  # noqa: BLE001  whatever it is: the plain step says it better
+        except Exception as error:  # whatever it is: the plain step says it better
             self.drop(f"steps are not replayed: {str(error).splitlines()[0]}")
             self._recorder.recover()
             self._step.drop_gradients()
@@ -315,7 +315,7 @@ class CudaGraphs:
     def watch(self, seed: int) -> Iterator[list[str]]:
         """See `Recorder`."""
         reasons: list[str] = []
-        python, numpy = random.getstate(), np.random.get_state()[1:3]
+        before = _host_draws()
         mode = torch.cuda.get_sync_debug_mode()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
@@ -326,11 +326,8 @@ class CudaGraphs:
                 torch.cuda.set_sync_debug_mode(mode)
         if any("synchronizing CUDA operation" in str(one.message) for one in caught):
             reasons.append("a pass waits for the device")
-        now = np.random.get_state()[1:3]
-        drawn = not np.array_equal(numpy[0], now[0]) or numpy[1] != now[1]
-        drawn |= python != random.getstate()
         fresh = torch.Generator().manual_seed(seed).get_state()
-        if drawn or not torch.equal(fresh, torch.get_rng_state()):
+        if before != _host_draws() or not torch.equal(fresh, torch.get_rng_state()):
             reasons.append("a pass draws random numbers on the host")
 
     def record(self, work: Work) -> Work:
@@ -362,3 +359,9 @@ class CudaGraphs:
         ]
         generator.graphsafe_set_state(torch.Generator(self._device).graphsafe_get_state())
         torch.cuda.synchronize(self._device)
+
+
+def _host_draws() -> tuple[Hashable, ...]:
+    """The state of Python's and NumPy's random numbers."""
+    found: Any = np.random.get_state()
+    return random.getstate(), found[1].tobytes(), found[2]

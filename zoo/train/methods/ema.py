@@ -71,7 +71,7 @@ class WeightAverage(Hook):
             shadow.copy_(like(saved[f"{i:05d}"], shadow))
 
 
-def average_(shadow: Sequence[Tensor], weights: Sequence[Tensor], share: Tensor | float) -> None:
+def average_(shadow: list[Tensor], weights: list[Tensor], share: Tensor | float) -> None:
     """Moves `shadow` towards `weights` by `share`, a number or a float32 scalar, in place."""
     if isinstance(share, float):
         torch._foreach_lerp_(shadow, weights, share)
@@ -79,6 +79,6 @@ def average_(shadow: Sequence[Tensor], weights: Sequence[Tensor], share: Tensor 
         for old, new in zip(shadow, weights, strict=True):
             old.lerp_(new, share.to(old.dtype))
     else:  # a few kernels for all weights: lerp by a tensor would take one for each
-        moves = torch._foreach_sub(weights, shadow)
+        moves = list(torch._foreach_sub(weights, shadow))
         torch._foreach_mul_(moves, share)
         torch._foreach_add_(shadow, moves)

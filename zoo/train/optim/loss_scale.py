@@ -31,8 +31,6 @@ class LossScaler:
             `finite`, but True where a lower scale may help.
         """
         forgiven = finite | (self.scale > FLOOR)
-        torch._amp_update_scale_(
-            self.scale, self.good_steps, found_inf, GROWTH, BACKOFF, INTERVAL
-        )
+        torch._amp_update_scale_(self.scale, self.good_steps, found_inf, GROWTH, BACKOFF, INTERVAL)
         self.scale.clamp_(min=FLOOR)
         return forgiven
