@@ -90,20 +90,14 @@ class Loop:
         for hook in hooks:
             hook.begin(self.computed.parameters)
         self.graphs = graphs_for(self.computed, watcher.note)
-        self.schedule = Schedule.of(
-            len(train),
-            args.per_device_train_batch_size
-            * args.gradient_accumulation_steps
-            * accelerator.num_processes,
-            args.num_train_epochs,
-            args.max_steps,
-        )
+        of_rank = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        size = of_rank * accelerator.num_processes
+        self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
         # what a pass costs beside its samples, measured in samples: launches, casts, gradients
         fixed = 4 if accelerator.device.type == "cpu" else 64
         self._pass_overhead = float(train.lengths.mean()) * fixed
         self.progress = Progress()
-        scaled = self.computed.scaler is not None
-        self.log = DeviceLog(watcher, self.computed.deferred, scaled)
+        self.log = DeviceLog(watcher, self.computed.deferred, self.computed.scaler is not None)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
 

@@ -179,7 +179,7 @@ class Hook:
 
     `computing`, `after_backward` and `after_step` only queue work on the device, since a GPU may
     record a step once and replay it: they read nothing from the device, and a number that differs
-    from step to step is a tensor there, which `before_step` sets.
+    from step to step is a tensor there.
     """
 
     scaler: "LossScaler | None" = None

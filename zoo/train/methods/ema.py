@@ -21,26 +21,28 @@ class WeightAverage(Hook):
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
-        self.updates = 0
+        # on the device, where it counts replayed steps as well; float64 is as exact as Python
+        self._updates = torch.zeros((), dtype=torch.float64)
+
+    @property
+    def updates(self) -> int:
+        """How often weights were taken in."""
+        return int(self._updates)
 
     def begin(self, parameters: Sequence[nn.Parameter]) -> None:
         """See `Hook`."""
         self._parameters = parameters
         self.shadow = [p.detach().clone() for p in parameters]
-        device = parameters[0].device if parameters else None
-        self._share = torch.zeros((), device=device)  # of the new weights; float32
-
-    def before_step(self, done: float) -> None:
-        """See `Hook`: the share that the weights of this step will have."""
-        self.updates += 1
-        self._new = 1 - min(self.decay, (1 + self.updates) / (10 + self.updates))
-        self._share.fill_(self._new)
+        if parameters:
+            self._updates = self._updates.to(parameters[0].device)
 
     def after_step(self) -> None:
         """Takes the new weights in."""
+        n = self._updates.add_(1)
+        share = (1 - ((1 + n) / (10 + n)).clamp(max=self.decay)).float()
         weights = [p.detach() for p in self._parameters]
-        sharded = any(isinstance(shadow, DTensor) for shadow in self.shadow)  # steps by themselves
-        average_(self.shadow, weights, self._new if sharded else self._share)
+        sharded = any(isinstance(shadow, DTensor) for shadow in self.shadow)
+        average_(self.shadow, weights, float(share) if sharded else share)
 
     @contextlib.contextmanager
     def as_saved(self) -> Iterator[None]:
@@ -66,7 +68,7 @@ class WeightAverage(Hook):
     def load_state(self, tensors: Mapping[str, Named]) -> None:
         """See `Hook`."""
         saved = tensors["ema"]
-        self.updates = int(saved["updates"])
+        self._updates.fill_(int(saved["updates"]))
         for i, shadow in enumerate(self.shadow):
             shadow.copy_(like(saved[f"{i:05d}"], shadow))
 
