@@ -25,7 +25,7 @@ from tasks.data.labels import (
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.kinds import label_tensors
-from tasks.kinds.losses import constant, divergence, other_names
+from tasks.kinds.losses import constant, divergence, other_names, windows_of
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.printing import python_literal
 
@@ -322,7 +322,7 @@ class Classification(Bindable):
             return logits
         sums = logits.new_zeros(len(batch), logits.shape[-1])
         sums = sums.index_add(0, batch.windows, logits)
-        return sums / batch.windows.bincount(minlength=len(sums)).unsqueeze(1)
+        return sums / windows_of(batch.windows, len(sums)).unsqueeze(1)
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None

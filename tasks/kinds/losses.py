@@ -24,6 +24,18 @@ def constant(values: tuple[float, ...], device: "torch.device") -> "Tensor":
         return torch.tensor(values, device=device)
 
 
+def windows_of(windows: "Tensor", samples: int) -> "Tensor":
+    """How many windows each of the samples has, int64 [samples].
+
+    As `bincount` says it, which waits for a GPU.
+
+    Args:
+        windows: int64 [n], the sample that each window belongs to.
+    """
+    counts = windows.new_zeros(samples)
+    return counts.index_add(0, windows, windows.new_ones(()).expand(len(windows)))
+
+
 def cross_entropy(
     logits: "Tensor", labels: "Tensor", label_smoothing: float
 ) -> "tuple[Tensor, Tensor | None]":

@@ -121,8 +121,8 @@ def test_the_scale_is_part_of_a_saved_state() -> None:
     ours.scaler.good_steps.fill_(7)
     theirs.load_state(ours.state())
     assert float(theirs.scaler.scale) == 512 and int(theirs.scaler.good_steps) == 7
-    with pytest.raises(KeyError):
-        theirs.load_state({})
+    theirs.load_state({})  # of a run that was in fp32 so far
+    assert float(theirs.scaler.scale) == 512
 
 
 def test_a_result_comes_out_of_its_packing() -> None:

@@ -41,8 +41,10 @@ class WeightAverage(Hook):
         n = self._updates.add_(1)
         share = (1 - ((1 + n) / (10 + n)).clamp(max=self.decay)).float()
         weights = [p.detach() for p in self._parameters]
-        sharded = any(isinstance(shadow, DTensor) for shadow in self.shadow)
-        average_(self.shadow, weights, float(share) if sharded else share)
+        if any(isinstance(shadow, DTensor) for shadow in self.shadow):
+            torch._foreach_lerp_(self.shadow, weights, float(share))
+        else:
+            average_(self.shadow, weights, share, few_kernels=share.device.type != "cpu")
 
     @contextlib.contextmanager
     def as_saved(self) -> Iterator[None]:
@@ -73,14 +75,15 @@ class WeightAverage(Hook):
             shadow.copy_(like(saved[f"{i:05d}"], shadow))
 
 
-def average_(shadow: list[Tensor], weights: list[Tensor], share: Tensor | float) -> None:
-    """Moves `shadow` towards `weights` by `share`, a number or a float32 scalar, in place."""
-    if isinstance(share, float):
-        torch._foreach_lerp_(shadow, weights, share)
-    elif share.device.type == "cpu":
-        for old, new in zip(shadow, weights, strict=True):
-            old.lerp_(new, share.to(old.dtype))
-    else:  # a few kernels for all weights: lerp by a tensor would take one for each
+def average_(shadow: list[Tensor], weights: list[Tensor], share: Tensor, few_kernels: bool) -> None:
+    """Moves `shadow` towards `weights` by `share`, a float32 scalar beside them, in place.
+
+    Args: few_kernels: for all weights together, as a GPU has it faster; they round otherwise.
+    """
+    if few_kernels:
         moves = list(torch._foreach_sub(weights, shadow))
         torch._foreach_mul_(moves, share)
         torch._foreach_add_(shadow, moves)
+    else:
+        for old, new in zip(shadow, weights, strict=True):
+            old.lerp_(new, share.to(old.dtype))

@@ -38,10 +38,10 @@ class Fp16Training(Autocast):
         return {"loss_scale": {"scale": scaler.scale, "good_steps": scaler.good_steps}}
 
     def load_state(self, tensors: Mapping[str, Named]) -> None:
-        """See `Hook`."""
-        saved = tensors["loss_scale"]
-        self.scaler.scale.copy_(saved["scale"])
-        self.scaler.good_steps.copy_(saved["good_steps"])
+        """See `Hook`; a run that was in other arithmetic so far begins with the usual scale."""
+        if (saved := tensors.get("loss_scale")) is not None:
+            self.scaler.scale.copy_(saved["scale"])
+            self.scaler.good_steps.copy_(saved["good_steps"])
 
 
 class Bf16Training(Hook):
