@@ -16,7 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 WAITS = ("_local_scalar_dense", "nonzero", "unique", "masked_select", "is_nonzero", "equal", "item")
-"""In the names of operations whose result Python needs, or whose size depends on values."""
+WAITS += ("bincount", "lift_fresh")
+"""In the names of operations whose result Python needs, or whose size depends on values, and of
+`torch.tensor`, which copies to a GPU what Python has."""
 
 
 class Waits(AssertionError):

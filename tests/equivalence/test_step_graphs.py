@@ -12,7 +12,7 @@ import torch
 
 from tests.cases import Case
 from tests.tape import TapeRecorder
-from zoo.speedups import fast_encoder
+from zoo.speedups import fast_dropout, fast_encoder
 from zoo.train import step_graphs
 
 FLAGS = ("--num_train_epochs", 4, "--eval_strategy", "epoch")
@@ -34,6 +34,7 @@ def recorders(monkeypatch: pytest.MonkeyPatch) -> list[TapeRecorder]:
 
     monkeypatch.setattr(step_graphs, "recorder_for", recorder_for)
     monkeypatch.setattr(fast_encoder, "speed_up_layers", speed_up_layers)
+    monkeypatch.setattr(fast_dropout, "replace_dropout", lambda model: None)
     monkeypatch.setattr(fast_encoder, "fast_dropout", torch.nn.functional.dropout)
     monkeypatch.setattr(fast_encoder, "train_used_rows", lambda *asked: None)
     return made

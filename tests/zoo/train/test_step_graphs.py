@@ -157,6 +157,7 @@ def test_the_tape_finds_what_waits() -> None:
         lambda: x.unique(),
         lambda: x.nonzero(),
         lambda: float(x[0]),
+        lambda: torch.tensor([1.0, 2.0]) + 1,
     ):
         with pytest.raises(Waits), Tape():
             waits()
