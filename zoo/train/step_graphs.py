@@ -148,7 +148,7 @@ class StepGraphs:
         try:
             first, recorded = self._record(batches)
         except Exception as error:  # whatever it is: the plain step says it better
-            self.drop(f"steps are not replayed: {str(error).splitlines()[0]}")
+            self.drop(f"steps are not replayed: {_first(error)}")
             self._recorder.recover()
             self._step.drop_gradients()
             return plain()
@@ -220,6 +220,13 @@ class StepGraphs:
         assert packed is not None
         recorded.used = self._steps
         return StepResult.unpacked(packed.clone(), recorded.names)
+
+
+def _first(error: BaseException) -> str:
+    """What went wrong first, in one line: that a capture has failed is raised behind the reason."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _pass(step: OptimizerStep, batch: Batch, weight: float, i: int, passes: int) -> Work:
