@@ -21,7 +21,7 @@ from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits
 from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.losses import IGNORED, cross_entropy
+from tasks.kinds.losses import IGNORED, cross_entropy, of_targets
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tasks.base import Features
     from tasks.metrics.spans import SpanMetric, TagScheme
     from tasks.nlp.tagged_words import TagsPrediction, Words
+    from tasks.packed import PackedShape
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = '--text "returns a dataframe or none if there are no rows"'
@@ -219,6 +220,7 @@ class TokenClassification(LongTexts, Bindable):
     primary = metric_spec("f1")
     single_label = True  # each word has one
     of_rows = False  # a row may have several spans
+    packs_windows = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def input_of(self, text: str, processor: Any) -> Any:
@@ -349,14 +351,27 @@ class TokenClassification(LongTexts, Bindable):
             targets |= {"words": [row["words"] for row in rows]}
         return replace(batch, targets=targets)
 
+    def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
+        """See `tasks.packed.Packs`; the target is labels int64 [1, tokens], `IGNORED` where no word
+        begins."""
+        from tasks.nlp import packing, tagged_words
+
+        labels = [window for row in rows for window in tagged_words.labels_of_tokens(row)]
+        batch = packing.pack(rows, shape, self.pad_token_id)
+        return replace(batch, targets=packing.of_tokens(labels, shape))
+
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
-        """Logits float32 [b, words, labels], of each word those of its first piece.
+        """Logits float32 [b, words, labels], of each word those of its first piece; of a packed
+        batch [1, tokens, labels].
 
         Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
         """
         from tasks.metrics.spans import OUTSIDE
 
-        logits, starts = super().forward(model, batch)["logits"], batch.targets["starts"]
+        logits = super().forward(model, batch)["logits"]
+        if "starts" not in batch.targets:
+            return {"logits": logits}
+        starts = batch.targets["starts"]
         of_words = logits.flatten(0, 1)[starts.clamp(min=0)]
         nothing = logits.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
         if OUTSIDE in self.labels:
@@ -366,6 +381,8 @@ class TokenClassification(LongTexts, Bindable):
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy summed over the words that the model was shown."""
         labels = batch.targets["labels"]
+        if "starts" not in batch.targets:  # packed
+            return of_targets(outputs["logits"].flatten(0, 1), labels.flatten(), label_smoothing)
         learned = (batch.targets["starts"] >= 0) & (labels != IGNORED)
         loss, terms = cross_entropy(outputs["logits"][learned], labels[learned], label_smoothing)
         return Loss(loss, learned.sum().float(), {}, terms)

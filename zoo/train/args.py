@@ -12,10 +12,12 @@ from tasks.errors import UserError
 from zoo.train.methods.args import (
     AverageArgs,
     DistillationArgs,
+    PackingArgs,
     QuantizationArgs,
     TuningArgs,
     UnlabelledArgs,
     check_distillation,
+    check_packing,
     check_quantization,
     check_unlabelled,
 )
@@ -152,6 +154,7 @@ class TrainArgs(  # the last has the first fields: `--help` begins with them
     LoggingArgs,
     StateArgs,
     EvaluationArgs,
+    PackingArgs,
     ExecutionArgs,
     TuningArgs,
     QuantizationArgs,
@@ -166,7 +169,15 @@ class TrainArgs(  # the last has the first fields: `--help` begins with them
     """How a model is trained."""
 
 
-CHECKS = (check_schedule, check_unlabelled, check_distillation, check_quantization)
+def sampling_strategy(args: PackingArgs, is_packed: bool) -> str:
+    """Whether an epoch is in `random` order or `group_by_length`: what is asked for, else what is
+    faster."""
+    if args.train_sampling_strategy != "auto":
+        return args.train_sampling_strategy
+    return "random" if is_packed else "group_by_length"
+
+
+CHECKS = (check_schedule, check_unlabelled, check_distillation, check_quantization, check_packing)
 
 
 def check(args: TrainArgs) -> None:

@@ -215,6 +215,7 @@ def _train(
         setup.dtype,
         run.known.record,
         hooks_of(args, setup.accelerator, setup.dtype),
+        learning.packing,
     )
     resumed = run.claim.state is not None
     try:

@@ -19,18 +19,26 @@ from torch import Tensor, nn
 
 from tasks.base import Batch, Collate, Features, Objective, Task
 from tasks.errors import UserError
+from tasks.packed import PackedShape
 from tasks.randomness import View
 from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, stop_on_signal
-from zoo.train.args import TrainArgs, metric_for_best
+from zoo.train.args import TrainArgs, metric_for_best, sampling_strategy
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, spared
 from zoo.train.optim.schedules import lr_factor
 from zoo.train.optim.sharding import shard, whole
 from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.resume import state as states
-from zoo.train.resume.order import Pass, Schedule, cut_step, epoch_order
+from zoo.train.resume.order import (
+    Pass,
+    Schedule,
+    cut_packed,
+    cut_step,
+    epoch_order,
+    pass_overhead,
+)
 from zoo.train.resume.progress import Progress, Watcher
 
 if TYPE_CHECKING:
@@ -65,6 +73,7 @@ class Loop:
         dtype: torch.dtype,
         record: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
+        packing: PackedShape | None = None,
     ) -> None:
         """See `run`.
 
@@ -72,8 +81,9 @@ class Loop:
             dtype: arithmetic of evaluations; hooks say that of training, which is fp32 without.
             record: what lies in every saved state as "run" (`zoo.train.resume.run_record`).
             hooks: see `zoo.train.methods.known.hooks_of`.
+            packing: the shape of every pass, where `collate` packs samples.
         """
-        self.record, self.hooks = record, hooks
+        self.record, self.hooks, self.packing = record, hooks, packing
         self.task, self.args = task, args
         self.best_by = metric_for_best(args, task)
         self.objective, self.collate = objective, collate
@@ -101,10 +111,8 @@ class Loop:
             args.num_train_epochs,
             args.max_steps,
         )
-        # what a pass costs beside its samples, measured in samples: launches, casts, gradients
-        fixed = 4 if accelerator.device.type == "cpu" else 64
-        self._pass_overhead = float(train.lengths.mean()) * fixed
-        self.progress = Progress()
+        self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
+        self.progress = Progress(sampling=sampling_strategy(args, packing is not None))
         self.log = DeviceLog(watcher, self.optimizer, accelerator.device)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
@@ -151,7 +159,9 @@ class Loop:
         """
         begin = time.perf_counter()
         args, place = self.args, self.progress.place
-        order = epoch_order(self.train_features.lengths, args.seed, place.epoch)[place.sample :]
+        by_length = self.progress.sampling == "group_by_length"
+        order = epoch_order(self.train_features.lengths, args.seed, place.epoch, by_length)
+        order = order[place.sample :]
         size = self.schedule.step_size
         ids_of_steps = (order[i : i + size] for i in range(0, len(order), size))
         steps, ahead = itertools.tee((ids, self._cut(ids)) for ids in ids_of_steps)
@@ -167,16 +177,19 @@ class Loop:
 
     def _cut(self, ids: np.ndarray) -> list[Pass]:
         """This rank's passes over the samples of a step."""
+        sizes = self.train_features.lengths, self.train_features.rows
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        if self.packing is not None:
+            return cut_packed(ids, *sizes, world_size=world, shape=self.packing)[rank]
         ranks = cut_step(
             ids,
-            self.train_features.lengths,
-            self.train_features.rows,
-            world_size=self.accelerator.num_processes,
+            *sizes,
+            world_size=world,
             max_samples=self.progress.max_samples or self.args.per_device_train_batch_size,
             budget=self.args.token_budget,
             overhead=self._pass_overhead,
         )
-        return ranks[self.accelerator.process_index]
+        return ranks[rank]
 
     def _step(self, step: Step) -> None:
         progress, args = self.progress, self.args
