@@ -26,7 +26,7 @@ class PackedShape:
     sequences: int
     """most sequences of samples in a row: more than `samples` where texts are cut in windows"""
     longest: int
-    """tokens of the longest sequence"""
+    """tokens of the longest sequence, 2 at least"""
 
     @property
     def fillers(self) -> int:

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+    Windows = Sequence[Sequence[int]] | Sequence[np.ndarray]
+
 
 def pack(rows: Sequence[Mapping[str, Any]], shape: PackedShape, pad_token_id: int) -> Batch:
     """Return a batch without targets of all windows of all rows; see `Packs.collate_packed`.
@@ -43,7 +45,7 @@ def pack(rows: Sequence[Mapping[str, Any]], shape: PackedShape, pad_token_id: in
     return Batch(tensors, ids)
 
 
-def along(windows: Sequence[Sequence[int]], shape: PackedShape, fill: int) -> "np.ndarray":
+def along(windows: "Windows", shape: PackedShape, fill: int) -> "np.ndarray":
     """Return values of tokens, one list a window, one after the other in int64 [tokens].
 
     Args:
@@ -59,16 +61,14 @@ def along(windows: Sequence[Sequence[int]], shape: PackedShape, fill: int) -> "n
     return values
 
 
-def of_tokens(labels: Sequence[Sequence[int]], shape: PackedShape) -> "dict[str, Tensor]":
+def of_tokens(labels: "Windows", shape: PackedShape) -> "dict[str, Tensor]":
     """Return the target `labels` int64 [1, tokens] of the labels of each window's tokens."""
     import torch
 
     return {"labels": torch.from_numpy(along(labels, shape, IGNORED)).unsqueeze(0)}
 
 
-def of_few_tokens(
-    labels: Sequence[Sequence[int]], shape: PackedShape, most: int
-) -> "dict[str, Tensor]":
+def of_few_tokens(labels: "Windows", shape: PackedShape, most: int) -> "dict[str, Tensor]":
     """Return the targets `places` and `labels`, int64 [most] each: which tokens of the row have a
     label, and which. Behind the last the place is 0 and the label `IGNORED`.
 

@@ -24,8 +24,8 @@ def kernel_fault(head_dim: int, device: torch.device, dtype: torch.dtype) -> str
         return f"{device.type} has no kernel for packed attention"
     if dtype not in KERNEL_DTYPES:
         return f"packed attention has kernels for bf16 and fp16, not {str(dtype)[6:]}"
-    if head_dim % 8 or head_dim > 256:
-        return f"packed attention takes heads of 8, 16, ... 256 numbers, not {head_dim}"
+    if head_dim % 8 or head_dim > 192:  # beyond, some GPUs have no backward pass with dropout
+        return f"packed attention takes heads of 8, 16, ... 192 numbers, not {head_dim}"
     major, minor = torch.cuda.get_device_capability(device)
     if major < 8:
         return (
@@ -67,7 +67,9 @@ def _attention(
         return result
     sliding = kwargs.get("sliding_window")
     mixed = packed_attention(
-        *(states[0].transpose(0, 1) for states in (query, key, value)),
+        query[0].transpose(0, 1),  # [1, heads, tokens, dim] to [tokens, heads, dim]
+        key[0].transpose(0, 1),
+        value[0].transpose(0, 1),
         kwargs["cu_seq_lens_q"],
         kwargs["cu_seq_lens_k"],
         kwargs["max_length_q"],
@@ -104,17 +106,35 @@ def packed_attention(
         dropout: probability at which a weight becomes 0.
         window: how far a query sees to both sides of its own position; None: everything.
     """
-    if query.device.type != "cuda" or query.dtype not in KERNEL_DTYPES:
-        return reference_attention(
-            query, key, value, cu_q, cu_k, max_q, max_k, scale=scale, dropout=dropout, window=window
-        )
+    on_gpu = query.device.type == "cuda" and query.dtype in KERNEL_DTYPES
+    compute = kernel_attention if on_gpu else reference_attention
+    return compute(
+        query, key, value, cu_q, cu_k, max_q, max_k, scale=scale, dropout=dropout, window=window
+    )
+
+
+def kernel_attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_q: Tensor,
+    cu_k: Tensor,
+    max_q: int,
+    max_k: int,
+    *,
+    scale: float | None = None,
+    dropout: float = 0.0,
+    window: int | None = None,
+) -> Tensor:
+    """Return what `packed_attention` does, in bf16 or fp16 on a GPU; nothing waits for it."""
     side = -1 if window is None else window
     if not dropout:
         from torch.nn.attention.varlen import varlen_attn
 
-        mixed: Tensor = varlen_attn(
+        mixed = varlen_attn(
             query, key, value, cu_q, cu_k, max_q, max_k, scale=scale, window_size=(side, side)
         )
+        assert isinstance(mixed, Tensor), "nothing beside it is asked for"
         return mixed
     # varlen_attn has no dropout; the operator that it calls has
     found = torch.ops.aten._flash_attention_forward(

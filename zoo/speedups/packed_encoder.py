@@ -74,11 +74,9 @@ class _PackedForward:
 
     def __init__(self, model: Any, shape: PackedShape) -> None:
         self.plain, self.longest = model.forward, shape.longest
-        kind = model.config.model_type
-        embeddings = getattr(model.base_model, "embeddings", None)
         self.padding: int | None = None
-        if kind in POSITIONS_BEHIND_PADDING:
-            self.padding = embeddings.padding_idx
+        if model.config.model_type in POSITIONS_BEHIND_PADDING:
+            self.padding = model.base_model.embeddings.padding_idx
 
     def __call__(self, *arguments: Any, cu_seqlens: Tensor | None = None, **inputs: Any) -> Any:
         """As the model's own, where there is no `cu_seqlens`."""

@@ -42,7 +42,7 @@ class Packing(Method):
         possible = args.packing == "auto" and not_packed(args) is None
         return args.packing == "on" or (possible and torch.cuda.is_available())
 
-    def model(self, model: Any, data: Data) -> nn.Module:
+    def model(self, model: Any, data: Data) -> Any:
         """See `Method`. Raises `UserError` where packing is asked for and can't be."""
         train, network = data.features["train"], network_of(self.setup.entry)
         plain = model.get_base_model() if hasattr(model, "peft_config") else model

@@ -21,6 +21,8 @@ BLOCK = (
 
 MULTIPLE = 64
 """The tokens of a packed pass are a multiple of it, as the tiles of a GPU's products are."""
+SHORTEST = 4
+"""Tokens that the longest sequence of padding has at least: the fewest that a text may have."""
 MOST_TRIES = 256  # numbers of tokens that are looked at
 SLACK = 1.1  # room for what comes together unevenly
 
@@ -159,7 +161,7 @@ def packed_shape(
         budget: most tokens in a pass; a single larger sample makes it larger.
         overhead: cost of a pass in tokens, beside its own.
     """
-    sizes, longest = sizes_of(lengths, rows), int(max(1, lengths.max()))
+    sizes, longest = sizes_of(lengths, rows), int(max(SHORTEST, lengths.max()))
     windows = math.ceil(max_samples * float(rows.mean()) * SLACK) if rows.max() > 1 else max_samples
     sequences = max(windows, int(rows.max()))
 
