@@ -176,6 +176,7 @@ class MaskedLM(Bindable):
     example_call = EXAMPLE_INPUT
     primary = metric_spec("perplexity")
     packs_windows = True
+    pads_to_buckets = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     labels: tuple[str, ...] = field(default=(), init=False)
 
@@ -304,8 +305,8 @@ class MaskedLM(Bindable):
                 )
         return [{"sample_id": i, "input_ids": windows} for i, windows in enumerate(ids)]
 
-    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """Pads the windows of all rows to the longest.
+    def collate(self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()) -> Batch:
+        """Pads the windows of all rows to the longest, or to one of `tasks.buckets`.
 
         The inputs are input_ids, attention_mask int64 [windows, seq]; the targets are labels int64
         [windows, seq] (`IGNORED` where nothing is to be guessed) where the rows have them.
@@ -314,7 +315,7 @@ class MaskedLM(Bindable):
 
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id)
+        batch = pad(rows, self.pad_token_id, buckets=buckets)
         if "token_labels" not in rows[0]:
             return batch
         labels = torch.full_like(batch.inputs["input_ids"], IGNORED)

@@ -189,6 +189,7 @@ class TextClassification(LongTexts, Classification):
     name = "text-classification"
     window_use = "whose outputs are averaged"
     packs_windows = False  # their mean is of as many rows as a text has windows
+    pads_to_buckets = True
     pipeline = "text-classification"
     unit = "tokens"
     has_language = True
@@ -272,15 +273,15 @@ class TextClassification(LongTexts, Classification):
             for i in range(len(items))
         ]
 
-    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """Pads the windows of all rows to the longest.
+    def collate(self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()) -> Batch:
+        """Pads the windows of all rows to the longest, or to one of `tasks.buckets`.
 
         The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
         targets are labels [b] (or float32 [b, labels]) where the rows have them.
         """
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id, self.padding_side)
+        batch = pad(rows, self.pad_token_id, self.padding_side, buckets)
         return replace(batch, targets=self.label_targets(rows))
 
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:

@@ -221,6 +221,7 @@ class TokenClassification(LongTexts, Bindable):
     single_label = True  # each word has one
     of_rows = False  # a row may have several spans
     packs_windows = True
+    pads_to_buckets = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def input_of(self, text: str, processor: Any) -> Any:
@@ -317,8 +318,9 @@ class TokenClassification(LongTexts, Bindable):
         columns |= {"sample_id": list(range(len(texts))), "text": texts}
         return [{name: column[i] for name, column in columns.items()} for i in range(len(texts))]
 
-    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """Pads the windows of all rows to the longest, and words to the most that a row has.
+    def collate(self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()) -> Batch:
+        """Pads the windows of all rows to the longest, or to one of `tasks.buckets`, and words to
+        the most that a row has.
 
         The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
         targets are lengths int64 [b] (words), starts int64 [b, words] (where a word's first piece
@@ -330,7 +332,7 @@ class TokenClassification(LongTexts, Bindable):
 
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id)
+        batch = pad(rows, self.pad_token_id, buckets=buckets)
         lengths = [len(row["word_positions"]) for row in rows]
         starts = np.full((len(rows), max(lengths)), -1, dtype=np.int64)
         labels = np.full_like(starts, IGNORED)

@@ -169,14 +169,6 @@ class TrainArgs(  # the last has the first fields: `--help` begins with them
     """How a model is trained."""
 
 
-def sampling_strategy(args: PackingArgs, is_packed: bool) -> str:
-    """Whether an epoch is in `random` order or `group_by_length`: what is asked for, else what is
-    faster."""
-    if args.train_sampling_strategy != "auto":
-        return args.train_sampling_strategy
-    return "random" if is_packed else "group_by_length"
-
-
 CHECKS = (check_schedule, check_unlabelled, check_distillation, check_quantization, check_packing)
 
 

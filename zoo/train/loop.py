@@ -24,7 +24,7 @@ from tasks.randomness import View
 from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, stop_on_signal
-from zoo.train.args import TrainArgs, metric_for_best, sampling_strategy
+from zoo.train.args import TrainArgs, metric_for_best
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, spared
 from zoo.train.optim.schedules import lr_factor
@@ -112,7 +112,7 @@ class Loop:
             args.max_steps,
         )
         self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
-        self.progress = Progress(sampling=sampling_strategy(args, packing is not None))
+        self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
         self.log = DeviceLog(watcher, self.optimizer, accelerator.device)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()

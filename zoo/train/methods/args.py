@@ -32,6 +32,13 @@ class PackingArgs(Bounded):
     """order of an epoch; group_by_length keeps samples of similar length together, so that little
     is padded; auto is random where samples are packed, which have no padding"""
 
+    def sampling_strategy(self, is_packed: bool) -> str:
+        """Return whether an epoch is in `random` order or `group_by_length`: what is asked for,
+        else what is faster."""
+        if self.train_sampling_strategy != "auto":
+            return self.train_sampling_strategy
+        return "random" if is_packed else "group_by_length"
+
 
 def not_packed(args: "TrainArgs") -> str | None:
     """The flag that packed samples can't stand beside, where there is one."""

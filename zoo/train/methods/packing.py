@@ -17,7 +17,6 @@ from tasks.errors import UserError
 from tasks.packed import PackedShape, Packs
 from tasks.printing import print_lines
 from zoo.model.network import network_of
-from zoo.train.args import sampling_strategy
 from zoo.train.methods.args import not_packed
 from zoo.train.methods.base import Data, Learning, Method, Setup
 from zoo.train.resume.order import epoch_order, packed_shape, pass_overhead, sizes_of
@@ -96,7 +95,7 @@ class Packing(Method):
     def _fitting(self, train: Features) -> PackedShape:
         """The shape that takes the least time."""
         args, ranks = self.setup.args, self.setup.accelerator.num_processes
-        by_length = sampling_strategy(args, is_packed=True) == "group_by_length"
+        by_length = args.sampling_strategy(is_packed=True) == "group_by_length"
         order = epoch_order(train.lengths, args.seed, 0, by_length)
         step_size = self._step_size() * ranks
         return packed_shape(
