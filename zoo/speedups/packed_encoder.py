@@ -31,8 +31,8 @@ def fault(model: Any) -> str | None:
         return f"positions are {config.position_embedding_type}"
     if getattr(config, "chunk_size_feed_forward", 0):
         return f"chunk_size_feed_forward is {config.chunk_size_feed_forward} in its config.json"
-    attention = config._attn_implementation.removeprefix(packed_attention.PREFIX)
-    if attention not in ("sdpa", "zoo_short"):
+    attention = config._attn_implementation
+    if attention != "sdpa" and not attention.startswith("zoo_"):  # `zoo.speedups.fast_encoder`
         return f"its attention is {attention}, and not sdpa"
     return None
 
