@@ -53,7 +53,8 @@ KINDS = [pytest.param(kind, marks=[SLOW] if kind == "electra" else []) for kind 
 def test_packed_as_padded(kind: str, encoders: Path, reviews: Path, tmp_path: Path) -> None:
     packed, padded = _both(encoders / kind, reviews, tmp_path)
     _same(packed, padded)
-    assert "packed" not in padded.done.err
+    assert packed.manifest["packing"]["samples"] == 32
+    assert "packed" not in padded.done.err and "packing" not in padded.manifest
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from zoo.nlp.only_predicted import compute_only_predicted
 from zoo.speedups import packed_attention, packed_encoder
 from zoo.speedups.fast_encoder import speed_up
 
-ENCODERS = ("bert", "roberta", "distilbert", "modernbert", "electra")
+ENCODERS = sorted(packed_encoder.TYPES)
 SIZES = (7, 1, 12, 4)
 SHAPE = PackedShape(48, 6, 6, 12)
 PAD = 1  # an id that a text may have, too

@@ -6,7 +6,7 @@ dropout draws other numbers.
 
 import functools
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -58,6 +58,10 @@ class Packing(Method):
         network.prepare_packing(plain, shape)
         self._shape = shape
         return model
+
+    def manifest(self) -> dict[str, Any]:
+        """See `Method`: the shape of the passes, once it is known."""
+        return {"packing": asdict(self._shape)} if self._shape else {}
 
     def learning(self, learning: Learning, model: nn.Module, data: Data) -> Learning:
         """See `Method`."""
