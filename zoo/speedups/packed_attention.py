@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.varlen import varlen_attn
 
 PREFIX = "zoo_packed_"
 KERNEL_DTYPES = (torch.bfloat16, torch.float16)
@@ -129,8 +130,6 @@ def kernel_attention(
     """Return what `packed_attention` does, in bf16 or fp16 on a GPU; nothing waits for it."""
     side = -1 if window is None else window
     if not dropout:
-        from torch.nn.attention.varlen import varlen_attn
-
         mixed = varlen_attn(
             query, key, value, cu_q, cu_k, max_q, max_k, scale=scale, window_size=(side, side)
         )
