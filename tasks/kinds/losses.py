@@ -4,6 +4,8 @@ import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tasks.base import Loss
+
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
@@ -54,6 +56,13 @@ def cross_entropy(
     log_probs = logits.log_softmax(1)  # as F.cross_entropy computes it
     terms = F.nll_loss(log_probs.detach(), labels, reduction="none")
     return F.nll_loss(log_probs, labels, reduction="sum"), terms
+
+
+def of_targets(logits: "Tensor", labels: "Tensor", label_smoothing: float) -> Loss:
+    """Return the cross entropy summed over what is not `IGNORED`, and counted so; see
+    `cross_entropy`. Nothing depends on how many there are but the numbers themselves."""
+    loss, terms = cross_entropy(logits, labels, label_smoothing)
+    return Loss(loss, (labels != IGNORED).sum().float(), {}, terms)
 
 
 def divergence(logits: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":

@@ -12,10 +12,12 @@ from tasks.errors import UserError
 from zoo.train.methods.args import (
     AverageArgs,
     DistillationArgs,
+    PackingArgs,
     QuantizationArgs,
     TuningArgs,
     UnlabelledArgs,
     check_distillation,
+    check_packing,
     check_quantization,
     check_unlabelled,
 )
@@ -174,6 +176,7 @@ class TrainArgs(  # the last has the first fields: `--help` begins with them
     LoggingArgs,
     StateArgs,
     EvaluationArgs,
+    PackingArgs,
     ExecutionArgs,
     TuningArgs,
     QuantizationArgs,
@@ -194,6 +197,7 @@ CHECKS = (
     check_unlabelled,
     check_distillation,
     check_quantization,
+    check_packing,
 )
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from tasks.base import Examples, Features, Task, supervised
+from tasks.buckets import collate_of
 from tasks.errors import UserError
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
@@ -189,7 +190,9 @@ def _train(
     """Trains the network, and leaves its checkpoint; gives what was counted and what was logged."""
     setup, args, task = run.setup, run.setup.args, data.task
     objective = supervised(task, args.label_smoothing_factor)
-    learning = Learning(data.features["train"], task.collate, objective)
+    train = data.features["train"]
+    collate = collate_of(task, train.lengths, setup.device.type)
+    learning = Learning(train, collate, objective)
     for method in run.methods:
         learning = method.learning(learning, model, data)
     run.claim.begin()
@@ -217,6 +220,7 @@ def _train(
         setup.dtype,
         run.known.record,
         hooks_of(args, setup.accelerator, setup.dtype),
+        learning.packing,
     )
     resumed = run.claim.state is not None
     try:

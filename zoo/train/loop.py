@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from tasks.base import Collate, Features, Objective, Task
 from tasks.errors import UserError
+from tasks.packed import PackedShape
 from tasks.randomness import View
 from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
@@ -32,7 +33,14 @@ from zoo.train.optim.sharding import shard
 from zoo.train.optimizer_step import MicroBatch, OptimizerStep, StepResult, entered
 from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.resume import state as states
-from zoo.train.resume.order import Pass, Schedule, cut_step, epoch_order
+from zoo.train.resume.order import (
+    Pass,
+    Schedule,
+    cut_packed,
+    cut_step,
+    epoch_order,
+    pass_overhead,
+)
 from zoo.train.resume.progress import Progress, Watcher
 from zoo.train.step_graphs import graphs_for
 
@@ -59,6 +67,7 @@ class Loop:
         dtype: torch.dtype,
         record: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
+        packing: PackedShape | None = None,
     ) -> None:
         """See `run`.
 
@@ -66,8 +75,9 @@ class Loop:
             dtype: arithmetic of evaluations; hooks say that of training, which is fp32 without.
             record: what lies in every saved state as "run" (`zoo.train.resume.run_record`).
             hooks: see `zoo.train.methods.known.hooks_of`.
+            packing: the shape of every pass, where `collate` packs samples.
         """
-        self.record, self.hooks = record, hooks
+        self.record, self.hooks, self.packing = record, hooks, packing
         self.task, self.args = task, args
         self.best_by = metric_for_best(args, task)
         self.collate = collate
@@ -93,10 +103,8 @@ class Loop:
         of_rank = args.per_device_train_batch_size * args.gradient_accumulation_steps
         size = of_rank * accelerator.num_processes
         self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
-        # what a pass costs beside its samples, measured in samples: launches, casts, gradients
-        fixed = 4 if accelerator.device.type == "cpu" else 64
-        self._pass_overhead = float(train.lengths.mean()) * fixed
-        self.progress = Progress()
+        self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
+        self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
         self.log = DeviceLog(watcher, self.computed.deferred, self.computed.scaler is not None)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
@@ -153,7 +161,9 @@ class Loop:
         Each is cut when its first batch is prepared: workers prepare a few passes ahead.
         """
         args, place = self.args, self.progress.place
-        order = epoch_order(self.train_features.lengths, args.seed, place.epoch)[place.sample :]
+        by_length = self.progress.sampling == "group_by_length"
+        order = epoch_order(self.train_features.lengths, args.seed, place.epoch, by_length)
+        order = order[place.sample :]
         size = self.schedule.step_size
         ids_of_steps = (order[i : i + size] for i in range(0, len(order), size))
         steps, ahead = itertools.tee((ids, self._cut(ids)) for ids in ids_of_steps)
@@ -166,16 +176,19 @@ class Loop:
 
     def _cut(self, ids: np.ndarray) -> list[Pass]:
         """This rank's passes over the samples of a step."""
+        sizes = self.train_features.lengths, self.train_features.rows
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        if self.packing is not None:
+            return cut_packed(ids, *sizes, world_size=world, shape=self.packing)[rank]
         ranks = cut_step(
             ids,
-            self.train_features.lengths,
-            self.train_features.rows,
-            world_size=self.accelerator.num_processes,
+            *sizes,
+            world_size=world,
             max_samples=self.progress.max_samples or self.args.per_device_train_batch_size,
             budget=self.args.token_budget,
             overhead=self._pass_overhead,
         )
-        return ranks[self.accelerator.process_index]
+        return ranks[rank]
 
     def _step(self, step: Step) -> None:
         progress, args = self.progress, self.args

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tasks.base import Collate, Examples, Features, Objective, Task
 from tasks.data.source import DataArgs
+from tasks.packed import PackedShape
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -83,6 +84,7 @@ class Learning:
     features: Features
     collate: Collate
     objective: Objective
+    packing: PackedShape | None = None  # of every pass, where samples are packed
 
 
 @dataclass(frozen=True)

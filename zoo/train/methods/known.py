@@ -8,6 +8,7 @@ from zoo.train.methods.base import Hook, Method, Setup
 from zoo.train.methods.distillation import Distillation
 from zoo.train.methods.ema import WeightAverage
 from zoo.train.methods.faster import Speedups
+from zoo.train.methods.packing import Packing
 from zoo.train.methods.precision import Autocast, Bf16Training, Fp16Training
 from zoo.train.methods.qat import QuantizationAware
 from zoo.train.methods.semi_supervised import UnlabelledData
@@ -23,8 +24,10 @@ METHODS: tuple[type[Method], ...] = (Tuning, QuantizationAware, UnlabelledData, 
 
 def methods_of(setup: Setup) -> list[Method]:
     """The methods that a fine-tune was asked for, in the order in which their hooks are called."""
-    methods = [kind(setup) for kind in METHODS if kind.is_asked(setup.args)]
-    return [Speedups(setup, methods), *methods] if Speedups.is_asked(setup.args) else methods
+    methods: list[Method] = [kind(setup) for kind in METHODS if kind.is_asked(setup.args)]
+    if Speedups.is_asked(setup.args):
+        methods = [Speedups(setup, methods), *methods]
+    return [*methods, Packing(setup)] if Packing.is_asked(setup.args) else methods
 
 
 def hooks_of(args: "TrainArgs", accelerator: "Accelerator", dtype: torch.dtype) -> list[Hook]:

@@ -29,7 +29,7 @@ MAY_CHANGE = frozenset(
     (
         *("output_dir", "resume", "num_train_epochs", "max_steps"),
         *("per_device_train_batch_size", "per_device_eval_batch_size"),
-        *("gradient_accumulation_steps", "token_budget", "auto_find_batch_size"),
+        *("gradient_accumulation_steps", "token_budget", "auto_find_batch_size", "packing"),
         *("gradient_checkpointing", "torch_compile", "compile_layers", "cuda_graphs"),
         *("device", "dtype", "dataloader_num_workers"),
         *("eval_strategy", "eval_steps", "early_stopping_patience", "early_stopping_threshold"),
