@@ -69,6 +69,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def gpu_check(session: nox.Session) -> None:
+    """All that needs a GPU, in eight minutes: `-- --minutes 8 --wheels FOLDER --out FOLDER`."""
+    python = prepare(session)
+    session.run(python, "-m", "bench", "gpu_check", *session.posargs, external=True)
+
+
+@nox.session
 def cards(session: nox.Session) -> None:
     """Renders MODEL_CARDS.md and the cards of the checkpoints behind --, and checks them all."""
     python = prepare(session)

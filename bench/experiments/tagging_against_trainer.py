@@ -129,7 +129,7 @@ def run_trainer(case: Case) -> Measured:
             recipe,
             num_train_epochs=args.epochs,
             optim="adamw_torch_fused" if best else "adamw_torch",
-            bf16=best,
+            **(rounds.half_precision(args.device) if best else {}),
             train_sampling_strategy="group_by_length" if best else "random",
             length_column_name="length",
         ),
@@ -145,7 +145,8 @@ def run_trainer(case: Case) -> Measured:
             rows = data["test"].select(range(start, min(start + 64, len(data["test"]))))
             batch = collate([dict(row) for row in rows.remove_columns(["length"])])
             labels = batch.pop("labels").numpy()
-            best_tags = model(**batch).logits.float().argmax(-1).numpy()
+            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            best_tags = model(**on_device).logits.float().argmax(-1).cpu().numpy()
             predicted += [tags[own != IGNORED] for tags, own in zip(best_tags, labels, strict=True)]
     return Measured(found.metrics["train_samples_per_second"], _f1(task, examples, predicted))
 

@@ -1,0 +1,150 @@
+"""The parts of a check, those of most value first: each a value that says what is run, for how
+long, and what is kept of it.
+
+A part that needs what another makes (`inputs`) fails where that has failed, and that is a result.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Words = list[str]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the commands of all parts are made from."""
+
+    device: str
+    """cuda or cpu"""
+    out: Path
+    """folder of what is kept"""
+    work: Path
+    """folder that goes away at the end"""
+    weights: str
+    """as `--weights` has it: a folder, a preset, or "random" """
+    data: str
+    """as a model's `--data` has it"""
+
+    @property
+    def small(self) -> bool:
+        """Whether sizes are those that a processor has done in seconds."""
+        return self.device == "cpu"
+
+    @property
+    def model(self) -> str:
+        """Weights to train from; `inputs` makes those that are random."""
+        return str(self.work / "weights") if self.weights == RANDOM else self.weights
+
+    @property
+    def texts(self) -> str:
+        """A folder of train.csv, validation.csv and test.csv; `inputs` writes it."""
+        return str(self.work / "texts")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of them."""
+
+    name: str
+    about: str
+    share_s: float
+    """seconds of eight minutes; of more or less time it gets as large a share"""
+    least_s: float
+    """in less it can't show anything"""
+    commands: Callable[[Setting, float], list[Words]]
+    """run one after the other, until one fails: words behind `python -m`, by the setting and the
+    seconds that the part has"""
+    keeps: Mapping[str, str] = field(default_factory=dict)
+    """names in the folder that is kept, by files in the one that goes away"""
+    each_time: bool = False
+    """also where it ended well before: what it makes goes away"""
+
+
+RANDOM = "random"
+RESULTS, TRAINING, CARD, FRONT = "results.jsonl", "training.jsonl", "card.md", "decision.png"
+"""Files that parts leave, beside log, summary and the record of the parts."""
+
+
+def _inputs(setting: Setting, seconds: float) -> list[Words]:
+    words = ["--folder", str(setting.work), "--data", setting.data, "--weights", setting.weights]
+    return [["bench.gpu_check.inputs", *words, *(["--small"] if setting.small else [])]]
+
+
+def _tests(setting: Setting, seconds: float) -> list[Words]:
+    return [["pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]]
+
+
+def _training(setting: Setting, batches: list[int], *more: str) -> Words:
+    """Rounds of fine-tuning; without an evaluation on the way, as Trainer has none."""
+    words = ["bench.experiments.against_trainer", "--data", setting.texts]
+    words += ["--model", setting.model, "--device", setting.device, "--seeds", "1"]
+    words += ["--batch_sizes", *map(str, batches), "--output", str(setting.out / TRAINING), *more]
+    return [*words, "--flags", "--eval_strategy", "no", "--report_to", "none"]
+
+
+def _one_epoch(setting: Setting, seconds: float) -> list[Words]:
+    batches = [8, 32] if setting.small else [32, 256]
+    return [_training(setting, batches, "--epochs", "1")]
+
+
+def _three_epochs(setting: Setting, seconds: float) -> list[Words]:
+    return [_training(setting, [32], "--epochs", "3")]
+
+
+def _compiled(setting: Setting, seconds: float) -> list[Words]:
+    words = ("--epochs", "1", "--arms", "zoo", "trainer", "trainer_compile")
+    return [_training(setting, [32], *words)]
+
+
+def _cases(setting: Setting, seconds: float) -> list[Words]:
+    words = ["--suite", "smoke" if setting.small else "gpu", "--device", setting.device]
+    words += ["--budget_s", "2", "--launches", "1", "--out", str(setting.out / RESULTS)]
+    measures = [] if setting.small else ["--measures", "latency", "device_time", "work", "memory"]
+    return [["bench", "run", *words, *measures]]
+
+
+def _decision(setting: Setting, seconds: float) -> list[Words]:
+    folder, device = str(setting.work / "decision"), ["--device", setting.device]
+    train = ["--data", setting.texts, "--model", setting.model, "--output_dir", folder]
+    train += ["--max_steps", "4" if setting.small else "200", "--report_to", "none", *device]
+    decide = [folder, "--budget", f"{0.4 * seconds:.0f}s", "--max_drop", "0.02"]
+    decide += ["--max_eval_samples", "64" if setting.small else "512"]
+    decide += ["--picture", str(setting.out / FRONT)]
+    if not setting.small:
+        decide += device
+    return [
+        ["zoo.nlp.bert_cls", "finetune", *train],
+        ["bench", "decide", *decide],
+        ["tools.cards", folder],
+    ]
+
+
+def _machine(setting: Setting, seconds: float) -> list[Words]:
+    floor = f"{max(1.0, 0.3 * seconds):.0f}"
+    return [["bench", "doctor", "--device", setting.device, "--budget_s", floor]]
+
+
+PARTS = (
+    Part("inputs", "texts and weights for the others", 20, 5, _inputs, each_time=True),
+    Part("tests", "what a GPU must show: pytest -m gpu", 120, 10, _tests),
+    Part("training", "zoo and Trainer, MiniLM, one epoch, two batch sizes", 90, 15, _one_epoch),
+    Part("three_epochs", "the same over three epochs", 75, 15, _three_epochs),
+    Part("cases", "models, compile modes and dtypes, as the suite has them", 85, 10, _cases),
+    Part(
+        "decision",
+        "the best deployment of a checkpoint, and its card",
+        55,
+        15,
+        _decision,
+        {"decision/README.md": CARD},
+    ),
+    Part("machine", "ceilings and noise floor: bench doctor", 25, 8, _machine),
+    Part("compiled", "Trainer with torch_compile beside", 10, 15, _compiled),
+)
+
+
+def python(words: Words) -> Words:
+    """Return the command that runs a module by this Python."""
+    return [sys.executable, "-m", *words]
