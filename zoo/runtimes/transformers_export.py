@@ -98,10 +98,8 @@ def _save_programs(programs: Mapping[str, Any], architecture: str, folder: Path)
             with (folder / file).open("wb") as stream:
                 program.write_to_file(stream)
         else:
-            import onnx_ir
-
             kind, file = "onnx", f"{name}.onnx"
-            onnx_ir.save(program.model, folder / file, external_data=f"{file}.data")
+            program.save(folder / file, external_data=True)  # weights beside it, in FILE.data
         components[name] = {"file": file, "metadata": metadata}
     manifest = {"schema_version": 1, "export_format": kind, "components": components}
     write_json(folder / "export.json", manifest)

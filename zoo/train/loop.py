@@ -27,7 +27,7 @@ from zoo.train.args import TrainArgs, metric_for_best
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, spared
 from zoo.train.optim.schedules import lr_factor
-from zoo.train.optim.sharding import shard, whole
+from zoo.train.optim.sharding import keep_integers_local, shard, whole
 from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.resume import state as states
 from zoo.train.resume.order import Pass, Schedule, cut_step, epoch_order
@@ -89,6 +89,7 @@ class Loop:
             self.named = hook.attach(model, self.named)
         self.optimizer = make_optimizer(list(self.named.items()), spared(model), args)
         compiled: Any = torch.compile(model, dynamic=True) if args.torch_compile else model
+        keep_integers_local(compiled)
         self.model: nn.Module = compiled if args.fsdp else accelerator.prepare_model(compiled)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         for hook in hooks:

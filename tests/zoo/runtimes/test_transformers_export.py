@@ -2,7 +2,6 @@
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,7 +25,7 @@ class Bare:
             return exported
         program = exported.program
         is_torch = isinstance(program, torch.export.ExportedProgram)
-        return program if is_torch else SimpleNamespace(model=program)
+        return program if is_torch else torch.onnx.ONNXProgram(program, None)
 
 
 @pytest.fixture(scope="module")
