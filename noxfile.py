@@ -4,6 +4,7 @@
 """
 
 import sys
+from pathlib import Path
 
 import nox
 
@@ -36,6 +37,18 @@ def slow(session: nox.Session) -> None:
     """The long suites."""
     python = prepare(session)
     session.run(python, "-m", "pytest", "-q", "-m", "slow", *session.posargs, external=True)
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """The quick tests with the lowest versions that pyproject.toml allows: see tests/lowest.py."""
+    if isinstance(session.virtualenv, nox.virtualenv.PassthroughEnv):
+        session.error("it installs old versions: run it without --no-venv")
+    found = session.run("python", "-m", "tests.lowest", silent=True, stderr=None)
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text(str(found), encoding="utf-8")
+    session.install("-q", "-c", str(constraints), "-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-q", *PARALLEL, *session.posargs)
 
 
 @nox.session
