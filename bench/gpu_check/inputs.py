@@ -18,6 +18,7 @@ from tasks import atomic
 from tasks.data.source import DataArgs
 from tasks.printing import print_lines
 from zoo.cli import program
+from zoo.machine import terminal
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def make() -> int:
+        terminal.quiet_libraries()
         splits, labels = texts(args.data, args.small)
         write_texts(splits, labels, args.folder / "texts")
         rows = ", ".join(f"{split.num_rows:,} {name}" for name, split in splits.items())
@@ -59,14 +61,11 @@ def texts(data: str, small: bool) -> "tuple[DatasetDict, tuple[str, ...]]":
 
     Raises `UserError` for data that can't be read.
     """
-    import datasets
-
     from tasks.nlp import text_classification
 
     limits: dict[str, Any] = {}
     if small:
         limits = {"max_train_samples": SMALL_TRAIN, "max_eval_samples": SMALL_EVAL}
-    datasets.disable_progress_bars()
     args = text_classification.Args()
     task, examples = text_classification.from_data(args, DataArgs(data=data, **limits))
     return examples.splits, tuple(task.labels)

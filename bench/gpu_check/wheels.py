@@ -5,6 +5,7 @@ import contextlib
 import importlib.util
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import zipfile
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tasks.errors import UserError
+from zoo.machine.environment import ROOT
 
 DATA = re.compile(r"[^/]+\.data/(?P<kind>[^/]+)/(?P<path>.+)")
 """What a wheel has for other places than the root (binary distribution format, PyPA)."""
@@ -20,6 +22,8 @@ LIBRARIES = ("purelib", "platlib")
 
 NEEDED = ("tyro", "torch", "transformers", "datasets", "evaluate", "accelerate", "psutil", "pytest")
 """What no part does without."""
+IMPORTED = ("tyro", "datasets", "evaluate")
+"""What comes as wheels on such machines, and imports others that must come, too."""
 
 
 @contextlib.contextmanager
@@ -43,7 +47,19 @@ def used(words: Sequence[str]) -> Iterator[None]:
                 f"{', '.join(missing)}: not installed; pip install -e '.[dev]', or, without a "
                 "network, --wheels FOLDER with their wheels"
             )
+        if asked is not None:
+            _must_import(IMPORTED)
         yield
+
+
+def _must_import(names: Sequence[str]) -> None:
+    """Raises `UserError` where packages lack others that they import, in a process of its own."""
+    program = f"import tasks, {', '.join(names)}"  # ours first: see tasks.torch_extensions
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        raise UserError(f"--wheels: {' and '.join(names)} can't be imported: {last}")
 
 
 def _restore(path: list[str], inherited: str | None) -> None:

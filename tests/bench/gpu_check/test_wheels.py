@@ -14,6 +14,12 @@ from tasks.errors import UserError
 MINOR = sys.version_info.minor
 
 
+@pytest.fixture(autouse=True)
+def imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only what is light."""
+    monkeypatch.setattr(wheels, "IMPORTED", ("tyro",))
+
+
 def _wheel(folder: Path, name: str, files: dict[str, str]) -> Path:
     folder.mkdir(exist_ok=True)
     with zipfile.ZipFile(folder / name, "w") as archive:
@@ -94,4 +100,11 @@ def test_what_is_neither_installed_nor_carried(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(wheels, "NEEDED", ("sys", "nobody_has_this"))
     said = r"nobody_has_this: not installed.*--wheels"
     with pytest.raises(UserError, match=said), wheels.used([]):
+        pass
+
+
+def test_a_wheel_that_lacks_what_it_imports(tmp_path: Path) -> None:
+    folder = _wheel(tmp_path / "w", "tyro-9-py3-none-any.whl", {"tyro.py": "import not_carried"})
+    said = r"--wheels: tyro.* can't be imported: .*No module named 'not_carried'"
+    with pytest.raises(UserError, match=said), wheels.used(["--wheels", str(folder)]):
         pass
