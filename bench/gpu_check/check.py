@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bench.cases.case import source_digest
 from bench.gpu_check import device, process, summary
 from bench.gpu_check.args import GpuCheckArgs
-from bench.gpu_check.parts import PARTS, RANDOM, RESULTS, Part, Setting, python
+from bench.gpu_check.parts import PARTS, RANDOM, RESULTS, CheckConfig, Part, python
 from tasks import atomic
 from tasks.errors import UserError
 from tasks.printing import print_lines, visible
@@ -37,16 +38,16 @@ RESERVE_S = 3.0
 """For the summary, and for what a part leaves behind."""
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
 
-Status = Literal["ok", "failed", "time", "left"]
+PartStatus = Literal["ok", "failed", "timeout", "skipped"]
 
 
 @dataclass(frozen=True)
-class Outcome:
+class PartResult:
     """A line of the record: how a part ended."""
 
     part: str
-    status: Status
-    """time: cut off at its limit, and what it had found by then stays; left: not begun"""
+    status: PartStatus
+    """timeout: cut off at its limit, and what it had found by then stays; skipped: not begun"""
     seconds: float
     limit_s: float
     said: str
@@ -75,18 +76,18 @@ def check(args: GpuCheckArgs, parts: Sequence[Part] = PARTS) -> int:
         "weights": weights,
         "data": data,
         "remarks": list(gpu.remarks) if gpu else [],
-        "machine": environment.machine(gpu=False),
         "versions": environment.versions(),
+        "source": source_digest(),
         **environment.commit(),
     }
     for remark in about["remarks"]:
         print_lines(f"gpu_check: {remark}")
     with _alone(out), atomic.exit_on_sigterm(), _workplace() as work:
-        setting = Setting(args.device, out.resolve(), work, weights, data)
-        outcomes = run(parts, setting, deadline, about)
-        summary.write(out / SUMMARY, about, parts, outcomes)
+        config = CheckConfig(args.device, out.resolve(), work, weights, data)
+        results = run(parts, config, deadline, about)
+        summary.write(out / SUMMARY, about, parts, results)
     print_lines(f"summary: {out / SUMMARY}")
-    return int(any(each.status == "failed" for each in outcomes.values()))
+    return int(any(each.status == "failed" for each in results.values()))
 
 
 def must_be_enough(seconds: float, parts: Sequence[Part]) -> None:
@@ -100,83 +101,85 @@ def must_be_enough(seconds: float, parts: Sequence[Part]) -> None:
 
 
 def run(
-    parts: Sequence[Part], setting: Setting, deadline: float, about: Mapping[str, Any]
-) -> dict[str, Outcome]:
+    parts: Sequence[Part], config: CheckConfig, deadline: float, about: Mapping[str, Any]
+) -> dict[str, PartResult]:
     """Run what is not done yet, in order; returns how each part ended, by name.
 
     A part may take as large a share of the time that is left as it has of the parts that are left;
     what one did not need is for those behind it.
     """
-    found = read(setting.out / RECORD)
-    where = (setting.device, about["commit"])
+    found = read(config.out / RECORD)
+    where = (config.device, about["commit"])
     done = {name for name, each in found.items() if each.is_done(*where)}
     wanted = [part for part in parts if part.each_time or part.name not in done]
     if all(part.each_time for part in wanted):
         wanted = []
-    outcomes = {part.name: found[part.name] for part in parts if part not in wanted}
+    results = {part.name: found[part.name] for part in parts if part not in wanted}
     for i, part in enumerate(wanted):
         left = deadline - time.monotonic() - RESERVE_S
         limit = max(left * part.share_s / sum(p.share_s for p in wanted[i:]), part.least_s)
         if limit > left:
             said = f"it takes {part.least_s:g} s at least, and {max(0.0, left):.0f} s were left"
-            outcome = Outcome(part.name, "left", 0.0, 0.0, said, *where)
+            result = PartResult(part.name, "skipped", 0.0, 0.0, said, *where)
         else:
             print_lines(f"{part.name}: {part.about}, at most {limit:.0f} s")
-            outcome = _take(part, setting, limit, where)
-        print_lines(f"{part.name}: {outcome.status}, {outcome.seconds:.0f} s: {outcome.said}")
-        lines.append(setting.out / RECORD, json.dumps(dataclasses.asdict(outcome)) + "\n")
-        outcomes[part.name] = outcome
-    return {part.name: outcomes[part.name] for part in parts}
+            result = _take(part, config, limit, where)
+        print_lines(f"{part.name}: {result.status}, {result.seconds:.0f} s: {result.said}")
+        lines.append(config.out / RECORD, json.dumps(dataclasses.asdict(result)) + "\n")
+        results[part.name] = result
+    return {part.name: results[part.name] for part in parts}
 
 
-def read(path: Path) -> dict[str, Outcome]:
+def read(path: Path) -> dict[str, PartResult]:
     """Return how each part of an earlier run ended, the last time; raises `UserError` for a file
     that is no such record."""
     found = {}
     rows = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     for number, row in enumerate(rows, start=1):
         try:
-            outcome = Outcome(**json.loads(row))
+            result = PartResult(**json.loads(row))
         except (ValueError, TypeError):
             if number == len(rows):  # torn: it was killed as it wrote
                 continue
             raise UserError(
                 f"{path}, line {number}: no record of a part; give another --out"
             ) from None
-        found[outcome.part] = outcome
+        found[result.part] = result
     return found
 
 
-def _take(part: Part, setting: Setting, limit_s: float, where: tuple[str, str | None]) -> Outcome:
+def _take(
+    part: Part, config: CheckConfig, limit_s: float, where: tuple[str, str | None]
+) -> PartResult:
     """Run the commands of a part until one fails or the time is over, and keep what it made."""
     began = time.monotonic()
-    status: Status = "ok"
-    output = setting.work / f"{part.name}.log"
-    for words in part.commands(setting, limit_s):
+    status: PartStatus = "ok"
+    output = config.work / f"{part.name}.log"
+    for words in part.commands(config, limit_s):
         left = limit_s - (time.monotonic() - began)
-        ended = process.run(python(words), ROOT, output, left, _environ(setting))
+        ended = process.run(python(words), ROOT, output, left, _environ(config))
         if ended.code != 0:
-            status = "time" if ended.code is None else "failed"
+            status = "timeout" if ended.code is None else "failed"
             break
     seconds = time.monotonic() - began
     said = _last_line(output)
-    if status == "time":
+    if status == "timeout":
         said = f"cut off at its limit; its last line: {said}"
     elif status == "failed":
         said = f"exit code {ended.code}: {said}"
     for source, name in part.keeps.items():
-        if (setting.work / source).is_file():
-            shutil.copyfile(setting.work / source, setting.out / name)
-    _add_to_log(setting.out / LOG, part, output)
-    _shrink(setting.out / RESULTS)
-    return Outcome(part.name, status, round(seconds, 1), round(limit_s, 1), said, *where)
+        if (config.work / source).is_file():
+            shutil.copyfile(config.work / source, config.out / name)
+    _add_to_log(config.out / LOG, part, output)
+    _shrink(config.out / RESULTS)
+    return PartResult(part.name, status, round(seconds, 1), round(limit_s, 1), said, *where)
 
 
-def _environ(setting: Setting) -> dict[str, str]:
+def _environ(config: CheckConfig) -> dict[str, str]:
     """Variables of a command: no network, and on a processor no GPU. The import path that wheels
     were put on is in this process's own."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    hidden = {"CUDA_VISIBLE_DEVICES": ""} if setting.device == "cpu" else {}
+    hidden = {"CUDA_VISIBLE_DEVICES": ""} if config.device == "cpu" else {}
     return {**os.environ, **OFFLINE, **hidden, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 

@@ -13,7 +13,7 @@ Words = list[str]
 
 
 @dataclass(frozen=True)
-class Setting:
+class CheckConfig:
     """What the commands of all parts are made from."""
 
     device: str
@@ -53,8 +53,8 @@ class Part:
     """seconds of eight minutes; of more or less time it gets as large a share"""
     least_s: float
     """in less it can't show anything"""
-    commands: Callable[[Setting, float], list[Words]]
-    """run one after the other, until one fails: words behind `python -m`, by the setting and the
+    commands: Callable[[CheckConfig, float], list[Words]]
+    """run one after the other, until one fails: words behind `python -m`, by the config and the
     seconds that the part has"""
     keeps: Mapping[str, str] = field(default_factory=dict)
     """names in the folder that is kept, by files in the one that goes away"""
@@ -67,52 +67,52 @@ RESULTS, TRAINING, CARD, FRONT = "results.jsonl", "training.jsonl", "card.md", "
 """Files that parts leave, beside log, summary and the record of the parts."""
 
 
-def _inputs(setting: Setting, seconds: float) -> list[Words]:
-    words = ["--folder", str(setting.work), "--data", setting.data, "--weights", setting.weights]
-    return [["bench.gpu_check.inputs", *words, *(["--small"] if setting.small else [])]]
+def _inputs(config: CheckConfig, seconds: float) -> list[Words]:
+    words = ["--folder", str(config.work), "--data", config.data, "--weights", config.weights]
+    return [["bench.gpu_check.inputs", *words, *(["--small"] if config.small else [])]]
 
 
-def _tests(setting: Setting, seconds: float) -> list[Words]:
+def _tests(config: CheckConfig, seconds: float) -> list[Words]:
     return [["pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]]
 
 
-def _training(setting: Setting, batches: list[int], *more: str) -> Words:
+def _training(config: CheckConfig, batches: list[int], *more: str) -> Words:
     """Rounds of fine-tuning; without an evaluation on the way, as Trainer has none."""
-    words = ["bench.experiments.against_trainer", "--data", setting.texts]
-    words += ["--model", setting.model, "--device", setting.device, "--seeds", "1"]
-    words += ["--batch_sizes", *map(str, batches), "--output", str(setting.out / TRAINING), *more]
+    words = ["bench.experiments.against_trainer", "--data", config.texts]
+    words += ["--model", config.model, "--device", config.device, "--seeds", "1"]
+    words += ["--batch_sizes", *map(str, batches), "--output", str(config.out / TRAINING), *more]
     return [*words, "--flags", "--eval_strategy", "no", "--report_to", "none"]
 
 
-def _one_epoch(setting: Setting, seconds: float) -> list[Words]:
-    batches = [8, 32] if setting.small else [32, 256]
-    return [_training(setting, batches, "--epochs", "1")]
+def _one_epoch(config: CheckConfig, seconds: float) -> list[Words]:
+    batches = [8, 32] if config.small else [32, 256]
+    return [_training(config, batches, "--epochs", "1")]
 
 
-def _three_epochs(setting: Setting, seconds: float) -> list[Words]:
-    return [_training(setting, [32], "--epochs", "3")]
+def _three_epochs(config: CheckConfig, seconds: float) -> list[Words]:
+    return [_training(config, [32], "--epochs", "3")]
 
 
-def _compiled(setting: Setting, seconds: float) -> list[Words]:
+def _compiled(config: CheckConfig, seconds: float) -> list[Words]:
     words = ("--epochs", "1", "--arms", "zoo", "trainer", "trainer_compile")
-    return [_training(setting, [32], *words)]
+    return [_training(config, [32], *words)]
 
 
-def _cases(setting: Setting, seconds: float) -> list[Words]:
-    words = ["--suite", "smoke" if setting.small else "gpu", "--device", setting.device]
-    words += ["--budget_s", "2", "--launches", "1", "--out", str(setting.out / RESULTS)]
-    measures = [] if setting.small else ["--measures", "latency", "device_time", "work", "memory"]
+def _cases(config: CheckConfig, seconds: float) -> list[Words]:
+    words = ["--suite", "smoke" if config.small else "gpu", "--device", config.device]
+    words += ["--budget_s", "2", "--launches", "1", "--out", str(config.out / RESULTS)]
+    measures = [] if config.small else ["--measures", "latency", "device_time", "work", "memory"]
     return [["bench", "run", *words, *measures]]
 
 
-def _decision(setting: Setting, seconds: float) -> list[Words]:
-    folder, device = str(setting.work / "decision"), ["--device", setting.device]
-    train = ["--data", setting.texts, "--model", setting.model, "--output_dir", folder]
-    train += ["--max_steps", "4" if setting.small else "200", "--report_to", "none", *device]
+def _decision(config: CheckConfig, seconds: float) -> list[Words]:
+    folder, device = str(config.work / "decision"), ["--device", config.device]
+    train = ["--data", config.texts, "--model", config.model, "--output_dir", folder]
+    train += ["--max_steps", "4" if config.small else "200", "--report_to", "none", *device]
     decide = [folder, "--budget", f"{0.4 * seconds:.0f}s", "--max_drop", "0.02"]
-    decide += ["--max_eval_samples", "64" if setting.small else "512"]
-    decide += ["--picture", str(setting.out / FRONT)]
-    if not setting.small:
+    decide += ["--max_eval_samples", "64" if config.small else "512"]
+    decide += ["--picture", str(config.out / FRONT)]
+    if not config.small:
         decide += device
     return [
         ["zoo.nlp.bert_cls", "finetune", *train],
@@ -121,9 +121,9 @@ def _decision(setting: Setting, seconds: float) -> list[Words]:
     ]
 
 
-def _machine(setting: Setting, seconds: float) -> list[Words]:
+def _machine(config: CheckConfig, seconds: float) -> list[Words]:
     floor = f"{max(1.0, 0.3 * seconds):.0f}"
-    return [["bench", "doctor", "--device", setting.device, "--budget_s", floor]]
+    return [["bench", "doctor", "--device", config.device, "--budget_s", floor]]
 
 
 PARTS = (

@@ -20,7 +20,7 @@ GRACE_S = 2.0
 
 
 @dataclass(frozen=True)
-class Ended:
+class ExitStatus:
     """How a command ended."""
 
     code: int | None
@@ -30,7 +30,7 @@ class Ended:
 
 def run(
     words: Sequence[str], folder: Path, log: Path, limit_s: float, environ: Mapping[str, str]
-) -> Ended:
+) -> ExitStatus:
     """Run a command in a folder, with an empty standard input; what it writes is added to `log`.
 
     It gets SIGTERM shortly before the limit, and all of its processes SIGKILL at the limit; those
@@ -61,7 +61,7 @@ def run(
                 process.kill()
                 process.wait()
             _end_marked(token)
-    return Ended(code, time.monotonic() - began)
+    return ExitStatus(code, time.monotonic() - began)
 
 
 def _end_marked(token: str) -> None:

@@ -14,7 +14,7 @@ from bench.sweep import table
 from tasks import atomic
 
 if TYPE_CHECKING:
-    from bench.gpu_check.check import Outcome
+    from bench.gpu_check.check import PartResult
 
 PARTS_HEADER = ("part", "what", "status", "seconds", "of", "what it said last")
 TRAINING_HEADER = ("epochs", "batch", "arm", "samples/s", "zoo / arm", "accuracy", "wall s")
@@ -24,20 +24,21 @@ def write(
     path: Path,
     about: Mapping[str, Any],
     parts: Sequence[Part],
-    outcomes: Mapping[str, "Outcome"],
+    results: Mapping[str, "PartResult"],
 ) -> None:
     """Write the summary.
 
     Args:
-        about: what was checked: device, minutes, weights, data, remarks, versions, commit, dirty.
-        outcomes: of each part, by its name.
+        about: what was checked: device, minutes, weights, data, remarks, versions, commit, dirty,
+            source.
+        results: of each part, by its name.
     """
     folder = path.parent
     sections = [
         [f"# GPU check: {safe(about['device'])}", "", _what(about)],
         [f"- {safe(remark)}" for remark in about["remarks"]],
-        markdown_table(PARTS_HEADER, [_row(part, outcomes[part.name]) for part in parts]),
-        [_left(outcomes.values())],
+        markdown_table(PARTS_HEADER, [_row(part, results[part.name]) for part in parts]),
+        [_left(results.values())],
         _training(runs.read(folder / TRAINING), about),
         _cases(store.read(folder / RESULTS)),
     ]
@@ -58,23 +59,25 @@ def _what(about: Mapping[str, Any]) -> str:
         for name in ("python", "torch", "transformers")
         if name in versions
     )
-    commit = str(about["commit"] or "no commit")[:12] + (" (dirty)" if about["dirty"] else "")
+    commit = f"source {about['source'][:12]}"  # a copy without its history has no commit
+    if about["commit"]:
+        commit = f"commit {about['commit'][:12]}{' (dirty)' if about['dirty'] else ''}, {commit}"
     weights = "random ones of MiniLM's shape" if about["weights"] == RANDOM else about["weights"]
     return safe(
-        f"{about['minutes']:g} minutes at commit {commit}; {named}. Weights: {Path(weights).name}; "
+        f"{about['minutes']:g} minutes at {commit}; {named}. Weights: {Path(weights).name}; "
         f"texts: {Path(about['data']).name}."
     )
 
 
-def _row(part: Part, outcome: "Outcome") -> tuple[str, ...]:
-    took = f"{outcome.seconds:.0f}", f"{outcome.limit_s:.0f}"
-    return part.name, part.about, outcome.status, *took, outcome.said
+def _row(part: Part, result: "PartResult") -> tuple[str, ...]:
+    took = f"{result.seconds:.0f}", f"{result.limit_s:.0f}"
+    return part.name, part.about, result.status, *took, result.said
 
 
-def _left(outcomes: Iterable["Outcome"]) -> str:
+def _left(results: Iterable["PartResult"]) -> str:
     """What there was no time for, or not enough."""
-    left = [each.part for each in outcomes if each.status == "left"]
-    cut = [each.part for each in outcomes if each.status == "time"]
+    left = [each.part for each in results if each.status == "skipped"]
+    cut = [each.part for each in results if each.status == "timeout"]
     said = [f"Left for want of time: {', '.join(left) or 'nothing'}."]
     if cut:
         said.append(f"Cut off at their limits, with what they had found kept: {', '.join(cut)}.")

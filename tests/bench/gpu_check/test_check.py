@@ -12,14 +12,14 @@ import pytest
 from bench import cli
 from bench.gpu_check import check, parts, summary
 from bench.gpu_check.args import GpuCheckArgs
-from bench.gpu_check.parts import PARTS, Part, Setting, Words
+from bench.gpu_check.parts import PARTS, CheckConfig, Part, Words
 from tasks.errors import UserError
 
 SAYS = "import sys; print('first'); print(sys.argv[1:])"
 
 
 def _part(name: str, program: str, *words: str, share_s: float = 1, **more: Any) -> Part:
-    def commands(setting: Setting, seconds: float) -> list[Words]:
+    def commands(config: CheckConfig, seconds: float) -> list[Words]:
         return [[program, *words]]
 
     return Part(name, f"what {name} is", share_s, 0.1, commands, **more)
@@ -54,7 +54,7 @@ def test_what_fails_is_a_result_and_the_rest_goes_on(
     record = _record(out)
     assert code == 1 and list(record) == ["slow", "bad", "good"]
     assert {name: each["status"] for name, each in record.items()} == {
-        "slow": "time",
+        "slow": "timeout",
         "bad": "failed",
         "good": "ok",
     }
@@ -76,7 +76,7 @@ def test_what_is_left_is_named(tmp_path: Path) -> None:
     long = replace(GOOD, name="long", least_s=1000)
     assert _check(tmp_path / "out", GOOD, long, replace(GOOD, name="last"), minutes=0.3) == 0
     record = _record(tmp_path / "out")
-    assert (record["long"]["status"], record["last"]["status"]) == ("left", "ok")
+    assert (record["long"]["status"], record["last"]["status"]) == ("skipped", "ok")
     assert "it takes 1000 s at least" in record["long"]["said"]
     assert "Left for want of time: long." in (tmp_path / "out" / check.SUMMARY).read_text()
 
@@ -130,8 +130,8 @@ def test_results_that_are_too_large_lose_their_samples(
 
 
 def test_what_a_part_made_is_kept(tmp_path: Path) -> None:
-    def commands(setting: Setting, seconds: float) -> list[Words]:
-        return [[f"open({str(setting.work / 'made')!r}, 'w').write('card')"]]
+    def commands(config: CheckConfig, seconds: float) -> list[Words]:
+        return [[f"open({str(config.work / 'made')!r}, 'w').write('card')"]]
 
     out = tmp_path / "out"
     _check(out, Part("maker", "", 1, 0.1, commands, {"made": "card.md", "not_made": "none.md"}))
@@ -178,13 +178,13 @@ def test_a_record_that_is_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("device", ["cuda", "cpu"])
 def test_every_part_is_a_command_that_is_there(device: str, tmp_path: Path) -> None:
     """Its flags are read by the programs themselves in `--device cpu`; here: names and time."""
-    setting = Setting(device, tmp_path / "out", tmp_path, parts.RANDOM, "embedded")
+    config = CheckConfig(device, tmp_path / "out", tmp_path, parts.RANDOM, "embedded")
     assert sum(part.share_s for part in PARTS) == pytest.approx(480)
     assert [part.name for part in PARTS if part.each_time] == ["inputs"]
     files = {check.RECORD, check.LOG, check.SUMMARY, parts.RESULTS, parts.TRAINING, parts.FRONT}
     assert len(files | {name for part in PARTS for name in part.keeps.values()}) <= 8
     for part in PARTS:
-        commands = part.commands(setting, 60.0)
+        commands = part.commands(config, 60.0)
         assert commands and all(isinstance(w, str) for words in commands for w in words)
         for module, *_ in commands:
             place = check.ROOT / module.replace(".", os.sep)

@@ -18,7 +18,7 @@ FOREVER = GRANDCHILD + "time.sleep(600)"
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + FOREVER
 
 
-def _run(program: str, log: Path, limit_s: float) -> process.Ended:
+def _run(program: str, log: Path, limit_s: float) -> process.ExitStatus:
     words = [sys.executable, "-c", program]
     return process.run(words, log.parent, log, limit_s, dict(os.environ))
 
