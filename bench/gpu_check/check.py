@@ -179,8 +179,9 @@ def _environ(config: CheckConfig) -> dict[str, str]:
     """Variables of a command: no network, and on a processor no GPU. The import path that wheels
     were put on is in this process's own."""
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
-    hidden = {"CUDA_VISIBLE_DEVICES": ""} if config.device == "cpu" else {}
-    return {**os.environ, **OFFLINE, **hidden, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    on_cpu = {"CUDA_VISIBLE_DEVICES": "", "ZOO_TEST_DEVICE": "cpu"}  # tests/gpu/where.py reads it
+    own = on_cpu if config.device == "cpu" else {}
+    return {**os.environ, **OFFLINE, **own, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _last_line(output: Path) -> str:

@@ -73,7 +73,8 @@ def _inputs(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 def _tests(config: CheckConfig, seconds: float) -> list[Words]:
-    return [["pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]]
+    words = ["pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]
+    return [[*words, *(["-k", "text and not killed"] if config.small else [])]]
 
 
 def _training(config: CheckConfig, batches: list[int], *more: str) -> Words:
@@ -85,7 +86,7 @@ def _training(config: CheckConfig, batches: list[int], *more: str) -> Words:
 
 
 def _one_epoch(config: CheckConfig, seconds: float) -> list[Words]:
-    batches = [8, 32] if config.small else [32, 256]
+    batches = [32] if config.small else [32, 256]
     return [_training(config, batches, "--epochs", "1")]
 
 
@@ -99,10 +100,12 @@ def _compiled(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 def _cases(config: CheckConfig, seconds: float) -> list[Words]:
-    words = ["--suite", "smoke" if config.small else "gpu", "--device", config.device]
-    words += ["--budget_s", "2", "--launches", "1", "--out", str(config.out / RESULTS)]
-    measures = [] if config.small else ["--measures", "latency", "device_time", "work", "memory"]
-    return [["bench", "run", *words, *measures]]
+    words = ["--device", config.device, "--budget_s", "2", "--launches", "1"]
+    words += ["--out", str(config.out / RESULTS)]
+    if config.small:
+        return [["bench", "run", "cnn_cls", *words, "--measures", "latency"]]
+    measures = ["latency", "device_time", "work", "memory"]
+    return [["bench", "run", "--suite", "gpu", *words, "--measures", *measures]]
 
 
 def _decision(config: CheckConfig, seconds: float) -> list[Words]:
@@ -112,8 +115,7 @@ def _decision(config: CheckConfig, seconds: float) -> list[Words]:
     decide = [folder, "--budget", f"{0.4 * seconds:.0f}s", "--max_drop", "0.02"]
     decide += ["--max_eval_samples", "64" if config.small else "512"]
     decide += ["--picture", str(config.out / FRONT)]
-    if not config.small:
-        decide += device
+    decide += ["--deployments", "eager+bf16"] if config.small else device
     return [
         ["zoo.nlp.bert_cls", "finetune", *train],
         ["bench", "decide", *decide],
