@@ -29,7 +29,7 @@ from zoo.train.device_feed import Step, fed
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, set_learning_rates, spared
 from zoo.train.optim.schedules import lr_factor
-from zoo.train.optim.sharding import shard
+from zoo.train.optim.sharding import keep_integers_local, shard
 from zoo.train.optimizer_step import MicroBatch, OptimizerStep, StepResult, entered
 from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.resume import state as states
@@ -93,6 +93,7 @@ class Loop:
             self.named = hook.attach(model, self.named)
         self.optimizer = make_optimizer(list(self.named.items()), spared(model), args)
         compiled: Any = torch.compile(model, dynamic=True) if args.torch_compile else model
+        keep_integers_local(compiled)
         self.model: nn.Module = compiled if args.fsdp else accelerator.prepare_model(compiled)
         self.computed = OptimizerStep(
             self.model, objective, self.optimizer, hooks, accelerator, args
