@@ -106,7 +106,9 @@ def _one_pass(
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        # the tensor itself may be the output of the node that saves it: a circle, which would keep
+        # the pass in memory, and its stream's nodes, of which a graph can't be captured
+        return tensor.detach()
 
     was_training = model.training
     model.eval()  # a pass in training would draw numbers and move the statistics of batch norms
