@@ -4,6 +4,7 @@
 """
 
 import sys
+from pathlib import Path
 
 import nox
 
@@ -39,6 +40,18 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def lowest(session: nox.Session) -> None:
+    """The quick tests with the lowest versions that pyproject.toml allows: see tests/lowest.py."""
+    if isinstance(session.virtualenv, nox.virtualenv.PassthroughEnv):
+        session.error("it installs old versions: run it without --no-venv")
+    found = session.run("python", "-m", "tests.lowest", silent=True, stderr=None)
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text(str(found), encoding="utf-8")
+    session.install("-q", "-c", str(constraints), "-e", ".[dev]")
+    session.run("python", "-m", "pytest", "-q", *PARALLEL, *session.posargs)
+
+
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Odd inputs of all kinds for every command: `-- --seed 7 --cases 1000`."""
     python = prepare(session)
@@ -66,6 +79,13 @@ def bench(session: nox.Session) -> None:
     python = prepare(session)
     asked = session.posargs or ["--suite", "smoke"]
     session.run(python, "-m", "bench", "run", *asked, external=True)
+
+
+@nox.session
+def gpu_check(session: nox.Session) -> None:
+    """All that needs a GPU, in eight minutes: `-- --minutes 8 --wheels FOLDER --out FOLDER`."""
+    python = prepare(session)
+    session.run(python, "-m", "bench", "gpu_check", *session.posargs, external=True)
 
 
 @nox.session

@@ -178,6 +178,20 @@ def _peers(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _gpu_check(arguments: Sequence[str]) -> int:
+    from bench.gpu_check import wheels
+
+    with wheels.used(arguments):  # first: what reads the flags may be one of them
+        from bench.gpu_check.args import GpuCheckArgs
+
+        args: GpuCheckArgs = parse("gpu_check", GpuCheckArgs, arguments)
+        if args.out is not None:
+            places.check_folder("--out", args.out)
+        from bench.gpu_check.check import check
+
+        return check(args)
+
+
 def _report(arguments: Sequence[str]) -> int:
     from bench.cases.args import ReportArgs
 
@@ -244,6 +258,15 @@ VERBS = {
         "what this machine grants, its ceilings, its noise floor, and what to mend",
         ("doctor", "doctor --device cuda"),
         _doctor,
+    ),
+    "gpu_check": Verb(
+        "everything that needs a GPU, in the minutes that it is there",
+        (
+            "gpu_check --minutes 8",
+            "gpu_check --minutes 8 --wheels wheels --weights minilm-fp16 --out results",
+            "gpu_check --device cpu --minutes 3 --out /tmp/check",
+        ),
+        _gpu_check,
     ),
     "selftest": Verb(
         "the harness on itself: what is known must be measured right",

@@ -4,6 +4,7 @@ The variables are set on import, before anything reads them: the Hugging Face li
 """
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import cases, tiny_text
+from tests.cli import ROOT
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="zoo-tests-"))
 for name in ("HF_HUB_CACHE", "HF_DATASETS_CACHE", "HF_ASSETS_CACHE", "HF_MODULES_CACHE"):
@@ -26,16 +28,20 @@ os.environ.update(
         "TOKENIZERS_PARALLELISM": "false",
         "OMP_NUM_THREADS": "1",
         "MPLBACKEND": "agg",
+        # for children in any folder: the checkout, and packages that are carried but not installed
+        "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
     }
 )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Hides the GPU from all tests but those of `pytest -m gpu`.
+    """Hides the GPU from all tests, and from what they start, but for `pytest -m gpu`.
 
-    The others claim equality to the last bit and fork, neither of which CUDA allows.
+    The others claim equality to the last bit and fork, neither of which CUDA allows. Nothing has
+    looked for a GPU yet: CUDA reads the variable when it is first asked.
     """
-    if config.option.markexpr != "gpu":
+    asked = config.option.markexpr
+    if not re.search(r"\bgpu\b", asked) or re.search(r"\bnot\s+gpu\b", asked):
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 

@@ -115,8 +115,8 @@ FOLDERS = {
     "zoo": {"cli", "deploy", "evaluation", "generation", "machine", "measure", "model", "predict"}
     | {"pruning", "quantization", "runtimes", "speedups", "store", *MODALITIES}
     | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"},
-    "bench": {"cases", "compare", "decide", "experiments", "machine", "measures", "record"}
-    | {"regression", "report", "sweep", "validity"},
+    "bench": {"cases", "compare", "decide", "experiments", "gpu_check", "machine", "measures"}
+    | {"record", "regression", "report", "sweep", "validity"},
     "tools": {"cards", "hub"},
 }
 """Each has one subject; a new one is a decision."""

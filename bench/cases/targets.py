@@ -74,9 +74,9 @@ class TrainingStep:
         self.deployment = deployment
         self.batch = batch.to(self.device)
         self.dtype = torch.bfloat16 if deployment.numerics == "autocast-bf16" else torch.float32
-        if deployment.runtime == "eager":  # the compiler does its own, as in training
-            network_of(checkpoint.entry).optimize_training(model, None)
         self.model = model.to(self.device).train()
+        if deployment.runtime == "eager":  # the compiler does its own, as in training
+            network_of(checkpoint.entry).optimize_training(self.model, None)
         no_decay = no_decay_names(self.model)
         self.bf16 = Bf16Weights(self.model) if deployment.numerics == "bf16" else None
         keeper: Any = self.bf16 or self.model

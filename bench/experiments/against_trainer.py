@@ -7,7 +7,9 @@ Each arm is a fresh process, one at a time, in a new random order every round; s
 rows, same batch size, learning rate, schedule, decay and clipping. Arms:
 
 - zoo: `finetune` as it comes.
-- trainer: Trainer at its best: dynamic padding, batches grouped by length, bf16, fused AdamW.
+- trainer: Trainer at its best: dynamic padding, batches grouped by length, bf16 (fp16 on a GPU
+  that has no bf16), fused AdamW.
+- trainer_compile (if asked for): the same with torch_compile.
 - run_glue: as transformers' example script has it: padded to 128, fp32.
 
 Samples/s count the whole training loop (data, steps, logging), without evaluation and saving.
@@ -17,10 +19,12 @@ Accuracy is that of the test split in fp32. A ratio is given with its spread ove
 import sys
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from pathlib import PurePath
+from typing import Any, Literal
 
 from bench.experiments import rounds
 from bench.experiments.rounds import ArmMeasurement, RoundCase
+from tasks.bounds import Positive
 from zoo.nlp.bert_cls import ENTRY
 from zoo.store import pretrained
 from zoo.train.args import TrainArgs
@@ -30,21 +34,30 @@ from zoo.train.args import TrainArgs
 class Args(rounds.Args):
     """The flags."""
 
-    arms: tuple[Literal["zoo", "trainer", "run_glue"], ...] = ("zoo", "trainer")
+    arms: tuple[Literal["zoo", "trainer", "trainer_compile", "run_glue"], ...] = ("zoo", "trainer")
     """what to compare"""
+    model: str = "minilm"
+    """pretrained weights: a preset, a folder, or a Hub id"""
+    epochs: Positive = TrainArgs(**ENTRY.recipe).num_train_epochs
+    """may be a fraction"""
     split: str = "test"
     """split that accuracy is measured on"""
+
+    @property
+    def weights(self) -> str:
+        """What a result says of `model`: no path of this machine."""
+        return PurePath(self.model).name
 
 
 def run_zoo(case: RoundCase) -> ArmMeasurement:
     """finetune and evaluate; samples/s and accuracy from the evidence they leave."""
-    return rounds.by_zoo(ENTRY, case, [], case.args.split)
+    words = ["--model", case.args.model, "--num_train_epochs", str(case.args.epochs)]
+    return rounds.by_zoo(ENTRY, case, words, case.args.split)
 
 
 def run_trainer(case: RoundCase) -> ArmMeasurement:
     """The same by transformers.Trainer with the zoo's recipe."""
     import datasets
-    import numpy as np
     import torch
     from transformers import (
         AutoModelForSequenceClassification,
@@ -55,9 +68,9 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
 
     args = case.args
     recipe = TrainArgs(**ENTRY.recipe)
-    source = pretrained.find("minilm", ENTRY.presets).folder
+    source = pretrained.find(args.model, ENTRY.presets).folder
     tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    best = case.arm == "trainer"
+    best = case.arm != "run_glue"
     names = {split: f"{args.data}/{split}.csv" for split in ("train", args.split)}
     data = datasets.load_dataset("csv", data_files=names)
     if args.max_train_samples:
@@ -76,14 +89,15 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
     )
     torch.manual_seed(case.seed)
     model = AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=len(labels), trust_remote_code=False
+        source, num_labels=len(labels), dtype=torch.float32, trust_remote_code=False
     )
     training = rounds.trainer_arguments(
         case,
         recipe,
-        num_train_epochs=recipe.num_train_epochs,
+        num_train_epochs=args.epochs,
         optim="adamw_torch_fused" if best else "adamw_torch",
-        bf16=best,
+        torch_compile=case.arm == "trainer_compile",
+        **(rounds.half_precision(args.device) if best else {}),
         train_sampling_strategy="group_by_length" if best else "random",
         length_column_name="length",
     )
@@ -94,23 +108,33 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
         data_collator=DataCollatorWithPadding(tokenizer),
     )
     found = trainer.train()
-    trainer.args.bf16 = trainer.args.bf16_full_eval = False
+    # without the autocast that accelerate has put around it
+    plain = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    accuracy = _accuracy(plain, tokenizer, data[args.split])
+    return ArmMeasurement(found.metrics["train_samples_per_second"], accuracy)
+
+
+def _accuracy(model: Any, tokenizer: Any, rows: Any) -> float:
+    """Share of the rows that a model labels right, in fp32 on its device."""
+    import torch
+
     model.eval()
-    right = []
+    right = 0
     with torch.inference_mode():
-        for start in range(0, len(data[args.split]), 64):
-            rows = data[args.split][start : start + 64]
-            batch_ = tokenizer.pad({"input_ids": rows["input_ids"]}, return_tensors="pt")
-            right += (model(**batch_).logits.float().argmax(-1).numpy() == rows["labels"]).tolist()
-    return ArmMeasurement(found.metrics["train_samples_per_second"], float(np.mean(right)))
+        for start in range(0, len(rows), 64):
+            batch = rows[start : start + 64]
+            inputs = tokenizer.pad({"input_ids": batch["input_ids"]}, return_tensors="pt")
+            found = model(**inputs.to(model.device)).logits.float().argmax(-1)
+            right += int((found.cpu() == torch.tensor(batch["labels"])).sum())
+    return right / len(rows)
 
 
 COMPARISON = rounds.RoundComparison(
     "bench.experiments.against_trainer",
     "samples",
     Args,
-    {"zoo": run_zoo, "trainer": run_trainer, "run_glue": run_trainer},
-    settings=("split",),
+    {"zoo": run_zoo, **dict.fromkeys(("trainer", "trainer_compile", "run_glue"), run_trainer)},
+    settings=("split", "epochs", "weights"),
 )
 
 main = partial(rounds.main, COMPARISON, __doc__)

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.cases import child
 from bench.experiments import runs
@@ -47,6 +47,8 @@ class Args(runs.Args):
     """what to compare"""
     max_train_samples: Count | None = None
     """for a shorter run"""
+    device: Literal["cpu", "cuda"] = "cpu"
+    """that all arms train on"""
     threads: Threads | None = None
     """of an arm's process; as the machine has it by default"""
     flags: tuple[str, ...] = ()
@@ -141,7 +143,7 @@ def measure(module: str, args: Mapping[str, Any], arm: str, batch: int, seed: in
         comparison.metric: round(found.score, 4),
         "wall_seconds": round(time.perf_counter() - begin, 1),  # all of it: reading to accuracy
         **_settings(comparison, asked),
-        "machine": environment.machine(),
+        "machine": environment.machine(gpu=asked.device == "cuda"),
         "versions": environment.versions(),
         **environment.commit(),
     }
@@ -149,6 +151,7 @@ def measure(module: str, args: Mapping[str, Any], arm: str, batch: int, seed: in
 
 def _settings(comparison: RoundComparison, args: Args) -> Result:
     common = {"data": Path(args.data).name, "threads": args.threads, "flags": list(args.flags)}
+    common["device"] = args.device
     own = {name: getattr(args, name) for name in comparison.settings}
     return common | {"max_train_samples": args.max_train_samples} | own
 
@@ -187,17 +190,26 @@ def by_zoo(
     """Fine-tunes by the zoo's own command line, `words` added to it; the metric is of `split`."""
     args, out = case.args, str(case.folder / "zoo")
     train = ["finetune", "--data", args.data, "--output_dir", out, "--seed", str(case.seed)]
-    train += ["--per_device_train_batch_size", str(case.batch), *words]
+    train += ["--per_device_train_batch_size", str(case.batch), "--device", args.device, *words]
     if args.max_train_samples:
         train += ["--max_train_samples", str(args.max_train_samples)]
     facts = _facts(entry, [*train, *args.flags], out, split)
     if metric not in facts:
-        facts = _facts(entry, ["evaluate", out, "--split", split, "--mistakes", "0"], out, split)
+        test = ["evaluate", out, "--split", split, "--mistakes", "0", "--device", args.device]
+        facts = _facts(entry, test, out, split)
     return ArmMeasurement(facts["train_samples_per_second"], facts[metric])
 
 
+def half_precision(device: str) -> dict[str, bool]:
+    """TrainingArguments' flag for the half precision that a device has: bf16, or else fp16."""
+    import torch
+
+    no_bf16 = device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
+    return {"fp16" if no_bf16 else "bf16": True}
+
+
 def trainer_arguments(case: RoundCase, recipe: "TrainArgs", **more: Any) -> Any:
-    """TrainingArguments that train as the recipe does: on the processor, and doing nothing else."""
+    """TrainingArguments that train as the recipe does on the device, and do nothing else."""
     from transformers import TrainingArguments
 
     return TrainingArguments(
@@ -211,7 +223,7 @@ def trainer_arguments(case: RoundCase, recipe: "TrainArgs", **more: Any) -> Any:
         label_smoothing_factor=recipe.label_smoothing_factor,
         logging_steps=recipe.logging_steps,
         seed=case.seed,
-        use_cpu=True,
+        use_cpu=case.args.device == "cpu",
         save_strategy="no",
         eval_strategy="no",
         report_to="none",

@@ -86,7 +86,6 @@ def run_zoo(case: RoundCase) -> ArmMeasurement:
 
 def run_trainer(case: RoundCase) -> ArmMeasurement:
     """The same by transformers.Trainer with the zoo's recipe."""
-    import numpy as np
     import torch
     from transformers import (
         AutoModelForTokenClassification,
@@ -129,7 +128,7 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
             recipe,
             num_train_epochs=args.epochs,
             optim="adamw_torch_fused" if best else "adamw_torch",
-            bf16=best,
+            **(rounds.half_precision(args.device) if best else {}),
             train_sampling_strategy="group_by_length" if best else "random",
             length_column_name="length",
         ),
@@ -137,17 +136,27 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
         data_collator=collate,
     )
     found = trainer.train()
-    trainer.args.bf16 = trainer.args.bf16_full_eval = False
+    # without the autocast that accelerate has put around it
+    plain = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
+    predicted = _tags(plain, collate, data["test"])
+    return ArmMeasurement(found.metrics["train_samples_per_second"], _f1(task, examples, predicted))
+
+
+def _tags(model: Any, collate: Any, rows: Any) -> "list[np.ndarray]":
+    """The tags of the words of each row, in fp32 on the model's device."""
+    import torch
+
     model.eval()
     predicted: list[np.ndarray] = []
     with torch.inference_mode():
-        for start in range(0, len(data["test"]), 64):
-            rows = data["test"].select(range(start, min(start + 64, len(data["test"]))))
-            batch = collate([dict(row) for row in rows.remove_columns(["length"])])
+        for start in range(0, len(rows), 64):
+            some = rows.select(range(start, min(start + 64, len(rows))))
+            batch = collate([dict(row) for row in some.remove_columns(["length"])])
             labels = batch.pop("labels").numpy()
-            best_tags = model(**batch).logits.float().argmax(-1).numpy()
-            predicted += [tags[own != IGNORED] for tags, own in zip(best_tags, labels, strict=True)]
-    return ArmMeasurement(found.metrics["train_samples_per_second"], _f1(task, examples, predicted))
+            on_device = {name: tensor.to(model.device) for name, tensor in batch.items()}
+            best = model(**on_device).logits.float().argmax(-1).cpu().numpy()
+            predicted += [tags[own != IGNORED] for tags, own in zip(best, labels, strict=True)]
+    return predicted
 
 
 def run_majority(case: RoundCase) -> ArmMeasurement:

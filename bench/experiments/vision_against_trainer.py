@@ -97,7 +97,7 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
         recipe,
         num_train_epochs=case.args.epochs,
         optim="adamw_torch_fused",
-        bf16=True,
+        **rounds.half_precision(case.args.device),
         dataloader_num_workers=workers,
         dataloader_persistent_workers=workers > 0,
         dataloader_pin_memory=False,
@@ -183,11 +183,12 @@ def accuracy(model: "nn.Module", test: Images) -> float:
     from torch.utils.data import DataLoader
 
     model.eval()
+    device = next(model.parameters()).device
     right = 0
     with torch.inference_mode():
         for batch in DataLoader(test, batch_size=256):  # type: ignore[arg-type]
-            found = model(pixel_values=batch["pixel_values"]).logits.argmax(-1)
-            right += int((found == batch["labels"]).sum())
+            found = model(pixel_values=batch["pixel_values"].to(device)).logits.argmax(-1)
+            right += int((found.cpu() == batch["labels"]).sum())
     return right / len(test)
 
 

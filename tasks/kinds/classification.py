@@ -25,7 +25,7 @@ from tasks.data.labels import (
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
 from tasks.kinds import label_tensors
-from tasks.kinds.losses import divergence, other_names
+from tasks.kinds.losses import constant, divergence, other_names, windows_of
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.printing import python_literal
 
@@ -288,7 +288,7 @@ class Classification(Bindable):
         import torch.nn.functional as F
 
         logits, labels = outputs["logits"], batch.targets["labels"]
-        count = torch.tensor(float(len(labels)), device=logits.device)
+        count = torch.full((), float(len(labels)), device=logits.device)  # no copy, no waiting
         if self.problem_type == "regression":
             numbers = logits.squeeze(-1)
             terms = F.mse_loss(numbers.detach(), labels, reduction="none")
@@ -301,7 +301,7 @@ class Classification(Bindable):
             return Loss(loss, count, {}, terms)
         weight = None
         if self.class_weights:
-            weight = torch.tensor(self.class_weights, device=logits.device)
+            weight = constant(tuple(self.class_weights), logits.device)
             count = weight[labels].sum()
 
         def losses_of(targets: "Tensor") -> "Tensor":
@@ -322,7 +322,7 @@ class Classification(Bindable):
             return logits
         sums = logits.new_zeros(len(batch), logits.shape[-1])
         sums = sums.index_add(0, batch.windows, logits)
-        return sums / batch.windows.bincount(minlength=len(sums)).unsqueeze(1)
+        return sums / windows_of(batch.windows, len(sums)).unsqueeze(1)
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None

@@ -1,13 +1,41 @@
 """Losses that several kinds of task share, and what must hold for a teacher's."""
 
+import functools
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tasks.base import Loss
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
 
 IGNORED = -100
 """The label of what is no target: torch's `ignore_index`."""
+
+
+@functools.lru_cache(maxsize=16)
+def constant(values: tuple[float, ...], device: "torch.device") -> "Tensor":
+    """Numbers as a float32 tensor on a device, copied there once: a copy in every pass would wait.
+
+    It must not be changed.
+    """
+    import torch
+
+    with torch.inference_mode(False):  # or one that an evaluation made could not be trained with
+        return torch.tensor(values, device=device)
+
+
+def windows_of(windows: "Tensor", samples: int) -> "Tensor":
+    """How many windows each of the samples has, int64 [samples].
+
+    As `bincount` says it, which waits for a GPU.
+
+    Args:
+        windows: int64 [n], the sample that each window belongs to.
+    """
+    counts = windows.new_zeros(samples)
+    return counts.index_add(0, windows, windows.new_ones(()).expand(len(windows)))
 
 
 def cross_entropy(
@@ -28,6 +56,13 @@ def cross_entropy(
     log_probs = logits.log_softmax(1)  # as F.cross_entropy computes it
     terms = F.nll_loss(log_probs.detach(), labels, reduction="none")
     return F.nll_loss(log_probs, labels, reduction="sum"), terms
+
+
+def of_targets(logits: "Tensor", labels: "Tensor", label_smoothing: float) -> Loss:
+    """Return the cross entropy summed over what is not `IGNORED`, and counted so; see
+    `cross_entropy`. Nothing depends on how many there are but the numbers themselves."""
+    loss, terms = cross_entropy(logits, labels, label_smoothing)
+    return Loss(loss, (labels != IGNORED).sum().float(), {}, terms)
 
 
 def divergence(logits: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":

@@ -16,7 +16,7 @@ from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.classification import LABEL_COLUMNS, stratified
-from tasks.kinds.losses import IGNORED, cross_entropy
+from tasks.kinds.losses import IGNORED, cross_entropy, of_targets
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from tasks.base import Features
     from tasks.metrics.ratios import RatioMetric
     from tasks.nlp.masking import Vocabulary
+    from tasks.packed import PackedShape
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = '--text "the [MASK] of the function"'
@@ -174,6 +175,8 @@ class MaskedLM(Bindable):
     has_language = True
     example_call = EXAMPLE_INPUT
     primary = metric_spec("perplexity")
+    packs_windows = True
+    pads_to_buckets = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
     labels: tuple[str, ...] = field(default=(), init=False)
 
@@ -302,8 +305,8 @@ class MaskedLM(Bindable):
                 )
         return [{"sample_id": i, "input_ids": windows} for i, windows in enumerate(ids)]
 
-    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """Pads the windows of all rows to the longest.
+    def collate(self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()) -> Batch:
+        """Pads the windows of all rows to the longest, or to one of `tasks.buckets`.
 
         The inputs are input_ids, attention_mask int64 [windows, seq]; the targets are labels int64
         [windows, seq] (`IGNORED` where nothing is to be guessed) where the rows have them.
@@ -312,7 +315,7 @@ class MaskedLM(Bindable):
 
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id)
+        batch = pad(rows, self.pad_token_id, buckets=buckets)
         if "token_labels" not in rows[0]:
             return batch
         labels = torch.full_like(batch.inputs["input_ids"], IGNORED)
@@ -321,14 +324,28 @@ class MaskedLM(Bindable):
             labels[i, : len(window)] = torch.from_numpy(window)
         return replace(batch, targets={"labels": labels})
 
+    def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
+        """See `tasks.packed.Packs`; the targets are places int64 [most], where in the row a token
+        is to be guessed, and labels int64 [most], `IGNORED` behind the last."""
+        from tasks.nlp import packing
+        from tasks.nlp.masking import most_masked
+
+        labels = [window for row in rows for window in row["token_labels"]]
+        most = most_masked(shape.tokens, shape.sequences, self.args.mlm_probability)
+        batch = packing.pack(rows, shape, self.pad_token_id)
+        return replace(batch, targets=packing.of_few_tokens(labels, shape, most))
+
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
-        """Logits float32 of the tokens to be guessed: [masked, vocabulary], in their order.
+        """Logits float32 of the tokens to be guessed: [masked, vocabulary], in their order; of a
+        packed batch at its `places`.
 
         Where the batch has no labels, [b, masks, vocabulary] at the mask tokens: nan where a text
         has fewer than others.
         """
-        chosen = self._chosen(batch)  # [windows, seq]
-        places = chosen.flatten().nonzero().squeeze(1)
+        places = batch.targets.get("places")
+        if places is None:
+            chosen = self._chosen(batch)  # [windows, seq]
+            places = chosen.flatten().nonzero().squeeze(1)
         logits: Tensor
         if getattr(getattr(model, "module", model), ONLY_PREDICTED, False):
             logits = model(**batch.inputs, predicted=places).logits.float()
@@ -354,6 +371,8 @@ class MaskedLM(Bindable):
         import torch
 
         logits = outputs["logits"]
+        if "places" in batch.targets:
+            return of_targets(logits, batch.targets["labels"], label_smoothing)
         truth = batch.targets["labels"][self._chosen(batch)]
         loss, terms = cross_entropy(logits, truth, label_smoothing)
         return Loss(loss, torch.tensor(float(len(truth)), device=logits.device), {}, terms)

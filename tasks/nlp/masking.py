@@ -5,6 +5,7 @@ Devlin et al. 2018, "BERT", section 3.1: 15% of the tokens are chosen; of those 
 masks anew, and a resumed run masks as it would have.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -72,6 +73,11 @@ def mask(
     replaced = chosen & (fate >= MASKED) & (fate < MASKED + REPLACED)
     ids = np.where(replaced, draws.integers("token", vocabulary.size), ids)
     return np.split(ids, ends[:-1]), np.split(labels, ends[:-1])
+
+
+def most_masked(tokens: int, windows: int, probability: float) -> int:
+    """Return how many tokens `mask` chooses at most in windows of so many tokens together."""
+    return min(tokens, math.ceil(probability * tokens) + windows)
 
 
 def _numbers(samples: Ints, lengths: Ints) -> Ints:

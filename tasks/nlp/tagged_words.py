@@ -289,6 +289,19 @@ class WordFeatures(TokenFeatures):
         return {name: columns[name] for name in columns if name != "words"}
 
 
+def labels_of_tokens(row: Mapping[str, Any]) -> "list[np.ndarray]":
+    """Return the labels of a row's tokens, int64 [tokens] of each window: that of a word at its
+    first piece, `IGNORED` elsewhere."""
+    import numpy as np
+
+    labels = [np.full(len(window), IGNORED, np.int64) for window in row["input_ids"]]
+    words = zip(row["word_windows"], row["word_positions"], row["label"], strict=True)
+    for window, place, label in words:
+        if place >= 0:
+            labels[window][place] = label
+    return labels
+
+
 class _Pieces(NamedTuple):
     """The tokens of a window that are of the text: their place in it, the characters they are of,
     and the tokenizer's number of their word, int64 [pieces] each."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.base import Batch, Examples, Outputs
+from tasks.base import Batch, Examples, Loss, Outputs
 from tasks.bounds import Count, CountOrZero
 from tasks.data.columns import find_column, names_of
 from tasks.data.labels import ProblemType
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.base import Features
+    from tasks.packed import PackedShape
     from tasks.preflight import Finding
 EXAMPLE_INPUT = '--text "fine, I loved it"'
 
@@ -187,6 +188,8 @@ class TextClassification(LongTexts, Classification):
 
     name = "text-classification"
     window_use = "whose outputs are averaged"
+    packs_windows = False  # their mean is of as many rows as a text has windows
+    pads_to_buckets = True
     pipeline = "text-classification"
     unit = "tokens"
     has_language = True
@@ -270,16 +273,49 @@ class TextClassification(LongTexts, Classification):
             for i in range(len(items))
         ]
 
-    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """Pads the windows of all rows to the longest.
+    def collate(self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()) -> Batch:
+        """Pads the windows of all rows to the longest, or to one of `tasks.buckets`.
 
         The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
         targets are labels [b] (or float32 [b, labels]) where the rows have them.
         """
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id, self.padding_side)
+        batch = pad(rows, self.pad_token_id, self.padding_side, buckets)
         return replace(batch, targets=self.label_targets(rows))
+
+    def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
+        """See `tasks.packed.Packs`; the targets are labels [samples] (or float32 [samples, labels])
+        and sample_weight float32 [samples], 0 where there is no sample, and class_weights float32
+        [labels] where the task has them."""
+        import torch
+
+        from tasks.nlp import packing
+
+        batch = packing.pack(rows, shape, self.pad_token_id)
+        targets = {
+            "labels": packing.padded(self.label_targets(rows)["labels"], shape.samples),
+            "sample_weight": (batch.ids >= 0).to(torch.float32),
+        }
+        if self.class_weights:  # from the host with all the rest: a copy in a pass waits
+            targets["class_weights"] = torch.tensor(self.class_weights)
+        return replace(batch, targets=targets)
+
+    def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
+        """See `Classification.loss`; of a packed batch only samples count."""
+        from tasks.nlp import packing
+
+        counts = batch.targets.get("sample_weight")
+        if counts is None:
+            return super().loss(outputs, batch, label_smoothing)
+        labels, weight = batch.targets["labels"], batch.targets.get("class_weights")
+        losses = packing.losses_of_rows(
+            outputs["logits"], labels, self.problem_type, weight, label_smoothing
+        )
+        losses = losses * counts
+        if weight is not None:  # cross entropy has weighed the losses already
+            counts = counts * weight[labels]
+        return Loss(losses.sum(), counts.sum(), {}, losses.detach())
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, labels] of a batch; those of a text's windows are averaged."""

@@ -21,7 +21,7 @@ from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits
 from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
 from tasks.errors import UserError
-from tasks.kinds.losses import IGNORED, cross_entropy
+from tasks.kinds.losses import IGNORED, cross_entropy, of_targets
 from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tasks.base import Features
     from tasks.metrics.spans import SpanMetric, TagScheme
     from tasks.nlp.tagged_words import TagsPrediction, Words
+    from tasks.packed import PackedShape
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = '--text "returns a dataframe or none if there are no rows"'
@@ -219,6 +220,8 @@ class TokenClassification(LongTexts, Bindable):
     primary = metric_spec("f1")
     single_label = True  # each word has one
     of_rows = False  # a row may have several spans
+    packs_windows = True
+    pads_to_buckets = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def input_of(self, text: str, processor: Any) -> Any:
@@ -315,8 +318,9 @@ class TokenClassification(LongTexts, Bindable):
         columns |= {"sample_id": list(range(len(texts))), "text": texts}
         return [{name: column[i] for name, column in columns.items()} for i in range(len(texts))]
 
-    def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """Pads the windows of all rows to the longest, and words to the most that a row has.
+    def collate(self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()) -> Batch:
+        """Pads the windows of all rows to the longest, or to one of `tasks.buckets`, and words to
+        the most that a row has.
 
         The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
         targets are lengths int64 [b] (words), starts int64 [b, words] (where a word's first piece
@@ -328,7 +332,7 @@ class TokenClassification(LongTexts, Bindable):
 
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id)
+        batch = pad(rows, self.pad_token_id, buckets=buckets)
         lengths = [len(row["word_positions"]) for row in rows]
         starts = np.full((len(rows), max(lengths)), -1, dtype=np.int64)
         labels = np.full_like(starts, IGNORED)
@@ -349,14 +353,27 @@ class TokenClassification(LongTexts, Bindable):
             targets |= {"words": [row["words"] for row in rows]}
         return replace(batch, targets=targets)
 
+    def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
+        """See `tasks.packed.Packs`; the target is labels int64 [1, tokens], `IGNORED` where no word
+        begins."""
+        from tasks.nlp import packing, tagged_words
+
+        labels = [window for row in rows for window in tagged_words.labels_of_tokens(row)]
+        batch = packing.pack(rows, shape, self.pad_token_id)
+        return replace(batch, targets=packing.of_tokens(labels, shape))
+
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
-        """Logits float32 [b, words, labels], of each word those of its first piece.
+        """Logits float32 [b, words, labels], of each word those of its first piece; of a packed
+        batch [1, tokens, labels].
 
         Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
         """
         from tasks.metrics.spans import OUTSIDE
 
-        logits, starts = super().forward(model, batch)["logits"], batch.targets["starts"]
+        logits = super().forward(model, batch)["logits"]
+        if "starts" not in batch.targets:
+            return {"logits": logits}
+        starts = batch.targets["starts"]
         of_words = logits.flatten(0, 1)[starts.clamp(min=0)]
         nothing = logits.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
         if OUTSIDE in self.labels:
@@ -365,9 +382,16 @@ class TokenClassification(LongTexts, Bindable):
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy summed over the words that the model was shown."""
-        labels = batch.targets["labels"]
+        labels, logits = batch.targets["labels"], outputs["logits"]
+        if "starts" not in batch.targets:  # packed
+            return of_targets(logits.flatten(0, 1), labels.flatten(), label_smoothing)
         learned = (batch.targets["starts"] >= 0) & (labels != IGNORED)
-        loss, terms = cross_entropy(outputs["logits"][learned], labels[learned], label_smoothing)
+        if logits.device.type == "cpu":
+            logits, labels = logits[learned], labels[learned]
+        else:  # how many they are would have to be waited for
+            logits = logits.flatten(0, 1)
+            labels = labels.masked_fill(~learned, IGNORED).flatten()
+        loss, terms = cross_entropy(logits, labels, label_smoothing)
         return Loss(loss, learned.sum().float(), {}, terms)
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":

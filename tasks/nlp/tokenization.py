@@ -268,10 +268,18 @@ def _array(ids: Iterable[int], like: Any) -> Any:
     return pa.array(sorted(ids), like.type)
 
 
-def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> Batch:
+def pad(
+    rows: Sequence[Mapping[str, Any]],
+    pad_token_id: int,
+    side: str = "right",
+    buckets: Sequence[int] = (),
+) -> Batch:
     """All windows of all rows, padded to the longest; see `TextClassification.collate`.
 
     A text without any token becomes one token of padding that counts.
+
+    Args:
+        buckets: ascending lengths, to the first of which that is long enough all are padded.
     """
     import numpy as np
     import torch
@@ -280,6 +288,7 @@ def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right
         window if len(window) else [pad_token_id] for row in rows for window in row["input_ids"]
     ]
     longest = max(map(len, windows))
+    longest = next((bucket for bucket in buckets if bucket >= longest), longest)
     input_ids = np.full((len(windows), longest), pad_token_id, dtype=np.int64)
     mask = np.zeros((len(windows), longest), dtype=np.int64)
     places = [

@@ -286,6 +286,7 @@ def _reason(problem: Exception) -> str:
     text = str(problem)
     if isinstance(problem, EOFError | struct.error) or "truncated" in text.lower():
         return "truncated"
-    if "not identified" in text:
+    # a plugin's struct.error is a SyntaxError by the time that it reaches us
+    if "not identified" in text or isinstance(problem.__cause__, struct.error):
         return "a broken header, or no pixels"
     return f"broken ({text or type(problem).__name__})"

@@ -254,7 +254,7 @@ class MaskedImage(Bindable):
         hidden = batch.inputs["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
         pixels = batch.inputs["pixel_values"]
         errors = painting_errors(outputs["logits"], pixels, hidden, self.args.patch_size)
-        count = torch.tensor(float(errors.numel()), device=errors.device)
+        count = torch.full((), float(errors.numel()), device=errors.device)
         return Loss(errors.sum(), count, {}, errors.detach())  # of each hidden patch [b, hidden]
 
     def predict(

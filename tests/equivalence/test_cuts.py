@@ -139,9 +139,10 @@ def test_bf16_follows_fp32_loosely(reference: Run, case: Case, tmp_path: Path) -
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("flag", [("--torch_compile",), ("--compile_layers", "on")])
 @pytest.mark.parametrize("case", ["text", "vision"], indirect=True)
-def test_compiled(case: Case, tmp_path: Path) -> None:
+def test_compiled(case: Case, tmp_path: Path, flag: tuple[str, ...]) -> None:
     flags = (*EXACT, "--learning_rate", 1e-3, "--max_steps", 8, "--eval_strategy", "no")
     eager = case.finetune(tmp_path / "eager", *flags)
-    compiled = case.finetune(tmp_path / "compiled", *flags, "--torch_compile")
+    compiled = case.finetune(tmp_path / "compiled", *flags, *flag)
     _same(compiled, eager, 1e-4)

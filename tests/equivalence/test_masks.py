@@ -64,14 +64,14 @@ def _drawn(batches: list[Batch], kind: Kind) -> dict[int, list[list[Any]]]:
 
 def test_cuts(kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One pass of 32, eight of 4, and uneven ones, which pad to other lengths."""
-    gradients = Loop._gradients
+    gradients = Loop._gradients_that_fit
     seen: list[Batch] = []
 
     def noted(loop, step):
         seen.extend(step.batches)
         return gradients(loop, step)
 
-    monkeypatch.setattr(Loop, "_gradients", noted)
+    monkeypatch.setattr(Loop, "_gradients_that_fit", noted)
     whole = kind.run(tmp_path / "whole", BATCH, 32)
     masks, passes = _drawn(seen, kind), len(seen)
     assert passes == len(whole.losses) == 5 and len(masks) == 5 * 32

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from tests.cases import Case
-from tests.cli import ROOT, run_process
+from tests.cli import run_process
 from tests.finetuning import MODEL, arguments
 
 GUARD = '''
@@ -59,7 +59,7 @@ def test_all_verbs_without_a_network(case: Case, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     asked.touch()
     env = {
-        "PYTHONPATH": os.pathsep.join([str(tmp_path / "guard"), str(ROOT)]),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path / "guard"), os.environ["PYTHONPATH"]]),
         "ASKED": str(asked),
         "HF_HUB_OFFLINE": "0",
         "HF_HOME": str(tmp_path / "home"),
@@ -83,7 +83,7 @@ def test_all_verbs_without_a_network(case: Case, tmp_path: Path) -> None:
 def test_a_preset_that_would_be_fetched_fails_in_one_line(reviews: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(GUARD)
     env = {
-        "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)]),
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]]),
         "ASKED": str(tmp_path / "asked"),
         "HF_HUB_OFFLINE": "0",
         "HF_HOME": str(tmp_path / "home"),

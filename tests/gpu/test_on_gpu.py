@@ -1,78 +1,84 @@
-"""What a GPU must show: `pytest -m gpu` on a machine that has one. Everything else runs on the CPU.
+"""What training on a GPU must show: `pytest -m gpu` on a machine that has one.
 
-Small networks throughout: it is about right answers, and takes two minutes.
+Small networks throughout: it is about right answers, and takes two minutes with
+`test_deployments.py`. Everything else runs on the CPU.
 """
 
 import json
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
 import bench.cli
 from tests import tiny_models
 from tests.cases import Case
-from tests.cli import run_cli, run_process
+from tests.cli import run_cli
 from tests.finetuning import Run
+from tests.gpu.where import DEVICE, MARKS, forget_device, needs_cuda
 from tests.processes import Death, run, run_ranks
-from zoo import runtimes
 from zoo.model import registry
-from zoo.model.modality import modality_of
-from zoo.model.network import load_network
-from zoo.runtimes.deployment import Deployment
-from zoo.store.checkpoint import open_checkpoint
 
-pytestmark = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(
-        not torch.cuda.is_available(),
-        reason="no GPU is visible to these tests: `pytest -m gpu` on a machine that has one",
-    ),
-]
-DEVICE = "cuda"
+pytestmark = MARKS
 TOO_MANY = 2**22  # images in a batch
 TOLERANCE = 2e-3  # of scores between 0 and 1: fp32 on both, TF32 off
 
 
-@pytest.fixture(scope="module", params=sorted(tiny_models.MODELS))
-def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """Each model of the zoo, trained on the GPU for two steps: its entry and folder."""
-    name = request.param
-    folder = tmp_path_factory.mktemp(name)
-    checkpoint = tiny_models.checkpoint(name, request.getfixturevalue, folder)
-    return registry.find(tiny_models.MODELS[name][0].rpartition(".")[2]), checkpoint
+@pytest.fixture(autouse=True)
+def any_device():
+    """accelerate would keep the first one that it was asked for."""
+    forget_device()
+    yield
+    forget_device()
 
 
-def test_every_model_trains_and_evaluates_as_on_the_cpu(trained) -> None:
-    entry, folder = trained
-    found = {}
-    for device in ("cuda", "cpu"):
+@pytest.mark.parametrize("name", sorted(tiny_models.MODELS))
+def test_every_model_trains_and_evaluates_as_on_the_cpu(
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = tiny_models.checkpoint(name, request.getfixturevalue, tmp_path)
+    entry = registry.find(tiny_models.MODELS[name][0].rpartition(".")[2])
+    found: dict[str, dict[str, Any]] = {}
+    for device in (DEVICE, "cpu"):
         before = len((folder / "evidence.jsonl").read_text().splitlines())
-        # each in a process of its own: accelerate keeps the first device it was asked for
-        words = ("evaluate", folder, "--device", device, "--mistakes", 0)
-        done = run_process(entry.module, *words)
+        forget_device()
+        done = run_cli(entry.module, "evaluate", folder, "--device", device, "--mistakes", 0)
         assert done.code == 0, done.err
         lines = (folder / "evidence.jsonl").read_text().splitlines()[before:]
         facts = [json.loads(line) for line in lines]
         found[device] = {fact["name"]: fact["value"] for fact in facts if "value" in fact}
-    assert found["cuda"].keys() == found["cpu"].keys() and found["cpu"]
-    for name, value in found["cpu"].items():
-        assert found["cuda"][name] == pytest.approx(value, rel=0.02, abs=0.02), name
+    assert found[DEVICE].keys() == found["cpu"].keys() and found["cpu"]
+    for metric, value in found["cpu"].items():
+        assert found[DEVICE][metric] == pytest.approx(value, rel=0.02, abs=0.02), metric
 
 
 def test_predictions_are_those_of_the_cpu(case: Case, tmp_path: Path) -> None:
     case.finetune(tmp_path / "run", "--max_steps", 4, "--device", DEVICE)
     answers = {}
-    for device in ("cuda", "cpu"):
+    for device in (DEVICE, "cpu"):
         done = run_cli(case.module, *case.predicted(tmp_path / "run"), "--device", device)
         assert done.code == 0, done.err
         answers[device] = [json.loads(line) for line in done.lines]
-    assert len(answers["cuda"]) == len(answers["cpu"]) > 0
-    for ours, theirs in zip(answers["cuda"], answers["cpu"], strict=True):
+    assert len(answers[DEVICE]) == len(answers["cpu"]) > 0
+    for ours, theirs in zip(answers[DEVICE], answers["cpu"], strict=True):
         assert ours.get("label") == theirs.get("label") and ours.get("text") == theirs.get("text")
         if "score" in theirs:
             assert ours["score"] == pytest.approx(theirs["score"], abs=TOLERANCE)
+
+
+def test_a_pruned_checkpoint_is_trained_there(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    folder = tiny_models.checkpoint("bert_cls", request.getfixturevalue, tmp_path / "run")
+    words = ("--output_dir", tmp_path / "pruned", "--steps", 2, "--stages", 1)
+    done = run_cli("zoo.nlp.bert_cls", "prune", folder, *words, "--device", DEVICE)
+    assert done.code == 0, done.err
+    weights = Run(tmp_path / "pruned").weights()
+    zeros = sum(int((each == 0).sum()) for each in weights.values())
+    assert zeros > 0.1 * sum(each.numel() for each in weights.values())
 
 
 def test_a_killed_run_goes_on_to_the_same_weights(case: Case, tmp_path: Path) -> None:
@@ -87,6 +93,14 @@ def test_a_killed_run_goes_on_to_the_same_weights(case: Case, tmp_path: Path) ->
     assert_close(Run(tmp_path / "killed").weights(), Run(tmp_path / "alone").weights())
 
 
+def test_workers_prepare_what_the_gpu_computes(case: Case, tmp_path: Path) -> None:
+    """They are forked from a process that uses the GPU, and do not touch it."""
+    flags = ("--max_steps", 3, "--device", DEVICE, "--dtype", "fp32")
+    alone = case.finetune(tmp_path / "alone", *flags)
+    helped = case.finetune(tmp_path / "helped", *flags, "--dataloader_num_workers", 1)
+    assert_close(helped.weights(), alone.weights())
+
+
 def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> None:
     assert ours.keys() == theirs.keys()
     for name, tensor in theirs.items():
@@ -95,61 +109,8 @@ def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor])
         )
 
 
-def host(output: torch.Tensor | np.ndarray) -> np.ndarray:
-    """An output of a runner as float32 on the processor."""
-    return torch.as_tensor(output).float().cpu().numpy()
-
-
-@pytest.mark.parametrize(
-    "deployment",
-    [
-        "eager+bf16",
-        "eager+tf32",
-        "eager+fp16",
-        "compile",
-        "compile:reduce-overhead",
-        "compile+bf16",
-    ],
-)
-@pytest.mark.parametrize("name", ["bert_cls", "cnn_cls", "kws_cls"])
-def test_deployments_agree_with_eager(name: str, deployment: str, checkpoints) -> None:
-    folder = checkpoints(name)
-    checkpoint = open_checkpoint(folder)
-    modality = modality_of(checkpoint.entry)
-    eager = runtimes.load(folder, Deployment("eager"), "cuda")
-    runner = runtimes.load(folder, Deployment.parse(deployment), "cuda")
-    network, _ = load_network(checkpoint, torch.device("cpu"))
-    rough = "bf16" in deployment or "fp16" in deployment
-    for batch in (1, 3, 3):  # a graph that was captured is replayed
-        sizes = dict.fromkeys(runner.signature.limits, 16) | {"batch": batch}
-        sizes = {
-            size: int(np.clip(value, *runner.signature.limits[size]))
-            for size, value in sizes.items()
-            if size in runner.signature.limits
-        }
-        inputs = modality.random_inputs(runner.signature, sizes, network, batch)
-        theirs = {name: host(each) for name, each in eager.run(inputs).items()}
-        for output, found in runner.run(inputs).items():
-            scale = np.abs(theirs[output]).max()
-            error = np.abs(theirs[output] - host(found)).max()
-            assert error <= (0.05 if rough else 5e-3) * scale, f"{output}: {error} of {scale}"
-
-
-@pytest.fixture(scope="module")
-def checkpoints(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory):
-    """A trained checkpoint of a name, made once."""
-    made: dict[str, Path] = {}
-
-    def give(name: str) -> Path:
-        if name not in made:
-            folder = tmp_path_factory.mktemp(name)
-            made[name] = tiny_models.checkpoint(name, request.getfixturevalue, folder)
-        return made[name]
-
-    return give
-
-
-def test_one_rank_of_nccl_trains_as_without(case: Case, tmp_path: Path) -> None:
+def test_one_rank_trains_as_without(case: Case, tmp_path: Path) -> None:
+    """By nccl on a GPU."""
     flags = ("--max_steps", 3, "--device", DEVICE, "--dtype", "fp32")
     alone = case.finetune(tmp_path / "alone", *flags)
     words = case.arguments(tmp_path / "rank", *flags)
@@ -157,23 +118,52 @@ def test_one_rank_of_nccl_trains_as_without(case: Case, tmp_path: Path) -> None:
     assert_close(Run(tmp_path / "rank").weights(), alone.weights())
 
 
+def _measured(out: Path, *words: object) -> dict[tuple[int, str], dict[str, Any]]:
+    """Lines of results by batch size and measure."""
+    asked = ("run", "cnn_cls", "--device", DEVICE, "--out", out, "--launches", 1, *words)
+    assert bench.cli.main([str(word) for word in asked]) == 0
+    rows = [json.loads(line) for line in out.read_text().splitlines()]
+    return {(row["case"]["batch_size"], row["measure"]): row for row in rows}
+
+
+@needs_cuda
 def test_out_of_memory_is_a_result(tmp_path: Path) -> None:
     """A batch that does not fit is told of its case, and the next case is measured."""
-    out = tmp_path / "results.jsonl"
-    words = ("run", "cnn_cls", "--device", DEVICE, "--batch_sizes", TOO_MANY, 2, "--out", out)
-    bench.cli.main([str(word) for word in (*words, "--measures", "latency", "--launches", 1)])
-    found: dict[int, set[str]] = {}
-    for line in out.read_text().splitlines():
-        result = json.loads(line)
-        found.setdefault(result["case"]["batch_size"], set()).add(result["status"])
-    assert "oom" in found[TOO_MANY] and found[2] == {"ok"}
+    words = ("--batch_sizes", TOO_MANY, 2, "--measures", "latency", "--budget_s", 2)
+    found = _measured(tmp_path / "results.jsonl", *words)
+    status = {
+        size: {row["status"] for (b, _), row in found.items() if b == size} for size, _ in found
+    }
+    assert "oom" in status[TOO_MANY] and status[2] == {"ok"}
 
 
-def test_torchao_is_quantized_by_contract(checkpoints) -> None:
-    """The recipes for GPUs are tried, timed and told in a table, without an ONNX program."""
-    pytest.importorskip("torchao")
-    folder = checkpoints("bert_cls")
-    words = ("quantize", folder, "--device", DEVICE, "--max_eval_samples", 32)
-    done = run_cli("zoo.nlp.bert_cls", *words, "--budget_s", 10, "--min_speedup", 0.01)
-    assert done.code in (0, 1), done.err
-    assert "torchao+int8-dynamic" in done.out and "Traceback" not in done.err
+@needs_cuda
+def test_memory_and_device_time_are_measured(tmp_path: Path) -> None:
+    words = ("--batch_sizes", 64, "--measures", "memory", "device_time", "--budget_s", 2)
+    found = _measured(tmp_path / "results.jsonl", *words)
+    images = 64 * 28 * 28 * 4  # bytes of the batch, one channel in fp32
+    memory, times = found[64, "memory"], found[64, "device_time"]
+    assert memory["status"] == times["status"] == "ok", (memory["reason"], times["reason"])
+    assert memory["values"]["peak"]["value"] > images
+    assert 0 < times["values"]["device"]["value"] < 1 and times["values"]["host"]["value"] > 0
+
+
+RETRIES = """
+import torch
+from bench.cases.targets import Violations
+def bytes_(n): return torch.empty(n * 2**20, dtype=torch.uint8, device="cuda")
+first = bytes_(150)
+limit = 256 * 2**20 / torch.cuda.get_device_properties(0).total_memory
+torch.cuda.set_per_process_memory_fraction(limit)
+seen = Violations()
+assert seen() == []
+del first
+second = bytes_(200)
+print(seen())
+"""
+
+
+@needs_cuda
+def test_an_allocator_that_must_try_again_is_a_violation() -> None:
+    done = subprocess.run([sys.executable, "-c", RETRIES], capture_output=True, text=True)
+    assert "retries of the allocator: 1" in done.stdout, done.stderr

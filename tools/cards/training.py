@@ -47,6 +47,8 @@ PLUMBING = frozenset(
         "dataloader_num_workers",
         "speedups",
         "torch_compile",
+        "compile_layers",
+        "cuda_graphs",
         "gradient_checkpointing",
         "auto_find_batch_size",
         "fsdp",

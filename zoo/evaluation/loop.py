@@ -14,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from tasks.base import Batch, Collate, Evaluated, Features, Task
+from tasks.buckets import collate_of
 from tasks.errors import UserError
 from zoo.machine.memory import out_of_memory
 from zoo.machine.precision import autocast
@@ -149,7 +150,8 @@ def evaluate(
     chunks = [chunk if len(chunk) else order[:1] for chunk in chunks]
     accumulator, hardest = task.accumulator(), HardestErrors(keep_errors)
     sums = torch.zeros(2, dtype=torch.float64)
-    loaded = batches(features, task.collate, chunks, workers)
+    collate = collate_of(task, features.lengths, accelerator.device.type)
+    loaded = batches(features, collate, chunks, workers)
     with torch.inference_mode():
         for batch, counts in zip(loaded, own, strict=True):
             moved = batch.to(accelerator.device)

@@ -1,4 +1,4 @@
-"""The arithmetic of a pass: fp32, or bf16 autocast over fp32 weights."""
+"""The arithmetic of a pass: fp32 or TF32, or autocast in bf16 or fp16 over fp32 weights."""
 
 import contextlib
 from typing import Any, Literal
@@ -25,10 +25,26 @@ def choose_device(asked: str) -> torch.device:
     return device
 
 
-def choose_dtype(asked: Literal["auto", "fp32", "bf16"], device: torch.device) -> torch.dtype:
-    """bf16 where it is asked for, or where auto finds that the hardware computes it natively."""
+def choose_dtype(
+    asked: Literal["auto", "fp32", "tf32", "bf16", "fp16"], device: torch.device
+) -> torch.dtype:
+    """The type of a pass: bf16 where it is asked for, or where auto finds that the hardware
+    computes it natively; fp16 only where it is asked for, since its range is small.
+
+    Raises `UserError` for arithmetic that the device does not have.
+    """
+    if asked == "tf32" and not _has_tf32(device):
+        raise UserError(
+            f"--dtype tf32 is arithmetic of NVIDIA's GPUs since Ampere, not of {device}"
+        )
+    if asked == "fp16" and device.type != "cuda":
+        raise UserError(
+            f"--dtype fp16 trains on NVIDIA's GPUs: {device} has next to no arithmetic in it: "
+            "--dtype bf16, or fp32"
+        )
     if asked != "auto":
-        return torch.bfloat16 if asked == "bf16" else torch.float32
+        types = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        return types.get(asked, torch.float32)
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     elif device.type == "cpu":
@@ -36,6 +52,19 @@ def choose_dtype(asked: Literal["auto", "fp32", "bf16"], device: torch.device) -
     else:
         native = False
     return torch.bfloat16 if native else torch.float32
+
+
+def _has_tf32(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+
+
+def use_tf32(rounded: bool) -> None:
+    """How NVIDIA's GPUs multiply in fp32 from here on: with inputs rounded to TF32, or exactly.
+
+    PyTorch by itself rounds in convolutions, and not in other products.
+    """
+    torch.set_float32_matmul_precision("high" if rounded else "highest")
+    torch.backends.cudnn.allow_tf32 = rounded
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[Any]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.base import Task, Tensors
+    from tasks.packed import PackedShape
     from zoo.model.entry import Entry
     from zoo.store.checkpoint import Checkpoint
 
@@ -95,6 +96,21 @@ class Network(ABC):
         from zoo.speedups.fast_dropout import replace_dropout
 
         replace_dropout(model)
+
+    def packing_fault(self, model: "nn.Module") -> str | None:
+        """Return why samples can't be packed in one row for it, as the end of a sentence; None
+        where they can."""
+        return f"{type(model).__name__} takes padded samples"
+
+    def packing_is_slow(
+        self, model: "nn.Module", device: "torch.device", dtype: "torch.dtype"
+    ) -> str | None:
+        """Return why packing gains nothing on a device, as the end of a sentence; None where it
+        does. Asked of models without a `packing_fault`."""
+        return None
+
+    def prepare_packing(self, model: "nn.Module", shape: "PackedShape") -> None:  # noqa: B027
+        """Let a model take packed batches beside padded ones, in place."""
 
     def stages(self, model: "nn.Module", example: "Tensors") -> Mapping[str, Any]:
         """Return the programs that the model is exported as, by name; none where it is one program.

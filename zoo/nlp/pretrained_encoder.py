@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import datasets
+    import torch
     from torch import nn
 
     from tasks.base import Task
+    from tasks.packed import PackedShape
 
 
 class PretrainedEncoder(Network):
@@ -89,6 +91,26 @@ class PretrainedEncoder(Network):
         from zoo.speedups.fast_encoder import speed_up as speed_up_encoder
 
         speed_up_encoder(model, None if train is None else train.used_ids())
+
+    def packing_fault(self, model: Any) -> str | None:
+        """See `Network`."""
+        from zoo.speedups import packed_encoder
+
+        return packed_encoder.fault(model)
+
+    def packing_is_slow(
+        self, model: Any, device: "torch.device", dtype: "torch.dtype"
+    ) -> str | None:
+        """See `Network`."""
+        from zoo.speedups import packed_encoder
+
+        return packed_encoder.kernel_fault(model, device, dtype)
+
+    def prepare_packing(self, model: Any, shape: "PackedShape") -> None:
+        """See `Network`."""
+        from zoo.speedups import packed_encoder
+
+        packed_encoder.pack(model, shape)
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
         """See `Network.load`; autocast knows what the model computes beside its modules."""

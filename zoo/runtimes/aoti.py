@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.base import Tensors
 from tasks.errors import UserError
-from zoo.runtimes import pt2
+from zoo.runtimes import pt2, transformers_export
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.signature import Signature
@@ -64,6 +64,6 @@ def load(
     """See `zoo.runtimes.load`."""
     import torch
 
-    pt2.register_outputs(artifact)
+    transformers_export.register_outputs(artifact.component)
     program = torch._inductor.aoti_load_package(str(artifact.folder / FILE))
     return TorchRunner(program, deployment, artifact.signature, device, threads)

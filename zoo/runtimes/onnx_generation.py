@@ -38,19 +38,16 @@ def export(
 
     Raises `UserError` where the generation config asks for what is not greedy decoding.
     """
-    from transformers.exporters.base import ExportedModel
     from transformers.exporters.exporter_onnx import OnnxConfig, OnnxExporter
 
     from zoo.runtimes import transformers_export
 
-    components = {}
+    exported = {}
     for name, stage in stages.items():
         shapes = transformers_export.shapes(stage.signature)
         config = OnnxConfig(dynamic_shapes=shapes, opset_version=opset)
-        exported = OnnxExporter().export(stage.module, dict(stage.example), config)
-        components[name] = exported.components["model"]
-    configs = {"config": model.config, "generation_config": model.generation_config}
-    ExportedModel(components, "onnx", **configs).save_pretrained(folder)
+        exported[name] = OnnxExporter().export(stage.module, dict(stage.example), config)
+    transformers_export.save(exported, model, folder)
     decoding.read(folder)
     return {
         "opset": opset_of(_file(folder, DECODER)),

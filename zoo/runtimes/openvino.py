@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.base import Tensors
+from tasks.errors import UserError
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
@@ -26,7 +27,15 @@ def export(
     folder: Path,
 ) -> dict[str, Any]:
     """Writes openvino_model.xml and .bin, the weights in fp32."""
-    from transformers.exporters.exporter_openvino import OpenVINOConfig, OpenVINOExporter
+    try:
+        from transformers.exporters.exporter_openvino import OpenVINOConfig, OpenVINOExporter
+    except ModuleNotFoundError as error:
+        import transformers
+
+        raise UserError(
+            f"transformers {transformers.__version__} can't export to OpenVINO: update it "
+            "(pip install -U transformers)"
+        ) from error
 
     from zoo.runtimes import transformers_export
 

@@ -1,7 +1,5 @@
 """torch.export's programs, run as they are."""
 
-import importlib
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,22 +46,8 @@ def load(
     """See `zoo.runtimes.load`."""
     import torch
 
-    register_outputs(artifact)
+    from zoo.runtimes import transformers_export
+
+    transformers_export.register_outputs(artifact.component)
     program = torch.export.load(artifact.folder / FILE).module().to(device)
     return TorchRunner(program, deployment, artifact.signature, device, threads)
-
-
-OWN = re.compile(r'"type": "(zoo(?:\.\w+)*)[.:]\w+"')
-"""The module of a class of ours, as a spec of transformers names it."""
-
-
-def register_outputs(artifact: Artifact) -> None:
-    """Makes the classes known that a program gives its outputs in: it holds them by name."""
-    from transformers.exporters import metadata
-
-    theirs = artifact.component
-    for name in ("in_spec", "out_spec"):
-        if spec := theirs.get(name):
-            metadata.register_treespec_types(spec)
-            for module in OWN.findall(spec):  # registers its classes
-                importlib.import_module(module)

@@ -105,9 +105,14 @@ class SparseEmbeddingGrad(nn.Module):
 
 
 def train_used_rows(model: nn.Module, embedding: nn.Embedding, used: np.ndarray) -> None:
-    """Puts `SparseEmbeddingGrad` in the place of a trained embedding inside `model`."""
-    padding = embedding.padding_idx
-    if not embedding.weight.requires_grad or type(embedding) is not nn.Embedding:
+    """Puts `SparseEmbeddingGrad` in the place of a trained embedding inside `model`, on the CPU.
+
+    A GPU goes through the whole weight in less time than it would wait for the ids of a batch.
+    """
+    padding, weight = embedding.padding_idx, embedding.weight
+    if not weight.requires_grad or type(embedding) is not nn.Embedding:
+        return
+    if weight.device.type != "cpu":
         return
     if padding is not None:  # collation pads with it
         used = np.union1d(used, [padding])

@@ -12,10 +12,12 @@ from tasks.errors import UserError
 from zoo.train.methods.args import (
     AverageArgs,
     DistillationArgs,
+    PackingArgs,
     QuantizationArgs,
     TuningArgs,
     UnlabelledArgs,
     check_distillation,
+    check_packing,
     check_quantization,
     check_unlabelled,
 )
@@ -70,16 +72,38 @@ class ExecutionArgs(Bounded):
 
     torch_compile: bool = False
     """compile the model with torch.compile"""
+    compile_layers: Literal["auto", "on", "off"] = "auto"
+    """compile the layers that a model repeats, all at the cost of one; auto does on a GPU where the
+    training is long enough to win more time than that takes"""
     speedups: bool = True
     """faster training that computes the same; off to compare"""
+    cuda_graphs: Literal["auto", "on", "off"] = "auto"
+    """record an optimizer step once for each shape of its batches and replay it, on NVIDIA's GPUs:
+    no time goes into launching kernels; auto does where it can"""
     fsdp: bool = False
     """spread weights, gradients and optimizer state over processes (FSDP2)"""
     auto_find_batch_size: bool = False
     """halve the size of a pass when memory runs out; the optimizer step stays what it is"""
-    dtype: Literal["auto", "fp32", "bf16"] = "auto"
-    """arithmetic of training; auto is bf16 where the processor or GPU has it. Weights stay fp32"""
+    dtype: Literal["auto", "fp32", "tf32", "bf16", "fp16"] = "auto"
+    """arithmetic of training; auto is bf16 where the processor or GPU has it, else fp32. tf32
+    rounds what is multiplied, fp16 scales the loss: both on NVIDIA's GPUs. Weights stay fp32"""
     device: str = "auto"
     """cuda, mps or cpu; auto takes the first of them that is there"""
+
+
+def check_execution(args: "TrainArgs") -> None:
+    """Raises `UserError` for what is compiled twice or looked into, and for an optimizer that can't
+    skip the steps that fp16 loses."""
+    if args.compile_layers == "on" and args.torch_compile:
+        raise UserError("--torch_compile compiles the layers too: leave --compile_layers on away")
+    if args.compile_layers == "on" and (args.qat or args.distill_hidden):
+        flag = "qat" if args.qat else "distill_hidden"
+        raise UserError(f"--{flag} reads layers that --compile_layers on melts: leave one away")
+    if args.dtype == "fp16" and args.optim in ("rmsprop", "adamax"):
+        raise UserError(
+            f"--dtype fp16 skips steps that overflow, and --optim {args.optim} has no kernel that "
+            "does: adamw, adam and sgd have"
+        )
 
 
 @dataclass(frozen=True)
@@ -152,6 +176,7 @@ class TrainArgs(  # the last has the first fields: `--help` begins with them
     LoggingArgs,
     StateArgs,
     EvaluationArgs,
+    PackingArgs,
     ExecutionArgs,
     TuningArgs,
     QuantizationArgs,
@@ -166,7 +191,14 @@ class TrainArgs(  # the last has the first fields: `--help` begins with them
     """How a model is trained."""
 
 
-CHECKS = (check_schedule, check_unlabelled, check_distillation, check_quantization)
+CHECKS = (
+    check_schedule,
+    check_execution,
+    check_unlabelled,
+    check_distillation,
+    check_quantization,
+    check_packing,
+)
 
 
 def check(args: TrainArgs) -> None:

@@ -12,11 +12,12 @@ import torch
 from torch import nn
 
 from tasks.base import Examples, Features, Task, supervised
+from tasks.buckets import collate_of
 from tasks.errors import UserError
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
 from zoo.machine.memory import peak_memory
-from zoo.machine.precision import choose_device, choose_dtype
+from zoo.machine.precision import choose_device, choose_dtype, use_tf32
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.network import assemble, network_of
 from zoo.speedups.allocator import keep_freed_memory
@@ -56,6 +57,8 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
     folder = Path(args.output_dir or f"runs/{entry.name}")
     with run_folder.claimed(folder, args.resume, accelerator) as claim:
         dtype = choose_dtype(args.dtype, accelerator.device)
+        if args.dtype in ("fp32", "tf32") and accelerator.device.type == "cuda":
+            use_tf32(args.dtype == "tf32")
         _finetune(Setup(entry, job, folder, accelerator, dtype), claim, begin)
     return folder
 
@@ -187,7 +190,9 @@ def _train(
     """Trains the network, and leaves its checkpoint; gives what was counted and what was logged."""
     setup, args, task = run.setup, run.setup.args, data.task
     objective = supervised(task, args.label_smoothing_factor)
-    learning = Learning(data.features["train"], task.collate, objective)
+    train = data.features["train"]
+    collate = collate_of(task, train.lengths, setup.device.type)
+    learning = Learning(train, collate, objective)
     for method in run.methods:
         learning = method.learning(learning, model, data)
     run.claim.begin()
@@ -215,6 +220,7 @@ def _train(
         setup.dtype,
         run.known.record,
         hooks_of(args, setup.accelerator, setup.dtype),
+        learning.packing,
     )
     resumed = run.claim.state is not None
     try:
@@ -256,6 +262,8 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
     setup.accelerator.wait_for_everyone()
     model, _ = network_of(setup.entry).load(setup.folder)
     model.to(setup.device)
+    if setup.device.type == "cuda":
+        use_tf32(False)
     split = next(name for name in ("test", "validation", "train") if name in data.features)
 
     def measured(network: nn.Module) -> Evaluation:

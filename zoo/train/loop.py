@@ -8,8 +8,8 @@ accumulated as sums and divided once, together with clipping.
 import contextlib
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,33 +17,35 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.base import Batch, Collate, Features, Objective, Task
+from tasks.base import Collate, Features, Objective, Task
 from tasks.errors import UserError
+from tasks.packed import PackedShape
 from tasks.randomness import EpochView
 from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
-from zoo.machine.signals import Stopped, stop_on_signal
+from zoo.machine.signals import Stopped, StopRequest, stop_on_signal
 from zoo.train.args import TrainArgs, metric_for_best
+from zoo.train.device_feed import Step, fed
 from zoo.train.methods.base import Hook
-from zoo.train.optim.optimizer import make_optimizer, no_decay_names
+from zoo.train.optim.optimizer import make_optimizer, no_decay_names, set_learning_rates
 from zoo.train.optim.schedules import lr_factor
-from zoo.train.optim.sharding import shard, whole
+from zoo.train.optim.sharding import keep_integers_local, shard
+from zoo.train.optimizer_step import MicroBatch, OptimizerStep, StepResult, entered
 from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.resume import state as states
-from zoo.train.resume.order import MicroBatchIds, Schedule, cut_step, epoch_order
+from zoo.train.resume.order import (
+    MicroBatchIds,
+    Schedule,
+    cut_packed,
+    cut_step,
+    epoch_order,
+    pass_overhead,
+)
 from zoo.train.resume.progress import Progress, Watcher
+from zoo.train.step_graphs import graphs_for
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-
-@dataclass
-class StepData:
-    """One optimizer step: its samples in the order of the epoch, and this rank's passes."""
-
-    ids: np.ndarray
-    passes: list[MicroBatchIds]
-    batches: list[Batch]
 
 
 class Loop:
@@ -65,6 +67,7 @@ class Loop:
         dtype: torch.dtype,
         record: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
+        packing: PackedShape | None = None,
     ) -> None:
         """See `run`.
 
@@ -72,11 +75,12 @@ class Loop:
             dtype: arithmetic of evaluations; hooks say that of training, which is fp32 without.
             record: what lies in every saved state as "run" (`zoo.train.resume.run_record`).
             hooks: see `zoo.train.methods.known.hooks_of`.
+            packing: the shape of every pass, where `collate` packs samples.
         """
-        self.record, self.hooks = record, hooks
+        self.record, self.hooks, self.packing = record, hooks, packing
         self.task, self.args = task, args
         self.best_by = metric_for_best(args, task)
-        self.objective, self.collate = objective, collate
+        self.collate = collate
         self.train_features, self.validation = train, validation
         self.accelerator, self.watcher, self.save_best = accelerator, watcher, save_best
         self.states = folder / "state"
@@ -89,29 +93,26 @@ class Loop:
             self.named = hook.attach(model, self.named)
         self.optimizer = make_optimizer(list(self.named.items()), no_decay_names(model), args)
         compiled: Any = torch.compile(model, dynamic=True) if args.torch_compile else model
+        keep_integers_local(compiled)
         self.model: nn.Module = compiled if args.fsdp else accelerator.prepare_model(compiled)
-        self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        for hook in hooks:
-            hook.begin(self.parameters)
-        self.schedule = Schedule.of(
-            len(train),
-            args.per_device_train_batch_size
-            * args.gradient_accumulation_steps
-            * accelerator.num_processes,
-            args.num_train_epochs,
-            args.max_steps,
+        self.computed = OptimizerStep(
+            self.model, objective, self.optimizer, hooks, accelerator, args
         )
-        # what a pass costs beside its samples, measured in samples: launches, casts, gradients
-        fixed = 4 if accelerator.device.type == "cpu" else 64
-        self._pass_overhead = float(train.lengths.mean()) * fixed
-        self.progress = Progress()
-        self.log = DeviceLog(watcher, self.optimizer, accelerator.device)
+        for hook in hooks:
+            hook.begin(self.computed.parameters)
+        self.graphs = graphs_for(self.computed, watcher.note)
+        of_rank = args.per_device_train_batch_size * args.gradient_accumulation_steps
+        size = of_rank * accelerator.num_processes
+        self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
+        self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
+        self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
+        self.log = DeviceLog(watcher, self.computed.deferred, self.computed.scaler is not None)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
 
     def _as_saved(self) -> contextlib.AbstractContextManager[None]:
         """Within it the module has the weights that count: in fp32, and averaged if asked."""
-        return _all(hook.as_saved() for hook in self.hooks)
+        return entered(hook.as_saved() for hook in self.hooks)
 
     def run(self, resume: bool) -> Progress:
         """Trains to the end of the schedule, or until patience runs out.
@@ -123,35 +124,47 @@ class Loop:
             Stopped: SIGINT or SIGTERM came; the state is saved.
             UserError: the loss is not finite, memory or disk ran out; earlier states still stand.
         """
-        if resume:
-            self._resume()
-        elif self.accelerator.is_main_process:
-            self.watcher.rewind(0)
-        self.model.train()
-        self._mark = time.perf_counter()
-        with stop_on_signal() as stop:
-            while (
-                not self.schedule.finished(self.progress.place) and not self.progress.stopped_early
-            ):
-                for step in self._steps():
-                    self._step(step)
-                    self._after_step(self._agree(stop.signum))
-                    if self.progress.stopped_early or self.schedule.finished(self.progress.place):
-                        break
-        if self.progress.best is None:
-            with self._as_saved():
-                self.save_best(self.module)
-        self._save()
+        with self.graphs.stream() if self.graphs else contextlib.nullcontext():
+            if resume:
+                self._resume()
+            elif self.accelerator.is_main_process:
+                self.watcher.rewind(0)
+            self.model.train()
+            self._mark = time.perf_counter()
+            with stop_on_signal() as stop:
+                while not self._ended():
+                    self._epoch(stop)
+            if self.progress.best is None:
+                with self._as_saved():
+                    self.save_best(self.module)
+            self._save()
         return self.progress
 
-    def _steps(self) -> Iterator[StepData]:
+    def _ended(self) -> bool:
+        return self.progress.stopped_early or self.schedule.finished(self.progress.place)
+
+    def _epoch(self, stop: StopRequest) -> None:
+        """Trains on what remains of this epoch."""
+        args, progress, device = self.args, self.progress, self.accelerator.device
+        with fed(self._steps(), device, args.dataloader_num_workers) as steps:
+            begin = time.perf_counter()
+            for step in steps:
+                progress.data_seconds += time.perf_counter() - begin
+                self._step(step)
+                self._after_step(self._agree(stop.signum))
+                if self._ended():
+                    return
+                begin = time.perf_counter()
+
+    def _steps(self) -> Iterator[Step]:
         """The steps that remain of this epoch.
 
         Each is cut when its first batch is prepared: workers prepare a few passes ahead.
         """
-        begin = time.perf_counter()
         args, place = self.args, self.progress.place
-        order = epoch_order(self.train_features.lengths, args.seed, place.epoch)[place.sample :]
+        by_length = self.progress.sampling == "group_by_length"
+        order = epoch_order(self.train_features.lengths, args.seed, place.epoch, by_length)
+        order = order[place.sample :]
         size = self.schedule.step_size
         ids_of_steps = (order[i : i + size] for i in range(0, len(order), size))
         steps, ahead = itertools.tee((ids, self._cut(ids)) for ids in ids_of_steps)
@@ -160,25 +173,25 @@ class Loop:
         seen = self.train_features.view(EpochView(args.seed, place.epoch))
         loader = batches(seen, self.collate, chunks, workers, pin)
         for ids, passes in steps:
-            loaded = [next(loader) for _ in passes]
-            self.progress.data_seconds += time.perf_counter() - begin
-            yield StepData(ids, passes, loaded)
-            begin = time.perf_counter()
+            yield Step(ids, passes, [next(loader) for _ in passes])
 
     def _cut(self, ids: np.ndarray) -> list[MicroBatchIds]:
         """This rank's passes over the samples of a step."""
+        sizes = self.train_features.lengths, self.train_features.rows
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        if self.packing is not None:
+            return cut_packed(ids, *sizes, world_size=world, shape=self.packing)[rank]
         ranks = cut_step(
             ids,
-            self.train_features.lengths,
-            self.train_features.rows,
-            world_size=self.accelerator.num_processes,
+            *sizes,
+            world_size=world,
             max_samples=self.progress.max_samples or self.args.per_device_train_batch_size,
             budget=self.args.token_budget,
             overhead=self._pass_overhead,
         )
-        return ranks[self.accelerator.process_index]
+        return ranks[rank]
 
-    def _step(self, step: StepData) -> None:
+    def _step(self, step: Step) -> None:
         progress, args = self.progress, self.args
         factor = lr_factor(
             args.lr_scheduler_type,
@@ -186,20 +199,12 @@ class Loop:
             self.schedule.total_steps,
             args.warmup_steps,
         )
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak_lr"] * factor
+        set_learning_rates(self.optimizer, factor)
         done = self.schedule.steps_done(progress.place) / self.schedule.total_steps
         for hook in self.hooks:
             hook.before_step(done)
-        loss_sum, count, logs = self._gradients_that_fit(step)
-        loss = loss_sum / count
-        norm = self._finish_gradients(count)
-        self.log.check(progress.step, step.ids, loss, norm)
-        self.log.add({name: total / count for name, total in logs.items()})
-        self.optimizer.step()
-        self.optimizer.zero_grad()
-        for hook in self.hooks:
-            hook.after_step()
+        result = self._new_weights(step)
+        self.log.add(result.logs)
         self.watcher.samples(progress.step, progress.place, step.ids)
         progress.step += 1
         progress.samples += len(step.ids)
@@ -208,7 +213,7 @@ class Loop:
         self._count_time()
         self.watcher.step(progress, len(step.ids))
         if progress.step % args.logging_steps == 0:
-            self._log(factor * args.learning_rate, norm)
+            self._log(factor * args.learning_rate, result.norm)
 
     def _count_time(self) -> None:
         """Adds the time since the last mark to that of training, and sets a new mark."""
@@ -216,13 +221,34 @@ class Loop:
         self.progress.seconds += now - self._mark
         self._mark = now
 
-    def _gradients_that_fit(self, step: StepData) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """`_gradients`, in smaller passes where memory runs out and that is allowed."""
+    def _new_weights(self, step: Step) -> StepResult:
+        """Does all that a step computes; a replayed step is checked behind its new weights."""
+        progress = self.progress
+        checked = False
+
+        def plain() -> StepResult:
+            nonlocal checked
+            self._gradients_that_fit(step)
+            result, checked = self.computed.finish(), True
+            self.log.check(progress.step, step.ids, result.loss, result.passed)
+            self.computed.update()
+            return result
+
+        if self.graphs is None:
+            return plain()
+        result = self.graphs.run(self._micro_batches(step), plain)
+        if not checked:
+            self.log.check(progress.step, step.ids, result.loss, result.passed)
+        return result
+
+    def _gradients_that_fit(self, step: Step) -> None:
+        """Adds up the gradients, in smaller passes where memory runs out and that is allowed."""
         limit = self.progress.max_samples
         if limit and any(len(one.ids) > limit for one in step.passes):
             step = self._recut(step)
         try:
-            return self._gradients(step)
+            self.computed.accumulate(self._micro_batches(step))
+            return
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -237,74 +263,31 @@ class Loop:
                 ) from error
         self.progress.max_samples = largest // 2
         self.watcher.note(f"out of memory: passes of {largest // 2} samples from here on")
-        self.optimizer.zero_grad()
-        self.module.zero_grad()
-        return self._gradients_that_fit(step)
+        self.computed.drop_gradients()
+        if self.graphs:
+            self.graphs.drop("memory is short")
+        self._gradients_that_fit(step)
 
-    def _recut(self, step: StepData) -> StepData:
+    def _recut(self, step: Step) -> Step:
         passes = self._cut(step.ids)
         seen = self.train_features.view(EpochView(self.args.seed, self.progress.place.epoch))
         loaded = batches(seen, self.collate, [one.ids for one in passes])
-        return StepData(step.ids, passes, list(loaded))
+        return Step(step.ids, passes, list(loaded))
 
-    def _synchronized(self, last: bool) -> contextlib.AbstractContextManager[Any]:
-        """Ranks share gradients in the last pass of a step only."""
-        if self.args.fsdp:
-            self.module.set_requires_gradient_sync(last)  # type: ignore[operator]
-        elif not last:
-            no_sync: contextlib.AbstractContextManager[Any] = self.accelerator.no_sync(self.model)
-            return no_sync
-        return contextlib.nullcontext()
+    def _micro_batches(self, step: Step) -> list[MicroBatch]:
+        """The batches of a step with their seeds.
 
-    def _gradients(self, step: StepData) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Accumulates the gradients of the summed loss; returns its global sum and count, and the
-        global sums of what the objective logs."""
-        totals, names = torch.zeros(1, device=self.accelerator.device), []
-        place = self.progress.place
+        What a network draws from torch's stream (dropout, transformers' own SpecAugment) follows
+        from where the pass stands, so nothing random is saved; another cut of the step draws
+        otherwise. What is drawn for a sample comes with its batch: see `tasks.base.Objective`.
+        """
+        place, rank = self.progress.place, self.accelerator.process_index
+        found = []
         for i, (one, batch) in enumerate(zip(step.passes, step.batches, strict=True)):
-            # What a network draws from torch's stream (dropout, transformers' own SpecAugment)
-            # follows from where the pass stands, so nothing random is saved; another cut of the
-            # step draws otherwise. What is drawn for a sample comes with its batch: see
-            # `tasks.base.Objective`.
-            key = [self.args.seed, place.epoch, place.sample, self.accelerator.process_index, i]
+            key = [self.args.seed, place.epoch, place.sample, rank, i]
             seed = np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1
-            torch.manual_seed(int(seed))
-            last = i == len(step.passes) - 1
-            with self._synchronized(last):
-                with _all(hook.computing() for hook in self.hooks):
-                    loss = self.objective(self.model, batch.to(self.accelerator.device))
-                weight = float(one.counts)
-                self.accelerator.backward(loss.sum * weight)
-            for hook in self.hooks:
-                hook.after_backward()
-            names = list(loss.logs)
-            parts = (loss.sum.detach(), loss.count, *loss.logs.values())
-            totals = totals + torch.stack(parts).float() * weight
-        if self.accelerator.num_processes > 1:
-            totals = self.accelerator.reduce(totals, "sum")
-        return totals[0], totals[1], dict(zip(names, totals[2:], strict=True))
-
-    def _finish_gradients(self, count: Tensor) -> Tensor:
-        """Divides the summed gradients by the count and clips them; returns their norm before."""
-        gradients = [p.grad for p in self.parameters if p.grad is not None]
-        # ranks have averaged their sums; undo that
-        scale = self.accelerator.num_processes / count
-        if self.args.l1:
-            decayed = [
-                p
-                for group in self.optimizer.param_groups
-                if group["weight_decay"] or not self.args.weight_decay
-                for p in group["params"]
-                if p.grad is not None and p.ndim > 1
-            ]
-            for p in decayed:
-                assert p.grad is not None
-                p.grad.add_(p.detach().sign() / scale, alpha=self.args.l1)
-        norm: Tensor = whole(torch.nn.utils.get_total_norm(gradients)) * scale
-        if self.args.max_grad_norm > 0:
-            scale = scale * torch.clamp(self.args.max_grad_norm / (norm + 1e-6), max=1.0)
-        torch._foreach_mul_(gradients, float(scale) if self.args.fsdp else scale)
-        return norm
+            found.append(MicroBatch(batch, float(one.counts), int(seed)))
+        return found
 
     def _agree(self, signum: int | None) -> int | None:
         """The signal that any rank has received: all must stop at the same step."""
@@ -470,12 +453,3 @@ class Loop:
                 f"--{flag} {getattr(self.args, flag)} ends before the state in {self.states} (step "
                 f"{self.progress.step}, epoch {self._epochs():.2f}): give more"
             )
-
-
-@contextlib.contextmanager
-def _all(contexts: Iterable[contextlib.AbstractContextManager[Any]]) -> Iterator[None]:
-    """Within several contexts, the first of them the outermost."""
-    with contextlib.ExitStack() as stack:
-        for context in contexts:
-            stack.enter_context(context)
-        yield

@@ -34,7 +34,7 @@ TEXTS += ("cuda:99", "nan", "~nobody/x", "*", "?", "https://me:secret@127.0.0.1:
 NO_FLAGS = (("--no_such", "3"), ("--no-such",), ("extra", "words"), ("--=3",), ("-",), ("--",))
 ENDLESS = frozenset(("max_steps", "steps", "stages", "num_train_epochs"))
 """What a large number makes long by right."""
-SLOW = frozenset(("torch_compile", "fsdp", "report_to", "config"))
+SLOW = frozenset(("torch_compile", "compile_layers", "fsdp", "report_to", "config"))
 
 
 @dataclasses.dataclass(frozen=True)

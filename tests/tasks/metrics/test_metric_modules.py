@@ -306,7 +306,6 @@ def test_two_processes_load_every_module_offline_into_one_fresh_cache(tmp_path):
         "HF_HOME": str(tmp_path / "home"),
         "HF_MODULES_CACHE": str(tmp_path / "modules"),
         "HF_EVALUATE_CACHE": str(tmp_path / "evaluate"),
-        "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
     }
     run = subprocess.run(

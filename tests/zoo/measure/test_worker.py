@@ -198,7 +198,6 @@ def test_it_dies_with_its_parent(busy: bool) -> None:
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
     )
     with parent:
         assert parent.stdout is not None

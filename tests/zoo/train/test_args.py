@@ -39,6 +39,9 @@ def test_a_component_is_checked_by_itself() -> None:
         ({"distill_alpha": 0.9}, "--distill_alpha 0.9 wants --teacher"),
         ({"qat": "x"}, "--dtype fp32, not auto"),
         ({"qat": "x", "dtype": "fp32", "fsdp": True}, "leave --fsdp away"),
+        ({"dtype": "fp16", "optim": "adamax"}, "--optim adamax has no kernel that does: adamw,"),
+        ({"compile_layers": "on", "torch_compile": True}, "leave --compile_layers on away"),
+        ({"compile_layers": "on", "qat": "x"}, "--qat reads layers that --compile_layers on melts"),
     ],
 )
 def test_each_component_says_what_it_cannot_stand_beside(

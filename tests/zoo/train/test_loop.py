@@ -23,7 +23,7 @@ from tests.cli import ROOT, environment
 from zoo.train import loop as module
 from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
-from zoo.train.loop import Loop, StepData
+from zoo.train.loop import Loop, Step
 from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.resume.order import DataPosition, cut_step, epoch_order
 
@@ -128,7 +128,7 @@ def _plain(features: Made, args: TrainArgs, place: DataPosition) -> list[list[li
     ]
 
 
-def _passes(step: StepData) -> list[list[int]]:
+def _passes(step: Step) -> list[list[int]]:
     loaded = [batch.ids.tolist() for batch in step.batches]
     assert loaded == [one.ids.tolist() for one in step.passes]
     assert sorted(i for ids in loaded for i in ids) == sorted(step.ids.tolist())

@@ -22,6 +22,43 @@ class AverageArgs(Bounded):
 
 
 @dataclass(frozen=True)
+class PackingArgs(Bounded):
+    """See `zoo.train.methods.packing`."""
+
+    packing: Literal["auto", "on", "off"] = "auto"
+    """texts lie one after the other in rows of one size, without padding; auto packs on a GPU where
+    the model can"""
+    train_sampling_strategy: Literal["auto", "random", "group_by_length"] = "auto"
+    """order of an epoch; group_by_length keeps samples of similar length together, so that little
+    is padded; auto is random where samples are packed, which have no padding"""
+
+    def sampling_strategy(self, is_packed: bool) -> str:
+        """Return whether an epoch is in `random` order or `group_by_length`: what is asked for,
+        else what is faster."""
+        if self.train_sampling_strategy != "auto":
+            return self.train_sampling_strategy
+        return "random" if is_packed else "group_by_length"
+
+
+def not_packed(args: "TrainArgs") -> str | None:
+    """The flag that packed samples can't stand beside, where there is one."""
+    flags = {
+        "teacher": args.teacher is not None,
+        "ssl": args.ssl != "none",
+        "qat": args.qat is not None,
+        "fsdp": args.fsdp,
+        "auto_find_batch_size": args.auto_find_batch_size,  # smaller passes have the same shape
+    }
+    return next((name for name, is_given in flags.items() if is_given), None)
+
+
+def check_packing(args: "TrainArgs") -> None:
+    """Raises `UserError` for what packed samples can't stand beside."""
+    if args.packing == "on" and (other := not_packed(args)):
+        raise UserError(f"--packing on can't stand beside --{other}: leave one of them away")
+
+
+@dataclass(frozen=True)
 class UnlabelledArgs(Bounded):
     """See `zoo.train.methods.semi_supervised`."""
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tasks.base import Collate, Examples, Features, Objective, Task
 from tasks.data.source import DataArgs
+from tasks.packed import PackedShape
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from zoo.store.checkpoint import Checkpoint
     from zoo.store.evidence import Fact
     from zoo.train.args import TrainArgs
+    from zoo.train.optim.loss_scale import LossScaler
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class Learning:
     features: Features
     collate: Collate
     objective: Objective
+    packing: PackedShape | None = None  # of every pass, where samples are packed
 
 
 @dataclass(frozen=True)
@@ -174,7 +177,17 @@ Named = dict[str, Tensor]
 
 
 class Hook:
-    """What happens around the steps of the loop."""
+    """What happens around the steps of the loop.
+
+    `computing`, `after_backward` and `after_step` only queue work on the device, since a GPU may
+    record a step once and replay it: they read nothing from the device, and a number that differs
+    from step to step is a tensor there.
+    """
+
+    scaler: "LossScaler | None" = None
+    """What scales the loss, where the arithmetic needs that."""
+    keeps_program = True
+    """Whether every step computes the same, so that it may be replayed."""
 
     def attach(self, model: nn.Module, named: Named) -> Named:
         """Before there is an optimizer; returns what it is to step, in fp32, by name.
@@ -193,7 +206,10 @@ class Hook:
         return contextlib.nullcontext()
 
     def before_step(self, done: float) -> None:
-        """Args: done: share of the training, from 0 to 1, that lies behind."""
+        """On the host, before the passes of a step.
+
+        Args: done: share of the training, from 0 to 1, that lies behind.
+        """
 
     def after_backward(self) -> None:
         """Gradients of a pass have been added up."""

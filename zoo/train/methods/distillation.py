@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from tasks.base import Batch, Distills, Features, Loss, Objective, Outputs, Task
 from tasks.errors import UserError
+from tasks.kinds.losses import windows_of
 from zoo.machine.precision import autocast
 from zoo.store.evidence import Fact
 from zoo.train.methods import teacher as teachers
@@ -173,8 +174,7 @@ def _shares(task: Distills, batch: Batch) -> Tensor:
     targets = task.target_counts(batch)
     if batch.windows is None:
         return targets
-    shares: Tensor = (targets / batch.windows.bincount(minlength=len(batch)))[batch.windows]
-    return shares
+    return (targets / windows_of(batch.windows, len(batch)))[batch.windows]
 
 
 def _valid(student: Any, batch: Batch, output: Tensor) -> Tensor | None:

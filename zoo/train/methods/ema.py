@@ -4,7 +4,8 @@ import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from zoo.train.methods.base import Hook, Named
 from zoo.train.optim.sharding import like, whole
@@ -20,18 +21,30 @@ class WeightAverage(Hook):
 
     def __init__(self, decay: float) -> None:
         self.decay = decay
-        self.updates = 0
+        # on the device, where it counts replayed steps as well; float64 is as exact as Python
+        self._updates = torch.zeros((), dtype=torch.float64)
+
+    @property
+    def updates(self) -> int:
+        """How often weights were taken in."""
+        return int(self._updates)
 
     def begin(self, parameters: Sequence[nn.Parameter]) -> None:
         """See `Hook`."""
         self._parameters = parameters
         self.shadow = [p.detach().clone() for p in parameters]
+        if parameters:
+            self._updates = self._updates.to(parameters[0].device)
 
     def after_step(self) -> None:
         """Takes the new weights in."""
-        self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        torch._foreach_lerp_(self.shadow, [p.detach() for p in self._parameters], 1 - decay)
+        n = self._updates.add_(1)
+        share = (1 - ((1 + n) / (10 + n)).clamp(max=self.decay)).float()
+        weights = [p.detach() for p in self._parameters]
+        if any(isinstance(shadow, DTensor) for shadow in self.shadow):
+            torch._foreach_lerp_(self.shadow, weights, float(share))
+        else:
+            average_(self.shadow, weights, share, few_kernels=share.device.type != "cpu")
 
     @contextlib.contextmanager
     def as_saved(self) -> Iterator[None]:
@@ -57,6 +70,20 @@ class WeightAverage(Hook):
     def load_state(self, tensors: Mapping[str, Named]) -> None:
         """See `Hook`."""
         saved = tensors["ema"]
-        self.updates = int(saved["updates"])
+        self._updates.fill_(int(saved["updates"]))
         for i, shadow in enumerate(self.shadow):
             shadow.copy_(like(saved[f"{i:05d}"], shadow))
+
+
+def average_(shadow: list[Tensor], weights: list[Tensor], share: Tensor, few_kernels: bool) -> None:
+    """Moves `shadow` towards `weights` by `share`, a float32 scalar beside them, in place.
+
+    Args: few_kernels: for all weights together, as a GPU has it faster; they round otherwise.
+    """
+    if few_kernels:
+        moves = list(torch._foreach_sub(weights, shadow))
+        torch._foreach_mul_(moves, share)
+        torch._foreach_add_(shadow, moves)
+    else:
+        for old, new in zip(shadow, weights, strict=True):
+            old.lerp_(new, share.to(old.dtype))

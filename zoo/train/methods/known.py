@@ -8,7 +8,8 @@ from zoo.train.methods.base import Hook, Method, Setup
 from zoo.train.methods.distillation import Distillation
 from zoo.train.methods.ema import WeightAverage
 from zoo.train.methods.faster import Speedups
-from zoo.train.methods.precision import Autocast, Bf16Training
+from zoo.train.methods.packing import Packing
+from zoo.train.methods.precision import Autocast, Bf16Training, Fp16Training
 from zoo.train.methods.qat import QuantizationAware
 from zoo.train.methods.semi_supervised import UnlabelledData
 from zoo.train.methods.tuning import GradualUnfreezing, Tuning
@@ -23,8 +24,10 @@ METHODS: tuple[type[Method], ...] = (Tuning, QuantizationAware, UnlabelledData, 
 
 def methods_of(setup: Setup) -> list[Method]:
     """The methods that a fine-tune was asked for, in the order in which their hooks are called."""
-    methods = [kind(setup) for kind in METHODS if kind.is_asked(setup.args)]
-    return [Speedups(setup, methods), *methods] if Speedups.is_asked(setup.args) else methods
+    methods: list[Method] = [kind(setup) for kind in METHODS if kind.is_asked(setup.args)]
+    if Speedups.is_asked(setup.args):
+        methods = [Speedups(setup, methods), *methods]
+    return [*methods, Packing(setup)] if Packing.is_asked(setup.args) else methods
 
 
 def hooks_of(args: "TrainArgs", accelerator: "Accelerator", dtype: torch.dtype) -> list[Hook]:
@@ -37,6 +40,8 @@ def hooks_of(args: "TrainArgs", accelerator: "Accelerator", dtype: torch.dtype) 
     # several ranks use autocast: their gradients are better added up in fp32
     if dtype == torch.bfloat16 and args.speedups and accelerator.num_processes == 1:
         hooks.append(Bf16Training())
+    elif dtype == torch.float16:
+        hooks.append(Fp16Training(accelerator.device))
     else:
         hooks.append(Autocast(accelerator.device, dtype))
     if args.tune == "gradual":

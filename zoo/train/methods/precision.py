@@ -1,4 +1,5 @@
-"""How a pass computes: fp32 or autocast, or bf16 weights with fp32 ones in the optimizer."""
+"""How a pass computes: fp32, autocast in bf16 or fp16, or bf16 weights with fp32 ones in the
+optimizer."""
 
 import contextlib
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from torch import nn
 from zoo.machine.precision import autocast
 from zoo.speedups.bf16_weights import Bf16Weights
 from zoo.train.methods.base import Hook, Named
+from zoo.train.optim.loss_scale import LossScaler
 
 
 class Autocast(Hook):
@@ -21,6 +23,25 @@ class Autocast(Hook):
     def computing(self) -> contextlib.AbstractContextManager[Any]:
         """See `Hook`."""
         return autocast(self._device, self._dtype)
+
+
+class Fp16Training(Autocast):
+    """Passes in fp16 over fp32 weights, with a scaled loss: for GPUs that have no bf16."""
+
+    def __init__(self, device: torch.device) -> None:
+        super().__init__(device, torch.float16)
+        self.scaler: LossScaler = LossScaler(device)
+
+    def state(self) -> dict[str, Named]:
+        """See `Hook`."""
+        scaler = self.scaler
+        return {"loss_scale": {"scale": scaler.scale, "good_steps": scaler.good_steps}}
+
+    def load_state(self, tensors: Mapping[str, Named]) -> None:
+        """See `Hook`; a run that was in other arithmetic so far begins with the usual scale."""
+        if (saved := tensors.get("loss_scale")) is not None:
+            self.scaler.scale.copy_(saved["scale"])
+            self.scaler.good_steps.copy_(saved["good_steps"])
 
 
 class Bf16Training(Hook):

@@ -48,6 +48,7 @@ SHARE_OF_RATE = 0.1
 NOT_AGAIN = (
     *("output_dir", "num_train_epochs", "max_steps", "resume", "teacher", "distill_temperature"),
     *("distill_alpha", "distill_hidden", "ssl", "unlabeled", "tune", "fsdp", "torch_compile"),
+    "compile_layers",
     *("eval_strategy", "early_stopping_patience", "save_steps", "device"),
 )
 """Of how the checkpoint was trained, what is as usual here."""

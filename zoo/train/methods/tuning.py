@@ -133,6 +133,8 @@ class GradualUnfreezing(Hook):
     What the network itself keeps frozen stays so.
     """
 
+    keeps_program = False  # later steps have more gradients
+
     def attach(self, model: nn.Module, named: Named) -> Named:
         """See `Hook`."""
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]

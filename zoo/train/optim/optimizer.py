@@ -35,6 +35,30 @@ def depth_of(name: str, layers: int) -> int:
     return layers + 1 if FIRST.search(name) else 0
 
 
+def skips_by_itself(optimizer: torch.optim.Optimizer) -> bool:
+    """Whether it takes a step's `found_inf` from the device, and steps only where that is 0."""
+    return bool(optimizer.defaults.get("fused"))
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Sets the learning rate of every group to `factor` of its peak."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(group["peak_lr"] * factor)
+        else:
+            group["lr"] = group["peak_lr"] * factor
+
+
+def keep_rates_on_device(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
+    """Makes the learning rates tensors, which a recorded step reads anew each time.
+
+    float32, as the kernels of a GPU read them; float64 on the CPU, whose kernels compute in it.
+    """
+    dtype = torch.float64 if device.type == "cpu" else torch.float32
+    for group in optimizer.param_groups:
+        group["lr"] = torch.full((), group["lr"], dtype=dtype, device=device)
+
+
 def make_optimizer(
     named: Sequence[tuple[str, Tensor]], no_decay: Set[str], args: "TrainArgs"
 ) -> torch.optim.Optimizer:
@@ -62,7 +86,11 @@ def make_optimizer(
     if args.optim == "adam":
         return torch.optim.Adam(parameters, betas=betas, eps=args.adam_epsilon, fused=True)
     if args.optim == "sgd":
-        return torch.optim.SGD(parameters, lr=args.learning_rate, momentum=args.momentum)
+        # fused on a GPU only: on the CPU it rounds otherwise than the plain one
+        fused = any(p.device.type == "cuda" for p in trained.values())
+        return torch.optim.SGD(
+            parameters, lr=args.learning_rate, momentum=args.momentum, fused=fused or None
+        )
     if args.optim == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=args.learning_rate, momentum=args.momentum)
     return torch.optim.Adamax(parameters, betas=betas, eps=args.adam_epsilon)

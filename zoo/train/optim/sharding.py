@@ -34,6 +34,17 @@ def shard(model: Any, device: torch.device, world_size: int) -> None:
     fully_shard(model, mesh=mesh)
 
 
+def keep_integers_local(model: nn.Module) -> None:
+    """Have DDP broadcast no buffers of integers (positions, counters), which every rank has alike.
+
+    A broadcast writes to them before each forward pass; where an objective makes two of them, as
+    FixMatch does, the backward pass of the first finds its positions changed, and fails
+    (torch 2.11). Running statistics are floats, and still those of rank 0.
+    """
+    names = [name for name, buffer in model.named_buffers() if not buffer.is_floating_point()]
+    nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
+
+
 def whole(tensor: Tensor) -> Tensor:
     """All of a tensor, wherever its parts are; every rank must ask."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor

@@ -19,30 +19,54 @@ from zoo.train.resume.progress import Watcher
 SHOWN = 16  # sample ids in an error
 
 
+class Copied:
+    """Values of a tensor, on their way to the host: waits for themselves when read, and for nothing
+    that was queued behind them."""
+
+    def __init__(self, values: Tensor) -> None:
+        self._host, self._arrived = values, None
+        if values.device.type == "cuda":
+            self._host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+            self._host.copy_(values, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def read(self) -> list[Any]:
+        """The values as numbers."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        found: list[Any] = self._host.tolist()
+        return found
+
+
 class DeviceLog:
     """Losses and logs since the last record, records not yet read, and whether all was finite."""
 
-    def __init__(self, watcher: Watcher, optimizer: torch.optim.Optimizer, device: torch.device):
+    def __init__(self, watcher: Watcher, deferred: bool = False, scaled: bool = False) -> None:
+        """See the module.
+
+        Args:
+            deferred: whether the optimizer skips by itself a step that is not finite.
+            scaled: whether such a step is no fault, since a lower loss scale may help.
+        """
         self.losses: list[Tensor] = []
         self.logs: dict[str, list[Tensor]] = {}
         self._watcher = watcher
-        self._optimizer = optimizer
-        self._device = device
-        self._deferred = device.type == "cuda" and bool(optimizer.defaults.get("fused"))
-        self._records: list[tuple[dict[str, Any], tuple[str, ...], Tensor]] = []
+        self._deferred, self._scaled = deferred, scaled
+        self._records: list[tuple[dict[str, Any], tuple[str, ...], Copied]] = []
         self._unchecked: list[tuple[int, np.ndarray, Tensor]] = []
+        self._on_the_way: list[tuple[list[tuple[int, np.ndarray]], Copied]] = []
 
-    def check(self, step: int, ids: np.ndarray, loss: Tensor, norm: Tensor) -> None:
+    def check(self, step: int, ids: np.ndarray, loss: Tensor, passed: Tensor) -> None:
         """Called before the optimizer steps: a step that is not finite must change no weight.
+
+        Args: passed: bool [2], whether loss and gradient norm are finite.
 
         Raises `UserError` with the step and its samples.
         """
-        values = torch.stack([loss.detach(), norm.detach()])
-        self.losses.append(loss.detach())
-        self._unchecked.append((step, ids, values))
-        if self._deferred:
-            self._optimizer.found_inf = (~values.isfinite().all()).float()  # type: ignore[attr-defined]
-        else:
+        self.losses.append(loss)
+        self._unchecked.append((step, ids, passed))
+        if not self._deferred:
             self._refuse_nonfinite()
 
     def add(self, logs: Mapping[str, Tensor]) -> None:
@@ -52,13 +76,20 @@ class DeviceLog:
 
     def record(self, record: dict[str, Any], norm: Tensor) -> None:
         """A log record of the steps since the last one: the means of their losses and logs."""
-        means = [torch.stack(values).mean() for values in (self.losses, *self.logs.values())]
+        means = [self._mean(values) for values in (self.losses, *self.logs.values())]
         names = ("loss", *self.logs, "grad_norm")
         self.losses.clear()
         self.logs.clear()
         earlier = len(self._records)
-        self._records.append((record, names, torch.stack([*means, norm.detach()])))
+        self._records.append((record, names, Copied(torch.stack([*means, norm.detach()]))))
         self._write(earlier if self._deferred else earlier + 1)
+        self._send()
+
+    def _mean(self, values: Sequence[Tensor]) -> Tensor:
+        stacked = torch.stack(list(values))
+        if not self._scaled:
+            return stacked.mean()
+        return stacked.where(stacked.isfinite(), torch.nan).nanmean()
 
     def flush(self) -> None:
         """Reads everything: before an evaluation, a saved state, and at the end."""
@@ -67,21 +98,34 @@ class DeviceLog:
 
     def _write(self, count: int) -> None:
         for record, names, values in self._records[:count]:
-            self._watcher.log(record | dict(zip(names, values.tolist(), strict=True)))
+            self._watcher.log(record | dict(zip(names, values.read(), strict=True)))
         del self._records[:count]
         if count and self._deferred:
-            self._refuse_nonfinite()
+            self._refuse(self._on_the_way)
+
+    def _send(self) -> None:
+        """Lets what is not yet checked go to the host."""
+        if self._unchecked:
+            passed = torch.stack([passed for _, _, passed in self._unchecked])
+            steps = [(step, ids) for step, ids, _ in self._unchecked]
+            self._on_the_way.append((steps, Copied(passed)))
+            self._unchecked = []
 
     def _refuse_nonfinite(self) -> None:
-        unchecked, self._unchecked = self._unchecked, []
-        for step, ids, values in unchecked:
-            loss, norm = values.isfinite().tolist()
-            if not (loss and norm):
-                raise UserError(
-                    f"the {'gradient norm' if loss else 'loss'} is not finite at step {step} "
-                    f"(training rows {_list(ids)}); the weights are as before that step: lower "
-                    "--learning_rate, or look at these rows"
-                )
+        self._send()
+        self._refuse(self._on_the_way)
+
+    @staticmethod
+    def _refuse(sent: list[tuple[list[tuple[int, np.ndarray]], Copied]]) -> None:
+        while sent:
+            steps, passed = sent.pop(0)
+            for (step, ids), (loss, norm) in zip(steps, passed.read(), strict=True):
+                if not (loss and norm):
+                    raise UserError(
+                        f"the {'gradient norm' if loss else 'loss'} is not finite at step {step} "
+                        f"(training rows {_list(ids)}); the weights are as before that step: lower "
+                        "--learning_rate, or look at these rows"
+                    )
 
 
 def _list(ids: Sequence[int] | np.ndarray) -> str:

@@ -14,6 +14,7 @@ from zoo.machine.precision import autocast
 from zoo.train.resume.order import Schedule
 
 if TYPE_CHECKING:
+    from tasks.packed import PackedShape
     from zoo.train.args import TrainArgs
     from zoo.train.methods.base import Method
 
@@ -53,13 +54,15 @@ def forecast(
     device: torch.device,
     dtype: torch.dtype,
     methods: "Sequence[Method]" = (),
+    packing: "PackedShape | None" = None,
 ) -> Forecast:
     """Expected seconds and bytes, from one forward pass over a few samples of typical size.
 
     Time: three times that of the pass, since the backward pass takes twice the products of the
     forward one (Kaplan et al. 2020, section 2.1). Memory: weights, gradients and two moments of 4
     bytes, and what the pass keeps for its gradient, scaled to the largest pass of the training. A
-    method's networks (a teacher) add their weights and their own forward passes.
+    method's networks (a teacher) add their weights and their own forward passes. Packed passes all
+    have the size of `packing`.
     """
     step = args.per_device_train_batch_size * args.gradient_accumulation_steps
     steps = Schedule.of(len(train), step, args.num_train_epochs, args.max_steps).total_steps
@@ -68,6 +71,8 @@ def forecast(
     seconds, kept = _one_pass(model, task, train, middle, device, dtype)
     probed = float(sizes[middle].sum())
     largest = args.token_budget or args.per_device_train_batch_size * float(sizes.max())
+    if packing is not None:
+        largest = packing.tokens
     # the pass probes labelled rows
     beside = sum(method.rows_beside for method in methods)
     seconds, kept = seconds * (1 + beside), kept * (1 + beside)
@@ -101,7 +106,9 @@ def _one_pass(
         storage = tensor.untyped_storage()
         if storage.data_ptr() not in own:
             kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+        # the tensor itself may be the output of the node that saves it: a circle, which would keep
+        # the pass in memory, and its stream's nodes, of which a graph can't be captured
+        return tensor.detach()
 
     was_training = model.training
     model.eval()  # a pass in training would draw numbers and move the statistics of batch norms

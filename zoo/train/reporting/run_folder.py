@@ -186,7 +186,14 @@ def announce(
     )
     try:
         expected = forecast.forecast(
-            model, task, learning.features, setup.args, setup.device, setup.dtype, methods
+            model,
+            task,
+            learning.features,
+            setup.args,
+            setup.device,
+            setup.dtype,
+            methods,
+            learning.packing,
         )
     except (RuntimeError, MemoryError) as error:
         if not out_of_memory(error):

@@ -5,9 +5,12 @@ how that one sequence is cut, so a run that goes on with other settings sees the
 same order, and going on costs nothing: the place is a number.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
+
+from tasks.packed import PackedShape
 
 WINDOW = (
     2048  # samples sorted by length together: enough for tight blocks, few enough to stay random
@@ -16,8 +19,15 @@ BLOCK = (
     32  # neighbours in length that stay together; constant, so that no batch size changes the order
 )
 
+MULTIPLE = 64
+"""The tokens of a packed pass are a multiple of it, as the tiles of a GPU's products are."""
+SHORTEST = 4
+"""Tokens that the longest sequence of padding has at least: the fewest that a text may have."""
+MOST_TRIES = 256  # numbers of tokens that are looked at
+SLACK = 1.1  # room for what comes together unevenly
 
-def epoch_order(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
+
+def epoch_order(lengths: np.ndarray, seed: int, epoch: int, by_length: bool = True) -> np.ndarray:
     """The samples of an epoch, int64 [n]: a permutation with neighbours of similar length.
 
     Permute by seed; sort by length within windows of constant size; cut into blocks of constant
@@ -25,9 +35,12 @@ def epoch_order(lengths: np.ndarray, seed: int, epoch: int) -> np.ndarray:
 
     Args:
         lengths: [n], size of each sample.
+        by_length: False: only permute.
     """
     rng = np.random.default_rng([seed, epoch])
     order = rng.permutation(len(lengths))
+    if not by_length:
+        return order
     # one argsort of [windows, WINDOW] would take longer and twice the memory
     for start in range(0, len(order), WINDOW):
         window = order[start : start + WINDOW]
@@ -73,10 +86,7 @@ def cut_step(
         _cut_rank(ids[rank::world_size], lengths, rows, max_samples, budget, overhead)
         for rank in range(world_size)
     ]
-    most = max(map(len, ranks))
-    for passes in ranks:
-        passes.extend(MicroBatchIds(ids[:1], counts=False) for _ in range(most - len(passes)))
-    return ranks
+    return _as_many_each(ranks, ids)
 
 
 def _cut_rank(
@@ -109,6 +119,120 @@ def _cut_rank(
         passes.append(MicroBatchIds(ids[begin[end] : end]))
         end = begin[end]
     return passes[::-1]
+
+
+def pass_overhead(lengths: np.ndarray, device_type: str) -> float:
+    """What a pass costs beside its samples (launches, casts, gradients), in units of length.
+
+    Args:
+        lengths: [n] of the whole data set.
+    """
+    return float(lengths.mean()) * (4 if device_type == "cpu" else 64)  # measured in samples
+
+
+def sizes_of(lengths: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return how many tokens each sample has at most, int64 [n]: an empty one is a token of padding
+    (see `tasks.nlp.packing.pack`), and the last window of several may be shorter."""
+    sizes: np.ndarray = np.maximum(lengths, 1) * rows
+    return sizes
+
+
+def packed_shape(
+    lengths: np.ndarray,
+    rows: np.ndarray,
+    order: np.ndarray,
+    *,
+    step_size: int,
+    world_size: int,
+    max_samples: int,
+    budget: int | None,
+    overhead: float,
+) -> PackedShape:
+    """The shape of packed passes that takes the least time.
+
+    Passes cost their tokens and a fixed cost each; the passes that the steps of an epoch would take
+    are counted for each number of tokens.
+
+    Args:
+        lengths, rows: [n] of the whole data set; see `tasks.base.Features`.
+        order: int64, as an epoch begins: one step at least, which may be smaller than the others.
+        step_size: samples of an optimizer step, over all ranks.
+        max_samples: most samples in a pass.
+        budget: most tokens in a pass; a single larger sample makes it larger.
+        overhead: cost of a pass in tokens, beside its own.
+    """
+    sizes, longest = sizes_of(lengths, rows), int(max(SHORTEST, lengths.max()))
+    windows = math.ceil(max_samples * float(rows.mean()) * SLACK) if rows.max() > 1 else max_samples
+    sequences = max(windows, int(rows.max()))
+
+    def shape(tokens: int) -> PackedShape:
+        return PackedShape(tokens, max_samples, sequences, longest)
+
+    # the largest sample must fit into a pass of its own
+    largest = int(sizes.argmax())
+    least = MULTIPLE
+    while not shape(least).fits(1, int(rows[largest]), int(sizes[largest])):
+        least += MULTIPLE
+    own = order[: max(1, len(order) // step_size) * step_size]
+    totals = np.array(
+        [
+            max(sizes[own[i : i + step_size][rank::world_size]].sum() for rank in range(world_size))
+            for i in range(0, len(own), step_size)
+        ]
+    )
+    fewest = -(-min(step_size, len(own)) // (world_size * max_samples))
+    highest = max(least, int(totals.max() / fewest * SLACK) + sequences + MULTIPLE)
+    if budget is not None:
+        highest = max(least, min(highest, budget))
+    tries = np.unique(np.linspace(least, highest, MOST_TRIES).astype(np.int64) // MULTIPLE)
+    tokens = tries * MULTIPLE  # least and MULTIPLE are multiples, so none is below least
+    room = tokens - -(-tokens // longest)
+    passes = np.maximum(fewest, -(-totals[:, None] // room))  # [steps, tries]
+    cost = (passes * (tokens + overhead)).sum(0)
+    return shape(int(tokens[cost.argmin()]))
+
+
+def cut_packed(
+    ids: np.ndarray,
+    lengths: np.ndarray,
+    rows: np.ndarray,
+    *,
+    world_size: int,
+    shape: PackedShape,
+) -> list[list[MicroBatchIds]]:
+    """As `cut_step`, into passes of a packed shape: the largest sample first, each to the first
+    pass that has room for it.
+
+    Args:
+        ids: int64 [samples of the step], in the order of the epoch.
+        lengths, rows: [n] of the whole data set; see `tasks.base.Features`.
+    """
+    ranks = []
+    for rank in range(world_size):
+        own = ids[rank::world_size]
+        sizes, heights = sizes_of(lengths[own], rows[own]), rows[own]
+        if shape.fits(len(own), int(heights.sum()), int(sizes.sum())):
+            ranks.append([MicroBatchIds(own)] if len(own) else [])
+            continue
+        bins: list[tuple[list[int], int, int]] = []  # samples, their sequences and tokens
+        for i in np.argsort(-sizes, kind="stable").tolist():
+            size, height = int(sizes[i]), int(heights[i])
+            for place, (held, sequences, tokens) in enumerate(bins):
+                if shape.fits(len(held) + 1, sequences + height, tokens + size):
+                    bins[place] = ([*held, i], sequences + height, tokens + size)
+                    break
+            else:
+                bins.append(([i], height, size))
+        ranks.append([MicroBatchIds(own[np.sort(held)]) for held, _, _ in bins])
+    return _as_many_each(ranks, ids)
+
+
+def _as_many_each(ranks: list[list[MicroBatchIds]], ids: np.ndarray) -> list[list[MicroBatchIds]]:
+    """Adds passes that weigh nothing to those of ranks that have fewer than others."""
+    most = max(map(len, ranks))
+    for passes in ranks:
+        passes.extend(MicroBatchIds(ids[:1], counts=False) for _ in range(most - len(passes)))
+    return ranks
 
 
 @dataclass(frozen=True)

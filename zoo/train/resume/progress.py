@@ -22,11 +22,15 @@ class Progress:
     seconds: float = 0.0  # evaluating and saving are not training
     data_seconds: float = 0.0  # of these, spent waiting for batches
     max_samples: int | None = None  # in a pass, where memory has forced it below what was asked
+    sampling: str = "group_by_length"
+    """How an epoch is ordered; see `--train_sampling_strategy`. A run that goes on keeps it."""
 
     @classmethod
     def read(cls, saved: dict[str, Any]) -> "Progress":
         """From the JSON of a saved state."""
         names = set(cls.__dataclass_fields__) - {"place"}
+        if "sampling" not in saved:  # a state of before there was a choice
+            names -= {"sampling"}
         return cls(**{name: saved[name] for name in names}, place=DataPosition(**saved["place"]))
 
 

@@ -29,8 +29,9 @@ MAY_CHANGE = frozenset(
     (
         *("output_dir", "resume", "num_train_epochs", "max_steps"),
         *("per_device_train_batch_size", "per_device_eval_batch_size"),
-        *("gradient_accumulation_steps", "token_budget", "auto_find_batch_size"),
-        *("gradient_checkpointing", "torch_compile", "device", "dtype", "dataloader_num_workers"),
+        *("gradient_accumulation_steps", "token_budget", "auto_find_batch_size", "packing"),
+        *("gradient_checkpointing", "torch_compile", "compile_layers", "cuda_graphs"),
+        *("device", "dtype", "dataloader_num_workers"),
         *("eval_strategy", "eval_steps", "early_stopping_patience", "early_stopping_threshold"),
         *("save_steps", "save_minutes", "save_total_limit", "logging_steps", "report_to"),
         *("learning_rate", "max_grad_norm"),  # what helps a run whose loss was not finite

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from tests.finetuning import EXACT, Run, finetune, lines
-from zoo.train.methods.ema import WeightAverage
+from zoo.train.methods.ema import WeightAverage, average_
 
 
 def test_the_formula() -> None:
@@ -22,6 +22,16 @@ def test_the_formula() -> None:
         decay = min(0.9, (1 + n) / (10 + n))
         expected = decay * expected + (1 - decay) * n
         assert average.shadow[0].item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_few_kernels_average_as_many_do() -> None:
+    shadow, weights = ([torch.randn(n, 3) for n in (5, 70)] for _ in range(2))
+    other = [tensor.clone() for tensor in shadow]
+    average_(shadow, weights, torch.tensor(0.3), few_kernels=True)
+    average_(other, weights, torch.tensor(0.3), few_kernels=False)
+    for ours, theirs, weight in zip(shadow, other, weights, strict=True):
+        torch.testing.assert_close(ours, theirs)
+        assert not torch.equal(ours, weight)
 
 
 def test_applied_swaps_and_swaps_back() -> None:

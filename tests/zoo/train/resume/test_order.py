@@ -1,5 +1,6 @@
 """The order of samples and how it is cut: properties that must hold for every size and seed."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.finetuning import EXACT, finetune
-from zoo.train.resume.order import BLOCK, WINDOW, DataPosition, Schedule, cut_step, epoch_order
+from zoo.train.resume.order import (
+    BLOCK,
+    MULTIPLE,
+    WINDOW,
+    DataPosition,
+    Schedule,
+    cut_packed,
+    cut_step,
+    epoch_order,
+    packed_shape,
+    pass_overhead,
+)
 
 LENGTHS = st.lists(st.integers(1, 500), max_size=300).map(
     lambda values: np.array(values, dtype=np.int64)
@@ -223,3 +235,81 @@ def test_batch_size_does_not_change_the_order(
         for b in (20, 48)
     ]
     assert seen[0] == seen[1] and sorted(seen[0]) == list(range(240))
+
+
+def test_an_order_without_lengths_is_a_permutation_of_its_own() -> None:
+    lengths = np.arange(300) % 17 + 1
+    orders = [epoch_order(lengths, 3, epoch, by_length=False) for epoch in (0, 0, 1)]
+    np.testing.assert_array_equal(orders[0], orders[1])
+    assert sorted(orders[0]) == sorted(orders[2]) == list(range(300))
+    assert (orders[0] != orders[2]).any() and (orders[0] != epoch_order(lengths, 3, 0)).any()
+    np.testing.assert_array_equal(orders[0], epoch_order(lengths[::-1], 3, 0, by_length=False))
+
+
+@given(
+    lengths=st.lists(st.integers(0, 60), min_size=1, max_size=80),
+    world_size=st.integers(1, 3),
+    max_samples=st.integers(1, 40),
+    passes=st.integers(1, 3),
+    budget=st.none() | st.integers(1, 900),
+    data=st.data(),
+)
+def test_a_step_is_cut_into_packed_passes(
+    lengths, world_size, max_samples, passes, budget, data
+) -> None:
+    n = len(lengths)
+    sizes = np.array(lengths)
+    rows = np.array(data.draw(st.lists(st.integers(1, 3), min_size=n, max_size=n)))
+    order = np.array(data.draw(st.permutations(range(n))))
+    step_size = max_samples * passes * world_size
+    shape = packed_shape(
+        sizes,
+        rows,
+        order,
+        step_size=step_size,
+        world_size=world_size,
+        max_samples=max_samples,
+        budget=budget,
+        overhead=100.0,
+    )
+    tokens = np.maximum(sizes, 1) * rows
+    assert shape.samples == max_samples and shape.longest == max(4, sizes.max())
+    fewer = shape.tokens - MULTIPLE
+    alone = int(tokens.argmax())
+    smaller = dataclasses.replace(shape, tokens=fewer)
+    needed = not smaller.fits(1, int(rows[alone]), int(tokens[alone]))
+    assert budget is None or shape.tokens <= budget or needed
+    for begin in range(0, n, step_size):
+        ids = order[begin : begin + step_size]
+        ranks = cut_packed(ids, sizes, rows, world_size=world_size, shape=shape)
+        assert len(ranks) == world_size and len(set(map(len, ranks))) == 1
+        for rank, own in enumerate(ranks):
+            held = [int(i) for one in own if one.counts for i in one.ids]
+            assert sorted(held) == sorted(ids[rank::world_size].tolist())
+            for one in own:
+                height, total = int(rows[one.ids].sum()), int(tokens[one.ids].sum())
+                assert len(one.ids) and shape.fits(len(one.ids), height, total)
+
+
+def test_nearly_every_step_is_one_packed_pass_of_little_padding() -> None:
+    """Random texts of 5 to 60 tokens, as a GPU weighs a pass: 64 samples of overhead."""
+    lengths = np.random.default_rng(0).integers(5, 60, 20_000)
+    rows, order = np.ones_like(lengths), epoch_order(lengths, 0, 0, by_length=False)
+    settings = {"step_size": 32, "world_size": 1, "max_samples": 32, "budget": None}
+    overhead = pass_overhead(lengths, "cuda")
+    shape = packed_shape(lengths, rows, order, **settings, overhead=overhead)
+    cuts = [
+        len(cut_packed(order[i : i + 32], lengths, rows, world_size=1, shape=shape)[0])
+        for i in range(0, len(order), 32)
+    ]
+    assert np.mean(np.array(cuts) == 1) > 0.95 and max(cuts) <= 2
+    assert lengths.sum() / (sum(cuts) * shape.tokens) > 0.75
+
+
+def test_one_long_sample_makes_the_pass_no_longer_than_it_must() -> None:
+    lengths = np.full(100, 10)
+    lengths[3] = 500
+    settings = {"step_size": 4, "world_size": 1, "max_samples": 4, "budget": None}
+    order = np.arange(100)
+    shape = packed_shape(lengths, np.ones_like(lengths), order, **settings, overhead=0.0)
+    assert shape.tokens == 512

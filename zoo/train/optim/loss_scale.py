@@ -1,0 +1,36 @@
+"""Loss scaling for training in fp16, whose smallest numbers lose small gradients.
+
+Micikevicius et al. 2018 (https://arxiv.org/abs/1710.03740), section 3.2, with the dynamic scale and
+the defaults of `torch.amp.GradScaler`. Scale and count stay on the device, and are updated there.
+"""
+
+import torch
+from torch import Tensor
+
+INITIAL = 2.0**16
+GROWTH, BACKOFF, INTERVAL = 2.0, 0.5, 2000
+FLOOR = 1.0
+"""A loss that is not finite at this scale is so by itself."""
+
+
+class LossScaler:
+    """What losses are multiplied with before the backward pass, and gradients divided by behind."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.scale = torch.full((), INITIAL, device=device)  # float32
+        self.good_steps = torch.zeros((), dtype=torch.int32, device=device)  # since it changed
+
+    def after_step(self, finite: Tensor, found_inf: Tensor) -> Tensor:
+        """Halves the scale where gradients overflowed, doubles it after 2000 steps without.
+
+        Args:
+            finite: bool [2], whether loss and gradient norm are.
+            found_inf: float32 scalar, 1 where one of them is not: the optimizer skips the step.
+
+        Returns:
+            `finite`, but True where a lower scale may help.
+        """
+        forgiven = finite | (self.scale > FLOOR)
+        torch._amp_update_scale_(self.scale, self.good_steps, found_inf, GROWTH, BACKOFF, INTERVAL)
+        self.scale.clamp_(min=FLOOR)
+        return forgiven

@@ -1,0 +1,175 @@
+"""What an optimizer step computes on the device: from batches to new weights.
+
+Nothing here reads a value from the device, so that steps are queued ahead of it and one that was
+recorded can be replayed (`zoo.train.step_graphs`). FSDP alone waits: it scales by a number.
+"""
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from tasks.base import Batch, Objective
+from zoo.train.methods.base import Hook
+from zoo.train.optim.optimizer import skips_by_itself
+from zoo.train.optim.sharding import whole
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+    from zoo.train.args import TrainArgs
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    """What goes through the network at once."""
+
+    batch: Batch
+    weight: float  # 0: only there so that every rank makes as many passes; else 1
+    seed: int  # of what the network draws from torch's stream
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step has computed beside the weights; all on the device."""
+
+    loss: Tensor  # float32 scalar: a mean over the targets of the whole step
+    norm: Tensor  # float32 scalar: of the gradients, before they were clipped
+    passed: Tensor  # bool [2]: whether loss and norm are finite, or may be otherwise for now
+    logs: Mapping[str, Tensor]  # scalars: what the objective logs, means over the targets
+
+    def packed(self) -> Tensor:
+        """All of it as float32 [4 + logs], in one tensor."""
+        values = torch.stack([self.loss, self.norm, *self.logs.values()]).float()
+        return torch.cat([values[:2], self.passed.float(), values[2:]])
+
+    @classmethod
+    def unpacked(cls, packed: Tensor, names: Sequence[str]) -> "StepResult":
+        """The result of which `packed` gave this, with the names of its logs."""
+        logs = dict(zip(names, packed[4:], strict=True))
+        return cls(packed[0], packed[1], packed[2:4] > 0, logs)
+
+
+class OptimizerStep:
+    """Passes over the micro-batches of a step (`add`), then new weights (`finish`, `update`)."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        optimizer: torch.optim.Optimizer,
+        hooks: Sequence[Hook],
+        accelerator: "Accelerator",
+        args: "TrainArgs",
+    ) -> None:
+        """Args: model: as it is called: compiled or wrapped."""
+        self.model, self.objective, self.optimizer = model, objective, optimizer
+        self.hooks, self.accelerator, self.args = hooks, accelerator, args
+        self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
+        self.scaler = next((hook.scaler for hook in hooks if hook.scaler is not None), None)
+        # whether a step that is not finite is found on the device, which skips it by itself
+        self.deferred = accelerator.device.type == "cuda" and skips_by_itself(optimizer)
+        self._sums = torch.zeros(1, device=accelerator.device)
+        self._names: list[str] = []
+
+    def accumulate(self, batches: Sequence[MicroBatch]) -> None:
+        """Adds up the gradients of the summed loss of all micro-batches."""
+        for i, one in enumerate(batches):
+            torch.manual_seed(one.seed)
+            self.add(one.batch, one.weight, i == 0, i == len(batches) - 1)
+
+    def add(self, batch: Batch, weight: float, first: bool, last: bool) -> None:
+        """A forward and a backward pass over one micro-batch; gradients are added up.
+
+        Args:
+            first, last: of the step.
+        """
+        with self._synchronized(last):
+            with entered(hook.computing() for hook in self.hooks):
+                loss = self.objective(self.model, batch.to(self.accelerator.device))
+            total = loss.sum * weight
+            self.accelerator.backward(total if self.scaler is None else total * self.scaler.scale)
+        for hook in self.hooks:
+            hook.after_backward()
+        self._names = list(loss.logs)
+        parts = (loss.sum.detach(), loss.count, *loss.logs.values())
+        sums = torch.zeros(1, device=self.accelerator.device) if first else self._sums
+        self._sums = sums + torch.stack(parts).float() * weight
+
+    def finish(self) -> StepResult:
+        """Divides the gradients by the global count of targets, and clips them."""
+        sums = self._sums
+        if self.accelerator.num_processes > 1:
+            sums = self.accelerator.reduce(sums, "sum")
+        count = sums[1]
+        logs = {n: total / count for n, total in zip(self._names, sums[2:], strict=True)}
+        loss, norm = sums[0] / count, self._finish_gradients(count)
+        passed = torch.stack([loss.detach(), norm.detach()]).isfinite()
+        if self.deferred:
+            found_inf = (~passed.all()).float()
+            self.optimizer.found_inf = found_inf  # type: ignore[attr-defined]
+            if self.scaler is not None:
+                passed = self.scaler.after_step(passed, found_inf)
+        return StepResult(loss.detach(), norm.detach(), passed, logs)
+
+    def update(self) -> None:
+        """New weights; the gradients are gone."""
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        for hook in self.hooks:
+            hook.after_step()
+
+    def drop_gradients(self) -> None:
+        """Forgets the passes of a step that was given up."""
+        self.optimizer.zero_grad()
+        self.model.zero_grad()
+
+    @property
+    def log_names(self) -> list[str]:
+        """What the objective has logged in the last pass."""
+        return self._names
+
+    def _synchronized(self, last: bool) -> contextlib.AbstractContextManager[Any]:
+        """Ranks share gradients in the last pass of a step only."""
+        if self.args.fsdp:
+            self.model.set_requires_gradient_sync(last)  # type: ignore[operator]
+        elif not last:
+            no_sync: contextlib.AbstractContextManager[Any] = self.accelerator.no_sync(self.model)
+            return no_sync
+        return contextlib.nullcontext()
+
+    def _finish_gradients(self, count: Tensor) -> Tensor:
+        """Divides the summed gradients by the count and clips them; returns their norm before."""
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
+        # ranks have averaged their sums; undo that
+        scale = self.accelerator.num_processes / count
+        if self.scaler is not None:
+            scale = scale / self.scaler.scale
+        if self.args.l1:
+            decayed = [
+                p
+                for group in self.optimizer.param_groups
+                if group["weight_decay"] or not self.args.weight_decay
+                for p in group["params"]
+                if p.grad is not None and p.ndim > 1
+            ]
+            for p in decayed:
+                assert p.grad is not None
+                p.grad.add_(p.detach().sign() / scale, alpha=self.args.l1)
+        norm: Tensor = whole(torch.nn.utils.get_total_norm(gradients)) * scale
+        if self.args.max_grad_norm > 0:
+            scale = scale * torch.clamp(self.args.max_grad_norm / (norm + 1e-6), max=1.0)
+        torch._foreach_mul_(gradients, float(scale) if self.args.fsdp else scale)
+        return norm
+
+
+@contextlib.contextmanager
+def entered(contexts: Iterable[contextlib.AbstractContextManager[Any]]) -> Iterator[None]:
+    """Within several contexts, the first of them the outermost."""
+    with contextlib.ExitStack() as stack:
+        for context in contexts:
+            stack.enter_context(context)
+        yield
