@@ -146,6 +146,8 @@ class DecideArgs(Bounded):
     """data to choose, calibrate and confirm on; that of the training by default"""
     max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None
     """at most so many samples of the validation and the test split"""
+    device: str = "cpu"
+    """cuda or cpu"""
     threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     export: bool = False
