@@ -86,6 +86,8 @@ class CompareArgs(_CaseArgs):
 class SelftestArgs(Bounded):
     """The harness measured with what is known."""
 
+    device: str = "cpu"
+    """cuda or cpu: on a GPU the stopwatch is held against triton's, too"""
     slowdown: Positive = 0.03
     """share by which a call is made slower, to be found"""
     launches: Count = 5
