@@ -67,8 +67,8 @@ def measure(job: Job) -> Found:
         "least_seconds": Value(max(by_flops, by_bytes), "s"),
     }
     by = "FLOPs" if by_flops >= by_bytes else "bytes"
-    promised = f"; {sheet.name}" if "sheet_flops" in values and sheet else ""
-    return Found(values, reason=f"bound by {by}{promised}")
+    named = {"sheet": sheet.name} if sheet and "sheet_flops" in values else {}
+    return Found(values, reason=f"bound by {by}", samples=named)
 
 
 def arithmetic(numerics: str, device: str = "cpu") -> str:

@@ -7,7 +7,7 @@ from bench.measures import FIRST
 from bench.record import stored
 from bench.record.results import Value
 from bench.report import losses, starts
-from bench.report.data import BASELINE, Report, Row
+from bench.report.data import BASELINE, Report, Row, bounds
 from zoo.machine.formatting import significant
 
 NOTHING_COMPILED = "compiles nothing"
@@ -148,6 +148,21 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
             return Cell("rounding", "", 0.0)
         return Cell(f"{significant(100 * share, 2)}%", "", share)
 
+    def utilization(of: str) -> Callable[[Row], Cell]:
+        """FLOPs of a call in its median seconds, over a peak (MFU)."""
+
+        def cell(row: Row) -> Cell:
+            median, flops = row.value("latency", "median"), row.value("work", "flops")
+            peak = row.value("work", of)
+            if median is None or flops is None or peak is None or not peak.value > 0:
+                return Cell(row.said("work"))
+            share = flops.value / median.value / peak.value
+            slow, fast = (flops.value / end / peak.value for end in reversed(bounds(median)))
+            remark = f"{slow:.1%} to {fast:.1%}" if median.interval else ""
+            return Cell(f"{share:.1%}", remark, share)
+
+        return cell
+
     return [
         _plain("latency", "latency, ms", "Median of a call", "latency", "median", 1e3),
         Column("eager", "times as fast as eager", "By the two medians", against_eager),
@@ -170,7 +185,45 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
         _plain("start", "cold start, s", "Until the first answer", "cold_start", "total", digits=3),
         Column("lost", "error of outputs", "Share of their root mean square", lost),
         Column("ceiling", "of ceiling", "Of what this machine allows for the work", ceiling),
+        Column(
+            "mfu",
+            "MFU",
+            "FLOPs over the rate of matrix products that was measured here",
+            utilization("ceiling_flops"),
+        ),
+        *_of_gpus(rows, utilization("sheet_flops")),
         _plain("energy", "J/sample", "All that the device takes meanwhile", "energy", "sample"),
+        _plain(
+            "energy_above",
+            "J/sample above rest",
+            "Without what the device takes while nothing runs",
+            "energy",
+            "sample_above_idle",
+        ),
+    ]
+
+
+def _of_gpus(rows: Sequence[Row], of_sheet: Callable[[Row], Cell]) -> list[Column]:
+    """What is measured of GPUs only; nothing where no case ran on one."""
+    if not any(row.case.device.startswith("cuda") for row in rows):
+        return []
+    return [
+        Column(
+            "mfu_sheet",
+            "MFU of data sheet",
+            "FLOPs over the peak that the vendor's data sheet promises",
+            of_sheet,
+        ),
+        _plain(
+            "waited",
+            "device waits, %",
+            "Share of the time in which no kernel ran",
+            "device_time",
+            "waited",
+            100,
+            3,
+        ),
+        _plain("clock", "clock, MHz", "Of the GPU while calls ran", "device_time", "sm_clock"),
     ]
 
 

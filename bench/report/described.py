@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from bench.measures import data_sheets
 from bench.report.data import Environment, Report, Row
 from zoo.machine.formatting import size
 from zoo.measure.workload import Forward
@@ -112,6 +113,8 @@ def facts(environment: Environment) -> list[tuple[str, str]]:
         found.append(("GPU", f"{machine['gpu']}{driver}"))
         if limits := _gpu_limits(machine):
             found.append(("GPU limits", limits))
+        if (sheet := data_sheets.sheet_of(str(machine["gpu"]))) is not None:
+            found.append(("peaks", f"of the {sheet.name}, dense"))
     if machine.get("os"):
         found.append(("system", f"{machine['os']} {machine.get('arch', '')}".strip()))
     telling = [

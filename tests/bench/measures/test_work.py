@@ -210,7 +210,8 @@ def test_both_peaks_are_told_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
     found = work.measure(dataclasses.replace(base, case=case, arm=arm))
     assert found.values["sheet_flops"].value == 989.4e12
     assert found.values["ceiling_flops"].value == 720e12
-    assert found.reason == "bound by FLOPs; H100/H200 SXM white paper"
+    assert found.reason == "bound by FLOPs"
+    assert found.samples == {"sheet": "H100/H200 SXM white paper"}
     monkeypatch.setattr(environment, "machine", lambda gpu=None: {"gpu": "NVIDIA Unknown"})
     found = work.measure(dataclasses.replace(base, case=case, arm=arm))
-    assert "sheet_flops" not in found.values and found.reason == "bound by FLOPs"
+    assert "sheet_flops" not in found.values and found.samples == {}
