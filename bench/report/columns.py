@@ -113,6 +113,46 @@ def _number(value: Value | None, otherwise: str, scale: float, digits: int = 4) 
     return Cell(significant(scale * value.value, digits), remark, scale * value.value)
 
 
+def _work(row: Row) -> Cell:
+    rate = row.rate()
+    cell = _number(rate, row.said("throughput"), 1.0)
+    return cell if rate is None else Cell(f"{cell.text} {rate.unit}", cell.remark, cell.number)
+
+
+def _ceiling(row: Row) -> Cell:
+    median, least = row.value("latency", "median"), row.value("work", "least_seconds")
+    if median is None or least is None:
+        return Cell(row.said("work"))
+    share = least.value / median.value
+    reason = row.found["work"].found.reason if share <= 1 else TOO_LOW
+    return Cell(f"{share:.0%}", reason, share)
+
+
+def _lost(row: Row) -> Cell:
+    share = losses.share(row)
+    if share is None:
+        return Cell(row.said(FIRST))
+    if losses.is_rounding(row):
+        return Cell("rounding", "", 0.0)
+    return Cell(f"{significant(100 * share, 2)}%", "", share)
+
+
+def _utilization(of: str) -> Callable[[Row], Cell]:
+    """FLOPs of a call in its median seconds, over a peak (MFU)."""
+
+    def cell(row: Row) -> Cell:
+        median, flops = row.value("latency", "median"), row.value("work", "flops")
+        peak = row.value("work", of)
+        if median is None or flops is None or peak is None or not peak.value > 0:
+            return Cell(row.said("work"))
+        share = flops.value / median.value / peak.value
+        slow, fast = (flops.value / end / peak.value for end in reversed(bounds(median)))
+        remark = f"{slow:.1%} to {fast:.1%}" if median.interval else ""
+        return Cell(f"{share:.1%}", remark, share)
+
+    return cell
+
+
 def _cases(rows: Sequence[Row]) -> list[Column]:
     eager = {row.scenario: row for row in rows if row.case.deployment == BASELINE}
 
@@ -127,49 +167,13 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
         interval = f"{significant(pair.low, 3)} to {significant(pair.high, 3)}, {pair.word}"
         return Cell(significant(pair.ratio, 3), interval, pair.ratio)
 
-    def work(row: Row) -> Cell:
-        rate = row.rate()
-        cell = _number(rate, row.said("throughput"), 1.0)
-        return cell if rate is None else Cell(f"{cell.text} {rate.unit}", cell.remark, cell.number)
-
-    def ceiling(row: Row) -> Cell:
-        median, least = row.value("latency", "median"), row.value("work", "least_seconds")
-        if median is None or least is None:
-            return Cell(row.said("work"))
-        share = least.value / median.value
-        reason = row.found["work"].found.reason if share <= 1 else TOO_LOW
-        return Cell(f"{share:.0%}", reason, share)
-
-    def lost(row: Row) -> Cell:
-        share = losses.share(row)
-        if share is None:
-            return Cell(row.said(FIRST))
-        if losses.is_rounding(row):
-            return Cell("rounding", "", 0.0)
-        return Cell(f"{significant(100 * share, 2)}%", "", share)
-
-    def utilization(of: str) -> Callable[[Row], Cell]:
-        """FLOPs of a call in its median seconds, over a peak (MFU)."""
-
-        def cell(row: Row) -> Cell:
-            median, flops = row.value("latency", "median"), row.value("work", "flops")
-            peak = row.value("work", of)
-            if median is None or flops is None or peak is None or not peak.value > 0:
-                return Cell(row.said("work"))
-            share = flops.value / median.value / peak.value
-            slow, fast = (flops.value / end / peak.value for end in reversed(bounds(median)))
-            remark = f"{slow:.1%} to {fast:.1%}" if median.interval else ""
-            return Cell(f"{share:.1%}", remark, share)
-
-        return cell
-
     return [
         _plain("latency", "latency, ms", "Median of a call", "latency", "median", 1e3),
         Column("eager", "times as fast as eager", "By the two medians", against_eager),
         _plain("p95", "p95, ms", "95 of 100 calls take at most so long", "latency", "p95", 1e3),
         _plain("p99", "p99, ms", "99 of 100 calls take at most so long", "latency", "p99", 1e3),
         _plain("samples", "samples/s", "Calls without a pause", "throughput", "samples"),
-        Column("work", "work/s", "The same in units of length; padding is no work", work),
+        Column("work", "work/s", "The same in units of length; padding is no work", _work),
         _plain("memory", "peak memory, MiB", "Above the libraries", "memory", "peak", 2**-20),
         _plain(
             "gpu_memory",
@@ -183,15 +187,15 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
             "size", "size, MiB", "Of what is deployed, on disk", "memory", "size_on_disk", 2**-20
         ),
         _plain("start", "cold start, s", "Until the first answer", "cold_start", "total", digits=3),
-        Column("lost", "error of outputs", "Share of their root mean square", lost),
-        Column("ceiling", "of ceiling", "Of what this machine allows for the work", ceiling),
+        Column("lost", "error of outputs", "Share of their root mean square", _lost),
+        Column("ceiling", "of ceiling", "Of what this machine allows for the work", _ceiling),
         Column(
             "mfu",
             "MFU",
             "FLOPs over the rate of matrix products that was measured here",
-            utilization("ceiling_flops"),
+            _utilization("ceiling_flops"),
         ),
-        *_of_gpus(rows, utilization("sheet_flops")),
+        *_of_gpus(rows),
         _plain("energy", "J/sample", "All that the device takes meanwhile", "energy", "sample"),
         _plain(
             "energy_above",
@@ -203,7 +207,7 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
     ]
 
 
-def _of_gpus(rows: Sequence[Row], of_sheet: Callable[[Row], Cell]) -> list[Column]:
+def _of_gpus(rows: Sequence[Row]) -> list[Column]:
     """What is measured of GPUs only; nothing where no case ran on one."""
     if not any(row.case.device.startswith("cuda") for row in rows):
         return []
@@ -212,7 +216,7 @@ def _of_gpus(rows: Sequence[Row], of_sheet: Callable[[Row], Cell]) -> list[Colum
             "mfu_sheet",
             "MFU of data sheet",
             "FLOPs over the peak that the vendor's data sheet promises",
-            of_sheet,
+            _utilization("sheet_flops"),
         ),
         _plain(
             "waited",
