@@ -8,9 +8,12 @@ The device's kernels and copies are taken by torch.profiler (CUPTI), in calls of
 profiling makes the host slower and leaves a kernel as it is. What they take of the time of calls
 without a pause, which are not profiled, is what the device is busy; for the rest it waits. The
 clock is read while calls run.
+
+A stopwatch that is not ours, `triton.testing.do_bench`, times the same calls where it is installed.
 """
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
@@ -26,6 +29,13 @@ LEAST = 20  # calls
 SHARE = 0.1  # of the budget
 PROFILED_S, MOST_PROFILED = 0.5, 50  # seconds and number of calls without a pause
 CLOCK_LOOKS = 5
+
+
+DO_BENCH_MS = {"warmup": 25, "rep": 100}  # triton's own defaults
+
+
+class NoOtherStopwatch(Exception):
+    """Why there is none."""
 
 
 class Event(Protocol):
@@ -51,6 +61,10 @@ def found(told: Mapping[str, Any]) -> Found:
         for name in ("host", "device")
     }
     reason = ""
+    if told["do_bench"]:
+        whole = statistics.median(told["call"])
+        values["do_bench"] = Value(told["do_bench"], "s")
+        values["over_do_bench"] = Value(whole / told["do_bench"], "1", len(told["call"]))
     if told["busy"]:
         values["busy"] = Value(told["busy"], "s", told["profiled"])
         share = max(0.0, 1 - told["busy"] / told["without_pause"])
@@ -67,9 +81,10 @@ def found(told: Mapping[str, Any]) -> Found:
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """In a process of its own: seconds on "host" and "device" of each call; of calls
-    "without_pause", and of each the seconds that the device is "busy", the mean of so many that
-    were "profiled"; "clock" in MHz under load, the "highest" there is, what has "held_down" it."""
+    """In a process of its own: seconds on "host" and "device" of each call, and of the whole
+    "call"; the median by "do_bench"; of calls "without_pause", and of each the seconds that the
+    device is "busy", the mean of so many that were "profiled"; "clock" in MHz under load, the
+    "highest" there is, what has "held_down" it."""
     import torch
 
     _, call, wait = child.load(target, kwargs)
@@ -77,6 +92,10 @@ def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any
     call()
     clocks.warm(call, wait, gpu.clock if gpu else None)
     times: dict[str, Any] = time_calls(call, lambda: torch.cuda.Event(enable_timing=True), seconds)
+    try:
+        times["do_bench"] = do_bench(call)()
+    except NoOtherStopwatch:
+        times["do_bench"] = None
     count, taken = without_pause(call, wait)
     clock = look(gpu, call, wait) if gpu else {"clock": [], "highest": 0, "held_down": []}
     busy = profile(call, wait, count)
@@ -86,8 +105,9 @@ def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any
 def time_calls(
     call: Callable[[], Any], event: Callable[[], Event], seconds: float
 ) -> dict[str, list[float]]:
-    """Seconds on "host" and "device" of each call, one after the other has ended."""
-    taken: dict[str, list[float]] = {"host": [], "device": []}
+    """Seconds on "host" and "device" of each call, one after the other has ended, and of the whole
+    "call" until the host knows that it has."""
+    taken: dict[str, list[float]] = {"host": [], "device": [], "call": []}
     until = time.perf_counter() + seconds
     while len(taken["host"]) < LEAST or time.perf_counter() < until:
         begin, end = event(), event()
@@ -97,8 +117,22 @@ def time_calls(
         taken["host"].append(round(time.perf_counter() - came, 9))
         end.record()
         end.synchronize()
+        taken["call"].append(round(time.perf_counter() - came, 9))
         taken["device"].append(round(1e-3 * begin.elapsed_time(end), 9))
     return taken
+
+
+def do_bench(call: Callable[[], Any]) -> Callable[[], float]:
+    """Return what asks `triton.testing.do_bench` for the median seconds of a call. It times by CUDA
+    events, and empties the L2 cache before each call: both matter for short calls only.
+
+    Raises `NoOtherStopwatch` where triton is not installed.
+    """
+    try:
+        from triton import testing
+    except ImportError:
+        raise NoOtherStopwatch("triton is not installed: it comes with PyTorch for CUDA") from None
+    return lambda: 1e-3 * float(testing.do_bench(call, **DO_BENCH_MS, return_mode="median"))
 
 
 def without_pause(

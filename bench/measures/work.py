@@ -163,11 +163,13 @@ def one_pass(
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
+    model.eval()
     counter = FlopCounterMode(display=False)
     # attention as matrix products: the fused kernel of the processor is not counted
     with counter, sdpa_kernel(SDPBackend.MATH):
         if is_training:
-            task.loss(task.forward(model.train(), batch), batch).sum.backward()
+            # as in evaluation: dropout has no FLOPs, and which layers are dropped is chance
+            task.loss(task.forward(model, batch), batch).sum.backward()
             outputs: Mapping[str, Any] = {}
         else:
             with torch.no_grad():  # the counter takes wav2vec2's weight norm apart, by its gradient

@@ -6,21 +6,17 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from bench.cases import child
+from bench.measures.device_time import do_bench
 from zoo.measure.worker import time_samples
 
 BLOCKS = 15
 CALLS = 10  # of a block
-DO_BENCH_MS = {"warmup": 25, "rep": 100}  # triton's own defaults
-
-
-class NoOpinion(Exception):
-    """Why there is no other stopwatch."""
 
 
 def run(target: str, kwargs: Mapping[str, Any], device: str = "cpu") -> float:
     """In a process of its own: our median over the other's, from blocks that take turns.
 
-    Raises `NoOpinion` where that is not installed.
+    Raises `bench.measures.device_time.NoOtherStopwatch` where that is not installed.
     """
     _, call, wait = child.load(target, kwargs)
     other = do_bench(call) if device.startswith("cuda") else timer(call)
@@ -47,13 +43,3 @@ def timer(call: Callable[[], Any]) -> Callable[[], float]:
 
     made = Timer("call()", globals={"call": call})
     return lambda: float(made.timeit(CALLS).median)
-
-
-def do_bench(call: Callable[[], Any]) -> Callable[[], float]:
-    """Return what asks `triton.testing.do_bench` for the median seconds of a call. It times by CUDA
-    events, and empties the L2 cache before each call: both matter for short calls only."""
-    try:
-        from triton import testing
-    except ImportError:
-        raise NoOpinion("triton is not installed: it comes with PyTorch for CUDA") from None
-    return lambda: 1e-3 * float(testing.do_bench(call, **DO_BENCH_MS, return_mode="median"))

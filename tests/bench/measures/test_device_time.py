@@ -53,7 +53,8 @@ class Event:
 def test_each_has_its_own_time() -> None:
     device = Device()
     told = device_time.time_calls(device.call, device.event, 0.0)
-    assert len(told["host"]) == len(told["device"]) == device_time.LEAST == device.waited
+    assert {len(taken) for taken in told.values()} == {device_time.LEAST} == {device.waited}
+    assert all(whole >= host for whole, host in zip(told["call"], told["host"], strict=True))
     assert set(told["device"]) == {1e-3 * KERNEL_MS}
     assert min(told["host"]) >= LAUNCH_S
 
@@ -117,6 +118,8 @@ def test_calls_without_a_pause_are_waited_for_at_the_end() -> None:
 TOLD: dict[str, Any] = {
     "host": [0.004] * 20,
     "device": [0.003] * 20,
+    "call": [0.00408] * 20,
+    "do_bench": 0.004,
     "without_pause": 0.004,
     "busy": 0.003,
     "profiled": 50,
@@ -131,7 +134,9 @@ def test_the_share_that_the_device_waits() -> None:
     assert found.values["waited"].value == pytest.approx(0.25)
     assert found.values["busy"].value == 0.003 and found.values["sm_clock"].value == 1410
     assert found.reason == "its clock was held down by power cap: 1,410 of 1,980 MHz"
-    full = device_time.found({**TOLD, "busy": 0.0041, "held_down": []})
+    assert found.values["over_do_bench"].value == pytest.approx(1.02)
+    full = device_time.found({**TOLD, "busy": 0.0041, "held_down": [], "do_bench": None})
+    assert "do_bench" not in full.values
     assert full.values["waited"].value == 0.0 and full.reason == ""
     blind = device_time.found({**TOLD, "busy": 0.0, "clock": [], "held_down": []})
     assert "waited" not in blind.values and "saw no kernel" in blind.reason

@@ -9,6 +9,7 @@ import pytest
 
 from bench.cases import child
 from bench.cases.args import SelftestArgs
+from bench.measures import device_time
 from bench.validity import second_opinion, selftest
 from zoo.measure import ArmFailed
 from zoo.measure.process import WorkerFailed
@@ -33,14 +34,14 @@ def test_tritons_is_asked_for_its_median_in_seconds(monkeypatch: pytest.MonkeyPa
     made.testing = SimpleNamespace(do_bench=do_bench)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "triton", made)
     calls: list[int] = []
-    assert second_opinion.do_bench(lambda: calls.append(1))() == pytest.approx(0.0025)
+    assert device_time.do_bench(lambda: calls.append(1))() == pytest.approx(0.0025)
     assert asked == [{"warmup": 25, "rep": 100, "return_mode": "median"}] and calls == [1]
 
 
 def test_without_triton_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "triton", None)
-    with pytest.raises(second_opinion.NoOpinion, match="comes with PyTorch for CUDA"):
-        second_opinion.do_bench(lambda: None)
+    with pytest.raises(device_time.NoOtherStopwatch, match="comes with PyTorch for CUDA"):
+        device_time.do_bench(lambda: None)
 
 
 def test_torchs_timer_agrees_on_a_sleep() -> None:
