@@ -143,7 +143,7 @@ def gemm(name: str, size: int, device: str) -> Callable[[], Any]:
         if name == "int8":
             return lambda: torch._int_mm(left, right)
         fp8, one = torch.float8_e4m3fn, torch.ones((), device=device)
-        eights = left.to(fp8), right.t().to(fp8).t()
+        eights = left.half().to(fp8), right.half().t().to(fp8).t()
         options: dict[str, Any] = {"scale_a": one, "scale_b": one, "out_dtype": torch.bfloat16}
         return lambda: torch._scaled_mm(*eights, **options, use_fast_accum=on_gpu)
     dtype = {"bf16": torch.bfloat16, "fp16": torch.float16}.get(name, torch.float32)

@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo.machine import nvml
 
-LEAST_S, MOST_S = 0.5, 5.0
+LEAST_S, MOST_S = 0.3, 2.0
 EVERY_S = 0.05  # between two looks; a driver takes 20 to 100 ms to tell another clock
 LOOKS = 5
 APART = 0.02  # relative: clocks move in steps of 15 MHz

@@ -6,8 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 
-from bench.measures import clocks
-
 MATRIX = 2048  # rows: a product keeps all of a large GPU busy
 CALIBRATION = 1 << 22  # bytes hashed to find how fast that is
 
@@ -49,6 +47,8 @@ class Products:
     def __init__(self, count: int, device: str = "cuda") -> None:
         """`count` is how many products a call makes."""
         import torch
+
+        from bench.measures import clocks
 
         self.matrix = torch.ones(MATRIX, MATRIX, device=device)
         self.count, self.device = count, torch.device(device)
