@@ -65,14 +65,15 @@ class Table:
 
 
 def tables(report: Report) -> dict[str, Table]:
-    """By name: cases, starts, training, graphs. Those without any number are left out, but for
-    the first."""
+    """By name: cases, starts, training, graphs, devices. Those without any number are left out, but
+    for the first."""
     rows = report.rows
     found = {
         "cases": Table.of("cases", "All cases", _cases(rows), rows),
         "starts": _measured("starts", "Cold start", _starts(rows), rows, "cold_start"),
         "training": _measured("training", "A training step in parts", _parts(), rows, "parts"),
-        "graphs": _measured("graphs", "Compiled programs", _graphs(), rows, "graph"),
+        "graphs": _measured("graphs", "Compiled programs", _graphs(rows), rows, "graph"),
+        "devices": _measured("devices", "Host and device", _devices(), rows, "device_time"),
     }
     return {name: each for name, each in found.items() if each.columns or name == "cases"}
 
@@ -284,9 +285,26 @@ def _parts() -> list[Column]:
     ]
 
 
-def _graphs() -> list[Column]:
+def _graphs(rows: Sequence[Row]) -> list[Column]:
     titles = {"graphs": "graphs", "graph_breaks": "graph breaks", "recompiles": "recompiles"}
+    if any(row.case.device.startswith("cuda") for row in rows):
+        titles["cuda_graphs_skipped"] = "CUDA graphs skipped"
     return [
         _plain(name, title, "In two calls", "graph", name, digits=6)
         for name, title in titles.items()
     ]
+
+
+def _devices() -> list[Column]:
+    help_ = {
+        "host": "Until the call comes back",
+        "device": "Between two CUDA events around it",
+        "busy": "Of a call without a pause, in which a kernel or copy ran",
+        "do_bench": "The median of triton.testing.do_bench",
+    }
+    times = [
+        _plain(name, f"{name.replace('_', ' ')}, ms", text, "device_time", name, 1e3)
+        for name, text in help_.items()
+    ]
+    over = "Our median of the same calls over it"
+    return [*times, _plain("over", "ours over do bench", over, "device_time", "over_do_bench")]

@@ -21,6 +21,8 @@ from bench.report.data import Environment, Report, Row
 FOLDER = Path(__file__).parent
 OPEN_CHARTS = 12
 """Groups of a section are unfolded until so many charts are."""
+BEHIND = ("training", "graphs", "devices")
+"""Tables that stand at the end."""
 BAD = ("wrong", "error", "oom")
 
 
@@ -42,7 +44,7 @@ def render(report: Report, tables: dict[str, Table], sections: Sequence[Section]
     for section in sections:
         table = tables.get("starts") if section.name == "start" else None
         body.append(_section(section, looks, table))
-    body += [_table_section(tables[name]) for name in ("training", "graphs") if name in tables]
+    body += [_table_section(tables[name]) for name in BEHIND if name in tables]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -90,7 +92,7 @@ def _navigation(tables: dict[str, Table], sections: Sequence[Section], has_means
     places = [("cases", tables["cases"].title)]
     places += [("geomeans", geomeans.TITLE)] if has_means else []
     places += [(each.name, each.title) for each in sections]
-    places += [(name, tables[name].title) for name in ("training", "graphs") if name in tables]
+    places += [(name, tables[name].title) for name in BEHIND if name in tables]
     items = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in places)
     return f'<nav aria-label="sections"><ul>{items}</ul></nav>\n'
 

@@ -98,6 +98,18 @@ def test_columns_of_a_gpu(report: Report) -> None:
     assert float(low[:-1]) < 1e14 / 0.02 / 7e14 < float(high[:-1])
 
 
+def test_host_and_device_have_a_table(report: Report) -> None:
+    table = columns.tables(report)["devices"]
+    cells = {column.name: column.cell(table.rows[0]).text for column in table.columns}
+    assert cells == {
+        "host": "18.00",
+        "device": "19.00",
+        "busy": "15.00",
+        "do_bench": "18.80",
+        "over": "1.064",
+    }
+
+
 def test_a_report_of_processors_has_no_such_columns() -> None:
     table = columns.tables(gather(["r"], measured(Case("minilm"), 0.1)))["cases"]
     names = {column.name for column in table.columns}
