@@ -195,7 +195,7 @@ class OnHost(Runner):
 
     def __init__(self, runner: Runner) -> None:
         super().__init__(runner.deployment, runner.signature, "cpu", runner.threads)
-        self.runner = runner
+        self.runner, self.calls_before = runner, runner.calls_before
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""

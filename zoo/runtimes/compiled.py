@@ -11,6 +11,8 @@ from zoo.store.checkpoint import Checkpoint
 
 CAPTURED = ("reduce-overhead", "max-autotune")
 """Modes with CUDA graphs (`torch._inductor.list_mode_options`)."""
+CALLS_BEFORE_REPLAY = 2
+"""Of a shape: one that warms up, one that is captured (torch._inductor.cudagraph_trees)."""
 
 
 def load(
@@ -28,10 +30,20 @@ def compile_runner(runner: TorchRunner) -> TorchRunner:
     # past which it runs it as it is, without a word
     torch.compiler.reset()
     mode = runner.deployment.mode.removesuffix("-static")
-    runner.reuses_outputs = mode in CAPTURED
+    runner.calls_before = calls_before(runner.deployment)
+    runner.reuses_outputs = runner.calls_before > 0
     runner.program = torch.compile(
         runner.program,
         mode=None if mode == "default" else mode,
         dynamic=not runner.deployment.mode.endswith("static"),
     )
     return runner
+
+
+def calls_before(deployment: Deployment) -> int:
+    """Return the calls of a shape after which a deployment replays a CUDA graph; 0 of one that
+    captures none."""
+    captures = deployment.runtime == "compile" and (
+        deployment.mode.removesuffix("-static") in CAPTURED
+    )
+    return CALLS_BEFORE_REPLAY if captures else 0

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from tasks.errors import UserError
 from tests.fake_nvml import see_a_gpu
+from zoo.deploy import proof
+from zoo.deploy.candidate import OnHost
 from zoo.runtimes import compiled
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.signature import Port, Signature
@@ -76,13 +78,15 @@ class Graph:
 IN_OUT = Signature((Port("x", "float32", ("batch", 4)),), ("y",), {"batch": (1, None)})
 
 
-def _captured(monkeypatch: pytest.MonkeyPatch, deployment: str) -> tuple[TorchRunner, list[Any]]:
+def _captured(
+    monkeypatch: pytest.MonkeyPatch, deployment: str, kind: type[Graph] = Graph
+) -> tuple[TorchRunner, list[Any]]:
     """A runner whose program is a `Graph`, and what torch.compile was told."""
     told: list[Any] = []
 
     def compile_(program: nn.Module, **options: Any) -> Graph:
         told.append(options)
-        return Graph(program)
+        return kind(program)
 
     monkeypatch.setattr(torch, "compile", compile_)
     torch.manual_seed(0)
@@ -102,6 +106,40 @@ def test_a_captured_graph_does_not_write_over_what_it_gave(
     second = runner.run({"x": other})["y"]
     assert (first == kept).all() and not (first == second).any()
     assert (runner.run({"x": one})["y"] == kept).all()
+
+
+class Stale(Graph):
+    """A graph that is replayed from the third call of a shape on, and reads what it was captured
+    with."""
+
+    def __init__(self, program: nn.Module) -> None:
+        super().__init__(program)
+        self.calls: dict[torch.Size, int] = {}
+
+    def __call__(self, x: Tensor) -> dict[str, Tensor]:
+        self.calls[x.shape] = self.calls.get(x.shape, 0) + 1
+        if self.calls[x.shape] > compiled.CALLS_BEFORE_REPLAY:
+            return {"y": self.memory}
+        return super().__call__(x)
+
+
+@pytest.mark.parametrize("kind", [Graph, Stale])
+def test_a_proof_is_of_the_replay(kind: type[Graph], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A graph that does not read new inputs is right in its first call, and so it would pass."""
+    runner, _ = _captured(monkeypatch, "compile:reduce-overhead", kind)
+    assert isinstance(runner.program, kind)
+    given = {"x": np.arange(8, dtype=np.float32).reshape(2, 4)}
+    wanted = runner.program.program(torch.from_numpy(given["x"])).detach().numpy()
+    assert np.allclose(runner.run(given)["y"], wanted), "nobody sees it in one call"
+    found = proof._run(proof.Proof("compile"), OnHost(runner), given, "random")
+    assert found is not None
+    assert np.allclose(found["y"], wanted) == (kind is Graph)
+
+
+def test_what_is_not_captured_is_called_once() -> None:
+    for name in ("compile", "compile:max-autotune-no-cudagraphs", "eager", "onnx"):
+        assert compiled.calls_before(Deployment.parse(name)) == 0
+    assert compiled.calls_before(Deployment.parse("compile:max-autotune-static+bf16")) == 2
 
 
 def test_what_is_not_captured_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
