@@ -89,6 +89,8 @@ def _uuid(device: str) -> str:
         return str(torch.cuda.get_device_properties(index or 0).uuid)
     except (RuntimeError, AssertionError) as error:
         raise NvmlError(f"PyTorch sees no {device}: {str(error).splitlines()[0]}") from None
+    except AttributeError:  # of a build for other GPUs than NVIDIA's
+        raise NvmlError("this PyTorch tells no UUID of a GPU") from None
 
 
 def _call(library: Any, function: str, *arguments: Any) -> None:

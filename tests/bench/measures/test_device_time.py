@@ -195,3 +195,14 @@ def test_on_a_gpu() -> None:
     values = device_time.measure(job("Products", size=2048, device="cuda")).values
     assert values["device"].value > 0 and values["host"].value > 0
     assert 0 <= values["waited"].value < 1
+
+
+def test_all_of_it_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In this process, with events of a device that is made up; a processor has no kernels."""
+    device = Device()
+    monkeypatch.setattr(torch.cuda, "Event", lambda enable_timing: device.event())
+    told = device_time.run("tests.bench.targets:Products", {"size": 64, "device": "cpu"}, 0.0)
+    assert told["profiled"] >= 1 and told["without_pause"] > 0 and told["clock"] == []
+    told["device"] = told["host"]  # its clock stands still: nothing was given to it
+    found = device_time.found(told)
+    assert found.values["host"].value > 0 and "waited" not in found.values

@@ -76,3 +76,13 @@ def test_a_gpu_without_nvml_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     library.missing["nvmlDeviceGetTotalEnergyConsumption"] = NOT_SUPPORTED
     with pytest.raises(energy.NoCounter, match="NVML tells no energy: nvmlDeviceGetTotal"):
         energy.counter_of("cuda")
+
+
+def test_all_of_it_with_a_counter_that_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    readings = iter(range(0, 1000, 10))
+    monkeypatch.setattr(energy, "counter_of", lambda device: lambda: float(next(readings)))
+    monkeypatch.setattr(energy, "REST_S", 0.0)
+    monkeypatch.setattr(energy, "IDLE_S", 0.01)
+    told = energy.run("tests.bench.targets:sleep", {"seconds": 0.001}, 0.02)
+    assert told["joules"] == told["idle_joules"] == 10.0 and told["calls"] >= 1
+    assert energy.values_of(told, 1)["call"].value == pytest.approx(10.0 / told["calls"])
