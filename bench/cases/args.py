@@ -135,7 +135,8 @@ class DecideArgs(Bounded):
     max_drop: MaxDrop = 0.005
     """most that the task's main metric may lose, absolute, on the validation split"""
     memory_mb: Positive | None = None
-    """10^6 bytes of memory at most, above those of the libraries"""
+    """10^6 bytes of memory at most, above those of the libraries; of a GPU: that PyTorch allocates
+    there"""
     budget: str = "8m"
     """time for the search: 300s, 5m; making an artifact and loading it take what they take"""
     batch_size: Count = 1

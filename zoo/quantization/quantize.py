@@ -83,7 +83,7 @@ def nothing_to_try(left_out: Sequence[tuple[Recipe, str]], device: str) -> str:
     meant = [each for each in left_out if each[0].device == device] or list(left_out)
     why = f": {meant[0][0].deployment}: {meant[0][1]}" if meant else ""
     else_ = ""
-    if device == on_gpu.DEVICE:
+    if device == on_gpu.DEVICE and torch.cuda.is_available():
         else_ = "; python -m bench decide --device cuda tries bf16, fp16 and compiled programs"
     return f"no recipe can be tried{why}{else_}"
 
