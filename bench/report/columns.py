@@ -303,8 +303,7 @@ def _devices() -> list[Column]:
         "do_bench": "The median of triton.testing.do_bench",
     }
     times = [
-        _plain(name, f"{name.replace('_', ' ')}, ms", text, "device_time", name, 1e3)
-        for name, text in help_.items()
+        _plain(name, f"{name}, ms", text, "device_time", name, 1e3) for name, text in help_.items()
     ]
     over = "Our median of the same calls over it"
-    return [*times, _plain("over", "ours over do bench", over, "device_time", "over_do_bench")]
+    return [*times, _plain("over", "ours over do_bench", over, "device_time", "over_do_bench")]

@@ -9,7 +9,7 @@ from bench import cli
 from bench.cases.case import Case
 from bench.record import store
 from bench.record.results import Result
-from bench.report import columns, described, geomeans, markdown, page
+from bench.report import columns, described, geomeans, markdown, page, trade_offs
 from bench.report.data import Report, gather
 from bench.report.write import sections_of
 from tests.bench.report.made import failed, measured, on_gpu
@@ -108,6 +108,14 @@ def test_host_and_device_have_a_table(report: Report) -> None:
         "do_bench": "18.80",
         "over": "1.064",
     }
+
+
+def test_on_a_gpu_its_own_memory_is_weighed(report: Report) -> None:
+    row = next(row for row in report.rows if row.case.deployment == "eager")
+    memory = next(cost for cost in trade_offs.COSTS if cost.name == "memory")
+    assert memory.of(row) == pytest.approx(3e9 / 2**20)
+    on_cpu = gather(["r"], measured(Case("minilm"), 0.1, memory=2.0**21)).rows[0]
+    assert memory.of(on_cpu) == 2.0
 
 
 def test_a_report_of_processors_has_no_such_columns() -> None:
