@@ -22,6 +22,7 @@ from zoo.measure.verdicts import Floor
 
 LOOK_S = 2.0
 CALL_S = 0.01
+GPU_LAUNCH_S = 9.0  # two processes that import PyTorch and open CUDA, and their blocks
 GRANTED = 0.9  # of a core, below which it is not ours alone
 FOREIGN = 0.1  # cores
 FLOOR = 0.02
@@ -117,7 +118,7 @@ def _floor(args: DoctorArgs) -> Finding:
         arm = _arm(args.device)
     except WorkerFailed as error:
         return Finding("noise floor", "warn", error.failed.reason)
-    return floor_finding(noise_floor(arm, plan_of(args.budget_s)), args)
+    return floor_finding(noise_floor(arm, plan_of(args.budget_s, args.device)), args)
 
 
 def _arm(device: str) -> Arm:
@@ -131,11 +132,13 @@ def _arm(device: str) -> Arm:
     return Arm("products", f"{targets}:Products", {"count": count, "device": device}, threads=1)
 
 
-def plan_of(budget_s: float) -> Plan:
-    """How to find a floor within a budget. The floor rests on launches: by t, three say a hundred
-    times less than ten. So each is kept as short as its blocks allow, and there are as many as the
+def plan_of(budget_s: float, device: str = "cpu") -> Plan:
+    """How to find a floor within a budget. The floor rests on launches: by t, two say next to
+    nothing, ten a lot. So each is kept as short as its blocks allow, and there are as many as the
     time is for."""
+    least = Plan.launches if device == "cpu" else int(budget_s / GPU_LAUNCH_S)
     return Plan(
+        launches=max(2, min(Plan.launches, least)),
         budget_s=budget_s,
         target_halfwidth=FLOOR / 2,
         block_s=0.05,
@@ -149,8 +152,9 @@ def floor_finding(found: Floor | ArmFailed, args: DoctorArgs) -> Finding:
     if isinstance(found, ArmFailed):
         return Finding("noise floor", "warn", found.reason)
     floor = found.found(found.launches)
+    told = f"{floor:.1%}" if floor < 1 else "more than 100%"
     text = (
-        f"{floor:.1%} for a call of {1e3 * CALL_S:.0f} ms on {args.device}: a difference of this "
+        f"{told} for a call of {1e3 * CALL_S:.0f} ms on {args.device}: a difference of this "
         f"size is found in 95 of 100 comparisons; two processes of the same differ by "
         f"{found.spread:.1%}, seen in {found.launches} launches"
     )

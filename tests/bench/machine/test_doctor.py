@@ -60,10 +60,20 @@ def test_a_larger_budget_has_more_launches(budget_s: float) -> None:
 
 
 @pytest.mark.parametrize(
+    ("budget_s", "device", "launches"),
+    [(8.0, "cpu", 5), (8.0, "cuda", 2), (30.0, "cuda:1", 3), (600.0, "cuda", 5)],
+)
+def test_processes_that_open_a_gpu_are_few(budget_s: float, device: str, launches: int) -> None:
+    """Each takes seconds: five launches would take a minute of a budget of 8 s."""
+    assert doctor.plan_of(budget_s, device).launches == launches
+
+
+@pytest.mark.parametrize(
     ("spread", "launches", "status", "remedy"),
     [
         (0.001, 12, "ok", ""),
         (0.01, 3, "warn", "more launches: a larger --budget_s"),
+        (0.02, 2, "warn", "more launches: a larger --budget_s"),
         (0.2, 12, "warn", "a quieter machine, or a larger --budget_s"),
     ],
 )
@@ -71,6 +81,7 @@ def test_why_a_floor_is_high(spread: float, launches: int, status: str, remedy: 
     floor = Floor(spread, launches)
     finding = doctor.floor_finding(floor, DoctorArgs(device="cuda"))
     assert (finding.status, finding.remedy) == (status, remedy)
+    assert ("more than 100% for" in finding.text) == (launches == 2)
     assert f"differ by {spread:.1%}, seen in {launches} launches" in finding.text
     assert "10 ms on cuda" in finding.text
 
