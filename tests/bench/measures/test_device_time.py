@@ -188,15 +188,6 @@ def test_a_processor_has_no_such_clock() -> None:
     assert clocks.gpu_of("cpu") is None
 
 
-@pytest.mark.skipif("not __import__('torch').cuda.is_available()", reason="needs a GPU")
-def test_on_a_gpu() -> None:
-    from tests.bench.jobs import job
-
-    values = device_time.measure(job("Products", size=2048, device="cuda")).values
-    assert values["device"].value > 0 and values["host"].value > 0
-    assert 0 <= values["waited"].value < 1
-
-
 def test_all_of_it_without_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """In this process, with events of a device that is made up; a processor has no kernels."""
     device = Device()
