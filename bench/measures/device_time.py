@@ -19,9 +19,9 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from bench.cases import child
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from bench.measures import clocks
-from bench.record.results import Found, Value
+from bench.record.results import MeasureResult, Value
 from zoo.machine import nvml
 from zoo.measure.intervals import estimate
 
@@ -46,7 +46,7 @@ class Event(Protocol):
     def elapsed_time(self, end: Any) -> float: ...
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Medians of both times; n counts calls of one process."""
     settings = job.settings
     asked = {"seconds": SHARE * settings.budget_s}
@@ -54,7 +54,7 @@ def measure(job: Job) -> Found:
     return found(told)
 
 
-def found(told: Mapping[str, Any]) -> Found:
+def found(told: Mapping[str, Any]) -> MeasureResult:
     """The numbers, from what a process told; see `run`."""
     values = {
         name: Value.of(estimate([[math.log(t) for t in told[name]]], len(told[name])), "s")
@@ -77,7 +77,7 @@ def found(told: Mapping[str, Any]) -> Found:
         if told["held_down"]:
             by = " and ".join(told["held_down"])
             reason = f"its clock was held down by {by}: {clock:,} of {told['highest']:,} MHz"
-    return Found(values, reason=reason, samples=dict(told))
+    return MeasureResult(values, reason=reason, samples=dict(told))
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:

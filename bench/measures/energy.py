@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.machine import nvml
 
 POWERCAP = Path("/sys/class/powercap")
@@ -29,16 +29,16 @@ class NoCounter(Exception):
     """Why there is none."""
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Status not_measured where there is no counter that can be read."""
     try:
         counter_of(job.case.device)
     except NoCounter as reason:
-        return Found(status="not_measured", reason=str(reason))
+        return MeasureResult(status="not_measured", reason=str(reason))
     seconds = max(LEAST_S, SHARE * job.settings.budget_s)
     timeout = job.settings.timeout_s
     told = child.ask("bench.measures.energy:run", job.arm, timeout, seconds=seconds)
-    return Found(values_of(told, job.work["samples"]), samples=told)
+    return MeasureResult(values_of(told, job.work["samples"]), samples=told)
 
 
 def values_of(told: Mapping[str, float], samples: float) -> dict[str, Value]:

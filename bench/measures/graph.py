@@ -6,19 +6,19 @@ from pkgutil import resolve_name
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.machine.environment import ROOT
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Each break is a violation: it was to be one graph. So is a compilation in the second call,
     and, on a GPU, a CUDA graph that the mode promises and that was not captured."""
     told = child.ask("bench.measures.graph:run", job.arm, job.settings.timeout_s)
     return found(told, job.case.device.startswith("cuda"))
 
 
-def found(told: Mapping[str, Any], on_gpu: bool) -> Found:
+def found(told: Mapping[str, Any], on_gpu: bool) -> MeasureResult:
     """The numbers, from what a process told; see `run`."""
     breaks = [f"graph break: {reason} ({where})" for reason, where in told["breaks"]]
     values = {
@@ -30,7 +30,7 @@ def found(told: Mapping[str, Any], on_gpu: bool) -> Found:
     if on_gpu:  # a processor has none, whatever the mode
         values["cuda_graphs_skipped"] = Value(told["skipped"], "1")
         skipped = ["a CUDA graph was not captured"] if told["skipped"] else []
-    return Found(values, violations=(*breaks, *skipped, *told["again"]))
+    return MeasureResult(values, violations=(*breaks, *skipped, *told["again"]))
 
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:

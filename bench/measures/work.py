@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.cases import child
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from bench.measures import ceilings, data_sheets
-from bench.record.results import Found, Value
+from bench.record.results import MeasureResult, Value
 from zoo.machine import environment
 from zoo.measure.workload import TrainStep
 from zoo.runtimes.deployment import Deployment
@@ -33,7 +33,7 @@ TRAINING_PASSES = 8
 too."""
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """The counts; the least seconds that the machine's ceilings allow for them."""
     numerics = Deployment.parse(job.case.deployment).numerics
     told = child.call(
@@ -48,7 +48,7 @@ def measure(job: Job) -> Found:
     )
     if told["uncounted"]:
         reason = f"PyTorch counts no FLOPs of {told['uncounted']}"
-        return Found(status="not_measured", reason=reason)
+        return MeasureResult(status="not_measured", reason=reason)
     size = 4 if numerics.startswith("autocast") else BYTES[numerics.partition("-")[0]]
     passes = TRAINING_PASSES if isinstance(job.case.workload, TrainStep) else 1
     least = told["weights"] * size * passes + told["other_bytes"]
@@ -59,7 +59,7 @@ def measure(job: Job) -> Found:
     if sheet is not None and kind in sheet.flops:
         values["sheet_flops"] = Value(sheet.flops[kind], "FLOP/s")
     if kind not in top.flops:
-        return Found(values, reason=f"no ceiling is measured for {numerics}")
+        return MeasureResult(values, reason=f"no ceiling is measured for {numerics}")
     by_flops, by_bytes = told["flops"] / top.flops[kind], least / top.bytes
     values |= {
         "ceiling_flops": Value(top.flops[kind], "FLOP/s"),
@@ -68,7 +68,7 @@ def measure(job: Job) -> Found:
     }
     by = "FLOPs" if by_flops >= by_bytes else "bytes"
     named = {"sheet": sheet.name} if sheet and "sheet_flops" in values else {}
-    return Found(values, reason=f"bound by {by}", samples=named)
+    return MeasureResult(values, reason=f"bound by {by}", samples=named)
 
 
 def arithmetic(numerics: str, device: str = "cpu") -> str:

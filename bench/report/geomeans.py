@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.record import stored
+from bench.record import compare_results
 from bench.report.columns import MARGIN, Cell
 from bench.report.data import Report, Row
 from zoo.machine.formatting import NOT_MEASURED, significant
@@ -42,7 +42,7 @@ class Summary:
     where: str
     cases: int
     """that were tried, and of which eager has a time"""
-    pairs: tuple[stored.Pair, ...]
+    pairs: tuple[compare_results.ComparedCase, ...]
     """those that both pass"""
     compile_seconds: float | None
     """mean, with an empty cache"""
@@ -94,7 +94,7 @@ def _summary(where: str, compiled: str, baseline: str, found: Sequence[tuple[Row
         before, after = base.value("latency", "median"), row.value("latency", "median")
         if before is None or after is None:
             continue
-        pairs.append(stored.pair(row.case, before, after, MARGIN))
+        pairs.append(compare_results.pair(row.case, before, after, MARGIN))
         if (compiling := row.value("cold_start", "compile_cold")) is not None:
             seconds.append(compiling.value)
         ratios += _memory_ratio(base, row)

@@ -9,16 +9,16 @@ import torch
 
 from bench import cli
 from bench.decide import options, search
-from bench.decide.halving import Halved
+from bench.decide.successive_halving import Halved
 from bench.measures import memory
-from bench.record.results import Found, Value
+from bench.record.results import MeasureResult, Value
 from tests import tiny_models
 from tests.fake_nvml import see_a_gpu
 from tests.zoo.measure.machine import Machine, Noise
 from zoo import runtimes
 from zoo.deploy import export
 from zoo.deploy.candidate import DeploymentBuilder
-from zoo.deploy.export import Original
+from zoo.deploy.export import ExportSource
 from zoo.measure import Arm, Outcome, Plan, compare
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
@@ -75,7 +75,7 @@ def test_what_is_not_there_is_one_line_and_the_rest_goes_on(
     gpu: None, checkpoint: Path, tmp_path: Path
 ) -> None:
     pytest.importorskip("onnxruntime")
-    original = Original.open(checkpoint)
+    original = ExportSource.open(checkpoint)
     samples = original.samples("validation", limit=32)
     builder = DeploymentBuilder(original, tmp_path, samples, 1, "cuda")
     make = options.maker(builder, None, 0.01)
@@ -109,7 +109,7 @@ def test_nothing_is_exported_for_what_runs_the_checkpoint(
     monkeypatch.setattr(quantize, "prepare", prepare)
     monkeypatch.setattr(Runtime, "missing", lambda one: None)
     monkeypatch.setattr(torchao, "lacking", lambda numerics: None)
-    original = Original.open(checkpoint)
+    original = ExportSource.open(checkpoint)
     samples = original.samples("validation", limit=32)
     builder = DeploymentBuilder(original, tmp_path, samples, 1, "cuda")
     make = options.maker(builder, None, 0.01)
@@ -136,10 +136,10 @@ def test_the_verb(
         return Halved(tuple(arm.name for arm in arms), (), ())
 
     sizes = {"peak": Value(9e9, "bytes"), "gpu_allocated": Value(5e6, "bytes")}
-    found = Found(sizes | {"size_on_disk": Value(1e6, "bytes")})
+    found = MeasureResult(sizes | {"size_on_disk": Value(1e6, "bytes")})
     monkeypatch.setattr(search, "choose_device", torch.device)
     monkeypatch.setattr(search, "compare", compared)
-    monkeypatch.setattr(search.halving, "halve", everyone)
+    monkeypatch.setattr(search.successive_halving, "halve", everyone)
     monkeypatch.setattr(memory, "of", lambda arm: found)
     before = len(evidence.read(checkpoint))
     words = ("decide", checkpoint, "--device", "cuda", "--max_eval_samples", 32, "--deployments")

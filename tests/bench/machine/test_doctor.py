@@ -9,7 +9,7 @@ from bench.cases.args import DoctorArgs
 from bench.machine import doctor
 from bench.measures import ceilings
 from bench.measures.ceilings import Ceilings
-from bench.validity import known_targets
+from bench.validity import synthetic_targets
 from tests.zoo.measure.machine import Machine, Noise
 from zoo.measure import Arm, ArmFailed, noise_floor
 from zoo.measure.process import WorkerFailed
@@ -27,7 +27,7 @@ def test_the_floor_of_a_gpu_is_of_a_call_on_it(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(child, "call", call)
     arm = doctor._arm("cuda:1")
     assert asked == [
-        ("bench.validity.known_targets:products_for", {"seconds": 0.01, "device": "cuda:1"})
+        ("bench.validity.synthetic_targets:products_for", {"seconds": 0.01, "device": "cuda:1"})
     ]
     assert arm.target.endswith(":Products") and arm.kwargs == {"count": 7, "device": "cuda:1"}
     assert doctor._arm("cpu").target.endswith(":work")
@@ -42,11 +42,11 @@ def test_the_floor_of_a_gpu_is_of_a_call_on_it(monkeypatch: pytest.MonkeyPatch) 
 
 def test_products_run_on_what_they_are_asked_for() -> None:
     """On the processor in the place of a GPU."""
-    made = known_targets.Products(2, "cpu")
+    made = synthetic_targets.Products(2, "cpu")
     made.call()
     made.synchronize()
     assert made.count == 2 and made.matrix.device.type == "cpu"
-    assert known_targets.products_for(1e-9, "cpu") == 1
+    assert synthetic_targets.products_for(1e-9, "cpu") == 1
 
 
 @pytest.mark.parametrize("budget_s", [8.0, 45.0])

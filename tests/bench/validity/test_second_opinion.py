@@ -10,16 +10,18 @@ import pytest
 from bench.cases import child
 from bench.cases.args import SelftestArgs
 from bench.measures import device_time
-from bench.validity import second_opinion, selftest
+from bench.validity import selftest, torch_benchmark_check
 from zoo.measure import ArmFailed
 from zoo.measure.process import WorkerFailed
 
 
 def test_the_ratio_is_ours_over_the_others() -> None:
     waits: list[int] = []
-    found = second_opinion.ratio(lambda: time.sleep(0.002), lambda: waits.append(1), lambda: 0.001)
+    found = torch_benchmark_check.ratio(
+        lambda: time.sleep(0.002), lambda: waits.append(1), lambda: 0.001
+    )
     assert found >= 2.0
-    assert len(waits) == second_opinion.BLOCKS * second_opinion.CALLS
+    assert len(waits) == torch_benchmark_check.BLOCKS * torch_benchmark_check.CALLS
 
 
 def test_tritons_is_asked_for_its_median_in_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +47,7 @@ def test_without_triton_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_torchs_timer_agrees_on_a_sleep() -> None:
-    timer = second_opinion.timer(lambda: time.sleep(0.003))
+    timer = torch_benchmark_check.timer(lambda: time.sleep(0.003))
     assert timer() >= 0.003
 
 

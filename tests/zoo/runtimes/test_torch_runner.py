@@ -14,7 +14,7 @@ from zoo.deploy import proof
 from zoo.deploy.candidate import OnHost
 from zoo.runtimes import compiled
 from zoo.runtimes.deployment import Deployment
-from zoo.runtimes.signature import Port, Signature
+from zoo.runtimes.signature import Signature, TensorSpec
 from zoo.runtimes.torch_runner import TorchRunner, float32, must_compute
 
 
@@ -75,7 +75,7 @@ class Graph:
         return {"y": self.memory.copy_(found)}
 
 
-IN_OUT = Signature((Port("x", "float32", ("batch", 4)),), ("y",), {"batch": (1, None)})
+IN_OUT = Signature((TensorSpec("x", "float32", ("batch", 4)),), ("y",), {"batch": (1, None)})
 
 
 def _captured(
