@@ -361,7 +361,7 @@ def test_what_is_imported_is_declared() -> None:
         lines += extra
     declared = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in lines}
     providers = importlib.metadata.packages_distributions()
-    optional = {"pynvml"}  # asked for, and done without
+    optional = {"triton"}  # comes with PyTorch for GPUs: asked for, and done without
     for path in OURS:
         for line, module in _imports(path):
             name = module.partition(".")[0]

@@ -86,6 +86,8 @@ class CompareArgs(_CaseArgs):
 class SelftestArgs(Bounded):
     """The harness measured with what is known."""
 
+    device: str = "cpu"
+    """cuda or cpu: on a GPU the stopwatch is held against triton's, too"""
     slowdown: Positive = 0.03
     """share by which a call is made slower, to be found"""
     launches: Count = 5
@@ -133,7 +135,8 @@ class DecideArgs(Bounded):
     max_drop: MaxDrop = 0.005
     """most that the task's main metric may lose, absolute, on the validation split"""
     memory_mb: Positive | None = None
-    """10^6 bytes of memory at most, above those of the libraries"""
+    """10^6 bytes of memory at most, above those of the libraries; of a GPU: that PyTorch allocates
+    there"""
     budget: str = "8m"
     """time for the search: 300s, 5m; making an artifact and loading it take what they take"""
     batch_size: Count = 1
@@ -146,6 +149,8 @@ class DecideArgs(Bounded):
     """data to choose, calibrate and confirm on; that of the training by default"""
     max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None
     """at most so many samples of the validation and the test split"""
+    device: str = "cpu"
+    """cuda or cpu"""
     threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     export: bool = False

@@ -16,6 +16,7 @@ from bench.cases.case import threads_of
 from bench.decide import evidence, options, picture, successive_halving, table
 from bench.decide.pareto import Limits, OptionCost, front, winner
 from bench.measures import memory
+from bench.sweep import suite
 from tasks.bounds import Bounds
 from tasks.errors import UserError
 from zoo.deploy import export
@@ -23,6 +24,7 @@ from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm
 from zoo.deploy.export import ContractNotMet, ExportSource
 from zoo.machine import terminal
+from zoo.machine.precision import choose_device
 from zoo.measure import Arm, Plan, compare
 from zoo.quantization import calibration
 from zoo.runtimes import artifacts
@@ -49,7 +51,8 @@ def decide(args: DecideArgs) -> OptionCost:
         raise UserError(f"{args.checkpoint} holds no {MANIFEST}, so it is no checkpoint of ours")
     if args.picture is not None:
         picture.check(args.picture)
-    wanted = options.asked(args.deployments)
+    device = _device(args.device)
+    wanted = options.asked(args.deployments, device)
     terminal.quiet_libraries()
     original = ExportSource.open(args.checkpoint)
     validation = original.samples("validation", args.data, args.max_eval_samples)
@@ -58,7 +61,7 @@ def decide(args: DecideArgs) -> OptionCost:
     with artifacts.workshop(args.checkpoint) as staging:
         inputs = staging / "inputs.npz"
         np.savez(inputs, **calibration.draw(original, workload))  # type: ignore[arg-type]
-        builder = DeploymentBuilder(original, staging, validation, threads)
+        builder = DeploymentBuilder(original, staging, validation, threads, device)
         make = options.maker(builder, args.data, args.max_drop)
         found = _make_all(make, wanted, args.max_drop, began + MAKING * budget)
         sound = {each.name: each for each in found if not each.fault}
@@ -76,7 +79,7 @@ def decide(args: DecideArgs) -> OptionCost:
         for name in finalists:
             sound[name].take_times(outcome)
         timed = [sound[each.arm] for each in outcome.measured]
-        points = [_point(one, arms[one.name]) for one in timed]
+        points = [_point(one, arms[one.name], device) for one in timed]
         best = winner(points, limits)
         table.show(found, halved, points, limits, best, title)
         evidence.record(builder, timed, workload, threads)
@@ -92,7 +95,8 @@ def decide(args: DecideArgs) -> OptionCost:
 def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> None:
     """Confirms the winner on the test split, names it, and leaves its artifact where asked."""
     original = builder.original
-    command = options.command(chosen, original.checkpoint.entry.module, args.checkpoint)
+    module = original.checkpoint.entry.module
+    command = options.command(chosen, module, args.checkpoint, builder.device)
     terminal.lines(f"winner: {chosen.name}", f"  {command}")
     if chosen.name == BASELINE:
         return
@@ -102,9 +106,8 @@ def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> 
         assert chosen.proof and chosen.drop
         lost = [(builder.validation, chosen.drop), *([confirmed] if confirmed else [])]
         metric = original.task.primary
-        placed = export.commit_artifact(
-            chosen.artifact, chosen.proof, args.checkpoint, metric, lost
-        )
+        found = (chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
+        placed = export.commit_artifact(*found, device=builder.device)
         terminal.lines(f"{placed.folder}")
 
 
@@ -117,6 +120,14 @@ def seconds_of(text: str) -> float:
     if seconds not in Bounds(0, LONGEST, above=True):
         raise UserError(f"--budget {text!r}: write 90s, 5m or 1h, of a week at most")
     return seconds
+
+
+def _device(name: str) -> str:
+    """The device that is asked for. Raises `UserError` where it is not there, or is none that
+    deployments are decided on."""
+    if suite.device_named(name).partition(":")[0] not in options.USUAL:
+        raise UserError(f"--device {name}: decide knows {' and '.join(options.USUAL)}")
+    return str(choose_device(name))
 
 
 def limits_of(args: DecideArgs) -> Limits:
@@ -149,11 +160,12 @@ def _make_all(
     return found
 
 
-def _point(candidate: Candidate, arm: Arm) -> OptionCost:
-    """What a candidate costs, its memory measured for that."""
+def _point(candidate: Candidate, arm: Arm, device: str) -> OptionCost:
+    """What a candidate costs, its memory measured for that: of the device that it runs on."""
     assert candidate.drop is not None and candidate.times is not None
     found = memory.of(arm).values
-    candidate.memory = found["peak"].value if "peak" in found else None
+    peak = found.get("peak" if device == "cpu" else "gpu_allocated")
+    candidate.memory = None if peak is None else peak.value
     p95 = candidate.times.percentiles.get("p95")
     return OptionCost(
         candidate.name,

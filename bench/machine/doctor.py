@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from bench.cases import child
 from bench.cases.args import DoctorArgs
 from bench.cases.case import threads_of
 from bench.measures import ceilings
@@ -17,9 +18,11 @@ from zoo.machine.environment import machine
 from zoo.measure import Arm, ArmFailed, Plan, noise_floor
 from zoo.measure.process import WorkerFailed
 from zoo.measure.usage import read
+from zoo.measure.verdicts import Floor
 
 LOOK_S = 2.0
 CALL_S = 0.01
+GPU_LAUNCH_S = 9.0  # two processes that import PyTorch and open CUDA, and their blocks
 GRANTED = 0.9  # of a core, below which it is not ours alone
 FOREIGN = 0.1  # cores
 FLOOR = 0.02
@@ -105,26 +108,62 @@ def _ceilings(device: str, threads: int) -> Iterator[DoctorFinding]:
         yield DoctorFinding("ceilings", "warn", error.failed.reason)
         return
     rates = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in found.flops.items())
-    yield DoctorFinding("GEMM", "ok", f"{rates} GFLOP/s (int8: GOP/s), {threads} threads")
+    where = f"{threads} threads" if device == "cpu" else device
+    yield DoctorFinding("GEMM", "ok", f"{rates} GFLOP/s (int8: GOP/s), {where}")
+    for name, said in found.failed.items():
+        yield DoctorFinding("GEMM", "warn", f"no product in {name}: {said}")
     yield DoctorFinding("copy", "ok", f"{found.bytes / 1e9:.1f} GB/s, read and written")
 
 
 def _floor(args: DoctorArgs) -> DoctorFinding:
-    """Of a call that computes 10 ms on one core, the same one in two processes."""
-    arm = Arm(
-        "work",
-        "bench.validity.synthetic_targets:work",
-        {"size": synthetic_targets.bytes_for(CALL_S)},
-        threads=1,
+    """Of a call that computes 10 ms on the device (of the processor: on one core), the same one in
+    two processes."""
+    try:
+        arm = _arm(args.device)
+    except WorkerFailed as error:
+        return DoctorFinding("noise floor", "warn", error.failed.reason)
+    return floor_finding(noise_floor(arm, plan_of(args.budget_s, args.device)), args)
+
+
+def _arm(device: str) -> Arm:
+    """Raises `WorkerFailed` where the device can't be used."""
+    targets = "bench.validity.synthetic_targets"
+    if device == "cpu":
+        size = synthetic_targets.bytes_for(CALL_S)
+        return Arm("work", f"{targets}:work", {"size": size}, threads=1)
+    # asked in a process of its own: what has opened CUDA disturbs whom it measures
+    count = child.call(f"{targets}:products_for", {"seconds": CALL_S, "device": device}, threads=1)
+    return Arm("products", f"{targets}:Products", {"count": count, "device": device}, threads=1)
+
+
+def plan_of(budget_s: float, device: str = "cpu") -> Plan:
+    """How to find a floor within a budget. The floor rests on launches: by t, two say next to
+    nothing, ten a lot. So each is kept as short as its blocks allow, and there are as many as the
+    time is for."""
+    least = Plan.launches if device == "cpu" else int(budget_s / GPU_LAUNCH_S)
+    return Plan(
+        launches=max(2, min(Plan.launches, least)),
+        budget_s=budget_s,
+        target_halfwidth=FLOOR / 2,
+        block_s=0.05,
+        min_rounds=4,
+        warm_up_s=min(10.0, budget_s / 10),
     )
-    found = noise_floor(arm, Plan(budget_s=args.budget_s, target_halfwidth=FLOOR / 2))
+
+
+def floor_finding(found: Floor | ArmFailed, args: DoctorArgs) -> DoctorFinding:
+    """What a floor says, and why where it is high: launches that differ, or that are few."""
     if isinstance(found, ArmFailed):
         return DoctorFinding("noise floor", "warn", found.reason)
     floor = found.found(found.launches)
+    told = f"{floor:.1%}" if floor < 1 else "more than 100%"
     text = (
-        f"{floor:.1%} for a call of {1e3 * CALL_S:.0f} ms in {args.budget_s:.0f} s: a difference "
-        "of this size is found in 95 of 100 comparisons"
+        f"{told} for a call of {1e3 * CALL_S:.0f} ms on {args.device}: a difference of this "
+        f"size is found in 95 of 100 comparisons; two processes of the same differ by "
+        f"{found.spread:.1%}, seen in {found.launches} launches"
     )
     if floor <= FLOOR:
         return DoctorFinding("noise floor", "ok", text)
+    if found.spread <= FLOOR:
+        return DoctorFinding("noise floor", "warn", text, "more launches: a larger --budget_s")
     return DoctorFinding("noise floor", "warn", text, "a quieter machine, or a larger --budget_s")

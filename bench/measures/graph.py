@@ -12,17 +12,25 @@ from zoo.machine.environment import ROOT
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Each break is a violation: it was to be one graph. So is a compilation in the second call."""
+    """Each break is a violation: it was to be one graph. So is a compilation in the second call,
+    and, on a GPU, a CUDA graph that the mode promises and that was not captured."""
     told = child.ask("bench.measures.graph:run", job.arm, job.settings.timeout_s)
+    return found(told, job.case.device.startswith("cuda"))
+
+
+def found(told: Mapping[str, Any], on_gpu: bool) -> MeasureResult:
+    """The numbers, from what a process told; see `run`."""
     breaks = [f"graph break: {reason} ({where})" for reason, where in told["breaks"]]
-    return MeasureResult(
-        {
-            "graphs": Value(told["graphs"], "1"),
-            "graph_breaks": Value(len(breaks), "1"),
-            "recompiles": Value(told["recompiles"], "1"),
-        },
-        violations=(*breaks, *told["again"]),
-    )
+    values = {
+        "graphs": Value(told["graphs"], "1"),
+        "graph_breaks": Value(len(breaks), "1"),
+        "recompiles": Value(told["recompiles"], "1"),
+    }
+    skipped = []
+    if on_gpu:  # a processor has none, whatever the mode
+        values["cuda_graphs_skipped"] = Value(told["skipped"], "1")
+        skipped = ["a CUDA graph was not captured"] if told["skipped"] else []
+    return MeasureResult(values, violations=(*breaks, *skipped, *told["again"]))
 
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,6 +49,7 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         "graphs": graphs,
         "breaks": breaks,
         "recompiles": counters["stats"]["unique_graphs"] - graphs,
+        "skipped": counters["inductor"]["cudagraph_skips"],
         "again": [f"in the second call: {said}" for said in made.violations()],
     }
 

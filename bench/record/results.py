@@ -100,7 +100,14 @@ class Result:
         )
 
 
-MACHINE: Mapping[str, type] = {"isa": list, "memory_bytes": int, "cores": int}
+GPU_NUMBERS = (
+    *("gpu_count", "gpu_memory_bytes"),
+    *("gpu_clock_mhz", "gpu_memory_clock_mhz", "gpu_power_limit_w"),
+)
+MACHINE: Mapping[str, type] = {
+    "isa": list,
+    **dict.fromkeys(("memory_bytes", "cores", *GPU_NUMBERS), int),
+}
 """Fields of a machine that are not texts; None where it does not tell."""
 ORIGIN: Mapping[str, Mapping[str, type] | type] = {
     "machine": MACHINE,

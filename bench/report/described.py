@@ -1,5 +1,9 @@
 """Cases, machines and files in words, for the page and for Markdown alike."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from bench.measures import data_sheets
 from bench.report.data import Environment, Report, Row
 from zoo.machine.formatting import size
 from zoo.measure.workload import Forward
@@ -83,6 +87,16 @@ def _levels(report: Report) -> str:
     return f"its {' or '.join(f'{level:.0%}' for level in sorted(found))} interval"
 
 
+def _gpu_limits(machine: Mapping[str, Any]) -> str:
+    """The highest clocks and the power limit; what is not told is left out."""
+    parts = (
+        ("gpu_clock_mhz", "SM clock up to {:,} MHz"),
+        ("gpu_memory_clock_mhz", "memory up to {:,} MHz"),
+        ("gpu_power_limit_w", "power limit {:,} W"),
+    )
+    return ", ".join(form.format(machine[name]) for name, form in parts if machine.get(name))
+
+
 def facts(environment: Environment) -> list[tuple[str, str]]:
     """A machine and what ran there: name and text of each."""
     machine = environment.machine
@@ -97,6 +111,10 @@ def facts(environment: Environment) -> list[tuple[str, str]]:
     if machine.get("gpu"):
         driver = f", driver {machine['gpu_driver']}" if machine.get("gpu_driver") else ""
         found.append(("GPU", f"{machine['gpu']}{driver}"))
+        if limits := _gpu_limits(machine):
+            found.append(("GPU limits", limits))
+        if (sheet := data_sheets.sheet_of(str(machine["gpu"]))) is not None:
+            found.append(("peaks", f"of the {sheet.name}, dense"))
     if machine.get("os"):
         found.append(("system", f"{machine['os']} {machine.get('arch', '')}".strip()))
     telling = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from bench.measures.work import arithmetic
 from bench.report.chart import Axis, Chart, ChartPoint, Group, Guide, Section, Series, missing, slug
 from bench.report.data import Report, Row, bounds
 from zoo.machine.formatting import significant
@@ -84,8 +85,7 @@ def _chart(title: str, rows: Sequence[Row]) -> Chart:
         )
         assert found is not None and top is not None and moved is not None
         by_deployment.setdefault(row.case.deployment, []).append(found)
-        numerics = Deployment.parse(row.case.deployment).numerics
-        kind = numerics.removeprefix("autocast-").partition("-")[0]
+        kind = arithmetic(Deployment.parse(row.case.deployment).numerics, row.case.device)
         tops[kind] = max(tops.get(kind, 0.0), top.value)
         copied = max(copied, moved.value)
     series = tuple(Series(name, tuple(points)) for name, points in by_deployment.items())

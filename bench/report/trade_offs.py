@@ -44,12 +44,18 @@ class Cost:
     of: Callable[[Row], float | None]
 
 
-def _mebibytes(name: str) -> Callable[[Row], float | None]:
-    def cost(row: Row) -> float | None:
-        value = row.value("memory", name)
-        return None if value is None else value.value / 2**20
+def _size(row: Row) -> float | None:
+    return _mebibytes(row.value("memory", "size_on_disk"))
 
-    return cost
+
+def _peak(row: Row) -> float | None:
+    """Of the memory of the device that it runs on."""
+    on_gpu = row.case.device.startswith("cuda")
+    return _mebibytes(row.value("memory", "gpu_allocated" if on_gpu else "peak"))
+
+
+def _mebibytes(value: Value | None) -> float | None:
+    return None if value is None else value.value / 2**20
 
 
 def _percent(row: Row) -> float | None:
@@ -59,8 +65,8 @@ def _percent(row: Row) -> float | None:
 
 COSTS = (
     Cost("error", "error of outputs, %", _percent),
-    Cost("memory", "peak memory, MiB", _mebibytes("peak")),
-    Cost("size", "size on disk, MiB", _mebibytes("size_on_disk")),
+    Cost("memory", "peak memory, MiB", _peak),
+    Cost("size", "size on disk, MiB", _size),
 )
 
 

@@ -21,8 +21,9 @@ HEADER = (
     "size",
     "cold start",
     "of ceiling",
+    "MFU",
 )
-TELLING = (FIRST, "latency", "cold_start")
+TELLING = (FIRST, "latency", "cold_start", "device_time")
 """Measures whose remark is to be known with their numbers."""
 IN_PARTS = ("parts", "generation", "device_time")
 """Measures of which all numbers are told, in a line of their own."""
@@ -52,6 +53,7 @@ def row(case: Case, results: Mapping[str, Result]) -> tuple[str, ...]:
 
     work = case.workload
     median, least = value("latency", "median"), value("work", "least_seconds")
+    flops, peak = value("work", "flops"), value("work", "ceiling_flops")
     rates = dict(results["throughput"].found.values) if "throughput" in results else {}
     rate = rates.get("samples") or next(iter(rates.values()), None)
     return (
@@ -67,6 +69,9 @@ def row(case: Case, results: Mapping[str, Result]) -> tuple[str, ...]:
         _megabytes(value("memory", "size_on_disk")),
         formatting.seconds(value("cold_start", "total"), bare=True),
         formatting.NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
+        formatting.NOTHING
+        if not (median and flops and peak)
+        else f"{flops.value / median.value / peak.value:.1%}",
     )
 
 
@@ -87,15 +92,22 @@ def notes_of(case: Case, results: Mapping[str, Result]) -> list[str]:
     for measure in IN_PARTS:
         parts = results[measure].found.values if measure in results else {}
         if parts:
-            said = [
-                f"{name.replace('_', ' ')} {formatting.seconds(v)}" for name, v in parts.items()
-            ]
+            said = [f"{name.replace('_', ' ')} {_in_unit(v)}" for name, v in parts.items()]
             lines.append(f"{case}: {', '.join(said)}")
     for name, result in results.items():
         doubtful = result.found.status != "ok" or name in TELLING
         said = [result.found.reason] if doubtful else []
         lines += [f"{case}: {name}: {text}" for text in (*said, *result.found.violations) if text]
     return lines
+
+
+def _in_unit(value: Value) -> str:
+    """Seconds as such, a share in percent, all else with its unit."""
+    if value.unit == "s":
+        return formatting.seconds(value)
+    if value.unit == "1":
+        return f"{value.value:.1%}"
+    return f"{value.value:,.4g} {value.unit}"
 
 
 def _megabytes(value: Value | None) -> str:

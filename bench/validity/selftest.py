@@ -17,13 +17,13 @@ from bench.measures import memory
 from bench.validity import synthetic_targets
 from zoo.machine import terminal
 from zoo.measure import Arm, ArmFailed, ArmTimes, Comparison, Plan, compare, measure
-from zoo.measure.process import Worker
+from zoo.measure.process import Worker, WorkerFailed
 
 CALL_S = 0.01
 SLEEP_S, SLEEP_TOLERANCE = 0.02, 0.02
 DEVICE_S, DEVICE_TOLERANCE = 0.02, 0.1  # threads that stand for it take time to wake up
 OVERHEAD_OF_S, OVERHEAD = 0.005, 0.01
-OPINION = 0.02
+OPINION = {"cpu": 0.02, "cuda": 0.03}
 FALSE, FOUND = 0.01, 0.95  # of the verdicts
 ALLOCATED, ALLOCATION_TOLERANCE = 1 << 30, 0.05
 
@@ -55,6 +55,8 @@ def _checks(args: SelftestArgs) -> Iterator[Check]:
     yield _memory()
     size = synthetic_targets.bytes_for(CALL_S)
     yield _opinion(size)
+    if args.device != "cpu":
+        yield _opinion_on_gpu(args.device)
     yield from _verdicts(size, args)
 
 
@@ -106,8 +108,23 @@ def _memory() -> Check:
 def _opinion(size: int) -> Check:
     kwargs = {"target": "bench.validity.synthetic_targets:work", "kwargs": {"size": size}}
     ratio = child.call("bench.validity.torch_benchmark_check:run", kwargs, threads=1)
-    name = f"within {OPINION:.0%} of torch.utils.benchmark.Timer"
-    return Check(name, abs(ratio - 1) < OPINION, f"{ratio:.4f} of its median")
+    name = f"within {OPINION['cpu']:.0%} of torch.utils.benchmark.Timer"
+    return Check(name, abs(ratio - 1) < OPINION["cpu"], f"{ratio:.4f} of its median")
+
+
+def _opinion_on_gpu(device: str) -> Check:
+    """Of a call of matrix products; what the device, or triton, is not there for fails."""
+    targets = "bench.validity.synthetic_targets"
+    name = f"within {OPINION['cuda']:.0%} of triton.testing.do_bench"
+    try:
+        asked = {"seconds": CALL_S, "device": device}
+        count = child.call(f"{targets}:products_for", asked, threads=1)
+        given = {"target": f"{targets}:Products", "kwargs": {"count": count, "device": device}}
+        found = {**given, "device": device}
+        ratio = child.call("bench.validity.torch_benchmark_check:run", found, threads=1)
+    except WorkerFailed as error:
+        return Check(name, False, error.failed.reason)
+    return Check(name, abs(ratio - 1) < OPINION["cuda"], f"{ratio:.4f} of its median")
 
 
 def _verdicts(size: int, args: SelftestArgs) -> Iterator[Check]:

@@ -84,6 +84,8 @@ class Products:
         import torch
 
         self.matrix = torch.ones(size, size, device=device)
+        if device.startswith("cuda"):
+            self.synchronize = torch.cuda.synchronize
 
     def call(self) -> None:
         self.matrix @ self.matrix

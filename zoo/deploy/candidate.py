@@ -17,6 +17,8 @@ from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.measure import ArmFailed
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+from zoo.runtimes.onnx_session import to_host
 from zoo.runtimes.runner import Runner
 
 if TYPE_CHECKING:
@@ -101,7 +103,8 @@ class DeploymentBuilder:
         """
         Args:
             validation: samples that proofs and drops are taken of.
-            device: that checkpoints run on; artifacts run on their runtime's own.
+            device: that all run on whose runtimes know it; other artifacts run on their runtime's
+                own.
             source: what `BASELINE` reaches on them, where that is known.
         """
         self.original, self.staging, self.validation = original, staging, validation
@@ -159,11 +162,20 @@ class DeploymentBuilder:
         Raises `UserError` where the device lacks the arithmetic.
         """
         if candidate.artifact is not None:
-            return export.open_runner(candidate.artifact, self.threads)
-        folder = self.original.checkpoint.folder
-        if self.device == "cpu":
-            return runtimes.load(folder, candidate.deployment, threads=self.threads)
-        return OnHost(runtimes.load(folder, candidate.deployment, self.device))
+            runner = export.open_runner(candidate.artifact, self.threads, self._device(candidate))
+        elif self.device == "cpu":
+            folder = self.original.checkpoint.folder
+            runner = runtimes.load(folder, candidate.deployment, threads=self.threads)
+        else:
+            folder = self.original.checkpoint.folder
+            runner = runtimes.load(folder, candidate.deployment, self.device)
+        return runner if self.device == "cpu" else OnHost(runner)
+
+    def _device(self, candidate: Candidate) -> str | None:
+        """Where its artifact runs; None: on the first device of its runtime."""
+        if self.device.partition(":")[0] in RUNTIMES[candidate.deployment.runtime].devices:
+            return self.device
+        return None
 
     def arm(self, candidate: Candidate, inputs: Path, threads: int) -> "Arm":
         """Return what is timed of it; see `zoo.deploy.timed`."""
@@ -183,8 +195,8 @@ class OnHost(Runner):
 
     def __init__(self, runner: Runner) -> None:
         super().__init__(runner.deployment, runner.signature, "cpu", runner.threads)
-        self.runner = runner
+        self.runner, self.calls_before = runner, runner.calls_before
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
-        return {name: tensor.cpu().numpy() for name, tensor in self.runner.run(inputs).items()}
+        return {name: to_host(array) for name, array in self.runner.run(inputs).items()}

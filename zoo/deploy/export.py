@@ -182,6 +182,7 @@ def commit_artifact(
     drops: "Sequence[tuple[EvalSplit, MetricDrop]]",
     more: Mapping[str, Any] | None = None,
     measured: Sequence[evidence.Fact] = (),
+    device: str = "cpu",
 ) -> Artifact:
     """Puts an artifact that has passed its proof in its place, and adds what was found to the
     evidence.
@@ -190,6 +191,7 @@ def commit_artifact(
         drops: what was lost of the metric, and on which samples.
         more: for its manifest.
         measured: facts that were found of it beside those.
+        device: that it was proven on.
     """
     rest = {name: value for name, value in made.manifest.items() if name not in artifacts.OWN}
     made = artifacts.write_manifest(
@@ -199,8 +201,9 @@ def commit_artifact(
         str(made.manifest["source"]),
         {**rest, "proof": proof.record(), **(more or {})},
     )
-    found = facts(made, proof)
-    found += [drop_fact(made, samples, lost, metric, found[0].run) for samples, lost in drops]
+    found = facts(made, proof, device)
+    run = found[0].run
+    found += [drop_fact(made, samples, lost, metric, run, device) for samples, lost in drops]
     place = artifacts.put_in_place(made.folder, checkpoint, made.deployment)
     made = dataclasses.replace(made, folder=place)
     provenance.record_exported_here(made)
@@ -332,11 +335,15 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def open_runner(artifact: Artifact, threads: int | None = None) -> "Runner":
-    """An artifact's runner, wherever the artifact lies, on the runtime's first device."""
+def open_runner(
+    artifact: Artifact, threads: int | None = None, device: str | None = None
+) -> "Runner":
+    """An artifact's runner, wherever the artifact lies, on the runtime's first device where none is
+    named."""
     runtime = RUNTIMES[artifact.deployment.runtime]
     module = importlib.import_module(runtime.module)
-    runner: Runner = module.load(artifact, artifact.deployment, runtime.devices[0], threads)
+    place = device or runtime.devices[0]
+    runner: Runner = module.load(artifact, artifact.deployment, place, threads)
     return runner
 
 
@@ -352,13 +359,13 @@ def report(artifact: Artifact, proof: Proof, seconds: float, lost: MetricDrop | 
     )
 
 
-def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
-    """The proof and the size as evidence."""
+def facts(artifact: Artifact, proof: Proof, device: str = "cpu") -> list[evidence.Fact]:
+    """The proof, on a device, and the size as evidence."""
     common: dict[str, Any] = {
         "subject": artifact.digest,
         "run": uuid.uuid4().hex,
         "deployment": str(artifact.deployment),
-        "device": "cpu",
+        "device": device,
         "seed": PROOF_SEED,
     }
     units = {"sqnr": "dB"}
@@ -380,9 +387,14 @@ def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
 
 
 def drop_fact(
-    artifact: Artifact, samples: EvalSplit, lost: MetricDrop, metric: MetricSpec, run: str
+    artifact: Artifact,
+    samples: EvalSplit,
+    lost: MetricDrop,
+    metric: MetricSpec,
+    run: str,
+    device: str = "cpu",
 ) -> evidence.Fact:
-    """What a metric lost on a split, as evidence."""
+    """What a metric lost on a split, as evidence; on a device."""
     return evidence.fact(
         "metric",
         f"{metric.name}_drop",
@@ -393,7 +405,7 @@ def drop_fact(
         subject=artifact.digest,
         run=run,
         deployment=str(artifact.deployment),
-        device="cpu",
+        device=device,
         dataset=samples.dataset,
         split=samples.split,
     )

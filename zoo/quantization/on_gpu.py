@@ -1,7 +1,6 @@
 """torchao's recipes, for GPUs. They run the checkpoint itself, so nothing is built or put in place:
 what was found stands in the evidence, and `--deployment torchao+...` runs it."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,8 +51,7 @@ def record(
 ) -> None:
     """Adds to the evidence what was found; see `zoo.deploy.export.commit_artifact`, which has more
     to put in place. The size on disk is that of the fp32 weights, and no fact about it."""
-    found = export.facts(made, proof)
+    found = export.facts(made, proof, DEVICE)
     run = found[0].run
-    found += [export.drop_fact(made, samples, lost, metric, run) for samples, lost in drops]
-    there = [dataclasses.replace(one, device=DEVICE) for one in found if one.kind != "size"]
-    evidence.append(made.folder, [*there, *measured])
+    found += [export.drop_fact(made, samples, lost, metric, run, DEVICE) for samples, lost in drops]
+    evidence.append(made.folder, [*(one for one in found if one.kind != "size"), *measured])

@@ -46,8 +46,7 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
     original = ExportSource.open(args.checkpoint, entry)
     recipes, left_out = fitting(original.network, args.method, args.device)
     if not recipes:
-        why = f": {left_out[0][0].deployment}: {left_out[0][1]}" if left_out else ""
-        raise UserError(f"no recipe can be tried{why}")
+        raise UserError(nothing_to_try(left_out, args.device))
     validation = original.samples("validation", args.data, args.max_eval_samples)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
     drawn = calibration.draw(original, workload)
@@ -77,6 +76,16 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
                 "times as fast; nothing was put in place"
             )
         keep(builder, best, args, workload, eager)
+
+
+def nothing_to_try(left_out: Sequence[tuple[Recipe, str]], device: str) -> str:
+    """Return why no recipe can be tried, by the first one that is for the device."""
+    meant = [each for each in left_out if each[0].device == device] or list(left_out)
+    why = f": {meant[0][0].deployment}: {meant[0][1]}" if meant else ""
+    else_ = ""
+    if device == on_gpu.DEVICE and torch.cuda.is_available():
+        else_ = "; python -m bench decide --device cuda tries bf16, fp16 and compiled programs"
+    return f"no recipe can be tried{why}{else_}"
 
 
 def attempt(

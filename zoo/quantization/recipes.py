@@ -140,6 +140,8 @@ def _obstacle(recipe: Recipe, device: str) -> str | None:
     """Why a recipe can't be tried on a device of this machine; None where nothing is known."""
     from zoo.runtimes.known import RUNTIMES
 
+    if recipe.device == "cpu" and device != "cpu":
+        return "is tried with --device cpu"
     begins_with = ("onnx",) if recipe.build else ()  # the fp32 program, which what is built reads
     runtimes = (*begins_with, recipe.deployment.runtime, *filter(None, [recipe.needs]))
     if missing := next(filter(None, (RUNTIMES[name].missing() for name in runtimes)), None):

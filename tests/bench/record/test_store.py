@@ -1,6 +1,7 @@
 """Results on disk: nothing is lost, and what a crash has left disturbs nobody."""
 
 import copy
+import dataclasses
 import errno
 import json
 import os
@@ -18,6 +19,8 @@ from bench.record.results import STATUSES, MeasureResult, Result, Value
 from bench.report import write as report
 from tasks.errors import UserError
 from tests.bench.report import made
+from tests.fake_nvml import FakeNvml, see_a_gpu
+from zoo.machine import environment, nvml
 
 INTERVAL = {"low": 0.9, "high": 1.1, "level": 0.99, "method": "t over 5 launches"}
 NUMBERS = st.floats(-1e30, 1e30)
@@ -51,6 +54,20 @@ def result(measure: str = "latency", key: str = "k") -> Result:
 @given(RESULTS)
 def test_round_trip(one: Result) -> None:
     assert Result.from_json(json.loads(json.dumps(one.to_json()))) == one
+
+
+def test_what_was_taken_on_a_gpu_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a GPU a machine has numbers too."""
+    see_a_gpu(monkeypatch)
+    opened = nvml.open_gpu("cuda", lambda name: FakeNvml())
+    monkeypatch.setattr(nvml, "open_gpu", lambda: opened)
+    machine = environment.machine(gpu=True)
+    assert {"gpu_count", "gpu_power_limit_w"} <= machine.keys()
+    one = dataclasses.replace(result(), origin={"machine": machine})
+    store.append(tmp_path / "r.jsonl", one)
+    assert store.read(tmp_path / "r.jsonl") == [one]
 
 
 def test_no_file_has_no_results(tmp_path: Path) -> None:
