@@ -1,4 +1,4 @@
-"""Packed texts on a GPU: its kernels against plain attention, and a training against a padded one."""
+"""Packed texts on a GPU: kernels against plain attention, a training against a padded one."""
 
 from pathlib import Path
 
