@@ -265,8 +265,8 @@ def test_a_checkpoint_of_another_model(trained: Path) -> None:
 
 
 def test_not_exported(trained: Path) -> None:
-    done = run_cli(MODEL, "predict", trained, "--text", "a", "--deployment", "openvino")
-    assert done.code == 2 and "has no artifact for openvino" in done.err
+    done = run_cli(MODEL, "predict", trained, "--text", "a", "--deployment", "pt2")
+    assert done.code == 2 and "has no artifact for pt2" in done.err
 
 
 def _truncate(folder: Path) -> None:

@@ -47,6 +47,7 @@ def not_packed(args: "TrainArgs") -> str | None:
         "ssl": args.ssl != "none",
         "qat": args.qat is not None,
         "fsdp": args.fsdp,
+        "torch_compile": args.torch_compile,  # which fails on it; single layers can be compiled
         "auto_find_batch_size": args.auto_find_batch_size,  # smaller passes have the same shape
     }
     return next((name for name, is_given in flags.items() if is_given), None)
