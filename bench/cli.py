@@ -139,8 +139,7 @@ def _decide(arguments: Sequence[str]) -> int:
     try:
         decide(asked)
     except Refused as refused:
-        print_lines(f"bench: {refused}", file=sys.stderr)
-        return 1
+        return program.fail("bench", str(refused), code=1)
     return 0
 
 

@@ -81,7 +81,7 @@ def load(
         raise UserError(f"{args.data} cannot be read: {problem.strerror}") from None
     if args.data_config is not None and (args.data == "embedded" or is_there):
         raise UserError(
-            f"--data_config {args.data_config} is for a data set of the Hub, but --data is"
+            f"`data_config` {args.data_config} is for a data set of the Hub, but `data` is"
             f" {args.data}"
         )
     if args.data == "embedded":

@@ -70,7 +70,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
     Raises `UserError` where there is no text column, or a flag makes no sense.
     """
     if not 0 < args.mlm_probability < 1:
-        raise UserError(f"--mlm_probability {args.mlm_probability} is no share between 0 and 1")
+        raise UserError(f"`mlm_probability` {args.mlm_probability} is no share between 0 and 1")
     source, splits, label, columns = _canonical(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
@@ -125,12 +125,9 @@ def read_inputs(
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given: `text`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    for flag, value in (
-        ("--text_pair_column", asked.text_pair_column),
-        ("--text_pair", asked.text_pair),
-    ):
-        if value and value != "none":
-            raise UserError(f"{flag}: a mask is filled in one text, not in a pair")
+    for name in ("text_pair_column", "text_pair"):
+        if getattr(asked, name) not in (None, (), "none"):
+            raise UserError(f"`{name}`: a mask is filled in one text, not in a pair")
     return text_inputs.read(asked, task.columns, stack)
 
 

@@ -157,9 +157,9 @@ def _unknown(shares: Mapping[str, float]) -> Iterator[Finding]:
         said = ", ".join(f"{share:.1%} of {name}" for name, share in shares.items())
         yield warning(
             f"the tokenizer can't read these texts: of the tokens, {said} are unknown ([UNK]) and"
-            " all look alike to the model; take weights made for their language (--model"
-            " bert-base-chinese for Chinese, --model FacebookAI/xlm-roberta-base for a hundred"
-            " languages), or rnn_cls with --tokenizer bpe, which learns to read these very texts"
+            " all look alike to the model; take weights made for their language (`model`"
+            " bert-base-chinese for Chinese, `model` FacebookAI/xlm-roberta-base for a hundred"
+            " languages), or rnn_cls with `tokenizer` bpe, which learns to read these very texts"
         )
 
 

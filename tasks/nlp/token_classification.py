@@ -92,7 +92,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
         what = f"no tag but {names.found[0]}" if names.found else "no tags"
         raise UserError(
             f"{source.name} has {what} in any of its rows, so there is nothing to learn: is "
-            f"{columns.get('tags')!r} the column of the tags (--tag_column)?"
+            f"{columns.get('tags')!r} the column of the tags (`tag_column`)?"
         )
     for name, split in tagged.items():
         splits[name] = tagged_words.encode(split, labels, name)

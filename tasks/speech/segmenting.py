@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from tasks.speech import audio_features, audio_inputs, audio_items
 from tasks.speech.audio_features import Settled
@@ -43,9 +43,9 @@ def read(
             }
         except BadFile as problem:
             if asked.on_bad_file == "stop":
-                raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
+                raise UserError(f"{name}: {problem}; `on_bad_file` skip goes on without") from None
             bad += 1
-            print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
+            print_lines(spelled(f"{name}: {problem}; skipped"), file=sys.stderr)
     if bad == number + 1 > 0:
         raise UserError(f"none of {bad:,} files can be used")
 

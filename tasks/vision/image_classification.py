@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from tasks.base import Batch, Examples
 from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs, Source
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.kinds.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.kinds.classification import encode as encode_all
 from tasks.media import items
@@ -117,8 +117,8 @@ def read_inputs(
         except BadFile as problem:
             bad += 1
             if asked.on_bad_file == "stop":
-                raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
-            print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
+                raise UserError(f"{name}: {problem}; `on_bad_file` skip goes on without") from None
+            print_lines(spelled(f"{name}: {problem}; skipped"), file=sys.stderr)
     if bad == number + 1 > 0:
         raise UserError(f"none of {bad:,} files can be used")
 
@@ -162,7 +162,7 @@ class ImageClassification(Classification):
     def settle(self, processor: Any, limit: int) -> "ImageClassification":
         """The same task with the processor's size and normalisation."""
         if self.args.mixup and self.problem_type != "single_label_classification":
-            raise UserError(f"--mixup wants one label an image, and this is {self.problem_type}")
+            raise UserError(f"`mixup` wants one label an image, and this is {self.problem_type}")
         return replace(
             self,
             args=replace(self.args.settled(processor), hflip=self._flips()),

@@ -90,7 +90,7 @@ def _transparent(
     if lost:
         ending = (
             f", which leaves {_images(len(lost))} of one colour, the first is"
-            f" {_named(split, min(lost))}: give another --background"
+            f" {_named(split, min(lost))}: give another `background`"
         )
     yield warning(
         f"{name}: {_images(len(rows))} of {len(found):,} with transparency,"
@@ -124,7 +124,7 @@ def _deep(
         asked = f"{args.value_range[0]:,g} to {args.value_range[1]:,g}"
     yield warning(
         f"{name}: {_images(len(deep))} of more than 8 bits, with values from {low:,g} to {high:,g};"
-        f" {asked} is taken for black to white (--value_range)"
+        f" {asked} is taken for black to white (`value_range`)"
     )
 
 
@@ -156,7 +156,7 @@ def _sizes(
     if share >= WORTH_SQUEEZING and args.resize == "crop":
         yield warning(
             f"{name}: {share:.1%} of the images lose more than {1 - 1 / SQUEEZED:.0%} of their area"
-            f" to --resize crop; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
+            f" to `resize` crop; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
         )
     elif share >= WORTH_SQUEEZING and args.resize != "pad":
         yield warning(

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tools.hub import layout, names, variant
 from tools.hub.args import VerifyArgs
 from tools.hub.pull import Damaged, fetch
@@ -49,7 +49,9 @@ def verify(args: VerifyArgs) -> int:
         try:
             pulled = fetch(repo, revision, folder)
         except Damaged as error:
-            terminal.table(("what", "status", ""), [("sums", "wrong", str(error))], title=repo)
+            terminal.table(
+                ("what", "status", ""), [("sums", "wrong", spelled(str(error)))], title=repo
+            )
             return 1
         findings = [Finding("sums", "ok", "every file is what was pushed")]
         if pulled.changed:

@@ -11,9 +11,12 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from tasks.bounds import Bounds, numbers_of
-from tasks.errors import UserError
+from tasks.errors import UserError, settings_typed, spelled
 from tasks.printing import print_lines, visible
 from zoo.machine import places
+
+FLAG = "--{}"
+"""How a setting is typed: messages name its field."""
 
 T = TypeVar("T")
 
@@ -28,7 +31,8 @@ def guarded(name: str, run: Callable[[], int], again: str) -> int:
 
     terminal.escape_unencodable()
     try:
-        code = run()
+        with settings_typed(FLAG):
+            code = run()
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -62,7 +66,7 @@ def overview(name: str, text: Callable[[], str], code: int) -> int:
     return guarded(name, run, "give the same command again")
 
 
-def fail(name: str, message: str) -> int:
+def fail(name: str, message: str, code: int = 2) -> int:
     """Says what the user has done wrong, below a progress bar that has not ended; returns the exit
     code for it."""
     if "tqdm" in sys.modules:
@@ -70,8 +74,8 @@ def fail(name: str, message: str) -> int:
 
         for bar in list(getattr(tqdm, "_instances", ())):
             bar.close()
-    print_lines(f"{name}: {message}", file=sys.stderr)
-    return 2
+    print_lines(f"{name}: {spelled(message, FLAG)}", file=sys.stderr)
+    return code
 
 
 HINTED = "its bounds are in --help"

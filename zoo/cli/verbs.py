@@ -196,8 +196,7 @@ def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) 
     try:
         make(entry, args)
     except Refused as refused:
-        print_lines(f"{entry.name}: {refused}", file=sys.stderr)
-        return 1
+        return program.fail(entry.name, str(refused), code=1)
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Features, Task
 from tasks.data.source import DataArgs
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.metrics.spec import MetricSpec
 from tasks.printing import print_lines
 from zoo.deploy.proof import REAL_ROWS, Proof, prove
@@ -229,9 +229,8 @@ def proof_samples(original: Original, data: str | None) -> Samples | None:
     except UserError as error:
         if data:
             raise
-        print_lines(
-            f"no real inputs for the proof ({error}): random ones only; name data with --data"
-        )
+        note = f"no real inputs for the proof ({error}): random ones only; name data with `data`"
+        print_lines(spelled(note))
         return None
 
 
@@ -263,7 +262,7 @@ def build(
     options: dict[str, Any] = {}
     if opset is not None:
         if "opset" not in inspect.signature(module.export).parameters:
-            raise UserError(f"--opset is for onnx; {deployment.runtime} has none")
+            raise UserError(f"`opset` is for onnx; {deployment.runtime} has none")
         options["opset"] = opset
     torch.manual_seed(0)
     with quiet(), obstacles_named(original, deployment):

@@ -21,7 +21,7 @@ def choose_device(asked: str) -> torch.device:
         device = torch.device(asked)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {asked} is not there: {str(error).splitlines()[0]}") from None
+        raise UserError(f"`device` {asked} is not there: {str(error).splitlines()[0]}") from None
     return device
 
 

@@ -27,18 +27,18 @@ MORE_SPECIAL = len([FIRST, MASK])
 def _check(options: "Options") -> None:
     for name in ("hidden_size", "num_layers", "num_heads"):
         if getattr(options, name) < 1:
-            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+            raise UserError(f"`{name}` {getattr(options, name)}: at least 1")
     if options.hidden_size % options.num_heads:
         raise UserError(
-            f"--hidden_size {options.hidden_size} can't be shared out to --num_heads "
+            f"`hidden_size` {options.hidden_size} can't be shared out to `num_heads` "
             f"{options.num_heads}: give a multiple"
         )
     if options.token_limit < 4:
-        raise UserError(f"--token_limit {options.token_limit} leaves no room for text; at least 4")
+        raise UserError(f"`token_limit` {options.token_limit} leaves no room for text; at least 4")
     smallest = SMALLEST + MORE_SPECIAL
     if options.vocab_size < smallest:
         raise UserError(
-            f"--vocab_size {options.vocab_size}: at least {smallest}, which is every byte and the "
+            f"`vocab_size` {options.vocab_size}: at least {smallest}, which is every byte and the "
             "special tokens"
         )
 

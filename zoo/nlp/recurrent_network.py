@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 def _check(options: "Options") -> None:
     for name in ("embedding_size", "hidden_size", "num_layers"):
         if getattr(options, name) < 1:
-            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+            raise UserError(f"`{name}` {getattr(options, name)}: at least 1")
     if not 0 <= options.rnn_dropout < 1:
-        raise UserError(f"--rnn_dropout {options.rnn_dropout}: at least 0 and below 1")
+        raise UserError(f"`rnn_dropout` {options.rnn_dropout}: at least 0 and below 1")
     if options.token_limit < 4:
-        raise UserError(f"--token_limit {options.token_limit} leaves no room for text; at least 4")
+        raise UserError(f"`token_limit` {options.token_limit} leaves no room for text; at least 4")
     if options.vocab_size < SMALLEST:
         raise UserError(
-            f"--vocab_size {options.vocab_size}: at least {SMALLEST}, which is every byte and the "
+            f"`vocab_size` {options.vocab_size}: at least {SMALLEST}, which is every byte and the "
             "special tokens"
         )
 

@@ -146,4 +146,4 @@ def _obstacle(recipe: Recipe, device: str) -> str | None:
         return f"is for processors of {recipe.machines[0]}, not {platform.machine()}"
     if recipe.device == on_gpu.DEVICE and (lacks := torchao.lacking(recipe.deployment.numerics)):
         return lacks
-    return None if recipe.device == device else f"is tried with --device {recipe.device}"
+    return None if recipe.device == device else f"is tried with `device` {recipe.device}"

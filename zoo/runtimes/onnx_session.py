@@ -42,7 +42,7 @@ def provider(device: str) -> str:
     if wanted not in onnxruntime.get_available_providers():
         raise UserError(
             f"the installed onnxruntime has no {wanted}: pip install onnxruntime-gpu, or "
-            "--device cpu"
+            "`device` cpu"
         )
     return wanted
 

@@ -44,7 +44,7 @@ def load(
         if reason := lacking(numerics):
             raise UserError(f"{deployment} {reason}")
     elif numerics in CAPABILITY:
-        raise UserError(f"{deployment} is for GPUs: --device cuda, or torchao+int8-dynamic")
+        raise UserError(f"{deployment} is for GPUs: `device` cuda, or torchao+int8-dynamic")
     base = Deployment("eager", "bf16" if numerics == "int4-weight-only" else "fp32")
     runner = eager.load_network_runner(checkpoint, base, device, threads)
     quantization.quantize_(runner.program, getattr(quantization, CONFIGS[numerics])())

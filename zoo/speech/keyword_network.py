@@ -31,7 +31,7 @@ class KeywordNetwork(Network):
         """
         for name in ("num_mel_bins", "hidden_size", "num_layers"):
             if getattr(options, name) < 1:
-                raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+                raise UserError(f"`{name}` {getattr(options, name)}: at least 1")
         return LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
 
     def build(

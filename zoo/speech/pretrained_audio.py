@@ -61,7 +61,7 @@ class PretrainedAudio(PretrainedSpeech):
         config = load_config(found.folder)
         if config.model_type != AST:
             if options.seconds is not None:
-                raise UserError(f"--seconds is for AST; {options.model} hears sounds of any length")
+                raise UserError(f"`seconds` is for AST; {options.model} hears sounds of any length")
             return extractor
         extractor.max_length = config.max_length
         if options.seconds is not None:
@@ -69,7 +69,7 @@ class PretrainedAudio(PretrainedSpeech):
             if extractor.max_length < config.patch_size:
                 least = (config.patch_size - 1) * HOP + FRAME
                 raise UserError(
-                    f"--seconds {options.seconds}: at least {least:.3f}, one patch of AST"
+                    f"`seconds` {options.seconds}: at least {least:.3f}, one patch of AST"
                 )
         return extractor
 

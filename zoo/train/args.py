@@ -51,7 +51,7 @@ class ScheduleArgs(Bounded):
 def check_schedule(args: "TrainArgs") -> None:
     """Raises `UserError` for a run without a step."""
     if args.max_steps == 0:
-        raise UserError("--max_steps 0: at least 1, or -1, so that --num_train_epochs counts")
+        raise UserError("`max_steps` 0: at least 1, or -1, so that `num_train_epochs` counts")
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def metric_for_best(args: EvaluationArgs, task: "Task") -> "MetricSpec":
     name = name.removeprefix("eval_")  # which transformers' names may have
     if name not in known:
         raise UserError(
-            f"--metric_for_best_model {args.metric_for_best_model}: this task measures "
+            f"`metric_for_best_model` {args.metric_for_best_model}: this task measures "
             f"{', '.join(known[:-1])}, and the {known[-1]}"
         )
     return metric_spec(name)

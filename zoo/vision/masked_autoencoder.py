@@ -80,10 +80,10 @@ class MaskedAutoencoder(Network):
         """
         for name in ("depth", "decoder_depth", "decoder_heads"):
             if getattr(options, name) < 1:
-                raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+                raise UserError(f"`{name}` {getattr(options, name)}: at least 1")
         if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
             raise UserError(
-                f"--decoder_size {options.decoder_size} can't be shared out to --decoder_heads "
+                f"`decoder_size` {options.decoder_size} can't be shared out to `decoder_heads` "
                 f"{options.decoder_heads}: give a multiple"
             )
         step = task.args.patch_size or 8

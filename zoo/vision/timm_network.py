@@ -165,7 +165,7 @@ class TimmNetwork(Network):
         if options.image_size not in (None, size):
             if _has_positions(found.folder):
                 raise UserError(
-                    f"--image_size {options.image_size}: {options.model} was pretrained at {size}, "
+                    f"`image_size` {options.image_size}: {options.model} was pretrained at {size}, "
                     "and its positions are those of that size"
                 )
             smallest, step = options.smallest_size()
@@ -238,7 +238,7 @@ class TimmNetwork(Network):
         if len(inner) != 1:
             raise UserError(
                 f"{model.config.architecture} can't be pruned by structure: timm's arguments know "
-                "no one width of its layers; leave --structured away"
+                "no one width of its layers; leave `structured` away"
             )
         return (inner.pop(),)
 
