@@ -4,7 +4,6 @@ Flags as those of a model's verbs (`zoo.cli.verbs`): fields of frozen dataclasse
 alike. Nothing here imports torch.
 """
 
-import difflib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,9 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return program.overview("bench", _overview, 0 if arguments else 2)
     verb, *rest = arguments
     if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(VERBS)}"
-        return program.fail("bench", f"no verb {verb!r}; {hint}")
+        return program.unknown_verb("bench", verb, VERBS)
     return program.guarded("bench", lambda: VERBS[verb].run(rest), "give the same command again")
 
 

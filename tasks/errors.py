@@ -7,7 +7,7 @@ this model takes". Python shows it so; a command line spells it as its flag, `--
 
 import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 SETTING = re.compile(r"`([a-z][a-z0-9_]*)`")
 """How a message names a setting; its group is the field."""
@@ -31,6 +31,20 @@ class UserError(Exception):
         named = SETTING.search(message)
         self.field = named[1] if field is None and named else field
         self.hint = hint
+
+
+def did_you_mean(
+    name: str, known: Iterable[str], shown: Callable[[str], object] = str
+) -> str | None:
+    """Return the hint for a name that is not known: the nearest that is, None where none is near.
+
+    Args:
+        shown: what a known name is shown as.
+    """
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {shown(near[0])}?" if near else None
 
 
 def spelled(message: str, pattern: str | None = None) -> str:

@@ -295,8 +295,8 @@ def item(raw: Any, known: Columns) -> Mapping[str, Any]:
     for part in parts:
         if not isinstance(part, str):
             shown = repr(part) if len(repr(part)) <= 40 else f"{repr(part)[:40]}..."
-            hint = "; decode it" if isinstance(part, bytes) else ""
-            raise UserError(f"{shown} is a {type(part).__name__}, and no text{hint}")
+            hint = "decode it" if isinstance(part, bytes) else None
+            raise UserError(f"{shown} is a {type(part).__name__}, and no text", hint=hint)
         checked(part, "a text")
     return dict(zip(("text", "text_pair"), parts, strict=False))
 

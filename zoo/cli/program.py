@@ -7,11 +7,11 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any, TypeVar
 
 from tasks.bounds import Bounds, numbers_of
-from tasks.errors import UserError, settings_typed, spelled
+from tasks.errors import UserError, did_you_mean, settings_typed, spelled
 from tasks.printing import print_lines, visible
 from zoo.machine import places
 
@@ -76,6 +76,12 @@ def fail(name: str, message: str, code: int = 2) -> int:
             bar.close()
     print_lines(f"{name}: {spelled(message, FLAG)}", file=sys.stderr)
     return code
+
+
+def unknown_verb(name: str, verb: str, known: Collection[str]) -> int:
+    """Says that a program has no such verb, and which is near; returns the exit code for it."""
+    hint = did_you_mean(verb, known, shown=repr) or f"there are {', '.join(known)}"
+    return fail(name, f"no verb {verb!r}; {hint}")
 
 
 HINTED = "its bounds are in --help"

@@ -37,11 +37,7 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
         return program.overview(entry.name, lambda: _overview(entry), 0 if arguments else 2)
     verb, *rest = arguments
     if verb not in entry.verbs:
-        import difflib
-
-        near = difflib.get_close_matches(verb, entry.verbs, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(entry.verbs)}"
-        return program.fail(entry.name, f"no verb {verb!r}; {hint}")
+        return program.unknown_verb(entry.name, verb, entry.verbs)
     again = "go on with --resume" if verb in TRAINING else "try again"
     return program.guarded(entry.name, lambda: VERBS[verb].run(entry, rest), again)
 

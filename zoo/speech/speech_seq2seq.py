@@ -7,7 +7,7 @@ checkpoint.
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 from zoo.model.loading import load_config, load_json, load_model, load_tokenizer
 from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor
@@ -44,11 +44,10 @@ def _code(language: str) -> str:
     if name in LANGUAGES:
         return name
     if name not in TO_LANGUAGE_CODE:
-        import difflib
-
-        near = difflib.get_close_matches(name, TO_LANGUAGE_CODE, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"`language` {language}: Whisper has none of that name{hint}")
+        raise UserError(
+            f"`language` {language}: Whisper has none of that name",
+            hint=did_you_mean(name, TO_LANGUAGE_CODE),
+        )
     return str(TO_LANGUAGE_CODE[name])
 
 

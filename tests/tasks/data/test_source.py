@@ -430,8 +430,8 @@ def test_labels_that_are_not_discrete_are_cut_at_random() -> None:
     ("rows", "args", "expected"),
     [
         (10, {"validation_size": 0.6, "test_size": 0.5}, "add up to 1.1"),
-        (10, {"test_size": 1.5}, "--test_size 1.5"),
-        (10, {"validation_size": -0.1}, "--validation_size -0.1"),
+        (10, {"test_size": 1.5}, "`test_size` 1.5"),
+        (10, {"validation_size": -0.1}, "`validation_size` -0.1"),
         (2, {}, "train has 2 rows, too few to cut validation and test"),
         (1, {"test_size": 0}, "train has 1 row, too few to cut validation"),
     ],
@@ -452,5 +452,5 @@ def test_limit() -> None:
     assert ids(more)["validation"] == ids(splits)["validation"]
     other = limit(splits, DataArgs(max_train_samples=10, split_seed=1))
     assert set(other["train"]["id"]) != set(few["train"]["id"])
-    with pytest.raises(UserError, match="--max_train_samples 0: at least 1"):
+    with pytest.raises(UserError, match="`max_train_samples` 0: at least 1"):
         limit(splits, DataArgs(max_train_samples=0))

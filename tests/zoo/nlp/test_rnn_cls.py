@@ -197,7 +197,7 @@ def test_pairs_and_numbers_train(tmp_path: Path) -> None:
     [{"hidden_size": 0}, {"rnn_dropout": 1.0}, {"vocab_size": 100}, {"token_limit": 1}],
 )
 def test_options_that_make_no_network_are_named(wrong: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=f"--{next(iter(wrong))}"):
+    with pytest.raises(UserError, match=f"`{next(iter(wrong))}`"):
         tokenizer_of(["a text"], **wrong)
 
 

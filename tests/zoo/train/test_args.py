@@ -24,21 +24,21 @@ def test_a_flag_is_of_one_component_and_stands_where_its_component_does() -> Non
 
 
 def test_a_component_is_checked_by_itself() -> None:
-    with pytest.raises(UserError, match="--distill_alpha 2"):
+    with pytest.raises(UserError, match="`distill_alpha` 2"):
         DistillationArgs(distill_alpha=2.0)
-    with pytest.raises(UserError, match=r"--dropout 1\.0 is no probability below 1"):
+    with pytest.raises(UserError, match=r"`dropout` 1\.0 is no probability below 1"):
         TuningArgs(dropout=1.0)
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ({"max_steps": 0}, "--max_steps 0: at least 1"),
-        ({"ssl": "pseudo"}, "--ssl pseudo wants --unlabeled DATA"),
-        ({"unlabeled": "rest"}, "--unlabeled rest wants --ssl"),
-        ({"distill_alpha": 0.9}, "--distill_alpha 0.9 wants --teacher"),
-        ({"qat": "x"}, "--dtype fp32, not auto"),
-        ({"qat": "x", "dtype": "fp32", "fsdp": True}, "leave --fsdp away"),
+        ({"max_steps": 0}, "`max_steps` 0: at least 1"),
+        ({"ssl": "pseudo"}, "`ssl` pseudo wants `unlabeled` DATA"),
+        ({"unlabeled": "rest"}, "`unlabeled` rest wants `ssl`"),
+        ({"distill_alpha": 0.9}, "`distill_alpha` 0.9 wants `teacher`"),
+        ({"qat": "x"}, "`dtype` fp32, not auto"),
+        ({"qat": "x", "dtype": "fp32", "fsdp": True}, "leave `fsdp` away"),
     ],
 )
 def test_each_component_says_what_it_cannot_stand_beside(
@@ -50,6 +50,6 @@ def test_each_component_says_what_it_cannot_stand_beside(
 
 
 def test_the_first_mistake_is_told() -> None:
-    with pytest.raises(UserError, match="--max_steps 0"):
+    with pytest.raises(UserError, match="`max_steps` 0"):
         check(TrainArgs(qat="x", ssl="pseudo", max_steps=0))
     assert module.CHECKS[0] is module.check_schedule
