@@ -5,57 +5,25 @@ alike. Nothing here imports torch.
 """
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 from tasks.printing import print_lines
 from zoo.cli import program
+from zoo.cli.program import Program, Verb
 from zoo.machine import places
 
-PROGRAM = "python -m bench"
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One thing that can be done."""
-
-    summary: str
-    examples: tuple[str, ...]
-    run: Callable[[Sequence[str]], int]
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        return program.overview("bench", _overview, 0 if arguments else 2)
-    verb, *rest = arguments
-    if verb not in VERBS:
-        return program.unknown_verb("bench", verb, VERBS)
-    return program.guarded("bench", lambda: VERBS[verb].run(rest), "give the same command again")
+    return PROGRAM.main(argv)
 
 
-def _overview() -> str:
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in VERBS.items())
-    examples = "\n".join(f"  {PROGRAM} {verb.examples[0]}" for verb in VERBS.values())
-    return (
-        f"usage: {PROGRAM} VERB ...\n\nMeasures how models run on this machine.\n\n"
-        f"verbs:\n{verbs}\n\nexamples:\n{examples}\n\n{PROGRAM} VERB --help lists its flags."
-    )
-
-
-def parse(verb: str, kind: type, arguments: Sequence[str]) -> Any:
+def parse(verb: str, kind: type[T], arguments: Sequence[str]) -> T:
     """Arguments as an instance of a dataclass; exits as argparse does for --help and errors."""
-    program.show_bounds(kind)
-    examples = "\n".join(f"  {PROGRAM} {example}" for example in VERBS[verb].examples)
-    return program.parse_flags(
-        kind,
-        arguments,
-        prog=f"{PROGRAM} {verb}",
-        description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}",
-    )
+    return PROGRAM.parse(verb, kind, arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -257,3 +225,4 @@ VERBS = {
         _replay,
     ),
 }
+PROGRAM = Program("bench", "python -m bench", "Measures how models run on this machine.", VERBS)
