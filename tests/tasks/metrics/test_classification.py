@@ -78,7 +78,7 @@ def test_many_processes_are_one_bit_for_bit(problem, seed, n, labels, ranks, bat
                 assert len(tally) <= n  # looking in between changes nothing
         states.append(tally.state())
     rng.shuffle(states)
-    merged = Tally.merge(states)
+    merged = Tally(problem, labels).merge(states)
     assert len(merged) == n
     assert bits(merged) == bits(one)
 
@@ -97,7 +97,7 @@ def test_repeats_that_differ_in_their_prediction_do_not_depend_on_order(problem)
         tally.update(ids, predictions, references)
         states.append(tally.state())
     assert states[0]["predictions"].tobytes() != states[1]["predictions"].tobytes()
-    forth, back = Tally.merge(states), Tally.merge(states[::-1])
+    forth, back = (Tally(problem, 2).merge(each) for each in (states, states[::-1]))
     assert len(forth) == 3
     assert bits(forth) == bits(back)
 
@@ -116,9 +116,9 @@ def test_one_id_with_two_references_is_refused(problem):
 
 def test_states_of_unlike_tallies_do_not_merge():
     with pytest.raises(ValueError, match="cannot merge"):
-        Tally.merge([Tally(SINGLE, 2).state(), Tally(SINGLE, 3).state()])
+        Tally(SINGLE, 2).merge([Tally(SINGLE, 2).state(), Tally(SINGLE, 3).state()])
     with pytest.raises(ValueError, match="cannot merge 0 states"):
-        Tally.merge([])
+        Tally(SINGLE, 2).merge([])
 
 
 def test_state_survives_safetensors_and_holds_compact_numbers():
@@ -129,7 +129,7 @@ def test_state_survives_safetensors_and_holds_compact_numbers():
     for problem, labels in [(SINGLE, 5), (SINGLE, 1000), (MULTI, 20), (REGRESSION, 1)]:
         tally = Tally(problem, labels)
         tally.update(np.arange(50), *samples(problem, 50, labels, rng))
-        assert bits(Tally.merge([load(save(tally.state()))])) == bits(tally)
+        assert bits(Tally(problem, labels).merge([load(save(tally.state()))])) == bits(tally)
         kept[problem, labels] = tally.state()["predictions"].nbytes / 50
     assert list(kept.values()) == [1, 2, 3, 8]  # bytes a sample
 
