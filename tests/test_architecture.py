@@ -4,7 +4,6 @@ import ast
 import graphlib
 import importlib.metadata
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import ROOT, environment
+from tests.cli import ROOT, run_program
 from zoo.model import registry
 
 ROOMS = ("tools", "bench", "zoo", "tasks")  # each may import itself and those to its right
@@ -272,16 +271,8 @@ def test_the_command_line_is_light(command: list[str]) -> None:
         f"heavy = {HEAVY!r} & set(sys.modules)\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    done = run_program(program)
+    assert done.out.strip()
 
 
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.jit.load", "torch.export.load"}

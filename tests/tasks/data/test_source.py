@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tasks.data.source import DataArgs, Source, cut_missing_splits, find_column, limit, load
 from tasks.errors import UserError
+from tests.cli import run_program
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +53,8 @@ def test_importing_the_module_is_light() -> None:
         "import sys, tasks.data.source; "
         "print({'torch', 'datasets', 'numpy', 'pyarrow', 'huggingface_hub'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    done = run_program(code)
+    assert done.out.strip() == "set()"
 
 
 def test_csv_values_are_the_text_that_stands_there(tmp_path: Path) -> None:
