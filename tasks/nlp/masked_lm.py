@@ -246,13 +246,12 @@ class MaskedLM(Bindable):
         """What is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.nlp import text_preflight
 
-        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
-        longest = self.args.max_length or 0
-        if self.args.long_texts == "window":
-            longest = max(int(found.max(initial=longest)) for found in lengths.values())
-        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
-        return text_preflight.check(
-            examples.splits, ["text"], None, lengths, longest, None, unknown_shares=shares
+        return text_preflight.check_tokenized(
+            examples.splits,
+            ["text"],
+            features,
+            self.args.max_length,
+            in_windows=self.args.long_texts == "window",
         )
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":

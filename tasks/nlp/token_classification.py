@@ -286,13 +286,12 @@ class TokenClassification(LongTexts, Bindable):
             name: datasets.Dataset.from_dict({"text": [" ".join(row) for row in split["tokens"]]})
             for name, split in examples.splits.items()
         }
-        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
-        longest = self.args.max_length or 0
-        if self.args.long_texts == "window":
-            longest = max(int(found.max(initial=longest)) for found in lengths.values())
-        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
-        found: list[Finding] = text_preflight.check(
-            datasets.DatasetDict(texts), ["text"], None, lengths, longest, None, None, shares
+        found = text_preflight.check_tokenized(
+            datasets.DatasetDict(texts),
+            ["text"],
+            features,
+            self.args.max_length,
+            in_windows=self.args.long_texts == "window",
         )
         return found + list(tagged_words.check(examples.splits, self.scheme))
 

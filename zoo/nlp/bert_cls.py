@@ -13,21 +13,9 @@ The learning rate was chosen on the validation split, among 1e-4, 2e-4 and 3e-4.
 """
 
 import sys
-from dataclasses import dataclass
 
 from zoo.model.entry import Entry
-from zoo.nlp.presets import PRESETS, ZERO_SHOT
-
-
-@dataclass(frozen=True)
-class Options:
-    """What only this model has."""
-
-    model: str = "minilm"
-    """pretrained weights: a preset, a folder (such as bert_mlm leaves), or a Hub id"""
-    from_scratch: bool = False
-    """new weights in the shape of --model, to compare with"""
-
+from zoo.nlp.presets import PRESETS, ZERO_SHOT, EncoderOptions
 
 ENTRY = Entry(
     name="bert_cls",
@@ -36,7 +24,7 @@ ENTRY = Entry(
     summary="pretrained text encoder (BERT, RoBERTa, ModernBERT, ...) with a classification head",
     network="zoo.nlp.pretrained_encoder",
     modality="zoo.nlp.modality",
-    options=Options,
+    options=EncoderOptions,
     recipe={
         "num_train_epochs": 1.0,
         "per_device_train_batch_size": 32,

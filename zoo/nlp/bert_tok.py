@@ -7,21 +7,9 @@ Transformers for Language Understanding", section 5.3; the default weights are a
 """
 
 import sys
-from dataclasses import dataclass
 
 from zoo.model.entry import Entry
-from zoo.nlp.presets import PRESETS
-
-
-@dataclass(frozen=True)
-class Options:
-    """What only this model has."""
-
-    model: str = "minilm"
-    """pretrained weights: a preset, a folder (such as bert_mlm leaves), or a Hub id"""
-    from_scratch: bool = False
-    """new weights in the shape of --model, to compare with"""
-
+from zoo.nlp.presets import PRESETS, EncoderOptions
 
 ENTRY = Entry(
     name="bert_tok",
@@ -30,7 +18,7 @@ ENTRY = Entry(
     summary="pretrained text encoder that tags every word: entities, parts of speech, punctuation",
     network="zoo.nlp.token_encoder",
     modality="zoo.nlp.modality",
-    options=Options,
+    options=EncoderOptions,
     recipe={
         "num_train_epochs": 3.0,
         "per_device_train_batch_size": 32,

@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 from tasks.atomic import write_json
 from tasks.data.fingerprint import sha256
 from tasks.nlp.text_classification import Args, TextClassification
-from zoo.nlp.bert_cls import ENTRY, Options
+from zoo.nlp.bert_cls import ENTRY
+from zoo.nlp.presets import EncoderOptions
 from zoo.runtimes import artifacts
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
@@ -168,7 +169,7 @@ def make(path: Path, source: Mapping[str, Any] | None = None, **task: Any) -> Fo
             "pipeline": "text-classification",
             "source": source or hub_source(),
             "config": {
-                "options": dataclasses.asdict(Options()),
+                "options": dataclasses.asdict(EncoderOptions()),
                 "data": {
                     "data": "/somewhere/reviews",
                     "validation_size": 0.1,
