@@ -7,7 +7,7 @@ from zoo.model.loading import Unreadable, load_config, load_pretrained
 from zoo.nlp import encoder_fit
 from zoo.nlp.only_predicted import compute_only_predicted
 from zoo.nlp.pretrained_encoder import PretrainedEncoder
-from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
+from zoo.nlp.trained_tokenizer import train_tokenizer
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -21,25 +21,13 @@ if TYPE_CHECKING:
     from zoo.nlp.bert_mlm import Options
 
 NONE = "none"  # --model: new weights
-MORE_SPECIAL = len([FIRST, MASK])
 
 
 def _check(options: "Options") -> None:
-    for name in ("hidden_size", "num_layers", "num_heads"):
-        if getattr(options, name) < 1:
-            raise UserError(f"`{name}` {getattr(options, name)}: at least 1")
     if options.hidden_size % options.num_heads:
         raise UserError(
             f"`hidden_size` {options.hidden_size} can't be shared out to `num_heads` "
             f"{options.num_heads}: give a multiple"
-        )
-    if options.token_limit < 4:
-        raise UserError(f"`token_limit` {options.token_limit} leaves no room for text; at least 4")
-    smallest = SMALLEST + MORE_SPECIAL
-    if options.vocab_size < smallest:
-        raise UserError(
-            f"`vocab_size` {options.vocab_size}: at least {smallest}, which is every byte and the "
-            "special tokens"
         )
 
 

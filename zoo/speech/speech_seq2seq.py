@@ -146,8 +146,6 @@ class SpeechSeq2Seq(PretrainedSpeech):
         """
         from zoo.speech.modeling_whisper import WhisperForConditionalGeneration as Whisper
 
-        if options.max_new_tokens < 1:
-            raise UserError(f"`max_new_tokens` {options.max_new_tokens}: at least 1")
         kind = load_config(pretrained.find(options.model, entry.presets).folder).model_type
         if kind != "whisper":
             raise UserError(f"{options.model} is a {kind}, and no Whisper")

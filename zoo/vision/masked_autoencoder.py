@@ -78,9 +78,6 @@ class MaskedAutoencoder(Network):
 
         Raises `UserError` for options that make no network.
         """
-        for name in ("depth", "decoder_depth", "decoder_heads"):
-            if getattr(options, name) < 1:
-                raise UserError(f"`{name}` {getattr(options, name)}: at least 1")
         if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
             raise UserError(
                 f"`decoder_size` {options.decoder_size} can't be shared out to `decoder_heads` "
