@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.base import Batch, Examples
+from tasks.base import Batch, Examples, Viewed
 from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs, Source
 from tasks.errors import UserError, spelled
@@ -68,24 +68,28 @@ def for_evaluation(
 def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     """Images without label, in the split train; see `tasks.data.unlabelled.find`."""
     from tasks.data.unlabelled import find
-    from tasks.media.source import load_media
-    from tasks.vision.embedded import digits
-    from tasks.vision.images import IMAGE
-
-    def load(other: DataArgs) -> Source:
-        return load_media(other, IMAGE, digits.load, args.image_column, unlabeled=True)
 
     source, splits = _canonical(args, data)
-    return find(source, cut(args, data, splits), data, asked, load)
+    return find(
+        source,
+        cut(args, data, splits),
+        data,
+        asked,
+        lambda other: _load(args, other, unlabeled=True),
+    )
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
+    source = _load(args, data)
+    return source, media_and_label(source, args.label_column)
+
+
+def _load(args: Args, data: DataArgs, *, unlabeled: bool = False) -> Source:
     from tasks.media.source import load_media
     from tasks.vision.embedded import digits
     from tasks.vision.images import IMAGE
 
-    source = load_media(data, IMAGE, digits.load, args.image_column)
-    return source, media_and_label(source, args.label_column)
+    return load_media(data, IMAGE, digits.load, args.image_column, unlabeled=unlabeled)
 
 
 def for_prediction(task: "ImageClassification", asked: Inputs) -> "ImageClassification":
@@ -374,8 +378,9 @@ def stack(images: "Sequence[np.ndarray]") -> "Tensor":
     return torch.from_numpy(np.stack(same)).permute(0, 3, 1, 2)
 
 
-class ImageFeatures:
-    """The images of one split at the model's size. Satisfies `tasks.base.Features`."""
+class ImageFeatures(Viewed):
+    """The images of one split at the model's size; `collate` augments them as a view says.
+    Satisfies `tasks.base.Features`."""
 
     def __init__(self, decoded: "Decoded", labels: Sequence[Any] | None, partners: bool) -> None:
         import numpy as np
@@ -386,15 +391,6 @@ class ImageFeatures:
         self.lengths: np.ndarray = decoded.sizes.astype(np.int64)
         self.rows: np.ndarray = np.ones(len(decoded), np.int64)
         self.partners = partners  # whether training mixes each sample with another
-        self._view: View | None = None
-
-    def view(self, view: "View") -> Self:
-        """The same images, to be augmented by `collate` as the view says."""
-        import copy
-
-        seen = copy.copy(self)
-        seen._view = view
-        return seen
 
     def __len__(self) -> int:
         return len(self.decoded)
