@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.nlp.bert_mlm import Options
 
-NONE = "none"  # --model: new weights
-
 
 def _check(options: "Options") -> None:
     if options.hidden_size % options.num_heads:
@@ -48,7 +46,7 @@ class MaskedEncoder(PretrainedEncoder):
 
         Raises `UserError` for options that make no network, or a tokenizer that can't be saved.
         """
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             _check(options)
             return train_tokenizer(
                 _texts(splits["train"]),
@@ -62,7 +60,7 @@ class MaskedEncoder(PretrainedEncoder):
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Longest input of the model in tokens."""
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             return options.token_limit
         return super().max_length(options, processor, entry)
 
@@ -76,7 +74,7 @@ class MaskedEncoder(PretrainedEncoder):
         """
         from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             config = BertConfig(
                 vocab_size=len(processor),
                 hidden_size=options.hidden_size,

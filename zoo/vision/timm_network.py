@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
 
-NONE = "none"  # --model: new weights in the shape of --architecture
 NAMED = 5  # labels that a message names at most
 
 
@@ -147,7 +146,7 @@ class TimmNetwork(Network):
         Raises `UserError` where there are no such weights, or for a size that they can't have.
         """
         reading = task.args  # type: ignore[attr-defined]
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             smallest, step = options.smallest_size()
             size = choose_size(options.image_size, splits["train"], smallest, step)
             return image_processor.make_processor(size, reading=reading)
@@ -188,7 +187,7 @@ class TimmNetwork(Network):
         from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
 
         size = side_of(processor)
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             config = TimmWrapperConfig(
                 architecture=known(options.architecture),
                 model_args=options.model_args(size),
