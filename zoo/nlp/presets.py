@@ -12,7 +12,7 @@ from zoo.model.entry import Preset
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """What a model of a pretrained encoder has as options."""
+    """What models of a pretrained encoder have alone."""
 
     model: str = "minilm"
     """pretrained weights: a preset, a folder (such as bert_mlm leaves), or a Hub id"""

@@ -65,7 +65,7 @@ def test_mistakes_are_one_line(
 
 def test_a_run_that_goes_wrong() -> None:
     """A user's mistake is told as the model tells it."""
-    with pytest.raises(UserError, match=r"^bert_cls: `learning_rate` -1\.0"):
+    with pytest.raises(UserError, match=r"^bert_cls: --learning_rate -1\.0"):
         runs.zoo(["zoo.nlp.bert_cls", "finetune", "--learning_rate", "-1"])
     with pytest.raises(SystemExit, match=r"none failed:\n.*No module named"):
         runs.zoo(["zoo.none"])
