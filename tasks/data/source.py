@@ -117,7 +117,9 @@ def choose_split(
         splits = cut_missing_splits(splits, stratify, data)
     splits = limit(splits, data)
     if split is not None and split not in splits:
-        raise UserError(f"{source.name} has no split {split!r}; it has {', '.join(splits)}")
+        raise UserError(
+            f"{source.name} has no split {split!r}", "split", f"it has {', '.join(splits)}"
+        )
     usual = [name for name in ("test", "validation", "train", *splits) if name in splits]
     measurable = [name for name in usual if name not in without_labels]
     if split in without_labels or not measurable:

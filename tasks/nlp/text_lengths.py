@@ -19,7 +19,9 @@ def settled(asked: int | None, limit: int, overlap: int | None = None) -> int:
     if asked is not None and asked > limit:
         raise UserError(f"`max_length` {asked} is more than the {limit} this model takes")
     if asked is not None and asked < SHORTEST:
-        raise UserError(f"`max_length` {asked} leaves no room for text; at least {SHORTEST}")
+        raise UserError(
+            f"`max_length` {asked} leaves no room for text", hint=f"at least {SHORTEST}"
+        )
     length = asked or limit
     if overlap is not None and overlap >= length - SHORTEST:
         raise UserError(f"`window_overlap` {overlap} must be well below `max_length` {length}")

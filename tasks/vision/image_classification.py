@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from tasks.base import Batch, Examples, Viewed
 from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs, Source
-from tasks.errors import UserError, spelled
+from tasks.errors import UserError
 from tasks.kinds.classification import Classification, LabelArgs, cut, media_and_label
 from tasks.kinds.classification import encode as encode_all
 from tasks.media import items
@@ -107,24 +107,16 @@ def read_inputs(
     """
     import sys
 
-    from tasks.media.source import BadFile, name_of
+    from tasks.media import inputs
     from tasks.vision import image_inputs
 
-    bad, number = 0, -1
-    for number, media in enumerate(image_inputs.read(asked, stack)):
-        name = name_of(media, number)
-        try:
-            image, facts = task.decode(media)
-            if "cut" in facts:
-                print_lines(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
-            yield {"name": name, "image": image}
-        except BadFile as problem:
-            bad += 1
-            if asked.on_bad_file == "stop":
-                raise UserError(f"{name}: {problem}; `on_bad_file` skip goes on without") from None
-            print_lines(spelled(f"{name}: {problem}; skipped"), file=sys.stderr)
-    if bad == number + 1 > 0:
-        raise UserError(f"none of {bad:,} files can be used")
+    def decode(name: str, media: Mapping[str, Any]) -> Mapping[str, Any]:
+        image, facts = task.decode(media)
+        if "cut" in facts:
+            print_lines(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
+        return {"image": image}
+
+    yield from inputs.decoded(image_inputs.read(asked, stack), decode, asked.on_bad_file)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:

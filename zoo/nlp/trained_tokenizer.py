@@ -41,7 +41,9 @@ def train_tokenizer(
     """
     special = [*SPECIAL, FIRST, MASK] if masked else SPECIAL
     if longest < SHORTEST:
-        raise UserError(f"`token_limit` {longest} leaves no room for text; at least {SHORTEST}")
+        raise UserError(
+            f"`token_limit` {longest} leaves no room for text", hint=f"at least {SHORTEST}"
+        )
     if vocab_size < BYTES + len(special):
         raise UserError(
             f"`vocab_size` {vocab_size}: at least {BYTES + len(special)}, which is every byte and "

@@ -86,5 +86,5 @@ def _words(path: Path) -> tuple[str, ...]:
         raise UserError(f"`words` {path} can't be read: {problem}") from None
     found = tuple(line.strip() for line in lines if line.strip())
     if not found:
-        raise UserError(f"`words` {path} has no words; give one a line")
+        raise UserError(f"`words` {path} has no words", hint="give one a line")
     return found
