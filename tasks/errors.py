@@ -9,8 +9,8 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-SETTING = re.compile(r"`([a-z][a-z0-9_]*)`")
-"""How a message names a setting; its group is the field."""
+SETTING = re.compile(r"(?<![\w'\"`])`([a-z][a-z0-9_]*)`(?![\w'\"`])")
+"""How a message names a setting; its group is the field. What is quoted is none."""
 
 _pattern = "`{}`"
 
@@ -45,6 +45,12 @@ def did_you_mean(
 
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"did you mean {shown(near[0])}?" if near else None
+
+
+def foreign(error: object) -> str:
+    """Return what another library says of an error, for a message: its backticks name no setting
+    of ours, and become apostrophes."""
+    return str(error).replace("`", "'")
 
 
 def spelled(message: str, pattern: str | None = None) -> str:

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 
-from tasks.errors import UserError, did_you_mean, settings_typed, spelled
+from tasks.errors import UserError, did_you_mean, foreign, settings_typed, spelled
 from tests.cli import run_cli
 from zoo.train.args import TrainArgs
 
@@ -33,6 +33,14 @@ def test_settings_are_spelled_for_who_reads_them() -> None:
         assert spelled(said) == "lower --batch_size, not `A b`, or `2x`"
     assert spelled(said) == said
     assert spelled(said, "{}=") == "lower batch_size=, not `A b`, or `2x`"
+
+
+def test_what_is_quoted_or_of_others_names_no_setting() -> None:
+    """A label of the data, and what a library says of its own arguments."""
+    label = "`seed`"
+    for said in (f"{label!r} is no label", f"no '{label}'", foreign("`dim` is out of range")):
+        assert UserError(said).field is None
+        assert spelled(said, "--{}") == said
 
 
 def test_python_reads_a_field_and_the_command_line_a_flag() -> None:

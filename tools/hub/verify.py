@@ -58,7 +58,7 @@ def verify(args: VerifyArgs) -> int:
             findings = [Finding("sums", "wrong", f"edited since: {', '.join(pulled.changed)}")]
         findings += [_portable(one, folder, repo) for one in _look(folder, args.data)]
     title = f"{repo} at {pulled.commit[:12]}"
-    rows = [(one.what, one.status, one.text) for one in findings]
+    rows = [(one.what, one.status, spelled(one.text)) for one in findings]
     terminal.table(("what", "status", ""), rows, title=title)
     return int(any(one.status == "wrong" for one in findings))
 

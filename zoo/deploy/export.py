@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Features, Task
 from tasks.data.source import DataArgs
-from tasks.errors import UserError, spelled
+from tasks.errors import UserError, foreign, spelled
 from tasks.metrics.spec import MetricSpec
 from tasks.printing import print_lines
 from zoo.deploy.proof import REAL_ROWS, Proof, prove
@@ -305,7 +305,7 @@ def obstacle(error: BaseException) -> str:
     while (inner := chain[-1].__cause__) is not None:
         chain.append(inner)
     for one in reversed(chain):
-        lines = [line.strip() for line in str(one).splitlines() if line.strip()]
+        lines = [line.strip() for line in foreign(one).splitlines() if line.strip()]
         # torch.export and OpenVINO say what it is about in the points of a list
         points = [line for line in lines[1:] if line.startswith(("- ", "-- Conversion is failed"))]
         if lines:

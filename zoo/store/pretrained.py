@@ -19,7 +19,7 @@ from tasks import json_files
 from tasks.atomic import write_json
 from tasks.data import cache
 from tasks.data.fingerprint import sha256, state_of
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from zoo.model import remote_code
 from zoo.model.entry import Entry, Preset
 
@@ -234,7 +234,7 @@ def _download(name: str | None, preset: Preset) -> Path:
             "(a private one needs hf auth login)"
         ) from error
     except Exception as error:  # the client's own, its HTTP library's and the disk's errors
-        reason = f"the Hub did not deliver them: {str(error).splitlines()[0] or repr(error)}"
+        reason = f"the Hub did not deliver them: {foreign(error).splitlines()[0] or repr(error)}"
         raise UserError(_not_at_hand(name, preset, reason)) from error
     return Path(folder)
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from tasks.vision.image_args import side_of
 from zoo.model.loading import load_config, load_json
 from zoo.model.network import Network
@@ -111,7 +111,7 @@ class MaskedAutoencoder(Network):
             model = MaeForPreTraining(config)
         except (TypeError, AssertionError, ValueError) as error:
             raise UserError(
-                f"timm can't make {options.architecture} this way: {error}; give a vision "
+                f"timm can't make {options.architecture} this way: {foreign(error)}; give a vision "
                 "transformer"
             ) from None
         model.computes_loss = False  # the task does

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
 from zoo.model.loading import load_config, load_json, load_with_head
@@ -197,7 +197,7 @@ class TimmNetwork(Network):
                 return TimmWrapperForImageClassification(config), {"model": None, "license": None}
             except (TypeError, AssertionError) as error:
                 raise UserError(
-                    f"timm can't make {options.architecture} this way: {error}"
+                    f"timm can't make {options.architecture} this way: {foreign(error)}"
                 ) from None
         found = pretrained.find(options.model, entry.presets)
         if _pretrained_here(found.folder):
