@@ -15,7 +15,7 @@ The learning rate was chosen on the validation split, among 1e-4, 2e-4 and 3e-4.
 import sys
 
 from zoo.model.entry import Entry
-from zoo.nlp.presets import PRESETS, ZERO_SHOT, EncoderOptions
+from zoo.nlp.presets import PRESETS, ZERO_SHOT, Options
 
 ENTRY = Entry(
     name="bert_cls",
@@ -24,7 +24,7 @@ ENTRY = Entry(
     summary="pretrained text encoder (BERT, RoBERTa, ModernBERT, ...) with a classification head",
     network="zoo.nlp.pretrained_encoder",
     modality="zoo.nlp.modality",
-    options=EncoderOptions,
+    options=Options,
     recipe={
         "num_train_epochs": 1.0,
         "per_device_train_batch_size": 32,

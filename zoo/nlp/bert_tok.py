@@ -9,7 +9,7 @@ Transformers for Language Understanding", section 5.3; the default weights are a
 import sys
 
 from zoo.model.entry import Entry
-from zoo.nlp.presets import PRESETS, EncoderOptions
+from zoo.nlp.presets import PRESETS, Options
 
 ENTRY = Entry(
     name="bert_tok",
@@ -18,7 +18,7 @@ ENTRY = Entry(
     summary="pretrained text encoder that tags every word: entities, parts of speech, punctuation",
     network="zoo.nlp.token_encoder",
     modality="zoo.nlp.modality",
-    options=EncoderOptions,
+    options=Options,
     recipe={
         "num_train_epochs": 3.0,
         "per_device_train_batch_size": 32,

@@ -11,7 +11,7 @@ from zoo.model.entry import Preset
 
 
 @dataclass(frozen=True)
-class EncoderOptions:
+class Options:
     """What models of a pretrained encoder have alone."""
 
     model: str = "minilm"

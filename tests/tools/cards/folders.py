@@ -17,7 +17,7 @@ from tasks.atomic import write_json
 from tasks.data.fingerprint import sha256
 from tasks.nlp.text_classification import Args, TextClassification
 from zoo.nlp.bert_cls import ENTRY
-from zoo.nlp.presets import EncoderOptions
+from zoo.nlp.presets import Options
 from zoo.runtimes import artifacts
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
@@ -169,7 +169,7 @@ def make(path: Path, source: Mapping[str, Any] | None = None, **task: Any) -> Fo
             "pipeline": "text-classification",
             "source": source or hub_source(),
             "config": {
-                "options": dataclasses.asdict(EncoderOptions()),
+                "options": dataclasses.asdict(Options()),
                 "data": {
                     "data": "/somewhere/reviews",
                     "validation_size": 0.1,

@@ -21,7 +21,7 @@ from tasks.nlp.text_classification import Args, TextClassification
 from zoo.model.network import assemble
 from zoo.nlp import encoder_fit
 from zoo.nlp.bert_cls import ENTRY
-from zoo.nlp.presets import EncoderOptions
+from zoo.nlp.presets import Options
 
 ROWS = review_rows()[:96]
 TEXTS = [text for text, _ in ROWS]
@@ -33,7 +33,7 @@ kinds = pytest.mark.parametrize("kind", KINDS)
 
 def made(folder: Path, **options: Any) -> tuple[Any, Any, TextClassification]:
     """Model, tokenizer and settled task, as finetune makes them."""
-    given = EncoderOptions(model=str(folder), **options)
+    given = Options(model=str(folder), **options)
     assembly = assemble(ENTRY, given, TASK, None)
     torch.manual_seed(0)
     model, _ = assembly.build()
