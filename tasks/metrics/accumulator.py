@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from tasks.errors import UserError
 from tasks.metrics.arithmetic import Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 FORMAT = 1
 """Of `MetricAccumulator.state`."""
@@ -42,7 +42,7 @@ class MetricAccumulator(ABC):
         return len(self._columns()[0])
 
     @abstractmethod
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Return every metric with its interval; the same samples give the same bits.
 
         Args:

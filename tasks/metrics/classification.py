@@ -10,7 +10,7 @@ from tasks.errors import UserError
 from tasks.metrics import arithmetic, intervals
 from tasks.metrics.accumulator import MetricAccumulator, by_id, checked_ids
 from tasks.metrics.arithmetic import Counts, Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
@@ -38,7 +38,7 @@ _CORRELATIONS: Mapping[str, Callable[[_Array, Ints], Floats]] = {
 }
 
 
-class Tally(MetricAccumulator):
+class ClassificationMetric(MetricAccumulator):
     """Predictions and references of one evaluation, and what is computed from them.
 
     Memory a sample: 8 bytes for the id, and twice the smallest unsigned integer for a label, one
@@ -67,7 +67,7 @@ class Tally(MetricAccumulator):
         """
         self._append(self._checked(ids, predictions, references))
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Every metric of this problem type with its interval.
 
         single_label: accuracy (Wilson), f1_macro, precision_macro, recall_macro,
@@ -202,7 +202,7 @@ class Tally(MetricAccumulator):
         references: _Array,
         level: float,
         draws: int,
-    ) -> list[Measured]:
+    ) -> list[MetricEstimate]:
         """The scores, with intervals from resamples of the samples.
 
         Samples with the same prediction and reference are one cell with a count: the confusion

@@ -1,4 +1,4 @@
-"""A tally of single labels that also knows how high the true label was ranked."""
+"""A metric of single labels that also knows how high the true label was ranked."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,14 +8,15 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.accumulator import by_id
-from tasks.metrics.classification import Tally
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 _Array = npt.NDArray[Any]
 
 
-class RankedTally(Tally):
-    """`Tally` for single labels with top-k accuracy: the true label is among the k best."""
+class TopKMetric(ClassificationMetric):
+    """`ClassificationMetric` for single labels with top-k accuracy: the true label is among the k
+    best."""
 
     def __init__(self, num_labels: int, k: int) -> None:
         super().__init__("single_label_classification", num_labels, k)
@@ -30,7 +31,8 @@ class RankedTally(Tally):
         self._append((*columns, np.asarray(ranks, np.int64)))
 
     def _distinct(self, chunks: Sequence[Any]) -> tuple[_Array, ...]:
-        """As `Tally` has it; of repeats the lowest rank counts, whichever came first."""
+        """As `ClassificationMetric` has it; of repeats the lowest rank counts, whichever came
+        first."""
         ids, ranks = (np.concatenate([chunk[i] for chunk in chunks]) for i in (0, 3))
         return (*super()._distinct([chunk[:3] for chunk in chunks]), ranks[by_id(ids, [ranks])])
 
@@ -40,8 +42,8 @@ class RankedTally(Tally):
     def _unpacked(self, state: Mapping[str, _Array]) -> tuple[_Array, ...]:
         return (*super()._unpacked(state), state["ranks"])
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
-        """The metrics of `Tally`, with top-k accuracy behind accuracy (Wilson)."""
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
+        """The metrics of `ClassificationMetric`, with top-k accuracy behind accuracy (Wilson)."""
         accuracy, *others = super().compute(level, draws)
         *_, ranks = self._columns()
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
@@ -49,7 +51,7 @@ class RankedTally(Tally):
         return [accuracy, top, *others]
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """See `Tally.sample_statistics`."""
+        """See `ClassificationMetric.sample_statistics`."""
         if metric != f"top{self.k}_accuracy":
             return super().sample_statistics(metric)
         ids, *_, ranks = self._columns()

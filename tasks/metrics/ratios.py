@@ -1,4 +1,4 @@
-"""The tally of objectives without labels: sums over each sample's targets, by id.
+"""The metrics of objectives without labels: sums over each sample's targets, by id.
 
 Every metric is a ratio of two sums over all samples, perhaps the exponential of one: a loss over
 its targets, hits over targets. Intervals come from resampling the samples, not the targets: those
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from tasks.metrics import intervals
 from tasks.metrics.accumulator import MetricAccumulator, by_id, checked_ids
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 _NAN = float("nan")
 
@@ -40,7 +40,7 @@ class Ratio:
         return values
 
 
-class RatioTally(MetricAccumulator):
+class RatioMetric(MetricAccumulator):
     """Sums of each sample of one evaluation, and the ratios computed from them."""
 
     def __init__(self, ratios: Sequence[Ratio]) -> None:
@@ -55,7 +55,7 @@ class RatioTally(MetricAccumulator):
             raise ValueError(f"{len(ids)} ids and sums of shape {list(sums.shape)}")
         self._append((ids, sums.astype(np.float64)))
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Each ratio with a bootstrap interval over samples (Efron 1979); none with 0 `draws`."""
         _, sums = self._columns()
         total = sums.sum(0)

@@ -11,8 +11,8 @@ from tasks import panics
 from tasks.base import Batch, Viewed
 from tasks.data import arrow_copy, cache, fingerprint
 from tasks.nlp import perturb
-from tasks.nlp.perturb import Vocabulary
-from tasks.randomness import Draws
+from tasks.nlp.perturb import PerturbVocabulary
+from tasks.randomness import SampleRandom
 
 if TYPE_CHECKING:
     import datasets
@@ -118,7 +118,7 @@ class TokenFeatures(Viewed):
         self,
         tokens: "datasets.Dataset",
         labels: "datasets.Dataset | None",
-        vocabulary: Vocabulary,
+        vocabulary: PerturbVocabulary,
         unknown: int | None,
     ) -> None:
         """
@@ -176,7 +176,7 @@ class TokenFeatures(Viewed):
                 desc="tokenizing",
             )
         labels = examples.select_columns(["label"]) if "label" in examples.column_names else None
-        return cls(encoded, labels, Vocabulary.of(tokenizer), _unknown(tokenizer))
+        return cls(encoded, labels, PerturbVocabulary.of(tokenizer), _unknown(tokenizer))
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -191,7 +191,7 @@ class TokenFeatures(Viewed):
         ]
         if self._view is None or self._view.strength != "strong":
             return rows
-        draws = Draws(self._view, indices)
+        draws = SampleRandom(self._view, indices)
         return [perturb.row(row, draws, i, self._vocabulary) for i, row in enumerate(rows)]
 
     def used_ids(self) -> "np.ndarray":

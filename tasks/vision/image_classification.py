@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tasks.base import Features
     from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
-    from tasks.randomness import View
+    from tasks.randomness import EpochView
     from tasks.vision.pixels import Facts
 
 EXAMPLE_INPUT = "--image photo.jpg"
@@ -92,7 +92,7 @@ def _load(args: Args, data: DataArgs, *, unlabeled: bool = False) -> Source:
     return load_media(data, IMAGE, digits.load, args.image_column, unlabeled=unlabeled)
 
 
-def for_prediction(task: "ImageClassification", asked: Inputs) -> "ImageClassification":
+def for_prediction(task: "ImageClassification", inputs: Inputs) -> "ImageClassification":
     """The task as `predict` was asked to use it."""
     return task
 
@@ -155,13 +155,13 @@ class ImageClassification(Classification):
     unit = "pixels"
     example_call = EXAMPLE_INPUT
 
-    def settle(self, processor: Any, limit: int) -> "ImageClassification":
+    def bind_for_training(self, processor: Any, limit: int) -> "ImageClassification":
         """The same task with the processor's size and normalisation."""
         if self.args.mixup and self.problem_type != "single_label_classification":
             raise UserError(f"`mixup` wants one label an image, and this is {self.problem_type}")
         return replace(
             self,
-            args=replace(self.args.settled(processor), hflip=self._flips()),
+            args=replace(self.args.resolved(processor), hflip=self._flips()),
             size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
@@ -282,23 +282,23 @@ class ImageClassification(Classification):
         return Batch(inputs, ids, targets)
 
     def _augmented(
-        self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]"
+        self, rows: Sequence[Mapping[str, Any]], views: "Sequence[EpochView]"
     ) -> "tuple[Tensor, dict[str, Tensor]]":
         import torch
 
-        from tasks.randomness import Draws
+        from tasks.randomness import SampleRandom
         from tasks.vision import mixing
 
         pixels = self._varied(rows, views)
         if "partner" not in rows[0]:
             return pixels, {}
         partners = [row["partner"] for row in rows]
-        draws = Draws(views, [row["sample_id"] for row in rows])
+        draws = SampleRandom(views, [row["sample_id"] for row in rows])
         mixed, share = mixing.mix(pixels, self._varied(partners, views), draws, self.args)
         labels = torch.tensor([partner["label"] for partner in partners])
         return mixed, {"partners": labels, "share": share}
 
-    def _varied(self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]") -> "Tensor":
+    def _varied(self, rows: Sequence[Mapping[str, Any]], views: "Sequence[EpochView]") -> "Tensor":
         """The images of the rows augmented as their views say, which are of one strength; float32
         [b, 1 or 3, size, size].
 
@@ -307,7 +307,7 @@ class ImageClassification(Classification):
         """
         import torch
 
-        from tasks.randomness import Draws
+        from tasks.randomness import SampleRandom
         from tasks.vision import augment
 
         how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
@@ -315,7 +315,9 @@ class ImageClassification(Classification):
         for channels in (1, 3):
             places = [i for i, row in enumerate(rows) if row["image"].shape[2] == channels]
             if places:
-                draws = Draws([views[i] for i in places], [rows[i]["sample_id"] for i in places])
+                draws = SampleRandom(
+                    [views[i] for i in places], [rows[i]["sample_id"] for i in places]
+                )
                 images = stack([rows[i]["image"] for i in places])
                 parts[channels] = places, how[views[0].strength](images, draws, self.args)
         if len(parts) == 1:
@@ -339,18 +341,18 @@ class ImageClassification(Classification):
         draw.image(axes, row["image"])
 
 
-def _tell_what_is_cut(examples: "datasets.Dataset", found: "Decoded", args: Args) -> None:
+def _tell_what_is_cut(examples: "datasets.Dataset", decoded: "Decoded", args: Args) -> None:
     """A warning where values of more than 8 bits lie outside the range that training found."""
     import sys
 
     from tasks.media.source import name_of
 
-    cut = {row: facts["cut"] for row, facts in found.facts.items() if "cut" in facts}
+    cut = {row: facts["cut"] for row, facts in decoded.facts.items() if "cut" in facts}
     if cut:
         row = max(cut, key=lambda one: cut[one])
         worst = f"{name_of(examples[row]['media'], row)}: {_cut(cut[row], args)}"
         print_lines(
-            f"warning: in {len(cut):,} of {len(found):,} images, such as {worst}", file=sys.stderr
+            f"warning: in {len(cut):,} of {len(decoded):,} images, such as {worst}", file=sys.stderr
         )
 
 
@@ -394,10 +396,10 @@ class ImageFeatures(Viewed):
         for row in rows:
             row["view"] = self._view
         if self.partners and self._view.strength == "standard":
-            from tasks.randomness import Draws
+            from tasks.randomness import SampleRandom
             from tasks.vision import mixing
 
-            chosen = mixing.partner(Draws(self._view, list(indices)), len(self))
+            chosen = mixing.mixup_partner(SampleRandom(self._view, list(indices)), len(self))
             for row, other in zip(rows, chosen, strict=True):
                 row["partner"] = self._row(int(other))
         return rows

@@ -28,12 +28,12 @@ def _verb(
     """A verb whose flags are those of a dataclass."""
 
     def parsed(words: Sequence[str]) -> int:
-        asked = PROGRAM.parse(name, kind, words)
-        from tools.hub.refused import Refused
+        args = PROGRAM.parse(name, kind, words)
+        from tools.hub.refused import PushRefused
 
         try:
-            return run(asked)
-        except Refused as refused:
+            return run(args)
+        except PushRefused as refused:
             first, *more = refused.lines
             print_lines(f"hub: {first}", *more, file=sys.stderr)
             return 1
@@ -41,32 +41,32 @@ def _verb(
     return name, Verb(summary, tuple(f"{name} {example}" for example in examples), parsed)
 
 
-def _push(asked: PushArgs) -> int:
+def _push(args: PushArgs) -> int:
     from tools.hub.push import push
 
-    push(asked)
+    push(args)
     return 0
 
 
-def _pull(asked: PullArgs) -> int:
-    if asked.output_dir is not None:
-        places.check_folder("--output_dir", asked.output_dir)
+def _pull(args: PullArgs) -> int:
+    if args.output_dir is not None:
+        places.check_folder("--output_dir", args.output_dir)
     from tools.hub.pull import pull
 
-    pull(asked)
+    pull(args)
     return 0
 
 
-def _verify(asked: VerifyArgs) -> int:
+def _verify(args: VerifyArgs) -> int:
     from tools.hub.verify import verify
 
-    return verify(asked)
+    return verify(args)
 
 
-def _diff(asked: DiffArgs) -> int:
+def _diff(args: DiffArgs) -> int:
     from tools.hub.diff import diff
 
-    return diff(asked)
+    return diff(args)
 
 
 PROGRAM = Program(
