@@ -4,61 +4,26 @@ Flags as those of a model's verbs (`zoo.cli.verbs`): fields of frozen dataclasse
 alike. Nothing here imports torch.
 """
 
-import difflib
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 from tasks.printing import print_lines
 from zoo.cli import program
+from zoo.cli.program import Program, Verb
 from zoo.machine import places
 
-PROGRAM = "python -m bench"
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One thing that can be done."""
-
-    summary: str
-    examples: tuple[str, ...]
-    run: Callable[[Sequence[str]], int]
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        return program.overview("bench", _overview, 0 if arguments else 2)
-    verb, *rest = arguments
-    if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(VERBS)}"
-        return program.fail("bench", f"no verb {verb!r}; {hint}")
-    return program.guarded("bench", lambda: VERBS[verb].run(rest), "give the same command again")
+    return PROGRAM.main(argv)
 
 
-def _overview() -> str:
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in VERBS.items())
-    examples = "\n".join(f"  {PROGRAM} {verb.examples[0]}" for verb in VERBS.values())
-    return (
-        f"usage: {PROGRAM} VERB ...\n\nMeasures how models run on this machine.\n\n"
-        f"verbs:\n{verbs}\n\nexamples:\n{examples}\n\n{PROGRAM} VERB --help lists its flags."
-    )
-
-
-def parse(verb: str, kind: type, arguments: Sequence[str]) -> Any:
+def parse(verb: str, kind: type[T], arguments: Sequence[str]) -> T:
     """Arguments as an instance of a dataclass; exits as argparse does for --help and errors."""
-    program.show_bounds(kind)
-    examples = "\n".join(f"  {PROGRAM} {example}" for example in VERBS[verb].examples)
-    return program.parse_flags(
-        kind,
-        arguments,
-        prog=f"{PROGRAM} {verb}",
-        description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}",
-    )
+    return PROGRAM.parse(verb, kind, arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -137,8 +102,7 @@ def _decide(arguments: Sequence[str]) -> int:
     try:
         decide(args)
     except ContractNotMet as refused:
-        print_lines(f"bench: {refused}", file=sys.stderr)
-        return 1
+        return program.fail("bench", str(refused), code=1)
     return 0
 
 
@@ -282,3 +246,4 @@ VERBS = {
         _replay,
     ),
 }
+PROGRAM = Program("bench", "python -m bench", "Measures how models run on this machine.", VERBS)

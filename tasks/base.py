@@ -190,6 +190,21 @@ class Features(Protocol):
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]: ...
 
 
+class Viewed:
+    """The view of `Features`, which their `__getitems__` reads."""
+
+    _view: "EpochView | None" = None
+    """None: the samples as they are."""
+
+    def view(self, view: "EpochView") -> Self:
+        """The same samples as training sees them in one epoch; the split itself stays as it is."""
+        import copy
+
+        seen = copy.copy(self)
+        seen._view = view
+        return seen
+
+
 class TaskOf(Protocol[P]):
     """A learning problem, made from the data (`from_data`) or a checkpoint (`from_config`).
 

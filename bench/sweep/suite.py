@@ -11,7 +11,6 @@
 What is wrong in one is told in a line with file, line and key.
 """
 
-import difflib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import yaml
 from bench.cases import models
 from bench.cases.case import Case
 from bench.measures import MEASURES
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 from zoo.measure.workload import PHASES
 from zoo.runtimes.deployment import Deployment
 
@@ -227,5 +226,4 @@ def _line(node: yaml.Node) -> int:
 
 
 def _hint(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return did_you_mean(name, known) or f"there are {', '.join(known)}"

@@ -98,5 +98,5 @@ def find_column(
     else:
         problem = f"{where} has no {what} column that is plain from its name"
         problem += f" (tried {', '.join(usual)})" if usual else ""
-    hint = f"; the nearest is {near[0]!r}" if near else ""
-    raise UserError(f"{problem}; its columns are {there}{hint}")
+    hint = f"the nearest is {near[0]!r}" if near else None
+    raise UserError(f"{problem}; its columns are {there}", hint=hint)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tasks.data import arrow_copy, fingerprint, tables
 from tasks.data.splits import CANONICAL
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import datasets
@@ -69,13 +69,10 @@ def looks_like_a_path(name: str) -> bool:
 
 def missing(name: str) -> UserError:
     """The error for a path where there is nothing; names the nearest file beside it."""
-    import difflib
-
     path = Path(name).expanduser()
     there = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, there, n=1)
-    hint = f"; did you mean {path.with_name(near[0])}?" if near else ""
-    return UserError(f"there is no file or folder {name}{hint}")
+    hint = did_you_mean(path.name, there, shown=path.with_name)
+    return UserError(f"there is no file or folder {name}", hint=hint)
 
 
 def load(

@@ -40,7 +40,7 @@ def must_have_train(splits: "datasets.DatasetDict", where: str) -> None:
     if "train" not in splits:
         raise UserError(
             f"{where} has no split to train on, but {', '.join(splits)} only: name the file or"
-            " folder of the training data train, or give it with --data"
+            " folder of the training data train, or give it with `data`"
         )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.media import decoding_cache
 from tasks.media.array_block import ArrayBlock
 from tasks.media.decoding_cache import DecodedSplit
@@ -330,5 +330,5 @@ def _report(
         return
     count = f"{len(bad):,} of {rows:,} files cannot be used ({named}{more})"
     if on_bad_file == "stop":
-        raise UserError(f"{count}: mend or remove them, or pass --on_bad_file skip")
-    print_lines(f"warning: {count}, left out", file=sys.stderr)
+        raise UserError(f"{count}: mend or remove them, or pass `on_bad_file` skip")
+    print_lines(spelled(f"warning: {count}, left out"), file=sys.stderr)

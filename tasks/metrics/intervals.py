@@ -1,6 +1,6 @@
 """A measured number with its interval, and the formulas of the intervals."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import atanh, isfinite, sqrt, tanh
 from statistics import NormalDist
@@ -132,6 +132,33 @@ def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> 
         level=level,
         method="bootstrap",
     )
+
+
+def bootstrap(
+    values: Mapping[str, float],
+    scores: Callable[[Ints], Mapping[str, Floats]],
+    counts: Ints,
+    level: float,
+    draws: int,
+) -> list[MetricEstimate]:
+    """Metrics with percentile intervals of resamples of their samples (Efron 1979).
+
+    Args:
+        values: the metrics of the samples themselves, by name.
+        scores: the metrics [draws] where each cell counts so often, int64 [draws, cells]; what is
+            not finite is left out.
+        counts: samples of each cell, int64 [cells]; the samples of a cell are alike.
+        draws: how many resamples; with 0 there is no interval.
+    """
+    drawn = {name: [np.empty(0)] for name in values}
+    for weights in resamples(counts, draws):
+        for name, found in scores(weights).items():
+            drawn[name].append(found[np.isfinite(found)])
+    n = int(counts.sum())
+    return [
+        percentile(name, value, n, np.concatenate(drawn[name]), level)
+        for name, value in values.items()
+    ]
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
     Raises `UserError` where there is no text column, or a flag makes no sense.
     """
     if not 0 < args.mlm_probability < 1:
-        raise UserError(f"--mlm_probability {args.mlm_probability} is no share between 0 and 1")
+        raise UserError(f"`mlm_probability` {args.mlm_probability} is no share between 0 and 1")
     source, splits, label, columns = _canonical(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
@@ -126,12 +126,9 @@ def read_inputs(
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given: `text`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    for flag, value in (
-        ("--text_pair_column", inputs.text_pair_column),
-        ("--text_pair", inputs.text_pair),
-    ):
-        if value and value != "none":
-            raise UserError(f"{flag}: a mask is filled in one text, not in a pair")
+    for name in ("text_pair_column", "text_pair"):
+        if getattr(inputs, name) not in (None, (), "none"):
+            raise UserError(f"`{name}`: a mask is filled in one text, not in a pair")
     return text_inputs.read(inputs, task.columns, stack)
 
 
@@ -252,13 +249,12 @@ class MaskedLM(Bindable):
         """What is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.nlp import text_preflight
 
-        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
-        longest = self.args.max_length or 0
-        if self.args.long_texts == "window":
-            longest = max(int(found.max(initial=longest)) for found in lengths.values())
-        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
-        return text_preflight.check(
-            examples.splits, ["text"], None, lengths, longest, None, unknown_shares=shares
+        return text_preflight.check_tokenized(
+            examples.splits,
+            ["text"],
+            features,
+            self.args.max_length,
+            in_windows=self.args.long_texts == "window",
         )
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":

@@ -65,7 +65,7 @@ def checked(
             if not any(is_kind(stored) for is_kind in kinds):
                 raise UserError(
                     f"the column {own!r} of {where} holds {stored} in {name}, not a list for each "
-                    f"row: name another (--{flag}_column)"
+                    f"row: name another (`{flag}_column`)"
                 )
     return splits
 

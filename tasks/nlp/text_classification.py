@@ -237,19 +237,15 @@ class TextClassification(LongTexts, Classification):
         from tasks.nlp import text_preflight
 
         columns = [c for c in ("text", "text_pair") if c in examples.splits["train"].column_names]
-        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
-        assert self.args.max_length is not None
-        found: list[Finding] = text_preflight.check(
+        return text_preflight.check_tokenized(
             examples.splits,
             columns,
-            "label",
-            lengths,
+            features,
             self.args.max_length,
+            "label",
             self.problem_type,
             self.labels,
-            {split: f.unknown_share() for split, f in features.items()},  # type: ignore[attr-defined]
         )
-        return found
 
     def is_one(self, raw: Any) -> bool:
         """Whether this is one text or pair, and no row of them."""

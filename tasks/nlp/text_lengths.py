@@ -17,12 +17,14 @@ def resolve_max_length(asked: int | None, limit: int, overlap: int | None = None
     Raises `UserError` where more is asked than the model takes, or too little to hold a text.
     """
     if asked is not None and asked > limit:
-        raise UserError(f"--max_length {asked} is more than the {limit} this model takes")
+        raise UserError(f"`max_length` {asked} is more than the {limit} this model takes")
     if asked is not None and asked < SHORTEST:
-        raise UserError(f"--max_length {asked} leaves no room for text; at least {SHORTEST}")
+        raise UserError(
+            f"`max_length` {asked} leaves no room for text", hint=f"at least {SHORTEST}"
+        )
     length = asked or limit
     if overlap is not None and overlap >= length - SHORTEST:
-        raise UserError(f"--window_overlap {overlap} must be well below --max_length {length}")
+        raise UserError(f"`window_overlap` {overlap} must be well below `max_length` {length}")
     return length
 
 

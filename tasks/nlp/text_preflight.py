@@ -65,6 +65,39 @@ def check(
     return sorted(findings, key=lambda finding: finding.level != "error")
 
 
+def check_tokenized(
+    splits: "datasets.DatasetDict",
+    text_columns: Sequence[str],
+    features: "Mapping[str, Any]",
+    max_length: int | None,
+    label_column: str | None = None,
+    problem_type: ProblemType | None = None,
+    label_names: Sequence[str] | None = None,
+    in_windows: bool = False,
+) -> list[Finding]:
+    """`check`, with what the tokenized texts tell of lengths and unknown tokens.
+
+    Args:
+        features: by split, a `tasks.nlp.tokenization.TextFeatures` or what holds one.
+        in_windows: whether long texts are read to their end, so that nothing is cut off.
+    """
+    lengths = {name: split.untruncated for name, split in features.items()}
+    shares = {name: split.unknown_share() for name, split in features.items()}
+    longest = max_length or 0
+    if in_windows:
+        longest = max(int(found.max(initial=longest)) for found in lengths.values())
+    return check(
+        splits,
+        text_columns,
+        label_column,
+        lengths,
+        longest,
+        problem_type,
+        label_names,
+        shares,
+    )
+
+
 _Texts = Mapping[str, Sequence[tuple[str | None, ...]]]
 
 
@@ -157,9 +190,9 @@ def _unknown(shares: Mapping[str, float]) -> Iterator[Finding]:
         said = ", ".join(f"{share:.1%} of {name}" for name, share in shares.items())
         yield warning(
             f"the tokenizer can't read these texts: of the tokens, {said} are unknown ([UNK]) and"
-            " all look alike to the model; take weights made for their language (--model"
-            " bert-base-chinese for Chinese, --model FacebookAI/xlm-roberta-base for a hundred"
-            " languages), or rnn_cls with --tokenizer bpe, which learns to read these very texts"
+            " all look alike to the model; take weights made for their language (`model`"
+            " bert-base-chinese for Chinese, `model` FacebookAI/xlm-roberta-base for a hundred"
+            " languages), or rnn_cls with `tokenizer` bpe, which learns to read these very texts"
         )
 
 

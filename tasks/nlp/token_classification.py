@@ -93,7 +93,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
         what = f"no tag but {names.found[0]}" if names.found else "no tags"
         raise UserError(
             f"{source.name} has {what} in any of its rows, so there is nothing to learn: is "
-            f"{columns.get('tags')!r} the column of the tags (--tag_column)?"
+            f"{columns.get('tags')!r} the column of the tags (`tag_column`)?"
         )
     for name, split in tagged.items():
         splits[name] = tagged_words.encode(split, labels, name)
@@ -289,13 +289,12 @@ class TokenClassification(LongTexts, Bindable):
             name: datasets.Dataset.from_dict({"text": [" ".join(row) for row in split["tokens"]]})
             for name, split in examples.splits.items()
         }
-        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
-        longest = self.args.max_length or 0
-        if self.args.long_texts == "window":
-            longest = max(int(found.max(initial=longest)) for found in lengths.values())
-        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
-        found: list[Finding] = text_preflight.check(
-            datasets.DatasetDict(texts), ["text"], None, lengths, longest, None, None, shares
+        found = text_preflight.check_tokenized(
+            datasets.DatasetDict(texts),
+            ["text"],
+            features,
+            self.args.max_length,
+            in_windows=self.args.long_texts == "window",
         )
         return found + list(tagged_words.check(examples.splits, self.scheme))
 

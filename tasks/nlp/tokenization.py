@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tasks import panics
-from tasks.base import Batch
+from tasks.base import Batch, Viewed
 from tasks.data import arrow_copy, cache, fingerprint
 from tasks.nlp import perturb
 from tasks.nlp.perturb import PerturbVocabulary
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import numpy as np
     from tokenizers import Encoding
 
-    from tasks.randomness import EpochView
 
 VERSION = 2  # of what is kept of the same texts: raise it with every change there
 LIBRARIES = ("tokenizers", "transformers")  # other versions may read the same text otherwise
@@ -97,8 +96,9 @@ def _as_it_was(backend: Any) -> Iterator[None]:
         backend.no_padding() if padding is None else backend.enable_padding(**padding)
 
 
-class TokenFeatures:
-    """The tokens of one split, memory-mapped. Satisfies `tasks.base.Features`.
+class TokenFeatures(Viewed):
+    """The tokens of one split, memory-mapped; in a strong view words are lost, swapped and masked,
+    others change nothing. Satisfies `tasks.base.Features`.
 
     Only tokens lie in the cache. Labels are read from the examples: two runs may read one file with
     other labels.
@@ -139,7 +139,6 @@ class TokenFeatures:
         self._labels = labels
         self._vocabulary = vocabulary
         self.unknown = unknown
-        self._view: EpochView | None = None
 
     @classmethod
     def make(
@@ -178,15 +177,6 @@ class TokenFeatures:
             )
         labels = examples.select_columns(["label"]) if "label" in examples.column_names else None
         return cls(encoded, labels, PerturbVocabulary.of(tokenizer), _unknown(tokenizer))
-
-    def view(self, view: "EpochView") -> Self:
-        """The same texts; in a strong view words are lost, swapped and masked, others change
-        nothing."""
-        import copy
-
-        seen = copy.copy(self)
-        seen._view = view
-        return seen
 
     def __len__(self) -> int:
         return len(self._dataset)

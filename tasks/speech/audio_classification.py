@@ -56,24 +56,28 @@ def for_evaluation(
 def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     """Sounds without label, in the split train; see `tasks.data.unlabelled.find`."""
     from tasks.data.unlabelled import find
-    from tasks.media.source import load_media
-    from tasks.speech.embedded import spoken
-    from tasks.speech.sound.audio import AUDIO
-
-    def load(other: DataArgs) -> Source:
-        return load_media(other, AUDIO, spoken.words, args.audio_column, unlabeled=True)
 
     source, splits = _canonical(args, data)
-    return find(source, cut(args, data, splits), data, asked, load)
+    return find(
+        source,
+        cut(args, data, splits),
+        data,
+        asked,
+        lambda other: _load(args, other, unlabeled=True),
+    )
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
+    source = _load(args, data)
+    return source, media_and_label(source, args.label_column)
+
+
+def _load(args: Args, data: DataArgs, *, unlabeled: bool = False) -> Source:
     from tasks.media.source import load_media
     from tasks.speech.embedded import spoken
     from tasks.speech.sound.audio import AUDIO
 
-    source = load_media(data, AUDIO, spoken.words, args.audio_column)
-    return source, media_and_label(source, args.label_column)
+    return load_media(data, AUDIO, spoken.words, args.audio_column, unlabeled=unlabeled)
 
 
 def for_prediction(task: "AudioClassification", inputs: Inputs) -> "AudioClassification":

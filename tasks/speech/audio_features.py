@@ -6,9 +6,9 @@ What transformers calls a feature extractor makes the features, from the very sa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.base import Batch
+from tasks.base import Batch, Viewed
 from tasks.bounds import NotNegative, Positive
 from tasks.errors import UserError
 from tasks.speech.augment_args import AugmentArgs
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
-    from tasks.randomness import EpochView
 
 OVERLAP = 0.1  # of a window that it shares with the next
 
@@ -109,8 +108,8 @@ def decode_split(
     )
 
 
-class AudioFeatures:
-    """The sounds of one split. Satisfies `tasks.base.Features`."""
+class AudioFeatures(Viewed):
+    """The sounds of one split, varied as a view says. Satisfies `tasks.base.Features`."""
 
     def __init__(
         self,
@@ -131,15 +130,6 @@ class AudioFeatures:
         self.lengths: np.ndarray = decoded.sizes
         self.rows: np.ndarray = np.ones(len(decoded), np.int64)
         self.extractor, self.audio_config, self.args = extractor, audio_config, args
-        self._view: EpochView | None = None
-
-    def view(self, view: "EpochView") -> Self:
-        """The same sounds, varied as the view says."""
-        import copy
-
-        seen = copy.copy(self)
-        seen._view = view
-        return seen
 
     def __len__(self) -> int:
         return len(self.decoded)

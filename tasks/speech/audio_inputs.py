@@ -45,12 +45,12 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
 def check(inputs: Inputs) -> None:
     """`UserError` for flags that ask for nothing, or for two things."""
     if inputs.stream and inputs.audio:
-        raise UserError("give --audio or --stream, not both")
+        raise UserError("give `audio` or `stream`, not both")
     if not inputs.stream and not inputs.audio:
-        raise UserError("what is to be heard? give --audio FILES, or --stream and PCM on stdin")
+        raise UserError("what is to be heard? give `audio` FILES, or `stream` and PCM on stdin")
     if not RATES[0] <= inputs.stream_rate <= RATES[1]:
         raise UserError(
-            f"--stream_rate {inputs.stream_rate} is outside {RATES[0]:,} to {RATES[1]:,}"
+            f"`stream_rate` {inputs.stream_rate} is outside {RATES[0]:,} to {RATES[1]:,}"
         )
 
 

@@ -1,11 +1,10 @@
 """What `predict` hears: files, or a stream cut at its pauses, as samples at the model's rate."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.printing import print_lines
+from tasks.media import inputs
 from tasks.speech import audio_features, audio_inputs, audio_items
 from tasks.speech.audio_features import AudioConfig
 from tasks.speech.audio_inputs import Inputs
@@ -20,34 +19,22 @@ PART = 6.0  # seconds of a stream that are read before some of it is said
 
 
 def read(
-    inputs: Inputs, rate: int, window_seconds: float, stack: "ExitStack"
+    asked: Inputs, rate: int, window_seconds: float, stack: "ExitStack"
 ) -> Iterator[Mapping[str, Any]]:
     """Each sound as `name` and `wave` float32 [samples] at `rate`.
 
     A file that can't be read is named and skipped, or stops with a `UserError`, as asked.
     """
-    audio_inputs.check(inputs)
-    if inputs.stream:
-        yield from _stream(inputs, rate, min(PART, window_seconds))
+    audio_inputs.check(asked)
+    if asked.stream:
+        yield from _stream(asked, rate, min(PART, window_seconds))
         return
-    from tasks.media.source import BadFile, name_of
     from tasks.speech.sound import audio
 
-    bad, number = 0, -1
-    for number, media in enumerate(audio_inputs.read(inputs, stack)):
-        name = name_of(media, number)
-        try:
-            yield {
-                "name": name,
-                "wave": audio.decode(media, rate=rate, max_seconds=audio_items.LONGEST),
-            }
-        except BadFile as problem:
-            if inputs.on_bad_file == "stop":
-                raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
-            bad += 1
-            print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
-    if bad == number + 1 > 0:
-        raise UserError(f"none of {bad:,} files can be used")
+    def decode(_: str, media: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"wave": audio.decode(media, rate=rate, max_seconds=audio_items.LONGEST)}
+
+    yield from inputs.decoded(audio_inputs.read(asked, stack), decode, asked.on_bad_file)
 
 
 def _stream(inputs: Inputs, rate: int, part: float) -> Iterator[Mapping[str, Any]]:

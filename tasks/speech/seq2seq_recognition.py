@@ -255,5 +255,5 @@ class Seq2SeqRecognition(Transcription):
         Raises `UserError` where the best k are asked for: one text is written.
         """
         if top_k is not None:
-            raise UserError("--top_k: this model writes one text; leave it out")
+            raise UserError("`top_k`: this model writes one text", hint="leave it out")
         return super().to_json(prediction)

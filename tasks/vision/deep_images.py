@@ -204,7 +204,7 @@ def check_finite(values: Numbers) -> ValueRange:
 
 def own_range(values: Values, low: float, high: float) -> ValueRange:
     """The range that one image by itself declares. Raises `BadFile` where it is not plain."""
-    asks = "training has to say which are black and white (--value_range)"
+    asks = "training has to say which are black and white (`value_range`)"
     if values.declared is None:
         white = next((float(most) for most in (1, 255, 65535) if high <= most), None)
         if low < 0 or white is None:

@@ -39,7 +39,7 @@ class ImageArgs(Bounded):
         if self.background is not None:
             colour(self.background)
         if self.resize not in (None, "stretch", "pad", "crop"):
-            raise UserError(f"--resize {self.resize}: stretch, pad or crop")
+            raise UserError(f"`resize` {self.resize}: stretch, pad or crop")
         if self.value_range is not None:
             # JSON and YAML have no tuples
             object.__setattr__(self, "value_range", _checked_range(self.value_range))
@@ -68,7 +68,7 @@ class ImageArgs(Bounded):
                 known = tuple(map(float, known))
             if None not in (asked, known) and asked != known:
                 raise UserError(
-                    f"--{name} {asked}: the image processor of these weights says {known}; leave "
+                    f"`{name}` {asked}: the image processor of these weights says {known}; leave "
                     "the flag away, or start from other weights"
                 )
             found[name] = asked if asked is not None else known
@@ -94,7 +94,7 @@ def _checked_range(asked: Any) -> tuple[float, float]:
     except (TypeError, ValueError):
         shown = str(asked)
     raise UserError(
-        f"--value_range {shown}: the value that is black, then a larger one that is white, such as "
+        f"`value_range` {shown}: the value that is black, then a larger one that is white, such as "
         "0 4095"
     )
 
@@ -113,7 +113,7 @@ def colour(text: str) -> Colour:
     except ValueError:
         pass  # said below
     raise UserError(
-        f"--background {text} is no colour: give a name such as white, black or gray, or #rrggbb "
+        f"`background` {text} is no colour: give a name such as white, black or gray, or #rrggbb "
         "in hexadecimal digits (quoted: '#ff8000')"
     )
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.base import Batch, Examples
+from tasks.base import Batch, Examples, Viewed
 from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs, Source
 from tasks.errors import UserError
@@ -68,24 +68,28 @@ def for_evaluation(
 def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     """Images without label, in the split train; see `tasks.data.unlabelled.find`."""
     from tasks.data.unlabelled import find
-    from tasks.media.source import load_media
-    from tasks.vision.embedded import digits
-    from tasks.vision.images import IMAGE
-
-    def load(other: DataArgs) -> Source:
-        return load_media(other, IMAGE, digits.load, args.image_column, unlabeled=True)
 
     source, splits = _canonical(args, data)
-    return find(source, cut(args, data, splits), data, asked, load)
+    return find(
+        source,
+        cut(args, data, splits),
+        data,
+        asked,
+        lambda other: _load(args, other, unlabeled=True),
+    )
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
+    source = _load(args, data)
+    return source, media_and_label(source, args.label_column)
+
+
+def _load(args: Args, data: DataArgs, *, unlabeled: bool = False) -> Source:
     from tasks.media.source import load_media
     from tasks.vision.embedded import digits
     from tasks.vision.images import IMAGE
 
-    source = load_media(data, IMAGE, digits.load, args.image_column)
-    return source, media_and_label(source, args.label_column)
+    return load_media(data, IMAGE, digits.load, args.image_column, unlabeled=unlabeled)
 
 
 def for_prediction(task: "ImageClassification", inputs: Inputs) -> "ImageClassification":
@@ -94,7 +98,7 @@ def for_prediction(task: "ImageClassification", inputs: Inputs) -> "ImageClassif
 
 
 def read_inputs(
-    inputs: Inputs, task: "ImageClassification", stack: "ExitStack"
+    asked: Inputs, task: "ImageClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given, decoded: `name` and `image` uint8 [height, width, channels].
 
@@ -103,24 +107,16 @@ def read_inputs(
     """
     import sys
 
-    from tasks.media.source import BadFile, name_of
+    from tasks.media import inputs
     from tasks.vision import image_inputs
 
-    bad, number = 0, -1
-    for number, media in enumerate(image_inputs.read(inputs, stack)):
-        name = name_of(media, number)
-        try:
-            image, facts = task.decode(media)
-            if "cut" in facts:
-                print_lines(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
-            yield {"name": name, "image": image}
-        except BadFile as problem:
-            bad += 1
-            if inputs.on_bad_file == "stop":
-                raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
-            print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
-    if bad == number + 1 > 0:
-        raise UserError(f"none of {bad:,} files can be used")
+    def decode(name: str, media: Mapping[str, Any]) -> Mapping[str, Any]:
+        image, facts = task.decode(media)
+        if "cut" in facts:
+            print_lines(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
+        return {"image": image}
+
+    yield from inputs.decoded(image_inputs.read(asked, stack), decode, asked.on_bad_file)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -162,7 +158,7 @@ class ImageClassification(Classification):
     def bind_for_training(self, processor: Any, limit: int) -> "ImageClassification":
         """The same task with the processor's size and normalisation."""
         if self.args.mixup and self.problem_type != "single_label_classification":
-            raise UserError(f"--mixup wants one label an image, and this is {self.problem_type}")
+            raise UserError(f"`mixup` wants one label an image, and this is {self.problem_type}")
         return replace(
             self,
             args=replace(self.args.resolved(processor), hflip=self._flips()),
@@ -376,8 +372,9 @@ def stack(images: "Sequence[np.ndarray]") -> "Tensor":
     return torch.from_numpy(np.stack(same)).permute(0, 3, 1, 2)
 
 
-class ImageFeatures:
-    """The images of one split at the model's size. Satisfies `tasks.base.Features`."""
+class ImageFeatures(Viewed):
+    """The images of one split at the model's size; `collate` augments them as a view says.
+    Satisfies `tasks.base.Features`."""
 
     def __init__(self, decoded: "Decoded", labels: Sequence[Any] | None, partners: bool) -> None:
         import numpy as np
@@ -388,15 +385,6 @@ class ImageFeatures:
         self.lengths: np.ndarray = decoded.sizes.astype(np.int64)
         self.rows: np.ndarray = np.ones(len(decoded), np.int64)
         self.partners = partners  # whether training mixes each sample with another
-        self._view: EpochView | None = None
-
-    def view(self, view: "EpochView") -> Self:
-        """The same images, to be augmented by `collate` as the view says."""
-        import copy
-
-        seen = copy.copy(self)
-        seen._view = view
-        return seen
 
     def __len__(self) -> int:
         return len(self.decoded)

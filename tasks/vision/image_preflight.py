@@ -2,15 +2,14 @@
 error.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tasks.data import label_checks
-from tasks.data.label_checks import rows, warning
+from tasks.data.label_checks import warning
 from tasks.errors import UserError
 from tasks.media import duplicates
 from tasks.media.source import BadFile, name_of
@@ -30,8 +29,6 @@ UNEQUAL = 4  # sides of large images to those of small ones
 TAIL = 0.05  # share at either end that does not count for that
 
 USUAL = ImageArgs(background="white", resize="stretch")
-
-Place = tuple[str, int]  # a split and a row of it
 
 
 def check(
@@ -69,7 +66,13 @@ def check(
         for name, split in splits.items()
     }
     if all(found.digests is not None for found in decoded.values()):
-        findings += _across(_groups(decoded), splits, list(decoded), values)
+        findings += duplicates.of_groups(
+            splits,
+            _groups(decoded),
+            "images",
+            "an image",
+            lambda name, row: repr(values[name][row]),
+        )
     else:
         findings += duplicates.duplicates(splits, "images", "label")
     if labels is not None:
@@ -90,7 +93,7 @@ def _transparent(
     if lost:
         ending = (
             f", which leaves {_images(len(lost))} of one colour, the first is"
-            f" {_named(split, min(lost))}: give another --background"
+            f" {_named(split, min(lost))}: give another `background`"
         )
     yield warning(
         f"{name}: {_images(len(rows))} of {len(decoded):,} with transparency,"
@@ -124,7 +127,7 @@ def _deep(
         asked = f"{args.value_range[0]:,g} to {args.value_range[1]:,g}"
     yield warning(
         f"{name}: {_images(len(deep))} of more than 8 bits, with values from {low:,g} to {high:,g};"
-        f" {asked} is taken for black to white (--value_range)"
+        f" {asked} is taken for black to white (`value_range`)"
     )
 
 
@@ -156,7 +159,7 @@ def _sizes(
     if share >= WORTH_SQUEEZING and args.resize == "crop":
         yield warning(
             f"{name}: {share:.1%} of the images lose more than {1 - 1 / SQUEEZED:.0%} of their area"
-            f" to --resize crop; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
+            f" to `resize` crop; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
         )
     elif share >= WORTH_SQUEEZING and args.resize != "pad":
         yield warning(
@@ -173,63 +176,14 @@ def _sizes(
         )
 
 
-def _groups(decoded: "Mapping[str, Decoded]") -> list[list[Place]]:
+def _groups(decoded: "Mapping[str, Decoded]") -> list[list[duplicates.Place]]:
     """Where each image stands."""
-    groups: dict[int, list[Place]] = {}
+    groups: dict[int, list[duplicates.Place]] = {}
     for name, found in decoded.items():
         assert found.digests is not None
         for row, digest in zip(found.kept.tolist(), found.digests.tolist(), strict=True):
             groups.setdefault(digest, []).append((name, row))
     return list(groups.values())
-
-
-def _across(
-    groups: Sequence[Sequence[Place]],
-    splits: "datasets.DatasetDict",
-    names: Sequence[str],
-    labels: Mapping[str, Sequence[Any]],
-) -> Iterator[Finding]:
-    """Images that stand twice: in one split, in several, or under different labels."""
-    again: dict[str, list[int]] = {name: [] for name in names}
-    leaks: dict[tuple[str, str], list[int]] = {}
-    conflicts = []
-    for places in groups:
-        if len(places) == 1:
-            continue
-        here = {name: [row for other, row in places if other == name] for name in names}
-        for name in names:
-            again[name] += here[name][1:]
-        for first, second in itertools.combinations((n for n in names if here[n]), 2):
-            leaks.setdefault((first, second), []).append(here[second][0])
-        if len({repr(labels[name][row]) for name, row in places}) > 1:
-            conflicts.append(places[0])
-    for name, repeated in again.items():
-        if repeated:
-            yield warning(
-                f"{name}: {rows(len(repeated))} repeat an image of the same split, the first is"
-                f" {_named(splits[name], min(repeated))}",
-                "repeated",
-                name,
-                len(repeated),
-            )
-    for (first, second), leaked in leaks.items():
-        harm = ": what is measured there is too good" if first == "train" else ""
-        yield warning(
-            f"{_images(len(leaked))} of {second} also in {first}{harm}; the first is"
-            f" {_named(splits[second], min(leaked))}",
-            f"shared_with_{first}",
-            second,
-            len(leaked),
-        )
-    if conflicts:
-        name, row = conflicts[0]
-        yield warning(
-            f"{_images(len(conflicts))} with different labels in different rows, the first is"
-            f" {_named(splits[name], row)} of {name}",
-            "contradictory",
-            None,
-            len(conflicts),
-        )
 
 
 def _named(split: "datasets.Dataset", row: int) -> str:

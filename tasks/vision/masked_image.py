@@ -57,9 +57,9 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
     Raises `UserError` where there are no images, or a flag makes no sense.
     """
     if not 0 < args.mask_ratio < 1:
-        raise UserError(f"--mask_ratio {args.mask_ratio} is no share between 0 and 1")
+        raise UserError(f"`mask_ratio` {args.mask_ratio} is no share between 0 and 1")
     if args.mixup or args.cutmix:
-        raise UserError("--mixup and --cutmix blend labels, and there are none here")
+        raise UserError("`mixup` and `cutmix` blend labels, and there are none here")
     from tasks.vision import value_ranges
 
     source, splits, label = _canonical(args, data)
@@ -165,7 +165,7 @@ class MaskedImage(Bindable):
         patch = self.args.patch_size or usual_patch(size)
         if patch < 1 or size % patch or size // patch < 2:
             raise UserError(
-                f"--patch_size {patch}: images of {size} pixels are not cut into 2 x 2 patches or "
+                f"`patch_size` {patch}: images of {size} pixels are not cut into 2 x 2 patches or "
                 "more by it; give a divisor"
             )
         # without labels nothing says whether these are characters, which are not to be mirrored

@@ -63,7 +63,7 @@ def with_range(args: A, train: "datasets.Dataset") -> A:
         raise UserError(
             f"train has images of more than 8 bits with values from {lowest.low:g} to"
             f" {highest.high:g} ({what}; see {odd.name}): say which are black and white, such as"
-            f" --value_range {lowest.low:g} {highest.high:g}"
+            f" `value_range` {lowest.low:g} {highest.high:g}"
         )
     found = [one.white or deep_images.full_scale(one.high, one.decimals) for one in known]
     return replace(args, value_range=(0.0, max(found)))

@@ -1,8 +1,6 @@
 """`python -m bench`: light, and a mistake is one line and exit code 2."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from bench import cli
 from bench.record import store
 from tests.bench.record.test_store import result
-from tests.cli import environment
+from tests.cli import run_program
 from tests.test_architecture import HEAVY
 
 
@@ -32,16 +30,8 @@ def test_help_is_light(words: list[str]) -> None:
         f"heavy = {HEAVY!r} & set(sys.modules)\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "usage" in done.stdout
+    done = run_program(program)
+    assert "usage" in done.out
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tools.cards import eval_results, metadata, record, render, validate
 from tools.cards.facts import Facts
 from tools.cards.numbers import MARK, text
@@ -71,7 +71,7 @@ def _artifacts(folder: Path, subject: str) -> Iterator[str]:
         try:
             artifact = artifacts.read(path)
         except UserError as error:
-            yield str(error)
+            yield spelled(str(error))
             continue
         if artifact.manifest["source"] != subject:
             yield f"{path} was exported from other weights than lie there now: export it again"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 
 AGAIN = "give the same command again"
 SENTENCES = {
@@ -101,5 +101,5 @@ def _said(error: Exception) -> str:
     """What the server said in its own words, in brackets."""
     for one in causes(error):
         if said := getattr(one, "server_message", None):
-            return f" ({' '.join(str(said).split())[:200]})"
+            return f" ({' '.join(foreign(said).split())[:200]})"
     return ""

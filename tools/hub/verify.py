@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tools.hub import layout, names, variant
 from tools.hub.args import VerifyArgs
 from tools.hub.pull import Damaged, fetch
@@ -49,7 +49,9 @@ def verify(args: VerifyArgs) -> int:
         try:
             pulled = fetch(repo, revision, folder)
         except Damaged as error:
-            terminal.table(("what", "status", ""), [("sums", "wrong", str(error))], title=repo)
+            terminal.table(
+                ("what", "status", ""), [("sums", "wrong", spelled(str(error)))], title=repo
+            )
             return 1
         findings = [VerifyFinding("sums", "ok", "every file is what was pushed")]
         if pulled.changed:
@@ -58,7 +60,7 @@ def verify(args: VerifyArgs) -> int:
             ]
         findings += [_portable(one, folder, repo) for one in _look(folder, args.data)]
     title = f"{repo} at {pulled.commit[:12]}"
-    rows = [(one.what, one.status, one.text) for one in findings]
+    rows = [(one.what, one.status, spelled(one.text)) for one in findings]
     terminal.table(("what", "status", ""), rows, title=title)
     return int(any(one.status == "wrong" for one in findings))
 

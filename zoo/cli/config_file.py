@@ -5,14 +5,13 @@ is follows from its flag.
 """
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Union
 
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import yaml
@@ -70,9 +69,8 @@ def apply(default: Any, settings: Sequence[ConfigLine]) -> Any:
     }
     for setting in settings:
         if setting.name not in places:
-            near = difflib.get_close_matches(setting.name, places, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"{setting.where}: no flag {setting.name!r}{hint}")
+            hint = did_you_mean(setting.name, places)
+            raise UserError(f"{setting.where}: no flag {setting.name!r}", setting.name, hint)
         part = parts[places[setting.name]]
         hints = typing.get_type_hints(type(part), include_extras=True)
         value = _typed(setting, hints[setting.name])

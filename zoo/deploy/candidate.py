@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo import runtimes
 from zoo.deploy import export, timed
 from zoo.deploy.export import EvalSplit, ExportSource, quiet
@@ -186,7 +186,7 @@ class DeploymentBuilder:
 def fault_of(error: Exception) -> str:
     """Return why a deployment is out of question: whatever a quantizer or a runtime raises, it does
     not fit."""
-    return str(error) if isinstance(error, UserError) else export.obstacle(error)
+    return spelled(str(error)) if isinstance(error, UserError) else export.obstacle(error)
 
 
 class OnHost(Runner):

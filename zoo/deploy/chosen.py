@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.deploy.export import ContractNotMet, EvalSplit, ExportSource
 from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.machine import terminal
@@ -28,7 +28,7 @@ def confirm(
     try:
         test = original.samples("test", data, limit)
     except UserError as error:
-        terminal.lines(f"not confirmed on a test split: {error}")
+        terminal.lines(spelled(f"not confirmed on a test split: {error}"))
         return None
     metric = original.task.primary
     source, ours = original.measured(test.features), original.measured(test.features, runner)

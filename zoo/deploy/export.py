@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Features, Task
 from tasks.data.source import DataArgs
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign, spelled
 from tasks.metrics.spec import MetricSpec
 from tasks.printing import print_lines
 from zoo.deploy.proof import REAL_ROWS, Proof, prove
@@ -234,9 +234,8 @@ def proof_samples(original: ExportSource, data: str | None) -> EvalSplit | None:
     except UserError as error:
         if data:
             raise
-        print_lines(
-            f"no real inputs for the proof ({error}): random ones only; name data with --data"
-        )
+        note = f"no real inputs for the proof ({error}): random ones only; name data with `data`"
+        print_lines(spelled(note))
         return None
 
 
@@ -268,7 +267,7 @@ def build(
     options: dict[str, Any] = {}
     if opset is not None:
         if "opset" not in inspect.signature(module.export).parameters:
-            raise UserError(f"--opset is for onnx; {deployment.runtime} has none")
+            raise UserError(f"`opset` is for onnx; {deployment.runtime} has none")
         options["opset"] = opset
     torch.manual_seed(0)
     with quiet(), obstacles_named(original, deployment):
@@ -311,7 +310,7 @@ def obstacle(error: BaseException) -> str:
     while (inner := chain[-1].__cause__) is not None:
         chain.append(inner)
     for one in reversed(chain):
-        lines = [line.strip() for line in str(one).splitlines() if line.strip()]
+        lines = [line.strip() for line in foreign(one).splitlines() if line.strip()]
         # torch.export and OpenVINO say what it is about in the points of a list
         points = [line for line in lines[1:] if line.startswith(("- ", "-- Conversion is failed"))]
         if lines:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tasks.base import Batch, Task
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from zoo.deploy import generation_proof, parity
 from zoo.deploy.parity import Difference
 from zoo.runtimes.runner import Runner
@@ -281,7 +281,7 @@ def _run(
             runner({name: np.roll(array, 1, axis=-1) for name, array in inputs.items()})
         return runner(inputs)
     except Exception as error:  # each runtime has its own
-        text = str(error).strip().splitlines() or [type(error).__name__]
+        text = foreign(error).strip().splitlines() or [type(error).__name__]
         proof.faults.append(f"{what}: {text[0][:200]}")
         return None
 

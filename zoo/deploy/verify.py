@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.deploy.export import ExportSource, obstacle, open_runner, proof_samples, quiet
 from zoo.deploy.proof import NOTHING, Proof
@@ -96,7 +96,7 @@ def show(checkpoint: Path, verdicts: list[ArtifactVerdict]) -> int:
     if not verdicts:
         print_lines(f"{checkpoint} is whole; it has no artifacts")
         return 0
-    rows = [(one.name, one.status, one.text) for one in verdicts]
+    rows = [(one.name, one.status, spelled(one.text)) for one in verdicts]
     title = f"{checkpoint}: the checkpoint is whole; its artifacts"
     terminal.table(("artifact", "status", ""), rows, title=title)
     return int(any(one.status != "ok" for one in verdicts))

@@ -164,7 +164,7 @@ def evaluate(
                     raise
                 raise UserError(
                     f"out of memory with {batch_size} samples in an evaluation pass: lower "
-                    "--per_device_eval_batch_size"
+                    "`per_device_eval_batch_size`"
                 ) from error
             loss = task.loss(outputs, moved)
             sums += torch.stack([loss.sum, loss.count]).double().cpu() * counts

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn, Protocol, Self
 
+from tasks.errors import spelled
 from zoo.measure.arms import Arm, ArmFailed, Failure
 from zoo.measure.usage import Usage
 
@@ -178,7 +179,7 @@ class Worker:
         line, _, self._rest = self._rest.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
-            self._fail(answer["failed"]["status"], answer["failed"]["reason"])
+            self._fail(answer["failed"]["status"], spelled(answer["failed"]["reason"]))
         return answer
 
     def _fail_as_it_died(self) -> NoReturn:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from tasks.panics import is_panic
 from zoo.model import parts, remote_code
 
@@ -302,8 +302,9 @@ def told(folder: Path | str, what: str) -> Iterator[None]:
         except BaseException as error:
             if not (isinstance(error, Exception) or is_panic(error)):
                 raise
-            lines = str(error).strip().splitlines()
-            reason = lines[0] if lines and isinstance(error, OSError | ValueError) else repr(error)
+            lines = foreign(error).strip().splitlines()
+            is_plain = lines and isinstance(error, OSError | ValueError)
+            reason = lines[0] if is_plain else foreign(repr(error))
             raise Unreadable(
                 f"the {what} of {folder} can't be read ({reason[:300]}): restore it from a copy",
                 reason[:300],

@@ -1,6 +1,6 @@
 """What every network of ours is to transformers: how it is initialized, and what it can tell."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import transformers
@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from zoo.model.loading import unfilled
+
+T = TypeVar("T")
 
 
 def register(config: Any, **kinds: Any) -> None:
@@ -58,6 +60,19 @@ class ZooPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         self.initialize(module)
         for tensor, value in zip(filled, values, strict=True):
             tensor.copy_(value)
+
+    def classified(self, output: type[T], base: Any, labels: Tensor | None) -> T:
+        """What a classifier returns: logits [batch, labels] of its `classifier` over the pooled
+        states of `base`, and, given labels, transformers' loss for the problem type.
+
+        Args:
+            output: transformers' class of it.
+        """
+        logits = self.classifier(self.dropout(base.pooler_output))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
+        return output(loss=loss, logits=logits, hidden_states=base.hidden_states)  # type: ignore[call-arg]
 
     def hidden_states_list(
         self, output_hidden_states: bool | None, output_attentions: bool | None

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from zoo.cli.args import PredictArgs
     from zoo.model.entry import Entry
 
-FLAG = "--output"
+FLAG = "`output`"
 STDOUT = "-"
 
 
@@ -30,9 +30,9 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     can't be written.
     """
     if args.zero_shot and args.deployment != "eager":
-        raise UserError("--zero_shot runs weights, and --deployment a checkpoint")
+        raise UserError("`zero_shot` runs weights, and `deployment` a checkpoint")
     if not args.zero_shot and (args.labels or args.template):
-        raise UserError("--labels and --template go with --zero_shot")
+        raise UserError("`labels` and `template` go with `zero_shot`")
     output = None if args.output is None or str(args.output) == STDOUT else args.output
     if output is not None:
         places.check_file(FLAG, output)
@@ -61,9 +61,9 @@ def format_of(output: Path | None, asked: str | None) -> str:
     known = ", ".join(FORMATS)
     suffix = "" if output is None else output.suffix.lower().removeprefix(".")
     if output is None and asked == "parquet":
-        raise UserError(f"--format parquet is no text to print: name a file with {FLAG}")
+        raise UserError(f"`format` parquet is no text to print: name a file with {FLAG}")
     if suffix in FORMATS and asked not in (None, suffix):
-        raise UserError(f"{FLAG} {output} ends in .{suffix}, and --format says {asked}")
+        raise UserError(f"{FLAG} {output} ends in .{suffix}, and `format` says {asked}")
     if asked is not None:
         return asked
     if suffix in FORMATS:
@@ -71,7 +71,7 @@ def format_of(output: Path | None, asked: str | None) -> str:
     if output is None or output_file.is_stream(output, FLAG):
         return "jsonl"
     ending = f"ends in {output.suffix}" if suffix else "has no ending"
-    raise UserError(f"{FLAG} {output} {ending}, which is none of {known}; or give --format")
+    raise UserError(f"{FLAG} {output} {ending}, which is none of {known}; or give `format`")
 
 
 def _must_not_be_the_input(output: Path, asked: Any) -> None:

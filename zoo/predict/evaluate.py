@@ -48,7 +48,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     keep_freed_memory()
     deployment = Deployment.parse(args.deployment)
     if deployment != Deployment("eager") and args.dtype != "fp32":
-        raise UserError(f"--dtype is for eager: name the numerics in --deployment {deployment}")
+        raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {deployment}")
     checkpoint, model, _ = open_deployed(args.checkpoint, entry, args.deployment, args.device)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
@@ -109,7 +109,7 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
         asked: Task = task
         return asked
     if not hasattr(task.args, "on_bad_file"):
-        raise UserError(f"--on_bad_file is for files, and {task.name} reads none")
+        raise UserError(f"`on_bad_file` is for files, and {task.name} reads none")
     told = dataclasses.replace(task.args, on_bad_file=args.on_bad_file)
     changed: Task = dataclasses.replace(task, args=told)
     return changed

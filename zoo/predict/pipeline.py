@@ -110,7 +110,7 @@ class PredictionPipeline:
         """Predictions of inputs of any number, batch by batch, as many as there are inputs."""
         for name, value in (("batch_size", batch_size), ("top_k", top_k)):
             if value is not None and value < 1:
-                raise UserError(f"--{name} {value}: at least 1")
+                raise UserError(f"`{name}` {value}: at least 1")
         waiting = iter(inputs)
         while chunk := list(islice(waiting, batch_size)):
             with torch.inference_mode():

@@ -56,7 +56,7 @@ def prune(entry: "Entry", args: "PruneArgs") -> Path:
     checkpoint = open_checkpoint(args.checkpoint, entry)
     folder = args.output_dir or args.checkpoint.with_name(f"{args.checkpoint.name}-pruned")
     if folder.resolve() == args.checkpoint.resolve():
-        raise UserError(f"--output_dir {folder} is the checkpoint itself: give another folder")
+        raise UserError(f"`output_dir` {folder} is the checkpoint itself: give another folder")
     train = training(checkpoint, args)
     accelerator = make_accelerator(train)
     with run_folder.claimed(folder, False, accelerator) as claim:
@@ -112,7 +112,7 @@ def _prune(
 def _check_cut(args: "PruneArgs", dense: tuple[int, ...]) -> None:
     if dense and narrowing.targets(dense, args.sparsity) == dense:
         raise UserError(
-            f"--sparsity {args.sparsity} cuts nothing of widths {' '.join(map(str, dense))}, in "
+            f"`sparsity` {args.sparsity} cuts nothing of widths {' '.join(map(str, dense))}, in "
             f"steps of {narrowing.STEP}"
         )
 

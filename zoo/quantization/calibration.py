@@ -42,7 +42,7 @@ def workload(
     if length is not None:
         varying = original.modality.axis
         if varying not in sizes:
-            raise UserError(f"--length: {original.checkpoint.entry.name} takes one size only")
+            raise UserError(f"`length`: {original.checkpoint.entry.name} takes one size only")
         sizes[varying] = length
     return Forward(sizes)
 

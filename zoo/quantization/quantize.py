@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm, measured_where, speed_fact
@@ -213,7 +213,7 @@ def show(
             one.proof and size(on_gpu.program(original, one).size, "MB"),
         )
         rows.append((str(one.deployment), *(cell or "-" for cell in cells), ", ".join(notes)))
-    rows += [(str(recipe.deployment), "-", "-", "-", "-", why) for recipe, why in left_out]
+    rows += [(str(recipe.deployment), "-", "-", "-", "-", spelled(why)) for recipe, why in left_out]
     terminal.table(
         ("deployment", f"{metric} lost", "times as fast", "a call", "size", ""),
         rows,
@@ -252,7 +252,7 @@ def keep(
         speeds.append(speed_fact("speedup", ratio, made.digest, deployment, common, speeds[1]))
     if best.artifact is None:
         on_gpu.record(made, best.proof, metric, drops, speeds)
-        terminal.lines(f"{made.folder} --deployment {deployment}")
+        terminal.lines(spelled(f"{made.folder} `deployment` {deployment}"))
         return
     artifact = export.commit_artifact(
         made, best.proof, args.checkpoint, metric, drops, {"contract": contract}, speeds

@@ -141,7 +141,7 @@ def _obstacle(recipe: Recipe, device: str) -> str | None:
     from zoo.runtimes.known import RUNTIMES
 
     if recipe.device == "cpu" and device != "cpu":
-        return "is tried with --device cpu"
+        return "is tried with `device` cpu"
     begins_with = ("onnx",) if recipe.build else ()  # the fp32 program, which what is built reads
     runtimes = (*begins_with, recipe.deployment.runtime, *filter(None, [recipe.needs]))
     if missing := next(filter(None, (RUNTIMES[name].missing() for name in runtimes)), None):
@@ -150,4 +150,4 @@ def _obstacle(recipe: Recipe, device: str) -> str | None:
         return f"is for processors of {recipe.machines[0]}, not {platform.machine()}"
     if recipe.device == on_gpu.DEVICE and (lacks := torchao.lacking(recipe.deployment.numerics)):
         return lacks
-    return None if recipe.device == device else f"is tried with --device {recipe.device}"
+    return None if recipe.device == device else f"is tried with `device` {recipe.device}"

@@ -51,7 +51,7 @@ def load(
 def check_threads(threads: int | None) -> None:
     """Raises `UserError` for a number of threads that is none."""
     if threads is not None and threads < 1:
-        raise UserError(f"--threads {threads}: at least 1")
+        raise UserError(f"`threads` {threads}: at least 1")
 
 
 def must_be_available(deployment: Deployment, device: str = "cpu") -> None:

@@ -68,10 +68,10 @@ def must_be_known(opset: int | None) -> None:
     if opset is None:
         return
     if opset < OLDEST_OPSET:
-        raise UserError(f"--opset {opset} is too old: at least {OLDEST_OPSET}")
+        raise UserError(f"`opset` {opset} is too old: at least {OLDEST_OPSET}")
     newest = onnx.defs.onnx_opset_version()
     if opset > newest:
-        raise UserError(f"--opset {opset}: the installed onnx knows up to {newest}")
+        raise UserError(f"`opset` {opset}: the installed onnx knows up to {newest}")
 
 
 def load(artifact: Artifact, deployment: Deployment, device: str, threads: int | None) -> Runner:

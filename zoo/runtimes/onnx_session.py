@@ -59,7 +59,7 @@ def provider(device: str) -> Any:
     if wanted not in onnxruntime.get_available_providers():
         raise UserError(
             f"the installed onnxruntime has no {wanted}: pip install onnxruntime-gpu, or "
-            "--device cpu"
+            "`device` cpu"
         )
     if wanted == CPU:
         return wanted

@@ -34,5 +34,5 @@ def must_be_trusted(artifact: Artifact) -> None:
     if not path().exists() or artifact.digest not in path().read_text().split():
         raise UserError(
             f"{artifact.folder} was not exported on this machine, and {artifact.deployment} is "
-            f"code: export it here (the verb export, --runtime {artifact.deployment})"
+            f"code: export it here (the verb export, `runtime` {artifact.deployment})"
         )

@@ -99,14 +99,14 @@ def float32(deployment: Deployment, device: str) -> Iterator[None]:
 def must_compute(deployment: Deployment, device: str) -> None:
     """Raises `UserError` for numerics that a device has no arithmetic for."""
     if deployment.numerics == "tf32" and torch.device(device).type != "cuda":
-        raise UserError(f"{deployment}: TF32 is arithmetic of NVIDIA's GPUs: --device cuda")
+        raise UserError(f"{deployment}: TF32 is arithmetic of NVIDIA's GPUs: `device` cuda")
     least = ARITHMETIC.get(deployment.numerics.removeprefix("autocast-"))
     if least and (reason := too_old(least, device)):
         raise UserError(f"{deployment} {reason}: use fp16 or fp32")
     if deployment.numerics.endswith("fp16") and torch.device(device).type == "cpu":
         raise UserError(
             f"{deployment}: processors have next to no arithmetic in fp16 (it is hundreds of times "
-            "slower): use bf16, or --device cuda"
+            "slower): use bf16, or `device` cuda"
         )
 
 

@@ -48,7 +48,7 @@ def load(
         if reason := lacking(numerics):
             raise UserError(f"{deployment} {reason}")
     elif numerics in CAPABILITY:
-        raise UserError(f"{deployment} is for GPUs: --device cuda, or torchao+int8-dynamic")
+        raise UserError(f"{deployment} is for GPUs: `device` cuda, or torchao+int8-dynamic")
     runner = eager.load_network_runner(checkpoint, base(device), device, threads)
     name, settings = CONFIGS[numerics]
     quantization.quantize_(runner.program, getattr(quantization, name)(**settings))

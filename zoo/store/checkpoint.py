@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tasks import json_files
 from tasks.atomic import flush, flush_files, staged, write_json
 from tasks.data.fingerprint import sha256
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.store import checkpoint_schema
 from zoo.store.checkpoint_schema import SCHEMA
 
@@ -154,7 +154,7 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         raise UserError(
             f"{folder} holds no {MANIFEST}, so it is no checkpoint of the zoo's (or its training "
-            "was stopped before the first one was saved: go on with --resume)"
+            "was stopped before the first one was saved: go on with `resume`)"
         ) from None
     except OSError as error:
         raise UserError(f"{folder / MANIFEST} can't be read: {error.strerror}") from None
@@ -173,7 +173,7 @@ def fault_of(folder: Path) -> str | None:
     try:
         return next(damages(folder, read_manifest(folder)), None)
     except UserError as error:
-        return str(error)
+        return spelled(str(error))
 
 
 def damages(folder: Path, manifest: Mapping[str, Any], weights: bool = True) -> Iterator[str]:

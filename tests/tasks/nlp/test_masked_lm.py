@@ -274,7 +274,7 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, task: MaskedLM) -> None:
     data = DataArgs(data=str(write(tmp_path / "a.jsonl", 20)))
     with pytest.raises(UserError, match="mlm_probability"):
         masked_lm.from_data(Args(mlm_probability=1.0), data)
-    with pytest.raises(UserError, match="max_length 20 is more than the 16"):
+    with pytest.raises(UserError, match="`max_length` 20 is more than the 16"):
         MaskedLM(Args(max_length=20)).bind_for_training(Tokenizer(), 16)
     blind = Tokenizer()
     blind.mask_token_id = None

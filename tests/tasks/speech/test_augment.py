@@ -163,7 +163,7 @@ def test_next_to_nothing_is_varied_too(length: int) -> None:
     "asked", [{"speed": 0.6}, {"gain_db": -1.0}, {"time_mask": 1.5}, {"freq_masks": -1}]
 )
 def test_out_of_range(asked: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=f"--{next(iter(asked))} .* is outside"):
+    with pytest.raises(UserError, match=f"`{next(iter(asked))}` .* is outside"):
         AugmentArgs(**asked)  # type: ignore
 
 

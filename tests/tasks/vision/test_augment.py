@@ -1,7 +1,5 @@
 """Augmentation: a function of (seed, epoch, sample), whatever the batch, that does what it says."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +13,7 @@ from tasks.errors import UserError
 from tasks.randomness import EpochView, SampleRandom
 from tasks.vision import augment
 from tasks.vision.augment_args import AugmentArgs
+from tests.cli import run_program
 
 VIEW = EpochView(seed=3, epoch=2)
 STILL = AugmentArgs(crop_scale=1, hflip="off", color_jitter=0)
@@ -313,5 +312,5 @@ def test_flags_and_inputs_are_light() -> None:
         "import sys, tasks.vision.augment_args, tasks.vision.image_inputs; "
         "print({'torch', 'numpy', 'PIL', 'datasets'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    done = run_program(code)
+    assert done.out.strip() == "set()"

@@ -149,6 +149,6 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(UserError, match="blend labels"):
         masked_image.from_data(Args(mixup=0.2), DataArgs())
     for patch in (3, 16):
-        with pytest.raises(UserError, match=f"--patch_size {patch}"):
+        with pytest.raises(UserError, match=f"`patch_size` {patch}"):
             MaskedImage(Args(patch_size=patch)).bind_for_training(Processor(), 256)
     assert usual_patch(16) == 4 and usual_patch(224) == 16

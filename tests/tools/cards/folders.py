@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 from tasks.atomic import write_json
 from tasks.data.fingerprint import sha256
 from tasks.nlp.text_classification import Args, TextClassification
-from zoo.nlp.bert_cls import ENTRY, Options
+from zoo.nlp.bert_cls import ENTRY
+from zoo.nlp.presets import Options
 from zoo.runtimes import artifacts
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment

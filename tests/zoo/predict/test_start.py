@@ -2,13 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from tests.cli import ROOT, environment, run_cli
+from tests.cli import ROOT, run_cli, run_program
 from tests.tiny_models import checkpoint
 
 FIXTURES = ROOT / "tests" / "fixtures" / "b7db848"
@@ -29,17 +27,9 @@ def answer(*words: object) -> str:
         "    assert not stop.code, stop.code\n"
         f"print(sorted({NEEDLESS!r} & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment(),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.splitlines()[-1] == "[]", "imported for nothing"
-    return done.stdout
+    done = run_program(program)
+    assert done.err.splitlines()[-1] == "[]", "imported for nothing"
+    return done.out
 
 
 def test_an_image(images: Path) -> None:

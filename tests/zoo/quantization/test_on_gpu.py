@@ -47,7 +47,7 @@ def test_what_the_chip_has(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reasons["torchao+fp8-dynamic"] == (
         "is for GPUs of compute capability 8.9 on, and this one has 8.0"
     )
-    assert reasons["onnx+int8-static"] == "is tried with --device cpu"
+    assert reasons["onnx+int8-static"] == "is tried with `device` cpu"
     see_a_gpu(monkeypatch, (7, 5))
     assert torchao.lacking("int4-weight-only") and not torchao.lacking("int8-dynamic")
     see_a_gpu(monkeypatch, (9, 0))

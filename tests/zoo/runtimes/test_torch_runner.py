@@ -44,7 +44,7 @@ def test_a_processor_is_left_alone() -> None:
 
 def test_a_processor_has_no_tf32() -> None:
     must_compute(Deployment("eager", "tf32"), "cuda")
-    with pytest.raises(UserError, match="--device cuda"):
+    with pytest.raises(UserError, match="`device` cuda"):
         must_compute(Deployment("eager", "tf32"), "cpu")
 
 

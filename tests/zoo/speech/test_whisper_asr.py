@@ -85,7 +85,7 @@ def test_a_sound_alone_has_no_logits(tuned: Run) -> None:
     assert set(model.predict(sound)) == {"text"}
     with pytest.raises(UserError, match="writes its text token by token"):
         model.logits(sound)
-    with pytest.raises(UserError, match="--top_k"):
+    with pytest.raises(UserError, match="`top_k`"):
         model.predict(sound, top_k=2)
 
 

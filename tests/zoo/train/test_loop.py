@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import tracemalloc
@@ -19,7 +18,7 @@ from torch import nn
 from tasks.base import Batch
 from tasks.metrics.spec import metric_spec
 from tasks.randomness import EpochView
-from tests.cli import ROOT, environment
+from tests.cli import run_program
 from zoo.train import loop as module
 from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
@@ -171,14 +170,9 @@ def first_step(n: int) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak of memory")
 def test_an_epoch_of_ten_million_samples_starts_within_a_gigabyte() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", f"import {__name__} as tests; tests.first_step(10_000_000)"],
-        cwd=ROOT,
-        env=environment({"OMP_NUM_THREADS": "1"}),
-        capture_output=True,
-        text=True,
-        check=True,
+    done = run_program(
+        f"import {__name__} as tests; tests.first_step(10_000_000)", env={"OMP_NUM_THREADS": "1"}
     )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(done.out.splitlines()[-1])
     assert found["cuts"] == 1
     assert found["peak"] < 10**9

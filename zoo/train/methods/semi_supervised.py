@@ -95,9 +95,9 @@ def check(task: Task) -> None:
     """Raises `UserError` for a task that has nothing to be sure of, or no views."""
     if not isinstance(task, LearnsUnlabelled) or not task.single_label:
         kind = getattr(task, "problem_type", task.name)
-        raise UserError(f"--ssl is for one label an example, and this is {kind}")
+        raise UserError(f"`ssl` is for one label an example, and this is {kind}")
     if getattr(task.args, "augment", None) == "none":  # type: ignore[attr-defined]
-        raise UserError("--ssl learns from varied examples: leave --augment none away")
+        raise UserError("`ssl` learns from varied examples: leave `augment` none away")
 
 
 class SemiSupervised:

@@ -124,7 +124,7 @@ class DeviceLog:
                     raise UserError(
                         f"the {'gradient norm' if loss else 'loss'} is not finite at step {step} "
                         f"(training rows {_list(ids)}); the weights are as before that step: lower "
-                        "--learning_rate, or look at these rows"
+                        "`learning_rate`, or look at these rows"
                     )
 
 

@@ -10,6 +10,7 @@ from typing import IO, Any
 import numpy as np
 
 from tasks import atomic
+from tasks.errors import spelled
 from tasks.printing import print_lines, visible
 from zoo.machine.formatting import size
 from zoo.train.resume.order import DataPosition
@@ -99,7 +100,7 @@ class RunLogger:
     def note(self, text: str) -> None:
         """Says something."""
         if self.enabled:
-            self._say(text)
+            self._say(spelled(text))
 
     def _say(self, text: str) -> None:
         if self._bar is not None:

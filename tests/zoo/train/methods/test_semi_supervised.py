@@ -280,7 +280,7 @@ def test_collation_keeps_the_views_from_the_model() -> None:
     [
         ({"problem_type": "multi_label_classification"}, "multi_label_classification"),
         ({"problem_type": "regression", "labels": ()}, "regression"),
-        ({"args": Args(augment="none")}, "--augment none"),
+        ({"args": Args(augment="none")}, "`augment` none"),
     ],
 )
 def test_tasks_without_sureness_or_views(changes: dict[str, Any], said: str) -> None:
@@ -301,5 +301,5 @@ def test_tasks_without_sureness_or_views(changes: dict[str, Any], said: str) -> 
 )
 def test_flags_that_make_no_sense(wrong: dict[str, Any]) -> None:
     check_args(TrainArgs(ssl="fixmatch", unlabeled="rest"))
-    with pytest.raises(UserError, match=f"--{list(wrong)[-1]} "):
+    with pytest.raises(UserError, match=f"`{list(wrong)[-1]}` "):
         check_args(TrainArgs(**wrong))
