@@ -15,8 +15,10 @@ import numpy as np
 
 from bench.cases import child, models, targets
 from bench.cases.case import Case
+from bench.cases.child import Start
 from bench.cases.job import Job, Settings
 from zoo.measure import Arm
+from zoo.measure.process import Worker
 from zoo.measure.workload import Forward, Generate
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
@@ -51,17 +53,18 @@ class Prepared:
             kwargs["new_tokens"] = case.workload.new_tokens
         return Arm(str(case), target, kwargs, case.threads)
 
-    def job(self, case: Case, settings: Settings) -> Job:
-        """What a measure is given."""
-        return Job(case, self.arm(case), self.work, self.reference, settings)
+    def job(self, case: Case, settings: Settings, **more: Any) -> Job:
+        """What a measure is given; `more` are further fields of it."""
+        return Job(case, self.arm(case), self.work, self.reference, settings, **more)
 
 
 class Preparation:
     """Cases of one model, batch and length share what is prepared: it lies in `folder`."""
 
-    def __init__(self, folder: Path, timeout_s: float) -> None:
-        self.folder, self.timeout_s = folder, timeout_s
+    def __init__(self, folder: Path, timeout_s: float, start: Start = Worker) -> None:
+        self.folder, self.timeout_s, self.start = folder, timeout_s, start
         self.made: dict[Case, Prepared] = {}
+        self.exported: set[tuple[str, str]] = set()
 
     def of(self, case: Case) -> Prepared:
         """Raises `zoo.measure.process.WorkerFailed` where it can't be."""
@@ -69,16 +72,25 @@ class Preparation:
         if alike not in self.made:
             place = tempfile.mkdtemp(dir=self.folder)
             kwargs = {"case": alike.to_json(), "folder": place}
-            found = child.call(
-                "bench.cases.prepare:prepare", kwargs, case.threads, timeout_s=self.timeout_s
-            )
+            found = self._call("prepare", kwargs, case.threads)
             self.made[alike] = Prepared(**found)
         prepared = self.made[alike]
         deployment = Deployment.parse(case.deployment)
-        if models.is_random(case.model) and RUNTIMES[deployment.runtime].artifact:
+        artifact = (prepared.checkpoint, case.deployment)
+        if (
+            models.is_random(case.model)
+            and RUNTIMES[deployment.runtime].artifact
+            and artifact not in self.exported
+        ):
             kwargs = {"checkpoint": prepared.checkpoint, "deployment": case.deployment}
-            child.call("bench.cases.prepare:export", kwargs, case.threads, timeout_s=self.timeout_s)
+            self._call("export", kwargs, case.threads)
+            self.exported.add(artifact)
         return prepared
+
+    def _call(self, function: str, kwargs: Mapping[str, Any], threads: int) -> Any:
+        """What a function of this module gives, in a process of its own."""
+        name = f"bench.cases.prepare:{function}"
+        return child.call(name, kwargs, threads, timeout_s=self.timeout_s, start=self.start)
 
 
 def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:

@@ -39,6 +39,7 @@ def measure(job: Job) -> Found:
                 job.arm.threads,
                 environ,
                 job.settings.timeout_s,
+                job.fresh,
             )
             return told
 

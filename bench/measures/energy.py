@@ -33,8 +33,7 @@ def measure(job: Job) -> Found:
     except NoCounter as reason:
         return Found(status="not_measured", reason=str(reason))
     seconds = max(LEAST_S, SHARE * job.settings.budget_s)
-    timeout = job.settings.timeout_s
-    told = child.ask("bench.measures.energy:run", job.arm, timeout, seconds=seconds)
+    told = job.ask("bench.measures.energy:run", seconds=seconds)
     each = told["joules"] / told["calls"]
     values = {
         "call": Value(each, "J", told["calls"]),

@@ -18,8 +18,9 @@ def measure(job: Job) -> Found:
         launches=settings.launches,
         budget_s=SHARE * settings.budget_s,
         timeout_s=settings.timeout_s,
+        deadline_s=settings.deadline.left() if settings.deadline.is_set else None,
     )
-    outcome = measure_arms([job.arm], plan)
+    outcome = measure_arms([job.arm], plan, start=job.launch)
     found = outcome.times(job.arm.name)
     if isinstance(found, ArmFailed):
         raise WorkerFailed(found)
@@ -31,7 +32,7 @@ def measure(job: Job) -> Found:
         values,
         reason="; ".join(notes(found)),
         violations=found.violations,
-        samples={"recording": raw(outcome.recording)},
+        samples={"launcher": settings.launcher, "recording": raw(outcome.recording)},
     )
 
 

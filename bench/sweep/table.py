@@ -74,8 +74,10 @@ def status(found: Mapping[str, Result]) -> str:
     """Of a case: that of its parity, or of the first measure that failed."""
     if FIRST not in found:
         return formatting.NOT_MEASURED
+    if found[FIRST].found.status == "left_out":
+        return "left out"
     for result in found.values():
-        if result.found.status not in ("ok", "not_measured"):
+        if result.found.status not in ("ok", "not_measured", "left_out"):
             return result.found.status
     violated = any(result.found.violations for result in found.values())
     return "ok, violations" if violated else "ok"
@@ -92,6 +94,8 @@ def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
             ]
             lines.append(f"{case}: {', '.join(said)}")
     for name, result in found.items():
+        if result.found.status == "left_out":  # one line says it of all
+            continue
         doubtful = result.found.status != "ok" or name in TELLING
         said = [result.found.reason] if doubtful else []
         lines += [f"{case}: {name}: {text}" for text in (*said, *result.found.violations) if text]
