@@ -21,29 +21,8 @@ SHARED_TARGET = "bench.cases.child:shared"
 Start = Callable[[Arm, float], Worker]
 """Starts the process of an arm: `Worker`, a fresh one, or a `Preloader`."""
 
-PRELOADED = (
-    "tasks.torch_extensions",
-    "torch",
-    "torch._dynamo",
-    "torch._inductor.compile_fx",
-    "transformers",
-    "transformers.modeling_utils",
-    "transformers.modeling_layers",
-    "transformers.models.auto.modeling_auto",
-    "accelerate",
-    "scipy.special",
-    "zoo.auto",
-    "zoo.deploy.timed",
-    "zoo.deploy.export",
-    "zoo.runtimes.eager",
-    "zoo.runtimes.compiled",
-    "zoo.train.optim.optimizer",
-    "bench.cases.generation",
-    "bench.cases.random_weights",
-    "bench.measures.parity",
-)
-"""What most processes of a case import. Packages of one runtime alone (onnxruntime) are not among
-them: some start threads as they are imported."""
+PRELOADED = ("bench.cases.warm",)
+"""Modules that the process imports from which others are forked."""
 
 
 def preloader() -> Preloader:

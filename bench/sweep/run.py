@@ -39,6 +39,7 @@ def run(args: RunArgs) -> list[Result]:
     deadline = settings.deadline
     cases = suite.by_value(asked.cases) if deadline.is_set else asked.cases
     with Performer(settings) as perform, Progress() as progress:
+        perform.expect(cases)
         results = sweep(cases, measures, args.out, perform, progress, deadline)
     added = len(store.read(args.out)) - before
     table.show(asked.cases, results)

@@ -216,6 +216,10 @@ class Performer:
         self._counted: dict[str, Any] = {}
         return self
 
+    def expect(self, cases: Sequence[Case]) -> None:
+        """Say what is to be measured, in its order."""
+        self._preparation.upcoming = tuple(cases)
+
     def __exit__(self, *_: object) -> None:
         self._close_shared()
         self._preloader.close()
