@@ -7,6 +7,7 @@ and some packages of one runtime alone (onnxruntime, openvino).
 
 import contextlib
 import importlib
+import os
 from collections.abc import Iterator
 
 from bench.cases.models import SHAPES
@@ -40,6 +41,10 @@ OURS = (
     "bench.measures.parity",
 )
 
+ASK_NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
+"""With it `torch.cuda.is_available()`, which some modules call as they are imported, does not open
+CUDA: no child could use it then."""
+
 
 def modules() -> Iterator[str]:
     """By name, in the order in which they are imported."""
@@ -56,9 +61,14 @@ def modules() -> Iterator[str]:
 def import_all() -> None:
     """Import what is installed. A library that is broken is passed over: whoever needs it imports
     it again, and says what is wrong with it."""
+    asked = os.environ.get(ASK_NVML)
+    os.environ[ASK_NVML] = "1"
     for name in dict.fromkeys(modules()):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    del os.environ[ASK_NVML]
+    if asked is not None:
+        os.environ[ASK_NVML] = asked
 
 
 def build_tables() -> None:

@@ -21,6 +21,7 @@ import ctypes
 import gc
 import importlib
 import json
+import logging
 import mmap
 import os
 import random
@@ -40,6 +41,8 @@ from typing import IO, Any, NoReturn, Self
 from zoo.measure import worker
 from zoo.measure.arms import Arm
 from zoo.measure.process import Fresh, Process, Worker
+
+logger = logging.getLogger(__name__)
 
 IMPORTING_S = 120.0
 """Seconds after which a server that is not ready is given up."""
@@ -108,8 +111,10 @@ def _started(modules: Sequence[str], environment: Mapping[str, str]) -> "_Server
     if not sys.platform.startswith("linux"):  # Apple's libraries must not be used after a fork
         return None
     server = _Server(modules, environment)
-    if server.may_fork():
+    obstacle = server.obstacle()
+    if not obstacle:
         return server
+    logger.warning("processes begin with nothing, not as forks: %s", obstacle)
     server.close()
     return None
 
@@ -130,12 +135,12 @@ class _Server:
                 process_group=0,  # Ctrl-C is the parent's to handle
             )
 
-    def may_fork(self) -> bool:
-        """Wait until it has imported everything; whether forks of it are sound."""
+    def obstacle(self) -> str:
+        """Wait until it has imported everything; why it may not be forked, empty where it may."""
         if not select.select([self._socket], [], [], IMPORTING_S)[0]:
-            return False
+            return f"imports took longer than {IMPORTING_S:.0f} s"
         told = self._socket.recv(1 << 16)
-        return bool(told) and not json.loads(told)["obstacle"]
+        return str(json.loads(told)["obstacle"]) if told else "the process that imports has died"
 
     def fork(self, log: IO[bytes]) -> "_Forked":
         """A child with pipes of its own. Raises OSError, ValueError where there is none."""

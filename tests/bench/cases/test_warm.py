@@ -9,10 +9,11 @@ import pytest
 from tests.cli import ROOT, environment
 
 LOOK = """
-import json, sys
+import json, os, sys
 from bench.cases import warm
 from zoo.measure.preloaded import obstacle
 names = list(dict.fromkeys(warm.modules()))
+assert warm.ASK_NVML not in os.environ
 print(json.dumps([obstacle(), [name for name in names if name not in sys.modules]]))
 """
 

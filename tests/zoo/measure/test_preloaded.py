@@ -88,12 +88,17 @@ def test_it_computes_with_its_threads_and_to_the_same_bits() -> None:
             assert forked["before"] == 1 and forked["started"] == threads - 1
 
 
-@pytest.mark.parametrize("module", ["threaded", "cuda_touched"])
-def test_what_may_not_be_forked_is_not(module: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "said"), [("threaded", "it has 2 threads"), ("cuda_touched", "CUDA was touched")]
+)
+def test_what_may_not_be_forked_is_not(
+    module: str, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """A thread that holds a lock would hold it for ever in the child; CUDA can't be used there."""
     with Preloader((f"{HERE}.{module}",)) as start, start(arm("sleep", seconds=0.0)) as worker:
         assert not worker.ready().preloaded
         assert worker.run(1).seconds[0] < 1
+    assert caplog.messages == [f"processes begin with nothing, not as forks: {said}"]
 
 
 def test_where_there_is_no_fork(monkeypatch: pytest.MonkeyPatch) -> None:
