@@ -21,8 +21,8 @@ from zoo.runtimes import check_threads
 def run(args: RunArgs) -> list[Result]:
     """Measures, and prints the table of all cases.
 
-    Raises `UserError` for cases that make no sense, and for a file of results that can't be read;
-    OSError where it can't be written.
+    Raises `UserError` for cases that make no sense, for a file of results that can't be read, and
+    for a time that is too short for any case; OSError where the file can't be written.
     """
     asked = cases_of(args)
     settings = settings_of(args, asked)
@@ -41,6 +41,11 @@ def run(args: RunArgs) -> list[Result]:
     with Performer(settings) as perform, Progress() as progress:
         perform.expect(cases)
         results = sweep(cases, measures, args.out, perform, progress, deadline)
+    if results and all(each.found.status == LEFT_OUT for each in results):
+        raise UserError(
+            f"--minutes {args.minutes:g} is too short for one case: {deadline.spent():.0f} s were "
+            "spent, and nothing is measured yet"
+        )
     added = len(store.read(args.out)) - before
     table.show(asked.cases, results)
     old = len(results) - added
