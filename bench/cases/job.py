@@ -35,7 +35,8 @@ class Settings:
     timeout_s: float = 600.0
     """for any one step: loading, compiling, a block of calls"""
     launcher: Launcher = "preloaded"
-    """of the processes that a latency is taken from; the others are preloaded where they may be"""
+    """asked for, of the processes that a latency is taken from; the others are preloaded where they
+    may be"""
     deadline: Deadline = field(default_factory=Deadline)
     """by which all has to be over"""
 

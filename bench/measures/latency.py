@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.cases.job import Job
+from bench.cases.job import Job, Launcher
 from bench.record.results import Found, Value
 from zoo.measure import ArmFailed, Measured, Plan, Recording
 from zoo.measure import measure as measure_arms
@@ -27,13 +27,21 @@ def measure(job: Job) -> Found:
     values = {"median": Value.of(found.median, "s")}
     values |= {name: Value.of(each, "s") for name, each in found.percentiles.items()}
     values["first_call"] = Value(found.first_call, "s", found.launches)
-    values["load"] = Value(found.load_seconds, "s", found.launches)
+    began = launcher(outcome.recording)
+    if began == "fresh":  # a fork has not imported the libraries itself
+        values["load"] = Value(found.load_seconds, "s", found.launches)
     return Found(
         values,
         reason="; ".join(notes(found)),
         violations=found.violations,
-        samples={"launcher": settings.launcher, "recording": raw(outcome.recording)},
+        samples={"launcher": began, "recording": raw(outcome.recording)},
     )
+
+
+def launcher(recording: Recording) -> Launcher:
+    """How the processes of a recording began: as one of them was a fork, or none."""
+    forked = any(launch.loaded.preloaded for launch in recording.launches)
+    return "preloaded" if forked else "fresh"
 
 
 def notes(found: Measured) -> list[str]:
