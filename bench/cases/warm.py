@@ -41,9 +41,10 @@ OURS = (
     "bench.measures.parity",
 )
 
-ASK_NVML = "PYTORCH_NVML_BASED_CUDA_CHECK"
-"""With it `torch.cuda.is_available()`, which some modules call as they are imported, does not open
-CUDA: no child could use it then."""
+MEANWHILE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCH_WARM_POOL": "0"}
+"""Variables for as long as the imports take, so that what is imported can be forked. By the first
+`torch.cuda.is_available()`, which some modules call, does not open CUDA, which no child could use
+then; by the second some versions of the compiler start no pool of processes and threads."""
 
 
 def modules() -> Iterator[str]:
@@ -61,14 +62,16 @@ def modules() -> Iterator[str]:
 def import_all() -> None:
     """Import what is installed. A library that is broken is passed over: whoever needs it imports
     it again, and says what is wrong with it."""
-    asked = os.environ.get(ASK_NVML)
-    os.environ[ASK_NVML] = "1"
+    before = {name: os.environ.get(name) for name in MEANWHILE}
+    os.environ.update(MEANWHILE)
     for name in dict.fromkeys(modules()):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
-    del os.environ[ASK_NVML]
-    if asked is not None:
-        os.environ[ASK_NVML] = asked
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
 
 
 def build_tables() -> None:
