@@ -11,6 +11,7 @@ from bench.measures import FIRST, MEASURES
 from bench.record import store
 from bench.record.progress import Progress
 from bench.record.results import Result
+from bench.record.stored import launcher
 from bench.sweep import suite, table
 from bench.sweep.sweep import LEFT_OUT, Performer, sweep
 from tasks.errors import UserError
@@ -40,7 +41,15 @@ def run(args: RunArgs) -> list[Result]:
     cases = suite.by_value(asked.cases) if deadline.is_set else asked.cases
     with Performer(settings) as perform, Progress() as progress:
         perform.expect(cases)
-        results = sweep(cases, measures, args.out, perform, progress, deadline)
+        results = sweep(
+            cases,
+            measures,
+            args.out,
+            perform,
+            progress,
+            deadline,
+            lambda each: settings.launcher == "fresh" and launcher(each) == "preloaded",
+        )
     if results and all(each.found.status == LEFT_OUT for each in results):
         raise UserError(
             f"--minutes {args.minutes:g} is too short for one case: {deadline.spent():.0f} s were "

@@ -66,6 +66,7 @@ def sweep(
     perform: Perform,
     watcher: Watcher,
     deadline: Deadline | None = None,
+    is_outdated: Callable[[Result], bool] = lambda _: False,
 ) -> list[Result]:
     """The results of all cases, those that lay in the file already included, in the cases' order.
 
@@ -74,11 +75,13 @@ def sweep(
         path: of the results; each is added as soon as it is there.
         deadline: by which it ends. What is left out by then is a result of status "left_out", one
             a case, whose reason names the measures.
+        is_outdated: whether a result of the file is to be measured again.
 
     Raises `UserError` for a file that can't be read, OSError for one that can't be written.
     """
     deadline = deadline or Deadline()
-    found = {(each.key, each.measure): each for each in store.read(path)}
+    kept = [each for each in store.read(path) if not is_outdated(each)]
+    found = {(each.key, each.measure): each for each in kept}
     steps = plan(cases, measures)
     left = [step for step in steps if not _is_done(step, found)]
     left_out: list[Step] = []

@@ -108,6 +108,17 @@ def test_the_same_command_goes_on(tmp_path: Path) -> None:
     assert len(first.taken) + len(second.taken) == 4 * len(CASES)
 
 
+def test_what_is_outdated_is_measured_again(tmp_path: Path) -> None:
+    path, cases = tmp_path / "r.jsonl", CASES[:2]
+    first, second = Laboratory(SECONDS), Laboratory(SECONDS)
+    sweep(cases, MEASURES, path, first, Silent())
+    found = sweep(
+        cases, MEASURES, path, second, Silent(), is_outdated=lambda each: each.measure == "latency"
+    )
+    assert second.taken == [(case, "latency") for case in cases]
+    assert len(found) == 8 and len(store.read(path)) == 10
+
+
 def test_what_was_ended_with_the_time_is_no_failure(tmp_path: Path) -> None:
     lab = Laboratory({**SECONDS, "memory": 1000.0})
     found = lab.sweep(tmp_path / "r.jsonl", 1.0)
