@@ -51,6 +51,10 @@ PADDING_PAGES = 1 << 14  # 64 MiB of addresses, none of them touched
 PADDING_BYTES = 1 << 16  # of the heap, below glibc's threshold for a map of its own
 
 
+class NoFork(Exception):
+    """The system has refused one, and said why."""
+
+
 class Preloader:
     """Starts workers as forks; `zoo.measure.recording.Start` is satisfied by an instance.
 
@@ -81,7 +85,9 @@ class Preloader:
         if server is not None:
             try:
                 return server.fork(log)
-            except (OSError, ValueError):  # it has died, or the machine allows no more processes
+            except NoFork as error:  # others may live: they keep it
+                logger.warning("a process begins with nothing, not as a fork: %s", error)
+            except OSError:  # it has died
                 with self._lock:
                     self._servers[key] = None
                 server.close()
@@ -143,7 +149,8 @@ class _Server:
         return str(json.loads(told)["obstacle"]) if told else "the process that imports has died"
 
     def fork(self, log: IO[bytes]) -> "_Forked":
-        """A child with pipes of its own. Raises OSError, ValueError where there is none."""
+        """A child with pipes of its own. Raises `NoFork` where the system refuses it, OSError where
+        the server has died."""
         given, requests = os.pipe()
         answers, taken = os.pipe()
         told, status = os.pipe()
@@ -188,8 +195,10 @@ class _Forked:
             line = self._line(FORKING_S)
             if not line:
                 raise OSError("the server of preloaded processes does not answer")
-            self.pid = int(line)  # ValueError: why it can't fork
-        except (OSError, ValueError):
+            if not line.isdigit():
+                raise NoFork(line.decode())
+            self.pid = int(line)
+        except (OSError, NoFork):
             self.stdin.close()
             self.stdout.close()
             os.close(told)

@@ -120,6 +120,16 @@ def test_a_server_that_has_died_is_done_without(start: Preloader) -> None:
             assert not worker.ready().preloaded and worker.run(1).seconds[0] < 1
 
 
+def test_a_fork_that_the_system_refuses(caplog: pytest.LogCaptureFixture) -> None:
+    """A fresh process does it, and those that live go on."""
+    with Preloader((f"{HERE}.no_fork",)) as own, own(arm("sleep", seconds=0.0)) as first:
+        first.ready()
+        with own(arm("sleep", seconds=0.0)) as second:
+            assert not second.ready().preloaded
+        assert first.ready().preloaded and first.run(1).seconds[0] < 1
+    assert "Resource temporarily unavailable" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("how", "status", "reason"),
     [
