@@ -33,6 +33,8 @@ LEFT_OUT: Status = "left_out"
 
 SHARING = (FIRST, "parts", "generation", "device_time", "throughput", "graph", "energy")
 """Measures that do not disturb each other: they share a process of the case."""
+LATE = ("device_time",)
+"""The last of those: a profiler that was on once stays in its process."""
 ALONE = ("memory", "cold_start")
 """Measures that no other process of the case may stand beside: it would share its pages, or keep
 its files open. They come last of a case."""
@@ -143,7 +145,7 @@ def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[Step]:
     described: dict[str, dict[str, Any]] = {}
     subjects: dict[tuple[str, str], str] = {}
     steps = []
-    chosen = sorted(dict.fromkeys((FIRST, *measures)), key=lambda name: name in ALONE)
+    chosen = sorted(dict.fromkeys((FIRST, *measures)), key=_place)
     for case in dict.fromkeys(cases):
         kind = case.device.partition(":")[0]
         if kind not in described:
@@ -157,6 +159,11 @@ def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[Step]:
             Step(case, name, key, subjects[named]) for name in chosen if MEASURES[name].fits(case)
         ]
     return steps
+
+
+def _place(measure: str) -> int:
+    """In the order of a case's measures; those of one place stay as they were asked for."""
+    return 2 if measure in ALONE else int(measure in LATE)
 
 
 def _is_done(step: Step, found: Mapping[tuple[str, str], Result]) -> bool:
