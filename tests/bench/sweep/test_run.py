@@ -36,7 +36,7 @@ def test_a_model_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "cnn_cls" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("deployment", ["eager", "compile"])
+@pytest.mark.parametrize("deployment", ["eager", pytest.param("compile", marks=pytest.mark.slow)])
 def test_measures_that_share_a_process_find_what_they_find_alone(deployment: str) -> None:
     """What is counted is the same, and nothing is compiled again for the second of them."""
     case = Case.of("cnn_cls", deployment, 3, SIZE)
