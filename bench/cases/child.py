@@ -4,6 +4,7 @@ Its failures are those of an arm: `WorkerFailed`, with status oom, unavailable o
 """
 
 import json
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -25,9 +26,9 @@ PRELOADED = ("bench.cases.warm",)
 """Modules that the process imports from which others are forked."""
 
 
-def preloader() -> Preloader:
-    """What starts processes that have imported all that."""
-    return Preloader(PRELOADED)
+def preloader(patience: Callable[[], float] = lambda: math.inf) -> Preloader:
+    """What starts processes that have imported all that; see there for `patience`."""
+    return Preloader(PRELOADED, patience)
 
 
 def call(

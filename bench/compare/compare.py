@@ -56,13 +56,14 @@ def compare(args: CompareArgs) -> list[tuple[str, Comparison]]:
     settings = Settings(budget_s=args.budget_s, deadline=deadline)
     with (
         tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder,
-        child.preloader() as preloader,
+        child.preloader(deadline.left) as preloader,
     ):
         start = deadline.bound(preloader)
         preparation = Preparation(Path(folder), settings.timeout_s, start)
         arms, refused = correct(cases, preparation, settings, start)
         if cases[0] in refused:
-            raise UserError(f"the baseline can't be timed: {refused[cases[0]].reason}")
+            late = "" if deadline.left() else f"--minutes {args.minutes:g} is too short: "
+            raise UserError(f"{late}the baseline can't be timed: {refused[cases[0]].reason}")
         if len(arms) < 2:
             reasons = "; ".join(f"{each.arm}: {each.reason}" for each in refused.values())
             raise UserError(f"nothing is left to compare with the baseline: {reasons}")
@@ -74,6 +75,11 @@ def compare(args: CompareArgs) -> list[tuple[str, Comparison]]:
         )
         launch = start if args.launcher == "preloaded" else deadline.bound(Worker)
         outcome = compare_arms(arms, plan, margin=args.margin, start=launch)
+    if not outcome.compared and not deadline.left():
+        raise UserError(
+            f"--minutes {args.minutes:g} is too short for one launch of {len(arms)} arms and the "
+            f"baseline again: {deadline.spent():.0f} s were spent"
+        )
     found = Live(tuple(cases), refused, outcome)
     show(found)
     if args.out is not None:

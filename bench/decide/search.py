@@ -135,7 +135,7 @@ def _halved(
     arms: Sequence[Arm], drops: Mapping[str, float], deadline: Deadline, budget_s: float
 ) -> Halved:
     """The finalists. Their times are a first look: forks give it, as no verdict rests on it."""
-    with child.preloader() as preloader:
+    with child.preloader(deadline.left) as preloader:
         return halve(arms, drops, budget_s, deadline.bound(preloader), deadline.left)
 
 

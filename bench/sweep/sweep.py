@@ -218,7 +218,7 @@ class Performer:
     def __enter__(self) -> "Performer":
         deadline = self.settings.deadline
         self._folder = tempfile.TemporaryDirectory(prefix="zoo-bench-")
-        self._preloader: Preloader = child.preloader()
+        self._preloader: Preloader = child.preloader(deadline.left)
         self._start: Start = deadline.bound(self._preloader)
         self._fresh: Start = deadline.bound(Worker)
         timeout = self.settings.timeout_s

@@ -22,6 +22,7 @@ import gc
 import importlib
 import json
 import logging
+import math
 import mmap
 import os
 import random
@@ -33,7 +34,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NoReturn, Self
@@ -62,12 +63,16 @@ class Preloader:
     megabytes. All end with the `with`, and their children with them.
     """
 
-    def __init__(self, modules: Sequence[str]) -> None:
+    def __init__(
+        self, modules: Sequence[str], patience: Callable[[], float] = lambda: math.inf
+    ) -> None:
         """
         Args:
             modules: imported before any fork; those that are not installed are passed over.
+            patience: seconds that a server may take for that, as it is started; IMPORTING_S at
+                most. What takes longer is done without.
         """
-        self.modules = tuple(modules)
+        self.modules, self.patience = tuple(modules), patience
         self._servers: dict[str, _Server | None] = {}
         self._lock = threading.Lock()
 
@@ -80,7 +85,8 @@ class Preloader:
         key = json.dumps(dict(environment), sort_keys=True)
         with self._lock:
             if key not in self._servers:
-                self._servers[key] = _started(self.modules, environment)
+                patience = min(IMPORTING_S, self.patience())
+                self._servers[key] = _started(self.modules, environment, patience)
             server = self._servers[key]
         if server is not None:
             try:
@@ -112,12 +118,15 @@ class Preloader:
         self.close()
 
 
-def _started(modules: Sequence[str], environment: Mapping[str, str]) -> "_Server | None":
-    """A server that is ready to fork; None where this system or its libraries do not allow it."""
+def _started(
+    modules: Sequence[str], environment: Mapping[str, str], patience: float
+) -> "_Server | None":
+    """A server that is ready to fork; None where this system or its libraries do not allow it, or
+    the imports take longer than `patience` seconds."""
     if not sys.platform.startswith("linux"):  # Apple's libraries must not be used after a fork
         return None
     server = _Server(modules, environment)
-    obstacle = server.obstacle()
+    obstacle = server.obstacle(patience)
     if not obstacle:
         return server
     logger.warning("processes begin with nothing, not as forks: %s", obstacle)
@@ -141,10 +150,11 @@ class _Server:
                 process_group=0,  # Ctrl-C is the parent's to handle
             )
 
-    def obstacle(self) -> str:
-        """Wait until it has imported everything; why it may not be forked, empty where it may."""
-        if not select.select([self._socket], [], [], IMPORTING_S)[0]:
-            return f"imports took longer than {IMPORTING_S:.0f} s"
+    def obstacle(self, patience: float) -> str:
+        """Wait until it has imported everything, `patience` seconds at most; why it may not be
+        forked, empty where it may."""
+        if not select.select([self._socket], [], [], patience)[0]:
+            return f"imports took longer than {patience:.0f} s"
         told = self._socket.recv(1 << 16)
         return str(json.loads(told)["obstacle"]) if told else "the process that imports has died"
 

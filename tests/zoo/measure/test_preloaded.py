@@ -107,6 +107,14 @@ def test_where_there_is_no_fork(monkeypatch: pytest.MonkeyPatch) -> None:
         assert not worker.ready().preloaded
 
 
+def test_imports_that_take_too_long_are_done_without(caplog: pytest.LogCaptureFixture) -> None:
+    began = time.monotonic()
+    with Preloader((f"{HERE}.slow",), lambda: 0.2) as own, own(arm("sleep", seconds=0.0)) as worker:
+        assert not worker.ready().preloaded
+    assert time.monotonic() - began < 100
+    assert "longer than 0 s" in caplog.text
+
+
 def test_a_server_that_has_died_is_done_without(start: Preloader) -> None:
     with Preloader(()) as own:
         with own(arm("sleep", seconds=1000.0)) as first:
