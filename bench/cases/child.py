@@ -74,7 +74,8 @@ class Shared:
             kwargs = {"target": self.arm.target, "kwargs": dict(self.arm.kwargs)}
             made = Arm(self.arm.name, SHARED_TARGET, kwargs, self.arm.threads, self.arm.environ)
             self._worker = self.start(made, timeout_s)
-        self._worker.timeout_s = timeout_s
+        else:
+            self._worker.timeout_s = timeout_s
         return self._worker
 
     def close(self) -> None:

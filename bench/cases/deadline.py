@@ -12,6 +12,8 @@ from zoo.measure.process import Worker
 
 LONGEST = 7 * 24 * 60
 """Minutes of a week."""
+LEAST_S = 0.1
+"""That an answer is waited for, also where the time is over."""
 
 
 class Deadline:
@@ -51,7 +53,9 @@ class Deadline:
             return start
 
         def started(arm: Arm, timeout_s: float) -> Worker:
-            return start(arm, min(timeout_s, max(self.left(), 0.1)))
+            worker = start(arm, timeout_s)  # which may have taken long, where it was a first one
+            worker.timeout_s = min(timeout_s, max(self.left(), LEAST_S))
+            return worker
 
         return started
 

@@ -10,14 +10,13 @@ from typing import Any, Literal
 from bench.cases import child
 from bench.cases.case import Case
 from bench.cases.child import Shared, Start
-from bench.cases.deadline import Deadline
+from bench.cases.deadline import LEAST_S, Deadline
 from tasks.errors import UserError
 from zoo.measure import Arm
 from zoo.measure.process import Worker
 
 FEW = 3
 """Launches where time is short: from two, a 99% interval would be seven times as wide again."""
-LEAST_S = 0.1
 
 Launcher = Literal["fresh", "preloaded"]
 """How a process begins: with nothing, or as a fork of one that has imported the libraries

@@ -1,10 +1,12 @@
 """A promise of time, and what settings make of it."""
 
 import math
+import types
+from typing import Any
 
 import pytest
 
-from bench.cases.deadline import Deadline
+from bench.cases.deadline import LEAST_S, Deadline
 from bench.cases.job import FEW, Settings
 from tasks.errors import UserError
 from zoo.measure import Arm
@@ -46,12 +48,18 @@ def test_a_step_has_its_share_and_few_launches() -> None:
 
 
 def test_answers_do_not_take_longer_than_what_is_left() -> None:
-    clock, asked = Clock(), []
+    clock = Clock()
     deadline = Deadline(1, clock)
-    start = deadline.bound(lambda arm, timeout_s: asked.append(timeout_s))  # type: ignore[arg-type,func-returns-value]
-    for clock.now in (100.0, 150.0):
-        start(Arm("a", "m:f"), 30.0)
-    assert asked == [30.0, 10.0]
+
+    def start(arm: Arm, timeout_s: float) -> Any:
+        clock.now += 5.0  # as the first of forks takes
+        return types.SimpleNamespace(timeout_s=timeout_s)
+
+    bound = deadline.bound(start)
+    found = []
+    for clock.now in (100.0, 150.0, 170.0):
+        found.append(bound(Arm("a", "m:f"), 30.0).timeout_s)
+    assert found == [30.0, 5.0, LEAST_S]
 
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan, math.inf, 1e6])
