@@ -225,7 +225,6 @@ def _gpu() -> dict[str, Any]:
     }
 
 
-@functools.cache
 def driver() -> str | None:
     """The version of the NVIDIA driver, None where there is none."""
     told = re.search(r"(\d+\.\d+(?:\.\d+)?)", _text(Path("/proc/driver/nvidia/version")) or "")
