@@ -23,10 +23,10 @@ TEXTS = (
 
 @pytest.fixture(scope="module")
 def trained(tiny_bert: Path, tagged: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Five epochs; windows shorter than some of the sentences."""
+    """Six epochs; windows shorter than some of the sentences."""
     folder = tmp_path_factory.mktemp("bert_tok") / "run"
     words = ["finetune", "--model", tiny_bert, "--data", tagged, "--output_dir", folder]
-    words += ["--learning_rate", 3e-3, "--num_train_epochs", 5, "--dtype", "fp32"]
+    words += ["--learning_rate", 3e-3, "--num_train_epochs", 6, "--dtype", "fp32"]
     words += ["--max_length", 16, "--window_overlap", 6, "--report_to", "none"]
     return run_finetune("zoo.nlp.bert_tok", folder, list(map(str, words)))
 
