@@ -104,13 +104,19 @@ class Preparation:
         behind = self.upcoming[self.upcoming.index(case) + 1 :] if case in self.upcoming else ()
         needed = [each for each in dict.fromkeys(map(_alike, behind)) if each not in self.made]
         others = [each for each in needed if each != asked]
-        width = max(1, int(self.cores // CORES))
-        with ThreadPoolExecutor(width) as pool:
-            made = [pool.submit(self._made, each) for each in (asked, *others[: width - 1])]
-        for each, result in zip(others, made[1:], strict=False):
-            if result.exception() is None:
-                self.made[each] = result.result()
-        self.made[asked] = made[0].result()
+        beside = others[: max(0, int(self.cores // CORES) - 1)]
+        if not beside:
+            self.made[asked] = self._made(asked)
+            return
+        pool = ThreadPoolExecutor(1 + len(beside))
+        try:
+            first, *rest = [pool.submit(self._made, each) for each in (asked, *beside)]
+            for each, result in zip(beside, rest, strict=True):
+                if result.exception() is None:
+                    self.made[each] = result.result()
+            self.made[asked] = first.result()
+        finally:  # after Ctrl-C nobody waits: the processes end with the one they are forked from
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _made(self, alike: Case) -> Prepared:
         place = tempfile.mkdtemp(dir=self.folder)
