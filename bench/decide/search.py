@@ -15,8 +15,8 @@ from bench.cases.args import DecideArgs
 from bench.cases.case import threads_of
 from bench.cases.deadline import Deadline
 from bench.decide import evidence, options, picture, table
-from bench.decide.halving import Halved, halve
-from bench.decide.pareto import Limits, Point, front, winner
+from bench.decide.pareto import Limits, OptionCost, front, winner
+from bench.decide.successive_halving import Halved, halve
 from bench.measures import memory
 from bench.record.results import Value
 from tasks.bounds import Bounds
@@ -24,7 +24,7 @@ from tasks.errors import UserError
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm
-from zoo.deploy.export import Original, Refused
+from zoo.deploy.export import ContractNotMet, ExportSource
 from zoo.machine import terminal
 from zoo.measure import Arm, Plan, compare
 from zoo.quantization import calibration
@@ -39,7 +39,7 @@ LONGEST = 7 * 86_400
 BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h)?")
 
 
-def decide(args: DecideArgs) -> Point:
+def decide(args: DecideArgs) -> OptionCost:
     """Searches, prints, and adds what was measured to the evidence; gives the winner.
 
     Raises:
@@ -55,14 +55,14 @@ def decide(args: DecideArgs) -> Point:
         picture.check(args.picture)
     wanted = options.asked(args.deployments)
     terminal.quiet_libraries()
-    original = Original.open(args.checkpoint)
+    original = ExportSource.open(args.checkpoint)
     validation = original.samples("validation", args.data, args.max_eval_samples)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
     title = f"{args.checkpoint}: {original.task.primary.name} lost on validation; {workload}"
-    with artifacts.workshop(args.checkpoint) as shop:
-        inputs = shop / "inputs.npz"
+    with artifacts.workshop(args.checkpoint) as staging:
+        inputs = staging / "inputs.npz"
         np.savez(inputs, **calibration.draw(original, workload))  # type: ignore[arg-type]
-        builder = DeploymentBuilder(original, shop, validation, threads)
+        builder = DeploymentBuilder(original, staging, validation, threads)
         make = options.maker(builder, args.data, args.max_drop)
         found, reserve = _make_all(make, wanted, args.max_drop, deadline, MAKING * budget)
         sound = {each.name: each for each in found if not each.fault}
@@ -74,7 +74,7 @@ def decide(args: DecideArgs) -> Point:
         halved = _halved(list(arms.values()), drops, deadline, HALVING * budget)
         finalists = [BASELINE, *(name for name in halved.left if name != BASELINE)]
         if len(finalists) < 2:
-            raise Refused("eager fp32 is all that is left: there is nothing to decide")
+            raise ContractNotMet("eager fp32 is all that is left: there is nothing to decide")
         sizes = {name: memory.of(arms[name]).values for name in finalists}
         plan = plan_of(deadline, budget, reserve)
         outcome = compare([arms[name] for name in finalists], plan)
@@ -89,7 +89,7 @@ def decide(args: DecideArgs) -> Point:
             picture.draw(args.picture, points, front(points), best, limits, str(args.checkpoint))
             terminal.lines(f"picture: {args.picture}")
         if best is None:
-            raise Refused("none of them meets what was asked for")
+            raise ContractNotMet("none of them meets what was asked for")
         _settle(args, builder, sound[best.name])
     return best
 
@@ -107,7 +107,9 @@ def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> 
         assert chosen.proof and chosen.drop
         lost = [(builder.validation, chosen.drop), *([confirmed] if confirmed else [])]
         metric = original.task.primary
-        placed = export.settle(chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
+        placed = export.commit_artifact(
+            chosen.artifact, chosen.proof, args.checkpoint, metric, lost
+        )
         terminal.lines(f"{placed.folder}")
 
 
@@ -187,12 +189,12 @@ def _make_all(
     return found, reserve
 
 
-def _point(candidate: Candidate, found: Mapping[str, Value]) -> Point:
+def _point(candidate: Candidate, found: Mapping[str, Value]) -> OptionCost:
     """What a candidate costs; `found` is its memory."""
     assert candidate.drop is not None and candidate.times is not None
     candidate.memory = found["peak"].value if "peak" in found else None
     p95 = candidate.times.percentiles.get("p95")
-    return Point(
+    return OptionCost(
         candidate.name,
         candidate.drop.value,
         candidate.times.median,

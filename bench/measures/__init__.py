@@ -1,5 +1,5 @@
 """The measures there are: each a file with `measure(job)`, which gives a
-`bench.record.results.Found`.
+`bench.record.results.MeasureResult`.
 
 Those that load a case by `Job.ask` or `Job.worker` may share its process, one after the other; the
 others take processes of their own. An arm that fails raises `zoo.measure.process.WorkerFailed`.

@@ -2,12 +2,12 @@
 
 import math
 
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.measure.intervals import estimate
 
 
-def told_by(function: str, job: Job, share: float) -> Found:
+def told_by(function: str, job: MeasureJob, share: float) -> MeasureResult:
     """Calls `function(target, kwargs, seconds)` in a process of the case; n counts its samples.
 
     Args:
@@ -18,4 +18,4 @@ def told_by(function: str, job: Job, share: float) -> Found:
         name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
         for name, taken in told.items()
     }
-    return Found(values, samples=told)
+    return MeasureResult(values, samples=told)

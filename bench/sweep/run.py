@@ -9,9 +9,9 @@ from bench.cases.deadline import Deadline
 from bench.cases.job import Settings
 from bench.measures import FIRST, MEASURES
 from bench.record import store
-from bench.record.progress import Progress
+from bench.record.compare_results import launcher
+from bench.record.progress import SweepProgress
 from bench.record.results import Result
-from bench.record.stored import launcher
 from bench.sweep import suite, table
 from bench.sweep.sweep import LEFT_OUT, Performer, sweep
 from tasks.errors import UserError
@@ -39,7 +39,7 @@ def run(args: RunArgs) -> list[Result]:
     before = len(store.read(args.out))
     deadline = settings.deadline
     cases = suite.by_value(asked.cases) if deadline.is_set else asked.cases
-    with Performer(settings) as perform, Progress() as progress:
+    with Performer(settings) as perform, SweepProgress() as progress:
         perform.expect(cases)
         results = sweep(
             cases,

@@ -16,11 +16,11 @@ from bench.cases import child, models
 from bench.cases.case import Case, source_digest
 from bench.cases.child import Shared, Start
 from bench.cases.deadline import Deadline
-from bench.cases.job import Job, Settings
+from bench.cases.job import MeasureJob, Settings
 from bench.cases.prepare import Preparation, Prepared
 from bench.measures import COMPILED, FIRST, MEASURES
 from bench.record import store
-from bench.record.results import Found, Result, Status
+from bench.record.results import MeasureResult, Result, Status
 from zoo.machine import environment
 from zoo.measure.preloaded import Preloader
 from zoo.measure.process import Worker, WorkerFailed
@@ -39,11 +39,11 @@ ALONE = ("memory", "cold_start")
 """Measures that no other process of the case may stand beside: it would share its pages, or keep
 its files open. They come last of a case."""
 
-Perform = Callable[[Case, str], tuple[Found, Mapping[str, float]]]
+Perform = Callable[[Case, str], tuple[MeasureResult, Mapping[str, float]]]
 """What a measure finds of a case, and the work of a call."""
 
 
-class Watcher(Protocol):
+class SweepWatcher(Protocol):
     """Who is told how far a sweep has come."""
 
     def begin(self, total: int) -> None: ...
@@ -52,7 +52,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Step:
+class SweepStep:
     """A measure of a case, with the case's key and subject."""
 
     case: Case
@@ -66,7 +66,7 @@ def sweep(
     measures: Sequence[str],
     path: Path,
     perform: Perform,
-    watcher: Watcher,
+    watcher: SweepWatcher,
     deadline: Deadline | None = None,
     is_outdated: Callable[[Result], bool] = lambda _: False,
 ) -> list[Result]:
@@ -86,7 +86,7 @@ def sweep(
     found = {(each.key, each.measure): each for each in kept}
     steps = plan(cases, measures)
     left = [step for step in steps if not _is_done(step, found)]
-    left_out: list[Step] = []
+    left_out: list[SweepStep] = []
     cost = _Cost()
     watcher.begin(len(left))
     for number, step in enumerate(left):
@@ -125,21 +125,21 @@ class _Cost:
         self._of_measure: dict[str, float] = {}
         self._of_model: dict[tuple[str, str, str], float] = {}
 
-    def of(self, step: Step) -> float:
+    def of(self, step: SweepStep) -> float:
         """Of a step that is to come."""
         usual = self._of_measure.get(step.measure, 0.0)
         return self._of_model.get(self._name(step), usual)
 
-    def add(self, step: Step, result: Result) -> None:
+    def add(self, step: SweepStep, result: Result) -> None:
         """A step has been taken."""
         self._of_measure[step.measure] = self._of_model[self._name(step)] = result.seconds
 
     @staticmethod
-    def _name(step: Step) -> tuple[str, str, str]:
+    def _name(step: SweepStep) -> tuple[str, str, str]:
         return step.measure, step.case.model, step.case.workload.phase
 
 
-def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[Step]:
+def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[SweepStep]:
     """All steps. Parity comes first of each case, and last what no other process may stand
     beside."""
     described: dict[str, dict[str, Any]] = {}
@@ -156,7 +156,9 @@ def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[Step]:
             subjects[named] = models.subject(*named)
         key = case.key(subjects[named], described[kind])
         steps += [
-            Step(case, name, key, subjects[named]) for name in chosen if MEASURES[name].fits(case)
+            SweepStep(case, name, key, subjects[named])
+            for name in chosen
+            if MEASURES[name].fits(case)
         ]
     return steps
 
@@ -166,7 +168,7 @@ def _place(measure: str) -> int:
     return 2 if measure in ALONE else int(measure in LATE)
 
 
-def _is_done(step: Step, found: Mapping[tuple[str, str], Result]) -> bool:
+def _is_done(step: SweepStep, found: Mapping[tuple[str, str], Result]) -> bool:
     """Whether it is there, or never will be: correct or no number."""
 
     def status(measure: str) -> str | None:
@@ -176,29 +178,34 @@ def _is_done(step: Step, found: Mapping[tuple[str, str], Result]) -> bool:
     return refused or status(step.measure) not in (None, LEFT_OUT)
 
 
-def _take(step: Step, perform: Perform, clock: Callable[[], float]) -> Result:
+def _take(step: SweepStep, perform: Perform, clock: Callable[[], float]) -> Result:
     begin = clock()
     try:
         found, work = perform(step.case, step.measure)
     except WorkerFailed as error:
-        found, work = Found(status=error.failed.status, reason=error.failed.reason), NOTHING_HANDLED
+        found, work = (
+            MeasureResult(status=error.failed.status, reason=error.failed.reason),
+            NOTHING_HANDLED,
+        )
     return _result(step, found, round(clock() - begin, 3), work)
 
 
-def _all_left_out(steps: Sequence[Step], deadline: Deadline) -> list[Result]:
+def _all_left_out(steps: Sequence[SweepStep], deadline: Deadline) -> list[Result]:
     """One a case."""
-    by_case: dict[str, list[Step]] = {}
+    by_case: dict[str, list[SweepStep]] = {}
     for step in steps:
         by_case.setdefault(step.key, []).append(step)
     results = []
     for mine in by_case.values():
         names = ", ".join(step.measure for step in mine)
-        found = Found(status=LEFT_OUT, reason=f"not within {deadline}: {names}")
+        found = MeasureResult(status=LEFT_OUT, reason=f"not within {deadline}: {names}")
         results.append(_result(mine[0], found, 0.0, NOTHING_HANDLED))
     return results
 
 
-def _result(step: Step, found: Found, seconds: float, work: Mapping[str, float]) -> Result:
+def _result(
+    step: SweepStep, found: MeasureResult, seconds: float, work: Mapping[str, float]
+) -> Result:
     origin = {
         "subject": step.subject,
         "source": source_digest(),
@@ -235,15 +242,15 @@ class Performer:
         self._preloader.close()
         self._folder.cleanup()
 
-    def __call__(self, case: Case, measure: str) -> tuple[Found, Mapping[str, float]]:
+    def __call__(self, case: Case, measure: str) -> tuple[MeasureResult, Mapping[str, float]]:
         """Raises `WorkerFailed`."""
         prepared = self._preparation.of(case)
         job = self._job(case, measure, prepared)
         module = importlib.import_module(MEASURES[measure].module)
-        found: Found = module.measure(job)
+        found: MeasureResult = module.measure(job)
         return found, prepared.work
 
-    def _job(self, case: Case, measure: str, prepared: Prepared) -> Job:
+    def _job(self, case: Case, measure: str, prepared: Prepared) -> MeasureJob:
         settings = self.settings.for_step()
         is_preloaded = settings.launcher == "preloaded"
         job = prepared.job(

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
     from zoo.measure.intervals import Estimate, Interval
     from zoo.measure.preloaded import Preloader
     from zoo.measure.recording import Block, Plan, Recording
-    from zoo.measure.results import Comparison, Measured, Outcome, outcome_of
+    from zoo.measure.results import ArmTimes, Comparison, Outcome, outcome_of
     from zoo.measure.verdicts import Floor, Verdict
 
 __all__ = [
     "Arm",
     "ArmFailed",
+    "ArmTimes",
     "Block",
     "Comparison",
     "Estimate",
     "Floor",
     "Interval",
-    "Measured",
     "Outcome",
     "Plan",
     "Preloader",
@@ -47,7 +47,7 @@ _FILES = {
     "intervals": ("Estimate", "Interval"),
     "preloaded": ("Preloader",),
     "recording": ("Block", "Plan", "Recording"),
-    "results": ("Comparison", "Measured", "Outcome", "outcome_of"),
+    "results": ("Comparison", "ArmTimes", "Outcome", "outcome_of"),
     "verdicts": ("Floor", "Verdict"),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}

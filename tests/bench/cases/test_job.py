@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from bench.cases.child import Shared
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from tests.bench.jobs import job
 from zoo.measure.process import Worker, WorkerFailed
 
@@ -40,7 +40,9 @@ def test_one_that_fails_ends_the_process_and_the_next_has_another() -> None:
 
 def test_what_all_cases_have_in_common_is_asked_once() -> None:
     one = job("sleep", seconds=0.0)
-    other: Job = dataclasses.replace(one, case=dataclasses.replace(one.case, deployment="compile"))
+    other: MeasureJob = dataclasses.replace(
+        one, case=dataclasses.replace(one.case, deployment="compile")
+    )
     function = "tests.bench.targets:answer"
     assert one.once(function, {"value": 3}) == other.once(function, {"value": 3}) == {"value": 3}
     assert other.counted is one.counted and len(one.counted) == 1

@@ -9,7 +9,7 @@ from bench.cases.args import CompareArgs, DecideArgs
 from bench.cases.deadline import Deadline
 from bench.compare.compare import plan_of
 from bench.decide import search
-from bench.decide.halving import halve
+from bench.decide.successive_halving import halve
 from tasks.errors import UserError
 from tests.zoo.measure.machine import Machine, Noise
 from zoo.deploy.candidate import Candidate
@@ -60,7 +60,7 @@ def test_halving_is_over_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
         plans.append(plan)
         return measure(arms, plan, start=machine.start, clock=machine.now)
 
-    monkeypatch.setattr("bench.decide.halving.measure", measured)
+    monkeypatch.setattr("bench.decide.successive_halving.measure", measured)
     arms = [Arm(f"{n}", "m:f", {"times": n}) for n in range(1, 13)]
     drops = {arm.name: 0.0 for arm in arms}
     halve(arms, drops, 1000.0, left=lambda: 100.0 - machine.time)

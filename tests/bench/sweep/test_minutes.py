@@ -9,7 +9,7 @@ import pytest
 from bench.cases.case import Case
 from bench.cases.deadline import Deadline
 from bench.record import store
-from bench.record.results import Found, Result, Value
+from bench.record.results import MeasureResult, Result, Value
 from bench.sweep import suite, table
 from bench.sweep.run import left_out
 from bench.sweep.sweep import plan, shares, sweep
@@ -37,7 +37,7 @@ class Laboratory:
     def clock(self) -> float:
         return self.now
 
-    def __call__(self, case: Case, measure: str) -> tuple[Found, Mapping[str, float]]:
+    def __call__(self, case: Case, measure: str) -> tuple[MeasureResult, Mapping[str, float]]:
         factor = 2.0 if case.workload.batch > 1 else 1.0
         takes = self.seconds[measure] * factor * float(np.exp(self.noise * self.rng.normal()))
         left = self.deadline.left()
@@ -45,7 +45,7 @@ class Laboratory:
         if takes > left:
             raise WorkerFailed(ArmFailed(str(case), "error", f"no answer within {left:g} s"))
         self.taken.append((case, measure))
-        return Found({"value": Value(takes, "s")}), {"samples": 1.0}
+        return MeasureResult({"value": Value(takes, "s")}), {"samples": 1.0}
 
     def sweep(self, path: Path, minutes: float | None) -> list[Result]:
         self.deadline = Deadline(minutes, self.clock)

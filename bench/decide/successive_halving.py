@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.measure import Arm, ArmFailed, Measured, Plan, measure
+from zoo.measure import Arm, ArmFailed, ArmTimes, Plan, measure
 from zoo.measure.process import Worker
 from zoo.measure.recording import Start
 
@@ -63,7 +63,7 @@ def halve(
         )
         outcome = measure(timed, plan, start=start)
         failed += outcome.failed
-        times: dict[str, Measured] = {each.arm: each for each in outcome.measured}
+        times: dict[str, ArmTimes] = {each.arm: each for each in outcome.measured}
         ranked = sorted(times, key=lambda name: times[name].median.value)
         kept = keep(ranked, drops, max(FINALISTS, -(-len(ranked) // 2)))
         for name in ranked:
