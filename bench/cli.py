@@ -177,6 +177,7 @@ VERBS = {
             "run runs/bert_cls --deployments eager onnx --batch_sizes 1 16 --lengths 32 128",
             "run minilm resnet18 --deployments eager compile --measures latency memory",
             "run --suite smoke --out results.jsonl",
+            "run --suite cpu --minutes 20 --out cpu.jsonl",
         ),
         _run,
     ),
@@ -185,6 +186,7 @@ VERBS = {
         (
             "compare runs/bert_cls --deployments eager onnx onnx+int8-dynamic",
             "compare runs/old runs/new --deployments onnx --fail_if slower:3%",
+            "compare runs/bert_cls --deployments eager onnx --minutes 3",
             "compare --results before.jsonl after.jsonl",
         ),
         _compare,
@@ -194,6 +196,7 @@ VERBS = {
         (
             "decide runs/bert_cls --p95_ms 20 --max_drop 0.005 --memory_mb 500",
             "decide runs/bert_cls --budget 5m --export --picture front.png",
+            "decide runs/bert_cls --minutes 8",
         ),
         _decide,
     ),

@@ -39,6 +39,12 @@ class RunArgs(Bounded):
     """seconds of timing a case; 30 by default"""
     launches: Count | None = None
     """processes that a latency is taken from; 5 by default"""
+    launcher: Literal["preloaded", "fresh"] = "preloaded"
+    """how these begin: as forks of one that has imported the libraries, in a tenth of a second, or
+    with nothing, which takes seconds and scatters as runs of a user's program do"""
+    minutes: Positive | None = None
+    """for everything, kept within 10%: the most valuable comes first, and what is left out is told;
+    no limit by default"""
     out: Path = Path("bench-results.jsonl")
     """file of the results, which are added to it; what it has already is not measured again"""
 
@@ -74,6 +80,12 @@ class CompareArgs(_CaseArgs):
     """seconds of timing; less where the intervals are narrow before"""
     launches: Count = 5
     """processes of each, at least"""
+    launcher: Literal["fresh", "preloaded"] = "fresh"
+    """how these begin: with nothing, as a user's program does, or as forks of one that has imported
+    the libraries, which is quick, and which a verdict should not rest on"""
+    minutes: Positive | None = None
+    """for everything, kept within 10%, in the place of --budget_s; fewer launches where they don't
+    fit"""
     margin: BelowOne = 0.03
     """arms that differ by less than this share are the same"""
     fail_if: tuple[str, ...] = ()
@@ -139,6 +151,8 @@ class DecideArgs(Bounded):
     there"""
     budget: str = "8m"
     """time for the search: 300s, 5m; making an artifact and loading it take what they take"""
+    minutes: Positive | None = None
+    """for everything, kept within 10%, in the place of --budget; what was not tried is told"""
     batch_size: Count = 1
     """samples of a call"""
     length: Count | None = None

@@ -1,8 +1,8 @@
 """The measures there are: each a file with `measure(job)`, which gives a
 `bench.record.results.MeasureResult`.
 
-Each takes processes of its own, so that none disturbs another. An arm that fails raises
-`zoo.measure.process.WorkerFailed`.
+Those that load a case by `Job.ask` or `Job.worker` may share its process, one after the other; the
+others take processes of their own. An arm that fails raises `zoo.measure.process.WorkerFailed`.
 """
 
 from collections.abc import Mapping

@@ -39,6 +39,7 @@ def measure(job: MeasureJob) -> MeasureResult:
                 job.arm.threads,
                 environ,
                 job.settings.timeout_s,
+                job.fresh,
             )
             return told
 

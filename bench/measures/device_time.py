@@ -50,7 +50,7 @@ def measure(job: MeasureJob) -> MeasureResult:
     """Medians of both times; n counts calls of one process."""
     settings = job.settings
     asked = {"seconds": SHARE * settings.budget_s}
-    told = child.ask("bench.measures.device_time:run", job.arm, settings.timeout_s, **asked)
+    told = job.ask("bench.measures.device_time:run", **asked)
     return found(told)
 
 

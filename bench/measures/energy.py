@@ -36,8 +36,7 @@ def measure(job: MeasureJob) -> MeasureResult:
     except NoCounter as reason:
         return MeasureResult(status="not_measured", reason=str(reason))
     seconds = max(LEAST_S, SHARE * job.settings.budget_s)
-    timeout = job.settings.timeout_s
-    told = child.ask("bench.measures.energy:run", job.arm, timeout, seconds=seconds)
+    told = job.ask("bench.measures.energy:run", seconds=seconds)
     return MeasureResult(values_of(told, job.work["samples"]), samples=told)
 
 

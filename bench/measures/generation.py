@@ -6,9 +6,9 @@ time to first token and time per output token.)
 
 import time
 from collections.abc import Mapping
-from pkgutil import resolve_name
 from typing import Any
 
+from bench.cases import child
 from bench.cases.job import MeasureJob
 from bench.measures import lists
 from bench.record.results import MeasureResult
@@ -25,8 +25,7 @@ def measure(job: MeasureJob) -> MeasureResult:
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
     """In a process of its own: seconds to the first token, and per further token, of each text."""
-    made = resolve_name(target)(**kwargs)
-    wait = getattr(made, "synchronize", lambda: None)
+    made, _, wait = child.load(target, kwargs)
     for _ in range(WARM_UP):
         made.call()
     wait()

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from bench.cases import child
@@ -14,7 +13,7 @@ from zoo.machine.environment import ROOT
 def measure(job: MeasureJob) -> MeasureResult:
     """Each break is a violation: it was to be one graph. So is a compilation in the second call,
     and, on a GPU, a CUDA graph that the mode promises and that was not captured."""
-    told = child.ask("bench.measures.graph:run", job.arm, job.settings.timeout_s)
+    told = job.ask("bench.measures.graph:run")
     return found(told, job.case.device.startswith("cuda"))
 
 
@@ -34,10 +33,10 @@ def found(told: Mapping[str, Any], on_gpu: bool) -> MeasureResult:
 
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """In a process of its own: two calls."""
+    """In a process in which nothing but this case was compiled: two calls."""
     from torch._dynamo.utils import counters, graph_break_reasons
 
-    made = resolve_name(target)(**kwargs)
+    made, *_ = child.load(target, kwargs)
     made.call()
     graphs = counters["stats"]["unique_graphs"]
     made.violations()

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.cases.job import MeasureJob
+from bench.cases.job import Launcher, MeasureJob
 from bench.record.results import MeasureResult, Value
 from zoo.measure import ArmFailed, ArmTimes, Plan, Recording
 from zoo.measure import measure as measure_arms
@@ -18,21 +18,30 @@ def measure(job: MeasureJob) -> MeasureResult:
         launches=settings.launches,
         budget_s=SHARE * settings.budget_s,
         timeout_s=settings.timeout_s,
+        deadline_s=settings.deadline.left() if settings.deadline.is_set else None,
     )
-    outcome = measure_arms([job.arm], plan)
+    outcome = measure_arms([job.arm], plan, start=job.launch)
     found = outcome.times(job.arm.name)
     if isinstance(found, ArmFailed):
         raise WorkerFailed(found)
     values = {"median": Value.of(found.median, "s")}
     values |= {name: Value.of(each, "s") for name, each in found.percentiles.items()}
     values["first_call"] = Value(found.first_call, "s", found.launches)
-    values["load"] = Value(found.load_seconds, "s", found.launches)
+    began = launcher(outcome.recording)
+    if began == "fresh":  # a fork has not imported the libraries itself
+        values["load"] = Value(found.load_seconds, "s", found.launches)
     return MeasureResult(
         values,
         reason="; ".join(notes(found)),
         violations=found.violations,
-        samples={"recording": raw(outcome.recording)},
+        samples={"launcher": began, "recording": raw(outcome.recording)},
     )
+
+
+def launcher(recording: Recording) -> Launcher:
+    """How the processes of a recording began: as one of them was a fork, or none."""
+    forked = any(launch.loaded.preloaded for launch in recording.launches)
+    return "preloaded" if forked else "fresh"
 
 
 def notes(times: ArmTimes) -> list[str]:

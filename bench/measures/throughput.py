@@ -10,11 +10,12 @@ from bench.cases.job import MeasureJob
 from bench.record.results import MeasureResult, Value
 from zoo.measure import Estimate
 from zoo.measure.intervals import estimate
-from zoo.measure.process import Worker
 from zoo.measure.timing import warm_up
 
 SHARE = 0.2  # of the budget
 BLOCKS = 10
+LEAST_BLOCKS = 3
+"""Of a measure that comes when the time for all is spent."""
 BLOCK_S = 0.3
 WARM_UP_S = 5.0
 
@@ -23,7 +24,7 @@ def measure(job: MeasureJob) -> MeasureResult:
     """One process; the interval is over its blocks."""
     rates: list[float] = []
     violations: list[str] = []
-    with Worker(job.arm, job.settings.timeout_s) as worker:
+    with job.worker() as worker:
         worker.ready()
         warmed = warm_up(worker, BLOCK_S, WARM_UP_S)
         block = max(BLOCK_S, SHARE * job.settings.budget_s / BLOCKS)
@@ -31,7 +32,9 @@ def measure(job: MeasureJob) -> MeasureResult:
         size = warmed.size
         call_s = worker.run(size.samples, size.group).seconds[-1]
         calls = max(1, math.ceil(block / call_s))
-        for _ in range(BLOCKS):
+        for number in range(BLOCKS):
+            if number >= LEAST_BLOCKS and not job.settings.deadline.left():
+                break
             ran = worker.run(1, calls)
             rates.append(1 / ran.seconds[0])
             violations += ran.violations

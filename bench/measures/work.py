@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.cases import child
 from bench.cases.job import MeasureJob
 from bench.measures import ceilings, data_sheets
 from bench.record.results import MeasureResult, Value
@@ -36,15 +35,13 @@ too."""
 def measure(job: MeasureJob) -> MeasureResult:
     """The counts; the least seconds that the machine's ceilings allow for them."""
     numerics = Deployment.parse(job.case.deployment).numerics
-    told = child.call(
+    told = job.once(  # all deployments compute the same
         "bench.measures.work:count",
         {
             "is_training": isinstance(job.case.workload, TrainStep),
             "checkpoint": job.arm.kwargs["checkpoint"],
             "inputs": job.arm.kwargs["inputs"],
         },
-        job.case.threads,
-        timeout_s=job.settings.timeout_s,
     )
     if told["uncounted"]:
         reason = f"PyTorch counts no FLOPs of {told['uncounted']}"

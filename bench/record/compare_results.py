@@ -51,6 +51,12 @@ def compare(before: Path, after: Path, margin: float) -> list[ComparedCase]:
     )
     if different:
         terminal.lines("not the same:", *(f"  {line}" for line in different), "")
+    if forked := sum(launcher(each[case]) == "preloaded" for each in (old, new) for case in shared):
+        terminal.lines(
+            f"{forked} of {2 * len(shared)} latencies are those of forks, which have addresses in "
+            "common: their intervals may be too narrow. For verdicts measure with --launcher fresh",
+            "",
+        )
     pairs = [pair(case, median(old[case]), median(new[case]), margin) for case in shared]
     rows = [
         (
@@ -81,6 +87,11 @@ def latencies(path: Path) -> dict[Case, Result]:
     if not found:
         raise UserError(f"--results {path}: it holds no latency")
     return found
+
+
+def launcher(result: Result) -> str:
+    """How the processes of a latency began: fresh or preloaded. Older results are of fresh ones."""
+    return str(result.found.samples.get("launcher", "fresh"))
 
 
 def median(result: Result) -> Value:

@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 from bench.cases.case import Case
 from zoo.measure.intervals import Estimate
 
-Status = Literal["ok", "wrong", "oom", "unavailable", "error", "not_measured"]
+Status = Literal["ok", "wrong", "oom", "unavailable", "error", "not_measured", "left_out"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 

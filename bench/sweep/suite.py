@@ -112,6 +112,30 @@ def cross(
     return list(dict.fromkeys(made))
 
 
+def by_value(cases: Sequence[Case]) -> list[Case]:
+    """The cases, the most valuable first: of every workload of every model its first deployment,
+    the smaller workloads before the larger, then of all of them the second, and so on.
+
+    So a suite lists its deployments by value; what is measured as the time runs out is a picture of
+    the whole, and not the whole of one model.
+    """
+    deployments: dict[Any, list[Case]] = {}
+    workloads: dict[Any, list[Any]] = {}
+    ranks: dict[Case, tuple[int, int, int]] = {}
+    for case in dict.fromkeys(cases):
+        model = (case.model, case.workload.phase, case.device, case.threads)
+        workload = (model, case.workload)
+        if workload not in deployments:
+            workloads.setdefault(model, []).append(workload)
+        deployments.setdefault(workload, []).append(case)
+        ranks[case] = (
+            len(deployments[workload]),
+            workloads[model].index(workload),
+            len(ranks),
+        )
+    return sorted(ranks, key=ranks.__getitem__)
+
+
 def axis(name: str, values: Sequence[Any]) -> list[Any]:
     """The values of an axis of a grid, checked; raises `UserError` for what is none."""
     return [AXES[name](value) for value in values]

@@ -79,8 +79,10 @@ def status(results: Mapping[str, Result]) -> str:
     """Of a case: that of its parity, or of the first measure that failed."""
     if FIRST not in results:
         return formatting.NOT_MEASURED
+    if results[FIRST].found.status == "left_out":
+        return "left out"
     for result in results.values():
-        if result.found.status not in ("ok", "not_measured"):
+        if result.found.status not in ("ok", "not_measured", "left_out"):
             return result.found.status
     violated = any(result.found.violations for result in results.values())
     return "ok, violations" if violated else "ok"
@@ -95,6 +97,8 @@ def notes_of(case: Case, results: Mapping[str, Result]) -> list[str]:
             said = [f"{name.replace('_', ' ')} {_in_unit(v)}" for name, v in parts.items()]
             lines.append(f"{case}: {', '.join(said)}")
     for name, result in results.items():
+        if result.found.status == "left_out":  # one line says it of all
+            continue
         doubtful = result.found.status != "ok" or name in TELLING
         said = [result.found.reason] if doubtful else []
         lines += [f"{case}: {name}: {text}" for text in (*said, *result.found.violations) if text]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zoo.measure.arms import Arm, ArmFailed
     from zoo.measure.comparison import compare, measure, noise_floor
     from zoo.measure.intervals import Estimate, Interval
+    from zoo.measure.preloaded import Preloader
     from zoo.measure.recording import Block, Plan, Recording
     from zoo.measure.results import ArmTimes, Comparison, Outcome, outcome_of
     from zoo.measure.verdicts import Floor, Verdict
@@ -32,6 +33,7 @@ __all__ = [
     "Interval",
     "Outcome",
     "Plan",
+    "Preloader",
     "Recording",
     "Verdict",
     "compare",
@@ -43,6 +45,7 @@ _FILES = {
     "arms": ("Arm", "ArmFailed"),
     "comparison": ("compare", "measure", "noise_floor"),
     "intervals": ("Estimate", "Interval"),
+    "preloaded": ("Preloader",),
     "recording": ("Block", "Plan", "Recording"),
     "results": ("Comparison", "ArmTimes", "Outcome", "outcome_of"),
     "verdicts": ("Floor", "Verdict"),

@@ -29,7 +29,7 @@ def test_the_fast_and_the_exact_are_left(monkeypatch: pytest.MonkeyPatch) -> Non
     """On a machine that does not exist."""
     machine = Machine(0, Noise())
 
-    def measured(arms: Sequence[Arm], plan: Plan) -> Outcome:
+    def measured(arms: Sequence[Arm], plan: Plan, start: object) -> Outcome:
         return measure(arms, plan, start=machine.start, clock=machine.now)
 
     monkeypatch.setattr(successive_halving, "measure", measured)

@@ -48,6 +48,18 @@ def _files(tmp_path: Path) -> tuple[Path, Path]:
     return before, after
 
 
+def test_latencies_of_forks_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = tmp_path / "before.jsonl", tmp_path / "after.jsonl"
+    one = result("minilm", 1.0)
+    forked = dataclasses.replace(one.found, samples={"launcher": "preloaded"})
+    store.append(paths[0], one)
+    store.append(paths[1], dataclasses.replace(one, found=forked))
+    assert cli.main(["compare", "--results", *map(str, paths)]) == 0
+    assert "1 of 2 latencies are those of forks" in capsys.readouterr().out
+    assert cli.main(["compare", "--results", str(paths[0]), str(paths[0])]) == 0
+    assert "forks" not in capsys.readouterr().out
+
+
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before, after = _files(tmp_path)
     assert cli.main(["compare", "--results", str(before), str(after)]) == 0
