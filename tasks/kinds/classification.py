@@ -269,8 +269,8 @@ class Classification(Bindable):
         rows = len(next(iter(inputs.values())))
         return {"labels": label_tensors.drawn(rows, len(self.labels), self.problem_type, seed)}
 
-    def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
-        """The `labels` of rows that have one; see `tasks.kinds.label_tensors`."""
+    def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> dict[str, Any]:
+        """The `labels` of rows that have one, an array; see `tasks.kinds.label_tensors`."""
         if not rows or rows[0].get("label") is None:
             return {}
         values = [row["label"] for row in rows]
@@ -316,10 +316,17 @@ class Classification(Bindable):
             losses = share * losses + (1 - share) * losses_of(batch.targets["partners"])
         return Loss(losses.sum(), count, {}, losses.detach())
 
-    def averaged(self, logits: "Tensor", batch: Batch) -> "Tensor":
-        """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows."""
+    def averaged(self, logits: Any, batch: Batch) -> Any:
+        """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows, a
+        tensor of a tensor and an array of an array."""
+        import numpy as np
+
+        from tasks import arrays
+
         if batch.windows is None:
             return logits
+        if isinstance(logits, np.ndarray):
+            return arrays.means(logits, arrays.to_numpy(batch.windows), len(batch))
         sums = logits.new_zeros(len(batch), logits.shape[-1])
         sums = sums.index_add(0, batch.windows, logits)
         return sums / batch.windows.bincount(minlength=len(sums)).unsqueeze(1)
@@ -336,15 +343,15 @@ class Classification(Bindable):
         Single label: the likeliest, softmax probabilities. Multi label: those whose sigmoid reaches
         the threshold.
         """
-        import torch
+        from tasks import arrays
 
-        logits = torch.as_tensor(outputs["logits"]).cpu()
+        logits = arrays.to_numpy(outputs["logits"])
         if self.problem_type == "regression":
             return [NumberPrediction(value) for value in logits.squeeze(-1).tolist()]
         if self.single_label:
-            columns = logits.argmax(-1).tolist(), logits.softmax(-1).tolist()
+            columns = logits.argmax(-1).tolist(), arrays.softmax(logits).tolist()
             return [LabelPrediction(label, tuple(row)) for label, row in zip(*columns, strict=True)]
-        scores = logits.sigmoid()
+        scores = arrays.sigmoid(logits)
         return [
             LabelsPrediction(_places(given), tuple(row))
             for given, row in zip(

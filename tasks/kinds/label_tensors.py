@@ -1,4 +1,4 @@
-"""Labels of a classifier as tensors, given or drawn.
+"""Labels of a classifier: those given as arrays, those drawn as tensors.
 
 Of one label each int64 [b], of several float32 [b, labels] of 0 and 1, of numbers float32 [b].
 """
@@ -7,31 +7,31 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
     from tasks.data.labels import ProblemType
 
 
-def given(values: Sequence[Any], labels: int, problem_type: "ProblemType") -> "Tensor":
-    """Return the labels of rows.
+def given(values: Sequence[Any], labels: int, problem_type: "ProblemType") -> "np.ndarray":
+    """Return the labels of rows, numpy's array.
 
     Args:
         values: of each row a label's number, those of several, or a number.
         labels: how many there are.
     """
-    import torch
+    import numpy as np
 
     if problem_type == "multi_label_classification":
-        hot = torch.zeros(len(values), labels)
-        for i, each in enumerate(values):
-            hot[i, each] = 1.0
+        hot = np.zeros((len(values), labels), np.float32)
+        for row, each in zip(hot, values, strict=True):
+            row[list(each)] = 1
         return hot
-    dtype = torch.float32 if problem_type == "regression" else torch.int64
-    return torch.tensor(values, dtype=dtype)
+    return np.array(values, np.float32 if problem_type == "regression" else np.int64)
 
 
 def drawn(rows: int, labels: int, problem_type: "ProblemType", seed: int) -> "Tensor":
-    """Return labels of so many rows, drawn by `seed`."""
+    """Return labels of so many rows drawn by `seed`, a tensor."""
     import torch
 
     rng, labels = torch.Generator().manual_seed(seed), max(labels, 1)

@@ -276,6 +276,10 @@ class TextClassification(LongTexts, Classification):
         The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
         targets are labels [b] (or float32 [b, labels]) where the rows have them.
         """
+        return self.collate_arrays(rows).tensors()
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`."""
         from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id, self.padding_side)

@@ -269,12 +269,12 @@ def _array(ids: Iterable[int], like: Any) -> Any:
 
 
 def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> Batch:
-    """All windows of all rows, padded to the longest; see `TextClassification.collate`.
+    """All windows of all rows, padded to the longest, in numpy's arrays; see
+    `TextClassification.collate`.
 
     A text without any token becomes one token of padding that counts.
     """
     import numpy as np
-    import torch
 
     windows = [
         window if len(window) else [pad_token_id] for row in rows for window in row["input_ids"]
@@ -289,15 +289,16 @@ def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right
     for i, (window, place) in enumerate(zip(windows, places, strict=True)):
         input_ids[i, place] = window
         mask[i, place] = 1
-    inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": mask}
     if "token_type_ids" in rows[0]:
         types = np.zeros((len(windows), longest), dtype=np.int64)
         segments = (window for row in rows for window in row["token_type_ids"])
         for i, (window, place) in enumerate(zip(segments, places, strict=True)):
             types[i, place] = window if len(window) else 0
-        inputs["token_type_ids"] = torch.from_numpy(types)
-    ids = torch.tensor([row["sample_id"] for row in rows])
+        inputs["token_type_ids"] = types
+    ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
     if len(windows) == len(rows):
         return Batch(inputs, ids)
-    counts = torch.tensor([len(row["input_ids"]) for row in rows])
-    return Batch(inputs, ids, windows=torch.repeat_interleave(torch.arange(len(rows)), counts))
+    counts = [len(row["input_ids"]) for row in rows]
+    owners: Any = np.repeat(np.arange(len(rows)), counts)
+    return Batch(inputs, ids, windows=owners)

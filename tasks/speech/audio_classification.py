@@ -155,6 +155,10 @@ class AudioClassification(Classification):
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The padded windows of all rows (`audio_features.pad`), and their labels."""
+        return self.collate_arrays(rows).tensors()
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`."""
         return replace(audio_features.pad(rows, self.settled), targets=self.label_targets(rows))
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
