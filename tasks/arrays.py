@@ -24,8 +24,9 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the probabilities float32 [..., classes] of logits, each class by itself."""
     with np.errstate(over="ignore"):  # of what is surely not: 1 / inf is 0, as it should be
-        shares: npt.NDArray[np.float32] = 1 / (1 + np.exp(-logits))
-    return shares
+        powers: npt.NDArray[np.float32] = np.exp(-logits)
+    powers += 1
+    return np.reciprocal(powers)
 
 
 def means(values: npt.NDArray[np.float32], owners: npt.NDArray[np.int64], count: int) -> Any:

@@ -45,12 +45,11 @@ def _to_height(image: Pixels, height: int) -> Pixels:
     sums = np.full((height, *image.shape[1:]), 1 << (bits - 1), np.int32)
     for place, weight in zip(taps, weights, strict=True):
         sums += image[place] * weight[:, None, None]
-    return np.minimum(sums >> bits, 255).astype(np.uint8)
+    resized: Pixels = np.minimum(sums >> bits, 255).astype(np.uint8)
+    return resized
 
 
-def _weights(
-    size: int, wanted: int
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], int]:
+def _weights(size: int, wanted: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32], int]:
     """Return what of a row of `size` values each of `wanted` ones is made of.
 
     Gives the places int64 [taps, wanted], their weights int32 [taps, wanted], and by how many bits

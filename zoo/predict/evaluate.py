@@ -109,7 +109,8 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
     if args.on_bad_file is None:
         asked: Task = task
         return asked
-    if not isinstance(task.args, FromMedia):
+    reads_files = isinstance(task.args, FromMedia)
+    if not reads_files:
         raise UserError(f"--on_bad_file is for files, and {task.name} reads none")
     told = dataclasses.replace(task.args, on_bad_file=args.on_bad_file)
     changed: Task = dataclasses.replace(task, args=told)
