@@ -27,7 +27,8 @@ P = TypeVar("P")  # what a task predicts of a sample: a frozen dataclass
 class Batch:
     """What collation makes of some samples: b of them, in n rows of inputs.
 
-    Each sample is one row (n = b), or several where it was cut in windows.
+    Each sample is one row (n = b), or several where it was cut in windows. What is called a tensor
+    here is numpy's array in a batch of `PredictsArrays.collate_arrays`.
     """
 
     inputs: "Tensors"

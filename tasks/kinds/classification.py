@@ -269,8 +269,14 @@ class Classification(Bindable):
         rows = len(next(iter(inputs.values())))
         return {"labels": label_tensors.drawn(rows, len(self.labels), self.problem_type, seed)}
 
-    def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> dict[str, Any]:
-        """The `labels` of rows that have one, an array; see `tasks.kinds.label_tensors`."""
+    def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
+        """The `labels` of rows that have one; see `tasks.kinds.label_tensors`."""
+        import torch
+
+        return {name: torch.from_numpy(each) for name, each in self.label_arrays(rows).items()}
+
+    def label_arrays(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, np.ndarray]":
+        """The `labels` of rows that have one, as numpy's array."""
         if not rows or rows[0].get("label") is None:
             return {}
         values = [row["label"] for row in rows]

@@ -1,4 +1,4 @@
-"""Labels of a classifier: those given as arrays, those drawn as tensors.
+"""Labels of a classifier, given (numpy's arrays) or drawn (tensors).
 
 Of one label each int64 [b], of several float32 [b, labels] of 0 and 1, of numbers float32 [b].
 """

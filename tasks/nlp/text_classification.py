@@ -283,7 +283,7 @@ class TextClassification(LongTexts, Classification):
         from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id, self.padding_side)
-        return replace(batch, targets=self.label_targets(rows))
+        return replace(batch, targets=self.label_arrays(rows))
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, labels] of a batch; those of a text's windows are averaged."""

@@ -159,7 +159,7 @@ class AudioClassification(Classification):
 
     def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """See `tasks.base.PredictsArrays`."""
-        return replace(audio_features.pad(rows, self.settled), targets=self.label_targets(rows))
+        return replace(audio_features.pad(rows, self.settled), targets=self.label_arrays(rows))
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, labels] of a batch; those of a sound's windows are averaged."""

@@ -278,7 +278,7 @@ class ImageClassification(Classification):
         else:
             pixels = (pixels - mean) / std
         inputs = {"pixel_values": pixels.contiguous(memory_format=torch.channels_last)}
-        return Batch(inputs, ids, targets).tensors()
+        return Batch(inputs, ids, targets)
 
     def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """See `tasks.base.PredictsArrays`; of rows without a view that augments."""
@@ -289,7 +289,7 @@ class ImageClassification(Classification):
         made = normalised([row["image"] for row in rows], self.mean, self.std)
         pixels: Any = made.transpose(0, 3, 1, 2)  # channels last in memory
         ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
-        return Batch({"pixel_values": pixels}, ids, self.label_targets(rows))
+        return Batch({"pixel_values": pixels}, ids, self.label_arrays(rows))
 
     def _augmented(
         self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]"

@@ -23,6 +23,7 @@ from zoo.model.network import load_network
 from zoo.runtimes.array_model import ArrayModel
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
+from zoo.runtimes.runner import Runner
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
@@ -30,9 +31,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zoo.model.entry import Entry
-    from zoo.runtimes.runner import Runner
 
-EAGER = Deployment("eager")
 GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 """What Linux has where there is a GPU to compute on: NVIDIA's, AMD's, Windows' below it."""
 
@@ -46,39 +45,36 @@ def open_deployed(
     An artifact is read in the place of the weights, which need not be there. Raises `UserError` for
     a deployment that is not known, not available here, or not exported.
     """
+    checkpoint, found, processor = _open(folder, entry, deployment, device, threads)
+    return checkpoint, _as_network(found, folder), processor
+
+
+def _open(
+    folder: Path, entry: "Entry | None", deployment: str, device: str, threads: int | None = None
+) -> "tuple[Checkpoint, nn.Module | Runner, Any]":
+    """The checkpoint, its network or what else runs it, and what reads its inputs."""
     wanted = Deployment.parse(deployment)
-    if wanted == EAGER:
-        return _open_network(folder, entry, device)
-    checkpoint, runner, processor = _open_runner(folder, entry, wanted, device, threads)
-    return checkpoint, _as_network(runner, folder), processor
+    if wanted == Deployment("eager"):
+        from zoo.machine.precision import choose_device
 
-
-def _open_network(
-    folder: Path, entry: "Entry | None", device: str
-) -> "tuple[Checkpoint, nn.Module, Any]":
-    from zoo.machine.precision import choose_device
-
-    place = choose_device(device)
-    checkpoint = open_checkpoint(folder, entry)
-    model, processor = load_network(checkpoint, place)
-    return checkpoint.bind(processor), model, processor
-
-
-def _open_runner(
-    folder: Path, entry: "Entry | None", wanted: Deployment, device: str, threads: int | None
-) -> "tuple[Checkpoint, Runner, Any]":
-    place = _place(wanted, device)
+        place = choose_device(device)
+        checkpoint = open_checkpoint(folder, entry)
+        model, processor = load_network(checkpoint, place)
+        return checkpoint.bind(processor), model, processor
+    where = _place(wanted, device)
     checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
-    runner = zoo.runtimes.load(folder, wanted, place, threads)
-    processor = modality_of(checkpoint.entry).load_reader(folder)
-    must_agree(folder, checkpoint.task, processor)
-    return checkpoint.bind(processor), runner, processor
+    runner = zoo.runtimes.load(folder, wanted, where, threads)
+    reader = modality_of(checkpoint.entry).load_reader(folder)
+    must_agree(folder, checkpoint.task, reader)
+    return checkpoint.bind(reader), runner, reader
 
 
-def _as_network(runner: "Runner", folder: Path) -> "nn.Module":
+def _as_network(found: "nn.Module | Runner", folder: Path) -> "nn.Module":
+    if not isinstance(found, Runner):
+        return found
     from zoo.runtimes.runner_model import RunnerModel
 
-    return RunnerModel(runner, folder).eval()
+    return RunnerModel(found, folder).eval()
 
 
 def _place(wanted: Deployment, asked: str) -> str:
@@ -190,20 +186,14 @@ class Predictor(Readings):
         deployment: str = "eager",
     ) -> None:
         quiet_libraries()
-        folder, wanted = Path(checkpoint), Deployment.parse(deployment)
+        folder = Path(checkpoint)
+        self.checkpoint, found, self.processor = _open(folder, entry, deployment, device)
+        self.device, self.task = found.device, self.checkpoint.task
         self.model: Any
-        self.device: Any
-        if wanted == EAGER:
-            self.checkpoint, self.model, self.processor = _open_network(folder, entry, device)
-            self.device = self.model.device
+        if isinstance(found, Runner) and isinstance(self.task, PredictsArrays):
+            self.model = ArrayModel(found)
         else:
-            self.checkpoint, runner, self.processor = _open_runner(
-                folder, entry, wanted, device, None
-            )
-            self.device = runner.device
-            on_arrays = isinstance(self.checkpoint.task, PredictsArrays)
-            self.model = ArrayModel(runner) if on_arrays else _as_network(runner, folder)
-        self.task: Task = self.checkpoint.task
+            self.model = _as_network(found, folder)
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """What predictions are computed in: of a network without gradients."""

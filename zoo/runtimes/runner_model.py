@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tasks.arrays import to_numpy
 from tasks.errors import UserError
 from zoo.generation.generate import sequences
 from zoo.model.loading import load_config, new_model
@@ -38,7 +39,7 @@ class RunnerModel(nn.Module):
     def _arrays(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         host = self.runner.device == "cpu"
         return {
-            name: tensor.detach().contiguous().numpy() if host else tensor
+            name: to_numpy(tensor.contiguous()) if host else tensor
             for name, tensor in inputs.items()
         }
 

@@ -104,7 +104,8 @@ for name, given in ("text", ["fine", "a film"]), ("sound", [sound]), ("vision", 
     reader = modality_of(checkpoint.entry).load_reader(folder / name)
     tasks = [checkpoint.bind(reader).task]
     if name == "text":
-        tasks.append(TokenClassification(Args(max_length=64, window_overlap=8), ("O", "B-X")).bind(reader))
+        args = Args(max_length=64, window_overlap=8)
+        tasks.append(TokenClassification(args, ("O", "B-X")).bind(reader))
     for task in tasks:
         def model(**inputs):
             shape = next(iter(inputs.values())).shape
