@@ -1,4 +1,4 @@
-"""What predictions are read from, in numpy: it is at hand where torch is not imported."""
+"""Arithmetic of predictions on numpy's arrays, which are at hand where torch is not imported."""
 
 from typing import Any
 
@@ -11,6 +11,12 @@ def to_numpy(values: Any) -> npt.NDArray[Any]:
     array: npt.NDArray[Any]
     array = values if isinstance(values, np.ndarray) else values.detach().cpu().numpy()
     return array
+
+
+def to_float32(values: Any) -> Any:
+    """Return a tensor or array in float32, itself where it is."""
+    is_array = isinstance(values, np.ndarray)
+    return values.astype(np.float32, copy=False) if is_array else values.float()
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -29,10 +35,12 @@ def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.reciprocal(powers)
 
 
-def means(values: npt.NDArray[np.float32], owners: npt.NDArray[np.int64], count: int) -> Any:
-    """Return the mean float32 [count, ...] of the rows of `values` [n, ...] that belong to each of
-    `count` owners, int64 [n]."""
-    sums = np.zeros((count, *values.shape[1:]), values.dtype)
+def means(values: Any, owners: Any, count: int) -> Any:
+    """Return the mean float32 [count, n] of the rows of `values` [rows, n] that belong to each of
+    `count` owners, int64 [rows]; a tensor of tensors, an array of arrays."""
+    if not isinstance(values, np.ndarray):
+        sums = values.new_zeros(count, values.shape[-1]).index_add(0, owners, values)
+        return sums / owners.bincount(minlength=count).unsqueeze(1)
+    sums = np.zeros((count, values.shape[-1]), values.dtype)
     np.add.at(sums, owners, values)
-    counts = np.bincount(owners, minlength=count).astype(values.dtype)
-    return sums / counts.reshape(-1, *(1 for _ in values.shape[1:]))
+    return sums / np.bincount(owners, minlength=count).astype(values.dtype)[:, None]

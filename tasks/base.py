@@ -335,9 +335,9 @@ class Bindable:
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """The logits of a network that takes the inputs of a batch as they are, in float32."""
-        logits = model(**batch.inputs).logits
-        # numpy's arrays are of a runtime, whose outputs are float32
-        return {"logits": logits.float() if hasattr(logits, "float") else logits}
+        from tasks.arrays import to_float32
+
+        return {"logits": to_float32(model(**batch.inputs).logits)}
 
 
 @runtime_checkable

@@ -24,7 +24,15 @@ from tasks.data.labels import (
 )
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
-from tasks.kinds import label_tensors
+from tasks.kinds import label_values
+from tasks.kinds.label_values import (
+    LabelPrediction,
+    NumberPrediction,
+    Prediction,
+    Value,
+    places_of,
+    value_of,
+)
 from tasks.kinds.losses import divergence, other_names
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.printing import python_literal
@@ -145,34 +153,6 @@ def _problem_type(asked: str, splits: "datasets.DatasetDict") -> ProblemType:
     return "multi_label_classification"
 
 
-@dataclass(frozen=True)
-class LabelPrediction:
-    """One label of all."""
-
-    label: int
-    scores: tuple[float, ...]  # of each label: its probability
-
-
-@dataclass(frozen=True)
-class LabelsPrediction:
-    """The labels that are given, of all; perhaps none."""
-
-    labels: tuple[int, ...]
-    scores: tuple[float, ...]  # of each label: its probability
-
-
-@dataclass(frozen=True)
-class NumberPrediction:
-    """A number, in the unit of the labels."""
-
-    value: float
-
-
-Prediction = LabelPrediction | LabelsPrediction | NumberPrediction
-Value = int | tuple[int, ...] | float
-"""A label, the labels given, or a number: what is predicted, and what is true."""
-
-
 class Classification(Bindable):
     """One label, several labels, or a number for each input. See `tasks.base.Task`."""
 
@@ -265,12 +245,12 @@ class Classification(Bindable):
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
         """Return `labels` drawn by `seed` for inputs [b, ...] of any content, to measure training
-        with; see `tasks.kinds.label_tensors`."""
+        with; see `tasks.kinds.label_values`."""
         rows = len(next(iter(inputs.values())))
-        return {"labels": label_tensors.drawn(rows, len(self.labels), self.problem_type, seed)}
+        return {"labels": label_values.drawn(rows, len(self.labels), self.problem_type, seed)}
 
     def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
-        """The `labels` of rows that have one; see `tasks.kinds.label_tensors`."""
+        """The `labels` of rows that have one; see `tasks.kinds.label_values`."""
         import torch
 
         return {name: torch.from_numpy(each) for name, each in self.label_arrays(rows).items()}
@@ -280,7 +260,7 @@ class Classification(Bindable):
         if not rows or rows[0].get("label") is None:
             return {}
         values = [row["label"] for row in rows]
-        return {"labels": label_tensors.given(values, len(self.labels), self.problem_type)}
+        return {"labels": label_values.given(values, len(self.labels), self.problem_type)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy, binary cross entropy averaged over labels, or squared error; summed over
@@ -323,19 +303,10 @@ class Classification(Bindable):
         return Loss(losses.sum(), count, {}, losses.detach())
 
     def averaged(self, logits: Any, batch: Batch) -> Any:
-        """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows, a
-        tensor of a tensor and an array of an array."""
-        import numpy as np
-
+        """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows."""
         from tasks import arrays
 
-        if batch.windows is None:
-            return logits
-        if isinstance(logits, np.ndarray):
-            return arrays.means(logits, arrays.to_numpy(batch.windows), len(batch))
-        sums = logits.new_zeros(len(batch), logits.shape[-1])
-        sums = sums.index_add(0, batch.windows, logits)
-        return sums / batch.windows.bincount(minlength=len(sums)).unsqueeze(1)
+        return logits if batch.windows is None else arrays.means(logits, batch.windows, len(batch))
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
@@ -349,27 +320,14 @@ class Classification(Bindable):
         Single label: the likeliest, softmax probabilities. Multi label: those whose sigmoid reaches
         the threshold.
         """
-        from tasks import arrays
-
-        logits = arrays.to_numpy(outputs["logits"])
-        if self.problem_type == "regression":
-            return [NumberPrediction(value) for value in logits.squeeze(-1).tolist()]
-        if self.single_label:
-            columns = logits.argmax(-1).tolist(), arrays.softmax(logits).tolist()
-            return [LabelPrediction(label, tuple(row)) for label, row in zip(*columns, strict=True)]
-        scores = arrays.sigmoid(logits)
-        return [
-            LabelsPrediction(_places(given), tuple(row))
-            for given, row in zip(
-                (scores >= self.args.threshold).tolist(), scores.tolist(), strict=True
-            )
-        ]
+        threshold: float = self.args.threshold
+        return label_values.predicted(outputs["logits"], self.problem_type, threshold)
 
     def references(self, batch: Batch) -> list[Value]:
         """The label, the labels, or the number of each row."""
         rows = batch.targets["labels"].tolist()
         if self.problem_type == "multi_label_classification":
-            return [_places(row) for row in rows]
+            return [places_of(row) for row in rows]
         found: list[Value] = rows
         return found
 
@@ -387,7 +345,7 @@ class Classification(Bindable):
         from tasks.metrics.ranked import RankedTally
 
         ids = seen.batch.ids.cpu().numpy()
-        predictions = self._array([_value(one) for one in seen.predictions])
+        predictions = self._array([value_of(one) for one in seen.predictions])
         references = self._array(seen.references)
         if isinstance(tally, RankedTally):
             logits, labels = seen.outputs["logits"], seen.batch.targets["labels"]
@@ -417,7 +375,7 @@ class Classification(Bindable):
         """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
         assert seen.loss.terms is not None
         columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), seen.references
-        said = [_value(one) for one in seen.predictions]
+        said = [value_of(one) for one in seen.predictions]
         return [
             (loss, row, self._name(truth), self._name(value))
             for loss, row, truth, value in zip(*columns, said, strict=True)
@@ -493,14 +451,3 @@ class Classification(Bindable):
         import torch
 
         return torch.ones(len(batch), device=batch.ids.device)
-
-
-def _value(prediction: Prediction) -> Value:
-    if isinstance(prediction, LabelPrediction):
-        return prediction.label
-    return prediction.labels if isinstance(prediction, LabelsPrediction) else prediction.value
-
-
-def _places(given: Sequence[float]) -> tuple[int, ...]:
-    """Where a row of 0 and 1 is not 0."""
-    return tuple(i for i, one in enumerate(given) if one)
