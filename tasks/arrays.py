@@ -6,6 +6,15 @@ import numpy as np
 import numpy.typing as npt
 
 
+def module_of(values: Any) -> Any:
+    """Return the module of an array or tensor, numpy or torch: much of both has one name."""
+    if isinstance(values, np.ndarray):
+        return np
+    import torch
+
+    return torch
+
+
 def to_numpy(values: Any) -> npt.NDArray[Any]:
     """Return numpy's array of a tensor or array, wherever it lies."""
     array: npt.NDArray[Any]

@@ -356,15 +356,16 @@ class TokenClassification(LongTexts, Bindable):
 
         Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
         """
+        from tasks import arrays
         from tasks.metrics.spans import OUTSIDE
 
         logits, starts = super().forward(model, batch)["logits"], batch.targets["starts"]
-        # in words that tensors and arrays both have
+        module = arrays.module_of(logits)
         of_words = logits.reshape(-1, logits.shape[-1])[starts.clip(min=0)]
-        of_words[starts < 0] = NOT_SHOWN if OUTSIDE in self.labels else 0.0
+        nothing = module.full_like(logits[0, 0], NOT_SHOWN if OUTSIDE in self.labels else 0.0)
         if OUTSIDE in self.labels:
-            of_words[..., self.labels.index(OUTSIDE)][starts < 0] = 0.0
-        return {"logits": of_words}
+            nothing[self.labels.index(OUTSIDE)] = 0.0
+        return {"logits": module.where((starts >= 0)[..., None], of_words, nothing)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy summed over the words that the model was shown."""
