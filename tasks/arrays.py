@@ -44,12 +44,12 @@ def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.reciprocal(powers)
 
 
-def means(values: Any, owners: Any, count: int) -> Any:
+def means(
+    values: npt.NDArray[np.float32], owners: npt.NDArray[np.int64], count: int
+) -> npt.NDArray[np.float32]:
     """Return the mean float32 [count, n] of the rows of `values` [rows, n] that belong to each of
-    `count` owners, int64 [rows]; a tensor of tensors, an array of arrays."""
-    if not isinstance(values, np.ndarray):
-        sums = values.new_zeros(count, values.shape[-1]).index_add(0, owners, values)
-        return sums / owners.bincount(minlength=count).unsqueeze(1)
-    sums = np.zeros((count, values.shape[-1]), values.dtype)
+    `count` owners, int64 [rows]."""
+    sums = np.zeros((count, values.shape[-1]), np.float32)
     np.add.at(sums, owners, values)
-    return sums / np.bincount(owners, minlength=count).astype(values.dtype)[:, None]
+    sums /= np.bincount(owners, minlength=count)[:, None].astype(np.float32)
+    return sums

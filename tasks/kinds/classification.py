@@ -304,9 +304,17 @@ class Classification(Bindable):
 
     def averaged(self, logits: Any, batch: Batch) -> Any:
         """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows."""
+        import numpy as np
+
         from tasks import arrays
 
-        return logits if batch.windows is None else arrays.means(logits, batch.windows, len(batch))
+        if isinstance(logits, np.ndarray) and batch.windows is not None:
+            return arrays.means(logits, arrays.to_numpy(batch.windows), len(batch))
+        if batch.windows is None:
+            return logits
+        sums = logits.new_zeros(len(batch), logits.shape[-1])
+        sums = sums.index_add(0, batch.windows, logits)
+        return sums / batch.windows.bincount(minlength=len(sums)).unsqueeze(1)
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None

@@ -269,10 +269,9 @@ def _array(ids: Iterable[int], like: Any) -> Any:
 
 
 def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> Batch:
-    """All windows of all rows, padded to the longest, in numpy's arrays; see
-    `TextClassification.collate`.
+    """All windows of all rows, padded to the longest; see `TextClassification.collate`.
 
-    A text without any token becomes one token of padding that counts.
+    A text without any token becomes one token of padding that counts. Arrays are numpy's.
     """
     import numpy as np
 
