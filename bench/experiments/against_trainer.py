@@ -20,7 +20,7 @@ from functools import partial
 from typing import Literal
 
 from bench.experiments import rounds
-from bench.experiments.rounds import Case, Measured
+from bench.experiments.rounds import ArmMeasurement, RoundCase
 from zoo.nlp.bert_cls import ENTRY
 from zoo.store import pretrained
 from zoo.train.args import TrainArgs
@@ -36,12 +36,12 @@ class Args(rounds.Args):
     """split that accuracy is measured on"""
 
 
-def run_zoo(case: Case) -> Measured:
+def run_zoo(case: RoundCase) -> ArmMeasurement:
     """finetune and evaluate; samples/s and accuracy from the evidence they leave."""
     return rounds.by_zoo(ENTRY, case, [], case.args.split)
 
 
-def run_trainer(case: Case) -> Measured:
+def run_trainer(case: RoundCase) -> ArmMeasurement:
     """The same by transformers.Trainer with the zoo's recipe."""
     import datasets
     import numpy as np
@@ -102,10 +102,10 @@ def run_trainer(case: Case) -> Measured:
             rows = data[args.split][start : start + 64]
             batch_ = tokenizer.pad({"input_ids": rows["input_ids"]}, return_tensors="pt")
             right += (model(**batch_).logits.float().argmax(-1).numpy() == rows["labels"]).tolist()
-    return Measured(found.metrics["train_samples_per_second"], float(np.mean(right)))
+    return ArmMeasurement(found.metrics["train_samples_per_second"], float(np.mean(right)))
 
 
-COMPARISON = rounds.Comparison(
+COMPARISON = rounds.RoundComparison(
     "bench.experiments.against_trainer",
     "samples",
     Args,

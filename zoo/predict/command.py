@@ -10,7 +10,7 @@ from tasks.errors import UserError
 from tasks.inputs import FromFile, FromStream
 from zoo.machine import output_file, places
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
-from zoo.predict.pipeline import Predictor, Readings
+from zoo.predict.pipeline import PredictionPipeline, Predictor
 
 if TYPE_CHECKING:
     from zoo.cli.args import PredictArgs
@@ -40,7 +40,7 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     form = format_of(output, args.format)
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
-        predictor: Readings
+        predictor: PredictionPipeline
         if args.zero_shot:
             from zoo.predict.zero_shot import ZeroShot
 
@@ -86,7 +86,7 @@ def _must_not_be_the_input(output: Path, asked: Any) -> None:
 def _write(
     sink: Sink,
     inputs: Iterator[Mapping[str, Any]],
-    predictor: Readings,
+    predictor: PredictionPipeline,
     task: Any,
     batch_size: int,
     top_k: int | None,

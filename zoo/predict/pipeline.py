@@ -99,7 +99,7 @@ def _may_have_gpu() -> bool:
     return sys.platform != "linux" or any(Path(node).exists() for node in GPU_NODES)
 
 
-class Readings:
+class PredictionPipeline:
     """From raw inputs to predictions; where they come from is the subclass's matter."""
 
     task: Task
@@ -175,7 +175,7 @@ class Readings:
             yield from (self.task.to_json(one, top_k) for one in found)
 
 
-class Predictor(Readings):
+class Predictor(PredictionPipeline):
     """A checkpoint's model, under a deployment, and its processor."""
 
     def __init__(

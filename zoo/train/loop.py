@@ -19,18 +19,18 @@ from torch import Tensor, nn
 
 from tasks.base import Batch, Collate, Features, Objective, Task
 from tasks.errors import UserError
-from tasks.randomness import View
+from tasks.randomness import EpochView
 from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, stop_on_signal
 from zoo.train.args import TrainArgs, metric_for_best
 from zoo.train.methods.base import Hook
-from zoo.train.optim.optimizer import make_optimizer, spared
+from zoo.train.optim.optimizer import make_optimizer, no_decay_names
 from zoo.train.optim.schedules import lr_factor
 from zoo.train.optim.sharding import shard, whole
 from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.resume import state as states
-from zoo.train.resume.order import Pass, Schedule, cut_step, epoch_order
+from zoo.train.resume.order import MicroBatchIds, Schedule, cut_step, epoch_order
 from zoo.train.resume.progress import Progress, Watcher
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Step:
+class StepData:
     """One optimizer step: its samples in the order of the epoch, and this rank's passes."""
 
     ids: np.ndarray
-    passes: list[Pass]
+    passes: list[MicroBatchIds]
     batches: list[Batch]
 
 
@@ -87,7 +87,7 @@ class Loop:
         self.named: dict[str, Tensor] = dict(model.named_parameters())  # what is trained, in fp32
         for hook in hooks:
             self.named = hook.attach(model, self.named)
-        self.optimizer = make_optimizer(list(self.named.items()), spared(model), args)
+        self.optimizer = make_optimizer(list(self.named.items()), no_decay_names(model), args)
         compiled: Any = torch.compile(model, dynamic=True) if args.torch_compile else model
         self.model: nn.Module = compiled if args.fsdp else accelerator.prepare_model(compiled)
         self.parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
@@ -144,7 +144,7 @@ class Loop:
         self._save()
         return self.progress
 
-    def _steps(self) -> Iterator[Step]:
+    def _steps(self) -> Iterator[StepData]:
         """The steps that remain of this epoch.
 
         Each is cut when its first batch is prepared: workers prepare a few passes ahead.
@@ -157,15 +157,15 @@ class Loop:
         steps, ahead = itertools.tee((ids, self._cut(ids)) for ids in ids_of_steps)
         chunks = (one.ids for _, passes in ahead for one in passes)
         workers, pin = args.dataloader_num_workers, self.accelerator.device.type == "cuda"
-        seen = self.train_features.view(View(args.seed, place.epoch))
+        seen = self.train_features.view(EpochView(args.seed, place.epoch))
         loader = batches(seen, self.collate, chunks, workers, pin)
         for ids, passes in steps:
             loaded = [next(loader) for _ in passes]
             self.progress.data_seconds += time.perf_counter() - begin
-            yield Step(ids, passes, loaded)
+            yield StepData(ids, passes, loaded)
             begin = time.perf_counter()
 
-    def _cut(self, ids: np.ndarray) -> list[Pass]:
+    def _cut(self, ids: np.ndarray) -> list[MicroBatchIds]:
         """This rank's passes over the samples of a step."""
         ranks = cut_step(
             ids,
@@ -178,7 +178,7 @@ class Loop:
         )
         return ranks[self.accelerator.process_index]
 
-    def _step(self, step: Step) -> None:
+    def _step(self, step: StepData) -> None:
         progress, args = self.progress, self.args
         factor = lr_factor(
             args.lr_scheduler_type,
@@ -216,7 +216,7 @@ class Loop:
         self.progress.seconds += now - self._mark
         self._mark = now
 
-    def _gradients_that_fit(self, step: Step) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def _gradients_that_fit(self, step: StepData) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """`_gradients`, in smaller passes where memory runs out and that is allowed."""
         limit = self.progress.max_samples
         if limit and any(len(one.ids) > limit for one in step.passes):
@@ -241,11 +241,11 @@ class Loop:
         self.module.zero_grad()
         return self._gradients_that_fit(step)
 
-    def _recut(self, step: Step) -> Step:
+    def _recut(self, step: StepData) -> StepData:
         passes = self._cut(step.ids)
-        seen = self.train_features.view(View(self.args.seed, self.progress.place.epoch))
+        seen = self.train_features.view(EpochView(self.args.seed, self.progress.place.epoch))
         loaded = batches(seen, self.collate, [one.ids for one in passes])
-        return Step(step.ids, passes, list(loaded))
+        return StepData(step.ids, passes, list(loaded))
 
     def _synchronized(self, last: bool) -> contextlib.AbstractContextManager[Any]:
         """Ranks share gradients in the last pass of a step only."""
@@ -256,7 +256,7 @@ class Loop:
             return no_sync
         return contextlib.nullcontext()
 
-    def _gradients(self, step: Step) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    def _gradients(self, step: StepData) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Accumulates the gradients of the summed loss; returns its global sum and count, and the
         global sums of what the objective logs."""
         totals, names = torch.zeros(1, device=self.accelerator.device), []
@@ -325,7 +325,7 @@ class Loop:
         }[args.eval_strategy]
         self._count_time()
         if due and self.validation is not None:
-            self.log.settle()
+            self.log.flush()
             self._evaluate(self.validation)
         minutes = (time.monotonic() - self._saved_at) / 60
         by_step = args.save_steps is not None and progress.step % args.save_steps == 0
@@ -403,7 +403,7 @@ class Loop:
 
     def _save(self, signum: int | None = None) -> None:
         self._saved_at = time.monotonic()
-        self.log.settle()
+        self.log.flush()
         tensors = {  # on every rank: sharded tensors are put together by all
             "weights": states.model_tensors(self.module, self.named),
             "optimizer": states.optimizer_tensors(self.optimizer),

@@ -7,7 +7,7 @@ from torch import nn
 
 from tasks.base import Features
 from zoo.model.network import Network, network_of
-from zoo.speedups.sparse_embedding import TrainedRows
+from zoo.speedups.sparse_embedding import SparseEmbeddingGrad
 from zoo.train.methods.base import Data, Method, Setup
 
 if TYPE_CHECKING:
@@ -48,5 +48,5 @@ def speed_up(network: Network, model: nn.Module, train: Features | None, ranks: 
     """
     network.optimize_training(model, train)
     for module in model.modules():
-        if isinstance(module, TrainedRows):
+        if isinstance(module, SparseEmbeddingGrad):
             module.reuse_gradient = ranks == 1

@@ -60,7 +60,7 @@ class DeviceLog:
         self._records.append((record, names, torch.stack([*means, norm.detach()])))
         self._write(earlier if self._deferred else earlier + 1)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Reads everything: before an evaluation, a saved state, and at the end."""
         self._refuse_nonfinite()
         self._write(len(self._records))
