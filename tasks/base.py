@@ -27,7 +27,8 @@ P = TypeVar("P")  # what a task predicts of a sample: a frozen dataclass
 class Batch:
     """What collation makes of some samples: b of them, in n rows of inputs.
 
-    Each sample is one row (n = b), or several where it was cut in windows.
+    Each sample is one row (n = b), or several where it was cut in windows. What is called a tensor
+    here is numpy's array in a batch of `PredictsArrays.collate_arrays`.
     """
 
     inputs: "Tensors"
@@ -59,18 +60,25 @@ class Batch:
         """The batch in page-locked memory, from which a GPU copies; torch's DataLoader calls it."""
         return self._each(lambda tensor: tensor.pin_memory())
 
-    def _each(self, change: "Callable[[Tensor], Tensor]") -> "Batch":
-        """The batch with every tensor changed."""
+    def tensors(self) -> "Batch":
+        """The batch with tensors in the place of numpy's arrays; they share the memory."""
+        import numpy as np
+        import torch
+
+        return self._each(torch.from_numpy, np.ndarray)
+
+    def _each(self, change: "Callable[[Any], Tensor]", kind: type | None = None) -> "Batch":
+        """The batch with everything of a kind changed: by default every tensor."""
         import torch
 
         def changed(value: Any) -> Any:
-            if isinstance(value, torch.Tensor):
+            if isinstance(value, kind or torch.Tensor):
                 return change(value)
             if isinstance(value, Mapping):
                 return {name: changed(one) for name, one in value.items()}
             if isinstance(value, list):
                 return [changed(one) for one in value]
-            return value._each(change) if isinstance(value, Batch) else value
+            return value._each(change, kind) if isinstance(value, Batch) else value
 
         return Batch(**{each.name: changed(getattr(self, each.name)) for each in fields(self)})
 
@@ -342,7 +350,9 @@ class Bindable:
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """The logits of a network that takes the inputs of a batch as they are, in float32."""
-        return {"logits": model(**batch.inputs).logits.float()}
+        from tasks.arrays import to_float32
+
+        return {"logits": to_float32(model(**batch.inputs).logits)}
 
 
 @runtime_checkable
@@ -416,6 +426,16 @@ class Distills(Protocol):
 
     def target_counts(self, batch: Batch) -> "Tensor":
         """How many targets of the loss each sample has, float32 [b]."""
+        ...
+
+
+@runtime_checkable
+class PredictsArrays(Protocol):
+    """A task whose `forward` and `predict` also take a batch of numpy's arrays, and a model that
+    takes and gives arrays: it predicts without torch where a runtime needs none."""
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Return the batch of `Task.collate` with arrays in the place of tensors."""
         ...
 
 

@@ -311,7 +311,7 @@ class MaskedLM(Bindable):
 
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id, buckets=buckets)
+        batch = pad(rows, self.pad_token_id, buckets=buckets).tensors()
         if "token_labels" not in rows[0]:
             return batch
         labels = torch.full_like(batch.inputs["input_ids"], IGNORED)

@@ -275,10 +275,16 @@ class TextClassification(LongTexts, Classification):
         The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
         targets are labels [b] (or float32 [b, labels]) where the rows have them.
         """
+        return self.collate_arrays(rows, buckets).tensors()
+
+    def collate_arrays(
+        self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()
+    ) -> Batch:
+        """See `tasks.base.PredictsArrays`."""
         from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id, self.padding_side, buckets)
-        return replace(batch, targets=self.label_targets(rows))
+        return replace(batch, targets=self.label_arrays(rows))
 
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
         """See `tasks.packed.Packs`; the targets are labels [samples] (or float32 [samples, labels])

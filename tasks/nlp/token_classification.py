@@ -326,8 +326,13 @@ class TokenClassification(LongTexts, Bindable):
         stands in the flattened [windows * seq], -1 where there is none), labels int64 [b, words]
         where the rows have them (`IGNORED` behind the last word), and of texts `texts` and `words`.
         """
+        return self.collate_arrays(rows, buckets).tensors()
+
+    def collate_arrays(
+        self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()
+    ) -> Batch:
+        """See `tasks.base.PredictsArrays`."""
         import numpy as np
-        import torch
 
         from tasks.nlp.tokenization import pad
 
@@ -343,10 +348,9 @@ class TokenClassification(LongTexts, Bindable):
             if row.get("label") is not None:
                 labels[i, : lengths[i]] = row["label"]
             window += len(row["input_ids"])
-        targets: dict[str, Any] = {"lengths": torch.tensor(lengths)}
-        targets["starts"] = torch.from_numpy(starts)
+        targets: dict[str, Any] = {"lengths": np.array(lengths, np.int64), "starts": starts}
         if rows[0].get("label") is not None:
-            targets["labels"] = torch.from_numpy(labels)
+            targets["labels"] = labels
         if "text" in rows[0]:
             targets |= {"texts": [row["text"] for row in rows]}
             targets |= {"words": [row["words"] for row in rows]}
@@ -367,17 +371,18 @@ class TokenClassification(LongTexts, Bindable):
 
         Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
         """
+        from tasks import arrays
         from tasks.metrics.spans import OUTSIDE
 
         logits = super().forward(model, batch)["logits"]
-        if "starts" not in batch.targets:
+        if "starts" not in batch.targets:  # packed
             return {"logits": logits}
-        starts = batch.targets["starts"]
-        of_words = logits.flatten(0, 1)[starts.clamp(min=0)]
-        nothing = logits.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
+        module, starts = arrays.module_of(logits), batch.targets["starts"]
+        of_words = logits.reshape(-1, logits.shape[-1])[starts.clip(min=0)]
+        nothing = module.full_like(logits[0, 0], NOT_SHOWN if OUTSIDE in self.labels else 0.0)
         if OUTSIDE in self.labels:
             nothing[self.labels.index(OUTSIDE)] = 0.0
-        return {"logits": of_words.where((starts >= 0).unsqueeze(-1), nothing)}
+        return {"logits": module.where((starts >= 0)[..., None], of_words, nothing)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy summed over the words that the model was shown."""
@@ -403,12 +408,13 @@ class TokenClassification(LongTexts, Bindable):
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> "list[TagsPrediction]":
         """The likeliest tag of each word, with its softmax probability."""
-        import torch
+        from tasks import arrays
 
-        logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
-        best = torch.as_tensor(logits).softmax(-1).max(-1)
+        outputs = self.forward(model, batch) if outputs is None else outputs
+        probabilities = arrays.softmax(arrays.to_numpy(outputs["logits"]))
         lengths, given = batch.targets["lengths"], batch.targets
-        tags, scores = (self._of_rows(found, lengths) for found in (best.indices, best.values))
+        tags = self._of_rows(probabilities.argmax(-1), lengths)
+        scores = self._of_rows(probabilities.max(-1), lengths)
         texts: Sequence[str | None] = given.get("texts") or [None] * len(batch)
         words: Sequence[Words] = given.get("words") or [()] * len(batch)
         from tasks.nlp.tagged_words import TagsPrediction
@@ -420,9 +426,11 @@ class TokenClassification(LongTexts, Bindable):
         return self._of_rows(batch.targets["labels"], batch.targets["lengths"])
 
     @staticmethod
-    def _of_rows(values: "Tensor", lengths: "Tensor") -> "list[np.ndarray]":
+    def _of_rows(values: Any, lengths: Any) -> "list[np.ndarray]":
         """Of values [b, words] those of each row's own words."""
-        rows = zip(values.cpu().numpy(), lengths.tolist(), strict=True)
+        from tasks.arrays import to_numpy
+
+        rows = zip(to_numpy(values), lengths.tolist(), strict=True)
         return [row[:length] for row, length in rows]
 
     def accumulator(self) -> "SpanMetric":

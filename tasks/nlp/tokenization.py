@@ -266,13 +266,12 @@ def pad(
 ) -> Batch:
     """All windows of all rows, padded to the longest; see `TextClassification.collate`.
 
-    A text without any token becomes one token of padding that counts.
+    A text without any token becomes one token of padding that counts. Arrays are numpy's.
 
     Args:
         buckets: ascending lengths, to the first of which that is long enough all are padded.
     """
     import numpy as np
-    import torch
 
     windows = [
         window if len(window) else [pad_token_id] for row in rows for window in row["input_ids"]
@@ -288,15 +287,16 @@ def pad(
     for i, (window, place) in enumerate(zip(windows, places, strict=True)):
         input_ids[i, place] = window
         mask[i, place] = 1
-    inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": mask}
     if "token_type_ids" in rows[0]:
         types = np.zeros((len(windows), longest), dtype=np.int64)
         segments = (window for row in rows for window in row["token_type_ids"])
         for i, (window, place) in enumerate(zip(segments, places, strict=True)):
             types[i, place] = window if len(window) else 0
-        inputs["token_type_ids"] = torch.from_numpy(types)
-    ids = torch.tensor([row["sample_id"] for row in rows])
+        inputs["token_type_ids"] = types
+    ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
     if len(windows) == len(rows):
         return Batch(inputs, ids)
-    counts = torch.tensor([len(row["input_ids"]) for row in rows])
-    return Batch(inputs, ids, windows=torch.repeat_interleave(torch.arange(len(rows)), counts))
+    counts = [len(row["input_ids"]) for row in rows]
+    owners: Any = np.repeat(np.arange(len(rows)), counts)
+    return Batch(inputs, ids, windows=owners)

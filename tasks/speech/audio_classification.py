@@ -159,7 +159,11 @@ class AudioClassification(Classification):
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The padded windows of all rows (`audio_features.pad`), and their labels."""
-        return replace(audio_features.pad(rows, self.settled), targets=self.label_targets(rows))
+        return self.collate_arrays(rows).tensors()
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`."""
+        return replace(audio_features.pad(rows, self.settled), targets=self.label_arrays(rows))
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, labels] of a batch; those of a sound's windows are averaged."""

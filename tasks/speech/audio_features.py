@@ -213,33 +213,29 @@ def cut(wave: "np.ndarray", rate: int, window_seconds: float) -> "list[tuple[int
 
 
 def pad(rows: Sequence[Mapping[str, Any]], audio_config: AudioConfig) -> Batch:
-    """All windows of all rows, padded with zeros to the longest.
+    """All windows of all rows, padded with zeros to the longest, in numpy's arrays.
 
     The inputs are the model's float32 [windows, frames, ...] (where `bins_first`, [windows, bins,
     frames]) and, where the model takes it, `attention_mask` int64 [windows, frames]. `lengths` are
     in frames.
     """
     import numpy as np
-    import torch
 
     windows = [window for row in rows for window in row["windows"]]
-    lengths = torch.tensor([len(window) for window in windows])
+    lengths: Any = np.array([len(window) for window in windows], np.int64)
     size = int(lengths.max())
     if windows[0].ndim == 1:  # the first convolutions over samples see 25 ms at once
         size = max(size, audio_config.rate // 40)
     padded = np.zeros((len(windows), size, *windows[0].shape[1:]), np.float32)
     for place, window in zip(padded, windows, strict=True):
         place[: len(window)] = window
-    features = torch.from_numpy(padded)
     if audio_config.bins_first:
-        features = features.transpose(1, 2).contiguous()
-    inputs = {audio_config.input_name: features}
+        padded = np.ascontiguousarray(padded.transpose(0, 2, 1))
+    inputs: dict[str, Any] = {audio_config.input_name: padded}
     if audio_config.masked:
-        places = torch.arange(padded.shape[1])
-        inputs["attention_mask"] = (places < lengths.unsqueeze(1)).long()
-    owners = None
+        inputs["attention_mask"] = (np.arange(size) < lengths[:, None]).astype(np.int64)
+    owners: Any = None
     if len(windows) > len(rows):
-        counts = torch.tensor([len(row["windows"]) for row in rows])
-        owners = torch.repeat_interleave(torch.arange(len(rows)), counts)
-    ids = torch.tensor([row["sample_id"] for row in rows])
+        owners = np.repeat(np.arange(len(rows)), [len(row["windows"]) for row in rows])
+    ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
     return Batch(inputs, ids, windows=owners, lengths=lengths)

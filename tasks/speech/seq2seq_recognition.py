@@ -190,7 +190,7 @@ class Seq2SeqRecognition(Transcription):
         tokens]: at each place the label before it."""
         import torch
 
-        batch = audio_features.pad(rows, self.settled)
+        batch = audio_features.pad(rows, self.settled).tensors()
         if not rows or "ids" not in rows[0]:
             return batch
         labels = torch.nn.utils.rnn.pad_sequence(

@@ -288,7 +288,7 @@ class SpeechRecognition(Transcription):
         """
         import torch
 
-        batch = audio_features.pad(rows, self.settled)
+        batch = audio_features.pad(rows, self.settled).tensors()
         if batch.windows is not None:
             columns = [[x for row in rows for x in row[name]] for name in ("starts", "sizes")]
             batch = replace(batch, spans=torch.tensor(columns).T)

@@ -261,17 +261,12 @@ class ImageClassification(Classification):
         """
         import torch
 
-        ids = torch.tensor([row["sample_id"] for row in rows])
-        targets = self.label_targets(rows)
         view = rows[0].get("view") if rows else None
         if view is None or view.strength == "none":
-            from tasks.vision.pixels import normalised
-
-            made = normalised([row["image"] for row in rows], self.mean, self.std)
-            pixels = torch.from_numpy(made).permute(0, 3, 1, 2)
-            return Batch({"pixel_values": pixels}, ids, targets)
+            return self.collate_arrays(rows).tensors()
+        ids = torch.tensor([row["sample_id"] for row in rows])
         pixels, more = self._augmented(rows, [row["view"] for row in rows])
-        targets |= more
+        targets = self.label_targets(rows) | more
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
         if pixels.shape[1] == 1 and len(set(self.mean)) == len(set(self.std)) == 1:
@@ -280,6 +275,17 @@ class ImageClassification(Classification):
             pixels = (pixels - mean) / std
         inputs = {"pixel_values": pixels.contiguous(memory_format=torch.channels_last)}
         return Batch(inputs, ids, targets)
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`; of rows without a view that augments."""
+        import numpy as np
+
+        from tasks.vision.pixels import normalised
+
+        made = normalised([row["image"] for row in rows], self.mean, self.std)
+        pixels: Any = made.transpose(0, 3, 1, 2)  # channels last in memory
+        ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
+        return Batch({"pixel_values": pixels}, ids, self.label_arrays(rows))
 
     def _augmented(
         self, rows: Sequence[Mapping[str, Any]], views: "Sequence[EpochView]"

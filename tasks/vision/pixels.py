@@ -1,19 +1,21 @@
 """Opened images to pixels: transparency laid on a colour, and the square that a model sees."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.vision import resizing
 from tasks.vision.deep_images import ValueRange, Values, scaled
 from tasks.vision.image_args import Colour, ResizeMode
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = resizing.Pixels
 Facts = dict[str, float]
 """What was remarkable in an image: `transparent`, the share of its pixels that were; `uniform`,
 1 where it is of one colour now that they lie on the background; `low` and `high`, the least and the
@@ -108,11 +110,14 @@ def _transparency(share: float, pixels: Pixels) -> Facts:
 def resize(image: Pixels, height: int, width: int) -> Pixels:
     """The image at another size, uint8 [height, width, channels]; itself where it fits.
 
-    By the call that transformers' image processors make (bilinear, antialiased, in integers), so
-    that a network sees the same here and there.
+    As transformers' image processors resize (bilinear, antialiased, in integers), so that a network
+    sees the same here and there. torch, where it is there, is many times as fast as numpy, and not
+    worth its import where nothing else needs it: they give the same bits.
     """
     if image.shape[:2] == (height, width):
         return image
+    if sys.modules.get("torch") is None:
+        return resizing.resize(image, height, width)
     import torch
     from torchvision.transforms.v2 import InterpolationMode
     from torchvision.transforms.v2 import functional as tvf

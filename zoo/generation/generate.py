@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.arrays import to_numpy
 from tasks.randomness import EpochView, SampleRandom
 from zoo.generation.beam_search import beam_search
 from zoo.generation.decoding import Decoding
-from zoo.generation.session import Generative, Ids, Scores, Suppression, to_numpy
+from zoo.generation.session import Generative, Ids, Scores, Suppression
 
 
 def generate(

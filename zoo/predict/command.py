@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
+from tasks.inputs import FromFile, FromStream
 from zoo.machine import output_file, places
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predict.pipeline import PredictionPipeline, Predictor
-from zoo.predict.zero_shot import ZeroShot
 
 if TYPE_CHECKING:
     from zoo.cli.args import PredictArgs
@@ -40,15 +40,18 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     form = format_of(output, args.format)
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
-        predictor: PredictionPipeline = (
-            ZeroShot(entry, args)
-            if args.zero_shot
-            else Predictor(args.checkpoint, args.device, entry, args.deployment)
-        )
+        predictor: PredictionPipeline
+        if args.zero_shot:
+            from zoo.predict.zero_shot import ZeroShot
+
+            predictor = ZeroShot(entry, args)
+        else:
+            predictor = Predictor(args.checkpoint, args.device, entry, args.deployment)
         predictor.task = task.for_prediction(predictor.task, asked)
         inputs = task.read_inputs(asked, predictor.task, stack)
         # what comes live is read as it comes, and nobody waits for a batch to fill
-        batch_size = 1 if getattr(asked, "stream", False) else args.batch_size
+        is_live = isinstance(asked, FromStream) and asked.stream
+        batch_size = 1 if is_live else args.batch_size
         sink = open_stdout(form) if output is None else open_sink(output, FLAG, form)
         _write(stack.enter_context(sink), inputs, predictor, task, batch_size, args.top_k)
 
@@ -75,7 +78,7 @@ def format_of(output: Path | None, asked: str | None) -> str:
 
 
 def _must_not_be_the_input(output: Path, asked: Any) -> None:
-    file: Path | None = getattr(asked, "file", None)
+    file = asked.file if isinstance(asked, FromFile) else None
     if file is not None and output.is_file() and file.is_file() and output.samefile(file):
         raise UserError(f"{FLAG} {output} is the file that is read: give another one")
 

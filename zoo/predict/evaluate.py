@@ -13,6 +13,7 @@ import torch
 from tasks.base import HasConfusionMatrix, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
+from tasks.inputs import FromMedia
 from zoo.evaluation import class_facts
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
@@ -108,7 +109,8 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
     if args.on_bad_file is None:
         asked: Task = task
         return asked
-    if not hasattr(task.args, "on_bad_file"):
+    reads_files = isinstance(task.args, FromMedia)
+    if not reads_files:
         raise UserError(f"`on_bad_file` is for files, and {task.name} reads none")
     told = dataclasses.replace(task.args, on_bad_file=args.on_bad_file)
     changed: Task = dataclasses.replace(task, args=told)
