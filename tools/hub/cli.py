@@ -19,7 +19,7 @@ PROGRAM = "python -m tools.hub"
 
 
 def _verb(name: str, summary: str, *examples: str) -> Any:
-    """How a verb is called, and what its --help says."""
+    """Return the annotation that gives a verb its name and its text of --help."""
     lines = "\n".join(f"  {PROGRAM} {name} {example}" for example in examples)
     return tyro.conf.subcommand(name, description=f"{summary}\n\nexamples:\n{lines}")
 
