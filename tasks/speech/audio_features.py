@@ -42,7 +42,7 @@ class AudioArgs(AugmentArgs):
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """What the processor told of itself."""
+    """What the feature extractor says of the inputs it makes."""
 
     rate: int = 16_000  # samples a second
     input_name: str = "input_features"
@@ -134,7 +134,7 @@ class AudioFeatures:
         self._view: EpochView | None = None
 
     def view(self, view: "EpochView") -> Self:
-        """The same sounds, varied as the view says."""
+        """Return the same sounds, varied as the view says."""
         import copy
 
         seen = copy.copy(self)
@@ -206,7 +206,8 @@ def extract(
 
 
 def _pads_to_longest(features: "np.ndarray", mask: "np.ndarray") -> bool:
-    """Whether the mask is over the first axis of the features, and the longest has no padding."""
+    """Return whether a mask is over the first axis of the features, and the longest has no
+    padding."""
     return bool(mask.shape[1] == features.shape[1] and mask.sum(1).max() == mask.shape[1])
 
 
@@ -223,7 +224,7 @@ def cut(wave: "np.ndarray", rate: int, window_seconds: float) -> "list[tuple[int
 
 
 def pad(rows: Sequence[Mapping[str, Any]], audio_config: AudioConfig) -> Batch:
-    """All windows of all rows, padded with zeros to the longest.
+    """Return a batch of all windows of all rows, padded with zeros to the longest.
 
     The inputs are the model's float32 [windows, frames, ...] (where `bins_first`, [windows, bins,
     frames]) and, where the model takes it, `attention_mask` int64 [windows, frames]. `lengths` are
