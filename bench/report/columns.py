@@ -18,7 +18,7 @@ MARGIN = 0.03
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table says of a row in a column."""
+    """The text of a row in a column of a table, and the number to sort it by."""
 
     text: str
     remark: str = ""
@@ -28,13 +28,13 @@ class Cell:
 
     @property
     def is_missing(self) -> bool:
-        """Whether a word stands where a number would."""
+        """Return whether a word stands where a number would."""
         return self.number is None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One of them."""
+    """A column of a table: its name, its title, and the cell of each row."""
 
     name: str
     """in addresses of the page: #sort=latency"""
@@ -65,8 +65,8 @@ class Table:
 
 
 def tables(report: Report) -> dict[str, Table]:
-    """By name: cases, starts, training, graphs. Those without any number are left out, but for
-    the first."""
+    """Return the tables of a report by name: cases, starts, training, graphs. Those without any
+    number are left out, but for the first."""
     rows = report.rows
     found = {
         "cases": Table.of("cases", "All cases", _cases(rows), rows),
@@ -217,7 +217,7 @@ ORDER: Mapping[str, Callable[[float], float]] = {
     "can't tell": lambda calls: 1e16,
     "never": lambda calls: 1e17,
 }
-"""What to sort a break-even by: the sooner the better."""
+"""The numbers to sort a break-even by: the sooner the better."""
 
 
 def _parts() -> list[Column]:
