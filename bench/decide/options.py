@@ -62,7 +62,8 @@ def maker(
 
 
 def command(candidate: Candidate, module: str, checkpoint: Path) -> str:
-    """What makes a candidate, for people; of what runs the checkpoint itself, what uses it."""
+    """Return the command that makes a candidate, for people; of a candidate that runs the
+    checkpoint itself, the command that uses it."""
     deployment = candidate.deployment
     if candidate.artifact is None:
         return commands.python(module, "evaluate", checkpoint, "--deployment", deployment)

@@ -109,7 +109,8 @@ def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> 
 
 
 def seconds_of(text: str) -> float:
-    """Of "300", "90s", "5m", "1h". Raises `UserError` for what is none."""
+    """Return the seconds of a duration: "300", "90s", "5m", "1h". Raises `UserError` for anything
+    else."""
     match = BUDGET.fullmatch(text)
     seconds = 0.0
     if match is not None:
@@ -120,7 +121,7 @@ def seconds_of(text: str) -> float:
 
 
 def limits_of(args: DecideArgs) -> Limits:
-    """What was asked for, in seconds and bytes."""
+    """Return the limits that were asked for, in seconds and bytes."""
     return Limits(
         None if args.p95_ms is None else args.p95_ms / 1e3,
         args.max_drop,
@@ -150,7 +151,7 @@ def _make_all(
 
 
 def _point(candidate: Candidate, arm: Arm) -> OptionCost:
-    """What a candidate costs, its memory measured for that."""
+    """Return the costs of a candidate; its memory is measured for that."""
     assert candidate.drop is not None and candidate.times is not None
     found = memory.of(arm).values
     candidate.memory = found["peak"].value if "peak" in found else None
