@@ -12,7 +12,8 @@ CALLS = 10  # of a block
 
 
 def run(target: str, kwargs: Mapping[str, Any]) -> float:
-    """In a process of its own: our median over Timer's, from blocks that take turns."""
+    """Return our median over that of `torch.utils.benchmark.Timer`, from blocks that take turns;
+    called in a process of its own."""
     from torch.utils.benchmark import Timer
 
     call = resolve_name(target)(**kwargs)
