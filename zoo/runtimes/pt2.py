@@ -45,7 +45,7 @@ def cast(example: Tensors, dtype: Any) -> Tensors:
 def load(
     artifact: Artifact, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
-    """See `zoo.runtimes.load`."""
+    """Load an artifact of torch.export; see `zoo.runtimes.load`."""
     import torch
 
     register_outputs(artifact)

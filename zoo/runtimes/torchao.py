@@ -33,7 +33,8 @@ def lacking(numerics: str) -> str | None:
 def load(
     checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
-    """See `zoo.runtimes.load`. Raises `UserError` where the device lacks the arithmetic."""
+    """Load a network quantized by torchao; see `zoo.runtimes.load`. Raises `UserError` where the
+    device lacks the arithmetic."""
     import torch
     from torchao import quantization
 
