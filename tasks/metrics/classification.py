@@ -61,7 +61,7 @@ class ClassificationMetric:
         ]
 
     def __len__(self) -> int:
-        """The number of distinct samples."""
+        """Return the number of distinct samples."""
         return len(self._columns()[0])
 
     def update(self, ids: _Array, predictions: _Array, references: _Array) -> None:
@@ -83,7 +83,8 @@ class ClassificationMetric:
         )
 
     def state(self) -> dict[str, _Array]:
-        """All that was counted, as plain numeric arrays to send or to save; `merge` takes it.
+        """Return all that was counted, as plain numeric arrays to send or to save; `merge` takes
+        it.
 
         header int64 [3]: format, problem type, num_labels; ids int64 [n]; predictions and
         references [n] or packed uint8 [n, bytes].
@@ -99,7 +100,7 @@ class ClassificationMetric:
 
     @staticmethod
     def merge(states: Iterable[Mapping[str, _Array]]) -> "ClassificationMetric":
-        """One accumulator of several processes' states, in any order.
+        """Return one accumulator of several processes' states, in any order.
 
         No states, or states of unlike accumulators: ValueError. One id with two references:
         UserError.
@@ -171,7 +172,7 @@ class ClassificationMetric:
         return Counts(counts.hits[0], counts.predicted[0], counts.actual[0])
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """What one of the metrics of `compute` is computed from, sample by sample."""
+        """Return what one of the metrics of `compute` is computed from, sample by sample."""
         ids, predictions, references = self._columns()
         if metric == "accuracy":
             return SampleStatistics.of_mean(ids, arithmetic.correct(predictions, references))

@@ -26,7 +26,8 @@ class TopKMetric(ClassificationMetric):
     def update_ranked(
         self, ids: _Array, predictions: _Array, references: _Array, ranks: _Array
     ) -> None:
-        """`update`, with the number of labels ranked above the true one, integers [b]."""
+        """Count a batch as `update` does, with the number of labels ranked above the true one,
+        integers [b]."""
         self.update(ids, predictions, references)
         self._ranks.append((np.asarray(ids, np.int64), np.asarray(ranks, np.int64)))
 
@@ -41,14 +42,14 @@ class TopKMetric(ClassificationMetric):
         return ids[order][first], ranks[order][first]
 
     def state(self) -> dict[str, _Array]:
-        """`ClassificationMetric.state`, with `ranked_ids` and `ranks` int64 [n], and `k`."""
+        """Return `ClassificationMetric.state` with `ranked_ids` and `ranks` int64 [n], and `k`."""
         ids, ranks = self._ranked()
         more = {"ranked_ids": ids, "ranks": ranks, "k": np.array(self.k)}
         return super().state() | more
 
     @staticmethod
     def merge(states: Iterable[Mapping[str, _Array]]) -> "TopKMetric":
-        """One accumulator of several processes' states; see `ClassificationMetric.merge`."""
+        """Return one accumulator of several processes' states; see `ClassificationMetric.merge`."""
         states = list(states)
         plain = ClassificationMetric.merge(states)
         merged = TopKMetric(plain.num_labels, int(states[0]["k"]))
@@ -57,7 +58,8 @@ class TopKMetric(ClassificationMetric):
         return merged
 
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
-        """The metrics of `ClassificationMetric`, with top-k accuracy behind accuracy (Wilson)."""
+        """Return the metrics of `ClassificationMetric`, with top-k accuracy behind accuracy
+        (Wilson)."""
         accuracy, *others = super().compute(level, draws)
         _, ranks = self._ranked()
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
@@ -65,7 +67,7 @@ class TopKMetric(ClassificationMetric):
         return [accuracy, top, *others]
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """See `ClassificationMetric.sample_statistics`."""
+        """Return what one of the metrics of `compute` is computed from, sample by sample."""
         if metric != f"top{self.k}_accuracy":
             return super().sample_statistics(metric)
         ids, ranks = self._ranked()

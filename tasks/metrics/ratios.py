@@ -55,7 +55,7 @@ class RatioMetric:
         ]
 
     def __len__(self) -> int:
-        """The number of distinct samples."""
+        """Return the number of distinct samples."""
         return len(self._sums()[0])
 
     def update(self, ids: _Array, sums: _Array) -> None:
@@ -68,7 +68,8 @@ class RatioMetric:
         self._chunks.append((ids.astype(np.int64), sums.astype(np.float64)))
 
     def state(self) -> dict[str, _Array]:
-        """All that was counted, as plain numeric arrays to send or to save; `merge` takes it.
+        """Return all that was counted, as plain numeric arrays to send or to save; `merge` takes
+        it.
 
         header int64 [2]: format and columns; ids int64 [n]; sums float64 [n, columns].
         """
@@ -77,7 +78,7 @@ class RatioMetric:
         return {"header": header, "ids": ids.copy(), "sums": sums.copy()}
 
     def merge(self, states: Iterable[Mapping[str, _Array]]) -> "RatioMetric":
-        """One accumulator of the same ratios of several processes' states, in any order.
+        """Return one accumulator of the same ratios of several processes' states, in any order.
 
         No states, or one of another kind: ValueError.
         """
@@ -91,7 +92,8 @@ class RatioMetric:
         return accumulator
 
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
-        """Each ratio with a bootstrap interval over samples (Efron 1979); none with 0 `draws`."""
+        """Return each ratio with a bootstrap interval over samples (Efron 1979); no interval with 0
+        `draws`."""
         ids, sums = self._sums()
         n = len(ids)
         drawn: list[list[Floats]] = [[np.empty(0)] for _ in self.ratios]
@@ -113,7 +115,7 @@ class RatioMetric:
         raise ValueError("what has no classes has no confusion matrix")
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """What one of the ratios is computed from: the sums of each sample."""
+        """Return what one of the ratios is computed from: the sums of each sample."""
         ids, sums = self._sums()
         ratio = next(ratio for ratio in self.ratios if ratio.name == metric)
         return SampleStatistics(ids, sums, lambda rows, weights: ratio.of(weights @ rows))

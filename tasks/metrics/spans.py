@@ -45,7 +45,7 @@ class Spans:
 
 
 class TagScheme:
-    """What tags say of spans, by the tags' names.
+    """The scheme by which tags make spans, found from the tags' names.
 
     Tags of the forms B-TYPE, I-TYPE, E-TYPE, S-TYPE (L, U and M stand for E, S and I) are parts of
     spans. Where other tags are among them (parts of speech, marks of punctuation), every tag but O
@@ -105,7 +105,8 @@ class TagScheme:
         return Spans(owner, kind[first], first - offsets[owner], last - offsets[owner])
 
     def without_begin(self, codes: _Array, lengths: _Array) -> int:
-        """How many spans begin with an I- behind an O or at a sentence's start, as in IOB1."""
+        """Return how many spans begin with an I- behind an O or at a sentence's start, as in
+        IOB1."""
         if not self.is_chunked:
             return 0
         padded, _, _ = self._padded(codes, lengths)
@@ -153,7 +154,7 @@ class SpanMetric:
         self._chunks = [self._columns([], [])]
 
     def __len__(self) -> int:
-        """The number of distinct samples."""
+        """Return the number of distinct samples."""
         return len(self._whole().ids)
 
     def update(
@@ -173,7 +174,8 @@ class SpanMetric:
         self.__dict__.pop("_counts", None)
 
     def state(self) -> dict[str, _Array]:
-        """All that was counted, as plain numeric arrays to send or to save; `merge` takes it.
+        """Return all that was counted, as plain numeric arrays to send or to save; `merge` takes
+        it.
 
         header int64 [2]: format and number of tags; ids and lengths int64 [n]; predictions and
         references [words], the smallest unsigned integers that hold a code.
@@ -189,7 +191,7 @@ class SpanMetric:
         }
 
     def merge(self, states: Iterable[Mapping[str, _Array]]) -> "SpanMetric":
-        """One metric of the same tags of several processes' states, in any order.
+        """Return one metric of the same tags of several processes' states, in any order.
 
         No states, or one of another kind: ValueError. One id with two references: UserError.
         """
@@ -225,8 +227,8 @@ class SpanMetric:
         ]
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """What one of the metrics of `compute` is computed from: of each sample the spans that are
-        right, predicted and true, the words that are right, and all words."""
+        """Return what one of the metrics of `compute` is computed from: of each sample the spans
+        that are right, predicted and true, the words that are right, and all words."""
         score = _SCORES[metric]
         return SampleStatistics(
             self._whole().ids, self._counts, lambda rows, weights: score(weights @ rows)
@@ -252,7 +254,8 @@ class SpanMetric:
 
     @cached_property
     def _counts(self) -> Ints:
-        """Of each sample: spans right, predicted, true; words right, words. int64 [n, 5]."""
+        """Return the counts of each sample: spans right, predicted, true; words right, words. int64
+        [n, 5]."""
         whole, n = self._whole(), len(self)
         right, found, true = self._spans()
         same = whole.predictions == whole.references

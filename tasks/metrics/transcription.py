@@ -56,7 +56,7 @@ class TranscriptionMetric:
         self._errors: Errors | None = None
 
     def __len__(self) -> int:
-        """The number of distinct utterances."""
+        """Return the number of distinct utterances."""
         return len(self._columns()[0])
 
     def update(self, ids: _Array, hypotheses: Sequence[str], references: Sequence[str]) -> None:
@@ -72,7 +72,8 @@ class TranscriptionMetric:
         self._errors = None
 
     def state(self) -> dict[str, _Array]:
-        """All that was counted, as plain numeric arrays to send or to save; `merge` takes it.
+        """Return all that was counted, as plain numeric arrays to send or to save; `merge` takes
+        it.
 
         header int64 [1]: format; ids int64 [n]; of each kind of text its UTF-8, uint8 [bytes], one
         after the other, and where each ends, int64 [n].
@@ -85,7 +86,7 @@ class TranscriptionMetric:
 
     @staticmethod
     def merge(states: Iterable[Mapping[str, _Array]]) -> "TranscriptionMetric":
-        """One accumulator of several processes' states, in any order.
+        """Return one accumulator of several processes' states, in any order.
 
         No states, or one of another format: ValueError. One id with two references: UserError.
         """
@@ -106,9 +107,9 @@ class TranscriptionMetric:
         return accumulator
 
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
-        """wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004), and
-        exact_match, the share of utterances with every word right (Wilson). With 0 `draws` there is
-        no bootstrap, and no interval of the rates.
+        """Return wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004),
+        and exact_match, the share of utterances with every word right (Wilson). With 0 `draws`
+        there is no bootstrap, and no interval of the rates.
 
         The same samples give the same bits; nothing raises or warns for want of samples.
         """
@@ -122,12 +123,12 @@ class TranscriptionMetric:
         ]
 
     def confusion_matrix(self) -> Ints:
-        """ValueError: transcripts have none; see `top_confusions`."""
+        """Raise ValueError: transcripts have no matrix of confusions; see `top_confusions`."""
         raise ValueError("transcripts have no confusion matrix; see `top_confusions`")
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """What one of the metrics of `compute` is computed from: whether every word is right, or
-        errors and what they are counted over."""
+        """Return what one of the metrics of `compute` is computed from: whether every word is
+        right, or errors and what they are counted over."""
         ids, errors = self._columns()[0], self._counted()
         if metric == "exact_match":
             return SampleStatistics.of_mean(ids, errors.word_errors == 0)
@@ -138,7 +139,8 @@ class TranscriptionMetric:
         return SampleStatistics(ids, np.column_stack(columns), _rates)
 
     def top_confusions(self, most: int = 20) -> list[tuple[str, str, int]]:
-        """The commonest confusions: (reference, hypothesis, how often), most frequent first.
+        """Return the most frequent confusions as (reference, hypothesis, how often), the most
+        frequent first.
 
         A word that was missed is heard as "-"; where one was made up, "-" was said.
         """
@@ -186,7 +188,7 @@ class TranscriptionMetric:
 
 
 def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
-    """The errors of each utterance, and what they are counted over."""
+    """Return the errors of each utterance, and what they are counted over."""
     import jiwer
 
     if not len(references):
@@ -200,7 +202,7 @@ def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
 
 
 def rate(errors: Ints, units: Ints) -> float:
-    """All errors over all units; nan where there are none."""
+    """Return all errors over all units; nan where there are no units."""
     total = int(units.sum())
     return int(errors.sum()) / total if total else _NAN
 
