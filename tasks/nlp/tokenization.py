@@ -59,7 +59,7 @@ def encodings(
     max_length: int,
     window_overlap: int | None,
 ) -> "tuple[list[str], list[Encoding], int]":
-    """What the package tokenizers makes of each text, its later windows in `overflowing`.
+    """Return what the package tokenizers makes of each text, its later windows in `overflowing`.
 
     Returns the names of the inputs too (input_ids, perhaps token_type_ids: see `encode`), and how
     many special tokens each window has.
@@ -180,8 +180,8 @@ class TokenFeatures:
         return cls(encoded, labels, PerturbVocabulary.of(tokenizer), _unknown(tokenizer))
 
     def view(self, view: "EpochView") -> Self:
-        """The same texts; in a strong view words are lost, swapped and masked, others change
-        nothing."""
+        """Return the same texts; in a strong view words are lost, swapped and masked, other views
+        change nothing."""
         import copy
 
         seen = copy.copy(self)
@@ -213,7 +213,8 @@ class TokenFeatures:
         return np.union1d(values, [self._vocabulary.pad])
 
     def unknown_share(self) -> float:
-        """Of all tokens but those around a text, how many stand for what can't be read; 0 to 1."""
+        """Return the share of tokens, those around a text left out, that stand for what can't be
+        read; 0 to 1."""
         import pyarrow.compute as pc
 
         if self.unknown is None:
@@ -269,7 +270,8 @@ def _array(ids: Iterable[int], like: Any) -> Any:
 
 
 def pad(rows: Sequence[Mapping[str, Any]], pad_token_id: int, side: str = "right") -> Batch:
-    """All windows of all rows, padded to the longest; see `TextClassification.collate`.
+    """Return a batch of all windows of all rows, padded to the longest; see
+    `TextClassification.collate`.
 
     A text without any token becomes one token of padding that counts.
     """
