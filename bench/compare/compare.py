@@ -30,7 +30,7 @@ from zoo.store import append_only, evidence
 
 @dataclass(frozen=True)
 class Live:
-    """A live comparison."""
+    """The outcome of a comparison that was measured now."""
 
     cases: tuple[Case, ...]
     refused: dict[Case, ArmFailed]
@@ -42,7 +42,7 @@ class Live:
         return self.refused.get(case) or self.outcome.of(str(case))
 
     def times(self, case: Case) -> ArmTimes | ArmFailed:
-        """A case's own times."""
+        """Return the times of a case, or why it has none."""
         return self.refused.get(case) or self.outcome.times(str(case))
 
 

@@ -34,7 +34,7 @@ class VerdictCondition:
         return cls(WORDS[match["word"]], float(match["percent"] or 0) / 100)
 
     def holds(self, word: str, speedup: float) -> bool:
-        """Whether a verdict meets it.
+        """Return whether a verdict meets the condition.
 
         Args:
             speedup: time of the baseline over that of the candidate.

@@ -12,7 +12,7 @@ from zoo.measure import Estimate
 
 @dataclass(frozen=True)
 class OptionCost:
-    """What an option costs; less is better in each."""
+    """The costs of an option: less is better in each."""
 
     name: str
     drop: float
@@ -29,7 +29,7 @@ class OptionCost:
 
 @dataclass(frozen=True)
 class Limits:
-    """What was asked for; None: no matter."""
+    """The limits that a winner has to keep; None: no limit."""
 
     p95_s: float | None = None
     max_drop: float | None = None
@@ -51,17 +51,17 @@ class Limits:
 
 
 def surely_faster(one: OptionCost, other: OptionCost) -> bool:
-    """Whether the whole interval of one lies below that of the other."""
+    """Return whether the whole interval of one option's latency lies below that of the other."""
     return one.seconds.interval.high < other.seconds.interval.low
 
 
 def tied(one: OptionCost, other: OptionCost) -> bool:
-    """Whether their latencies can't be told apart."""
+    """Return whether the latencies of two options can't be told apart."""
     return not surely_faster(one, other) and not surely_faster(other, one)
 
 
 def beats(one: OptionCost, other: OptionCost) -> bool:
-    """Whether one is better in something and worse in nothing."""
+    """Return whether one option is better in something and worse in nothing."""
     if surely_faster(other, one) or one.drop > other.drop or one.size > other.size:
         return False
     known = one.memory is not None and other.memory is not None
@@ -76,7 +76,7 @@ def beats(one: OptionCost, other: OptionCost) -> bool:
 
 
 def front(points: Sequence[OptionCost]) -> list[OptionCost]:
-    """Those that none beats, the fastest first."""
+    """Return the options that none beats, the fastest first."""
     left = [one for one in points if not any(beats(other, one) for other in points)]
     return sorted(left, key=lambda point: point.seconds.value)
 

@@ -117,7 +117,8 @@ def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> 
 
 
 def seconds_of(text: str) -> float:
-    """Of "300", "90s", "5m", "1h". Raises `UserError` for what is none."""
+    """Return the seconds of a duration: "300", "90s", "5m", "1h". Raises `UserError` for anything
+    else."""
     match = BUDGET.fullmatch(text)
     seconds = 0.0
     if match is not None:
@@ -136,7 +137,7 @@ def _device(name: str) -> str:
 
 
 def limits_of(args: DecideArgs) -> Limits:
-    """What was asked for, in seconds and bytes."""
+    """Return the limits that were asked for, in seconds and bytes."""
     return Limits(
         None if args.p95_ms is None else args.p95_ms / 1e3,
         args.max_drop,

@@ -29,7 +29,7 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Halved:
-    """Who is left, the fastest first, and who is not."""
+    """The options that are left, the fastest first, and those that are not."""
 
     left: tuple[str, ...]
     pruned: tuple[Pruned, ...]

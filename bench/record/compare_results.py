@@ -18,7 +18,7 @@ from tasks.errors import UserError
 from zoo.machine import formatting, terminal
 
 COMPARED = ("machine", "versions", "source", "commit")
-"""Of an origin: what may explain a difference."""
+"""The fields of an origin that may explain a difference."""
 
 
 @dataclass(frozen=True)
@@ -95,12 +95,12 @@ def launcher(result: Result) -> str:
 
 
 def median(result: Result) -> Value:
-    """Of a latency's result."""
+    """Return the median of a result of latency."""
     return result.found.values["median"]
 
 
 def pair(case: Case, before: Value, after: Value, margin: float) -> ComparedCase:
-    """The verdict on a case.
+    """Return a case that two files have, with the verdict on it.
 
     The interval of the ratio is the one whose logarithm has the root of the two squared halfwidths:
     the two were measured independently (Fieller's interval, to the first order).
@@ -131,7 +131,8 @@ def _log_halfwidth(value: Value) -> float:
 def differences(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """What the origins of two files do not share, a line each: "versions.torch: 2.9 -> 2.10"."""
+    """Return what differs between the origins of two files, a line each: "versions.torch: 2.9 ->
+    2.10"."""
     lines = []
     old, new = _said(before), _said(after)
     for name in sorted(old.keys() | new.keys()):

@@ -15,7 +15,7 @@ STATUSES: tuple[str, ...] = get_args(Status)
 
 @dataclass(frozen=True)
 class Value:
-    """A number that was measured."""
+    """A measured number with its unit and interval."""
 
     value: float
     unit: str  # "s", "bytes", "samples/s", "1"
@@ -26,13 +26,13 @@ class Value:
 
     @classmethod
     def of(cls, estimate: Estimate, unit: str) -> Self:
-        """An estimate with its unit."""
+        """Return an estimate as a value with a unit."""
         return cls(estimate.value, unit, estimate.n, estimate.interval.as_json())
 
 
 @dataclass(frozen=True)
 class MeasureResult:
-    """What one measure found."""
+    """The result of one measure: its numbers, or why there are none."""
 
     values: Mapping[str, Value] = field(default_factory=dict)
     status: Status = "ok"
@@ -61,7 +61,7 @@ class Result:
     """subject, machine, versions, commit, dirty, source, command, time"""
 
     def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
+        """Return the result as the mapping that `from_json` reads."""
         own = {"key": self.key, "case": self.case.to_json(), "measure": self.measure}
         found = dataclasses.asdict(self.found)
         return own | found | {"seconds": self.seconds, "work": dict(self.work), **self.origin}

@@ -17,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 DAMAGED = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
-"""What a line raises that is no result, or nested too deep."""
+"""The errors that a line raises which is no result, or is nested too deep."""
 
 
 def read(path: Path) -> list[Result]:

@@ -18,7 +18,7 @@ MARGIN = 0.03
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table says of a row in a column."""
+    """The text of a row in a column of a table, and the number to sort it by."""
 
     text: str
     remark: str = ""
@@ -28,13 +28,13 @@ class Cell:
 
     @property
     def is_missing(self) -> bool:
-        """Whether a word stands where a number would."""
+        """Return whether a word stands where a number would."""
         return self.number is None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One of them."""
+    """A column of a table: its name, its title, and the cell of each row."""
 
     name: str
     """in addresses of the page: #sort=latency"""
@@ -275,7 +275,7 @@ ORDER: Mapping[str, Callable[[float], float]] = {
     "can't tell": lambda calls: 1e16,
     "never": lambda calls: 1e17,
 }
-"""What to sort a break-even by: the sooner the better."""
+"""The numbers to sort a break-even by: the sooner the better."""
 
 
 def _parts() -> list[Column]:

@@ -12,12 +12,13 @@ TELLING_VERSIONS = ("python", "torch", "transformers", "onnxruntime", "openvino"
 
 
 def title(row: Row) -> str:
-    """A case in one line."""
+    """Return a case in one line."""
     return f"{row.case.deployment}, {row.scenario}"
 
 
 def subject(row: Row) -> str:
-    """What is run, without how: the model, and what is not as usual."""
+    """Return the model of a case, and what is not as usual (phase, device, machine), without its
+    deployment."""
     case = row.case
     phase = "" if isinstance(case.workload, Forward) else case.workload.phase
     device = "" if case.device == "cpu" else case.device
@@ -26,13 +27,13 @@ def subject(row: Row) -> str:
 
 
 def length(row: Row) -> str:
-    """Of its samples; a dash where none is told."""
+    """Return the length of a case's samples; a dash where none is known."""
     found = row.length()
     return "-" if found is None else f"{found:g}"
 
 
 def words(row: Row) -> str:
-    """What a filter looks through: small letters."""
+    """Return the words of a case that the filter of the page looks through, in small letters."""
     case = row.case
     said = [
         case.model,
@@ -48,7 +49,7 @@ def words(row: Row) -> str:
 
 
 def summary(report: Report) -> list[str]:
-    """What the report is of, in sentences."""
+    """Return what the report is about, in sentences."""
     cases, results = len(report.rows), sum(len(row.found) for row in report.rows)
     models = len({row.case.model for row in report.rows})
     lines = [

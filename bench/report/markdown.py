@@ -15,7 +15,7 @@ def render(
     sections: Sequence[Section],
     pictures: Mapping[tuple[str, str], str],
 ) -> str:
-    """The text.
+    """Return the report as Markdown.
 
     Args:
         pictures: the address of the file of each chart that has one, by the title of its group and

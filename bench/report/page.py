@@ -27,7 +27,7 @@ BAD = ("wrong", "error", "oom")
 
 
 def render(report: Report, tables: dict[str, Table], sections: Sequence[Section]) -> str:
-    """The page."""
+    """Return the report as one page of HTML."""
     style = (FOLDER / "style.css").read_text(encoding="utf-8")
     script = (FOLDER / "script.js").read_text(encoding="utf-8")
     policy = f"default-src 'none'; style-src {_sum(style)}; script-src {_sum(script)}"
@@ -61,7 +61,7 @@ def render(report: Report, tables: dict[str, Table], sections: Sequence[Section]
 
 
 def _sum(text: str) -> str:
-    """As a policy names a text."""
+    """Return the hash of a text as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 

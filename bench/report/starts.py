@@ -10,7 +10,7 @@ from bench.report.data import BASELINE, Row, Scenario
 
 @dataclass(frozen=True)
 class ColdStart:
-    """How one row begins."""
+    """The seconds that one row needs for its first answer, and for each call behind it."""
 
     row: Row
     warm: float
@@ -22,7 +22,8 @@ class ColdStart:
 
 
 def of_rows(rows: Sequence[Row]) -> dict[str, ColdStart]:
-    """By the row's name; rows without a cold start or a latency are left out."""
+    """Return the cold starts by the row's name; rows without a cold start or a latency are left
+    out."""
     found = {}
     for row in rows:
         total, call = row.value("cold_start", "total"), row.value("latency", "median")
@@ -33,7 +34,7 @@ def of_rows(rows: Sequence[Row]) -> dict[str, ColdStart]:
 
 
 def baselines(starts: Mapping[str, ColdStart]) -> dict[Scenario, ColdStart]:
-    """Eager's of each workload."""
+    """Return eager's cold start of each scenario."""
     return {
         start.row.scenario: start
         for start in starts.values()
@@ -42,7 +43,8 @@ def baselines(starts: Mapping[str, ColdStart]) -> dict[Scenario, ColdStart]:
 
 
 def paid_off(start: ColdStart, base: ColdStart, cold_cache: bool) -> BreakEven | None:
-    """When it is ahead of eager; None where it has no cold cache and that is asked for."""
+    """Return after how many calls a row is ahead of eager; None where its start with an empty cache
+    is asked for and it caches nothing."""
     begin = start.cold if cold_cache else start.warm
     if begin is None:
         return None

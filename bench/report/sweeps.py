@@ -21,7 +21,7 @@ from zoo.machine.formatting import significant
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is drawn over what."""
+    """A chart along one field of a workload."""
 
     name: str
     title: str

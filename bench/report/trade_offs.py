@@ -37,7 +37,7 @@ NO_COST = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What latency is weighed against."""
+    """A cost that latency is weighed against."""
 
     name: str
     title: str

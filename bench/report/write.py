@@ -61,7 +61,7 @@ def _write_all(args: ReportArgs, report: Report) -> None:
 
 
 def read(paths: tuple[Path, ...]) -> Report:
-    """What files of results hold. Raises `UserError` where that is nothing."""
+    """Return the results of files as a report. Raises `UserError` where there are none."""
     if not paths:
         raise UserError("what to report on? Files of results, as bench run writes them")
     results = []
@@ -76,7 +76,7 @@ def read(paths: tuple[Path, ...]) -> Report:
 
 
 def sections_of(report: Report) -> list[Section]:
-    """All that is drawn, in the order of the page."""
+    """Return all sections with charts, in the order of the page."""
     return [
         trade_offs.section(report),
         *(sweeps.section(report, sweep) for sweep in sweeps.SWEEPS),

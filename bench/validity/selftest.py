@@ -32,7 +32,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold."""
+    """The result of one check."""
 
     name: str
     passed: bool
@@ -72,7 +72,7 @@ def _sleep() -> Check:
 
 
 def _overhead() -> Check:
-    """What the stopwatch adds to a call: that of nothing, one call a sample."""
+    """Check what the stopwatch adds to a call: it measures a call of nothing, one call a sample."""
     with Worker(_arm("nothing", "nothing")) as worker:
         worker.run(1000)
         taken = statistics.median(worker.run(1000).seconds)
@@ -128,8 +128,8 @@ def _opinion_on_gpu(device: str) -> Check:
 
 
 def _verdicts(size: int, args: SelftestArgs) -> Iterator[Check]:
-    """The same thing twice is never told apart, a slower one is found; what the noise floor says
-    can't be found may be missed, and nothing is ever taken for the contrary."""
+    """Check that the same thing twice is never told apart and that a slower one is found; what the
+    noise floor says can't be found may be missed, and nothing is ever taken for the contrary."""
     slower = round(size * (1 + args.slowdown))
     same, apart = [], []
     for number in range(args.repeat):  # in turns: the machine is not the same for an hour

@@ -31,7 +31,7 @@ def nothing() -> Callable[[], None]:
 
 
 def bytes_for(seconds: float) -> int:
-    """How many bytes `work` hashes in so long on this machine, about."""
+    """Return about how many bytes `work` hashes in so many seconds on this machine."""
     content = bytes(CALIBRATION)
     taken = []
     for _ in range(5):

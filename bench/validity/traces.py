@@ -52,7 +52,7 @@ class Trace:
         return sorted(number for number, arms in seen.items() if len(arms) == len(self.arms))
 
     def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
+        """Return the trace as the mapping that `from_json` reads."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -74,7 +74,7 @@ def take(case: str, arm: Arm, plan: Plan, loaded: bool) -> Trace:
 
 
 def _thinned(recording: Recording) -> tuple[Block, ...]:
-    """Of each block the median: all that a verdict is made of."""
+    """Return the median of each block: all that a verdict is made of."""
     return tuple(
         dataclasses.replace(
             block,

@@ -60,7 +60,7 @@ def select(
 
 
 def _feature_of(splits: "datasets.DatasetDict", column: str) -> object:
-    """What the first split that has a column says of it."""
+    """Return the feature of a column, as the first split that has it declares it."""
     return next(s.features[column] for s in splits.values() if column in s.column_names)
 
 

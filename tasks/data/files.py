@@ -48,7 +48,8 @@ OTHER_SUFFIXES = frozenset(
 
 
 def looks_like_a_path(name: str) -> bool:
-    """Whether a name that is not there would be a file or folder rather than a Hub id.
+    """Return whether a name, of which there is no file, was meant as a file or folder rather than
+    as a Hub id.
 
     It has a file's suffix, is absolute or begins with "." or "~", has a backslash, no or more than
     one slash to it that a Hub id could have, or its folder is there.

@@ -181,9 +181,9 @@ def _apportion(
     room: "Rows",
     random: "np.random.RandomState",
 ) -> "Rows":
-    """How many rows each group gives to a part: its quota rounded down, or up for those with the
-    largest remainders (ties by lot) until the part has its size; at most `room`, in all at least 1.
-    """
+    """Return how many rows each group gives to a part: its quota rounded down, or up for those with
+    the largest remainders (ties by lot) until the part has its size; at most `room`, in all at
+    least 1."""
     import numpy as np
 
     quota = sizes * share

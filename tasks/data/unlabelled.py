@@ -85,7 +85,7 @@ def _without(
 
 
 def content(row: Mapping[str, Any]) -> object:
-    """What makes two examples the same: a text, or the sha256 of a file."""
+    """Return what two examples must share to be the same: the text, or the sha256 of the file."""
     if "media" not in row:
         return tuple(row.values())
     media = row["media"]

@@ -51,7 +51,8 @@ class ArrayBlock:
             self._flat.resize(max(size, len(self._flat) * 5 // 4), refcheck=False)
 
     def seal(self) -> None:
-        """No more will come."""
+        """Give back the memory that is not needed, and make the arrays readable: no more will be
+        added."""
         if self._flat is None:
             return
         self._flat.resize(self._end, refcheck=False)
@@ -61,7 +62,7 @@ class ArrayBlock:
         self._ends, self._shapes = [], []
 
     def __getitem__(self, i: int) -> npt.NDArray[Any]:
-        """A copy of the `i`-th array."""
+        """Return a copy of the `i`-th array."""
         if i in self._odd:
             return self._odd[i].copy()
         assert self._flat is not None

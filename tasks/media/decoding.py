@@ -60,7 +60,8 @@ class Decoded:
 
     @property
     def uniform(self) -> bool:
-        """Whether all are in memory with one shape and dtype, so that `get_many` costs a copy."""
+        """Return whether all arrays are in memory with one shape and dtype, so that `get_many`
+        costs a copy and no more."""
         return self.block is not None and self.block.uniform
 
     def get(self, i: int) -> npt.NDArray[Any]:
@@ -172,7 +173,7 @@ def _decode(
 
 
 class _Budget:
-    """What may be kept in memory; threads share it."""
+    """The bytes of memory that decoded arrays may fill; threads share it."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -181,7 +182,7 @@ class _Budget:
         self.exceeded = False
 
     def take(self, count: int) -> bool:
-        """Whether `count` more bytes fit, after all that were taken before."""
+        """Count `count` more bytes, and return whether all that was counted so far fits."""
         with self._lock:
             self.taken += count
             self.exceeded = self.exceeded or self.taken > self._limit
@@ -190,7 +191,7 @@ class _Budget:
 
 @dataclass
 class _Found:
-    """What a job makes of its rows."""
+    """The result of one job: what it has decoded of its rows, and which of them are bad."""
 
     kept: list[int] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
@@ -219,7 +220,8 @@ def _pass(
     title: str,
     wants_digests: bool,
 ) -> tuple[DecodedSplit, ArrayBlock | None, bool]:
-    """What is there, the arrays where they fit, and whether the bad files will be bad again."""
+    """Decode a split once; return what was found, the arrays where they fit into memory, and
+    whether the bad files will be bad again."""
     from tqdm import tqdm
 
     budget = _Budget(memory_limit)
@@ -311,7 +313,7 @@ def _in_threads(
 
 
 def _cores() -> int:
-    """How many this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -25,7 +25,7 @@ DECODERS = ("pillow", "soundfile")  # another version may read what this one can
 
 
 class DecodedSplit(NamedTuple):
-    """A pass over a split."""
+    """The findings of one pass over the media of a split, without the arrays."""
 
     kept: npt.NDArray[np.int64]  # rows that could be decoded, [n]
     sizes: npt.NDArray[np.float64]  # of each, [n]
@@ -36,14 +36,13 @@ class DecodedSplit(NamedTuple):
 
 
 def digest_of(split: "datasets.Dataset") -> str:
-    """Which media the rows of a split are: their bytes, or the paths of files on disk."""
+    """Return a digest of the media of a split: of their bytes, or of the paths of files on disk."""
     return fingerprint.of_strings(split.select_columns(["media"]), rows_at_once=100)
 
 
 def read(key: str, rows: int) -> DecodedSplit | None:
-    """What `write` kept under the key for a split of so many rows; None where there is nothing, or
-    nothing readable.
-    """
+    """Return what `write` has kept under a key for a split of so many rows; None where there is
+    nothing, or nothing that can be read."""
     try:
         with np.load(_path(key), allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes())

@@ -108,8 +108,8 @@ def _named(splits: "datasets.DatasetDict", name: str, row: int) -> str:
 
 
 def digest(media: Mapping[str, Any] | None) -> bytes | None:
-    """Of a file's bytes (in a large one on disk: of its size and three pieces of it); None where
-    there is nothing to read."""
+    """Return a digest of a file's bytes (of a large file on disk: of its size and three pieces of
+    it); None where there is nothing to read."""
     if media is None:
         return None
     if media["bytes"] is not None:
@@ -134,6 +134,6 @@ def _counted(found: Sequence[object], noun: str) -> str:
 
 
 def _media(split: "datasets.Dataset") -> Iterator[Mapping[str, Any] | None]:
-    """One by one: a split may be larger than memory."""
+    """Yield the media of a split one by one: a split may be larger than memory."""
     for row in split.select_columns(["media"]):
         yield row["media"]

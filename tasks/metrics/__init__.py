@@ -64,7 +64,7 @@ def path(name: str) -> Path:
 
 
 def load(name: str) -> Any:
-    """One of `NAMES` as a fresh `evaluate.Metric`. Imports evaluate, which takes seconds."""
+    """Return one of `NAMES` as a fresh `evaluate.Metric`. Imports evaluate, which takes seconds."""
     file = path(name)
     import evaluate
 

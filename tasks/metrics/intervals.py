@@ -20,7 +20,7 @@ _NAN = float("nan")
 
 @dataclass(frozen=True, kw_only=True)
 class MetricEstimate:
-    """One metric over one set of samples.
+    """A metric over a set of samples, with its interval.
 
     `method` names how the interval was made: "wilson", "bootstrap", "fisher-z", "student-t", or
     "undefined": then low and high are nan. The value is nan as well where the metric itself is
@@ -96,7 +96,7 @@ def student_t(name: str, value: float, samples: Floats, level: float) -> MetricE
 
 
 def t_half_width(values: Floats | Sequence[float], level: float) -> float:
-    """How far the interval of the mean of independent values [n] reaches to either side, by
+    """Return how far the interval of the mean of independent values [n] reaches to either side, by
     Student's t (1908). Not a number below two values, or where they are too far apart."""
     n = len(values)
     if n < 2:
@@ -107,8 +107,8 @@ def t_half_width(values: Floats | Sequence[float], level: float) -> float:
 
 
 def t_quantile(freedom: int, level: float) -> float:
-    """How many standard errors a two-sided interval of this level reaches, by Student's t with so
-    many degrees of freedom."""
+    """Return how many standard errors a two-sided interval of this level reaches, by Student's t
+    with so many degrees of freedom."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + level) / 2))
@@ -163,7 +163,8 @@ def bootstrap(
 
 @dataclass(frozen=True)
 class SampleStatistics:
-    """What one metric is computed from, a row a sample; samples of equal rows are alike to it.
+    """The numbers that one metric is computed from, a row a sample; samples of equal rows are alike
+    to it.
 
     `ids`, int64 [n], are sorted; `rows` is [n, columns]. `score` takes rows [m, columns] and how
     often each counts, int64 [draws, m]; it returns the metric, float64 [draws], nan where it is
@@ -176,7 +177,7 @@ class SampleStatistics:
 
     @classmethod
     def of_mean(cls, ids: Ints, values: npt.NDArray[Any]) -> "SampleStatistics":
-        """Those of the mean of one number each, [n]."""
+        """Return the statistics of a metric that is the mean of one number a sample, [n]."""
         return cls(ids, values.astype(np.float64)[:, None], _mean)
 
 

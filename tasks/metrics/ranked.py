@@ -43,7 +43,8 @@ class TopKMetric(ClassificationMetric):
         return (*super()._unpacked(state), state["ranks"])
 
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
-        """The metrics of `ClassificationMetric`, with top-k accuracy behind accuracy (Wilson)."""
+        """Return the metrics of `ClassificationMetric`, with top-k accuracy behind accuracy
+        (Wilson)."""
         accuracy, *others = super().compute(level, draws)
         *_, ranks = self._columns()
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
@@ -51,7 +52,7 @@ class TopKMetric(ClassificationMetric):
         return [accuracy, top, *others]
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """See `ClassificationMetric.sample_statistics`."""
+        """Return what one of the metrics of `compute` is computed from, sample by sample."""
         if metric != f"top{self.k}_accuracy":
             return super().sample_statistics(metric)
         ids, *_, ranks = self._columns()

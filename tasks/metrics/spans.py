@@ -44,7 +44,7 @@ class Spans:
 
 
 class TagScheme:
-    """What tags say of spans, by the tags' names.
+    """The scheme by which tags make spans, found from the tags' names.
 
     Tags of the forms B-TYPE, I-TYPE, E-TYPE, S-TYPE (L, U and M stand for E, S and I) are parts of
     spans. Where other tags are among them (parts of speech, marks of punctuation), every tag but O
@@ -104,7 +104,8 @@ class TagScheme:
         return Spans(owner, kind[first], first - offsets[owner], last - offsets[owner])
 
     def without_begin(self, codes: _Array, lengths: _Array) -> int:
-        """How many spans begin with an I- behind an O or at a sentence's start, as in IOB1."""
+        """Return how many spans begin with an I- behind an O or at a sentence's start, as in
+        IOB1."""
         if not self.is_chunked:
             return 0
         padded, _, _ = self._padded(codes, lengths)
@@ -179,8 +180,8 @@ class SpanMetric(MetricAccumulator):
         return intervals.bootstrap(values, scores, counts, level, draws)
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """What one of the metrics of `compute` is computed from: of each sample the spans that are
-        right, predicted and true, the words that are right, and all words."""
+        """Return what one of the metrics of `compute` is computed from: of each sample the spans
+        that are right, predicted and true, the words that are right, and all words."""
         score = _SCORES[metric]
         return SampleStatistics(
             self._columns().ids, self._counts, lambda rows, weights: score(weights @ rows)

@@ -62,9 +62,9 @@ class TranscriptionMetric(MetricAccumulator):
         self._append((ids, [*hypotheses], [*references]))
 
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
-        """wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004), and
-        exact_match, the share of utterances with every word right (Wilson). With 0 `draws` there is
-        no bootstrap, and no interval of the rates.
+        """Return wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004),
+        and exact_match, the share of utterances with every word right (Wilson). With 0 `draws`
+        there is no bootstrap, and no interval of the rates.
 
         The same samples give the same bits; nothing raises or warns for want of samples.
         """
@@ -78,7 +78,7 @@ class TranscriptionMetric(MetricAccumulator):
         ]
 
     def confusion_matrix(self) -> Ints:
-        """ValueError: transcripts have none; see `top_confusions`."""
+        """Raise ValueError: transcripts have no matrix of confusions; see `top_confusions`."""
         raise ValueError("transcripts have no confusion matrix; see `top_confusions`")
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
@@ -94,7 +94,8 @@ class TranscriptionMetric(MetricAccumulator):
         return SampleStatistics(ids, np.column_stack(columns), _rates)
 
     def top_confusions(self, most: int = 20) -> list[tuple[str, str, int]]:
-        """The commonest confusions: (reference, hypothesis, how often), most frequent first.
+        """Return the most frequent confusions as (reference, hypothesis, how often), the most
+        frequent first.
 
         A word that was missed is heard as "-"; where one was made up, "-" was said.
         """
@@ -144,7 +145,7 @@ class TranscriptionMetric(MetricAccumulator):
 
 
 def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
-    """The errors of each utterance, and what they are counted over."""
+    """Return the errors of each utterance, and what they are counted over."""
     import jiwer
 
     if not len(references):
@@ -158,7 +159,7 @@ def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
 
 
 def rate(errors: Ints, units: Ints) -> float:
-    """All errors over all units; nan where there are none."""
+    """Return all errors over all units; nan where there are no units."""
     total = int(units.sum())
     return int(errors.sum()) / total if total else _NAN
 

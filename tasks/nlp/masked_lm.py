@@ -82,7 +82,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
 def for_evaluation(
     task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.data.source.choose_split`."""
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
     source, splits, label, _ = _canonical(task.args, data, task.columns)
@@ -124,7 +124,7 @@ def for_prediction(task: "MaskedLM", inputs: Inputs) -> "MaskedLM":
 def read_inputs(
     inputs: Inputs, task: "MaskedLM", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `text`, and a table's other columns; see
+    """Yield the inputs of `predict`: `text`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
     for name in ("text_pair_column", "text_pair"):
         if getattr(inputs, name) not in (None, (), "none"):
@@ -149,7 +149,7 @@ def from_config(config: Mapping[str, Any]) -> "MaskedLM":
 
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
-    """What is guessed of the hidden tokens of a text, in their order."""
+    """The guesses of the hidden tokens of a text, in their order."""
 
     tokens: "np.ndarray"  # int64 [masks]: the likeliest of each
     logits: "Tensor"  # float32 [masks, vocabulary]
@@ -178,27 +178,28 @@ class MaskedLM(Bindable):
     labels: tuple[str, ...] = field(default=(), init=False)
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`."""
+        """Return what the model gives for a text, for a card."""
         return "Fills in a masked word; meant as a start for fine-tuning, not as an end."
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`; each tokenizer has a mask of its own."""
+        """Return an input of transformers' pipeline as Python source; each tokenizer has a mask of
+        its own."""
         mask = f"{{{self.verb}.tokenizer.mask_token}}"
         return f'f"a film that is {mask} to watch"' if is_english else f'f"{mask}"'
 
     def input_of(self, text: str, processor: Any) -> str:
-        """See `tasks.base.OfText`."""
+        """Return a text with a mask behind it, as `inputs` takes it."""
         return f"{text} {processor.mask_token}"
 
     def describe_lengths(self) -> str:
-        """See `tasks.base.OfText`."""
+        """Return how many tokens were read, and what became of longer texts, for a card."""
         length = self.args.max_length
         if self.args.long_texts == "window":
             return f"Has learned from texts that were cut into windows of {length} tokens."
         return describe_cut(length)
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
+        """Return what `from_config` needs to make the task again, as plain JSON."""
         assert self.vocabulary is not None, "bind_for_training() finds it"
         return {
             "args": asdict(self.args),
@@ -246,7 +247,7 @@ class MaskedLM(Bindable):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.nlp import text_preflight
 
         return text_preflight.check_tokenized(
@@ -272,7 +273,7 @@ class MaskedLM(Bindable):
         return {"labels": drawn.masked_fill(order >= counts.unsqueeze(1), IGNORED)}
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one text, and no row of them."""
+        """Return whether an input is a single text, and not a list of them."""
         return text_inputs.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -376,7 +377,7 @@ class MaskedLM(Bindable):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[MaskPrediction]:
-        """The guesses of each text."""
+        """Return the guesses of each text."""
         import numpy as np
 
         logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
@@ -395,19 +396,20 @@ class MaskedLM(Bindable):
         return np.split(truth.cpu().numpy(), np.cumsum(self._counts(batch))[:-1])
 
     def _counts(self, batch: Batch) -> list[int]:
-        """How many tokens of each text are to be guessed."""
+        """Return how many tokens of each text are to be guessed."""
         _, owner = self._truth(batch)
         counts: list[int] = owner.bincount(minlength=len(batch)).tolist()
         return counts
 
     def accumulator(self) -> "RatioMetric":
-        """The accumulator of this task's metrics, over the columns loss, tokens and hits."""
+        """Return an empty accumulator of this task's metrics, over the columns loss, tokens and
+        hits."""
         from tasks.metrics.ratios import Ratio, RatioMetric
 
         return RatioMetric([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
 
     def update(self, accumulator: "RatioMetric", seen: Evaluated[MaskPrediction]) -> None:
-        """Adds the guesses of a batch to an accumulator."""
+        """Add the guesses of a batch to an accumulator."""
         import numpy as np
         import torch
 
@@ -426,14 +428,14 @@ class MaskedLM(Bindable):
         return zip(seen.predictions, seen.references, strict=True)
 
     def _truth(self, batch: Batch) -> "tuple[Tensor, Tensor]":
-        """Of each token to be guessed its id, and its row, int64 [masked]."""
+        """Return the id of each token to be guessed, and its row, int64 [masked]."""
         chosen = self._chosen(batch)
         window = chosen.nonzero()[:, 0]
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
     def errors(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
-        """Of each text the wrong guess of highest loss, as (loss, id, truth, guess)."""
+        """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess)."""
         assert seen.loss.terms is not None
         losses = seen.loss.terms.cpu().split(self._counts(seen.batch))
         ids, found = seen.batch.ids.tolist(), []
@@ -446,7 +448,7 @@ class MaskedLM(Bindable):
         return found
 
     def _token(self, token: int) -> str:
-        """A token as people read it."""
+        """Return a token as people read it."""
         read: str = self.processor.decode([token])
         return read
 

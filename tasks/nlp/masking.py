@@ -29,7 +29,7 @@ LONGEST = 1 << 24
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What masking must know of a tokenizer; plain JSON as a dict."""
+    """The facts of a tokenizer that masking needs; plain JSON as a dict."""
 
     size: int
     mask: int
@@ -106,7 +106,7 @@ class MaskedFeatures(TokenFeatures):
         return self
 
     def view(self, view: EpochView) -> Self:
-        """The same texts as one epoch masks them."""
+        """Return the same texts as one epoch masks them."""
         import copy
 
         seen = copy.copy(self)

@@ -18,7 +18,7 @@ SHARE = 0.1  # of the tokens, for each of the three: EDA's recommended alpha
 
 @dataclass(frozen=True)
 class PerturbVocabulary:
-    """What of a tokenizer's vocabulary is no text."""
+    """The tokens of a tokenizer that are no text."""
 
     special: frozenset[int]  # but for the unknown token, which stands for a word
     blank: int | None  # what a masked token becomes: mask, else unknown; None: nothing is masked
@@ -26,7 +26,7 @@ class PerturbVocabulary:
 
     @classmethod
     def of(cls, tokenizer: Any) -> Self:
-        """That of a tokenizer of transformers."""
+        """Return these tokens of a tokenizer of transformers."""
         mask, unknown = tokenizer.mask_token_id, tokenizer.unk_token_id
         special = frozenset(tokenizer.all_special_ids) - {unknown}
         blank = unknown if mask is None else mask

@@ -69,7 +69,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
 def for_evaluation(
     task: "TextClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it: its columns, its labels, its order of labels.
+    """Return one split as a trained task reads it: its columns, its labels, its order of labels.
 
     Args:
         task: of the checkpoint.
@@ -117,7 +117,7 @@ def for_prediction(task: "TextClassification", inputs: Inputs) -> "TextClassific
 def read_inputs(
     inputs: Inputs, task: "TextClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `text`, perhaps `text_pair`, and a table's other columns; see
+    """Yield the inputs of `predict`: `text`, perhaps `text_pair`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
     return text_inputs.read(inputs, task.columns, stack)
 
@@ -196,13 +196,13 @@ class TextClassification(LongTexts, Classification):
     example_call = EXAMPLE_INPUT
 
     def input_of(self, text: str, processor: Any) -> Any:
-        """See `tasks.base.OfText`: a pair where the model was trained on pairs, since they have
-        inputs that single texts have not."""
+        """Return a text as `inputs` takes it; a pair where the model was trained on pairs, since
+        they have inputs that single texts have not."""
         return (text, text) if self.columns.get("text_pair") else text
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`. The texts that come with us are English; a label of the data is
-        published with the weights anyway."""
+        """Return an input of transformers' pipeline as Python source. The texts that come with us
+        are English; a label of the data is published with the weights anyway."""
         if is_english:
             return super().example_code(is_english)
         words = (label for label in self.labels if any(map(str.isalpha, label)))
@@ -233,7 +233,7 @@ class TextClassification(LongTexts, Classification):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.nlp import text_preflight
 
         columns = [c for c in ("text", "text_pair") if c in examples.splits["train"].column_names]
@@ -248,7 +248,7 @@ class TextClassification(LongTexts, Classification):
         )
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one text or pair, and no row of them."""
+        """Return whether an input is a single text or pair, and not a list of them."""
         return text_inputs.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:

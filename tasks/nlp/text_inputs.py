@@ -177,7 +177,7 @@ def _column(
 
 
 def _given(inputs: Inputs, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
-    """The texts of the command line."""
+    """Yield the texts of the command line."""
     if not inputs.text_pair:
         _must_be_single(wants_pairs, "`text` alone is one text")
         return ({"text": _argument(text, "`text`")} for text in inputs.text)
@@ -263,7 +263,7 @@ def _must_be_texts(file: Path, table: "pa.Table", column: str) -> None:
 
 
 def is_one(raw: Any) -> bool:
-    """Whether what Python was given is one text or pair, and no row of them."""
+    """Return whether an input from Python is a single text or pair, and not a list of them."""
     if isinstance(raw, tuple) and len(raw) == 2:
         return all(isinstance(part, str) for part in raw)
     if type(raw).__name__ == "DataFrame":  # a loop over it would give the names of its columns

@@ -34,7 +34,7 @@ def describe_cut(length: int | None) -> str:
 
 
 class LongTexts:
-    """Of a task whose long texts are cut off, or read in windows that overlap."""
+    """A task whose long texts are cut off, or read in windows that overlap."""
 
     args: Any  # has max_length, long_texts and window_overlap
     window_use: ClassVar[str]
@@ -52,7 +52,7 @@ class LongTexts:
         return {"max_length": self.args.max_length, "window_overlap": self.overlap}
 
     def describe_lengths(self) -> str:
-        """See `tasks.base.OfText`."""
+        """Return how many tokens are read, and what becomes of longer texts, for a card."""
         length = self.args.max_length
         if self.overlap is None:
             return describe_cut(length)

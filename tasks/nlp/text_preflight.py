@@ -33,7 +33,7 @@ def check(
     label_names: Sequence[str] | None = None,
     unknown_shares: Mapping[str, float] | None = None,
 ) -> list[Finding]:
-    """What is wrong or suspicious, errors first.
+    """Return what is wrong or suspicious in the texts and their labels, errors first.
 
     Args:
         splits: rows in columns of strings and one of labels: a value, for multi-label a list of
@@ -168,7 +168,7 @@ def _not_numbers(labels: Mapping[str, Sequence[Any]]) -> Iterator[Finding]:
 
 
 def _names(split: "datasets.Dataset", column: str) -> Sequence[str]:
-    """What the column's own integer labels are called."""
+    """Return the names of the column's own integer labels."""
     feature = split.features[column]
     return getattr(getattr(feature, "feature", feature), "names", None) or ()
 

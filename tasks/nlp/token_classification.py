@@ -108,7 +108,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
 def for_evaluation(
     task: "TokenClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.data.source.choose_split`.
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`.
 
     Raises `UserError` where the split or a column is missing, or training never saw a tag.
     """
@@ -176,7 +176,7 @@ def for_prediction(task: "TokenClassification", inputs: Inputs) -> "TokenClassif
 def read_inputs(
     inputs: Inputs, task: "TokenClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `text`, and a table's other columns; see
+    """Yield the inputs of `predict`: `text`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
     return text_inputs.read(inputs, {**TEXT, "text": task.columns.get("text")}, stack)
 
@@ -225,11 +225,11 @@ class TokenClassification(LongTexts, Bindable):
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def input_of(self, text: str, processor: Any) -> Any:
-        """See `tasks.base.OfText`."""
+        """Return a text as `inputs` takes it."""
         return text
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`."""
+        """Return what the model gives for a text, for a card."""
         named = ", ".join(literal(name) for name in self.classes[:MOST_CLASSES])
         more = len(self.classes) - MOST_CLASSES
         return (
@@ -238,12 +238,13 @@ class TokenClassification(LongTexts, Bindable):
         )
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`: what `predict` is shown first; the texts with us are English."""
+        """Return an input of transformers' pipeline as Python source; the texts that come with us
+        are English."""
         return python_literal(shlex.split(EXAMPLE_INPUT)[1]) if is_english else ""
 
     @cached_property
     def scheme(self) -> "TagScheme":
-        """How the tags make spans."""
+        """Return the scheme by which the tags make spans."""
         from tasks.metrics.spans import TagScheme
 
         return TagScheme(self.labels)
@@ -280,7 +281,7 @@ class TokenClassification(LongTexts, Bindable):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         import datasets
 
         from tasks.nlp import tagged_words, text_preflight
@@ -299,7 +300,7 @@ class TokenClassification(LongTexts, Bindable):
         return found + list(tagged_words.check(examples.splits, self.scheme))
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one text, and no row of them."""
+        """Return whether an input is a single text, and not a list of them."""
         return text_inputs.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -434,13 +435,13 @@ class TokenClassification(LongTexts, Bindable):
         return [row[:length] for row, length in rows]
 
     def accumulator(self) -> "SpanMetric":
-        """The accumulator of this task's metrics."""
+        """Return an empty accumulator of this task's metrics."""
         from tasks.metrics.spans import SpanMetric
 
         return SpanMetric(self.labels)
 
     def update(self, accumulator: "SpanMetric", seen: "Evaluated[TagsPrediction]") -> None:
-        """Adds the predictions of a batch to an accumulator."""
+        """Add the predictions of a batch to an accumulator."""
         tags = [prediction.tags for prediction in seen.predictions]
         accumulator.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
 
@@ -459,8 +460,8 @@ class TokenClassification(LongTexts, Bindable):
         return sorted(pairs, key=lambda pair: -pair[2])
 
     def errors(self, seen: "Evaluated[TagsPrediction]") -> list[tuple[float, int, str, str]]:
-        """Of each text the wrong tag of highest loss, as (loss, id, truth, prediction); the word's
-        number stands behind the truth."""
+        """Return, for each text, the wrong tag of highest loss as (loss, id, truth, prediction);
+        the word's number stands behind the truth."""
         logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []
         losses = -logits.log_softmax(-1).cpu().numpy()
         for i, (guess, truth) in enumerate(zip(seen.predictions, seen.references, strict=True)):

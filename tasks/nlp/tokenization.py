@@ -58,7 +58,7 @@ def encodings(
     max_length: int,
     window_overlap: int | None,
 ) -> "tuple[list[str], list[Encoding], int]":
-    """What the package tokenizers makes of each text, its later windows in `overflowing`.
+    """Return what the package tokenizers makes of each text, its later windows in `overflowing`.
 
     Returns the names of the inputs too (input_ids, perhaps token_type_ids: see `encode`), and how
     many special tokens each window has.
@@ -203,7 +203,8 @@ class TokenFeatures(Viewed):
         return np.union1d(values, [self._vocabulary.pad])
 
     def unknown_share(self) -> float:
-        """Of all tokens but those around a text, how many stand for what can't be read; 0 to 1."""
+        """Return the share of tokens, those around a text left out, that stand for what can't be
+        read; 0 to 1."""
         import pyarrow.compute as pc
 
         if self.unknown is None:

@@ -48,7 +48,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["AudioClassification", Exampl
 def for_evaluation(
     task: "AudioClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `Classification.evaluation_split`."""
+    """Return one split as a trained task reads it; see `Classification.evaluation_split`."""
     source, splits = _canonical(task.args, data)
     return task.evaluation_split(source, splits, data, split, trained_on)
 
@@ -88,7 +88,7 @@ def for_prediction(task: "AudioClassification", inputs: Inputs) -> "AudioClassif
 def read_inputs(
     inputs: Inputs, task: "AudioClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `name` and `wave` float32 [samples]; see
+    """Yield the inputs of `predict`: `name` and `wave` float32 [samples]; see
     `tasks.speech.segmenting`."""
     return segmenting.read(inputs, task.settled.rate, task.args.window_seconds, stack)
 
@@ -126,11 +126,12 @@ class AudioClassification(Classification):
     example_call = EXAMPLE_INPUT
 
     def bind_for_training(self, processor: Any, limit: int) -> "AudioClassification":
-        """The task with its feature extractor, and that one's rate and inputs."""
+        """Return the task bound to a feature extractor, with its rate and the inputs that it
+        makes."""
         return replace(self, settled=audio_features.audio_config_of(processor), processor=processor)
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
-        """The sounds of one split."""
+        """Return the sounds of one split as features."""
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
         targets = {"label": examples["label"]} if "label" in examples.column_names else {}
         return AudioFeatures(decoded, targets, self.processor, self.settled, self.args)
@@ -138,7 +139,7 @@ class AudioClassification(Classification):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.speech import audio_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -149,7 +150,7 @@ class AudioClassification(Classification):
         return found
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one sound, and no row of them."""
+        """Return whether an input is a single sound, and not a list of them."""
         return items.is_one(raw, audio_items.DIMS)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ class AudioArgs(AugmentArgs):
 
 @dataclass(frozen=True)
 class AudioConfig:
-    """What the processor told of itself."""
+    """What the feature extractor says of the inputs it makes."""
 
     rate: int = 16_000  # samples a second
     input_name: str = "input_features"
@@ -196,7 +196,8 @@ def extract(
 
 
 def _pads_to_longest(features: "np.ndarray", mask: "np.ndarray") -> bool:
-    """Whether the mask is over the first axis of the features, and the longest has no padding."""
+    """Return whether a mask is over the first axis of the features, and the longest has no
+    padding."""
     return bool(mask.shape[1] == features.shape[1] and mask.sum(1).max() == mask.shape[1])
 
 

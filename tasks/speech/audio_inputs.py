@@ -96,7 +96,8 @@ def stdin() -> BinaryIO:
 def windows(
     x: "npt.NDArray[np.float32]", rate: int, window_seconds: float, overlap_seconds: float
 ) -> "list[tuple[int, npt.NDArray[np.float32]]]":
-    """Where each window starts (in samples) and its samples (views); together they cover x.
+    """Return the windows of a sound: where each begins (in samples), and its samples (views);
+    together they cover x.
 
     Neighbours share the overlap; the last window ends where x does and is as long as the others,
     so it may share more. What is no longer than a window is one. Raises `ValueError` for windows

@@ -22,7 +22,7 @@ SPEED_STEPS = 100  # a speed is a whole number of hundredths, so that few filter
 
 @dataclass(frozen=True)
 class _Dose:
-    """How much of each variation a view gets, as a multiple of what is asked."""
+    """The strength of each variation in a view, as a multiple of what was asked for."""
 
     speed: float
     gain: float

@@ -54,7 +54,7 @@ class CharTokenizer:
         decoded: "Mapping[str, Decoded]",
         frames: "Mapping[str, np.ndarray]",
     ) -> "list[Finding]":
-        """Findings about transcriptions; see `audio_preflight.check_transcripts`."""
+        """Return findings about transcriptions; see `audio_preflight.check_transcripts`."""
         from tasks.speech import audio_preflight
 
         characters = {" " if s == self.delimiter else s for s in self.vocabulary if len(s) == 1}

@@ -21,7 +21,7 @@ PART = 6.0  # seconds of a stream that are read before some of it is said
 def read(
     asked: Inputs, rate: int, window_seconds: float, stack: "ExitStack"
 ) -> Iterator[Mapping[str, Any]]:
-    """Each sound as `name` and `wave` float32 [samples] at `rate`.
+    """Yield each sound as `name` and `wave` float32 [samples] at `rate`.
 
     A file that can't be read is named and skipped, or stops with a `UserError`, as asked.
     """
@@ -81,7 +81,8 @@ samples), and its samples."""
 def split_at_silence(
     wave: "np.ndarray", rate: int, seconds: float
 ) -> "list[tuple[int, np.ndarray]]":
-    """A sound in windows that share nothing, cut where it is quietest; see `SplitIntoSegments`.
+    """Return a sound in windows that share nothing, cut where it is quietest: where each begins (in
+    samples), and its samples.
 
     Raises `UserError` for a sound without samples.
     """

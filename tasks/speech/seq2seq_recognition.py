@@ -100,15 +100,15 @@ class Seq2SeqRecognition(Transcription):
     }
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`: any signs, so that none are named."""
+        """Return what the model gives for a recording, for a card."""
         return "Writes what is said in a recording."
 
     def given_tokens(self, rows: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, Any]]:
-        """See `tasks.base.Generates`."""
+        """Return rows for `collate` that have `count` tokens of target each."""
         return [{**row, "ids": [0] * count} for row in rows]
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
+        """Return what `from_config` needs to make the task again, as plain JSON."""
         return {
             "args": asdict(self.args),
             "settled": asdict(self.settled),
@@ -152,7 +152,7 @@ class Seq2SeqRecognition(Transcription):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> list[Finding]:
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.speech import audio_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -223,8 +223,8 @@ class Seq2SeqRecognition(Transcription):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[TextPrediction]:
-        """What the model writes of each sound by itself, as its generation config says; the windows
-        of a long one are written one by one, and their texts joined."""
+        """Return the text that the model writes of each sound by itself, as its generation config
+        says; the windows of a long sound are written one by one, and their texts joined."""
         inputs = batch.inputs[self.settled.input_name]
         owners = range(len(batch)) if batch.windows is None else batch.windows.tolist()
         rows: list[list[str]] = [[] for _ in range(len(batch))]
@@ -242,15 +242,15 @@ class Seq2SeqRecognition(Transcription):
         return text
 
     def references(self, batch: Batch) -> list[str]:
-        """What was said in each sound."""
+        """Return the text that was said in each sound."""
         return [self._text(row) for row in batch.targets["labels"].tolist()]
 
     def compared(self, text: str) -> str:
-        """In lower case and without punctuation."""
+        """Return a text as errors are counted: in lower case and without punctuation."""
         return normalized(text, "lower", punctuation=False)
 
     def to_json(self, prediction: TextPrediction, top_k: int | None = None) -> dict[str, Any]:
-        """The transcription: `text`.
+        """Return the transcription as a mapping with `text`.
 
         Raises `UserError` where the best k are asked for: one text is written.
         """

@@ -86,7 +86,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["SpeechRecognition", Examples
 def for_evaluation(
     task: "SpeechRecognition", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it."""
+    """Return one split as a trained task reads it."""
     import datasets
 
     source, splits = _canonical(task.args, data)
@@ -137,7 +137,7 @@ def for_prediction(task: "SpeechRecognition", inputs: Inputs) -> "SpeechRecognit
 def read_inputs(
     inputs: Inputs, task: "SpeechRecognition", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `name` and `wave` float32 [samples]; see
+    """Yield the inputs of `predict`: `name` and `wave` float32 [samples]; see
     `tasks.speech.segmenting`."""
     return segmenting.read(inputs, task.settled.rate, task.args.window_seconds, stack)
 
@@ -179,7 +179,8 @@ class SpeechRecognition(Transcription):
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`: the signs that it can write."""
+        """Return what the model gives for a recording, and the signs that it can write, for a
+        card."""
         spelling = self.spelling
         signs = [one for one in spelling.vocabulary if len(one) == 1 and one != spelling.delimiter]
         words = "" if any(one.isdigit() for one in signs) else "; numbers are written in words"
@@ -189,7 +190,7 @@ class SpeechRecognition(Transcription):
         )
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
+        """Return what `from_config` needs to make the task again, as plain JSON."""
         return {
             "args": asdict(self.args),
             "spelling": asdict(self.spelling),
@@ -220,7 +221,7 @@ class SpeechRecognition(Transcription):
         return replace(self, spelling=spelling, settled=settled, processor=processor)
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
-        """The sounds of one split."""
+        """Return the sounds of one split as features."""
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
         targets = {"text": examples["text"]} if "text" in examples.column_names else {}
         extractor = self.processor.feature_extractor
@@ -229,7 +230,7 @@ class SpeechRecognition(Transcription):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.speech import audio_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -242,7 +243,7 @@ class SpeechRecognition(Transcription):
     def _frames(
         self, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "dict[str, np.ndarray]":
-        """How many frames of logits the model makes of each sound of each split."""
+        """Return how many frames of logits the model makes of each sound of each split."""
         import numpy as np
         import torch
 
@@ -376,7 +377,7 @@ class SpeechRecognition(Transcription):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[TextPrediction]:
-        """See `tasks.base.Task`."""
+        """Return the text of each sound, decoded from the logits, greedily or by beam search."""
         return self.postprocess(self.forward(model, batch) if outputs is None else outputs)
 
     def postprocess(self, outputs: Outputs) -> list[TextPrediction]:
@@ -392,12 +393,12 @@ class SpeechRecognition(Transcription):
         return [TextPrediction(ranked[0][0], tuple(ranked)) for ranked in rows]
 
     def references(self, batch: Batch) -> list[str]:
-        """What was said in each sound, as it is spelled."""
+        """Return the text that was said in each sound, as the task spells it."""
         rows = batch.targets["labels"].tolist()
         return [self.spelling.text([i for i in row if i >= 0]) for row in rows]
 
     def teacher_fault(self, teacher: "SpeechRecognition") -> str | None:
-        """See `tasks.base.Distills`."""
+        """Return why nothing can be learned from a teacher's outputs; None where it can."""
         return other_names(self.spelling.vocabulary, teacher.spelling.vocabulary, "symbols")
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":

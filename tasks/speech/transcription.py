@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TextPrediction:
-    """A text."""
+    """A transcribed text, and where a search was made the texts it has found."""
 
     text: str
     ranked: tuple[tuple[str, float], ...] = ()
@@ -42,43 +42,43 @@ class Transcription(Bindable):
     labels = ()
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`: what `predict` is shown first."""
+        """Return an input of transformers' pipeline as Python source."""
         return python_literal(shlex.split(self.example_call)[1])
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one sound, and no row of them."""
+        """Return whether an input is a single sound, and not a list of them."""
         return items.is_one(raw, audio_items.DIMS)
 
     def references(self, batch: Batch) -> list[str]:
-        """What was said in each sound."""
+        """Return the text that was said in each sound."""
         raise NotImplementedError
 
     def compared(self, text: str) -> str:
-        """A text as errors are counted."""
+        """Return a text as errors are counted."""
         return text
 
     def accumulator(self) -> "TranscriptionMetric":
-        """The accumulator of this task's metrics."""
+        """Return an empty accumulator of this task's metrics."""
         from tasks.metrics.transcription import TranscriptionMetric
 
         return TranscriptionMetric()
 
     def update(self, accumulator: Any, seen: Evaluated[TextPrediction]) -> None:
-        """Adds the transcriptions of a batch to an accumulator."""
+        """Add the transcriptions of a batch to an accumulator."""
         accumulator.update(seen.batch.ids.cpu().numpy(), *self._both(seen))
 
     def _both(self, seen: Evaluated[TextPrediction]) -> tuple[list[str], list[str]]:
-        """What was heard in each sound and what was said, as errors are counted."""
+        """Return the hypothesis and the reference of each sound, as errors are counted."""
         hypotheses = [self.compared(one.text) for one in seen.predictions]
         return hypotheses, [self.compared(text) for text in seen.references]
 
     def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
-        """Words and what they were taken for, the most frequent first; "-" is nothing."""
+        """Return words and what they were taken for, the most frequent first; "-" is no word."""
         pairs: list[tuple[str, str, int]] = accumulator.top_confusions()
         return pairs
 
     def errors(self, seen: Evaluated[TextPrediction]) -> list[tuple[float, int, str, str]]:
-        """Wrong transcriptions as (loss of the sample, its id, truth, hypothesis)."""
+        """Return wrong transcriptions as (loss of the sample, its id, truth, hypothesis)."""
         assert seen.loss.terms is not None
         hypotheses, references = self._both(seen)
         columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), references, hypotheses

@@ -78,7 +78,7 @@ def _own(result: "Tensor", images: "Tensor") -> "Tensor":
 
 
 def to_float(images: "Tensor") -> "Tensor":
-    """Bytes 0 .. 255 as float32 0 .. 1; floats as float32."""
+    """Return images as float32: bytes from 0 to 255 become 0 to 1, floats stay as they are."""
     import torch
 
     if images.dtype == torch.uint8:
@@ -181,7 +181,8 @@ def _luma(images: "Tensor") -> "Tensor":
 
 
 def _column(values: geometry.Floats, images: "Tensor") -> "Tensor":
-    """One number a sample, float32 [b, 1, 1, 1], beside the images."""
+    """Return one number for each sample as a float32 tensor [b, 1, 1, 1], on the device of the
+    images."""
     import torch
 
     return torch.from_numpy(values.astype(np.float32)).to(images.device)[:, None, None, None]

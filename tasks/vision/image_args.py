@@ -47,17 +47,18 @@ class ImageArgs(Bounded):
 
     @classmethod
     def of_checkpoint(cls, recorded: Mapping[str, Any]) -> Self:
-        """Those that zoo.json records; what was not recorded yet was as it is by default today."""
+        """Return the arguments that zoo.json records; what was not recorded then was what is the
+        default today."""
         args = cls(**recorded)
         return replace(args, background=args.background or "white", resize=args.resize or "stretch")
 
     @property
     def behind(self) -> Colour:
-        """The background as numbers."""
+        """Return the background colour as red, green and blue, 0 to 255."""
         return WHITE if self.background is None else colour(self.background)
 
     def resolved(self, processor: Any) -> Self:
-        """The same with what the processor of the model says where nothing was asked.
+        """Return the arguments with what the model's processor says wherever nothing was asked for.
 
         Raises `UserError` where a flag and the processor disagree.
         """

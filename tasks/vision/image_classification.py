@@ -60,7 +60,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Exampl
 def for_evaluation(
     task: "ImageClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `Classification.evaluation_split`."""
+    """Return one split as a trained task reads it; see `Classification.evaluation_split`."""
     source, splits = _canonical(task.args, data)
     return task.evaluation_split(source, splits, data, split, trained_on)
 
@@ -100,7 +100,7 @@ def for_prediction(task: "ImageClassification", inputs: Inputs) -> "ImageClassif
 def read_inputs(
     asked: Inputs, task: "ImageClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given, decoded: `name` and `image` uint8 [height, width, channels].
+    """Yield the inputs of `predict`, decoded: `name` and `image` uint8 [height, width, channels].
 
     A file that can't be read is named and skipped, or stops the run with a `UserError`, as the
     task was told (`on_bad_file`).
@@ -156,7 +156,7 @@ class ImageClassification(Classification):
     example_call = EXAMPLE_INPUT
 
     def bind_for_training(self, processor: Any, limit: int) -> "ImageClassification":
-        """The same task with the processor's size and normalisation."""
+        """Return the task bound to a processor, with the processor's size and normalisation."""
         if self.args.mixup and self.problem_type != "single_label_classification":
             raise UserError(f"`mixup` wants one label an image, and this is {self.problem_type}")
         return replace(
@@ -212,7 +212,7 @@ class ImageClassification(Classification):
         )
 
     def _square(self, image: "np.ndarray") -> "np.ndarray":
-        """What of an image the model sees, uint8 [size, size, 1 or 3]."""
+        """Return the square of an image that the model sees, uint8 [size, size, 1 or 3]."""
         from tasks.vision import images
 
         return images.fit(image, self.size, self.args.resize or "stretch", self.args.behind)
@@ -223,7 +223,7 @@ class ImageClassification(Classification):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.vision import image_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -233,7 +233,7 @@ class ImageClassification(Classification):
         return found
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one image, and no row of them."""
+        """Return whether an input is a single image, and not a list of them."""
         return items.is_one(raw, DIMS)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def check(
     labels: Sequence[str] | None,
     args: ImageArgs = USUAL,
 ) -> list[Finding]:
-    """What is wrong or suspicious, errors first.
+    """Return what is wrong or suspicious in the images and their labels, errors first.
 
     Images count as the same where their pixels are, at the size the model sees; without digests,
     where their files are. Images of one colour are found in memory only.
@@ -83,7 +83,7 @@ def check(
 def _transparent(
     name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
-    """What became of transparency."""
+    """Yield a warning about transparent images: which background they were laid on."""
     rows = [row for row, facts in decoded.facts.items() if "transparent" in facts]
     if not rows:
         return
@@ -102,7 +102,7 @@ def _transparent(
 
 
 def _moving(name: str, split: "datasets.Dataset", decoded: "Decoded") -> Iterator[Finding]:
-    """Of which images only a part is seen."""
+    """Yield a warning about images of several frames or pages, of which one is read."""
     rows = [row for row, facts in decoded.facts.items() if "frames" in facts]
     if rows:
         yield warning(
@@ -114,7 +114,7 @@ def _moving(name: str, split: "datasets.Dataset", decoded: "Decoded") -> Iterato
 def _deep(
     name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
-    """Which values of more than 8 bits are black and white."""
+    """Yield which values of images with more than 8 bits are black and white."""
     deep = {row: facts for row, facts in decoded.facts.items() if "high" in facts}
     if not deep:
         return
@@ -149,7 +149,7 @@ def _is_blank(pixels: images.Pixels) -> bool:
 def _sizes(
     name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
-    """What becomes of the sizes that the files have, of those that are looked at."""
+    """Yield warnings about images whose size or shape changes much, of those that are looked at."""
     sampled = decoded.kept[:: -(-len(decoded) // SAMPLED)].tolist()
     claimed = np.array([images.size(split[row]["media"]) for row in sampled], np.float64)  # [n, 2]
     height, width = decoded.get(0).shape[:2]

@@ -72,7 +72,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
 def for_evaluation(
     task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.data.source.choose_split`."""
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
     source, splits, label = _canonical(task.args, data)
@@ -142,11 +142,11 @@ class MaskedImage(Bindable):
     processor: Any = field(default=None, compare=False, repr=False)
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`."""
+        """Return what the model gives for an image, for a card."""
         return "Gives features, a start for fine-tuning; it names nothing by itself."
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`."""
+        """Return an input of transformers' pipeline as Python source."""
         return self._images.example_code(is_english)
 
     def model_config(self) -> dict[str, Any]:
@@ -155,7 +155,8 @@ class MaskedImage(Bindable):
         return {"patch_size": self.args.patch_size, "mask_ratio": self.args.mask_ratio}
 
     def bind_for_training(self, processor: Any, limit: int) -> "MaskedImage":
-        """The same task with the processor's size and normalisation, and the patches' size.
+        """Return the task bound to a processor, with the processor's size and normalisation, and
+        the size of the patches.
 
         Raises `UserError` where the patches do not fill the image.
         """
@@ -181,7 +182,7 @@ class MaskedImage(Bindable):
 
     @property
     def patches(self) -> int:
-        """Patches of an image."""
+        """Return the number of patches of an image."""
         assert self.args.patch_size is not None, "bind_for_training() decides it"
         return int((self.size // self.args.patch_size) ** 2)
 
@@ -206,7 +207,7 @@ class MaskedImage(Bindable):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.vision import image_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -217,7 +218,7 @@ class MaskedImage(Bindable):
         return {}
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one image, and no row of them."""
+        """Return whether an input is a single image, and not a list of them."""
         return self._images.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -260,7 +261,7 @@ class MaskedImage(Bindable):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[PaintedImage]:
-        """What the model paints of each image."""
+        """Return the patches that the model paints of each image."""
         outputs = self.forward(model, batch) if outputs is None else outputs
         return [PaintedImage(patches) for patches in outputs["logits"]]
 
@@ -284,7 +285,7 @@ class MaskedImage(Bindable):
         accumulator.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
 
     def errors(self, seen: Evaluated[PaintedImage]) -> list[tuple[float, int, str, str]]:
-        """Nothing: no painting is right."""
+        """Return an empty list: no painting is right or wrong."""
         return []
 
     def show(self, example: Mapping[str, Any], row: int) -> str:

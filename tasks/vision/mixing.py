@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def mixup_partner(draws: SampleRandom, n: int) -> geometry.Ints:
-    """Which of n samples each is mixed with, int64 [b] of 0 .. n - 1."""
+    """Return which of n samples each sample is mixed with, int64 [b] of 0 .. n - 1."""
     return draws.integers("partner", n)
 
 
@@ -57,7 +57,7 @@ def mix(
 
 
 def _beta(draws: SampleRandom, alpha: geometry.Floats) -> geometry.Floats:
-    """One number a sample from Beta(alpha, alpha), in 0 .. 1; 1 where alpha is 0."""
+    """Draw one number for each sample from Beta(alpha, alpha), in 0 .. 1; 1 where alpha is 0."""
     from scipy.special import betaincinv
 
     uniform = draws.uniform("lam")

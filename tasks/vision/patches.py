@@ -24,7 +24,7 @@ def usual_patch(size: int) -> int:
 
 
 def shuffles(view: EpochView, samples: "Sequence[int]", patches: int) -> npt.NDArray[np.int64]:
-    """Of each sample an order of its patches, int64 [samples, patches]; the first are seen.
+    """Return an order of the patches for each sample, int64 [samples, patches]; the first are seen.
 
     A pure function of (seed, epoch, sample).
     """
@@ -34,7 +34,7 @@ def shuffles(view: EpochView, samples: "Sequence[int]", patches: int) -> npt.NDA
 
 
 def seen(patches: int, mask_ratio: float) -> int:
-    """How many patches are seen, at least one; at least one is hidden."""
+    """Return how many patches are seen: at least one, and at least one is hidden."""
     return min(patches - 1, max(1, round(patches * (1 - mask_ratio))))
 
 
@@ -60,7 +60,7 @@ def painting_errors(painted: "Tensor", pixels: "Tensor", hidden: "Tensor", size:
 
 
 def normalised(patches: "Tensor") -> "Tensor":
-    """Each patch [..., values] with mean 0 and variance 1 (He et al. 2022, section 4.1)."""
+    """Return each patch [..., values] with mean 0 and variance 1 (He et al. 2022, section 4.1)."""
     mean = patches.mean(-1, keepdim=True)
     variance = patches.var(-1, keepdim=True)
     scaled: Tensor = (patches - mean) / (variance + SMALLEST_VARIANCE).sqrt()

@@ -24,7 +24,7 @@ A = TypeVar("A", bound=ImageArgs)
 
 
 class Extent(NamedTuple):
-    """The values of an image."""
+    """The least and the largest value of an image, and whether it has decimal numbers."""
 
     low: float
     high: float
@@ -34,8 +34,8 @@ class Extent(NamedTuple):
 
 
 def with_range(args: A, train: "datasets.Dataset") -> A:
-    """The same with the range of values that the images of more than 8 bits have, where the
-    training split has such and none was asked for.
+    """Return the arguments with the range of values that the images of more than 8 bits have, where
+    the training split has such and no range was asked for.
 
     It begins at 0 and ends with what holds the largest value: 1 for decimal numbers up to 1, else
     the smallest of 255, 511, 1023, ... (of a thousand images, where there are more).

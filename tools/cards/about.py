@@ -18,13 +18,13 @@ FOLDER = "path/to/this/folder"
 
 
 def heading(record: Record) -> list[str]:
-    """The title of the page."""
+    """Return the title of the page, as lines of Markdown."""
     data = "" if record.data_name == EMBEDDED else f" on {record.data_name}"
     return [f"# {safe(record.card_text.front.get('name') or record.entry.name + data)}"]
 
 
 def what(facts: Facts) -> list[str]:
-    """What it is: the model module's words, whose weights it began with, and how large it is.
+    """Return what the model is: the words of its module, whose weights it began with, and its size.
 
     Of the docstring the first paragraph and the second, which names the sources, are taken: what
     follows are claims about other runs.
@@ -35,7 +35,7 @@ def what(facts: Facts) -> list[str]:
 
 
 def use(record: Record) -> list[str]:
-    """A few lines of transformers."""
+    """Return a few lines of Python that run the checkpoint with transformers."""
     pipeline, verb = str(record.manifest["pipeline"]), record.task.verb
     where = python_literal(record.card_text.front.get("repo", FOLDER))
     imports = ["from transformers import pipeline"]
@@ -50,7 +50,7 @@ def use(record: Record) -> list[str]:
 
 
 def is_own(record: Record) -> bool:
-    """Whether the network is one of the zoo's, which transformers alone can't load."""
+    """Return whether the network is one of the zoo's, which transformers alone can't load."""
     return str(record.config.get("model_type", "")).startswith("zoo_")
 
 

@@ -25,14 +25,14 @@ KEYS = (*LISTS, *TEXTS, "benchmarks")
 
 @dataclass(frozen=True)
 class CardText:
-    """What `card.md` says; nothing where there is none."""
+    """The content of `card.md`: what people add to a card. Empty where there is no such file."""
 
     front: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
 
 
 def read(folder: Path) -> CardText:
-    """The prose of a checkpoint.
+    """Return the text that people have added to the card of a checkpoint.
 
     Lists come as lists though one text was given. Raises `UserError` where the file is no text, or
     its front matter is no YAML or says what no card has.

@@ -24,8 +24,8 @@ METRIC_LINES = 8  # of a metric in the metadata, at most
 
 
 def faults(folder: Path) -> list[str]:
-    """What is wrong with a checkpoint's card and records, each in one sentence that names the
-    place; nothing where all is in order.
+    """Return the faults of a checkpoint's card and records, each in one sentence that names the
+    place; none where all is in order.
 
     Raises `UserError` where there is nothing to check: no checkpoint, or no evidence.
     """
@@ -41,7 +41,8 @@ def faults(folder: Path) -> list[str]:
 
 
 def record_faults(folder: Path) -> list[str]:
-    """The same of the records alone: sums, evidence, artifacts."""
+    """Return the faults of a checkpoint's records alone, without its card: sums, evidence,
+    artifacts; each in one sentence that names the place."""
     manifest = checkpoint.read_manifest(folder)
     remote_code.refuse(folder)
     found = [f"{folder / name}" for name in checkpoint.damages(folder, manifest)]
@@ -109,7 +110,7 @@ def _stale(record: Record, path: Path, stands: str) -> list[str]:
 
 
 def compare(path: Path, stands: str, rendered: str, facts: Sequence[Fact]) -> list[str]:
-    """Where a page differs from what was rendered, by line, with the fact that decides.
+    """Return where a page differs from what was rendered, line by line, with the fact that decides.
 
     Args:
         facts: those that the page may name, wherever they belong.
@@ -140,7 +141,8 @@ def _first(found: list[str], path: Path) -> list[str]:
 
 
 def _difference(line: str, ours: Sequence[str], number: int, facts: Mapping[str, Fact]) -> str:
-    """What a line says in the place of another one, and which fact says otherwise."""
+    """Return what a line of the page says in the place of the right one, and which fact says
+    otherwise."""
     right, last = ours[number], ""
     for said, true in zip_longest(_parts(line), _parts(right), fillvalue=("", "")):
         if said == true:

@@ -83,7 +83,7 @@ def _values(command: str, flags: Sequence[str]) -> Iterator[str]:
 
 
 def _is_known(record: Record, value: str) -> bool:
-    """Whether a value names what the zoo or the Hub has."""
+    """Return whether a value of a flag names what the zoo or the Hub has, and no file of a user."""
     source = record.manifest.get("source") or {}
     if value in HELD or value in record.entry.presets or value == source.get("repo"):
         return True

@@ -107,8 +107,8 @@ def _listed(deployments: Iterable[str]) -> str:
 
 
 def _lost(facts: Facts) -> list[tuple[Program, tuple[str, ...]]]:
-    """What is known of one program of each deployment: the artifact, else the newest one of which
-    anything is."""
+    """Return the row about the metric of one program of each deployment: the artifact, or else the
+    newest program that something is known of."""
     newest: dict[str, tuple[Program, tuple[str, ...]]] = {}
     for program in facts.programs.values():
         row = _loss(facts, program)

@@ -13,7 +13,7 @@ from zoo.model.modality import modality_of
 
 
 def section(facts: Facts) -> list[str]:
-    """The section, as paragraphs."""
+    """Return the section about the limits of the model, as paragraphs of Markdown."""
     found = facts.record
     points = [
         found.task.describe_outputs(code),
@@ -52,7 +52,7 @@ def _reach(facts: Facts) -> Iterator[str]:
 
 
 def _data(facts: Facts) -> Iterator[str]:
-    """What the check of the data before training counted."""
+    """Return sentences about what the check of the data before training counted."""
     for fact in facts.of(kind="data", subject=facts.record.subject):
         other = fact.name.removeprefix("shared_with_")
         split, is_one = safe(fact.split or ""), fact.value == 1

@@ -43,7 +43,8 @@ def metadata(folder: Path) -> dict[str, Any]:
 
 
 def of_record(record: Record) -> dict[str, Any]:
-    """The same of a record that was read."""
+    """Return the metadata of a card, as its YAML front matter has it, from records that were read
+    already."""
     from huggingface_hub import ModelCardData
 
     front, facts = record.card_text.front, Facts(record)
@@ -66,7 +67,8 @@ def of_record(record: Record) -> dict[str, Any]:
 
 
 def _visible(said: Any) -> Any:
-    """The same with the control characters of texts written out: none ends a line of the YAML."""
+    """Return metadata with the control characters of its texts written out, so that none ends a
+    line of the YAML."""
     if isinstance(said, dict):
         return {_visible(key): _visible(value) for key, value in said.items()}
     if isinstance(said, list):

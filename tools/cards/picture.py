@@ -20,7 +20,7 @@ LEVEL = 0.99  # of the intervals that the picture's axis names
 
 
 class Shown(NamedTuple):
-    """The facts of one point."""
+    """A point of the picture: a program with its latency and its drop."""
 
     program: Program
     latency: Fact
@@ -30,7 +30,8 @@ class Shown(NamedTuple):
 
 
 def path(facts: Facts) -> Path | None:
-    """Where the picture lies or would; None where less than two programs can be shown."""
+    """Return where the picture of these facts lies or would lie; None where fewer than two programs
+    can be shown."""
     chosen = _choose(facts)
     if chosen is None:
         return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Record:
-    """The records of a checkpoint."""
+    """The files of a checkpoint that a card is rendered from, as they were read."""
 
     folder: Path
     manifest: Mapping[str, Any]  # zoo.json
@@ -38,13 +38,13 @@ class Record:
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """How the task reads its inputs: plain JSON."""
+        """Return how the task reads its inputs, as plain JSON."""
         task: Mapping[str, Any] = self.manifest["config"]["task"]
         return task
 
     @property
     def data_name(self) -> str:
-        """Of the data set it was trained on."""
+        """Return the name of the data set that the model was trained on."""
         return str(self.manifest["data"]["name"])
 
 

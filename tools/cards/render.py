@@ -31,7 +31,7 @@ def render(record: Record) -> str:
 
 
 def _checking(facts: Facts) -> list[str]:
-    """How to find out whether all this is true."""
+    """Return the section that says by which commands a reader can check the numbers of the card."""
     found = facts.record
     where = found.card_text.front.get("repo", about.FOLDER)
     folder = about.FOLDER

@@ -62,7 +62,7 @@ PACKAGES = ("zoo", "torch", "transformers", "timm", "python")
 
 
 def section(facts: Facts) -> list[str]:
-    """The section, as paragraphs."""
+    """Return the section about the training of the model, as paragraphs of Markdown."""
     found = facts.record
     paragraphs = ["## Training", *_data(found), *_taught(found)]
     paragraphs.append(table(("setting", "value"), _settings(found), numbers=2))

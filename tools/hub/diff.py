@@ -18,7 +18,7 @@ from zoo.machine import terminal
 from zoo.store.evidence import Fact
 
 KINDS = ("metric", "size", "latency", "throughput", "memory", "parity")
-"""In the order of the table."""
+"""The kinds of facts that are compared, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Change:
 
     @property
     def values(self) -> tuple[float, float] | None:
-        """Both numbers, where there are two."""
+        """Return both numbers, before and after; None where one of them is missing."""
         before, after = _number(self.before), _number(self.after)
         return None if before is None or after is None else (before, after)
 
@@ -83,7 +83,7 @@ def must_not_hold(
 
 
 def facts_of(folder: Path, name: str) -> list[Fact]:
-    """What a folder's evidence says about the weights and artifacts that belong to it.
+    """Return the facts of a folder's evidence about the weights and artifacts that belong to it.
 
     Raises `UserError` where there is none; `name` is what the folder is called then.
     """
@@ -97,7 +97,8 @@ def facts_of(folder: Path, name: str) -> list[Fact]:
 
 
 def compare(before: Sequence[Fact], after: Sequence[Fact]) -> Iterator[Change]:
-    """What either has, in the order of KINDS."""
+    """Return every fact that either side has, paired with that of the other side, in the order of
+    KINDS."""
     first, second = ({_key(fact): fact for fact in side} for side in (before, after))
     keys = sorted({*first, *second}, key=lambda key: (KINDS.index(key[0]), key[1:]))
     for key in keys:
@@ -105,7 +106,7 @@ def compare(before: Sequence[Fact], after: Sequence[Fact]) -> Iterator[Change]:
 
 
 def _key(fact: Fact) -> tuple[str, str, str]:
-    """What makes two facts comparable: the same thing, in the same setting."""
+    """Return the key under which two facts are comparable: kind, setting and name."""
     is_timed = fact.kind in ("latency", "throughput", "memory")
     parts = [fact.split or "", fact.deployment or ""]
     if is_timed:

@@ -36,7 +36,7 @@ class ChangeCondition:
         return cls(match["name"], match["sign"] == ">", bound, is_share)
 
     def holds(self, name: str, before: float, after: float) -> bool:
-        """Whether a number has changed like this."""
+        """Return whether a number has changed by more than this condition allows."""
         if name != self.name:
             return False
         change = after - before

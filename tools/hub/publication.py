@@ -18,15 +18,17 @@ from zoo.store.checkpoint import Checkpoint
 
 SHA256 = re.compile("[0-9a-f]{64}")
 SUMS = "published"
-"""Of a published zoo.json: path to sha256 of every other file that was pushed with it."""
+"""The key of a published zoo.json that has, by its path, the sha256 of every other file of the
+push."""
 WORDS = (".json", ".jsonl", ".md", ".jinja", ".yaml")
 RENDERED = (layout.CARD, layout.EVIDENCE, layout.PICTURES, layout.RESULTS)
-"""What the card is, and what its writing may add to."""
+"""The files of a checkpoint that rendering the card may write."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What is to lie in a repo."""
+    """The files that are to lie in a repo, and a folder that holds them as a pull would give
+    them."""
 
     uploads: tuple[Upload, ...]
     folder: Path
@@ -34,7 +36,7 @@ class Publication:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return the size of all files, in bytes."""
         return sum(one.size for one in self.uploads)
 
 
@@ -88,7 +90,8 @@ def publication(
 
 
 def sums(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """What a published zoo.json says of the files beside it; nothing where it says nothing.
+    """Return the sha256 of the files beside a published zoo.json, by their paths; empty where it
+    has none.
 
     Raises ValueError where it says what are no sums.
     """
@@ -100,7 +103,7 @@ def sums(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_sums(said: object) -> bool:
-    """Whether this is a sha256 for each of some files."""
+    """Return whether a value is a mapping of paths to sha256 sums, with at least one in it."""
     return (
         isinstance(said, Mapping)
         and bool(said)
@@ -148,7 +151,8 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _told(uploads: Sequence[Upload]) -> Iterator[str]:
-    """What texts give away. Vocabularies are no prose: their words may look like anything."""
+    """Return what the texts among the uploads give away, a sentence each. Vocabularies are left
+    out: their words may look like anything."""
     for one in uploads:
         name = Path(one.path).name
         if name.endswith(WORDS) and not name.startswith(("tokenizer.", "vocab", "merges")):

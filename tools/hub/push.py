@@ -66,7 +66,7 @@ def push(args: PushArgs) -> None:
 def _targets(
     args: PushArgs, repo: str, checkpoint: Checkpoint, artifacts: Sequence[Artifact], workshop: Path
 ) -> Iterator[Target]:
-    """That of the variants where one is asked for, then the repo itself."""
+    """Return the repo of the variant where one is asked for, and then the repo itself."""
     if args.variant_repo:
         name = names.repo(args.variant_repo)
         if name == repo:
@@ -142,7 +142,7 @@ def _push_once(
 
 @contextlib.contextmanager
 def _explained(repo: str) -> Iterator[None]:
-    """What goes wrong with the Hub becomes one sentence."""
+    """A context in which an error of the Hub becomes a `UserError` of one sentence."""
     try:
         yield
     except (UserError, PushRefused):
@@ -153,7 +153,7 @@ def _explained(repo: str) -> Iterator[None]:
 
 
 def _listed(api: Any, target: Target) -> Listing | None:
-    """What the branch holds; None where there is no repo or no such branch."""
+    """Return the files of the branch; None where there is no repo or no such branch."""
     from huggingface_hub import errors
 
     try:
@@ -163,7 +163,7 @@ def _listed(api: Any, target: Target) -> Listing | None:
 
 
 def _ours(target: Target, there: Listing | None) -> list[str]:
-    """What an earlier push brought and may be removed."""
+    """Return the paths that an earlier push has brought, and that this one may remove."""
     said = download.record(target.repo, there)
     try:
         return [path for path in sums(said or {}) if layout.allowed(path)]

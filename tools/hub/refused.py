@@ -2,7 +2,7 @@
 
 
 class PushRefused(Exception):
-    """What stands against it, one sentence a line."""
+    """A push is refused, for the reasons in `lines`, one sentence each."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__(*lines)

@@ -19,7 +19,7 @@ class Moved(Exception):
 
 
 class Unsure(Exception):
-    """Whether the commit was made, or what it made, could not be asked."""
+    """The Hub could not be asked whether the commit was made, or what it has changed."""
 
 
 def send(

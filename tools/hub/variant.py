@@ -9,9 +9,9 @@ from tools.hub.onnx_layout import IN_REPO
 from zoo.model.modality import Modality, modality_of
 
 BASE = "variant_of"
-"""Of a published zoo.json: the repo that has the weights."""
+"""The key of a published zoo.json that names the repo with the weights."""
 LEFT = ("model-index", "metrics", "base_model", "base_model_relation")
-"""Of the base's metadata: they are about its weights."""
+"""The parts of the base's metadata that are about its weights, and that a variant leaves out."""
 
 
 def card(folder: Path) -> str:

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 FLIPS = 2
 """Samples that may be judged otherwise on another machine, which adds up in another order."""
 SHARE = 0.1
-"""Of a metric's interval, that it may differ by for the same reason."""
+"""The share of a metric's interval by which the metric may differ for the same reason."""
 
 
 @dataclass(frozen=True)
 class VerifyFinding:
-    """What was found about one thing."""
+    """The result of one check of a published checkpoint."""
 
     what: str
     status: str

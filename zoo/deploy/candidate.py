@@ -31,7 +31,8 @@ BASELINE = "eager"
 
 @dataclass
 class Candidate:
-    """One deployment. A field is None as long as nothing was found."""
+    """A deployment that is tried, with what was found of it. A field is None as long as nothing was
+    found."""
 
     deployment: Deployment
     artifact: Artifact | None = None
@@ -51,11 +52,12 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """Its deployment, as it is written."""
+        """Return its deployment as it is written."""
         return str(self.deployment)
 
     def within(self, max_drop: float) -> bool:
-        """Whether it passed its proof and loses no more than that on the validation split."""
+        """Return whether it passed its proof and loses no more than `max_drop` on the validation
+        split."""
         return self.drop is not None and not self.fault and self.drop.value <= max_drop
 
     def speedup(self) -> float:
@@ -63,11 +65,12 @@ class Candidate:
         return self.compared.speedup.value if self.compared else -math.inf
 
     def surely(self, min_speedup: float) -> bool:
-        """Whether the whole interval of its speedup reaches that."""
+        """Return whether the whole interval of its speedup reaches `min_speedup`."""
         return self.compared is not None and self.compared.speedup.interval.low >= min_speedup
 
     def loses_less(self, other: "Candidate") -> bool:
-        """Whether it is the better one of the same deployment: sound first, then by its drop."""
+        """Return whether it is better than another one of the same deployment: sound first, then by
+        its drop."""
         if self.drop is None or other.drop is None:
             return self.drop is not None
         return (bool(self.fault), self.drop.value) < (bool(other.fault), other.drop.value)
@@ -114,7 +117,7 @@ class DeploymentBuilder:
 
     @cached_property
     def source(self) -> "Evaluation":
-        """What `BASELINE` reaches on the validation split."""
+        """Return the evaluation of `BASELINE` on the validation split."""
         eager = self.runner(Candidate(Deployment(BASELINE)))
         return self.original.measured(self.validation.features, eager)
 

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def confirm(
     original: ExportSource, runner: "Runner", data: str | None, limit: int | None, max_drop: float
 ) -> tuple[EvalSplit, MetricDrop] | None:
-    """What is lost on the test split; None, with a line that says so, where there is none.
+    """Return what the chosen deployment loses on the test split; None, after a line that says so,
+    where there is no such split.
 
     Raises `ContractNotMet` where it surely loses too much there.
     """

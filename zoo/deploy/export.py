@@ -72,7 +72,7 @@ class ExportSource:
 
     @property
     def task(self) -> Task:
-        """That of the checkpoint."""
+        """Return the task of the checkpoint."""
         return self.checkpoint.task
 
     def samples(self, split: str, data: str | None = None, limit: int | None = None) -> "EvalSplit":
@@ -90,7 +90,8 @@ class ExportSource:
     def examples(
         self, split: str, data: str | None = None, limit: int | None = None
     ) -> "tuple[Examples, str]":
-        """The same as they were read, and the key under which their features are kept."""
+        """Return the examples of one split as they were read, and the key under which their
+        features are kept."""
         trained = self.checkpoint.manifest["config"]["data"]
         args = dataclasses.replace(
             DataArgs(**trained),
@@ -240,7 +241,7 @@ def proof_samples(original: ExportSource, data: str | None) -> EvalSplit | None:
 
 
 def dropped(original: ExportSource, samples: EvalSplit, runner: "Runner") -> MetricDrop:
-    """What the task's main metric loses on real data."""
+    """Return how much of the task's main metric a runner loses on real data."""
     source = original.measured(samples.features)
     ours = original.measured(samples.features, runner)
     return drop(source.accumulator, ours.accumulator, original.task.primary)
@@ -305,7 +306,7 @@ def obstacles_named(original: ExportSource, deployment: Deployment) -> Iterator[
 
 
 def obstacle(error: BaseException) -> str:
-    """What stands in the way, in one line: the innermost error that says something."""
+    """Return what stands in the way, in one line: the innermost error that says something."""
     chain = [error]
     while (inner := chain[-1].__cause__) is not None:
         chain.append(inner)
@@ -347,7 +348,7 @@ def open_runner(
 
 
 def report(artifact: Artifact, proof: Proof, seconds: float, lost: MetricDrop | None) -> None:
-    """Prints what was proven."""
+    """Print what the proof has found, the size and the time."""
     said = proof.summary()
     numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items())
     print_lines(

@@ -23,7 +23,7 @@ machine it stays the same; other processors add up in another order."""
 
 @dataclass(frozen=True)
 class ArtifactVerdict:
-    """What was found about one artifact."""
+    """The result of verifying one artifact."""
 
     name: str
     status: str  # "ok", "drift", "unavailable"

@@ -28,7 +28,7 @@ class Preset:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One model of the zoo."""
+    """The declaration of one model of the zoo."""
 
     name: str  # "bert_cls"
     module: str  # "zoo.nlp.bert_cls"

@@ -95,6 +95,6 @@ class ZooPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
 
 
 def hidden_states(states: list[Tensor] | None, last: Tensor) -> tuple[Tensor, ...] | None:
-    """What a model returns of the states it has collected: what went into each layer, and `last`,
-    what came out of the last one."""
+    """Return the states that a model has collected, as its output has them: what went into each
+    layer, and `last`, what came out of the last one."""
     return None if states is None else (*states, last)

@@ -23,7 +23,7 @@ MODULES = (
 
 
 def entries() -> list[Entry]:
-    """All models, in the order of the registry."""
+    """Return the entries of all models, in the order of the registry."""
     return [importlib.import_module(module).ENTRY for module in MODULES]
 
 

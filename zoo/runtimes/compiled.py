@@ -18,12 +18,13 @@ CALLS_BEFORE_REPLAY = 2
 def load(
     checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
-    """See `zoo.runtimes.load`. The first call of each kind of shape compiles."""
+    """Load a network compiled by torch.compile; see `zoo.runtimes.load`. The first call of each
+    kind of shape compiles."""
     return compile_runner(eager.load_network_runner(checkpoint, deployment, device, threads))
 
 
 def compile_runner(runner: TorchRunner) -> TorchRunner:
-    """The same runner, its program compiled in the deployment's mode."""
+    """Return the runner with its program compiled in the deployment's mode."""
     import torch
 
     # else what this process has compiled before counts towards dynamo's limit for the same network,

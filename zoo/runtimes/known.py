@@ -14,7 +14,7 @@ COMPILE_MODES = (
 
 @dataclass(frozen=True)
 class Runtime:
-    """One runtime. Its module has `load`, and `export` where it has artifacts."""
+    """A runtime that the zoo knows. Its module has `load`, and `export` where it has artifacts."""
 
     module: str
     summary: str

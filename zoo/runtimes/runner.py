@@ -33,5 +33,5 @@ class Runner:
         return self.run(inputs)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The same without the check; each runtime's own."""
+        """Run the program on inputs that were checked already; each runtime has its own."""
         raise NotImplementedError

@@ -13,7 +13,7 @@ Size = int | str
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An input or an output."""
+    """The name, type and dimensions of an input or output."""
 
     name: str
     dtype: str  # as numpy calls it: "int64", "float32"
@@ -77,7 +77,7 @@ class Signature:
             raise UserError(f"{name} {size}: this program takes {least}{to}")
 
     def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
+        """Return the signature as the mapping that `from_json` reads."""
         content: dict[str, Any] = {
             "inputs": [
                 {"name": p.name, "dtype": p.dtype, "dims": list(p.dims)} for p in self.inputs

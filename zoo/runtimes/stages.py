@@ -25,7 +25,7 @@ BATCH, TOKENS, PAST = "batch", "tokens", "past"  # the sizes that vary
 
 @dataclass(frozen=True)
 class Stage:
-    """One of the two."""
+    """A program of a model that is exported as several: the encoder or the decoder."""
 
     module: "nn.Module"
     example: Tensors
@@ -39,12 +39,12 @@ class GenerativeRunner(Runner):
 
     @property
     def special_tokens(self) -> SpecialTokens:
-        """What the model says of its tokens."""
+        """Return the special tokens of the model."""
         raise NotImplementedError
 
     @property
     def decoding(self) -> Decoding:
-        """How it generates by default: as its generation config says."""
+        """Return how it generates by default, as its generation config says."""
         raise NotImplementedError
 
     def start(self, inputs: Mapping[str, Any]) -> Session:

@@ -42,7 +42,7 @@ class TorchRunner(Runner):
         self.autocast = DTYPES.get(deployment.numerics.removeprefix("autocast-"))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Runner`."""
+        """Run the program on checked inputs, arrays by name; see `Runner.run`."""
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
         with torch.inference_mode(), self.arithmetic():
             found = self.program(**tensors)
@@ -58,7 +58,7 @@ class TorchRunner(Runner):
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
-        """As the deployment's numerics have it."""
+        """A context that computes as the deployment's numerics say."""
         casts: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         if self.deployment.numerics.startswith("autocast-"):
             casts = torch.autocast(torch.device(self.device).type, self.autocast)
@@ -80,8 +80,8 @@ class TorchRunner(Runner):
 
 @contextlib.contextmanager
 def float32(deployment: Deployment, device: str) -> Iterator[None]:
-    """How a GPU multiplies in fp32 meanwhile: with inputs rounded to TF32 where the numerics are
-    tf32, exactly otherwise (PyTorch by itself rounds in convolutions)."""
+    """A context that says how a GPU multiplies in fp32: with inputs rounded to TF32 where the
+    numerics are tf32, exactly otherwise (PyTorch by itself rounds in convolutions)."""
     if torch.device(device).type != "cuda":
         yield
         return

@@ -138,7 +138,7 @@ def read_task(folder: Path, manifest: Mapping[str, Any]) -> "Task":
 
 
 def read_manifest(folder: Path) -> Mapping[str, Any]:
-    """What zoo.json of a checkpoint says.
+    """Return the content of a checkpoint's zoo.json.
 
     Raises `UserError` where there is none, or none of ours.
     """
@@ -169,7 +169,8 @@ def _damaged(folder: Path, error: ValueError) -> UserError:
 
 
 def fault_of(folder: Path) -> str | None:
-    """What is wrong with the checkpoint in a folder, in a sentence; None where it is whole."""
+    """Return what is wrong with the checkpoint in a folder, in a sentence; None where it is
+    whole."""
     try:
         return next(damages(folder, read_manifest(folder)), None)
     except UserError as error:
@@ -177,7 +178,8 @@ def fault_of(folder: Path) -> str | None:
 
 
 def damages(folder: Path, manifest: Mapping[str, Any], weights: bool = True) -> Iterator[str]:
-    """Which files are missing or not what was saved, by their sums; `weights` as above."""
+    """Yield which files are missing or are not those that were saved, by their sums. Without
+    `weights` the files of weights are not looked at."""
     for name, expected in manifest["files"].items():
         path = folder / name
         if not weights and name.endswith(".safetensors"):

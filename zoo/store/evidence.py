@@ -81,7 +81,7 @@ SUBJECT_FILES = (
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """One measured fact. Fields that are None are left out of the line (and of its id)."""
+    """A measured fact. Fields that are None are left out of the line (and of its id)."""
 
     kind: str  # one of KINDS
     name: str  # "accuracy"
@@ -263,7 +263,7 @@ def validate(fact: Fact) -> None:
 
 
 def subject_digest(folder: Path) -> str:
-    """What a checkpoint is: sha256 over the names and sums of its SUBJECT_FILES.
+    """Return the digest of a checkpoint: sha256 over the names and sums of its SUBJECT_FILES.
 
     Raises UserError where the folder has no config or no weights.
     """
@@ -366,7 +366,8 @@ def _parse(line: bytes) -> Fact:
 
 
 def _is_of_type(field: str, value: Any) -> bool:
-    """Whether a field of a line may be read as this version reads it; None stands for none."""
+    """Return whether a field of a line may be read as this version reads it; None stands for a
+    field without a value."""
     kind = TYPES.get(field)
     if value is None or kind is None:
         return field != "value" or value is None or _is_number(value)

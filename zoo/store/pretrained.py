@@ -54,7 +54,8 @@ class LocalWeights:
     license: str | None
 
     def source(self, asked: str) -> dict[str, str | None]:
-        """Where a model's weights came from, for its checkpoint; `asked` is what `find` was."""
+        """Return where a model's weights came from, for its checkpoint; `asked` is the argument of
+        `find`."""
         return {
             "model": asked,
             "repo": self.repo,
@@ -95,7 +96,8 @@ def look(options: Any, entry: Entry) -> None:
 
 
 def at_hand(preset: Preset) -> str | None:
-    """Where the weights seem to be ("package NAME" or "hub cache"): looks at names only."""
+    """Return where the weights seem to be ("package NAME" or "hub cache"), by the names of files
+    only; None where they are nowhere."""
     package = _package_folder(preset)
     if package is not None and (package / WEIGHTS).is_file():
         return f"package {preset.package}"
