@@ -103,11 +103,12 @@ def _compiled(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 def _cases(config: CheckConfig, seconds: float) -> list[Words]:
-    words = ["--device", config.device, "--budget_s", "2", "--launches", "1"]
-    words += ["--out", str(config.out / RESULTS)]
+    words = ["--device", config.device, "--out", str(config.out / RESULTS)]
     if config.small:
-        return [["bench", "run", "cnn_cls", *words, "--measures", "latency"]]
-    measures = ["latency", "device_time", "work", "memory"]
+        few = ["--budget_s", "2", "--launches", "1", "--measures", "latency"]
+        return [["bench", "run", "cnn_cls", *words, *few]]
+    measures = ["parity", "latency", "device_time", "work"]
+    words += ["--minutes", f"{0.95 * seconds / 60:.2f}", "--budget_s", "2", "--launches", "1"]
     return [["bench", "run", "--suite", "gpu", *words, "--measures", *measures]]
 
 

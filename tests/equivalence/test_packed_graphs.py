@@ -1,4 +1,4 @@
-"""Packed steps have one shape, so that they are recorded once and replayed: losses stay the same."""
+"""Packed steps have one shape: they are recorded once and replayed, and losses stay the same."""
 
 from pathlib import Path
 from typing import Any
