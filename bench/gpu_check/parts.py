@@ -5,11 +5,9 @@ A part that needs what another makes (`inputs`) fails where that has failed, and
 """
 
 import importlib.util
-import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 Words = list[str]
