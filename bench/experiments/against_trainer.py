@@ -19,7 +19,6 @@ Accuracy is that of the test split in fp32. A ratio is given with its spread ove
 import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
 from typing import Any, Literal
 
 from bench.experiments import rounds
@@ -31,22 +30,15 @@ from zoo.train.args import TrainArgs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(rounds.Args):
+class Args(rounds.PretrainedArgs):
     """The flags."""
 
     arms: tuple[Literal["zoo", "trainer", "trainer_compile", "run_glue"], ...] = ("zoo", "trainer")
     """what to compare"""
-    model: str = "minilm"
-    """pretrained weights: a preset, a folder, or a Hub id"""
     epochs: Positive = TrainArgs(**ENTRY.recipe).num_train_epochs
     """may be a fraction"""
     split: str = "test"
     """split that accuracy is measured on"""
-
-    @property
-    def weights(self) -> str:
-        """What a result says of `model`: no path of this machine."""
-        return PurePath(self.model).name
 
 
 def run_zoo(case: RoundCase) -> ArmMeasurement:

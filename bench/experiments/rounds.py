@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.cases import child
@@ -53,6 +53,19 @@ class Args(runs.Args):
     """of an arm's process; as the machine has it by default"""
     flags: tuple[str, ...] = ()
     """more flags for the zoo; last"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainedArgs(Args):
+    """The flags of a comparison that trains pretrained weights."""
+
+    model: str = "minilm"
+    """pretrained weights: a preset, a folder, or a Hub id"""
+
+    @property
+    def weights(self) -> str:
+        """What a result says of `model`: no path of this machine."""
+        return PurePath(self.model).name
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(rounds.Args):
+class Args(rounds.PretrainedArgs):
     """The flags."""
 
     arms: tuple[Literal["zoo", "trainer", "run_ner", "majority"], ...] = (
@@ -80,8 +80,8 @@ def _data(case: RoundCase) -> "tuple[TokenClassification, Examples]":
 def run_zoo(case: RoundCase) -> ArmMeasurement:
     """finetune and evaluate; samples/s and F1 from the evidence they leave."""
     length = ["--max_length", str(case.args.max_length), "--long_texts", "truncate"]
-    epochs = ["--num_train_epochs", str(case.args.epochs)]
-    return rounds.by_zoo(ENTRY, case, [*_words(case), *length, *epochs], "test", "f1")
+    words = ["--model", case.args.model, "--num_train_epochs", str(case.args.epochs)]
+    return rounds.by_zoo(ENTRY, case, [*_words(case), *length, *words], "test", "f1")
 
 
 def run_trainer(case: RoundCase) -> ArmMeasurement:
@@ -94,7 +94,7 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
     )
 
     args, recipe, best = case.args, TrainArgs(**ENTRY.recipe), case.arm == "trainer"
-    source = pretrained.find("minilm", ENTRY.presets).folder
+    source = pretrained.find(args.model, ENTRY.presets).folder
     tokenizer = load_tokenizer(source)
     task, examples = _data(case)
 
@@ -204,7 +204,7 @@ COMPARISON = rounds.RoundComparison(
         "run_ner": run_trainer,
         "majority": run_majority,
     },
-    settings=("text_column", "epochs", "max_length"),
+    settings=("text_column", "epochs", "max_length", "weights"),
     metric="f1",
 )
 
