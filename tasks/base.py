@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.data.source import DataArgs
     from tasks.metrics import MetricSpec
     from tasks.preflight import Finding
-    from tasks.randomness import View
+    from tasks.randomness import EpochView
 
 P = TypeVar("P")  # what a task predicts of a sample: a frozen dataclass
 
@@ -182,7 +182,7 @@ class Features(Protocol):
     rows: "np.ndarray"
     origins: "np.ndarray"  # int64 [n]: the row of the split, where some were left out
 
-    def view(self, view: "View") -> "Features":
+    def view(self, view: "EpochView") -> "Features":
         """The same samples as training sees them in one epoch; the split itself stays as it is."""
         ...
 
@@ -193,8 +193,8 @@ class Features(Protocol):
 class TaskOf(Protocol[P]):
     """A learning problem, made from the data (`from_data`) or a checkpoint (`from_config`).
 
-    It never changes: `settle` and `bind` return another one. What only some tasks can do is a
-    protocol of its own, below, asked by `isinstance`.
+    It never changes: `bind_for_training` and `bind` return another one. What only some tasks can do
+    is a protocol of its own, below, asked by `isinstance`.
     """
 
     @property
@@ -236,7 +236,7 @@ class TaskOf(Protocol[P]):
         """What each output of its models is, by name."""
         ...
 
-    def settle(self, processor: Any, limit: int) -> "TaskOf[P]":
+    def bind_for_training(self, processor: Any, limit: int) -> "TaskOf[P]":
         """The task for a model that is to be trained: bound, with what was left open decided.
 
         Args:
@@ -281,13 +281,13 @@ class TaskOf(Protocol[P]):
         """What is true of each sample, to be compared with its prediction."""
         ...
 
-    def tally(self) -> Any:
+    def accumulator(self) -> Any:
         """An empty accumulator of its metrics, of `tasks.metrics`."""
         ...
 
-    def count(self, tally: Any, seen: Evaluated[P]) -> None: ...
+    def update(self, accumulator: Any, seen: Evaluated[P]) -> None: ...
 
-    def mistakes(self, seen: Evaluated[P]) -> list[tuple[float, int, str, str]]:
+    def errors(self, seen: Evaluated[P]) -> list[tuple[float, int, str, str]]:
         """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
         ...
 
@@ -334,7 +334,7 @@ class Bindable:
 class HasConfusions(Protocol):
     """A task whose errors are one thing taken for another, of too many for a matrix: words."""
 
-    def top_confusions(self, tally: Any) -> list[tuple[str, str, int]]:
+    def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
         """The truth, what it was taken for, and how often, the most frequent first."""
         ...
 
@@ -348,7 +348,7 @@ class HasConfusionMatrix(Protocol):
         """Whether they have: a classifier may also give several labels, or a number."""
         ...
 
-    def confusion_matrix(self, tally: Any) -> "np.ndarray":
+    def confusion_matrix(self, accumulator: Any) -> "np.ndarray":
         """Counts int64 [labels, labels], rows the truth."""
         ...
 

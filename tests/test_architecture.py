@@ -285,7 +285,7 @@ def test_the_command_line_is_light(command: list[str]) -> None:
 
 
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.jit.load", "torch.export.load"}
-# what they load must have been exported on this machine: zoo/runtimes/trust.py
+# what they load must have been exported on this machine: zoo/runtimes/provenance.py
 RUN_CODE = {f"zoo/runtimes/{name}.py" for name in ("aoti", "pt2", "torchscript")}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 

@@ -28,7 +28,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Job:
+class MeasureJob:
     """One case for one measure."""
 
     case: Case

@@ -15,7 +15,7 @@ import numpy as np
 
 from bench.cases import child, models, targets
 from bench.cases.case import Case
-from bench.cases.job import Job, Settings
+from bench.cases.job import MeasureJob, Settings
 from zoo.measure import Arm
 from zoo.measure.workload import Forward, Generate
 from zoo.runtimes.deployment import Deployment
@@ -51,9 +51,9 @@ class Prepared:
             kwargs["new_tokens"] = case.workload.new_tokens
         return Arm(str(case), target, kwargs, case.threads)
 
-    def job(self, case: Case, settings: Settings) -> Job:
+    def job(self, case: Case, settings: Settings) -> MeasureJob:
         """What a measure is given."""
-        return Job(case, self.arm(case), self.work, self.reference, settings)
+        return MeasureJob(case, self.arm(case), self.work, self.reference, settings)
 
 
 class Preparation:
@@ -88,8 +88,8 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """
     from bench.cases import random_weights, workload
     from zoo.deploy import timed
-    from zoo.deploy.export import Original
-    from zoo.deploy.proof import Source
+    from zoo.deploy.export import ExportSource
+    from zoo.deploy.proof import ReferenceModel
     from zoo.runtimes import probe
 
     asked, place = Case.from_json(case), Path(folder)
@@ -97,14 +97,14 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
         checkpoint = random_weights.checkpoint(asked.model, asked.workload.length)
     else:
         checkpoint = Path(asked.model)
-    original = Original.open(checkpoint)
-    signature = probe.of(original.checkpoint, original.model, original.processor)
+    original = ExportSource.open(checkpoint)
+    signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     sized = workload.resolved(original, signature, asked.workload)
     arrays = timed.random_inputs(original, signature, sized)
     np.savez(place / "inputs.npz", **arrays)  # type: ignore[arg-type]
     chosen = compared_rows(asked.workload.batch)
     some = {name: array[chosen] for name, array in arrays.items()}
-    source = Source(original.model, signature.outputs)
+    source = ReferenceModel(original.model, signature.outputs)
     outputs = {f"single/{name}": array for name, array in source(some).items()}
     outputs |= {f"exact/{name}": array for name, array in source.exactly(some).items()}
     kinds = {name: signature.kind(name) for name in signature.outputs}
@@ -129,15 +129,15 @@ def export(checkpoint: str, deployment: str) -> None:
 
     Raises `UserError` where the runtime can't express the network.
     """
-    from zoo.deploy.export import Original, build, must_be_exportable
-    from zoo.runtimes import artifacts, trust
+    from zoo.deploy.export import ExportSource, build, must_be_exportable
+    from zoo.runtimes import artifacts, provenance
 
     wanted, folder = Deployment.parse(deployment), Path(checkpoint)
     if artifacts.folder_of(folder, wanted).is_dir():
         return
     must_be_exportable(wanted)
-    original = Original.open(folder)
+    original = ExportSource.open(folder)
     with artifacts.staged(folder, wanted) as staging:
         made = build(original, wanted, staging)
         place = artifacts.put_in_place(staging, folder, wanted)
-    trust.trust(dataclasses.replace(made, folder=place))
+    provenance.record_exported_here(dataclasses.replace(made, folder=place))

@@ -68,7 +68,7 @@ class TrainingStep:
         from zoo.model.network import network_of
         from zoo.speedups.bf16_weights import Bf16Weights
         from zoo.train.args import TrainArgs
-        from zoo.train.optim.optimizer import make_optimizer, spared
+        from zoo.train.optim.optimizer import make_optimizer, no_decay_names
 
         self.task, self.device = checkpoint.task, torch.device(device)
         self.deployment = deployment
@@ -77,7 +77,7 @@ class TrainingStep:
         self.model = model.to(self.device).train()
         if deployment.runtime == "eager":  # the compiler does its own, as in training
             network_of(checkpoint.entry).optimize_training(self.model, None)
-        no_decay = spared(self.model)
+        no_decay = no_decay_names(self.model)
         self.bf16 = Bf16Weights(self.model) if deployment.numerics == "bf16" else None
         keeper: Any = self.bf16 or self.model
         named = list(keeper.named_parameters())

@@ -19,10 +19,10 @@ from bench.sweep import suite
 from tasks.atomic import write_json
 from tasks.errors import UserError
 from zoo.machine import formatting, terminal
-from zoo.measure import Arm, ArmFailed, Comparison, Measured, Outcome, Plan
+from zoo.measure import Arm, ArmFailed, ArmTimes, Comparison, Outcome, Plan
 from zoo.measure import compare as compare_arms
 from zoo.measure.process import WorkerFailed
-from zoo.store import evidence, lines
+from zoo.store import append_only, evidence
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Live:
         """A candidate against the baseline."""
         return self.refused.get(case) or self.outcome.of(str(case))
 
-    def times(self, case: Case) -> Measured | ArmFailed:
+    def times(self, case: Case) -> ArmTimes | ArmFailed:
         """A case's own times."""
         return self.refused.get(case) or self.outcome.times(str(case))
 
@@ -116,20 +116,20 @@ def correct(
     return arms, refused
 
 
-def show(found: Live) -> None:
+def show(live: Live) -> None:
     """The table, and below it the noise floor and what is to be known of the numbers."""
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
-    for case in found.cases:
-        times = found.times(case)
+    for case in live.cases:
+        times = live.times(case)
         if isinstance(times, ArmFailed):
             rows.append((str(case), "-", "-", "-", times.status, times.reason))
             continue
         p95 = formatting.seconds(times.percentiles.get("p95"), bare=True)
-        rows.append((str(case), formatting.seconds(times.median), p95, *verdict_cells(found, case)))
+        rows.append((str(case), formatting.seconds(times.median), p95, *verdict_cells(live, case)))
         notes += [f"{case}: {said}" for said in (*latency.notes(times), *times.violations)]
     terminal.table(("case", "a call [99%]", "p95", "times as fast", "verdict", ""), rows)
-    floor = found.outcome.floor
+    floor = live.outcome.floor
     if floor is not None and floor.launches > 1:
         terminal.lines(
             f"noise floor: the baseline in a second process; a difference of "
@@ -139,11 +139,11 @@ def show(found: Live) -> None:
         terminal.lines(*dict.fromkeys(notes))
 
 
-def verdict_cells(found: Live, case: Case) -> tuple[str, str, str]:
+def verdict_cells(live: Live, case: Case) -> tuple[str, str, str]:
     """Ratio, verdict, and why or what would tell."""
-    if case == found.cases[0]:
+    if case == live.cases[0]:
         return "1", "baseline", ""
-    one = found.of(case)
+    one = live.of(case)
     if isinstance(one, ArmFailed):
         return "-", one.status, one.reason
     verdict = one.verdict
@@ -151,22 +151,22 @@ def verdict_cells(found: Live, case: Case) -> tuple[str, str, str]:
     if verdict.word == "can't tell":
         told = verdict.more_seconds
         if told is not None:
-            more = f"; --budget_s {found.outcome.recording.seconds + told:.0f} would tell"
+            more = f"; --budget_s {live.outcome.recording.seconds + told:.0f} would tell"
     return formatting.ratio(one.speedup), verdict.word, verdict.why + more
 
 
-def keep(found: Live, path: Path) -> None:
+def keep(live: Live, path: Path) -> None:
     """Writes everything, the raw samples included, as JSON. Raises OSError where it can't."""
-    cases = [case.to_json() for case in found.cases]
-    refused = {str(case): each.as_json() for case, each in found.refused.items()}
-    write_json(path, described(found.outcome, {"cases": cases, "refused": refused}))
+    cases = [case.to_json() for case in live.cases]
+    refused = {str(case): each.as_json() for case, each in live.refused.items()}
+    write_json(path, described(live.outcome, {"cases": cases, "refused": refused}))
 
 
 def keep_json(path: Path, outcome: Outcome, more: Mapping[str, Any]) -> None:
     """Adds an outcome as a line of JSON, without the raw samples."""
     content = described(outcome, more)
     del content["recording"]
-    lines.append(path, json.dumps(content, allow_nan=False) + "\n")
+    append_only.append(path, json.dumps(content, allow_nan=False) + "\n")
 
 
 def described(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ CONDITION = re.compile(r"(?P<word>[a-z_]+)(?::(?P<percent>\d+(?:\.\d+)?)%)?")
 
 
 @dataclass(frozen=True)
-class Condition:
+class VerdictCondition:
     """A verdict, and how large the difference must be at least."""
 
     word: str

@@ -18,7 +18,7 @@ from bench.cases.args import PeersArgs
 from bench.cases.case import threads_of
 from bench.compare.compare import keep_json
 from tasks.errors import UserError
-from zoo.deploy.export import Original
+from zoo.deploy.export import ExportSource
 from zoo.machine import formatting, terminal
 from zoo.measure import Arm, ArmFailed, Outcome, Plan, compare
 from zoo.measure.process import WorkerFailed
@@ -62,7 +62,7 @@ def peers(args: PeersArgs) -> list[Outcome]:
 def real_texts(checkpoint: Path, count: int) -> list[str]:
     """Texts of the test split, drawn by a seed. Raises `UserError` where there are none."""
     terminal.quiet_libraries()
-    original = Original.open(checkpoint)
+    original = ExportSource.open(checkpoint)
     if original.task.name != "text-classification":
         raise UserError(
             f"{checkpoint} is of {original.task.name}; peers are compared on text classification"

@@ -11,7 +11,7 @@ from zoo.measure import Estimate
 
 
 @dataclass(frozen=True)
-class Point:
+class OptionCost:
     """What an option costs; less is better in each."""
 
     name: str
@@ -35,7 +35,7 @@ class Limits:
     max_drop: float | None = None
     memory: float | None = None
 
-    def broken_by(self, point: Point) -> str:
+    def broken_by(self, point: OptionCost) -> str:
         """Why an option is out of question; empty where it is not."""
         if self.max_drop is not None and point.drop > self.max_drop:
             return f"loses {point.drop:+.4f}"
@@ -50,17 +50,17 @@ class Limits:
         return ""
 
 
-def surely_faster(one: Point, other: Point) -> bool:
+def surely_faster(one: OptionCost, other: OptionCost) -> bool:
     """Whether the whole interval of one lies below that of the other."""
     return one.seconds.interval.high < other.seconds.interval.low
 
 
-def tied(one: Point, other: Point) -> bool:
+def tied(one: OptionCost, other: OptionCost) -> bool:
     """Whether their latencies can't be told apart."""
     return not surely_faster(one, other) and not surely_faster(other, one)
 
 
-def beats(one: Point, other: Point) -> bool:
+def beats(one: OptionCost, other: OptionCost) -> bool:
     """Whether one is better in something and worse in nothing."""
     if surely_faster(other, one) or one.drop > other.drop or one.size > other.size:
         return False
@@ -75,13 +75,13 @@ def beats(one: Point, other: Point) -> bool:
     )
 
 
-def front(points: Sequence[Point]) -> list[Point]:
+def front(points: Sequence[OptionCost]) -> list[OptionCost]:
     """Those that none beats, the fastest first."""
     left = [one for one in points if not any(beats(other, one) for other in points)]
     return sorted(left, key=lambda point: point.seconds.value)
 
 
-def winner(points: Sequence[Point], limits: Limits) -> Point | None:
+def winner(points: Sequence[OptionCost], limits: Limits) -> OptionCost | None:
     """The fastest within the limits; among those tied with it, the one that loses least, and of
     these the smallest."""
     allowed = [point for point in points if not limits.broken_by(point)]

@@ -13,15 +13,15 @@ import numpy as np
 
 from bench.cases.args import DecideArgs
 from bench.cases.case import threads_of
-from bench.decide import evidence, halving, options, picture, table
-from bench.decide.pareto import Limits, Point, front, winner
+from bench.decide import evidence, options, picture, successive_halving, table
+from bench.decide.pareto import Limits, OptionCost, front, winner
 from bench.measures import memory
 from tasks.bounds import Bounds
 from tasks.errors import UserError
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm
-from zoo.deploy.export import Original, Refused
+from zoo.deploy.export import ContractNotMet, ExportSource
 from zoo.machine import terminal
 from zoo.measure import Arm, Plan, compare
 from zoo.quantization import calibration
@@ -36,7 +36,7 @@ LONGEST = 7 * 86_400
 BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h)?")
 
 
-def decide(args: DecideArgs) -> Point:
+def decide(args: DecideArgs) -> OptionCost:
     """Searches, prints, and adds what was measured to the evidence; gives the winner.
 
     Raises:
@@ -51,14 +51,14 @@ def decide(args: DecideArgs) -> Point:
         picture.check(args.picture)
     wanted = options.asked(args.deployments)
     terminal.quiet_libraries()
-    original = Original.open(args.checkpoint)
+    original = ExportSource.open(args.checkpoint)
     validation = original.samples("validation", args.data, args.max_eval_samples)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
     title = f"{args.checkpoint}: {original.task.primary.name} lost on validation; {workload}"
-    with artifacts.workshop(args.checkpoint) as shop:
-        inputs = shop / "inputs.npz"
+    with artifacts.workshop(args.checkpoint) as staging:
+        inputs = staging / "inputs.npz"
         np.savez(inputs, **calibration.draw(original, workload))  # type: ignore[arg-type]
-        builder = DeploymentBuilder(original, shop, validation, threads)
+        builder = DeploymentBuilder(original, staging, validation, threads)
         make = options.maker(builder, args.data, args.max_drop)
         found = _make_all(make, wanted, args.max_drop, began + MAKING * budget)
         sound = {each.name: each for each in found if not each.fault}
@@ -67,11 +67,11 @@ def decide(args: DecideArgs) -> Point:
         arms = {name: builder.arm(one, inputs, threads) for name, one in sound.items()}
         drops = {each.name: each.drop.value for each in found if each.drop}
         terminal.lines(f"timing {len(arms)} deployments ...")
-        halved = halving.halve(list(arms.values()), drops, HALVING * budget)
+        halved = successive_halving.halve(list(arms.values()), drops, HALVING * budget)
         finalists = [BASELINE, *(name for name in halved.left if name != BASELINE)]
         left = max(0.0, budget - (time.monotonic() - began))
         if len(finalists) < 2:
-            raise Refused("eager fp32 is all that is left: there is nothing to decide")
+            raise ContractNotMet("eager fp32 is all that is left: there is nothing to decide")
         outcome = compare([arms[name] for name in finalists], Plan(budget_s=left))
         for name in finalists:
             sound[name].take_times(outcome)
@@ -84,7 +84,7 @@ def decide(args: DecideArgs) -> Point:
             picture.draw(args.picture, points, front(points), best, limits, str(args.checkpoint))
             terminal.lines(f"picture: {args.picture}")
         if best is None:
-            raise Refused("none of them meets what was asked for")
+            raise ContractNotMet("none of them meets what was asked for")
         _settle(args, builder, sound[best.name])
     return best
 
@@ -102,7 +102,9 @@ def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> 
         assert chosen.proof and chosen.drop
         lost = [(builder.validation, chosen.drop), *([confirmed] if confirmed else [])]
         metric = original.task.primary
-        placed = export.settle(chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
+        placed = export.commit_artifact(
+            chosen.artifact, chosen.proof, args.checkpoint, metric, lost
+        )
         terminal.lines(f"{placed.folder}")
 
 
@@ -147,13 +149,13 @@ def _make_all(
     return found
 
 
-def _point(candidate: Candidate, arm: Arm) -> Point:
+def _point(candidate: Candidate, arm: Arm) -> OptionCost:
     """What a candidate costs, its memory measured for that."""
     assert candidate.drop is not None and candidate.times is not None
     found = memory.of(arm).values
     candidate.memory = found["peak"].value if "peak" in found else None
     p95 = candidate.times.percentiles.get("p95")
-    return Point(
+    return OptionCost(
         candidate.name,
         candidate.drop.value,
         candidate.times.median,

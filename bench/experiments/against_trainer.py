@@ -23,7 +23,7 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from bench.experiments import rounds
-from bench.experiments.rounds import Case, Measured
+from bench.experiments.rounds import ArmMeasurement, RoundCase
 from tasks.bounds import Positive
 from zoo.nlp.bert_cls import ENTRY
 from zoo.store import pretrained
@@ -49,13 +49,13 @@ class Args(rounds.Args):
         return PurePath(self.model).name
 
 
-def run_zoo(case: Case) -> Measured:
+def run_zoo(case: RoundCase) -> ArmMeasurement:
     """finetune and evaluate; samples/s and accuracy from the evidence they leave."""
     words = ["--model", case.args.model, "--num_train_epochs", str(case.args.epochs)]
     return rounds.by_zoo(ENTRY, case, words, case.args.split)
 
 
-def run_trainer(case: Case) -> Measured:
+def run_trainer(case: RoundCase) -> ArmMeasurement:
     """The same by transformers.Trainer with the zoo's recipe."""
     import datasets
     import torch
@@ -111,7 +111,7 @@ def run_trainer(case: Case) -> Measured:
     # without the autocast that accelerate has put around it
     plain = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     accuracy = _accuracy(plain, tokenizer, data[args.split])
-    return Measured(found.metrics["train_samples_per_second"], accuracy)
+    return ArmMeasurement(found.metrics["train_samples_per_second"], accuracy)
 
 
 def _accuracy(model: Any, tokenizer: Any, rows: Any) -> float:
@@ -129,7 +129,7 @@ def _accuracy(model: Any, tokenizer: Any, rows: Any) -> float:
     return right / len(rows)
 
 
-COMPARISON = rounds.Comparison(
+COMPARISON = rounds.RoundComparison(
     "bench.experiments.against_trainer",
     "samples",
     Args,

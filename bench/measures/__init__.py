@@ -1,5 +1,5 @@
 """The measures there are: each a file with `measure(job)`, which gives a
-`bench.record.results.Found`.
+`bench.record.results.MeasureResult`.
 
 Each takes processes of its own, so that none disturbs another. An arm that fails raises
 `zoo.measure.process.WorkerFailed`.

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from bench.cases import child
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from bench.measures import lists
-from bench.record.results import Found
+from bench.record.results import MeasureResult
 
 WARM_UP = 10
 LEAST = 20  # calls
@@ -26,7 +26,7 @@ class Event(Protocol):
     def elapsed_time(self, end: Any) -> float: ...
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Medians of both; n counts calls of one process."""
     return lists.told_by("bench.measures.device_time:run", job, SHARE)
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 
 POWERCAP = Path("/sys/class/powercap")
 SHARE = 0.2  # of the budget
@@ -26,12 +26,12 @@ class NoCounter(Exception):
     """Why there is none."""
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Status not_measured where there is no counter that can be read."""
     try:
         counter_of(job.case.device)
     except NoCounter as reason:
-        return Found(status="not_measured", reason=str(reason))
+        return MeasureResult(status="not_measured", reason=str(reason))
     seconds = max(LEAST_S, SHARE * job.settings.budget_s)
     timeout = job.settings.timeout_s
     told = child.ask("bench.measures.energy:run", job.arm, timeout, seconds=seconds)
@@ -41,7 +41,7 @@ def measure(job: Job) -> Found:
         "sample": Value(each / job.work["samples"], "J", told["calls"]),
         "power": Value(told["joules"] / told["seconds"], "W"),
     }
-    return Found(values, samples=told)
+    return MeasureResult(values, samples=told)
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:

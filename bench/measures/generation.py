@@ -9,16 +9,16 @@ from collections.abc import Mapping
 from pkgutil import resolve_name
 from typing import Any
 
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from bench.measures import lists
-from bench.record.results import Found
+from bench.record.results import MeasureResult
 
 WARM_UP = 3
 LEAST = 10
 SHARE = 0.2  # of the budget
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """n counts texts; both numbers are of the same ones."""
     return lists.told_by("bench.measures.generation:run", job, SHARE)
 

@@ -6,16 +6,16 @@ from pkgutil import resolve_name
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.machine.environment import ROOT
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Each break is a violation: it was to be one graph. So is a compilation in the second call."""
     told = child.ask("bench.measures.graph:run", job.arm, job.settings.timeout_s)
     breaks = [f"graph break: {reason} ({where})" for reason, where in told["breaks"]]
-    return Found(
+    return MeasureResult(
         {
             "graphs": Value(told["graphs"], "1"),
             "graph_breaks": Value(len(breaks), "1"),

@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from bench.cases.job import Job
-from bench.record.results import Found, Value
-from zoo.measure import ArmFailed, Measured, Plan, Recording
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
+from zoo.measure import ArmFailed, ArmTimes, Plan, Recording
 from zoo.measure import measure as measure_arms
 from zoo.measure.process import WorkerFailed
 
 SHARE = 0.6  # of the budget
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """By `zoo.measure.measure`, in several processes."""
     settings = job.settings
     plan = Plan(
@@ -27,7 +27,7 @@ def measure(job: Job) -> Found:
     values |= {name: Value.of(each, "s") for name, each in found.percentiles.items()}
     values["first_call"] = Value(found.first_call, "s", found.launches)
     values["load"] = Value(found.load_seconds, "s", found.launches)
-    return Found(
+    return MeasureResult(
         values,
         reason="; ".join(notes(found)),
         violations=found.violations,
@@ -35,14 +35,14 @@ def measure(job: Job) -> Found:
     )
 
 
-def notes(found: Measured) -> list[str]:
+def notes(times: ArmTimes) -> list[str]:
     """What is to be known of an arm's times."""
     said = []
-    if not found.stationary:
+    if not times.stationary:
         said.append("a process was not warm when the time for that was up")
-    if found.disturbed:
-        said.append(f"others disturbed {found.disturbed} of {found.blocks} blocks")
-    if found.restless:
+    if times.disturbed:
+        said.append(f"others disturbed {times.disturbed} of {times.blocks} blocks")
+    if times.restless:
         said.append("its threads computed while they should have slept")
     return said
 

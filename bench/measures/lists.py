@@ -3,12 +3,12 @@
 import math
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.measure.intervals import estimate
 
 
-def told_by(function: str, job: Job, share: float) -> Found:
+def told_by(function: str, job: MeasureJob, share: float) -> MeasureResult:
     """Calls `function(target, kwargs, seconds)` in a process of its own; n counts its samples.
 
     Args:
@@ -20,4 +20,4 @@ def told_by(function: str, job: Job, share: float) -> Found:
         name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
         for name, taken in told.items()
     }
-    return Found(values, samples=told)
+    return MeasureResult(values, samples=told)

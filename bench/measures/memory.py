@@ -15,8 +15,8 @@ from pkgutil import resolve_name
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job, Settings
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob, Settings
+from bench.record.results import MeasureResult, Value
 from zoo.measure import Arm
 
 EVERY_S = 0.005
@@ -25,15 +25,15 @@ CALLS = 3
 ROLLUP = re.compile(r"^(Rss|Pss): +(\d+) kB$", re.M)
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """One process: libraries, loading, a few calls."""
     return of(job.arm, job.settings.timeout_s)
 
 
-def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> Found:
+def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> MeasureResult:
     """The same of an arm that is no case's."""
     if not Path("/proc/self/smaps_rollup").exists():
-        return Found(status="not_measured", reason="memory is measured on Linux only")
+        return MeasureResult(status="not_measured", reason="memory is measured on Linux only")
     kwargs = {"target": arm.target, "kwargs": dict(arm.kwargs)}
     with child.started("bench.measures.memory:run", kwargs, arm.threads, timeout_s=timeout_s) as (
         pid,
@@ -47,7 +47,7 @@ def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> Found:
     return found(told, looks)
 
 
-def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> Found:
+def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> MeasureResult:
     """The peaks, from what the process told and what was seen of it.
 
     Args:
@@ -70,7 +70,7 @@ def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> Found
     values |= {name: Value(size, "bytes") for name, size in told["gpu"].items()}
     if told["size"] is not None:
         values["size_on_disk"] = Value(told["size"], "bytes")
-    return Found(values, samples={"missed_between_looks": missed, "process": dict(told)})
+    return MeasureResult(values, samples={"missed_between_looks": missed, "process": dict(told)})
 
 
 class Sampler:

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.deploy import parity
 from zoo.deploy.generation_proof import difference
 from zoo.measure.workload import Generate, TrainStep
 from zoo.runtimes.deployment import Deployment
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Status wrong where the outputs do not agree."""
     kwargs = {
         "phase": job.case.workload.phase,
@@ -31,8 +31,8 @@ def measure(job: Job) -> Found:
     )
     values = {name: Value(value, unit, told["values"]) for name, value, unit in told["numbers"]}
     if told["fault"]:
-        return Found(values, "wrong", told["fault"])
-    return Found(values, reason=told["note"])
+        return MeasureResult(values, "wrong", told["fault"])
+    return MeasureResult(values, reason=told["note"])
 
 
 def compare(

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from bench.measures import lists
-from bench.record.results import Found
+from bench.record.results import MeasureResult
 
 PARTS = ("forward", "backward", "optimizer")
 WARM_UP = 5
@@ -15,7 +15,7 @@ LEAST = 10
 SHARE = 0.2  # of the budget
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Medians of each part; n counts steps of one process."""
     return lists.told_by("bench.measures.parts:run", job, SHARE)
 

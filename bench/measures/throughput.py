@@ -6,8 +6,8 @@ leaves out (slow calls) counts here. Padding is no work.
 
 import math
 
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.measure import Estimate
 from zoo.measure.intervals import estimate
 from zoo.measure.process import Worker
@@ -19,7 +19,7 @@ BLOCK_S = 0.3
 WARM_UP_S = 5.0
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """One process; the interval is over its blocks."""
     rates: list[float] = []
     violations: list[str] = []
@@ -37,18 +37,18 @@ def measure(job: Job) -> Found:
             violations += ran.violations
     found = estimate([[math.log(rate) for rate in rates]], len(rates))
     values = {name: Value.of(scaled(found, count), f"{name}/s") for name, count in job.work.items()}
-    return Found(
+    return MeasureResult(
         values,
         violations=tuple(dict.fromkeys(violations)),
         samples={"calls_per_second": rates, "calls_per_block": calls},
     )
 
 
-def scaled(found: Estimate, factor: float) -> Estimate:
+def scaled(estimate: Estimate, factor: float) -> Estimate:
     """An estimate in another unit."""
     import dataclasses
 
     interval = dataclasses.replace(
-        found.interval, low=factor * found.interval.low, high=factor * found.interval.high
+        estimate.interval, low=factor * estimate.interval.low, high=factor * estimate.interval.high
     )
-    return Estimate(factor * found.value, interval, found.n)
+    return Estimate(factor * estimate.value, interval, estimate.n)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from bench.measures import ceilings
-from bench.record.results import Found, Value
+from bench.record.results import MeasureResult, Value
 from zoo.measure.workload import TrainStep
 from zoo.runtimes.deployment import Deployment
 
@@ -25,7 +25,7 @@ TRAINING_PASSES = 8
 too."""
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """The counts; the least seconds that the machine's ceilings allow for them."""
     numerics = Deployment.parse(job.case.deployment).numerics
     told = child.call(
@@ -40,7 +40,7 @@ def measure(job: Job) -> Found:
     )
     if told["uncounted"]:
         reason = f"PyTorch counts no FLOPs of {told['uncounted']}"
-        return Found(status="not_measured", reason=reason)
+        return MeasureResult(status="not_measured", reason=reason)
     size = 4 if numerics.startswith("autocast") else BYTES[numerics.partition("-")[0]]
     passes = TRAINING_PASSES if isinstance(job.case.workload, TrainStep) else 1
     least = told["weights"] * size * passes + told["other_bytes"]
@@ -48,14 +48,16 @@ def measure(job: Job) -> Found:
     top = ceilings.find(job.case.device, job.case.threads, job.settings.timeout_s)
     kind = numerics.removeprefix("autocast-").partition("-")[0]
     if kind not in top.flops:
-        return Found(values, reason=f"no ceiling is measured for {numerics}")
+        return MeasureResult(values, reason=f"no ceiling is measured for {numerics}")
     by_flops, by_bytes = told["flops"] / top.flops[kind], least / top.bytes
     values |= {
         "ceiling_flops": Value(top.flops[kind], "FLOP/s"),
         "ceiling_bytes": Value(top.bytes, "bytes/s"),
         "least_seconds": Value(max(by_flops, by_bytes), "s"),
     }
-    return Found(values, reason="bound by " + ("FLOPs" if by_flops >= by_bytes else "bytes"))
+    return MeasureResult(
+        values, reason="bound by " + ("FLOPs" if by_flops >= by_bytes else "bytes")
+    )
 
 
 def count(is_training: bool, checkpoint: str, inputs: str) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from bench.record.results import Result
 from tasks.printing import print_lines, visible
 
 
-class Progress:
-    """Satisfies `bench.sweep.sweep.Watcher`; use it in a `with`."""
+class SweepProgress:
+    """Satisfies `bench.sweep.sweep.SweepWatcher`; use it in a `with`."""
 
     def __init__(self) -> None:
         self._bar: Any = None

@@ -25,13 +25,13 @@ class Value:
     """low, high, level, method; None where it is counted and not sampled"""
 
     @classmethod
-    def of(cls, found: Estimate, unit: str) -> Self:
+    def of(cls, estimate: Estimate, unit: str) -> Self:
         """An estimate with its unit."""
-        return cls(found.value, unit, found.n, found.interval.as_json())
+        return cls(estimate.value, unit, estimate.n, estimate.interval.as_json())
 
 
 @dataclass(frozen=True)
-class Found:
+class MeasureResult:
     """What one measure found."""
 
     values: Mapping[str, Value] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class Result:
     """of the case: see `Case.key`"""
     case: Case
     measure: str
-    found: Found
+    found: MeasureResult
     seconds: float
     """that measuring took"""
     work: Mapping[str, float]
@@ -77,7 +77,7 @@ class Result:
         measure = _checked("measure", rest.pop("measure"), str)
         values = _checked("values", rest.pop("values"), dict)
         reasons = _checked("violations", rest.pop("violations"), list)
-        found = Found(
+        found = MeasureResult(
             values={name: _value(measure, name, each) for name, each in values.items()},
             status=rest.pop("status"),
             reason=_checked("reason", rest.pop("reason"), str),

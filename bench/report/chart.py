@@ -24,7 +24,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
+class ChartPoint:
     """A number that was measured, with the ends of its intervals."""
 
     x: float
@@ -44,7 +44,7 @@ class Series:
     """Points of one deployment."""
 
     name: str
-    points: tuple[Point, ...]
+    points: tuple[ChartPoint, ...]
     line: tuple[tuple[float, float], ...] = ()
     """x, y; drawn under the points"""
     is_dashed: bool = False
@@ -83,7 +83,7 @@ class Chart:
         ends = [end for point in self.points() for end in _reach(point.y, point.y_ends)]
         return [*(point.y for point in self.points()), *ends, *(y for _, y in self._lines())]
 
-    def points(self) -> list[Point]:
+    def points(self) -> list[ChartPoint]:
         """Of all series."""
         return [point for series in self.series for point in series.points]
 

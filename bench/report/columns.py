@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.measures import FIRST
-from bench.record import stored
+from bench.record import compare_results
 from bench.record.results import Value
 from bench.report import losses, starts
 from bench.report.data import BASELINE, Report, Row
@@ -123,7 +123,7 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
             return Cell(row.said("latency"))
         if row is eager[row.scenario]:
             return Cell("1", "eager", 1.0)
-        pair = stored.pair(row.case, base, median, MARGIN)
+        pair = compare_results.pair(row.case, base, median, MARGIN)
         interval = f"{significant(pair.low, 3)} to {significant(pair.high, 3)}, {pair.word}"
         return Cell(significant(pair.ratio, 3), interval, pair.ratio)
 

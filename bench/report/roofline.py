@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from bench.report.chart import Axis, Chart, Group, Guide, Point, Section, Series, missing, slug
+from bench.report.chart import Axis, Chart, ChartPoint, Group, Guide, Section, Series, missing, slug
 from bench.report.data import Report, Row, bounds
 from zoo.machine.formatting import significant
 from zoo.runtimes.deployment import Deployment
@@ -46,7 +46,7 @@ def _absent(title: str, rows: Iterable[Row]) -> Iterable[tuple[str, str]]:
             yield row.case.deployment, reason or row.said("work")
 
 
-def point(row: Row) -> Point | None:
+def point(row: Row) -> ChartPoint | None:
     """GFLOP/s over FLOPs a byte; None where something of it, or a ceiling, was not measured."""
     flops, least = row.value("work", "flops"), row.value("work", "least_bytes")
     median, ceiling = row.value("latency", "median"), row.value("work", "ceiling_flops")
@@ -63,7 +63,7 @@ def point(row: Row) -> Point | None:
         f"{significant(reached)} GFLOP/s, {share:.0%} of the ceiling of matrix products",
         f"{significant(flops.value / least.value, 3)} FLOPs a byte",
     )
-    return Point(
+    return ChartPoint(
         flops.value / least.value,
         reached,
         row.name,
@@ -73,7 +73,7 @@ def point(row: Row) -> Point | None:
 
 
 def _chart(title: str, rows: Sequence[Row]) -> Chart:
-    by_deployment: dict[str, list[Point]] = {}
+    by_deployment: dict[str, list[ChartPoint]] = {}
     tops: dict[str, float] = {}
     copied = 0.0
     for row in rows:

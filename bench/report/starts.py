@@ -9,7 +9,7 @@ from bench.report.data import BASELINE, Row, Scenario
 
 
 @dataclass(frozen=True)
-class Start:
+class ColdStart:
     """How one row begins."""
 
     row: Row
@@ -21,18 +21,18 @@ class Start:
     """seconds of a call behind the first"""
 
 
-def of_rows(rows: Sequence[Row]) -> dict[str, Start]:
+def of_rows(rows: Sequence[Row]) -> dict[str, ColdStart]:
     """By the row's name; rows without a cold start or a latency are left out."""
     found = {}
     for row in rows:
         total, call = row.value("cold_start", "total"), row.value("latency", "median")
         cold = row.value("cold_start", "cold_cache_total")
         if total is not None and call is not None:
-            found[row.name] = Start(row, total.value, cold.value if cold else None, call)
+            found[row.name] = ColdStart(row, total.value, cold.value if cold else None, call)
     return found
 
 
-def baselines(starts: Mapping[str, Start]) -> dict[Scenario, Start]:
+def baselines(starts: Mapping[str, ColdStart]) -> dict[Scenario, ColdStart]:
     """Eager's of each workload."""
     return {
         start.row.scenario: start
@@ -41,7 +41,7 @@ def baselines(starts: Mapping[str, Start]) -> dict[Scenario, Start]:
     }
 
 
-def paid_off(start: Start, base: Start, cold_cache: bool) -> BreakEven | None:
+def paid_off(start: ColdStart, base: ColdStart, cold_cache: bool) -> BreakEven | None:
     """When it is ahead of eager; None where it has no cold cache and that is asked for."""
     begin = start.cold if cold_cache else start.warm
     if begin is None:

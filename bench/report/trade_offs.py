@@ -8,9 +8,9 @@ from bench.report import losses
 from bench.report.chart import (
     Axis,
     Chart,
+    ChartPoint,
     Group,
     Guide,
-    Point,
     Section,
     Series,
     missing,
@@ -104,7 +104,7 @@ def _chart(scenario: Scenario, rows: Sequence[Row], cost: Cost) -> Chart | None:
             "on the front" if i in front else "beaten",
         )
         ends = bounds(median)
-        point = Point(
+        point = ChartPoint(
             1e3 * median.value,
             paid,
             row.name,

@@ -7,7 +7,7 @@ from bench.cases.case import threads_of
 from bench.cases.job import Settings
 from bench.measures import MEASURES
 from bench.record import store
-from bench.record.progress import Progress
+from bench.record.progress import SweepProgress
 from bench.record.results import Result
 from bench.sweep import suite, table
 from bench.sweep.sweep import Performer, sweep
@@ -34,7 +34,7 @@ def run(args: RunArgs) -> list[Result]:
             f"--out {args.out} is a device or a pipe, and results are read again: give a file"
         )
     before = len(store.read(args.out))
-    with Performer(settings) as perform, Progress() as progress:
+    with Performer(settings) as perform, SweepProgress() as progress:
         results = sweep(asked.cases, measures, args.out, perform, progress)
     added = len(store.read(args.out)) - before
     table.show(asked.cases, results)

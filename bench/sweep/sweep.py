@@ -14,18 +14,18 @@ from bench.cases.job import Settings
 from bench.cases.prepare import Preparation
 from bench.measures import FIRST, MEASURES
 from bench.record import store
-from bench.record.results import Found, Result
+from bench.record.results import MeasureResult, Result
 from zoo.machine import environment
 from zoo.measure.process import WorkerFailed
 from zoo.store import evidence
 
 NOTHING_HANDLED: Mapping[str, float] = {}
 
-Perform = Callable[[Case, str], tuple[Found, Mapping[str, float]]]
+Perform = Callable[[Case, str], tuple[MeasureResult, Mapping[str, float]]]
 """What a measure finds of a case, and the work of a call."""
 
 
-class Watcher(Protocol):
+class SweepWatcher(Protocol):
     """Who is told how far a sweep has come."""
 
     def begin(self, total: int) -> None: ...
@@ -34,7 +34,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Step:
+class SweepStep:
     """A measure of a case, with the case's key and subject."""
 
     case: Case
@@ -48,7 +48,7 @@ def sweep(
     measures: Sequence[str],
     path: Path,
     perform: Perform,
-    watcher: Watcher,
+    watcher: SweepWatcher,
 ) -> list[Result]:
     """The results of all cases, those that lay in the file already included, in the cases' order.
 
@@ -75,7 +75,7 @@ def sweep(
     return [found[each] for each in wanted if each in found]
 
 
-def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[Step]:
+def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[SweepStep]:
     """All steps. Parity comes first of each case."""
     described: dict[str, dict[str, Any]] = {}
     subjects: dict[tuple[str, str], str] = {}
@@ -91,24 +91,29 @@ def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[Step]:
         key = case.key(subjects[named], described[kind])
         chosen = dict.fromkeys((FIRST, *measures))
         steps += [
-            Step(case, name, key, subjects[named]) for name in chosen if MEASURES[name].fits(case)
+            SweepStep(case, name, key, subjects[named])
+            for name in chosen
+            if MEASURES[name].fits(case)
         ]
     return steps
 
 
-def _is_done(step: Step, found: Mapping[tuple[str, str], Result]) -> bool:
+def _is_done(step: SweepStep, found: Mapping[tuple[str, str], Result]) -> bool:
     """Whether it is there, or never will be: correct or no number."""
     parity = found.get((step.key, FIRST))
     refused = parity is not None and parity.found.status != "ok"
     return refused or (step.key, step.measure) in found
 
 
-def _take(step: Step, perform: Perform) -> Result:
+def _take(step: SweepStep, perform: Perform) -> Result:
     begin = time.monotonic()
     try:
         found, work = perform(step.case, step.measure)
     except WorkerFailed as error:
-        found, work = Found(status=error.failed.status, reason=error.failed.reason), NOTHING_HANDLED
+        found, work = (
+            MeasureResult(status=error.failed.status, reason=error.failed.reason),
+            NOTHING_HANDLED,
+        )
     origin = {
         "subject": step.subject,
         "source": source_digest(),
@@ -132,10 +137,10 @@ class Performer:
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    def __call__(self, case: Case, measure: str) -> tuple[Found, Mapping[str, float]]:
+    def __call__(self, case: Case, measure: str) -> tuple[MeasureResult, Mapping[str, float]]:
         """Raises `WorkerFailed`."""
         prepared = self._preparation.of(case)
         job = prepared.job(case, self.settings)
         module = importlib.import_module(MEASURES[measure].module)
-        found: Found = module.measure(job)
+        found: MeasureResult = module.measure(job)
         return found, prepared.work

@@ -44,22 +44,22 @@ def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
         terminal.lines("", *notes)
 
 
-def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
+def row(case: Case, results: Mapping[str, Result]) -> tuple[str, ...]:
     """The cells of a case; what was not measured is a dash."""
 
     def value(measure: str, name: str) -> Value | None:
-        return found[measure].found.values.get(name) if measure in found else None
+        return results[measure].found.values.get(name) if measure in results else None
 
     work = case.workload
     median, least = value("latency", "median"), value("work", "least_seconds")
-    rates = dict(found["throughput"].found.values) if "throughput" in found else {}
+    rates = dict(results["throughput"].found.values) if "throughput" in results else {}
     rate = rates.get("samples") or next(iter(rates.values()), None)
     return (
         case.model + ("" if isinstance(work, Forward) else f" ({work.phase})"),
         case.deployment + ("" if case.device == "cpu" else f" ({case.device})"),
         str(work.batch),
         formatting.NOTHING if work.length is None else f"{work.length:g}",
-        status(found),
+        status(results),
         formatting.seconds(median),
         formatting.seconds(value("latency", "p95"), bare=True),
         formatting.NOTHING if rate is None else f"{rate.value:,.4g} {rate.unit}",
@@ -70,28 +70,28 @@ def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
     )
 
 
-def status(found: Mapping[str, Result]) -> str:
+def status(results: Mapping[str, Result]) -> str:
     """Of a case: that of its parity, or of the first measure that failed."""
-    if FIRST not in found:
+    if FIRST not in results:
         return formatting.NOT_MEASURED
-    for result in found.values():
+    for result in results.values():
         if result.found.status not in ("ok", "not_measured"):
             return result.found.status
-    violated = any(result.found.violations for result in found.values())
+    violated = any(result.found.violations for result in results.values())
     return "ok, violations" if violated else "ok"
 
 
-def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
+def notes_of(case: Case, results: Mapping[str, Result]) -> list[str]:
     """Lines about a case."""
     lines = []
     for measure in IN_PARTS:
-        parts = found[measure].found.values if measure in found else {}
+        parts = results[measure].found.values if measure in results else {}
         if parts:
             said = [
                 f"{name.replace('_', ' ')} {formatting.seconds(v)}" for name, v in parts.items()
             ]
             lines.append(f"{case}: {', '.join(said)}")
-    for name, result in found.items():
+    for name, result in results.items():
         doubtful = result.found.status != "ok" or name in TELLING
         said = [result.found.reason] if doubtful else []
         lines += [f"{case}: {name}: {text}" for text in (*said, *result.found.violations) if text]

@@ -29,7 +29,7 @@ from zoo.measure.results import compared_of, floor_between
 BASELINE, TWIN, CANDIDATE = "baseline", "baseline (again)", "candidate"
 ROLES = (BASELINE, TWIN, CANDIDATE)
 PAIRS = ((BASELINE, CANDIDATE), (BASELINE, TWIN))
-ARMS = tuple(Arm(role, "bench.validity.known_targets:nothing") for role in ROLES)
+ARMS = tuple(Arm(role, "bench.validity.synthetic_targets:nothing") for role in ROLES)
 LEAST_LAUNCHES, MOST_LAUNCHES = 5, 8
 PLAN = Plan()
 

@@ -14,9 +14,9 @@ from typing import TypeVar
 from bench.cases import child
 from bench.cases.args import SelftestArgs
 from bench.measures import memory
-from bench.validity import known_targets
+from bench.validity import synthetic_targets
 from zoo.machine import terminal
-from zoo.measure import Arm, ArmFailed, Comparison, Measured, Plan, compare, measure
+from zoo.measure import Arm, ArmFailed, ArmTimes, Comparison, Plan, compare, measure
 from zoo.measure.process import Worker
 
 CALL_S = 0.01
@@ -53,13 +53,13 @@ def _checks(args: SelftestArgs) -> Iterator[Check]:
     yield _overhead()
     yield _device()
     yield _memory()
-    size = known_targets.bytes_for(CALL_S)
+    size = synthetic_targets.bytes_for(CALL_S)
     yield _opinion(size)
     yield from _verdicts(size, args)
 
 
 def _arm(name: str, function: str, **kwargs: float) -> Arm:
-    return Arm(name, f"bench.validity.known_targets:{function}", kwargs, threads=1)
+    return Arm(name, f"bench.validity.synthetic_targets:{function}", kwargs, threads=1)
 
 
 def _sleep() -> Check:
@@ -104,8 +104,8 @@ def _memory() -> Check:
 
 
 def _opinion(size: int) -> Check:
-    kwargs = {"target": "bench.validity.known_targets:work", "kwargs": {"size": size}}
-    ratio = child.call("bench.validity.second_opinion:run", kwargs, threads=1)
+    kwargs = {"target": "bench.validity.synthetic_targets:work", "kwargs": {"size": size}}
+    ratio = child.call("bench.validity.torch_benchmark_check:run", kwargs, threads=1)
     name = f"within {OPINION:.0%} of torch.utils.benchmark.Timer"
     return Check(name, abs(ratio - 1) < OPINION, f"{ratio:.4f} of its median")
 
@@ -131,13 +131,13 @@ def _verdicts(size: int, args: SelftestArgs) -> Iterator[Check]:
     yield Check(f"{args.slowdown:.1%} slower", right and not contrary, said)
 
 
-def _told(found: Sequence[Comparison]) -> str:
+def _told(comparisons: Sequence[Comparison]) -> str:
     """The comparison, or of several how often each verdict came, and their noise floors."""
-    floors = sorted(each.floor for each in found if each.floor is not None)
+    floors = sorted(each.floor for each in comparisons if each.floor is not None)
     floor = f"; noise floor {statistics.median(floors):.1%}" if floors else ""
-    if len(found) == 1:
-        return f"{found[0]}{floor}"
-    words = Counter(str(each.verdict.word) for each in found)
+    if len(comparisons) == 1:
+        return f"{comparisons[0]}{floor}"
+    words = Counter(str(each.verdict.word) for each in comparisons)
     ends = f" ({floors[0]:.1%} to {floors[-1]:.1%})" if floors else ""
     return ", ".join(f"{word} {n}" for word, n in words.most_common()) + floor + ends
 
@@ -148,7 +148,7 @@ def _against(size: int, other: int, args: SelftestArgs) -> Comparison:
     return _found(lambda: compare(arms, plan).of("b"))
 
 
-def _times(arm: Arm) -> Measured:
+def _times(arm: Arm) -> ArmTimes:
     return _found(lambda: measure([arm], Plan(launches=2, budget_s=5.0)).times(arm.name))
 
 

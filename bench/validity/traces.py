@@ -20,7 +20,7 @@ from tasks.errors import UserError
 from zoo.machine import environment
 from zoo.measure import Arm, Block, Plan, Recording
 from zoo.measure.recording import record
-from zoo.store import lines
+from zoo.store import append_only
 
 PROCESSES = 3
 LOAD_S = 3.0  # that the other process computes, and then sleeps
@@ -98,7 +98,7 @@ def another_process() -> Iterator[None]:
 def append(path: Path, trace: Trace) -> None:
     """Adds a trace to a file, with the machine it is of."""
     content = {**trace.to_json(), "machine": environment.machine(gpu=False)}
-    lines.append(path, json.dumps(content, separators=(",", ":")) + "\n")
+    append_only.append(path, json.dumps(content, separators=(",", ":")) + "\n")
 
 
 def read(path: Path) -> Sequence[Trace]:

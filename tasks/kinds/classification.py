@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from tasks.metrics.classification import Tally
+    from tasks.metrics.classification import ClassificationMetric
 
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
 TOP_K = 5
@@ -360,32 +360,33 @@ class Classification(Bindable):
         found: list[Value] = rows
         return found
 
-    def tally(self) -> "Tally":
+    def accumulator(self) -> "ClassificationMetric":
         """The accumulator of this task's metrics."""
-        from tasks.metrics.classification import Tally
-        from tasks.metrics.ranked import RankedTally
+        from tasks.metrics.classification import ClassificationMetric
+        from tasks.metrics.ranked import TopKMetric
 
         if self.single_label and len(self.labels) > TOP_K:
-            return RankedTally(len(self.labels), TOP_K)
-        return Tally(self.problem_type, max(len(self.labels), 1))
+            return TopKMetric(len(self.labels), TOP_K)
+        return ClassificationMetric(self.problem_type, max(len(self.labels), 1))
 
-    def count(self, tally: Any, seen: Evaluated[Prediction]) -> None:
-        """Adds the predictions of a batch to a tally."""
-        from tasks.metrics.ranked import RankedTally
+    def update(self, accumulator: Any, seen: Evaluated[Prediction]) -> None:
+        """Adds the predictions of a batch to an accumulator."""
+        from tasks.metrics.ranked import TopKMetric
 
         ids = seen.batch.ids.cpu().numpy()
         predictions = self._array([_value(one) for one in seen.predictions])
         references = self._array(seen.references)
-        if isinstance(tally, RankedTally):
+        if isinstance(accumulator, TopKMetric):
             logits, labels = seen.outputs["logits"], seen.batch.targets["labels"]
             own = logits.gather(1, labels.unsqueeze(1))
             ranks = (logits > own).sum(1).cpu().numpy()
-            tally.update_ranked(ids, predictions, references, ranks)
+            accumulator.update_ranked(ids, predictions, references, ranks)
         else:
-            tally.update(ids, predictions, references)
+            accumulator.update(ids, predictions, references)
 
     def _array(self, values: Sequence[Value]) -> "np.ndarray":
-        """As `Tally` takes them: labels int64 [b], 0 or 1 [b, labels], numbers float64 [b]."""
+        """As `ClassificationMetric` takes them: labels int64 [b], 0 or 1 [b, labels], numbers
+        float64 [b]."""
         import numpy as np
 
         if self.problem_type != "multi_label_classification":
@@ -395,19 +396,19 @@ class Classification(Bindable):
             row[list(given)] = 1  # type: ignore[arg-type]
         return hot
 
-    def confusion_matrix(self, tally: "Tally") -> "np.ndarray":
+    def confusion_matrix(self, accumulator: "ClassificationMetric") -> "np.ndarray":
         """Counts int64 [labels, labels], rows the truth. ValueError where there is not one label
         each."""
-        return tally.confusion_matrix()
+        return accumulator.confusion_matrix()
 
-    def mistakes(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
+    def errors(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
         """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
         assert seen.loss.terms is not None
         columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), seen.references
-        said = [_value(one) for one in seen.predictions]
+        predicted = [_value(one) for one in seen.predictions]
         return [
             (loss, row, self._name(truth), self._name(value))
-            for loss, row, truth, value in zip(*columns, said, strict=True)
+            for loss, row, truth, value in zip(*columns, predicted, strict=True)
             if value != truth
         ]
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-class Block:
+class ArrayBlock:
     """Arrays end to end: a few large buffers, whatever their number.
 
     They may differ in shape; those that differ in dtype or rank from the first are kept apart.

@@ -19,8 +19,8 @@ import numpy.typing as npt
 
 from tasks.errors import UserError
 from tasks.media import decoding_cache
-from tasks.media.array_block import Block
-from tasks.media.decoding_cache import Measured
+from tasks.media.array_block import ArrayBlock
+from tasks.media.decoding_cache import DecodedSplit
 from tasks.media.source import BadFile, name_of
 from tasks.printing import print_lines
 
@@ -48,7 +48,7 @@ class Decoded:
     """Row of the split, name and reason of each that could not be decoded."""
     split: "datasets.Dataset" = field(repr=False)
     decode: Decode = field(repr=False)
-    block: Block | None = field(repr=False, default=None)
+    block: ArrayBlock | None = field(repr=False, default=None)
     """All arrays, where they fit into memory."""
     facts: Mapping[int, Facts] = field(repr=False, default_factory=dict)
     """What the decoder found remarkable, by row of the split; only rows that it found it in."""
@@ -218,7 +218,7 @@ def _pass(
     threads: int | None,
     title: str,
     wants_digests: bool,
-) -> tuple[Measured, Block | None, bool]:
+) -> tuple[DecodedSplit, ArrayBlock | None, bool]:
     """What is there, the arrays where they fit, and whether the bad files will be bad again."""
     from tqdm import tqdm
 
@@ -230,7 +230,7 @@ def _pass(
         return _decode_rows(enumerate(column, start), decode, measure, budget, wants_digests)
 
     total = _Found()
-    block: Block | None = Block(split.num_rows, memory_limit)
+    block: ArrayBlock | None = ArrayBlock(split.num_rows, memory_limit)
     with tqdm(
         total=split.num_rows, desc=title, unit="file", delay=1, leave=False, disable=None
     ) as bar:
@@ -244,7 +244,7 @@ def _pass(
             bar.update(len(found.kept) + len(found.bad))
     if block is not None:
         block.seal()
-    measured = Measured(
+    measured = DecodedSplit(
         np.array(total.kept, np.int64),
         np.array(total.sizes, np.float64),
         total.bad,

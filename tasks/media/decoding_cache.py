@@ -24,7 +24,7 @@ VERSION = 2  # of the file's form: raise it with every change
 DECODERS = ("pillow", "soundfile")  # another version may read what this one can't
 
 
-class Measured(NamedTuple):
+class DecodedSplit(NamedTuple):
     """A pass over a split."""
 
     kept: npt.NDArray[np.int64]  # rows that could be decoded, [n]
@@ -40,14 +40,14 @@ def digest_of(split: "datasets.Dataset") -> str:
     return fingerprint.of_strings(split.select_columns(["media"]), rows_at_once=100)
 
 
-def read(key: str, rows: int) -> Measured | None:
+def read(key: str, rows: int) -> DecodedSplit | None:
     """What `write` kept under the key for a split of so many rows; None where there is nothing, or
     nothing readable.
     """
     try:
         with np.load(_path(key), allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes())
-            found = Measured(
+            found = DecodedSplit(
                 stored["kept"],
                 stored["sizes"],
                 [(row, name, reason) for row, name, reason in about["bad"]],
@@ -73,7 +73,7 @@ def read(key: str, rows: int) -> Measured | None:
     return found if whole else None
 
 
-def write(key: str, rows: int, found: Measured) -> None:
+def write(key: str, rows: int, found: DecodedSplit) -> None:
     """Keeps it for the next run; where the cache cannot be written to, that run measures again."""
     assert len(found.kept) + len(found.bad) == rows
     about = json.dumps(

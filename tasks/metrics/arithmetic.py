@@ -1,4 +1,4 @@
-"""The metrics as functions of numpy arrays: the one implementation behind modules and tally.
+"""The metrics as functions of numpy arrays: the one implementation behind modules and accumulators.
 
 Precision, recall, F1 and Matthews' coefficient are functions of three counts a label (`Counts`).
 The counts may have leading dimensions, so that a thousand bootstrap resamples are one call. Where

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from tasks.errors import UserError
 from tasks.metrics import arithmetic, intervals
 from tasks.metrics.arithmetic import Counts, Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
@@ -37,7 +37,7 @@ _CORRELATIONS: Mapping[str, Callable[[_Array, Ints], Floats]] = {
 }
 
 
-class Tally:
+class ClassificationMetric:
     """Predictions and references of one evaluation, and what is computed from them.
 
     A sample id counts once, however often and in whichever process it was seen: all results are
@@ -98,10 +98,11 @@ class Tally:
         }
 
     @staticmethod
-    def merge(states: Iterable[Mapping[str, _Array]]) -> "Tally":
-        """One tally of several processes' states, in any order.
+    def merge(states: Iterable[Mapping[str, _Array]]) -> "ClassificationMetric":
+        """One accumulator of several processes' states, in any order.
 
-        No states, or states of unlike tallies: ValueError. One id with two references: UserError.
+        No states, or states of unlike accumulators: ValueError. One id with two references:
+        UserError.
         """
         states = list(states)
         headers = {tuple(int(number) for number in state["header"]) for state in states}
@@ -110,14 +111,14 @@ class Tally:
         version, problem, num_labels = headers.pop()
         if version != _FORMAT:
             raise ValueError(f"a state of format {version} cannot be read, only {_FORMAT}")
-        tally = Tally(PROBLEM_TYPES[problem], num_labels)
-        tally._chunks += [
+        accumulator = ClassificationMetric(PROBLEM_TYPES[problem], num_labels)
+        accumulator._chunks += [
             (state["ids"], state["predictions"], state["references"]) for state in states
         ]
-        tally._columns()  # contradictions show here rather than later
-        return tally
+        accumulator._columns()  # contradictions show here rather than later
+        return accumulator
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Every metric of this problem type with its interval.
 
         single_label: accuracy (Wilson), f1_macro, precision_macro, recall_macro,
@@ -257,7 +258,7 @@ class Tally:
         references: _Array,
         level: float,
         draws: int,
-    ) -> list[Measured]:
+    ) -> list[MetricEstimate]:
         """The scores, with intervals from resamples of the samples.
 
         Samples with the same prediction and reference are one cell with a count: the confusion

@@ -19,7 +19,7 @@ _NAN = float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class MetricEstimate:
     """One metric over one set of samples.
 
     `method` names how the interval was made: "wilson", "bootstrap", "fisher-z", "student-t", or
@@ -36,14 +36,14 @@ class Measured:
     method: str
 
 
-def undefined(name: str, value: float, n: int, level: float) -> Measured:
+def undefined(name: str, value: float, n: int, level: float) -> MetricEstimate:
     """A measurement without an interval."""
-    return Measured(
+    return MetricEstimate(
         name=name, value=value, n=n, low=_NAN, high=_NAN, level=level, method="undefined"
     )
 
 
-def wilson(name: str, value: float, n: int, level: float) -> Measured:
+def wilson(name: str, value: float, n: int, level: float) -> MetricEstimate:
     """The score interval of a share `value` of n samples (Wilson 1927). Undefined where n is 0."""
     if n == 0:
         return undefined(name, _NAN, n, level)
@@ -53,10 +53,12 @@ def wilson(name: str, value: float, n: int, level: float) -> Measured:
     # At the ends centre and half are equal, but for rounding.
     low = 0.0 if value == 0 else centre - half
     high = 1.0 if value == 1 else centre + half
-    return Measured(name=name, value=value, n=n, low=low, high=high, level=level, method="wilson")
+    return MetricEstimate(
+        name=name, value=value, n=n, low=low, high=high, level=level, method="wilson"
+    )
 
 
-def fisher_z(name: str, value: float, n: int, level: float, scale: float = 1.0) -> Measured:
+def fisher_z(name: str, value: float, n: int, level: float, scale: float = 1.0) -> MetricEstimate:
     """The interval of a correlation by Fisher's transformation (1921).
 
     It is tanh(atanh(r) -+ z sqrt(scale / (n - 3))), where `scale` is 1 for Pearson's r and 1 + r^2
@@ -69,10 +71,12 @@ def fisher_z(name: str, value: float, n: int, level: float, scale: float = 1.0) 
         return undefined(name, value, n, level)
     half = _z(level) * sqrt(scale / (n - 3))
     low, high = tanh(atanh(value) - half), tanh(atanh(value) + half)
-    return Measured(name=name, value=value, n=n, low=low, high=high, level=level, method="fisher-z")
+    return MetricEstimate(
+        name=name, value=value, n=n, low=low, high=high, level=level, method="fisher-z"
+    )
 
 
-def student_t(name: str, value: float, samples: Floats, level: float) -> Measured:
+def student_t(name: str, value: float, samples: Floats, level: float) -> MetricEstimate:
     """The interval of a mean of non-negative samples [n] (Student 1908), cut off at 0.
 
     Undefined below two samples, and where all samples are equal.
@@ -80,7 +84,7 @@ def student_t(name: str, value: float, samples: Floats, level: float) -> Measure
     n, half = len(samples), t_half_width(samples, level)
     if not isfinite(value) or not isfinite(half) or half == 0:
         return undefined(name, value, n, level)
-    return Measured(
+    return MetricEstimate(
         name=name,
         value=value,
         n=n,
@@ -110,7 +114,7 @@ def t_quantile(freedom: int, level: float) -> float:
     return float(stdtrit(freedom, (1 + level) / 2))
 
 
-def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> Measured:
+def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> MetricEstimate:
     """The percentile interval of bootstrap draws [draws] (Efron 1979).
 
     Undefined where all draws are equal: samples without one mistake, or a constant prediction, show
@@ -119,7 +123,7 @@ def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> 
     if not isfinite(value) or not len(draws) or draws.min() == draws.max():
         return undefined(name, value, n, level)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Measured(
+    return MetricEstimate(
         name=name,
         value=value,
         n=n,

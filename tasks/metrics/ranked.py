@@ -1,4 +1,4 @@
-"""A tally of single labels that also knows how high the true label was ranked."""
+"""A metric of single labels that also knows how high the true label was ranked."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -8,14 +8,15 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Ints
-from tasks.metrics.classification import Tally
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 _Array = npt.NDArray[Any]
 
 
-class RankedTally(Tally):
-    """`Tally` for single labels with top-k accuracy: the true label is among the k best."""
+class TopKMetric(ClassificationMetric):
+    """`ClassificationMetric` for single labels with top-k accuracy: the true label is among the k
+    best."""
 
     def __init__(self, num_labels: int, k: int) -> None:
         super().__init__("single_label_classification", num_labels)
@@ -40,23 +41,23 @@ class RankedTally(Tally):
         return ids[order][first], ranks[order][first]
 
     def state(self) -> dict[str, _Array]:
-        """`Tally.state`, with `ranked_ids` and `ranks` int64 [n], and `k`."""
+        """`ClassificationMetric.state`, with `ranked_ids` and `ranks` int64 [n], and `k`."""
         ids, ranks = self._ranked()
         more = {"ranked_ids": ids, "ranks": ranks, "k": np.array(self.k)}
         return super().state() | more
 
     @staticmethod
-    def merge(states: Iterable[Mapping[str, _Array]]) -> "RankedTally":
-        """One tally of several processes' states; see `Tally.merge`."""
+    def merge(states: Iterable[Mapping[str, _Array]]) -> "TopKMetric":
+        """One accumulator of several processes' states; see `ClassificationMetric.merge`."""
         states = list(states)
-        plain = Tally.merge(states)
-        merged = RankedTally(plain.num_labels, int(states[0]["k"]))
+        plain = ClassificationMetric.merge(states)
+        merged = TopKMetric(plain.num_labels, int(states[0]["k"]))
         merged._chunks = plain._chunks
         merged._ranks = [(state["ranked_ids"], state["ranks"]) for state in states]
         return merged
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
-        """The metrics of `Tally`, with top-k accuracy behind accuracy (Wilson)."""
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
+        """The metrics of `ClassificationMetric`, with top-k accuracy behind accuracy (Wilson)."""
         accuracy, *others = super().compute(level, draws)
         _, ranks = self._ranked()
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
@@ -64,7 +65,7 @@ class RankedTally(Tally):
         return [accuracy, top, *others]
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """See `Tally.sample_statistics`."""
+        """See `ClassificationMetric.sample_statistics`."""
         if metric != f"top{self.k}_accuracy":
             return super().sample_statistics(metric)
         ids, ranks = self._ranked()

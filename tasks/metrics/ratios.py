@@ -1,4 +1,4 @@
-"""The tally of objectives without labels: sums over each sample's targets, by id.
+"""The metrics of objectives without labels: sums over each sample's targets, by id.
 
 Every metric is a ratio of two sums over all samples, perhaps the exponential of one: a loss over
 its targets, hits over targets. Intervals come from resampling the samples, not the targets: those
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 _FORMAT = 1  # of `state()`
 _NAN = float("nan")
@@ -40,7 +40,7 @@ class Ratio:
         return values
 
 
-class RatioTally:
+class RatioMetric:
     """Sums of each sample of one evaluation, and the ratios computed from them.
 
     A sample id counts once, however often and in whichever process it was seen: all results are
@@ -76,8 +76,8 @@ class RatioTally:
         header = np.array([_FORMAT, self.columns], np.int64)
         return {"header": header, "ids": ids.copy(), "sums": sums.copy()}
 
-    def merge(self, states: Iterable[Mapping[str, _Array]]) -> "RatioTally":
-        """One tally of the same ratios of several processes' states, in any order.
+    def merge(self, states: Iterable[Mapping[str, _Array]]) -> "RatioMetric":
+        """One accumulator of the same ratios of several processes' states, in any order.
 
         No states, or one of another kind: ValueError.
         """
@@ -85,12 +85,12 @@ class RatioTally:
         headers = {tuple(int(number) for number in state["header"]) for state in states}
         if headers != {(_FORMAT, self.columns)}:
             raise ValueError(f"cannot merge {len(states)} states with headers {sorted(headers)}")
-        tally = RatioTally(self.ratios)
+        accumulator = RatioMetric(self.ratios)
         for state in states:
-            tally.update(state["ids"], state["sums"])
-        return tally
+            accumulator.update(state["ids"], state["sums"])
+        return accumulator
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Each ratio with a bootstrap interval over samples (Efron 1979); none with 0 `draws`."""
         ids, sums = self._sums()
         n = len(ids)

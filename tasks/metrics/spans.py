@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tasks.errors import UserError
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Counts, Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 OUTSIDE = "O"
 """The tag of a word that is in no span."""
@@ -203,7 +203,7 @@ class SpanMetric:
         merged._whole()  # contradictions show here rather than later
         return merged
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """f1, precision and recall of spans, and token_accuracy, the share of words with the right
         tag; each with a bootstrap interval over samples (Efron 1979), none with 0 `draws`.
 

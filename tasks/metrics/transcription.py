@@ -1,4 +1,4 @@
-"""The tally of speech recognition: what was heard and what was said, by id.
+"""The metrics of speech recognition: what was heard and what was said, by id.
 
 Word error rate: the substitutions, deletions and insertions of the shortest way from the reference
 to the hypothesis, over the number of reference words; character error rate likewise, over
@@ -22,7 +22,7 @@ import numpy.typing as npt
 from tasks.errors import UserError
 from tasks.metrics import intervals
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 NOTHING = "-"
 """The place of a word that is missing: of the hypothesis (deleted) or the reference (inserted)."""
@@ -44,7 +44,7 @@ class Errors:
     characters: Ints
 
 
-class TranscriptTally:
+class TranscriptionMetric:
     """Hypotheses and references of one evaluation, and what is computed from them.
 
     A sample id counts once, however often and in whichever process it was seen: all results are
@@ -84,17 +84,17 @@ class TranscriptTally:
         return state
 
     @staticmethod
-    def merge(states: Iterable[Mapping[str, _Array]]) -> "TranscriptTally":
-        """One tally of several processes' states, in any order.
+    def merge(states: Iterable[Mapping[str, _Array]]) -> "TranscriptionMetric":
+        """One accumulator of several processes' states, in any order.
 
         No states, or one of another format: ValueError. One id with two references: UserError.
         """
-        tally = TranscriptTally()
+        accumulator = TranscriptionMetric()
         states = list(states)
         headers = {tuple(int(number) for number in state["header"]) for state in states}
         if headers != {(_FORMAT,)}:
             raise ValueError(f"cannot merge {len(states)} states with headers {sorted(headers)}")
-        tally._chunks += [
+        accumulator._chunks += [
             (
                 state["ids"],
                 _unpack(state["hypotheses"], state["hypothesis_ends"]),
@@ -102,10 +102,10 @@ class TranscriptTally:
             )
             for state in states
         ]
-        tally._columns()  # contradictions show here rather than later
-        return tally
+        accumulator._columns()  # contradictions show here rather than later
+        return accumulator
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004), and
         exact_match, the share of utterances with every word right (Wilson). With 0 `draws` there is
         no bootstrap, and no interval of the rates.
@@ -122,8 +122,8 @@ class TranscriptTally:
         ]
 
     def confusion_matrix(self) -> Ints:
-        """ValueError: transcripts have none; see `commonest`."""
-        raise ValueError("transcripts have no confusion matrix; see `commonest`")
+        """ValueError: transcripts have none; see `top_confusions`."""
+        raise ValueError("transcripts have no confusion matrix; see `top_confusions`")
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """What one of the metrics of `compute` is computed from: whether every word is right, or
@@ -137,17 +137,17 @@ class TranscriptTally:
         }[metric]
         return SampleStatistics(ids, np.column_stack(columns), _rates)
 
-    def commonest(self, most: int = 20) -> list[tuple[str, str, int]]:
-        """The commonest confusions: (said, heard, how often), most frequent first.
+    def top_confusions(self, most: int = 20) -> list[tuple[str, str, int]]:
+        """The commonest confusions: (reference, hypothesis, how often), most frequent first.
 
         A word that was missed is heard as "-"; where one was made up, "-" was said.
         """
         _, hypotheses, references = self._columns()
         found: Counter[tuple[str, str]] = Counter()
-        for said, heard, chunks in _alignments(references, hypotheses):
+        for reference, hypothesis, chunks in _alignments(references, hypotheses):
             for chunk in chunks:
-                left = said[chunk.ref_start_idx : chunk.ref_end_idx]
-                right = heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
+                left = reference[chunk.ref_start_idx : chunk.ref_end_idx]
+                right = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
                 if chunk.type == "substitute":
                     found.update(zip(left, right, strict=True))
                 elif chunk.type == "delete":
@@ -155,7 +155,7 @@ class TranscriptTally:
                 elif chunk.type == "insert":
                     found.update((NOTHING, word) for word in right)
         ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        return [(said, heard, count) for (said, heard), count in ordered[:most]]
+        return [(reference, hypothesis, count) for (reference, hypothesis), count in ordered[:most]]
 
     def _counted(self) -> Errors:
         _, hypotheses, references = self._columns()
@@ -235,7 +235,7 @@ def _rates(cells: Ints, weights: Ints) -> Floats:
     return np.where(units > 0, errors / np.maximum(units, 1), _NAN)
 
 
-def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int = DRAWS) -> Measured:
+def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int = DRAWS) -> MetricEstimate:
     """An error rate with its interval. Utterances alike in both counts are one cell."""
     cells, counts = np.unique(np.column_stack([errors, units]), axis=0, return_counts=True)
     drawn = [np.empty(0)]

@@ -21,7 +21,7 @@ from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.text_lengths import describe_cut, settled
+from tasks.nlp.text_lengths import describe_cut, resolve_max_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
-    from tasks.metrics.ratios import RatioTally
+    from tasks.metrics.ratios import RatioMetric
     from tasks.nlp.masking import Vocabulary
     from tasks.packed import PackedShape
     from tasks.preflight import Finding
@@ -116,23 +116,23 @@ def _canonical(
     return source, splits, stratified(splits) if label else None, columns
 
 
-def for_prediction(task: "MaskedLM", asked: Inputs) -> "MaskedLM":
+def for_prediction(task: "MaskedLM", inputs: Inputs) -> "MaskedLM":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "MaskedLM", stack: "ExitStack"
+    inputs: Inputs, task: "MaskedLM", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given: `text`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
     for flag, value in (
-        ("--text_pair_column", asked.text_pair_column),
-        ("--text_pair", asked.text_pair),
+        ("--text_pair_column", inputs.text_pair_column),
+        ("--text_pair", inputs.text_pair),
     ):
         if value and value != "none":
             raise UserError(f"{flag}: a mask is filled in one text, not in a pair")
-    return text_inputs.read(asked, task.columns, stack)
+    return text_inputs.read(inputs, task.columns, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -202,7 +202,7 @@ class MaskedLM(Bindable):
 
     def config(self) -> dict[str, Any]:
         """What `from_config` needs; plain JSON."""
-        assert self.vocabulary is not None, "settle() finds it"
+        assert self.vocabulary is not None, "bind_for_training() finds it"
         return {
             "args": asdict(self.args),
             "pad_token_id": self.pad_token_id,
@@ -214,7 +214,7 @@ class MaskedLM(Bindable):
         """The fields of a transformers config that this task sets."""
         return {}
 
-    def settle(self, processor: Any, limit: int) -> "MaskedLM":
+    def bind_for_training(self, processor: Any, limit: int) -> "MaskedLM":
         """The task with its tokenizer, and `max_length` and the vocabulary settled.
 
         Raises `UserError` where more is asked than the model takes, or the tokenizer has no mask.
@@ -228,7 +228,7 @@ class MaskedLM(Bindable):
             )
         return replace(
             self,
-            args=replace(self.args, max_length=settled(self.args.max_length, limit)),
+            args=replace(self.args, max_length=resolve_max_length(self.args.max_length, limit)),
             pad_token_id=processor.pad_token_id or 0,
             vocabulary=Vocabulary(
                 len(processor), processor.mask_token_id, tuple(sorted(processor.all_special_ids))
@@ -268,7 +268,7 @@ class MaskedLM(Bindable):
         """
         import torch
 
-        assert self.vocabulary is not None, "settle() finds it"
+        assert self.vocabulary is not None, "bind_for_training() finds it"
         rng, mask = torch.Generator().manual_seed(seed), inputs["attention_mask"].bool()
         counts = (self.args.mlm_probability * mask.sum(1)).round().long().clamp(min=1)
         order = torch.rand(mask.shape, generator=rng).masked_fill(~mask, 2.0).argsort(1).argsort(1)
@@ -287,7 +287,7 @@ class MaskedLM(Bindable):
         """
         from tasks.nlp.tokenization import encode
 
-        assert self.args.max_length is not None, "settle() decides it"
+        assert self.args.max_length is not None, "bind_for_training() decides it"
         processor = self.processor
         texts = [text_inputs.item(each, SINGLE)["text"] for each in raw]
         ids = encode(texts, None, processor, self.args.max_length, None)["input_ids"]
@@ -360,7 +360,7 @@ class MaskedLM(Bindable):
         return {"logits": apart}
 
     def _chosen(self, batch: Batch) -> "Tensor":
-        assert self.vocabulary is not None, "settle() finds it"
+        assert self.vocabulary is not None, "bind_for_training() finds it"
         labels: Tensor | None = batch.targets.get("labels")
         if labels is None:
             return batch.inputs["input_ids"] == self.vocabulary.mask
@@ -404,14 +404,14 @@ class MaskedLM(Bindable):
         counts: list[int] = owner.bincount(minlength=len(batch)).tolist()
         return counts
 
-    def tally(self) -> "RatioTally":
+    def accumulator(self) -> "RatioMetric":
         """The accumulator of this task's metrics, over the columns loss, tokens and hits."""
-        from tasks.metrics.ratios import Ratio, RatioTally
+        from tasks.metrics.ratios import Ratio, RatioMetric
 
-        return RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
+        return RatioMetric([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
 
-    def count(self, tally: "RatioTally", seen: Evaluated[MaskPrediction]) -> None:
-        """Adds the guesses of a batch to a tally."""
+    def update(self, accumulator: "RatioMetric", seen: Evaluated[MaskPrediction]) -> None:
+        """Adds the guesses of a batch to an accumulator."""
         import numpy as np
         import torch
 
@@ -422,7 +422,7 @@ class MaskedLM(Bindable):
         _, owner = self._truth(seen.batch)
         sums = torch.zeros(len(seen.batch), 3, dtype=torch.float64, device=losses.device)
         sums.index_add_(0, owner, torch.stack(found, 1))
-        tally.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
+        accumulator.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
 
     @staticmethod
     def _pairs(seen: Evaluated[MaskPrediction]) -> "Iterator[tuple[MaskPrediction, np.ndarray]]":
@@ -436,7 +436,7 @@ class MaskedLM(Bindable):
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
-    def mistakes(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
+    def errors(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
         """Of each text the wrong guess of highest loss, as (loss, id, truth, guess)."""
         assert seen.loss.terms is not None
         losses = seen.loss.terms.cpu().split(self._counts(seen.batch))

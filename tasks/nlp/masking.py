@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from tasks.kinds.losses import IGNORED
 from tasks.nlp.tokenization import TokenFeatures
-from tasks.randomness import Draws, View
+from tasks.randomness import EpochView, SampleRandom
 
 Ints = npt.NDArray[np.int64]
 
-FIXED = View(seed=0, epoch=0)
+FIXED = EpochView(seed=0, epoch=0)
 """The one masking that every evaluation uses."""
 MASKED, REPLACED = 0.8, 0.1
 """Shares of the chosen tokens that become [MASK], and another token; the rest stay."""
@@ -41,7 +41,7 @@ def mask(
     samples: Sequence[int],
     vocabulary: Vocabulary,
     probability: float,
-    view: View,
+    view: EpochView,
 ) -> tuple[list[Ints], list[Ints]]:
     """Token ids with some masked, and labels: the id of a chosen token, else `IGNORED`.
 
@@ -56,7 +56,7 @@ def mask(
     flat = np.fromiter((token for window in windows for token in window), np.int64, lengths.sum())
     ends = np.cumsum(lengths)
     owner = np.repeat(np.arange(len(windows)), lengths)
-    draws = Draws(view, _numbers(np.asarray(samples, np.int64), lengths))
+    draws = SampleRandom(view, _numbers(np.asarray(samples, np.int64), lengths))
 
     open_to_choice = ~np.isin(flat, vocabulary.special)
     count = np.bincount(owner[open_to_choice], minlength=len(windows))
@@ -105,7 +105,7 @@ class MaskedFeatures(TokenFeatures):
         self.vocabulary, self.probability = vocabulary, probability
         return self
 
-    def view(self, view: View) -> Self:
+    def view(self, view: EpochView) -> Self:
         """The same texts as one epoch masks them."""
         import copy
 

@@ -16,7 +16,7 @@ from tasks.kinds.classification import encode as encode_all
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.text_lengths import LongTexts, settled
+from tasks.nlp.text_lengths import LongTexts, resolve_max_length
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
@@ -109,17 +109,17 @@ def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     return find(source, cut(args, data, splits), data, asked, load)
 
 
-def for_prediction(task: "TextClassification", asked: Inputs) -> "TextClassification":
+def for_prediction(task: "TextClassification", inputs: Inputs) -> "TextClassification":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "TextClassification", stack: "ExitStack"
+    inputs: Inputs, task: "TextClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given: `text`, perhaps `text_pair`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    return text_inputs.read(asked, task.columns, stack)
+    return text_inputs.read(inputs, task.columns, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -208,13 +208,13 @@ class TextClassification(LongTexts, Classification):
         words = (label for label in self.labels if any(map(str.isalpha, label)))
         return next(map(python_literal, words), "")
 
-    def settle(self, processor: Any, limit: int) -> "TextClassification":
+    def bind_for_training(self, processor: Any, limit: int) -> "TextClassification":
         """The task with its tokenizer and `max_length` settled: the asked one, or the model's
         limit.
 
         Raises `UserError` where more is asked than the model takes.
         """
-        length = settled(self.args.max_length, limit, self.overlap)
+        length = resolve_max_length(self.args.max_length, limit, self.overlap)
         args = replace(self.args, max_length=length)
         return replace(
             self,

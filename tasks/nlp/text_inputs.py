@@ -57,7 +57,7 @@ class Inputs:
     texts"""
 
 
-def read(asked: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[str, Any]]:
+def read(inputs: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[str, Any]]:
     """Items one by one: `text`, of pairs `text_pair`, and of a table's row `others`.
 
     `others` is a `pyarrow.RecordBatch` of one row, with the columns that are no text.
@@ -68,30 +68,30 @@ def read(asked: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[st
 
     Raises `UserError` for a file that can't be read, and in its turn for a text that can't.
     """
-    file = asked.file
-    if asked.text and file:
+    file = inputs.file
+    if inputs.text and file:
         raise UserError("give --text or --file, not both")
-    if asked.text_pair and not asked.text:
+    if inputs.text_pair and not inputs.text:
         raise UserError("--text_pair goes with --text")
     if known and not known.get("text_pair"):
         for flag in ("text_pair", "text_pair_column"):
-            if getattr(asked, flag) not in ((), None, "none"):
+            if getattr(inputs, flag) not in ((), None, "none"):
                 raise UserError(f"--{flag}: this model was trained on single texts")
-    wants_pairs = asked.text_pair_column != "none" and bool(
-        asked.text_pair_column or known.get("text_pair")
+    wants_pairs = inputs.text_pair_column != "none" and bool(
+        inputs.text_pair_column or known.get("text_pair")
     )
-    if asked.text:
-        return _given(asked, wants_pairs)
+    if inputs.text:
+        return _given(inputs, wants_pairs)
     if file is None or str(file) == "-":
         _must_be_single(wants_pairs, "standard input has one text a line")
         stream = standard_input.opened("texts, one a line,")
         lines = getattr(stream, "buffer", stream)
         return _lines(lines, "standard input", stream.encoding or "utf-8")
-    return _in_file(file, asked, known, wants_pairs, stack)
+    return _in_file(file, inputs, known, wants_pairs, stack)
 
 
 def _in_file(
-    file: Path, asked: Inputs, known: Columns, wants_pairs: bool, stack: ExitStack
+    file: Path, inputs: Inputs, known: Columns, wants_pairs: bool, stack: ExitStack
 ) -> Iterator[Mapping[str, Any]]:
     from tasks.data import files, tables
 
@@ -104,8 +104,8 @@ def _in_file(
         if not file.is_file():
             raise UserError(f"--file {file} is no regular file, as a table has to be")
         table = tables.read(file)
-        pair = asked.text_pair_column
-        columns = text_columns(table.column_names, str(file), known, asked.text_column, pair)
+        pair = inputs.text_pair_column
+        columns = text_columns(table.column_names, str(file), known, inputs.text_column, pair)
         return _rows(file, table, columns)
     if suffix in files.OTHER_SUFFIXES - {".txt"}:
         raise UserError(
@@ -176,18 +176,18 @@ def _column(
     return found
 
 
-def _given(asked: Inputs, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
+def _given(inputs: Inputs, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
     """The texts of the command line."""
-    if not asked.text_pair:
+    if not inputs.text_pair:
         _must_be_single(wants_pairs, "--text alone is one text")
-        return ({"text": _argument(text, "--text")} for text in asked.text)
-    if len(asked.text) != len(asked.text_pair):
+        return ({"text": _argument(text, "--text")} for text in inputs.text)
+    if len(inputs.text) != len(inputs.text_pair):
         raise UserError(
-            f"--text has {len(asked.text)} and --text_pair {len(asked.text_pair)}: give as many"
+            f"--text has {len(inputs.text)} and --text_pair {len(inputs.text_pair)}: give as many"
         )
     return (
         {"text": _argument(text, "--text"), "text_pair": _argument(pair, "--text_pair")}
-        for text, pair in zip(asked.text, asked.text_pair, strict=True)
+        for text, pair in zip(inputs.text, inputs.text_pair, strict=True)
     )
 
 

@@ -7,7 +7,7 @@ from tasks.errors import UserError
 SHORTEST = 4  # the special tokens around a text leave room for one
 
 
-def settled(asked: int | None, limit: int, overlap: int | None = None) -> int:
+def resolve_max_length(asked: int | None, limit: int, overlap: int | None = None) -> int:
     """Return the longest text in tokens: the asked one, or the model's limit.
 
     Args:
@@ -46,7 +46,7 @@ class LongTexts:
 
     def encoding(self) -> dict[str, Any]:
         """Return what decides, beside the tokenizer, how a text becomes tokens."""
-        assert self.args.max_length is not None, "settle() decides it"
+        assert self.args.max_length is not None, "bind_for_training() decides it"
         return {"max_length": self.args.max_length, "window_overlap": self.overlap}
 
     def describe_lengths(self) -> str:

@@ -26,7 +26,7 @@ from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.text_lengths import LongTexts, settled
+from tasks.nlp.text_lengths import LongTexts, resolve_max_length
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
@@ -168,17 +168,17 @@ def _canonical(
     }  # fmt: skip
 
 
-def for_prediction(task: "TokenClassification", asked: Inputs) -> "TokenClassification":
+def for_prediction(task: "TokenClassification", inputs: Inputs) -> "TokenClassification":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "TokenClassification", stack: "ExitStack"
+    inputs: Inputs, task: "TokenClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given: `text`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    return text_inputs.read(asked, {**TEXT, "text": task.columns.get("text")}, stack)
+    return text_inputs.read(inputs, {**TEXT, "text": task.columns.get("text")}, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -261,12 +261,12 @@ class TokenClassification(LongTexts, Bindable):
             "label2id": {name: i for i, name in enumerate(self.labels)},
         }
 
-    def settle(self, processor: Any, limit: int) -> "TokenClassification":
+    def bind_for_training(self, processor: Any, limit: int) -> "TokenClassification":
         """The task with its tokenizer, and `max_length`: the asked one, or the model's limit.
 
         Raises `UserError` where more is asked than the model takes.
         """
-        length = settled(self.args.max_length, limit, self.overlap)
+        length = resolve_max_length(self.args.max_length, limit, self.overlap)
         args = replace(self.args, max_length=length)
         pad_token_id = processor.pad_token_id or 0
         return replace(self, args=args, pad_token_id=pad_token_id, processor=processor)
@@ -426,24 +426,24 @@ class TokenClassification(LongTexts, Bindable):
         rows = zip(values.cpu().numpy(), lengths.tolist(), strict=True)
         return [row[:length] for row, length in rows]
 
-    def tally(self) -> "SpanMetric":
+    def accumulator(self) -> "SpanMetric":
         """The accumulator of this task's metrics."""
         from tasks.metrics.spans import SpanMetric
 
         return SpanMetric(self.labels)
 
-    def count(self, tally: "SpanMetric", seen: "Evaluated[TagsPrediction]") -> None:
-        """Adds the predictions of a batch to a tally."""
+    def update(self, accumulator: "SpanMetric", seen: "Evaluated[TagsPrediction]") -> None:
+        """Adds the predictions of a batch to an accumulator."""
         tags = [prediction.tags for prediction in seen.predictions]
-        tally.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
+        accumulator.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
 
-    def confusion_matrix(self, tally: "SpanMetric") -> "np.ndarray":
+    def confusion_matrix(self, accumulator: "SpanMetric") -> "np.ndarray":
         """Counts int64 [labels, labels] of words by tag, rows the truth."""
-        return tally.confusion_matrix()
+        return accumulator.confusion_matrix()
 
-    def top_confusions(self, tally: "SpanMetric") -> list[tuple[str, str, int]]:
+    def top_confusions(self, accumulator: "SpanMetric") -> list[tuple[str, str, int]]:
         """Tags and what they were taken for, the most frequent first."""
-        matrix = tally.confusion_matrix()
+        matrix = accumulator.confusion_matrix()
         pairs = [
             (self.labels[i], self.labels[j], int(matrix[i, j]))
             for i, j in zip(*matrix.nonzero(), strict=True)
@@ -451,7 +451,7 @@ class TokenClassification(LongTexts, Bindable):
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-    def mistakes(self, seen: "Evaluated[TagsPrediction]") -> list[tuple[float, int, str, str]]:
+    def errors(self, seen: "Evaluated[TagsPrediction]") -> list[tuple[float, int, str, str]]:
         """Of each text the wrong tag of highest loss, as (loss, id, truth, prediction); the word's
         number stands behind the truth."""
         logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []

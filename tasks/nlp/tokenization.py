@@ -11,15 +11,15 @@ from tasks import panics
 from tasks.base import Batch
 from tasks.data import arrow_copy, cache, fingerprint
 from tasks.nlp import perturb
-from tasks.nlp.perturb import Vocabulary
-from tasks.randomness import Draws
+from tasks.nlp.perturb import PerturbVocabulary
+from tasks.randomness import SampleRandom
 
 if TYPE_CHECKING:
     import datasets
     import numpy as np
     from tokenizers import Encoding
 
-    from tasks.randomness import View
+    from tasks.randomness import EpochView
 
 VERSION = 2  # of what is kept of the same texts: raise it with every change there
 LIBRARIES = ("tokenizers", "transformers")  # other versions may read the same text otherwise
@@ -118,7 +118,7 @@ class TokenFeatures:
         self,
         tokens: "datasets.Dataset",
         labels: "datasets.Dataset | None",
-        vocabulary: Vocabulary,
+        vocabulary: PerturbVocabulary,
         unknown: int | None,
     ) -> None:
         """
@@ -139,7 +139,7 @@ class TokenFeatures:
         self._labels = labels
         self._vocabulary = vocabulary
         self.unknown = unknown
-        self._view: View | None = None
+        self._view: EpochView | None = None
 
     @classmethod
     def make(
@@ -177,9 +177,9 @@ class TokenFeatures:
                 desc="tokenizing",
             )
         labels = examples.select_columns(["label"]) if "label" in examples.column_names else None
-        return cls(encoded, labels, Vocabulary.of(tokenizer), _unknown(tokenizer))
+        return cls(encoded, labels, PerturbVocabulary.of(tokenizer), _unknown(tokenizer))
 
-    def view(self, view: "View") -> Self:
+    def view(self, view: "EpochView") -> Self:
         """The same texts; in a strong view words are lost, swapped and masked, others change
         nothing."""
         import copy
@@ -201,7 +201,7 @@ class TokenFeatures:
         ]
         if self._view is None or self._view.strength != "strong":
             return rows
-        draws = Draws(self._view, indices)
+        draws = SampleRandom(self._view, indices)
         return [perturb.row(row, draws, i, self._vocabulary) for i, row in enumerate(rows)]
 
     def used_ids(self) -> "np.ndarray":

@@ -11,7 +11,7 @@ from tasks.kinds.classification import Classification, LabelArgs, cut, media_and
 from tasks.kinds.classification import encode as encode_all
 from tasks.media import items
 from tasks.speech import audio_features, audio_items, segmenting
-from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
+from tasks.speech.audio_features import AudioArgs, AudioConfig, AudioFeatures
 from tasks.speech.audio_inputs import Inputs
 
 if TYPE_CHECKING:
@@ -76,17 +76,17 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
     return source, media_and_label(source, args.label_column)
 
 
-def for_prediction(task: "AudioClassification", asked: Inputs) -> "AudioClassification":
+def for_prediction(task: "AudioClassification", inputs: Inputs) -> "AudioClassification":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "AudioClassification", stack: "ExitStack"
+    inputs: Inputs, task: "AudioClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given: `name` and `wave` float32 [samples]; see
     `tasks.speech.segmenting`."""
-    return segmenting.read(asked, task.settled.rate, task.args.window_seconds, stack)
+    return segmenting.read(inputs, task.settled.rate, task.args.window_seconds, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -101,7 +101,7 @@ def from_config(config: Mapping[str, Any]) -> "AudioClassification":
         tuple(config["labels"]),
         config["problem_type"],
         tuple(config["class_weights"]),
-        Settled(**config["settled"]),
+        AudioConfig(**config["settled"]),
     )
 
 
@@ -113,7 +113,7 @@ class AudioClassification(Classification):
     labels: tuple[str, ...]
     problem_type: ProblemType
     class_weights: tuple[float, ...] = ()
-    settled: Settled = Settled()  # noqa: RUF009
+    settled: AudioConfig = AudioConfig()  # noqa: RUF009
     processor: Any = field(default=None, compare=False, repr=False)
 
     name = "audio-classification"
@@ -121,9 +121,9 @@ class AudioClassification(Classification):
     unit = "seconds"
     example_call = EXAMPLE_INPUT
 
-    def settle(self, processor: Any, limit: int) -> "AudioClassification":
+    def bind_for_training(self, processor: Any, limit: int) -> "AudioClassification":
         """The task with its feature extractor, and that one's rate and inputs."""
-        return replace(self, settled=audio_features.settle(processor), processor=processor)
+        return replace(self, settled=audio_features.audio_config_of(processor), processor=processor)
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """The sounds of one split."""

@@ -42,15 +42,15 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
         yield {"bytes": None, "path": str(path)}
 
 
-def check(asked: Inputs) -> None:
+def check(inputs: Inputs) -> None:
     """`UserError` for flags that ask for nothing, or for two things."""
-    if asked.stream and asked.audio:
+    if inputs.stream and inputs.audio:
         raise UserError("give --audio or --stream, not both")
-    if not asked.stream and not asked.audio:
+    if not inputs.stream and not inputs.audio:
         raise UserError("what is to be heard? give --audio FILES, or --stream and PCM on stdin")
-    if not RATES[0] <= asked.stream_rate <= RATES[1]:
+    if not RATES[0] <= inputs.stream_rate <= RATES[1]:
         raise UserError(
-            f"--stream_rate {asked.stream_rate} is outside {RATES[0]:,} to {RATES[1]:,}"
+            f"--stream_rate {inputs.stream_rate} is outside {RATES[0]:,} to {RATES[1]:,}"
         )
 
 

@@ -16,8 +16,9 @@ from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED, cross_entropy
 from tasks.preflight import Finding
 from tasks.speech import audio_features, segmenting, speech_recognition
-from tasks.speech.audio_features import AudioFeatures, Settled
+from tasks.speech.audio_features import AudioConfig, AudioFeatures
 from tasks.speech.audio_inputs import Inputs
+from tasks.speech.char_tokenizer import normalized
 from tasks.speech.speech_recognition import (
     EXAMPLE_INPUT,
     WINDOWS,
@@ -26,7 +27,6 @@ from tasks.speech.speech_recognition import (
     show_input,
     unwrapped,
 )
-from tasks.speech.spelling import normalized
 from tasks.speech.transcription import TextPrediction, Transcription
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["Seq2SeqRecognition", Example
     return Seq2SeqRecognition(args), examples
 
 
-def for_prediction(task: "Seq2SeqRecognition", asked: Inputs) -> "Seq2SeqRecognition":
+def for_prediction(task: "Seq2SeqRecognition", inputs: Inputs) -> "Seq2SeqRecognition":
     """The task as `predict` was asked to use it."""
     return task
 
@@ -76,7 +76,7 @@ def from_config(config: Mapping[str, Any]) -> "Seq2SeqRecognition":
     """The task a checkpoint was trained on, from what `Seq2SeqRecognition.config` recorded."""
     return Seq2SeqRecognition(
         Args(**config["args"]),
-        settled=Settled(**config["settled"]),
+        settled=AudioConfig(**config["settled"]),
         longest_text=config["longest_text"],
         start=config["start"],
         end=config["end"],
@@ -88,7 +88,7 @@ class Seq2SeqRecognition(Transcription):
     """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
-    settled: Settled = Settled()  # noqa: RUF009
+    settled: AudioConfig = AudioConfig()  # noqa: RUF009
     longest_text: int = 448  # tokens that the decoder has places for
     start: int = 0  # the token that every text begins behind
     end: int = 0  # the token that ends it
@@ -121,12 +121,12 @@ class Seq2SeqRecognition(Transcription):
         """The fields of a transformers config that this task sets: none."""
         return {}
 
-    def settle(self, processor: Any, limit: int) -> "Seq2SeqRecognition":
+    def bind_for_training(self, processor: Any, limit: int) -> "Seq2SeqRecognition":
         """The task with its processor, and that one's rate, inputs and tokens; texts of `limit`
         tokens at most."""
         return replace(
             self,
-            settled=audio_features.settle(processor.feature_extractor),
+            settled=audio_features.audio_config_of(processor.feature_extractor),
             longest_text=limit,
             start=int(processor.tokenizer.prefix_tokens[0]),
             end=int(processor.tokenizer.eos_token_id),
@@ -182,7 +182,7 @@ class Seq2SeqRecognition(Transcription):
         quiet."""
         extractor = self.processor.feature_extractor
         seconds = self.settled.longest / self.settled.rate
-        return segmenting.rows(raw, extractor, self.settled, seconds, segmenting.at_pauses)
+        return segmenting.rows(raw, extractor, self.settled, seconds, segmenting.split_at_silence)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The windows of all rows (`audio_features.pad`); where the rows have texts, the targets

@@ -14,9 +14,9 @@ from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED, divergence, other_names
 from tasks.speech import audio_features, audio_inputs, segmenting
-from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
-from tasks.speech.decoding.language_model import Decoding
-from tasks.speech.spelling import Case, Spelling
+from tasks.speech.audio_features import AudioArgs, AudioConfig, AudioFeatures
+from tasks.speech.char_tokenizer import CharTokenizer, LetterCase
+from tasks.speech.decoding.language_model import LMDecoding
 from tasks.speech.transcription import TextPrediction, Transcription
 
 if TYPE_CHECKING:
@@ -119,27 +119,27 @@ def _must_be_texts(splits: "datasets.DatasetDict") -> None:
                 )
 
 
-def for_prediction(task: "SpeechRecognition", asked: Inputs) -> "SpeechRecognition":
+def for_prediction(task: "SpeechRecognition", inputs: Inputs) -> "SpeechRecognition":
     """The task with the decoding that `predict` was asked for.
 
     Raises `UserError` where the language model or the words can't be read.
     """
-    if asked.decoding == "greedy":
+    if inputs.decoding == "greedy":
         return task
     from tasks.speech.decoding import language_model
 
     decoding = language_model.beam(
-        asked.beam_width, asked.lm, asked.lm_weight, asked.word_bonus, asked.words
+        inputs.beam_width, inputs.lm, inputs.lm_weight, inputs.word_bonus, inputs.words
     )
     return replace(task, decoding=decoding)
 
 
 def read_inputs(
-    asked: Inputs, task: "SpeechRecognition", stack: "ExitStack"
+    inputs: Inputs, task: "SpeechRecognition", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given: `name` and `wave` float32 [samples]; see
     `tasks.speech.segmenting`."""
-    return segmenting.read(asked, task.settled.rate, task.args.window_seconds, stack)
+    return segmenting.read(inputs, task.settled.rate, task.args.window_seconds, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -151,11 +151,11 @@ def from_config(config: Mapping[str, Any]) -> "SpeechRecognition":
     """The task a checkpoint was trained on, from what `SpeechRecognition.config` recorded."""
     spelling = config["spelling"] | {"vocabulary": tuple(config["spelling"]["vocabulary"])}
     return SpeechRecognition(
-        Args(**config["args"]), Spelling(**spelling), Settled(**config["settled"])
+        Args(**config["args"]), CharTokenizer(**spelling), AudioConfig(**config["settled"])
     )
 
 
-def case_of(args: Args, vocabulary: Sequence[str] = ()) -> Case:
+def case_of(args: Args, vocabulary: Sequence[str] = ()) -> LetterCase:
     """The case of letters to learn: the asked one, or the vocabulary's own."""
     if args.text_case != "auto":
         return args.text_case
@@ -170,9 +170,9 @@ class SpeechRecognition(Transcription):
     """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
-    spelling: Spelling = Spelling()  # noqa: RUF009
-    settled: Settled = Settled()  # noqa: RUF009
-    decoding: Decoding | None = None  # None: greedy
+    spelling: CharTokenizer = CharTokenizer()  # noqa: RUF009
+    settled: AudioConfig = AudioConfig()  # noqa: RUF009
+    decoding: LMDecoding | None = None  # None: greedy
     processor: Any = field(default=None, compare=False, repr=False)
 
     softens = True
@@ -205,18 +205,18 @@ class SpeechRecognition(Transcription):
             "ctc_zero_infinity": True,
         }
 
-    def settle(self, processor: Any, limit: int) -> "SpeechRecognition":
+    def bind_for_training(self, processor: Any, limit: int) -> "SpeechRecognition":
         """The task with its processor, and that one's rate, inputs and vocabulary."""
         tokenizer = processor.tokenizer
         vocabulary = tuple(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
-        spelling = Spelling(
+        spelling = CharTokenizer(
             vocabulary,
             int(tokenizer.pad_token_id),
             str(tokenizer.word_delimiter_token),
             case_of(self.args, vocabulary),
             self.args.punctuation,
         )
-        settled = audio_features.settle(processor.feature_extractor)
+        settled = audio_features.audio_config_of(processor.feature_extractor)
         return replace(self, spelling=spelling, settled=settled, processor=processor)
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":

@@ -17,7 +17,7 @@ from tasks.printing import python_literal
 from tasks.speech import audio_items, segmenting
 
 if TYPE_CHECKING:
-    from tasks.metrics.transcription import TranscriptTally
+    from tasks.metrics.transcription import TranscriptionMetric
 
 
 @dataclass(frozen=True)
@@ -57,31 +57,31 @@ class Transcription(Bindable):
         """A text as errors are counted."""
         return text
 
-    def tally(self) -> "TranscriptTally":
+    def accumulator(self) -> "TranscriptionMetric":
         """The accumulator of this task's metrics."""
-        from tasks.metrics.transcription import TranscriptTally
+        from tasks.metrics.transcription import TranscriptionMetric
 
-        return TranscriptTally()
+        return TranscriptionMetric()
 
-    def count(self, tally: Any, seen: Evaluated[TextPrediction]) -> None:
-        """Adds the transcriptions of a batch to a tally."""
-        tally.update(seen.batch.ids.cpu().numpy(), *self._both(seen))
+    def update(self, accumulator: Any, seen: Evaluated[TextPrediction]) -> None:
+        """Adds the transcriptions of a batch to an accumulator."""
+        accumulator.update(seen.batch.ids.cpu().numpy(), *self._both(seen))
 
     def _both(self, seen: Evaluated[TextPrediction]) -> tuple[list[str], list[str]]:
         """What was heard in each sound and what was said, as errors are counted."""
-        heard = [self.compared(one.text) for one in seen.predictions]
-        return heard, [self.compared(text) for text in seen.references]
+        hypotheses = [self.compared(one.text) for one in seen.predictions]
+        return hypotheses, [self.compared(text) for text in seen.references]
 
-    def top_confusions(self, tally: Any) -> list[tuple[str, str, int]]:
+    def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
         """Words and what they were taken for, the most frequent first; "-" is nothing."""
-        pairs: list[tuple[str, str, int]] = tally.commonest()
+        pairs: list[tuple[str, str, int]] = accumulator.top_confusions()
         return pairs
 
-    def mistakes(self, seen: Evaluated[TextPrediction]) -> list[tuple[float, int, str, str]]:
+    def errors(self, seen: Evaluated[TextPrediction]) -> list[tuple[float, int, str, str]]:
         """Wrong transcriptions as (loss of the sample, its id, truth, hypothesis)."""
         assert seen.loss.terms is not None
-        heard, said = self._both(seen)
-        columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), said, heard
+        hypotheses, references = self._both(seen)
+        columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), references, hypotheses
         return [row for row in zip(*columns, strict=True) if row[2] != row[3]]
 
     def show(self, example: Mapping[str, Any], row: int) -> str:

@@ -175,7 +175,7 @@ def _with_raw_mode(args: Any, raw: str) -> Any:
     return raw if isinstance(args, str) else (raw, *args[1:])
 
 
-def scaled(found: Values, wanted: ValueRange | None) -> Numbers:
+def scaled(values: Values, wanted: ValueRange | None) -> Numbers:
     """Values brought to 0 .. 255, not rounded; what lies outside the range is cut.
 
     Args:
@@ -183,13 +183,13 @@ def scaled(found: Values, wanted: ValueRange | None) -> Numbers:
 
     Raises `BadFile` where that leaves open what is white: most of the range is not used.
     """
-    low, high = check_finite(found.values)
+    low, high = check_finite(values.values)
     if wanted is None:
-        wanted = own_range(found, low, high)
+        wanted = own_range(values, low, high)
     black, white = wanted
-    result = (found.values - black) * (255 / (white - black))
+    result = (values.values - black) * (255 / (white - black))
     np.clip(result, 0, 255, out=result)
-    if found.white_is_zero:
+    if values.white_is_zero:
         np.subtract(255, result, out=result)
     return result
 
@@ -202,18 +202,18 @@ def check_finite(values: Numbers) -> ValueRange:
     return low, high
 
 
-def own_range(found: Values, low: float, high: float) -> ValueRange:
+def own_range(values: Values, low: float, high: float) -> ValueRange:
     """The range that one image by itself declares. Raises `BadFile` where it is not plain."""
     asks = "training has to say which are black and white (--value_range)"
-    if found.declared is None:
+    if values.declared is None:
         white = next((float(most) for most in (1, 255, 65535) if high <= most), None)
         if low < 0 or white is None:
             numbers = f"decimal numbers from {low:g} to {high:g}, which are no brightness"
             raise BadFile(f"{numbers}: {asks}")
         black = 0.0
     else:
-        black, white = found.declared
-    if found.explicit or white == 1 or low == high == 0:
+        black, white = values.declared
+    if values.explicit or white == 1 or low == high == 0:
         return black, white
     reach = max(high, -low)
     if reach <= white / 2 or low >= 0 > black:  # one bit that is not used may be chance

@@ -56,7 +56,7 @@ class ImageArgs(Bounded):
         """The background as numbers."""
         return WHITE if self.background is None else colour(self.background)
 
-    def settled(self, processor: Any) -> Self:
+    def resolved(self, processor: Any) -> Self:
         """The same with what the processor of the model says where nothing was asked.
 
         Raises `UserError` where a flag and the processor disagree.

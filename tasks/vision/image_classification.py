@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tasks.base import Features
     from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
-    from tasks.randomness import View
+    from tasks.randomness import EpochView
     from tasks.vision.pixels import Facts
 
 EXAMPLE_INPUT = "--image photo.jpg"
@@ -88,13 +88,13 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
     return source, media_and_label(source, args.label_column)
 
 
-def for_prediction(task: "ImageClassification", asked: Inputs) -> "ImageClassification":
+def for_prediction(task: "ImageClassification", inputs: Inputs) -> "ImageClassification":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "ImageClassification", stack: "ExitStack"
+    inputs: Inputs, task: "ImageClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
     """What `predict` is given, decoded: `name` and `image` uint8 [height, width, channels].
 
@@ -107,7 +107,7 @@ def read_inputs(
     from tasks.vision import image_inputs
 
     bad, number = 0, -1
-    for number, media in enumerate(image_inputs.read(asked, stack)):
+    for number, media in enumerate(image_inputs.read(inputs, stack)):
         name = name_of(media, number)
         try:
             image, facts = task.decode(media)
@@ -116,7 +116,7 @@ def read_inputs(
             yield {"name": name, "image": image}
         except BadFile as problem:
             bad += 1
-            if asked.on_bad_file == "stop":
+            if inputs.on_bad_file == "stop":
                 raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
             print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
     if bad == number + 1 > 0:
@@ -159,13 +159,13 @@ class ImageClassification(Classification):
     unit = "pixels"
     example_call = EXAMPLE_INPUT
 
-    def settle(self, processor: Any, limit: int) -> "ImageClassification":
+    def bind_for_training(self, processor: Any, limit: int) -> "ImageClassification":
         """The same task with the processor's size and normalisation."""
         if self.args.mixup and self.problem_type != "single_label_classification":
             raise UserError(f"--mixup wants one label an image, and this is {self.problem_type}")
         return replace(
             self,
-            args=replace(self.args.settled(processor), hflip=self._flips()),
+            args=replace(self.args.resolved(processor), hflip=self._flips()),
             size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
@@ -286,23 +286,23 @@ class ImageClassification(Classification):
         return Batch(inputs, ids, targets)
 
     def _augmented(
-        self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]"
+        self, rows: Sequence[Mapping[str, Any]], views: "Sequence[EpochView]"
     ) -> "tuple[Tensor, dict[str, Tensor]]":
         import torch
 
-        from tasks.randomness import Draws
+        from tasks.randomness import SampleRandom
         from tasks.vision import mixing
 
         pixels = self._varied(rows, views)
         if "partner" not in rows[0]:
             return pixels, {}
         partners = [row["partner"] for row in rows]
-        draws = Draws(views, [row["sample_id"] for row in rows])
+        draws = SampleRandom(views, [row["sample_id"] for row in rows])
         mixed, share = mixing.mix(pixels, self._varied(partners, views), draws, self.args)
         labels = torch.tensor([partner["label"] for partner in partners])
         return mixed, {"partners": labels, "share": share}
 
-    def _varied(self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]") -> "Tensor":
+    def _varied(self, rows: Sequence[Mapping[str, Any]], views: "Sequence[EpochView]") -> "Tensor":
         """The images of the rows augmented as their views say, which are of one strength; float32
         [b, 1 or 3, size, size].
 
@@ -311,7 +311,7 @@ class ImageClassification(Classification):
         """
         import torch
 
-        from tasks.randomness import Draws
+        from tasks.randomness import SampleRandom
         from tasks.vision import augment
 
         how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
@@ -319,7 +319,9 @@ class ImageClassification(Classification):
         for channels in (1, 3):
             places = [i for i, row in enumerate(rows) if row["image"].shape[2] == channels]
             if places:
-                draws = Draws([views[i] for i in places], [rows[i]["sample_id"] for i in places])
+                draws = SampleRandom(
+                    [views[i] for i in places], [rows[i]["sample_id"] for i in places]
+                )
                 images = stack([rows[i]["image"] for i in places])
                 parts[channels] = places, how[views[0].strength](images, draws, self.args)
         if len(parts) == 1:
@@ -343,18 +345,18 @@ class ImageClassification(Classification):
         draw.image(axes, row["image"])
 
 
-def _tell_what_is_cut(examples: "datasets.Dataset", found: "Decoded", args: Args) -> None:
+def _tell_what_is_cut(examples: "datasets.Dataset", decoded: "Decoded", args: Args) -> None:
     """A warning where values of more than 8 bits lie outside the range that training found."""
     import sys
 
     from tasks.media.source import name_of
 
-    cut = {row: facts["cut"] for row, facts in found.facts.items() if "cut" in facts}
+    cut = {row: facts["cut"] for row, facts in decoded.facts.items() if "cut" in facts}
     if cut:
         row = max(cut, key=lambda one: cut[one])
         worst = f"{name_of(examples[row]['media'], row)}: {_cut(cut[row], args)}"
         print_lines(
-            f"warning: in {len(cut):,} of {len(found):,} images, such as {worst}", file=sys.stderr
+            f"warning: in {len(cut):,} of {len(decoded):,} images, such as {worst}", file=sys.stderr
         )
 
 
@@ -386,9 +388,9 @@ class ImageFeatures:
         self.lengths: np.ndarray = decoded.sizes.astype(np.int64)
         self.rows: np.ndarray = np.ones(len(decoded), np.int64)
         self.partners = partners  # whether training mixes each sample with another
-        self._view: View | None = None
+        self._view: EpochView | None = None
 
-    def view(self, view: "View") -> Self:
+    def view(self, view: "EpochView") -> Self:
         """The same images, to be augmented by `collate` as the view says."""
         import copy
 
@@ -406,10 +408,10 @@ class ImageFeatures:
         for row in rows:
             row["view"] = self._view
         if self.partners and self._view.strength == "standard":
-            from tasks.randomness import Draws
+            from tasks.randomness import SampleRandom
             from tasks.vision import mixing
 
-            chosen = mixing.partner(Draws(self._view, list(indices)), len(self))
+            chosen = mixing.mixup_partner(SampleRandom(self._view, list(indices)), len(self))
             for row, other in zip(rows, chosen, strict=True):
                 row["partner"] = self._row(int(other))
         return rows

@@ -78,14 +78,14 @@ def check(
 
 
 def _transparent(
-    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+    name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
     """What became of transparency."""
-    rows = [row for row, facts in found.facts.items() if "transparent" in facts]
+    rows = [row for row, facts in decoded.facts.items() if "transparent" in facts]
     if not rows:
         return
     behind = args.background or "white"
-    lost = [row for row in rows if "uniform" in found.facts[row]]
+    lost = [row for row in rows if "uniform" in decoded.facts[row]]
     ending = ""
     if lost:
         ending = (
@@ -93,14 +93,14 @@ def _transparent(
             f" {_named(split, min(lost))}: give another --background"
         )
     yield warning(
-        f"{name}: {_images(len(rows))} of {len(found):,} with transparency,"
+        f"{name}: {_images(len(rows))} of {len(decoded):,} with transparency,"
         f" laid on {behind}{ending}"
     )
 
 
-def _moving(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
+def _moving(name: str, split: "datasets.Dataset", decoded: "Decoded") -> Iterator[Finding]:
     """Of which images only a part is seen."""
-    rows = [row for row, facts in found.facts.items() if "frames" in facts]
+    rows = [row for row, facts in decoded.facts.items() if "frames" in facts]
     if rows:
         yield warning(
             f"{name}: {_images(len(rows))} of several frames or pages, of which the first is read,"
@@ -109,10 +109,10 @@ def _moving(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[
 
 
 def _deep(
-    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+    name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
     """Which values of more than 8 bits are black and white."""
-    deep = {row: facts for row, facts in found.facts.items() if "high" in facts}
+    deep = {row: facts for row, facts in decoded.facts.items() if "high" in facts}
     if not deep:
         return
     low, high = (
@@ -128,14 +128,14 @@ def _deep(
     )
 
 
-def _blank(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
-    if found.block is None:
+def _blank(name: str, split: "datasets.Dataset", decoded: "Decoded") -> Iterator[Finding]:
+    if decoded.block is None:
         return
-    blank = [i for i in range(len(found)) if _is_blank(found.get(i))]
+    blank = [i for i in range(len(decoded)) if _is_blank(decoded.get(i))]
     if blank:
         yield warning(
             f"{name}: {_images(len(blank))} of one colour, the first is"
-            f" {_named(split, int(found.kept[blank[0]]))}"
+            f" {_named(split, int(decoded.kept[blank[0]]))}"
         )
 
 
@@ -144,12 +144,12 @@ def _is_blank(pixels: images.Pixels) -> bool:
 
 
 def _sizes(
-    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+    name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
     """What becomes of the sizes that the files have, of those that are looked at."""
-    sampled = found.kept[:: -(-len(found) // SAMPLED)].tolist()
+    sampled = decoded.kept[:: -(-len(decoded) // SAMPLED)].tolist()
     claimed = np.array([images.size(split[row]["media"]) for row in sampled], np.float64)  # [n, 2]
-    height, width = found.get(0).shape[:2]
+    height, width = decoded.get(0).shape[:2]
     squeeze = np.abs(np.log(claimed[:, 0] / claimed[:, 1]) - math.log(height / width))
     share = float((squeeze > math.log(SQUEEZED)).mean())
     worst = claimed[squeeze.argmax()]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
-    from tasks.metrics.ratios import RatioTally
+    from tasks.metrics.ratios import RatioMetric
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = ""
@@ -151,10 +151,10 @@ class MaskedImage(Bindable):
 
     def model_config(self) -> dict[str, Any]:
         """The fields of a `MaeConfig` that this task sets."""
-        assert self.args.patch_size is not None, "settle() decides it"
+        assert self.args.patch_size is not None, "bind_for_training() decides it"
         return {"patch_size": self.args.patch_size, "mask_ratio": self.args.mask_ratio}
 
-    def settle(self, processor: Any, limit: int) -> "MaskedImage":
+    def bind_for_training(self, processor: Any, limit: int) -> "MaskedImage":
         """The same task with the processor's size and normalisation, and the patches' size.
 
         Raises `UserError` where the patches do not fill the image.
@@ -172,7 +172,7 @@ class MaskedImage(Bindable):
         flips: Literal["on", "off"] = "on" if self.args.hflip == "on" else "off"
         return replace(
             self,
-            args=replace(self.args.settled(processor), hflip=flips, patch_size=patch),
+            args=replace(self.args.resolved(processor), hflip=flips, patch_size=patch),
             size=size,
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
@@ -182,7 +182,7 @@ class MaskedImage(Bindable):
     @property
     def patches(self) -> int:
         """Patches of an image."""
-        assert self.args.patch_size is not None, "settle() decides it"
+        assert self.args.patch_size is not None, "bind_for_training() decides it"
         return int((self.size // self.args.patch_size) ** 2)
 
     @property
@@ -250,7 +250,7 @@ class MaskedImage(Bindable):
 
         from tasks.vision.patches import painting_errors, seen
 
-        assert self.args.patch_size is not None, "settle() decides it"
+        assert self.args.patch_size is not None, "bind_for_training() decides it"
         hidden = batch.inputs["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
         pixels = batch.inputs["pixel_values"]
         errors = painting_errors(outputs["logits"], pixels, hidden, self.args.patch_size)
@@ -268,22 +268,22 @@ class MaskedImage(Bindable):
         """The images themselves, normalised, float32 [3, size, size]."""
         return list(batch.inputs["pixel_values"])
 
-    def tally(self) -> "RatioTally":
+    def accumulator(self) -> "RatioMetric":
         """The accumulator of this task's metric, over the columns error and hidden patches."""
-        from tasks.metrics.ratios import Ratio, RatioTally
+        from tasks.metrics.ratios import Ratio, RatioMetric
 
-        return RatioTally([Ratio("reconstruction_loss", 0, 1)])
+        return RatioMetric([Ratio("reconstruction_loss", 0, 1)])
 
-    def count(self, tally: "RatioTally", seen: Evaluated[PaintedImage]) -> None:
-        """Adds the errors of a batch to a tally."""
+    def update(self, accumulator: "RatioMetric", seen: Evaluated[PaintedImage]) -> None:
+        """Adds the errors of a batch to an accumulator."""
         import torch
 
         assert seen.loss.terms is not None
         errors = seen.loss.terms.double()
         sums = torch.stack([errors.sum(1), torch.full_like(errors[:, 0], errors.shape[1])], 1)
-        tally.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
+        accumulator.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
 
-    def mistakes(self, seen: Evaluated[PaintedImage]) -> list[tuple[float, int, str, str]]:
+    def errors(self, seen: Evaluated[PaintedImage]) -> list[tuple[float, int, str, str]]:
         """Nothing: no painting is right."""
         return []
 

@@ -75,20 +75,22 @@ def _is_grey(pixels: Pixels) -> bool:
     return bool((pixels == pixels[:, :, :1]).all())
 
 
-def of_values(found: Values, wanted: ValueRange | None, background: Colour) -> tuple[Pixels, Facts]:
+def of_values(
+    values: Values, wanted: ValueRange | None, background: Colour
+) -> tuple[Pixels, Facts]:
     """The pixels of an image of more than 8 bits, uint8 [height, width, 1 or 3].
 
     Args:
         wanted: see `deep_images.scaled`, whose errors it raises.
     """
-    light = scaled(found, wanted)
-    facts: Facts = {"low": float(found.values.min()), "high": float(found.values.max())}
+    light = scaled(values, wanted)
+    facts: Facts = {"low": float(values.values.min()), "high": float(values.values.max())}
     if wanted is not None:
-        outside = (found.values < wanted[0]) | (found.values > wanted[1])
+        outside = (values.values < wanted[0]) | (values.values > wanted[1])
         if outside.any():
             facts["cut"] = float(outside.mean())
     light = light[:, :, None] if light.ndim == 2 else light
-    alpha = found.alpha
+    alpha = values.alpha
     if alpha is not None and (alpha < 1).any():
         grey = light.shape[2] == 1 and len(set(background)) == 1
         behind = np.array(background[:1] if grey else background, light.dtype)

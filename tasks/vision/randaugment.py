@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.randomness import Draws
+from tasks.randomness import SampleRandom
 from tasks.vision import geometry
 from tasks.vision.geometry import Floats, Padding
 
@@ -28,7 +28,7 @@ Operation = Callable[["Tensor", Floats], "Tensor"]
 
 
 def apply(
-    images: "Tensor", draws: Draws, padding: Padding, operations: int = OPERATIONS
+    images: "Tensor", draws: SampleRandom, padding: Padding, operations: int = OPERATIONS
 ) -> "Tensor":
     """As many random operations on each image, one after the other; uint8 [b, c, h, w].
 
@@ -57,7 +57,7 @@ def apply(
     return varied
 
 
-def choose(draws: Draws, turn: int) -> geometry.Ints:
+def choose(draws: SampleRandom, turn: int) -> geometry.Ints:
     """Which operation each image has next, int64 [b]: one of `COLOURS`, then of `PLACES`, and the
     number after them, which is none."""
     return draws.integers(f"operation {turn}", len(COLOURS) + len(PLACES) + 1)

@@ -347,7 +347,7 @@ def test_a_fault_is_refused(
         damage(monkeypatch, folder)
         return {name: before.manifest[name] for name in ("opset", "programs")}
 
-    monkeypatch.setattr(onnx_runtime, "export_halves", exports)
+    monkeypatch.setattr(onnx_runtime, "export_stages", exports)
     done = run_cli(MODEL, "export", copy, "--runtime", "onnx")
     assert done.code == 1, done.out
     assert "onnx is refused, and nothing was put in place" in done.err

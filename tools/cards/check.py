@@ -77,25 +77,25 @@ def _artifacts(folder: Path, subject: str) -> Iterator[str]:
             yield f"{path} was exported from other weights than lie there now: export it again"
 
 
-def _card(found: Record) -> Iterator[str]:
-    path = found.folder / render.FILE
+def _card(record: Record) -> Iterator[str]:
+    path = record.folder / render.FILE
     if not path.exists():
-        yield f"{path} is missing: {commands.python('tools.cards', found.folder)}"
+        yield f"{path} is missing: {commands.python('tools.cards', record.folder)}"
         return
     try:
         stands = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         yield f"{path} is no UTF-8 text ({error.reason} at byte {error.start})"
         return
-    yield from _stale(found, path, stands) or compare(
-        path, stands, render.render(found), found.facts
+    yield from _stale(record, path, stands) or compare(
+        path, stands, render.render(record), record.facts
     )
 
 
-def _stale(found: Record, path: Path, stands: str) -> list[str]:
+def _stale(record: Record, path: Path, stands: str) -> list[str]:
     """Lines that name facts about what does not lie there any more."""
-    facts = {fact.id: fact for fact in found.facts}
-    subjects = {subject for _, subject in Facts(found).programs}
+    facts = {fact.id: fact for fact in record.facts}
+    subjects = {subject for _, subject in Facts(record).programs}
     faults = []
     for number, line in enumerate(stands.split("\n"), start=1):
         for id_ in (*MARK.findall(line), *CITED.findall(line)):
@@ -103,7 +103,7 @@ def _stale(found: Record, path: Path, stands: str) -> list[str]:
             if fact is not None and fact.subject not in subjects:
                 faults.append(
                     f"{path}:{number} cites evidence {id_}, {fact.name} of {fact.subject[:16]}, "
-                    f"and {found.subject[:16]} lies there now"
+                    f"and {record.subject[:16]} lies there now"
                 )
     return _first(faults, path)
 
@@ -185,9 +185,9 @@ def _quoted(line: str) -> str:
     return repr(said if len(said) <= LONGEST else f"{said[:LONGEST]}...")
 
 
-def _eval_results(found: Record) -> Iterator[str]:
-    wanted = eval_results.files(found)
-    folder = found.folder / eval_results.FOLDER
+def _eval_results(record: Record) -> Iterator[str]:
+    wanted = eval_results.files(record)
+    folder = record.folder / eval_results.FOLDER
     there = {path.name for path in folder.glob("*.yaml")}
     for name, right in wanted.items():
         if name not in there or (folder / name).read_text(encoding="utf-8") != right:

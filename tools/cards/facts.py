@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from tools.cards.record import Record
-from tools.cards.settings import Setting, as_json
+from tools.cards.settings import TimingSetting, as_json
 from zoo.store.evidence import Fact
 
 EAGER = "eager"
@@ -116,14 +116,14 @@ class Facts:
         """What the task's main metric loses under a program."""
         return self.about(program, "metric", f"{self.record.task.primary.name}_drop", split=split)
 
-    def settings(self) -> list[Setting]:
+    def settings(self) -> list[TimingSetting]:
         """Where speed was measured, those with most programs first."""
-        found: dict[Setting, set[str]] = {}
+        found: dict[TimingSetting, set[str]] = {}
         for fact in self.of(kind="latency", name="latency"):
-            found.setdefault(Setting.of(fact), set()).add(fact.subject)
+            found.setdefault(TimingSetting.of(fact), set()).add(fact.subject)
         return sorted(found, key=lambda one: (-len(found[one]), one.title))
 
-    def timed(self, setting: Setting) -> list[tuple[Program, Mapping[str, Fact]]]:
+    def timed(self, setting: TimingSetting) -> list[tuple[Program, Mapping[str, Fact]]]:
         """What was measured of each program there, by name; eager first, then the fastest.
 
         Of several of one deployment that were not kept, the newest; none where one was kept.
@@ -131,7 +131,7 @@ class Facts:
         rows: dict[str, tuple[Program, dict[str, Fact]]] = {}
         by_program: dict[tuple[str, str], dict[str, Fact]] = {}
         for fact in self.all:
-            if fact.kind in TIMED and Setting.of(fact) == setting:
+            if fact.kind in TIMED and TimingSetting.of(fact) == setting:
                 key = fact.deployment or EAGER, fact.subject
                 by_program.setdefault(key, {})[fact.name] = fact
         timed = {key: facts for key, facts in by_program.items() if "latency" in facts}

@@ -10,10 +10,10 @@ from tasks.atomic import write_text
 from tasks.errors import UserError
 from tasks.metrics.spec import title_of
 from tools.cards import check, commands, record
+from tools.cards.archive import MODELS
 from tools.cards.facts import EAGER, Facts, Program
-from tools.cards.keep import MODELS
 from tools.cards.metadata import HUB
-from tools.cards.numbers import shown
+from tools.cards.numbers import format_fact
 from tools.cards.settings import machine_name
 from tools.cards.tables import table
 from zoo.machine.formatting import NOT_MEASURED
@@ -125,8 +125,8 @@ def _row(entry: Entry, name: str | None, facts: Facts | None) -> Sequence[str]:
         return [*first, *[NOT_MEASURED] * (len(HEADER) - len(first))]
     return [
         *first,
-        shown(facts.size("parameters")),
-        shown(facts.size("weights_size")),
+        format_fact(facts.size("parameters")),
+        format_fact(facts.size("weights_size")),
         _measured(facts),
         "<br>".join(_best(facts)) or NOT_MEASURED,
     ]
@@ -139,7 +139,7 @@ def _measured(facts: Facts) -> str:
     title = title_of(main.name).lower()
     n = f", n = {main.n:,}" if main.n else ""
     name = facts.record.folder.name
-    said = f"{title} {shown(main)} on {safe(main.dataset['name'])}{n}"
+    said = f"{title} {format_fact(main)} on {safe(main.dataset['name'])}{n}"
     return f"{said} ([commands](#{name.lower()}))"
 
 
@@ -154,9 +154,9 @@ def _best(facts: Facts) -> list[str]:
         for program, measured in rows:  # the fastest first
             lost = _lost(facts, program)
             if lost is not None and lost.value is not None and lost.value <= MOST_LOST:
-                ratio = f", {shown(measured['speedup'])}" if "speedup" in measured else ""
-                call = f"{code(program.deployment)}, {shown(measured['latency'])} a call"
-                found.append(f"{where}: {call}{ratio}, loses {shown(lost, interval=False)}")
+                ratio = f", {format_fact(measured['speedup'])}" if "speedup" in measured else ""
+                call = f"{code(program.deployment)}, {format_fact(measured['latency'])} a call"
+                found.append(f"{where}: {call}{ratio}, loses {format_fact(lost, interval=False)}")
                 break
         else:
             found.append(f"{where}: none")

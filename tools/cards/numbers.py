@@ -30,7 +30,7 @@ def mark(fact: Fact) -> str:
     return f"<!-- {reference(fact)} -->"
 
 
-def shown(fact: Fact | None, *, interval: bool = True, unit: str | None = None) -> str:
+def format_fact(fact: Fact | None, *, interval: bool = True, unit: str | None = None) -> str:
     """A fact as a card says it: the number, rounded to what its interval lets one tell, the
     interval, and the comment with its id. A fact without a number says why.
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tools.cards.facts import EAGER, Facts, Program
-from tools.cards.settings import Setting
+from tools.cards.settings import TimingSetting
 from zoo.store.evidence import Fact
 
 if TYPE_CHECKING:
-    from bench.decide.pareto import Point
+    from bench.decide.pareto import OptionCost
 
 FOLDER = "card"
 LEVEL = 0.99  # of the intervals that the picture's axis names
@@ -57,7 +57,7 @@ def draw(facts: Facts) -> Path | None:
     return target
 
 
-def _choose(facts: Facts) -> tuple[Setting, Sequence[Shown]] | None:
+def _choose(facts: Facts) -> tuple[TimingSetting, Sequence[Shown]] | None:
     """The setting with most programs that can be shown, where there are two."""
     best = None
     for setting in facts.settings():
@@ -83,15 +83,15 @@ def _shown(facts: Facts, program: Program, found: Mapping[str, Fact]) -> Shown |
     return Shown(program, latency, drop, size, found.get("peak_memory"))
 
 
-def _point(shown: Shown) -> "Point":
-    from bench.decide.pareto import Point
+def _point(shown: Shown) -> "OptionCost":
+    from bench.decide.pareto import OptionCost
     from zoo.measure import Estimate, Interval
 
     latency, drop = shown.latency, shown.drop
     assert latency.value is not None and latency.interval is not None
     assert shown.size.value is not None
     estimate = Estimate(latency.value, Interval(**latency.interval), latency.n or 1)
-    return Point(
+    return OptionCost(
         name=shown.program.deployment,
         drop=0.0 if drop is None or drop.value is None else float(drop.value),
         seconds=estimate,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
 from tasks.errors import UserError
-from tools.cards import prose
-from tools.cards.prose import Prose
+from tools.cards import card_text
+from tools.cards.card_text import CardText
 from zoo.machine import commands
 from zoo.model import registry, remote_code
 from zoo.model.entry import Entry
@@ -34,7 +34,7 @@ class Record:
     artifacts: Sequence[Artifact]  # those made from these very weights
     entry: Entry
     task: "Task"
-    prose: Prose
+    card_text: CardText
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -88,7 +88,7 @@ def read(folder: Path) -> Record:
         [one for one in _artifacts(folder) if one.manifest["source"] == subject],
         entry,
         task,
-        prose.read(folder),
+        card_text.read(folder),
     )
 
 

@@ -9,7 +9,7 @@ from zoo.store.evidence import Fact
 
 
 @dataclass(frozen=True)
-class Setting:
+class TimingSetting:
     """Where and on what something was timed; JSON, so that it can be compared."""
 
     machine: str
@@ -18,10 +18,10 @@ class Setting:
     workload: str
 
     @staticmethod
-    def of(fact: Fact) -> "Setting":
+    def of(fact: Fact) -> "TimingSetting":
         """That of a fact."""
         machine, work = (as_json(part or {}) for part in (fact.machine, fact.workload))
-        return Setting(machine, fact.device, fact.threads, work)
+        return TimingSetting(machine, fact.device, fact.threads, work)
 
     @property
     def title(self) -> str:

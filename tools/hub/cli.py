@@ -86,43 +86,43 @@ def _parse(arguments: Sequence[str]) -> Any:
     )
 
 
-def _run(asked: Any) -> int:
-    from tools.hub.refused import Refused
+def _run(args: Any) -> int:
+    from tools.hub.refused import PushRefused
 
     try:
-        return VERBS[type(asked)](asked)
-    except Refused as refused:
+        return VERBS[type(args)](args)
+    except PushRefused as refused:
         first, *more = refused.lines
         print_lines(f"hub: {first}", *more, file=sys.stderr)
         return 1
 
 
-def _push(asked: PushArgs) -> int:
+def _push(args: PushArgs) -> int:
     from tools.hub.push import push
 
-    push(asked)
+    push(args)
     return 0
 
 
-def _pull(asked: PullArgs) -> int:
-    if asked.output_dir is not None:
-        places.check_folder("--output_dir", asked.output_dir)
+def _pull(args: PullArgs) -> int:
+    if args.output_dir is not None:
+        places.check_folder("--output_dir", args.output_dir)
     from tools.hub.pull import pull
 
-    pull(asked)
+    pull(args)
     return 0
 
 
-def _verify(asked: VerifyArgs) -> int:
+def _verify(args: VerifyArgs) -> int:
     from tools.hub.verify import verify
 
-    return verify(asked)
+    return verify(args)
 
 
-def _diff(asked: DiffArgs) -> int:
+def _diff(args: DiffArgs) -> int:
     from tools.hub.diff import diff
 
-    return diff(asked)
+    return diff(args)
 
 
 VERBS: dict[type, Callable[[Any], int]] = {

@@ -11,9 +11,9 @@ from tasks.errors import UserError
 from tasks.printing import print_lines
 from tools.hub import listing, names, problems, records
 from tools.hub.args import DiffArgs
-from tools.hub.fail_if import Condition
+from tools.hub.fail_if import ChangeCondition
 from tools.hub.listing import Listing
-from tools.hub.refused import Refused
+from tools.hub.refused import PushRefused
 from zoo.machine import terminal
 from zoo.store.evidence import Fact
 
@@ -46,7 +46,7 @@ def diff(args: DiffArgs) -> int:
     from tools.hub.connection import connect
 
     repo = names.repo(args.repo)
-    conditions = [Condition.parse(text) for text in args.fail_if]
+    conditions = [ChangeCondition.parse(text) for text in args.fail_if]
     api = connect()
     found = []
     try:
@@ -65,8 +65,11 @@ def diff(args: DiffArgs) -> int:
     return int(bool(failed))
 
 
-def must_not_hold(conditions: Sequence[Condition], repo: str, there: Listing, folder: Path) -> None:
-    """Raises `Refused` where what is in a folder is worse than a repo by more than is allowed."""
+def must_not_hold(
+    conditions: Sequence[ChangeCondition], repo: str, there: Listing, folder: Path
+) -> None:
+    """Raises `PushRefused` where what is in a folder is worse than a repo by more than is
+    allowed."""
     if not conditions:
         return
     if "evidence.jsonl" not in there.files:
@@ -76,7 +79,7 @@ def must_not_hold(conditions: Sequence[Condition], repo: str, there: Listing, fo
         changes = list(compare(facts_of(before, repo), facts_of(folder, str(folder))))
     failed = [line for condition in conditions for line in _held(condition, changes)]
     if failed:
-        raise Refused(*failed, "nothing was sent")
+        raise PushRefused(*failed, "nothing was sent")
 
 
 def facts_of(folder: Path, name: str) -> list[Fact]:
@@ -115,7 +118,7 @@ def _said(workload: Mapping[str, Any] | None) -> str:
     return " ".join(f"{name} {json.dumps(value)}" for name, value in (workload or {}).items())
 
 
-def _held(condition: Condition, changes: Sequence[Change]) -> Iterator[str]:
+def _held(condition: ChangeCondition, changes: Sequence[Change]) -> Iterator[str]:
     is_there = False
     for change in changes:
         if change.name != condition.name or change.values is None:

@@ -12,7 +12,7 @@ CONDITION = re.compile(
 
 
 @dataclass(frozen=True)
-class Condition:
+class ChangeCondition:
     """A change that is too much: by more than `bound` upwards, or downwards."""
 
     name: str

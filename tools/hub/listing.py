@@ -23,13 +23,13 @@ class Remote:
     sha256: str | None
     """of a large file; None for one that lies in git itself"""
 
-    def is_same(self, one: Upload) -> bool:
+    def is_same(self, upload: Upload) -> bool:
         """Whether it is this file."""
-        if self.size != one.size:
+        if self.size != upload.size:
             return False
         if self.sha256 is not None:
-            return self.sha256 == one.sha256
-        return self.git_oid == one.git_oid
+            return self.sha256 == upload.sha256
+        return self.git_oid == upload.git_oid
 
     def is_at(self, path: Path) -> bool:
         """Whether a file on this disk is it."""

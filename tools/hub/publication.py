@@ -10,7 +10,7 @@ from typing import Any
 from tasks.atomic import write_json, write_text
 from tasks.errors import UserError
 from tools.hub import folder, layout, onnx_layout, variant
-from tools.hub.refused import Refused
+from tools.hub.refused import PushRefused
 from tools.hub.uploads import Upload, taken, upload
 from zoo.runtimes.artifacts import Artifact
 from zoo.store import private
@@ -83,7 +83,7 @@ def publication(
     write_json(made / layout.RECORD, record | {SUMS: {one.path: one.sha256 for one in uploads}})
     uploads.append(upload(layout.RECORD, made / layout.RECORD))
     if told := list(_told(uploads)):
-        raise Refused(*told, "this would leave your machine: nothing was sent")
+        raise PushRefused(*told, "this would leave your machine: nothing was sent")
     return Publication(tuple(uploads), target)
 
 
@@ -119,9 +119,9 @@ def _own_files(checkpoint: Checkpoint, folder: Path, weights: bool) -> Iterator[
             yield taken(name, checkpoint.folder / name, str(total), (folder / name).parent)
 
 
-def _with_repo(prose: Path, repo: str) -> str:
+def _with_repo(card_text: Path, repo: str) -> str:
     """card.md with the repo's name, so that the card tells how to load it from there."""
-    text = prose.read_text(encoding="utf-8") if prose.exists() else ""
+    text = card_text.read_text(encoding="utf-8") if card_text.exists() else ""
     first, *lines = text.splitlines(keepends=True) or [""]
     if first.strip() != "---":
         return f"---\nrepo: {repo}\n---\n{text}"

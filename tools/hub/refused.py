@@ -1,7 +1,7 @@
 """What is not let through although nothing was mistyped: exit code 1."""
 
 
-class Refused(Exception):
+class PushRefused(Exception):
     """What stands against it, one sentence a line."""
 
     def __init__(self, *lines: str) -> None:

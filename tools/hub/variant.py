@@ -22,7 +22,7 @@ def card(folder: Path) -> str:
     from tools.cards.tables import table
 
     found = record.read(folder)
-    base, repo = str(found.manifest[BASE]), str(found.prose.front.get("repo", ""))
+    base, repo = str(found.manifest[BASE]), str(found.card_text.front.get("repo", ""))
     said = {k: v for k, v in metadata.of_record(found).items() if k not in LEFT}
     said |= {"library_name": "onnx", "tags": ["onnx", *said.get("tags", [])]}
     said |= {"base_model": base, "base_model_relation": "quantized"}

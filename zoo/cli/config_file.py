@@ -23,7 +23,7 @@ WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "of
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class ConfigLine:
     """A line of the file."""
 
     where: str  # the file and the line, for an error
@@ -38,7 +38,7 @@ class Setting:
         raise UserError(f"{self.where}: {self.name} wants {what}, not {value}")
 
 
-def take(arguments: Sequence[str]) -> tuple[list[str], list[Setting]]:
+def take(arguments: Sequence[str]) -> tuple[list[str], list[ConfigLine]]:
     """The arguments without `--config`, and what its file says."""
     rest, paths = [], []
     words = iter(arguments)
@@ -56,7 +56,7 @@ def take(arguments: Sequence[str]) -> tuple[list[str], list[Setting]]:
     return rest, list(_read(Path(paths[0]))) if paths else []
 
 
-def apply(default: Any, settings: Sequence[Setting]) -> Any:
+def apply(default: Any, settings: Sequence[ConfigLine]) -> Any:
     """A dataclass of dataclasses of flags with the settings in place of its values.
 
     Raises `UserError` for a setting of no flag, of another type than its flag, or out of bounds.
@@ -83,7 +83,7 @@ def apply(default: Any, settings: Sequence[Setting]) -> Any:
     return type(default)(**parts)
 
 
-def _read(path: Path) -> Iterator[Setting]:
+def _read(path: Path) -> Iterator[ConfigLine]:
     import yaml
 
     try:
@@ -117,7 +117,7 @@ def _read(path: Path) -> Iterator[Setting]:
         if name in lines:
             raise UserError(f"{where}: {name} is set in line {lines[name]} as well: set it once")
         lines[name] = line
-        yield Setting(where, name, _words(where, name, value))
+        yield ConfigLine(where, name, _words(where, name, value))
 
 
 def _words(where: str, name: str, node: "yaml.Node") -> "str | tuple[str, ...] | None":
@@ -134,7 +134,7 @@ def _words(where: str, name: str, node: "yaml.Node") -> "str | tuple[str, ...] |
     raise UserError(f"{where}: {name} wants a value or a list of values: flags are not nested")
 
 
-def _typed(setting: Setting, hint: Any) -> Any:
+def _typed(setting: ConfigLine, hint: Any) -> Any:
     """The value of a flag of this type."""
     if typing.get_origin(hint) is Annotated:
         return _typed(setting, typing.get_args(hint)[0])

@@ -105,21 +105,21 @@ def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
         frozen=True,
     )
     default = kind(
-        entry.options(), DataArgs(), task_args(**entry.reading), TrainArgs(**entry.recipe)
+        entry.options(), DataArgs(), task_args(**entry.task_defaults), TrainArgs(**entry.recipe)
     )
-    asked = parse(entry, verb, arguments, default, kind)
-    if asked.train.qat is not None:  # what is not asked is as in the training of that checkpoint
+    args = parse(entry, verb, arguments, default, kind)
+    if args.train.qat is not None:  # what is not asked is as in the training of that checkpoint
         from zoo.train.methods import qat
 
-        asked = parse(
-            entry, verb, arguments, qat.defaults(entry, Path(asked.train.qat), default), kind
+        args = parse(
+            entry, verb, arguments, qat.defaults(entry, Path(args.train.qat), default), kind
         )
     places.check_cache()
     from zoo.machine.signals import Stopped
-    from zoo.train.finetune import Job, finetune
+    from zoo.train.finetune import FinetuneJob, finetune
 
     try:
-        finetune(entry, Job(asked.options, asked.data, asked.task, asked.train))
+        finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train))
     except Stopped as stop:
         words = shlex.join(["python", "-m", entry.module, verb, *arguments])
         if "--resume" not in arguments:
@@ -135,11 +135,11 @@ def _evaluate(entry: Entry, arguments: Sequence[str]) -> int:
     from zoo.cli.args import EvaluateArgs
 
     kind = dataclasses.make_dataclass("Evaluate", [("common", EvaluateArgs)], frozen=True)
-    asked = parse(entry, "evaluate", arguments, kind(EvaluateArgs(tyro.MISSING)), kind)
+    args = parse(entry, "evaluate", arguments, kind(EvaluateArgs(tyro.MISSING)), kind)
     places.check_cache()
     from zoo.predict.evaluate import evaluate_checkpoint
 
-    evaluate_checkpoint(entry, asked.common)
+    evaluate_checkpoint(entry, args.common)
     return 0
 
 
@@ -153,11 +153,11 @@ def _predict(entry: Entry, arguments: Sequence[str]) -> int:
         "Predict", [("inputs", inputs), ("common", PredictArgs)], frozen=True
     )
     default = kind(inputs(), PredictArgs(tyro.MISSING))
-    asked = parse(entry, "predict", arguments, default, kind)
-    places.check_file("--output", asked.common.output)
+    args = parse(entry, "predict", arguments, default, kind)
+    places.check_file("--output", args.common.output)
     from zoo.predict.command import predict
 
-    predict(entry, asked.inputs, asked.common)
+    predict(entry, args.inputs, args.common)
     return 0
 
 
@@ -168,10 +168,10 @@ def _export(entry: Entry, arguments: Sequence[str]) -> int:
 
     kind = dataclasses.make_dataclass("Export", [("common", ExportArgs)], frozen=True)
     default = kind(ExportArgs(tyro.MISSING, tyro.MISSING))
-    asked = parse(entry, "export", arguments, default, kind)
+    args = parse(entry, "export", arguments, default, kind)
     from zoo.deploy.export import export_checkpoint
 
-    return _unless_refused(entry, export_checkpoint, asked.common)
+    return _unless_refused(entry, export_checkpoint, args.common)
 
 
 def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
@@ -180,10 +180,10 @@ def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
     from zoo.cli.args import QuantizeArgs
 
     kind = dataclasses.make_dataclass("Quantize", [("common", QuantizeArgs)], frozen=True)
-    asked = parse(entry, "quantize", arguments, kind(QuantizeArgs(tyro.MISSING)), kind)
+    args = parse(entry, "quantize", arguments, kind(QuantizeArgs(tyro.MISSING)), kind)
     from zoo.quantization.quantize import quantize
 
-    return _unless_refused(entry, quantize, asked.common)
+    return _unless_refused(entry, quantize, args.common)
 
 
 def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) -> int:
@@ -191,11 +191,11 @@ def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) 
     places.check_cache()
     if args.checkpoint.is_dir():
         places.check_folder("artifacts in", args.checkpoint)
-    from zoo.deploy.export import Refused
+    from zoo.deploy.export import ContractNotMet
 
     try:
         make(entry, args)
-    except Refused as refused:
+    except ContractNotMet as refused:
         print_lines(f"{entry.name}: {refused}", file=sys.stderr)
         return 1
     return 0
@@ -207,13 +207,13 @@ def _prune(entry: Entry, arguments: Sequence[str]) -> int:
     from zoo.cli.args import PruneArgs
 
     kind = dataclasses.make_dataclass("Prune", [("common", PruneArgs)], frozen=True)
-    asked = parse(entry, "prune", arguments, kind(PruneArgs(tyro.MISSING)), kind)
+    args = parse(entry, "prune", arguments, kind(PruneArgs(tyro.MISSING)), kind)
     places.check_cache()
     from zoo.machine.signals import Stopped
     from zoo.pruning.prune import prune
 
     try:
-        prune(entry, asked.common)
+        prune(entry, args.common)
     except Stopped as stop:
         print_lines("stopped; what the stages before have left is whole", file=sys.stderr)
         return 128 + stop.signum

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from zoo import runtimes
 from zoo.deploy import export, timed
-from zoo.deploy.export import Original, Samples, quiet
+from zoo.deploy.export import EvalSplit, ExportSource, quiet
 from zoo.deploy.proof import Proof
-from zoo.evaluation.paired import Drop, drop
+from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.measure import ArmFailed
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
@@ -21,7 +21,7 @@ from zoo.runtimes.runner import Runner
 
 if TYPE_CHECKING:
     from zoo.evaluation.loop import Evaluation
-    from zoo.measure import Arm, Comparison, Measured, Outcome
+    from zoo.measure import Arm, ArmTimes, Comparison, Outcome
 
 BASELINE = "eager"
 """The deployment that all others are compared with: the fp32 network itself."""
@@ -37,9 +37,9 @@ class Candidate:
     excluded: tuple[str, ...] = ()
     """layers that stayed in fp32"""
     proof: Proof | None = None
-    drop: Drop | None = None
+    drop: MetricDrop | None = None
     """of the task's metric, on the validation split"""
-    times: "Measured | None" = None
+    times: "ArmTimes | None" = None
     compared: "Comparison | None" = None
     """its times, with those of `BASELINE`"""
     memory: float | None = None
@@ -91,9 +91,9 @@ class DeploymentBuilder:
 
     def __init__(
         self,
-        original: Original,
+        original: ExportSource,
         staging: Path,
-        validation: Samples,
+        validation: EvalSplit,
         threads: int | None = None,
         device: str = "cpu",
         source: "Evaluation | None" = None,
@@ -147,11 +147,11 @@ class DeploymentBuilder:
             made.artifact = None
         return made
 
-    def _drop(self, made: Candidate, runner: Runner) -> Drop:
+    def _drop(self, made: Candidate, runner: Runner) -> MetricDrop:
         found = self.source
         if made.name != BASELINE:
             found = self.original.measured(self.validation.features, runner)
-        return drop(self.source.tally, found.tally, self.original.task.primary)
+        return drop(self.source.accumulator, found.accumulator, self.original.task.primary)
 
     def runner(self, candidate: Candidate) -> Runner:
         """Return what runs it here, on arrays of the processor.

@@ -119,7 +119,7 @@ class Proof:
         return f"{one.output}, {what} input, {in_words(sizes)}: {far}"
 
 
-class Source:
+class ReferenceModel:
     """The fp32 network that a deployment is compared with, and the same in float64."""
 
     def __init__(self, model: "nn.Module", outputs: Sequence[str]) -> None:
@@ -160,7 +160,7 @@ def prove(
         rows: real samples as the task's features give them; none where no data is at hand.
     """
     proof = Proof(str(runner.deployment), digest(task, rows))
-    source = Source(model, runner.signature.outputs)
+    source = ReferenceModel(model, runner.signature.outputs)
     if isinstance(runner, GenerativeRunner):
         smallest = ({"batch": batch, modality.axis: 1} for batch in BATCHES)
         drawn = (modality.random_inputs(runner.signature, sizes, model, seed) for sizes in smallest)
@@ -226,7 +226,7 @@ def arrays(batch: Batch) -> dict[str, np.ndarray]:
 def _compare(
     proof: Proof,
     runner: Runner,
-    source: Source,
+    source: ReferenceModel,
     inputs: Mapping[str, np.ndarray],
     sizes: dict[str, int],
     what: str,
@@ -280,7 +280,7 @@ def _run(
         return None
 
 
-def _arrange(proof: Proof, runner: Runner, source: Source, task: Task, rows: Rows) -> None:
+def _arrange(proof: Proof, runner: Runner, source: ReferenceModel, task: Task, rows: Rows) -> None:
     """Each row alone, and among others that are longer."""
     together = arrays(task.collate(rows))
     if len(next(iter(together.values()))) != len(rows):

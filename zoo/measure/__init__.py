@@ -18,18 +18,18 @@ if TYPE_CHECKING:
     from zoo.measure.comparison import compare, measure, noise_floor
     from zoo.measure.intervals import Estimate, Interval
     from zoo.measure.recording import Block, Plan, Recording
-    from zoo.measure.results import Comparison, Measured, Outcome, outcome_of
+    from zoo.measure.results import ArmTimes, Comparison, Outcome, outcome_of
     from zoo.measure.verdicts import Floor, Verdict
 
 __all__ = [
     "Arm",
     "ArmFailed",
+    "ArmTimes",
     "Block",
     "Comparison",
     "Estimate",
     "Floor",
     "Interval",
-    "Measured",
     "Outcome",
     "Plan",
     "Recording",
@@ -44,7 +44,7 @@ _FILES = {
     "comparison": ("compare", "measure", "noise_floor"),
     "intervals": ("Estimate", "Interval"),
     "recording": ("Block", "Plan", "Recording"),
-    "results": ("Comparison", "Measured", "Outcome", "outcome_of"),
+    "results": ("Comparison", "ArmTimes", "Outcome", "outcome_of"),
     "verdicts": ("Floor", "Verdict"),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}

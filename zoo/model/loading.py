@@ -249,7 +249,7 @@ def must_agree(folder: Path, task: Any, processor: Any) -> None:
     that its task does: one of the two files is damaged, or of another checkpoint."""
     limit = getattr(task, "longest_text", None) or getattr(task.args, "max_length", None) or 0
     with told(folder, "processor"):
-        settled = task.settle(processor, limit)
+        settled = task.bind_for_training(processor, limit)
     for field in dataclasses.fields(task):
         ours, theirs = getattr(task, field.name), getattr(settled, field.name)
         if field.compare and ours != theirs:

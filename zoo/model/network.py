@@ -181,7 +181,7 @@ def assemble(
     network = network_of(entry)
     if processor is None:
         processor = network.make_processor(options, task, splits, entry)
-    task = task.settle(processor, network.max_length(options, processor, entry))
+    task = task.bind_for_training(processor, network.max_length(options, processor, entry))
     return Assembly(entry, network, options, task, processor)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from zoo.model.loading import Unreadable, load_config, load_pretrained
 from zoo.nlp import encoder_fit
-from zoo.nlp.only_predicted import compute_only_predicted
+from zoo.nlp.masked_positions_only import compute_only_predicted
 from zoo.nlp.pretrained_encoder import PretrainedEncoder
 from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
 from zoo.store import pretrained

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from zoo.machine import output_file, places
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
-from zoo.predict.pipeline import Predictor, Readings
+from zoo.predict.pipeline import PredictionPipeline, Predictor
 from zoo.predict.zero_shot import ZeroShot
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     form = format_of(output, args.format)
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
-        predictor: Readings = (
+        predictor: PredictionPipeline = (
             ZeroShot(entry, args)
             if args.zero_shot
             else Predictor(args.checkpoint, args.device, entry, args.deployment)
@@ -83,7 +83,7 @@ def _must_not_be_the_input(output: Path, asked: Any) -> None:
 def _write(
     sink: Sink,
     inputs: Iterator[Mapping[str, Any]],
-    predictor: Readings,
+    predictor: PredictionPipeline,
     task: Any,
     batch_size: int,
     top_k: int | None,

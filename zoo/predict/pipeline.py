@@ -51,7 +51,7 @@ def open_deployed(
     return checkpoint.bind(processor), RunnerModel(runner, folder).eval(), processor
 
 
-class Readings:
+class PredictionPipeline:
     """From raw inputs to predictions; where they come from is the subclass's matter."""
 
     task: Task
@@ -119,7 +119,7 @@ class Readings:
             yield from (self.task.to_json(one, top_k) for one in found)
 
 
-class Predictor(Readings):
+class Predictor(PredictionPipeline):
     """A checkpoint's model, under a deployment, and its processor."""
 
     def __init__(

@@ -13,7 +13,7 @@ from tasks.errors import UserError
 from tasks.kinds.classification import Classification
 from zoo.machine.precision import choose_device
 from zoo.machine.terminal import quiet_libraries
-from zoo.predict.pipeline import Readings
+from zoo.predict.pipeline import PredictionPipeline
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Scorer(Protocol):
         ...
 
 
-class ZeroShot(Readings):
+class ZeroShot(PredictionPipeline):
     """Predictions of inputs by weights that were never trained on these labels.
 
     Raises `UserError` for a model of another kind, labels that are no choice, and weights that are

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from tasks.metrics.spec import MetricSpec
 from zoo.deploy import export
 from zoo.deploy.candidate import Candidate
-from zoo.deploy.export import Original, Samples
+from zoo.deploy.export import EvalSplit, ExportSource
 from zoo.deploy.proof import Proof
-from zoo.evaluation.paired import Drop
+from zoo.evaluation.paired_test import MetricDrop
 from zoo.runtimes import probe
 from zoo.runtimes.artifacts import Artifact
 from zoo.store import evidence
@@ -33,12 +33,12 @@ class InPlaceArtifact(Artifact):
         return sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
 
 
-def program(original: Original, candidate: Candidate) -> Artifact:
+def program(original: ExportSource, candidate: Candidate) -> Artifact:
     """The artifact of a candidate, or the checkpoint in its place."""
     if candidate.artifact is not None:
         return candidate.artifact
     folder = original.checkpoint.folder
-    signature = probe.of(original.checkpoint, original.model, original.processor)
+    signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     source = {"source": evidence.subject_digest(folder)}
     return InPlaceArtifact(folder, candidate.deployment, signature, source)
 
@@ -47,11 +47,11 @@ def record(
     made: Artifact,
     proof: Proof,
     metric: MetricSpec,
-    drops: Sequence[tuple[Samples, Drop]],
+    drops: Sequence[tuple[EvalSplit, MetricDrop]],
     measured: Sequence[evidence.Fact],
 ) -> None:
-    """Adds to the evidence what was found; see `zoo.deploy.export.settle`, which has more to put in
-    place. The size on disk is that of the fp32 weights, and no fact about it."""
+    """Adds to the evidence what was found; see `zoo.deploy.export.commit_artifact`, which has more
+    to put in place. The size on disk is that of the fp32 weights, and no fact about it."""
     found = export.facts(made, proof)
     run = found[0].run
     found += [export.drop_fact(made, samples, lost, metric, run) for samples, lost in drops]

@@ -17,12 +17,12 @@ from tasks.errors import UserError
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm, measured_where, speed_fact
-from zoo.deploy.export import Original, Refused, quiet
+from zoo.deploy.export import ContractNotMet, ExportSource, quiet
 from zoo.machine import environment, terminal
 from zoo.machine.formatting import milliseconds, size
 from zoo.measure.workload import Workload
 from zoo.quantization import calibration, on_gpu, onnx_int8
-from zoo.quantization.recipes import Material, Recipe, fitting
+from zoo.quantization.recipes import Recipe, RecipeInputs, fitting
 from zoo.runtimes import artifacts, probe
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
@@ -43,7 +43,7 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
         Refused: none meets the contract; nothing was put in place.
     """
     terminal.quiet_libraries()
-    original = Original.open(args.checkpoint, entry)
+    original = ExportSource.open(args.checkpoint, entry)
     recipes, left_out = fitting(original.network, args.method, args.device)
     if not recipes:
         why = f": {left_out[0][0].deployment}: {left_out[0][1]}" if left_out else ""
@@ -51,12 +51,12 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
     validation = original.samples("validation", args.data, args.max_eval_samples)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
     drawn = calibration.draw(original, workload)
-    with artifacts.workshop(args.checkpoint) as shop:
+    with artifacts.workshop(args.checkpoint) as staging:
         builds = any(recipe.build for recipe in recipes)
-        material = prepare(original, shop, args.data) if builds else None
+        material = prepare(original, staging, args.data) if builds else None
         source = original.measured(validation.features)
-        builder = DeploymentBuilder(original, shop, validation, None, args.device, source)
-        inputs = shop / "inputs.npz"
+        builder = DeploymentBuilder(original, staging, validation, None, args.device, source)
+        inputs = staging / "inputs.npz"
         np.savez(inputs, **drawn)  # type: ignore[arg-type]
         candidates = []
         for recipe in recipes:
@@ -72,7 +72,7 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
         best = max(meet, key=Candidate.speedup, default=None)
         show(args, original, source, candidates, left_out, best, workload)
         if best is None:
-            raise Refused(
+            raise ContractNotMet(
                 f"no recipe loses at most {args.max_drop:g} and is surely {args.min_speedup:g} "
                 "times as fast; nothing was put in place"
             )
@@ -80,7 +80,7 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
 
 
 def attempt(
-    builder: DeploymentBuilder, recipe: Recipe, material: Material | None, max_drop: float
+    builder: DeploymentBuilder, recipe: Recipe, material: RecipeInputs | None, max_drop: float
 ) -> Candidate:
     """A recipe with every layer in int8; where that loses too much, with the most sensitive layers
     in fp32: one, two, four, ... up to half of them.
@@ -114,9 +114,9 @@ def attempt(
 
 
 def build(
-    original: Original,
+    original: ExportSource,
     recipe: Recipe,
-    material: Material | None,
+    material: RecipeInputs | None,
     excluded: Sequence[str],
     staging: Path,
 ) -> Artifact:
@@ -126,7 +126,7 @@ def build(
     return artifacts.write_manifest(
         staging,
         recipe.deployment,
-        probe.of(original.checkpoint, original.model, original.processor),
+        probe.infer_signature(original.checkpoint, original.model, original.processor),
         evidence.subject_digest(original.checkpoint.folder),
         {
             "model": original.checkpoint.entry.name,
@@ -137,15 +137,17 @@ def build(
     )
 
 
-def prepare(original: Original, shop: Path, data: str | None) -> Material:
+def prepare(original: ExportSource, staging: Path, data: str | None) -> RecipeInputs:
     """Exports the fp32 program that recipes begin with, and draws the calibration data."""
-    exported, prepared = shop / "fp32", shop / "prepared"
+    exported, prepared = staging / "fp32", staging / "prepared"
     exported.mkdir()
     prepared.mkdir()
     export.build(original, Deployment("onnx"), exported)
     with quiet():
         onnx_int8.prepare(exported, prepared)
-    return Material(original, prepared, calibration.feeds(original, data), shop / "ranges.json")
+    return RecipeInputs(
+        original, prepared, calibration.feeds(original, data), staging / "ranges.json"
+    )
 
 
 def time_all(
@@ -175,7 +177,7 @@ def time_all(
 
 def show(
     args: "QuantizeArgs",
-    original: Original,
+    original: ExportSource,
     source: "Evaluation",
     candidates: Sequence[Candidate],
     left_out: Sequence[tuple[Recipe, str]],
@@ -221,7 +223,7 @@ def keep(
 ) -> None:
     """Confirms the chosen one on the test split, once; puts it in place and records everything.
 
-    Raises `Refused` where it surely loses too much there.
+    Raises `ContractNotMet` where it surely loses too much there.
     """
     assert best.proof and best.drop and best.compared and best.times
     original, drops = builder.original, [(builder.validation, best.drop)]
@@ -243,7 +245,7 @@ def keep(
         on_gpu.record(made, best.proof, metric, drops, speeds)
         terminal.lines(f"{made.folder} --deployment {deployment}")
         return
-    artifact = export.settle(
+    artifact = export.commit_artifact(
         made, best.proof, args.checkpoint, metric, drops, {"contract": contract}, speeds
     )
     terminal.lines(f"{artifact.folder}")

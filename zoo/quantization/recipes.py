@@ -12,17 +12,17 @@ from zoo.runtimes import onnx, torchao
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
-    from zoo.deploy.export import Original
+    from zoo.deploy.export import ExportSource
     from zoo.model.network import Network
 
 SENSITIVITY_BATCHES = 4
 
 
 @dataclass(frozen=True)
-class Material:
+class RecipeInputs:
     """What recipes are made of."""
 
-    original: "Original"
+    original: "ExportSource"
     prepared: Path  # folder with an fp32 ONNX program that the quantizer takes
     feeds: Sequence[Feed]  # calibration: batches of the training split
     ranges: Path  # file that keeps what calibration found
@@ -42,7 +42,7 @@ class Recipe:
 
     deployment: Deployment
     method: str  # as --method names it
-    build: Callable[[Material, Path, Sequence[str]], dict[str, Any]] | None
+    build: Callable[[RecipeInputs, Path, Sequence[str]], dict[str, Any]] | None
     """(material, staged folder, layers that stay in fp32) to what to record; None runs the
     checkpoint itself"""
     excludes: bool = True  # whether layers can stay in fp32, by their names in the ONNX program
@@ -51,21 +51,23 @@ class Recipe:
     device: str = "cpu"
 
 
-def _onnx_dynamic(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+def _onnx_dynamic(material: RecipeInputs, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
     onnx_int8.dynamic(material.prepared, target, exclude)
     return {}
 
 
-def _onnx_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+def _onnx_static(material: RecipeInputs, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
     onnx_int8.static(material.prepared, target, material.feeds, exclude, material.ranges)
     return _calibration(material)
 
 
-def _calibration(material: Material) -> dict[str, Any]:
+def _calibration(material: RecipeInputs) -> dict[str, Any]:
     return {"calibration_samples": sum(len(next(iter(feed.values()))) for feed in material.feeds)}
 
 
-def _openvino_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+def _openvino_static(
+    material: RecipeInputs, target: Path, exclude: Sequence[str]
+) -> dict[str, Any]:
     """ONNX Runtime's QDQ program, read and run by OpenVINO."""
     import tempfile
 
@@ -81,7 +83,7 @@ def _openvino_static(material: Material, target: Path, exclude: Sequence[str]) -
     return more
 
 
-def _aoti_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+def _aoti_static(material: RecipeInputs, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
     return _calibration(material) | pt2e.build(material.original, material.feeds, target)
 
 

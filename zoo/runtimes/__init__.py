@@ -36,10 +36,10 @@ def load(
     runtime = RUNTIMES[deployment.runtime]
     module = importlib.import_module(runtime.module)
     if runtime.artifact:
-        from zoo.runtimes import artifacts, trust
+        from zoo.runtimes import artifacts, provenance
 
         found = artifacts.open_artifact(checkpoint, deployment)
-        trust.must_be_trusted(found)
+        provenance.must_be_trusted(found)
         loaded: Runner = module.load(found, deployment, device, threads)
     else:
         from zoo.store.checkpoint import open_checkpoint

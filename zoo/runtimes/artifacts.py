@@ -33,7 +33,7 @@ PACKED_FROM = "packed_from"  # sums of the files before a program was packed for
 
 
 @dataclass(frozen=True)
-class Proof:
+class ProofRecord:
     """Of export.json: how near the program comes to its checkpoint."""
 
     sqnr: float | None = None
@@ -48,7 +48,7 @@ class Contents:
     signature: Signature
     source: str
     files: Mapping[str, str]
-    proof: Proof = Proof()
+    proof: ProofRecord = ProofRecord()
     packed_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
     in_repo: Mapping[str, str] = dataclasses.field(default_factory=dict)
     programs: Mapping[str, Signature] = dataclasses.field(default_factory=dict)

@@ -38,7 +38,7 @@ def load_network_runner(
 
     must_compute(deployment, device)
     model, processor = load_network(checkpoint, torch.device("cpu"))
-    signature = probe.of(checkpoint, model, processor)
+    signature = probe.infer_signature(checkpoint, model, processor)
     model.to(device, DTYPES.get(deployment.numerics, torch.float32))
     return TorchRunner(model, deployment, signature, device, threads)
 

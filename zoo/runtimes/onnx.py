@@ -15,7 +15,7 @@ from zoo.runtimes.signature import Signature
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.runtimes.stages import Half
+    from zoo.runtimes.stages import Stage
 
 FILE = "model.onnx"
 NAMES = {
@@ -50,15 +50,15 @@ def export(
     return {"opset": opset_of(folder / FILE)}
 
 
-def export_halves(
-    halves: "Mapping[str, Half]", model: "nn.Module", folder: Path, opset: int | None = None
+def export_stages(
+    stages: "Mapping[str, Stage]", model: "nn.Module", folder: Path, opset: int | None = None
 ) -> dict[str, Any]:
     """Writes encoder and decoder of a model that writes text; see
     `zoo.runtimes.onnx_generation`."""
     from zoo.runtimes import onnx_generation
 
     must_be_known(opset)
-    return onnx_generation.export(halves, model, folder, opset)
+    return onnx_generation.export(stages, model, folder, opset)
 
 
 def must_be_known(opset: int | None) -> None:

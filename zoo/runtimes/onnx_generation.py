@@ -24,7 +24,7 @@ from zoo.runtimes.stages import BATCH, PAST, GenerativeRunner
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.runtimes.stages import Half
+    from zoo.runtimes.stages import Stage
 
 PROGRAMS = "programs"  # in the manifest: the signature of each
 ENCODER, DECODER = "encoder", "decoder"
@@ -32,7 +32,7 @@ HIDDEN = "last_hidden_state"  # of the encoder; the decoder takes what was compu
 
 
 def export(
-    halves: "Mapping[str, Half]", model: "nn.Module", folder: Path, opset: int | None
+    stages: "Mapping[str, Stage]", model: "nn.Module", folder: Path, opset: int | None
 ) -> dict[str, Any]:
     """Writes both programs, and the configs that say how they are used; returns what to record.
 
@@ -43,15 +43,15 @@ def export(
     from zoo.runtimes import transformers_export
 
     exported = {}
-    for name, half in halves.items():
-        shapes = transformers_export.shapes(half.signature)
+    for name, stage in stages.items():
+        shapes = transformers_export.shapes(stage.signature)
         config = OnnxConfig(dynamic_shapes=shapes, opset_version=opset)
-        exported[name] = OnnxExporter().export(half.module, dict(half.example), config)
+        exported[name] = OnnxExporter().export(stage.module, dict(stage.example), config)
     transformers_export.save(exported, model, folder)
     decoding.read(folder)
     return {
         "opset": opset_of(_file(folder, DECODER)),
-        PROGRAMS: {name: half.signature.to_json() for name, half in halves.items()},
+        PROGRAMS: {name: stage.signature.to_json() for name, stage in stages.items()},
     }
 
 

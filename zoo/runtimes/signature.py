@@ -12,7 +12,7 @@ Size = int | str
 
 
 @dataclass(frozen=True)
-class Port:
+class TensorSpec:
     """An input or an output."""
 
     name: str
@@ -24,7 +24,7 @@ class Port:
 class Signature:
     """The inputs and outputs of a program."""
 
-    inputs: tuple[Port, ...]
+    inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
     limits: Mapping[str, tuple[int, int | None]]  # least and most of each size that varies
     kinds: Mapping[str, OutputKind] = field(default_factory=dict)
@@ -97,7 +97,8 @@ class Signature:
             raise ValueError(f"output {strange[0]!r} is of a kind that is not known here")
         return cls(
             tuple(
-                Port(str(p["name"]), str(p["dtype"]), tuple(p["dims"])) for p in content["inputs"]
+                TensorSpec(str(p["name"]), str(p["dtype"]), tuple(p["dims"]))
+                for p in content["inputs"]
             ),
             tuple(map(str, content["outputs"])),
             {str(name): (int(low), high) for name, (low, high) in content["limits"].items()},

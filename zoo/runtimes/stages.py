@@ -2,7 +2,7 @@
 runs once a token, with a cache.
 
 A network with `stages` (`zoo.model.network.Network`) is exported so, by a runtime that brings
-`export_halves`. The encoder gives `last_hidden_state` and what the decoder takes under the same
+`export_stages`. The encoder gives `last_hidden_state` and what the decoder takes under the same
 names (`cross_*`); the decoder takes `input_ids` and `past_*`, and gives `logits` and `present_*`,
 the next `past_*`.
 """
@@ -24,7 +24,7 @@ BATCH, TOKENS, PAST = "batch", "tokens", "past"  # the sizes that vary
 
 
 @dataclass(frozen=True)
-class Half:
+class Stage:
     """One of the two."""
 
     module: "nn.Module"

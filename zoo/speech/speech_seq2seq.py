@@ -12,7 +12,7 @@ from zoo.model.loading import load_config, load_json, load_model, load_tokenizer
 from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor
 from zoo.speech.pretrained_speech import PretrainedSpeech, make_extractor, make_model
-from zoo.speech.whisper_export import halves
+from zoo.speech.whisper_export import whisper_stages
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class SpeechSeq2Seq(PretrainedSpeech):
     """Whisper: an encoder and a decoder that writes."""
 
     auto_class = "AutoModelForSpeechSeq2Seq"
-    stages = staticmethod(halves)
+    stages = staticmethod(whisper_stages)
     load_processor = staticmethod(ctc_processor.load_processor)
 
     def make_processor(

@@ -27,7 +27,7 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Data:
+class DataRecord:
     """What it was trained on."""
 
     name: str
@@ -41,7 +41,7 @@ class Manifest:
 
     model: str  # name of its entry
     config: Config
-    data: Data
+    data: DataRecord
     files: Mapping[str, str]  # name to sha256
     pipeline: str
     seed: int

@@ -22,7 +22,7 @@ from tasks import json_files
 from tasks.data.fingerprint import sha256
 from tasks.errors import UserError
 from zoo.machine import environment
-from zoo.store import lines
+from zoo.store import append_only
 from zoo.store.portable import portable
 
 logger = logging.getLogger(__name__)
@@ -186,7 +186,7 @@ def append(folder: Path, facts: Sequence[Fact]) -> list[str]:
         for each, id_ in zip(facts, ids, strict=True)
     )
     if text:
-        lines.append(folder / FILE, text)
+        append_only.append(folder / FILE, text)
     return ids
 
 

@@ -42,7 +42,7 @@ NEW = "none"  # what the option `model` says where the weights are to be new
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class LocalWeights:
     """Weights that are at hand and whole."""
 
     folder: Path
@@ -64,7 +64,7 @@ class Found:
         }
 
 
-def find(model: str, presets: Mapping[str, Preset]) -> Found:
+def find(model: str, presets: Mapping[str, Preset]) -> LocalWeights:
     """The weights called `model`: a preset's name, a folder, or a Hub id (`owner/name`).
 
     Raises UserError where they are not at hand, damaged, not those they should be, or pickled.
@@ -136,16 +136,16 @@ def checked_sha256(path: Path) -> str:
     return digest
 
 
-def _in_folder(folder: Path, presets: Mapping[str, Preset]) -> Found:
+def _in_folder(folder: Path, presets: Mapping[str, Preset]) -> LocalWeights:
     _check(folder)
     digest = checked_sha256(folder / WEIGHTS) if (folder / WEIGHTS).exists() else None
     for name, preset in presets.items():
         if digest is not None and preset.sha256 == digest:
-            return Found(folder, "folder", name, digest, preset.repo, None, preset.license)
-    return Found(folder, "folder", None, digest, None, None, None)
+            return LocalWeights(folder, "folder", name, digest, preset.repo, None, preset.license)
+    return LocalWeights(folder, "folder", None, digest, None, None, None)
 
 
-def _of_preset(name: str | None, preset: Preset) -> Found:
+def _of_preset(name: str | None, preset: Preset) -> LocalWeights:
     package = _package_folder(preset)
     if package is not None and (package / WEIGHTS).is_file():
         return _found(package, f"package {preset.package}", name, preset)
@@ -158,7 +158,7 @@ def _of_preset(name: str | None, preset: Preset) -> Found:
 
 def _found(
     folder: Path, origin: str, name: str | None, preset: Preset, revision: str | None = None
-) -> Found:
+) -> LocalWeights:
     _check(folder)
     path = folder / WEIGHTS
     digest = checked_sha256(path) if path.exists() else None
@@ -167,7 +167,7 @@ def _found(
             f"{path} is not what preset {name!r} names: expected sha256 {preset.sha256}, "
             f"found {digest or 'weights in shards'}; delete it and fetch it again"
         )
-    return Found(folder, origin, name, digest, preset.repo, revision, preset.license or None)
+    return LocalWeights(folder, origin, name, digest, preset.repo, revision, preset.license or None)
 
 
 def _package_folder(preset: Preset) -> Path | None:

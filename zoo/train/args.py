@@ -133,7 +133,7 @@ def metric_for_best(args: EvaluationArgs, task: "Task") -> "MetricSpec":
         return task.primary
     from tasks.metrics.spec import metric_spec
 
-    known = [*(one.name for one in task.tally().compute()), "loss"]
+    known = [*(one.name for one in task.accumulator().compute()), "loss"]
     name = name.removeprefix("eval_")  # which transformers' names may have
     if name not in known:
         raise UserError(

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from bench.cases.args import ReportArgs
 from bench.cases.case import Case
-from bench.record import store, stored
-from bench.record.results import STATUSES, Found, Result, Value
+from bench.record import compare_results, store
+from bench.record.results import STATUSES, MeasureResult, Result, Value
 from bench.report import write as report
 from tasks.errors import UserError
 from tests.bench.report import made
@@ -28,7 +28,7 @@ RESULTS = st.builds(
     st.just(Case.of("minilm", "onnx", 16, 128)),
     st.text(),
     st.builds(
-        Found,
+        MeasureResult,
         st.dictionaries(st.text(), VALUES, max_size=3),
         st.sampled_from(STATUSES),
         st.text(),
@@ -43,7 +43,9 @@ RESULTS = st.builds(
 
 def result(measure: str = "latency", key: str = "k") -> Result:
     values = {"median": Value(1.0, "s", 30, INTERVAL)}
-    return Result(key, Case("minilm"), measure, Found(values), 2.5, {"samples": 1}, {"commit": "c"})
+    return Result(
+        key, Case("minilm"), measure, MeasureResult(values), 2.5, {"samples": 1}, {"commit": "c"}
+    )
 
 
 @given(RESULTS)
@@ -158,7 +160,7 @@ def test_a_field_of_another_type_costs_its_line_and_no_more(tmp_path: Path) -> N
         files = (damaged,)
         page, text = tmp_path / "page.html", tmp_path / "page.md"
         report.report(ReportArgs(files, out=page, markdown=text))
-        stored.compare(kept, damaged, 0.03)
+        compare_results.compare(kept, damaged, 0.03)
     assert 25 < passed_over < 120
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.cases.case import Case
-from bench.record.results import Found, Result, Status, Value
+from bench.record.results import MeasureResult, Result, Status, Value
 
 MACHINE = {"os": "Linux", "arch": "x86_64", "cpu": "Some Processor @ 2 GHz", "isa": ["avx2"]}
 MACHINE |= {"cores": 2, "memory_bytes": 24 * 2**30}
@@ -38,7 +38,7 @@ def result(
     """One line of a file."""
     length = case.workload.length or 128.0
     work = {"samples": case.workload.batch, "tokens": case.workload.batch * length}
-    found = Found(values or {}, status, reason)
+    found = MeasureResult(values or {}, status, reason)
     return Result(key or str(case), case, measure, found, 1.0, work, {**ORIGIN, **origin})
 
 

@@ -40,7 +40,7 @@ def test_a_mistake_has_the_loss_of_its_sample_alone(
         labels[7] = logits[7, 0]  # as right as it can be
     batch, outputs = Batch({}, torch.arange(100, 140), {"labels": labels}), {"logits": logits}
     seen = evaluated(task, batch, outputs)
-    found = task.mistakes(seen)
+    found = task.errors(seen)
     readings = [task.to_json(one) for one in seen.predictions]
     wrong = []
     for i, reading in enumerate(readings):
@@ -101,7 +101,7 @@ def test_a_label_behind_many_that_softmax_can_not_tell_apart_keeps_its_rank() ->
     task = TextClassification(Args(), labels, "single_label_classification")
     logits = torch.tensor([[900.0, 7, 6, 5, 4, 3, 2, 1]])
     batch = Batch({}, torch.arange(1), {"labels": torch.tensor([7])})
-    tally = task.tally()
-    task.count(tally, evaluated(task, batch, {"logits": logits}))
-    values = {one.name: one.value for one in tally.compute(draws=0)}
+    accumulator = task.accumulator()
+    task.update(accumulator, evaluated(task, batch, {"logits": logits}))
+    values = {one.name: one.value for one in accumulator.compute(draws=0)}
     assert values["accuracy"] == 0 and values["top5_accuracy"] == 0

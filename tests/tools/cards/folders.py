@@ -20,7 +20,7 @@ from zoo.nlp.bert_cls import ENTRY, Options
 from zoo.runtimes import artifacts
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
-from zoo.runtimes.signature import Port, Signature
+from zoo.runtimes.signature import Signature, TensorSpec
 from zoo.store import evidence
 from zoo.store.checkpoint import MANIFEST
 from zoo.store.evidence import Fact
@@ -138,7 +138,7 @@ class Folder:
         """An artifact of the weights; what its program is matters to nobody here."""
         asked = Deployment.parse(deployment)
         signature = Signature(
-            (Port("input_ids", "int64", ("batch", "length")),),
+            (TensorSpec("input_ids", "int64", ("batch", "length")),),
             ("logits",),
             {"batch": (1, None), "length": (1, 128)},
         )

@@ -10,7 +10,7 @@ import torch
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.runner_model import RunnerModel
-from zoo.runtimes.signature import Port, Signature
+from zoo.runtimes.signature import Signature, TensorSpec
 
 
 class Doubling(Runner):
@@ -18,7 +18,7 @@ class Doubling(Runner):
 
     def __init__(self, most: int | None) -> None:
         limits = {"batch": (1, most)}
-        signature = Signature((Port("x", "float32", ("batch", 2)),), ("logits",), limits)
+        signature = Signature((TensorSpec("x", "float32", ("batch", 2)),), ("logits",), limits)
         super().__init__(Deployment("onnx"), signature, "cpu", None)
         self.rows: list[int] = []
 

@@ -56,7 +56,7 @@ def nothing_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "f")
     found = pretrained.find(str(folder), {"tiny": TINY})
-    assert found == pretrained.Found(folder, "folder", "tiny", SUM, REPO, None, "MIT")
+    assert found == pretrained.LocalWeights(folder, "folder", "tiny", SUM, REPO, None, "MIT")
     model_folder(folder, safetensors(2.0))
     assert pretrained.find(str(folder), {"tiny": TINY}).preset is None
 

@@ -18,14 +18,14 @@ from torch import nn
 
 from tasks.base import Batch
 from tasks.metrics.spec import metric_spec
-from tasks.randomness import View
+from tasks.randomness import EpochView
 from tests.cli import ROOT, environment
 from zoo.train import loop as module
 from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.loop import Loop, Step
-from zoo.train.reporting.progress_bar import Watch
-from zoo.train.resume.order import Place, cut_step, epoch_order
+from zoo.train.reporting.progress_bar import RunLogger
+from zoo.train.resume.order import DataPosition, cut_step, epoch_order
 
 SIZE = 32  # samples of a step
 BUDGET = 8192
@@ -39,7 +39,7 @@ class Made:
         self.rows = np.ones(n, np.int64)
         self.origins = np.arange(n)
 
-    def view(self, view: View) -> Self:
+    def view(self, view: EpochView) -> Self:
         return self
 
     def __len__(self) -> int:
@@ -71,7 +71,7 @@ def make_loop(features: Made, folder: Path, workers: int = 0) -> Loop:
         args,
         make_accelerator(args),
         folder,
-        Watch(folder, 1, "tokens", [], enabled=False),
+        RunLogger(folder, 1, "tokens", [], enabled=False),
         lambda model: None,
         torch.float32,
     )
@@ -108,7 +108,7 @@ def test_the_first_step_comes_before_the_others_are_cut(
     assert len(cuts) <= ahead + len(second.passes)
 
 
-def _plain(features: Made, args: TrainArgs, place: Place) -> list[list[list[int]]]:
+def _plain(features: Made, args: TrainArgs, place: DataPosition) -> list[list[list[int]]]:
     """The samples of each pass of each step that remains of an epoch, all cut at once."""
     order = epoch_order(features.lengths, args.seed, place.epoch)[place.sample :]
     return [
@@ -136,8 +136,10 @@ def _passes(step: Step) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("place", [Place(), Place(1, 3 * SIZE + 5)], ids=["begun", "resumed"])
-def test_an_epoch_is_cut_as_if_at_once(workers: int, place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "place", [DataPosition(), DataPosition(1, 3 * SIZE + 5)], ids=["begun", "resumed"]
+)
+def test_an_epoch_is_cut_as_if_at_once(workers: int, place: DataPosition, tmp_path: Path) -> None:
     features = Made(20 * SIZE + 7)
     loop = make_loop(features, tmp_path, workers)
     loop.progress.place = place

@@ -31,7 +31,7 @@ from tasks.kinds.losses import windows_of
 from zoo.machine.precision import autocast
 from zoo.store.evidence import Fact
 from zoo.train.methods import teacher as teachers
-from zoo.train.methods.base import Data, Learning, Method, Result, Setup
+from zoo.train.methods.base import Data, FinetuneResult, Learning, Method, Setup
 from zoo.train.optim.optimizer import LAYER
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Distillation(Method):
         objective = distilled(data.task, model, teacher, args, device, self.setup.dtype)
         return replace(learning, objective=objective)
 
-    def finish(self, result: Result) -> None:
+    def finish(self, result: FinetuneResult) -> None:
         """See `Method`: the teacher is measured where its student was."""
         self._student, self._taught = result, result.measure(self._teacher.model)
 

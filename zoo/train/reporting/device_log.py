@@ -91,7 +91,7 @@ class DeviceLog:
             return stacked.mean()
         return stacked.where(stacked.isfinite(), torch.nan).nanmean()
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Reads everything: before an evaluation, a saved state, and at the end."""
         self._refuse_nonfinite()
         self._write(len(self._records))

@@ -21,7 +21,7 @@ from zoo.train.resume import state as states
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
-    from zoo.train.methods.base import Job
+    from zoo.train.methods.base import FinetuneJob
 
 Record = dict[str, Any]
 
@@ -81,7 +81,7 @@ class Run:
         return [*earlier, {"step": self._progress["step"], "flags": now}] if now else earlier
 
 
-def of_flags(entry: "Entry", job: "Job") -> Record:
+def of_flags(entry: "Entry", job: "FinetuneJob") -> Record:
     """What is known of a run before its data are read."""
     train = dataclasses.asdict(job.train)
     flags = dataclasses.asdict(job.options) | dataclasses.asdict(job.data) | train

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bench import cli
 from bench.cases.case import Case
-from bench.record import store, stored
-from bench.record.results import Found, Result, Value
+from bench.record import compare_results, store
+from bench.record.results import MeasureResult, Result, Value
 
 
 def value(seconds: float, spread: float = 0.01) -> Value:
@@ -19,7 +19,7 @@ def value(seconds: float, spread: float = 0.01) -> Value:
 
 
 def result(model: str, seconds: float, **origin: object) -> Result:
-    found = Found({"median": value(seconds)})
+    found = MeasureResult({"median": value(seconds)})
     return Result("key", Case(model), "latency", found, 1.0, {"samples": 1}, origin)
 
 
@@ -27,12 +27,12 @@ def result(model: str, seconds: float, **origin: object) -> Result:
     ("after", "word"), [(0.5, "faster"), (2.0, "slower"), (1.0, "same"), (1.04, "can't tell")]
 )
 def test_the_verdict(after: float, word: str) -> None:
-    assert stored.pair(Case("minilm"), value(1.0), value(after), 0.03).word == word
+    assert compare_results.pair(Case("minilm"), value(1.0), value(after), 0.03).word == word
 
 
 @given(st.floats(0.1, 10), st.floats(0.001, 0.5), st.floats(0, 0.029))
 def test_nothing_within_the_margin_is_claimed(seconds: float, spread: float, off: float) -> None:
-    one = stored.pair(
+    one = compare_results.pair(
         Case("minilm"), value(seconds, spread), value(seconds * (1 + off), spread), 0.03
     )
     assert one.word in ("same", "can't tell")

@@ -22,7 +22,7 @@ COMPARED = ("machine", "versions", "source", "commit")
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedCase:
     """A case that both files have a median of."""
 
     case: Case
@@ -36,7 +36,7 @@ class Pair:
     """faster, slower, same, or can't tell"""
 
 
-def compare(before: Path, after: Path, margin: float) -> list[Pair]:
+def compare(before: Path, after: Path, margin: float) -> list[ComparedCase]:
     """Compares, and prints the differences of the environments and the table.
 
     Raises `UserError` for a file that can't be read or holds no latency, and for two that share no
@@ -88,7 +88,7 @@ def median(result: Result) -> Value:
     return result.found.values["median"]
 
 
-def pair(case: Case, before: Value, after: Value, margin: float) -> Pair:
+def pair(case: Case, before: Value, after: Value, margin: float) -> ComparedCase:
     """The verdict on a case.
 
     The interval of the ratio is the one whose logarithm has the root of the two squared halfwidths:
@@ -107,7 +107,7 @@ def pair(case: Case, before: Value, after: Value, margin: float) -> Pair:
         word = "same"
     else:
         word = "can't tell"
-    return Pair(case, before, after, ratio, low, high, word)
+    return ComparedCase(case, before, after, ratio, low, high, word)
 
 
 def _log_halfwidth(value: Value) -> float:

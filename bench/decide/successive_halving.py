@@ -8,7 +8,7 @@ on the front.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.measure import Arm, ArmFailed, Measured, Plan, measure
+from zoo.measure import Arm, ArmFailed, ArmTimes, Plan, measure
 
 FINALISTS = 4
 ROUND_LAUNCHES = 2
@@ -47,7 +47,7 @@ def halve(arms: Sequence[Arm], drops: Mapping[str, float], budget_s: float) -> H
         plan = Plan(launches=ROUND_LAUNCHES, budget_s=budget_s / rounds)
         outcome = measure(left, plan)
         failed += outcome.failed
-        times: dict[str, Measured] = {each.arm: each for each in outcome.measured}
+        times: dict[str, ArmTimes] = {each.arm: each for each in outcome.measured}
         ranked = sorted(times, key=lambda name: times[name].median.value)
         kept = keep(ranked, drops, max(FINALISTS, -(-len(ranked) // 2)))
         for name in ranked:
