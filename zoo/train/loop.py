@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -46,6 +46,8 @@ from zoo.train.step_graphs import graphs_for
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+T = TypeVar("T")
 
 
 class Loop:
@@ -247,7 +249,7 @@ class Loop:
         if limit and any(len(one.ids) > limit for one in step.passes):
             step = self._recut(step)
         try:
-            self.computed.accumulate(self._micro_batches(step))
+            self._with_room(lambda: self.computed.accumulate(self._micro_batches(step)))
             return
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
@@ -267,6 +269,10 @@ class Loop:
         if self.graphs:
             self.graphs.drop("memory is short")
         self._gradients_that_fit(step)
+
+    def _with_room(self, work: Callable[[], T]) -> T:
+        """What `work` gives; done once more where recorded steps had the memory that it lacks."""
+        return self.graphs.with_room(work) if self.graphs else work()
 
     def _recut(self, step: Step) -> Step:
         passes = self._cut(step.ids)
@@ -328,14 +334,16 @@ class Loop:
 
     def _evaluate(self, features: Features) -> Evaluation:
         with self._as_saved():
-            found = evaluate(
-                self.model,
-                self.task,
-                features,
-                batch_size=self.args.per_device_eval_batch_size,
-                accelerator=self.accelerator,
-                dtype=self.dtype,
-                workers=self.args.dataloader_num_workers,
+            found = self._with_room(
+                lambda: evaluate(
+                    self.model,
+                    self.task,
+                    features,
+                    batch_size=self.args.per_device_eval_batch_size,
+                    accelerator=self.accelerator,
+                    dtype=self.dtype,
+                    workers=self.args.dataloader_num_workers,
+                )
             )
             metric, progress = self.best_by, self.progress
             value = found.loss if metric.name == "loss" else found.value(metric.name)
