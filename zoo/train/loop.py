@@ -108,7 +108,7 @@ class Loop:
         self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
         self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
         self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
-        self.log = DeviceLog(watcher, self.computed.deferred, self.computed.scaler is not None)
+        self.log = DeviceLog(watcher, self.computed.deferred)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
 
