@@ -136,6 +136,7 @@ class Loop:
             with stop_on_signal() as stop:
                 while not self._ended():
                     self._epoch(stop)
+            self._settle()
             if self.progress.best is None:
                 with self._as_saved():
                     self.save_best(self.module)
@@ -312,19 +313,27 @@ class Loop:
             "steps": progress.step % args.eval_steps == 0 or ended,
             "no": False,
         }[args.eval_strategy]
-        self._count_time()
         if due and self.validation is not None:
-            self.log.flush()
+            self._settle()
             self._evaluate(self.validation)
+            self._mark = time.perf_counter()  # evaluating and saving are not training
         minutes = (time.monotonic() - self._saved_at) / 60
         by_step = args.save_steps is not None and progress.step % args.save_steps == 0
         by_time = args.save_minutes is not None and self._main_says(minutes >= args.save_minutes)
-        if signum is not None:
+        if signum is not None or by_step or by_time:
+            self._settle()
             self._save(signum)
+            self._mark = time.perf_counter()
+        if signum is not None:
             raise Stopped(signum, str(self.states))
-        if by_step or by_time:
-            self._save()
-        self._mark = time.perf_counter()  # evaluating and saving are not training
+
+    def _settle(self) -> None:
+        """Waits for the steps that are queued: their time is training's, and their faults are told
+        before anything is made of their weights."""
+        self.log.flush()
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.current_stream(self.accelerator.device).synchronize()
+        self._count_time()
 
     def _main_says(self, mine: bool) -> bool:
         if self.accelerator.num_processes == 1:
