@@ -25,7 +25,7 @@ from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, StopRequest, stop_on_signal
 from zoo.train.args import TrainArgs, metric_for_best
-from zoo.train.device_feed import Step, fed
+from zoo.train.device_feed import DeviceFeed, Step
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, no_decay_names, set_learning_rates
 from zoo.train.optim.schedules import lr_factor
@@ -103,6 +103,7 @@ class Loop:
         for hook in hooks:
             hook.begin(self.computed.parameters)
         self.graphs = graphs_for(self.computed, watcher.note)
+        self.feed = DeviceFeed(accelerator.device, args.dataloader_num_workers)
         of_rank = args.per_device_train_batch_size * args.gradient_accumulation_steps
         size = of_rank * accelerator.num_processes
         self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
@@ -148,8 +149,8 @@ class Loop:
 
     def _epoch(self, stop: StopRequest) -> None:
         """Trains on what remains of this epoch."""
-        args, progress, device = self.args, self.progress, self.accelerator.device
-        with fed(self._steps(), device, args.dataloader_num_workers) as steps:
+        progress = self.progress
+        with self.feed.steps(self._steps()) as steps:
             begin = time.perf_counter()
             for step in steps:
                 progress.data_seconds += time.perf_counter() - begin
@@ -157,6 +158,7 @@ class Loop:
                 self._after_step(self._agree(stop.signum))
                 if self._ended():
                     return
+                self.feed.keep_pace()  # who waits for the device does not wait for data
                 begin = time.perf_counter()
 
     def _steps(self) -> Iterator[Step]:
