@@ -408,7 +408,7 @@ class Loop:
         self.log.flush()
         tensors = {  # on every rank: sharded tensors are put together by all
             "weights": states.model_tensors(self.module, self.named),
-            "optimizer": states.optimizer_tensors(self.optimizer),
+            "optimizer": states.optimizer_tensors(self.optimizer, self.module),
         }
         for hook in self.hooks:
             tensors |= hook.state()
@@ -435,7 +435,7 @@ class Loop:
         assert found is not None, "who asks to resume has seen a whole state"
         try:
             states.load_model_tensors(self.module, found.tensors["weights"], self.named)
-            states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
+            states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"], self.module)
             for hook in self.hooks:
                 hook.load_state(found.tensors)
         except (KeyError, RuntimeError) as error:
