@@ -74,6 +74,7 @@ class OptimizerStep:
         self.deferred = accelerator.device.type == "cuda" and skips_by_itself(optimizer)
         self._sums = torch.zeros(1, device=accelerator.device)
         self._names: list[str] = []
+        self._found_inf: Tensor | None = None
 
     def accumulate(self, batches: Sequence[MicroBatch]) -> None:
         """Adds up the gradients of the summed loss of all micro-batches."""
@@ -109,10 +110,10 @@ class OptimizerStep:
         loss, norm = sums[0] / count, self._finish_gradients(count)
         passed = torch.stack([loss.detach(), norm.detach()]).isfinite()
         if self.deferred:
-            found_inf = (~passed.all()).float()
-            self.optimizer.found_inf = found_inf  # type: ignore[attr-defined]
+            self._found_inf = (~passed.all()).float()
+            self.optimizer.found_inf = self._found_inf  # type: ignore[attr-defined]
             if self.scaler is not None:
-                passed = self.scaler.after_step(passed, found_inf)
+                passed = self.scaler.after_step(passed, self._found_inf)
         return StepResult(loss.detach(), norm.detach(), passed, logs)
 
     def update(self) -> None:
@@ -120,7 +121,7 @@ class OptimizerStep:
         self.optimizer.step()
         self.optimizer.zero_grad()
         for hook in self.hooks:
-            hook.after_step()
+            hook.after_step(self._found_inf)
 
     def drop_gradients(self) -> None:
         """Forgets the passes of a step that was given up."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tasks.base import Batch, Loss
 from zoo.train.args import TrainArgs
 from zoo.train.methods.base import Hook
+from zoo.train.methods.ema import WeightAverage
 from zoo.train.methods.precision import Fp16Training
 from zoo.train.optim import loss_scale
 from zoo.train.optim.loss_scale import LossScaler
@@ -95,6 +96,17 @@ def test_what_overflows_is_skipped_until_the_scale_fits(monkeypatch: pytest.Monk
     assert skipped > 0
     counts = {int(state["step"]) for state in step.optimizer.state.values()}
     assert counts == {1}  # Adam has seen no skipped step
+
+
+def test_an_average_counts_no_step_that_was_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_scale, "INITIAL", 2.0**127)
+    step = make_step(Scaled(), average := WeightAverage(0.9))
+    average.begin(step.parameters)
+    steps = 0
+    while average.updates < 2:
+        norm, steps = do(step, batches(1)).norm, steps + 1
+        assert bool(norm.isfinite()) == (average.updates > 0) and steps < 100
+    assert steps > 2
 
 
 class Overflows(Scaled):

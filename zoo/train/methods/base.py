@@ -214,8 +214,12 @@ class Hook:
     def after_backward(self) -> None:
         """Gradients of a pass have been added up."""
 
-    def after_step(self) -> None:
-        """The optimizer has stepped, and gradients are gone."""
+    def after_step(self, found_inf: Tensor | None = None) -> None:
+        """The optimizer has stepped, and gradients are gone.
+
+        Args: found_inf: float32 scalar on the device, 1 where the step was skipped; None: it was
+            not.
+        """
 
     def as_saved(self) -> contextlib.AbstractContextManager[Any]:
         """The context in which the network has the weights that are evaluated and saved."""

@@ -44,10 +44,12 @@ class WeightAverage(Hook):
         if parameters:
             self._updates = self._updates.to(parameters[0].device)
 
-    def after_step(self) -> None:
-        """Takes the new weights in."""
-        n = self._updates.add_(1)
+    def after_step(self, found_inf: Tensor | None = None) -> None:
+        """Takes the new weights in; where a step was skipped there are none."""
+        n = self._updates.add_(1 if found_inf is None else 1 - found_inf)
         share = (1 - ((1 + n) / (10 + n)).clamp(max=self.decay)).float()
+        if found_inf is not None:
+            share = share * (1 - found_inf)
         weights = [p.detach() for p in self._parameters]
         if any(isinstance(shadow, DTensor) for shadow in self.shadow):
             torch._foreach_lerp_(self.shadow, weights, float(share))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from zoo.machine.precision import autocast
 from zoo.speedups.bf16_weights import Bf16Weights
@@ -56,7 +56,7 @@ class Bf16Training(Hook):
         """See `Hook`."""
         self._weights.collect()
 
-    def after_step(self) -> None:
+    def after_step(self, found_inf: Tensor | None = None) -> None:
         """See `Hook`."""
         self._weights.publish()
 

@@ -24,6 +24,20 @@ def test_the_formula() -> None:
         assert average.shadow[0].item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_a_step_that_was_skipped_is_none() -> None:
+    parameter = nn.Parameter(torch.tensor([1.0]))
+    average, other = WeightAverage(0.9), WeightAverage(0.9)
+    average.begin([parameter]), other.begin([parameter])
+    for step in range(6):
+        with torch.no_grad():
+            parameter.add_(step % 2)
+        average.after_step(torch.tensor(1.0 - step % 2))
+        if step % 2:
+            other.after_step()
+    assert average.updates == other.updates == 3
+    assert torch.equal(average.shadow[0], other.shadow[0]) and other.shadow[0] > 1
+
+
 def test_few_kernels_average_as_many_do() -> None:
     shadow, weights = ([torch.randn(n, 3) for n in (5, 70)] for _ in range(2))
     other = [tensor.clone() for tensor in shadow]

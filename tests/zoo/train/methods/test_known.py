@@ -177,7 +177,7 @@ class Recorder(Hook):
     def after_backward(self) -> None:
         self.counts["backward"] += 1
 
-    def after_step(self) -> None:
+    def after_step(self, found_inf: torch.Tensor | None = None) -> None:
         assert all(parameter.grad is None for parameter in self.parameters)
         self.counts["step"] += 1
 
