@@ -73,7 +73,9 @@ def _outputs(phase: str, kwargs: Mapping[str, Any]) -> dict[str, np.ndarray]:
     from bench.cases import targets
 
     if phase == TrainStep.phase:
-        return targets.training(**kwargs).outputs()
+        from bench.cases.training_step import training
+
+        return training(**kwargs).outputs()
     found = targets.inference(**kwargs).call()
     return {
         name: array if isinstance(array, np.ndarray) else array.cpu().numpy()
