@@ -150,6 +150,11 @@ def from_config(config: Mapping[str, Any]) -> "MaskedLM":
     return MaskedLM(Args(**config["args"]), config["pad_token_id"], vocabulary, columns)
 
 
+def _would_wait(batch: Batch) -> bool:
+    """Whether a batch with labels lies on a GPU, which is waited for where a size depends on it."""
+    return "labels" in batch.targets and bool(batch.targets["labels"].is_cuda)
+
+
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
     """What is guessed of the hidden tokens of a text, in their order."""
@@ -337,13 +342,17 @@ class MaskedLM(Bindable):
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 of the tokens to be guessed: [masked, vocabulary], in their order; of a
-        packed batch at its `places`.
+        packed batch at its `places`. A training on a GPU has a fixed number of places, and says
+        them beside (`_fixed_places`).
 
         Where the batch has no labels, [b, masks, vocabulary] at the mask tokens: nan where a text
         has fewer than others.
         """
         places = batch.targets.get("places")
-        if places is None:
+        fixed = places is None and getattr(model, "training", False) and _would_wait(batch)
+        if fixed:
+            places = self._fixed_places(batch)
+        elif places is None:
             chosen = self._chosen(batch)  # [windows, seq]
             places = chosen.flatten().nonzero().squeeze(1)
         logits: Tensor
@@ -351,6 +360,8 @@ class MaskedLM(Bindable):
             logits = model(**batch.inputs, predicted=places).logits.float()
         else:
             logits = model(**batch.inputs).logits.flatten(0, 1)[places].float()
+        if fixed:
+            return {"logits": logits, "places": places}
         if "labels" in batch.targets:
             return {"logits": logits}
         counts = chosen.sum(1).tolist()
@@ -358,6 +369,16 @@ class MaskedLM(Bindable):
         for row, part in zip(apart, logits.split(counts), strict=True):
             row[: len(part)] = part
         return {"logits": apart}
+
+    def _fixed_places(self, batch: Batch) -> "Tensor":
+        """Return places in the flattened batch, int64 [most]: of all tokens to be guessed, in their
+        order, and behind them of others. How many tokens are to be guessed need not be known, which
+        a GPU would be waited for."""
+        from tasks.nlp.masking import most_masked
+
+        chosen = self._chosen(batch)  # [windows, seq]
+        most = most_masked(chosen.numel(), len(chosen), self.args.mlm_probability)
+        return (~chosen).flatten().byte().argsort(stable=True)[:most]
 
     def _chosen(self, batch: Batch) -> "Tensor":
         assert self.vocabulary is not None, "settle() finds it"
@@ -373,6 +394,9 @@ class MaskedLM(Bindable):
         logits = outputs["logits"]
         if "places" in batch.targets:
             return of_targets(logits, batch.targets["labels"], label_smoothing)
+        if "places" in outputs:
+            truth = batch.targets["labels"].flatten()[outputs["places"]]
+            return of_targets(logits, truth, label_smoothing)
         truth = batch.targets["labels"][self._chosen(batch)]
         loss, terms = cross_entropy(logits, truth, label_smoothing)
         return Loss(loss, torch.tensor(float(len(truth)), device=logits.device), {}, terms)
