@@ -66,7 +66,7 @@ class TrainingStep:
         Raises `UserError` for a device or a recipe whose steps can't be replayed, where they are to
         be.
         """
-        self.deployment, self.model = deployment, model
+        self.deployment, self.model, self.task = deployment, model, checkpoint.task
         args = TrainArgs(**{**checkpoint.entry.recipe, "device": device})
         accelerator = make_accelerator(args)
         self.model.to(accelerator.device).train()
