@@ -69,6 +69,8 @@ class TrainingStep:
         self.deployment, self.model, self.task = deployment, model, checkpoint.task
         args = TrainArgs(**{**checkpoint.entry.recipe, "device": device})
         accelerator = make_accelerator(args)
+        here = accelerator.device.type
+        assert here == torch.device(device).type, f"accelerate keeps its first device, {here}"
         self.model.to(accelerator.device).train()
         program = accelerator.prepare_model(_program(checkpoint, model, deployment, args))
         self.program: Any = program
