@@ -343,18 +343,19 @@ class MaskedLM(Bindable):
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 of the tokens to be guessed: [masked, vocabulary], in their order; of a
         packed batch at its `places`. A training on a GPU has a fixed number of places, and says
-        them beside (`_fixed_places`).
+        them beside (`tasks.nlp.masking.places_first`).
 
         Where the batch has no labels, [b, masks, vocabulary] at the mask tokens: nan where a text
         has fewer than others.
         """
+        from tasks.nlp.masking import places_first
+
         places = batch.targets.get("places")
         fixed = places is None and getattr(model, "training", False) and _would_wait(batch)
-        if fixed:
-            places = self._fixed_places(batch)
-        elif places is None:
+        if places is None:
             chosen = self._chosen(batch)  # [windows, seq]
-            places = chosen.flatten().nonzero().squeeze(1)
+            share = self.args.mlm_probability
+            places = places_first(chosen, share) if fixed else chosen.flatten().nonzero().squeeze(1)
         logits: Tensor
         if getattr(getattr(model, "module", model), ONLY_PREDICTED, False):
             logits = model(**batch.inputs, predicted=places).logits.float()
@@ -369,16 +370,6 @@ class MaskedLM(Bindable):
         for row, part in zip(apart, logits.split(counts), strict=True):
             row[: len(part)] = part
         return {"logits": apart}
-
-    def _fixed_places(self, batch: Batch) -> "Tensor":
-        """Return places in the flattened batch, int64 [most]: of all tokens to be guessed, in their
-        order, and behind them of others. How many tokens are to be guessed need not be known, which
-        a GPU would be waited for."""
-        from tasks.nlp.masking import most_masked
-
-        chosen = self._chosen(batch)  # [windows, seq]
-        most = most_masked(chosen.numel(), len(chosen), self.args.mlm_probability)
-        return (~chosen).flatten().byte().argsort(stable=True)[:most]
 
     def _chosen(self, batch: Batch) -> "Tensor":
         assert self.vocabulary is not None, "settle() finds it"
