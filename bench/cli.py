@@ -4,95 +4,58 @@ Flags as those of a model's verbs (`zoo.cli.verbs`): fields of frozen dataclasse
 alike. Nothing here imports torch.
 """
 
-import difflib
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from typing import TypeVar
 
 from tasks.printing import print_lines
 from zoo.cli import program
+from zoo.cli.program import Program, Verb
 from zoo.machine import places
 
-PROGRAM = "python -m bench"
-
-
-@dataclass(frozen=True)
-class Verb:
-    """One thing that can be done."""
-
-    summary: str
-    examples: tuple[str, ...]
-    run: Callable[[Sequence[str]], int]
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        return program.overview("bench", _overview, 0 if arguments else 2)
-    verb, *rest = arguments
-    if verb not in VERBS:
-        near = difflib.get_close_matches(verb, VERBS, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(VERBS)}"
-        return program.fail("bench", f"no verb {verb!r}; {hint}")
-    return program.guarded("bench", lambda: VERBS[verb].run(rest), "give the same command again")
+    return PROGRAM.main(argv)
 
 
-def _overview() -> str:
-    width = max(map(len, VERBS))
-    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in VERBS.items())
-    examples = "\n".join(f"  {PROGRAM} {verb.examples[0]}" for verb in VERBS.values())
-    return (
-        f"usage: {PROGRAM} VERB ...\n\nMeasures how models run on this machine.\n\n"
-        f"verbs:\n{verbs}\n\nexamples:\n{examples}\n\n{PROGRAM} VERB --help lists its flags."
-    )
-
-
-def parse(verb: str, kind: type, arguments: Sequence[str]) -> Any:
+def parse(verb: str, kind: type[T], arguments: Sequence[str]) -> T:
     """Arguments as an instance of a dataclass; exits as argparse does for --help and errors."""
-    program.show_bounds(kind)
-    examples = "\n".join(f"  {PROGRAM} {example}" for example in VERBS[verb].examples)
-    return program.parse_flags(
-        kind,
-        arguments,
-        prog=f"{PROGRAM} {verb}",
-        description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}",
-    )
+    return PROGRAM.parse(verb, kind, arguments)
 
 
 def _run(arguments: Sequence[str]) -> int:
     from bench.cases.args import RunArgs
 
-    asked: RunArgs = parse("run", RunArgs, arguments)
-    places.check_file("--out", asked.out)
+    args: RunArgs = parse("run", RunArgs, arguments)
+    places.check_file("--out", args.out)
     places.check_cache()
     from bench.sweep.run import run
 
-    run(asked)
+    run(args)
     return 0
 
 
 def _compare(arguments: Sequence[str]) -> int:
     from bench.cases.args import CompareArgs
-    from bench.compare.fail_if import Condition
+    from bench.compare.fail_if import VerdictCondition
     from tasks.errors import UserError
 
-    asked: CompareArgs = parse("compare", CompareArgs, arguments)
-    conditions = [Condition.parse(text) for text in asked.fail_if]
-    places.check_file("--out", asked.out)
-    if not asked.results:
+    args: CompareArgs = parse("compare", CompareArgs, arguments)
+    conditions = [VerdictCondition.parse(text) for text in args.fail_if]
+    places.check_file("--out", args.out)
+    if not args.results:
         from bench.compare.compare import compare
 
-        found = [
-            (name, str(each.verdict.word), each.speedup.value) for name, each in compare(asked)
-        ]
-    elif asked.models or len(asked.results) != 2:
+        found = [(name, str(each.verdict.word), each.speedup.value) for name, each in compare(args)]
+    elif args.models or len(args.results) != 2:
         raise UserError("--results takes two files, before and after, and no models")
     else:
-        from bench.record import stored
+        from bench.record import compare_results
 
-        pairs = stored.compare(*asked.results, asked.margin)
+        pairs = compare_results.compare(*args.results, args.margin)
         found = [(str(pair.case), pair.word, pair.ratio) for pair in pairs]
     failed = [
         f"{name} is {condition}"
@@ -108,49 +71,48 @@ def _compare(arguments: Sequence[str]) -> int:
 def _selftest(arguments: Sequence[str]) -> int:
     from bench.cases.args import SelftestArgs
 
-    asked: SelftestArgs = parse("selftest", SelftestArgs, arguments)
+    args: SelftestArgs = parse("selftest", SelftestArgs, arguments)
     from bench.validity.selftest import selftest
 
-    return 0 if all(check.passed for check in selftest(asked)) else 1
+    return 0 if all(check.passed for check in selftest(args)) else 1
 
 
 def _replay(arguments: Sequence[str]) -> int:
     from bench.cases.args import ReplayArgs
 
-    asked: ReplayArgs = parse("replay", ReplayArgs, arguments)
-    places.check_file("--traces", asked.traces)
+    args: ReplayArgs = parse("replay", ReplayArgs, arguments)
+    places.check_file("--traces", args.traces)
     from bench.validity.replay import run
 
-    run(asked)
+    run(args)
     return 0
 
 
 def _decide(arguments: Sequence[str]) -> int:
     from bench.cases.args import DecideArgs
 
-    asked: DecideArgs = parse("decide", DecideArgs, arguments)
-    places.check_file("--picture", asked.picture)
+    args: DecideArgs = parse("decide", DecideArgs, arguments)
+    places.check_file("--picture", args.picture)
     places.check_cache()
-    if asked.checkpoint.is_dir():
-        places.check_folder("artifacts in", asked.checkpoint)
+    if args.checkpoint.is_dir():
+        places.check_folder("artifacts in", args.checkpoint)
     from bench.decide.search import decide
-    from zoo.deploy.export import Refused
+    from zoo.deploy.export import ContractNotMet
 
     try:
-        decide(asked)
-    except Refused as refused:
-        print_lines(f"bench: {refused}", file=sys.stderr)
-        return 1
+        decide(args)
+    except ContractNotMet as refused:
+        return program.fail("bench", str(refused), code=1)
     return 0
 
 
 def _doctor(arguments: Sequence[str]) -> int:
     from bench.cases.args import DoctorArgs
 
-    asked: DoctorArgs = parse("doctor", DoctorArgs, arguments)
+    args: DoctorArgs = parse("doctor", DoctorArgs, arguments)
     from bench.machine.doctor import doctor
 
-    for finding in doctor(asked):
+    for finding in doctor(args):
         print_lines(f"{finding.status:<7}  {finding.topic:<14}  {finding.text}")
         if finding.remedy:
             print_lines(f"{'':<25}-> {finding.remedy}")
@@ -160,23 +122,23 @@ def _doctor(arguments: Sequence[str]) -> int:
 def _trace(arguments: Sequence[str]) -> int:
     from bench.cases.args import TraceArgs
 
-    asked: TraceArgs = parse("trace", TraceArgs, arguments)
-    places.check_folder("--out", asked.out)
+    args: TraceArgs = parse("trace", TraceArgs, arguments)
+    places.check_folder("--out", args.out)
     places.check_cache()
     from bench.machine.trace import trace
 
-    trace(asked)
+    trace(args)
     return 0
 
 
 def _peers(arguments: Sequence[str]) -> int:
     from bench.cases.args import PeersArgs
 
-    asked: PeersArgs = parse("peers", PeersArgs, arguments)
-    places.check_file("--out", asked.out)
+    args: PeersArgs = parse("peers", PeersArgs, arguments)
+    places.check_file("--out", args.out)
     from bench.compare.peers import peers
 
-    peers(asked)
+    peers(args)
     return 0
 
 
@@ -186,25 +148,25 @@ def _gpu_check(arguments: Sequence[str]) -> int:
     with wheels.used(arguments):  # first: what reads the flags may be one of them
         from bench.gpu_check.args import GpuCheckArgs
 
-        asked: GpuCheckArgs = parse("gpu_check", GpuCheckArgs, arguments)
-        if asked.out is not None:
-            places.check_folder("--out", asked.out)
+        args: GpuCheckArgs = parse("gpu_check", GpuCheckArgs, arguments)
+        if args.out is not None:
+            places.check_folder("--out", args.out)
         from bench.gpu_check.check import check
 
-        return check(asked)
+        return check(args)
 
 
 def _report(arguments: Sequence[str]) -> int:
     from bench.cases.args import ReportArgs
 
-    asked: ReportArgs = parse("report", ReportArgs, arguments)
-    places.check_file("--out", asked.out)
-    places.check_file("--markdown", asked.markdown)
-    if asked.pictures is not None:
-        places.check_folder("--pictures", asked.pictures)
+    args: ReportArgs = parse("report", ReportArgs, arguments)
+    places.check_file("--out", args.out)
+    places.check_file("--markdown", args.markdown)
+    if args.pictures is not None:
+        places.check_folder("--pictures", args.pictures)
     from bench.report.write import report
 
-    report(asked)
+    report(args)
     return 0
 
 
@@ -215,6 +177,7 @@ VERBS = {
             "run runs/bert_cls --deployments eager onnx --batch_sizes 1 16 --lengths 32 128",
             "run minilm resnet18 --deployments eager compile --measures latency memory",
             "run --suite smoke --out results.jsonl",
+            "run --suite cpu --minutes 20 --out cpu.jsonl",
         ),
         _run,
     ),
@@ -223,6 +186,7 @@ VERBS = {
         (
             "compare runs/bert_cls --deployments eager onnx onnx+int8-dynamic",
             "compare runs/old runs/new --deployments onnx --fail_if slower:3%",
+            "compare runs/bert_cls --deployments eager onnx --minutes 3",
             "compare --results before.jsonl after.jsonl",
         ),
         _compare,
@@ -232,6 +196,7 @@ VERBS = {
         (
             "decide runs/bert_cls --p95_ms 20 --max_drop 0.005 --memory_mb 500",
             "decide runs/bert_cls --budget 5m --export --picture front.png",
+            "decide runs/bert_cls --minutes 8",
         ),
         _decide,
     ),
@@ -284,3 +249,4 @@ VERBS = {
         _replay,
     ),
 }
+PROGRAM = Program("bench", "python -m bench", "Measures how models run on this machine.", VERBS)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.data.source import DataArgs
     from tasks.metrics import MetricSpec
     from tasks.preflight import Finding
-    from tasks.randomness import View
+    from tasks.randomness import EpochView
 
 P = TypeVar("P")  # what a task predicts of a sample: a frozen dataclass
 
@@ -27,7 +27,8 @@ P = TypeVar("P")  # what a task predicts of a sample: a frozen dataclass
 class Batch:
     """What collation makes of some samples: b of them, in n rows of inputs.
 
-    Each sample is one row (n = b), or several where it was cut in windows.
+    Each sample is one row (n = b), or several where it was cut in windows. What is called a tensor
+    here is numpy's array in a batch of `PredictsArrays.collate_arrays`.
     """
 
     inputs: "Tensors"
@@ -59,18 +60,25 @@ class Batch:
         """The batch in page-locked memory, from which a GPU copies; torch's DataLoader calls it."""
         return self._each(lambda tensor: tensor.pin_memory())
 
-    def _each(self, change: "Callable[[Tensor], Tensor]") -> "Batch":
-        """The batch with every tensor changed."""
+    def tensors(self) -> "Batch":
+        """The batch with tensors in the place of numpy's arrays; they share the memory."""
+        import numpy as np
+        import torch
+
+        return self._each(torch.from_numpy, np.ndarray)
+
+    def _each(self, change: "Callable[[Any], Tensor]", kind: type | None = None) -> "Batch":
+        """The batch with everything of a kind changed: by default every tensor."""
         import torch
 
         def changed(value: Any) -> Any:
-            if isinstance(value, torch.Tensor):
+            if isinstance(value, kind or torch.Tensor):
                 return change(value)
             if isinstance(value, Mapping):
                 return {name: changed(one) for name, one in value.items()}
             if isinstance(value, list):
                 return [changed(one) for one in value]
-            return value._each(change) if isinstance(value, Batch) else value
+            return value._each(change, kind) if isinstance(value, Batch) else value
 
         return Batch(**{each.name: changed(getattr(self, each.name)) for each in fields(self)})
 
@@ -182,7 +190,7 @@ class Features(Protocol):
     rows: "np.ndarray"
     origins: "np.ndarray"  # int64 [n]: the row of the split, where some were left out
 
-    def view(self, view: "View") -> "Features":
+    def view(self, view: "EpochView") -> "Features":
         """The same samples as training sees them in one epoch; the split itself stays as it is."""
         ...
 
@@ -190,11 +198,26 @@ class Features(Protocol):
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]: ...
 
 
+class Viewed:
+    """The view of `Features`, which their `__getitems__` reads."""
+
+    _view: "EpochView | None" = None
+    """None: the samples as they are."""
+
+    def view(self, view: "EpochView") -> Self:
+        """The same samples as training sees them in one epoch; the split itself stays as it is."""
+        import copy
+
+        seen = copy.copy(self)
+        seen._view = view
+        return seen
+
+
 class TaskOf(Protocol[P]):
     """A learning problem, made from the data (`from_data`) or a checkpoint (`from_config`).
 
-    It never changes: `settle` and `bind` return another one. What only some tasks can do is a
-    protocol of its own, below, asked by `isinstance`.
+    It never changes: `bind_for_training` and `bind` return another one. What only some tasks can do
+    is a protocol of its own, below, asked by `isinstance`.
     """
 
     @property
@@ -236,7 +259,7 @@ class TaskOf(Protocol[P]):
         """What each output of its models is, by name."""
         ...
 
-    def settle(self, processor: Any, limit: int) -> "TaskOf[P]":
+    def bind_for_training(self, processor: Any, limit: int) -> "TaskOf[P]":
         """The task for a model that is to be trained: bound, with what was left open decided.
 
         Args:
@@ -281,13 +304,13 @@ class TaskOf(Protocol[P]):
         """What is true of each sample, to be compared with its prediction."""
         ...
 
-    def tally(self) -> Any:
+    def accumulator(self) -> Any:
         """An empty accumulator of its metrics, of `tasks.metrics`."""
         ...
 
-    def count(self, tally: Any, seen: Evaluated[P]) -> None: ...
+    def update(self, accumulator: Any, seen: Evaluated[P]) -> None: ...
 
-    def mistakes(self, seen: Evaluated[P]) -> list[tuple[float, int, str, str]]:
+    def errors(self, seen: Evaluated[P]) -> list[tuple[float, int, str, str]]:
         """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
         ...
 
@@ -327,14 +350,16 @@ class Bindable:
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """The logits of a network that takes the inputs of a batch as they are, in float32."""
-        return {"logits": model(**batch.inputs).logits.float()}
+        from tasks.arrays import to_float32
+
+        return {"logits": to_float32(model(**batch.inputs).logits)}
 
 
 @runtime_checkable
 class HasConfusions(Protocol):
     """A task whose errors are one thing taken for another, of too many for a matrix: words."""
 
-    def top_confusions(self, tally: Any) -> list[tuple[str, str, int]]:
+    def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
         """The truth, what it was taken for, and how often, the most frequent first."""
         ...
 
@@ -348,7 +373,7 @@ class HasConfusionMatrix(Protocol):
         """Whether they have: a classifier may also give several labels, or a number."""
         ...
 
-    def confusion_matrix(self, tally: Any) -> "np.ndarray":
+    def confusion_matrix(self, accumulator: Any) -> "np.ndarray":
         """Counts int64 [labels, labels], rows the truth."""
         ...
 
@@ -401,6 +426,16 @@ class Distills(Protocol):
 
     def target_counts(self, batch: Batch) -> "Tensor":
         """How many targets of the loss each sample has, float32 [b]."""
+        ...
+
+
+@runtime_checkable
+class PredictsArrays(Protocol):
+    """A task whose `forward` and `predict` also take a batch of numpy's arrays, and a model that
+    takes and gives arrays: it predicts without torch where a runtime needs none."""
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """Return the batch of `Task.collate` with arrays in the place of tensors."""
         ...
 
 

@@ -119,6 +119,6 @@ def _numbers(hint: Any, bounds: Bounds | None) -> Iterator[tuple[type, Bounds | 
 def _check(name: str, value: Any, kind: type, bounds: Bounds | None) -> None:
     wanted: type = numbers.Integral if kind is int else numbers.Real
     if isinstance(value, bool) or not isinstance(value, wanted):
-        raise UserError(f"--{name} {value!r} is no {'whole ' if kind is int else ''}number")
+        raise UserError(f"`{name}` {value!r} is no {'whole ' if kind is int else ''}number")
     if bounds is not None and value not in bounds:
-        raise UserError(f"--{name} {value}{bounds.refusal(value)}")
+        raise UserError(f"`{name}` {value}{bounds.refusal(value)}")

@@ -1,8 +1,73 @@
-"""The one error that stands for a mistake of the user's rather than ours."""
+"""The one error that stands for a mistake of the user's rather than ours, and how messages name
+settings.
+
+A message names a setting by its field, between backticks: "`max_length` 600 is more than the 512
+this model takes". Python shows it so; a command line spells it as its flag, `--max_length`.
+"""
+
+import contextlib
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+SETTING = re.compile(r"(?<![\w'\"`])`([a-z][a-z0-9_]*)`(?![\w'\"`])")
+"""How a message names a setting; its group is the field. What is quoted is none."""
+
+_pattern = "`{}`"
 
 
 class UserError(Exception):
     """One sentence: what was wrong, where, and what would be right.
 
     The command line prints it without a traceback and leaves with exit code 2.
+
+    Args:
+        message: what was wrong, and where; it names settings as `SETTING` has them.
+        field: the setting it is about; by default the first that the message names, if any.
+        hint: what would be right, where the message does not end with that; stands behind it.
     """
+
+    def __init__(self, message: str, field: str | None = None, hint: str | None = None) -> None:
+        super().__init__(message if hint is None else f"{message}; {hint}")
+        named = SETTING.search(message)
+        self.field = named[1] if field is None and named else field
+        self.hint = hint
+
+
+def did_you_mean(
+    name: str, known: Iterable[str], shown: Callable[[str], object] = str
+) -> str | None:
+    """Return the hint for a name that is not known: the nearest that is, None where none is near.
+
+    Args:
+        shown: what a known name is shown as.
+    """
+    import difflib
+
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {shown(near[0])}?" if near else None
+
+
+def foreign(error: object) -> str:
+    """Return what another library says of an error, for a message: its backticks name no setting
+    of ours, and become apostrophes."""
+    return str(error).replace("`", "'")
+
+
+def spelled(message: str, pattern: str | None = None) -> str:
+    """Return a message with its settings as whoever started this process types them.
+
+    Args:
+        pattern: how a setting is typed, "--{}" for flags; that of `settings_typed` by default.
+    """
+    return SETTING.sub(lambda found: (pattern or _pattern).format(found[1]), message)
+
+
+@contextlib.contextmanager
+def settings_typed(pattern: str) -> Iterator[None]:
+    """Has `spelled` write settings by a pattern, such as "--{}", until the context ends."""
+    global _pattern
+    before, _pattern = _pattern, pattern
+    try:
+        yield
+    finally:
+        _pattern = before

@@ -13,7 +13,7 @@ MENDED = ("torchvision", "torchaudio")
 _waiting: dict[str, Callable[[], None]] = {}
 
 
-class Hook:
+class ImportHook:
     """A finder in front of the import system."""
 
     @staticmethod
@@ -28,8 +28,8 @@ class Hook:
 
 def install() -> None:
     """Put the finder in front, once. Imports nothing."""
-    if Hook not in sys.meta_path:
-        sys.meta_path.insert(0, Hook)
+    if ImportHook not in sys.meta_path:
+        sys.meta_path.insert(0, ImportHook)
 
 
 def after_import(package: str, act: Callable[[], None]) -> None:

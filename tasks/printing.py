@@ -35,7 +35,7 @@ def print_lines(*lines: str, file: TextIO | None = None) -> None:
     print("\n".join(map(visible, lines)), file=stream, flush=True)
 
 
-def shown(stream: IO[str]) -> IO[str]:
+def for_terminal(stream: IO[str]) -> IO[str]:
     """Return a stream of lines of data as it is, or, on a terminal, one that shows them there."""
     return cast(IO[str], _Shown(stream)) if stream.isatty() else stream
 

@@ -13,28 +13,28 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-Strength = Literal["none", "weak", "standard", "strong"]
+AugmentStrength = Literal["none", "weak", "standard", "strong"]
 
 
 @dataclass(frozen=True)
-class View:
+class EpochView:
     """How training looks at its samples in one epoch; what is random follows from this."""
 
     seed: int
     epoch: int
-    strength: Strength = "standard"
+    strength: AugmentStrength = "standard"
     """weak and strong are the two views of semi-supervised learning"""
 
 
-class Draws:
+class SampleRandom:
     """The draws of some samples under one view: one number a sample for every name."""
 
     def __init__(
-        self, view: View | Sequence[View], ids: Sequence[int] | npt.NDArray[np.int64]
+        self, view: EpochView | Sequence[EpochView], ids: Sequence[int] | npt.NDArray[np.int64]
     ) -> None:
         """`view` is that of all samples, or each one's own."""
         self.ids = np.asarray(ids, np.uint64)
-        views = [view] if isinstance(view, View) else view
+        views = [view] if isinstance(view, EpochView) else view
         keys = {one: _key(one) for one in set(views)}
         self._key = np.array([keys[one] for one in views], np.uint64)  # [1] or [samples]
         with np.errstate(over="ignore"):
@@ -62,7 +62,7 @@ class Draws:
         return np.random.Generator(np.random.Philox(key=int(self.bits(name)[i])))
 
 
-def _key(view: View) -> np.uint64:
+def _key(view: EpochView) -> np.uint64:
     entropy = [view.seed, view.epoch, zlib.crc32(view.strength.encode())]
     return np.uint64(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0])
 

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,8 +63,33 @@ def run_process(
     timeout: float = 300,
 ) -> Done:
     """Runs `python -m MODULE ...` in a process of its own; `env` is added to this one's."""
+    return _process(("-m", module, *argv), env, stdin, cwd, timeout)
+
+
+def run_program(
+    program: str,
+    *argv: object,
+    env: Mapping[str, str] | None = None,
+    stdin: str = "",
+    cwd: str | Path | None = None,
+    timeout: float = 120,
+) -> Done:
+    """Runs lines of Python in a process of its own, as `run_process` does a module; fails where
+    they do."""
+    done = _process(("-c", program, *argv), env, stdin, cwd, timeout)
+    assert done.code == 0, done.err
+    return done
+
+
+def _process(
+    words: Sequence[object],
+    env: Mapping[str, str] | None,
+    stdin: str,
+    cwd: str | Path | None,
+    timeout: float,
+) -> Done:
     done = subprocess.run(
-        [sys.executable, "-m", module, *map(str, argv)],
+        [sys.executable, *map(str, words)],
         env=environment(env),
         input=stdin,
         cwd=cwd,

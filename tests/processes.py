@@ -111,10 +111,10 @@ def _child(
 def _prepare(death: Death) -> None:
     """Counts steps and files, and kills this process in the middle of its work."""
     from tasks import atomic
-    from zoo.train.reporting.progress_bar import Watch
+    from zoo.train.reporting.progress_bar import RunLogger
 
     steps, flushes = 0, 0
-    samples, flush = Watch.samples, atomic.flush
+    samples, flush = RunLogger.samples, atomic.flush
 
     def kill() -> None:
         os.kill(os.getpid(), 9)
@@ -137,5 +137,5 @@ def _prepare(death: Death) -> None:
             flushes += 1
         flush(path)
 
-    Watch.samples = counted_samples
+    RunLogger.samples = counted_samples
     atomic.flush = counted_flush

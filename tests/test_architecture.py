@@ -4,7 +4,6 @@ import ast
 import graphlib
 import importlib.metadata
 import re
-import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli import ROOT, environment
+from tests.cli import ROOT, run_program
 from zoo.model import registry
 
 ROOMS = ("tools", "bench", "zoo", "tasks")  # each may import itself and those to its right
@@ -272,20 +271,12 @@ def test_the_command_line_is_light(command: list[str]) -> None:
         f"heavy = {HEAVY!r} & set(sys.modules)\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.strip()
+    done = run_program(program)
+    assert done.out.strip()
 
 
 FORBIDDEN_CALLS = {"eval", "exec", "torch.load", "torch.jit.load", "torch.export.load"}
-# what they load must have been exported on this machine: zoo/runtimes/trust.py
+# what they load must have been exported on this machine: zoo/runtimes/provenance.py
 RUN_CODE = {f"zoo/runtimes/{name}.py" for name in ("aoti", "pt2", "torchscript")}
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 
@@ -361,7 +352,7 @@ def test_what_is_imported_is_declared() -> None:
         lines += extra
     declared = {re.split(r"[^\w.-]", line)[0].lower().replace("_", "-") for line in lines}
     providers = importlib.metadata.packages_distributions()
-    optional = {"pynvml"}  # asked for, and done without
+    optional = {"triton"}  # comes with PyTorch for GPUs: asked for, and done without
     for path in OURS:
         for line, module in _imports(path):
             name = module.partition(".")[0]
@@ -407,3 +398,30 @@ def test_one_place_prints(path: Path) -> None:
             assert called not in ("print", "sys.stdout.write", "sys.stderr.write"), (
                 f"{_where(path, node)}: tasks.printing.print_lines prints"
             )
+
+
+COMMAND = re.compile(r"(python -m|torchrun) .*")
+"""What is to be typed as it stands, flags and all."""
+
+
+@_named([path for path in _sources("tasks", "zoo") if "cli" not in path.parts])
+def test_messages_name_fields_and_no_flags(path: Path) -> None:
+    """They are read in Python and in a server's answers, too; the command line makes flags of
+    them."""
+    of_no_message = set()
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.Expr | ast.Assign):  # docstrings, and what `predict` is shown with
+            names = [ast.unparse(each) for each in getattr(node, "targets", ())]
+            if isinstance(node, ast.Expr) or names[0] in ("EXAMPLE_INPUT", "example_call"):
+                of_no_message.add(node.value)
+    for node in ast.walk(_tree(path)):
+        if isinstance(node, ast.JoinedStr):
+            of_no_message.update(node.values)
+            parts = [each.value if isinstance(each, ast.Constant) else "x" for each in node.values]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            parts = [node.value]
+        else:
+            continue
+        text = "".join(parts)
+        if node not in of_no_message and not re.fullmatch(r"--\S+", text):  # a word of a command
+            assert not re.search(r"(?<![\w-])--[a-z]", COMMAND.sub("", text)), _where(path, node)

@@ -17,7 +17,7 @@ def load(checkpoint: "str | Path", device: str = "auto", deployment: str = "eage
     `zoo.load("runs/bert_cls", deployment="onnx").predict("fine")`.
 
     One input gives one prediction, a list of them a list; see
-    `zoo.predict.pipeline.Readings.predict`.
+    `zoo.predict.pipeline.PredictionPipeline.predict`.
 
     Raises `tasks.errors.UserError` where the folder is no checkpoint of the zoo's or is damaged,
     and for a deployment that is not known, not available here, or not exported.

@@ -1,6 +1,5 @@
 """`python -m zoo`: list, info, verify, doctor. Imports no torch, so that it answers at once."""
 
-import argparse
 import dataclasses
 import os
 import signal
@@ -14,6 +13,7 @@ from tasks import json_files
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from zoo.cli import program
+from zoo.cli.program import Program, Verb
 from zoo.machine import terminal
 from zoo.machine.formatting import NOT_MEASURED, short
 from zoo.model import registry
@@ -22,41 +22,23 @@ from zoo.store import pretrained
 from zoo.store.checkpoint import MANIFEST
 
 
+@dataclasses.dataclass(frozen=True)
+class NoFlags:
+    """Of verbs that take none."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command and returns the exit code: 2 for a mistake of the user's."""
-    terminal.escape_unencodable()
-    arguments = program.read_words(_parser().parse_args, sys.argv[1:] if argv is None else argv)
-
-    def run() -> int:
-        code: int | None = arguments.run(arguments)
-        return code or 0
-
-    code = program.guarded("zoo", run, "give the same command again")
+    """Runs a verb; returns the exit code: 2 for a mistake of the user's."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words == ["--version"]:
+        code = program.overview("zoo", lambda: f"zoo {zoo.__version__}", 0)
+    else:
+        code = PROGRAM.main(words)
     return 0 if code == 128 + signal.SIGPIPE else code  # of `zoo list | head` all was wanted
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m zoo",
-        description="What the zoo has, and what this machine can do with it.",
-        epilog="To train: python -m zoo.nlp.MODEL finetune (see `python -m zoo info MODEL`).",
-    )
-    parser.add_argument("--version", action="version", version=f"zoo {zoo.__version__}")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    commands.add_parser("list", help="the models and their presets").set_defaults(run=_list)
-    info = commands.add_parser("info", help="all about a model or a checkpoint")
-    info.add_argument("what", metavar="MODEL|CHECKPOINT", help="a model's name or a folder")
-    info.set_defaults(run=_info)
-    verify = commands.add_parser("verify", help="replay the proof of a checkpoint's artifacts")
-    verify.add_argument("checkpoint", type=Path, metavar="CHECKPOINT", help="its folder")
-    verify.add_argument("--data", help="data to compare with; that of the training by default")
-    verify.set_defaults(run=_verify)
-    doctor = commands.add_parser("doctor", help="what is here, what is missing, how to get it")
-    doctor.set_defaults(run=_doctor)
-    return parser
-
-
-def _list(_: argparse.Namespace) -> None:
+def _list(words: Sequence[str]) -> int:
+    PROGRAM.parse("list", NoFlags, words)
     for number, entry in enumerate(registry.entries()):
         if number:
             print_lines("")
@@ -65,6 +47,7 @@ def _list(_: argparse.Namespace) -> None:
             terminal.table(("preset", "weights", "has run"), _presets(entry), title=title)
         else:
             terminal.lines(title, "trained from scratch")
+    return 0
 
 
 def _presets(entry: Entry) -> list[tuple[str, str, str]]:
@@ -83,8 +66,10 @@ def _all_presets(entry: Entry) -> dict[str, Preset]:
     return {**entry.presets, **{f"{k} (zero-shot)": v for k, v in entry.zero_shot.items()}}
 
 
-def _info(arguments: argparse.Namespace) -> None:
-    what: str = arguments.what
+def _info(words: Sequence[str]) -> int:
+    from zoo.cli.args import InfoArgs
+
+    what = PROGRAM.parse("info", InfoArgs, words).what
     models = {entry.name: entry for entry in registry.entries()}
     if what in models:
         _model_info(models[what])
@@ -94,6 +79,7 @@ def _info(arguments: argparse.Namespace) -> None:
         raise UserError(f"there is no folder {what}")
     else:
         registry.find(what)  # says which there are
+    return 0
 
 
 def _model_info(entry: Entry) -> None:
@@ -194,13 +180,17 @@ def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
     )
 
 
-def _verify(arguments: argparse.Namespace) -> int:
+def _verify(words: Sequence[str]) -> int:
+    from zoo.cli.args import VerifyArgs
+
+    asked = PROGRAM.parse("verify", VerifyArgs, words)
     from zoo.deploy import verify
 
-    return verify.show(arguments.checkpoint, verify.verify(arguments.checkpoint, arguments.data))
+    return verify.show(asked.checkpoint, verify.verify(asked.checkpoint, asked.data))
 
 
-def _doctor(_: argparse.Namespace) -> None:
+def _doctor(words: Sequence[str]) -> int:
+    PROGRAM.parse("doctor", NoFlags, words)
     from zoo.cli import doctor
 
     findings = doctor.doctor()
@@ -209,6 +199,7 @@ def _doctor(_: argparse.Namespace) -> None:
         print_lines(f"{finding.status:<7}  {finding.topic.ljust(width)}  {finding.text}")
         if finding.remedy:
             print_lines(f"{'':<{width + 11}}-> {finding.remedy}")
+    return 0
 
 
 # --- printing
@@ -239,6 +230,23 @@ def _default(field: "dataclasses.Field[Any]") -> Any:
 def _last(module: str) -> str:
     return module.rpartition(".")[2]
 
+
+PROGRAM = Program(
+    "zoo",
+    "python -m zoo",
+    "What the zoo has, and what this machine can do with it. To train:\n"
+    "python -m zoo.nlp.MODEL finetune (see `python -m zoo info MODEL`).",
+    {
+        "list": Verb("the models and their presets", ("list",), _list),
+        "info": Verb(
+            "all about a model or a checkpoint", ("info bert_cls", "info runs/bert_cls"), _info
+        ),
+        "verify": Verb(
+            "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
+        ),
+        "doctor": Verb("what is here, what is missing, how to get it", ("doctor",), _doctor),
+    },
+)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -39,6 +39,12 @@ class RunArgs(Bounded):
     """seconds of timing a case; 30 by default"""
     launches: Count | None = None
     """processes that a latency is taken from; 5 by default"""
+    launcher: Literal["preloaded", "fresh"] = "preloaded"
+    """how these begin: as forks of one that has imported the libraries, in a tenth of a second, or
+    with nothing, which takes seconds and scatters as runs of a user's program do"""
+    minutes: Positive | None = None
+    """for everything, kept within 10%: the most valuable comes first, and what is left out is told;
+    no limit by default"""
     out: Path = Path("bench-results.jsonl")
     """file of the results, which are added to it; what it has already is not measured again"""
 
@@ -74,6 +80,12 @@ class CompareArgs(_CaseArgs):
     """seconds of timing; less where the intervals are narrow before"""
     launches: Count = 5
     """processes of each, at least"""
+    launcher: Literal["fresh", "preloaded"] = "fresh"
+    """how these begin: with nothing, as a user's program does, or as forks of one that has imported
+    the libraries, which is quick, and which a verdict should not rest on"""
+    minutes: Positive | None = None
+    """for everything, kept within 10%, in the place of --budget_s; fewer launches where they don't
+    fit"""
     margin: BelowOne = 0.03
     """arms that differ by less than this share are the same"""
     fail_if: tuple[str, ...] = ()
@@ -86,6 +98,8 @@ class CompareArgs(_CaseArgs):
 class SelftestArgs(Bounded):
     """The harness measured with what is known."""
 
+    device: str = "cpu"
+    """cuda or cpu: on a GPU the stopwatch is held against triton's, too"""
     slowdown: Positive = 0.03
     """share by which a call is made slower, to be found"""
     launches: Count = 5
@@ -133,9 +147,12 @@ class DecideArgs(Bounded):
     max_drop: MaxDrop = 0.005
     """most that the task's main metric may lose, absolute, on the validation split"""
     memory_mb: Positive | None = None
-    """10^6 bytes of memory at most, above those of the libraries"""
+    """10^6 bytes of memory at most, above those of the libraries; of a GPU: that PyTorch allocates
+    there"""
     budget: str = "8m"
     """time for the search: 300s, 5m; making an artifact and loading it take what they take"""
+    minutes: Positive | None = None
+    """for everything, kept within 10%, in the place of --budget; what was not tried is told"""
     batch_size: Count = 1
     """samples of a call"""
     length: Count | None = None
@@ -146,6 +163,8 @@ class DecideArgs(Bounded):
     """data to choose, calibrate and confirm on; that of the training by default"""
     max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None
     """at most so many samples of the validation and the test split"""
+    device: str = "cpu"
+    """cuda or cpu"""
     threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     export: bool = False

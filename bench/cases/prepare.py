@@ -6,7 +6,8 @@ quiet.
 
 import dataclasses
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ import numpy as np
 
 from bench.cases import child, models, targets
 from bench.cases.case import Case
-from bench.cases.job import Job, Settings
+from bench.cases.child import Start
+from bench.cases.job import MeasureJob, Settings
+from zoo.machine import environment
 from zoo.measure import Arm
+from zoo.measure.process import Worker
 from zoo.measure.workload import Forward, Generate
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
@@ -51,34 +55,83 @@ class Prepared:
             kwargs["new_tokens"] = case.workload.new_tokens
         return Arm(str(case), target, kwargs, case.threads)
 
-    def job(self, case: Case, settings: Settings) -> Job:
-        """What a measure is given."""
-        return Job(case, self.arm(case), self.work, self.reference, settings)
+    def job(self, case: Case, settings: Settings, **more: Any) -> MeasureJob:
+        """What a measure is given; `more` are further fields of it."""
+        return MeasureJob(case, self.arm(case), self.work, self.reference, settings, **more)
+
+
+CORES = 4
+"""That one preparation can use: as many are made at the same time as there are of these."""
 
 
 class Preparation:
-    """Cases of one model, batch and length share what is prepared: it lies in `folder`."""
+    """Cases of one model, batch and length share what is prepared: it lies in `folder`.
 
-    def __init__(self, folder: Path, timeout_s: float) -> None:
-        self.folder, self.timeout_s = folder, timeout_s
+    Nothing is timed while it is made; so where there are cores enough, what the next cases need is
+    made at the same time. Programs are not compiled beforehand: the compiler chooses its kernels by
+    timing them, which others on the same device would disturb.
+    """
+
+    def __init__(self, folder: Path, timeout_s: float, start: Start = Worker) -> None:
+        self.folder, self.timeout_s, self.start = folder, timeout_s, start
         self.made: dict[Case, Prepared] = {}
+        self.exported: set[tuple[str, str]] = set()
+        self.upcoming: Sequence[Case] = ()
+        """in their order; what one of them needs may be made before it is asked for"""
+        self.cores = float(environment.machine(gpu=False)["cores"])
 
     def of(self, case: Case) -> Prepared:
         """Raises `zoo.measure.process.WorkerFailed` where it can't be."""
-        alike = Case(case.model, workload=Forward(case.workload.sizes), threads=case.threads)
-        if alike not in self.made:
-            place = tempfile.mkdtemp(dir=self.folder)
-            kwargs = {"case": alike.to_json(), "folder": place}
-            found = child.call(
-                "bench.cases.prepare:prepare", kwargs, case.threads, timeout_s=self.timeout_s
-            )
-            self.made[alike] = Prepared(**found)
-        prepared = self.made[alike]
+        if _alike(case) not in self.made:
+            self._make(case)
+        prepared = self.made[_alike(case)]
         deployment = Deployment.parse(case.deployment)
-        if models.is_random(case.model) and RUNTIMES[deployment.runtime].artifact:
+        artifact = (prepared.checkpoint, case.deployment)
+        if (
+            models.is_random(case.model)
+            and RUNTIMES[deployment.runtime].artifact
+            and artifact not in self.exported
+        ):
             kwargs = {"checkpoint": prepared.checkpoint, "deployment": case.deployment}
-            child.call("bench.cases.prepare:export", kwargs, case.threads, timeout_s=self.timeout_s)
+            self._call("export", kwargs, case.threads)
+            self.exported.add(artifact)
         return prepared
+
+    def _make(self, case: Case) -> None:
+        """What a case needs, and what those behind it do, as far as there are cores for it; whether
+        that of others can be made is found when they ask."""
+        asked = _alike(case)
+        behind = self.upcoming[self.upcoming.index(case) + 1 :] if case in self.upcoming else ()
+        needed = [each for each in dict.fromkeys(map(_alike, behind)) if each not in self.made]
+        others = [each for each in needed if each != asked]
+        beside = others[: max(0, int(self.cores // CORES) - 1)]
+        if not beside:
+            self.made[asked] = self._made(asked)
+            return
+        pool = ThreadPoolExecutor(1 + len(beside))
+        try:
+            first, *rest = [pool.submit(self._made, each) for each in (asked, *beside)]
+            for each, result in zip(beside, rest, strict=True):
+                if result.exception() is None:
+                    self.made[each] = result.result()
+            self.made[asked] = first.result()
+        finally:  # after Ctrl-C nobody waits: the processes end with the one they are forked from
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _made(self, alike: Case) -> Prepared:
+        place = tempfile.mkdtemp(dir=self.folder)
+        kwargs = {"case": alike.to_json(), "folder": place}
+        return Prepared(**self._call("prepare", kwargs, alike.threads))
+
+    def _call(self, function: str, kwargs: Mapping[str, Any], threads: int) -> Any:
+        """What a function of this module gives, in a process of its own."""
+        name = f"bench.cases.prepare:{function}"
+        return child.call(name, kwargs, threads, timeout_s=self.timeout_s, start=self.start)
+
+
+def _alike(case: Case) -> Case:
+    """The case that stands for all whose inputs and reference are the same."""
+    return Case(case.model, workload=Forward(case.workload.sizes), threads=case.threads)
 
 
 def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
@@ -88,8 +141,8 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
     """
     from bench.cases import random_weights, workload
     from zoo.deploy import timed
-    from zoo.deploy.export import Original
-    from zoo.deploy.proof import Source
+    from zoo.deploy.export import ExportSource
+    from zoo.deploy.proof import ReferenceModel
     from zoo.runtimes import probe
 
     asked, place = Case.from_json(case), Path(folder)
@@ -97,14 +150,14 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
         checkpoint = random_weights.checkpoint(asked.model, asked.workload.length)
     else:
         checkpoint = Path(asked.model)
-    original = Original.open(checkpoint)
-    signature = probe.of(original.checkpoint, original.model, original.processor)
+    original = ExportSource.open(checkpoint)
+    signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     sized = workload.resolved(original, signature, asked.workload)
     arrays = timed.random_inputs(original, signature, sized)
     np.savez(place / "inputs.npz", **arrays)  # type: ignore[arg-type]
     chosen = compared_rows(asked.workload.batch)
     some = {name: array[chosen] for name, array in arrays.items()}
-    source = Source(original.model, signature.outputs)
+    source = ReferenceModel(original.model, signature.outputs)
     outputs = {f"single/{name}": array for name, array in source(some).items()}
     outputs |= {f"exact/{name}": array for name, array in source.exactly(some).items()}
     kinds = {name: signature.kind(name) for name in signature.outputs}
@@ -129,15 +182,15 @@ def export(checkpoint: str, deployment: str) -> None:
 
     Raises `UserError` where the runtime can't express the network.
     """
-    from zoo.deploy.export import Original, build, must_be_exportable
-    from zoo.runtimes import artifacts, trust
+    from zoo.deploy.export import ExportSource, build, must_be_exportable
+    from zoo.runtimes import artifacts, provenance
 
     wanted, folder = Deployment.parse(deployment), Path(checkpoint)
     if artifacts.folder_of(folder, wanted).is_dir():
         return
     must_be_exportable(wanted)
-    original = Original.open(folder)
+    original = ExportSource.open(folder)
     with artifacts.staged(folder, wanted) as staging:
         made = build(original, wanted, staging)
         place = artifacts.put_in_place(staging, folder, wanted)
-    trust.trust(dataclasses.replace(made, folder=place))
+    provenance.record_exported_here(dataclasses.replace(made, folder=place))

@@ -78,7 +78,7 @@ def _task(entry: Any) -> Any:
     module = importlib.import_module(entry.task)
     own = [each for each in vars(module).values() if getattr(each, "__module__", "") == entry.task]
     kind: Any = next(each for each in own if hasattr(each, "collate"))
-    args = module.Args(**entry.reading)
+    args = module.Args(**entry.task_defaults)
     if issubclass(kind, Classification):
         return kind(args, LABELS, "single_label_classification")
     return kind(args)

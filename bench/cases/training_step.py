@@ -37,7 +37,7 @@ from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.methods.faster import speed_up
 from zoo.train.methods.known import hooks_of
-from zoo.train.optim.optimizer import make_optimizer, set_learning_rates, spared
+from zoo.train.optim.optimizer import make_optimizer, no_decay_names, set_learning_rates
 from zoo.train.optimizer_step import MicroBatch, OptimizerStep, StepResult, entered
 from zoo.train.step_graphs import WARM_UP, NotReplayed, StepGraphs, replayed
 
@@ -97,7 +97,7 @@ class TrainingStep:
         named: dict[str, Tensor] = dict(self.model.named_parameters())
         for hook in hooks:
             named = hook.attach(self.model, named)
-        self.optimizer = make_optimizer(list(named.items()), spared(self.model), args)
+        self.optimizer = make_optimizer(list(named.items()), no_decay_names(self.model), args)
         objective = supervised(checkpoint.task, args.label_smoothing_factor)
         self.step = OptimizerStep(program, objective, self.optimizer, hooks, accelerator, args)
         for hook in hooks:

@@ -9,13 +9,13 @@ from tasks.errors import UserError
 from zoo.measure.workload import Workload
 
 if TYPE_CHECKING:
-    from zoo.deploy.export import Original
+    from zoo.deploy.export import ExportSource
     from zoo.runtimes.signature import Signature
 
 TEXT = 16  # tokens that a decoder is given beside its input
 
 
-def resolved(original: "Original", signature: "Signature", workload: Workload) -> Workload:
+def resolved(original: "ExportSource", signature: "Signature", workload: Workload) -> Workload:
     """Return a workload with the sizes of the signature's axes in the place of a length.
 
     Raises `UserError` for a length that there is not.

@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.cases import child
 from bench.cases.args import CompareArgs
 from bench.cases.case import Case, threads_of
+from bench.cases.child import Start
+from bench.cases.deadline import Deadline
 from bench.cases.job import Settings
 from bench.cases.prepare import Preparation
 from bench.measures import latency, parity
@@ -19,15 +22,15 @@ from bench.sweep import suite
 from tasks.atomic import write_json
 from tasks.errors import UserError
 from zoo.machine import formatting, terminal
-from zoo.measure import Arm, ArmFailed, Comparison, Measured, Outcome, Plan
+from zoo.measure import Arm, ArmFailed, ArmTimes, Comparison, Outcome, Plan
 from zoo.measure import compare as compare_arms
-from zoo.measure.process import WorkerFailed
-from zoo.store import evidence, lines
+from zoo.measure.process import Worker, WorkerFailed
+from zoo.store import append_only, evidence
 
 
 @dataclass(frozen=True)
 class Live:
-    """A live comparison."""
+    """The outcome of a comparison that was measured now."""
 
     cases: tuple[Case, ...]
     refused: dict[Case, ArmFailed]
@@ -38,8 +41,8 @@ class Live:
         """A candidate against the baseline."""
         return self.refused.get(case) or self.outcome.of(str(case))
 
-    def times(self, case: Case) -> Measured | ArmFailed:
-        """A case's own times."""
+    def times(self, case: Case) -> ArmTimes | ArmFailed:
+        """Return the times of a case, or why it has none."""
         return self.refused.get(case) or self.outcome.times(str(case))
 
 
@@ -49,21 +52,34 @@ def compare(args: CompareArgs) -> list[tuple[str, Comparison]]:
     Raises `UserError` for cases that make no sense, and for a baseline that can't be timed.
     """
     cases = cases_of(args)
-    settings = Settings(budget_s=args.budget_s)
-    with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
-        preparation = Preparation(Path(folder), settings.timeout_s)
-        arms, refused = correct(cases, preparation, settings)
+    deadline = Deadline(args.minutes)
+    settings = Settings(budget_s=args.budget_s, deadline=deadline)
+    with (
+        tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder,
+        child.preloader(deadline.left) as preloader,
+    ):
+        start = deadline.bound(preloader)
+        preparation = Preparation(Path(folder), settings.timeout_s, start)
+        arms, refused = correct(cases, preparation, settings, start)
         if cases[0] in refused:
-            raise UserError(f"the baseline can't be timed: {refused[cases[0]].reason}")
+            late = "" if deadline.left() else f"--minutes {args.minutes:g} is too short: "
+            raise UserError(f"{late}the baseline can't be timed: {refused[cases[0]].reason}")
         if len(arms) < 2:
             reasons = "; ".join(f"{each.arm}: {each.reason}" for each in refused.values())
             raise UserError(f"nothing is left to compare with the baseline: {reasons}")
-        plan = Plan(launches=args.launches, budget_s=args.budget_s)
+        plan = plan_of(args, deadline)
+        few = "what those take" if plan.deadline_s is None else "fewer of them"
         terminal.lines(
             f"timing {len(arms)} arms and the baseline again, in at least {plan.launches} "
-            f"processes each, for about {args.budget_s:.0f} s or what those take ..."
+            f"processes each, for about {plan.budget_s:.0f} s or {few} ..."
         )
-        outcome = compare_arms(arms, plan, margin=args.margin)
+        launch = start if args.launcher == "preloaded" else deadline.bound(Worker)
+        outcome = compare_arms(arms, plan, margin=args.margin, start=launch)
+    if not outcome.compared and not deadline.left():
+        raise UserError(
+            f"--minutes {args.minutes:g} is too short for one launch of {len(arms)} arms and the "
+            f"baseline again: {deadline.spent():.0f} s were spent"
+        )
     found = Live(tuple(cases), refused, outcome)
     show(found)
     if args.out is not None:
@@ -71,6 +87,19 @@ def compare(args: CompareArgs) -> list[tuple[str, Comparison]]:
         keep(found, args.out)
         terminal.lines(f"raw samples: {args.out}")
     return [(each.candidate, each) for each in outcome.compared]
+
+
+def plan_of(args: CompareArgs, deadline: Deadline) -> Plan:
+    """How long to time. Raises `UserError` where the time for everything is spent already."""
+    if not deadline.is_set:
+        return Plan(launches=args.launches, budget_s=args.budget_s)
+    left = deadline.left()
+    if not left:
+        raise UserError(
+            f"--minutes {args.minutes:g}: it took {deadline.spent():.0f} s to see that the outputs "
+            "are right, and nothing was timed yet: give more"
+        )
+    return Plan(launches=args.launches, budget_s=left, deadline_s=left)
 
 
 def cases_of(args: CompareArgs) -> list[Case]:
@@ -97,14 +126,14 @@ def cases_of(args: CompareArgs) -> list[Case]:
 
 
 def correct(
-    cases: Sequence[Case], preparation: Preparation, settings: Settings
+    cases: Sequence[Case], preparation: Preparation, settings: Settings, start: Start = Worker
 ) -> tuple[list[Arm], dict[Case, ArmFailed]]:
     """The arms of the cases whose outputs agree with eager fp32, and why the others are none."""
     arms, refused = [], {}
     for case in cases:
         terminal.lines(f"{case} ...")
         try:
-            job = preparation.of(case).job(case, settings)
+            job = preparation.of(case).job(case, settings, start=start)
             found = parity.measure(job)
         except WorkerFailed as error:
             refused[case] = error.failed
@@ -116,20 +145,20 @@ def correct(
     return arms, refused
 
 
-def show(found: Live) -> None:
+def show(live: Live) -> None:
     """The table, and below it the noise floor and what is to be known of the numbers."""
     rows: list[tuple[str, ...]] = []
     notes: list[str] = []
-    for case in found.cases:
-        times = found.times(case)
+    for case in live.cases:
+        times = live.times(case)
         if isinstance(times, ArmFailed):
             rows.append((str(case), "-", "-", "-", times.status, times.reason))
             continue
         p95 = formatting.seconds(times.percentiles.get("p95"), bare=True)
-        rows.append((str(case), formatting.seconds(times.median), p95, *verdict_cells(found, case)))
+        rows.append((str(case), formatting.seconds(times.median), p95, *verdict_cells(live, case)))
         notes += [f"{case}: {said}" for said in (*latency.notes(times), *times.violations)]
     terminal.table(("case", "a call [99%]", "p95", "times as fast", "verdict", ""), rows)
-    floor = found.outcome.floor
+    floor = live.outcome.floor
     if floor is not None and floor.launches > 1:
         terminal.lines(
             f"noise floor: the baseline in a second process; a difference of "
@@ -139,11 +168,11 @@ def show(found: Live) -> None:
         terminal.lines(*dict.fromkeys(notes))
 
 
-def verdict_cells(found: Live, case: Case) -> tuple[str, str, str]:
+def verdict_cells(live: Live, case: Case) -> tuple[str, str, str]:
     """Ratio, verdict, and why or what would tell."""
-    if case == found.cases[0]:
+    if case == live.cases[0]:
         return "1", "baseline", ""
-    one = found.of(case)
+    one = live.of(case)
     if isinstance(one, ArmFailed):
         return "-", one.status, one.reason
     verdict = one.verdict
@@ -151,22 +180,22 @@ def verdict_cells(found: Live, case: Case) -> tuple[str, str, str]:
     if verdict.word == "can't tell":
         told = verdict.more_seconds
         if told is not None:
-            more = f"; --budget_s {found.outcome.recording.seconds + told:.0f} would tell"
+            more = f"; --budget_s {live.outcome.recording.seconds + told:.0f} would tell"
     return formatting.ratio(one.speedup), verdict.word, verdict.why + more
 
 
-def keep(found: Live, path: Path) -> None:
+def keep(live: Live, path: Path) -> None:
     """Writes everything, the raw samples included, as JSON. Raises OSError where it can't."""
-    cases = [case.to_json() for case in found.cases]
-    refused = {str(case): each.as_json() for case, each in found.refused.items()}
-    write_json(path, described(found.outcome, {"cases": cases, "refused": refused}))
+    cases = [case.to_json() for case in live.cases]
+    refused = {str(case): each.as_json() for case, each in live.refused.items()}
+    write_json(path, described(live.outcome, {"cases": cases, "refused": refused}))
 
 
 def keep_json(path: Path, outcome: Outcome, more: Mapping[str, Any]) -> None:
     """Adds an outcome as a line of JSON, without the raw samples."""
     content = described(outcome, more)
     del content["recording"]
-    lines.append(path, json.dumps(content, allow_nan=False) + "\n")
+    append_only.append(path, json.dumps(content, allow_nan=False) + "\n")
 
 
 def described(outcome: Outcome, more: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ CONDITION = re.compile(r"(?P<word>[a-z_]+)(?::(?P<percent>\d+(?:\.\d+)?)%)?")
 
 
 @dataclass(frozen=True)
-class Condition:
+class VerdictCondition:
     """A verdict, and how large the difference must be at least."""
 
     word: str
@@ -34,7 +34,7 @@ class Condition:
         return cls(WORDS[match["word"]], float(match["percent"] or 0) / 100)
 
     def holds(self, word: str, speedup: float) -> bool:
-        """Whether a verdict meets it.
+        """Return whether a verdict meets the condition.
 
         Args:
             speedup: time of the baseline over that of the candidate.

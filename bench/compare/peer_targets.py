@@ -13,7 +13,7 @@ LONGEST = 512  # tokens, where a tokenizer does not say
 
 
 class Peer:
-    """A call, and what it said last."""
+    """A call to measure, and the labels that it gave last."""
 
     def __init__(self, predict: Callable[[], Sequence[str]]) -> None:
         self.predict = predict
@@ -25,7 +25,7 @@ class Peer:
 
 
 def zoo(checkpoint: str, texts: str, deployment: str, threads: int) -> Peer:
-    """This project: `zoo.load(checkpoint, deployment).predict(texts)`."""
+    """Return this project's call: `zoo.load(checkpoint, deployment).predict(texts)`."""
     import torch
 
     from zoo import load
@@ -98,7 +98,7 @@ def onnxruntime(checkpoint: str, texts: str, threads: int, artifact: str) -> Pee
 
 
 def labels(function: str, kwargs: dict[str, Any]) -> list[str]:
-    """In a process of its own: what a peer says of the texts."""
+    """Return the labels that a peer gives the texts; called in a process of its own."""
     peer: Peer = globals()[function](**kwargs)
     peer.call()
     return list(peer.labels)

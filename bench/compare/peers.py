@@ -18,7 +18,7 @@ from bench.cases.args import PeersArgs
 from bench.cases.case import threads_of
 from bench.compare.compare import keep_json
 from tasks.errors import UserError
-from zoo.deploy.export import Original
+from zoo.deploy.export import ExportSource
 from zoo.machine import formatting, terminal
 from zoo.measure import Arm, ArmFailed, Outcome, Plan, compare
 from zoo.measure.process import WorkerFailed
@@ -62,7 +62,7 @@ def peers(args: PeersArgs) -> list[Outcome]:
 def real_texts(checkpoint: Path, count: int) -> list[str]:
     """Texts of the test split, drawn by a seed. Raises `UserError` where there are none."""
     terminal.quiet_libraries()
-    original = Original.open(checkpoint)
+    original = ExportSource.open(checkpoint)
     if original.task.name != "text-classification":
         raise UserError(
             f"{checkpoint} is of {original.task.name}; peers are compared on text classification"
@@ -75,7 +75,7 @@ def real_texts(checkpoint: Path, count: int) -> list[str]:
 
 
 def arms_of(args: PeersArgs, texts: Path, threads: int) -> list[Arm]:
-    """The baseline first.
+    """Return the arms of the comparison, the baseline first.
 
     Raises `UserError` for a deployment that has to be exported before.
     """
@@ -103,7 +103,7 @@ def arms_of(args: PeersArgs, texts: Path, threads: int) -> list[Arm]:
 
 
 def labels_of(arms: Sequence[Arm]) -> Mapping[str, list[str] | None]:
-    """What each says; None where it can't run, which is said."""
+    """Return the labels that each arm gives; None where it can't run, which is printed."""
     found: dict[str, list[str] | None] = {}
     for arm in arms:
         kwargs = {"function": arm.target.partition(":")[2], "kwargs": dict(arm.kwargs)}
@@ -116,7 +116,8 @@ def labels_of(arms: Sequence[Arm]) -> Mapping[str, list[str] | None]:
 
 
 def agrees(wanted: Sequence[str] | None, found: Sequence[str] | None, most: float) -> bool:
-    """Whether at most a share `most` of the labels (one at least) are others."""
+    """Return whether at most a share `most` of the labels differ (but one may always, where `most`
+    is above 0)."""
     if wanted is None or found is None:
         return False
     others = sum(a != b for a, b in zip(wanted, found, strict=True))
@@ -124,7 +125,7 @@ def agrees(wanted: Sequence[str] | None, found: Sequence[str] | None, most: floa
 
 
 def show(outcome: Outcome, size: int) -> None:
-    """The table of a batch size."""
+    """Print the table of one batch size."""
     rows = []
     for arm in outcome.recording.arms:
         times = next((each for each in outcome.measured if each.arm == arm.name), None)

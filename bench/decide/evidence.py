@@ -16,7 +16,7 @@ def record(
     their proof, size, and what they lose on the validation split."""
     checkpoint, metric = builder.original.checkpoint.folder, builder.original.task.primary
     source = evidence.subject_digest(checkpoint)
-    common = measured_where("cpu", threads, workload)
+    common = measured_where(builder.device, threads, workload)
     facts: list[evidence.Fact] = []
     eager: evidence.Fact | None = None
     for one in sorted(finalists, key=lambda one: one.name != BASELINE):  # that one first
@@ -42,10 +42,9 @@ def record(
             )
             facts.append(peak)
         if one.artifact is not None and one.proof is not None:
-            facts += export.facts(one.artifact, one.proof)
+            facts += export.facts(one.artifact, one.proof, builder.device)
             if one.drop is not None:
                 run = facts[-1].run
-                facts.append(
-                    export.drop_fact(one.artifact, builder.validation, one.drop, metric, run)
-                )
+                lost = (builder.validation, one.drop, metric, run, builder.device)
+                facts.append(export.drop_fact(one.artifact, *lost))
     evidence.append(checkpoint, facts)

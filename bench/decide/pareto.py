@@ -11,8 +11,8 @@ from zoo.measure import Estimate
 
 
 @dataclass(frozen=True)
-class Point:
-    """What an option costs; less is better in each."""
+class OptionCost:
+    """The costs of an option: less is better in each."""
 
     name: str
     drop: float
@@ -29,13 +29,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Limits:
-    """What was asked for; None: no matter."""
+    """The limits that a winner has to keep; None: no limit."""
 
     p95_s: float | None = None
     max_drop: float | None = None
     memory: float | None = None
 
-    def broken_by(self, point: Point) -> str:
+    def broken_by(self, point: OptionCost) -> str:
         """Why an option is out of question; empty where it is not."""
         if self.max_drop is not None and point.drop > self.max_drop:
             return f"loses {point.drop:+.4f}"
@@ -50,18 +50,18 @@ class Limits:
         return ""
 
 
-def surely_faster(one: Point, other: Point) -> bool:
-    """Whether the whole interval of one lies below that of the other."""
+def surely_faster(one: OptionCost, other: OptionCost) -> bool:
+    """Return whether the whole interval of one option's latency lies below that of the other."""
     return one.seconds.interval.high < other.seconds.interval.low
 
 
-def tied(one: Point, other: Point) -> bool:
-    """Whether their latencies can't be told apart."""
+def tied(one: OptionCost, other: OptionCost) -> bool:
+    """Return whether the latencies of two options can't be told apart."""
     return not surely_faster(one, other) and not surely_faster(other, one)
 
 
-def beats(one: Point, other: Point) -> bool:
-    """Whether one is better in something and worse in nothing."""
+def beats(one: OptionCost, other: OptionCost) -> bool:
+    """Return whether one option is better in something and worse in nothing."""
     if surely_faster(other, one) or one.drop > other.drop or one.size > other.size:
         return False
     known = one.memory is not None and other.memory is not None
@@ -75,13 +75,13 @@ def beats(one: Point, other: Point) -> bool:
     )
 
 
-def front(points: Sequence[Point]) -> list[Point]:
-    """Those that none beats, the fastest first."""
+def front(points: Sequence[OptionCost]) -> list[OptionCost]:
+    """Return the options that none beats, the fastest first."""
     left = [one for one in points if not any(beats(other, one) for other in points)]
     return sorted(left, key=lambda point: point.seconds.value)
 
 
-def winner(points: Sequence[Point], limits: Limits) -> Point | None:
+def winner(points: Sequence[OptionCost], limits: Limits) -> OptionCost | None:
     """The fastest within the limits; among those tied with it, the one that loses least, and of
     these the smallest."""
     allowed = [point for point in points if not limits.broken_by(point)]

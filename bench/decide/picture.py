@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench.decide.pareto import Limits, Point
+from bench.decide.pareto import Limits, OptionCost
 from tasks.errors import UserError
 from zoo.machine import places
 from zoo.machine.plots import new_figure, save
@@ -23,9 +23,9 @@ def check(path: Path) -> None:
 
 def draw(
     path: Path,
-    points: Sequence[Point],
-    front: Sequence[Point],
-    best: Point | None,
+    points: Sequence[OptionCost],
+    front: Sequence[OptionCost],
+    best: OptionCost | None,
     limits: Limits,
     title: str,
 ) -> None:

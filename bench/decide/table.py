@@ -2,18 +2,18 @@
 
 from collections.abc import Sequence
 
-from bench.decide.halving import Halved
-from bench.decide.pareto import Limits, Point, front, tied
+from bench.decide.pareto import Limits, OptionCost, front, tied
+from bench.decide.successive_halving import Halved
 from zoo.deploy.candidate import Candidate
 from zoo.machine import formatting, terminal
 
 
 def show(
-    found: Sequence[Candidate],
+    candidates: Sequence[Candidate],
     halved: Halved,
-    points: Sequence[Point],
+    points: Sequence[OptionCost],
     limits: Limits,
-    best: Point | None,
+    best: OptionCost | None,
     title: str,
 ) -> None:
     """The table: a row for every deployment, with why it is not among the finalists."""
@@ -22,7 +22,7 @@ def show(
     pruned = {each.name: each for each in halved.pruned}
     failed = {each.arm: each.reason for each in halved.failed}
     rows = []
-    for one in found:
+    for one in candidates:
         lost = "-" if one.drop is None else str(one.drop)
         if one.name in by_name:
             point = by_name[one.name]
@@ -42,7 +42,7 @@ def show(
     )
 
 
-def _cells(point: Point, candidate: Candidate) -> tuple[str, ...]:
+def _cells(point: OptionCost, candidate: Candidate) -> tuple[str, ...]:
     compared = candidate.compared
     return (
         formatting.seconds(point.seconds),
@@ -53,7 +53,7 @@ def _cells(point: Point, candidate: Candidate) -> tuple[str, ...]:
     )
 
 
-def _note(point: Point, best: Point | None, limits: Limits, on_front: set[str]) -> str:
+def _note(point: OptionCost, best: OptionCost | None, limits: Limits, on_front: set[str]) -> str:
     said = []
     if point.name in on_front:
         said.append("front")

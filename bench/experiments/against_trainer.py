@@ -19,11 +19,10 @@ Accuracy is that of the test split in fp32. A ratio is given with its spread ove
 import sys
 from dataclasses import dataclass
 from functools import partial
-from pathlib import PurePath
 from typing import Any, Literal
 
 from bench.experiments import rounds
-from bench.experiments.rounds import Case, Measured
+from bench.experiments.rounds import ArmMeasurement, RoundCase
 from tasks.bounds import Positive
 from zoo.nlp.bert_cls import ENTRY
 from zoo.store import pretrained
@@ -31,31 +30,24 @@ from zoo.train.args import TrainArgs
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(rounds.Args):
+class Args(rounds.PretrainedArgs):
     """The flags."""
 
     arms: tuple[Literal["zoo", "trainer", "trainer_compile", "run_glue"], ...] = ("zoo", "trainer")
     """what to compare"""
-    model: str = "minilm"
-    """pretrained weights: a preset, a folder, or a Hub id"""
     epochs: Positive = TrainArgs(**ENTRY.recipe).num_train_epochs
     """may be a fraction"""
     split: str = "test"
     """split that accuracy is measured on"""
 
-    @property
-    def weights(self) -> str:
-        """What a result says of `model`: no path of this machine."""
-        return PurePath(self.model).name
 
-
-def run_zoo(case: Case) -> Measured:
+def run_zoo(case: RoundCase) -> ArmMeasurement:
     """finetune and evaluate; samples/s and accuracy from the evidence they leave."""
     words = ["--model", case.args.model, "--num_train_epochs", str(case.args.epochs)]
     return rounds.by_zoo(ENTRY, case, words, case.args.split)
 
 
-def run_trainer(case: Case) -> Measured:
+def run_trainer(case: RoundCase) -> ArmMeasurement:
     """The same by transformers.Trainer with the zoo's recipe."""
     import datasets
     import torch
@@ -111,7 +103,7 @@ def run_trainer(case: Case) -> Measured:
     # without the autocast that accelerate has put around it
     plain = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     accuracy = _accuracy(plain, tokenizer, data[args.split])
-    return Measured(found.metrics["train_samples_per_second"], accuracy)
+    return ArmMeasurement(found.metrics["train_samples_per_second"], accuracy)
 
 
 def _accuracy(model: Any, tokenizer: Any, rows: Any) -> float:
@@ -129,7 +121,7 @@ def _accuracy(model: Any, tokenizer: Any, rows: Any) -> float:
     return right / len(rows)
 
 
-COMPARISON = rounds.Comparison(
+COMPARISON = rounds.RoundComparison(
     "bench.experiments.against_trainer",
     "samples",
     Args,

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.cases import child
@@ -55,8 +55,21 @@ class Args(runs.Args):
     """more flags for the zoo; last"""
 
 
+@dataclass(frozen=True, kw_only=True)
+class PretrainedArgs(Args):
+    """The flags of a comparison that trains pretrained weights."""
+
+    model: str = "minilm"
+    """pretrained weights: a preset, a folder, or a Hub id"""
+
+    @property
+    def weights(self) -> str:
+        """What a result says of `model`: no path of this machine."""
+        return PurePath(self.model).name
+
+
 @dataclass(frozen=True)
-class Case:
+class RoundCase:
     """What one process measures."""
 
     args: Any
@@ -68,7 +81,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ArmMeasurement:
     """What an arm found."""
 
     samples_per_second: float  # of the training loop: data and steps, no evaluation, no saving
@@ -76,25 +89,25 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RoundComparison:
     """Arms that do the same work."""
 
     module: str  # run as `python -m MODULE`
     unit: str  # "images"
     args: type[Args]
-    arms: Mapping[str, Callable[[Case], Measured]]
+    arms: Mapping[str, Callable[[RoundCase], ArmMeasurement]]
     settings: tuple[str, ...]  # flags that results depend on
     metric: str = "accuracy"
 
 
-def main(comparison: Comparison, about: str | None, argv: Sequence[str] | None = None) -> int:
+def main(comparison: RoundComparison, about: str | None, argv: Sequence[str] | None = None) -> int:
     """Run a comparison as a program; see `bench.experiments.runs.main`."""
     return runs.main(
         comparison.module, about, comparison.args, lambda args: compare(comparison, args), argv
     )
 
 
-def compare(comparison: Comparison, args: Args) -> None:
+def compare(comparison: RoundComparison, args: Args) -> None:
     """Run the rounds that are missing and print the table."""
     settings = _settings(comparison, args) | {"commit": environment.commit()["commit"]}
     keys = (
@@ -110,7 +123,7 @@ def compare(comparison: Comparison, args: Args) -> None:
     report(comparison, results, args.batch_sizes)
 
 
-def _launch(comparison: Comparison, args: Args, arm: str, batch: int, seed: int) -> Result:
+def _launch(comparison: RoundComparison, args: Args, arm: str, batch: int, seed: int) -> Result:
     kwargs = {"module": comparison.module, "arm": arm, "batch": batch, "seed": seed}
     kwargs["args"] = dataclasses.asdict(args) | {"output": None}
     target = f"{measure.__module__}:{measure.__name__}"
@@ -129,12 +142,12 @@ def measure(module: str, args: Mapping[str, Any], arm: str, batch: int, seed: in
         module: that of the comparison, in its `COMPARISON`.
         args: fields of its `Args`, as JSON has them.
     """
-    comparison: Comparison = importlib.import_module(module).COMPARISON
+    comparison: RoundComparison = importlib.import_module(module).COMPARISON
     given: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in args.items()}
     asked = comparison.args(**given)
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        found = comparison.arms[arm](Case(asked, arm, batch, seed, Path(folder)))
+        found = comparison.arms[arm](RoundCase(asked, arm, batch, seed, Path(folder)))
     return {
         "arm": arm,
         "batch": batch,
@@ -149,14 +162,14 @@ def measure(module: str, args: Mapping[str, Any], arm: str, batch: int, seed: in
     }
 
 
-def _settings(comparison: Comparison, args: Args) -> Result:
+def _settings(comparison: RoundComparison, args: Args) -> Result:
     common = {"data": Path(args.data).name, "threads": args.threads, "flags": list(args.flags)}
     common["device"] = args.device
     own = {name: getattr(args, name) for name in comparison.settings}
     return common | {"max_train_samples": args.max_train_samples} | own
 
 
-def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[int]) -> None:
+def report(comparison: RoundComparison, results: list[Result], batch_sizes: Sequence[int]) -> None:
     """Medians and ranges of each arm, and the ratio zoo / other of each round."""
     width = max(map(len, comparison.arms))
     print_lines(
@@ -185,8 +198,8 @@ def report(comparison: Comparison, results: list[Result], batch_sizes: Sequence[
 
 
 def by_zoo(
-    entry: "Entry", case: Case, words: Sequence[str], split: str, metric: str = "accuracy"
-) -> Measured:
+    entry: "Entry", case: RoundCase, words: Sequence[str], split: str, metric: str = "accuracy"
+) -> ArmMeasurement:
     """Fine-tunes by the zoo's own command line, `words` added to it; the metric is of `split`."""
     args, out = case.args, str(case.folder / "zoo")
     train = ["finetune", "--data", args.data, "--output_dir", out, "--seed", str(case.seed)]
@@ -197,7 +210,7 @@ def by_zoo(
     if metric not in facts:
         test = ["evaluate", out, "--split", split, "--mistakes", "0", "--device", args.device]
         facts = _facts(entry, test, out, split)
-    return Measured(facts["train_samples_per_second"], facts[metric])
+    return ArmMeasurement(facts["train_samples_per_second"], facts[metric])
 
 
 def half_precision(device: str) -> dict[str, bool]:
@@ -208,7 +221,7 @@ def half_precision(device: str) -> dict[str, bool]:
     return {"fp16" if no_bf16 else "bf16": True}
 
 
-def trainer_arguments(case: Case, recipe: "TrainArgs", **more: Any) -> Any:
+def trainer_arguments(case: RoundCase, recipe: "TrainArgs", **more: Any) -> Any:
     """TrainingArguments that train as the recipe does on the device, and do nothing else."""
     from transformers import TrainingArguments
 

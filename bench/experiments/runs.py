@@ -18,7 +18,7 @@ from tasks.metrics.intervals import t_half_width
 from tasks.printing import print_lines
 from zoo.cli import program
 from zoo.machine import places
-from zoo.store import lines
+from zoo.store import append_only
 
 LEVEL = 0.95
 
@@ -98,7 +98,7 @@ def add(output: Path | None, result: Result, shown: Sequence[str]) -> None:
     """Print what is `shown` of a result, and add all of it to the file."""
     print_lines(json.dumps({name: result[name] for name in shown if name in result}))
     if output is not None:
-        lines.append(output, json.dumps(result) + "\n")
+        append_only.append(output, json.dumps(result) + "\n")
 
 
 def complete(

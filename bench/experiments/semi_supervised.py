@@ -31,8 +31,8 @@ from zoo.store import evidence
 
 MODEL = "zoo.vision.cnn_cls"
 BASELINE = "supervised"
-Arm = Literal["supervised", "pseudo", "fixmatch"]
-ARMS: tuple[Arm, ...] = get_args(Arm)
+ArmName = Literal["supervised", "pseudo", "fixmatch"]
+ARMS: tuple[ArmName, ...] = get_args(ArmName)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Args(runs.Args):
     """unlabelled rows to a labelled one"""
     threshold: Share = 0.95
     """from which one is sure"""
-    arms: tuple[Arm, ...] = ARMS
+    arms: tuple[ArmName, ...] = ARMS
     """what to compare"""
     split: str = "test"
     """split that accuracy is measured on"""

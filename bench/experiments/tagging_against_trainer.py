@@ -24,7 +24,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.experiments import rounds
-from bench.experiments.rounds import Case, Measured
+from bench.experiments.rounds import ArmMeasurement, RoundCase
 from tasks.bounds import Count, Positive
 from zoo.model.loading import load_config, load_pretrained, load_tokenizer
 from zoo.nlp.bert_tok import ENTRY
@@ -41,7 +41,7 @@ IGNORED = -100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args(rounds.Args):
+class Args(rounds.PretrainedArgs):
     """The flags."""
 
     arms: tuple[Literal["zoo", "trainer", "run_ner", "majority"], ...] = (
@@ -58,14 +58,14 @@ class Args(rounds.Args):
     """tokens of a text; the rest is cut off"""
 
 
-def _words(case: Case) -> list[str]:
+def _words(case: RoundCase) -> list[str]:
     """The flags of the data."""
     if not case.args.text_column:
         return []
     return ["--tags_from", "punctuation", "--text_column", case.args.text_column]
 
 
-def _data(case: Case) -> "tuple[TokenClassification, Examples]":
+def _data(case: RoundCase) -> "tuple[TokenClassification, Examples]":
     from tasks.data.source import DataArgs
     from tasks.nlp import token_classification
 
@@ -77,14 +77,14 @@ def _data(case: Case) -> "tuple[TokenClassification, Examples]":
     return token_classification.from_data(args, data)
 
 
-def run_zoo(case: Case) -> Measured:
+def run_zoo(case: RoundCase) -> ArmMeasurement:
     """finetune and evaluate; samples/s and F1 from the evidence they leave."""
     length = ["--max_length", str(case.args.max_length), "--long_texts", "truncate"]
-    epochs = ["--num_train_epochs", str(case.args.epochs)]
-    return rounds.by_zoo(ENTRY, case, [*_words(case), *length, *epochs], "test", "f1")
+    words = ["--model", case.args.model, "--num_train_epochs", str(case.args.epochs)]
+    return rounds.by_zoo(ENTRY, case, [*_words(case), *length, *words], "test", "f1")
 
 
-def run_trainer(case: Case) -> Measured:
+def run_trainer(case: RoundCase) -> ArmMeasurement:
     """The same by transformers.Trainer with the zoo's recipe."""
     import torch
     from transformers import (
@@ -94,7 +94,7 @@ def run_trainer(case: Case) -> Measured:
     )
 
     args, recipe, best = case.args, TrainArgs(**ENTRY.recipe), case.arm == "trainer"
-    source = pretrained.find("minilm", ENTRY.presets).folder
+    source = pretrained.find(args.model, ENTRY.presets).folder
     tokenizer = load_tokenizer(source)
     task, examples = _data(case)
 
@@ -139,7 +139,7 @@ def run_trainer(case: Case) -> Measured:
     # without the autocast that accelerate has put around it
     plain = trainer.accelerator.unwrap_model(model, keep_fp32_wrapper=False)
     predicted = _tags(plain, collate, data["test"])
-    return Measured(found.metrics["train_samples_per_second"], _f1(task, examples, predicted))
+    return ArmMeasurement(found.metrics["train_samples_per_second"], _f1(task, examples, predicted))
 
 
 def _tags(model: Any, collate: Any, rows: Any) -> "list[np.ndarray]":
@@ -159,7 +159,7 @@ def _tags(model: Any, collate: Any, rows: Any) -> "list[np.ndarray]":
     return predicted
 
 
-def run_majority(case: Case) -> Measured:
+def run_majority(case: RoundCase) -> ArmMeasurement:
     """The commonest tag of each word in train."""
     import numpy as np
 
@@ -176,7 +176,7 @@ def run_majority(case: Case) -> Measured:
         for row in examples.splits["test"]
     ]
     seconds = time.perf_counter() - begin
-    return Measured(len(examples.splits["train"]) / seconds, _f1(task, examples, predicted))
+    return ArmMeasurement(len(examples.splits["train"]) / seconds, _f1(task, examples, predicted))
 
 
 def _f1(task: "TokenClassification", examples: "Examples", predicted: "list[np.ndarray]") -> float:
@@ -189,12 +189,12 @@ def _f1(task: "TokenClassification", examples: "Examples", predicted: "list[np.n
         np.concatenate([tags, np.full(len(own) - len(tags), outside)])
         for tags, own in zip(predicted, truth, strict=True)
     ]
-    metric = task.tally()
+    metric = task.accumulator()
     metric.update(np.arange(len(truth)), whole, truth)
     return next(one.value for one in metric.compute(draws=0) if one.name == "f1")
 
 
-COMPARISON = rounds.Comparison(
+COMPARISON = rounds.RoundComparison(
     "bench.experiments.tagging_against_trainer",
     "samples",
     Args,
@@ -204,7 +204,7 @@ COMPARISON = rounds.Comparison(
         "run_ner": run_trainer,
         "majority": run_majority,
     },
-    settings=("text_column", "epochs", "max_length"),
+    settings=("text_column", "epochs", "max_length", "weights"),
     metric="f1",
 )
 

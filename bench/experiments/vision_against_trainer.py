@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.experiments import rounds
-from bench.experiments.rounds import Case, Measured
+from bench.experiments.rounds import ArmMeasurement, RoundCase
 from tasks.bounds import Count, Positive
 from zoo.train.args import TrainArgs
 from zoo.vision.cnn_cls import ENTRY, Options
@@ -63,13 +63,13 @@ class Args(rounds.Args):
     """jsonl file that results are added to; what it has already is not run again"""
 
 
-def run_zoo(case: Case) -> Measured:
+def run_zoo(case: RoundCase) -> ArmMeasurement:
     """finetune and evaluate; images/s and accuracy from the evidence they leave."""
     words = ["--num_train_epochs", str(case.args.epochs), "--eval_strategy", "no"]
     return rounds.by_zoo(ENTRY, case, words, "test")
 
 
-def run_trainer(case: Case) -> Measured:
+def run_trainer(case: RoundCase) -> ArmMeasurement:
     """The same by transformers.Trainer with the zoo's recipe."""
     import tasks  # noqa: F401  (before torchvision: see tasks.torch_extensions)
 
@@ -85,7 +85,7 @@ def run_trainer(case: Case) -> Measured:
     data = DataArgs(data=case.args.data, max_train_samples=case.args.max_train_samples)
     task: Any
     model: Any
-    task, examples = images.from_data(images.Args(**ENTRY.reading), data)
+    task, examples = images.from_data(images.Args(**ENTRY.task_defaults), data)
     assembly = assemble(ENTRY, options, task, examples.splits)
     task = assembly.task
     torch.manual_seed(case.seed)
@@ -112,7 +112,7 @@ def run_trainer(case: Case) -> Measured:
     epochs, rest = divmod(found.global_step, -(-len(train) // case.batch))
     seen = epochs * len(train) + rest * case.batch
     test = Images(examples.splits["test"], plain_transform(task))
-    return Measured(seen / found.metrics["train_runtime"], accuracy(model, test))
+    return ArmMeasurement(seen / found.metrics["train_runtime"], accuracy(model, test))
 
 
 def channels_last(batch: "dict[str, Tensor]") -> "dict[str, Tensor]":
@@ -192,7 +192,7 @@ def accuracy(model: "nn.Module", test: Images) -> float:
     return right / len(test)
 
 
-COMPARISON = rounds.Comparison(
+COMPARISON = rounds.RoundComparison(
     "bench.experiments.vision_against_trainer",
     "images",
     Args,

@@ -27,7 +27,7 @@ from tasks.printing import print_lines, visible
 from zoo.machine import environment
 from zoo.machine.environment import ROOT
 from zoo.nlp.presets import PRESETS
-from zoo.store import lines, pretrained
+from zoo.store import append_only, pretrained
 
 RECORD, LOG, SUMMARY = "parts.jsonl", "log.txt", "summary.md"
 LARGEST = 16 * 2**20
@@ -125,7 +125,7 @@ def run(
             print_lines(f"{part.name}: {part.about}, at most {limit:.0f} s")
             result = _take(part, config, limit, where)
         print_lines(f"{part.name}: {result.status}, {result.seconds:.0f} s: {result.said}")
-        lines.append(config.out / RECORD, json.dumps(dataclasses.asdict(result)) + "\n")
+        append_only.append(config.out / RECORD, json.dumps(dataclasses.asdict(result)) + "\n")
         results[part.name] = result
     return {part.name: results[part.name] for part in parts}
 
@@ -201,7 +201,7 @@ def _add_to_log(log: Path, part: Part, output: Path) -> None:
     if len(content) > HEAD + TAIL:
         cut = f"\n[{len(content) - HEAD - TAIL:,} bytes are left out]\n".encode()
         content = content[:HEAD] + cut + content[-TAIL:]
-    lines.append(log, f"=== {part.name}\n{content.decode(errors='replace')}\n")
+    append_only.append(log, f"=== {part.name}\n{content.decode(errors='replace')}\n")
 
 
 def _shrink(results: Path) -> None:

@@ -4,6 +4,7 @@ long, and what is kept of it.
 A part that needs what another makes (`inputs`) fails where that has failed, and that is a result.
 """
 
+import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -74,7 +75,9 @@ def _inputs(config: CheckConfig, seconds: float) -> list[Words]:
 
 def _tests(config: CheckConfig, seconds: float) -> list[Words]:
     words = ["pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]
-    return [[*words, *(["-k", "text and not killed"] if config.small else [])]]
+    if config.small:
+        return [[*words, "-k", "text and not killed"]]
+    return [[*words, *(["-n", "4"] if importlib.util.find_spec("xdist") else [])]]
 
 
 def _training(config: CheckConfig, batches: list[int], *more: str) -> Words:
@@ -100,19 +103,26 @@ def _compiled(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 def _cases(config: CheckConfig, seconds: float) -> list[Words]:
-    words = ["--device", config.device, "--budget_s", "2", "--launches", "1"]
-    words += ["--out", str(config.out / RESULTS)]
+    words = ["--device", config.device, "--out", str(config.out / RESULTS)]
     if config.small:
-        return [["bench", "run", "cnn_cls", *words, "--measures", "latency"]]
-    measures = ["latency", "device_time", "work", "memory"]
+        few = ["--budget_s", "2", "--launches", "1", "--measures", "latency"]
+        return [["bench", "run", "cnn_cls", *words, *few]]
+    measures = ["parity", "latency", "device_time", "work"]
+    words += ["--minutes", f"{0.95 * seconds / 60:.2f}", "--budget_s", "2", "--launches", "1"]
     return [["bench", "run", "--suite", "gpu", *words, "--measures", *measures]]
 
 
 def _decision(config: CheckConfig, seconds: float) -> list[Words]:
     folder, device = str(config.work / "decision"), ["--device", config.device]
     train = ["--data", config.texts, "--model", config.model, "--output_dir", folder]
-    train += ["--max_steps", "4" if config.small else "200", "--report_to", "none", *device]
-    decide = [folder, "--budget", f"{0.4 * seconds:.0f}s", "--max_drop", "0.02"]
+    train += ["--max_steps", "4" if config.small else "100", "--report_to", "none", *device]
+    decide = [
+        folder,
+        "--budget",
+        f"{(0.15 if config.small else 0.3) * seconds:.0f}s",
+        "--max_drop",
+        "0.02",
+    ]
     decide += ["--max_eval_samples", "64" if config.small else "512"]
     decide += ["--picture", str(config.out / FRONT)]
     decide += ["--deployments", "eager+bf16"] if config.small else device
@@ -129,15 +139,15 @@ def _machine(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 PARTS = (
-    Part("inputs", "texts and weights for the others", 20, 5, _inputs, each_time=True),
-    Part("tests", "what a GPU must show: pytest -m gpu", 120, 10, _tests),
-    Part("training", "zoo and Trainer, MiniLM, one epoch, two batch sizes", 90, 15, _one_epoch),
-    Part("three_epochs", "the same over three epochs", 75, 15, _three_epochs),
-    Part("cases", "models, compile modes and dtypes, as the suite has them", 85, 10, _cases),
+    Part("inputs", "texts and weights for the others", 15, 5, _inputs, each_time=True),
+    Part("tests", "what a GPU must show: pytest -m gpu", 100, 10, _tests),
+    Part("training", "zoo and Trainer, MiniLM, one epoch, batch 32 and 256", 85, 15, _one_epoch),
+    Part("three_epochs", "the same over three epochs", 65, 15, _three_epochs),
+    Part("cases", "models, compile modes and dtypes, as the suite has them", 95, 10, _cases),
     Part(
         "decision",
         "the best deployment of a checkpoint, and its card",
-        55,
+        85,
         15,
         _decision,
         {"decision/README.md": CARD},

@@ -50,8 +50,13 @@ def trace(args: TraceArgs) -> Path:
     with TemporaryDirectory(prefix="zoo-bench-") as folder:
         try:
             arm = Preparation(Path(folder), settings.timeout_s).of(case).arm(case)
-            given = {"calls": args.calls, "folder": str(args.out.resolve())}
-            told = child.ask("bench.machine.trace:run", arm, settings.timeout_s, **given)
+            told = child.ask(
+                "bench.machine.trace:run",
+                arm,
+                settings.timeout_s,
+                calls=args.calls,
+                folder=str(args.out.resolve()),
+            )
         except WorkerFailed as error:
             raise UserError(f"{case} can't be traced: {error.failed.reason}") from None
     show(case, told)

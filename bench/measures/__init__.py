@@ -1,8 +1,8 @@
 """The measures there are: each a file with `measure(job)`, which gives a
-`bench.record.results.Found`.
+`bench.record.results.MeasureResult`.
 
-Each takes processes of its own, so that none disturbs another. An arm that fails raises
-`zoo.measure.process.WorkerFailed`.
+Those that load a case by `Job.ask` or `Job.worker` may share its process, one after the other; the
+others take processes of their own. An arm that fails raises `zoo.measure.process.WorkerFailed`.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,9 @@ MEASURES: Mapping[str, Measure] = {
         "bench.measures.generation", "time to the first token, and of each further", (Generate,)
     ),
     "device_time": Measure(
-        "bench.measures.device_time", "host and device apart", devices=("cuda",)
+        "bench.measures.device_time",
+        "host and device apart, and how much of the time the device waits",
+        devices=("cuda",),
     ),
     "throughput": Measure("bench.measures.throughput", "work a second, without a pause"),
     "memory": Measure("bench.measures.memory", "peak memory above that of the libraries"),
@@ -60,8 +62,8 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "work": Measure(
         "bench.measures.work",
-        "FLOPs, bytes, and the machine's limits for them",
+        "FLOPs, bytes, and the machine's and its data sheet's limits for them",
         (Forward, TrainStep),
     ),
-    "energy": Measure("bench.measures.energy", "joules of a call"),
+    "energy": Measure("bench.measures.energy", "joules of a call, those at rest told apart"),
 }

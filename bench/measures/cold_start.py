@@ -13,9 +13,9 @@ from pkgutil import resolve_name
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from bench.measures import COMPILED
-from bench.record.results import Found, Value
+from bench.record.results import MeasureResult, Value
 from zoo.measure import usage
 from zoo.runtimes.deployment import Deployment
 
@@ -24,7 +24,7 @@ STEPS = ("import", "load", "first_call")
 STEADY_CALLS = 5
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Medians of `LAUNCHES` processes with a warm cache; a program that is compiled as it starts
     has one more before, with an empty one."""
     compiled = Deployment.parse(job.case.deployment).runtime in COMPILED
@@ -39,6 +39,7 @@ def measure(job: Job) -> Found:
                 job.arm.threads,
                 environ,
                 job.settings.timeout_s,
+                job.fresh,
             )
             return told
 
@@ -57,7 +58,7 @@ def measure(job: Job) -> Found:
     starts = [*warm, cold] if cold else warm
     disturbed = sum(bool(each["disturbed"]) for each in starts)
     note = f"others disturbed {disturbed} of {len(starts)} starts" if disturbed else ""
-    return Found(values, reason=note, samples={"warm": warm, "cold": cold})
+    return MeasureResult(values, reason=note, samples={"warm": warm, "cold": cold})
 
 
 def _median(starts: list[dict[str, float]], name: str) -> float:

@@ -1,7 +1,8 @@
 """Joules of a call: what the processor's or the GPU's own counter grows by, over many calls.
 
-All that the machine does meanwhile is in it, idle power too. Intel's and AMD's counters (RAPL) are
-readable by root only on most systems.
+All that the machine does meanwhile is in it. What it takes while the model is loaded and nothing
+runs is measured before, and told apart: a call's own share is what lies above. Intel's and AMD's
+counters (RAPL) are readable by root only on most systems; a GPU's is NVML's.
 """
 
 import time
@@ -10,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
+from zoo.machine import nvml
 
 POWERCAP = Path("/sys/class/powercap")
 SHARE = 0.2  # of the budget
 LEAST_S = 2.0  # counters grow every millisecond to some hundred
+REST_S, IDLE_S = 0.5, 1.5  # until a device that was loaded is at rest; that its power is taken of
 WARM_UP = 5
 
 Counter = Callable[[], float]
@@ -26,28 +29,39 @@ class NoCounter(Exception):
     """Why there is none."""
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Status not_measured where there is no counter that can be read."""
     try:
         counter_of(job.case.device)
     except NoCounter as reason:
-        return Found(status="not_measured", reason=str(reason))
+        return MeasureResult(status="not_measured", reason=str(reason))
     seconds = max(LEAST_S, SHARE * job.settings.budget_s)
-    timeout = job.settings.timeout_s
-    told = child.ask("bench.measures.energy:run", job.arm, timeout, seconds=seconds)
-    each = told["joules"] / told["calls"]
-    values = {
-        "call": Value(each, "J", told["calls"]),
-        "sample": Value(each / job.work["samples"], "J", told["calls"]),
-        "power": Value(told["joules"] / told["seconds"], "W"),
+    told = job.ask("bench.measures.energy:run", seconds=seconds)
+    return MeasureResult(values_of(told, job.work["samples"]), samples=told)
+
+
+def values_of(told: Mapping[str, float], samples: float) -> dict[str, Value]:
+    """The numbers, from what a process told (see `run`), for so many samples a call."""
+    calls, seconds = int(told["calls"]), told["seconds"]
+    each = told["joules"] / calls
+    idle = told["idle_joules"] / told["idle_seconds"]
+    above = max(0.0, each - idle * seconds / calls)
+    return {
+        "call": Value(each, "J", calls),
+        "sample": Value(each / samples, "J", calls),
+        "power": Value(told["joules"] / seconds, "W"),
+        "idle_power": Value(idle, "W"),
+        "call_above_idle": Value(above, "J", calls),
+        "sample_above_idle": Value(above / samples, "J", calls),
     }
-    return Found(values, samples=told)
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """In a process of its own: calls for some seconds, and what they took."""
+    """In a process of its own: what the device takes at rest, the model loaded; then calls for some
+    seconds, and what they took."""
     _, call, wait = child.load(target, kwargs)
     counter = counter_of(str(kwargs.get("device", "cpu")))
+    idle = at_rest(counter)
     for _ in range(WARM_UP):
         call()
     wait()
@@ -57,7 +71,20 @@ def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any
         calls += 1
     wait()
     taken = time.perf_counter() - begin
-    return {"calls": calls, "seconds": taken, "joules": counter() - joules}
+    return {"calls": calls, "seconds": taken, "joules": counter() - joules, **idle}
+
+
+def at_rest(
+    counter: Counter,
+    sleep: Callable[[float], None] = time.sleep,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """Seconds in which nothing was asked of the device, and the joules that it took."""
+    sleep(REST_S)
+    joules, began = counter(), clock()
+    sleep(IDLE_S)
+    taken = counter() - joules  # read before the clock, as it was at the beginning
+    return {"idle_joules": taken, "idle_seconds": clock() - began}
 
 
 def counter_of(device: str) -> Counter:
@@ -96,18 +123,8 @@ def packages(root: Path) -> Counter:
 
 def _gpu(device: str) -> Counter:
     try:
-        import pynvml
-
-        pynvml.nvmlInit()
-        index = int(device.partition(":")[2] or 0)
-        handle = pynvml.nvmlDeviceGetHandleByIndex(index)
-        pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)
-    except ImportError:
-        raise NoCounter("nvidia-ml-py is not installed: pip install nvidia-ml-py") from None
-    except Exception as error:  # NVMLError, which is not there where the import failed
+        gpu = nvml.open_gpu(device)
+        gpu.energy()
+    except nvml.NvmlError as error:
         raise NoCounter(f"NVML tells no energy: {error}") from None
-
-    def joules() -> float:
-        return float(pynvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
-
-    return joules
+    return gpu.energy

@@ -6,27 +6,26 @@ time to first token and time per output token.)
 
 import time
 from collections.abc import Mapping
-from pkgutil import resolve_name
 from typing import Any
 
-from bench.cases.job import Job
+from bench.cases import child
+from bench.cases.job import MeasureJob
 from bench.measures import lists
-from bench.record.results import Found
+from bench.record.results import MeasureResult
 
 WARM_UP = 3
 LEAST = 10
 SHARE = 0.2  # of the budget
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """n counts texts; both numbers are of the same ones."""
     return lists.told_by("bench.measures.generation:run", job, SHARE)
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
     """In a process of its own: seconds to the first token, and per further token, of each text."""
-    made = resolve_name(target)(**kwargs)
-    wait = getattr(made, "synchronize", lambda: None)
+    made, _, wait = child.load(target, kwargs)
     for _ in range(WARM_UP):
         made.call()
     wait()

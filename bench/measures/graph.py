@@ -2,34 +2,41 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.machine.environment import ROOT
 
 
-def measure(job: Job) -> Found:
-    """Each break is a violation: it was to be one graph. So is a compilation in the second call."""
-    told = child.ask("bench.measures.graph:run", job.arm, job.settings.timeout_s)
+def measure(job: MeasureJob) -> MeasureResult:
+    """Each break is a violation: it was to be one graph. So is a compilation in the second call,
+    and, on a GPU, a CUDA graph that the mode promises and that was not captured."""
+    told = job.ask("bench.measures.graph:run")
+    return found(told, job.case.device.startswith("cuda"))
+
+
+def found(told: Mapping[str, Any], on_gpu: bool) -> MeasureResult:
+    """The numbers, from what a process told; see `run`."""
     breaks = [f"graph break: {reason} ({where})" for reason, where in told["breaks"]]
-    return Found(
-        {
-            "graphs": Value(told["graphs"], "1"),
-            "graph_breaks": Value(len(breaks), "1"),
-            "recompiles": Value(told["recompiles"], "1"),
-        },
-        violations=(*breaks, *told["again"]),
-    )
+    values = {
+        "graphs": Value(told["graphs"], "1"),
+        "graph_breaks": Value(len(breaks), "1"),
+        "recompiles": Value(told["recompiles"], "1"),
+    }
+    skipped = []
+    if on_gpu:  # a processor has none, whatever the mode
+        values["cuda_graphs_skipped"] = Value(told["skipped"], "1")
+        skipped = ["a CUDA graph was not captured"] if told["skipped"] else []
+    return MeasureResult(values, violations=(*breaks, *skipped, *told["again"]))
 
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """In a process of its own: two calls."""
+    """In a process in which nothing but this case was compiled: two calls."""
     from torch._dynamo.utils import counters, graph_break_reasons
 
-    made = resolve_name(target)(**kwargs)
+    made, *_ = child.load(target, kwargs)
     made.call()
     graphs = counters["stats"]["unique_graphs"]
     made.violations()
@@ -41,6 +48,7 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         "graphs": graphs,
         "breaks": breaks,
         "recompiles": counters["stats"]["unique_graphs"] - graphs,
+        "skipped": counters["inductor"]["cudagraph_skips"],
         "again": [f"in the second call: {said}" for said in made.violations()],
     }
 

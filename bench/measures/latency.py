@@ -2,47 +2,56 @@
 
 from typing import Any
 
-from bench.cases.job import Job
-from bench.record.results import Found, Value
-from zoo.measure import ArmFailed, Measured, Plan, Recording
+from bench.cases.job import Launcher, MeasureJob
+from bench.record.results import MeasureResult, Value
+from zoo.measure import ArmFailed, ArmTimes, Plan, Recording
 from zoo.measure import measure as measure_arms
 from zoo.measure.process import WorkerFailed
 
 SHARE = 0.6  # of the budget
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """By `zoo.measure.measure`, in several processes."""
     settings = job.settings
     plan = Plan(
         launches=settings.launches,
         budget_s=SHARE * settings.budget_s,
         timeout_s=settings.timeout_s,
+        deadline_s=settings.deadline.left() if settings.deadline.is_set else None,
     )
-    outcome = measure_arms([job.arm], plan)
+    outcome = measure_arms([job.arm], plan, start=job.launch)
     found = outcome.times(job.arm.name)
     if isinstance(found, ArmFailed):
         raise WorkerFailed(found)
     values = {"median": Value.of(found.median, "s")}
     values |= {name: Value.of(each, "s") for name, each in found.percentiles.items()}
     values["first_call"] = Value(found.first_call, "s", found.launches)
-    values["load"] = Value(found.load_seconds, "s", found.launches)
-    return Found(
+    began = launcher(outcome.recording)
+    if began == "fresh":  # a fork has not imported the libraries itself
+        values["load"] = Value(found.load_seconds, "s", found.launches)
+    return MeasureResult(
         values,
         reason="; ".join(notes(found)),
         violations=found.violations,
-        samples={"recording": raw(outcome.recording)},
+        samples={"launcher": began, "recording": raw(outcome.recording)},
     )
 
 
-def notes(found: Measured) -> list[str]:
+def launcher(recording: Recording) -> Launcher:
+    """How the processes of a recording began: as one of them was a fork, or none."""
+    forked = any(launch.loaded.preloaded for launch in recording.launches)
+    return "preloaded" if forked else "fresh"
+
+
+def notes(times: ArmTimes) -> list[str]:
     """What is to be known of an arm's times."""
     said = []
-    if not found.stationary:
+    if not times.stationary:
         said.append("a process was not warm when the time for that was up")
-    if found.disturbed:
-        said.append(f"others disturbed {found.disturbed} of {found.blocks} blocks")
-    if found.restless:
+    if times.disturbed:
+        said.append(f"others disturbed {times.disturbed} of {times.blocks} blocks")
+    if times.restless:
         said.append("its threads computed while they should have slept")
     return said
 

@@ -2,22 +2,20 @@
 
 import math
 
-from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.measure.intervals import estimate
 
 
-def told_by(function: str, job: Job, share: float) -> Found:
-    """Calls `function(target, kwargs, seconds)` in a process of its own; n counts its samples.
+def told_by(function: str, job: MeasureJob, share: float) -> MeasureResult:
+    """Calls `function(target, kwargs, seconds)` in a process of the case; n counts its samples.
 
     Args:
         share: of the job's budget, that it takes.
     """
-    settings = job.settings
-    told = child.ask(function, job.arm, settings.timeout_s, seconds=share * settings.budget_s)
+    told = job.ask(function, seconds=share * job.settings.budget_s)
     values = {
         name: Value.of(estimate([[math.log(t) for t in taken]], len(taken)), "s")
         for name, taken in told.items()
     }
-    return Found(values, samples=told)
+    return MeasureResult(values, samples=told)

@@ -3,7 +3,8 @@
 On Linux the proportional set size (PSS), which shares pages with who else maps them. It is read
 every few milliseconds while the process runs; what a short peak has hidden between two looks is
 added from the kernel's own record of the resident set (VmHWM), which misses nothing. Elsewhere:
-not measured. On a GPU: the peaks of PyTorch's allocator, which other runtimes do not use.
+not measured. On a GPU: the peaks of PyTorch's allocator; of other runtimes, which do not use it,
+nothing is said.
 """
 
 import re
@@ -15,25 +16,28 @@ from pkgutil import resolve_name
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job, Settings
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob, Settings
+from bench.record.results import MeasureResult, Value
 from zoo.measure import Arm
+from zoo.runtimes.deployment import Deployment
 
+BY_TORCH = ("eager", "compile", "torchao")
+"""Runtimes for GPUs that take their memory from PyTorch's allocator."""
 EVERY_S = 0.005
 PAUSES = 4  # times as long as a look
 CALLS = 3
 ROLLUP = re.compile(r"^(Rss|Pss): +(\d+) kB$", re.M)
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """One process: libraries, loading, a few calls."""
     return of(job.arm, job.settings.timeout_s)
 
 
-def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> Found:
+def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> MeasureResult:
     """The same of an arm that is no case's."""
     if not Path("/proc/self/smaps_rollup").exists():
-        return Found(status="not_measured", reason="memory is measured on Linux only")
+        return MeasureResult(status="not_measured", reason="memory is measured on Linux only")
     kwargs = {"target": arm.target, "kwargs": dict(arm.kwargs)}
     with child.started("bench.measures.memory:run", kwargs, arm.threads, timeout_s=timeout_s) as (
         pid,
@@ -47,7 +51,7 @@ def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> Found:
     return found(told, looks)
 
 
-def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> Found:
+def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> MeasureResult:
     """The peaks, from what the process told and what was seen of it.
 
     Args:
@@ -70,7 +74,7 @@ def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> Found
     values |= {name: Value(size, "bytes") for name, size in told["gpu"].items()}
     if told["size"] is not None:
         values["size_on_disk"] = Value(told["size"], "bytes")
-    return Found(values, samples={"missed_between_looks": missed, "process": dict(told)})
+    return MeasureResult(values, samples={"missed_between_looks": missed, "process": dict(told)})
 
 
 class Sampler:
@@ -143,7 +147,7 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     status = Path("/proc/self/status").read_text()
     peak = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.M)
     gpu = {}
-    if cuda:
+    if cuda and _allocates_by_torch(kwargs):
         gpu = {
             "gpu_allocated": torch.cuda.max_memory_allocated(),
             "gpu_reserved": torch.cuda.max_memory_reserved(),
@@ -156,6 +160,11 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         "gpu": gpu,
         "size": _size(kwargs),
     }
+
+
+def _allocates_by_torch(kwargs: Mapping[str, Any]) -> bool:
+    """Whether what runs has its memory on a GPU from PyTorch's allocator."""
+    return "deployment" not in kwargs or Deployment.parse(kwargs["deployment"]).runtime in BY_TORCH
 
 
 def _import_libraries(kwargs: Mapping[str, Any]) -> None:
@@ -175,7 +184,6 @@ def _size(kwargs: Mapping[str, Any]) -> int | None:
     if "deployment" not in kwargs:
         return None
     from zoo.runtimes import artifacts
-    from zoo.runtimes.deployment import Deployment
     from zoo.runtimes.known import RUNTIMES
 
     folder, wanted = Path(kwargs["checkpoint"]), Deployment.parse(kwargs["deployment"])

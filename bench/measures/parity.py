@@ -4,60 +4,60 @@ By the rules of `zoo.deploy.parity`. Of a training step the outputs are compared
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from bench.cases import child
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.deploy import parity
 from zoo.deploy.generation_proof import difference
 from zoo.measure.workload import Generate, TrainStep
 from zoo.runtimes.deployment import Deployment
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Status wrong where the outputs do not agree."""
-    kwargs = {
-        "phase": job.case.workload.phase,
-        "kwargs": dict(job.arm.kwargs),
-        "reference": job.reference,
-        "batch_size": job.case.workload.batch,
-    }
-    told = child.call(
-        "bench.measures.parity:compare", kwargs, job.case.threads, timeout_s=job.settings.timeout_s
+    work = job.case.workload
+    told = job.ask(
+        "bench.measures.parity:compare",
+        phase=work.phase,
+        reference=job.reference,
+        batch_size=work.batch,
     )
     values = {name: Value(value, unit, told["values"]) for name, value, unit in told["numbers"]}
     if told["fault"]:
-        return Found(values, "wrong", told["fault"])
-    return Found(values, reason=told["note"])
+        return MeasureResult(values, "wrong", told["fault"])
+    return MeasureResult(values, reason=told["note"])
 
 
 def compare(
-    phase: str, kwargs: Mapping[str, Any], reference: str, batch_size: int
+    target: str, kwargs: Mapping[str, Any], phase: str, reference: str, batch_size: int
 ) -> dict[str, Any]:
-    """In a process of its own: the numbers, and what is wrong with them."""
+    """In a process that has loaded the case, or does so now: the numbers, and what is wrong."""
     from bench.cases.prepare import compared_rows
 
     with np.load(reference, allow_pickle=False) as file:
         wanted = {name: file[name] for name in file.files}
     if phase == Generate.phase:
-        return same_text(kwargs)
-    outputs = _outputs(phase, kwargs)
+        return same_text(target, kwargs)
+    made, call, _ = child.load(target, kwargs)
+    deployment = Deployment.parse(kwargs["deployment"])
+    outputs = _outputs(phase, made, call, deployment)
     rows = compared_rows(batch_size)
     some = {name: array[rows] for name, array in outputs.items()}
-    return judge(wanted, some, Deployment.parse(kwargs["deployment"]).numerics)
+    return judge(wanted, some, deployment.numerics)
 
 
-def same_text(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+def same_text(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Whether a deployment writes what eager fp32 does, token for token."""
     from bench.cases.generation import generation
 
     given = {**kwargs, "device": "cpu"}
     wanted = generation(**{**given, "deployment": "eager"}).call()
-    found = generation(**kwargs).call()
+    found = child.load(target, kwargs)[0].call()
     parted = [difference(*pair) for pair in zip(found.tolist(), wanted.tolist(), strict=True)]
     faults = [f"row {i} is written otherwise: {said}" for i, said in enumerate(parted) if said]
     numbers = [("same_texts", 1 - len(faults) / len(parted), "1")]
@@ -69,14 +69,18 @@ def same_text(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _outputs(phase: str, kwargs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    from bench.cases import targets
+def _outputs(
+    phase: str, made: Any, call: Callable[[], Any], deployment: Deployment
+) -> dict[str, np.ndarray]:
+    """Return the outputs of the call by which a program runs as it does from then on: a CUDA graph
+    is replayed after its first calls."""
+    from zoo.runtimes.compiled import calls_before
 
+    before = calls_before(deployment)
     if phase == TrainStep.phase:
-        from bench.cases.training_step import training
-
-        return training(**kwargs).outputs()
-    found = targets.inference(**kwargs).call()
+        outputs: list[dict[str, np.ndarray]] = [made.outputs() for _ in range(before + 1)]
+        return outputs[-1]
+    found = [call() for _ in range(before + 1)][-1]
     return {
         name: array if isinstance(array, np.ndarray) else array.cpu().numpy()
         for name, array in found.items()

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.cases import child
-from bench.cases.job import Job
+from bench.cases.job import MeasureJob
 from bench.cases.targets import replays
 from bench.measures import lists
-from bench.record.results import Found
+from bench.record.results import MeasureResult
 from zoo.runtimes.deployment import Deployment
 
 PARTS = ("forward", "backward", "optimizer")
@@ -17,10 +17,11 @@ LEAST = 10
 SHARE = 0.2  # of the budget
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """Medians of each part; n counts steps of one process. A step that is replayed has none."""
     if replays(Deployment.parse(job.case.deployment), job.case.device):
-        return Found(status="not_measured", reason="a replayed step is one, without parts")
+        reason = "a replayed step is one, without parts"
+        return MeasureResult(status="not_measured", reason=reason)
     return lists.told_by("bench.measures.parts:run", job, SHARE)
 
 

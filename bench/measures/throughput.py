@@ -6,24 +6,25 @@ leaves out (slow calls) counts here. Padding is no work.
 
 import math
 
-from bench.cases.job import Job
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.record.results import MeasureResult, Value
 from zoo.measure import Estimate
 from zoo.measure.intervals import estimate
-from zoo.measure.process import Worker
 from zoo.measure.timing import warm_up
 
 SHARE = 0.2  # of the budget
 BLOCKS = 10
+LEAST_BLOCKS = 3
+"""Of a measure that comes when the time for all is spent."""
 BLOCK_S = 0.3
 WARM_UP_S = 5.0
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """One process; the interval is over its blocks."""
     rates: list[float] = []
     violations: list[str] = []
-    with Worker(job.arm, job.settings.timeout_s) as worker:
+    with job.worker() as worker:
         worker.ready()
         warmed = warm_up(worker, BLOCK_S, WARM_UP_S)
         block = max(BLOCK_S, SHARE * job.settings.budget_s / BLOCKS)
@@ -31,24 +32,26 @@ def measure(job: Job) -> Found:
         size = warmed.size
         call_s = worker.run(size.samples, size.group).seconds[-1]
         calls = max(1, math.ceil(block / call_s))
-        for _ in range(BLOCKS):
+        for number in range(BLOCKS):
+            if number >= LEAST_BLOCKS and not job.settings.deadline.left():
+                break
             ran = worker.run(1, calls)
             rates.append(1 / ran.seconds[0])
             violations += ran.violations
     found = estimate([[math.log(rate) for rate in rates]], len(rates))
     values = {name: Value.of(scaled(found, count), f"{name}/s") for name, count in job.work.items()}
-    return Found(
+    return MeasureResult(
         values,
         violations=tuple(dict.fromkeys(violations)),
         samples={"calls_per_second": rates, "calls_per_block": calls},
     )
 
 
-def scaled(found: Estimate, factor: float) -> Estimate:
+def scaled(estimate: Estimate, factor: float) -> Estimate:
     """An estimate in another unit."""
     import dataclasses
 
     interval = dataclasses.replace(
-        found.interval, low=factor * found.interval.low, high=factor * found.interval.high
+        estimate.interval, low=factor * estimate.interval.low, high=factor * estimate.interval.high
     )
-    return Estimate(factor * found.value, interval, found.n)
+    return Estimate(factor * estimate.value, interval, estimate.n)

@@ -9,15 +9,22 @@ ceiling says what the best program could gain at most.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.cases import child
-from bench.cases.job import Job
-from bench.measures import ceilings
-from bench.record.results import Found, Value
+from bench.cases.job import MeasureJob
+from bench.measures import ceilings, data_sheets
+from bench.record.results import MeasureResult, Value
+from zoo.machine import environment
 from zoo.measure.workload import TrainStep
 from zoo.runtimes.deployment import Deployment
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from tasks.base import Batch, Task
+
+META = "meta"
+"""PyTorch's device whose tensors have a shape and no values."""
 BYTES = {"fp32": 4, "bf16": 2, "fp16": 2, "int8": 1, "fp8": 1, "int4": 0.5}
 """Of a weight, by the beginning of the numerics; autocast keeps them in fp32."""
 TRAINING_PASSES = 8
@@ -25,48 +32,71 @@ TRAINING_PASSES = 8
 too."""
 
 
-def measure(job: Job) -> Found:
+def measure(job: MeasureJob) -> MeasureResult:
     """The counts; the least seconds that the machine's ceilings allow for them."""
     numerics = Deployment.parse(job.case.deployment).numerics
-    told = child.call(
+    told = job.once(  # all deployments compute the same
         "bench.measures.work:count",
         {
             "is_training": isinstance(job.case.workload, TrainStep),
             "checkpoint": job.arm.kwargs["checkpoint"],
             "inputs": job.arm.kwargs["inputs"],
         },
-        job.case.threads,
-        timeout_s=job.settings.timeout_s,
     )
     if told["uncounted"]:
         reason = f"PyTorch counts no FLOPs of {told['uncounted']}"
-        return Found(status="not_measured", reason=reason)
+        return MeasureResult(status="not_measured", reason=reason)
     size = 4 if numerics.startswith("autocast") else BYTES[numerics.partition("-")[0]]
     passes = TRAINING_PASSES if isinstance(job.case.workload, TrainStep) else 1
     least = told["weights"] * size * passes + told["other_bytes"]
     values = {"flops": Value(told["flops"], "1"), "least_bytes": Value(least, "bytes")}
     top = ceilings.find(job.case.device, job.case.threads, job.settings.timeout_s)
-    kind = numerics.removeprefix("autocast-").partition("-")[0]
+    kind = arithmetic(numerics, job.case.device)
+    sheet = _sheet(job.case.device)
+    if sheet is not None and kind in sheet.flops:
+        values["sheet_flops"] = Value(sheet.flops[kind], "FLOP/s")
     if kind not in top.flops:
-        return Found(values, reason=f"no ceiling is measured for {numerics}")
+        return MeasureResult(values, reason=f"no ceiling is measured for {numerics}")
     by_flops, by_bytes = told["flops"] / top.flops[kind], least / top.bytes
     values |= {
         "ceiling_flops": Value(top.flops[kind], "FLOP/s"),
         "ceiling_bytes": Value(top.bytes, "bytes/s"),
         "least_seconds": Value(max(by_flops, by_bytes), "s"),
     }
-    return Found(values, reason="bound by " + ("FLOPs" if by_flops >= by_bytes else "bytes"))
+    by = "FLOPs" if by_flops >= by_bytes else "bytes"
+    named = {"sheet": sheet.name} if sheet and "sheet_flops" in values else {}
+    return MeasureResult(values, reason=f"bound by {by}", samples=named)
+
+
+def arithmetic(numerics: str, device: str = "cpu") -> str:
+    """Return the dtype that a deployment's matrix products are made in, by its numerics.
+
+    Weights alone that are quantized are turned to floats first: bf16 on a GPU
+    (`zoo.runtimes.torchao`).
+    """
+    if numerics.endswith("weight-only"):
+        return "bf16" if device.startswith("cuda") else "fp32"
+    return numerics.removeprefix("autocast-").partition("-")[0]
+
+
+def _sheet(device: str) -> data_sheets.Sheet | None:
+    """What the vendor promises of a device, where that is known."""
+    name = environment.machine(gpu=True).get("gpu") if device.startswith("cuda") else None
+    return data_sheets.sheet_of(name) if name else None
 
 
 def count(is_training: bool, checkpoint: str, inputs: str) -> dict[str, Any]:
-    """In a process of its own: one pass of the fp32 network on the processor, counted."""
+    """In a process of its own: one pass of the fp32 network, counted.
+
+    Shapes decide the number, so the pass computes nothing (PyTorch's meta device) where the network
+    can do without values; else it runs on the processor.
+    """
     import numpy as np
     import torch
     from torch import nn
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-    from torch.utils.flop_counter import FlopCounterMode
 
     from bench.cases.targets import with_targets
+    from tasks.base import Batch
     from zoo.model.network import load_network
     from zoo.store.checkpoint import open_checkpoint
 
@@ -74,28 +104,72 @@ def count(is_training: bool, checkpoint: str, inputs: str) -> dict[str, Any]:
     model, _ = load_network(opened, torch.device("cpu"))
     recurrent = {type(m).__name__ for m in model.modules() if isinstance(m, nn.RNNBase)}
     with np.load(inputs, allow_pickle=False) as file:
-        batch = {name: torch.from_numpy(file[name]) for name in file.files}
-    counter = FlopCounterMode(display=False)
-    # attention as matrix products: the fused kernel of the processor is not counted
-    with counter, sdpa_kernel(SDPBackend.MATH):
-        if is_training:
-            full = with_targets(batch, opened.task)
-            loss = opened.task.loss(opened.task.forward(model.train(), full), full)
-            loss.sum.backward()
-            outputs: Mapping[str, Any] = {}
-        else:
-            with torch.inference_mode():
-                outputs = model(**batch)
+        arrays = {name: torch.from_numpy(file[name]) for name in file.files}
+    batch = with_targets(arrays, opened.task) if is_training else Batch(arrays, torch.empty(0))
+    uncounted = ""
+    try:
+        shapes = without_full_mask(batch).to(META)
+        flops, sizes = one_pass(on_meta(model), opened.task, shapes, is_training)
+    except Exception:  # each network that looks at values has its own
+        flops, sizes = one_pass(model, opened.task, batch, is_training)
+        uncounted = ", ".join(sorted(recurrent))  # one kernel on the processor
     looked_up = {m.weight: m for m in model.modules() if isinstance(m, nn.Embedding)}
-    rows = max(batch["input_ids"].numel() if "input_ids" in batch else 0, 0)
+    rows = arrays["input_ids"].numel() if "input_ids" in arrays else 0
     weights = sum(
         min(p.numel(), rows * p.shape[-1]) if p in looked_up else p.numel()
         for p in model.parameters()
     )
-    moved = [*batch.values(), *(t for t in outputs.values() if isinstance(t, torch.Tensor))]
     return {
-        "flops": counter.get_total_flops(),
+        "flops": flops,
         "weights": weights,
-        "other_bytes": sum(t.numel() * t.element_size() for t in moved),
-        "uncounted": ", ".join(sorted(recurrent)),
+        "other_bytes": sum(t.numel() * t.element_size() for t in arrays.values()) + sizes,
+        "uncounted": uncounted,
     }
+
+
+def without_full_mask(batch: "Batch") -> "Batch":
+    """A batch without its mask, where that masks nothing: networks look whether it does, and what
+    has no values can't be looked at."""
+    import dataclasses
+
+    inputs = dict(batch.inputs)
+    if "attention_mask" in inputs and bool(inputs["attention_mask"].all()):
+        del inputs["attention_mask"]
+    return dataclasses.replace(batch, inputs=inputs)
+
+
+def on_meta(model: "nn.Module") -> "nn.Module":
+    """A copy of a network without its values, which takes no memory."""
+    import copy
+
+    import torch
+    from torch import nn
+
+    meta = torch.device(META)
+    memo: dict[int, Any] = {id(b): b.to(meta) for b in model.buffers()}
+    for p in model.parameters():
+        memo[id(p)] = nn.Parameter(p.detach().to(meta), requires_grad=p.requires_grad)
+    return copy.deepcopy(model, memo)
+
+
+def one_pass(
+    model: "nn.Module", task: "Task", batch: "Batch", is_training: bool
+) -> tuple[int, int]:
+    """Return the FLOPs of a pass, with its way back of training, and the bytes of what it gives."""
+    import torch
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    model.eval()
+    counter = FlopCounterMode(display=False)
+    # attention as matrix products: the fused kernel of the processor is not counted
+    with counter, sdpa_kernel(SDPBackend.MATH):
+        if is_training:
+            # as in evaluation: dropout has no FLOPs, and which layers are dropped is chance
+            task.loss(task.forward(model, batch), batch).sum.backward()
+            outputs: Mapping[str, Any] = {}
+        else:
+            with torch.no_grad():  # the counter takes wav2vec2's weight norm apart, by its gradient
+                outputs = model(**batch.inputs)
+    given = [value for value in outputs.values() if isinstance(value, torch.Tensor)]
+    return counter.get_total_flops(), sum(t.numel() * t.element_size() for t in given)

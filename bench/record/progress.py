@@ -10,8 +10,8 @@ from bench.record.results import Result
 from tasks.printing import print_lines, visible
 
 
-class Progress:
-    """Satisfies `bench.sweep.sweep.Watcher`; use it in a `with`."""
+class SweepProgress:
+    """Satisfies `bench.sweep.sweep.SweepWatcher`; use it in a `with`."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -32,7 +32,7 @@ class Progress:
             self._bar.stop()
 
     def begin(self, total: int) -> None:
-        """So many steps are to come."""
+        """Begin to show a sweep of so many steps."""
         self._total, self._began = total, time.monotonic()
         if not total or not sys.stderr.isatty():
             return
@@ -52,7 +52,7 @@ class Progress:
         self._bar.start()
 
     def step(self, case: Case, measure: str) -> None:
-        """This is measured next."""
+        """Show which case and measure come next."""
         if self._bar is not None:
             self._bar.update(self._task, description=visible(f"{case}: {measure}"))
             return
@@ -63,7 +63,7 @@ class Progress:
         print_lines(f"[{self._done + 1}/{self._total}{left}] {case}: {measure}", file=sys.stderr)
 
     def done(self, result: Result | None, steps: int) -> None:
-        """It was measured, or falls away."""
+        """Count steps that are over: measured, or left out."""
         self._done += steps
         if result is not None and result.found.status not in ("ok", "not_measured"):
             self._say(

@@ -9,13 +9,13 @@ from typing import Any, Literal, Self, get_args
 from bench.cases.case import Case
 from zoo.measure.intervals import Estimate
 
-Status = Literal["ok", "wrong", "oom", "unavailable", "error", "not_measured"]
+Status = Literal["ok", "wrong", "oom", "unavailable", "error", "not_measured", "left_out"]
 STATUSES: tuple[str, ...] = get_args(Status)
 
 
 @dataclass(frozen=True)
 class Value:
-    """A number that was measured."""
+    """A measured number with its unit and interval."""
 
     value: float
     unit: str  # "s", "bytes", "samples/s", "1"
@@ -25,14 +25,14 @@ class Value:
     """low, high, level, method; None where it is counted and not sampled"""
 
     @classmethod
-    def of(cls, found: Estimate, unit: str) -> Self:
-        """An estimate with its unit."""
-        return cls(found.value, unit, found.n, found.interval.as_json())
+    def of(cls, estimate: Estimate, unit: str) -> Self:
+        """Return an estimate as a value with a unit."""
+        return cls(estimate.value, unit, estimate.n, estimate.interval.as_json())
 
 
 @dataclass(frozen=True)
-class Found:
-    """What one measure found."""
+class MeasureResult:
+    """The result of one measure: its numbers, or why there are none."""
 
     values: Mapping[str, Value] = field(default_factory=dict)
     status: Status = "ok"
@@ -52,7 +52,7 @@ class Result:
     """of the case: see `Case.key`"""
     case: Case
     measure: str
-    found: Found
+    found: MeasureResult
     seconds: float
     """that measuring took"""
     work: Mapping[str, float]
@@ -61,7 +61,7 @@ class Result:
     """subject, machine, versions, commit, dirty, source, command, time"""
 
     def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
+        """Return the result as the mapping that `from_json` reads."""
         own = {"key": self.key, "case": self.case.to_json(), "measure": self.measure}
         found = dataclasses.asdict(self.found)
         return own | found | {"seconds": self.seconds, "work": dict(self.work), **self.origin}
@@ -77,7 +77,7 @@ class Result:
         measure = _checked("measure", rest.pop("measure"), str)
         values = _checked("values", rest.pop("values"), dict)
         reasons = _checked("violations", rest.pop("violations"), list)
-        found = Found(
+        found = MeasureResult(
             values={name: _value(measure, name, each) for name, each in values.items()},
             status=rest.pop("status"),
             reason=_checked("reason", rest.pop("reason"), str),
@@ -100,7 +100,14 @@ class Result:
         )
 
 
-MACHINE: Mapping[str, type] = {"isa": list, "memory_bytes": int, "cores": int}
+GPU_NUMBERS = (
+    *("gpu_count", "gpu_memory_bytes"),
+    *("gpu_clock_mhz", "gpu_memory_clock_mhz", "gpu_power_limit_w"),
+)
+MACHINE: Mapping[str, type] = {
+    "isa": list,
+    **dict.fromkeys(("memory_bytes", "cores", *GPU_NUMBERS), int),
+}
 """Fields of a machine that are not texts; None where it does not tell."""
 ORIGIN: Mapping[str, Mapping[str, type] | type] = {
     "machine": MACHINE,

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from bench.record.results import Result
 from tasks.errors import UserError
-from zoo.store import lines
+from zoo.store import append_only
 
 logger = logging.getLogger(__name__)
 
 SCHEMA = 1
 DAMAGED = (ValueError, TypeError, AttributeError, KeyError, RecursionError)
-"""What a line raises that is no result, or nested too deep."""
+"""The errors that a line raises which is no result, or is nested too deep."""
 
 
 def read(path: Path) -> list[Result]:
@@ -66,4 +66,4 @@ def append(path: Path, result: Result) -> None:
     Raises OSError where it does not fit, and then leaves the file as it was.
     """
     content = {"schema": SCHEMA, **result.to_json()}
-    lines.append(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")
+    append_only.append(path, json.dumps(content, separators=(",", ":"), allow_nan=False) + "\n")

@@ -16,7 +16,7 @@ Word = Literal["at once", "after", "until", "never", "can't tell"]
 
 @dataclass(frozen=True)
 class BreakEven:
-    """When a deployment is ahead of the baseline."""
+    """The number of calls after which a deployment has paid off against the baseline."""
 
     word: Word
     """until: it is ahead at first, and then the baseline is"""
@@ -30,14 +30,14 @@ class BreakEven:
         return self.word if self.calls is None else f"{self.word} {math.ceil(self.calls):,} calls"
 
     def interval(self) -> str:
-        """In words; empty where there is none."""
+        """Return the interval of the number of calls in words; empty where there is none."""
         if self.low is None or self.high is None:
             return ""
         return f"{math.ceil(self.low):,} to {math.ceil(self.high):,}"
 
 
 def break_even(start: float, call: Value, base_start: float, base_call: Value) -> BreakEven:
-    """Of a deployment against a baseline.
+    """Return after how many calls a deployment is ahead of a baseline.
 
     Where the intervals of the two calls overlap, there is no telling when it has paid off.
 

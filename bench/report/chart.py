@@ -13,7 +13,7 @@ FARTHEST = 3.0
 
 @dataclass(frozen=True)
 class Axis:
-    """One of the two."""
+    """The horizontal or the vertical axis of a chart."""
 
     title: str
     log: bool = False
@@ -24,7 +24,7 @@ class Axis:
 
 
 @dataclass(frozen=True)
-class Point:
+class ChartPoint:
     """A number that was measured, with the ends of its intervals."""
 
     x: float
@@ -41,10 +41,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one deployment."""
+    """The points of one deployment."""
 
     name: str
-    points: tuple[Point, ...]
+    points: tuple[ChartPoint, ...]
     line: tuple[tuple[float, float], ...] = ()
     """x, y; drawn under the points"""
     is_dashed: bool = False
@@ -63,7 +63,7 @@ class Guide:
 
 @dataclass(frozen=True)
 class Chart:
-    """Series in two axes."""
+    """A chart: series in two axes."""
 
     name: str
     """letters, digits and dashes: of its file"""
@@ -74,17 +74,19 @@ class Chart:
     guides: tuple[Guide, ...] = ()
 
     def xs(self) -> list[float]:
-        """All that has to fit in horizontally."""
+        """Return all horizontal values that have to fit into the chart: points, ends of intervals,
+        lines."""
         ends = [end for point in self.points() for end in _reach(point.x, point.x_ends)]
         return [*(point.x for point in self.points()), *ends, *(x for x, _ in self._lines())]
 
     def ys(self) -> list[float]:
-        """All that has to fit in vertically."""
+        """Return all vertical values that have to fit into the chart: points, ends of intervals,
+        lines."""
         ends = [end for point in self.points() for end in _reach(point.y, point.y_ends)]
         return [*(point.y for point in self.points()), *ends, *(y for _, y in self._lines())]
 
-    def points(self) -> list[Point]:
-        """Of all series."""
+    def points(self) -> list[ChartPoint]:
+        """Return the points of all series."""
         return [point for series in self.series for point in series.points]
 
     def _lines(self) -> list[tuple[float, float]]:
@@ -93,8 +95,8 @@ class Chart:
 
 
 def _reach(value: float, ends: tuple[float, float] | None) -> tuple[float, ...]:
-    """What an axis shows of an interval: one that is hardly known would leave no room for the
-    rest."""
+    """Return the part of an interval that an axis shows: a very wide one would leave no room for
+    the rest."""
     if ends is None:
         return ()
     return max(ends[0], value / FARTHEST), min(ends[1], value * FARTHEST)
@@ -110,13 +112,13 @@ class Group:
     """what can't be drawn, and why"""
 
     def names(self) -> list[str]:
-        """Of its series, each once."""
+        """Return the names of the series of all charts, each once."""
         return list(dict.fromkeys(series.name for chart in self.charts for series in chart.series))
 
 
 @dataclass(frozen=True)
 class Section:
-    """What one question is answered by."""
+    """A part of the page that answers one question, with its charts."""
 
     name: str
     title: str
@@ -128,7 +130,7 @@ class Section:
 
 
 def missing(absent: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """What can't be drawn: those of each reason together.
+    """Return what can't be drawn: the names of each reason together.
 
     Args:
         absent: name and reason of each.
@@ -142,13 +144,13 @@ def missing(absent: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def spans_decades(values: Iterable[float]) -> bool:
-    """Whether numbers are better seen on a logarithmic axis."""
+    """Return whether numbers are better seen on a logarithmic axis."""
     known = [value for value in values if value > 0]
     return bool(known) and max(known) / min(known) >= LOG_FROM
 
 
 def slug(*words: str) -> str:
-    """Words as part of a file's name."""
+    """Return words as a part of a file's name: letters, digits and dashes."""
     text = "-".join(words).lower()
     kept = "".join(letter if letter.isascii() and letter.isalnum() else "-" for letter in text)
     return "-".join(part for part in kept.split("-") if part)
@@ -156,7 +158,7 @@ def slug(*words: str) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """From numbers to places on a page."""
+    """A map from numbers to places on a page."""
 
     low: float
     high: float
@@ -166,7 +168,8 @@ class Scale:
 
     @classmethod
     def fit(cls, values: Sequence[float], axis: Axis, begin: float, end: float) -> "Scale":
-        """With some room at the ends. Logarithmic axes leave out what is not above 0."""
+        """Return a scale that holds all values, with some room at the ends. Logarithmic axes leave
+        out what is not above 0."""
         if axis.log:
             logs = [math.log(value) for value in values if value > 0] or [0.0]
             room = 0.07 * (max(logs) - min(logs)) or 0.5
@@ -175,7 +178,8 @@ class Scale:
         return cls(0.0, 1.1 * max(values, default=1.0) or 1.0, False, begin, end)
 
     def __call__(self, value: float) -> float:
-        """Its place; of what lies outside, that of the nearest end."""
+        """Return the place of a number; a number outside the scale has the place of the nearest
+        end."""
         value = min(max(value, self.low), self.high)
         if self.log:
             share = math.log(value / self.low) / math.log(self.high / self.low)

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.measures import FIRST
-from bench.record import stored
+from bench.record import compare_results
 from bench.record.results import Value
 from bench.report import losses, starts
-from bench.report.data import BASELINE, Report, Row
+from bench.report.data import BASELINE, Report, Row, bounds
 from zoo.machine.formatting import significant
 
 NOTHING_COMPILED = "compiles nothing"
@@ -18,7 +18,7 @@ MARGIN = 0.03
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table says of a row in a column."""
+    """The text of a row in a column of a table, and the number to sort it by."""
 
     text: str
     remark: str = ""
@@ -28,13 +28,13 @@ class Cell:
 
     @property
     def is_missing(self) -> bool:
-        """Whether a word stands where a number would."""
+        """Return whether a word stands where a number would."""
         return self.number is None
 
 
 @dataclass(frozen=True)
 class Column:
-    """One of them."""
+    """A column of a table: its name, its title, and the cell of each row."""
 
     name: str
     """in addresses of the page: #sort=latency"""
@@ -65,14 +65,15 @@ class Table:
 
 
 def tables(report: Report) -> dict[str, Table]:
-    """By name: cases, starts, training, graphs. Those without any number are left out, but for
-    the first."""
+    """By name: cases, starts, training, graphs, devices. Those without any number are left out, but
+    for the first."""
     rows = report.rows
     found = {
         "cases": Table.of("cases", "All cases", _cases(rows), rows),
         "starts": _measured("starts", "Cold start", _starts(rows), rows, "cold_start"),
         "training": _measured("training", "A training step in parts", _parts(), rows, "parts"),
-        "graphs": _measured("graphs", "Compiled programs", _graphs(), rows, "graph"),
+        "graphs": _measured("graphs", "Compiled programs", _graphs(rows), rows, "graph"),
+        "devices": _measured("devices", "Host and device", _devices(), rows, "device_time"),
     }
     return {name: each for name, each in found.items() if each.columns or name == "cases"}
 
@@ -113,6 +114,46 @@ def _number(value: Value | None, otherwise: str, scale: float, digits: int = 4) 
     return Cell(significant(scale * value.value, digits), remark, scale * value.value)
 
 
+def _work(row: Row) -> Cell:
+    rate = row.rate()
+    cell = _number(rate, row.said("throughput"), 1.0)
+    return cell if rate is None else Cell(f"{cell.text} {rate.unit}", cell.remark, cell.number)
+
+
+def _ceiling(row: Row) -> Cell:
+    median, least = row.value("latency", "median"), row.value("work", "least_seconds")
+    if median is None or least is None:
+        return Cell(row.said("work"))
+    share = least.value / median.value
+    reason = row.found["work"].found.reason if share <= 1 else TOO_LOW
+    return Cell(f"{share:.0%}", reason, share)
+
+
+def _lost(row: Row) -> Cell:
+    share = losses.share(row)
+    if share is None:
+        return Cell(row.said(FIRST))
+    if losses.is_rounding(row):
+        return Cell("rounding", "", 0.0)
+    return Cell(f"{significant(100 * share, 2)}%", "", share)
+
+
+def _utilization(of: str) -> Callable[[Row], Cell]:
+    """FLOPs of a call in its median seconds, over a peak (MFU)."""
+
+    def cell(row: Row) -> Cell:
+        median, flops = row.value("latency", "median"), row.value("work", "flops")
+        peak = row.value("work", of)
+        if median is None or flops is None or peak is None or not peak.value > 0:
+            return Cell(row.said("work"))
+        share = flops.value / median.value / peak.value
+        slow, fast = (flops.value / end / peak.value for end in reversed(bounds(median)))
+        remark = f"{slow:.1%} to {fast:.1%}" if median.interval else ""
+        return Cell(f"{share:.1%}", remark, share)
+
+    return cell
+
+
 def _cases(rows: Sequence[Row]) -> list[Column]:
     eager = {row.scenario: row for row in rows if row.case.deployment == BASELINE}
 
@@ -123,30 +164,9 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
             return Cell(row.said("latency"))
         if row is eager[row.scenario]:
             return Cell("1", "eager", 1.0)
-        pair = stored.pair(row.case, base, median, MARGIN)
+        pair = compare_results.pair(row.case, base, median, MARGIN)
         interval = f"{significant(pair.low, 3)} to {significant(pair.high, 3)}, {pair.word}"
         return Cell(significant(pair.ratio, 3), interval, pair.ratio)
-
-    def work(row: Row) -> Cell:
-        rate = row.rate()
-        cell = _number(rate, row.said("throughput"), 1.0)
-        return cell if rate is None else Cell(f"{cell.text} {rate.unit}", cell.remark, cell.number)
-
-    def ceiling(row: Row) -> Cell:
-        median, least = row.value("latency", "median"), row.value("work", "least_seconds")
-        if median is None or least is None:
-            return Cell(row.said("work"))
-        share = least.value / median.value
-        reason = row.found["work"].found.reason if share <= 1 else TOO_LOW
-        return Cell(f"{share:.0%}", reason, share)
-
-    def lost(row: Row) -> Cell:
-        share = losses.share(row)
-        if share is None:
-            return Cell(row.said(FIRST))
-        if losses.is_rounding(row):
-            return Cell("rounding", "", 0.0)
-        return Cell(f"{significant(100 * share, 2)}%", "", share)
 
     return [
         _plain("latency", "latency, ms", "Median of a call", "latency", "median", 1e3),
@@ -154,7 +174,7 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
         _plain("p95", "p95, ms", "95 of 100 calls take at most so long", "latency", "p95", 1e3),
         _plain("p99", "p99, ms", "99 of 100 calls take at most so long", "latency", "p99", 1e3),
         _plain("samples", "samples/s", "Calls without a pause", "throughput", "samples"),
-        Column("work", "work/s", "The same in units of length; padding is no work", work),
+        Column("work", "work/s", "The same in units of length; padding is no work", _work),
         _plain("memory", "peak memory, MiB", "Above the libraries", "memory", "peak", 2**-20),
         _plain(
             "gpu_memory",
@@ -168,9 +188,47 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
             "size", "size, MiB", "Of what is deployed, on disk", "memory", "size_on_disk", 2**-20
         ),
         _plain("start", "cold start, s", "Until the first answer", "cold_start", "total", digits=3),
-        Column("lost", "error of outputs", "Share of their root mean square", lost),
-        Column("ceiling", "of ceiling", "Of what this machine allows for the work", ceiling),
+        Column("lost", "error of outputs", "Share of their root mean square", _lost),
+        Column("ceiling", "of ceiling", "Of what this machine allows for the work", _ceiling),
+        Column(
+            "mfu",
+            "MFU",
+            "FLOPs over the rate of matrix products that was measured here",
+            _utilization("ceiling_flops"),
+        ),
+        *_of_gpus(rows),
         _plain("energy", "J/sample", "All that the device takes meanwhile", "energy", "sample"),
+        _plain(
+            "energy_above",
+            "J/sample above rest",
+            "Without what the device takes while nothing runs",
+            "energy",
+            "sample_above_idle",
+        ),
+    ]
+
+
+def _of_gpus(rows: Sequence[Row]) -> list[Column]:
+    """What is measured of GPUs only; nothing where no case ran on one."""
+    if not any(row.case.device.startswith("cuda") for row in rows):
+        return []
+    return [
+        Column(
+            "mfu_sheet",
+            "MFU of data sheet",
+            "FLOPs over the peak that the vendor's data sheet promises",
+            _utilization("sheet_flops"),
+        ),
+        _plain(
+            "waited",
+            "device waits, %",
+            "Share of the time in which no kernel ran",
+            "device_time",
+            "waited",
+            100,
+            3,
+        ),
+        _plain("clock", "clock, MHz", "Of the GPU while calls ran", "device_time", "sm_clock"),
     ]
 
 
@@ -217,7 +275,7 @@ ORDER: Mapping[str, Callable[[float], float]] = {
     "can't tell": lambda calls: 1e16,
     "never": lambda calls: 1e17,
 }
-"""What to sort a break-even by: the sooner the better."""
+"""The numbers to sort a break-even by: the sooner the better."""
 
 
 def _parts() -> list[Column]:
@@ -227,9 +285,25 @@ def _parts() -> list[Column]:
     ]
 
 
-def _graphs() -> list[Column]:
+def _graphs(rows: Sequence[Row]) -> list[Column]:
     titles = {"graphs": "graphs", "graph_breaks": "graph breaks", "recompiles": "recompiles"}
+    if any(row.case.device.startswith("cuda") for row in rows):
+        titles["cuda_graphs_skipped"] = "CUDA graphs skipped"
     return [
         _plain(name, title, "In two calls", "graph", name, digits=6)
         for name, title in titles.items()
     ]
+
+
+def _devices() -> list[Column]:
+    help_ = {
+        "host": "Until the call comes back",
+        "device": "Between two CUDA events around it",
+        "busy": "Of a call without a pause, in which a kernel or copy ran",
+        "do_bench": "The median of triton.testing.do_bench",
+    }
+    times = [
+        _plain(name, f"{name}, ms", text, "device_time", name, 1e3) for name, text in help_.items()
+    ]
+    over = "Our median of the same calls over it"
+    return [*times, _plain("over", "ours over do_bench", over, "device_time", "over_do_bench")]

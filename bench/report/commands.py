@@ -7,7 +7,7 @@ from zoo.measure.workload import Forward
 
 
 def reproduce(case: Case) -> str:
-    """As it is typed into a shell."""
+    """Return the command that measures a case again, as it is typed into a shell."""
     words = ["python", "-m", "bench", "run", case.model, "--deployments", case.deployment]
     work = case.workload
     words += ["--batch_sizes", str(work.batch)]

@@ -29,13 +29,13 @@ class Environment:
 
     @property
     def title(self) -> str:
-        """As a heading."""
+        """Return the heading of a machine."""
         return f"Machine {self.name}".strip()
 
 
 @dataclass(frozen=True, order=True)
 class Scenario:
-    """What deployments are compared on."""
+    """The model, the work and the machine that deployments are compared on."""
 
     model: str
     phase: str
@@ -50,7 +50,7 @@ class Scenario:
         return self.title()
 
     def title(self, *without: str) -> str:
-        """In words, but for the fields named, along which something is drawn."""
+        """Return the scenario in words, without the fields named: a chart is drawn along these."""
         parts = {
             "model": self.model,
             "phase": "" if self.phase == Forward.phase else self.phase,
@@ -77,7 +77,7 @@ class Row:
 
     @property
     def scenario(self) -> Scenario:
-        """What it is compared on."""
+        """Return the scenario that the row is compared on."""
         case, work = self.case, self.case.workload
         where = (case.device, case.threads)
         return Scenario(
@@ -86,12 +86,12 @@ class Row:
 
     @property
     def is_proven(self) -> bool:
-        """Whether its outputs are right: correct or no number."""
+        """Return whether the outputs are right: what is not proven has no number."""
         return FIRST in self.found and self.found[FIRST].found.status == "ok"
 
     @property
     def status(self) -> str:
-        """In a word or two, as `bench.sweep.table` has it."""
+        """Return the status of the row in a word or two, as `bench.sweep.table` says it."""
         return table.status(self.found).replace("_", " ")
 
     def value(self, measure: str, name: str) -> Value | None:
@@ -103,7 +103,7 @@ class Row:
         return found if found is not None and math.isfinite(found.value) else None
 
     def said(self, measure: str) -> str:
-        """What stands where a number would: why there is none."""
+        """Return the word that stands in the place of a number, and says why there is none."""
         if not self.is_proven:
             return self.status
         result = self.found.get(measure)
@@ -118,7 +118,8 @@ class Row:
         return self.value("throughput", name)
 
     def length(self) -> float | None:
-        """Of a sample, in tokens, pixels of a side, or seconds of sound; None where none is told.
+        """Return the length of a sample in tokens, pixels of a side, or seconds of sound; None
+        where none is known.
 
         Of a case with its model's usual length: what its work says.
         """
@@ -132,7 +133,7 @@ class Row:
         return None
 
     def unit(self) -> str:
-        """Of its length."""
+        """Return the unit of a sample's length: "tokens", "pixels of a side", "seconds"."""
         names = (name for result in self.found.values() for name in result.work)
         name = next((name for name in names if name != SAMPLES), "")
         return "pixels of a side" if name == "pixels" else name
@@ -140,7 +141,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """All that is to be shown."""
+    """The results that a report shows, with their machines and files."""
 
     sources: tuple[str, ...]
     """names of the files"""
@@ -152,11 +153,11 @@ class Report:
 
     @property
     def deployments(self) -> list[str]:
-        """Each once, eager first."""
+        """Return the deployments, each once, eager first."""
         return sorted({row.case.deployment for row in self.rows}, key=lambda d: (d != BASELINE, d))
 
     def notes(self) -> list[str]:
-        """What is wrong or worth knowing, a line each."""
+        """Return what is wrong or worth knowing, a line each."""
         lines = []
         for row in self.rows:
             lines += table.notes_of(row.case, row.found)
@@ -214,13 +215,13 @@ def _place(origin: Mapping[str, Any], environments: list[Environment]) -> str:
 
 
 def _letters(number: int) -> str:
-    """A to Z, then AA to AZ, ..."""
+    """Return the name of a number in letters: A to Z, then AA to AZ, ..."""
     first, last = divmod(number, 26)
     return (_letters(first - 1) if first else "") + chr(ord("A") + last)
 
 
 def bounds(value: Value) -> tuple[float, float]:
-    """Of its interval; twice the value where it has none."""
+    """Return the ends of a value's interval; the value itself, twice, where it has none."""
     if value.interval is None:
         return value.value, value.value
     return float(value.interval["low"]), float(value.interval["high"])

@@ -1,5 +1,9 @@
 """Cases, machines and files in words, for the page and for Markdown alike."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from bench.measures import data_sheets
 from bench.report.data import Environment, Report, Row
 from zoo.machine.formatting import size
 from zoo.measure.workload import Forward
@@ -8,12 +12,13 @@ TELLING_VERSIONS = ("python", "torch", "transformers", "onnxruntime", "openvino"
 
 
 def title(row: Row) -> str:
-    """A case in one line."""
+    """Return a case in one line."""
     return f"{row.case.deployment}, {row.scenario}"
 
 
 def subject(row: Row) -> str:
-    """What is run, without how: the model, and what is not as usual."""
+    """Return the model of a case, and what is not as usual (phase, device, machine), without its
+    deployment."""
     case = row.case
     phase = "" if isinstance(case.workload, Forward) else case.workload.phase
     device = "" if case.device == "cpu" else case.device
@@ -22,13 +27,13 @@ def subject(row: Row) -> str:
 
 
 def length(row: Row) -> str:
-    """Of its samples; a dash where none is told."""
+    """Return the length of a case's samples; a dash where none is known."""
     found = row.length()
     return "-" if found is None else f"{found:g}"
 
 
 def words(row: Row) -> str:
-    """What a filter looks through: small letters."""
+    """Return the words of a case that the filter of the page looks through, in small letters."""
     case = row.case
     said = [
         case.model,
@@ -44,7 +49,7 @@ def words(row: Row) -> str:
 
 
 def summary(report: Report) -> list[str]:
-    """What the report is of, in sentences."""
+    """Return what the report is about, in sentences."""
     cases, results = len(report.rows), sum(len(row.found) for row in report.rows)
     models = len({row.case.model for row in report.rows})
     lines = [
@@ -83,6 +88,16 @@ def _levels(report: Report) -> str:
     return f"its {' or '.join(f'{level:.0%}' for level in sorted(found))} interval"
 
 
+def _gpu_limits(machine: Mapping[str, Any]) -> str:
+    """The highest clocks and the power limit; what is not told is left out."""
+    parts = (
+        ("gpu_clock_mhz", "SM clock up to {:,} MHz"),
+        ("gpu_memory_clock_mhz", "memory up to {:,} MHz"),
+        ("gpu_power_limit_w", "power limit {:,} W"),
+    )
+    return ", ".join(form.format(machine[name]) for name, form in parts if machine.get(name))
+
+
 def facts(environment: Environment) -> list[tuple[str, str]]:
     """A machine and what ran there: name and text of each."""
     machine = environment.machine
@@ -97,6 +112,10 @@ def facts(environment: Environment) -> list[tuple[str, str]]:
     if machine.get("gpu"):
         driver = f", driver {machine['gpu_driver']}" if machine.get("gpu_driver") else ""
         found.append(("GPU", f"{machine['gpu']}{driver}"))
+        if limits := _gpu_limits(machine):
+            found.append(("GPU limits", limits))
+        if (sheet := data_sheets.sheet_of(str(machine["gpu"]))) is not None:
+            found.append(("peaks", f"of the {sheet.name}, dense"))
     if machine.get("os"):
         found.append(("system", f"{machine['os']} {machine.get('arch', '')}".strip()))
     telling = [

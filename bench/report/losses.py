@@ -11,7 +11,7 @@ from zoo.runtimes.deployment import Deployment
 
 
 def is_rounding(row: Row) -> bool:
-    """Whether it computes in fp32 what eager computes, in another order."""
+    """Return whether a row computes in fp32 what eager computes, in another order."""
     return _tolerance(row).multiple is not None
 
 

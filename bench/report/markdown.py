@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from bench.record.markdown import safe
-from bench.report import described
+from bench.report import described, geomeans
 from bench.report.chart import Section
 from bench.report.columns import Cell, Column, Table
 from bench.report.data import Report, Row
@@ -15,7 +15,7 @@ def render(
     sections: Sequence[Section],
     pictures: Mapping[tuple[str, str], str],
 ) -> str:
-    """The text.
+    """Return the report as Markdown.
 
     Args:
         pictures: the address of the file of each chart that has one, by the title of its group and
@@ -29,6 +29,8 @@ def render(
         blocks += [f"## {safe(table.title)}", _table(table)]
         if table.left_out:
             blocks.append(f"Not measured in any of these cases: {safe(', '.join(table.left_out))}.")
+        if table.name == "cases":
+            blocks += _geomeans(report)
     notes = report.notes()
     if notes:
         blocks += ["## Remarks", "\n".join(f"- {safe(line)}" for line in notes)]
@@ -42,6 +44,17 @@ def render(
         if drawn:
             blocks += [f"## {safe(section.title)}", safe(section.text), *drawn]
     return "\n\n".join(blocks) + "\n"
+
+
+def _geomeans(report: Report) -> list[str]:
+    """Compiled over eager; nothing where there is no such pair."""
+    means = geomeans.summaries(report)
+    if not means:
+        return []
+    marks = ["---", "---", *("---:" for _ in geomeans.HEADER[2:])]
+    rows = [[_cell(cell) for cell in geomeans.cells(one)] for one in means]
+    lines = [f"| {' | '.join(cells)} |" for cells in (geomeans.HEADER, marks, *rows)]
+    return [f"## {geomeans.TITLE}", safe(geomeans.TEXT), "\n".join(lines)]
 
 
 def _table(table: Table) -> str:

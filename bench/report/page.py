@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from bench.report import described, svg
+from bench.report import described, geomeans, svg
 from bench.report.chart import Group, Section
 from bench.report.columns import Cell, Column, Table
 from bench.report.commands import reproduce
@@ -21,26 +21,30 @@ from bench.report.data import Environment, Report, Row
 FOLDER = Path(__file__).parent
 OPEN_CHARTS = 12
 """Groups of a section are unfolded until so many charts are."""
+BEHIND = ("training", "graphs", "devices")
+"""Tables that stand at the end."""
 BAD = ("wrong", "error", "oom")
 
 
 def render(report: Report, tables: dict[str, Table], sections: Sequence[Section]) -> str:
-    """The page."""
+    """Return the report as one page of HTML."""
     style = (FOLDER / "style.css").read_text(encoding="utf-8")
     script = (FOLDER / "script.js").read_text(encoding="utf-8")
     policy = f"default-src 'none'; style-src {_sum(style)}; script-src {_sum(script)}"
     looks = {name: number for number, name in enumerate(report.deployments)}
+    means = geomeans.summaries(report)
     body = [
         _header(report),
-        _navigation(tables, sections),
+        _navigation(tables, sections, bool(means)),
         _find(),
         _table_section(tables["cases"]),
+        _geomeans(means),
         _notes(report),
     ]
     for section in sections:
         table = tables.get("starts") if section.name == "start" else None
         body.append(_section(section, looks, table))
-    body += [_table_section(tables[name]) for name in ("training", "graphs") if name in tables]
+    body += [_table_section(tables[name]) for name in BEHIND if name in tables]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{policy}">\n'
@@ -57,7 +61,7 @@ def render(report: Report, tables: dict[str, Table], sections: Sequence[Section]
 
 
 def _sum(text: str) -> str:
-    """As a policy names a text."""
+    """Return the hash of a text as a content security policy names it."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
@@ -84,9 +88,11 @@ def _environment(environment: Environment) -> str:
     )
 
 
-def _navigation(tables: dict[str, Table], sections: Sequence[Section]) -> str:
-    places = [("cases", tables["cases"].title), *((each.name, each.title) for each in sections)]
-    places += [(name, tables[name].title) for name in ("training", "graphs") if name in tables]
+def _navigation(tables: dict[str, Table], sections: Sequence[Section], has_means: bool) -> str:
+    places = [("cases", tables["cases"].title)]
+    places += [("geomeans", geomeans.TITLE)] if has_means else []
+    places += [(each.name, each.title) for each in sections]
+    places += [(name, tables[name].title) for name in BEHIND if name in tables]
     items = "".join(f'<li><a href="#{name}">{escape(title)}</a></li>' for name, title in places)
     return f'<nav aria-label="sections"><ul>{items}</ul></nav>\n'
 
@@ -122,6 +128,24 @@ def _table(table: Table) -> str:
         f'<th scope="col" class="word">{_sorter("status", "status")}</th>{head}'
         '<th scope="col">reproduce</th></tr></thead>'
         f"<tbody>{body}</tbody></table></div>{left_out}"
+    )
+
+
+def _geomeans(means: Sequence[geomeans.Summary]) -> str:
+    """Compiled over eager; nothing where there is no such pair."""
+    if not means:
+        return ""
+    head = "".join(f'<th scope="col">{escape(title)}</th>' for title in geomeans.HEADER[1:])
+    body = ""
+    for one in means:
+        first, *rest = geomeans.cells(one)
+        name = f"<strong>{escape(first.text)}</strong>{escape(first.remark)}"
+        body += f'<tr><th scope="row" class="case">{name}</th>{"".join(map(_cell, rest))}</tr>'
+    return (
+        f'<section id="geomeans"><h2>{geomeans.TITLE}</h2><p class="quiet">{geomeans.TEXT}</p>'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{geomeans.TITLE}">'
+        f'<table><thead><tr><th scope="col" class="case">{geomeans.HEADER[0]}</th>{head}</tr>'
+        f"</thead><tbody>{body}</tbody></table></div></section>\n"
     )
 
 

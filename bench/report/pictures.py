@@ -11,7 +11,7 @@ from zoo.machine.plots import new_figure, save, tidy
 COLOURS = (
     "#0b62c4", "#c2410c", "#04785a", "#8a2bd1", "#8f6200", "#be185d", "#0e7490", "#4b5563",
 )  # fmt: skip
-"""Those of style.css on light paper."""
+"""The colours of style.css on light paper."""
 MARKERS = "osD^vP"
 QUIET = "#57606a"
 DPI = 150
@@ -89,7 +89,8 @@ def _draw_series(axes: Any, series: Series, look: int, is_labelled: bool) -> Non
 
 
 def _reach(value: float, ends: tuple[float, float] | None) -> list[list[float]] | None:
-    """As matplotlib takes error bars: how far they go down and up."""
+    """Return how far the ends of an interval lie below and above a value, as matplotlib takes error
+    bars."""
     if ends is None:
         return None
     return [[max(0.0, value - ends[0])], [max(0.0, ends[1] - value)]]

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 
-from bench.report.chart import Axis, Chart, Group, Guide, Point, Section, Series, missing, slug
+from bench.measures.work import arithmetic
+from bench.report.chart import Axis, Chart, ChartPoint, Group, Guide, Section, Series, missing, slug
 from bench.report.data import Report, Row, bounds
 from zoo.machine.formatting import significant
 from zoo.runtimes.deployment import Deployment
@@ -46,7 +47,7 @@ def _absent(title: str, rows: Iterable[Row]) -> Iterable[tuple[str, str]]:
             yield row.case.deployment, reason or row.said("work")
 
 
-def point(row: Row) -> Point | None:
+def point(row: Row) -> ChartPoint | None:
     """GFLOP/s over FLOPs a byte; None where something of it, or a ceiling, was not measured."""
     flops, least = row.value("work", "flops"), row.value("work", "least_bytes")
     median, ceiling = row.value("latency", "median"), row.value("work", "ceiling_flops")
@@ -63,7 +64,7 @@ def point(row: Row) -> Point | None:
         f"{significant(reached)} GFLOP/s, {share:.0%} of the ceiling of matrix products",
         f"{significant(flops.value / least.value, 3)} FLOPs a byte",
     )
-    return Point(
+    return ChartPoint(
         flops.value / least.value,
         reached,
         row.name,
@@ -73,7 +74,7 @@ def point(row: Row) -> Point | None:
 
 
 def _chart(title: str, rows: Sequence[Row]) -> Chart:
-    by_deployment: dict[str, list[Point]] = {}
+    by_deployment: dict[str, list[ChartPoint]] = {}
     tops: dict[str, float] = {}
     copied = 0.0
     for row in rows:
@@ -84,8 +85,7 @@ def _chart(title: str, rows: Sequence[Row]) -> Chart:
         )
         assert found is not None and top is not None and moved is not None
         by_deployment.setdefault(row.case.deployment, []).append(found)
-        numerics = Deployment.parse(row.case.deployment).numerics
-        kind = numerics.removeprefix("autocast-").partition("-")[0]
+        kind = arithmetic(Deployment.parse(row.case.deployment).numerics, row.case.device)
         tops[kind] = max(tops.get(kind, 0.0), top.value)
         copied = max(copied, moved.value)
     series = tuple(Series(name, tuple(points)) for name, points in by_deployment.items())

@@ -5,7 +5,7 @@
 const input = document.querySelector("#filter");
 const counter = document.querySelector("#shown");
 const tip = document.querySelector("#tip");
-const rows = [...document.querySelectorAll("tbody tr")];
+const rows = [...document.querySelectorAll("tr[data-row]")]; // those that are of a case
 const state = { sort: "", filter: "" };
 let asked = null; // whose tip is shown
 let pinned = false;
@@ -44,7 +44,7 @@ function sort() {
     if (chosen) head.setAttribute("aria-sort", down ? "descending" : "ascending");
     else if (!head.querySelector(`[data-sort="${CSS.escape(name)}"]`)) head.removeAttribute("aria-sort");
   }
-  for (const body of document.querySelectorAll("tbody")) {
+  for (const body of new Set(rows.map((row) => row.parentElement))) {
     const known = body.closest("table").querySelector(`[data-sort="${CSS.escape(name)}"]`);
     const value = (row) => (known ? JSON.parse(row.dataset.values)[name] : Number(row.dataset.place));
     const sorted = [...body.rows].map((row) => [value(row), row]);

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from bench.report import starts
-from bench.report.chart import Axis, Chart, Group, Point, Section, Series, missing, slug
+from bench.report.chart import Axis, Chart, ChartPoint, Group, Section, Series, missing, slug
 from bench.report.data import Report, groups
-from bench.report.starts import Start
+from bench.report.starts import ColdStart
 from zoo.machine.formatting import significant
 
 TEXT = (
@@ -54,7 +54,7 @@ def _nothing(report: Report) -> str:
     return "Two deployments or more were started, but there is no latency of two of them."
 
 
-def _chart(title: str, own: Sequence[Start]) -> Chart:
+def _chart(title: str, own: Sequence[ColdStart]) -> Chart:
     base = starts.baselines({start.row.name: start for start in own}).get(own[0].row.scenario)
     crossings = {
         (start.row.name, cold): starts.paid_off(start, base, cold) if base else None
@@ -73,14 +73,16 @@ def _chart(title: str, own: Sequence[Start]) -> Chart:
             kind = " with a cold cache" if cold else ""
             says = f"{name}{kind}, {title}"
             points = [
-                Point(1.0, begin, start.row.name, (says, f"first answer at {significant(begin)} s"))
+                ChartPoint(
+                    1.0, begin, start.row.name, (says, f"first answer at {significant(begin)} s")
+                )
             ]
             when = crossings[start.row.name, cold]
             if when is not None and when.calls is not None and start is not base:
                 y = begin + (when.calls - 1) * start.call.value
                 says_when = f"ahead of eager {when} [{when.interval()}]"
                 points.append(
-                    Point(when.calls, y, start.row.name, (says, says_when), is_hollow=True)
+                    ChartPoint(when.calls, y, start.row.name, (says, says_when), is_hollow=True)
                 )
             series.append(
                 Series(name, tuple(points), _line(begin, start.call.value, most), is_dashed=cold)

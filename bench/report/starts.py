@@ -9,8 +9,8 @@ from bench.report.data import BASELINE, Row, Scenario
 
 
 @dataclass(frozen=True)
-class Start:
-    """How one row begins."""
+class ColdStart:
+    """The seconds that one row needs for its first answer, and for each call behind it."""
 
     row: Row
     warm: float
@@ -21,19 +21,20 @@ class Start:
     """seconds of a call behind the first"""
 
 
-def of_rows(rows: Sequence[Row]) -> dict[str, Start]:
-    """By the row's name; rows without a cold start or a latency are left out."""
+def of_rows(rows: Sequence[Row]) -> dict[str, ColdStart]:
+    """Return the cold starts by the row's name; rows without a cold start or a latency are left
+    out."""
     found = {}
     for row in rows:
         total, call = row.value("cold_start", "total"), row.value("latency", "median")
         cold = row.value("cold_start", "cold_cache_total")
         if total is not None and call is not None:
-            found[row.name] = Start(row, total.value, cold.value if cold else None, call)
+            found[row.name] = ColdStart(row, total.value, cold.value if cold else None, call)
     return found
 
 
-def baselines(starts: Mapping[str, Start]) -> dict[Scenario, Start]:
-    """Eager's of each workload."""
+def baselines(starts: Mapping[str, ColdStart]) -> dict[Scenario, ColdStart]:
+    """Return eager's cold start of each scenario."""
     return {
         start.row.scenario: start
         for start in starts.values()
@@ -41,8 +42,9 @@ def baselines(starts: Mapping[str, Start]) -> dict[Scenario, Start]:
     }
 
 
-def paid_off(start: Start, base: Start, cold_cache: bool) -> BreakEven | None:
-    """When it is ahead of eager; None where it has no cold cache and that is asked for."""
+def paid_off(start: ColdStart, base: ColdStart, cold_cache: bool) -> BreakEven | None:
+    """Return after how many calls a row is ahead of eager; None where its start with an empty cache
+    is asked for and it caches nothing."""
     begin = start.cold if cold_cache else start.warm
     if begin is None:
         return None

@@ -7,7 +7,7 @@ is a `g.series` with a look: a colour and a shape, so that nobody has to tell de
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
-from bench.report.chart import Axis, Chart, Guide, Point, Scale, Series
+from bench.report.chart import Axis, Chart, ChartPoint, Guide, Scale, Series
 from zoo.machine.formatting import tick
 
 WIDTH, HEIGHT = 400, 290
@@ -142,7 +142,7 @@ def _guides(guides: Sequence[Guide], x: Scale, y: Scale) -> list[str]:
     return parts
 
 
-def _series(series: Series, look: int, x: Scale, y: Scale, first: Point) -> str:
+def _series(series: Series, look: int, x: Scale, y: Scale, first: ChartPoint) -> str:
     parts = []
     if series.line:
         dashed = " dashed" if series.is_dashed else ""
@@ -154,7 +154,7 @@ def _series(series: Series, look: int, x: Scale, y: Scale, first: Point) -> str:
     return f'<g class="series {colour_class(look)}">{"".join(parts)}</g>'
 
 
-def _point(point: Point, look: int, x: Scale, y: Scale, is_first: bool) -> str:
+def _point(point: ChartPoint, look: int, x: Scale, y: Scale, is_first: bool) -> str:
     across, up = x(point.x), y(point.y)
     bars = ""
     if point.x_ends:

@@ -7,8 +7,8 @@ from bench.record.results import Value
 from bench.report.chart import (
     Axis,
     Chart,
+    ChartPoint,
     Group,
-    Point,
     Section,
     Series,
     missing,
@@ -21,7 +21,7 @@ from zoo.machine.formatting import significant
 
 @dataclass(frozen=True)
 class Sweep:
-    """What is drawn over what."""
+    """A chart along one field of a workload."""
 
     name: str
     title: str
@@ -84,7 +84,7 @@ def section(report: Report, sweep: Sweep) -> Section:
 
 
 def _chart(scenario: Scenario, rows: Sequence[Row], sweep: Sweep) -> Chart | None:
-    by_deployment: dict[str, list[Point]] = {}
+    by_deployment: dict[str, list[ChartPoint]] = {}
     shown: list[tuple[Row, Value]] = []
     for row in rows:
         x, value = sweep.x_of(row), sweep.y_of(row)
@@ -111,7 +111,7 @@ def _chart(scenario: Scenario, rows: Sequence[Row], sweep: Sweep) -> Chart | Non
     )
 
 
-def _point(row: Row, x: float, value: Value, sweep: Sweep) -> Point:
+def _point(row: Row, x: float, value: Value, sweep: Sweep) -> ChartPoint:
     y = sweep.scale * value.value
     low, high = (sweep.scale * end for end in bounds(value))
     title = sweep.y_title(value)
@@ -120,4 +120,4 @@ def _point(row: Row, x: float, value: Value, sweep: Sweep) -> Point:
         f"{row.case.deployment}, {row.scenario}",
         f"{significant(y)} {unit} [{significant(low)} to {significant(high)}]",
     )
-    return Point(x, y, row.name, says, y_ends=(low, high))
+    return ChartPoint(x, y, row.name, says, y_ends=(low, high))

@@ -8,9 +8,9 @@ from bench.report import losses
 from bench.report.chart import (
     Axis,
     Chart,
+    ChartPoint,
     Group,
     Guide,
-    Point,
     Section,
     Series,
     missing,
@@ -37,19 +37,25 @@ NO_COST = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What latency is weighed against."""
+    """A cost that latency is weighed against."""
 
     name: str
     title: str
     of: Callable[[Row], float | None]
 
 
-def _mebibytes(name: str) -> Callable[[Row], float | None]:
-    def cost(row: Row) -> float | None:
-        value = row.value("memory", name)
-        return None if value is None else value.value / 2**20
+def _size(row: Row) -> float | None:
+    return _mebibytes(row.value("memory", "size_on_disk"))
 
-    return cost
+
+def _peak(row: Row) -> float | None:
+    """Of the memory of the device that it runs on."""
+    on_gpu = row.case.device.startswith("cuda")
+    return _mebibytes(row.value("memory", "gpu_allocated" if on_gpu else "peak"))
+
+
+def _mebibytes(value: Value | None) -> float | None:
+    return None if value is None else value.value / 2**20
 
 
 def _percent(row: Row) -> float | None:
@@ -59,8 +65,8 @@ def _percent(row: Row) -> float | None:
 
 COSTS = (
     Cost("error", "error of outputs, %", _percent),
-    Cost("memory", "peak memory, MiB", _mebibytes("peak")),
-    Cost("size", "size on disk, MiB", _mebibytes("size_on_disk")),
+    Cost("memory", "peak memory, MiB", _peak),
+    Cost("size", "size on disk, MiB", _size),
 )
 
 
@@ -104,7 +110,7 @@ def _chart(scenario: Scenario, rows: Sequence[Row], cost: Cost) -> Chart | None:
             "on the front" if i in front else "beaten",
         )
         ends = bounds(median)
-        point = Point(
+        point = ChartPoint(
             1e3 * median.value,
             paid,
             row.name,

@@ -41,13 +41,13 @@ def report(args: ReportArgs) -> Report:
     return found
 
 
-def _write_all(args: ReportArgs, found: Report) -> None:
-    tables, sections = columns.tables(found), sections_of(found)
-    _write(args.out, "--out", page.render(found, tables, sections))
-    terminal.lines(f"{args.out}: {described.count(len(found.rows), 'case')}")
+def _write_all(args: ReportArgs, report: Report) -> None:
+    tables, sections = columns.tables(report), sections_of(report)
+    _write(args.out, "--out", page.render(report, tables, sections))
+    terminal.lines(f"{args.out}: {described.count(len(report.rows), 'case')}")
     drawn: dict[tuple[str, str], Path] = {}
     if args.pictures is not None:
-        looks = {name: number for number, name in enumerate(found.deployments)}
+        looks = {name: number for number, name in enumerate(report.deployments)}
         groups = [group for section in sections for group in section.groups]
         drawn = pictures.draw(args.pictures, groups, looks)
         terminal.lines(f"{args.pictures}: {described.count(len(drawn), 'picture')}")
@@ -56,12 +56,12 @@ def _write_all(args: ReportArgs, found: Report) -> None:
         addresses = {
             chart: Path(os.path.relpath(path, begin)).as_posix() for chart, path in drawn.items()
         }
-        _write(args.markdown, "--markdown", markdown.render(found, tables, sections, addresses))
+        _write(args.markdown, "--markdown", markdown.render(report, tables, sections, addresses))
         terminal.lines(str(args.markdown))
 
 
 def read(paths: tuple[Path, ...]) -> Report:
-    """What files of results hold. Raises `UserError` where that is nothing."""
+    """Return the results of files as a report. Raises `UserError` where there are none."""
     if not paths:
         raise UserError("what to report on? Files of results, as bench run writes them")
     results = []
@@ -75,13 +75,13 @@ def read(paths: tuple[Path, ...]) -> Report:
     return data.gather([path.name for path in dict.fromkeys(paths)], results)
 
 
-def sections_of(found: Report) -> list[Section]:
-    """All that is drawn, in the order of the page."""
+def sections_of(report: Report) -> list[Section]:
+    """Return all sections with charts, in the order of the page."""
     return [
-        trade_offs.section(found),
-        *(sweeps.section(found, sweep) for sweep in sweeps.SWEEPS),
-        start_charts.section(found),
-        roofline.section(found),
+        trade_offs.section(report),
+        *(sweeps.section(report, sweep) for sweep in sweeps.SWEEPS),
+        start_charts.section(report),
+        roofline.section(report),
     ]
 
 

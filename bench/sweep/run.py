@@ -1,16 +1,19 @@
 """The verb run: measures cases and keeps the results."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from bench.cases.args import RunArgs
 from bench.cases.case import threads_of
+from bench.cases.deadline import Deadline
 from bench.cases.job import Settings
-from bench.measures import MEASURES
+from bench.measures import FIRST, MEASURES
 from bench.record import store
-from bench.record.progress import Progress
+from bench.record.compare_results import launcher
+from bench.record.progress import SweepProgress
 from bench.record.results import Result
 from bench.sweep import suite, table
-from bench.sweep.sweep import Performer, sweep
+from bench.sweep.sweep import LEFT_OUT, Performer, sweep
 from tasks.errors import UserError
 from zoo.machine import terminal
 from zoo.runtimes import check_threads
@@ -19,8 +22,8 @@ from zoo.runtimes import check_threads
 def run(args: RunArgs) -> list[Result]:
     """Measures, and prints the table of all cases.
 
-    Raises `UserError` for cases that make no sense, and for a file of results that can't be read;
-    OSError where it can't be written.
+    Raises `UserError` for cases that make no sense, for a file of results that can't be read, and
+    for a time that is too short for any case; OSError where the file can't be written.
     """
     asked = cases_of(args)
     settings = settings_of(args, asked)
@@ -34,14 +37,47 @@ def run(args: RunArgs) -> list[Result]:
             f"--out {args.out} is a device or a pipe, and results are read again: give a file"
         )
     before = len(store.read(args.out))
-    with Performer(settings) as perform, Progress() as progress:
-        results = sweep(asked.cases, measures, args.out, perform, progress)
+    deadline = settings.deadline
+    cases = suite.by_value(asked.cases) if deadline.is_set else asked.cases
+    with Performer(settings) as perform, SweepProgress() as progress:
+        perform.expect(cases)
+        results = sweep(
+            cases,
+            measures,
+            args.out,
+            perform,
+            progress,
+            deadline,
+            lambda each: settings.launcher == "fresh" and launcher(each) == "preloaded",
+        )
+    if results and all(each.found.status == LEFT_OUT for each in results):
+        raise UserError(
+            f"--minutes {args.minutes:g} is too short for one case: {deadline.spent():.0f} s were "
+            "spent, and nothing is measured yet"
+        )
     added = len(store.read(args.out)) - before
     table.show(asked.cases, results)
     old = len(results) - added
     there = f"; {old} were there already" if old > 0 else ""
     terminal.lines(f"{added} results added to {args.out}{there}")
+    if deadline.is_set:
+        terminal.lines(left_out(results, deadline))
     return results
+
+
+def left_out(results: Sequence[Result], deadline: Deadline) -> str:
+    """What did not fit into the time, in a line."""
+    missing = [each for each in results if each.found.status == LEFT_OUT]
+    spent = f"{deadline.spent() / 60:.1f} of {deadline}"
+    if not missing:
+        return f"{spent} spent, nothing was left out"
+    whole = sum(each.measure == FIRST for each in missing)
+    parts = [f"{whole} of {len({each.key for each in results})} cases"] * bool(whole)
+    parts += [f"some measures of {len(missing) - whole}"] * (len(missing) > whole)
+    return (
+        f"{spent} spent; left out: {' and '.join(parts)}. The same command with the same --out "
+        "goes on with them"
+    )
 
 
 def cases_of(args: RunArgs) -> suite.Suite:
@@ -68,8 +104,8 @@ def cases_of(args: RunArgs) -> suite.Suite:
 
 
 def settings_of(args: RunArgs, asked: suite.Suite) -> Settings:
-    """The flags win over the suite, and that over what is usual."""
-    given: dict[str, Any] = {}
+    """The flags win over the suite, and that over what is usual; the time of --minutes begins."""
+    given: dict[str, Any] = {"launcher": args.launcher, "deadline": Deadline(args.minutes)}
     for name in ("budget_s", "launches"):
         for source in (asked, args):
             if getattr(source, name) is not None:

@@ -11,7 +11,6 @@
 What is wrong in one is told in a line with file, line and key.
 """
 
-import difflib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ import yaml
 from bench.cases import models
 from bench.cases.case import Case
 from bench.measures import MEASURES
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 from zoo.measure.workload import PHASES
 from zoo.runtimes.deployment import Deployment
 
@@ -111,6 +110,30 @@ def cross(
         )
     ]
     return list(dict.fromkeys(made))
+
+
+def by_value(cases: Sequence[Case]) -> list[Case]:
+    """The cases, the most valuable first: of every workload of every model its first deployment,
+    the smaller workloads before the larger, then of all of them the second, and so on.
+
+    So a suite lists its deployments by value; what is measured as the time runs out is a picture of
+    the whole, and not the whole of one model.
+    """
+    deployments: dict[Any, list[Case]] = {}
+    workloads: dict[Any, list[Any]] = {}
+    ranks: dict[Case, tuple[int, int, int]] = {}
+    for case in dict.fromkeys(cases):
+        model = (case.model, case.workload.phase, case.device, case.threads)
+        workload = (model, case.workload)
+        if workload not in deployments:
+            workloads.setdefault(model, []).append(workload)
+        deployments.setdefault(workload, []).append(case)
+        ranks[case] = (
+            len(deployments[workload]),
+            workloads[model].index(workload),
+            len(ranks),
+        )
+    return sorted(ranks, key=ranks.__getitem__)
 
 
 def axis(name: str, values: Sequence[Any]) -> list[Any]:
@@ -227,5 +250,4 @@ def _line(node: yaml.Node) -> int:
 
 
 def _hint(name: str, known: Sequence[str] | Mapping[str, Any]) -> str:
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return did_you_mean(name, known) or f"there are {', '.join(known)}"

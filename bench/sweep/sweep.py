@@ -1,31 +1,49 @@
-"""A sweep: every case, every measure, one after the other; what the file has is not done again."""
+"""A sweep: every case, every measure, one after the other; what the file has is not done again.
 
+With a deadline the most valuable comes first, and what does not fit into the time is left out: it
+is a line of the file, by which the same command goes on later.
+"""
+
+import dataclasses
 import importlib
 import tempfile
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.cases import models
+from bench.cases import child, models
 from bench.cases.case import Case, source_digest
-from bench.cases.job import Settings
-from bench.cases.prepare import Preparation
-from bench.measures import FIRST, MEASURES
+from bench.cases.child import Shared, Start
+from bench.cases.deadline import Deadline
+from bench.cases.job import MeasureJob, Settings
+from bench.cases.prepare import Preparation, Prepared
+from bench.measures import COMPILED, FIRST, MEASURES
 from bench.record import store
-from bench.record.results import Found, Result
+from bench.record.results import MeasureResult, Result, Status
 from zoo.machine import environment
-from zoo.measure.process import WorkerFailed
+from zoo.measure.preloaded import Preloader
+from zoo.measure.process import Worker, WorkerFailed
+from zoo.measure.workload import TrainStep
+from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
 
 NOTHING_HANDLED: Mapping[str, float] = {}
+LEFT_OUT: Status = "left_out"
 
-Perform = Callable[[Case, str], tuple[Found, Mapping[str, float]]]
+SHARING = (FIRST, "parts", "generation", "device_time", "throughput", "graph", "energy")
+"""Measures that do not disturb each other: they share a process of the case."""
+LATE = ("device_time",)
+"""The last of those: a profiler that was on once stays in its process."""
+ALONE = ("memory", "cold_start")
+"""Measures that no other process of the case may stand beside: it would share its pages, or keep
+its files open. They come last of a case."""
+
+Perform = Callable[[Case, str], tuple[MeasureResult, Mapping[str, float]]]
 """What a measure finds of a case, and the work of a call."""
 
 
-class Watcher(Protocol):
+class SweepWatcher(Protocol):
     """Who is told how far a sweep has come."""
 
     def begin(self, total: int) -> None: ...
@@ -34,7 +52,7 @@ class Watcher(Protocol):
 
 
 @dataclass(frozen=True)
-class Step:
+class SweepStep:
     """A measure of a case, with the case's key and subject."""
 
     case: Case
@@ -48,38 +66,86 @@ def sweep(
     measures: Sequence[str],
     path: Path,
     perform: Perform,
-    watcher: Watcher,
+    watcher: SweepWatcher,
+    deadline: Deadline | None = None,
+    is_outdated: Callable[[Result], bool] = lambda _: False,
 ) -> list[Result]:
     """The results of all cases, those that lay in the file already included, in the cases' order.
 
     Args:
         measures: names in `bench.measures.MEASURES`; parity is taken in any case.
         path: of the results; each is added as soon as it is there.
+        deadline: by which it ends. What is left out by then is a result of status "left_out", one
+            a case, whose reason names the measures.
+        is_outdated: whether a result of the file is to be measured again.
 
     Raises `UserError` for a file that can't be read, OSError for one that can't be written.
     """
-    found = {(each.key, each.measure): each for each in store.read(path)}
+    deadline = deadline or Deadline()
+    kept = [each for each in store.read(path) if not is_outdated(each)]
+    found = {(each.key, each.measure): each for each in kept}
     steps = plan(cases, measures)
     left = [step for step in steps if not _is_done(step, found)]
+    left_out: list[SweepStep] = []
+    cost = _Cost()
     watcher.begin(len(left))
-    for step in left:
+    for number, step in enumerate(left):
         if _is_done(step, found):  # parity has failed since
             watcher.done(None, 1)
             continue
+        deadline.cases = len({each.key for each in left[number:]})
+        unproven = step.measure != FIRST and (step.key, FIRST) not in found
+        if unproven or cost.of(step) >= deadline.left():
+            left_out.append(step)
+            watcher.done(None, 1)
+            continue
         watcher.step(step.case, step.measure)
-        result = _take(step, perform)
+        result = _take(step, perform, deadline.clock)
+        cost.add(step, result)
+        if not deadline.left() and result.found.status in ("error", "oom"):
+            left_out.append(step)  # it was ended, as the time was
+            watcher.done(None, 1)
+            continue
         store.append(path, result)
         found[result.key, result.measure] = result
         watcher.done(result, 1)
+    for result in _all_left_out(left_out, deadline):
+        if (result.key, result.measure) not in found:  # it was before
+            store.append(path, result)
+        found[result.key, result.measure] = result
     wanted = dict.fromkeys((step.key, step.measure) for step in steps)
     return [found[each] for each in wanted if each in found]
 
 
-def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[Step]:
-    """All steps. Parity comes first of each case."""
+class _Cost:
+    """Seconds that a step is likely to take: what the same measure took last, of the same model
+    where it was; nothing where it never was taken."""
+
+    def __init__(self) -> None:
+        self._of_measure: dict[str, float] = {}
+        self._of_model: dict[tuple[str, str, str], float] = {}
+
+    def of(self, step: SweepStep) -> float:
+        """Of a step that is to come."""
+        usual = self._of_measure.get(step.measure, 0.0)
+        return self._of_model.get(self._name(step), usual)
+
+    def add(self, step: SweepStep, result: Result) -> None:
+        """A step has been taken."""
+        self._of_measure[step.measure] = self._of_model[self._name(step)] = result.seconds
+
+    @staticmethod
+    def _name(step: SweepStep) -> tuple[str, str, str]:
+        return step.measure, step.case.model, step.case.workload.phase
+
+
+def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[SweepStep]:
+    """All steps. Parity comes first of each case, and last what no other process may stand
+    beside."""
     described: dict[str, dict[str, Any]] = {}
     subjects: dict[tuple[str, str], str] = {}
     steps = []
+    chosen = sorted(dict.fromkeys((FIRST, *measures)), key=_place)
     for case in dict.fromkeys(cases):
         kind = case.device.partition(":")[0]
         if kind not in described:
@@ -89,53 +155,132 @@ def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[Step]:
         if named not in subjects:
             subjects[named] = models.subject(*named)
         key = case.key(subjects[named], described[kind])
-        chosen = dict.fromkeys((FIRST, *measures))
         steps += [
-            Step(case, name, key, subjects[named]) for name in chosen if MEASURES[name].fits(case)
+            SweepStep(case, name, key, subjects[named])
+            for name in chosen
+            if MEASURES[name].fits(case)
         ]
     return steps
 
 
-def _is_done(step: Step, found: Mapping[tuple[str, str], Result]) -> bool:
+def _place(measure: str) -> int:
+    """In the order of a case's measures; those of one place stay as they were asked for."""
+    return 2 if measure in ALONE else int(measure in LATE)
+
+
+def _is_done(step: SweepStep, found: Mapping[tuple[str, str], Result]) -> bool:
     """Whether it is there, or never will be: correct or no number."""
-    parity = found.get((step.key, FIRST))
-    refused = parity is not None and parity.found.status != "ok"
-    return refused or (step.key, step.measure) in found
+
+    def status(measure: str) -> str | None:
+        return found[step.key, measure].found.status if (step.key, measure) in found else None
+
+    refused = status(FIRST) not in (None, "ok", LEFT_OUT)
+    return refused or status(step.measure) not in (None, LEFT_OUT)
 
 
-def _take(step: Step, perform: Perform) -> Result:
-    begin = time.monotonic()
+def _take(step: SweepStep, perform: Perform, clock: Callable[[], float]) -> Result:
+    begin = clock()
     try:
         found, work = perform(step.case, step.measure)
     except WorkerFailed as error:
-        found, work = Found(status=error.failed.status, reason=error.failed.reason), NOTHING_HANDLED
+        found, work = (
+            MeasureResult(status=error.failed.status, reason=error.failed.reason),
+            NOTHING_HANDLED,
+        )
+    return _result(step, found, round(clock() - begin, 3), work)
+
+
+def _all_left_out(steps: Sequence[SweepStep], deadline: Deadline) -> list[Result]:
+    """One a case."""
+    by_case: dict[str, list[SweepStep]] = {}
+    for step in steps:
+        by_case.setdefault(step.key, []).append(step)
+    results = []
+    for mine in by_case.values():
+        names = ", ".join(step.measure for step in mine)
+        found = MeasureResult(status=LEFT_OUT, reason=f"not within {deadline}: {names}")
+        results.append(_result(mine[0], found, 0.0, NOTHING_HANDLED))
+    return results
+
+
+def _result(
+    step: SweepStep, found: MeasureResult, seconds: float, work: Mapping[str, float]
+) -> Result:
     origin = {
         "subject": step.subject,
         "source": source_digest(),
         **evidence.origin(gpu=step.case.device.startswith("cuda")),
     }
-    taken = round(time.monotonic() - begin, 3)
-    return Result(step.key, step.case, step.measure, found, taken, work, origin)
+    return Result(step.key, step.case, step.measure, found, seconds, work, origin)
 
 
 class Performer:
-    """Measures for real; use it in a `with`: inputs lie in a folder that goes away."""
+    """Measures for real; use it in a `with`: its processes end, and inputs lie in a folder that
+    goes away."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._shared: tuple[Case, Shared] | None = None
 
     def __enter__(self) -> "Performer":
+        deadline = self.settings.deadline
         self._folder = tempfile.TemporaryDirectory(prefix="zoo-bench-")
-        self._preparation = Preparation(Path(self._folder.name), self.settings.timeout_s)
+        self._preloader: Preloader = child.preloader(deadline.left)
+        self._start: Start = deadline.bound(self._preloader)
+        self._fresh: Start = deadline.bound(Worker)
+        timeout = self.settings.timeout_s
+        self._preparation = Preparation(Path(self._folder.name), timeout, self._start)
+        self._counted: dict[str, Any] = {}
         return self
 
+    def expect(self, cases: Sequence[Case]) -> None:
+        """Say what is to be measured, in its order."""
+        self._preparation.upcoming = tuple(cases)
+
     def __exit__(self, *_: object) -> None:
+        self._close_shared()
+        self._preloader.close()
         self._folder.cleanup()
 
-    def __call__(self, case: Case, measure: str) -> tuple[Found, Mapping[str, float]]:
+    def __call__(self, case: Case, measure: str) -> tuple[MeasureResult, Mapping[str, float]]:
         """Raises `WorkerFailed`."""
         prepared = self._preparation.of(case)
-        job = prepared.job(case, self.settings)
+        job = self._job(case, measure, prepared)
         module = importlib.import_module(MEASURES[measure].module)
-        found: Found = module.measure(job)
+        found: MeasureResult = module.measure(job)
         return found, prepared.work
+
+    def _job(self, case: Case, measure: str, prepared: Prepared) -> MeasureJob:
+        settings = self.settings.for_step()
+        is_preloaded = settings.launcher == "preloaded"
+        job = prepared.job(
+            case,
+            settings,
+            start=self._start,
+            launch=self._start if is_preloaded else self._fresh,
+            counted=self._counted,
+        )
+        if self._shared is not None and (self._shared[0] != case or measure in ALONE):
+            self._close_shared()
+        if not shares(case, measure):
+            return job
+        if self._shared is None:
+            self._shared = case, Shared(job.arm, self._start)
+        return dataclasses.replace(job, shared=self._shared[1])
+
+    def _close_shared(self) -> None:
+        if self._shared is not None:
+            self._shared[1].close()
+            self._shared = None
+
+
+def shares(case: Case, measure: str) -> bool:
+    """Whether a measure of a case may share a process with others.
+
+    The outputs of a training step are compared in a pass without dropout, of which a compiler makes
+    a program of its own: other measures would count it, and wait for its guards.
+    """
+    compiles = Deployment.parse(case.deployment).runtime in COMPILED
+    if measure == FIRST and compiles and isinstance(case.workload, TrainStep):
+        return False
+    return measure in SHARING

@@ -21,8 +21,9 @@ HEADER = (
     "size",
     "cold start",
     "of ceiling",
+    "MFU",
 )
-TELLING = (FIRST, "latency", "cold_start")
+TELLING = (FIRST, "latency", "cold_start", "device_time")
 """Measures whose remark is to be known with their numbers."""
 IN_PARTS = ("parts", "generation", "device_time")
 """Measures of which all numbers are told, in a line of their own."""
@@ -44,22 +45,23 @@ def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
         terminal.lines("", *notes)
 
 
-def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
+def row(case: Case, results: Mapping[str, Result]) -> tuple[str, ...]:
     """The cells of a case; what was not measured is a dash."""
 
     def value(measure: str, name: str) -> Value | None:
-        return found[measure].found.values.get(name) if measure in found else None
+        return results[measure].found.values.get(name) if measure in results else None
 
     work = case.workload
     median, least = value("latency", "median"), value("work", "least_seconds")
-    rates = dict(found["throughput"].found.values) if "throughput" in found else {}
+    flops, peak = value("work", "flops"), value("work", "ceiling_flops")
+    rates = dict(results["throughput"].found.values) if "throughput" in results else {}
     rate = rates.get("samples") or next(iter(rates.values()), None)
     return (
         case.model + ("" if isinstance(work, Forward) else f" ({work.phase})"),
         case.deployment + ("" if case.device == "cpu" else f" ({case.device})"),
         str(work.batch),
         formatting.NOTHING if work.length is None else f"{work.length:g}",
-        status(found),
+        status(results),
         formatting.seconds(median),
         formatting.seconds(value("latency", "p95"), bare=True),
         formatting.NOTHING if rate is None else f"{rate.value:,.4g} {rate.unit}",
@@ -67,35 +69,49 @@ def row(case: Case, found: Mapping[str, Result]) -> tuple[str, ...]:
         _megabytes(value("memory", "size_on_disk")),
         formatting.seconds(value("cold_start", "total"), bare=True),
         formatting.NOTHING if not (median and least) else f"{least.value / median.value:.0%}",
+        formatting.NOTHING
+        if not (median and flops and peak)
+        else f"{flops.value / median.value / peak.value:.1%}",
     )
 
 
-def status(found: Mapping[str, Result]) -> str:
+def status(results: Mapping[str, Result]) -> str:
     """Of a case: that of its parity, or of the first measure that failed."""
-    if FIRST not in found:
+    if FIRST not in results:
         return formatting.NOT_MEASURED
-    for result in found.values():
-        if result.found.status not in ("ok", "not_measured"):
+    if results[FIRST].found.status == "left_out":
+        return "left out"
+    for result in results.values():
+        if result.found.status not in ("ok", "not_measured", "left_out"):
             return result.found.status
-    violated = any(result.found.violations for result in found.values())
+    violated = any(result.found.violations for result in results.values())
     return "ok, violations" if violated else "ok"
 
 
-def notes_of(case: Case, found: Mapping[str, Result]) -> list[str]:
+def notes_of(case: Case, results: Mapping[str, Result]) -> list[str]:
     """Lines about a case."""
     lines = []
     for measure in IN_PARTS:
-        parts = found[measure].found.values if measure in found else {}
+        parts = results[measure].found.values if measure in results else {}
         if parts:
-            said = [
-                f"{name.replace('_', ' ')} {formatting.seconds(v)}" for name, v in parts.items()
-            ]
+            said = [f"{name.replace('_', ' ')} {_in_unit(v)}" for name, v in parts.items()]
             lines.append(f"{case}: {', '.join(said)}")
-    for name, result in found.items():
+    for name, result in results.items():
+        if result.found.status == "left_out":  # one line says it of all
+            continue
         doubtful = result.found.status != "ok" or name in TELLING
         said = [result.found.reason] if doubtful else []
         lines += [f"{case}: {name}: {text}" for text in (*said, *result.found.violations) if text]
     return lines
+
+
+def _in_unit(value: Value) -> str:
+    """Seconds as such, a share in percent, all else with its unit."""
+    if value.unit == "s":
+        return formatting.seconds(value)
+    if value.unit == "1":
+        return f"{value.value:.1%}"
+    return f"{value.value:,.4g} {value.unit}"
 
 
 def _megabytes(value: Value | None) -> str:

@@ -29,14 +29,14 @@ from zoo.measure.results import compared_of, floor_between
 BASELINE, TWIN, CANDIDATE = "baseline", "baseline (again)", "candidate"
 ROLES = (BASELINE, TWIN, CANDIDATE)
 PAIRS = ((BASELINE, CANDIDATE), (BASELINE, TWIN))
-ARMS = tuple(Arm(role, "bench.validity.known_targets:nothing") for role in ROLES)
+ARMS = tuple(Arm(role, "bench.validity.synthetic_targets:nothing") for role in ROLES)
 LEAST_LAUNCHES, MOST_LAUNCHES = 5, 8
 PLAN = Plan()
 
 
 @dataclass
 class Rates:
-    """Counts of verdicts over draws."""
+    """Counts of verdicts over many draws."""
 
     draws: int = 0
     same: Counter[str] = field(default_factory=Counter)
@@ -100,7 +100,7 @@ def replay(kept: Sequence[Trace], draws: int, slowdown: float, seed: int = 0) ->
 
 
 def _draw(trace: Trace, slowdown: float, rng: random.Random, rates: Rates) -> None:
-    """One comparison of each kind, on the same draw."""
+    """Add the verdicts of one comparison of each kind, on the same draw, to `rates`."""
     launches = rng.sample(trace.launches, min(MOST_LAUNCHES, len(trace.launches)))
     roles = [dict(zip(_shuffled(trace.arms, rng), ROLES, strict=True)) for _ in launches]
     blocks = cast(trace, launches, roles)
@@ -136,7 +136,8 @@ def cast(
 
 
 def verdict(launches: Sequence[Sequence[Block]], slowdown: float) -> tuple[str, float | None]:
-    """What would have been said, and the noise floor; the candidate takes so much longer."""
+    """Return the verdict that would have been given, and the noise floor, where the candidate takes
+    longer by a share `slowdown`."""
     used: list[Block] = []
     for count, blocks in enumerate(launches, start=1):
         used += [_slowed(block, slowdown) for block in blocks]

@@ -14,16 +14,16 @@ from typing import TypeVar
 from bench.cases import child
 from bench.cases.args import SelftestArgs
 from bench.measures import memory
-from bench.validity import known_targets
+from bench.validity import synthetic_targets
 from zoo.machine import terminal
-from zoo.measure import Arm, ArmFailed, Comparison, Measured, Plan, compare, measure
-from zoo.measure.process import Worker
+from zoo.measure import Arm, ArmFailed, ArmTimes, Comparison, Plan, compare, measure
+from zoo.measure.process import Worker, WorkerFailed
 
 CALL_S = 0.01
 SLEEP_S, SLEEP_TOLERANCE = 0.02, 0.02
 DEVICE_S, DEVICE_TOLERANCE = 0.02, 0.1  # threads that stand for it take time to wake up
 OVERHEAD_OF_S, OVERHEAD = 0.005, 0.01
-OPINION = 0.02
+OPINION = {"cpu": 0.02, "cuda": 0.03}
 FALSE, FOUND = 0.01, 0.95  # of the verdicts
 ALLOCATED, ALLOCATION_TOLERANCE = 1 << 30, 0.05
 
@@ -32,7 +32,7 @@ Found = TypeVar("Found")
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must hold."""
+    """The result of one check."""
 
     name: str
     passed: bool
@@ -53,13 +53,15 @@ def _checks(args: SelftestArgs) -> Iterator[Check]:
     yield _overhead()
     yield _device()
     yield _memory()
-    size = known_targets.bytes_for(CALL_S)
+    size = synthetic_targets.bytes_for(CALL_S)
     yield _opinion(size)
+    if args.device != "cpu":
+        yield _opinion_on_gpu(args.device)
     yield from _verdicts(size, args)
 
 
 def _arm(name: str, function: str, **kwargs: float) -> Arm:
-    return Arm(name, f"bench.validity.known_targets:{function}", kwargs, threads=1)
+    return Arm(name, f"bench.validity.synthetic_targets:{function}", kwargs, threads=1)
 
 
 def _sleep() -> Check:
@@ -70,7 +72,7 @@ def _sleep() -> Check:
 
 
 def _overhead() -> Check:
-    """What the stopwatch adds to a call: that of nothing, one call a sample."""
+    """Check what the stopwatch adds to a call: it measures a call of nothing, one call a sample."""
     with Worker(_arm("nothing", "nothing")) as worker:
         worker.run(1000)
         taken = statistics.median(worker.run(1000).seconds)
@@ -104,15 +106,30 @@ def _memory() -> Check:
 
 
 def _opinion(size: int) -> Check:
-    kwargs = {"target": "bench.validity.known_targets:work", "kwargs": {"size": size}}
-    ratio = child.call("bench.validity.second_opinion:run", kwargs, threads=1)
-    name = f"within {OPINION:.0%} of torch.utils.benchmark.Timer"
-    return Check(name, abs(ratio - 1) < OPINION, f"{ratio:.4f} of its median")
+    kwargs = {"target": "bench.validity.synthetic_targets:work", "kwargs": {"size": size}}
+    ratio = child.call("bench.validity.torch_benchmark_check:run", kwargs, threads=1)
+    name = f"within {OPINION['cpu']:.0%} of torch.utils.benchmark.Timer"
+    return Check(name, abs(ratio - 1) < OPINION["cpu"], f"{ratio:.4f} of its median")
+
+
+def _opinion_on_gpu(device: str) -> Check:
+    """Of a call of matrix products; what the device, or triton, is not there for fails."""
+    targets = "bench.validity.synthetic_targets"
+    name = f"within {OPINION['cuda']:.0%} of triton.testing.do_bench"
+    try:
+        asked = {"seconds": CALL_S, "device": device}
+        count = child.call(f"{targets}:products_for", asked, threads=1)
+        given = {"target": f"{targets}:Products", "kwargs": {"count": count, "device": device}}
+        found = {**given, "device": device}
+        ratio = child.call("bench.validity.torch_benchmark_check:run", found, threads=1)
+    except WorkerFailed as error:
+        return Check(name, False, error.failed.reason)
+    return Check(name, abs(ratio - 1) < OPINION["cuda"], f"{ratio:.4f} of its median")
 
 
 def _verdicts(size: int, args: SelftestArgs) -> Iterator[Check]:
-    """The same thing twice is never told apart, a slower one is found; what the noise floor says
-    can't be found may be missed, and nothing is ever taken for the contrary."""
+    """Check that the same thing twice is never told apart and that a slower one is found; what the
+    noise floor says can't be found may be missed, and nothing is ever taken for the contrary."""
     slower = round(size * (1 + args.slowdown))
     same, apart = [], []
     for number in range(args.repeat):  # in turns: the machine is not the same for an hour
@@ -131,13 +148,13 @@ def _verdicts(size: int, args: SelftestArgs) -> Iterator[Check]:
     yield Check(f"{args.slowdown:.1%} slower", right and not contrary, said)
 
 
-def _told(found: Sequence[Comparison]) -> str:
+def _told(comparisons: Sequence[Comparison]) -> str:
     """The comparison, or of several how often each verdict came, and their noise floors."""
-    floors = sorted(each.floor for each in found if each.floor is not None)
+    floors = sorted(each.floor for each in comparisons if each.floor is not None)
     floor = f"; noise floor {statistics.median(floors):.1%}" if floors else ""
-    if len(found) == 1:
-        return f"{found[0]}{floor}"
-    words = Counter(str(each.verdict.word) for each in found)
+    if len(comparisons) == 1:
+        return f"{comparisons[0]}{floor}"
+    words = Counter(str(each.verdict.word) for each in comparisons)
     ends = f" ({floors[0]:.1%} to {floors[-1]:.1%})" if floors else ""
     return ", ".join(f"{word} {n}" for word, n in words.most_common()) + floor + ends
 
@@ -148,7 +165,7 @@ def _against(size: int, other: int, args: SelftestArgs) -> Comparison:
     return _found(lambda: compare(arms, plan).of("b"))
 
 
-def _times(arm: Arm) -> Measured:
+def _times(arm: Arm) -> ArmTimes:
     return _found(lambda: measure([arm], Plan(launches=2, budget_s=5.0)).times(arm.name))
 
 

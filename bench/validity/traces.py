@@ -20,7 +20,7 @@ from tasks.errors import UserError
 from zoo.machine import environment
 from zoo.measure import Arm, Block, Plan, Recording
 from zoo.measure.recording import record
-from zoo.store import lines
+from zoo.store import append_only
 
 PROCESSES = 3
 LOAD_S = 3.0  # that the other process computes, and then sleeps
@@ -52,7 +52,7 @@ class Trace:
         return sorted(number for number, arms in seen.items() if len(arms) == len(self.arms))
 
     def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
+        """Return the trace as the mapping that `from_json` reads."""
         return dataclasses.asdict(self)
 
     @classmethod
@@ -74,7 +74,7 @@ def take(case: str, arm: Arm, plan: Plan, loaded: bool) -> Trace:
 
 
 def _thinned(recording: Recording) -> tuple[Block, ...]:
-    """Of each block the median: all that a verdict is made of."""
+    """Return the median of each block: all that a verdict is made of."""
     return tuple(
         dataclasses.replace(
             block,
@@ -98,7 +98,7 @@ def another_process() -> Iterator[None]:
 def append(path: Path, trace: Trace) -> None:
     """Adds a trace to a file, with the machine it is of."""
     content = {**trace.to_json(), "machine": environment.machine(gpu=False)}
-    lines.append(path, json.dumps(content, separators=(",", ":")) + "\n")
+    append_only.append(path, json.dumps(content, separators=(",", ":")) + "\n")
 
 
 def read(path: Path) -> Sequence[Trace]:

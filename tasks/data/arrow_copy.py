@@ -21,7 +21,8 @@ def write(final: Path, table: "pa.Table") -> None:
 
 
 def write_batches(final: Path, schema: "pa.Schema", batches: "Iterable[pa.RecordBatch]") -> None:
-    """As `write`, of batches that need not all be in memory at once."""
+    """Write a table to an Arrow file, whole or not at all, batch by batch: they need not all be in
+    memory at once."""
     import pyarrow as pa
 
     final.parent.mkdir(parents=True, exist_ok=True)

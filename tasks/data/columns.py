@@ -60,7 +60,7 @@ def select(
 
 
 def _feature_of(splits: "datasets.DatasetDict", column: str) -> object:
-    """What the first split that has a column says of it."""
+    """Return the feature of a column, as the first split that has it declares it."""
     return next(s.features[column] for s in splits.values() if column in s.column_names)
 
 
@@ -98,5 +98,5 @@ def find_column(
     else:
         problem = f"{where} has no {what} column that is plain from its name"
         problem += f" (tried {', '.join(usual)})" if usual else ""
-    hint = f"; the nearest is {near[0]!r}" if near else ""
-    raise UserError(f"{problem}; its columns are {there}{hint}")
+    hint = f"the nearest is {near[0]!r}" if near else None
+    raise UserError(f"{problem}; its columns are {there}", hint=hint)

@@ -26,8 +26,8 @@ ROWS = 50_000  # of a chunk: one array of strings can't hold more than 2 GB
 
 
 def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
-    """As `tasks.data.files.load`, with CoNLL files; those may end in .txt where a folder has no
-    other data."""
+    """Load a file or folder as `tasks.data.files.load` does, CoNLL files among them; these may end
+    in .txt where a folder has no other data."""
     readers: tables.Readers = {**tables.READERS, **READERS}
     others = path.rglob("*") if path.is_dir() else ()
     if not any(file.suffix.lower() in readers for file in others):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tasks.data import arrow_copy, fingerprint, tables
 from tasks.data.splits import CANONICAL
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import datasets
@@ -48,7 +48,8 @@ OTHER_SUFFIXES = frozenset(
 
 
 def looks_like_a_path(name: str) -> bool:
-    """Whether a name that is not there would be a file or folder rather than a Hub id.
+    """Return whether a name, of which there is no file, was meant as a file or folder rather than
+    as a Hub id.
 
     It has a file's suffix, is absolute or begins with "." or "~", has a backslash, no or more than
     one slash to it that a Hub id could have, or its folder is there.
@@ -69,13 +70,10 @@ def looks_like_a_path(name: str) -> bool:
 
 def missing(name: str) -> UserError:
     """The error for a path where there is nothing; names the nearest file beside it."""
-    import difflib
-
     path = Path(name).expanduser()
     there = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(path.name, there, n=1)
-    hint = f"; did you mean {path.with_name(near[0])}?" if near else ""
-    return UserError(f"there is no file or folder {name}{hint}")
+    hint = did_you_mean(path.name, there, shown=path.with_name)
+    return UserError(f"there is no file or folder {name}", hint=hint)
 
 
 def load(

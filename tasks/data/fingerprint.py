@@ -20,9 +20,8 @@ def sha256(path: Path) -> str:
 
 
 def state_of(path: Path) -> list[int]:
-    """What changes with every write to a file: device, inode, size, and the times of the last write
-    and the last change of status (ns). Nobody can set the last one.
-    """
+    """Return what changes with every write to a file: device, inode, size, and the times of the
+    last write and the last change of status (ns). Nobody can set the last one."""
     state = path.stat()
     return [state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 

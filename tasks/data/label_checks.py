@@ -15,7 +15,7 @@ NO_VALUE = frozenset(("nan", "<na>", "n/a", "#n/a", "nat", "null"))
 
 
 def check(labels: Mapping[str, Sequence[Any]], names: Sequence[str] = ()) -> Iterator[Finding]:
-    """What is wrong or suspicious in the classes of each split.
+    """Yield what is wrong or suspicious in the classes of each split.
 
     Args:
         labels: of the rows of each split: a class, or a list of classes where several are possible;
@@ -57,12 +57,12 @@ def warning(message: str, measure: str = "", split: str | None = None, count: in
 
 
 def error(message: str) -> Finding:
-    """A finding that stops the run."""
+    """Return a finding that stops the run."""
     return Finding("error", message)
 
 
 def rows(count: int) -> str:
-    """ "1 row", "2 rows"."""
+    """Return a number of rows in words: "1 row", "2 rows"."""
     return "1 row" if count == 1 else f"{count:,} rows"
 
 

@@ -23,7 +23,8 @@ UNLABELLED = -1
 
 
 def label_names(splits: "datasets.DatasetDict", problem_type: ProblemType) -> list[str]:
-    """All labels of all splits: a ClassLabel's own order, else numbers by value, else the alphabet.
+    """Return all labels of all splits: in a ClassLabel's own order, else numbers by value, else in
+    alphabetical order.
 
     Empty for regression. Raises `UserError` where there are fewer than two.
     """
@@ -72,7 +73,8 @@ def class_names(split: "datasets.Dataset") -> list[str] | None:
 
 
 def _namer(split: "datasets.Dataset") -> Callable[[Any], str]:
-    """What a value of a split's labels is called; raises IndexError for a code without a name."""
+    """Return a function that names a value of a split's labels; it raises IndexError for a code
+    without a name."""
     names = class_names(split)
 
     def name_of(value: Any) -> str:
@@ -95,14 +97,15 @@ def _distinct(split: "datasets.Dataset") -> Iterable[Any]:
 
 
 def is_missing(value: Any) -> bool:
-    """Whether a value is no label: None, a text of blanks or nothing, or NaN."""
+    """Return whether a value is no label: None, an empty or blank text, or NaN."""
     if isinstance(value, str):
         return not value.strip()
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def are_numbers(values: Sequence[Any], fewest: int = 6) -> bool:
-    """Whether the distinct labels of a csv, where all is text, are decimal numbers to regress on.
+    """Return whether the distinct labels of a csv, where all is text, are decimal numbers to
+    regress on.
 
     Whole numbers are names of classes, and so are fewer than `fewest` different decimals.
     """

@@ -47,7 +47,7 @@ def read_parquet(path: Path) -> "pa.Table":
 
 
 def unreadable(path: Path, problem: Exception) -> UserError:
-    """What to raise for a parquet file that can't be read."""
+    """Return the error to raise for a parquet file that can't be read."""
     if isinstance(problem, OSError) and problem.errno is not None:
         return UserError(f"{path} cannot be read: {problem.strerror}")
     # of content that is damaged pyarrow raises an OSError too, without a number
@@ -100,7 +100,8 @@ def must_fit(path: Path, size: int) -> None:
 
 
 def _least_size(about: "pa.parquet.FileMetaData", schema: "pa.Schema") -> int:
-    """Bytes that the values of a parquet file take at least, by what it says of itself."""
+    """Return the least number of bytes that the values of a parquet file take, by its own
+    metadata."""
     import pyarrow as pa
 
     widths = [
@@ -115,7 +116,7 @@ def _least_size(about: "pa.parquet.FileMetaData", schema: "pa.Schema") -> int:
 
 
 def rows_at_once(file: "pa.parquet.ParquetFile") -> int:
-    """How many rows of a parquet file to read together, by the size of the first few."""
+    """Return how many rows of a parquet file to read together, by the size of the first few."""
     first = next(file.iter_batches(batch_size=FIRST_ROWS), None)
     if first is None:
         return 1
@@ -124,7 +125,7 @@ def rows_at_once(file: "pa.parquet.ParquetFile") -> int:
 
 
 def expanded_size(values: "pa.Array") -> int:
-    """Bytes of an array, of a dictionary's once it is unpacked.
+    """Return the bytes of an array; of a dictionary's array, once it is unpacked.
 
     Raises `pyarrow.ArrowInvalid` for a damaged one, whose indices its dictionary does not have.
     """

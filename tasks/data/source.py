@@ -81,7 +81,7 @@ def load(
         raise UserError(f"{args.data} cannot be read: {problem.strerror}") from None
     if args.data_config is not None and (args.data == "embedded" or is_there):
         raise UserError(
-            f"--data_config {args.data_config} is for a data set of the Hub, but --data is"
+            f"`data_config` {args.data_config} is for a data set of the Hub, but `data` is"
             f" {args.data}"
         )
     if args.data == "embedded":
@@ -117,7 +117,9 @@ def choose_split(
         splits = cut_missing_splits(splits, stratify, data)
     splits = limit(splits, data)
     if split is not None and split not in splits:
-        raise UserError(f"{source.name} has no split {split!r}; it has {', '.join(splits)}")
+        raise UserError(
+            f"{source.name} has no split {split!r}", "split", f"it has {', '.join(splits)}"
+        )
     usual = [name for name in ("test", "validation", "train", *splits) if name in splits]
     measurable = [name for name in usual if name not in without_labels]
     if split in without_labels or not measurable:

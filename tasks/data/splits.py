@@ -40,7 +40,7 @@ def must_have_train(splits: "datasets.DatasetDict", where: str) -> None:
     if "train" not in splits:
         raise UserError(
             f"{where} has no split to train on, but {', '.join(splits)} only: name the file or"
-            " folder of the training data train, or give it with --data"
+            " folder of the training data train, or give it with `data`"
         )
 
 
@@ -181,9 +181,9 @@ def _apportion(
     room: "Rows",
     random: "np.random.RandomState",
 ) -> "Rows":
-    """How many rows each group gives to a part: its quota rounded down, or up for those with the
-    largest remainders (ties by lot) until the part has its size; at most `room`, in all at least 1.
-    """
+    """Return how many rows each group gives to a part: its quota rounded down, or up for those with
+    the largest remainders (ties by lot) until the part has its size; at most `room`, in all at
+    least 1."""
     import numpy as np
 
     quota = sizes * share

@@ -35,7 +35,8 @@ def read(path: Path, readers: "Readers | None" = None) -> "pa.Table":
 
 
 def place_of(path: Path, row: int) -> str:
-    """Where row `row` (from 0) of a file that `read` took stands: "line 3", "entry 3", "row 3"."""
+    """Return where row `row` (from 0) of a file that `read` has read stands: "line 3", "entry 3",
+    "row 3"."""
     suffix = path.suffix.lower()
     if suffix == ".parquet":
         return f"row {row + 1}"
@@ -113,14 +114,14 @@ def _doubt(line: str, delimiter: str) -> str:
 
 
 def _other_delimiter(line: str) -> str | None:
-    """What separates a line in the most fields; None where nothing does."""
+    """Return the delimiter that cuts a line into the most fields; None where none does."""
     counts = {sign: _fields(line, sign) for sign in DELIMITERS}
     best = max(counts, key=lambda sign: counts[sign])
     return best if counts[best] > 1 else None
 
 
 def _fields(line: str, delimiter: str) -> int:
-    """How many fields a line has, 1 where its quotes do not fit the delimiter."""
+    """Return how many fields a line has; 1 where its quotes do not fit the delimiter."""
     try:
         return len(next(csv.reader([line], delimiter=delimiter, strict=True), [""]))
     except csv.Error:
@@ -128,7 +129,7 @@ def _fields(line: str, delimiter: str) -> int:
 
 
 def _csv_rows(path: Path, text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """Each row that is not blank, with the line it begins on (1 is the first)."""
+    """Yield each row that is not blank, with the line it begins on (1 is the first)."""
     # newline="": line ends inside quotes belong to the text and stay as they are.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     while True:
@@ -262,7 +263,7 @@ def _must_be_a_name(path: Path, name: str) -> None:
 
 
 def _is_unicode(value: Any) -> bool:
-    """Whether all texts in a value of JSON are whole, at whatever depth."""
+    """Return whether all texts in a JSON value are valid Unicode, at any depth."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -311,7 +312,7 @@ def _chunks(values: list[Any]) -> "pa.ChunkedArray":
 
 
 def _is_whole(text: str) -> bool:
-    """Whether the text is one JSON value rather than one on each line."""
+    """Return whether a text is one JSON value rather than one value on each line."""
     try:
         json.loads(text)
     except json.JSONDecodeError:

@@ -48,7 +48,7 @@ def find(
     if asked == REST:
         if data.max_train_samples is None:
             raise UserError(
-                "--unlabeled rest is what --max_train_samples leaves out: give that, too"
+                "`unlabeled` rest is what `max_train_samples` leaves out: give that, too"
             )
         found, name, digest = left_out(splits["train"], data), REST, source.fingerprint
         held_out: list[datasets.Dataset] = []  # these are no rows of train
@@ -58,7 +58,7 @@ def find(
         pools = [split for name, split in other.splits.items() if name not in HELD_OUT]
         if not pools:
             raise UserError(
-                f"--unlabeled {asked} has a {' and a '.join(other.splits)} split only, and those"
+                f"`unlabeled` {asked} has a {' and a '.join(other.splits)} split only, and those"
                 " are not trained on: name it train"
             )
         found, name = datasets.concatenate_datasets(pools), other.name
@@ -66,7 +66,7 @@ def find(
         digest = hashlib.sha256(f"{source.fingerprint}/{other.fingerprint}".encode()).hexdigest()
     found = _without(found.select_columns(columns), held_out)
     if not found.num_rows:
-        raise UserError(f"--unlabeled {asked} leaves no rows to learn from")
+        raise UserError(f"`unlabeled` {asked} leaves no rows to learn from")
     return Examples(datasets.DatasetDict({"train": found}), name, digest)
 
 
@@ -85,7 +85,7 @@ def _without(
 
 
 def content(row: Mapping[str, Any]) -> object:
-    """What makes two examples the same: a text, or the sha256 of a file."""
+    """Return what two examples must share to be the same: the text, or the sha256 of the file."""
     if "media" not in row:
         return tuple(row.values())
     media = row["media"]

@@ -24,7 +24,15 @@ from tasks.data.labels import (
 )
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
-from tasks.kinds import label_tensors
+from tasks.kinds import label_values
+from tasks.kinds.label_values import (
+    LabelPrediction,
+    NumberPrediction,
+    Prediction,
+    Value,
+    places_of,
+    value_of,
+)
 from tasks.kinds.losses import constant, divergence, other_names, windows_of
 from tasks.metrics import MetricSpec, primary_metric
 from tasks.printing import python_literal
@@ -34,7 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from tasks.metrics.classification import Tally
+    from tasks.metrics.classification import ClassificationMetric
 
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
 TOP_K = 5
@@ -145,34 +153,6 @@ def _problem_type(asked: str, splits: "datasets.DatasetDict") -> ProblemType:
     return "multi_label_classification"
 
 
-@dataclass(frozen=True)
-class LabelPrediction:
-    """One label of all."""
-
-    label: int
-    scores: tuple[float, ...]  # of each label: its probability
-
-
-@dataclass(frozen=True)
-class LabelsPrediction:
-    """The labels that are given, of all; perhaps none."""
-
-    labels: tuple[int, ...]
-    scores: tuple[float, ...]  # of each label: its probability
-
-
-@dataclass(frozen=True)
-class NumberPrediction:
-    """A number, in the unit of the labels."""
-
-    value: float
-
-
-Prediction = LabelPrediction | LabelsPrediction | NumberPrediction
-Value = int | tuple[int, ...] | float
-"""A label, the labels given, or a number: what is predicted, and what is true."""
-
-
 class Classification(Bindable):
     """One label, several labels, or a number for each input. See `tasks.base.Task`."""
 
@@ -265,16 +245,22 @@ class Classification(Bindable):
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
         """Return `labels` drawn by `seed` for inputs [b, ...] of any content, to measure training
-        with; see `tasks.kinds.label_tensors`."""
+        with; see `tasks.kinds.label_values`."""
         rows = len(next(iter(inputs.values())))
-        return {"labels": label_tensors.drawn(rows, len(self.labels), self.problem_type, seed)}
+        return {"labels": label_values.drawn(rows, len(self.labels), self.problem_type, seed)}
 
     def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
-        """The `labels` of rows that have one; see `tasks.kinds.label_tensors`."""
+        """The `labels` of rows that have one; see `tasks.kinds.label_values`."""
+        import torch
+
+        return {name: torch.from_numpy(each) for name, each in self.label_arrays(rows).items()}
+
+    def label_arrays(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, np.ndarray]":
+        """The `labels` of rows that have one, as numpy's array."""
         if not rows or rows[0].get("label") is None:
             return {}
         values = [row["label"] for row in rows]
-        return {"labels": label_tensors.given(values, len(self.labels), self.problem_type)}
+        return {"labels": label_values.given(values, len(self.labels), self.problem_type)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy, binary cross entropy averaged over labels, or squared error; summed over
@@ -316,8 +302,14 @@ class Classification(Bindable):
             losses = share * losses + (1 - share) * losses_of(batch.targets["partners"])
         return Loss(losses.sum(), count, {}, losses.detach())
 
-    def averaged(self, logits: "Tensor", batch: Batch) -> "Tensor":
+    def averaged(self, logits: Any, batch: Batch) -> Any:
         """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows."""
+        import numpy as np
+
+        from tasks import arrays
+
+        if isinstance(logits, np.ndarray) and batch.windows is not None:
+            return arrays.means(logits, arrays.to_numpy(batch.windows), len(batch))
         if batch.windows is None:
             return logits
         sums = logits.new_zeros(len(batch), logits.shape[-1])
@@ -336,56 +328,44 @@ class Classification(Bindable):
         Single label: the likeliest, softmax probabilities. Multi label: those whose sigmoid reaches
         the threshold.
         """
-        import torch
-
-        logits = torch.as_tensor(outputs["logits"]).cpu()
-        if self.problem_type == "regression":
-            return [NumberPrediction(value) for value in logits.squeeze(-1).tolist()]
-        if self.single_label:
-            columns = logits.argmax(-1).tolist(), logits.softmax(-1).tolist()
-            return [LabelPrediction(label, tuple(row)) for label, row in zip(*columns, strict=True)]
-        scores = logits.sigmoid()
-        return [
-            LabelsPrediction(_places(given), tuple(row))
-            for given, row in zip(
-                (scores >= self.args.threshold).tolist(), scores.tolist(), strict=True
-            )
-        ]
+        threshold: float = self.args.threshold
+        return label_values.predicted(outputs["logits"], self.problem_type, threshold)
 
     def references(self, batch: Batch) -> list[Value]:
         """The label, the labels, or the number of each row."""
         rows = batch.targets["labels"].tolist()
         if self.problem_type == "multi_label_classification":
-            return [_places(row) for row in rows]
+            return [places_of(row) for row in rows]
         found: list[Value] = rows
         return found
 
-    def tally(self) -> "Tally":
+    def accumulator(self) -> "ClassificationMetric":
         """The accumulator of this task's metrics."""
-        from tasks.metrics.classification import Tally
-        from tasks.metrics.ranked import RankedTally
+        from tasks.metrics.classification import ClassificationMetric
+        from tasks.metrics.ranked import TopKMetric
 
         if self.single_label and len(self.labels) > TOP_K:
-            return RankedTally(len(self.labels), TOP_K)
-        return Tally(self.problem_type, max(len(self.labels), 1))
+            return TopKMetric(len(self.labels), TOP_K)
+        return ClassificationMetric(self.problem_type, max(len(self.labels), 1))
 
-    def count(self, tally: Any, seen: Evaluated[Prediction]) -> None:
-        """Adds the predictions of a batch to a tally."""
-        from tasks.metrics.ranked import RankedTally
+    def update(self, accumulator: Any, seen: Evaluated[Prediction]) -> None:
+        """Adds the predictions of a batch to an accumulator."""
+        from tasks.metrics.ranked import TopKMetric
 
         ids = seen.batch.ids.cpu().numpy()
-        predictions = self._array([_value(one) for one in seen.predictions])
+        predictions = self._array([value_of(one) for one in seen.predictions])
         references = self._array(seen.references)
-        if isinstance(tally, RankedTally):
+        if isinstance(accumulator, TopKMetric):
             logits, labels = seen.outputs["logits"], seen.batch.targets["labels"]
             own = logits.gather(1, labels.unsqueeze(1))
             ranks = (logits > own).sum(1).cpu().numpy()
-            tally.update_ranked(ids, predictions, references, ranks)
+            accumulator.update_ranked(ids, predictions, references, ranks)
         else:
-            tally.update(ids, predictions, references)
+            accumulator.update(ids, predictions, references)
 
     def _array(self, values: Sequence[Value]) -> "np.ndarray":
-        """As `Tally` takes them: labels int64 [b], 0 or 1 [b, labels], numbers float64 [b]."""
+        """As `ClassificationMetric` takes them: labels int64 [b], 0 or 1 [b, labels], numbers
+        float64 [b]."""
         import numpy as np
 
         if self.problem_type != "multi_label_classification":
@@ -395,19 +375,19 @@ class Classification(Bindable):
             row[list(given)] = 1  # type: ignore[arg-type]
         return hot
 
-    def confusion_matrix(self, tally: "Tally") -> "np.ndarray":
+    def confusion_matrix(self, accumulator: "ClassificationMetric") -> "np.ndarray":
         """Counts int64 [labels, labels], rows the truth. ValueError where there is not one label
         each."""
-        return tally.confusion_matrix()
+        return accumulator.confusion_matrix()
 
-    def mistakes(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
+    def errors(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
         """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
         assert seen.loss.terms is not None
         columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), seen.references
-        said = [_value(one) for one in seen.predictions]
+        predicted = [value_of(one) for one in seen.predictions]
         return [
             (loss, row, self._name(truth), self._name(value))
-            for loss, row, truth, value in zip(*columns, said, strict=True)
+            for loss, row, truth, value in zip(*columns, predicted, strict=True)
             if value != truth
         ]
 
@@ -480,14 +460,3 @@ class Classification(Bindable):
         import torch
 
         return torch.ones(len(batch), device=batch.ids.device)
-
-
-def _value(prediction: Prediction) -> Value:
-    if isinstance(prediction, LabelPrediction):
-        return prediction.label
-    return prediction.labels if isinstance(prediction, LabelsPrediction) else prediction.value
-
-
-def _places(given: Sequence[float]) -> tuple[int, ...]:
-    """Where a row of 0 and 1 is not 0."""
-    return tuple(i for i, one in enumerate(given) if one)

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 
-class Block:
+class ArrayBlock:
     """Arrays end to end: a few large buffers, whatever their number.
 
     They may differ in shape; those that differ in dtype or rank from the first are kept apart.
@@ -51,7 +51,8 @@ class Block:
             self._flat.resize(max(size, len(self._flat) * 5 // 4), refcheck=False)
 
     def seal(self) -> None:
-        """No more will come."""
+        """Give back the memory that is not needed, and make the arrays readable: no more will be
+        added."""
         if self._flat is None:
             return
         self._flat.resize(self._end, refcheck=False)
@@ -61,7 +62,7 @@ class Block:
         self._ends, self._shapes = [], []
 
     def __getitem__(self, i: int) -> npt.NDArray[Any]:
-        """A copy of the `i`-th array."""
+        """Return a copy of the `i`-th array."""
         if i in self._odd:
             return self._odd[i].copy()
         assert self._flat is not None

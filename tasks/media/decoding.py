@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.media import decoding_cache
-from tasks.media.array_block import Block
-from tasks.media.decoding_cache import Measured
+from tasks.media.array_block import ArrayBlock
+from tasks.media.decoding_cache import DecodedSplit
 from tasks.media.source import BadFile, name_of
 from tasks.printing import print_lines
 
@@ -48,7 +48,7 @@ class Decoded:
     """Row of the split, name and reason of each that could not be decoded."""
     split: "datasets.Dataset" = field(repr=False)
     decode: Decode = field(repr=False)
-    block: Block | None = field(repr=False, default=None)
+    block: ArrayBlock | None = field(repr=False, default=None)
     """All arrays, where they fit into memory."""
     facts: Mapping[int, Facts] = field(repr=False, default_factory=dict)
     """What the decoder found remarkable, by row of the split; only rows that it found it in."""
@@ -60,7 +60,8 @@ class Decoded:
 
     @property
     def uniform(self) -> bool:
-        """Whether all are in memory with one shape and dtype, so that `get_many` costs a copy."""
+        """Return whether all arrays are in memory with one shape and dtype, so that `get_many`
+        costs a copy and no more."""
         return self.block is not None and self.block.uniform
 
     def get(self, i: int) -> npt.NDArray[Any]:
@@ -172,7 +173,7 @@ def _decode(
 
 
 class _Budget:
-    """What may be kept in memory; threads share it."""
+    """The bytes of memory that decoded arrays may fill; threads share it."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -181,7 +182,7 @@ class _Budget:
         self.exceeded = False
 
     def take(self, count: int) -> bool:
-        """Whether `count` more bytes fit, after all that were taken before."""
+        """Count `count` more bytes, and return whether all that was counted so far fits."""
         with self._lock:
             self.taken += count
             self.exceeded = self.exceeded or self.taken > self._limit
@@ -190,7 +191,7 @@ class _Budget:
 
 @dataclass
 class _Found:
-    """What a job makes of its rows."""
+    """The result of one job: what it has decoded of its rows, and which of them are bad."""
 
     kept: list[int] = field(default_factory=list)
     sizes: list[float] = field(default_factory=list)
@@ -218,8 +219,9 @@ def _pass(
     threads: int | None,
     title: str,
     wants_digests: bool,
-) -> tuple[Measured, Block | None, bool]:
-    """What is there, the arrays where they fit, and whether the bad files will be bad again."""
+) -> tuple[DecodedSplit, ArrayBlock | None, bool]:
+    """Decode a split once; return what was found, the arrays where they fit into memory, and
+    whether the bad files will be bad again."""
     from tqdm import tqdm
 
     budget = _Budget(memory_limit)
@@ -230,7 +232,7 @@ def _pass(
         return _decode_rows(enumerate(column, start), decode, measure, budget, wants_digests)
 
     total = _Found()
-    block: Block | None = Block(split.num_rows, memory_limit)
+    block: ArrayBlock | None = ArrayBlock(split.num_rows, memory_limit)
     with tqdm(
         total=split.num_rows, desc=title, unit="file", delay=1, leave=False, disable=None
     ) as bar:
@@ -244,7 +246,7 @@ def _pass(
             bar.update(len(found.kept) + len(found.bad))
     if block is not None:
         block.seal()
-    measured = Measured(
+    measured = DecodedSplit(
         np.array(total.kept, np.int64),
         np.array(total.sizes, np.float64),
         total.bad,
@@ -311,7 +313,7 @@ def _in_threads(
 
 
 def _cores() -> int:
-    """How many this process may use."""
+    """Return how many cores this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -330,5 +332,5 @@ def _report(
         return
     count = f"{len(bad):,} of {rows:,} files cannot be used ({named}{more})"
     if on_bad_file == "stop":
-        raise UserError(f"{count}: mend or remove them, or pass --on_bad_file skip")
-    print_lines(f"warning: {count}, left out", file=sys.stderr)
+        raise UserError(f"{count}: mend or remove them, or pass `on_bad_file` skip")
+    print_lines(spelled(f"warning: {count}, left out"), file=sys.stderr)

@@ -24,8 +24,8 @@ VERSION = 2  # of the file's form: raise it with every change
 DECODERS = ("pillow", "soundfile")  # another version may read what this one can't
 
 
-class Measured(NamedTuple):
-    """A pass over a split."""
+class DecodedSplit(NamedTuple):
+    """The findings of one pass over the media of a split, without the arrays."""
 
     kept: npt.NDArray[np.int64]  # rows that could be decoded, [n]
     sizes: npt.NDArray[np.float64]  # of each, [n]
@@ -36,18 +36,17 @@ class Measured(NamedTuple):
 
 
 def digest_of(split: "datasets.Dataset") -> str:
-    """Which media the rows of a split are: their bytes, or the paths of files on disk."""
+    """Return a digest of the media of a split: of their bytes, or of the paths of files on disk."""
     return fingerprint.of_strings(split.select_columns(["media"]), rows_at_once=100)
 
 
-def read(key: str, rows: int) -> Measured | None:
-    """What `write` kept under the key for a split of so many rows; None where there is nothing, or
-    nothing readable.
-    """
+def read(key: str, rows: int) -> DecodedSplit | None:
+    """Return what `write` has kept under a key for a split of so many rows; None where there is
+    nothing, or nothing that can be read."""
     try:
         with np.load(_path(key), allow_pickle=False) as stored:
             about = json.loads(stored["about"].tobytes())
-            found = Measured(
+            found = DecodedSplit(
                 stored["kept"],
                 stored["sizes"],
                 [(row, name, reason) for row, name, reason in about["bad"]],
@@ -73,7 +72,7 @@ def read(key: str, rows: int) -> Measured | None:
     return found if whole else None
 
 
-def write(key: str, rows: int, found: Measured) -> None:
+def write(key: str, rows: int, found: DecodedSplit) -> None:
     """Keeps it for the next run; where the cache cannot be written to, that run measures again."""
     assert len(found.kept) + len(found.bad) == rows
     about = json.dumps(

@@ -2,7 +2,7 @@
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from tasks.preflight import Finding
 if TYPE_CHECKING:
     import datasets
 
-Equal = Sequence[Sequence[tuple[str, int]]]
-"""Groups of equal files, each by split and row, in the order of the splits."""
+Place = tuple[str, int]
+"""A split and a row of it."""
 PIECE = 65_536
 """Bytes of a file on disk that are read at its start, middle and end: to read all of a large data
 set once more only for this would take as long as to decode it."""
@@ -29,53 +29,58 @@ def duplicates(
         noun: what a message calls several of them: "sounds".
         label: the column that equal files should agree in.
     """
-    places: dict[bytes, list[tuple[str, int]]] = {}
+    places: dict[bytes, list[Place]] = {}
     for name, split in splits.items():
         for row, media in enumerate(_media(split)):
             key = digest(media)
             if key is not None:
                 places.setdefault(key, []).append((name, row))
-    equal = [found for found in places.values() if len(found) > 1]
-    yield from _within(splits, equal)
-    yield from _across(splits, equal, noun)
-    conflicts = [found for found in equal if _disagree(splits, found, label)]
-    if conflicts:
-        name, row = conflicts[0][0]
-        yield warning(
-            f"{_counted(conflicts, noun)} with different labels in different rows, the first is"
-            f" {_named(splits, name, row)} of {name}",
-            "contradictory",
-            None,
-            len(conflicts),
-        )
+
+    def given(name: str, row: int) -> str | None:
+        return repr(splits[name][row][label]) if label in splits[name].column_names else None
+
+    yield from of_groups(splits, places.values(), noun, "a file", given)
 
 
-def _within(splits: "datasets.DatasetDict", equal: Equal) -> Iterator[Finding]:
-    again: dict[str, list[int]] = {name: [] for name in splits}
-    for found in equal:
-        seen = set()
-        for name, row in found:
-            if name in seen:
-                again[name].append(row)
-            seen.add(name)
-    for name, repeated in again.items():
-        if repeated:
+def of_groups(
+    splits: "datasets.DatasetDict",
+    groups: Iterable[Sequence[Place]],
+    noun: str,
+    thing: str,
+    given: Callable[[str, int], str | None],
+) -> Iterator[Finding]:
+    """What stands twice in a split, stands in several, or has different labels.
+
+    Args:
+        groups: the places of equal things, each in the order of the splits.
+        noun: what a message calls several of them: "sounds".
+        thing: and one that is repeated: "a file".
+        given: what a place says of the label; None: nothing.
+    """
+    again: dict[str, list[int]] = {}
+    leaks: dict[tuple[str, str], list[int]] = {}
+    conflicts = []
+    for places in groups:
+        if len(places) == 1:
+            continue
+        here: dict[str, list[int]] = {}
+        for name, row in places:
+            here.setdefault(name, []).append(row)
+        for name, there in here.items():
+            again.setdefault(name, []).extend(there[1:])
+        for first, second in itertools.combinations(here, 2):
+            leaks.setdefault((first, second), []).append(here[second][0])
+        if len({given(*place) for place in places} - {None}) > 1:
+            conflicts.append(places[0])
+    for name in splits:
+        if repeated := again.get(name):
             yield warning(
-                f"{name}: {rows(len(repeated))} repeat a file of the same split, the first is"
+                f"{name}: {rows(len(repeated))} repeat {thing} of the same split, the first is"
                 f" {_named(splits, name, min(repeated))}",
                 "repeated",
                 name,
                 len(repeated),
             )
-
-
-def _across(splits: "datasets.DatasetDict", equal: Equal, noun: str) -> Iterator[Finding]:
-    leaks: dict[tuple[str, str], list[int]] = {}
-    for found in equal:
-        first_rows = dict(reversed(found))  # of each split
-        there = [name for name in splits if name in first_rows]
-        for first, second in itertools.combinations(there, 2):
-            leaks.setdefault((first, second), []).append(first_rows[second])
     for (first, second), leaked in leaks.items():
         harm = ": what is measured there is too good" if first == "train" else ""
         yield warning(
@@ -85,15 +90,15 @@ def _across(splits: "datasets.DatasetDict", equal: Equal, noun: str) -> Iterator
             second,
             len(leaked),
         )
-
-
-def _disagree(
-    splits: "datasets.DatasetDict", found: Sequence[tuple[str, int]], label: str | None
-) -> bool:
-    given = {
-        repr(splits[name][row][label]) for name, row in found if label in splits[name].column_names
-    }
-    return len(given) > 1
+    if conflicts:
+        name, row = conflicts[0]
+        yield warning(
+            f"{_counted(conflicts, noun)} with different labels in different rows, the first is"
+            f" {_named(splits, name, row)} of {name}",
+            "contradictory",
+            None,
+            len(conflicts),
+        )
 
 
 def _named(splits: "datasets.DatasetDict", name: str, row: int) -> str:
@@ -103,8 +108,8 @@ def _named(splits: "datasets.DatasetDict", name: str, row: int) -> str:
 
 
 def digest(media: Mapping[str, Any] | None) -> bytes | None:
-    """Of a file's bytes (in a large one on disk: of its size and three pieces of it); None where
-    there is nothing to read."""
+    """Return a digest of a file's bytes (of a large file on disk: of its size and three pieces of
+    it); None where there is nothing to read."""
     if media is None:
         return None
     if media["bytes"] is not None:
@@ -129,6 +134,6 @@ def _counted(found: Sequence[object], noun: str) -> str:
 
 
 def _media(split: "datasets.Dataset") -> Iterator[Mapping[str, Any] | None]:
-    """One by one: a split may be larger than memory."""
+    """Yield the media of a split one by one: a split may be larger than memory."""
     for row in split.select_columns(["media"]):
         yield row["media"]

@@ -115,14 +115,13 @@ def _is_table(relative: Path) -> bool:
 
 
 def _beside(relative: Path) -> bool:
-    """Whether a table stands where one does that names media: at the root, or in a split's folder,
-    not among the files of a label.
-    """
+    """Return whether a table stands where tables that name media do: at the root or in a split's
+    folder, not among the files of a label."""
     return all(part.lower() in {*CANONICAL, "data"} for part in relative.parts[:-1])
 
 
 def _unlabeled(root: Path, media: Sequence[Path]) -> "tuple[datasets.DatasetDict, str]":
-    """All files, by split where they lie in a split's folder, else in train."""
+    """Return all files without labels: of the split in whose folder they lie, else of train."""
     by_split: dict[str, list[Path]] = {}
     for file in media:
         split = split_of_folders(file.relative_to(root)) or "train"

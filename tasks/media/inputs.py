@@ -2,12 +2,15 @@
 
 import glob
 import os
-from collections.abc import Collection, Iterator, Sequence
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tasks import standard_input
 from tasks.data.files import missing
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines
 
 LONGEST_NAME = 255  # bytes, on nearly every file system
 
@@ -38,6 +41,33 @@ def expand(names: Sequence[str], suffixes: Collection[str], what: str) -> Iterat
             yield from _matching(name, suffixes, what)
         else:
             raise missing(name)
+
+
+def decoded(
+    given: Iterable[Mapping[str, Any]],
+    decode: Callable[[str, Mapping[str, Any]], Mapping[str, Any]],
+    on_bad_file: str,
+) -> Iterator[Mapping[str, Any]]:
+    """Each of the media as its `name` and what `decode` makes of name and media.
+
+    One that can't be read is named and skipped, or stops with a `UserError` where `on_bad_file` is
+    "stop". Raises `UserError` where none can be read.
+    """
+    from tasks.media.source import BadFile, name_of
+
+    bad, number = 0, -1
+    for number, media in enumerate(given):
+        name = name_of(media, number)
+        try:
+            yield {"name": name, **decode(name, media)}
+        except BadFile as problem:
+            if on_bad_file == "stop":
+                hint = "`on_bad_file` skip goes on without"
+                raise UserError(f"{name}: {problem}", hint=hint) from None
+            bad += 1
+            print_lines(spelled(f"{name}: {problem}; skipped"), file=sys.stderr)
+    if bad == number + 1 > 0:
+        raise UserError(f"none of {bad:,} files can be used")
 
 
 def _in_folder(folder: Path, suffixes: Collection[str], what: str) -> Iterator[Path]:

@@ -17,12 +17,12 @@ CONTENT = bytes | bytearray | memoryview
 
 
 def is_tensor(raw: Any) -> bool:
-    """Whether it is one of torch's tensors, which this does not import."""
+    """Return whether an input is one of torch's tensors, without an import of torch."""
     return hasattr(raw, "detach") and hasattr(raw, "dtype")
 
 
 def is_array(raw: Any) -> bool:
-    """Whether it is an array or tensor of numbers."""
+    """Return whether an input is an array or tensor of numbers."""
     if is_tensor(raw):
         return True
     kind = getattr(getattr(raw, "dtype", None), "kind", None)
@@ -30,7 +30,7 @@ def is_array(raw: Any) -> bool:
 
 
 def is_one(raw: Any, dims: int) -> bool:
-    """Whether what Python was given is one of its kind, and no row of them.
+    """Return whether an input from Python is a single image or sound, and not a list of them.
 
     Args:
         dims: dimensions that the array of one has at most.
@@ -73,7 +73,7 @@ def media_of(raw: Any, kind: str) -> Mapping[str, Any] | None:
 
 
 def name_of(media: Mapping[str, Any], kind: str) -> str:
-    """What a file is called in messages."""
+    """Return what messages call a file: its path, or that it was given as bytes."""
     return str(media["path"]) if media.get("path") else f"the {kind} given as bytes"
 
 

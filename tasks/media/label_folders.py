@@ -53,7 +53,7 @@ def load(
 
 
 class _Tree:
-    """Who lies in whom."""
+    """The folders and files of a data set, each under the folder that it lies in."""
 
     def __init__(self, folders: Sequence[Path], media: Sequence[Path]) -> None:
         self._folders: dict[Path, list[Path]] = {}

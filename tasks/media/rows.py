@@ -40,7 +40,7 @@ def find(features: "datasets.Features", kind: "MediaKind", asked: str | None, wh
 
 
 def holds_bytes(stored: "pa.DataType") -> bool:
-    """Whether a column of this type can hold files themselves: binary, or {"bytes", ...}."""
+    """Return whether a column of this type can hold files themselves: binary, or {"bytes", ...}."""
     import pyarrow as pa
 
     if pa.types.is_struct(stored):
@@ -52,7 +52,7 @@ def holds_bytes(stored: "pa.DataType") -> bool:
 
 
 def is_text(stored: "pa.DataType") -> bool:
-    """Whether a column of this type can hold paths; one without any value can."""
+    """Return whether a column of this type can hold paths; a column without any value can."""
     import pyarrow as pa
 
     return bool(

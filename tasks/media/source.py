@@ -24,7 +24,7 @@ class BadFile(Exception):
 
 @dataclass(frozen=True)
 class MediaKind:
-    """What makes a file an image, or sound."""
+    """A kind of media, images or sounds, and how their files are recognised."""
 
     name: str
     """"image" or "audio", as it stands in messages"""
@@ -35,7 +35,7 @@ class MediaKind:
 
 
 def name_of(media: Mapping[str, Any], row: int) -> str:
-    """What a file is called in messages: its path, else "row 12" for `row` 11 of its split."""
+    """Return what messages call a file: its path, else "row 12" for `row` 11 of its split."""
     return str(media["path"]) if media.get("path") else f"row {row + 1}"
 
 

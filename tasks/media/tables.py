@@ -98,7 +98,7 @@ def split_of_folders(relative: Path) -> str | None:
 
 
 def names_media(path: Path, kind: "MediaKind", asked: str | None) -> bool:
-    """Whether a table has the column asked for, or one that would be taken for media."""
+    """Return whether a table has the column asked for, or one that would be taken for media."""
     import datasets
 
     if path.suffix.lower() == ".parquet":
@@ -168,7 +168,7 @@ def _as_written_here(folder: Path, written: str | None) -> str | None:
 
 
 def _problem(written: str | None, file: Path) -> str | None:
-    """What is wrong with a file that a table names."""
+    """Return what is wrong with a file that a table names; None where nothing is."""
     if not written:
         return "names no file"
     quoted = written if len(written) <= LONGEST_SHOWN else f"{written[:LONGEST_SHOWN]}..."
@@ -186,9 +186,8 @@ def _problem(written: str | None, file: Path) -> str | None:
 
 
 def _name(root: Path, folder: Path, written: str) -> str:
-    """What the fingerprint knows a file by: its path from the root, unless it is written absolute,
-    and so stands in the table already.
-    """
+    """Return the name of a file in the fingerprint: its path from the root, unless the table has an
+    absolute path, which is part of the fingerprint already."""
     return written if Path(written).is_absolute() else os.path.relpath(folder / written, root)
 
 

@@ -1,11 +1,12 @@
-"""Metrics without a network: `evaluate.Metric` modules, and the tallies the evaluation loop keeps.
+"""Metrics without a network: `evaluate.Metric` modules, and the accumulators the evaluation loop
+keeps.
 
 Each metric is a file of its own that `evaluate.load(str(tasks.metrics.path("f1")))` and
-`evaluate.combine` take. The arithmetic stands once, in `arithmetic.py`: the modules and `Tally`
-both call it, so that a number in a report is the number `evaluate` gives. A division by zero counts
-as 0 everywhere, but in error rates of transcripts.
+`evaluate.combine` take. The arithmetic stands once, in `arithmetic.py`: the modules and
+`ClassificationMetric` both call it, so that a number in a report is the number `evaluate` gives. A
+division by zero counts as 0 everywhere, but in error rates of transcripts.
 
-Importing this package imports no numpy, so that the command line is light; the tallies are in
+Importing this package imports no numpy, so that the command line is light; the accumulators are in
 `classification`, `ranked`, `ratios` and `transcription`.
 """
 
@@ -47,7 +48,8 @@ _PRIMARY = {
 
 
 def primary_metric(problem_type: str) -> MetricSpec:
-    """The main metric of a problem type, which `Tally.compute` has. Unknown: UserError."""
+    """The main metric of a problem type, which `ClassificationMetric.compute` has. Unknown:
+    UserError."""
     if problem_type not in _PRIMARY:
         known = ", ".join(_PRIMARY)
         raise UserError(f"unknown problem type {problem_type!r}; it is one of {known}")
@@ -62,7 +64,7 @@ def path(name: str) -> Path:
 
 
 def load(name: str) -> Any:
-    """One of `NAMES` as a fresh `evaluate.Metric`. Imports evaluate, which takes seconds."""
+    """Return one of `NAMES` as a fresh `evaluate.Metric`. Imports evaluate, which takes seconds."""
     file = path(name)
     import evaluate
 

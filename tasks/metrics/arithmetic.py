@@ -1,4 +1,4 @@
-"""The metrics as functions of numpy arrays: the one implementation behind modules and tally.
+"""The metrics as functions of numpy arrays: the one implementation behind modules and accumulators.
 
 Precision, recall, F1 and Matthews' coefficient are functions of three counts a label (`Counts`).
 The counts may have leading dimensions, so that a thousand bootstrap resamples are one call. Where
@@ -21,7 +21,8 @@ Score: TypeAlias = Callable[["Counts", Average], Any]
 
 
 class Counts(NamedTuple):
-    """What precision, recall, F1 and Matthews' coefficient need to know, int64 [..., labels] each.
+    """The counts that precision, recall, F1 and Matthews' coefficient are computed from, int64
+    [..., labels] each.
 
     `keep_absent`: whether a label found neither in the predictions nor in the references takes part
     in a macro average (with score 0). As in scikit-learn it does where the labels are given, by
@@ -89,12 +90,14 @@ def _sum_by(labels: npt.NDArray[Any], weights: Ints, num_labels: int) -> Ints:
 
 
 def precision(counts: Counts, average: Average) -> Any:
-    """Of the samples predicted to have a label, the share that has it: [...] or [..., labels]."""
+    """Return the share of the samples predicted to have a label that has it: [...] or [...,
+    labels]."""
     return _average(counts.hits, counts.predicted, counts, average)
 
 
 def recall(counts: Counts, average: Average) -> Any:
-    """Of the samples that have a label, the share predicted to: float64 [...], or [..., labels]."""
+    """Return the share of the samples with a label that is predicted to have it: float64 [...] or
+    [..., labels]."""
     return _average(counts.hits, counts.actual, counts, average)
 
 
@@ -141,7 +144,7 @@ def _ratio(numerator: npt.NDArray[Any], denominator: npt.NDArray[Any]) -> npt.ND
 
 
 def correct(predictions: npt.NDArray[Any], references: npt.NDArray[Any]) -> Bools:
-    """Which samples [n], or rows [n, labels] in every label, are right: bool [n]."""
+    """Return which samples [n], or rows [n, labels] in every label, are right: bool [n]."""
     same: Bools = np.asarray(predictions == references)
     return same if same.ndim == 1 else np.asarray(same.all(axis=1))
 
@@ -209,7 +212,7 @@ def resampled_spearmanr(x: Floats, y: Floats, weights: Ints) -> Floats:
 
 
 def levels(values: Floats) -> Floats:
-    """Which of the distinct values, from the least, each one is: [n] as float64."""
+    """Return the rank of each value among the distinct values, from the least: float64 [n]."""
     return np.unique(values, return_inverse=True)[1].astype(np.float64)
 
 
@@ -262,7 +265,8 @@ def _ranks(values: Floats) -> Floats:
 
 
 def as_labels(predictions: Any, references: Any) -> tuple[Ints, Ints]:
-    """Both as int64 arrays: labels [n], or 0/1 rows [n, labels]. Anything else: UserError."""
+    """Return predictions and references as int64 arrays: labels [n], or 0/1 rows [n, labels].
+    Anything else: UserError."""
     try:
         p, r = np.asarray(predictions, np.int64), np.asarray(references, np.int64)
     except ValueError:

@@ -1,6 +1,6 @@
 """The accumulator of the evaluation loop: predictions and references by id, never logits."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,12 +8,13 @@ import numpy.typing as npt
 
 from tasks.errors import UserError
 from tasks.metrics import arithmetic, intervals
+from tasks.metrics.accumulator import MetricAccumulator, by_id, checked_ids
 from tasks.metrics.arithmetic import Counts, Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "regression")
 
-_FORMAT = 1  # of `state()`
+_NAMES = ("ids", "predictions", "references")  # of the columns
 _CHUNK = 2**20  # unpacked multi-label values held at once
 
 _Array = npt.NDArray[Any]
@@ -37,16 +38,14 @@ _CORRELATIONS: Mapping[str, Callable[[_Array, Ints], Floats]] = {
 }
 
 
-class Tally:
+class ClassificationMetric(MetricAccumulator):
     """Predictions and references of one evaluation, and what is computed from them.
 
-    A sample id counts once, however often and in whichever process it was seen: all results are
-    functions of the set of samples, so one process and many agree bit for bit. Memory a sample: 8
-    bytes for the id, and twice the smallest unsigned integer for a label, one bit a label
-    (multi-label), or a float64.
+    Memory a sample: 8 bytes for the id, and twice the smallest unsigned integer for a label, one
+    bit a label (multi-label), or a float64.
     """
 
-    def __init__(self, problem_type: str, num_labels: int = 1) -> None:
+    def __init__(self, problem_type: str, num_labels: int = 1, *kind: int) -> None:
         """Unknown problem type, or fewer labels than 1: UserError. Regression ignores labels."""
         if problem_type not in PROBLEM_TYPES:
             raise UserError(
@@ -56,13 +55,8 @@ class Tally:
             raise UserError(f"num_labels is {num_labels}; it must be at least 1")
         self.problem_type = problem_type
         self.num_labels = num_labels
-        self._chunks: list[tuple[Ints, _Array, _Array]] = [
-            (np.empty(0, np.int64), self._empty(), self._empty())
-        ]
-
-    def __len__(self) -> int:
-        """The number of distinct samples."""
-        return len(self._columns()[0])
+        empty = (np.empty(0, np.int64), self._empty(), self._empty())
+        super().__init__(empty, PROBLEM_TYPES.index(problem_type), num_labels, *kind)
 
     def update(self, ids: _Array, predictions: _Array, references: _Array) -> None:
         """Count a batch. Keeps copies, so the caller may reuse its arrays.
@@ -71,53 +65,9 @@ class Tally:
         num_labels); or 0/1 [b, num_labels] of any type; or numbers [b]. A wrong shape or kind is a
         ValueError, a label that does not exist a UserError.
         """
-        ids = np.asarray(ids)
-        if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-            raise ValueError(f"ids must be integers [b], not {ids.dtype} {list(ids.shape)}")
-        self._chunks.append(
-            (
-                ids.astype(np.int64),
-                self._compact(predictions, ids, "prediction"),
-                self._compact(references, ids, "reference"),
-            )
-        )
+        self._append(self._checked(ids, predictions, references))
 
-    def state(self) -> dict[str, _Array]:
-        """All that was counted, as plain numeric arrays to send or to save; `merge` takes it.
-
-        header int64 [3]: format, problem type, num_labels; ids int64 [n]; predictions and
-        references [n] or packed uint8 [n, bytes].
-        """
-        ids, predictions, references = self._columns()
-        header = [_FORMAT, PROBLEM_TYPES.index(self.problem_type), self.num_labels]
-        return {
-            "header": np.array(header, np.int64),
-            "ids": ids.copy(),
-            "predictions": predictions.copy(),
-            "references": references.copy(),
-        }
-
-    @staticmethod
-    def merge(states: Iterable[Mapping[str, _Array]]) -> "Tally":
-        """One tally of several processes' states, in any order.
-
-        No states, or states of unlike tallies: ValueError. One id with two references: UserError.
-        """
-        states = list(states)
-        headers = {tuple(int(number) for number in state["header"]) for state in states}
-        if len(headers) != 1:
-            raise ValueError(f"cannot merge {len(states)} states with headers {sorted(headers)}")
-        version, problem, num_labels = headers.pop()
-        if version != _FORMAT:
-            raise ValueError(f"a state of format {version} cannot be read, only {_FORMAT}")
-        tally = Tally(PROBLEM_TYPES[problem], num_labels)
-        tally._chunks += [
-            (state["ids"], state["predictions"], state["references"]) for state in states
-        ]
-        tally._columns()  # contradictions show here rather than later
-        return tally
-
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Every metric of this problem type with its interval.
 
         single_label: accuracy (Wilson), f1_macro, precision_macro, recall_macro,
@@ -131,7 +81,7 @@ class Tally:
             draws: resamples of a bootstrap; 0 leaves out the intervals that need one, and costs no
                 more than the values.
         """
-        ids, predictions, references = self._columns()
+        ids, predictions, references, *_ = self._columns()
         n = len(ids)
         if self.problem_type == "regression":
             r = arithmetic.pearsonr(predictions, references)
@@ -154,14 +104,14 @@ class Tally:
         """int64 [references, predictions]. ValueError where the problem is not single-label."""
         if self.problem_type != "single_label_classification":
             raise ValueError(f"{self.problem_type} has no confusion matrix")
-        _, predictions, references = self._columns()
+        _, predictions, references, *_ = self._columns()
         return arithmetic.confusion(predictions, references, self.num_labels)
 
     def by_class(self) -> Counts:
         """Counts int64 [labels]: hits, predicted, actual. ValueError for regression."""
         if self.problem_type == "regression":
             raise ValueError("regression has no classes")
-        _, predictions, references = self._columns()
+        _, predictions, references, *_ = self._columns()
         n = len(predictions)
         width = predictions.shape[1] if predictions.ndim == 2 else 1
         counts = self._count(
@@ -171,7 +121,7 @@ class Tally:
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """What one of the metrics of `compute` is computed from, sample by sample."""
-        ids, predictions, references = self._columns()
+        ids, predictions, references, *_ = self._columns()
         if metric == "accuracy":
             return SampleStatistics.of_mean(ids, arithmetic.correct(predictions, references))
         if metric == "mse":
@@ -220,33 +170,28 @@ class Tally:
             )
         return np.packbits(values != 0, axis=1) if multi else values.astype(self._empty().dtype)
 
-    def _columns(self) -> tuple[Ints, _Array, _Array]:
-        """Ids, predictions and references of the distinct samples, by id; leaves one chunk."""
-        if len(self._chunks) > 1:
-            ids, predictions, references = (
-                np.concatenate(column) for column in zip(*self._chunks, strict=True)
-            )
-            order = np.argsort(ids, kind="stable")
-            repeats = ids[order][1:] == ids[order][:-1]
-            if repeats.any():
-                # A prediction's last bits may differ between batches. Which repeat counts must
-                # depend on what they are, not on which came first: the smallest in its bit pattern.
-                keys = np.column_stack([_bits(predictions), _bits(references)])
-                order = np.lexsort((*keys.T, ids))
-                repeats = ids[order][1:] == ids[order][:-1]
-                self._refuse_contradictions(ids[order], _bits(references)[order], repeats)
-                order = order[np.concatenate([[True], ~repeats])]
-            self._chunks = [(ids[order], predictions[order], references[order])]
-        return self._chunks[0]
+    def _checked(self, ids: _Array, predictions: _Array, references: _Array) -> tuple[_Array, ...]:
+        """Checked copies of a batch's columns."""
+        ids = checked_ids(ids)
+        return (
+            ids,
+            self._compact(predictions, ids, "prediction"),
+            self._compact(references, ids, "reference"),
+        )
 
-    @staticmethod
-    def _refuse_contradictions(ids: Ints, references: _Array, repeats: _Array) -> None:
-        contradicts = repeats & (references[1:] != references[:-1]).any(axis=1)
-        if contradicts.any():
-            raise UserError(
-                f"sample {ids[1:][contradicts][0]} came with two different references; "
-                "ids must name one sample each"
-            )
+    def _distinct(self, chunks: Sequence[Any]) -> tuple[_Array, ...]:
+        ids, predictions, references = (
+            np.concatenate(column) for column in zip(*chunks, strict=True)
+        )
+        bits = _bits(references)
+        order = by_id(ids, [_bits(predictions), bits], bits)
+        return ids[order], predictions[order], references[order]
+
+    def _packed(self, columns: tuple[_Array, ...]) -> dict[str, _Array]:
+        return dict(zip(_NAMES, columns, strict=True))
+
+    def _unpacked(self, state: Mapping[str, _Array]) -> tuple[_Array, ...]:
+        return tuple(state[name] for name in _NAMES)
 
     # ---- the bootstrap ---------------------------------------------------------------------------
 
@@ -257,7 +202,7 @@ class Tally:
         references: _Array,
         level: float,
         draws: int,
-    ) -> list[Measured]:
+    ) -> list[MetricEstimate]:
         """The scores, with intervals from resamples of the samples.
 
         Samples with the same prediction and reference are one cell with a count: the confusion
@@ -270,17 +215,13 @@ class Tally:
         cells, counts = np.unique(pairs, axis=0, return_counts=True)
         width = cells.shape[1] // 2
         found = self._count(cells[:, :width], cells[:, width:], counts[None])
-        drawn: dict[str, list[Floats]] = {name: [np.empty(0)] for name in scores}
-        for weights in intervals.resamples(counts, draws):
-            resampled = self._count(cells[:, :width], cells[:, width:], weights)
-            for name, score in scores.items():
-                drawn[name].append(score(resampled))
-        return [
-            intervals.percentile(
-                name, float(score(found)[0]), n, np.concatenate(drawn[name]), level
-            )
-            for name, score in scores.items()
-        ]
+        values = {name: float(score(found)[0]) for name, score in scores.items()}
+
+        def resampled(weights: Ints) -> dict[str, Floats]:
+            drawn = self._count(cells[:, :width], cells[:, width:], weights)
+            return {name: score(drawn) for name, score in scores.items()}
+
+        return intervals.bootstrap(values, resampled, counts, level, draws)
 
     def _count(self, predictions: _Array, references: _Array, weights: Ints) -> Counts:
         """Counts [draws, labels] of cells [cells, columns as kept] weighted [draws, cells]."""
@@ -304,7 +245,7 @@ class Tally:
 def _bits(values: _Array) -> _Array:
     """Values [n] or [n, columns] as integers [n, columns] that differ where any bit does."""
     integers = values.view(np.int64) if values.dtype.kind == "f" else values
-    return integers.reshape(len(values), -1)
+    return integers if integers.ndim == 2 else integers[:, None]
 
 
 def _slices(n: int, size: int) -> Iterator[slice]:

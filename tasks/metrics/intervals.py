@@ -1,6 +1,6 @@
 """A measured number with its interval, and the formulas of the intervals."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import atanh, isfinite, sqrt, tanh
 from statistics import NormalDist
@@ -19,8 +19,8 @@ _NAN = float("nan")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """One metric over one set of samples.
+class MetricEstimate:
+    """A metric over a set of samples, with its interval.
 
     `method` names how the interval was made: "wilson", "bootstrap", "fisher-z", "student-t", or
     "undefined": then low and high are nan. The value is nan as well where the metric itself is
@@ -36,14 +36,14 @@ class Measured:
     method: str
 
 
-def undefined(name: str, value: float, n: int, level: float) -> Measured:
+def undefined(name: str, value: float, n: int, level: float) -> MetricEstimate:
     """A measurement without an interval."""
-    return Measured(
+    return MetricEstimate(
         name=name, value=value, n=n, low=_NAN, high=_NAN, level=level, method="undefined"
     )
 
 
-def wilson(name: str, value: float, n: int, level: float) -> Measured:
+def wilson(name: str, value: float, n: int, level: float) -> MetricEstimate:
     """The score interval of a share `value` of n samples (Wilson 1927). Undefined where n is 0."""
     if n == 0:
         return undefined(name, _NAN, n, level)
@@ -53,10 +53,12 @@ def wilson(name: str, value: float, n: int, level: float) -> Measured:
     # At the ends centre and half are equal, but for rounding.
     low = 0.0 if value == 0 else centre - half
     high = 1.0 if value == 1 else centre + half
-    return Measured(name=name, value=value, n=n, low=low, high=high, level=level, method="wilson")
+    return MetricEstimate(
+        name=name, value=value, n=n, low=low, high=high, level=level, method="wilson"
+    )
 
 
-def fisher_z(name: str, value: float, n: int, level: float, scale: float = 1.0) -> Measured:
+def fisher_z(name: str, value: float, n: int, level: float, scale: float = 1.0) -> MetricEstimate:
     """The interval of a correlation by Fisher's transformation (1921).
 
     It is tanh(atanh(r) -+ z sqrt(scale / (n - 3))), where `scale` is 1 for Pearson's r and 1 + r^2
@@ -69,10 +71,12 @@ def fisher_z(name: str, value: float, n: int, level: float, scale: float = 1.0) 
         return undefined(name, value, n, level)
     half = _z(level) * sqrt(scale / (n - 3))
     low, high = tanh(atanh(value) - half), tanh(atanh(value) + half)
-    return Measured(name=name, value=value, n=n, low=low, high=high, level=level, method="fisher-z")
+    return MetricEstimate(
+        name=name, value=value, n=n, low=low, high=high, level=level, method="fisher-z"
+    )
 
 
-def student_t(name: str, value: float, samples: Floats, level: float) -> Measured:
+def student_t(name: str, value: float, samples: Floats, level: float) -> MetricEstimate:
     """The interval of a mean of non-negative samples [n] (Student 1908), cut off at 0.
 
     Undefined below two samples, and where all samples are equal.
@@ -80,7 +84,7 @@ def student_t(name: str, value: float, samples: Floats, level: float) -> Measure
     n, half = len(samples), t_half_width(samples, level)
     if not isfinite(value) or not isfinite(half) or half == 0:
         return undefined(name, value, n, level)
-    return Measured(
+    return MetricEstimate(
         name=name,
         value=value,
         n=n,
@@ -92,7 +96,7 @@ def student_t(name: str, value: float, samples: Floats, level: float) -> Measure
 
 
 def t_half_width(values: Floats | Sequence[float], level: float) -> float:
-    """How far the interval of the mean of independent values [n] reaches to either side, by
+    """Return how far the interval of the mean of independent values [n] reaches to either side, by
     Student's t (1908). Not a number below two values, or where they are too far apart."""
     n = len(values)
     if n < 2:
@@ -103,14 +107,14 @@ def t_half_width(values: Floats | Sequence[float], level: float) -> float:
 
 
 def t_quantile(freedom: int, level: float) -> float:
-    """How many standard errors a two-sided interval of this level reaches, by Student's t with so
-    many degrees of freedom."""
+    """Return how many standard errors a two-sided interval of this level reaches, by Student's t
+    with so many degrees of freedom."""
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, (1 + level) / 2))
 
 
-def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> Measured:
+def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> MetricEstimate:
     """The percentile interval of bootstrap draws [draws] (Efron 1979).
 
     Undefined where all draws are equal: samples without one mistake, or a constant prediction, show
@@ -119,7 +123,7 @@ def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> 
     if not isfinite(value) or not len(draws) or draws.min() == draws.max():
         return undefined(name, value, n, level)
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
-    return Measured(
+    return MetricEstimate(
         name=name,
         value=value,
         n=n,
@@ -130,9 +134,37 @@ def percentile(name: str, value: float, n: int, draws: Floats, level: float) -> 
     )
 
 
+def bootstrap(
+    values: Mapping[str, float],
+    scores: Callable[[Ints], Mapping[str, Floats]],
+    counts: Ints,
+    level: float,
+    draws: int,
+) -> list[MetricEstimate]:
+    """Metrics with percentile intervals of resamples of their samples (Efron 1979).
+
+    Args:
+        values: the metrics of the samples themselves, by name.
+        scores: the metrics [draws] where each cell counts so often, int64 [draws, cells]; what is
+            not finite is left out.
+        counts: samples of each cell, int64 [cells]; the samples of a cell are alike.
+        draws: how many resamples; with 0 there is no interval.
+    """
+    drawn = {name: [np.empty(0)] for name in values}
+    for weights in resamples(counts, draws):
+        for name, found in scores(weights).items():
+            drawn[name].append(found[np.isfinite(found)])
+    n = int(counts.sum())
+    return [
+        percentile(name, value, n, np.concatenate(drawn[name]), level)
+        for name, value in values.items()
+    ]
+
+
 @dataclass(frozen=True)
 class SampleStatistics:
-    """What one metric is computed from, a row a sample; samples of equal rows are alike to it.
+    """The numbers that one metric is computed from, a row a sample; samples of equal rows are alike
+    to it.
 
     `ids`, int64 [n], are sorted; `rows` is [n, columns]. `score` takes rows [m, columns] and how
     often each counts, int64 [draws, m]; it returns the metric, float64 [draws], nan where it is
@@ -145,7 +177,7 @@ class SampleStatistics:
 
     @classmethod
     def of_mean(cls, ids: Ints, values: npt.NDArray[Any]) -> "SampleStatistics":
-        """Those of the mean of one number each, [n]."""
+        """Return the statistics of a metric that is the mean of one number a sample, [n]."""
         return cls(ids, values.astype(np.float64)[:, None], _mean)
 
 

@@ -1,71 +1,59 @@
-"""A tally of single labels that also knows how high the true label was ranked."""
+"""A metric of single labels that also knows how high the true label was ranked."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.metrics import intervals
-from tasks.metrics.arithmetic import Ints
-from tasks.metrics.classification import Tally
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.accumulator import by_id
+from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 _Array = npt.NDArray[Any]
 
 
-class RankedTally(Tally):
-    """`Tally` for single labels with top-k accuracy: the true label is among the k best."""
+class TopKMetric(ClassificationMetric):
+    """`ClassificationMetric` for single labels with top-k accuracy: the true label is among the k
+    best."""
 
     def __init__(self, num_labels: int, k: int) -> None:
-        super().__init__("single_label_classification", num_labels)
+        super().__init__("single_label_classification", num_labels, k)
         self.k = k
-        self._ranks: list[tuple[Ints, Ints]] = []
+        self._chunks = [(*self._chunks[0], np.empty(0, np.int64))]
 
     def update_ranked(
         self, ids: _Array, predictions: _Array, references: _Array, ranks: _Array
     ) -> None:
         """`update`, with the number of labels ranked above the true one, integers [b]."""
-        self.update(ids, predictions, references)
-        self._ranks.append((np.asarray(ids, np.int64), np.asarray(ranks, np.int64)))
+        columns = self._checked(ids, predictions, references)
+        self._append((*columns, np.asarray(ranks, np.int64)))
 
-    def _ranked(self) -> tuple[Ints, Ints]:
-        """Distinct ids and their ranks; of repeats the lowest counts, whichever came first."""
-        if not self._ranks:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        ids, ranks = (np.concatenate(column) for column in zip(*self._ranks, strict=True))
-        order = np.lexsort((ranks, ids))
-        first = np.ones(len(ids), np.bool_)
-        first[1:] = ids[order][1:] != ids[order][:-1]
-        return ids[order][first], ranks[order][first]
+    def _distinct(self, chunks: Sequence[Any]) -> tuple[_Array, ...]:
+        """As `ClassificationMetric` has it; of repeats the lowest rank counts, whichever came
+        first."""
+        ids, ranks = (np.concatenate([chunk[i] for chunk in chunks]) for i in (0, 3))
+        return (*super()._distinct([chunk[:3] for chunk in chunks]), ranks[by_id(ids, [ranks])])
 
-    def state(self) -> dict[str, _Array]:
-        """`Tally.state`, with `ranked_ids` and `ranks` int64 [n], and `k`."""
-        ids, ranks = self._ranked()
-        more = {"ranked_ids": ids, "ranks": ranks, "k": np.array(self.k)}
-        return super().state() | more
+    def _packed(self, columns: tuple[_Array, ...]) -> dict[str, _Array]:
+        return super()._packed(columns[:3]) | {"ranks": columns[3]}
 
-    @staticmethod
-    def merge(states: Iterable[Mapping[str, _Array]]) -> "RankedTally":
-        """One tally of several processes' states; see `Tally.merge`."""
-        states = list(states)
-        plain = Tally.merge(states)
-        merged = RankedTally(plain.num_labels, int(states[0]["k"]))
-        merged._chunks = plain._chunks
-        merged._ranks = [(state["ranked_ids"], state["ranks"]) for state in states]
-        return merged
+    def _unpacked(self, state: Mapping[str, _Array]) -> tuple[_Array, ...]:
+        return (*super()._unpacked(state), state["ranks"])
 
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
-        """The metrics of `Tally`, with top-k accuracy behind accuracy (Wilson)."""
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
+        """Return the metrics of `ClassificationMetric`, with top-k accuracy behind accuracy
+        (Wilson)."""
         accuracy, *others = super().compute(level, draws)
-        _, ranks = self._ranked()
+        *_, ranks = self._columns()
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
         top = intervals.wilson(f"top{self.k}_accuracy", share, len(ranks), level)
         return [accuracy, top, *others]
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """See `Tally.sample_statistics`."""
+        """Return what one of the metrics of `compute` is computed from, sample by sample."""
         if metric != f"top{self.k}_accuracy":
             return super().sample_statistics(metric)
-        ids, ranks = self._ranked()
+        ids, *_, ranks = self._columns()
         return SampleStatistics.of_mean(ids, ranks < self.k)

@@ -10,15 +10,15 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.errors import UserError
 from tasks.metrics import intervals
+from tasks.metrics.accumulator import MetricAccumulator, checked_ids, rows_by_id
 from tasks.metrics.arithmetic import Counts, Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 OUTSIDE = "O"
 """The tag of a word that is in no span."""
@@ -27,7 +27,6 @@ _PREFIXES = "OBIES"  # the place of each is its code
 _O, _B, _I, _E, _S = range(len(_PREFIXES))
 _SAME = {"L": "E", "U": "S", "M": "I"}  # BILOU and BMES write these
 _CHUNK_TAG = re.compile(r"[BIES](-.*)?|[LUM]-.+", re.DOTALL)
-_FORMAT = 1  # of `state()`
 _NAN = float("nan")
 
 _Array = npt.NDArray[Any]
@@ -45,7 +44,7 @@ class Spans:
 
 
 class TagScheme:
-    """What tags say of spans, by the tags' names.
+    """The scheme by which tags make spans, found from the tags' names.
 
     Tags of the forms B-TYPE, I-TYPE, E-TYPE, S-TYPE (L, U and M stand for E, S and I) are parts of
     spans. Where other tags are among them (parts of speech, marks of punctuation), every tag but O
@@ -105,7 +104,8 @@ class TagScheme:
         return Spans(owner, kind[first], first - offsets[owner], last - offsets[owner])
 
     def without_begin(self, codes: _Array, lengths: _Array) -> int:
-        """How many spans begin with an I- behind an O or at a sentence's start, as in IOB1."""
+        """Return how many spans begin with an I- behind an O or at a sentence's start, as in
+        IOB1."""
         if not self.is_chunked:
             return 0
         padded, _, _ = self._padded(codes, lengths)
@@ -123,8 +123,7 @@ class TagScheme:
         return padded, sentence, offsets
 
 
-@dataclass(frozen=True)
-class _Columns:
+class _Columns(NamedTuple):
     """Samples by id: int64 [n] ids and lengths; codes of all their words [words]."""
 
     ids: Ints
@@ -139,22 +138,16 @@ class _Columns:
             yield int(i), self.predictions[words].tobytes(), self.references[words].tobytes()
 
 
-class SpanMetric:
-    """Tags predicted and true of one evaluation, and what is computed from them.
+class SpanMetric(MetricAccumulator):
+    """Tags predicted and true of one evaluation, and what is computed from them."""
 
-    A sample id counts once, however often and in whichever process it was seen: all results are
-    functions of the set of samples, so one process and many agree bit for bit.
-    """
+    cached = ("_counts",)
 
     def __init__(self, names: Sequence[str]) -> None:
         """`names` are those of the tags, in the order of their codes."""
         self.scheme = TagScheme(names)
         self._dtype = np.min_scalar_type(max(len(names) - 1, 0))
-        self._chunks = [self._columns([], [])]
-
-    def __len__(self) -> int:
-        """The number of distinct samples."""
-        return len(self._whole().ids)
+        super().__init__(self._chunk([], []), len(names))
 
     def update(
         self, ids: _Array, predictions: Sequence[_Array], references: Sequence[_Array]
@@ -163,47 +156,13 @@ class SpanMetric:
 
         Another number of predictions than of references: ValueError.
         """
-        ids = np.asarray(ids)
-        if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-            raise ValueError(f"ids must be integers [b], not {ids.dtype} {list(ids.shape)}")
+        ids = checked_ids(ids)
         lengths = [len(each) for each in references]
         if len(ids) != len(lengths) or [len(each) for each in predictions] != lengths:
             raise ValueError("predictions and references are not of the same words")
-        self._chunks.append(self._columns(ids, lengths, predictions, references))
-        self.__dict__.pop("_counts", None)
+        self._append(self._chunk(ids, lengths, predictions, references))
 
-    def state(self) -> dict[str, _Array]:
-        """All that was counted, as plain numeric arrays to send or to save; `merge` takes it.
-
-        header int64 [2]: format and number of tags; ids and lengths int64 [n]; predictions and
-        references [words], the smallest unsigned integers that hold a code.
-        """
-        whole = self._whole()
-        header = np.array([_FORMAT, len(self.scheme.names)], np.int64)
-        return {
-            "header": header,
-            "ids": whole.ids.copy(),
-            "lengths": whole.lengths.copy(),
-            "predictions": whole.predictions.copy(),
-            "references": whole.references.copy(),
-        }
-
-    def merge(self, states: Iterable[Mapping[str, _Array]]) -> "SpanMetric":
-        """One metric of the same tags of several processes' states, in any order.
-
-        No states, or one of another kind: ValueError. One id with two references: UserError.
-        """
-        states = list(states)
-        headers = {tuple(int(number) for number in state["header"]) for state in states}
-        if headers != {(_FORMAT, len(self.scheme.names))}:
-            raise ValueError(f"cannot merge {len(states)} states with headers {sorted(headers)}")
-        merged = SpanMetric(self.scheme.names)
-        columns = ("ids", "lengths", "predictions", "references")
-        merged._chunks += [_Columns(*(state[name] for name in columns)) for state in states]
-        merged._whole()  # contradictions show here rather than later
-        return merged
-
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """f1, precision and recall of spans, and token_accuracy, the share of words with the right
         tag; each with a bootstrap interval over samples (Efron 1979), none with 0 `draws`.
 
@@ -211,30 +170,26 @@ class SpanMetric:
         """
         rows, n = self._counts, len(self)
         cells, counts = np.unique(rows, axis=0, return_counts=True)
-        drawn: dict[str, list[Floats]] = {name: [np.empty(0)] for name in _SCORES}
-        for weights in intervals.resamples(counts, draws):
-            sums = weights @ cells
-            for name, score in _SCORES.items():
-                drawn[name].append(score(sums))
         total = rows.sum(0)
-        return [
-            intervals.percentile(
-                name, float(score(total)) if n else _NAN, n, np.concatenate(drawn[name]), level
-            )
-            for name, score in _SCORES.items()
-        ]
+        values = {name: float(score(total)) if n else _NAN for name, score in _SCORES.items()}
+
+        def scores(weights: Ints) -> dict[str, Floats]:
+            sums = weights @ cells
+            return {name: score(sums) for name, score in _SCORES.items()}
+
+        return intervals.bootstrap(values, scores, counts, level, draws)
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
-        """What one of the metrics of `compute` is computed from: of each sample the spans that are
-        right, predicted and true, the words that are right, and all words."""
+        """Return what one of the metrics of `compute` is computed from: of each sample the spans
+        that are right, predicted and true, the words that are right, and all words."""
         score = _SCORES[metric]
         return SampleStatistics(
-            self._whole().ids, self._counts, lambda rows, weights: score(weights @ rows)
+            self._columns().ids, self._counts, lambda rows, weights: score(weights @ rows)
         )
 
     def confusion_matrix(self) -> Ints:
         """int64 [references, predictions], of words by tag."""
-        whole, size = self._whole(), len(self.scheme.names)
+        whole, size = self._columns(), len(self.scheme.names)
         pairs = whole.references.astype(np.int64) * size + whole.predictions
         matrix: Ints = np.bincount(pairs, minlength=size * size).reshape(size, size)
         return matrix
@@ -253,7 +208,7 @@ class SpanMetric:
     @cached_property
     def _counts(self) -> Ints:
         """Of each sample: spans right, predicted, true; words right, words. int64 [n, 5]."""
-        whole, n = self._whole(), len(self)
+        whole, n = self._columns(), len(self)
         right, found, true = self._spans()
         same = whole.predictions == whole.references
         owner = np.repeat(np.arange(n), whole.lengths)
@@ -262,7 +217,7 @@ class SpanMetric:
 
     def _spans(self) -> tuple[npt.NDArray[np.bool_], Spans, Spans]:
         """The predicted spans, which of them are right, and the true ones."""
-        whole = self._whole()
+        whole = self._columns()
         found = self.scheme.spans(whole.predictions, whole.lengths)
         true = self.scheme.spans(whole.references, whole.lengths)
         offsets = np.cumsum(whole.lengths) - whole.lengths
@@ -276,7 +231,7 @@ class SpanMetric:
 
         return np.isin(keys(found), keys(true)), found, true
 
-    def _columns(
+    def _chunk(
         self,
         ids: Any,
         lengths: Sequence[int],
@@ -290,29 +245,23 @@ class SpanMetric:
         )
         return _Columns(np.array(ids, np.int64), np.array(lengths, np.int64), *codes)
 
-    def _whole(self) -> _Columns:
-        """The distinct samples by id; leaves one chunk."""
-        if len(self._chunks) > 1:
-            # A prediction may differ between batches in a last bit. Which repeat counts must depend
-            # on what they are, not on which came first: the least.
-            kept: dict[int, tuple[bytes, bytes]] = {}
-            for i, prediction, reference in sorted(
-                row for chunk in self._chunks for row in chunk.rows()
-            ):
-                if kept.setdefault(i, (prediction, reference))[1] != reference:
-                    raise UserError(
-                        f"sample {i} came with two different references; ids must name one sample"
-                        " each"
-                    )
-            size = self._dtype.itemsize
-            predictions, references = (
-                np.frombuffer(b"".join(row[column] for row in kept.values()), self._dtype)
-                for column in (0, 1)
-            )
-            lengths = np.array([len(row[1]) // size for row in kept.values()], np.int64)
-            ids = np.fromiter(kept, np.int64, len(kept))
-            self._chunks = [_Columns(ids, lengths, predictions, references)]
-        return self._chunks[0]
+    def _distinct(self, chunks: Sequence[_Columns]) -> _Columns:
+        kept = rows_by_id(row for chunk in chunks for row in chunk.rows())
+        size = self._dtype.itemsize
+        predictions, references = (
+            np.frombuffer(b"".join(row[column] for row in kept.values()), self._dtype)
+            for column in (0, 1)
+        )
+        lengths = np.array([len(row[1]) // size for row in kept.values()], np.int64)
+        return _Columns(np.fromiter(kept, np.int64, len(kept)), lengths, predictions, references)
+
+    def _packed(self, columns: _Columns) -> dict[str, _Array]:
+        """lengths int64 [n]; predictions and references [words], the smallest unsigned integers
+        that hold a code."""
+        return columns._asdict()
+
+    def _unpacked(self, state: Mapping[str, _Array]) -> _Columns:
+        return _Columns(*(state[name] for name in _Columns._fields))
 
 
 def _divided(numerator: _Array, denominator: _Array) -> Floats:

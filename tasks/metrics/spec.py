@@ -9,13 +9,13 @@ from tasks.errors import UserError
 
 @dataclass(frozen=True)
 class MetricSpec:
-    """One metric, by the name that evidence, logs and flags give it."""
+    """A metric, by the name that evidence, logs and flags give it."""
 
     name: str
     title: str
-    """As people read it."""
+    """The name that people read."""
     hub_id: str | None
-    """Its id under https://hf.co/metrics; None where it has none there."""
+    """The metric's id under https://hf.co/metrics; None where it has none there."""
     _: KW_ONLY
     greater_is_better: bool
     average: str | None = None

@@ -1,4 +1,4 @@
-"""The tally of speech recognition: what was heard and what was said, by id.
+"""The metrics of speech recognition: what was heard and what was said, by id.
 
 Word error rate: the substitutions, deletions and insertions of the shortest way from the reference
 to the hypothesis, over the number of reference words; character error rate likewise, over
@@ -14,20 +14,20 @@ gives elsewhere in this package, since what was made up out of silence is no per
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.errors import UserError
 from tasks.metrics import intervals
+from tasks.metrics.accumulator import MetricAccumulator, checked_ids, rows_by_id
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.intervals import DRAWS, Measured, SampleStatistics
+from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 NOTHING = "-"
 """The place of a word that is missing: of the hypothesis (deleted) or the reference (inserted)."""
 
-_FORMAT = 1  # of `state()`
 _NAN = float("nan")
 
 _Array = npt.NDArray[Any]
@@ -44,75 +44,31 @@ class Errors:
     characters: Ints
 
 
-class TranscriptTally:
-    """Hypotheses and references of one evaluation, and what is computed from them.
+class TranscriptionMetric(MetricAccumulator):
+    """Hypotheses and references of one evaluation, and what is computed from them."""
 
-    A sample id counts once, however often and in whichever process it was seen: all results are
-    functions of the set of samples, so one process and many agree bit for bit.
-    """
+    cached = ("_errors",)
 
     def __init__(self) -> None:
-        self._chunks: list[_Columns] = [(np.empty(0, np.int64), [], [])]
-        self._errors: Errors | None = None
-
-    def __len__(self) -> int:
-        """The number of distinct utterances."""
-        return len(self._columns()[0])
+        super().__init__((np.empty(0, np.int64), [], []))
 
     def update(self, ids: _Array, hypotheses: Sequence[str], references: Sequence[str]) -> None:
         """Count a batch: integers [b], and as many texts and texts. Else: ValueError."""
-        ids = np.asarray(ids)
-        if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-            raise ValueError(f"ids must be integers [b], not {ids.dtype} {list(ids.shape)}")
+        ids = checked_ids(ids)
         if not len(ids) == len(hypotheses) == len(references):
             raise ValueError(
                 f"{len(ids)} ids, {len(hypotheses)} hypotheses and {len(references)} references"
             )
-        self._chunks.append((ids.astype(np.int64), [*hypotheses], [*references]))
-        self._errors = None
+        self._append((ids, [*hypotheses], [*references]))
 
-    def state(self) -> dict[str, _Array]:
-        """All that was counted, as plain numeric arrays to send or to save; `merge` takes it.
-
-        header int64 [1]: format; ids int64 [n]; of each kind of text its UTF-8, uint8 [bytes], one
-        after the other, and where each ends, int64 [n].
-        """
-        ids, hypotheses, references = self._columns()
-        state = {"header": np.array([_FORMAT], np.int64), "ids": ids.copy()}
-        state["hypotheses"], state["hypothesis_ends"] = _pack(hypotheses)
-        state["references"], state["reference_ends"] = _pack(references)
-        return state
-
-    @staticmethod
-    def merge(states: Iterable[Mapping[str, _Array]]) -> "TranscriptTally":
-        """One tally of several processes' states, in any order.
-
-        No states, or one of another format: ValueError. One id with two references: UserError.
-        """
-        tally = TranscriptTally()
-        states = list(states)
-        headers = {tuple(int(number) for number in state["header"]) for state in states}
-        if headers != {(_FORMAT,)}:
-            raise ValueError(f"cannot merge {len(states)} states with headers {sorted(headers)}")
-        tally._chunks += [
-            (
-                state["ids"],
-                _unpack(state["hypotheses"], state["hypothesis_ends"]),
-                _unpack(state["references"], state["reference_ends"]),
-            )
-            for state in states
-        ]
-        tally._columns()  # contradictions show here rather than later
-        return tally
-
-    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[Measured]:
-        """wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004), and
-        exact_match, the share of utterances with every word right (Wilson). With 0 `draws` there is
-        no bootstrap, and no interval of the rates.
+    def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
+        """Return wer and cer, each with a bootstrap interval over utterances (Bisani & Ney 2004),
+        and exact_match, the share of utterances with every word right (Wilson). With 0 `draws`
+        there is no bootstrap, and no interval of the rates.
 
         The same samples give the same bits; nothing raises or warns for want of samples.
         """
-        errors = self._counted()
+        errors = self._errors
         n = len(errors.words)
         right = float((errors.word_errors == 0).mean()) if n else _NAN
         return [
@@ -122,13 +78,13 @@ class TranscriptTally:
         ]
 
     def confusion_matrix(self) -> Ints:
-        """ValueError: transcripts have none; see `commonest`."""
-        raise ValueError("transcripts have no confusion matrix; see `commonest`")
+        """Raise ValueError: transcripts have no matrix of confusions; see `top_confusions`."""
+        raise ValueError("transcripts have no confusion matrix; see `top_confusions`")
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """What one of the metrics of `compute` is computed from: whether every word is right, or
         errors and what they are counted over."""
-        ids, errors = self._columns()[0], self._counted()
+        ids, errors = self._columns()[0], self._errors
         if metric == "exact_match":
             return SampleStatistics.of_mean(ids, errors.word_errors == 0)
         columns = {
@@ -137,17 +93,18 @@ class TranscriptTally:
         }[metric]
         return SampleStatistics(ids, np.column_stack(columns), _rates)
 
-    def commonest(self, most: int = 20) -> list[tuple[str, str, int]]:
-        """The commonest confusions: (said, heard, how often), most frequent first.
+    def top_confusions(self, most: int = 20) -> list[tuple[str, str, int]]:
+        """Return the most frequent confusions as (reference, hypothesis, how often), the most
+        frequent first.
 
         A word that was missed is heard as "-"; where one was made up, "-" was said.
         """
         _, hypotheses, references = self._columns()
         found: Counter[tuple[str, str]] = Counter()
-        for said, heard, chunks in _alignments(references, hypotheses):
+        for reference, hypothesis, chunks in _alignments(references, hypotheses):
             for chunk in chunks:
-                left = said[chunk.ref_start_idx : chunk.ref_end_idx]
-                right = heard[chunk.hyp_start_idx : chunk.hyp_end_idx]
+                left = reference[chunk.ref_start_idx : chunk.ref_end_idx]
+                right = hypothesis[chunk.hyp_start_idx : chunk.hyp_end_idx]
                 if chunk.type == "substitute":
                     found.update(zip(left, right, strict=True))
                 elif chunk.type == "delete":
@@ -155,38 +112,40 @@ class TranscriptTally:
                 elif chunk.type == "insert":
                     found.update((NOTHING, word) for word in right)
         ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-        return [(said, heard, count) for (said, heard), count in ordered[:most]]
+        return [(reference, hypothesis, count) for (reference, hypothesis), count in ordered[:most]]
 
-    def _counted(self) -> Errors:
+    @cached_property
+    def _errors(self) -> Errors:
         _, hypotheses, references = self._columns()
-        if self._errors is None:
-            self._errors = count(hypotheses, references)
-        return self._errors
+        return count(hypotheses, references)
 
-    def _columns(self) -> _Columns:
-        """Ids, hypotheses and references of the distinct utterances, by id; leaves one chunk."""
-        if len(self._chunks) > 1:
-            rows = sorted(
-                (int(i), hypothesis, reference)
-                for ids, hypotheses, references in self._chunks
-                for i, hypothesis, reference in zip(ids, hypotheses, references, strict=True)
-            )
-            # A hypothesis may differ between batches in a last bit. Which repeat counts must depend
-            # on what they are, not on which came first: the least.
-            kept: dict[int, tuple[str, str]] = {}
-            for i, hypothesis, reference in rows:
-                if kept.setdefault(i, (hypothesis, reference))[1] != reference:
-                    raise UserError(
-                        f"sample {i} came with two different references; ids must name one sample"
-                        " each"
-                    )
-            ids = np.fromiter(kept, np.int64, len(kept))
-            self._chunks = [(ids, [h for h, _ in kept.values()], [r for _, r in kept.values()])]
-        return self._chunks[0]
+    def _distinct(self, chunks: Sequence[_Columns]) -> _Columns:
+        kept = rows_by_id(
+            (int(i), hypothesis, reference)
+            for columns in chunks
+            for i, hypothesis, reference in zip(*columns, strict=True)
+        )
+        hypotheses, references = ([row[i] for row in kept.values()] for i in (0, 1))
+        return np.fromiter(kept, np.int64, len(kept)), hypotheses, references
+
+    def _packed(self, columns: _Columns) -> dict[str, _Array]:
+        """Of each kind of text its UTF-8, uint8 [bytes], one after the other, and where each ends,
+        int64 [n]."""
+        packed: dict[str, _Array] = {"ids": columns[0]}
+        packed["hypotheses"], packed["hypothesis_ends"] = _pack(columns[1])
+        packed["references"], packed["reference_ends"] = _pack(columns[2])
+        return packed
+
+    def _unpacked(self, state: Mapping[str, _Array]) -> _Columns:
+        return (
+            state["ids"],
+            _unpack(state["hypotheses"], state["hypothesis_ends"]),
+            _unpack(state["references"], state["reference_ends"]),
+        )
 
 
 def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
-    """The errors of each utterance, and what they are counted over."""
+    """Return the errors of each utterance, and what they are counted over."""
     import jiwer
 
     if not len(references):
@@ -200,7 +159,7 @@ def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
 
 
 def rate(errors: Ints, units: Ints) -> float:
-    """All errors over all units; nan where there are none."""
+    """Return all errors over all units; nan where there are no units."""
     total = int(units.sum())
     return int(errors.sum()) / total if total else _NAN
 
@@ -235,16 +194,15 @@ def _rates(cells: Ints, weights: Ints) -> Floats:
     return np.where(units > 0, errors / np.maximum(units, 1), _NAN)
 
 
-def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int = DRAWS) -> Measured:
+def _rate(name: str, errors: Ints, units: Ints, level: float, draws: int = DRAWS) -> MetricEstimate:
     """An error rate with its interval. Utterances alike in both counts are one cell."""
     cells, counts = np.unique(np.column_stack([errors, units]), axis=0, return_counts=True)
-    drawn = [np.empty(0)]
-    for weights in intervals.resamples(counts, draws):
-        rates = _rates(cells, weights)
-        drawn.append(rates[np.isfinite(rates)])
-    return intervals.percentile(
-        name, rate(errors, units), len(errors), np.concatenate(drawn), level
-    )
+
+    def rates(weights: Ints) -> dict[str, Floats]:
+        return {name: _rates(cells, weights)}
+
+    (measured,) = intervals.bootstrap({name: rate(errors, units)}, rates, counts, level, draws)
+    return measured
 
 
 def _pack(texts: list[str]) -> tuple[_Array, Ints]:

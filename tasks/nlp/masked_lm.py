@@ -21,7 +21,7 @@ from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.text_lengths import describe_cut, settled
+from tasks.nlp.text_lengths import describe_cut, resolve_max_length
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
-    from tasks.metrics.ratios import RatioTally
+    from tasks.metrics.ratios import RatioMetric
     from tasks.nlp.masking import Vocabulary
     from tasks.packed import PackedShape
     from tasks.preflight import Finding
@@ -71,7 +71,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
     Raises `UserError` where there is no text column, or a flag makes no sense.
     """
     if not 0 < args.mlm_probability < 1:
-        raise UserError(f"--mlm_probability {args.mlm_probability} is no share between 0 and 1")
+        raise UserError(f"`mlm_probability` {args.mlm_probability} is no share between 0 and 1")
     source, splits, label, columns = _canonical(args, data)
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
@@ -82,7 +82,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
 def for_evaluation(
     task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.data.source.choose_split`."""
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
     source, splits, label, _ = _canonical(task.args, data, task.columns)
@@ -116,23 +116,20 @@ def _canonical(
     return source, splits, stratified(splits) if label else None, columns
 
 
-def for_prediction(task: "MaskedLM", asked: Inputs) -> "MaskedLM":
+def for_prediction(task: "MaskedLM", inputs: Inputs) -> "MaskedLM":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "MaskedLM", stack: "ExitStack"
+    inputs: Inputs, task: "MaskedLM", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `text`, and a table's other columns; see
+    """Yield the inputs of `predict`: `text`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    for flag, value in (
-        ("--text_pair_column", asked.text_pair_column),
-        ("--text_pair", asked.text_pair),
-    ):
-        if value and value != "none":
-            raise UserError(f"{flag}: a mask is filled in one text, not in a pair")
-    return text_inputs.read(asked, task.columns, stack)
+    for name in ("text_pair_column", "text_pair"):
+        if getattr(inputs, name) not in (None, (), "none"):
+            raise UserError(f"`{name}`: a mask is filled in one text, not in a pair")
+    return text_inputs.read(inputs, task.columns, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -157,7 +154,7 @@ def _would_wait(batch: Batch) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
-    """What is guessed of the hidden tokens of a text, in their order."""
+    """The guesses of the hidden tokens of a text, in their order."""
 
     tokens: "np.ndarray"  # int64 [masks]: the likeliest of each
     logits: "Tensor"  # float32 [masks, vocabulary]
@@ -186,28 +183,29 @@ class MaskedLM(Bindable):
     labels: tuple[str, ...] = field(default=(), init=False)
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`."""
+        """Return what the model gives for a text, for a card."""
         return "Fills in a masked word; meant as a start for fine-tuning, not as an end."
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`; each tokenizer has a mask of its own."""
+        """Return an input of transformers' pipeline as Python source; each tokenizer has a mask of
+        its own."""
         mask = f"{{{self.verb}.tokenizer.mask_token}}"
         return f'f"a film that is {mask} to watch"' if is_english else f'f"{mask}"'
 
     def input_of(self, text: str, processor: Any) -> str:
-        """See `tasks.base.OfText`."""
+        """Return a text with a mask behind it, as `inputs` takes it."""
         return f"{text} {processor.mask_token}"
 
     def describe_lengths(self) -> str:
-        """See `tasks.base.OfText`."""
+        """Return how many tokens were read, and what became of longer texts, for a card."""
         length = self.args.max_length
         if self.args.long_texts == "window":
             return f"Has learned from texts that were cut into windows of {length} tokens."
         return describe_cut(length)
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
-        assert self.vocabulary is not None, "settle() finds it"
+        """Return what `from_config` needs to make the task again, as plain JSON."""
+        assert self.vocabulary is not None, "bind_for_training() finds it"
         return {
             "args": asdict(self.args),
             "pad_token_id": self.pad_token_id,
@@ -219,7 +217,7 @@ class MaskedLM(Bindable):
         """The fields of a transformers config that this task sets."""
         return {}
 
-    def settle(self, processor: Any, limit: int) -> "MaskedLM":
+    def bind_for_training(self, processor: Any, limit: int) -> "MaskedLM":
         """The task with its tokenizer, and `max_length` and the vocabulary settled.
 
         Raises `UserError` where more is asked than the model takes, or the tokenizer has no mask.
@@ -233,7 +231,7 @@ class MaskedLM(Bindable):
             )
         return replace(
             self,
-            args=replace(self.args, max_length=settled(self.args.max_length, limit)),
+            args=replace(self.args, max_length=resolve_max_length(self.args.max_length, limit)),
             pad_token_id=processor.pad_token_id or 0,
             vocabulary=Vocabulary(
                 len(processor), processor.mask_token_id, tuple(sorted(processor.all_special_ids))
@@ -254,16 +252,15 @@ class MaskedLM(Bindable):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.nlp import text_preflight
 
-        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
-        longest = self.args.max_length or 0
-        if self.args.long_texts == "window":
-            longest = max(int(found.max(initial=longest)) for found in lengths.values())
-        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
-        return text_preflight.check(
-            examples.splits, ["text"], None, lengths, longest, None, unknown_shares=shares
+        return text_preflight.check_tokenized(
+            examples.splits,
+            ["text"],
+            features,
+            self.args.max_length,
+            in_windows=self.args.long_texts == "window",
         )
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
@@ -273,7 +270,7 @@ class MaskedLM(Bindable):
         """
         import torch
 
-        assert self.vocabulary is not None, "settle() finds it"
+        assert self.vocabulary is not None, "bind_for_training() finds it"
         rng, mask = torch.Generator().manual_seed(seed), inputs["attention_mask"].bool()
         counts = (self.args.mlm_probability * mask.sum(1)).round().long().clamp(min=1)
         order = torch.rand(mask.shape, generator=rng).masked_fill(~mask, 2.0).argsort(1).argsort(1)
@@ -281,7 +278,7 @@ class MaskedLM(Bindable):
         return {"labels": drawn.masked_fill(order >= counts.unsqueeze(1), IGNORED)}
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one text, and no row of them."""
+        """Return whether an input is a single text, and not a list of them."""
         return text_inputs.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -292,7 +289,7 @@ class MaskedLM(Bindable):
         """
         from tasks.nlp.tokenization import encode
 
-        assert self.args.max_length is not None, "settle() decides it"
+        assert self.args.max_length is not None, "bind_for_training() decides it"
         processor = self.processor
         texts = [text_inputs.item(each, SINGLE)["text"] for each in raw]
         ids = encode(texts, None, processor, self.args.max_length, None)["input_ids"]
@@ -320,7 +317,7 @@ class MaskedLM(Bindable):
 
         from tasks.nlp.tokenization import pad
 
-        batch = pad(rows, self.pad_token_id, buckets=buckets)
+        batch = pad(rows, self.pad_token_id, buckets=buckets).tensors()
         if "token_labels" not in rows[0]:
             return batch
         labels = torch.full_like(batch.inputs["input_ids"], IGNORED)
@@ -372,7 +369,7 @@ class MaskedLM(Bindable):
         return {"logits": apart}
 
     def _chosen(self, batch: Batch) -> "Tensor":
-        assert self.vocabulary is not None, "settle() finds it"
+        assert self.vocabulary is not None, "bind_for_training() finds it"
         labels: Tensor | None = batch.targets.get("labels")
         if labels is None:
             return batch.inputs["input_ids"] == self.vocabulary.mask
@@ -395,7 +392,7 @@ class MaskedLM(Bindable):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[MaskPrediction]:
-        """The guesses of each text."""
+        """Return the guesses of each text."""
         import numpy as np
 
         logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
@@ -414,19 +411,20 @@ class MaskedLM(Bindable):
         return np.split(truth.cpu().numpy(), np.cumsum(self._counts(batch))[:-1])
 
     def _counts(self, batch: Batch) -> list[int]:
-        """How many tokens of each text are to be guessed."""
+        """Return how many tokens of each text are to be guessed."""
         _, owner = self._truth(batch)
         counts: list[int] = owner.bincount(minlength=len(batch)).tolist()
         return counts
 
-    def tally(self) -> "RatioTally":
-        """The accumulator of this task's metrics, over the columns loss, tokens and hits."""
-        from tasks.metrics.ratios import Ratio, RatioTally
+    def accumulator(self) -> "RatioMetric":
+        """Return an empty accumulator of this task's metrics, over the columns loss, tokens and
+        hits."""
+        from tasks.metrics.ratios import Ratio, RatioMetric
 
-        return RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
+        return RatioMetric([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
 
-    def count(self, tally: "RatioTally", seen: Evaluated[MaskPrediction]) -> None:
-        """Adds the guesses of a batch to a tally."""
+    def update(self, accumulator: "RatioMetric", seen: Evaluated[MaskPrediction]) -> None:
+        """Add the guesses of a batch to an accumulator."""
         import numpy as np
         import torch
 
@@ -437,7 +435,7 @@ class MaskedLM(Bindable):
         _, owner = self._truth(seen.batch)
         sums = torch.zeros(len(seen.batch), 3, dtype=torch.float64, device=losses.device)
         sums.index_add_(0, owner, torch.stack(found, 1))
-        tally.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
+        accumulator.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
 
     @staticmethod
     def _pairs(seen: Evaluated[MaskPrediction]) -> "Iterator[tuple[MaskPrediction, np.ndarray]]":
@@ -445,14 +443,14 @@ class MaskedLM(Bindable):
         return zip(seen.predictions, seen.references, strict=True)
 
     def _truth(self, batch: Batch) -> "tuple[Tensor, Tensor]":
-        """Of each token to be guessed its id, and its row, int64 [masked]."""
+        """Return the id of each token to be guessed, and its row, int64 [masked]."""
         chosen = self._chosen(batch)
         window = chosen.nonzero()[:, 0]
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
-    def mistakes(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
-        """Of each text the wrong guess of highest loss, as (loss, id, truth, guess)."""
+    def errors(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
+        """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess)."""
         assert seen.loss.terms is not None
         losses = seen.loss.terms.cpu().split(self._counts(seen.batch))
         ids, found = seen.batch.ids.tolist(), []
@@ -465,7 +463,7 @@ class MaskedLM(Bindable):
         return found
 
     def _token(self, token: int) -> str:
-        """A token as people read it."""
+        """Return a token as people read it."""
         read: str = self.processor.decode([token])
         return read
 

@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from tasks.kinds.losses import IGNORED
 from tasks.nlp.tokenization import TokenFeatures
-from tasks.randomness import Draws, View
+from tasks.randomness import EpochView, SampleRandom
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Ints = npt.NDArray[np.int64]
 
-FIXED = View(seed=0, epoch=0)
+FIXED = EpochView(seed=0, epoch=0)
 """The one masking that every evaluation uses."""
 MASKED, REPLACED = 0.8, 0.1
 """Shares of the chosen tokens that become [MASK], and another token; the rest stay."""
@@ -32,7 +32,7 @@ LONGEST = 1 << 24
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What masking must know of a tokenizer; plain JSON as a dict."""
+    """The facts of a tokenizer that masking needs; plain JSON as a dict."""
 
     size: int
     mask: int
@@ -44,7 +44,7 @@ def mask(
     samples: Sequence[int],
     vocabulary: Vocabulary,
     probability: float,
-    view: View,
+    view: EpochView,
 ) -> tuple[list[Ints], list[Ints]]:
     """Token ids with some masked, and labels: the id of a chosen token, else `IGNORED`.
 
@@ -59,7 +59,7 @@ def mask(
     flat = np.fromiter((token for window in windows for token in window), np.int64, lengths.sum())
     ends = np.cumsum(lengths)
     owner = np.repeat(np.arange(len(windows)), lengths)
-    draws = Draws(view, _numbers(np.asarray(samples, np.int64), lengths))
+    draws = SampleRandom(view, _numbers(np.asarray(samples, np.int64), lengths))
 
     open_to_choice = ~np.isin(flat, vocabulary.special)
     count = np.bincount(owner[open_to_choice], minlength=len(windows))
@@ -120,8 +120,8 @@ class MaskedFeatures(TokenFeatures):
         self.vocabulary, self.probability = vocabulary, probability
         return self
 
-    def view(self, view: View) -> Self:
-        """The same texts as one epoch masks them."""
+    def view(self, view: EpochView) -> Self:
+        """Return the same texts as one epoch masks them."""
         import copy
 
         seen = copy.copy(self)

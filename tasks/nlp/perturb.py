@@ -11,14 +11,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from tasks.randomness import Draws
+from tasks.randomness import SampleRandom
 
 SHARE = 0.1  # of the tokens, for each of the three: EDA's recommended alpha
 
 
 @dataclass(frozen=True)
-class Vocabulary:
-    """What of a tokenizer's vocabulary is no text."""
+class PerturbVocabulary:
+    """The tokens of a tokenizer that are no text."""
 
     special: frozenset[int]  # but for the unknown token, which stands for a word
     blank: int | None  # what a masked token becomes: mask, else unknown; None: nothing is masked
@@ -26,14 +26,16 @@ class Vocabulary:
 
     @classmethod
     def of(cls, tokenizer: Any) -> Self:
-        """That of a tokenizer of transformers."""
+        """Return these tokens of a tokenizer of transformers."""
         mask, unknown = tokenizer.mask_token_id, tokenizer.unk_token_id
         special = frozenset(tokenizer.all_special_ids) - {unknown}
         blank = unknown if mask is None else mask
         return cls(special, blank, getattr(tokenizer, "pad_token_id", None) or 0)
 
 
-def row(row: Mapping[str, Any], draws: Draws, i: int, vocabulary: Vocabulary) -> dict[str, Any]:
+def row(
+    row: Mapping[str, Any], draws: SampleRandom, i: int, vocabulary: PerturbVocabulary
+) -> dict[str, Any]:
     """A row as `TokenFeatures` gives them, every window of it perturbed as the i-th of the draws'
     samples; none becomes longer, and none loses its last token of text."""
     names = [name for name in ("input_ids", "token_type_ids") if name in row]
@@ -46,7 +48,7 @@ def row(row: Mapping[str, Any], draws: Draws, i: int, vocabulary: Vocabulary) ->
 
 
 def _perturbed(
-    tokens: np.ndarray, random: np.random.Generator, vocabulary: Vocabulary
+    tokens: np.ndarray, random: np.random.Generator, vocabulary: PerturbVocabulary
 ) -> np.ndarray:
     """Ids (and types) int64 [1 or 2, tokens] to [1 or 2, at most as many]."""
     tokens = tokens.copy()

@@ -26,7 +26,7 @@ NAMED = 5  # tags that a line names at most
 
 @dataclass(frozen=True, eq=False)
 class TagsPrediction:
-    """A tag for each word of a text."""
+    """The predicted tag of each word of a text."""
 
     tags: "np.ndarray"  # int64 [words]
     scores: "np.ndarray"  # float32 [words]: the tag's probability
@@ -37,7 +37,7 @@ class TagsPrediction:
 
 
 class Names(NamedTuple):
-    """What tags are called."""
+    """The names of the tags of a data set."""
 
     given: list[str]
     """In the order of the data's own ClassLabel; empty where it has none."""
@@ -45,7 +45,7 @@ class Names(NamedTuple):
     """All that words of any split have."""
 
     def in_order(self) -> tuple[str, ...]:
-        """All tags as a network numbers them: in the data's order, where it has one."""
+        """Return all tags as a network numbers them: in the data's order, where it has one."""
         from tasks.metrics.spans import TagScheme
 
         return tuple(self.given or TagScheme(self.found).order())
@@ -65,7 +65,7 @@ def checked(
             if not any(is_kind(stored) for is_kind in kinds):
                 raise UserError(
                     f"the column {own!r} of {where} holds {stored} in {name}, not a list for each "
-                    f"row: name another (--{flag}_column)"
+                    f"row: name another (`{flag}_column`)"
                 )
     return splits
 
@@ -97,7 +97,8 @@ def _class_names(split: "datasets.Dataset") -> list[str] | None:
 
 
 def _flat(split: "datasets.Dataset", column: str) -> "tuple[np.ndarray, pa.Array]":
-    """How many values each row has, int64 [rows] (0 where there is no list), and all values."""
+    """Return how many values each row has, int64 [rows] (0 where there is no list), and all
+    values."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -114,7 +115,7 @@ def _flat(split: "datasets.Dataset", column: str) -> "tuple[np.ndarray, pa.Array
 
 
 def names(splits: "Mapping[str, datasets.Dataset]") -> Names:
-    """What the tags of splits are called."""
+    """Return the names of the tags in splits."""
     import numpy as np
 
     given: list[str] = []
@@ -192,7 +193,7 @@ def _counted(n: int, noun: str) -> str:
 
 
 def has_words_of_punctuation(split: "datasets.Dataset") -> bool:
-    """Whether any word of a split has neither letter nor digit, nor "_"."""
+    """Return whether any word of a split has neither letter nor digit, nor "_"."""
     import pyarrow.compute as pc
 
     words = pc.unique(_flat(split, "tokens")[1])
@@ -201,7 +202,7 @@ def has_words_of_punctuation(split: "datasets.Dataset") -> bool:
 
 
 def check(splits: "datasets.DatasetDict", scheme: "TagScheme") -> "Iterator[Finding]":
-    """What is suspicious in encoded tags: spans that begin with I-, tags that train lacks."""
+    """Yield what is suspicious in encoded tags: spans that begin with I-, tags that train lacks."""
     import numpy as np
 
     seen: dict[str, set[int]] = {}
@@ -226,7 +227,7 @@ def check(splits: "datasets.DatasetDict", scheme: "TagScheme") -> "Iterator[Find
 
 
 def places(words: Sequence[str]) -> Words:
-    """Where words stand when they are joined by blanks."""
+    """Return where words begin and end when they are joined by blanks."""
     found, start = [], 0
     for word in words:
         found.append((start, start + len(word)))
@@ -282,7 +283,7 @@ class WordFeatures(TokenFeatures):
 
     @staticmethod
     def encode(rows: Mapping[str, Any], tokenizer: Any, **encoding: Any) -> dict[str, list[Any]]:
-        """As `encode_words`, of the words with a blank between them."""
+        """Encode the words of rows, with a blank between them, as `encode_words` does."""
         texts = [" ".join(words) for words in rows["tokens"]]
         words = [places(words) for words in rows["tokens"]]
         columns = encode_words(texts, words, tokenizer, **encoding)
@@ -340,7 +341,8 @@ def _words_of(text: str, windows: "Sequence[_Pieces]") -> list[tuple[int, int]]:
 def _central(
     windows: "Sequence[_Pieces]", begins: "np.ndarray", ends: "np.ndarray"
 ) -> tuple[list[int], list[int]]:
-    """Of words their best window, and the place of their first piece in it; -1 where there is none.
+    """Return the best window of each word, and the place of its first piece in it; -1 where there
+    is none.
 
     A piece is of the word in which its last character is: some tokenizers count the blank before a
     word to its first piece.

@@ -16,7 +16,7 @@ from tasks.kinds.classification import encode as encode_all
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.text_lengths import LongTexts, settled
+from tasks.nlp.text_lengths import LongTexts, resolve_max_length
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
 def for_evaluation(
     task: "TextClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it: its columns, its labels, its order of labels.
+    """Return one split as a trained task reads it: its columns, its labels, its order of labels.
 
     Args:
         task: of the checkpoint.
@@ -109,17 +109,17 @@ def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     return find(source, cut(args, data, splits), data, asked, load)
 
 
-def for_prediction(task: "TextClassification", asked: Inputs) -> "TextClassification":
+def for_prediction(task: "TextClassification", inputs: Inputs) -> "TextClassification":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "TextClassification", stack: "ExitStack"
+    inputs: Inputs, task: "TextClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `text`, perhaps `text_pair`, and a table's other columns; see
+    """Yield the inputs of `predict`: `text`, perhaps `text_pair`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    return text_inputs.read(asked, task.columns, stack)
+    return text_inputs.read(inputs, task.columns, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -196,25 +196,25 @@ class TextClassification(LongTexts, Classification):
     example_call = EXAMPLE_INPUT
 
     def input_of(self, text: str, processor: Any) -> Any:
-        """See `tasks.base.OfText`: a pair where the model was trained on pairs, since they have
-        inputs that single texts have not."""
+        """Return a text as `inputs` takes it; a pair where the model was trained on pairs, since
+        they have inputs that single texts have not."""
         return (text, text) if self.columns.get("text_pair") else text
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`. The texts that come with us are English; a label of the data is
-        published with the weights anyway."""
+        """Return an input of transformers' pipeline as Python source. The texts that come with us
+        are English; a label of the data is published with the weights anyway."""
         if is_english:
             return super().example_code(is_english)
         words = (label for label in self.labels if any(map(str.isalpha, label)))
         return next(map(python_literal, words), "")
 
-    def settle(self, processor: Any, limit: int) -> "TextClassification":
+    def bind_for_training(self, processor: Any, limit: int) -> "TextClassification":
         """The task with its tokenizer and `max_length` settled: the asked one, or the model's
         limit.
 
         Raises `UserError` where more is asked than the model takes.
         """
-        length = settled(self.args.max_length, limit, self.overlap)
+        length = resolve_max_length(self.args.max_length, limit, self.overlap)
         args = replace(self.args, max_length=length)
         return replace(
             self,
@@ -233,26 +233,22 @@ class TextClassification(LongTexts, Classification):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.nlp import text_preflight
 
         columns = [c for c in ("text", "text_pair") if c in examples.splits["train"].column_names]
-        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
-        assert self.args.max_length is not None
-        found: list[Finding] = text_preflight.check(
+        return text_preflight.check_tokenized(
             examples.splits,
             columns,
-            "label",
-            lengths,
+            features,
             self.args.max_length,
+            "label",
             self.problem_type,
             self.labels,
-            {split: f.unknown_share() for split, f in features.items()},  # type: ignore[attr-defined]
         )
-        return found
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one text or pair, and no row of them."""
+        """Return whether an input is a single text or pair, and not a list of them."""
         return text_inputs.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -279,10 +275,16 @@ class TextClassification(LongTexts, Classification):
         The inputs are input_ids, attention_mask (and token_type_ids) int64 [windows, seq]; the
         targets are labels [b] (or float32 [b, labels]) where the rows have them.
         """
+        return self.collate_arrays(rows, buckets).tensors()
+
+    def collate_arrays(
+        self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()
+    ) -> Batch:
+        """See `tasks.base.PredictsArrays`."""
         from tasks.nlp.tokenization import pad
 
         batch = pad(rows, self.pad_token_id, self.padding_side, buckets)
-        return replace(batch, targets=self.label_targets(rows))
+        return replace(batch, targets=self.label_arrays(rows))
 
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
         """See `tasks.packed.Packs`; the targets are labels [samples] (or float32 [samples, labels])

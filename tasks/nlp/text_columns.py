@@ -44,7 +44,7 @@ def _as_strings(splits: "datasets.DatasetDict", column: str, what: str) -> "data
         if not (pa.types.is_null(values.type) or _is_text(values.type)):
             raise UserError(
                 f"{what} holds {values.type} in {name}, not texts: name another"
-                f" (--{column}_column), or write its values as strings"
+                f" (`{column}_column`), or write its values as strings"
             )
         if values.null_count:
             filled = pc.fill_null(values.cast(pa.large_string()), "")

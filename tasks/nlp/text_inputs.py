@@ -57,7 +57,7 @@ class Inputs:
     texts"""
 
 
-def read(asked: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[str, Any]]:
+def read(inputs: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[str, Any]]:
     """Items one by one: `text`, of pairs `text_pair`, and of a table's row `others`.
 
     `others` is a `pyarrow.RecordBatch` of one row, with the columns that are no text.
@@ -68,55 +68,55 @@ def read(asked: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[st
 
     Raises `UserError` for a file that can't be read, and in its turn for a text that can't.
     """
-    file = asked.file
-    if asked.text and file:
-        raise UserError("give --text or --file, not both")
-    if asked.text_pair and not asked.text:
-        raise UserError("--text_pair goes with --text")
+    file = inputs.file
+    if inputs.text and file:
+        raise UserError("give `text` or `file`, not both")
+    if inputs.text_pair and not inputs.text:
+        raise UserError("`text_pair` goes with `text`")
     if known and not known.get("text_pair"):
         for flag in ("text_pair", "text_pair_column"):
-            if getattr(asked, flag) not in ((), None, "none"):
-                raise UserError(f"--{flag}: this model was trained on single texts")
-    wants_pairs = asked.text_pair_column != "none" and bool(
-        asked.text_pair_column or known.get("text_pair")
+            if getattr(inputs, flag) not in ((), None, "none"):
+                raise UserError(f"`{flag}`: this model was trained on single texts")
+    wants_pairs = inputs.text_pair_column != "none" and bool(
+        inputs.text_pair_column or known.get("text_pair")
     )
-    if asked.text:
-        return _given(asked, wants_pairs)
+    if inputs.text:
+        return _given(inputs, wants_pairs)
     if file is None or str(file) == "-":
         _must_be_single(wants_pairs, "standard input has one text a line")
         stream = standard_input.opened("texts, one a line,")
         lines = getattr(stream, "buffer", stream)
         return _lines(lines, "standard input", stream.encoding or "utf-8")
-    return _in_file(file, asked, known, wants_pairs, stack)
+    return _in_file(file, inputs, known, wants_pairs, stack)
 
 
 def _in_file(
-    file: Path, asked: Inputs, known: Columns, wants_pairs: bool, stack: ExitStack
+    file: Path, inputs: Inputs, known: Columns, wants_pairs: bool, stack: ExitStack
 ) -> Iterator[Mapping[str, Any]]:
     from tasks.data import files, tables
 
     if not file.exists():
-        raise UserError(f"--file {file}: there is no such file")
+        raise UserError(f"`file` {file}: there is no such file")
     if file.is_dir():
-        raise UserError(f"--file {file} is a folder: name a file in it")
+        raise UserError(f"`file` {file} is a folder: name a file in it")
     suffix = file.suffix.lower()
     if suffix in tables.READERS:
         if not file.is_file():
-            raise UserError(f"--file {file} is no regular file, as a table has to be")
+            raise UserError(f"`file` {file} is no regular file, as a table has to be")
         table = tables.read(file)
-        pair = asked.text_pair_column
-        columns = text_columns(table.column_names, str(file), known, asked.text_column, pair)
+        pair = inputs.text_pair_column
+        columns = text_columns(table.column_names, str(file), known, inputs.text_column, pair)
         return _rows(file, table, columns)
     if suffix in files.OTHER_SUFFIXES - {".txt"}:
         raise UserError(
-            f"--file {file} is a {file.suffix} file, which is none of {files.FORMATS}, nor text "
+            f"`file` {file} is a {file.suffix} file, which is none of {files.FORMATS}, nor text "
             "with a line a text"
         )
     _must_be_single(wants_pairs, f"{file} has one text a line")
     try:
         opened = stack.enter_context(file.open("rb"))
     except OSError as problem:
-        raise UserError(f"--file {file} cannot be read: {problem.strerror}") from None
+        raise UserError(f"`file` {file} cannot be read: {problem.strerror}") from None
     return _lines(opened, str(file), "utf-8")
 
 
@@ -165,7 +165,7 @@ def _column(
     except UserError as error:
         raise UserError(
             f"{error}; training read {known!r}: call it so, or give predict"
-            f" --{what.replace(' ', '_')}_column"
+            f" `{what.replace(' ', '_')}_column`"
         ) from None
     if found.casefold() != known.casefold():
         print_lines(
@@ -176,18 +176,18 @@ def _column(
     return found
 
 
-def _given(asked: Inputs, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
-    """The texts of the command line."""
-    if not asked.text_pair:
-        _must_be_single(wants_pairs, "--text alone is one text")
-        return ({"text": _argument(text, "--text")} for text in asked.text)
-    if len(asked.text) != len(asked.text_pair):
+def _given(inputs: Inputs, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
+    """Yield the texts of the command line."""
+    if not inputs.text_pair:
+        _must_be_single(wants_pairs, "`text` alone is one text")
+        return ({"text": _argument(text, "`text`")} for text in inputs.text)
+    if len(inputs.text) != len(inputs.text_pair):
         raise UserError(
-            f"--text has {len(asked.text)} and --text_pair {len(asked.text_pair)}: give as many"
+            f"`text` has {len(inputs.text)} and `text_pair` {len(inputs.text_pair)}: give as many"
         )
     return (
-        {"text": _argument(text, "--text"), "text_pair": _argument(pair, "--text_pair")}
-        for text, pair in zip(asked.text, asked.text_pair, strict=True)
+        {"text": _argument(text, "`text`"), "text_pair": _argument(pair, "`text_pair`")}
+        for text, pair in zip(inputs.text, inputs.text_pair, strict=True)
     )
 
 
@@ -202,8 +202,8 @@ def _argument(text: str, flag: str) -> str:
 def _must_be_single(wants_pairs: bool, reason: str) -> None:
     if wants_pairs:
         raise UserError(
-            f"{reason}, and this model was trained on pairs of texts: give --text and --text_pair,"
-            " or --file with a table of both"
+            f"{reason}, and this model was trained on pairs of texts: give `text` and `text_pair`,"
+            " or `file` with a table of both"
         )
 
 
@@ -258,12 +258,12 @@ def _must_be_texts(file: Path, table: "pa.Table", column: str) -> None:
     if not any(is_kind(stored) for is_kind in kinds):
         raise UserError(
             f"the column {column!r} of {file} holds {stored}, not texts: name another"
-            " (--text_column), or write its values as strings"
+            " (`text_column`), or write its values as strings"
         )
 
 
 def is_one(raw: Any) -> bool:
-    """Whether what Python was given is one text or pair, and no row of them."""
+    """Return whether an input from Python is a single text or pair, and not a list of them."""
     if isinstance(raw, tuple) and len(raw) == 2:
         return all(isinstance(part, str) for part in raw)
     if type(raw).__name__ == "DataFrame":  # a loop over it would give the names of its columns
@@ -295,8 +295,8 @@ def item(raw: Any, known: Columns) -> Mapping[str, Any]:
     for part in parts:
         if not isinstance(part, str):
             shown = repr(part) if len(repr(part)) <= 40 else f"{repr(part)[:40]}..."
-            hint = "; decode it" if isinstance(part, bytes) else ""
-            raise UserError(f"{shown} is a {type(part).__name__}, and no text{hint}")
+            hint = "decode it" if isinstance(part, bytes) else None
+            raise UserError(f"{shown} is a {type(part).__name__}, and no text", hint=hint)
         checked(part, "a text")
     return dict(zip(("text", "text_pair"), parts, strict=False))
 

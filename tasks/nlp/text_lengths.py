@@ -7,7 +7,7 @@ from tasks.errors import UserError
 SHORTEST = 4  # the special tokens around a text leave room for one
 
 
-def settled(asked: int | None, limit: int, overlap: int | None = None) -> int:
+def resolve_max_length(asked: int | None, limit: int, overlap: int | None = None) -> int:
     """Return the longest text in tokens: the asked one, or the model's limit.
 
     Args:
@@ -17,12 +17,14 @@ def settled(asked: int | None, limit: int, overlap: int | None = None) -> int:
     Raises `UserError` where more is asked than the model takes, or too little to hold a text.
     """
     if asked is not None and asked > limit:
-        raise UserError(f"--max_length {asked} is more than the {limit} this model takes")
+        raise UserError(f"`max_length` {asked} is more than the {limit} this model takes")
     if asked is not None and asked < SHORTEST:
-        raise UserError(f"--max_length {asked} leaves no room for text; at least {SHORTEST}")
+        raise UserError(
+            f"`max_length` {asked} leaves no room for text", hint=f"at least {SHORTEST}"
+        )
     length = asked or limit
     if overlap is not None and overlap >= length - SHORTEST:
-        raise UserError(f"--window_overlap {overlap} must be well below --max_length {length}")
+        raise UserError(f"`window_overlap` {overlap} must be well below `max_length` {length}")
     return length
 
 
@@ -32,7 +34,7 @@ def describe_cut(length: int | None) -> str:
 
 
 class LongTexts:
-    """Of a task whose long texts are cut off, or read in windows that overlap."""
+    """A task whose long texts are cut off, or read in windows that overlap."""
 
     args: Any  # has max_length, long_texts and window_overlap
     window_use: ClassVar[str]
@@ -46,11 +48,11 @@ class LongTexts:
 
     def encoding(self) -> dict[str, Any]:
         """Return what decides, beside the tokenizer, how a text becomes tokens."""
-        assert self.args.max_length is not None, "settle() decides it"
+        assert self.args.max_length is not None, "bind_for_training() decides it"
         return {"max_length": self.args.max_length, "window_overlap": self.overlap}
 
     def describe_lengths(self) -> str:
-        """See `tasks.base.OfText`."""
+        """Return how many tokens are read, and what becomes of longer texts, for a card."""
         length = self.args.max_length
         if self.overlap is None:
             return describe_cut(length)

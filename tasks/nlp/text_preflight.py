@@ -33,7 +33,7 @@ def check(
     label_names: Sequence[str] | None = None,
     unknown_shares: Mapping[str, float] | None = None,
 ) -> list[Finding]:
-    """What is wrong or suspicious, errors first.
+    """Return what is wrong or suspicious in the texts and their labels, errors first.
 
     Args:
         splits: rows in columns of strings and one of labels: a value, for multi-label a list of
@@ -63,6 +63,39 @@ def check(
     findings += _truncated(lengths_by_split, max_length)
     findings += _unknown(unknown_shares or {})
     return sorted(findings, key=lambda finding: finding.level != "error")
+
+
+def check_tokenized(
+    splits: "datasets.DatasetDict",
+    text_columns: Sequence[str],
+    features: "Mapping[str, Any]",
+    max_length: int | None,
+    label_column: str | None = None,
+    problem_type: ProblemType | None = None,
+    label_names: Sequence[str] | None = None,
+    in_windows: bool = False,
+) -> list[Finding]:
+    """`check`, with what the tokenized texts tell of lengths and unknown tokens.
+
+    Args:
+        features: by split, a `tasks.nlp.tokenization.TextFeatures` or what holds one.
+        in_windows: whether long texts are read to their end, so that nothing is cut off.
+    """
+    lengths = {name: split.untruncated for name, split in features.items()}
+    shares = {name: split.unknown_share() for name, split in features.items()}
+    longest = max_length or 0
+    if in_windows:
+        longest = max(int(found.max(initial=longest)) for found in lengths.values())
+    return check(
+        splits,
+        text_columns,
+        label_column,
+        lengths,
+        longest,
+        problem_type,
+        label_names,
+        shares,
+    )
 
 
 _Texts = Mapping[str, Sequence[tuple[str | None, ...]]]
@@ -135,7 +168,7 @@ def _not_numbers(labels: Mapping[str, Sequence[Any]]) -> Iterator[Finding]:
 
 
 def _names(split: "datasets.Dataset", column: str) -> Sequence[str]:
-    """What the column's own integer labels are called."""
+    """Return the names of the column's own integer labels."""
     feature = split.features[column]
     return getattr(getattr(feature, "feature", feature), "names", None) or ()
 
@@ -157,9 +190,9 @@ def _unknown(shares: Mapping[str, float]) -> Iterator[Finding]:
         said = ", ".join(f"{share:.1%} of {name}" for name, share in shares.items())
         yield warning(
             f"the tokenizer can't read these texts: of the tokens, {said} are unknown ([UNK]) and"
-            " all look alike to the model; take weights made for their language (--model"
-            " bert-base-chinese for Chinese, --model FacebookAI/xlm-roberta-base for a hundred"
-            " languages), or rnn_cls with --tokenizer bpe, which learns to read these very texts"
+            " all look alike to the model; take weights made for their language (`model`"
+            " bert-base-chinese for Chinese, `model` FacebookAI/xlm-roberta-base for a hundred"
+            " languages), or rnn_cls with `tokenizer` bpe, which learns to read these very texts"
         )
 
 

@@ -26,7 +26,7 @@ from tasks.metrics.spec import metric_spec
 from tasks.nlp import text_inputs
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
-from tasks.nlp.text_lengths import LongTexts, settled
+from tasks.nlp.text_lengths import LongTexts, resolve_max_length
 from tasks.printing import python_literal
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
         what = f"no tag but {names.found[0]}" if names.found else "no tags"
         raise UserError(
             f"{source.name} has {what} in any of its rows, so there is nothing to learn: is "
-            f"{columns.get('tags')!r} the column of the tags (--tag_column)?"
+            f"{columns.get('tags')!r} the column of the tags (`tag_column`)?"
         )
     for name, split in tagged.items():
         splits[name] = tagged_words.encode(split, labels, name)
@@ -108,7 +108,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
 def for_evaluation(
     task: "TokenClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.data.source.choose_split`.
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`.
 
     Raises `UserError` where the split or a column is missing, or training never saw a tag.
     """
@@ -168,17 +168,17 @@ def _canonical(
     }  # fmt: skip
 
 
-def for_prediction(task: "TokenClassification", asked: Inputs) -> "TokenClassification":
+def for_prediction(task: "TokenClassification", inputs: Inputs) -> "TokenClassification":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "TokenClassification", stack: "ExitStack"
+    inputs: Inputs, task: "TokenClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `text`, and a table's other columns; see
+    """Yield the inputs of `predict`: `text`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    return text_inputs.read(asked, {**TEXT, "text": task.columns.get("text")}, stack)
+    return text_inputs.read(inputs, {**TEXT, "text": task.columns.get("text")}, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -225,11 +225,11 @@ class TokenClassification(LongTexts, Bindable):
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def input_of(self, text: str, processor: Any) -> Any:
-        """See `tasks.base.OfText`."""
+        """Return a text as `inputs` takes it."""
         return text
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`."""
+        """Return what the model gives for a text, for a card."""
         named = ", ".join(literal(name) for name in self.classes[:MOST_CLASSES])
         more = len(self.classes) - MOST_CLASSES
         return (
@@ -238,12 +238,13 @@ class TokenClassification(LongTexts, Bindable):
         )
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`: what `predict` is shown first; the texts with us are English."""
+        """Return an input of transformers' pipeline as Python source; the texts that come with us
+        are English."""
         return python_literal(shlex.split(EXAMPLE_INPUT)[1]) if is_english else ""
 
     @cached_property
     def scheme(self) -> "TagScheme":
-        """How the tags make spans."""
+        """Return the scheme by which the tags make spans."""
         from tasks.metrics.spans import TagScheme
 
         return TagScheme(self.labels)
@@ -261,12 +262,12 @@ class TokenClassification(LongTexts, Bindable):
             "label2id": {name: i for i, name in enumerate(self.labels)},
         }
 
-    def settle(self, processor: Any, limit: int) -> "TokenClassification":
+    def bind_for_training(self, processor: Any, limit: int) -> "TokenClassification":
         """The task with its tokenizer, and `max_length`: the asked one, or the model's limit.
 
         Raises `UserError` where more is asked than the model takes.
         """
-        length = settled(self.args.max_length, limit, self.overlap)
+        length = resolve_max_length(self.args.max_length, limit, self.overlap)
         args = replace(self.args, max_length=length)
         pad_token_id = processor.pad_token_id or 0
         return replace(self, args=args, pad_token_id=pad_token_id, processor=processor)
@@ -280,7 +281,7 @@ class TokenClassification(LongTexts, Bindable):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         import datasets
 
         from tasks.nlp import tagged_words, text_preflight
@@ -289,18 +290,17 @@ class TokenClassification(LongTexts, Bindable):
             name: datasets.Dataset.from_dict({"text": [" ".join(row) for row in split["tokens"]]})
             for name, split in examples.splits.items()
         }
-        lengths = {split: f.untruncated for split, f in features.items()}  # type: ignore[attr-defined]
-        longest = self.args.max_length or 0
-        if self.args.long_texts == "window":
-            longest = max(int(found.max(initial=longest)) for found in lengths.values())
-        shares = {split: f.unknown_share() for split, f in features.items()}  # type: ignore[attr-defined]
-        found: list[Finding] = text_preflight.check(
-            datasets.DatasetDict(texts), ["text"], None, lengths, longest, None, None, shares
+        found = text_preflight.check_tokenized(
+            datasets.DatasetDict(texts),
+            ["text"],
+            features,
+            self.args.max_length,
+            in_windows=self.args.long_texts == "window",
         )
         return found + list(tagged_words.check(examples.splits, self.scheme))
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one text, and no row of them."""
+        """Return whether an input is a single text, and not a list of them."""
         return text_inputs.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -327,8 +327,13 @@ class TokenClassification(LongTexts, Bindable):
         stands in the flattened [windows * seq], -1 where there is none), labels int64 [b, words]
         where the rows have them (`IGNORED` behind the last word), and of texts `texts` and `words`.
         """
+        return self.collate_arrays(rows, buckets).tensors()
+
+    def collate_arrays(
+        self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()
+    ) -> Batch:
+        """See `tasks.base.PredictsArrays`."""
         import numpy as np
-        import torch
 
         from tasks.nlp.tokenization import pad
 
@@ -344,10 +349,9 @@ class TokenClassification(LongTexts, Bindable):
             if row.get("label") is not None:
                 labels[i, : lengths[i]] = row["label"]
             window += len(row["input_ids"])
-        targets: dict[str, Any] = {"lengths": torch.tensor(lengths)}
-        targets["starts"] = torch.from_numpy(starts)
+        targets: dict[str, Any] = {"lengths": np.array(lengths, np.int64), "starts": starts}
         if rows[0].get("label") is not None:
-            targets["labels"] = torch.from_numpy(labels)
+            targets["labels"] = labels
         if "text" in rows[0]:
             targets |= {"texts": [row["text"] for row in rows]}
             targets |= {"words": [row["words"] for row in rows]}
@@ -368,17 +372,18 @@ class TokenClassification(LongTexts, Bindable):
 
         Where the model was shown nothing of a word (behind the cut, or of no pieces), it is O.
         """
+        from tasks import arrays
         from tasks.metrics.spans import OUTSIDE
 
         logits = super().forward(model, batch)["logits"]
-        if "starts" not in batch.targets:
+        if "starts" not in batch.targets:  # packed
             return {"logits": logits}
-        starts = batch.targets["starts"]
-        of_words = logits.flatten(0, 1)[starts.clamp(min=0)]
-        nothing = logits.new_full((len(self.labels),), NOT_SHOWN if OUTSIDE in self.labels else 0.0)
+        module, starts = arrays.module_of(logits), batch.targets["starts"]
+        of_words = logits.reshape(-1, logits.shape[-1])[starts.clip(min=0)]
+        nothing = module.full_like(logits[0, 0], NOT_SHOWN if OUTSIDE in self.labels else 0.0)
         if OUTSIDE in self.labels:
             nothing[self.labels.index(OUTSIDE)] = 0.0
-        return {"logits": of_words.where((starts >= 0).unsqueeze(-1), nothing)}
+        return {"logits": module.where((starts >= 0)[..., None], of_words, nothing)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Cross entropy summed over the words that the model was shown."""
@@ -404,12 +409,13 @@ class TokenClassification(LongTexts, Bindable):
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> "list[TagsPrediction]":
         """The likeliest tag of each word, with its softmax probability."""
-        import torch
+        from tasks import arrays
 
-        logits = (self.forward(model, batch) if outputs is None else outputs)["logits"]
-        best = torch.as_tensor(logits).softmax(-1).max(-1)
+        outputs = self.forward(model, batch) if outputs is None else outputs
+        probabilities = arrays.softmax(arrays.to_numpy(outputs["logits"]))
         lengths, given = batch.targets["lengths"], batch.targets
-        tags, scores = (self._of_rows(found, lengths) for found in (best.indices, best.values))
+        tags = self._of_rows(probabilities.argmax(-1), lengths)
+        scores = self._of_rows(probabilities.max(-1), lengths)
         texts: Sequence[str | None] = given.get("texts") or [None] * len(batch)
         words: Sequence[Words] = given.get("words") or [()] * len(batch)
         from tasks.nlp.tagged_words import TagsPrediction
@@ -421,29 +427,31 @@ class TokenClassification(LongTexts, Bindable):
         return self._of_rows(batch.targets["labels"], batch.targets["lengths"])
 
     @staticmethod
-    def _of_rows(values: "Tensor", lengths: "Tensor") -> "list[np.ndarray]":
+    def _of_rows(values: Any, lengths: Any) -> "list[np.ndarray]":
         """Of values [b, words] those of each row's own words."""
-        rows = zip(values.cpu().numpy(), lengths.tolist(), strict=True)
+        from tasks.arrays import to_numpy
+
+        rows = zip(to_numpy(values), lengths.tolist(), strict=True)
         return [row[:length] for row, length in rows]
 
-    def tally(self) -> "SpanMetric":
-        """The accumulator of this task's metrics."""
+    def accumulator(self) -> "SpanMetric":
+        """Return an empty accumulator of this task's metrics."""
         from tasks.metrics.spans import SpanMetric
 
         return SpanMetric(self.labels)
 
-    def count(self, tally: "SpanMetric", seen: "Evaluated[TagsPrediction]") -> None:
-        """Adds the predictions of a batch to a tally."""
+    def update(self, accumulator: "SpanMetric", seen: "Evaluated[TagsPrediction]") -> None:
+        """Add the predictions of a batch to an accumulator."""
         tags = [prediction.tags for prediction in seen.predictions]
-        tally.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
+        accumulator.update(seen.batch.ids.cpu().numpy(), tags, seen.references)
 
-    def confusion_matrix(self, tally: "SpanMetric") -> "np.ndarray":
+    def confusion_matrix(self, accumulator: "SpanMetric") -> "np.ndarray":
         """Counts int64 [labels, labels] of words by tag, rows the truth."""
-        return tally.confusion_matrix()
+        return accumulator.confusion_matrix()
 
-    def top_confusions(self, tally: "SpanMetric") -> list[tuple[str, str, int]]:
+    def top_confusions(self, accumulator: "SpanMetric") -> list[tuple[str, str, int]]:
         """Tags and what they were taken for, the most frequent first."""
-        matrix = tally.confusion_matrix()
+        matrix = accumulator.confusion_matrix()
         pairs = [
             (self.labels[i], self.labels[j], int(matrix[i, j]))
             for i, j in zip(*matrix.nonzero(), strict=True)
@@ -451,9 +459,9 @@ class TokenClassification(LongTexts, Bindable):
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-    def mistakes(self, seen: "Evaluated[TagsPrediction]") -> list[tuple[float, int, str, str]]:
-        """Of each text the wrong tag of highest loss, as (loss, id, truth, prediction); the word's
-        number stands behind the truth."""
+    def errors(self, seen: "Evaluated[TagsPrediction]") -> list[tuple[float, int, str, str]]:
+        """Return, for each text, the wrong tag of highest loss as (loss, id, truth, prediction);
+        the word's number stands behind the truth."""
         logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []
         losses = -logits.log_softmax(-1).cpu().numpy()
         for i, (guess, truth) in enumerate(zip(seen.predictions, seen.references, strict=True)):

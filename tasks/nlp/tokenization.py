@@ -8,18 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from tasks import panics
-from tasks.base import Batch
+from tasks.base import Batch, Viewed
 from tasks.data import arrow_copy, cache, fingerprint
 from tasks.nlp import perturb
-from tasks.nlp.perturb import Vocabulary
-from tasks.randomness import Draws
+from tasks.nlp.perturb import PerturbVocabulary
+from tasks.randomness import SampleRandom
 
 if TYPE_CHECKING:
     import datasets
     import numpy as np
     from tokenizers import Encoding
 
-    from tasks.randomness import View
 
 VERSION = 2  # of what is kept of the same texts: raise it with every change there
 LIBRARIES = ("tokenizers", "transformers")  # other versions may read the same text otherwise
@@ -59,7 +58,7 @@ def encodings(
     max_length: int,
     window_overlap: int | None,
 ) -> "tuple[list[str], list[Encoding], int]":
-    """What the package tokenizers makes of each text, its later windows in `overflowing`.
+    """Return what the package tokenizers makes of each text, its later windows in `overflowing`.
 
     Returns the names of the inputs too (input_ids, perhaps token_type_ids: see `encode`), and how
     many special tokens each window has.
@@ -97,8 +96,9 @@ def _as_it_was(backend: Any) -> Iterator[None]:
         backend.no_padding() if padding is None else backend.enable_padding(**padding)
 
 
-class TokenFeatures:
-    """The tokens of one split, memory-mapped. Satisfies `tasks.base.Features`.
+class TokenFeatures(Viewed):
+    """The tokens of one split, memory-mapped; in a strong view words are lost, swapped and masked,
+    others change nothing. Satisfies `tasks.base.Features`.
 
     Only tokens lie in the cache. Labels are read from the examples: two runs may read one file with
     other labels.
@@ -118,7 +118,7 @@ class TokenFeatures:
         self,
         tokens: "datasets.Dataset",
         labels: "datasets.Dataset | None",
-        vocabulary: Vocabulary,
+        vocabulary: PerturbVocabulary,
         unknown: int | None,
     ) -> None:
         """
@@ -139,7 +139,6 @@ class TokenFeatures:
         self._labels = labels
         self._vocabulary = vocabulary
         self.unknown = unknown
-        self._view: View | None = None
 
     @classmethod
     def make(
@@ -177,16 +176,7 @@ class TokenFeatures:
                 desc="tokenizing",
             )
         labels = examples.select_columns(["label"]) if "label" in examples.column_names else None
-        return cls(encoded, labels, Vocabulary.of(tokenizer), _unknown(tokenizer))
-
-    def view(self, view: "View") -> Self:
-        """The same texts; in a strong view words are lost, swapped and masked, others change
-        nothing."""
-        import copy
-
-        seen = copy.copy(self)
-        seen._view = view
-        return seen
+        return cls(encoded, labels, PerturbVocabulary.of(tokenizer), _unknown(tokenizer))
 
     def __len__(self) -> int:
         return len(self._dataset)
@@ -201,7 +191,7 @@ class TokenFeatures:
         ]
         if self._view is None or self._view.strength != "strong":
             return rows
-        draws = Draws(self._view, indices)
+        draws = SampleRandom(self._view, indices)
         return [perturb.row(row, draws, i, self._vocabulary) for i, row in enumerate(rows)]
 
     def used_ids(self) -> "np.ndarray":
@@ -213,7 +203,8 @@ class TokenFeatures:
         return np.union1d(values, [self._vocabulary.pad])
 
     def unknown_share(self) -> float:
-        """Of all tokens but those around a text, how many stand for what can't be read; 0 to 1."""
+        """Return the share of tokens, those around a text left out, that stand for what can't be
+        read; 0 to 1."""
         import pyarrow.compute as pc
 
         if self.unknown is None:
@@ -276,13 +267,12 @@ def pad(
 ) -> Batch:
     """All windows of all rows, padded to the longest; see `TextClassification.collate`.
 
-    A text without any token becomes one token of padding that counts.
+    A text without any token becomes one token of padding that counts. Arrays are numpy's.
 
     Args:
         buckets: ascending lengths, to the first of which that is long enough all are padded.
     """
     import numpy as np
-    import torch
 
     windows = [
         window if len(window) else [pad_token_id] for row in rows for window in row["input_ids"]
@@ -298,15 +288,16 @@ def pad(
     for i, (window, place) in enumerate(zip(windows, places, strict=True)):
         input_ids[i, place] = window
         mask[i, place] = 1
-    inputs = {"input_ids": torch.from_numpy(input_ids), "attention_mask": torch.from_numpy(mask)}
+    inputs: dict[str, Any] = {"input_ids": input_ids, "attention_mask": mask}
     if "token_type_ids" in rows[0]:
         types = np.zeros((len(windows), longest), dtype=np.int64)
         segments = (window for row in rows for window in row["token_type_ids"])
         for i, (window, place) in enumerate(zip(segments, places, strict=True)):
             types[i, place] = window if len(window) else 0
-        inputs["token_type_ids"] = torch.from_numpy(types)
-    ids = torch.tensor([row["sample_id"] for row in rows])
+        inputs["token_type_ids"] = types
+    ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
     if len(windows) == len(rows):
         return Batch(inputs, ids)
-    counts = torch.tensor([len(row["input_ids"]) for row in rows])
-    return Batch(inputs, ids, windows=torch.repeat_interleave(torch.arange(len(rows)), counts))
+    counts = [len(row["input_ids"]) for row in rows]
+    owners: Any = np.repeat(np.arange(len(rows)), counts)
+    return Batch(inputs, ids, windows=owners)

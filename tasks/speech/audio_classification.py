@@ -11,7 +11,7 @@ from tasks.kinds.classification import Classification, LabelArgs, cut, media_and
 from tasks.kinds.classification import encode as encode_all
 from tasks.media import items
 from tasks.speech import audio_features, audio_items, segmenting
-from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
+from tasks.speech.audio_features import AudioArgs, AudioConfig, AudioFeatures
 from tasks.speech.audio_inputs import Inputs
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["AudioClassification", Exampl
 def for_evaluation(
     task: "AudioClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `Classification.evaluation_split`."""
+    """Return one split as a trained task reads it; see `Classification.evaluation_split`."""
     source, splits = _canonical(task.args, data)
     return task.evaluation_split(source, splits, data, split, trained_on)
 
@@ -56,37 +56,41 @@ def for_evaluation(
 def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     """Sounds without label, in the split train; see `tasks.data.unlabelled.find`."""
     from tasks.data.unlabelled import find
-    from tasks.media.source import load_media
-    from tasks.speech.embedded import spoken
-    from tasks.speech.sound.audio import AUDIO
-
-    def load(other: DataArgs) -> Source:
-        return load_media(other, AUDIO, spoken.words, args.audio_column, unlabeled=True)
 
     source, splits = _canonical(args, data)
-    return find(source, cut(args, data, splits), data, asked, load)
+    return find(
+        source,
+        cut(args, data, splits),
+        data,
+        asked,
+        lambda other: _load(args, other, unlabeled=True),
+    )
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
+    source = _load(args, data)
+    return source, media_and_label(source, args.label_column)
+
+
+def _load(args: Args, data: DataArgs, *, unlabeled: bool = False) -> Source:
     from tasks.media.source import load_media
     from tasks.speech.embedded import spoken
     from tasks.speech.sound.audio import AUDIO
 
-    source = load_media(data, AUDIO, spoken.words, args.audio_column)
-    return source, media_and_label(source, args.label_column)
+    return load_media(data, AUDIO, spoken.words, args.audio_column, unlabeled=unlabeled)
 
 
-def for_prediction(task: "AudioClassification", asked: Inputs) -> "AudioClassification":
+def for_prediction(task: "AudioClassification", inputs: Inputs) -> "AudioClassification":
     """The task as `predict` was asked to use it."""
     return task
 
 
 def read_inputs(
-    asked: Inputs, task: "AudioClassification", stack: "ExitStack"
+    inputs: Inputs, task: "AudioClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `name` and `wave` float32 [samples]; see
+    """Yield the inputs of `predict`: `name` and `wave` float32 [samples]; see
     `tasks.speech.segmenting`."""
-    return segmenting.read(asked, task.settled.rate, task.args.window_seconds, stack)
+    return segmenting.read(inputs, task.settled.rate, task.args.window_seconds, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -101,7 +105,7 @@ def from_config(config: Mapping[str, Any]) -> "AudioClassification":
         tuple(config["labels"]),
         config["problem_type"],
         tuple(config["class_weights"]),
-        Settled(**config["settled"]),
+        AudioConfig(**config["settled"]),
     )
 
 
@@ -113,7 +117,7 @@ class AudioClassification(Classification):
     labels: tuple[str, ...]
     problem_type: ProblemType
     class_weights: tuple[float, ...] = ()
-    settled: Settled = Settled()  # noqa: RUF009
+    settled: AudioConfig = AudioConfig()  # noqa: RUF009
     processor: Any = field(default=None, compare=False, repr=False)
 
     name = "audio-classification"
@@ -121,12 +125,13 @@ class AudioClassification(Classification):
     unit = "seconds"
     example_call = EXAMPLE_INPUT
 
-    def settle(self, processor: Any, limit: int) -> "AudioClassification":
-        """The task with its feature extractor, and that one's rate and inputs."""
-        return replace(self, settled=audio_features.settle(processor), processor=processor)
+    def bind_for_training(self, processor: Any, limit: int) -> "AudioClassification":
+        """Return the task bound to a feature extractor, with its rate and the inputs that it
+        makes."""
+        return replace(self, settled=audio_features.audio_config_of(processor), processor=processor)
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
-        """The sounds of one split."""
+        """Return the sounds of one split as features."""
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
         targets = {"label": examples["label"]} if "label" in examples.column_names else {}
         return AudioFeatures(decoded, targets, self.processor, self.settled, self.args)
@@ -134,7 +139,7 @@ class AudioClassification(Classification):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.speech import audio_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -145,7 +150,7 @@ class AudioClassification(Classification):
         return found
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one sound, and no row of them."""
+        """Return whether an input is a single sound, and not a list of them."""
         return items.is_one(raw, audio_items.DIMS)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -155,7 +160,11 @@ class AudioClassification(Classification):
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The padded windows of all rows (`audio_features.pad`), and their labels."""
-        return replace(audio_features.pad(rows, self.settled), targets=self.label_targets(rows))
+        return self.collate_arrays(rows).tensors()
+
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`."""
+        return replace(audio_features.pad(rows, self.settled), targets=self.label_arrays(rows))
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 [b, labels] of a batch; those of a sound's windows are averaged."""

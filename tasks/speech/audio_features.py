@@ -6,9 +6,9 @@ What transformers calls a feature extractor makes the features, from the very sa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.base import Batch
+from tasks.base import Batch, Viewed
 from tasks.bounds import NotNegative, Positive
 from tasks.errors import UserError
 from tasks.speech.augment_args import AugmentArgs
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
-    from tasks.randomness import View
 
 OVERLAP = 0.1  # of a window that it shares with the next
 
@@ -41,8 +40,8 @@ class AudioArgs(AugmentArgs):
 
 
 @dataclass(frozen=True)
-class Settled:
-    """What the processor told of itself."""
+class AudioConfig:
+    """What the feature extractor says of the inputs it makes."""
 
     rate: int = 16_000  # samples a second
     input_name: str = "input_features"
@@ -51,13 +50,13 @@ class Settled:
     bins_first: bool = False  # whether the model takes [bins, frames], as Whisper does
 
 
-def settle(extractor: Any) -> Settled:
+def audio_config_of(extractor: Any) -> AudioConfig:
     """Rate, name of the input and use of a mask, from a feature extractor."""
     rate = int(extractor.sampling_rate)
     longest = int(getattr(extractor, "n_samples", 0))  # Whisper
     if hasattr(extractor, "max_length"):  # AST: frames of 25 ms every 10 ms
         longest = (extractor.max_length - 1) * rate // 100 + rate // 40
-    return Settled(
+    return AudioConfig(
         rate,
         str(extractor.model_input_names[0]),
         bool(getattr(extractor, "return_attention_mask", False)),
@@ -66,15 +65,15 @@ def settle(extractor: Any) -> Settled:
     )
 
 
-def cut_off(features: "Mapping[str, Any]", settled: Settled) -> "list[Finding]":
+def cut_off(features: "Mapping[str, Any]", audio_config: AudioConfig) -> "list[Finding]":
     """A warning for each split with sounds that are longer than what the model hears."""
     from tasks.preflight import Finding
 
-    limit = settled.longest / settled.rate
+    limit = audio_config.longest / audio_config.rate
     over = {
-        name: int((split.lengths > limit + 1 / settled.rate).sum())
+        name: int((split.lengths > limit + 1 / audio_config.rate).sum())
         for name, split in features.items()
-        if settled.longest
+        if audio_config.longest
     }
     return [
         Finding(
@@ -109,15 +108,15 @@ def decode_split(
     )
 
 
-class AudioFeatures:
-    """The sounds of one split. Satisfies `tasks.base.Features`."""
+class AudioFeatures(Viewed):
+    """The sounds of one split, varied as a view says. Satisfies `tasks.base.Features`."""
 
     def __init__(
         self,
         decoded: "Decoded",
         targets: Mapping[str, Sequence[Any]],
         extractor: Any,
-        settled: Settled,
+        audio_config: AudioConfig,
         args: AudioArgs,
     ) -> None:
         """`targets` are columns of the split: a row has the value at its place."""
@@ -130,16 +129,7 @@ class AudioFeatures:
         }
         self.lengths: np.ndarray = decoded.sizes
         self.rows: np.ndarray = np.ones(len(decoded), np.int64)
-        self.extractor, self.settled, self.args = extractor, settled, args
-        self._view: View | None = None
-
-    def view(self, view: "View") -> Self:
-        """The same sounds, varied as the view says."""
-        import copy
-
-        seen = copy.copy(self)
-        seen._view = view
-        return seen
+        self.extractor, self.audio_config, self.args = extractor, audio_config, args
 
     def __len__(self) -> int:
         return len(self.decoded)
@@ -148,20 +138,20 @@ class AudioFeatures:
         """Rows with sample_id, windows (one: features float32 [frames, ...]) and the targets."""
         import numpy as np
 
-        from tasks.randomness import Draws
+        from tasks.randomness import SampleRandom
         from tasks.speech import augment
 
         waves = [self.decoded.get(int(i)) for i in indices]
         view = self._view
         if view is None:
-            found = extract(waves, self.extractor, self.settled)
+            found = extract(waves, self.extractor, self.audio_config)
         else:
-            draws = Draws(view, list(indices))
+            draws = SampleRandom(view, list(indices))
             varied = [
                 self._whole(wave, augment.waveform(wave, draws, i, self.args, view.strength))
                 for i, wave in enumerate(waves)
             ]
-            found = extract(varied, self.extractor, self.settled)
+            found = extract(varied, self.extractor, self.audio_config)
             for i, features in enumerate(found):
                 if features.ndim == 2:
                     sound = features[: self._frames(len(varied[i]))]  # what is behind is padding
@@ -176,27 +166,29 @@ class AudioFeatures:
     def _whole(self, wave: "np.ndarray", varied: "np.ndarray") -> "np.ndarray":
         """The varied sound, or itself where only the varied one is too long for the model: what is
         said at its end would be cut off."""
-        return wave if len(wave) <= self.settled.longest < len(varied) else varied
+        return wave if len(wave) <= self.audio_config.longest < len(varied) else varied
 
     def _frames(self, samples: int) -> int:
         """No fewer than the frames that so many samples have an influence on."""
-        hop: int = getattr(self.extractor, "hop_length", self.settled.rate // 100)
+        hop: int = getattr(self.extractor, "hop_length", self.audio_config.rate // 100)
         return -(-samples // hop)
 
 
-def extract(waves: "Sequence[np.ndarray]", extractor: Any, settled: Settled) -> "list[np.ndarray]":
+def extract(
+    waves: "Sequence[np.ndarray]", extractor: Any, audio_config: AudioConfig
+) -> "list[np.ndarray]":
     """The features of each sound float32 [frames, ...], padding cut off."""
     import numpy as np
 
     made = extractor(
         list(waves),
-        sampling_rate=settled.rate,
-        padding="max_length" if settled.bins_first else True,
-        return_attention_mask=not settled.bins_first,
+        sampling_rate=audio_config.rate,
+        padding="max_length" if audio_config.bins_first else True,
+        return_attention_mask=not audio_config.bins_first,
         return_tensors="np",
     )
-    features = np.asarray(made[settled.input_name], np.float32)
-    if settled.bins_first:
+    features = np.asarray(made[audio_config.input_name], np.float32)
+    if audio_config.bins_first:
         features = features.transpose(0, 2, 1)
     if "attention_mask" not in made or not _pads_to_longest(features, made["attention_mask"]):
         return list(features)  # the same length for all, as the model wants it
@@ -204,7 +196,8 @@ def extract(waves: "Sequence[np.ndarray]", extractor: Any, settled: Settled) -> 
 
 
 def _pads_to_longest(features: "np.ndarray", mask: "np.ndarray") -> bool:
-    """Whether the mask is over the first axis of the features, and the longest has no padding."""
+    """Return whether a mask is over the first axis of the features, and the longest has no
+    padding."""
     return bool(mask.shape[1] == features.shape[1] and mask.sum(1).max() == mask.shape[1])
 
 
@@ -220,34 +213,30 @@ def cut(wave: "np.ndarray", rate: int, window_seconds: float) -> "list[tuple[int
     return windows(wave, rate, window_seconds, OVERLAP * window_seconds)
 
 
-def pad(rows: Sequence[Mapping[str, Any]], settled: Settled) -> Batch:
-    """All windows of all rows, padded with zeros to the longest.
+def pad(rows: Sequence[Mapping[str, Any]], audio_config: AudioConfig) -> Batch:
+    """All windows of all rows, padded with zeros to the longest, in numpy's arrays.
 
     The inputs are the model's float32 [windows, frames, ...] (where `bins_first`, [windows, bins,
     frames]) and, where the model takes it, `attention_mask` int64 [windows, frames]. `lengths` are
     in frames.
     """
     import numpy as np
-    import torch
 
     windows = [window for row in rows for window in row["windows"]]
-    lengths = torch.tensor([len(window) for window in windows])
+    lengths: Any = np.array([len(window) for window in windows], np.int64)
     size = int(lengths.max())
     if windows[0].ndim == 1:  # the first convolutions over samples see 25 ms at once
-        size = max(size, settled.rate // 40)
+        size = max(size, audio_config.rate // 40)
     padded = np.zeros((len(windows), size, *windows[0].shape[1:]), np.float32)
     for place, window in zip(padded, windows, strict=True):
         place[: len(window)] = window
-    features = torch.from_numpy(padded)
-    if settled.bins_first:
-        features = features.transpose(1, 2).contiguous()
-    inputs = {settled.input_name: features}
-    if settled.masked:
-        places = torch.arange(padded.shape[1])
-        inputs["attention_mask"] = (places < lengths.unsqueeze(1)).long()
-    owners = None
+    if audio_config.bins_first:
+        padded = np.ascontiguousarray(padded.transpose(0, 2, 1))
+    inputs: dict[str, Any] = {audio_config.input_name: padded}
+    if audio_config.masked:
+        inputs["attention_mask"] = (np.arange(size) < lengths[:, None]).astype(np.int64)
+    owners: Any = None
     if len(windows) > len(rows):
-        counts = torch.tensor([len(row["windows"]) for row in rows])
-        owners = torch.repeat_interleave(torch.arange(len(rows)), counts)
-    ids = torch.tensor([row["sample_id"] for row in rows])
+        owners = np.repeat(np.arange(len(rows)), [len(row["windows"]) for row in rows])
+    ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
     return Batch(inputs, ids, windows=owners, lengths=lengths)

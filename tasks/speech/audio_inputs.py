@@ -42,15 +42,15 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
         yield {"bytes": None, "path": str(path)}
 
 
-def check(asked: Inputs) -> None:
+def check(inputs: Inputs) -> None:
     """`UserError` for flags that ask for nothing, or for two things."""
-    if asked.stream and asked.audio:
-        raise UserError("give --audio or --stream, not both")
-    if not asked.stream and not asked.audio:
-        raise UserError("what is to be heard? give --audio FILES, or --stream and PCM on stdin")
-    if not RATES[0] <= asked.stream_rate <= RATES[1]:
+    if inputs.stream and inputs.audio:
+        raise UserError("give `audio` or `stream`, not both")
+    if not inputs.stream and not inputs.audio:
+        raise UserError("what is to be heard? give `audio` FILES, or `stream` and PCM on stdin")
+    if not RATES[0] <= inputs.stream_rate <= RATES[1]:
         raise UserError(
-            f"--stream_rate {asked.stream_rate} is outside {RATES[0]:,} to {RATES[1]:,}"
+            f"`stream_rate` {inputs.stream_rate} is outside {RATES[0]:,} to {RATES[1]:,}"
         )
 
 
@@ -96,7 +96,8 @@ def stdin() -> BinaryIO:
 def windows(
     x: "npt.NDArray[np.float32]", rate: int, window_seconds: float, overlap_seconds: float
 ) -> "list[tuple[int, npt.NDArray[np.float32]]]":
-    """Where each window starts (in samples) and its samples (views); together they cover x.
+    """Return the windows of a sound: where each begins (in samples), and its samples (views);
+    together they cover x.
 
     Neighbours share the overlap; the last window ends where x does and is as long as the others,
     so it may share more. What is no longer than a window is one. Raises `ValueError` for windows

@@ -38,7 +38,7 @@ def check(
     rate: int,
     labels: Sequence[str] | None = None,
 ) -> list[Finding]:
-    """What is wrong or suspicious in the sounds and their classes, errors first.
+    """Return what is wrong or suspicious in the sounds and their classes, errors first.
 
     Args:
         splits: rows with `media`; with `label`, a class or list of classes, that is checked too.
@@ -65,7 +65,7 @@ def check_transcripts(
     frames: "Mapping[str, Frames] | None" = None,
     column: str = "text",
 ) -> list[Finding]:
-    """What is wrong or suspicious in transcriptions that CTC is to learn, errors first.
+    """Return what is wrong or suspicious in transcriptions that CTC is to learn, errors first.
 
     Args:
         splits: rows with the transcription.
@@ -86,8 +86,8 @@ def check_transcripts(
 
 
 def frames_needed(target: Sequence[object]) -> int:
-    """How many frames CTC needs for a target: one for each symbol, and a blank between equal ones
-    (Graves et al. 2006)."""
+    """Return how many frames CTC needs for a target: one for each symbol, and a blank between equal
+    ones (Graves et al. 2006)."""
     return len(target) + sum(a == b for a, b in itertools.pairwise(target))
 
 
@@ -157,7 +157,7 @@ def _rates(
 
 
 def _sample(count: int, all_of_them: bool) -> Sequence[int]:
-    """All, or so many of them evenly spread."""
+    """Return all rows, or LOOKED_AT of them evenly spread."""
     if all_of_them or count <= LOOKED_AT:
         return range(count)
     return [place * count // LOOKED_AT for place in range(LOOKED_AT)]

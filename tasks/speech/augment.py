@@ -9,7 +9,7 @@ pitch and formants move with it.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tasks.randomness import Draws, Strength
+from tasks.randomness import AugmentStrength, SampleRandom
 from tasks.speech.augment_args import QUIETEST_NOISE, AugmentArgs
 from tasks.speech.sound import noise
 
@@ -22,7 +22,7 @@ SPEED_STEPS = 100  # a speed is a whole number of hundredths, so that few filter
 
 @dataclass(frozen=True)
 class _Dose:
-    """How much of each variation a view gets, as a multiple of what is asked."""
+    """The strength of each variation in a view, as a multiple of what was asked for."""
 
     speed: float
     gain: float
@@ -41,10 +41,10 @@ _DOSES = {
 
 def waveform(
     x: "npt.NDArray[np.float32]",
-    draws: Draws,
+    draws: SampleRandom,
     i: int,
     args: AugmentArgs,
-    strength: Strength = "standard",
+    strength: AugmentStrength = "standard",
 ) -> "npt.NDArray[np.float32]":
     """A varied copy of the i-th of the draws' samples, float32 [samples]; another length by speed.
 
@@ -73,10 +73,10 @@ def waveform(
 
 def spec_augment(
     features: "npt.NDArray[np.float32]",
-    draws: Draws,
+    draws: SampleRandom,
     i: int,
     args: AugmentArgs,
-    strength: Strength = "standard",
+    strength: AugmentStrength = "standard",
 ) -> "npt.NDArray[np.float32]":
     """A copy of normalized features with masks of 0, [frames, mels].
 
@@ -98,7 +98,7 @@ def spec_augment(
     return features
 
 
-def _span(draws: Draws, i: int, name: str, size: int, widest: int) -> tuple[int, int]:
+def _span(draws: SampleRandom, i: int, name: str, size: int, widest: int) -> tuple[int, int]:
     width = int(draws.integers(name, widest + 1)[i])
     start = int(draws.integers(name + " start", size - width + 1)[i])
     return start, start + width
@@ -117,9 +117,9 @@ def _shifted(x: "npt.NDArray[np.float32]", by: int) -> "npt.NDArray[np.float32]"
     return out
 
 
-def _unit(draws: Draws, i: int, name: str) -> float:
+def _unit(draws: SampleRandom, i: int, name: str) -> float:
     return float(draws.uniform(name)[i])
 
 
-def _signed(draws: Draws, i: int, name: str) -> float:
+def _signed(draws: SampleRandom, i: int, name: str) -> float:
     return 2 * _unit(draws, i, name) - 1

@@ -1,13 +1,12 @@
 """What `predict` hears: files, or a stream cut at its pauses, as samples at the model's rate."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.printing import print_lines
+from tasks.media import inputs
 from tasks.speech import audio_features, audio_inputs, audio_items
-from tasks.speech.audio_features import Settled
+from tasks.speech.audio_features import AudioConfig
 from tasks.speech.audio_inputs import Inputs
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ PART = 6.0  # seconds of a stream that are read before some of it is said
 def read(
     asked: Inputs, rate: int, window_seconds: float, stack: "ExitStack"
 ) -> Iterator[Mapping[str, Any]]:
-    """Each sound as `name` and `wave` float32 [samples] at `rate`.
+    """Yield each sound as `name` and `wave` float32 [samples] at `rate`.
 
     A file that can't be read is named and skipped, or stops with a `UserError`, as asked.
     """
@@ -30,47 +29,35 @@ def read(
     if asked.stream:
         yield from _stream(asked, rate, min(PART, window_seconds))
         return
-    from tasks.media.source import BadFile, name_of
     from tasks.speech.sound import audio
 
-    bad, number = 0, -1
-    for number, media in enumerate(audio_inputs.read(asked, stack)):
-        name = name_of(media, number)
-        try:
-            yield {
-                "name": name,
-                "wave": audio.decode(media, rate=rate, max_seconds=audio_items.LONGEST),
-            }
-        except BadFile as problem:
-            if asked.on_bad_file == "stop":
-                raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
-            bad += 1
-            print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
-    if bad == number + 1 > 0:
-        raise UserError(f"none of {bad:,} files can be used")
+    def decode(_: str, media: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"wave": audio.decode(media, rate=rate, max_seconds=audio_items.LONGEST)}
+
+    yield from inputs.decoded(audio_inputs.read(asked, stack), decode, asked.on_bad_file)
 
 
-def _stream(asked: Inputs, rate: int, part: float) -> Iterator[Mapping[str, Any]]:
+def _stream(inputs: Inputs, rate: int, part: float) -> Iterator[Mapping[str, Any]]:
     import numpy as np
 
     from tasks.speech.sound.audio import resample
 
     begin = 0
     waiting = np.zeros(0, np.float32)
-    size = round(part * asked.stream_rate)
+    size = round(part * inputs.stream_rate)
 
     def said(wave: "np.ndarray") -> Mapping[str, Any]:
-        seconds = begin / asked.stream_rate, (begin + len(wave)) / asked.stream_rate
+        seconds = begin / inputs.stream_rate, (begin + len(wave)) / inputs.stream_rate
         name = f"{seconds[0]:.2f}-{seconds[1]:.2f} s"
-        return {"name": name, "wave": resample(wave, asked.stream_rate, rate)}
+        return {"name": name, "wave": resample(wave, inputs.stream_rate, rate)}
 
-    for chunk in audio_inputs.pcm_chunks(audio_inputs.stdin(), asked.stream_rate, part / 4):
+    for chunk in audio_inputs.pcm_chunks(audio_inputs.stdin(), inputs.stream_rate, part / 4):
         waiting = np.concatenate([waiting, chunk])
         while len(waiting) >= size:
-            end = quietest(waiting[:size], asked.stream_rate)
+            end = quietest(waiting[:size], inputs.stream_rate)
             yield said(waiting[:end])
             begin, waiting = begin + end, waiting[end:]
-    if len(waiting) >= PAUSE * asked.stream_rate:
+    if len(waiting) >= PAUSE * inputs.stream_rate:
         yield said(waiting)
 
 
@@ -86,13 +73,16 @@ def quietest(wave: "np.ndarray", rate: int) -> int:
     return start + int(np.argmin(power[width:] - power[:-width])) + width // 2
 
 
-Cut = Callable[["np.ndarray", int, float], "list[tuple[int, np.ndarray]]"]
+SplitIntoSegments = Callable[["np.ndarray", int, float], "list[tuple[int, np.ndarray]]"]
 """Cuts a sound, given its rate, in windows of at most so many seconds: where each begins (in
 samples), and its samples."""
 
 
-def at_pauses(wave: "np.ndarray", rate: int, seconds: float) -> "list[tuple[int, np.ndarray]]":
-    """A sound in windows that share nothing, cut where it is quietest; see `Cut`.
+def split_at_silence(
+    wave: "np.ndarray", rate: int, seconds: float
+) -> "list[tuple[int, np.ndarray]]":
+    """Return a sound in windows that share nothing, cut where it is quietest: where each begins (in
+    samples), and its samples.
 
     Raises `UserError` for a sound without samples.
     """
@@ -109,22 +99,22 @@ def at_pauses(wave: "np.ndarray", rate: int, seconds: float) -> "list[tuple[int,
 def rows(
     raw: Sequence[Any],
     extractor: Any,
-    settled: Settled,
+    audio_config: AudioConfig,
     window_seconds: float,
-    cut: Cut = audio_features.cut,
+    cut: SplitIntoSegments = audio_features.cut,
 ) -> list[dict[str, Any]]:
     """Rows for `audio_features.pad` of what `read` gives, or of whatever
     `tasks.speech.audio_items.samples` takes for a sound.
 
     A row also has `starts` and `sizes`: where its windows begin and how long they are, in samples.
     """
-    if settled.longest:
-        window_seconds = min(window_seconds, settled.longest / settled.rate)
+    if audio_config.longest:
+        window_seconds = min(window_seconds, audio_config.longest / audio_config.rate)
     made = []
     for i, item in enumerate(raw):
-        wave = audio_items.samples(item, settled.rate)
-        parts = cut(wave, settled.rate, window_seconds)
-        windows = audio_features.extract([part for _, part in parts], extractor, settled)
+        wave = audio_items.samples(item, audio_config.rate)
+        parts = cut(wave, audio_config.rate, window_seconds)
+        windows = audio_features.extract([part for _, part in parts], extractor, audio_config)
         starts, sizes = [start for start, _ in parts], [len(part) for _, part in parts]
         made.append({"sample_id": i, "windows": windows, "starts": starts, "sizes": sizes})
     return made

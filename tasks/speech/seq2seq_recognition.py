@@ -16,8 +16,9 @@ from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED, cross_entropy
 from tasks.preflight import Finding
 from tasks.speech import audio_features, segmenting, speech_recognition
-from tasks.speech.audio_features import AudioFeatures, Settled
+from tasks.speech.audio_features import AudioConfig, AudioFeatures
 from tasks.speech.audio_inputs import Inputs
+from tasks.speech.char_tokenizer import normalized
 from tasks.speech.speech_recognition import (
     EXAMPLE_INPUT,
     WINDOWS,
@@ -26,7 +27,6 @@ from tasks.speech.speech_recognition import (
     show_input,
     unwrapped,
 )
-from tasks.speech.spelling import normalized
 from tasks.speech.transcription import TextPrediction, Transcription
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["Seq2SeqRecognition", Example
     return Seq2SeqRecognition(args), examples
 
 
-def for_prediction(task: "Seq2SeqRecognition", asked: Inputs) -> "Seq2SeqRecognition":
+def for_prediction(task: "Seq2SeqRecognition", inputs: Inputs) -> "Seq2SeqRecognition":
     """The task as `predict` was asked to use it."""
     return task
 
@@ -76,7 +76,7 @@ def from_config(config: Mapping[str, Any]) -> "Seq2SeqRecognition":
     """The task a checkpoint was trained on, from what `Seq2SeqRecognition.config` recorded."""
     return Seq2SeqRecognition(
         Args(**config["args"]),
-        settled=Settled(**config["settled"]),
+        settled=AudioConfig(**config["settled"]),
         longest_text=config["longest_text"],
         start=config["start"],
         end=config["end"],
@@ -88,7 +88,7 @@ class Seq2SeqRecognition(Transcription):
     """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
-    settled: Settled = Settled()  # noqa: RUF009
+    settled: AudioConfig = AudioConfig()  # noqa: RUF009
     longest_text: int = 448  # tokens that the decoder has places for
     start: int = 0  # the token that every text begins behind
     end: int = 0  # the token that ends it
@@ -100,15 +100,15 @@ class Seq2SeqRecognition(Transcription):
     }
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`: any signs, so that none are named."""
+        """Return what the model gives for a recording, for a card."""
         return "Writes what is said in a recording."
 
     def given_tokens(self, rows: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, Any]]:
-        """See `tasks.base.Generates`."""
+        """Return rows for `collate` that have `count` tokens of target each."""
         return [{**row, "ids": [0] * count} for row in rows]
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
+        """Return what `from_config` needs to make the task again, as plain JSON."""
         return {
             "args": asdict(self.args),
             "settled": asdict(self.settled),
@@ -121,12 +121,12 @@ class Seq2SeqRecognition(Transcription):
         """The fields of a transformers config that this task sets: none."""
         return {}
 
-    def settle(self, processor: Any, limit: int) -> "Seq2SeqRecognition":
+    def bind_for_training(self, processor: Any, limit: int) -> "Seq2SeqRecognition":
         """The task with its processor, and that one's rate, inputs and tokens; texts of `limit`
         tokens at most."""
         return replace(
             self,
-            settled=audio_features.settle(processor.feature_extractor),
+            settled=audio_features.audio_config_of(processor.feature_extractor),
             longest_text=limit,
             start=int(processor.tokenizer.prefix_tokens[0]),
             end=int(processor.tokenizer.eos_token_id),
@@ -152,7 +152,7 @@ class Seq2SeqRecognition(Transcription):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> list[Finding]:
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.speech import audio_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -182,7 +182,7 @@ class Seq2SeqRecognition(Transcription):
         quiet."""
         extractor = self.processor.feature_extractor
         seconds = self.settled.longest / self.settled.rate
-        return segmenting.rows(raw, extractor, self.settled, seconds, segmenting.at_pauses)
+        return segmenting.rows(raw, extractor, self.settled, seconds, segmenting.split_at_silence)
 
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """The windows of all rows (`audio_features.pad`); where the rows have texts, the targets
@@ -190,7 +190,7 @@ class Seq2SeqRecognition(Transcription):
         tokens]: at each place the label before it."""
         import torch
 
-        batch = audio_features.pad(rows, self.settled)
+        batch = audio_features.pad(rows, self.settled).tensors()
         if not rows or "ids" not in rows[0]:
             return batch
         labels = torch.nn.utils.rnn.pad_sequence(
@@ -223,8 +223,8 @@ class Seq2SeqRecognition(Transcription):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[TextPrediction]:
-        """What the model writes of each sound by itself, as its generation config says; the windows
-        of a long one are written one by one, and their texts joined."""
+        """Return the text that the model writes of each sound by itself, as its generation config
+        says; the windows of a long sound are written one by one, and their texts joined."""
         inputs = batch.inputs[self.settled.input_name]
         owners = range(len(batch)) if batch.windows is None else batch.windows.tolist()
         rows: list[list[str]] = [[] for _ in range(len(batch))]
@@ -242,18 +242,18 @@ class Seq2SeqRecognition(Transcription):
         return text
 
     def references(self, batch: Batch) -> list[str]:
-        """What was said in each sound."""
+        """Return the text that was said in each sound."""
         return [self._text(row) for row in batch.targets["labels"].tolist()]
 
     def compared(self, text: str) -> str:
-        """In lower case and without punctuation."""
+        """Return a text as errors are counted: in lower case and without punctuation."""
         return normalized(text, "lower", punctuation=False)
 
     def to_json(self, prediction: TextPrediction, top_k: int | None = None) -> dict[str, Any]:
-        """The transcription: `text`.
+        """Return the transcription as a mapping with `text`.
 
         Raises `UserError` where the best k are asked for: one text is written.
         """
         if top_k is not None:
-            raise UserError("--top_k: this model writes one text; leave it out")
+            raise UserError("`top_k`: this model writes one text", hint="leave it out")
         return super().to_json(prediction)

@@ -14,9 +14,9 @@ from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED, divergence, other_names
 from tasks.speech import audio_features, audio_inputs, segmenting
-from tasks.speech.audio_features import AudioArgs, AudioFeatures, Settled
-from tasks.speech.decoding.language_model import Decoding
-from tasks.speech.spelling import Case, Spelling
+from tasks.speech.audio_features import AudioArgs, AudioConfig, AudioFeatures
+from tasks.speech.char_tokenizer import CharTokenizer, LetterCase
+from tasks.speech.decoding.language_model import LMDecoding
 from tasks.speech.transcription import TextPrediction, Transcription
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["SpeechRecognition", Examples
 def for_evaluation(
     task: "SpeechRecognition", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it."""
+    """Return one split as a trained task reads it."""
     import datasets
 
     source, splits = _canonical(task.args, data)
@@ -119,27 +119,27 @@ def _must_be_texts(splits: "datasets.DatasetDict") -> None:
                 )
 
 
-def for_prediction(task: "SpeechRecognition", asked: Inputs) -> "SpeechRecognition":
+def for_prediction(task: "SpeechRecognition", inputs: Inputs) -> "SpeechRecognition":
     """The task with the decoding that `predict` was asked for.
 
     Raises `UserError` where the language model or the words can't be read.
     """
-    if asked.decoding == "greedy":
+    if inputs.decoding == "greedy":
         return task
     from tasks.speech.decoding import language_model
 
     decoding = language_model.beam(
-        asked.beam_width, asked.lm, asked.lm_weight, asked.word_bonus, asked.words
+        inputs.beam_width, inputs.lm, inputs.lm_weight, inputs.word_bonus, inputs.words
     )
     return replace(task, decoding=decoding)
 
 
 def read_inputs(
-    asked: Inputs, task: "SpeechRecognition", stack: "ExitStack"
+    inputs: Inputs, task: "SpeechRecognition", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given: `name` and `wave` float32 [samples]; see
+    """Yield the inputs of `predict`: `name` and `wave` float32 [samples]; see
     `tasks.speech.segmenting`."""
-    return segmenting.read(asked, task.settled.rate, task.args.window_seconds, stack)
+    return segmenting.read(inputs, task.settled.rate, task.args.window_seconds, stack)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -151,11 +151,11 @@ def from_config(config: Mapping[str, Any]) -> "SpeechRecognition":
     """The task a checkpoint was trained on, from what `SpeechRecognition.config` recorded."""
     spelling = config["spelling"] | {"vocabulary": tuple(config["spelling"]["vocabulary"])}
     return SpeechRecognition(
-        Args(**config["args"]), Spelling(**spelling), Settled(**config["settled"])
+        Args(**config["args"]), CharTokenizer(**spelling), AudioConfig(**config["settled"])
     )
 
 
-def case_of(args: Args, vocabulary: Sequence[str] = ()) -> Case:
+def case_of(args: Args, vocabulary: Sequence[str] = ()) -> LetterCase:
     """The case of letters to learn: the asked one, or the vocabulary's own."""
     if args.text_case != "auto":
         return args.text_case
@@ -170,16 +170,17 @@ class SpeechRecognition(Transcription):
     """The task with what the processor told of it. Satisfies `tasks.base.Task`."""
 
     args: Args
-    spelling: Spelling = Spelling()  # noqa: RUF009
-    settled: Settled = Settled()  # noqa: RUF009
-    decoding: Decoding | None = None  # None: greedy
+    spelling: CharTokenizer = CharTokenizer()  # noqa: RUF009
+    settled: AudioConfig = AudioConfig()  # noqa: RUF009
+    decoding: LMDecoding | None = None  # None: greedy
     processor: Any = field(default=None, compare=False, repr=False)
 
     softens = True
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "logits"}
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`: the signs that it can write."""
+        """Return what the model gives for a recording, and the signs that it can write, for a
+        card."""
         spelling = self.spelling
         signs = [one for one in spelling.vocabulary if len(one) == 1 and one != spelling.delimiter]
         words = "" if any(one.isdigit() for one in signs) else "; numbers are written in words"
@@ -189,7 +190,7 @@ class SpeechRecognition(Transcription):
         )
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
+        """Return what `from_config` needs to make the task again, as plain JSON."""
         return {
             "args": asdict(self.args),
             "spelling": asdict(self.spelling),
@@ -205,22 +206,22 @@ class SpeechRecognition(Transcription):
             "ctc_zero_infinity": True,
         }
 
-    def settle(self, processor: Any, limit: int) -> "SpeechRecognition":
+    def bind_for_training(self, processor: Any, limit: int) -> "SpeechRecognition":
         """The task with its processor, and that one's rate, inputs and vocabulary."""
         tokenizer = processor.tokenizer
         vocabulary = tuple(tokenizer.convert_ids_to_tokens(range(len(tokenizer))))
-        spelling = Spelling(
+        spelling = CharTokenizer(
             vocabulary,
             int(tokenizer.pad_token_id),
             str(tokenizer.word_delimiter_token),
             case_of(self.args, vocabulary),
             self.args.punctuation,
         )
-        settled = audio_features.settle(processor.feature_extractor)
+        settled = audio_features.audio_config_of(processor.feature_extractor)
         return replace(self, spelling=spelling, settled=settled, processor=processor)
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
-        """The sounds of one split."""
+        """Return the sounds of one split as features."""
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
         targets = {"text": examples["text"]} if "text" in examples.column_names else {}
         extractor = self.processor.feature_extractor
@@ -229,7 +230,7 @@ class SpeechRecognition(Transcription):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.speech import audio_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -242,7 +243,7 @@ class SpeechRecognition(Transcription):
     def _frames(
         self, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "dict[str, np.ndarray]":
-        """How many frames of logits the model makes of each sound of each split."""
+        """Return how many frames of logits the model makes of each sound of each split."""
         import numpy as np
         import torch
 
@@ -288,7 +289,7 @@ class SpeechRecognition(Transcription):
         """
         import torch
 
-        batch = audio_features.pad(rows, self.settled)
+        batch = audio_features.pad(rows, self.settled).tensors()
         if batch.windows is not None:
             columns = [[x for row in rows for x in row[name]] for name in ("starts", "sizes")]
             batch = replace(batch, spans=torch.tensor(columns).T)
@@ -376,7 +377,7 @@ class SpeechRecognition(Transcription):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[TextPrediction]:
-        """See `tasks.base.Task`."""
+        """Return the text of each sound, decoded from the logits, greedily or by beam search."""
         return self.postprocess(self.forward(model, batch) if outputs is None else outputs)
 
     def postprocess(self, outputs: Outputs) -> list[TextPrediction]:
@@ -392,12 +393,12 @@ class SpeechRecognition(Transcription):
         return [TextPrediction(ranked[0][0], tuple(ranked)) for ranked in rows]
 
     def references(self, batch: Batch) -> list[str]:
-        """What was said in each sound, as it is spelled."""
+        """Return the text that was said in each sound, as the task spells it."""
         rows = batch.targets["labels"].tolist()
         return [self.spelling.text([i for i in row if i >= 0]) for row in rows]
 
     def teacher_fault(self, teacher: "SpeechRecognition") -> str | None:
-        """See `tasks.base.Distills`."""
+        """Return why nothing can be learned from a teacher's outputs; None where it can."""
         return other_names(self.spelling.vocabulary, teacher.spelling.vocabulary, "symbols")
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":

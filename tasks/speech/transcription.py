@@ -17,12 +17,12 @@ from tasks.printing import python_literal
 from tasks.speech import audio_items, segmenting
 
 if TYPE_CHECKING:
-    from tasks.metrics.transcription import TranscriptTally
+    from tasks.metrics.transcription import TranscriptionMetric
 
 
 @dataclass(frozen=True)
 class TextPrediction:
-    """A text."""
+    """A transcribed text, and where a search was made the texts it has found."""
 
     text: str
     ranked: tuple[tuple[str, float], ...] = ()
@@ -42,46 +42,46 @@ class Transcription(Bindable):
     labels = ()
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`: what `predict` is shown first."""
+        """Return an input of transformers' pipeline as Python source."""
         return python_literal(shlex.split(self.example_call)[1])
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one sound, and no row of them."""
+        """Return whether an input is a single sound, and not a list of them."""
         return items.is_one(raw, audio_items.DIMS)
 
     def references(self, batch: Batch) -> list[str]:
-        """What was said in each sound."""
+        """Return the text that was said in each sound."""
         raise NotImplementedError
 
     def compared(self, text: str) -> str:
-        """A text as errors are counted."""
+        """Return a text as errors are counted."""
         return text
 
-    def tally(self) -> "TranscriptTally":
-        """The accumulator of this task's metrics."""
-        from tasks.metrics.transcription import TranscriptTally
+    def accumulator(self) -> "TranscriptionMetric":
+        """Return an empty accumulator of this task's metrics."""
+        from tasks.metrics.transcription import TranscriptionMetric
 
-        return TranscriptTally()
+        return TranscriptionMetric()
 
-    def count(self, tally: Any, seen: Evaluated[TextPrediction]) -> None:
-        """Adds the transcriptions of a batch to a tally."""
-        tally.update(seen.batch.ids.cpu().numpy(), *self._both(seen))
+    def update(self, accumulator: Any, seen: Evaluated[TextPrediction]) -> None:
+        """Add the transcriptions of a batch to an accumulator."""
+        accumulator.update(seen.batch.ids.cpu().numpy(), *self._both(seen))
 
     def _both(self, seen: Evaluated[TextPrediction]) -> tuple[list[str], list[str]]:
-        """What was heard in each sound and what was said, as errors are counted."""
-        heard = [self.compared(one.text) for one in seen.predictions]
-        return heard, [self.compared(text) for text in seen.references]
+        """Return the hypothesis and the reference of each sound, as errors are counted."""
+        hypotheses = [self.compared(one.text) for one in seen.predictions]
+        return hypotheses, [self.compared(text) for text in seen.references]
 
-    def top_confusions(self, tally: Any) -> list[tuple[str, str, int]]:
-        """Words and what they were taken for, the most frequent first; "-" is nothing."""
-        pairs: list[tuple[str, str, int]] = tally.commonest()
+    def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
+        """Return words and what they were taken for, the most frequent first; "-" is no word."""
+        pairs: list[tuple[str, str, int]] = accumulator.top_confusions()
         return pairs
 
-    def mistakes(self, seen: Evaluated[TextPrediction]) -> list[tuple[float, int, str, str]]:
-        """Wrong transcriptions as (loss of the sample, its id, truth, hypothesis)."""
+    def errors(self, seen: Evaluated[TextPrediction]) -> list[tuple[float, int, str, str]]:
+        """Return wrong transcriptions as (loss of the sample, its id, truth, hypothesis)."""
         assert seen.loss.terms is not None
-        heard, said = self._both(seen)
-        columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), said, heard
+        hypotheses, references = self._both(seen)
+        columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), references, hypotheses
         return [row for row in zip(*columns, strict=True) if row[2] != row[3]]
 
     def show(self, example: Mapping[str, Any], row: int) -> str:

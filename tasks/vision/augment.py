@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.randomness import Draws
+from tasks.randomness import SampleRandom
 from tasks.vision import geometry, randaugment
 from tasks.vision.augment_args import AugmentArgs as AugmentArgs
 
@@ -23,7 +23,7 @@ ERASED_ASPECT = (0.3, 1 / 0.3)
 CROP_ASPECT = (3 / 4, 4 / 3)
 
 
-def augment(images: "Tensor", draws: Draws, args: AugmentArgs) -> "Tensor":
+def augment(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
     """The standard view of training: float32 [b, c, h, w] in 0 .. 1.
 
     Args:
@@ -45,7 +45,7 @@ def augment(images: "Tensor", draws: Draws, args: AugmentArgs) -> "Tensor":
     return _own(varied, images)
 
 
-def weak(images: "Tensor", draws: Draws, args: AugmentArgs) -> "Tensor":
+def weak(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
     """The weak view of FixMatch: mirrored where `args` says so, and shifted a little.
 
     Takes and gives what `augment` does.
@@ -53,7 +53,7 @@ def weak(images: "Tensor", draws: Draws, args: AugmentArgs) -> "Tensor":
     return _own(to_float(_moved(images, draws, args, args.crop_padding or WEAK_SHIFT)), images)
 
 
-def strong(images: "Tensor", draws: Draws, args: AugmentArgs) -> "Tensor":
+def strong(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
     """The strong view of FixMatch (Sohn et al. 2020): the weak view's kind of shift, RandAugment,
     and a grey square of half the side (Cutout, DeVries & Taylor 2017).
 
@@ -78,7 +78,7 @@ def _own(result: "Tensor", images: "Tensor") -> "Tensor":
 
 
 def to_float(images: "Tensor") -> "Tensor":
-    """Bytes 0 .. 255 as float32 0 .. 1; floats as float32."""
+    """Return images as float32: bytes from 0 to 255 become 0 to 1, floats stay as they are."""
     import torch
 
     if images.dtype == torch.uint8:
@@ -95,7 +95,7 @@ def to_bytes(images: "Tensor") -> "Tensor":
     return (images * 255).round_().clamp_(0, 255).to(torch.uint8)
 
 
-def _placed(images: "Tensor", draws: Draws, args: AugmentArgs) -> "Tensor":
+def _placed(images: "Tensor", draws: SampleRandom, args: AugmentArgs) -> "Tensor":
     """Flips, crop, rotation and shift, in one step; bytes stay bytes where no pixel is new."""
     if args.crop_scale == 1 and not args.rotation:
         return _moved(images, draws, args, args.crop_padding)
@@ -125,14 +125,14 @@ def _placed(images: "Tensor", draws: Draws, args: AugmentArgs) -> "Tensor":
     return geometry.warp(to_float(images), crop, args.padding)
 
 
-def _moved(images: "Tensor", draws: Draws, args: AugmentArgs, share: float) -> "Tensor":
+def _moved(images: "Tensor", draws: SampleRandom, args: AugmentArgs, share: float) -> "Tensor":
     """Flips and shifts by whole pixels; bytes stay bytes."""
     height, width = images.shape[2:]
     rows, columns = _shifts(draws, height, width, share)
     return geometry.move(images, rows, columns, *_flips(draws, args), args.padding)
 
 
-def _flips(draws: Draws, args: AugmentArgs) -> tuple[geometry.Bools, geometry.Bools]:
+def _flips(draws: SampleRandom, args: AugmentArgs) -> tuple[geometry.Bools, geometry.Bools]:
     never = np.zeros(len(draws.ids), np.bool_)
     return (
         never if args.hflip == "off" else draws.uniform("hflip") < 0.5,
@@ -141,14 +141,14 @@ def _flips(draws: Draws, args: AugmentArgs) -> tuple[geometry.Bools, geometry.Bo
 
 
 def _shifts(
-    draws: Draws, height: int, width: int, share: float
+    draws: SampleRandom, height: int, width: int, share: float
 ) -> tuple[geometry.Ints, geometry.Ints]:
     most = round(share * height), round(share * width)
     rows = draws.integers("shift y", 2 * most[0] + 1) - most[0]
     return rows, draws.integers("shift x", 2 * most[1] + 1) - most[1]
 
 
-def _jittered(images: "Tensor", draws: Draws, strength: float) -> "Tensor":
+def _jittered(images: "Tensor", draws: SampleRandom, strength: float) -> "Tensor":
     """Brightness and contrast, then saturation, each by a factor of 1 - strength .. 1 + strength.
 
     Contrast keeps the mean brightness, which is summed in whole numbers.
@@ -181,13 +181,14 @@ def _luma(images: "Tensor") -> "Tensor":
 
 
 def _column(values: geometry.Floats, images: "Tensor") -> "Tensor":
-    """One number a sample, float32 [b, 1, 1, 1], beside the images."""
+    """Return one number for each sample as a float32 tensor [b, 1, 1, 1], on the device of the
+    images."""
     import torch
 
     return torch.from_numpy(values.astype(np.float32)).to(images.device)[:, None, None, None]
 
 
-def _noisy(images: "Tensor", draws: Draws, deviation: float) -> "Tensor":
+def _noisy(images: "Tensor", draws: SampleRandom, deviation: float) -> "Tensor":
     import torch
 
     noise = np.empty(images.shape, np.float32)
@@ -197,7 +198,7 @@ def _noisy(images: "Tensor", draws: Draws, deviation: float) -> "Tensor":
     return added.add_(images).clamp_(0, 1)
 
 
-def _erased(images: "Tensor", draws: Draws, probability: float) -> "Tensor":
+def _erased(images: "Tensor", draws: SampleRandom, probability: float) -> "Tensor":
     """Random erasing (Zhong et al. 2020) with one random brightness a rectangle."""
     import torch
 

@@ -30,7 +30,7 @@ GREY_ALPHA = "LA;16B"  # Pillow's name for how 16-bit greyscale with alpha lies 
 
 
 class Values(NamedTuple):
-    """Pixels as they stand in a file."""
+    """The pixels of an image with all the bits that its file has."""
 
     values: Numbers  # [height, width] or [height, width, 3]
     alpha: Numbers | None  # [height, width], 0 to 1
@@ -40,19 +40,20 @@ class Values(NamedTuple):
 
 
 def is_deep(image: "PILImage") -> bool:
-    """Whether an image, of which nothing but the header need be read, has more than 8 bits."""
+    """Return whether an image has more than 8 bits; nothing but its header need be read."""
     tiles = getattr(image, "tile", None)
     grey = is_deep_grey(image) or (tiles and tiles[0].args == GREY_ALPHA)
     return bool(grey or has_deep_colour(image) or _largest(image) > 255)
 
 
 def has_deep_colour(image: "PILImage") -> bool:
-    """Whether these are 16-bit colours, whose low bytes are to be had by `open_low_bytes`."""
+    """Return whether an image has 16-bit colours, whose low bytes `open_low_bytes` gives."""
     return _colour_bytes(image) is not None
 
 
 def is_deep_grey(image: "PILImage") -> bool:
-    """Whether Pillow itself keeps all bits: greyscale of 16 and 32 bits, and decimal numbers."""
+    """Return whether Pillow itself keeps all bits of an image: greyscale of 16 and 32 bits, and
+    decimal numbers."""
     return image.mode in ("I", "F") or image.mode.startswith("I;16")
 
 
@@ -140,7 +141,8 @@ def portable_values(image: "ImageFile", largest: int) -> Values:
 
 
 def largest_of_portable(image: "PILImage") -> int | None:
-    """What a PPM in colour of more than 8 bits declares as white; None of any other image."""
+    """Return the value that a PPM in colour of more than 8 bits declares as white; None for any
+    other image."""
     largest = _largest(image)
     return largest if image.mode == "RGB" and largest > 255 else None
 
@@ -175,7 +177,7 @@ def _with_raw_mode(args: Any, raw: str) -> Any:
     return raw if isinstance(args, str) else (raw, *args[1:])
 
 
-def scaled(found: Values, wanted: ValueRange | None) -> Numbers:
+def scaled(values: Values, wanted: ValueRange | None) -> Numbers:
     """Values brought to 0 .. 255, not rounded; what lies outside the range is cut.
 
     Args:
@@ -183,13 +185,13 @@ def scaled(found: Values, wanted: ValueRange | None) -> Numbers:
 
     Raises `BadFile` where that leaves open what is white: most of the range is not used.
     """
-    low, high = check_finite(found.values)
+    low, high = check_finite(values.values)
     if wanted is None:
-        wanted = own_range(found, low, high)
+        wanted = own_range(values, low, high)
     black, white = wanted
-    result = (found.values - black) * (255 / (white - black))
+    result = (values.values - black) * (255 / (white - black))
     np.clip(result, 0, 255, out=result)
-    if found.white_is_zero:
+    if values.white_is_zero:
         np.subtract(255, result, out=result)
     return result
 
@@ -202,18 +204,18 @@ def check_finite(values: Numbers) -> ValueRange:
     return low, high
 
 
-def own_range(found: Values, low: float, high: float) -> ValueRange:
+def own_range(values: Values, low: float, high: float) -> ValueRange:
     """The range that one image by itself declares. Raises `BadFile` where it is not plain."""
-    asks = "training has to say which are black and white (--value_range)"
-    if found.declared is None:
+    asks = "training has to say which are black and white (`value_range`)"
+    if values.declared is None:
         white = next((float(most) for most in (1, 255, 65535) if high <= most), None)
         if low < 0 or white is None:
             numbers = f"decimal numbers from {low:g} to {high:g}, which are no brightness"
             raise BadFile(f"{numbers}: {asks}")
         black = 0.0
     else:
-        black, white = found.declared
-    if found.explicit or white == 1 or low == high == 0:
+        black, white = values.declared
+    if values.explicit or white == 1 or low == high == 0:
         return black, white
     reach = max(high, -low)
     if reach <= white / 2 or low >= 0 > black:  # one bit that is not used may be chance
@@ -225,8 +227,8 @@ def own_range(found: Values, low: float, high: float) -> ValueRange:
 
 
 def full_scale(largest: float, decimals: bool = False) -> float:
-    """What is white where this is the largest value: 1 for decimal numbers up to 1, else the
-    smallest of 255, 511, 1023, ... that holds it."""
+    """Return the value that is white where this is the largest one: 1 for decimal numbers up to 1,
+    else the smallest of 255, 511, 1023, ... that holds it."""
     if decimals and largest <= 1:
         return 1.0
     bits = 8

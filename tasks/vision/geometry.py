@@ -57,7 +57,7 @@ def after(outer: Floats, inner: Floats) -> Floats:
 
 
 def warp(images: "Tensor", maps: Floats, padding: Padding) -> "Tensor":
-    """Each image at the places its map leads to, bilinear.
+    """Return each image sampled at the places its map leads to, bilinear.
 
     Args:
         images: float32 [b, c, h, w].
@@ -88,7 +88,8 @@ def move(
     vflip: Bools,
     padding: Padding,
 ) -> "Tensor":
-    """Each image flipped, then shifted by whole pixels down and to the right; of the same type.
+    """Return each image flipped, then shifted by whole pixels down and to the right; of the same
+    type.
 
     Args:
         images: [b, c, h, w] of any type.
@@ -113,8 +114,8 @@ def move(
 
 
 def _sources(size: int, shifts: Ints, flips: Bools) -> tuple[Ints, Bools]:
-    """Where each place of an axis is taken from, mirrored at the edges, int64 [b, size]; and
-    whether that lies inside without mirroring, bool [b, size]."""
+    """Return the place from which each place of an axis is taken, mirrored at the edges, int64 [b,
+    size]; and whether it lies inside without mirroring, bool [b, size]."""
     places = np.arange(size) - shifts[:, None]
     inside = (places >= 0) & (places < size)
     wrapped = places % (2 * size)

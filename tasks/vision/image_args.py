@@ -39,7 +39,7 @@ class ImageArgs(Bounded):
         if self.background is not None:
             colour(self.background)
         if self.resize not in (None, "stretch", "pad", "crop"):
-            raise UserError(f"--resize {self.resize}: stretch, pad or crop")
+            raise UserError(f"`resize` {self.resize}: stretch, pad or crop")
         if self.value_range is not None:
             # JSON and YAML have no tuples
             object.__setattr__(self, "value_range", _checked_range(self.value_range))
@@ -47,17 +47,18 @@ class ImageArgs(Bounded):
 
     @classmethod
     def of_checkpoint(cls, recorded: Mapping[str, Any]) -> Self:
-        """Those that zoo.json records; what was not recorded yet was as it is by default today."""
+        """Return the arguments that zoo.json records; what was not recorded then was what is the
+        default today."""
         args = cls(**recorded)
         return replace(args, background=args.background or "white", resize=args.resize or "stretch")
 
     @property
     def behind(self) -> Colour:
-        """The background as numbers."""
+        """Return the background colour as red, green and blue, 0 to 255."""
         return WHITE if self.background is None else colour(self.background)
 
-    def settled(self, processor: Any) -> Self:
-        """The same with what the processor of the model says where nothing was asked.
+    def resolved(self, processor: Any) -> Self:
+        """Return the arguments with what the model's processor says wherever nothing was asked for.
 
         Raises `UserError` where a flag and the processor disagree.
         """
@@ -68,7 +69,7 @@ class ImageArgs(Bounded):
                 known = tuple(map(float, known))
             if None not in (asked, known) and asked != known:
                 raise UserError(
-                    f"--{name} {asked}: the image processor of these weights says {known}; leave "
+                    f"`{name}` {asked}: the image processor of these weights says {known}; leave "
                     "the flag away, or start from other weights"
                 )
             found[name] = asked if asked is not None else known
@@ -94,7 +95,7 @@ def _checked_range(asked: Any) -> tuple[float, float]:
     except (TypeError, ValueError):
         shown = str(asked)
     raise UserError(
-        f"--value_range {shown}: the value that is black, then a larger one that is white, such as "
+        f"`value_range` {shown}: the value that is black, then a larger one that is white, such as "
         "0 4095"
     )
 
@@ -113,7 +114,7 @@ def colour(text: str) -> Colour:
     except ValueError:
         pass  # said below
     raise UserError(
-        f"--background {text} is no colour: give a name such as white, black or gray, or #rrggbb "
+        f"`background` {text} is no colour: give a name such as white, black or gray, or #rrggbb "
         "in hexadecimal digits (quoted: '#ff8000')"
     )
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
-from tasks.base import Batch, Examples
+from tasks.base import Batch, Examples, Viewed
 from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs, Source
 from tasks.errors import UserError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tasks.base import Features
     from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
-    from tasks.randomness import View
+    from tasks.randomness import EpochView
     from tasks.vision.pixels import Facts
 
 EXAMPLE_INPUT = "--image photo.jpg"
@@ -60,7 +60,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Exampl
 def for_evaluation(
     task: "ImageClassification", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `Classification.evaluation_split`."""
+    """Return one split as a trained task reads it; see `Classification.evaluation_split`."""
     source, splits = _canonical(task.args, data)
     return task.evaluation_split(source, splits, data, split, trained_on)
 
@@ -68,27 +68,31 @@ def for_evaluation(
 def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     """Images without label, in the split train; see `tasks.data.unlabelled.find`."""
     from tasks.data.unlabelled import find
-    from tasks.media.source import load_media
-    from tasks.vision.embedded import digits
-    from tasks.vision.images import IMAGE
-
-    def load(other: DataArgs) -> Source:
-        return load_media(other, IMAGE, digits.load, args.image_column, unlabeled=True)
 
     source, splits = _canonical(args, data)
-    return find(source, cut(args, data, splits), data, asked, load)
+    return find(
+        source,
+        cut(args, data, splits),
+        data,
+        asked,
+        lambda other: _load(args, other, unlabeled=True),
+    )
 
 
 def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDict]":
+    source = _load(args, data)
+    return source, media_and_label(source, args.label_column)
+
+
+def _load(args: Args, data: DataArgs, *, unlabeled: bool = False) -> Source:
     from tasks.media.source import load_media
     from tasks.vision.embedded import digits
     from tasks.vision.images import IMAGE
 
-    source = load_media(data, IMAGE, digits.load, args.image_column)
-    return source, media_and_label(source, args.label_column)
+    return load_media(data, IMAGE, digits.load, args.image_column, unlabeled=unlabeled)
 
 
-def for_prediction(task: "ImageClassification", asked: Inputs) -> "ImageClassification":
+def for_prediction(task: "ImageClassification", inputs: Inputs) -> "ImageClassification":
     """The task as `predict` was asked to use it."""
     return task
 
@@ -96,31 +100,23 @@ def for_prediction(task: "ImageClassification", asked: Inputs) -> "ImageClassifi
 def read_inputs(
     asked: Inputs, task: "ImageClassification", stack: "ExitStack"
 ) -> "Iterator[Mapping[str, Any]]":
-    """What `predict` is given, decoded: `name` and `image` uint8 [height, width, channels].
+    """Yield the inputs of `predict`, decoded: `name` and `image` uint8 [height, width, channels].
 
     A file that can't be read is named and skipped, or stops the run with a `UserError`, as the
     task was told (`on_bad_file`).
     """
     import sys
 
-    from tasks.media.source import BadFile, name_of
+    from tasks.media import inputs
     from tasks.vision import image_inputs
 
-    bad, number = 0, -1
-    for number, media in enumerate(image_inputs.read(asked, stack)):
-        name = name_of(media, number)
-        try:
-            image, facts = task.decode(media)
-            if "cut" in facts:
-                print_lines(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
-            yield {"name": name, "image": image}
-        except BadFile as problem:
-            bad += 1
-            if asked.on_bad_file == "stop":
-                raise UserError(f"{name}: {problem}; --on_bad_file skip goes on without") from None
-            print_lines(f"{name}: {problem}; skipped", file=sys.stderr)
-    if bad == number + 1 > 0:
-        raise UserError(f"none of {bad:,} files can be used")
+    def decode(name: str, media: Mapping[str, Any]) -> Mapping[str, Any]:
+        image, facts = task.decode(media)
+        if "cut" in facts:
+            print_lines(f"{name}: {_cut(facts['cut'], task.args)}", file=sys.stderr)
+        return {"image": image}
+
+    yield from inputs.decoded(image_inputs.read(asked, stack), decode, asked.on_bad_file)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -159,13 +155,13 @@ class ImageClassification(Classification):
     unit = "pixels"
     example_call = EXAMPLE_INPUT
 
-    def settle(self, processor: Any, limit: int) -> "ImageClassification":
-        """The same task with the processor's size and normalisation."""
+    def bind_for_training(self, processor: Any, limit: int) -> "ImageClassification":
+        """Return the task bound to a processor, with the processor's size and normalisation."""
         if self.args.mixup and self.problem_type != "single_label_classification":
-            raise UserError(f"--mixup wants one label an image, and this is {self.problem_type}")
+            raise UserError(f"`mixup` wants one label an image, and this is {self.problem_type}")
         return replace(
             self,
-            args=replace(self.args.settled(processor), hflip=self._flips()),
+            args=replace(self.args.resolved(processor), hflip=self._flips()),
             size=side_of(processor),
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
@@ -216,7 +212,7 @@ class ImageClassification(Classification):
         )
 
     def _square(self, image: "np.ndarray") -> "np.ndarray":
-        """What of an image the model sees, uint8 [size, size, 1 or 3]."""
+        """Return the square of an image that the model sees, uint8 [size, size, 1 or 3]."""
         from tasks.vision import images
 
         return images.fit(image, self.size, self.args.resize or "stretch", self.args.behind)
@@ -227,7 +223,7 @@ class ImageClassification(Classification):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.vision import image_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -237,7 +233,7 @@ class ImageClassification(Classification):
         return found
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one image, and no row of them."""
+        """Return whether an input is a single image, and not a list of them."""
         return items.is_one(raw, DIMS)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -265,17 +261,12 @@ class ImageClassification(Classification):
         """
         import torch
 
-        ids = torch.tensor([row["sample_id"] for row in rows])
-        targets = self.label_targets(rows)
         view = rows[0].get("view") if rows else None
         if view is None or view.strength == "none":
-            from tasks.vision.pixels import normalised
-
-            made = normalised([row["image"] for row in rows], self.mean, self.std)
-            pixels = torch.from_numpy(made).permute(0, 3, 1, 2)
-            return Batch({"pixel_values": pixels}, ids, targets)
+            return self.collate_arrays(rows).tensors()
+        ids = torch.tensor([row["sample_id"] for row in rows])
         pixels, more = self._augmented(rows, [row["view"] for row in rows])
-        targets |= more
+        targets = self.label_targets(rows) | more
         # grey images stay one channel as long as that saves work
         mean, std = (torch.tensor(x).view(1, -1, 1, 1) for x in (self.mean, self.std))
         if pixels.shape[1] == 1 and len(set(self.mean)) == len(set(self.std)) == 1:
@@ -285,24 +276,35 @@ class ImageClassification(Classification):
         inputs = {"pixel_values": pixels.contiguous(memory_format=torch.channels_last)}
         return Batch(inputs, ids, targets)
 
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`; of rows without a view that augments."""
+        import numpy as np
+
+        from tasks.vision.pixels import normalised
+
+        made = normalised([row["image"] for row in rows], self.mean, self.std)
+        pixels: Any = made.transpose(0, 3, 1, 2)  # channels last in memory
+        ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
+        return Batch({"pixel_values": pixels}, ids, self.label_arrays(rows))
+
     def _augmented(
-        self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]"
+        self, rows: Sequence[Mapping[str, Any]], views: "Sequence[EpochView]"
     ) -> "tuple[Tensor, dict[str, Tensor]]":
         import torch
 
-        from tasks.randomness import Draws
+        from tasks.randomness import SampleRandom
         from tasks.vision import mixing
 
         pixels = self._varied(rows, views)
         if "partner" not in rows[0]:
             return pixels, {}
         partners = [row["partner"] for row in rows]
-        draws = Draws(views, [row["sample_id"] for row in rows])
+        draws = SampleRandom(views, [row["sample_id"] for row in rows])
         mixed, share = mixing.mix(pixels, self._varied(partners, views), draws, self.args)
         labels = torch.tensor([partner["label"] for partner in partners])
         return mixed, {"partners": labels, "share": share}
 
-    def _varied(self, rows: Sequence[Mapping[str, Any]], views: "Sequence[View]") -> "Tensor":
+    def _varied(self, rows: Sequence[Mapping[str, Any]], views: "Sequence[EpochView]") -> "Tensor":
         """The images of the rows augmented as their views say, which are of one strength; float32
         [b, 1 or 3, size, size].
 
@@ -311,7 +313,7 @@ class ImageClassification(Classification):
         """
         import torch
 
-        from tasks.randomness import Draws
+        from tasks.randomness import SampleRandom
         from tasks.vision import augment
 
         how = {"weak": augment.weak, "strong": augment.strong, "standard": augment.augment}
@@ -319,7 +321,9 @@ class ImageClassification(Classification):
         for channels in (1, 3):
             places = [i for i, row in enumerate(rows) if row["image"].shape[2] == channels]
             if places:
-                draws = Draws([views[i] for i in places], [rows[i]["sample_id"] for i in places])
+                draws = SampleRandom(
+                    [views[i] for i in places], [rows[i]["sample_id"] for i in places]
+                )
                 images = stack([rows[i]["image"] for i in places])
                 parts[channels] = places, how[views[0].strength](images, draws, self.args)
         if len(parts) == 1:
@@ -343,18 +347,18 @@ class ImageClassification(Classification):
         draw.image(axes, row["image"])
 
 
-def _tell_what_is_cut(examples: "datasets.Dataset", found: "Decoded", args: Args) -> None:
+def _tell_what_is_cut(examples: "datasets.Dataset", decoded: "Decoded", args: Args) -> None:
     """A warning where values of more than 8 bits lie outside the range that training found."""
     import sys
 
     from tasks.media.source import name_of
 
-    cut = {row: facts["cut"] for row, facts in found.facts.items() if "cut" in facts}
+    cut = {row: facts["cut"] for row, facts in decoded.facts.items() if "cut" in facts}
     if cut:
         row = max(cut, key=lambda one: cut[one])
         worst = f"{name_of(examples[row]['media'], row)}: {_cut(cut[row], args)}"
         print_lines(
-            f"warning: in {len(cut):,} of {len(found):,} images, such as {worst}", file=sys.stderr
+            f"warning: in {len(cut):,} of {len(decoded):,} images, such as {worst}", file=sys.stderr
         )
 
 
@@ -374,8 +378,9 @@ def stack(images: "Sequence[np.ndarray]") -> "Tensor":
     return torch.from_numpy(np.stack(same)).permute(0, 3, 1, 2)
 
 
-class ImageFeatures:
-    """The images of one split at the model's size. Satisfies `tasks.base.Features`."""
+class ImageFeatures(Viewed):
+    """The images of one split at the model's size; `collate` augments them as a view says.
+    Satisfies `tasks.base.Features`."""
 
     def __init__(self, decoded: "Decoded", labels: Sequence[Any] | None, partners: bool) -> None:
         import numpy as np
@@ -386,15 +391,6 @@ class ImageFeatures:
         self.lengths: np.ndarray = decoded.sizes.astype(np.int64)
         self.rows: np.ndarray = np.ones(len(decoded), np.int64)
         self.partners = partners  # whether training mixes each sample with another
-        self._view: View | None = None
-
-    def view(self, view: "View") -> Self:
-        """The same images, to be augmented by `collate` as the view says."""
-        import copy
-
-        seen = copy.copy(self)
-        seen._view = view
-        return seen
 
     def __len__(self) -> int:
         return len(self.decoded)
@@ -406,10 +402,10 @@ class ImageFeatures:
         for row in rows:
             row["view"] = self._view
         if self.partners and self._view.strength == "standard":
-            from tasks.randomness import Draws
+            from tasks.randomness import SampleRandom
             from tasks.vision import mixing
 
-            chosen = mixing.partner(Draws(self._view, list(indices)), len(self))
+            chosen = mixing.mixup_partner(SampleRandom(self._view, list(indices)), len(self))
             for row, other in zip(rows, chosen, strict=True):
                 row["partner"] = self._row(int(other))
         return rows

@@ -28,7 +28,7 @@ def read(asked: Inputs, stack: ExitStack) -> Iterator[dict[str, Any]]:
     from tasks.vision.images import IMAGE
 
     if not asked.image:
-        raise UserError("what is to be looked at? give --image with files, folders or globs")
+        raise UserError("what is to be looked at? give `image` with files, folders or globs")
     return (
         {"bytes": None, "path": str(path)}
         for path in inputs.expand(asked.image, IMAGE.suffixes, "images")

@@ -2,15 +2,14 @@
 error.
 """
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tasks.data import label_checks
-from tasks.data.label_checks import rows, warning
+from tasks.data.label_checks import warning
 from tasks.errors import UserError
 from tasks.media import duplicates
 from tasks.media.source import BadFile, name_of
@@ -31,8 +30,6 @@ TAIL = 0.05  # share at either end that does not count for that
 
 USUAL = ImageArgs(background="white", resize="stretch")
 
-Place = tuple[str, int]  # a split and a row of it
-
 
 def check(
     splits: "datasets.DatasetDict",
@@ -40,7 +37,7 @@ def check(
     labels: Sequence[str] | None,
     args: ImageArgs = USUAL,
 ) -> list[Finding]:
-    """What is wrong or suspicious, errors first.
+    """Return what is wrong or suspicious in the images and their labels, errors first.
 
     Images count as the same where their pixels are, at the size the model sees; without digests,
     where their files are. Images of one colour are found in memory only.
@@ -69,7 +66,13 @@ def check(
         for name, split in splits.items()
     }
     if all(found.digests is not None for found in decoded.values()):
-        findings += _across(_groups(decoded), splits, list(decoded), values)
+        findings += duplicates.of_groups(
+            splits,
+            _groups(decoded),
+            "images",
+            "an image",
+            lambda name, row: repr(values[name][row]),
+        )
     else:
         findings += duplicates.duplicates(splits, "images", "label")
     if labels is not None:
@@ -78,29 +81,29 @@ def check(
 
 
 def _transparent(
-    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+    name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
-    """What became of transparency."""
-    rows = [row for row, facts in found.facts.items() if "transparent" in facts]
+    """Yield a warning about transparent images: which background they were laid on."""
+    rows = [row for row, facts in decoded.facts.items() if "transparent" in facts]
     if not rows:
         return
     behind = args.background or "white"
-    lost = [row for row in rows if "uniform" in found.facts[row]]
+    lost = [row for row in rows if "uniform" in decoded.facts[row]]
     ending = ""
     if lost:
         ending = (
             f", which leaves {_images(len(lost))} of one colour, the first is"
-            f" {_named(split, min(lost))}: give another --background"
+            f" {_named(split, min(lost))}: give another `background`"
         )
     yield warning(
-        f"{name}: {_images(len(rows))} of {len(found):,} with transparency,"
+        f"{name}: {_images(len(rows))} of {len(decoded):,} with transparency,"
         f" laid on {behind}{ending}"
     )
 
 
-def _moving(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
-    """Of which images only a part is seen."""
-    rows = [row for row, facts in found.facts.items() if "frames" in facts]
+def _moving(name: str, split: "datasets.Dataset", decoded: "Decoded") -> Iterator[Finding]:
+    """Yield a warning about images of several frames or pages, of which one is read."""
+    rows = [row for row, facts in decoded.facts.items() if "frames" in facts]
     if rows:
         yield warning(
             f"{name}: {_images(len(rows))} of several frames or pages, of which the first is read,"
@@ -109,10 +112,10 @@ def _moving(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[
 
 
 def _deep(
-    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+    name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
-    """Which values of more than 8 bits are black and white."""
-    deep = {row: facts for row, facts in found.facts.items() if "high" in facts}
+    """Yield which values of images with more than 8 bits are black and white."""
+    deep = {row: facts for row, facts in decoded.facts.items() if "high" in facts}
     if not deep:
         return
     low, high = (
@@ -124,18 +127,18 @@ def _deep(
         asked = f"{args.value_range[0]:,g} to {args.value_range[1]:,g}"
     yield warning(
         f"{name}: {_images(len(deep))} of more than 8 bits, with values from {low:,g} to {high:,g};"
-        f" {asked} is taken for black to white (--value_range)"
+        f" {asked} is taken for black to white (`value_range`)"
     )
 
 
-def _blank(name: str, split: "datasets.Dataset", found: "Decoded") -> Iterator[Finding]:
-    if found.block is None:
+def _blank(name: str, split: "datasets.Dataset", decoded: "Decoded") -> Iterator[Finding]:
+    if decoded.block is None:
         return
-    blank = [i for i in range(len(found)) if _is_blank(found.get(i))]
+    blank = [i for i in range(len(decoded)) if _is_blank(decoded.get(i))]
     if blank:
         yield warning(
             f"{name}: {_images(len(blank))} of one colour, the first is"
-            f" {_named(split, int(found.kept[blank[0]]))}"
+            f" {_named(split, int(decoded.kept[blank[0]]))}"
         )
 
 
@@ -144,19 +147,19 @@ def _is_blank(pixels: images.Pixels) -> bool:
 
 
 def _sizes(
-    name: str, split: "datasets.Dataset", found: "Decoded", args: ImageArgs
+    name: str, split: "datasets.Dataset", decoded: "Decoded", args: ImageArgs
 ) -> Iterator[Finding]:
-    """What becomes of the sizes that the files have, of those that are looked at."""
-    sampled = found.kept[:: -(-len(found) // SAMPLED)].tolist()
+    """Yield warnings about images whose size or shape changes much, of those that are looked at."""
+    sampled = decoded.kept[:: -(-len(decoded) // SAMPLED)].tolist()
     claimed = np.array([images.size(split[row]["media"]) for row in sampled], np.float64)  # [n, 2]
-    height, width = found.get(0).shape[:2]
+    height, width = decoded.get(0).shape[:2]
     squeeze = np.abs(np.log(claimed[:, 0] / claimed[:, 1]) - math.log(height / width))
     share = float((squeeze > math.log(SQUEEZED)).mean())
     worst = claimed[squeeze.argmax()]
     if share >= WORTH_SQUEEZING and args.resize == "crop":
         yield warning(
             f"{name}: {share:.1%} of the images lose more than {1 - 1 / SQUEEZED:.0%} of their area"
-            f" to --resize crop; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
+            f" to `resize` crop; the worst is {worst[0]:.0f} x {worst[1]:.0f}"
         )
     elif share >= WORTH_SQUEEZING and args.resize != "pad":
         yield warning(
@@ -173,63 +176,14 @@ def _sizes(
         )
 
 
-def _groups(decoded: "Mapping[str, Decoded]") -> list[list[Place]]:
+def _groups(decoded: "Mapping[str, Decoded]") -> list[list[duplicates.Place]]:
     """Where each image stands."""
-    groups: dict[int, list[Place]] = {}
+    groups: dict[int, list[duplicates.Place]] = {}
     for name, found in decoded.items():
         assert found.digests is not None
         for row, digest in zip(found.kept.tolist(), found.digests.tolist(), strict=True):
             groups.setdefault(digest, []).append((name, row))
     return list(groups.values())
-
-
-def _across(
-    groups: Sequence[Sequence[Place]],
-    splits: "datasets.DatasetDict",
-    names: Sequence[str],
-    labels: Mapping[str, Sequence[Any]],
-) -> Iterator[Finding]:
-    """Images that stand twice: in one split, in several, or under different labels."""
-    again: dict[str, list[int]] = {name: [] for name in names}
-    leaks: dict[tuple[str, str], list[int]] = {}
-    conflicts = []
-    for places in groups:
-        if len(places) == 1:
-            continue
-        here = {name: [row for other, row in places if other == name] for name in names}
-        for name in names:
-            again[name] += here[name][1:]
-        for first, second in itertools.combinations((n for n in names if here[n]), 2):
-            leaks.setdefault((first, second), []).append(here[second][0])
-        if len({repr(labels[name][row]) for name, row in places}) > 1:
-            conflicts.append(places[0])
-    for name, repeated in again.items():
-        if repeated:
-            yield warning(
-                f"{name}: {rows(len(repeated))} repeat an image of the same split, the first is"
-                f" {_named(splits[name], min(repeated))}",
-                "repeated",
-                name,
-                len(repeated),
-            )
-    for (first, second), leaked in leaks.items():
-        harm = ": what is measured there is too good" if first == "train" else ""
-        yield warning(
-            f"{_images(len(leaked))} of {second} also in {first}{harm}; the first is"
-            f" {_named(splits[second], min(leaked))}",
-            f"shared_with_{first}",
-            second,
-            len(leaked),
-        )
-    if conflicts:
-        name, row = conflicts[0]
-        yield warning(
-            f"{_images(len(conflicts))} with different labels in different rows, the first is"
-            f" {_named(splits[name], row)} of {name}",
-            "contradictory",
-            None,
-            len(conflicts),
-        )
 
 
 def _named(split: "datasets.Dataset", row: int) -> str:

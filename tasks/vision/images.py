@@ -117,7 +117,7 @@ def read(
 
 
 def values_of(media: Mapping[str, Any], max_pixels: int = MAX_PIXELS) -> Values | None:
-    """What stands in an image of more than 8 bits; None of any other. Raises `BadFile`."""
+    """Return the pixels of an image of more than 8 bits; None for any other. Raises `BadFile`."""
     with _within(media, max_pixels) as image:
         return _values(image, media, (0, 0))
 
@@ -152,13 +152,13 @@ def _values(
 
 
 def is_deep(media: Mapping[str, Any]) -> bool:
-    """Whether an image has more than 8 bits, by its header. Raises `BadFile`."""
+    """Return whether an image has more than 8 bits, by its header. Raises `BadFile`."""
     with _opened(media, "more than can be") as image:
         return deep_images.is_deep(image)
 
 
 def _has_more_frames(image: "ImageFile") -> bool:
-    """Whether there is a second frame or page, which is not read."""
+    """Return whether an image has a second frame or page, which is not read."""
     try:
         return image.format in MOVING and bool(getattr(image, "is_animated", False))
     except Exception:  # it is broken, and nobody asked for it
@@ -201,7 +201,7 @@ def size(media: Mapping[str, Any]) -> tuple[int, int]:
 
 @contextmanager
 def _within(media: Mapping[str, Any], max_pixels: int) -> "Iterator[ImageFile]":
-    """As `_opened`; raises `BadFile` for an image of more pixels."""
+    """Open an image as `_opened` does; raises `BadFile` for one of more pixels."""
     limit = f"more than the limit of {max_pixels:,}"
     with _opened(media, limit) as image:
         width, height = image.size
@@ -245,7 +245,8 @@ def _file(media: Mapping[str, Any]) -> IO[bytes]:
 
 
 def _header(file: IO[bytes]) -> "ImageFile":
-    """As `Image.open`, but without its limit, which is global and warns."""
+    """Read an image's header as `Image.open` does, but without its limit, which is global and
+    warns."""
     import PIL.BmpImagePlugin
     import PIL.GifImagePlugin
     import PIL.JpegImagePlugin

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
-    from tasks.metrics.ratios import RatioTally
+    from tasks.metrics.ratios import RatioMetric
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = ""
@@ -57,9 +57,9 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
     Raises `UserError` where there are no images, or a flag makes no sense.
     """
     if not 0 < args.mask_ratio < 1:
-        raise UserError(f"--mask_ratio {args.mask_ratio} is no share between 0 and 1")
+        raise UserError(f"`mask_ratio` {args.mask_ratio} is no share between 0 and 1")
     if args.mixup or args.cutmix:
-        raise UserError("--mixup and --cutmix blend labels, and there are none here")
+        raise UserError("`mixup` and `cutmix` blend labels, and there are none here")
     from tasks.vision import value_ranges
 
     source, splits, label = _canonical(args, data)
@@ -72,7 +72,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
 def for_evaluation(
     task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str
 ) -> Examples:
-    """One split as a trained task reads it; see `tasks.data.source.choose_split`."""
+    """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
 
     source, splits, label = _canonical(task.args, data)
@@ -142,20 +142,21 @@ class MaskedImage(Bindable):
     processor: Any = field(default=None, compare=False, repr=False)
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`."""
+        """Return what the model gives for an image, for a card."""
         return "Gives features, a start for fine-tuning; it names nothing by itself."
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`."""
+        """Return an input of transformers' pipeline as Python source."""
         return self._images.example_code(is_english)
 
     def model_config(self) -> dict[str, Any]:
         """The fields of a `MaeConfig` that this task sets."""
-        assert self.args.patch_size is not None, "settle() decides it"
+        assert self.args.patch_size is not None, "bind_for_training() decides it"
         return {"patch_size": self.args.patch_size, "mask_ratio": self.args.mask_ratio}
 
-    def settle(self, processor: Any, limit: int) -> "MaskedImage":
-        """The same task with the processor's size and normalisation, and the patches' size.
+    def bind_for_training(self, processor: Any, limit: int) -> "MaskedImage":
+        """Return the task bound to a processor, with the processor's size and normalisation, and
+        the size of the patches.
 
         Raises `UserError` where the patches do not fill the image.
         """
@@ -165,14 +166,14 @@ class MaskedImage(Bindable):
         patch = self.args.patch_size or usual_patch(size)
         if patch < 1 or size % patch or size // patch < 2:
             raise UserError(
-                f"--patch_size {patch}: images of {size} pixels are not cut into 2 x 2 patches or "
+                f"`patch_size` {patch}: images of {size} pixels are not cut into 2 x 2 patches or "
                 "more by it; give a divisor"
             )
         # without labels nothing says whether these are characters, which are not to be mirrored
         flips: Literal["on", "off"] = "on" if self.args.hflip == "on" else "off"
         return replace(
             self,
-            args=replace(self.args.settled(processor), hflip=flips, patch_size=patch),
+            args=replace(self.args.resolved(processor), hflip=flips, patch_size=patch),
             size=size,
             mean=tuple(processor.image_mean),
             std=tuple(processor.image_std),
@@ -181,8 +182,8 @@ class MaskedImage(Bindable):
 
     @property
     def patches(self) -> int:
-        """Patches of an image."""
-        assert self.args.patch_size is not None, "settle() decides it"
+        """Return the number of patches of an image."""
+        assert self.args.patch_size is not None, "bind_for_training() decides it"
         return int((self.size // self.args.patch_size) ** 2)
 
     @property
@@ -206,7 +207,7 @@ class MaskedImage(Bindable):
     def preflight(
         self, examples: Examples, features: Mapping[str, "Features"], model: "nn.Module"
     ) -> "list[Finding]":
-        """What is suspicious or wrong in the data, before hours are spent on it."""
+        """Return what is suspicious or wrong in the data, before hours are spent on it."""
         from tasks.vision import image_preflight
 
         decoded = {name: split.decoded for name, split in features.items()}  # type: ignore[attr-defined]
@@ -217,7 +218,7 @@ class MaskedImage(Bindable):
         return {}
 
     def is_one(self, raw: Any) -> bool:
-        """Whether this is one image, and no row of them."""
+        """Return whether an input is a single image, and not a list of them."""
         return self._images.is_one(raw)
 
     def inputs(self, raw: Sequence[Any]) -> list[dict[str, Any]]:
@@ -250,7 +251,7 @@ class MaskedImage(Bindable):
 
         from tasks.vision.patches import painting_errors, seen
 
-        assert self.args.patch_size is not None, "settle() decides it"
+        assert self.args.patch_size is not None, "bind_for_training() decides it"
         hidden = batch.inputs["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
         pixels = batch.inputs["pixel_values"]
         errors = painting_errors(outputs["logits"], pixels, hidden, self.args.patch_size)
@@ -260,7 +261,7 @@ class MaskedImage(Bindable):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[PaintedImage]:
-        """What the model paints of each image."""
+        """Return the patches that the model paints of each image."""
         outputs = self.forward(model, batch) if outputs is None else outputs
         return [PaintedImage(patches) for patches in outputs["logits"]]
 
@@ -268,23 +269,23 @@ class MaskedImage(Bindable):
         """The images themselves, normalised, float32 [3, size, size]."""
         return list(batch.inputs["pixel_values"])
 
-    def tally(self) -> "RatioTally":
+    def accumulator(self) -> "RatioMetric":
         """The accumulator of this task's metric, over the columns error and hidden patches."""
-        from tasks.metrics.ratios import Ratio, RatioTally
+        from tasks.metrics.ratios import Ratio, RatioMetric
 
-        return RatioTally([Ratio("reconstruction_loss", 0, 1)])
+        return RatioMetric([Ratio("reconstruction_loss", 0, 1)])
 
-    def count(self, tally: "RatioTally", seen: Evaluated[PaintedImage]) -> None:
-        """Adds the errors of a batch to a tally."""
+    def update(self, accumulator: "RatioMetric", seen: Evaluated[PaintedImage]) -> None:
+        """Adds the errors of a batch to an accumulator."""
         import torch
 
         assert seen.loss.terms is not None
         errors = seen.loss.terms.double()
         sums = torch.stack([errors.sum(1), torch.full_like(errors[:, 0], errors.shape[1])], 1)
-        tally.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
+        accumulator.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
 
-    def mistakes(self, seen: Evaluated[PaintedImage]) -> list[tuple[float, int, str, str]]:
-        """Nothing: no painting is right."""
+    def errors(self, seen: Evaluated[PaintedImage]) -> list[tuple[float, int, str, str]]:
+        """Return an empty list: no painting is right or wrong."""
         return []
 
     def show(self, example: Mapping[str, Any], row: int) -> str:

@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from tasks.randomness import Draws, View
+from tasks.randomness import EpochView, SampleRandom
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-FIXED = View(seed=0, epoch=0)
+FIXED = EpochView(seed=0, epoch=0)
 """The one masking that every evaluation uses."""
 MOST = 1 << 24  # patches of an image that have a number of their own
 SMALLEST_VARIANCE = 1e-6  # of a patch, as in the code of He et al.
@@ -23,18 +23,18 @@ def usual_patch(size: int) -> int:
     return min(16, max(4, size // 8))
 
 
-def shuffles(view: View, samples: "Sequence[int]", patches: int) -> npt.NDArray[np.int64]:
-    """Of each sample an order of its patches, int64 [samples, patches]; the first are seen.
+def shuffles(view: EpochView, samples: "Sequence[int]", patches: int) -> npt.NDArray[np.int64]:
+    """Return an order of the patches for each sample, int64 [samples, patches]; the first are seen.
 
     A pure function of (seed, epoch, sample).
     """
     first = np.asarray(samples, np.int64)[:, None] * MOST
-    noise = Draws(view, (first + np.arange(patches)).ravel()).uniform("patch")
+    noise = SampleRandom(view, (first + np.arange(patches)).ravel()).uniform("patch")
     return np.argsort(noise.reshape(len(samples), patches), axis=1, kind="stable")
 
 
 def seen(patches: int, mask_ratio: float) -> int:
-    """How many patches are seen, at least one; at least one is hidden."""
+    """Return how many patches are seen: at least one, and at least one is hidden."""
     return min(patches - 1, max(1, round(patches * (1 - mask_ratio))))
 
 
@@ -60,7 +60,7 @@ def painting_errors(painted: "Tensor", pixels: "Tensor", hidden: "Tensor", size:
 
 
 def normalised(patches: "Tensor") -> "Tensor":
-    """Each patch [..., values] with mean 0 and variance 1 (He et al. 2022, section 4.1)."""
+    """Return each patch [..., values] with mean 0 and variance 1 (He et al. 2022, section 4.1)."""
     mean = patches.mean(-1, keepdim=True)
     variance = patches.var(-1, keepdim=True)
     scaled: Tensor = (patches - mean) / (variance + SMALLEST_VARIANCE).sqrt()

@@ -1,19 +1,21 @@
 """Opened images to pixels: transparency laid on a colour, and the square that a model sees."""
 
 import math
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from tasks.vision import resizing
 from tasks.vision.deep_images import ValueRange, Values, scaled
 from tasks.vision.image_args import Colour, ResizeMode
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-Pixels = npt.NDArray[np.uint8]
+Pixels = resizing.Pixels
 Facts = dict[str, float]
 """What was remarkable in an image: `transparent`, the share of its pixels that were; `uniform`,
 1 where it is of one colour now that they lie on the background; `low` and `high`, the least and the
@@ -75,20 +77,22 @@ def _is_grey(pixels: Pixels) -> bool:
     return bool((pixels == pixels[:, :, :1]).all())
 
 
-def of_values(found: Values, wanted: ValueRange | None, background: Colour) -> tuple[Pixels, Facts]:
+def of_values(
+    values: Values, wanted: ValueRange | None, background: Colour
+) -> tuple[Pixels, Facts]:
     """The pixels of an image of more than 8 bits, uint8 [height, width, 1 or 3].
 
     Args:
         wanted: see `deep_images.scaled`, whose errors it raises.
     """
-    light = scaled(found, wanted)
-    facts: Facts = {"low": float(found.values.min()), "high": float(found.values.max())}
+    light = scaled(values, wanted)
+    facts: Facts = {"low": float(values.values.min()), "high": float(values.values.max())}
     if wanted is not None:
-        outside = (found.values < wanted[0]) | (found.values > wanted[1])
+        outside = (values.values < wanted[0]) | (values.values > wanted[1])
         if outside.any():
             facts["cut"] = float(outside.mean())
     light = light[:, :, None] if light.ndim == 2 else light
-    alpha = found.alpha
+    alpha = values.alpha
     if alpha is not None and (alpha < 1).any():
         grey = light.shape[2] == 1 and len(set(background)) == 1
         behind = np.array(background[:1] if grey else background, light.dtype)
@@ -106,11 +110,14 @@ def _transparency(share: float, pixels: Pixels) -> Facts:
 def resize(image: Pixels, height: int, width: int) -> Pixels:
     """The image at another size, uint8 [height, width, channels]; itself where it fits.
 
-    By the call that transformers' image processors make (bilinear, antialiased, in integers), so
-    that a network sees the same here and there.
+    As transformers' image processors resize (bilinear, antialiased, in integers), so that a network
+    sees the same here and there. torch, where it is there, is many times as fast as numpy, and not
+    worth its import where nothing else needs it: they give the same bits.
     """
     if image.shape[:2] == (height, width):
         return image
+    if sys.modules.get("torch") is None:
+        return resizing.resize(image, height, width)
     import torch
     from torchvision.transforms.v2 import InterpolationMode
     from torchvision.transforms.v2 import functional as tvf

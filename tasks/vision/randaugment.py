@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tasks.randomness import Draws
+from tasks.randomness import SampleRandom
 from tasks.vision import geometry
 from tasks.vision.geometry import Floats, Padding
 
@@ -28,9 +28,10 @@ Operation = Callable[["Tensor", Floats], "Tensor"]
 
 
 def apply(
-    images: "Tensor", draws: Draws, padding: Padding, operations: int = OPERATIONS
+    images: "Tensor", draws: SampleRandom, padding: Padding, operations: int = OPERATIONS
 ) -> "Tensor":
-    """As many random operations on each image, one after the other; uint8 [b, c, h, w].
+    """Return the images uint8 [b, c, h, w], each after as many random operations, one after the
+    other.
 
     Args:
         images: uint8 [b, c, h, w], c 1 or 3; stay as they are.
@@ -57,9 +58,9 @@ def apply(
     return varied
 
 
-def choose(draws: Draws, turn: int) -> geometry.Ints:
-    """Which operation each image has next, int64 [b]: one of `COLOURS`, then of `PLACES`, and the
-    number after them, which is none."""
+def choose(draws: SampleRandom, turn: int) -> geometry.Ints:
+    """Return the next operation of each image, int64 [b]: one of `COLOURS`, then of `PLACES`, and
+    the number after them, which is none."""
     return draws.integers(f"operation {turn}", len(COLOURS) + len(PLACES) + 1)
 
 
@@ -88,7 +89,7 @@ PLACES = ("rotate", "shear x", "shear y", "translate x", "translate y")
 
 
 def autocontrast(images: "Tensor", level: Floats) -> "Tensor":
-    """Each channel stretched from black to white."""
+    """Stretch each channel from black to white; the level has no effect."""
     low = images.amin((2, 3)).cpu().numpy().astype(np.float64)  # [k, c]
     high = images.amax((2, 3)).cpu().numpy().astype(np.float64)
     flat = high <= low
@@ -98,7 +99,7 @@ def autocontrast(images: "Tensor", level: Floats) -> "Tensor":
 
 
 def equalize(images: "Tensor", level: Floats) -> "Tensor":
-    """Each channel's histogram made flat."""
+    """Make the histogram of each channel flat; the level has no effect."""
     import torch
 
     k, channels = images.shape[:2]
@@ -115,7 +116,7 @@ def equalize(images: "Tensor", level: Floats) -> "Tensor":
 
 
 def posterize(images: "Tensor", level: Floats) -> "Tensor":
-    """All but the first 4 to 8 bits cleared."""
+    """Clear all bits of each value but the first 4 to 8."""
     least, most = BITS
     bits = np.minimum(least + (level * (most - least + 1)).astype(np.int64), most)
     mask = (256 - 2 ** (8 - bits)).astype(np.uint8)
@@ -123,7 +124,7 @@ def posterize(images: "Tensor", level: Floats) -> "Tensor":
 
 
 def solarize(images: "Tensor", level: Floats) -> "Tensor":
-    """What is brighter than the level inverted."""
+    """Invert the values that are brighter than the level."""
     import torch
 
     bright = images >= _column((256 * level).astype(np.int16), images)
@@ -131,7 +132,7 @@ def solarize(images: "Tensor", level: Floats) -> "Tensor":
 
 
 def brightness(images: "Tensor", level: Floats) -> "Tensor":
-    """Blended with black."""
+    """Blend each image with black."""
     import torch
 
     return _blended(torch.zeros_like(images), images, level)
@@ -148,7 +149,7 @@ def contrast(images: "Tensor", level: Floats) -> "Tensor":
 
 
 def color(images: "Tensor", level: Floats) -> "Tensor":
-    """Blended with its greyscale."""
+    """Blend each image with its greyscale."""
     return _blended(_luma(images).expand_as(images), images, level)
 
 
@@ -199,7 +200,7 @@ def _blended(other: "Tensor", images: "Tensor", level: Floats) -> "Tensor":
 
 
 def _looked_up(images: "Tensor", table: np.ndarray) -> "Tensor":
-    """Each value replaced by its entry in table [k, c, 256], whose decimals are cut off."""
+    """Replace each value by its entry in a table [k, c, 256], whose decimals are cut off."""
     import torch
 
     entries = torch.from_numpy(table.astype(np.uint8)).to(images.device)
@@ -207,7 +208,7 @@ def _looked_up(images: "Tensor", table: np.ndarray) -> "Tensor":
 
 
 def _column(values: np.ndarray, images: "Tensor") -> "Tensor":
-    """One number an image, [k, 1, 1, 1], beside the images."""
+    """Return one number for each image as a tensor [k, 1, 1, 1], on the device of the images."""
     import torch
 
     return torch.from_numpy(values).to(images.device)[:, None, None, None]

@@ -24,7 +24,7 @@ A = TypeVar("A", bound=ImageArgs)
 
 
 class Extent(NamedTuple):
-    """The values of an image."""
+    """The least and the largest value of an image, and whether it has decimal numbers."""
 
     low: float
     high: float
@@ -34,8 +34,8 @@ class Extent(NamedTuple):
 
 
 def with_range(args: A, train: "datasets.Dataset") -> A:
-    """The same with the range of values that the images of more than 8 bits have, where the
-    training split has such and none was asked for.
+    """Return the arguments with the range of values that the images of more than 8 bits have, where
+    the training split has such and no range was asked for.
 
     It begins at 0 and ends with what holds the largest value: 1 for decimal numbers up to 1, else
     the smallest of 255, 511, 1023, ... (of a thousand images, where there are more).
@@ -63,7 +63,7 @@ def with_range(args: A, train: "datasets.Dataset") -> A:
         raise UserError(
             f"train has images of more than 8 bits with values from {lowest.low:g} to"
             f" {highest.high:g} ({what}; see {odd.name}): say which are black and white, such as"
-            f" --value_range {lowest.low:g} {highest.high:g}"
+            f" `value_range` {lowest.low:g} {highest.high:g}"
         )
     found = [one.white or deep_images.full_scale(one.high, one.decimals) for one in known]
     return replace(args, value_range=(0.0, max(found)))

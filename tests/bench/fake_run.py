@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from bench import cli
 from bench.cases import case
 from bench.cases.case import Case
-from bench.record.results import Found, Value
+from bench.record.results import MeasureResult, Value
 from bench.sweep import run
 from zoo.measure import ArmFailed
 from zoo.measure.process import WorkerFailed
@@ -28,16 +28,19 @@ class Performer:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def __call__(self, asked: Case, measure: str) -> tuple[Found, Mapping[str, float]]:
+    def expect(self, cases: object) -> None:
+        pass
+
+    def __call__(self, asked: Case, measure: str) -> tuple[MeasureResult, Mapping[str, float]]:
         time.sleep(STEP_S)
         self.taken.append((asked, measure))
         work = {"samples": float(asked.workload.batch)}
         if asked.deployment == "openvino" and measure == "parity":
-            return Found(status="wrong", reason="logits are off"), work
+            return MeasureResult(status="wrong", reason="logits are off"), work
         if asked.deployment == "onnx" and measure == "memory":
             raise WorkerFailed(ArmFailed("onnx", "oom", "killed by the system"))
         name = {"latency": "median", "throughput": "samples"}.get(measure, "value")
-        return Found({name: Value(len(measure) * asked.workload.batch, "s")}), work
+        return MeasureResult({name: Value(len(measure) * asked.workload.batch, "s")}), work
 
 
 if __name__ == "__main__":

@@ -84,6 +84,8 @@ class Products:
         import torch
 
         self.matrix = torch.ones(size, size, device=device)
+        if device.startswith("cuda"):
+            self.synchronize = torch.cuda.synchronize
 
     def call(self) -> None:
         self.matrix @ self.matrix
@@ -104,3 +106,27 @@ class Writer:
 
     def call(self) -> None:
         list(self.stream())
+
+
+class Counted:
+    """Counts how often it was made in its process."""
+
+    loads = 0
+
+    def __init__(self) -> None:
+        Counted.loads += 1
+
+    def call(self) -> None:
+        time.sleep(0.001)
+
+
+def loads(target: str, kwargs: dict[str, object], more: int) -> dict[str, int]:
+    """As a measure asks it in the process of a case."""
+    import os
+
+    from bench.cases import child
+
+    made, *_ = child.load(target, kwargs)
+    if more < 0:
+        raise RuntimeError("too much")
+    return {"loads": made.loads, "pid": os.getpid()}

@@ -1,8 +1,6 @@
 """`python -m bench`: light, and a mistake is one line and exit code 2."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +8,7 @@ import pytest
 from bench import cli
 from bench.record import store
 from tests.bench.record.test_store import result
-from tests.cli import environment
+from tests.cli import run_program
 from tests.test_architecture import HEAVY
 
 
@@ -32,16 +30,8 @@ def test_help_is_light(words: list[str]) -> None:
         f"heavy = {HEAVY!r} & set(sys.modules)\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "usage" in done.stdout
+    done = run_program(program)
+    assert "usage" in done.out
 
 
 @pytest.mark.parametrize(
@@ -57,6 +47,9 @@ def test_help_is_light(words: list[str]) -> None:
         (["run", "minilm", "--measures", "latnecy"], "did you mean latency?"),
         (["run", "minilm", "--device", "cudda"], "did you mean cuda?"),
         (["run", "minilm", "--batch_sizes", "0"], "at least 1"),
+        (["run", "minilm", "--minutes", "0"], "--minutes 0.0: above 0"),
+        (["run", "minilm", "--minutes", "nan"], "--minutes nan"),
+        (["run", "minilm", "--minutes", "1e9"], "a week at most"),
         (["run", "minilm", "--lengths", "-3"], "above 0"),
         (["run", "minilm", "--threads", "0"], "at least 1"),
         (["run", "minilm", "--budget_s", "0"], "above 0"),

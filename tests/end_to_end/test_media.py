@@ -2,8 +2,6 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +10,7 @@ import pytest
 import zoo
 from tests import cases
 from tests.cases import Case
-from tests.cli import environment, run_cli
+from tests.cli import run_cli, run_program
 
 FAST = ("--learning_rate", 3e-3, "--max_steps", 8)
 SMALL_TIMM = {  # networks that timm keeps for tests, and a small ViT
@@ -119,18 +117,8 @@ def test_pipelines_say_the_same(
         )
         for model in models
     ]
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, first],
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=120,
-        env=environment(),
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    for model, plain in zip(models, json.loads(done.stdout.splitlines()[-1]), strict=True):
+    done = run_program(PROGRAM, first, stdin=json.dumps(asked), cwd=tmp_path)
+    for model, plain in zip(models, json.loads(done.out.splitlines()[-1]), strict=True):
         for ours, theirs in zip(_predicted(learned[model]), plain, strict=True):
             assert ours["label"] == theirs[0]["label"]
             for entry in theirs:

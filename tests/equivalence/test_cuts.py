@@ -59,7 +59,7 @@ def test_padded_to_the_longest(
     own, longest, seen = owner.pad, 160, []
 
     def pad(rows, settled, *side):
-        batch = own(rows, settled, *side)
+        batch = own(rows, settled, *side).tensors()
         seen.append(batch.inputs[name].shape[1])
         missing = longest - seen[-1]
         fills = {name: settled if case.name == "text" else 0, "attention_mask": 0}

@@ -149,6 +149,7 @@ def test_masked_tokens(
     ("module", "flags", "expected"),
     [
         (MODEL, ("--fsdp",), "--packing on can't stand beside --fsdp: leave one of them away"),
+        (MODEL, ("--torch_compile",), "--packing on can't stand beside --torch_compile"),
         (
             MODEL,
             ("--long_texts", "window", "--max_length", 12, "--window_overlap", 4),

@@ -2,14 +2,12 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests import tiny_models
-from tests.cli import ROOT, environment, run_cli
+from tests.cli import ROOT, run_cli, run_program
 from tests.exports.exceptions import EXCEPTIONS
 
 PACKAGES = {"onnx": "onnx", "openvino": "openvino", "executorch": "executorch"}
@@ -68,16 +66,7 @@ def _loads_alone(folder: Path, runtime: str) -> None:
         "from pathlib import Path; import zoo.runtimes\n"
         f"zoo.runtimes.load(Path({str(folder)!r}), {runtime!r})"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    run_program(program)
 
 
 def test_the_readme_has_the_same_exceptions() -> None:

@@ -11,7 +11,7 @@ from tests import cases
 from tests.cases import Case
 from tests.cli import Done, run_cli
 from tests.faults.bad_media import BAD_IMAGES, BAD_SOUNDS, ODD_IMAGES, ODD_SOUNDS
-from zoo.train.reporting.progress_bar import Watch
+from zoo.train.reporting.progress_bar import RunLogger
 
 BAD = {"vision": BAD_IMAGES, "sound": BAD_SOUNDS}
 ODD = {"vision": ODD_IMAGES, "sound": ODD_SOUNDS}
@@ -201,14 +201,14 @@ def test_a_file_deleted_during_training(
     case = trained.case
     data = _data(case, tmp_path / "data")
     gone = min(_label(data).iterdir())
-    own = Watch.samples
+    own = RunLogger.samples
 
     def samples(self, number, place, ids) -> None:
         own(self, number, place, ids)
         if number == 0 and gone.exists():
             gone.rename(tmp_path / "away")
 
-    monkeypatch.setattr(Watch, "samples", samples)
+    monkeypatch.setattr(RunLogger, "samples", samples)
     flags = ("--num_train_epochs", 2, "--save_steps", 1, "--dataloader_num_workers", workers)
     assert _finetune(case, data, tmp_path / "held", *flags).code == 0
     shutil.move(tmp_path / "away", gone)

@@ -12,7 +12,7 @@ from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune, lines
 from tests.processes import start
-from zoo.train.reporting.progress_bar import Watch
+from zoo.train.reporting.progress_bar import RunLogger
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def whole(tiny_bert: Path, reviews: Path, tmp_path_factory: pytest.TempPathFacto
 
 def _signal_at(step: int, signum: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sends this process a signal while it computes that step, once."""
-    own = Watch.samples
+    own = RunLogger.samples
     sent = []
 
     def samples(self, number, place, ids) -> None:
@@ -32,7 +32,7 @@ def _signal_at(step: int, signum: int, monkeypatch: pytest.MonkeyPatch) -> None:
             sent.append(signum)
             os.kill(os.getpid(), signum)
 
-    monkeypatch.setattr(Watch, "samples", samples)
+    monkeypatch.setattr(RunLogger, "samples", samples)
 
 
 def _same(folder: Path, whole: Run) -> None:

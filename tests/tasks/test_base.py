@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,6 +14,7 @@ from tasks.base import (
     HasConfusions,
     HasPicture,
     LearnsUnlabelled,
+    PredictsArrays,
 )
 from tasks.nlp import masked_lm, text_classification
 from tasks.speech import audio_classification, seq2seq_recognition, speech_recognition
@@ -51,6 +53,18 @@ def test_a_batch_moves_with_all_it_holds() -> None:
     assert all(tensor is not None and tensor.is_meta for tensor in tensors)
     assert moved.targets["names"] == ["one", "two"] and moved.spans is None
     assert len(moved) == 2 and batch.ids.device.type == "cpu"
+
+
+def test_a_batch_of_arrays_becomes_one_of_tensors_in_the_same_memory() -> None:
+    ids, ragged = np.arange(2), [np.ones(3), np.zeros(1)]
+    part = Batch({"x": np.ones((3, 2), np.float32)}, np.arange(3))
+    targets = {"labels": torch.tensor([5]), "boxes": ragged, "names": ["one", "two"]}
+    batch = Batch({}, ids, targets, windows=np.array([0, 1, 1]), parts={"weak": part}).tensors()
+    assert batch.ids.data_ptr() == ids.ctypes.data and batch.ids.dtype == torch.int64
+    assert batch.windows is not None and batch.windows.tolist() == [0, 1, 1]
+    assert [box.tolist() for box in batch.targets["boxes"]] == [[1, 1, 1], [0]]
+    assert batch.targets["labels"] is targets["labels"] and batch.targets["names"][1] == "two"
+    assert batch.parts["weak"].inputs["x"].dtype == torch.float32 and batch.lengths is None
 
 
 class Same:
@@ -93,6 +107,7 @@ def test_what_only_some_can_do() -> None:
         HasPicture: {IMAGE, SOUND, CTC, WHISPER},
         LearnsUnlabelled: {TEXT, IMAGE, SOUND},
         Distills: {TEXT, IMAGE, SOUND, CTC},
+        PredictsArrays: {TEXT, IMAGE, SOUND},
     }
     for ability, able in can.items():
         assert {task for task in TASKS if isinstance(task, ability)} == able, ability.__name__

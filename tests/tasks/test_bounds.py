@@ -59,7 +59,7 @@ def test_every_number_has_bounds_and_is_held_to_them(flags: type) -> None:
         wrong += [bounds.low] * bounds.above + [bounds.high] * bounds.below
         wrong += [2**1100, 2.5] if kind is int else []
         for value in wrong:
-            with pytest.raises(UserError, match=rf"^--{name} .+(:| is )"):
+            with pytest.raises(UserError, match=rf"^`{name}` .+(:| is )"):
                 flags(**given | {name: (value,) if several else value})
 
 
@@ -108,9 +108,9 @@ def test_where_numbers_stand_in_a_type() -> None:
         ("seed", int, False),
     ]
     _Flags(count=1, sizes=(1, 2), rate=1)
-    with pytest.raises(UserError, match="--sizes 0: at least 1"):
+    with pytest.raises(UserError, match="`sizes` 0: at least 1"):
         _Flags(sizes=(1, 0))
-    with pytest.raises(UserError, match=r"--count 2\.5 is no whole number"):
+    with pytest.raises(UserError, match=r"`count` 2\.5 is no whole number"):
         _Flags(count=2.5)  # type: ignore[arg-type]
 
 

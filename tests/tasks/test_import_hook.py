@@ -1,13 +1,12 @@
 """What waits for a package comes when it is imported, and imports nothing before."""
 
 import importlib.util
-import subprocess
 import sys
 
 import pytest
 
 from tasks import import_hook
-from tests.cli import environment
+from tests.cli import run_program
 
 
 def test_what_waits_comes_once_the_package_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,12 +36,5 @@ def test_libraries_are_quiet_from_when_they_are_imported() -> None:
         "print(datasets.are_progress_bars_disabled(), log.is_progress_bar_enabled(),"
         " log.get_verbosity() == log.ERROR)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=environment(),
-        check=False,
-    )
-    assert done.stdout.split() == ["True", "False", "True"], done.stderr
+    done = run_program(program)
+    assert done.out.split() == ["True", "False", "True"], done.err

@@ -10,9 +10,9 @@ import torch
 from tasks.nlp import masked_lm, text_classification, token_classification
 from tasks.nlp.masking import IGNORED, Vocabulary
 from tasks.speech import seq2seq_recognition, speech_recognition
-from tasks.speech.audio_features import Settled
+from tasks.speech.audio_features import AudioConfig
+from tasks.speech.char_tokenizer import CharTokenizer
 from tasks.speech.decoding import ctc
-from tasks.speech.spelling import Spelling
 from tasks.vision import masked_image
 
 PIXELS = {"pixel_values": torch.zeros(16, 3, 8, 8)}
@@ -61,8 +61,8 @@ def test_of_what_is_heard(masked: bool) -> None:
     vocabulary = ("<pad>", "a", "b", "c")
     task = speech_recognition.SpeechRecognition(
         speech_recognition.Args(),
-        Spelling(vocabulary, 0),
-        Settled(rate=1000, input_name="input_values", masked=masked),
+        CharTokenizer(vocabulary, 0),
+        AudioConfig(rate=1000, input_name="input_values", masked=masked),
     )
     inputs = {"input_values": torch.zeros(2, 2000)}
     if masked:

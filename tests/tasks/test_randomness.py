@@ -4,17 +4,17 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.randomness import Draws, View
+from tasks.randomness import EpochView, SampleRandom
 
 STRENGTHS = st.sampled_from(("weak", "standard", "strong"))
-VIEWS = st.builds(View, st.integers(0, 2**31), st.integers(0, 1000), STRENGTHS)
+VIEWS = st.builds(EpochView, st.integers(0, 2**31), st.integers(0, 1000), STRENGTHS)
 
 
 @given(st.lists(st.tuples(VIEWS, st.integers(0, 2**40)), min_size=1, max_size=8))
-def test_each_sample_under_its_own_view(pairs: list[tuple[View, int]]) -> None:
+def test_each_sample_under_its_own_view(pairs: list[tuple[EpochView, int]]) -> None:
     views, ids = map(list, zip(*pairs, strict=True))
-    together = Draws(views, ids)
-    alone = [Draws(view, [i]) for view, i in pairs]
+    together = SampleRandom(views, ids)
+    alone = [SampleRandom(view, [i]) for view, i in pairs]
     for name in ("crop", "noise"):
         assert together.bits(name).tolist() == [int(one.bits(name)[0]) for one in alone]
     last = len(ids) - 1
@@ -22,6 +22,6 @@ def test_each_sample_under_its_own_view(pairs: list[tuple[View, int]]) -> None:
 
 
 def test_names_samples_epochs_and_strengths_draw_apart() -> None:
-    views = [View(s, e, k) for s in (1, 2) for e in (0, 1) for k in ("weak", "strong")]
-    bits = [Draws(view, range(50)).bits(name) for view in views for name in ("a", "b")]
+    views = [EpochView(s, e, k) for s in (1, 2) for e in (0, 1) for k in ("weak", "strong")]
+    bits = [SampleRandom(view, range(50)).bits(name) for view in views for name in ("a", "b")]
     assert len(np.unique(bits)) == 16 * 50

@@ -63,7 +63,7 @@ def test_the_guard_imports_nothing_and_is_put_in_once() -> None:
         "from tasks import import_hook\n"
         "import_hook.install()\n"
         "import_hook.install()\n"
-        "assert sys.meta_path.count(import_hook.Hook) == 1, sys.meta_path\n"
+        "assert sys.meta_path.count(import_hook.ImportHook) == 1, sys.meta_path\n"
         "assert 'tasks.torch_extensions' not in sys.modules\n"
         "assert not {'torch', 'torchvision', 'torchaudio'} & set(sys.modules)\n"
     )
@@ -192,9 +192,9 @@ def _load_guarded(name: str) -> types.ModuleType:
 
 
 def test_other_packages_are_left_to_others() -> None:
-    assert import_hook.Hook in sys.meta_path
-    assert import_hook.Hook.find_spec("json") is None
-    assert import_hook.Hook.find_spec("torchvision.ops") is None
+    assert import_hook.ImportHook in sys.meta_path
+    assert import_hook.ImportHook.find_spec("json") is None
+    assert import_hook.ImportHook.find_spec("torchvision.ops") is None
 
 
 def test_a_package_without_a_library_is_not_broken(tmp_path: object) -> None:

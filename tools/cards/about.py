@@ -9,7 +9,7 @@ from bench.record.markdown import block, code, safe
 from tasks.printing import python_literal
 from tools.cards.facts import Facts
 from tools.cards.metadata import HUB, base_model, languages
-from tools.cards.numbers import shown
+from tools.cards.numbers import format_fact
 from tools.cards.record import Record
 from zoo.model.modality import modality_of
 
@@ -17,14 +17,14 @@ EMBEDDED = "embedded"
 FOLDER = "path/to/this/folder"
 
 
-def heading(found: Record) -> list[str]:
-    """The title of the page."""
-    data = "" if found.data_name == EMBEDDED else f" on {found.data_name}"
-    return [f"# {safe(found.prose.front.get('name') or found.entry.name + data)}"]
+def heading(record: Record) -> list[str]:
+    """Return the title of the page, as lines of Markdown."""
+    data = "" if record.data_name == EMBEDDED else f" on {record.data_name}"
+    return [f"# {safe(record.card_text.front.get('name') or record.entry.name + data)}"]
 
 
 def what(facts: Facts) -> list[str]:
-    """What it is: the model module's words, whose weights it began with, and how large it is.
+    """Return what the model is: the words of its module, whose weights it began with, and its size.
 
     Of the docstring the first paragraph and the second, which names the sources, are taken: what
     follows are claims about other runs.
@@ -34,35 +34,35 @@ def what(facts: Facts) -> list[str]:
     return [line for line in lines if line]
 
 
-def use(found: Record) -> list[str]:
-    """A few lines of transformers."""
-    pipeline, verb = str(found.manifest["pipeline"]), found.task.verb
-    where = python_literal(found.prose.front.get("repo", FOLDER))
+def use(record: Record) -> list[str]:
+    """Return a few lines of Python that run the checkpoint with transformers."""
+    pipeline, verb = str(record.manifest["pipeline"]), record.task.verb
+    where = python_literal(record.card_text.front.get("repo", FOLDER))
     imports = ["from transformers import pipeline"]
-    if is_own(found):
+    if is_own(record):
         imports.append("import zoo.auto  # registers the network, which is the zoo's own")
     lines = [*imports, "", f"{verb} = pipeline({python_literal(pipeline)}, model={where})"]
-    if example := found.task.example_code(_is_english(found)):
+    if example := record.task.example_code(_is_english(record)):
         lines.append(f"print({verb}({example}))")
-    if note := modality_of(found.entry).file_note:
+    if note := modality_of(record.entry).file_note:
         lines[-1] += f"  # {note}"
     return ["## Use", block("python", lines)]
 
 
-def is_own(found: Record) -> bool:
-    """Whether the network is one of the zoo's, which transformers alone can't load."""
-    return str(found.config.get("model_type", "")).startswith("zoo_")
+def is_own(record: Record) -> bool:
+    """Return whether the network is one of the zoo's, which transformers alone can't load."""
+    return str(record.config.get("model_type", "")).startswith("zoo_")
 
 
-def data_of(found: Record) -> str:
+def data_of(record: Record) -> str:
     """The data set it was trained on, in words."""
-    if found.data_name == EMBEDDED:
-        return f"the examples that come with `{found.entry.task}`"
-    return code(found.data_name)
+    if record.data_name == EMBEDDED:
+        return f"the examples that come with `{record.entry.task}`"
+    return code(record.data_name)
 
 
-def _is_english(found: Record) -> bool:
-    return found.data_name == EMBEDDED or languages(found) == ["en"]
+def _is_english(record: Record) -> bool:
+    return record.data_name == EMBEDDED or languages(record) == ["en"]
 
 
 def _docstring(module: str) -> list[str]:
@@ -74,26 +74,26 @@ def _docstring(module: str) -> list[str]:
     return [" ".join(part.split()) for part in f"`{name}`: {rest}".split("\n\n")]
 
 
-def _origin(found: Record) -> str:
-    verb = "Pretrained" if "pretrain" in found.entry.verbs else "Trained"
-    if repo := base_model(found):
-        license_ = found.manifest["source"].get("license")
+def _origin(record: Record) -> str:
+    verb = "Pretrained" if "pretrain" in record.entry.verbs else "Trained"
+    if repo := base_model(record):
+        license_ = record.manifest["source"].get("license")
         known = f" ({safe(str(license_))})" if license_ else ""
-        return f"Fine-tuned from [{repo}]({HUB}/{repo}){known} on {data_of(found)}."
-    if digest := (found.manifest.get("source") or {}).get("sha256"):
+        return f"Fine-tuned from [{repo}]({HUB}/{repo}){known} on {data_of(record)}."
+    if digest := (record.manifest.get("source") or {}).get("sha256"):
         weights = f"weights with sha256 {code(digest[:12])}, which have no id of the Hub"
-        return f"Fine-tuned from {weights}, on {data_of(found)}."
-    return f"{verb} from scratch on {data_of(found)}."
+        return f"Fine-tuned from {weights}, on {data_of(record)}."
+    return f"{verb} from scratch on {data_of(record)}."
 
 
 def _size(facts: Facts) -> str:
     parameters, size = facts.size("parameters"), facts.size("weights_size")
     if parameters is None:
         return ""
-    said = f"{shown(parameters)} parameters"
+    said = f"{format_fact(parameters)} parameters"
     if size is not None:
-        said += f", {shown(size)} in fp32"
+        said += f", {format_fact(size)} in fp32"
     left = facts.size("parameters_left")
     if left is not None and left.value != parameters.value:
-        said += f"; {shown(left)} of the parameters are not zero"
+        said += f"; {format_fact(left)} of the parameters are not zero"
     return f"{said}."

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tools.cards import eval_results, metadata, record, render, validate
 from tools.cards.facts import Facts
 from tools.cards.numbers import MARK, text
@@ -24,8 +24,8 @@ METRIC_LINES = 8  # of a metric in the metadata, at most
 
 
 def faults(folder: Path) -> list[str]:
-    """What is wrong with a checkpoint's card and records, each in one sentence that names the
-    place; nothing where all is in order.
+    """Return the faults of a checkpoint's card and records, each in one sentence that names the
+    place; none where all is in order.
 
     Raises `UserError` where there is nothing to check: no checkpoint, or no evidence.
     """
@@ -41,7 +41,8 @@ def faults(folder: Path) -> list[str]:
 
 
 def record_faults(folder: Path) -> list[str]:
-    """The same of the records alone: sums, evidence, artifacts."""
+    """Return the faults of a checkpoint's records alone, without its card: sums, evidence,
+    artifacts; each in one sentence that names the place."""
     manifest = checkpoint.read_manifest(folder)
     remote_code.refuse(folder)
     found = [f"{folder / name}" for name in checkpoint.damages(folder, manifest)]
@@ -71,31 +72,31 @@ def _artifacts(folder: Path, subject: str) -> Iterator[str]:
         try:
             artifact = artifacts.read(path)
         except UserError as error:
-            yield str(error)
+            yield spelled(str(error))
             continue
         if artifact.manifest["source"] != subject:
             yield f"{path} was exported from other weights than lie there now: export it again"
 
 
-def _card(found: Record) -> Iterator[str]:
-    path = found.folder / render.FILE
+def _card(record: Record) -> Iterator[str]:
+    path = record.folder / render.FILE
     if not path.exists():
-        yield f"{path} is missing: {commands.python('tools.cards', found.folder)}"
+        yield f"{path} is missing: {commands.python('tools.cards', record.folder)}"
         return
     try:
         stands = path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         yield f"{path} is no UTF-8 text ({error.reason} at byte {error.start})"
         return
-    yield from _stale(found, path, stands) or compare(
-        path, stands, render.render(found), found.facts
+    yield from _stale(record, path, stands) or compare(
+        path, stands, render.render(record), record.facts
     )
 
 
-def _stale(found: Record, path: Path, stands: str) -> list[str]:
+def _stale(record: Record, path: Path, stands: str) -> list[str]:
     """Lines that name facts about what does not lie there any more."""
-    facts = {fact.id: fact for fact in found.facts}
-    subjects = {subject for _, subject in Facts(found).programs}
+    facts = {fact.id: fact for fact in record.facts}
+    subjects = {subject for _, subject in Facts(record).programs}
     faults = []
     for number, line in enumerate(stands.split("\n"), start=1):
         for id_ in (*MARK.findall(line), *CITED.findall(line)):
@@ -103,13 +104,13 @@ def _stale(found: Record, path: Path, stands: str) -> list[str]:
             if fact is not None and fact.subject not in subjects:
                 faults.append(
                     f"{path}:{number} cites evidence {id_}, {fact.name} of {fact.subject[:16]}, "
-                    f"and {found.subject[:16]} lies there now"
+                    f"and {record.subject[:16]} lies there now"
                 )
     return _first(faults, path)
 
 
 def compare(path: Path, stands: str, rendered: str, facts: Sequence[Fact]) -> list[str]:
-    """Where a page differs from what was rendered, by line, with the fact that decides.
+    """Return where a page differs from what was rendered, line by line, with the fact that decides.
 
     Args:
         facts: those that the page may name, wherever they belong.
@@ -140,7 +141,8 @@ def _first(found: list[str], path: Path) -> list[str]:
 
 
 def _difference(line: str, ours: Sequence[str], number: int, facts: Mapping[str, Fact]) -> str:
-    """What a line says in the place of another one, and which fact says otherwise."""
+    """Return what a line of the page says in the place of the right one, and which fact says
+    otherwise."""
     right, last = ours[number], ""
     for said, true in zip_longest(_parts(line), _parts(right), fillvalue=("", "")):
         if said == true:
@@ -185,9 +187,9 @@ def _quoted(line: str) -> str:
     return repr(said if len(said) <= LONGEST else f"{said[:LONGEST]}...")
 
 
-def _eval_results(found: Record) -> Iterator[str]:
-    wanted = eval_results.files(found)
-    folder = found.folder / eval_results.FOLDER
+def _eval_results(record: Record) -> Iterator[str]:
+    wanted = eval_results.files(record)
+    folder = record.folder / eval_results.FOLDER
     there = {path.name for path in folder.glob("*.yaml")}
     for name, right in wanted.items():
         if name not in there or (folder / name).read_text(encoding="utf-8") != right:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from bench.record.markdown import code
 from tasks.base import HasClasses
 from tools.cards.facts import EAGER, Facts
-from tools.cards.numbers import shown
+from tools.cards.numbers import format_fact
 from tools.cards.tables import table
 from zoo.store.evidence import Fact
 
@@ -49,8 +49,8 @@ def imbalance(facts: Facts) -> str:
     if (most.value or 0) <= UNBALANCED * (least.value or 0):
         return ""
     return (
-        f"The classes of train are out of balance: {shown(least)} rows of {code(small)}, "
-        f"{shown(most)} of {code(large)}."
+        f"The classes of train are out of balance: {format_fact(least)} rows of {code(small)}, "
+        f"{format_fact(most)} of {code(large)}."
     )
 
 
@@ -74,4 +74,4 @@ def _by_label(facts: Facts, **fields: str | None) -> Mapping[str, Fact]:
 
 
 def _cell(fact: Fact | None) -> str:
-    return shown(fact) if fact else ""
+    return format_fact(fact) if fact else ""

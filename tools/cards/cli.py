@@ -54,27 +54,25 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> CardArgs:
-    asked: CardArgs = program.parse_flags(
-        CardArgs, arguments, prog=PROGRAM, description=DESCRIPTION
-    )
-    return asked
+    args: CardArgs = program.parse_flags(CardArgs, arguments, prog=PROGRAM, description=DESCRIPTION)
+    return args
 
 
-def _run(asked: CardArgs) -> int:
-    if not asked.checkpoints and not asked.index:
+def _run(args: CardArgs) -> int:
+    if not args.checkpoints and not args.index:
         raise UserError("nothing to do: name the folder of a checkpoint, or give --index")
-    if asked.keep is not None and (len(asked.checkpoints) != 1 or asked.check):
+    if args.keep is not None and (len(args.checkpoints) != 1 or args.check):
         raise UserError("--keep takes one checkpoint, and writes its records: leave --check out")
     failed = False
-    for folder in asked.checkpoints:
-        if asked.check:
+    for folder in args.checkpoints:
+        if args.check:
             failed |= _check(folder)
-        elif asked.keep is not None:
-            _keep(folder, asked.keep)
+        elif args.keep is not None:
+            _keep(folder, args.keep)
         else:
             _write(folder)
-    if asked.index:
-        failed |= _index(asked.check)
+    if args.index:
+        failed |= _index(args.check)
     return int(failed)
 
 
@@ -91,9 +89,9 @@ def _check(folder: Path) -> bool:
 
 
 def _keep(folder: Path, name: str) -> None:
-    from tools.cards.keep import keep
+    from tools.cards.archive import archive
 
-    print_lines(str(keep(folder, name)))
+    print_lines(str(archive(folder, name)))
 
 
 def _index(check: bool) -> bool:

@@ -14,13 +14,13 @@ HELD = ("embedded", "rest", "none")
 """Values of them that name none."""
 
 
-def paragraphs(found: Record, commands: Sequence[str]) -> list[str]:
+def paragraphs(record: Record, commands: Sequence[str]) -> list[str]:
     """The commands as one block, and a sentence on what has to be there to run them."""
     lines = [quoted(command) for command in commands]
-    return [block("sh", lines), *needs(found, lines)]
+    return [block("sh", lines), *needs(record, lines)]
 
 
-def needs(found: Record, commands: Sequence[str]) -> list[str]:
+def needs(record: Record, commands: Sequence[str]) -> list[str]:
     """The sentence that says which files the commands take that do not come with the zoo; none
     where there are no such files."""
     made = {value for command in commands for value in _values(command, ("--output_dir",))}
@@ -28,7 +28,7 @@ def needs(found: Record, commands: Sequence[str]) -> list[str]:
         value
         for command in commands
         for value in _values(command, OF_FILES)
-        if value not in made and not _is_known(found, value)
+        if value not in made and not _is_known(record, value)
     ]
     if not files:
         return []
@@ -41,11 +41,11 @@ def needs(found: Record, commands: Sequence[str]) -> list[str]:
     ]
 
 
-def data_flag(found: Record) -> str:
+def data_flag(record: Record) -> str:
     """`--data NAME` where the data set of the training is a file or folder, which a checkpoint
     from elsewhere can't find; else nothing."""
-    name = str(found.manifest["config"]["data"].get("data", "embedded"))
-    if name in HELD or hub_revision(found.manifest["data"]):
+    name = str(record.manifest["config"]["data"].get("data", "embedded"))
+    if name in HELD or hub_revision(record.manifest["data"]):
         return ""
     return f" --data {_word(last_part(name))}"
 
@@ -82,9 +82,9 @@ def _values(command: str, flags: Sequence[str]) -> Iterator[str]:
             yield value if equals else following
 
 
-def _is_known(found: Record, value: str) -> bool:
-    """Whether a value names what the zoo or the Hub has."""
-    source = found.manifest.get("source") or {}
-    if value in HELD or value in found.entry.presets or value == source.get("repo"):
+def _is_known(record: Record, value: str) -> bool:
+    """Return whether a value of a flag names what the zoo or the Hub has, and no file of a user."""
+    source = record.manifest.get("source") or {}
+    if value in HELD or value in record.entry.presets or value == source.get("repo"):
         return True
-    return value == found.data_name and hub_revision(found.manifest["data"]) is not None
+    return value == record.data_name and hub_revision(record.manifest["data"]) is not None

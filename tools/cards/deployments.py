@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.record.markdown import code, safe
 from tools.cards import picture
 from tools.cards.facts import EAGER, Facts, Program
-from tools.cards.numbers import shown
-from tools.cards.settings import Setting, machine_details, machine_name
+from tools.cards.numbers import format_fact
+from tools.cards.settings import TimingSetting, machine_details, machine_name
 from tools.cards.tables import table
 from zoo.store.evidence import Fact
 
@@ -29,7 +29,7 @@ def section(facts: Facts) -> list[str]:
 
 def _speed(facts: Facts, lost: Mapping[str, Program]) -> list[str]:
     """A table for each machine and workload; `lost` has the programs that the losses are of."""
-    machines: dict[str, list[Setting]] = {}
+    machines: dict[str, list[TimingSetting]] = {}
     for setting in facts.settings():
         machines.setdefault(setting.machine, []).append(setting)
     paragraphs: list[str] = []
@@ -62,9 +62,9 @@ def _signs(program: Program, lost: Mapping[str, Program]) -> str:
     return f"{signs} ‡" if other is not None and other != program else signs
 
 
-def _speeds(program: Program, found: Mapping[str, Fact]) -> list[str]:
+def _speeds(program: Program, facts: Mapping[str, Fact]) -> list[str]:
     names = ("latency", "latency_p95", "speedup", "peak_memory")
-    cells = [shown(found[name]) if name in found else "" for name in names]
+    cells = [format_fact(facts[name]) if name in facts else "" for name in names]
     if program.deployment == EAGER:
         cells[names.index("speedup")] = "baseline"
     return cells
@@ -107,8 +107,8 @@ def _listed(deployments: Iterable[str]) -> str:
 
 
 def _lost(facts: Facts) -> list[tuple[Program, tuple[str, ...]]]:
-    """What is known of one program of each deployment: the artifact, else the newest one of which
-    anything is."""
+    """Return the row about the metric of one program of each deployment: the artifact, or else the
+    newest program that something is known of."""
     newest: dict[str, tuple[Program, tuple[str, ...]]] = {}
     for program in facts.programs.values():
         row = _loss(facts, program)
@@ -130,4 +130,4 @@ def _loss(facts: Facts, program: Program) -> tuple[str, ...]:
         facts.about(program, "parity", "box_iou"),
         facts.about(program, "parity", "mask_iou"),
     ]
-    return tuple(shown(fact) if fact else "" for fact in found)
+    return tuple(format_fact(fact) if fact else "" for fact in found)

@@ -16,14 +16,14 @@ from tools.cards.record import Record
 FOLDER = ".eval_results"
 
 
-def files(found: Record) -> Mapping[str, str]:
+def files(record: Record) -> Mapping[str, str]:
     """The files by name: one for each benchmark that the weights were measured on."""
     import yaml
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
     made = {}
-    for benchmark, said in found.prose.front.get("benchmarks", {}).items():
-        for fact in Facts(found).results:
+    for benchmark, said in record.card_text.front.get("benchmarks", {}).items():
+        for fact in Facts(record).results:
             dataset = fact.dataset or {}
             known = hub_revision(dataset)
             if known is None or dataset["name"] != benchmark or fact.name != said["metric"]:
@@ -42,8 +42,8 @@ def files(found: Record) -> Mapping[str, str]:
     return made
 
 
-def write(found: Record) -> None:
+def write(record: Record) -> None:
     """Writes them into the checkpoint."""
-    for name, text in files(found).items():
-        (found.folder / FOLDER).mkdir(exist_ok=True)
-        write_text(found.folder / FOLDER / name, text)
+    for name, text in files(record).items():
+        (record.folder / FOLDER).mkdir(exist_ok=True)
+        write_text(record.folder / FOLDER / name, text)

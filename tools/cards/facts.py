@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from tools.cards.record import Record
-from tools.cards.settings import Setting, as_json
+from tools.cards.settings import TimingSetting, as_json
 from zoo.store.evidence import Fact
 
 EAGER = "eager"
@@ -19,7 +19,8 @@ TIMED = ("latency", "throughput", "energy", "cold_start", "memory")  # kinds tha
 
 @dataclass(frozen=True)
 class Program:
-    """What can be run in the place of the weights: themselves, an artifact, one not kept."""
+    """Something that runs a checkpoint: its weights, an artifact, or a program that was measured
+    and not kept."""
 
     deployment: str
     subject: str
@@ -34,8 +35,8 @@ class Facts:
 
     @cached_property
     def programs(self) -> Mapping[tuple[str, str], Program]:
-        """By deployment and subject: the weights under each deployment without an artifact, the
-        artifacts, and those timed against the weights and not kept."""
+        """Return the programs by deployment and subject: the weights under each deployment without
+        an artifact, the artifacts, and those that were timed against the weights and not kept."""
         record = self.record
         kept = {one.digest: str(one.deployment) for one in record.artifacts}
         baselines = {fact.id for fact in record.facts if fact.subject == record.subject}
@@ -62,13 +63,14 @@ class Facts:
         return list(newest.values())
 
     def of(self, **fields: Any) -> Iterator[Fact]:
-        """Those whose fields have these values."""
+        """Return the facts whose fields have the given values."""
         for fact in self.all:
             if all(getattr(fact, name) == value for name, value in fields.items()):
                 yield fact
 
     def one(self, **fields: Any) -> Fact | None:
-        """The newest of them."""
+        """Return the newest of the facts whose fields have the given values; None where there is
+        none."""
         return self._newest(self.of(**fields))
 
     def _newest(self, facts: Iterable[Fact]) -> Fact | None:
@@ -83,7 +85,7 @@ class Facts:
 
     @property
     def metrics(self) -> list[Fact]:
-        """How good the weights are, whatever they were run with."""
+        """Return the metrics of the weights, whatever they were run with."""
         return [
             fact
             for fact in self.of(kind="metric", subject=self.record.subject)
@@ -113,25 +115,27 @@ class Facts:
         return self.one(kind=kind, name=name, **whose, **fields)
 
     def drop(self, program: Program, split: str) -> Fact | None:
-        """What the task's main metric loses under a program."""
+        """Return how much of the task's main metric a program loses on a split; None where it was
+        not measured."""
         return self.about(program, "metric", f"{self.record.task.primary.name}_drop", split=split)
 
-    def settings(self) -> list[Setting]:
-        """Where speed was measured, those with most programs first."""
-        found: dict[Setting, set[str]] = {}
+    def settings(self) -> list[TimingSetting]:
+        """Return the settings in which latency was measured, those with the most programs first."""
+        found: dict[TimingSetting, set[str]] = {}
         for fact in self.of(kind="latency", name="latency"):
-            found.setdefault(Setting.of(fact), set()).add(fact.subject)
+            found.setdefault(TimingSetting.of(fact), set()).add(fact.subject)
         return sorted(found, key=lambda one: (-len(found[one]), one.title))
 
-    def timed(self, setting: Setting) -> list[tuple[Program, Mapping[str, Fact]]]:
-        """What was measured of each program there, by name; eager first, then the fastest.
+    def timed(self, setting: TimingSetting) -> list[tuple[Program, Mapping[str, Fact]]]:
+        """Return what was measured of each program in a setting, by name; eager first, then the
+        fastest.
 
         Of several of one deployment that were not kept, the newest; none where one was kept.
         """
         rows: dict[str, tuple[Program, dict[str, Fact]]] = {}
         by_program: dict[tuple[str, str], dict[str, Fact]] = {}
         for fact in self.all:
-            if fact.kind in TIMED and Setting.of(fact) == setting:
+            if fact.kind in TIMED and TimingSetting.of(fact) == setting:
                 key = fact.deployment or EAGER, fact.subject
                 by_program.setdefault(key, {})[fact.name] = fact
         timed = {key: facts for key, facts in by_program.items() if "latency" in facts}
@@ -146,7 +150,8 @@ class Facts:
 
 
 def is_result(fact: Fact) -> bool:
-    """Whether a fact says how good weights are by themselves: in fp32, on the test split."""
+    """Return whether a fact is a result of the weights themselves: a metric in fp32 on the test
+    split."""
     return (
         fact.kind == "metric"
         and fact.split == "test"

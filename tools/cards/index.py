@@ -10,10 +10,10 @@ from tasks.atomic import write_text
 from tasks.errors import UserError
 from tasks.metrics.spec import title_of
 from tools.cards import check, commands, record
+from tools.cards.archive import MODELS
 from tools.cards.facts import EAGER, Facts, Program
-from tools.cards.keep import MODELS
 from tools.cards.metadata import HUB
-from tools.cards.numbers import shown
+from tools.cards.numbers import format_fact
 from tools.cards.settings import machine_name
 from tools.cards.tables import table
 from zoo.machine.formatting import NOT_MEASURED
@@ -65,7 +65,8 @@ def write(models: Path = MODELS, page: Path = PAGE) -> Path:
 
 
 def faults(models: Path = MODELS, page: Path = PAGE) -> list[str]:
-    """Where the page is not what the records say, and records that are none."""
+    """Return where the page differs from what the records say, and which lines of evidence can't be
+    read."""
     found = [
         f"{path / evidence.FILE}:{number} is no evidence: {one}"
         for path in _folders(models)
@@ -88,7 +89,8 @@ def _folders(models: Path) -> list[Path]:
 
 
 def _presets(entry: Entry) -> dict[str | None, Preset | None]:
-    """By name; None for weights from scratch, where that is the default."""
+    """Return the presets of a model by name; None stands for weights from scratch, where they are
+    the default."""
     scratch: dict[str | None, Preset | None] = {} if entry.default_preset else {None: None}
     return scratch | dict(entry.presets)
 
@@ -105,7 +107,8 @@ def _began_with(facts: Facts) -> str | None:
 
 
 def _rows(entry: Entry, kept: Sequence[Facts]) -> list[Sequence[str]]:
-    """Of each of a model's presets, a row for every record, or one that says there is none."""
+    """Return, for each preset of a model, a row for every record, or one row that says there is
+    none."""
     by_name: dict[str | None, list[Facts]] = {name: [] for name in _presets(entry)}
     for facts in kept:
         by_name.setdefault(_began_with(facts), []).append(facts)
@@ -125,8 +128,8 @@ def _row(entry: Entry, name: str | None, facts: Facts | None) -> Sequence[str]:
         return [*first, *[NOT_MEASURED] * (len(HEADER) - len(first))]
     return [
         *first,
-        shown(facts.size("parameters")),
-        shown(facts.size("weights_size")),
+        format_fact(facts.size("parameters")),
+        format_fact(facts.size("weights_size")),
         _measured(facts),
         "<br>".join(_best(facts)) or NOT_MEASURED,
     ]
@@ -139,7 +142,7 @@ def _measured(facts: Facts) -> str:
     title = title_of(main.name).lower()
     n = f", n = {main.n:,}" if main.n else ""
     name = facts.record.folder.name
-    said = f"{title} {shown(main)} on {safe(main.dataset['name'])}{n}"
+    said = f"{title} {format_fact(main)} on {safe(main.dataset['name'])}{n}"
     return f"{said} ([commands](#{name.lower()}))"
 
 
@@ -154,9 +157,9 @@ def _best(facts: Facts) -> list[str]:
         for program, measured in rows:  # the fastest first
             lost = _lost(facts, program)
             if lost is not None and lost.value is not None and lost.value <= MOST_LOST:
-                ratio = f", {shown(measured['speedup'])}" if "speedup" in measured else ""
-                call = f"{code(program.deployment)}, {shown(measured['latency'])} a call"
-                found.append(f"{where}: {call}{ratio}, loses {shown(lost, interval=False)}")
+                ratio = f", {format_fact(measured['speedup'])}" if "speedup" in measured else ""
+                call = f"{code(program.deployment)}, {format_fact(measured['latency'])} a call"
+                found.append(f"{where}: {call}{ratio}, loses {format_fact(lost, interval=False)}")
                 break
         else:
             found.append(f"{where}: none")
@@ -168,7 +171,7 @@ def _lost(facts: Facts, program: Program) -> Fact | None:
 
 
 def _commands(facts: Facts) -> list[str]:
-    """How a record came about: each command once, in the order of the evidence."""
+    """Return the commands that made a record, each once, in the order of the evidence."""
     said = [fact.command for fact in facts.all if fact.command and _makes(fact)]
     if not said:
         return []
@@ -178,5 +181,5 @@ def _commands(facts: Facts) -> list[str]:
 
 
 def _makes(fact: Fact) -> bool:
-    """Whether the command of a fact measured something, and did not only write a card."""
+    """Return whether the command of a fact measured something, and did more than write a card."""
     return fact.kind != "size" or fact.name not in ("parameters", "weights_size")

@@ -7,13 +7,13 @@ from tools.cards import classes
 from tools.cards.about import data_of
 from tools.cards.facts import Facts
 from tools.cards.metadata import languages
-from tools.cards.numbers import mark, shown
+from tools.cards.numbers import format_fact, mark
 from tools.cards.record import Record
 from zoo.model.modality import modality_of
 
 
 def section(facts: Facts) -> list[str]:
-    """The section, as paragraphs."""
+    """Return the section about the limits of the model, as paragraphs of Markdown."""
     found = facts.record
     points = [
         found.task.describe_outputs(code),
@@ -25,14 +25,14 @@ def section(facts: Facts) -> list[str]:
     return ["## Intended use and limits", "\n".join(f"- {point}" for point in points)]
 
 
-def _languages(found: Record) -> Iterator[str]:
-    if not found.task.has_language:
+def _languages(record: Record) -> Iterator[str]:
+    if not record.task.has_language:
         return
-    if codes := languages(found):
+    if codes := languages(record):
         yield f"Language: {safe(', '.join(codes))}. Others were not tried."
     else:
         yield (
-            f"What languages it can do is not recorded: it has learned from {data_of(found)}, and "
+            f"What languages it can do is not recorded: it has learned from {data_of(record)}, and "
             "others were not tried."
         )
 
@@ -52,19 +52,19 @@ def _reach(facts: Facts) -> Iterator[str]:
 
 
 def _data(facts: Facts) -> Iterator[str]:
-    """What the check of the data before training counted."""
+    """Return sentences about what the check of the data before training counted."""
     for fact in facts.of(kind="data", subject=facts.record.subject):
         other = fact.name.removeprefix("shared_with_")
         split, is_one = safe(fact.split or ""), fact.value == 1
         if other != fact.name:
             harm = ": what is measured there is too good" if other == "train" else ""
             stand = "example stands" if is_one else "examples stand"
-            yield f"{shown(fact)} {stand} both in {split} and in {safe(other)}{harm}."
+            yield f"{format_fact(fact)} {stand} both in {split} and in {safe(other)}{harm}."
         elif fact.name == "repeated":
             repeat = "row repeats" if is_one else "rows repeat"
-            yield f"{shown(fact)} {repeat} an earlier one in {split}."
+            yield f"{format_fact(fact)} {repeat} an earlier one in {split}."
         elif fact.name == "contradictory":
             have = "example has" if is_one else "examples have"
-            yield f"{shown(fact)} {have} different labels in different rows."
+            yield f"{format_fact(fact)} {have} different labels in different rows."
     if said := classes.imbalance(facts):
         yield said

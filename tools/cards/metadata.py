@@ -42,31 +42,33 @@ def metadata(folder: Path) -> dict[str, Any]:
     return of_record(record.read(folder))
 
 
-def of_record(found: Record) -> dict[str, Any]:
-    """The same of a record that was read."""
+def of_record(record: Record) -> dict[str, Any]:
+    """Return the metadata of a card, as its YAML front matter has it, from records that were read
+    already."""
     from huggingface_hub import ModelCardData
 
-    front, facts = found.prose.front, Facts(found)
-    results = [_result(found, fact) for fact in facts.results]
+    front, facts = record.card_text.front, Facts(record)
+    results = [_result(record, fact) for fact in facts.results]
     measured = {METRICS[fact.name].hub_id for fact in facts.results if fact.name in METRICS}
     data = ModelCardData(
-        language=_one_or_all(languages(found)),
+        language=_one_or_all(languages(record)),
         library_name="transformers",
-        pipeline_tag=found.manifest["pipeline"],
-        tags=[found.entry.name, *front.get("tags", [])],
-        datasets=_unique([*_datasets(found), *front.get("datasets", [])]) or None,
+        pipeline_tag=record.manifest["pipeline"],
+        tags=[record.entry.name, *front.get("tags", [])],
+        datasets=_unique([*_datasets(record), *front.get("datasets", [])]) or None,
         metrics=sorted(filter(None, measured)) or None,
         eval_results=results or None,
-        model_name=model_name(found) if results else None,
-        **_license(found),
-        **_base_model(found),
+        model_name=model_name(record) if results else None,
+        **_license(record),
+        **_base_model(record),
     )
     said: dict[str, Any] = _visible(data.to_dict())  # type: ignore[no-untyped-call]
     return {key: said[key] for key in (*ORDER, *said) if key in said}
 
 
 def _visible(said: Any) -> Any:
-    """The same with the control characters of texts written out: none ends a line of the YAML."""
+    """Return metadata with the control characters of its texts written out, so that none ends a
+    line of the YAML."""
     if isinstance(said, dict):
         return {_visible(key): _visible(value) for key, value in said.items()}
     if isinstance(said, list):
@@ -74,25 +76,25 @@ def _visible(said: Any) -> Any:
     return visible(said) if isinstance(said, str) else said
 
 
-def languages(found: Record) -> list[str]:
+def languages(record: Record) -> list[str]:
     """Codes that `card.md` gives, or the one that the model was told to write."""
-    told = found.manifest["config"].get("options", {}).get("language")
-    return list(found.prose.front.get("language", [told] if told in rules.languages() else []))
+    told = record.manifest["config"].get("options", {}).get("language")
+    return list(record.card_text.front.get("language", [told] if told in rules.languages() else []))
 
 
-def base_model(found: Record) -> str | None:
+def base_model(record: Record) -> str | None:
     """The Hub id of the weights that training began with; None where it began anew, or with
     weights that have no such id."""
-    source = found.manifest.get("source") or {}
-    if found.manifest["config"].get("options", {}).get("from_scratch"):
+    source = record.manifest.get("source") or {}
+    if record.manifest["config"].get("options", {}).get("from_scratch"):
         return None
     repo = source.get("repo")
     return str(repo) if rules.is_hub_id(repo, owner=True) else None
 
 
-def model_name(found: Record) -> str:
+def model_name(record: Record) -> str:
     """The name in the model-index: of `card.md`, or model and data."""
-    name = found.prose.front.get("name") or f"{found.entry.name}-{found.data_name}"
+    name = record.card_text.front.get("name") or f"{record.entry.name}-{record.data_name}"
     return re.sub(r"[^\w.-]+", "-", name)
 
 
@@ -111,17 +113,17 @@ def dump(said: Mapping[str, Any]) -> str:
     return yaml.safe_dump(dict(said), sort_keys=False, allow_unicode=True).strip()
 
 
-def _license(found: Record) -> dict[str, Any]:
-    front = found.prose.front
+def _license(record: Record) -> dict[str, Any]:
+    front = record.card_text.front
     said = front.get("license")
-    if said is None and base_model(found):
-        said = found.manifest["source"].get("license")
+    if said is None and base_model(record):
+        said = record.manifest["source"].get("license")
     if not said:
         return {}
     if name := rules.hub_license(said):
         given = {key: front[key] for key in ("license_name", "license_link") if key in front}
         return {"license": name, **given}
-    link = f"{HUB}/{base_model(found)}" if base_model(found) else "LICENSE"
+    link = f"{HUB}/{base_model(record)}" if base_model(record) else "LICENSE"
     return {
         "license": "other",
         "license_name": front.get("license_name") or re.sub(r"[^a-z0-9.]+", "-", said.lower()),
@@ -129,25 +131,25 @@ def _license(found: Record) -> dict[str, Any]:
     }
 
 
-def _base_model(found: Record) -> dict[str, Any]:
-    repo = base_model(found)
+def _base_model(record: Record) -> dict[str, Any]:
+    repo = base_model(record)
     return {"base_model": repo, "base_model_relation": "finetune"} if repo else {}
 
 
-def _datasets(found: Record) -> list[str]:
-    trained_on = found.manifest["data"]
+def _datasets(record: Record) -> list[str]:
+    trained_on = record.manifest["data"]
     return [trained_on["name"]] if hub_revision(trained_on) else []
 
 
-def _result(found: Record, fact: Fact) -> "EvalResult":
+def _result(record: Record, fact: Fact) -> "EvalResult":
     """A fact as the Hub's evaluation result; the value is the evidence's, digit for digit."""
     from huggingface_hub import EvalResult
 
     assert fact.dataset is not None
     revision, config = hub_revision(fact.dataset) or (None, None)
-    metric, pipeline = METRICS.get(fact.name), str(found.manifest["pipeline"])
+    metric, pipeline = METRICS.get(fact.name), str(record.manifest["pipeline"])
     arguments = {"average": metric.average} if metric and metric.average else {}
-    repo = found.prose.front.get("repo")
+    repo = record.card_text.front.get("repo")
     return EvalResult(
         task_type=pipeline,
         task_name=title(pipeline),

@@ -30,7 +30,7 @@ def mark(fact: Fact) -> str:
     return f"<!-- {reference(fact)} -->"
 
 
-def shown(fact: Fact | None, *, interval: bool = True, unit: str | None = None) -> str:
+def format_fact(fact: Fact | None, *, interval: bool = True, unit: str | None = None) -> str:
     """A fact as a card says it: the number, rounded to what its interval lets one tell, the
     interval, and the comment with its id. A fact without a number says why.
 
@@ -43,7 +43,8 @@ def shown(fact: Fact | None, *, interval: bool = True, unit: str | None = None) 
 
 
 def text(fact: Fact, *, interval: bool = True, unit: str | None = None) -> str:
-    """The same without the comment."""
+    """Return a fact as a card says it, without the comment that names it: the number, rounded to
+    what its interval lets one tell, and the interval. A fact without a number says why."""
     if fact.value is None or fact.status != "ok":
         return REASONS[fact.status]
     factor, suffix = _scale(fact)

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tools.cards.facts import EAGER, Facts, Program
-from tools.cards.settings import Setting
+from tools.cards.settings import TimingSetting
 from zoo.store.evidence import Fact
 
 if TYPE_CHECKING:
-    from bench.decide.pareto import Point
+    from bench.decide.pareto import OptionCost
 
 FOLDER = "card"
 LEVEL = 0.99  # of the intervals that the picture's axis names
 
 
 class Shown(NamedTuple):
-    """The facts of one point."""
+    """A point of the picture: a program with its latency and its drop."""
 
     program: Program
     latency: Fact
@@ -30,7 +30,8 @@ class Shown(NamedTuple):
 
 
 def path(facts: Facts) -> Path | None:
-    """Where the picture lies or would; None where less than two programs can be shown."""
+    """Return where the picture of these facts lies or would lie; None where fewer than two programs
+    can be shown."""
     chosen = _choose(facts)
     if chosen is None:
         return None
@@ -57,7 +58,7 @@ def draw(facts: Facts) -> Path | None:
     return target
 
 
-def _choose(facts: Facts) -> tuple[Setting, Sequence[Shown]] | None:
+def _choose(facts: Facts) -> tuple[TimingSetting, Sequence[Shown]] | None:
     """The setting with most programs that can be shown, where there are two."""
     best = None
     for setting in facts.settings():
@@ -83,15 +84,15 @@ def _shown(facts: Facts, program: Program, found: Mapping[str, Fact]) -> Shown |
     return Shown(program, latency, drop, size, found.get("peak_memory"))
 
 
-def _point(shown: Shown) -> "Point":
-    from bench.decide.pareto import Point
+def _point(shown: Shown) -> "OptionCost":
+    from bench.decide.pareto import OptionCost
     from zoo.measure import Estimate, Interval
 
     latency, drop = shown.latency, shown.drop
     assert latency.value is not None and latency.interval is not None
     assert shown.size.value is not None
     estimate = Estimate(latency.value, Interval(**latency.interval), latency.n or 1)
-    return Point(
+    return OptionCost(
         name=shown.program.deployment,
         drop=0.0 if drop is None or drop.value is None else float(drop.value),
         seconds=estimate,

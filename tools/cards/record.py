@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
 from tasks.errors import UserError
-from tools.cards import prose
-from tools.cards.prose import Prose
+from tools.cards import card_text
+from tools.cards.card_text import CardText
 from zoo.machine import commands
 from zoo.model import registry, remote_code
 from zoo.model.entry import Entry
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Record:
-    """The records of a checkpoint."""
+    """The files of a checkpoint that a card is rendered from, as they were read."""
 
     folder: Path
     manifest: Mapping[str, Any]  # zoo.json
@@ -34,17 +34,17 @@ class Record:
     artifacts: Sequence[Artifact]  # those made from these very weights
     entry: Entry
     task: "Task"
-    prose: Prose
+    card_text: CardText
 
     @property
     def settings(self) -> Mapping[str, Any]:
-        """How the task reads its inputs: plain JSON."""
+        """Return how the task reads its inputs, as plain JSON."""
         task: Mapping[str, Any] = self.manifest["config"]["task"]
         return task
 
     @property
     def data_name(self) -> str:
-        """Of the data set it was trained on."""
+        """Return the name of the data set that the model was trained on."""
         return str(self.manifest["data"]["name"])
 
 
@@ -88,7 +88,7 @@ def read(folder: Path) -> Record:
         [one for one in _artifacts(folder) if one.manifest["source"] == subject],
         entry,
         task,
-        prose.read(folder),
+        card_text.read(folder),
     )
 
 

@@ -11,14 +11,14 @@ from zoo.store import evidence
 FILE = "README.md"
 
 
-def render(found: Record) -> str:
+def render(record: Record) -> str:
     """README.md of a checkpoint; the same records give the same text."""
-    facts = Facts(found)
+    facts = Facts(record)
     paragraphs = [
-        *about.heading(found),
+        *about.heading(record),
         *about.what(facts),
-        *about.use(found),
-        *([found.prose.text] if found.prose.text else []),
+        *about.use(record),
+        *([record.card_text.text] if record.card_text.text else []),
         *limits.section(facts),
         *results.section(facts),
         *classes.section(facts),
@@ -26,14 +26,14 @@ def render(found: Record) -> str:
         *training.section(facts),
         *_checking(facts),
     ]
-    front = metadata.dump(metadata.of_record(found))
+    front = metadata.dump(metadata.of_record(record))
     return f"---\n{front}\n---\n\n" + "\n\n".join(paragraphs) + "\n"
 
 
 def _checking(facts: Facts) -> list[str]:
-    """How to find out whether all this is true."""
+    """Return the section that says by which commands a reader can check the numbers of the card."""
     found = facts.record
-    where = found.prose.front.get("repo", about.FOLDER)
+    where = found.card_text.front.get("repo", about.FOLDER)
     folder = about.FOLDER
     evaluate = f"{found.entry.module} evaluate {folder}{commands.data_flag(found)}"
     checks = {

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from bench.record.markdown import code, safe
 from tasks.metrics.spec import title_of
 from tools.cards.facts import EAGER, Facts
-from tools.cards.numbers import shown
+from tools.cards.numbers import format_fact
 from tools.cards.tables import table
 from zoo.store.evidence import Fact
 
@@ -37,14 +37,14 @@ def _order(group: tuple[str, str, str]) -> tuple[int, int, str]:
     return int(deployment != EAGER), place, data + deployment
 
 
-def _table(found: list[Fact], main: str) -> str:
+def _table(facts: list[Fact], main: str) -> str:
     rows = []
-    for fact in sorted(found, key=lambda one: one.name != main):  # that one first
+    for fact in sorted(facts, key=lambda one: one.name != main):  # that one first
         title = safe(title_of(fact.name))
         rows.append(
             (
                 f"**{title}**" if fact.name == main else title,
-                shown(fact),
+                format_fact(fact),
                 f"{fact.n:,}" if fact.n else "",
                 safe(_method(fact.interval)),
             )

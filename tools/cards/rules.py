@@ -27,12 +27,13 @@ def licenses() -> frozenset[str]:
 
 
 def pipeline_tags() -> frozenset[str]:
-    """The Hub's tasks."""
+    """Return the tasks that the Hub knows, as `pipeline_tag` of a card names them."""
     return frozenset(_rules()["pipeline_tags"])
 
 
 def base_model_relations() -> frozenset[str]:
-    """How a model may come from another one."""
+    """Return the relations of a model to its base model that the Hub knows ("finetune",
+    "quantized")."""
     return frozenset(_rules()["base_model_relations"])
 
 
@@ -53,7 +54,8 @@ def hub_license(said: str) -> str | None:
 
 
 def is_hub_id(text: object, owner: bool = False) -> bool:
-    """Whether a text can be the id of a repository; `owner`: one that says whose it is."""
+    """Return whether a text can be the id of a repository on the Hub. With `owner` it must name an
+    owner too: "user/name"."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils._validators import validate_repo_id
 

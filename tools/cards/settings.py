@@ -9,8 +9,9 @@ from zoo.store.evidence import Fact
 
 
 @dataclass(frozen=True)
-class Setting:
-    """Where and on what something was timed; JSON, so that it can be compared."""
+class TimingSetting:
+    """The machine, the device, the threads and the workload of a timing; texts of JSON, so that
+    settings can be compared and be keys."""
 
     machine: str
     device: str | None
@@ -18,14 +19,14 @@ class Setting:
     workload: str
 
     @staticmethod
-    def of(fact: Fact) -> "Setting":
-        """That of a fact."""
+    def of(fact: Fact) -> "TimingSetting":
+        """Return the setting in which a fact was measured."""
         machine, work = (as_json(part or {}) for part in (fact.machine, fact.workload))
-        return Setting(machine, fact.device, fact.threads, work)
+        return TimingSetting(machine, fact.device, fact.threads, work)
 
     @property
     def title(self) -> str:
-        """What the machine had to do, and with how much of itself."""
+        """Return the workload, the threads and the device of a setting in words."""
         threads = f"{self.threads} thread{'s' * (self.threads != 1)}" if self.threads else None
         work = ", ".join(f"{name} {size}" for name, size in json.loads(self.workload).items())
         on = self.device if self.device != "cpu" else None
@@ -44,7 +45,7 @@ def machine_name(machine: Mapping[str, Any]) -> str:
 
 
 def machine_details(machine: Mapping[str, Any]) -> str:
-    """What else is known of it."""
+    """Return what is known of a machine besides its name: memory, instruction set, system."""
     memory, isa = _number(machine.get("memory_bytes")), machine.get("isa")
     parts = (
         f"{memory / 1e9:.0f} GB of memory" if memory else "",
@@ -61,5 +62,5 @@ def _number(said: Any) -> float | None:
 
 
 def as_json(value: Any) -> str:
-    """What can be compared, and be a key."""
+    """Return a value as JSON with sorted keys, which can be compared and be a key of a mapping."""
     return json.dumps(value, sort_keys=True, default=dict)

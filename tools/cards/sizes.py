@@ -14,13 +14,13 @@ BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "positions", "p
 """Tensors that are saved and not learned: of batch normalisation, and fixed positions."""
 
 
-def unknown(found: Record) -> list[Fact]:
+def unknown(record: Record) -> list[Fact]:
     """Facts of the sizes that the evidence does not have yet: parameters, and bytes on disk."""
     known = {
-        fact.name for fact in found.facts if fact.subject == found.subject and fact.kind == "size"
+        fact.name for fact in record.facts if fact.subject == record.subject and fact.kind == "size"
     }
     wanted = {"parameters", "weights_size"} - known
-    files = sorted(found.folder.glob("*.safetensors"))
+    files = sorted(record.folder.glob("*.safetensors"))
     if not wanted or not files:
         return []
     measured = {
@@ -29,7 +29,7 @@ def unknown(found: Record) -> list[Fact]:
     }
     run = uuid.uuid4().hex
     return [
-        evidence.fact("size", name, value, unit, subject=found.subject, run=run)
+        evidence.fact("size", name, value, unit, subject=record.subject, run=run)
         for name, (value, unit) in measured.items()
         if name in wanted
     ]

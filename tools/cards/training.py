@@ -9,7 +9,7 @@ from tools.cards import commands
 from tools.cards.about import data_of
 from tools.cards.facts import Facts
 from tools.cards.metadata import HUB, hub_revision
-from tools.cards.numbers import shown
+from tools.cards.numbers import format_fact
 from tools.cards.record import Record
 from tools.cards.settings import machine_name
 from tools.cards.tables import table
@@ -62,16 +62,16 @@ PACKAGES = ("zoo", "torch", "transformers", "timm", "python")
 
 
 def section(facts: Facts) -> list[str]:
-    """The section, as paragraphs."""
+    """Return the section about the training of the model, as paragraphs of Markdown."""
     found = facts.record
     paragraphs = ["## Training", *_data(found), *_taught(found)]
     paragraphs.append(table(("setting", "value"), _settings(found), numbers=2))
     return [*paragraphs, *_run(facts)]
 
 
-def _data(found: Record) -> list[str]:
-    data, trained_on = found.manifest["config"]["data"], found.manifest["data"]
-    name = data_of(found)
+def _data(record: Record) -> list[str]:
+    data, trained_on = record.manifest["config"]["data"], record.manifest["data"]
+    name = data_of(record)
     if revision := hub_revision(trained_on):
         repo = trained_on["name"]
         name = f"[{safe(repo)}]({HUB}/datasets/{repo}) at {revision[0][:12]}"
@@ -106,25 +106,25 @@ def _listed(parts: list[str]) -> str:
     return f"{', '.join(most)} and {last}" if most else last
 
 
-def _taught(found: Record) -> list[str]:
+def _taught(record: Record) -> list[str]:
     said = []
-    if teacher := found.manifest.get("teacher"):
+    if teacher := record.manifest.get("teacher"):
         whom = f"{code(teacher['model'])} {safe(teacher['subject'][:12])}"
         said.append(f"Taught by {whom}, beside the labels.")
-    if pool := found.manifest.get("unlabeled"):
+    if pool := record.manifest.get("unlabeled"):
         name, digest = pool["name"], pool["fingerprint"][:12]
         said.append(
             f"Learned from unlabelled examples too: {code(name)}, fingerprint {code(digest)}."
         )
-    if qat := found.manifest.get("qat"):
+    if qat := record.manifest.get("qat"):
         said.append(
             f"Trained on from {safe(qat['from'][:12])} while its layers computed as in int8."
         )
     return said
 
 
-def _settings(found: Record) -> list[tuple[str, str]]:
-    config = found.manifest["config"]
+def _settings(record: Record) -> list[tuple[str, str]]:
+    config = record.manifest["config"]
     trained = config.get("train", {})
     usual = {one.name: one.default for one in dataclasses.fields(TrainArgs)}
     kept = [
@@ -138,7 +138,7 @@ def _settings(found: Record) -> list[tuple[str, str]]:
         kept = [name for name in kept if name != "max_steps"]
     order = [*(name for name in ALWAYS if name in kept), *(n for n in kept if n not in ALWAYS)]
     rows = [(code(name), _value(trained[name])) for name in order]
-    own = found.entry.options()
+    own = record.entry.options()
     options: Mapping[str, Any] = config.get("options", {})
     rows += [
         (code(name), _value(value))
@@ -161,17 +161,19 @@ def _run(facts: Facts) -> list[str]:
     if seconds is None:
         return []
     machine = machine_name(seconds.machine or {})
-    parts = [f"It took {shown(seconds)} on {safe(machine)}, {safe(_numerics(seconds.deployment))}"]
+    parts = [
+        f"It took {format_fact(seconds)} on {safe(machine)}, {safe(_numerics(seconds.deployment))}"
+    ]
     for fact in facts.of(kind="training", subject=seconds.subject, run=seconds.run):
         if fact.name.endswith("samples_per_second"):
-            parts.append(f"at {shown(fact)}")
+            parts.append(f"at {format_fact(fact)}")
     peak = facts.one(kind="memory", name="train_peak_memory", run=seconds.run)
     if peak is not None:
-        parts.append(f"with {shown(peak)} of memory at most")
+        parts.append(f"with {format_fact(peak)} of memory at most")
     return [f"{', '.join(parts)}.", *_command(facts.record, seconds)]
 
 
-def _command(found: Record, fact: Fact) -> list[str]:
+def _command(record: Record, fact: Fact) -> list[str]:
     if not fact.command:
         return []
     versions = fact.versions or {}
@@ -179,7 +181,7 @@ def _command(found: Record, fact: Fact) -> list[str]:
     state = " with changes that were not committed" if fact.dirty else ""
     commit = f" at commit {safe(fact.commit[:12])}{state}" if fact.commit else ""
     said = [f"By this command{commit}{f', with {known}' if known else ''}:"]
-    return [*said, *commands.paragraphs(found, [fact.command])]
+    return [*said, *commands.paragraphs(record, [fact.command])]
 
 
 def _numerics(deployment: str | None) -> str:

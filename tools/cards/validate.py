@@ -17,7 +17,7 @@ DATASET_TYPE = re.compile(r"[\w./-]+")
 
 
 def faults(metadata: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the metadata of a card, each in one line that names the place."""
+    """Return the faults of a card's metadata, each in one line that names the place."""
     # nulls alone, where there are any: what follows takes them for absent, or for other types
     found = list(_nulls("", metadata)) or [
         *_license(metadata),

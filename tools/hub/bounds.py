@@ -15,19 +15,21 @@ from typing import Any
 from tasks.errors import UserError
 
 ANSWER_BYTES = 64_000_000
-"""Of an answer that is no file, unpacked. That of a repo with 100,000 files has 30 MB."""
+"""The largest answer that is no file, in bytes, unpacked. The answer about a repo with 100,000
+files has 30 MB."""
 READ_S = 45.0
 """Seconds between two pieces of an answer."""
 SILENCE_S = 80.0
 """Seconds of waiting in vain, however often it was tried, after which it is given up."""
 LONGEST_PAUSE_S = 120.0
-"""What the Hub may ask for; where it asks for more, the user decides."""
+"""The longest pause that the Hub may ask for, in seconds; where it asks for more, the user
+decides."""
 ASKED = "X-Asked-For-Pause"
-"""The header that says how long that is."""
+"""The header in which the length of that pause stands."""
 PATIENCE_S = 60.0
 """Seconds of waiting within one answer, from which on it must come faster than SLOWEST."""
 SLOWEST = 1000.0
-"""Bytes a second."""
+"""The slowest answer that is waited for, in bytes a second."""
 PIECE = 65_536
 
 _most: ContextVar[int | None] = ContextVar("most", default=None)
@@ -91,7 +93,8 @@ def _transport(inner: Any) -> Any:
             self.body.close()
 
     class Transport(http.BaseTransport):  # type: ignore[misc, name-defined]
-        """One that counts."""
+        """An HTTP transport whose requests and answers are counted against the bounds of this
+        module."""
 
         def handle_request(self, request: Any) -> Any:
             _limit_waiting(request)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tasks.errors import UserError
 from tools.hub import layout
-from tools.hub.refused import Refused
+from tools.hub.refused import PushRefused
 from zoo.machine import commands
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint
@@ -21,11 +21,12 @@ def evidence_is_there(checkpoint: Checkpoint) -> None:
 
 
 def card(folder: Path) -> None:
-    """Writes the card where there is none. Raises `Refused` where the one there is does not fit."""
+    """Writes the card where there is none. Raises `PushRefused` where the one there is does not
+    fit."""
     from tools.cards import check, write
 
     if not (folder / layout.CARD).exists():
         write.write(folder)
     if faults := check.faults(folder):
         command = commands.python("tools.cards", folder)
-        raise Refused(*faults, f"mend it ({command}): nothing was sent")
+        raise PushRefused(*faults, f"mend it ({command}): nothing was sent")

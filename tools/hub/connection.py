@@ -57,7 +57,8 @@ class _NoQueries(logging.Filter):
     """Takes the query out of addresses: where uploads go, it is the right to write there."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """See `logging.Filter`."""
+        """Cut the query off every URL in a log record, since it may carry a signature; return
+        True."""
         record.msg = re.sub(r"(https?://[^\s?'\"]+)\?[^\s'\"]+", r"\1", record.getMessage())
         record.args = ()
         return True

@@ -11,14 +11,14 @@ from tasks.errors import UserError
 from tasks.printing import print_lines
 from tools.hub import listing, names, problems, records
 from tools.hub.args import DiffArgs
-from tools.hub.fail_if import Condition
+from tools.hub.fail_if import ChangeCondition
 from tools.hub.listing import Listing
-from tools.hub.refused import Refused
+from tools.hub.refused import PushRefused
 from zoo.machine import terminal
 from zoo.store.evidence import Fact
 
 KINDS = ("metric", "size", "latency", "throughput", "memory", "parity")
-"""In the order of the table."""
+"""The kinds of facts that are compared, in the order of the table."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Change:
 
     @property
     def values(self) -> tuple[float, float] | None:
-        """Both numbers, where there are two."""
+        """Return both numbers, before and after; None where one of them is missing."""
         before, after = _number(self.before), _number(self.after)
         return None if before is None or after is None else (before, after)
 
@@ -46,7 +46,7 @@ def diff(args: DiffArgs) -> int:
     from tools.hub.connection import connect
 
     repo = names.repo(args.repo)
-    conditions = [Condition.parse(text) for text in args.fail_if]
+    conditions = [ChangeCondition.parse(text) for text in args.fail_if]
     api = connect()
     found = []
     try:
@@ -65,8 +65,11 @@ def diff(args: DiffArgs) -> int:
     return int(bool(failed))
 
 
-def must_not_hold(conditions: Sequence[Condition], repo: str, there: Listing, folder: Path) -> None:
-    """Raises `Refused` where what is in a folder is worse than a repo by more than is allowed."""
+def must_not_hold(
+    conditions: Sequence[ChangeCondition], repo: str, there: Listing, folder: Path
+) -> None:
+    """Raises `PushRefused` where what is in a folder is worse than a repo by more than is
+    allowed."""
     if not conditions:
         return
     if "evidence.jsonl" not in there.files:
@@ -76,11 +79,11 @@ def must_not_hold(conditions: Sequence[Condition], repo: str, there: Listing, fo
         changes = list(compare(facts_of(before, repo), facts_of(folder, str(folder))))
     failed = [line for condition in conditions for line in _held(condition, changes)]
     if failed:
-        raise Refused(*failed, "nothing was sent")
+        raise PushRefused(*failed, "nothing was sent")
 
 
 def facts_of(folder: Path, name: str) -> list[Fact]:
-    """What a folder's evidence says about the weights and artifacts that belong to it.
+    """Return the facts of a folder's evidence about the weights and artifacts that belong to it.
 
     Raises `UserError` where there is none; `name` is what the folder is called then.
     """
@@ -94,7 +97,8 @@ def facts_of(folder: Path, name: str) -> list[Fact]:
 
 
 def compare(before: Sequence[Fact], after: Sequence[Fact]) -> Iterator[Change]:
-    """What either has, in the order of KINDS."""
+    """Return every fact that either side has, paired with that of the other side, in the order of
+    KINDS."""
     first, second = ({_key(fact): fact for fact in side} for side in (before, after))
     keys = sorted({*first, *second}, key=lambda key: (KINDS.index(key[0]), key[1:]))
     for key in keys:
@@ -102,7 +106,7 @@ def compare(before: Sequence[Fact], after: Sequence[Fact]) -> Iterator[Change]:
 
 
 def _key(fact: Fact) -> tuple[str, str, str]:
-    """What makes two facts comparable: the same thing, in the same setting."""
+    """Return the key under which two facts are comparable: kind, setting and name."""
     is_timed = fact.kind in ("latency", "throughput", "memory")
     parts = [fact.split or "", fact.deployment or ""]
     if is_timed:
@@ -115,7 +119,7 @@ def _said(workload: Mapping[str, Any] | None) -> str:
     return " ".join(f"{name} {json.dumps(value)}" for name, value in (workload or {}).items())
 
 
-def _held(condition: Condition, changes: Sequence[Change]) -> Iterator[str]:
+def _held(condition: ChangeCondition, changes: Sequence[Change]) -> Iterator[str]:
     is_there = False
     for change in changes:
         if change.name != condition.name or change.values is None:

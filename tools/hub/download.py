@@ -67,8 +67,9 @@ def _fetch(repo: str, path: str, commit: str, force: bool) -> Path:
 
 
 def _was_retried(error: Exception) -> bool:
-    """Of a download, huggingface_hub asks again for the content after these, not for the header;
-    where that fails, another error has this one as its cause."""
+    """Return whether huggingface_hub has already tried again after an error of a download: it does
+    so for the content of a file, and not for its header. Where the header fails, another error has
+    this one as its cause."""
     answer = getattr(error, "response", None)
     if answer is None:
         return problems.is_silence(error)

@@ -12,7 +12,7 @@ CONDITION = re.compile(
 
 
 @dataclass(frozen=True)
-class Condition:
+class ChangeCondition:
     """A change that is too much: by more than `bound` upwards, or downwards."""
 
     name: str
@@ -36,7 +36,7 @@ class Condition:
         return cls(match["name"], match["sign"] == ">", bound, is_share)
 
     def holds(self, name: str, before: float, after: float) -> bool:
-        """Whether a number has changed like this."""
+        """Return whether a number has changed by more than this condition allows."""
         if name != self.name:
             return False
         change = after - before

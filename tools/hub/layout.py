@@ -43,7 +43,7 @@ pictures with examples of the data, AOT packages, TorchScript, pickles, code, wh
 
 
 def allowed(path: str) -> bool:
-    """Whether a file of a repo is one that may go or come."""
+    """Return whether a file of a repo may be pushed or pulled, by its path."""
     return is_plain(path) and any(
         path.count("/") == pattern.count("/") and fnmatchcase(path, pattern) for pattern in PATTERNS
     )

@@ -23,16 +23,16 @@ class Remote:
     sha256: str | None
     """of a large file; None for one that lies in git itself"""
 
-    def is_same(self, one: Upload) -> bool:
-        """Whether it is this file."""
-        if self.size != one.size:
+    def is_same(self, upload: Upload) -> bool:
+        """Return whether an upload has the same bytes as this file of the repo."""
+        if self.size != upload.size:
             return False
         if self.sha256 is not None:
-            return self.sha256 == one.sha256
-        return self.git_oid == one.git_oid
+            return self.sha256 == upload.sha256
+        return self.git_oid == upload.git_oid
 
     def is_at(self, path: Path) -> bool:
-        """Whether a file on this disk is it."""
+        """Return whether a file on this disk has the same bytes as this file of the repo."""
         if self.sha256 is not None:
             return sha256(path) == self.sha256
         return git_oid(path) == self.git_oid
@@ -40,7 +40,7 @@ class Remote:
 
 @dataclass(frozen=True)
 class Listing:
-    """A repo at one commit."""
+    """The files of a repo at one commit."""
 
     commit: str
     files: Mapping[str, Remote]
@@ -49,7 +49,7 @@ class Listing:
 
 @dataclass(frozen=True)
 class Changes:
-    """What a commit has to do."""
+    """The files that a commit has to add or to remove."""
 
     new: tuple[Upload, ...]
     """not there, or there with other bytes"""
@@ -62,7 +62,7 @@ class Changes:
 
 
 def read(api: Any, repo: str, revision: str) -> Listing:
-    """What a repo holds at a branch, tag or commit.
+    """Return the files of a repo at a branch, tag or commit.
 
     Raises huggingface_hub's errors, RepositoryNotFoundError and RevisionNotFoundError among them.
     """
@@ -89,7 +89,8 @@ def _listing(info: Any) -> Listing:
 
 
 def compare(uploads: Sequence[Upload], there: Listing | None, ours: Sequence[str] = ()) -> Changes:
-    """What has to change for a repo to hold these files.
+    """Return what a commit has to add so that a repo holds these files, and which files of an
+    earlier push it has to remove.
 
     Args:
         there: None for a repo that does not exist.

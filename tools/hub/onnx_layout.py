@@ -24,11 +24,12 @@ from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 
 ENDINGS = {"fp32": "", "int8-dynamic": "_int8", "int8-static": "_quantized"}
-"""By numerics. transformers.js reads them as the dtypes fp32, int8 and q8."""
+"""The end of a file's name by its numerics. transformers.js reads them as the dtypes fp32, int8 and
+q8."""
 LARGEST_FILE = 1_900_000_000
 """Bytes of weights that go into the program: protobuf holds less than 2 GiB."""
 IN_REPO = "in_repo"
-"""Of a manifest: name of each file in the artifact's folder to its path in the repo."""
+"""The key of a manifest that has, for each file of the artifact's folder, its path in the repo."""
 
 
 def pack(artifact: Artifact, shared: Mapping[str, str], workshop: Path) -> list[Upload]:
@@ -159,7 +160,7 @@ def chosen(checkpoint: Path, asked: str) -> list[Artifact]:
 
 
 def manifests(paths: Mapping[str, Any]) -> list[str]:
-    """Those of a repo's paths that are manifests of artifacts."""
+    """Return the paths of a repo that are manifests of artifacts, sorted."""
     return sorted(
         path
         for path in paths

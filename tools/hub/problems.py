@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 
 AGAIN = "give the same command again"
 SENTENCES = {
@@ -21,7 +21,7 @@ SENTENCES = {
 }
 STRANGE = "what answers in the Hub's place is none (a proxy, or a page to log in to a network?)"
 CARD_REFUSED = "Invalid metadata in README.md."
-"""How huggingface_hub begins what it raises for that."""
+"""How the message begins that huggingface_hub raises where the Hub refuses a card."""
 
 
 def causes(error: BaseException) -> Iterator[BaseException]:
@@ -43,7 +43,7 @@ def response(error: BaseException) -> Any | None:
 
 
 def is_broken_connection(error: BaseException) -> bool:
-    """Whether an answer was lost or never came."""
+    """Return whether an error says that an answer was lost or never came."""
     return bool(_kinds(error) & {"TransportError", "ConnectionError"})
 
 
@@ -52,12 +52,14 @@ class StrangeAnswer(Exception):
 
 
 def is_silence(error: BaseException) -> bool:
-    """Whether an answer was waited for in vain, or came too slowly."""
+    """Return whether an error says that the server kept silent for too long, or answered too
+    slowly."""
     return bool(_kinds(error) & {"TimeoutException", "TooSilent"})
 
 
 def is_strange(error: BaseException) -> bool:
-    """Whether what answers is not the Hub: redirects without end, no JSON, files without sums."""
+    """Return whether an error says that something else than the Hub has answered: redirects without
+    end, no JSON, files without sums."""
     strange = {"StrangeAnswer", "TooManyRedirects", "DecodingError", "InvalidURL"}
     return bool(_kinds(error) & {*strange, "FileMetadataError"})
 
@@ -69,7 +71,7 @@ def _kinds(error: BaseException) -> set[str]:
 
 
 def as_user_error(error: Exception, repo: str, state: str) -> UserError:
-    """What to tell a user.
+    """Return an error of the Hub as one sentence that tells a user what to do.
 
     Args:
         state: what the repo is like now, as half a sentence.
@@ -98,8 +100,9 @@ def as_user_error(error: Exception, repo: str, state: str) -> UserError:
 
 
 def _said(error: Exception) -> str:
-    """What the server said in its own words, in brackets."""
+    """Return what the server said of an error in its own words, in brackets; empty where it said
+    nothing."""
     for one in causes(error):
         if said := getattr(one, "server_message", None):
-            return f" ({' '.join(str(said).split())[:200]})"
+            return f" ({' '.join(foreign(said).split())[:200]})"
     return ""

@@ -10,7 +10,7 @@ from typing import Any
 from tasks.atomic import write_json, write_text
 from tasks.errors import UserError
 from tools.hub import folder, layout, onnx_layout, variant
-from tools.hub.refused import Refused
+from tools.hub.refused import PushRefused
 from tools.hub.uploads import Upload, taken, upload
 from zoo.runtimes.artifacts import Artifact
 from zoo.store import private
@@ -18,15 +18,17 @@ from zoo.store.checkpoint import Checkpoint
 
 SHA256 = re.compile("[0-9a-f]{64}")
 SUMS = "published"
-"""Of a published zoo.json: path to sha256 of every other file that was pushed with it."""
+"""The key of a published zoo.json that has, by its path, the sha256 of every other file of the
+push."""
 WORDS = (".json", ".jsonl", ".md", ".jinja", ".yaml")
 RENDERED = (layout.CARD, layout.EVIDENCE, layout.PICTURES, layout.RESULTS)
-"""What the card is, and what its writing may add to."""
+"""The files of a checkpoint that rendering the card may write."""
 
 
 @dataclass(frozen=True)
 class Publication:
-    """What is to lie in a repo."""
+    """The files that are to lie in a repo, and a folder that holds them as a pull would give
+    them."""
 
     uploads: tuple[Upload, ...]
     folder: Path
@@ -34,7 +36,7 @@ class Publication:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Return the size of all files, in bytes."""
         return sum(one.size for one in self.uploads)
 
 
@@ -83,12 +85,13 @@ def publication(
     write_json(made / layout.RECORD, record | {SUMS: {one.path: one.sha256 for one in uploads}})
     uploads.append(upload(layout.RECORD, made / layout.RECORD))
     if told := list(_told(uploads)):
-        raise Refused(*told, "this would leave your machine: nothing was sent")
+        raise PushRefused(*told, "this would leave your machine: nothing was sent")
     return Publication(tuple(uploads), target)
 
 
 def sums(manifest: Mapping[str, Any]) -> dict[str, str]:
-    """What a published zoo.json says of the files beside it; nothing where it says nothing.
+    """Return the sha256 of the files beside a published zoo.json, by their paths; empty where it
+    has none.
 
     Raises ValueError where it says what are no sums.
     """
@@ -100,7 +103,7 @@ def sums(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 
 def is_sums(said: object) -> bool:
-    """Whether this is a sha256 for each of some files."""
+    """Return whether a value is a mapping of paths to sha256 sums, with at least one in it."""
     return (
         isinstance(said, Mapping)
         and bool(said)
@@ -119,9 +122,9 @@ def _own_files(checkpoint: Checkpoint, folder: Path, weights: bool) -> Iterator[
             yield taken(name, checkpoint.folder / name, str(total), (folder / name).parent)
 
 
-def _with_repo(prose: Path, repo: str) -> str:
+def _with_repo(card_text: Path, repo: str) -> str:
     """card.md with the repo's name, so that the card tells how to load it from there."""
-    text = prose.read_text(encoding="utf-8") if prose.exists() else ""
+    text = card_text.read_text(encoding="utf-8") if card_text.exists() else ""
     first, *lines = text.splitlines(keepends=True) or [""]
     if first.strip() != "---":
         return f"---\nrepo: {repo}\n---\n{text}"
@@ -148,7 +151,8 @@ def _put(source: Path, target: Path) -> None:
 
 
 def _told(uploads: Sequence[Upload]) -> Iterator[str]:
-    """What texts give away. Vocabularies are no prose: their words may look like anything."""
+    """Return what the texts among the uploads give away, a sentence each. Vocabularies are left
+    out: their words may look like anything."""
     for one in uploads:
         name = Path(one.path).name
         if name.endswith(WORDS) and not name.startswith(("tokenizer.", "vocab", "merges")):

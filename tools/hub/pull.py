@@ -24,12 +24,12 @@ PROGRAM = "tools.hub"
 
 
 class Damaged(UserError):
-    """What lies in the repo is not what was pushed."""
+    """The files of a repo are not those that were pushed."""
 
 
 @dataclass(frozen=True)
 class Pulled:
-    """A checkpoint from the Hub."""
+    """A checkpoint that was fetched from the Hub."""
 
     folder: Path
     commit: str

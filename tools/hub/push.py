@@ -10,11 +10,11 @@ from typing import Any
 from tasks.errors import UserError
 from tools.hub import checks, diff, download, layout, licenses, listing, names, problems
 from tools.hub.args import PushArgs
-from tools.hub.fail_if import Condition
+from tools.hub.fail_if import ChangeCondition
 from tools.hub.listing import Changes, Listing
 from tools.hub.onnx_layout import chosen
 from tools.hub.publication import Publication, publication, sums
-from tools.hub.refused import Refused
+from tools.hub.refused import PushRefused
 from tools.hub.retries import again
 from tools.hub.send import Moved, Unsure, send
 from zoo.machine import terminal
@@ -47,13 +47,13 @@ def push(args: PushArgs) -> None:
         Refused: the checkpoint, its card or its licence does not pass, or what arrived is wrong.
     """
     repo = names.repo(args.repo)
-    conditions = [Condition.parse(text) for text in args.fail_if]
+    conditions = [ChangeCondition.parse(text) for text in args.fail_if]
     checkpoint = open_checkpoint(args.checkpoint)
     checks.evidence_is_there(checkpoint)
     artifacts = chosen(args.checkpoint, args.artifacts)
     fault = licenses.fault(checkpoint.manifest.get("source") or {})
     if fault and not args.accept_license:
-        raise Refused(fault)
+        raise PushRefused(fault)
     checks.card(args.checkpoint)
     with tempfile.TemporaryDirectory(prefix="zoo-hub-") as folder:
         for target in list(_targets(args, repo, checkpoint, artifacts, Path(folder))):
@@ -66,7 +66,7 @@ def push(args: PushArgs) -> None:
 def _targets(
     args: PushArgs, repo: str, checkpoint: Checkpoint, artifacts: Sequence[Artifact], workshop: Path
 ) -> Iterator[Target]:
-    """That of the variants where one is asked for, then the repo itself."""
+    """Return the repo of the variant where one is asked for, and then the repo itself."""
     if args.variant_repo:
         name = names.repo(args.variant_repo)
         if name == repo:
@@ -99,7 +99,7 @@ def _dry_run(target: Target) -> None:
     terminal.lines("dry run: nothing was sent")
 
 
-def _push(target: Target, message: str | None, conditions: Sequence[Condition]) -> None:
+def _push(target: Target, message: str | None, conditions: Sequence[ChangeCondition]) -> None:
     from tools.hub.connection import connect
 
     api = connect(write=True)
@@ -116,7 +116,7 @@ def _push(target: Target, message: str | None, conditions: Sequence[Condition]) 
 
 
 def _push_once(
-    api: Any, target: Target, message: str | None, conditions: Sequence[Condition]
+    api: Any, target: Target, message: str | None, conditions: Sequence[ChangeCondition]
 ) -> None:
     repo = target.repo
     there = _listed(api, target) or _make(api, target)
@@ -142,10 +142,10 @@ def _push_once(
 
 @contextlib.contextmanager
 def _explained(repo: str) -> Iterator[None]:
-    """What goes wrong with the Hub becomes one sentence."""
+    """A context in which an error of the Hub becomes a `UserError` of one sentence."""
     try:
         yield
-    except (UserError, Refused):
+    except (UserError, PushRefused):
         raise
     except Exception as error:
         state = UNSURE if isinstance(error, Unsure) else UNTOUCHED
@@ -153,7 +153,7 @@ def _explained(repo: str) -> Iterator[None]:
 
 
 def _listed(api: Any, target: Target) -> Listing | None:
-    """What the branch holds; None where there is no repo or no such branch."""
+    """Return the files of the branch; None where there is no repo or no such branch."""
     from huggingface_hub import errors
 
     try:
@@ -163,7 +163,7 @@ def _listed(api: Any, target: Target) -> Listing | None:
 
 
 def _ours(target: Target, there: Listing | None) -> list[str]:
-    """What an earlier push brought and may be removed."""
+    """Return the paths that an earlier push has brought, and that this one may remove."""
     said = download.record(target.repo, there)
     try:
         return [path for path in sums(said or {}) if layout.allowed(path)]

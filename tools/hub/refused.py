@@ -1,8 +1,8 @@
 """What is not let through although nothing was mistyped: exit code 1."""
 
 
-class Refused(Exception):
-    """What stands against it, one sentence a line."""
+class PushRefused(Exception):
+    """A push is refused, for the reasons in `lines`, one sentence each."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__(*lines)

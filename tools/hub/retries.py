@@ -22,7 +22,8 @@ LONGEST_PAUSE_S = bounds.LONGEST_PAUSE_S
 SILENCES = 2
 """Attempts that are made where no answer comes: each one waits as long as it may."""
 BUSY = frozenset((408, 429, 500, 502, 503, 504))
-"""What passes by itself. Others (401, 403, 404, 409, 412, 413) stay the same when asked again."""
+"""The HTTP statuses of faults that pass by themselves. Others (401, 403, 404, 409, 412, 413) stay
+the same when the call is made again."""
 
 
 def again(
@@ -30,7 +31,7 @@ def again(
     arrived: Callable[[], T | None] | None = None,
     is_final: Callable[[Exception], bool] = lambda error: False,
 ) -> T:
-    """What a call gives, tried up to ATTEMPTS times with growing, random pauses.
+    """Return the result of a call, which is tried up to ATTEMPTS times with growing, random pauses.
 
     Args:
         arrived: for a call that must not be made twice: whether it did its work although its answer
@@ -59,7 +60,8 @@ def again(
 
 
 def understood(call: Callable[[], T]) -> T:
-    """What a call gives; what stumbles over an answer raises `StrangeAnswer`."""
+    """Return the result of a call; an error that comes from an answer of another shape is raised as
+    `StrangeAnswer`."""
     try:
         return call()
     except (AttributeError, IndexError, KeyError, RecursionError, TypeError, ValueError) as error:

@@ -5,7 +5,7 @@ from typing import Any
 
 from tools.hub import listing, problems
 from tools.hub.listing import Changes, Listing
-from tools.hub.refused import Refused
+from tools.hub.refused import PushRefused
 from tools.hub.retries import again, understood
 from tools.hub.uploads import must_be_unchanged
 
@@ -19,7 +19,7 @@ class Moved(Exception):
 
 
 class Unsure(Exception):
-    """Whether the commit was made, or what it made, could not be asked."""
+    """The Hub could not be asked whether the commit was made, or what it has changed."""
 
 
 def send(
@@ -96,7 +96,7 @@ def _found_out(arrived: Callable[[], str | None], error: Exception) -> str:
 
 
 def check(repo: str, changes: Changes, now: Listing) -> None:
-    """Raises `Refused`, naming every file that does not lie in the repo as it was sent."""
+    """Raises `PushRefused`, naming every file that does not lie in the repo as it was sent."""
     wrong = []
     for one in (*changes.new, *changes.unchanged):
         there = now.files.get(one.path)
@@ -106,6 +106,6 @@ def check(repo: str, changes: Changes, now: Listing) -> None:
             wrong.append(f"{one.path} has {there.size:,} bytes that are not the {one.size:,} sent")
     wrong += [f"{path} is still there" for path in changes.gone if path in now.files]
     if wrong:
-        raise Refused(
+        raise PushRefused(
             f"{repo} at {now.commit[:12]} is not what was sent: {'; '.join(wrong)}; push again"
         )

@@ -15,7 +15,7 @@ WAIT = "nothing in the repo was changed; push again when nobody writes to the ch
 
 @dataclass(frozen=True)
 class Upload:
-    """What goes where."""
+    """A file that is to be pushed, and its path in the repo."""
 
     path: str
     """in the repo"""
@@ -26,17 +26,17 @@ class Upload:
 
     @cached_property
     def size(self) -> int:
-        """Bytes."""
+        """Return the size of the file, in bytes."""
         return self.source.stat().st_size
 
     @cached_property
     def sha256(self) -> str:
-        """By which the Hub knows large files."""
+        """Return the sha256 of the file, by which the Hub knows large files."""
         return sha256(self.source)
 
     @cached_property
     def git_oid(self) -> str:
-        """By which it knows the others: that of the file as a git blob."""
+        """Return the id of the file as a git blob, by which the Hub knows small files."""
         return git_oid(self.source)
 
 

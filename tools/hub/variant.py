@@ -9,9 +9,9 @@ from tools.hub.onnx_layout import IN_REPO
 from zoo.model.modality import Modality, modality_of
 
 BASE = "variant_of"
-"""Of a published zoo.json: the repo that has the weights."""
+"""The key of a published zoo.json that names the repo with the weights."""
 LEFT = ("model-index", "metrics", "base_model", "base_model_relation")
-"""Of the base's metadata: they are about its weights."""
+"""The parts of the base's metadata that are about its weights, and that a variant leaves out."""
 
 
 def card(folder: Path) -> str:
@@ -22,7 +22,7 @@ def card(folder: Path) -> str:
     from tools.cards.tables import table
 
     found = record.read(folder)
-    base, repo = str(found.manifest[BASE]), str(found.prose.front.get("repo", ""))
+    base, repo = str(found.manifest[BASE]), str(found.card_text.front.get("repo", ""))
     said = {k: v for k, v in metadata.of_record(found).items() if k not in LEFT}
     said |= {"library_name": "onnx", "tags": ["onnx", *said.get("tags", [])]}
     said |= {"base_model": base, "base_model_relation": "quantized"}

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tools.hub import layout, names, variant
 from tools.hub.args import VerifyArgs
 from tools.hub.pull import Damaged, fetch
@@ -25,12 +25,12 @@ if TYPE_CHECKING:
 FLIPS = 2
 """Samples that may be judged otherwise on another machine, which adds up in another order."""
 SHARE = 0.1
-"""Of a metric's interval, that it may differ by for the same reason."""
+"""The share of a metric's interval by which the metric may differ for the same reason."""
 
 
 @dataclass(frozen=True)
-class Finding:
-    """What was found about one thing."""
+class VerifyFinding:
+    """The result of one check of a published checkpoint."""
 
     what: str
     status: str
@@ -49,19 +49,23 @@ def verify(args: VerifyArgs) -> int:
         try:
             pulled = fetch(repo, revision, folder)
         except Damaged as error:
-            terminal.table(("what", "status", ""), [("sums", "wrong", str(error))], title=repo)
+            terminal.table(
+                ("what", "status", ""), [("sums", "wrong", spelled(str(error)))], title=repo
+            )
             return 1
-        findings = [Finding("sums", "ok", "every file is what was pushed")]
+        findings = [VerifyFinding("sums", "ok", "every file is what was pushed")]
         if pulled.changed:
-            findings = [Finding("sums", "wrong", f"edited since: {', '.join(pulled.changed)}")]
+            findings = [
+                VerifyFinding("sums", "wrong", f"edited since: {', '.join(pulled.changed)}")
+            ]
         findings += [_portable(one, folder, repo) for one in _look(folder, args.data)]
     title = f"{repo} at {pulled.commit[:12]}"
-    rows = [(one.what, one.status, one.text) for one in findings]
+    rows = [(one.what, one.status, spelled(one.text)) for one in findings]
     terminal.table(("what", "status", ""), rows, title=title)
     return int(any(one.status == "wrong" for one in findings))
 
 
-def _look(folder: Path, data: str | None) -> Iterator[Finding]:
+def _look(folder: Path, data: str | None) -> Iterator[VerifyFinding]:
     manifest = read_manifest(folder)
     if base := manifest.get(variant.BASE):
         yield from _variant(folder, str(base), data)
@@ -71,52 +75,52 @@ def _look(folder: Path, data: str | None) -> Iterator[Finding]:
     yield from _metrics(folder, data)
 
 
-def _variant(folder: Path, base: str, data: str | None) -> Iterator[Finding]:
+def _variant(folder: Path, base: str, data: str | None) -> Iterator[VerifyFinding]:
     same = (folder / layout.CARD).read_text(encoding="utf-8") == variant.card(folder)
     text = "it says what the evidence says" if same else "it is not what the evidence renders to"
-    yield Finding("card", "ok" if same else "wrong", text)
-    yield Finding("metrics", "not checked", f"they are about the weights: verify {base}")
+    yield VerifyFinding("card", "ok" if same else "wrong", text)
+    yield VerifyFinding("metrics", "not checked", f"they are about the weights: verify {base}")
     try:
         weights = fetch(base, "main", folder.with_name("base")).folder
     except UserError as error:
-        yield Finding("parity", "not checked", f"the weights are out of reach: {error}")
+        yield VerifyFinding("parity", "not checked", f"the weights are out of reach: {error}")
         return
     shutil.rmtree(weights / artifacts.FOLDER, ignore_errors=True)
     shutil.move(folder / artifacts.FOLDER, weights)
     yield from _parity(weights, data)
 
 
-def _card(folder: Path) -> Iterator[Finding]:
+def _card(folder: Path) -> Iterator[VerifyFinding]:
     from tools.cards import check
 
     faults = check.faults(folder)
     for fault in faults:
-        yield Finding("card", "wrong", fault)
+        yield VerifyFinding("card", "wrong", fault)
     if not faults:
-        yield Finding("card", "ok", "it says what the evidence says, about these very files")
+        yield VerifyFinding("card", "ok", "it says what the evidence says, about these very files")
 
 
-def _parity(folder: Path, data: str | None) -> Iterator[Finding]:
+def _parity(folder: Path, data: str | None) -> Iterator[VerifyFinding]:
     from zoo.deploy.verify import verify as replay
 
     verdicts = replay(folder, data)
     words = {"ok": "ok", "drift": "wrong", "unavailable": "not checked"}
     for one in verdicts:
-        yield Finding(f"parity of {one.name}", words[one.status], one.text)
+        yield VerifyFinding(f"parity of {one.name}", words[one.status], one.text)
     if not verdicts:
-        yield Finding("parity", "not checked", "there are no ONNX artifacts")
+        yield VerifyFinding("parity", "not checked", "there are no ONNX artifacts")
 
 
-def _metrics(folder: Path, data: str | None) -> Iterator[Finding]:
+def _metrics(folder: Path, data: str | None) -> Iterator[VerifyFinding]:
     """Measures the metrics of the weights anew, and compares each with what the evidence says."""
     from tools.cards import facts, record
 
     before = facts.Facts(record.read(folder)).results
     if data is None:
-        yield Finding("metrics", "not checked", "name the data set with --data")
+        yield VerifyFinding("metrics", "not checked", "name the data set with --data")
         return
     if not before:
-        yield Finding("metrics", "not checked", "the evidence has none of a test split")
+        yield VerifyFinding("metrics", "not checked", "the evidence has none of a test split")
         return
     from zoo.cli.args import EvaluateArgs
     from zoo.predict.evaluate import evaluate_checkpoint
@@ -133,19 +137,23 @@ def _metrics(folder: Path, data: str | None) -> Iterator[Finding]:
             yield _compared(fact, after[fact.name])
 
 
-def _compared(said: "Fact", found: "Fact") -> Finding:
+def _compared(said: "Fact", found: "Fact") -> VerifyFinding:
     what = f"{said.name} on {said.split}"
     assert said.value is not None and found.value is not None
     if (said.dataset or {}).get("fingerprint") != (found.dataset or {}).get("fingerprint"):
-        return Finding(what, "not checked", "this is another data set than the one it is said of")
+        return VerifyFinding(
+            what, "not checked", "this is another data set than the one it is said of"
+        )
     if said.n != found.n:
-        return Finding(what, "not checked", f"it was measured on {said.n}, and here on {found.n}")
+        return VerifyFinding(
+            what, "not checked", f"it was measured on {said.n}, and here on {found.n}"
+        )
     text = f"{found.value:.4f}, and the evidence says {said.value:.4f} (n = {found.n})"
     width = found.interval["high"] - found.interval["low"] if found.interval else 0.0
     allowed = max(FLIPS / (found.n or 1), SHARE * width)
-    return Finding(what, "ok" if abs(found.value - said.value) <= allowed else "wrong", text)
+    return VerifyFinding(what, "ok" if abs(found.value - said.value) <= allowed else "wrong", text)
 
 
-def _portable(one: Finding, folder: Path, repo: str) -> Finding:
+def _portable(finding: VerifyFinding, folder: Path, repo: str) -> VerifyFinding:
     """Without the name of the temporary folder."""
-    return Finding(one.what, one.status, one.text.replace(str(folder), repo))
+    return VerifyFinding(finding.what, finding.status, finding.text.replace(str(folder), repo))

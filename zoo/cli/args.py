@@ -1,4 +1,4 @@
-"""The flags of the verbs that take a checkpoint."""
+"""The flags of the verbs that take a checkpoint, or a model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,3 +154,21 @@ class QuantizeArgs(Bounded):
     """seconds of timing"""
     threads: Threads | None = None
     """of the processor; as many as PyTorch takes by default"""
+
+
+@dataclass(frozen=True)
+class InfoArgs:
+    """What there is to know of a model or a checkpoint."""
+
+    what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL|CHECKPOINT")]
+    """a model's name or a folder"""
+
+
+@dataclass(frozen=True)
+class VerifyArgs:
+    """The proof of a checkpoint's artifacts, once more."""
+
+    checkpoint: tyro.conf.Positional[Path]
+    """folder of the checkpoint"""
+    data: str | None = None
+    """data to compare with; that of the training by default"""

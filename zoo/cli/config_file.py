@@ -5,14 +5,13 @@ is follows from its flag.
 """
 
 import dataclasses
-import difflib
 import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Union
 
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import yaml
@@ -23,7 +22,7 @@ WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "of
 
 
 @dataclasses.dataclass(frozen=True)
-class Setting:
+class ConfigLine:
     """A line of the file."""
 
     where: str  # the file and the line, for an error
@@ -38,7 +37,7 @@ class Setting:
         raise UserError(f"{self.where}: {self.name} wants {what}, not {value}")
 
 
-def take(arguments: Sequence[str]) -> tuple[list[str], list[Setting]]:
+def take(arguments: Sequence[str]) -> tuple[list[str], list[ConfigLine]]:
     """The arguments without `--config`, and what its file says."""
     rest, paths = [], []
     words = iter(arguments)
@@ -56,7 +55,7 @@ def take(arguments: Sequence[str]) -> tuple[list[str], list[Setting]]:
     return rest, list(_read(Path(paths[0]))) if paths else []
 
 
-def apply(default: Any, settings: Sequence[Setting]) -> Any:
+def apply(default: Any, settings: Sequence[ConfigLine]) -> Any:
     """A dataclass of dataclasses of flags with the settings in place of its values.
 
     Raises `UserError` for a setting of no flag, of another type than its flag, or out of bounds.
@@ -70,9 +69,8 @@ def apply(default: Any, settings: Sequence[Setting]) -> Any:
     }
     for setting in settings:
         if setting.name not in places:
-            near = difflib.get_close_matches(setting.name, places, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"{setting.where}: no flag {setting.name!r}{hint}")
+            hint = did_you_mean(setting.name, places)
+            raise UserError(f"{setting.where}: no flag {setting.name!r}", setting.name, hint)
         part = parts[places[setting.name]]
         hints = typing.get_type_hints(type(part), include_extras=True)
         value = _typed(setting, hints[setting.name])
@@ -83,7 +81,7 @@ def apply(default: Any, settings: Sequence[Setting]) -> Any:
     return type(default)(**parts)
 
 
-def _read(path: Path) -> Iterator[Setting]:
+def _read(path: Path) -> Iterator[ConfigLine]:
     import yaml
 
     try:
@@ -117,7 +115,7 @@ def _read(path: Path) -> Iterator[Setting]:
         if name in lines:
             raise UserError(f"{where}: {name} is set in line {lines[name]} as well: set it once")
         lines[name] = line
-        yield Setting(where, name, _words(where, name, value))
+        yield ConfigLine(where, name, _words(where, name, value))
 
 
 def _words(where: str, name: str, node: "yaml.Node") -> "str | tuple[str, ...] | None":
@@ -134,7 +132,7 @@ def _words(where: str, name: str, node: "yaml.Node") -> "str | tuple[str, ...] |
     raise UserError(f"{where}: {name} wants a value or a list of values: flags are not nested")
 
 
-def _typed(setting: Setting, hint: Any) -> Any:
+def _typed(setting: ConfigLine, hint: Any) -> Any:
     """The value of a flag of this type."""
     if typing.get_origin(hint) is Annotated:
         return _typed(setting, typing.get_args(hint)[0])

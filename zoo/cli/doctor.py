@@ -18,7 +18,7 @@ from zoo.machine.formatting import size
 FREE_DISK = 5 * 2**30
 
 
-class Finding(NamedTuple):
+class DoctorFinding(NamedTuple):
     """One line of `python -m zoo doctor`."""
 
     topic: str
@@ -27,7 +27,7 @@ class Finding(NamedTuple):
     remedy: str = ""
 
 
-def doctor() -> list[Finding]:
+def doctor() -> list[DoctorFinding]:
     """What there is, what is missing, and how to get it. Takes seconds: it imports torch."""
     return [
         _python(),
@@ -42,7 +42,7 @@ def doctor() -> list[Finding]:
     ]
 
 
-def _python() -> Finding:
+def _python() -> DoctorFinding:
     host = machine(gpu=False)
     text = (
         f"{platform.python_version()} on {host['os']} {host['arch']}, {host['cpu']}, "
@@ -50,21 +50,21 @@ def _python() -> Finding:
     )
     if host["isa"]:
         text += f" ({' '.join(host['isa'])})"
-    return Finding("python", "ok", text)
+    return DoctorFinding("python", "ok", text)
 
 
-def _torch() -> Iterator[Finding]:
+def _torch() -> Iterator[DoctorFinding]:
     cuda_install = "pip install torch --index-url https://download.pytorch.org/whl/cu130"
     try:
         import torch
     except Exception as error:  # whatever a broken installation raises
         text = f"does not import: {str(error).splitlines()[0] if str(error) else error!r}"
-        yield Finding("torch", "missing", text, "pip install -e . -c constraints.txt")
+        yield DoctorFinding("torch", "missing", text, "pip install -e . -c constraints.txt")
         return
     cuda = torch.version.cuda
     hip = torch.version.hip
     build = f"CUDA {cuda}" if cuda else f"ROCm {hip}" if hip else "CPU"
-    yield Finding("torch", "ok", f"{torch.__version__}, {build} build")
+    yield DoctorFinding("torch", "ok", f"{torch.__version__}, {build} build")
     found = driver()
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
@@ -72,33 +72,41 @@ def _torch() -> Iterator[Finding]:
             major, minor = properties.major, properties.minor
             bf16 = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no bf16"
             memory = size(properties.total_memory, "GiB", 0)
-            yield Finding("GPU", "ok", f"{properties.name}, {memory}, sm_{major}{minor}, {bf16}")
-        yield Finding("driver", "ok", found or "version not readable")
-        yield Finding("CUDA", "ok", build)
+            yield DoctorFinding(
+                "GPU", "ok", f"{properties.name}, {memory}, sm_{major}{minor}, {bf16}"
+            )
+        yield DoctorFinding("driver", "ok", found or "version not readable")
+        yield DoctorFinding("CUDA", "ok", build)
         cudnn = torch.backends.cudnn.version()
-        yield Finding("cuDNN", "ok", str(cudnn or "not in this build"))
+        yield DoctorFinding("cuDNN", "ok", str(cudnn or "not in this build"))
     elif found is None:
-        yield Finding("GPU", "ok", "none with an NVIDIA driver; everything runs on the processor")
+        yield DoctorFinding(
+            "GPU", "ok", "none with an NVIDIA driver; everything runs on the processor"
+        )
     elif not cuda:
-        yield Finding("GPU", "warn", f"driver {found}, but torch is a {build} build", cuda_install)
+        yield DoctorFinding(
+            "GPU", "warn", f"driver {found}, but torch is a {build} build", cuda_install
+        )
     else:
         text = f"driver {found} is there, but torch (CUDA {cuda}) sees no GPU"
-        yield Finding("GPU", "warn", text, "a newer driver, or unset CUDA_VISIBLE_DEVICES")
+        yield DoctorFinding("GPU", "warn", text, "a newer driver, or unset CUDA_VISIBLE_DEVICES")
 
 
 def _read(path: Path) -> str:
     return path.read_text() if path.is_file() else ""
 
 
-def _dependencies() -> Iterator[Finding]:
+def _dependencies() -> Iterator[DoctorFinding]:
     absent = [name for name in _required() if _version(name) is None]
     install = "pip install -e . -c constraints.txt"
     if absent:
-        yield Finding("packages", "missing", f"not installed: {', '.join(absent)}", install)
+        yield DoctorFinding("packages", "missing", f"not installed: {', '.join(absent)}", install)
     constraints = ROOT / "constraints.txt"
     pins = dict(re.findall(r"^([A-Za-z0-9._-]+)==([^\s;#]+)", _read(constraints), re.MULTILINE))
     if not pins:
-        yield Finding("versions", "warn", f"no constraints.txt in {ROOT}: nothing to compare with")
+        yield DoctorFinding(
+            "versions", "warn", f"no constraints.txt in {ROOT}: nothing to compare with"
+        )
         return
     installed = {name: version for name in pins if (version := _version(name)) is not None}
     other = [
@@ -107,9 +115,9 @@ def _dependencies() -> Iterator[Finding]:
         if version.partition("+")[0] != pins[name].partition("+")[0]
     ]
     if other:
-        yield Finding("versions", "warn", f"not the tested ones: {', '.join(other)}", install)
+        yield DoctorFinding("versions", "warn", f"not the tested ones: {', '.join(other)}", install)
     else:
-        yield Finding("versions", "ok", f"{len(installed)} packages as in constraints.txt")
+        yield DoctorFinding("versions", "ok", f"{len(installed)} packages as in constraints.txt")
 
 
 def _required() -> list[str]:
@@ -128,7 +136,7 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _extensions() -> Iterator[Finding]:
+def _extensions() -> Iterator[DoctorFinding]:
     for package, (library, *_) in torch_extensions.REPAIRS.items():
         version = _version(package)
         spec = importlib.util.find_spec(package)
@@ -139,14 +147,16 @@ def _extensions() -> Iterator[Finding]:
         except ImportError:
             continue  # no torch: named above
         if loads:
-            yield Finding(package, "ok", f"{version}, compiled extension loads")
+            yield DoctorFinding(package, "ok", f"{version}, compiled extension loads")
         else:
             text = f"{version}, its compiled extension does not fit this torch; runs in pure Python"
             index = "--index-url https://download.pytorch.org/whl/cpu"
-            yield Finding(package, "warn", text, f"pip install --force-reinstall {package} {index}")
+            yield DoctorFinding(
+                package, "warn", text, f"pip install --force-reinstall {package} {index}"
+            )
 
 
-def _disk() -> Iterator[Finding]:
+def _disk() -> Iterator[DoctorFinding]:
     from huggingface_hub import constants
 
     places = {
@@ -159,32 +169,36 @@ def _disk() -> Iterator[Finding]:
         free = shutil.disk_usage(there).free
         text = f"{name} ({place}): {size(free, 'GiB')} free"
         if not os.access(there, os.W_OK):
-            yield Finding("disk", "warn", f"{text}, not writable", "choose another folder")
+            yield DoctorFinding("disk", "warn", f"{text}, not writable", "choose another folder")
         elif free < FREE_DISK:
             remedy = (
                 f"make room: a fine-tuned model and its states want {size(FREE_DISK, 'GiB', 0)}"
             )
-            yield Finding("disk", "warn", text, remedy)
+            yield DoctorFinding("disk", "warn", text, remedy)
         else:
-            yield Finding("disk", "ok", text)
+            yield DoctorFinding("disk", "ok", text)
 
 
-def _hub() -> Iterator[Finding]:
+def _hub() -> Iterator[DoctorFinding]:
     import huggingface_hub
 
     problem = hub_problem()
     if problem is None:
-        yield Finding("Hub", "ok", f"{huggingface_hub.constants.ENDPOINT} answers")
+        yield DoctorFinding("Hub", "ok", f"{huggingface_hub.constants.ENDPOINT} answers")
     else:
         text = f"{problem}; packages, folders and the Hub's cache still work"
-        yield Finding("Hub", "warn", text, "needed only for weights and data that are not at hand")
+        yield DoctorFinding(
+            "Hub", "warn", text, "needed only for weights and data that are not at hand"
+        )
     if huggingface_hub.get_token():  # whether, never which
-        yield Finding("Hub token", "ok", "present")
+        yield DoctorFinding("Hub token", "ok", "present")
     else:
-        yield Finding("Hub token", "ok", "none (needed to push and for gated repositories only)")
+        yield DoctorFinding(
+            "Hub token", "ok", "none (needed to push and for gated repositories only)"
+        )
 
 
-def _weights() -> Iterator[Finding]:
+def _weights() -> Iterator[DoctorFinding]:
     from zoo.model import registry
     from zoo.store import pretrained
 
@@ -193,32 +207,36 @@ def _weights() -> Iterator[Finding]:
     for name, preset in seen.items():
         place = pretrained.at_hand(preset)
         if place:
-            yield Finding("weights", "ok", f"{name}: {place}")
+            yield DoctorFinding("weights", "ok", f"{name}: {place}")
         else:
             missing.append(name)
     if missing:
         text = f"not at hand: {', '.join(missing)}"
         how = "give a folder that holds them (--model FOLDER), or fetch them with hf download"
-        yield Finding("weights", "missing", text, f"{how}; python -m zoo info MODEL names each")
+        yield DoctorFinding(
+            "weights", "missing", text, f"{how}; python -m zoo info MODEL names each"
+        )
 
 
-def _speech() -> Finding:
+def _speech() -> DoctorFinding:
     """espeak-ng speaks the embedded speech, and nothing else needs it."""
     if importlib.util.find_spec("espeakng_loader") is None:
         text = "espeak-ng is not here: embedded speech can't be made, your own data can be used"
-        return Finding("speech demo", "missing", text, "pip install -e '.[speech-demo]'")
-    return Finding("speech demo", "ok", "espeak-ng speaks the embedded words and digits")
+        return DoctorFinding("speech demo", "missing", text, "pip install -e '.[speech-demo]'")
+    return DoctorFinding("speech demo", "ok", "espeak-ng speaks the embedded words and digits")
 
 
-def _data() -> Finding:
+def _data() -> DoctorFinding:
     place = os.environ.get("ZOO_DATA")
     if not place:
         text = "embedded text and digits are always at hand; ZOO_DATA is not set"
-        return Finding("data", "ok", text, "ZOO_DATA=FOLDER, or --data FILE, FOLDER or Hub id")
+        return DoctorFinding(
+            "data", "ok", text, "ZOO_DATA=FOLDER, or --data FILE, FOLDER or Hub id"
+        )
     folder = Path(place)
     if not folder.is_dir():
-        return Finding("data", "warn", f"ZOO_DATA={place} is no folder", "set it to a folder")
+        return DoctorFinding("data", "warn", f"ZOO_DATA={place} is no folder", "set it to a folder")
     names = sorted(entry.name for entry in folder.iterdir())
-    return Finding(
+    return DoctorFinding(
         "data", "ok", f"embedded text and digits, and in {place}: {', '.join(names) or 'nothing'}"
     )

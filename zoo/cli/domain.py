@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo.cli import verbs
+from zoo.cli import program, verbs
 from zoo.model import registry
 from zoo.model.entry import Entry
 from zoo.model.modality import modality_of
@@ -29,8 +29,7 @@ def main(domain: str, verb: str = "export", argv: Sequence[str] | None = None) -
     try:
         entry = _entry(Path(folders[0]), domain, verb)
     except UserError as error:
-        print_lines(f"zoo.{domain}.{verb}: {error}", file=sys.stderr)
-        return 2
+        return program.fail(f"zoo.{domain}.{verb}", str(error))
     return verbs.main(entry, [verb, *arguments])
 
 

@@ -1,5 +1,5 @@
-"""What every program of ours is on the command line: its words are read by tyro, and what goes
-wrong becomes one line and an exit code."""
+"""What every program of ours is on the command line: it has verbs, their words are read by tyro,
+and what goes wrong becomes one line and an exit code. Nothing here imports torch."""
 
 import contextlib
 import inspect
@@ -7,18 +7,92 @@ import io
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar
 
 from tasks.bounds import Bounds, numbers_of
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean, settings_typed, spelled
 from tasks.printing import print_lines, visible
 from zoo.machine import places
+
+FLAG = "--{}"
+"""How a setting is typed: messages name its field."""
+
+AGAIN = "give the same command again"
+"""What to do where the disk was full, once there is room."""
 
 T = TypeVar("T")
 
 
-def guarded(name: str, run: Callable[[], int], again: str) -> int:
+@dataclass(frozen=True)
+class Verb:
+    """One thing that a program does."""
+
+    summary: str
+    examples: tuple[str, ...]  # what follows the program's name; the first is for the overview
+    run: Callable[[Sequence[str]], int]  # with the words behind the verb; gives the exit code
+    again: str = AGAIN
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program with verbs: `python -m bench run ...`."""
+
+    name: str  # before its messages
+    command: str  # how it is called: "python -m bench"
+    about: str  # a line of its overview
+    verbs: Mapping[str, Verb]
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Run a verb; return the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
+        words = list(sys.argv[1:] if argv is None else argv)
+        if not words or words[0] in ("-h", "--help"):
+            return overview(self.name, self.overview, 0 if words else 2)
+        word, *rest = words
+        if word in self.verbs:
+            verb = self.verbs[word]
+            return guarded(self.name, lambda: verb.run(rest), verb.again)
+        hint = did_you_mean(word, self.verbs, shown=repr) or f"there are {', '.join(self.verbs)}"
+        return fail(self.name, f"no verb {word!r}; {hint}")
+
+    def overview(self) -> str:
+        """Return what the program says of itself where it is called without a verb."""
+        width = max(map(len, self.verbs))
+        verbs = "\n".join(f"  {name.ljust(width)}  {v.summary}" for name, v in self.verbs.items())
+        examples = "\n".join(f"  {self.command} {v.examples[0]}" for v in self.verbs.values())
+        return (
+            f"usage: {self.command} VERB ...\n\n{self.about}\n\nverbs:\n{verbs}\n\n"
+            f"examples:\n{examples}\n\n{self.command} VERB --help lists its flags."
+        )
+
+    def parse(self, verb: str, kind: type[T], words: Sequence[str], **settings: Any) -> T:
+        """Return the words behind a verb as an instance of a dataclass of flags; exit as argparse
+        does for --help and errors.
+
+        Args:
+            settings: `default` of `tyro.cli`, and `more`, which --help says behind the examples.
+        """
+        more = settings.pop("more", "")
+        if not words and not fields(kind):  # type: ignore[arg-type]
+            return kind()  # at once, without tyro
+        for part in _parts(kind, settings.get("default")):
+            show_bounds(part)
+        examples = "\n".join(f"  {self.command} {each}" for each in self.verbs[verb].examples)
+        about = f"{self.verbs[verb].summary}\n\nexamples:\n{examples}{more}"
+        found: T = parse_flags(
+            kind, words, prog=f"{self.command} {verb}", description=about, **settings
+        )
+        return found
+
+
+def _parts(kind: type, default: Any) -> list[type]:
+    """The dataclasses that the flags of a verb are fields of: the parts of a default, or one."""
+    parts = [] if default is None else [getattr(default, part.name) for part in fields(default)]
+    return [type(part) for part in parts if is_dataclass(part)] or [kind]
+
+
+def guarded(name: str, run: Callable[[], int], again: str = AGAIN) -> int:
     """Runs a verb of the program `name`; what goes wrong becomes one line and an exit code.
 
     Args:
@@ -28,7 +102,8 @@ def guarded(name: str, run: Callable[[], int], again: str) -> int:
 
     terminal.escape_unencodable()
     try:
-        code = run()
+        with settings_typed(FLAG):
+            code = run()
         sys.stdout.flush()
         return code
     except UserError as error:
@@ -59,10 +134,10 @@ def overview(name: str, text: Callable[[], str], code: int) -> int:
         print_lines(*text().splitlines())
         return code
 
-    return guarded(name, run, "give the same command again")
+    return guarded(name, run)
 
 
-def fail(name: str, message: str) -> int:
+def fail(name: str, message: str, code: int = 2) -> int:
     """Says what the user has done wrong, below a progress bar that has not ended; returns the exit
     code for it."""
     if "tqdm" in sys.modules:
@@ -70,8 +145,8 @@ def fail(name: str, message: str) -> int:
 
         for bar in list(getattr(tqdm, "_instances", ())):
             bar.close()
-    print_lines(f"{name}: {message}", file=sys.stderr)
-    return 2
+    print_lines(f"{name}: {spelled(message, FLAG)}", file=sys.stderr)
+    return code
 
 
 HINTED = "its bounds are in --help"

@@ -9,62 +9,36 @@ import importlib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tasks.data.source import DataArgs
 from tasks.printing import print_lines
 from zoo.cli import config_file, program
+from zoo.cli.program import Program, Verb
 from zoo.machine import places
 from zoo.model.entry import Entry
 from zoo.train.args import TrainArgs
 
 
-@dataclass(frozen=True)
-class Verb:
-    """One thing that can be done with a model."""
-
-    summary: str
-    examples: tuple[str, ...]
-    run: Callable[[Entry, Sequence[str]], int]
-
-
 def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
     """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if not arguments or arguments[0] in ("-h", "--help"):
-        return program.overview(entry.name, lambda: _overview(entry), 0 if arguments else 2)
-    verb, *rest = arguments
-    if verb not in entry.verbs:
-        import difflib
-
-        near = difflib.get_close_matches(verb, entry.verbs, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(entry.verbs)}"
-        return program.fail(entry.name, f"no verb {verb!r}; {hint}")
-    again = "go on with --resume" if verb in TRAINING else "try again"
-    return program.guarded(entry.name, lambda: VERBS[verb].run(entry, rest), again)
+    return program_of(entry).main(argv)
 
 
-def _overview(entry: Entry) -> str:
-    command = f"python -m {entry.module}"
-    offered = {name: VERBS[name] for name in entry.verbs}
-    width = max(map(len, offered))
-    verbs = "\n".join(f"  {name.ljust(width)}  {verb.summary}" for name, verb in offered.items())
-    examples = "\n".join(
-        f"  {command} {example.format(name=entry.name, input=_example_input(entry))}"
-        for verb in offered.values()
-        for example in verb.examples[:1]
-    )
-    return (
-        f"usage: {command} VERB ...\n\n{entry.name}: {entry.summary}\n\nverbs:\n{verbs}\n\n"
-        f"examples:\n{examples}\n\n{command} VERB --help lists its flags."
-    )
+def program_of(entry: Entry) -> Program:
+    """The program of a model: the verbs that it has, with examples in its own words."""
+    words = {"name": entry.name, "input": importlib.import_module(entry.task).EXAMPLE_INPUT}
 
+    def of(name: str) -> Verb:
+        summary, examples, run = VERBS[name]
+        again = "go on with --resume" if name in TRAINING else "try again"
+        shown = tuple(example.format(**words) for example in examples)
+        return Verb(summary, shown, lambda arguments: run(entry, arguments), again)
 
-def _example_input(entry: Entry) -> str:
-    example: str = importlib.import_module(entry.task).EXAMPLE_INPUT
-    return example
+    verbs = {name: of(name) for name in entry.verbs}
+    about = f"{entry.name}: {entry.summary}"
+    return Program(entry.name, f"python -m {entry.module}", about, verbs)
 
 
 def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
@@ -73,20 +47,8 @@ def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind:
     arguments, settings = config_file.take(arguments)
     if settings:
         default = config_file.apply(default, settings)
-    for part in dataclasses.fields(kind):
-        program.show_bounds(type(getattr(default, part.name)))
-    examples = "\n".join(
-        f"  python -m {entry.module} {example.format(name=entry.name, input=_example_input(entry))}"
-        for example in VERBS[verb].examples
-    )
-    return program.parse_flags(
-        kind,
-        arguments,
-        prog=f"python -m {entry.module} {verb}",
-        description=f"{VERBS[verb].summary}\n\nexamples:\n{examples}\n\n"
-        "--config FILE.yaml sets defaults for these flags.",
-        default=default,
-    )
+    more = "\n\n--config FILE.yaml sets defaults for these flags."
+    return program_of(entry).parse(verb, kind, arguments, default=default, more=more)
 
 
 def _finetune(entry: Entry, arguments: Sequence[str]) -> int:
@@ -105,21 +67,21 @@ def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
         frozen=True,
     )
     default = kind(
-        entry.options(), DataArgs(), task_args(**entry.reading), TrainArgs(**entry.recipe)
+        entry.options(), DataArgs(), task_args(**entry.task_defaults), TrainArgs(**entry.recipe)
     )
-    asked = parse(entry, verb, arguments, default, kind)
-    if asked.train.qat is not None:  # what is not asked is as in the training of that checkpoint
+    args = parse(entry, verb, arguments, default, kind)
+    if args.train.qat is not None:  # what is not asked is as in the training of that checkpoint
         from zoo.train.methods import qat
 
-        asked = parse(
-            entry, verb, arguments, qat.defaults(entry, Path(asked.train.qat), default), kind
+        args = parse(
+            entry, verb, arguments, qat.defaults(entry, Path(args.train.qat), default), kind
         )
     places.check_cache()
     from zoo.machine.signals import Stopped
-    from zoo.train.finetune import Job, finetune
+    from zoo.train.finetune import FinetuneJob, finetune
 
     try:
-        finetune(entry, Job(asked.options, asked.data, asked.task, asked.train))
+        finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train))
     except Stopped as stop:
         words = shlex.join(["python", "-m", entry.module, verb, *arguments])
         if "--resume" not in arguments:
@@ -135,11 +97,11 @@ def _evaluate(entry: Entry, arguments: Sequence[str]) -> int:
     from zoo.cli.args import EvaluateArgs
 
     kind = dataclasses.make_dataclass("Evaluate", [("common", EvaluateArgs)], frozen=True)
-    asked = parse(entry, "evaluate", arguments, kind(EvaluateArgs(tyro.MISSING)), kind)
+    args = parse(entry, "evaluate", arguments, kind(EvaluateArgs(tyro.MISSING)), kind)
     places.check_cache()
     from zoo.predict.evaluate import evaluate_checkpoint
 
-    evaluate_checkpoint(entry, asked.common)
+    evaluate_checkpoint(entry, args.common)
     return 0
 
 
@@ -153,11 +115,11 @@ def _predict(entry: Entry, arguments: Sequence[str]) -> int:
         "Predict", [("inputs", inputs), ("common", PredictArgs)], frozen=True
     )
     default = kind(inputs(), PredictArgs(tyro.MISSING))
-    asked = parse(entry, "predict", arguments, default, kind)
-    places.check_file("--output", asked.common.output)
+    args = parse(entry, "predict", arguments, default, kind)
+    places.check_file("--output", args.common.output)
     from zoo.predict.command import predict
 
-    predict(entry, asked.inputs, asked.common)
+    predict(entry, args.inputs, args.common)
     return 0
 
 
@@ -168,10 +130,10 @@ def _export(entry: Entry, arguments: Sequence[str]) -> int:
 
     kind = dataclasses.make_dataclass("Export", [("common", ExportArgs)], frozen=True)
     default = kind(ExportArgs(tyro.MISSING, tyro.MISSING))
-    asked = parse(entry, "export", arguments, default, kind)
+    args = parse(entry, "export", arguments, default, kind)
     from zoo.deploy.export import export_checkpoint
 
-    return _unless_refused(entry, export_checkpoint, asked.common)
+    return _unless_refused(entry, export_checkpoint, args.common)
 
 
 def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
@@ -180,10 +142,10 @@ def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
     from zoo.cli.args import QuantizeArgs
 
     kind = dataclasses.make_dataclass("Quantize", [("common", QuantizeArgs)], frozen=True)
-    asked = parse(entry, "quantize", arguments, kind(QuantizeArgs(tyro.MISSING)), kind)
+    args = parse(entry, "quantize", arguments, kind(QuantizeArgs(tyro.MISSING)), kind)
     from zoo.quantization.quantize import quantize
 
-    return _unless_refused(entry, quantize, asked.common)
+    return _unless_refused(entry, quantize, args.common)
 
 
 def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) -> int:
@@ -191,13 +153,12 @@ def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) 
     places.check_cache()
     if args.checkpoint.is_dir():
         places.check_folder("artifacts in", args.checkpoint)
-    from zoo.deploy.export import Refused
+    from zoo.deploy.export import ContractNotMet
 
     try:
         make(entry, args)
-    except Refused as refused:
-        print_lines(f"{entry.name}: {refused}", file=sys.stderr)
-        return 1
+    except ContractNotMet as refused:
+        return program.fail(entry.name, str(refused), code=1)
     return 0
 
 
@@ -207,13 +168,13 @@ def _prune(entry: Entry, arguments: Sequence[str]) -> int:
     from zoo.cli.args import PruneArgs
 
     kind = dataclasses.make_dataclass("Prune", [("common", PruneArgs)], frozen=True)
-    asked = parse(entry, "prune", arguments, kind(PruneArgs(tyro.MISSING)), kind)
+    args = parse(entry, "prune", arguments, kind(PruneArgs(tyro.MISSING)), kind)
     places.check_cache()
     from zoo.machine.signals import Stopped
     from zoo.pruning.prune import prune
 
     try:
-        prune(entry, asked.common)
+        prune(entry, args.common)
     except Stopped as stop:
         print_lines("stopped; what the stages before have left is whole", file=sys.stderr)
         return 128 + stop.signum
@@ -222,8 +183,8 @@ def _prune(entry: Entry, arguments: Sequence[str]) -> int:
 
 TRAINING = ("finetune", "pretrain")
 
-VERBS = {
-    "finetune": Verb(
+VERBS: dict[str, tuple[str, tuple[str, ...], Callable[[Entry, Sequence[str]], int]]] = {
+    "finetune": (
         "train on your data and leave a checkpoint",
         (
             "finetune",
@@ -233,7 +194,7 @@ VERBS = {
         ),
         _finetune,
     ),
-    "pretrain": Verb(
+    "pretrain": (
         "train without labels and leave a checkpoint to start from",
         (
             "pretrain",
@@ -242,12 +203,12 @@ VERBS = {
         ),
         _pretrain,
     ),
-    "evaluate": Verb(
+    "evaluate": (
         "metrics of a checkpoint with n and 95% intervals",
         ("evaluate runs/{name}", "evaluate runs/{name} --data reviews.csv --split test"),
         _evaluate,
     ),
-    "predict": Verb(
+    "predict": (
         "label new inputs with a checkpoint",
         (
             "predict runs/{name} {input}",
@@ -255,7 +216,7 @@ VERBS = {
         ),
         _predict,
     ),
-    "export": Verb(
+    "export": (
         "write a program for another runtime, proven against the checkpoint",
         (
             "export runs/{name} --runtime onnx",
@@ -264,7 +225,7 @@ VERBS = {
         ),
         _export,
     ),
-    "prune": Verb(
+    "prune": (
         "remove weights of a checkpoint, with training in between",
         (
             "prune runs/{name} --sparsity 0.5",
@@ -272,7 +233,7 @@ VERBS = {
         ),
         _prune,
     ),
-    "quantize": Verb(
+    "quantize": (
         "make an int8 program that keeps to a contract for accuracy and speed",
         (
             "quantize runs/{name} --max_drop 0.005 --min_speedup 1.2",
@@ -281,3 +242,5 @@ VERBS = {
         _quantize,
     ),
 }
+"""Summary, examples and what runs it, of each verb a model may have; {name} is the model's, {input}
+an input of its task."""

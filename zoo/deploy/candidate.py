@@ -8,20 +8,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo import runtimes
 from zoo.deploy import export, timed
-from zoo.deploy.export import Original, Samples, quiet
+from zoo.deploy.export import EvalSplit, ExportSource, quiet
 from zoo.deploy.proof import Proof
-from zoo.evaluation.paired import Drop, drop
+from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.measure import ArmFailed
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+from zoo.runtimes.onnx_session import to_host
 from zoo.runtimes.runner import Runner
 
 if TYPE_CHECKING:
     from zoo.evaluation.loop import Evaluation
-    from zoo.measure import Arm, Comparison, Measured, Outcome
+    from zoo.measure import Arm, ArmTimes, Comparison, Outcome
 
 BASELINE = "eager"
 """The deployment that all others are compared with: the fp32 network itself."""
@@ -29,7 +31,8 @@ BASELINE = "eager"
 
 @dataclass
 class Candidate:
-    """One deployment. A field is None as long as nothing was found."""
+    """A deployment that is tried, with what was found of it. A field is None as long as nothing was
+    found."""
 
     deployment: Deployment
     artifact: Artifact | None = None
@@ -37,9 +40,9 @@ class Candidate:
     excluded: tuple[str, ...] = ()
     """layers that stayed in fp32"""
     proof: Proof | None = None
-    drop: Drop | None = None
+    drop: MetricDrop | None = None
     """of the task's metric, on the validation split"""
-    times: "Measured | None" = None
+    times: "ArmTimes | None" = None
     compared: "Comparison | None" = None
     """its times, with those of `BASELINE`"""
     memory: float | None = None
@@ -49,11 +52,12 @@ class Candidate:
 
     @property
     def name(self) -> str:
-        """Its deployment, as it is written."""
+        """Return its deployment as it is written."""
         return str(self.deployment)
 
     def within(self, max_drop: float) -> bool:
-        """Whether it passed its proof and loses no more than that on the validation split."""
+        """Return whether it passed its proof and loses no more than `max_drop` on the validation
+        split."""
         return self.drop is not None and not self.fault and self.drop.value <= max_drop
 
     def speedup(self) -> float:
@@ -61,11 +65,12 @@ class Candidate:
         return self.compared.speedup.value if self.compared else -math.inf
 
     def surely(self, min_speedup: float) -> bool:
-        """Whether the whole interval of its speedup reaches that."""
+        """Return whether the whole interval of its speedup reaches `min_speedup`."""
         return self.compared is not None and self.compared.speedup.interval.low >= min_speedup
 
     def loses_less(self, other: "Candidate") -> bool:
-        """Whether it is the better one of the same deployment: sound first, then by its drop."""
+        """Return whether it is better than another one of the same deployment: sound first, then by
+        its drop."""
         if self.drop is None or other.drop is None:
             return self.drop is not None
         return (bool(self.fault), self.drop.value) < (bool(other.fault), other.drop.value)
@@ -91,9 +96,9 @@ class DeploymentBuilder:
 
     def __init__(
         self,
-        original: Original,
+        original: ExportSource,
         staging: Path,
-        validation: Samples,
+        validation: EvalSplit,
         threads: int | None = None,
         device: str = "cpu",
         source: "Evaluation | None" = None,
@@ -101,7 +106,8 @@ class DeploymentBuilder:
         """
         Args:
             validation: samples that proofs and drops are taken of.
-            device: that checkpoints run on; artifacts run on their runtime's own.
+            device: that all run on whose runtimes know it; other artifacts run on their runtime's
+                own.
             source: what `BASELINE` reaches on them, where that is known.
         """
         self.original, self.staging, self.validation = original, staging, validation
@@ -111,7 +117,7 @@ class DeploymentBuilder:
 
     @cached_property
     def source(self) -> "Evaluation":
-        """What `BASELINE` reaches on the validation split."""
+        """Return the evaluation of `BASELINE` on the validation split."""
         eager = self.runner(Candidate(Deployment(BASELINE)))
         return self.original.measured(self.validation.features, eager)
 
@@ -147,11 +153,11 @@ class DeploymentBuilder:
             made.artifact = None
         return made
 
-    def _drop(self, made: Candidate, runner: Runner) -> Drop:
+    def _drop(self, made: Candidate, runner: Runner) -> MetricDrop:
         found = self.source
         if made.name != BASELINE:
             found = self.original.measured(self.validation.features, runner)
-        return drop(self.source.tally, found.tally, self.original.task.primary)
+        return drop(self.source.accumulator, found.accumulator, self.original.task.primary)
 
     def runner(self, candidate: Candidate) -> Runner:
         """Return what runs it here, on arrays of the processor.
@@ -159,11 +165,20 @@ class DeploymentBuilder:
         Raises `UserError` where the device lacks the arithmetic.
         """
         if candidate.artifact is not None:
-            return export.open_runner(candidate.artifact, self.threads)
-        folder = self.original.checkpoint.folder
-        if self.device == "cpu":
-            return runtimes.load(folder, candidate.deployment, threads=self.threads)
-        return OnHost(runtimes.load(folder, candidate.deployment, self.device))
+            runner = export.open_runner(candidate.artifact, self.threads, self._device(candidate))
+        elif self.device == "cpu":
+            folder = self.original.checkpoint.folder
+            runner = runtimes.load(folder, candidate.deployment, threads=self.threads)
+        else:
+            folder = self.original.checkpoint.folder
+            runner = runtimes.load(folder, candidate.deployment, self.device)
+        return runner if self.device == "cpu" else OnHost(runner)
+
+    def _device(self, candidate: Candidate) -> str | None:
+        """Where its artifact runs; None: on the first device of its runtime."""
+        if self.device.partition(":")[0] in RUNTIMES[candidate.deployment.runtime].devices:
+            return self.device
+        return None
 
     def arm(self, candidate: Candidate, inputs: Path, threads: int) -> "Arm":
         """Return what is timed of it; see `zoo.deploy.timed`."""
@@ -174,7 +189,7 @@ class DeploymentBuilder:
 def fault_of(error: Exception) -> str:
     """Return why a deployment is out of question: whatever a quantizer or a runtime raises, it does
     not fit."""
-    return str(error) if isinstance(error, UserError) else export.obstacle(error)
+    return spelled(str(error)) if isinstance(error, UserError) else export.obstacle(error)
 
 
 class OnHost(Runner):
@@ -183,8 +198,8 @@ class OnHost(Runner):
 
     def __init__(self, runner: Runner) -> None:
         super().__init__(runner.deployment, runner.signature, "cpu", runner.threads)
-        self.runner = runner
+        self.runner, self.calls_before = runner, runner.calls_before
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
-        return {name: tensor.cpu().numpy() for name, tensor in self.runner.run(inputs).items()}
+        return {name: to_host(array) for name, array in self.runner.run(inputs).items()}

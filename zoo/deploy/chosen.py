@@ -5,9 +5,9 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
-from zoo.deploy.export import Original, Refused, Samples
-from zoo.evaluation.paired import Drop, drop
+from tasks.errors import UserError, spelled
+from zoo.deploy.export import ContractNotMet, EvalSplit, ExportSource
+from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.machine import terminal
 from zoo.measure.workload import Workload
 from zoo.runtimes.deployment import Deployment
@@ -19,26 +19,27 @@ if TYPE_CHECKING:
 
 
 def confirm(
-    original: Original, runner: "Runner", data: str | None, limit: int | None, max_drop: float
-) -> tuple[Samples, Drop] | None:
-    """What is lost on the test split; None, with a line that says so, where there is none.
+    original: ExportSource, runner: "Runner", data: str | None, limit: int | None, max_drop: float
+) -> tuple[EvalSplit, MetricDrop] | None:
+    """Return what the chosen deployment loses on the test split; None, after a line that says so,
+    where there is no such split.
 
-    Raises `Refused` where it surely loses too much there.
+    Raises `ContractNotMet` where it surely loses too much there.
     """
     try:
         test = original.samples("test", data, limit)
     except UserError as error:
-        terminal.lines(f"not confirmed on a test split: {error}")
+        terminal.lines(spelled(f"not confirmed on a test split: {error}"))
         return None
     metric = original.task.primary
     source, ours = original.measured(test.features), original.measured(test.features, runner)
-    lost = drop(source.tally, ours.tally, metric)
+    lost = drop(source.accumulator, ours.accumulator, metric)
     terminal.lines(
         f"on the test split {metric.name} is {ours.value(metric.name):.4f}, in fp32 "
         f"{source.value(metric.name):.4f}: lost {lost}, n = {lost.n:,}"
     )
     if lost.value > max_drop and not lost.low <= max_drop:
-        raise Refused(
+        raise ContractNotMet(
             f"{runner.deployment} keeps to the contract on the validation split, and loses {lost} "
             "on the test split; nothing was put in place"
         )
@@ -53,7 +54,7 @@ def measured_where(device: str, threads: int, workload: Workload) -> dict[str, A
 
 def speed_fact(
     name: str,
-    found: "Estimate",
+    estimate: "Estimate",
     subject: str,
     deployment: Deployment,
     common: Mapping[str, Any],
@@ -72,6 +73,6 @@ def speed_fact(
         baseline=baseline.id if baseline else None,
         subject=subject,
         deployment=str(deployment),
-        **found.as_json(),
+        **estimate.as_json(),
         **common,
     )

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.base import Examples, Features, Task
 from tasks.data.source import DataArgs
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign, spelled
 from tasks.metrics.spec import MetricSpec
 from tasks.printing import print_lines
 from zoo.deploy.proof import REAL_ROWS, Proof, prove
-from zoo.evaluation.paired import Drop, drop
+from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.machine import environment
 from zoo.machine.formatting import size
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.modality import Modality, modality_of
 from zoo.model.network import Network, load_network, network_of
-from zoo.runtimes import artifacts, check_threads, must_be_available, probe, trust
+from zoo.runtimes import artifacts, check_threads, must_be_available, probe, provenance
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
@@ -45,12 +45,12 @@ METRIC_SAMPLES = 512
 EVALUATION_BATCH = 32
 
 
-class Refused(Exception):
+class ContractNotMet(Exception):
     """A deployment that did not pass its proof; nothing was put in place."""
 
 
 @dataclass(frozen=True)
-class Original:
+class ExportSource:
     """A checkpoint with what it takes to export it and to prove the export."""
 
     checkpoint: Checkpoint
@@ -60,7 +60,7 @@ class Original:
     network: Network
 
     @classmethod
-    def open(cls, folder: Path, entry: "Entry | None" = None) -> "Original":
+    def open(cls, folder: Path, entry: "Entry | None" = None) -> "ExportSource":
         """Raises `UserError` for a damaged checkpoint or one of another model."""
         import torch
 
@@ -72,10 +72,10 @@ class Original:
 
     @property
     def task(self) -> Task:
-        """That of the checkpoint."""
+        """Return the task of the checkpoint."""
         return self.checkpoint.task
 
-    def samples(self, split: str, data: str | None = None, limit: int | None = None) -> "Samples":
+    def samples(self, split: str, data: str | None = None, limit: int | None = None) -> "EvalSplit":
         """The samples of one split of the data it was trained on, or of other data.
 
         Raises `UserError` where the data can't be read, or has no such split.
@@ -83,12 +83,15 @@ class Original:
         examples, key = self.examples(split, data, limit)
         name = next(iter(examples.splits))
         features: Features = self.task.features(examples.splits[name], key)
-        return Samples(features, name, {"name": examples.name, "fingerprint": examples.fingerprint})
+        return EvalSplit(
+            features, name, {"name": examples.name, "fingerprint": examples.fingerprint}
+        )
 
     def examples(
         self, split: str, data: str | None = None, limit: int | None = None
     ) -> "tuple[Examples, str]":
-        """The same as they were read, and the key under which their features are kept."""
+        """Return the examples of one split as they were read, and the key under which their
+        features are kept."""
         trained = self.checkpoint.manifest["config"]["data"]
         args = dataclasses.replace(
             DataArgs(**trained),
@@ -124,7 +127,7 @@ class Original:
 
 
 @dataclass(frozen=True)
-class Samples:
+class EvalSplit:
     """Samples of one split, and where they are from."""
 
     features: Features
@@ -148,7 +151,7 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
     must_be_exportable(deployment)
     check_threads(args.threads)
     quiet_libraries()
-    original = Original.open(args.checkpoint, entry)
+    original = ExportSource.open(args.checkpoint, entry)
     samples = proof_samples(original, args.data)
     with artifacts.staged(args.checkpoint, deployment) as staging:
         begin = time.perf_counter()
@@ -161,25 +164,26 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
         lost = dropped(original, samples, runner) if samples and proof.passed else None
         report(made, proof, seconds, lost)
         if not proof.passed:
-            raise Refused(
+            raise ContractNotMet(
                 f"{deployment} is refused, and nothing was put in place: {proof.faults[0]}"
                 + (f" (and {len(proof.faults) - 1} more)" if len(proof.faults) > 1 else "")
                 + f"; worst: {proof.worst()}"
             )
         drops = [(samples, lost)] if samples and lost else []
-        made = settle(made, proof, args.checkpoint, original.task.primary, drops)
+        made = commit_artifact(made, proof, args.checkpoint, original.task.primary, drops)
     print_lines(f"{made.folder}")
     return made
 
 
-def settle(
+def commit_artifact(
     made: Artifact,
     proof: Proof,
     checkpoint: Path,
     metric: MetricSpec,
-    drops: "Sequence[tuple[Samples, Drop]]",
+    drops: "Sequence[tuple[EvalSplit, MetricDrop]]",
     more: Mapping[str, Any] | None = None,
     measured: Sequence[evidence.Fact] = (),
+    device: str = "cpu",
 ) -> Artifact:
     """Puts an artifact that has passed its proof in its place, and adds what was found to the
     evidence.
@@ -188,6 +192,7 @@ def settle(
         drops: what was lost of the metric, and on which samples.
         more: for its manifest.
         measured: facts that were found of it beside those.
+        device: that it was proven on.
     """
     rest = {name: value for name, value in made.manifest.items() if name not in artifacts.OWN}
     made = artifacts.write_manifest(
@@ -197,11 +202,12 @@ def settle(
         str(made.manifest["source"]),
         {**rest, "proof": proof.record(), **(more or {})},
     )
-    found = facts(made, proof)
-    found += [drop_fact(made, samples, lost, metric, found[0].run) for samples, lost in drops]
+    found = facts(made, proof, device)
+    run = found[0].run
+    found += [drop_fact(made, samples, lost, metric, run, device) for samples, lost in drops]
     place = artifacts.put_in_place(made.folder, checkpoint, made.deployment)
     made = dataclasses.replace(made, folder=place)
-    trust.trust(made)
+    provenance.record_exported_here(made)
     evidence.append(checkpoint, [*found, *measured])
     return made
 
@@ -221,7 +227,7 @@ def must_be_exportable(deployment: Deployment) -> None:
     must_be_available(deployment, runtime.devices[0])
 
 
-def proof_samples(original: Original, data: str | None) -> Samples | None:
+def proof_samples(original: ExportSource, data: str | None) -> EvalSplit | None:
     """Samples to prove with and to measure the metric on; None, with a line that says so, where the
     data is out of reach."""
     try:
@@ -229,21 +235,20 @@ def proof_samples(original: Original, data: str | None) -> Samples | None:
     except UserError as error:
         if data:
             raise
-        print_lines(
-            f"no real inputs for the proof ({error}): random ones only; name data with --data"
-        )
+        note = f"no real inputs for the proof ({error}): random ones only; name data with `data`"
+        print_lines(spelled(note))
         return None
 
 
-def dropped(original: Original, samples: Samples, runner: "Runner") -> Drop:
-    """What the task's main metric loses on real data."""
+def dropped(original: ExportSource, samples: EvalSplit, runner: "Runner") -> MetricDrop:
+    """Return how much of the task's main metric a runner loses on real data."""
     source = original.measured(samples.features)
     ours = original.measured(samples.features, runner)
-    return drop(source.tally, ours.tally, original.task.primary)
+    return drop(source.accumulator, ours.accumulator, original.task.primary)
 
 
 def build(
-    original: Original, deployment: Deployment, staging: Path, opset: int | None = None
+    original: ExportSource, deployment: Deployment, staging: Path, opset: int | None = None
 ) -> Artifact:
     """Writes the program and its manifest into a staged folder.
 
@@ -255,7 +260,7 @@ def build(
 
     runtime = RUNTIMES[deployment.runtime]
     module = importlib.import_module(runtime.module)
-    signature = probe.of(original.checkpoint, original.model, original.processor)
+    signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     if runtime.most_rows:
         limits = {**signature.limits, "batch": (1, runtime.most_rows)}
         signature = dataclasses.replace(signature, limits=limits)
@@ -263,7 +268,7 @@ def build(
     options: dict[str, Any] = {}
     if opset is not None:
         if "opset" not in inspect.signature(module.export).parameters:
-            raise UserError(f"--opset is for onnx; {deployment.runtime} has none")
+            raise UserError(f"`opset` is for onnx; {deployment.runtime} has none")
         options["opset"] = opset
     torch.manual_seed(0)
     with quiet(), obstacles_named(original, deployment):
@@ -274,7 +279,7 @@ def build(
                     f"{original.checkpoint.entry.name} can't be exported to {deployment}, which "
                     "has no encoder and decoder with a cache here: export it to onnx"
                 )
-            more = module.export_halves(stages, model, staging, **options)
+            more = module.export_stages(stages, model, staging, **options)
         else:
             more = module.export(model, inputs, signature, deployment, staging, **options)
     return artifacts.write_manifest(
@@ -287,7 +292,7 @@ def build(
 
 
 @contextmanager
-def obstacles_named(original: Original, deployment: Deployment) -> Iterator[None]:
+def obstacles_named(original: ExportSource, deployment: Deployment) -> Iterator[None]:
     """Raises `UserError` for what an exporter can't express and for a program that a runtime can't
     load: each has exceptions of its own."""
     try:
@@ -301,12 +306,12 @@ def obstacles_named(original: Original, deployment: Deployment) -> Iterator[None
 
 
 def obstacle(error: BaseException) -> str:
-    """What stands in the way, in one line: the innermost error that says something."""
+    """Return what stands in the way, in one line: the innermost error that says something."""
     chain = [error]
     while (inner := chain[-1].__cause__) is not None:
         chain.append(inner)
     for one in reversed(chain):
-        lines = [line.strip() for line in str(one).splitlines() if line.strip()]
+        lines = [line.strip() for line in foreign(one).splitlines() if line.strip()]
         # torch.export and OpenVINO say what it is about in the points of a list
         points = [line for line in lines[1:] if line.startswith(("- ", "-- Conversion is failed"))]
         if lines:
@@ -330,16 +335,20 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
-def open_runner(artifact: Artifact, threads: int | None = None) -> "Runner":
-    """An artifact's runner, wherever the artifact lies, on the runtime's first device."""
+def open_runner(
+    artifact: Artifact, threads: int | None = None, device: str | None = None
+) -> "Runner":
+    """An artifact's runner, wherever the artifact lies, on the runtime's first device where none is
+    named."""
     runtime = RUNTIMES[artifact.deployment.runtime]
     module = importlib.import_module(runtime.module)
-    runner: Runner = module.load(artifact, artifact.deployment, runtime.devices[0], threads)
+    place = device or runtime.devices[0]
+    runner: Runner = module.load(artifact, artifact.deployment, place, threads)
     return runner
 
 
-def report(artifact: Artifact, proof: Proof, seconds: float, lost: Drop | None) -> None:
-    """Prints what was proven."""
+def report(artifact: Artifact, proof: Proof, seconds: float, lost: MetricDrop | None) -> None:
+    """Print what the proof has found, the size and the time."""
     said = proof.summary()
     numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in said.items())
     print_lines(
@@ -350,13 +359,13 @@ def report(artifact: Artifact, proof: Proof, seconds: float, lost: Drop | None) 
     )
 
 
-def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
-    """The proof and the size as evidence."""
+def facts(artifact: Artifact, proof: Proof, device: str = "cpu") -> list[evidence.Fact]:
+    """The proof, on a device, and the size as evidence."""
     common: dict[str, Any] = {
         "subject": artifact.digest,
         "run": uuid.uuid4().hex,
         "deployment": str(artifact.deployment),
-        "device": "cpu",
+        "device": device,
         "seed": PROOF_SEED,
     }
     units = {"sqnr": "dB"}
@@ -378,9 +387,14 @@ def facts(artifact: Artifact, proof: Proof) -> list[evidence.Fact]:
 
 
 def drop_fact(
-    artifact: Artifact, samples: Samples, lost: Drop, metric: MetricSpec, run: str
+    artifact: Artifact,
+    samples: EvalSplit,
+    lost: MetricDrop,
+    metric: MetricSpec,
+    run: str,
+    device: str = "cpu",
 ) -> evidence.Fact:
-    """What a metric lost on a split, as evidence."""
+    """What a metric lost on a split, as evidence; on a device."""
     return evidence.fact(
         "metric",
         f"{metric.name}_drop",
@@ -391,7 +405,7 @@ def drop_fact(
         subject=artifact.digest,
         run=run,
         deployment=str(artifact.deployment),
-        device="cpu",
+        device=device,
         dataset=samples.dataset,
         split=samples.split,
     )

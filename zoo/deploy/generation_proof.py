@@ -63,14 +63,14 @@ def _compare(
 
 
 def _of_transformers(model: Any, features: torch.Tensor) -> np.ndarray:
-    """What `generate` of transformers writes, which shares no code with our loop."""
+    """Return what `generate` of transformers writes; it shares no code with our loop."""
     plain = getattr(transformers, type(model).__name__)
     texts: np.ndarray = plain.generate(model, features).numpy()
     return texts
 
 
 def difference(ours: Sequence[int], theirs: Sequence[int]) -> str | None:
-    """Where two texts part, in a few words; None where they are the same."""
+    """Return where two texts part, in a few words; None where they are the same."""
     if list(ours) == list(theirs):
         return None
     both = zip(ours, theirs, strict=False)
@@ -80,5 +80,5 @@ def difference(ours: Sequence[int], theirs: Sequence[int]) -> str | None:
 
 
 def _text(rows: np.ndarray, pad: int) -> list[list[int]]:
-    """Each row's tokens without what it is padded with."""
+    """Return each row's tokens without the padding."""
     return [row[: np.flatnonzero(row != pad).max(initial=-1) + 1].tolist() for row in rows]

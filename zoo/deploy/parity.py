@@ -34,7 +34,7 @@ from tasks.base import OutputKind
 
 @dataclass(frozen=True)
 class Tolerance:
-    """How far outputs may be apart."""
+    """The largest difference between outputs that is allowed."""
 
     sqnr: float  # dB at least, of each input
     agreement: float  # share of rows at least that agree, by the rule of the output's kind
@@ -107,7 +107,7 @@ that are that narrow, vectors that are that short."""
 
 @dataclass(frozen=True)
 class Rule:
-    """What must hold for the rows of an output of one kind, beside its SQNR."""
+    """The rule for the rows of an output of one kind, beside its SQNR."""
 
     name: str = ""  # of the evidence: the mean of the scores
     scores: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
@@ -121,7 +121,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Difference:
-    """How one output of a deployment differs from its reference."""
+    """The difference between one output of a deployment and its reference."""
 
     output: str
     kind: OutputKind | None  # None: nobody said what it is
@@ -139,7 +139,7 @@ class Difference:
 
     @property
     def rows(self) -> int:
-        """Rows that decide something."""
+        """Return the number of rows that decide something."""
         return len(self.scores)
 
     @property
@@ -150,7 +150,7 @@ class Difference:
 
     @property
     def sqnr(self) -> float:
-        """Of this input alone, in dB; inf where they are equal."""
+        """Return the SQNR of this input alone, in dB; inf where the outputs are equal."""
         return decibels(self.signal, self.rms)
 
 
@@ -262,7 +262,7 @@ def _same_highest(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 def _lead(scores: np.ndarray) -> np.ndarray:
-    """How far the highest entry is above the next one, over the last axis."""
+    """Return how far the highest entry is above the next one, over the last axis."""
     top = np.sort(scores, axis=-1)[..., -2:]
     lead: np.ndarray = top[..., 1] - top[..., 0]
     return lead
@@ -303,7 +303,8 @@ def _box_ious(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 def _centred_box_ious(wanted: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """The same of boxes given by centre, width and height (cx, cy, w, h)."""
+    """Return the intersection over union of boxes given by centre, width and height (cx, cy, w,
+    h)."""
     return _box_ious(*(_corners(boxes) for boxes in (wanted, found)))
 
 
@@ -385,7 +386,8 @@ entry means is not known."""
 
 
 def judge(found: Difference, numerics: str, signal: float) -> str | None:
-    """What is wrong with a difference, in a few words; None where it is within the tolerance.
+    """Return what is wrong with a difference, in a few words; None where it is within the
+    tolerance.
 
     Args:
         signal: rms of the reference over all inputs of its kind (`pooled`).
@@ -417,8 +419,8 @@ def judge(found: Difference, numerics: str, signal: float) -> str | None:
 
 
 def judge_all(found: Sequence[Difference], numerics: str) -> str | None:
-    """What is wrong with the rows of all comparisons together, output by output; None where nearly
-    all agree, or none decided anything."""
+    """Return what is wrong with the rows of all comparisons together, output by output; None where
+    nearly all agree, or none decided anything."""
     limit = tolerance_of(numerics)
     for output, kind in dict.fromkeys((one.output, one.kind) for one in found):
         rule = RULES[kind]
@@ -440,7 +442,8 @@ def judge_all(found: Sequence[Difference], numerics: str) -> str | None:
 def judge_arrangement(
     kind: OutputKind | None, one: Any, other: Any, numerics: str, source: float
 ) -> str | None:
-    """What is wrong where a row differs between two arrangements of a batch; None where nothing.
+    """Return what is wrong where a row differs between two arrangements of a batch; None where
+    nothing is.
 
     Args:
         kind: what the output is.

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from tasks.base import Batch, Task
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from zoo.deploy import generation_proof, parity
 from zoo.deploy.parity import Difference
 from zoo.runtimes.runner import Runner
@@ -43,7 +43,7 @@ Rows = Sequence[Mapping[str, Any]]
 
 @dataclass
 class Proof:
-    """What was compared, and what was found wrong."""
+    """The comparisons of a deployment with its source, and the faults that they found."""
 
     deployment: str
     inputs: str = ""  # digest of the real inputs: a replay on others finds other numbers
@@ -55,7 +55,7 @@ class Proof:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was found wrong."""
+        """Return whether no fault was found."""
         return not self.faults
 
     def summary(self) -> dict[str, float | int]:
@@ -74,8 +74,8 @@ class Proof:
         return {k: v for k, v in numbers.items() if math.isfinite(v)}
 
     def agreements(self) -> dict[str, tuple[float, int]]:
-        """How far rows agree: the mean score of all of a kind under the name that its rule has for
-        it, and their number."""
+        """Return how far rows agree: by the name that the rule of a kind has for it, the mean score
+        of all rows and their number."""
         scores: dict[str, list[np.ndarray]] = {}
         for one, _, _ in self.differences:
             if one.rows:
@@ -84,7 +84,7 @@ class Proof:
         return {name: (float(each.mean()), len(each)) for name, each in together.items()}
 
     def _sqnr(self, output: str) -> float:
-        """Of an output over all inputs, in dB."""
+        """Return the SQNR of an output over all inputs, in dB."""
         return parity.decibels(
             *parity.pooled([one for one, _, _ in self.differences if one.output == output])
         )
@@ -119,7 +119,7 @@ class Proof:
         return f"{one.output}, {what} input, {in_words(sizes)}: {far}"
 
 
-class Source:
+class ReferenceModel:
     """The fp32 network that a deployment is compared with, and the same in float64."""
 
     def __init__(self, model: "nn.Module", outputs: Sequence[str]) -> None:
@@ -132,11 +132,11 @@ class Source:
         return copy.deepcopy(self.single).double().eval()
 
     def __call__(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs in float32."""
+        """Return the outputs computed in float32."""
         return self._run(self.single, inputs, torch.float32)
 
     def exactly(self, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The outputs in float64."""
+        """Return the outputs computed in float64."""
         return self._run(self.double, inputs, torch.float64)
 
     def _run(
@@ -160,7 +160,7 @@ def prove(
         rows: real samples as the task's features give them; none where no data is at hand.
     """
     proof = Proof(str(runner.deployment), digest(task, rows))
-    source = Source(model, runner.signature.outputs)
+    source = ReferenceModel(model, runner.signature.outputs)
     if isinstance(runner, GenerativeRunner):
         smallest = ({"batch": batch, modality.axis: 1} for batch in BATCHES)
         drawn = (modality.random_inputs(runner.signature, sizes, model, seed) for sizes in smallest)
@@ -210,7 +210,7 @@ def real_batches(task: Task, rows: Rows) -> Iterator[Batch]:
 
 
 def digest(task: Task, rows: Rows) -> str:
-    """Of the real inputs, 16 hex digits."""
+    """Return a digest of the real inputs, 16 hex digits."""
     found = hashlib.sha256()
     for batch in real_batches(task, rows):
         for name, array in sorted(arrays(batch).items()):
@@ -219,14 +219,14 @@ def digest(task: Task, rows: Rows) -> str:
 
 
 def arrays(batch: Batch) -> dict[str, np.ndarray]:
-    """What of a batch the model takes, as numpy's arrays."""
+    """Return the inputs of a batch as numpy's arrays."""
     return {name: tensor.contiguous().numpy() for name, tensor in batch.inputs.items()}
 
 
 def _compare(
     proof: Proof,
     runner: Runner,
-    source: Source,
+    source: ReferenceModel,
     inputs: Mapping[str, np.ndarray],
     sizes: dict[str, int],
     what: str,
@@ -264,24 +264,31 @@ def _judge(proof: Proof, numerics: str) -> None:
 
 
 def in_words(sizes: Mapping[str, int]) -> str:
-    """As "batch 1, length 7"."""
+    """Return sizes in words: "batch 1, length 7"."""
     return ", ".join(f"{name} {size}" for name, size in sizes.items())
 
 
 def _run(
     proof: Proof, runner: Runner, inputs: Mapping[str, np.ndarray], what: str
 ) -> dict[str, np.ndarray] | None:
-    """The outputs; a fault, and None, where the deployment does not take the inputs."""
+    """The outputs; a fault, and None, where the deployment does not take the inputs.
+
+    What has to be called before is called with other values: a graph that was captured with these
+    and did not read new ones would look right.
+    """
     try:
+        for _ in range(runner.calls_before):
+            runner({name: np.roll(array, 1, axis=-1) for name, array in inputs.items()})
         return runner(inputs)
     except Exception as error:  # each runtime has its own
-        text = str(error).strip().splitlines() or [type(error).__name__]
+        text = foreign(error).strip().splitlines() or [type(error).__name__]
         proof.faults.append(f"{what}: {text[0][:200]}")
         return None
 
 
-def _arrange(proof: Proof, runner: Runner, source: Source, task: Task, rows: Rows) -> None:
-    """Each row alone, and among others that are longer."""
+def _arrange(proof: Proof, runner: Runner, source: ReferenceModel, task: Task, rows: Rows) -> None:
+    """Compare each row alone with the same row among others that are longer, and add the faults to
+    the proof."""
     together = arrays(task.collate(rows))
     if len(next(iter(together.values()))) != len(rows):
         return  # a row in several windows: which is which would be guessing
@@ -302,7 +309,7 @@ def _arrange(proof: Proof, runner: Runner, source: Source, task: Task, rows: Row
 
 
 def _common(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What two outputs for a row have in common: the padded one may be longer."""
+    """Return the region that two outputs for a row have in common: the padded one may be longer."""
     region = tuple(slice(min(a, b)) for a, b in zip(one.shape, other.shape, strict=True))
     return one[region], other[region]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from zoo.deploy.export import Original
+    from zoo.deploy.export import ExportSource
     from zoo.measure import Arm
     from zoo.measure.workload import Workload
     from zoo.runtimes.artifacts import Artifact
@@ -18,7 +18,7 @@ SEED = 0
 
 
 def random_inputs(
-    original: "Original", signature: "Signature", workload: "Workload"
+    original: "ExportSource", signature: "Signature", workload: "Workload"
 ) -> dict[str, np.ndarray]:
     """Return a batch drawn by seed, by name.
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
-from zoo.deploy.export import Original, obstacle, open_runner, proof_samples, quiet
+from zoo.deploy.export import ExportSource, obstacle, open_runner, proof_samples, quiet
 from zoo.deploy.proof import NOTHING, Proof
 from zoo.machine import terminal
 from zoo.machine.terminal import quiet_libraries
-from zoo.runtimes import artifacts, trust
+from zoo.runtimes import artifacts, provenance
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.known import RUNTIMES
 from zoo.store import evidence
@@ -22,22 +22,22 @@ machine it stays the same; other processors add up in another order."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What was found about one artifact."""
+class ArtifactVerdict:
+    """The result of verifying one artifact."""
 
     name: str
     status: str  # "ok", "drift", "unavailable"
     text: str
 
 
-def verify(checkpoint: Path, data: str | None = None) -> list[Verdict]:
+def verify(checkpoint: Path, data: str | None = None) -> list[ArtifactVerdict]:
     """Checks every sum, and compares every artifact with the checkpoint anew.
 
     Raises `UserError` for a damaged checkpoint.
     """
     quiet_libraries()
     folders = artifacts.all_of(checkpoint)
-    original = Original.open(checkpoint)
+    original = ExportSource.open(checkpoint)
     if not folders:
         return []
     source = evidence.subject_digest(checkpoint)
@@ -46,57 +46,57 @@ def verify(checkpoint: Path, data: str | None = None) -> list[Verdict]:
     return [_verify(folder, original, source, rows) for folder in folders]
 
 
-def _verify(folder: Path, original: Original, source: str, rows: list[Any]) -> Verdict:
+def _verify(folder: Path, original: ExportSource, source: str, rows: list[Any]) -> ArtifactVerdict:
     try:
         artifact = artifacts.read(folder)
     except UserError as error:
-        return Verdict(folder.name, "drift", str(error))
+        return ArtifactVerdict(folder.name, "drift", str(error))
     if artifact.manifest["source"] != source:
-        return Verdict(
+        return ArtifactVerdict(
             folder.name, "drift", "it was exported from other weights than lie there now"
         )
     if reason := RUNTIMES[artifact.deployment.runtime].missing():
-        return Verdict(folder.name, "unavailable", reason)
+        return ArtifactVerdict(folder.name, "unavailable", reason)
     try:
-        trust.must_be_trusted(artifact)
+        provenance.must_be_trusted(artifact)
     except UserError as error:
-        return Verdict(folder.name, "unavailable", str(error))
+        return ArtifactVerdict(folder.name, "unavailable", str(error))
     try:
         with quiet():
             runner = open_runner(artifact)
             proof = original.proven(runner, rows)
     except UserError as error:
-        return Verdict(folder.name, "drift", str(error))
+        return ArtifactVerdict(folder.name, "drift", str(error))
     except Exception as error:  # a runtime has its own for a program that it can't load
-        return Verdict(folder.name, "drift", f"it can't be run: {obstacle(error)}")
+        return ArtifactVerdict(folder.name, "drift", f"it can't be run: {obstacle(error)}")
     return _judge(artifact, proof)
 
 
-def _judge(artifact: Artifact, proof: Proof) -> Verdict:
+def _judge(artifact: Artifact, proof: Proof) -> ArtifactVerdict:
     name = artifact.folder.name
     if proof.faults == [NOTHING]:
-        return Verdict(name, "unavailable", NOTHING)
+        return ArtifactVerdict(name, "unavailable", NOTHING)
     if not proof.passed:
-        return Verdict(name, "drift", f"{proof.faults[0]}; worst: {proof.worst()}")
+        return ArtifactVerdict(name, "drift", f"{proof.faults[0]}; worst: {proof.worst()}")
     before = artifact.manifest.get("proof", {})
     recorded = before.get("sqnr", math.inf) if isinstance(before, dict) else None
     if not isinstance(recorded, int | float):
-        return Verdict(name, "drift", "what its export.json says of the proof is damaged")
+        return ArtifactVerdict(name, "drift", "what its export.json says of the proof is damaged")
     found = proof.summary().get("sqnr", math.inf)
     same_inputs = before.get("inputs") == proof.inputs
     if same_inputs and found < recorded - DRIFT_DB:
-        return Verdict(
+        return ArtifactVerdict(
             name, "drift", f"SQNR {found:.1f} dB, and {recorded:.1f} dB when it was exported"
         )
-    return Verdict(name, "ok", f"{len(proof.differences)} inputs, SQNR {found:.1f} dB")
+    return ArtifactVerdict(name, "ok", f"{len(proof.differences)} inputs, SQNR {found:.1f} dB")
 
 
-def show(checkpoint: Path, verdicts: list[Verdict]) -> int:
+def show(checkpoint: Path, verdicts: list[ArtifactVerdict]) -> int:
     """Prints a table; returns the exit code: 1 where anything has drifted, or could not be told."""
     if not verdicts:
         print_lines(f"{checkpoint} is whole; it has no artifacts")
         return 0
-    rows = [(one.name, one.status, one.text) for one in verdicts]
+    rows = [(one.name, one.status, spelled(one.text)) for one in verdicts]
     title = f"{checkpoint}: the checkpoint is whole; its artifacts"
     terminal.table(("artifact", "status", ""), rows, title=title)
     return int(any(one.status != "ok" for one in verdicts))

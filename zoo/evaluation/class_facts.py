@@ -10,7 +10,7 @@ from zoo.machine import terminal
 from zoo.store import evidence
 
 if TYPE_CHECKING:
-    from tasks.metrics.classification import Tally
+    from tasks.metrics.classification import ClassificationMetric
     from tasks.preflight import Finding
 
 MOST_CLASSES = 50
@@ -23,7 +23,7 @@ Row = tuple[str, dict[str, float], int]
 type of spans: how many spans)."""
 
 
-def rows_of(task: Task, tally: "Tally") -> list[Row]:
+def rows_of(task: Task, accumulator: "ClassificationMetric") -> list[Row]:
     """Each class that the split has.
 
     A precision is left out where the class was never predicted. Empty where there are no classes,
@@ -31,7 +31,7 @@ def rows_of(task: Task, tally: "Tally") -> list[Row]:
     """
     if not isinstance(task, HasClasses) or not 0 < len(task.classes) <= MOST_CLASSES:
         return []
-    counts = tally.by_class()
+    counts = accumulator.by_class()
     rows = []
     for label, hits, predicted, actual in zip(
         task.classes, *(column.tolist() for column in counts[:3]), strict=True

@@ -22,8 +22,8 @@ from zoo.machine.precision import autocast
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-    from tasks.metrics.classification import Tally
-    from tasks.metrics.intervals import Measured
+    from tasks.metrics.classification import ClassificationMetric
+    from tasks.metrics.intervals import MetricEstimate
 
 
 class Mistake(NamedTuple):
@@ -65,19 +65,19 @@ class Evaluation:
     """What an evaluation found."""
 
     loss: float  # mean over targets
-    tally: "Tally"
+    accumulator: "ClassificationMetric"
     seconds: float
     hardest: Sequence[Mistake] = ()  # the hardest first
 
     @cached_property
-    def measured(self) -> "list[Measured]":
+    def measured(self) -> "list[MetricEstimate]":
         """The task's metrics, each with n and interval: a bootstrap, where a metric needs one."""
-        return self.tally.compute()
+        return self.accumulator.compute()
 
     @cached_property
     def values(self) -> dict[str, float]:
         """The task's metrics by name, without intervals: no bootstrap."""
-        return {m.name: m.value for m in self.tally.compute(draws=0)}
+        return {m.name: m.value for m in self.accumulator.compute(draws=0)}
 
     def value(self, metric: str) -> float:
         """The value of one metric."""
@@ -148,7 +148,7 @@ def evaluate(
     chunks = [mine[i * batch_size : (i + 1) * batch_size] for i in range(passes)]
     own = [len(chunk) > 0 for chunk in chunks]
     chunks = [chunk if len(chunk) else order[:1] for chunk in chunks]
-    tally, hardest = task.tally(), HardestErrors(keep_errors)
+    accumulator, hardest = task.accumulator(), HardestErrors(keep_errors)
     sums = torch.zeros(2, dtype=torch.float64)
     collate = collate_of(task, features.lengths, accelerator.device.type)
     loaded = batches(features, collate, chunks, workers)
@@ -164,23 +164,23 @@ def evaluate(
                     raise
                 raise UserError(
                     f"out of memory with {batch_size} samples in an evaluation pass: lower "
-                    "--per_device_eval_batch_size"
+                    "`per_device_eval_batch_size`"
                 ) from error
             loss = task.loss(outputs, moved)
             sums += torch.stack([loss.sum, loss.count]).double().cpu() * counts
             seen = Evaluated(moved, outputs, loss, predictions, task.references(moved))
-            task.count(tally, seen)
+            task.update(accumulator, seen)
             if keep_errors and counts:
-                hardest.update(Mistake(*found) for found in task.mistakes(seen))
+                hardest.update(Mistake(*found) for found in task.errors(seen))
     if accelerator.num_processes > 1:
         from accelerate.utils import gather_object
 
-        parts = gather_object([(tally.state(), sums, hardest.ranked())])
-        tally = task.tally().merge([state for state, _, _ in parts])
+        parts = gather_object([(accumulator.state(), sums, hardest.ranked())])
+        accumulator = task.accumulator().merge([state for state, _, _ in parts])
         sums = torch.stack([s for _, s, _ in parts]).sum(0)
         hardest = HardestErrors(keep_errors)
         for _, _, mistakes in parts:
             hardest.update(mistakes)
     model.train(was_training)
     seconds = time.perf_counter() - begin
-    return Evaluation(float(sums[0] / sums[1]), tally, seconds, hardest.ranked())
+    return Evaluation(float(sums[0] / sums[1]), accumulator, seconds, hardest.ranked())

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from tasks.arrays import to_numpy
 from zoo.generation.decoding import Decoding
-from zoo.generation.session import Generative, Ids, Scores, Session, Suppression, to_numpy
+from zoo.generation.session import Generative, Ids, Scores, Session, Suppression
 
 NEVER = np.float32(-1e9)
 """The score of a beam that is not to be taken; below every sum of log probabilities."""

@@ -86,15 +86,15 @@ class Decoding(Bounded):
         super().__post_init__()
         if self.min_new_tokens > self.max_new_tokens:
             raise UserError(
-                f"--min_new_tokens {self.min_new_tokens} is more than --max_new_tokens "
+                f"`min_new_tokens` {self.min_new_tokens} is more than `max_new_tokens` "
                 f"{self.max_new_tokens}"
             )
         if self.do_sample and self.num_beams > 1:
-            raise UserError(f"--do_sample draws one text: leave out --num_beams {self.num_beams}")
+            raise UserError(f"`do_sample` draws one text: leave out `num_beams` {self.num_beams}")
         if not self.do_sample:
             for name, neutral in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0)):
                 if (value := getattr(self, name)) != neutral:
-                    raise UserError(f"--{name} {value} is of draws: add --do_sample")
+                    raise UserError(f"`{name}` {value} is of draws: add `do_sample`")
 
     def fixed_length(self, tokens: int) -> Self:
         """Return the same for texts of exactly so many tokens."""
@@ -145,7 +145,7 @@ def from_config(
     if strange := sorted(set(asked) - KNOWN):
         raise UserError(
             f"{where} asks for {strange[0]} {asked[strange[0]]!r}, which is not known here: take "
-            "it out, or use --deployment eager"
+            "it out, or use `deployment` eager"
         )
     needed = (*(("decoder_start_token_id",) if has_encoder else ()), *NEEDED)
     if missing := [name for name in needed if name not in asked]:

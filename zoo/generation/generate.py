@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.randomness import Draws, View
+from tasks.arrays import to_numpy
+from tasks.randomness import EpochView, SampleRandom
 from zoo.generation.beam_search import beam_search
 from zoo.generation.decoding import Decoding
-from zoo.generation.session import Generative, Ids, Scores, Suppression, to_numpy
+from zoo.generation.session import Generative, Ids, Scores, Suppression
 
 
 def generate(
@@ -40,7 +41,7 @@ def generate(
         return
     scores, rows = session.logits, len(session.logits)
     suppression = Suppression(runner.special_tokens, decoding, scores.shape[-1])
-    draws = Draws(View(decoding.seed, 0), range(rows) if ids is None else ids)
+    draws = SampleRandom(EpochView(decoding.seed, 0), range(rows) if ids is None else ids)
     ended = np.zeros(rows, bool)
     for position in range(decoding.max_new_tokens):
         scores = suppression(scores, position)

@@ -71,9 +71,3 @@ class Suppression:
                 scores = scores.clone()  # of inference mode, which can't be changed outside it
             scores[:, banned] = -np.inf
         return scores
-
-
-def to_numpy(scores: Any) -> Scores:
-    """Return numpy's array of an array or tensor, wherever it lies."""
-    array: Scores = scores if isinstance(scores, np.ndarray) else scores.cpu().numpy()
-    return array

@@ -17,7 +17,7 @@ import sys
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -222,7 +222,31 @@ def _gpu() -> dict[str, Any]:
         "gpu_count": torch.cuda.device_count(),
         "gpu_memory_bytes": properties.total_memory,
         "gpu_driver": driver(),
+        **_gpu_settings(),
     }
+
+
+def _gpu_settings() -> dict[str, int]:
+    """What a GPU may reach, which decides what a number means: highest clocks, and the power limit.
+
+    Not what it runs at now: that is a result, and a machine is the same one before and behind.
+    """
+    from zoo.machine import nvml
+
+    found: dict[str, int] = {}
+    try:
+        gpu = nvml.open_gpu()
+    except nvml.NvmlError:
+        return found
+    settings: dict[str, Callable[[], int]] = {
+        "gpu_clock_mhz": gpu.highest_clock,
+        "gpu_memory_clock_mhz": lambda: gpu.highest_clock(nvml.MEMORY_CLOCK),
+        "gpu_power_limit_w": lambda: round(gpu.power_limit()),
+    }
+    for name, ask in settings.items():
+        with contextlib.suppress(nvml.NvmlError):
+            found[name] = ask()
+    return found
 
 
 def driver() -> str | None:

@@ -17,7 +17,7 @@ PLAIN = (1e-4, 1e12)
 """Between them numbers are written without an exponent."""
 
 
-class Measured(Protocol):
+class HasInterval(Protocol):
     """`zoo.measure.Estimate`, `bench.record.results.Value`."""
 
     @property
@@ -33,24 +33,24 @@ def interval(low: float, high: float, form: str = ".4f") -> str:
     return NOTHING if math.isnan(low) else f"{low:{form}} to {high:{form}}"
 
 
-def seconds(found: Measured | None, bare: bool = False) -> str:
+def seconds(estimate: HasInterval | None, bare: bool = False) -> str:
     """In ms below a second: "14.41 ms [9.39, 22.13]"; bare is without the interval."""
-    if found is None:
+    if estimate is None:
         return NOTHING
-    scale, unit = (1.0, " s") if found.value >= 1 else (1e3, " ms")
-    return _in_brackets(found, scale, unit, bare)
+    scale, unit = (1.0, " s") if estimate.value >= 1 else (1e3, " ms")
+    return _in_brackets(estimate, scale, unit, bare)
 
 
-def ratio(found: Measured) -> str:
+def ratio(estimate: HasInterval) -> str:
     """A number without a unit: "1.831 [1.254, 2.702]"."""
-    return _in_brackets(found, 1.0, "", False)
+    return _in_brackets(estimate, 1.0, "", False)
 
 
-def _in_brackets(found: Measured, scale: float, unit: str, bare: bool) -> str:
-    text = f"{scale * found.value:.4g}{unit}"
-    if bare or found.interval is None:
+def _in_brackets(estimate: HasInterval, scale: float, unit: str, bare: bool) -> str:
+    text = f"{scale * estimate.value:.4g}{unit}"
+    if bare or estimate.interval is None:
         return text
-    ends = found.interval if isinstance(found.interval, Mapping) else vars(found.interval)
+    ends = estimate.interval if isinstance(estimate.interval, Mapping) else vars(estimate.interval)
     return f"{text} [{scale * ends['low']:.4g}, {scale * ends['high']:.4g}]"
 
 

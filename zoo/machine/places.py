@@ -57,7 +57,7 @@ def check_folder(flag: str, folder: Path) -> None:
     trace.
 
     Args:
-        flag: what names it: "--output_dir".
+        flag: what names it: "`output_dir`".
     """
     _try(flag, folder, folder)
 
@@ -66,7 +66,7 @@ def check_file(flag: str, path: Path | None) -> None:
     """Raises `UserError` where a file can't be written; leaves no trace, and None is none.
 
     Args:
-        flag: what names it: "--output".
+        flag: what names it: "`output`".
     """
     if path is None:
         return

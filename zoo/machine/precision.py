@@ -21,7 +21,7 @@ def choose_device(asked: str) -> torch.device:
         device = torch.device(asked)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"--device {asked} is not there: {str(error).splitlines()[0]}") from None
+        raise UserError(f"`device` {asked} is not there: {str(error).splitlines()[0]}") from None
     return device
 
 
@@ -35,12 +35,12 @@ def choose_dtype(
     """
     if asked == "tf32" and not _has_tf32(device):
         raise UserError(
-            f"--dtype tf32 is arithmetic of NVIDIA's GPUs since Ampere, not of {device}"
+            f"`dtype` tf32 is arithmetic of NVIDIA's GPUs since Ampere, not of {device}"
         )
     if asked == "fp16" and device.type != "cuda":
         raise UserError(
-            f"--dtype fp16 trains on NVIDIA's GPUs: {device} has next to no arithmetic in it: "
-            "--dtype bf16, or fp32"
+            f"`dtype` fp16 trains on NVIDIA's GPUs: {device} has next to no arithmetic in it: "
+            "`dtype` bf16, or fp32"
         )
     if asked != "auto":
         types = {"bf16": torch.bfloat16, "fp16": torch.float16}

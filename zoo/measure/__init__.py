@@ -17,21 +17,23 @@ if TYPE_CHECKING:
     from zoo.measure.arms import Arm, ArmFailed
     from zoo.measure.comparison import compare, measure, noise_floor
     from zoo.measure.intervals import Estimate, Interval
+    from zoo.measure.preloaded import Preloader
     from zoo.measure.recording import Block, Plan, Recording
-    from zoo.measure.results import Comparison, Measured, Outcome, outcome_of
+    from zoo.measure.results import ArmTimes, Comparison, Outcome, outcome_of
     from zoo.measure.verdicts import Floor, Verdict
 
 __all__ = [
     "Arm",
     "ArmFailed",
+    "ArmTimes",
     "Block",
     "Comparison",
     "Estimate",
     "Floor",
     "Interval",
-    "Measured",
     "Outcome",
     "Plan",
+    "Preloader",
     "Recording",
     "Verdict",
     "compare",
@@ -43,8 +45,9 @@ _FILES = {
     "arms": ("Arm", "ArmFailed"),
     "comparison": ("compare", "measure", "noise_floor"),
     "intervals": ("Estimate", "Interval"),
+    "preloaded": ("Preloader",),
     "recording": ("Block", "Plan", "Recording"),
-    "results": ("Comparison", "Measured", "Outcome", "outcome_of"),
+    "results": ("Comparison", "ArmTimes", "Outcome", "outcome_of"),
     "verdicts": ("Floor", "Verdict"),
 }
 _FILE_OF = {name: file for file, names in _FILES.items() for name in names}

@@ -12,11 +12,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn, Protocol, Self
+from typing import IO, Any, NoReturn, Protocol, Self
 
+from tasks.errors import spelled
 from zoo.measure.arms import Arm, ArmFailed, Failure
 from zoo.measure.usage import Usage
 
@@ -36,7 +38,10 @@ class Loaded:
     """Seconds until an arm could be called; caches of the disk were as they were."""
 
     import_seconds: float
+    """nothing but the target's own module, where the process is preloaded"""
     load_seconds: float
+    preloaded: bool = False
+    """whether the process is a fork of one that had imported the libraries"""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,39 @@ class Runs(Protocol):
         """Ends it."""
 
 
+class Process(Protocol):
+    """What a worker needs of its process: as `subprocess.Popen`, with its number kept."""
+
+    pid: int
+    stdin: IO[bytes] | None
+    stdout: IO[bytes] | None
+
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def release(self) -> None: ...
+
+
+Spawn = Callable[[Mapping[str, str], IO[bytes]], Process]
+"""Starts a process by its environment; it writes to the file what is said on standard error."""
+
+
+class Fresh(subprocess.Popen[bytes]):
+    """A worker's process that begins with nothing."""
+
+    def __init__(self, environment: Mapping[str, str], log: IO[bytes]) -> None:
+        super().__init__(
+            [sys.executable, "-m", "zoo.measure.worker", str(os.getpid())],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            env=dict(environment),
+            process_group=0,  # its children end with it, and Ctrl-C is ours to handle
+        )
+
+    def release(self) -> None:
+        """Nothing: its number went as it was waited for."""
+
+
 class Worker:
     """A live process for an arm, ended by `close` or at the end of its `with`.
 
@@ -73,21 +111,14 @@ class Worker:
     the parent's death. All methods raise `WorkerFailed`; the process has ended by then.
     """
 
-    def __init__(self, arm: Arm, timeout_s: float = 300.0) -> None:
+    def __init__(self, arm: Arm, timeout_s: float = 300.0, spawn: Spawn = Fresh) -> None:
         """Starts it; `ready` waits for it. No answer may take longer than `timeout_s`."""
         self.arm, self.timeout_s = arm, timeout_s
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by close
         self._killed_before = _killed_for_memory()
         self._rest = b""
         self._ended = False
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "zoo.measure.worker", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=arm.environment(),
-            process_group=0,  # its children end with it, and Ctrl-C is ours to handle
-        )
+        self._process = spawn(arm.environment(), self._log)
         self._loaded: Loaded | None = None
         self._send({"target": arm.target, "kwargs": dict(arm.kwargs)})
 
@@ -95,6 +126,11 @@ class Worker:
     def pid(self) -> int:
         """Of the process."""
         return self._process.pid
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has failed or was closed: it is of no more use."""
+        return self._ended
 
     def ready(self) -> Loaded:
         """Waits until the target is loaded; asked again, it says the same."""
@@ -114,6 +150,12 @@ class Worker:
             idle_cpu=told["idle_cpu"],
             violations=tuple(told["violations"]),
         )
+
+    def ask(self, function: str, kwargs: Mapping[str, Any]) -> Any:
+        """What `function` ("module:name") returns in the process, which JSON can say."""
+        self.ready()
+        self._send({"function": function, "kwargs": dict(kwargs)})
+        return self._receive()["answer"]
 
     def log(self) -> str:
         """What the process wrote to its standard output and error."""
@@ -148,6 +190,7 @@ class Worker:
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
+        self._process.release()
         return code
 
     def _send(self, content: dict[str, Any]) -> None:
@@ -178,7 +221,7 @@ class Worker:
         line, _, self._rest = self._rest.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         if "failed" in answer:
-            self._fail(answer["failed"]["status"], answer["failed"]["reason"])
+            self._fail(answer["failed"]["status"], spelled(answer["failed"]["reason"]))
         return answer
 
     def _fail_as_it_died(self) -> NoReturn:

@@ -52,14 +52,23 @@ class Plan:
     """at most, for each process"""
     timeout_s: float = 300.0
     """for any answer of a process: it takes the loading, or a block"""
+    deadline_s: float | None = None
+    """by which it ends with what it has: no launch begins that would not be over by then, not even
+    of those that `launches` asks for; the first one has its LEAST_ROUNDS, though"""
 
     def __post_init__(self) -> None:
         if self.launches < 1 or self.min_rounds < 1:
             raise ValueError("a comparison needs at least one launch and one round")
-        if min(self.budget_s, self.block_s, self.warm_up_s, self.timeout_s) < 0:
+        spans = (self.budget_s, self.block_s, self.warm_up_s, self.timeout_s, self.deadline)
+        if min(spans) < 0:
             raise ValueError("seconds are not negative")
         if not 0.5 < self.level < 1 or not self.target_halfwidth > 0:
             raise ValueError("level lies between 0.5 and 1, target_halfwidth above 0")
+
+    @property
+    def deadline(self) -> float:
+        """`deadline_s`, infinite where there is none."""
+        return math.inf if self.deadline_s is None else self.deadline_s
 
 
 @dataclass(frozen=True)
@@ -205,6 +214,8 @@ class _Recorder:
             launch += 1
             if not self._open_pairs():
                 stopped = "failed"
+            elif self._elapsed() * (launch + 1) / launch > self.plan.deadline:
+                stopped = "budget"
             elif launch >= self.plan.launches:
                 if self._is_narrow():
                     stopped = "width"
@@ -235,7 +246,9 @@ class _Recorder:
         are still to come, this one has its share of the budget at most.
         """
         began = self._elapsed()
-        share = (self.plan.budget_s - began) / max(1, self.plan.launches - launch)
+        rest = max(1, self.plan.launches - launch)
+        share = (self.plan.budget_s - began) / rest
+        warm_up_s = min(self.plan.warm_up_s, max(0.0, self.plan.deadline - began) / rest / 2)
         wanted = {name for pair in self._open_pairs() for name in pair}
         arms = [arm for arm in self.arms if arm.name in wanted]
         self.random.shuffle(arms)
@@ -246,7 +259,7 @@ class _Recorder:
                     worker = self.start(arm, self.plan.timeout_s)
                     stack.callback(worker.close)
                     loaded = worker.ready()
-                    warmed = warm_up(worker, self.plan.block_s, self.plan.warm_up_s, self.clock)
+                    warmed = warm_up(worker, self.plan.block_s, warm_up_s, self.clock)
                 except WorkerFailed as error:
                     self.failed[arm.name] = error.failed
                 else:
@@ -262,6 +275,8 @@ class _Recorder:
             least = self.plan.min_rounds
             if self._elapsed() > self.plan.budget_s:
                 least = min(least, LEAST_ROUNDS)
+            if count >= LEAST_ROUNDS and self._elapsed() > self.plan.deadline:
+                return
             # Disturbed rounds are repeated, but not for ever.
             if (calm >= least or count >= 2 * least) and (
                 self._elapsed() >= until or self._is_enough(mine, launch)

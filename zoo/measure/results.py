@@ -28,7 +28,7 @@ IDLE_SHARE = 0.1  # of a core, while others ran: such threads do not sleep
 
 
 @dataclass(frozen=True)
-class Measured:
+class ArmTimes:
     """An arm's own times."""
 
     arm: str
@@ -102,7 +102,7 @@ class Comparison:
 class Outcome:
     """All that was found out, and the recording it rests on."""
 
-    measured: tuple[Measured, ...]
+    measured: tuple[ArmTimes, ...]
     compared: tuple[Comparison, ...]
     failed: tuple[ArmFailed, ...]
     floor: Floor | None
@@ -122,7 +122,7 @@ class Outcome:
         reasons = {failed.arm: failed for failed in self.failed}
         return reasons[candidate] if candidate in reasons else reasons[baseline]
 
-    def times(self, arm: str) -> Measured | ArmFailed:
+    def times(self, arm: str) -> ArmTimes | ArmFailed:
         """An arm's own times, or why it has none: it failed, or it waited for one that did.
 
         Raises KeyError for a name that is no arm's.
@@ -210,7 +210,7 @@ def floor_between(recording: Recording, baseline: str, twin: str) -> Floor:
     return floor_of([statistics.median(launch) for launch in logs], recording.plan.level)
 
 
-def measured_of(recording: Recording, arm: str) -> Measured:
+def measured_of(recording: Recording, arm: str) -> ArmTimes:
     """An arm's own times."""
     rounds = rounds_of(recording.blocks, [arm])
     used = [block for launch in rounds for by in launch for block in by.values()]
@@ -218,7 +218,7 @@ def measured_of(recording: Recording, arm: str) -> Measured:
     every = [block for block in recording.blocks if block.arm == arm]
     launches = [each for each in recording.launches if each.arm == arm]
     plan = recording.plan
-    return Measured(
+    return ArmTimes(
         arm=arm,
         median=estimate(logs_of(rounds, (arm, None)), len(samples), plan.level, plan.seed),
         percentiles=_percentiles(used, samples),

@@ -1,7 +1,8 @@
 """The process of one arm: `python -m zoo.measure.worker PARENT`, started by `zoo.measure.process`.
 
-It loads its target, then sleeps on its standard input; a line of JSON asks for a block of calls,
-a line of JSON answers. What the target prints goes to standard error. It ends with its parent.
+It loads its target, then sleeps on its standard input; a line of JSON asks for a block of calls, or
+for what a function says in this process, and a line of JSON answers. What the target prints goes to
+standard error. It ends with its parent.
 """
 
 import ctypes
@@ -29,21 +30,30 @@ OUT_OF_MEMORY = re.compile(
 )
 
 
-def main() -> None:
-    """Serves until standard input ends."""
-    _die_with(int(sys.argv[1]))
+def serve(parent: int, preloaded: bool = False) -> None:
+    """Serve until standard input ends.
+
+    Args:
+        parent: number of the process that this one is to end with.
+        preloaded: whether it is a fork of `zoo.measure.preloaded`.
+    """
+    _die_with(parent)
     requests, answers = _take_pipes()
     try:
         target, loaded = _load(json.loads(requests.readline()))
     except (Exception, SystemExit) as error:
         _answer(answers, {"failed": _explain(error, loading=True)})
         return
-    _answer(answers, loaded)
+    _answer(answers, loaded | {"preloaded": preloaded})
     idle_since = time.process_time()
     for line in requests:
         idle_cpu = time.process_time() - idle_since
+        asked = json.loads(line)
         try:
-            ran = _run(target, **json.loads(line)) | {"idle_cpu": idle_cpu}
+            if "function" in asked:
+                ran = {"answer": resolve_name(asked["function"])(**asked["kwargs"])}
+            else:
+                ran = _run(target, **asked) | {"idle_cpu": idle_cpu}
         except (Exception, SystemExit) as error:
             _answer(answers, {"failed": _explain(error, loading=False)})
             return
@@ -157,4 +167,4 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(int(sys.argv[1]))

@@ -28,7 +28,7 @@ class Preset:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """One model of the zoo."""
+    """The declaration of one model of the zoo."""
 
     name: str  # "bert_cls"
     module: str  # "zoo.nlp.bert_cls"
@@ -38,10 +38,10 @@ class Entry:
     modality: str  # module with a `MODALITY`: "zoo.nlp.modality"
     options: type  # frozen dataclass of the flags that only this model has
     recipe: Mapping[str, Any]  # TrainArgs fields this model trains well with
-    reading: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # the same of task's Args
+    task_defaults: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the task's Args
     presets: Mapping[str, Preset] = dataclasses.field(default_factory=dict)
     default_preset: str | None = None  # None: trained from scratch
     zero_shot: Mapping[str, Preset] = dataclasses.field(default_factory=dict)  # for predict only
     verbs: tuple[str, ...] = ("finetune", "evaluate", "predict", "export", "quantize", "prune")
     training: str = "zoo.train.args"  # module of TrainArgs, the flags that all models train with
-    starts: str | None = None  # the module whose --model takes this one's checkpoints
+    pretrains_for: str | None = None  # the module whose --model takes this one's checkpoints

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from tasks.panics import is_panic
 from zoo.model import parts, remote_code
 
@@ -27,7 +27,7 @@ MOST = {
     ("layers", "blocks", "depth", "depths"): 10_000,
     ("size", "dim", "heads", "channels", "bins", "widths", "embeddings"): 2**31,
 }
-"""What a configuration says of a network, at most, by the end of the field."""
+"""The largest sizes that a configuration may give a network, by the end of the field's name."""
 FASTEST = 1_000_000
 """Samples a second of a sound: more is a number that was damaged."""
 LARGEST_SIDE = 65_535
@@ -37,7 +37,7 @@ LONGEST_PADDING = 2**20
 
 
 RUST = ("tokenizer", "processor")
-"""What is read by tokenizers."""
+"""The parts of a folder that Rust code reads, that of the package tokenizers."""
 
 
 class Unreadable(UserError):
@@ -159,8 +159,8 @@ def load_pretrained(auto: Any, folder: Path, new_head: bool = False, **settings:
 
 
 def load_with_head(auto: Any, folder: Path, **settings: Any) -> tuple[Any, list[str]]:
-    """As `load_pretrained` with a head that may be new, and the names of the weights that were
-    drawn."""
+    """Load weights as `load_pretrained` does, with a head that may be new; return the model, and
+    the names of the weights that were drawn."""
     return _whole(auto, folder, True, **settings)
 
 
@@ -206,8 +206,9 @@ def _head(model: Any) -> set[str]:
 
 
 def _is_extra(model: Any, name: str, new_head: bool) -> bool:
-    """Whether a weight of the network's body is one that pretrained weights often come without:
-    the pooling layer of those that were made to guess tokens, the mark of a masked frame."""
+    """Return whether a weight of the network's body is one that pretrained weights often come
+    without: the pooling layer of those that were made to guess tokens, the mark of a masked
+    frame."""
     is_body = not hasattr(model, model.base_model_prefix)
     often = "pooler" in name.split(".") or name.endswith("masked_spec_embed")
     return often and (new_head or is_body)
@@ -249,7 +250,7 @@ def must_agree(folder: Path, task: Any, processor: Any) -> None:
     that its task does: one of the two files is damaged, or of another checkpoint."""
     limit = getattr(task, "longest_text", None) or getattr(task.args, "max_length", None) or 0
     with told(folder, "processor"):
-        settled = task.settle(processor, limit)
+        settled = task.bind_for_training(processor, limit)
     for field in dataclasses.fields(task):
         ours, theirs = getattr(task, field.name), getattr(settled, field.name)
         if field.compare and ours != theirs:
@@ -265,7 +266,7 @@ def _shown(value: Any) -> str:
 
 
 def unfilled(parameter: Any) -> bool:
-    """Whether `from_pretrained` has yet to give a parameter its value."""
+    """Return whether `from_pretrained` has yet to give a parameter its value."""
     return not getattr(parameter, "_is_hf_initialized", False)
 
 
@@ -302,8 +303,9 @@ def told(folder: Path | str, what: str) -> Iterator[None]:
         except BaseException as error:
             if not (isinstance(error, Exception) or is_panic(error)):
                 raise
-            lines = str(error).strip().splitlines()
-            reason = lines[0] if lines and isinstance(error, OSError | ValueError) else repr(error)
+            lines = foreign(error).strip().splitlines()
+            is_plain = lines and isinstance(error, OSError | ValueError)
+            reason = lines[0] if is_plain else foreign(repr(error))
             raise Unreadable(
                 f"the {what} of {folder} can't be read ({reason[:300]}): restore it from a copy",
                 reason[:300],

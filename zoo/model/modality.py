@@ -17,22 +17,23 @@ if TYPE_CHECKING:
 
 
 class Modality(ABC):
-    """One kind of input: its axes and sizes, inputs to try a program with, and how it is described.
+    """A kind of input: its axes and sizes, inputs to try a program with, and how it is described.
 
     The module that `Entry.modality` names has an object of a subclass as `MODALITY`, and imports no
     torch.
     """
 
     name: ClassVar[str]
-    """Of its folder in `zoo` and `tasks`: "nlp"."""
+    """The name of its folder in `zoo` and `tasks`: "nlp"."""
     axis: ClassVar[str]
-    """What the size that varies beside the batch is called in a signature."""
+    """The name that a signature gives to the size that varies beside the batch."""
     unit: ClassVar[str]
-    """What lengths and work are counted in: "tokens", "pixels", "seconds"."""
+    """The unit of lengths and of work: "tokens", "pixels", "seconds"."""
     usual_length: ClassVar[float] = 1.0
-    """Of a sample that is timed, in the unit, where nobody asks for another."""
+    """The length of a sample that is timed, in the unit, where no other length is asked for."""
     file_note: ClassVar[str | None] = None
-    """What transformers' pipeline needs to read a file, if more than the zoo does."""
+    """A note on what transformers' pipeline needs to read a file, if it needs more than the zoo
+    does."""
 
     @abstractmethod
     def load_processor(self, folder: Path) -> Any:

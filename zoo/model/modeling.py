@@ -1,6 +1,6 @@
 """What every network of ours is to transformers: how it is initialized, and what it can tell."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import transformers
@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from zoo.model.loading import unfilled
+
+T = TypeVar("T")
 
 
 def register(config: Any, **kinds: Any) -> None:
@@ -59,6 +61,19 @@ class ZooPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
         for tensor, value in zip(filled, values, strict=True):
             tensor.copy_(value)
 
+    def classified(self, output: type[T], base: Any, labels: Tensor | None) -> T:
+        """What a classifier returns: logits [batch, labels] of its `classifier` over the pooled
+        states of `base`, and, given labels, transformers' loss for the problem type.
+
+        Args:
+            output: transformers' class of it.
+        """
+        logits = self.classifier(self.dropout(base.pooler_output))
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
+        return output(loss=loss, logits=logits, hidden_states=base.hidden_states)  # type: ignore[call-arg]
+
     def hidden_states_list(
         self, output_hidden_states: bool | None, output_attentions: bool | None
     ) -> list[Tensor] | None:
@@ -80,6 +95,6 @@ class ZooPreTrainedModel(PreTrainedModel):  # type: ignore[misc]
 
 
 def hidden_states(states: list[Tensor] | None, last: Tensor) -> tuple[Tensor, ...] | None:
-    """What a model returns of the states it has collected: what went into each layer, and `last`,
-    what came out of the last one."""
+    """Return the states that a model has collected, as its output has them: what went into each
+    layer, and `last`, what came out of the last one."""
     return None if states is None else (*states, last)

@@ -75,7 +75,7 @@ def rebuilt(model: nn.Module, config: Any, state: Mapping[str, Tensor]) -> nn.Mo
     except RuntimeError as error:
         raise UserError(
             f"{type(model).__name__} can't be cut this way ({str(error).splitlines()[-1].strip()}):"
-            " leave --structured away"
+            " leave `structured` away"
         ) from None
     return made.to(next(iter(state.values())).device, torch.float32)
 
@@ -92,7 +92,7 @@ def _field(model: Any) -> str:
             return name
     raise UserError(
         f"{type(model).__name__} can't be pruned by structure: its config knows no width of inner "
-        "feed-forward layers; leave --structured away"
+        "feed-forward layers; leave `structured` away"
     )
 
 
@@ -115,6 +115,6 @@ def _pairs(model: Any) -> list[tuple[str, str]]:
     if not ups or len(ups) != len(downs):
         raise UserError(
             f"{type(model).__name__} can't be pruned by structure: its feed-forward layers are no "
-            "pairs of linear ones; leave --structured away"
+            "pairs of linear ones; leave `structured` away"
         )
     return list(zip(ups, downs, strict=True))

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 
 class Network(ABC):
-    """What a module that is named by `Entry.network` offers, as its object `NETWORK`.
+    """The object `NETWORK` of a module that `Entry.network` names: how a network is made, loaded
+    and exported.
 
     A subclass says how its processor and its model are made. All else has a default: that of a
     network which transformers loads by one of its Auto classes, and which runs as one program.
@@ -88,7 +89,7 @@ class Network(ABC):
         """
 
     def optimize_training(self, model: "nn.Module", train: Any) -> None:
-        """Put faster code that computes the same in the place of the model's own.
+        """Replace parts of the model, in place, by faster code that computes the same.
 
         Args:
             train: the features that it is to see, where it will see no others; else None.
@@ -181,7 +182,7 @@ def assemble(
     network = network_of(entry)
     if processor is None:
         processor = network.make_processor(options, task, splits, entry)
-    task = task.settle(processor, network.max_length(options, processor, entry))
+    task = task.bind_for_training(processor, network.max_length(options, processor, entry))
     return Assembly(entry, network, options, task, processor)
 
 

@@ -5,7 +5,8 @@ from torch import Tensor
 
 
 def places_in_front(mask: Tensor) -> Tensor:
-    """Where each position goes when those that count are moved to the front, in their order.
+    """Return the place of each position once those that count are moved to the front, in their
+    order.
 
     Args:
         mask: [batch, positions], not 0 where a position counts.

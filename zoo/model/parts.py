@@ -10,7 +10,7 @@ from typing import Any
 from tasks.errors import UserError
 
 WHOLE = "tokenizer.json"
-"""All of a fast tokenizer in one file."""
+"""The file that holds all of a fast tokenizer."""
 VOCABULARIES = (WHOLE, "vocab*", "merges.txt", "bpe.codes", "*.model", "*.tiktoken", "tekken.json")
 """Names of files that hold a vocabulary or a part of one."""
 SETTINGS = frozenset(("tokenizer_file", "tokenizer_config_file", "normalizer_file"))
@@ -57,6 +57,6 @@ def _must_be_whole(folder: Path, names: dict[str, str]) -> None:
 
 
 def _is_empty(tokenizer: Any) -> bool:
-    """Whether it knows nothing but special and added tokens."""
+    """Return whether a tokenizer knows nothing but special and added tokens."""
     own = set(tokenizer.get_vocab()) - set(tokenizer.get_added_vocab())
     return not own - set(tokenizer.all_special_tokens)

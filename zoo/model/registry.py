@@ -23,7 +23,7 @@ MODULES = (
 
 
 def entries() -> list[Entry]:
-    """All models, in the order of the registry."""
+    """Return the entries of all models, in the order of the registry."""
     return [importlib.import_module(module).ENTRY for module in MODULES]
 
 
@@ -36,4 +36,4 @@ def find(name: str) -> Entry:
         if entry.name == name:
             return entry
     known = ", ".join(module.rpartition(".")[2] for module in MODULES)
-    raise UserError(f"no model called {name!r}; there are {known}")
+    raise UserError(f"no model called {name!r}", "model", f"there are {known}")

@@ -81,13 +81,13 @@ def refuse_other_weights(folder: Path, called: str) -> None:
 
 
 def is_config(name: str) -> bool:
-    """Whether a file at a model's root is a configuration of transformers'."""
+    """Return whether a file at a model's root is a configuration of transformers'."""
     return name.endswith(".json") and name not in NOT_CONFIGS and not name.endswith(INDEX_END)
 
 
 def fault_of(path: Path) -> str | None:
-    """What a configuration does that is refused, or how it is damaged; the end of a sentence that
-    begins with its name. None where there is nothing."""
+    """Return what a configuration does that is refused, or how it is damaged, as the end of a
+    sentence that begins with its name; None where nothing is wrong."""
     try:
         state = path.stat()
     except OSError as error:
@@ -155,7 +155,8 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _is_elsewhere(name: str, folder: Path) -> bool:
-    """Whether a file is read from where it was once saved: what lies in the folder is preferred."""
+    """Return whether a file is read from where it was once saved: a file in the folder is preferred
+    to it."""
     if "/" not in name and "\\" not in name:
         return False
     beside = folder / re.split(r"[/\\]", name)[-1]

@@ -13,21 +13,9 @@ The learning rate was chosen on the validation split, among 1e-4, 2e-4 and 3e-4.
 """
 
 import sys
-from dataclasses import dataclass
 
 from zoo.model.entry import Entry
-from zoo.nlp.presets import PRESETS, ZERO_SHOT
-
-
-@dataclass(frozen=True)
-class Options:
-    """What only this model has."""
-
-    model: str = "minilm"
-    """pretrained weights: a preset, a folder (such as bert_mlm leaves), or a Hub id"""
-    from_scratch: bool = False
-    """new weights in the shape of --model, to compare with"""
-
+from zoo.nlp.presets import PRESETS, ZERO_SHOT, Options
 
 ENTRY = Entry(
     name="bert_cls",

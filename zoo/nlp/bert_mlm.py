@@ -52,7 +52,7 @@ ENTRY = Entry(
     },
     presets=PRESETS,
     verbs=("pretrain", "evaluate", "predict", "export"),
-    starts="zoo.nlp.bert_cls",
+    pretrains_for="zoo.nlp.bert_cls",
 )
 
 if __name__ == "__main__":

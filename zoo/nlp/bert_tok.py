@@ -7,21 +7,9 @@ Transformers for Language Understanding", section 5.3; the default weights are a
 """
 
 import sys
-from dataclasses import dataclass
 
 from zoo.model.entry import Entry
-from zoo.nlp.presets import PRESETS
-
-
-@dataclass(frozen=True)
-class Options:
-    """What only this model has."""
-
-    model: str = "minilm"
-    """pretrained weights: a preset, a folder (such as bert_mlm leaves), or a Hub id"""
-    from_scratch: bool = False
-    """new weights in the shape of --model, to compare with"""
-
+from zoo.nlp.presets import PRESETS, Options
 
 ENTRY = Entry(
     name="bert_tok",

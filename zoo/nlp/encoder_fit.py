@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from tasks.printing import print_lines
 from zoo.model.loading import Unreadable, new_model
 
@@ -113,7 +113,7 @@ def check_padding(model: Any, tokenizer: Any, name: str) -> None:
     # whatever a network of others says of such a batch
     except (ValueError, TypeError, NotImplementedError, RuntimeError, IndexError) as error:
         raise UserError(
-            f"{name} can't compute a batch of padded texts: {str(error).splitlines()[0]}"
+            f"{name} can't compute a batch of padded texts: {foreign(error).splitlines()[0]}"
         ) from None
     finally:
         model.train(training)

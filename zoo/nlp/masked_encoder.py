@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from zoo.model.loading import Unreadable, load_config, load_pretrained
 from zoo.nlp import encoder_fit
-from zoo.nlp.only_predicted import compute_only_predicted
+from zoo.nlp.masked_positions_only import compute_only_predicted
 from zoo.nlp.pretrained_encoder import PretrainedEncoder
-from zoo.nlp.trained_tokenizer import FIRST, MASK, SMALLEST, train_tokenizer
+from zoo.nlp.trained_tokenizer import train_tokenizer
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -20,26 +20,12 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.nlp.bert_mlm import Options
 
-NONE = "none"  # --model: new weights
-MORE_SPECIAL = len([FIRST, MASK])
-
 
 def _check(options: "Options") -> None:
-    for name in ("hidden_size", "num_layers", "num_heads"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
     if options.hidden_size % options.num_heads:
         raise UserError(
-            f"--hidden_size {options.hidden_size} can't be shared out to --num_heads "
+            f"`hidden_size` {options.hidden_size} can't be shared out to `num_heads` "
             f"{options.num_heads}: give a multiple"
-        )
-    if options.token_limit < 4:
-        raise UserError(f"--token_limit {options.token_limit} leaves no room for text; at least 4")
-    smallest = SMALLEST + MORE_SPECIAL
-    if options.vocab_size < smallest:
-        raise UserError(
-            f"--vocab_size {options.vocab_size}: at least {smallest}, which is every byte and the "
-            "special tokens"
         )
 
 
@@ -60,7 +46,7 @@ class MaskedEncoder(PretrainedEncoder):
 
         Raises `UserError` for options that make no network, or a tokenizer that can't be saved.
         """
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             _check(options)
             return train_tokenizer(
                 _texts(splits["train"]),
@@ -74,7 +60,7 @@ class MaskedEncoder(PretrainedEncoder):
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Longest input of the model in tokens."""
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             return options.token_limit
         return super().max_length(options, processor, entry)
 
@@ -88,7 +74,7 @@ class MaskedEncoder(PretrainedEncoder):
         """
         from transformers import AutoModelForMaskedLM, BertConfig, BertForMaskedLM
 
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             config = BertConfig(
                 vocab_size=len(processor),
                 hidden_size=options.hidden_size,

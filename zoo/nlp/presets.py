@@ -1,12 +1,24 @@
-"""Pretrained text encoders by name.
+"""Pretrained text encoders by name, and the options of the models that take them.
 
 Revisions and sums of model.safetensors were copied from several published sources that agree; only
 minilm's was also computed from the weights themselves. Where no source was found there is none.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from zoo.model.entry import Preset
+
+
+@dataclass(frozen=True)
+class Options:
+    """What models of a pretrained encoder have alone."""
+
+    model: str = "minilm"
+    """pretrained weights: a preset, a folder (such as bert_mlm leaves), or a Hub id"""
+    from_scratch: bool = False
+    """new weights in the shape of --model, to compare with"""
+
 
 PRESETS: Mapping[str, Preset] = {
     "minilm": Preset(

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
 from zoo.model.loading import load_tokenizer
 from zoo.model.network import Network
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
-from zoo.nlp.trained_tokenizer import SMALLEST, train_tokenizer
+from zoo.nlp.trained_tokenizer import train_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,21 +15,6 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
     from zoo.nlp.rnn_cls import Options
-
-
-def _check(options: "Options") -> None:
-    for name in ("embedding_size", "hidden_size", "num_layers"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name} {getattr(options, name)}: at least 1")
-    if not 0 <= options.rnn_dropout < 1:
-        raise UserError(f"--rnn_dropout {options.rnn_dropout}: at least 0 and below 1")
-    if options.token_limit < 4:
-        raise UserError(f"--token_limit {options.token_limit} leaves no room for text; at least 4")
-    if options.vocab_size < SMALLEST:
-        raise UserError(
-            f"--vocab_size {options.vocab_size}: at least {SMALLEST}, which is every byte and the "
-            "special tokens"
-        )
 
 
 def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
@@ -54,7 +38,6 @@ class RecurrentNetwork(Network):
 
         Raises `UserError` for options that make no network.
         """
-        _check(options)
         return train_tokenizer(
             _texts(splits["train"]),
             options.tokenizer,

@@ -7,10 +7,13 @@ trainer adds up expectations in an order that changes from run to run (tokenizer
 from collections.abc import Iterable
 from typing import Any, Literal
 
+from tasks.errors import UserError
+from tasks.nlp.text_lengths import SHORTEST
+
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
 SPECIAL = [PAD, UNKNOWN, SEPARATOR]  # ids 0, 1, 2
 FIRST, MASK = "[CLS]", "[MASK]"  # ids 3, 4 where there are any
-SMALLEST = 256 + len(SPECIAL)  # a byte-level vocabulary has every byte
+BYTES = 256  # a byte-level vocabulary has every one
 # a word (with its vowel signs and accents), a number, or one other character; spaces fall away
 PIECE = r"[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]"
 
@@ -33,11 +36,22 @@ def train_tokenizer(
         lowercase: whether case is dropped; text is NFKC-normalized either way.
         longest: `model_max_length`.
         masked: as BERT has it, with a [MASK], a [CLS] before the text, and token_type_ids.
+
+    Raises `UserError` for sizes that leave no room.
     """
+    special = [*SPECIAL, FIRST, MASK] if masked else SPECIAL
+    if longest < SHORTEST:
+        raise UserError(
+            f"`token_limit` {longest} leaves no room for text", hint=f"at least {SHORTEST}"
+        )
+    if vocab_size < BYTES + len(special):
+        raise UserError(
+            f"`vocab_size` {vocab_size}: at least {BYTES + len(special)}, which is every byte and "
+            "the special tokens"
+        )
     from tokenizers import normalizers, processors
     from transformers import PreTrainedTokenizerFast
 
-    special = [*SPECIAL, FIRST, MASK] if masked else SPECIAL
     backend, trainer = (_byte_pairs if kind == "bpe" else _words)(vocab_size, special)
     folding = [normalizers.Lowercase()] if lowercase else []
     backend.normalizer = normalizers.Sequence([normalizers.NFKC(), *folding])

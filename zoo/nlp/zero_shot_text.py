@@ -113,7 +113,7 @@ def plain(inputs: Sequence[Any]) -> list[str]:
     """The texts as they are. Raises `UserError` for pairs: the second text is the label's."""
     items = [text_inputs.item(each, {}) for each in inputs]
     if any("text_pair" in each for each in items):
-        raise UserError("--zero_shot takes single texts: leave out --text_pair_column")
+        raise UserError("`zero_shot` takes single texts: leave out `text_pair_column`")
     return [each["text"] for each in items]
 
 
@@ -145,7 +145,7 @@ def load(
     except (ValueError, Unreadable) as error:
         reason = error.reason if isinstance(error, Unreadable) else str(error)
         raise UserError(
-            f"{folder} can't label texts without training ({reason}): --zero_shot wants weights of "
+            f"{folder} can't label texts without training ({reason}): `zero_shot` wants weights of "
             "language inference or sentence embeddings"
         ) from None
     encoder_fit.check_padding(model, tokenizer, str(folder))

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
+from tasks.inputs import FromFile, FromStream
 from zoo.machine import output_file, places
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
-from zoo.predict.pipeline import Predictor, Readings
-from zoo.predict.zero_shot import ZeroShot
+from zoo.predict.pipeline import PredictionPipeline, Predictor
 
 if TYPE_CHECKING:
     from zoo.cli.args import PredictArgs
     from zoo.model.entry import Entry
 
-FLAG = "--output"
+FLAG = "`output`"
 STDOUT = "-"
 
 
@@ -30,9 +30,9 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     can't be written.
     """
     if args.zero_shot and args.deployment != "eager":
-        raise UserError("--zero_shot runs weights, and --deployment a checkpoint")
+        raise UserError("`zero_shot` runs weights, and `deployment` a checkpoint")
     if not args.zero_shot and (args.labels or args.template):
-        raise UserError("--labels and --template go with --zero_shot")
+        raise UserError("`labels` and `template` go with `zero_shot`")
     output = None if args.output is None or str(args.output) == STDOUT else args.output
     if output is not None:
         places.check_file(FLAG, output)
@@ -40,15 +40,18 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     form = format_of(output, args.format)
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
-        predictor: Readings = (
-            ZeroShot(entry, args)
-            if args.zero_shot
-            else Predictor(args.checkpoint, args.device, entry, args.deployment)
-        )
+        predictor: PredictionPipeline
+        if args.zero_shot:
+            from zoo.predict.zero_shot import ZeroShot
+
+            predictor = ZeroShot(entry, args)
+        else:
+            predictor = Predictor(args.checkpoint, args.device, entry, args.deployment)
         predictor.task = task.for_prediction(predictor.task, asked)
         inputs = task.read_inputs(asked, predictor.task, stack)
         # what comes live is read as it comes, and nobody waits for a batch to fill
-        batch_size = 1 if getattr(asked, "stream", False) else args.batch_size
+        is_live = isinstance(asked, FromStream) and asked.stream
+        batch_size = 1 if is_live else args.batch_size
         sink = open_stdout(form) if output is None else open_sink(output, FLAG, form)
         _write(stack.enter_context(sink), inputs, predictor, task, batch_size, args.top_k)
 
@@ -61,9 +64,9 @@ def format_of(output: Path | None, asked: str | None) -> str:
     known = ", ".join(FORMATS)
     suffix = "" if output is None else output.suffix.lower().removeprefix(".")
     if output is None and asked == "parquet":
-        raise UserError(f"--format parquet is no text to print: name a file with {FLAG}")
+        raise UserError(f"`format` parquet is no text to print: name a file with {FLAG}")
     if suffix in FORMATS and asked not in (None, suffix):
-        raise UserError(f"{FLAG} {output} ends in .{suffix}, and --format says {asked}")
+        raise UserError(f"{FLAG} {output} ends in .{suffix}, and `format` says {asked}")
     if asked is not None:
         return asked
     if suffix in FORMATS:
@@ -71,11 +74,11 @@ def format_of(output: Path | None, asked: str | None) -> str:
     if output is None or output_file.is_stream(output, FLAG):
         return "jsonl"
     ending = f"ends in {output.suffix}" if suffix else "has no ending"
-    raise UserError(f"{FLAG} {output} {ending}, which is none of {known}; or give --format")
+    raise UserError(f"{FLAG} {output} {ending}, which is none of {known}; or give `format`")
 
 
 def _must_not_be_the_input(output: Path, asked: Any) -> None:
-    file: Path | None = getattr(asked, "file", None)
+    file = asked.file if isinstance(asked, FromFile) else None
     if file is not None and output.is_file() and file.is_file() and output.samefile(file):
         raise UserError(f"{FLAG} {output} is the file that is read: give another one")
 
@@ -83,7 +86,7 @@ def _must_not_be_the_input(output: Path, asked: Any) -> None:
 def _write(
     sink: Sink,
     inputs: Iterator[Mapping[str, Any]],
-    predictor: Readings,
+    predictor: PredictionPipeline,
     task: Any,
     batch_size: int,
     top_k: int | None,

@@ -13,12 +13,13 @@ import torch
 from tasks.base import HasConfusionMatrix, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
+from tasks.inputs import FromMedia
 from zoo.evaluation import class_facts
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
-from zoo.predict import mistakes
+from zoo.predict import hardest_errors
 from zoo.predict.pipeline import open_deployed
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -30,7 +31,7 @@ from zoo.train.reporting.summary import metric_facts
 if TYPE_CHECKING:
     import numpy as np
 
-    from tasks.metrics.classification import Tally
+    from tasks.metrics.classification import ClassificationMetric
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
 
@@ -48,7 +49,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     keep_freed_memory()
     deployment = Deployment.parse(args.deployment)
     if deployment != Deployment("eager") and args.dtype != "fp32":
-        raise UserError(f"--dtype is for eager: name the numerics in --deployment {deployment}")
+        raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {deployment}")
     checkpoint, model, _ = open_deployed(args.checkpoint, entry, args.deployment, args.device)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
@@ -81,14 +82,14 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
         "subject": artifacts.subject_of(folder, deployment),
     }
-    classes = class_facts.rows_of(task, found.tally)
+    classes = class_facts.rows_of(task, found.accumulator)
     of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
     evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
     _show_metrics(found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
-    _show_confusions(folder, task, found.tally)
-    mistakes.show(found.hardest, task, features, examples.splits[split])
-    if path := mistakes.picture(folder, found.hardest, task, features):
+    _show_confusions(folder, task, found.accumulator)
+    hardest_errors.show(found.hardest, task, features, examples.splits[split])
+    if path := hardest_errors.picture(folder, found.hardest, task, features):
         terminal.lines(f"mistakes          {path}")
 
 
@@ -108,31 +109,32 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
     if args.on_bad_file is None:
         asked: Task = task
         return asked
-    if not hasattr(task.args, "on_bad_file"):
-        raise UserError(f"--on_bad_file is for files, and {task.name} reads none")
+    reads_files = isinstance(task.args, FromMedia)
+    if not reads_files:
+        raise UserError(f"`on_bad_file` is for files, and {task.name} reads none")
     told = dataclasses.replace(task.args, on_bad_file=args.on_bad_file)
     changed: Task = dataclasses.replace(task, args=told)
     return changed
 
 
-def _show_metrics(found: Evaluation, title: str) -> None:
+def _show_metrics(evaluation: Evaluation, title: str) -> None:
     terminal.table(
         ("metric", "value", "95% interval", "n", "method"),
         [
             (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{m.n:,}", m.method)
-            for m in found.measured
+            for m in evaluation.measured
         ],
-        title=f"{title} (loss {found.loss:.4f}, {found.seconds:.1f} s)",
+        title=f"{title} (loss {evaluation.loss:.4f}, {evaluation.seconds:.1f} s)",
     )
 
 
-def _show_confusions(folder: Path, task: Task, tally: "Tally") -> None:
+def _show_confusions(folder: Path, task: Task, accumulator: "ClassificationMetric") -> None:
     matrix = None
     pairs: Sequence[tuple[str, str, int]] = ()
     if isinstance(task, HasConfusions):
-        pairs = task.top_confusions(tally)
+        pairs = task.top_confusions(accumulator)
     elif isinstance(task, HasConfusionMatrix) and task.single_label:
-        matrix = task.confusion_matrix(tally)
+        matrix = task.confusion_matrix(accumulator)
         pairs = top_confusions(matrix, task.labels)
     if pairs:
         rows = [(truth, said, f"{count:,}") for truth, said, count in pairs[:COMMONEST]]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 from tasks.errors import UserError
-from tasks.printing import shown
+from tasks.printing import for_terminal
 from zoo.machine import output_file
 
 if TYPE_CHECKING:
@@ -85,8 +85,8 @@ def open_sink(path: Path, flag: str, form: str) -> Iterator[Sink]:
 def open_stdout(form: str) -> Iterator[Sink]:
     """Standard output, each prediction as it comes, in the encoding of the terminal."""
     if sys.stdout is None:  # as `>&-` leaves it
-        raise UserError("standard output is closed: name a file with --output")
-    stream = shown(sys.stdout)
+        raise UserError("standard output is closed: name a file with `output`")
+    stream = for_terminal(sys.stdout)
     yield _Csv(stream) if form == "csv" else _JsonLines(stream)
 
 
@@ -142,7 +142,7 @@ class _Encodable:
         except UnicodeEncodeError as error:
             raise UserError(
                 f"standard output is {encoding}, which has no {text[error.start]!r}: set"
-                " PYTHONIOENCODING=utf-8, or name a file with --output"
+                " PYTHONIOENCODING=utf-8, or name a file with `output`"
             ) from None
         return self._file.write(text)
 

@@ -1,60 +1,114 @@
-"""A checkpoint that predicts: `zoo.load(folder).predict([...])`."""
+"""A checkpoint that predicts: `zoo.load(folder).predict([...])`.
 
+Inputs become rows (`Task.inputs`), a batch, the outputs of a model, predictions, and JSON. Where an
+exported program is the model and the task can, all of it is numpy's arrays: torch, which takes
+longer to import than most programs to answer, is imported for networks alone.
+"""
+
+import contextlib
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from tasks.base import Batch, Outputs, Task
+import zoo.runtimes
+from tasks.base import Batch, Outputs, PredictsArrays, Task
 from tasks.errors import UserError
-from zoo.machine.precision import choose_device
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.loading import must_agree
 from zoo.model.modality import modality_of
 from zoo.model.network import load_network
+from zoo.runtimes.array_model import ArrayModel
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+from zoo.runtimes.runner import Runner
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from zoo.model.entry import Entry
+
+GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
+"""What Linux has where there is a GPU to compute on: NVIDIA's, AMD's, Windows' below it."""
 
 
 def open_deployed(
     folder: Path, entry: "Entry | None", deployment: str, device: str, threads: int | None = None
 ) -> "tuple[Checkpoint, nn.Module, Any]":
-    """A checkpoint with its task bound, what runs it under a deployment, and its processor.
+    """A checkpoint with its task bound, what runs it under a deployment in the place of its
+    network, and its processor.
 
     An artifact is read in the place of the weights, which need not be there. Raises `UserError` for
     a deployment that is not known, not available here, or not exported.
     """
-    import zoo.runtimes
-    from zoo.runtimes.deployment import Deployment
-    from zoo.runtimes.known import RUNTIMES
+    checkpoint, found, processor = _open(folder, entry, deployment, device, threads)
+    return checkpoint, _as_network(found, folder), processor
 
+
+def _open(
+    folder: Path, entry: "Entry | None", deployment: str, device: str, threads: int | None = None
+) -> "tuple[Checkpoint, nn.Module | Runner, Any]":
+    """The checkpoint, its network or what else runs it, and what reads its inputs."""
     wanted = Deployment.parse(deployment)
-    place = choose_device(device)
-    if device == "auto" and place.type not in RUNTIMES[wanted.runtime].devices:
-        place = choose_device("cpu")
     if wanted == Deployment("eager"):
+        from zoo.machine.precision import choose_device
+
+        place = choose_device(device)
         checkpoint = open_checkpoint(folder, entry)
         model, processor = load_network(checkpoint, place)
         return checkpoint.bind(processor), model, processor
+    where = _place(wanted, device)
+    checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
+    runner = zoo.runtimes.load(folder, wanted, where, threads)
+    reader = modality_of(checkpoint.entry).load_reader(folder)
+    must_agree(folder, checkpoint.task, reader)
+    return checkpoint.bind(reader), runner, reader
+
+
+def _as_network(found: "nn.Module | Runner", folder: Path) -> "nn.Module":
+    if not isinstance(found, Runner):
+        return found
     from zoo.runtimes.runner_model import RunnerModel
 
-    checkpoint = open_checkpoint(folder, entry, weights=not RUNTIMES[wanted.runtime].artifact)
-    runner = zoo.runtimes.load(folder, wanted, str(place), threads)
-    processor = modality_of(checkpoint.entry).load_reader(folder)
-    must_agree(folder, checkpoint.task, processor)
-    return checkpoint.bind(processor), RunnerModel(runner, folder).eval(), processor
+    return RunnerModel(found, folder).eval()
 
 
-class Readings:
+def _place(wanted: Deployment, asked: str) -> str:
+    """The device that a deployment runs on; auto is the processor where its runtime knows none of
+    the others that are here.
+
+    Raises `UserError` where the device that is asked for is not there.
+    """
+    devices = RUNTIMES[wanted.runtime].devices
+    if asked == "cpu" or (asked == "auto" and (devices == ("cpu",) or not _may_have_gpu())):
+        return "cpu"
+    from zoo.machine.precision import choose_device
+
+    place = choose_device(asked)
+    return "cpu" if asked == "auto" and place.type not in devices else str(place)
+
+
+def _may_have_gpu() -> bool:
+    """Whether there is reason to import torch and ask it for a GPU."""
+    if sys.platform == "darwin" or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
+        return False
+    return sys.platform != "linux" or any(Path(node).exists() for node in GPU_NODES)
+
+
+class PredictionPipeline:
     """From raw inputs to predictions; where they come from is the subclass's matter."""
 
     task: Task
+
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """What predictions are computed in: without gradients."""
+        import torch
+
+        return torch.inference_mode()
 
     def outputs(self, batch: Sequence[Any]) -> Outputs:
         """The outputs of the model for at least one input, all in one pass."""
@@ -64,7 +118,7 @@ class Readings:
         """What the task predicts of at least one input, all in one pass."""
         raise NotImplementedError
 
-    def logits(self, inputs: Any) -> torch.Tensor:
+    def logits(self, inputs: Any) -> "torch.Tensor":
         """Logits float32 [b, ...] of inputs in one pass, on the CPU and without gradients.
 
         They are what the scores of `predict` are made of: [b, labels] of a classifier, [b, frames,
@@ -76,11 +130,13 @@ class Readings:
         Raises `UserError` for an input that can't be read, where there is none, and for a model
         that writes its text (Whisper): it has no logits of its input.
         """
+        import torch
+
         batch = [inputs] if self.task.is_one(inputs) else list(inputs)
         if not batch:
             raise UserError("there are no inputs, and so no logits")
         with torch.no_grad():
-            return self.outputs(batch)["logits"].cpu()
+            return torch.as_tensor(self.outputs(batch)["logits"]).cpu()
 
     def predict(self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None) -> Any:
         """The prediction of one input, or of several a list of them in their order.
@@ -110,16 +166,16 @@ class Readings:
         """Predictions of inputs of any number, batch by batch, as many as there are inputs."""
         for name, value in (("batch_size", batch_size), ("top_k", top_k)):
             if value is not None and value < 1:
-                raise UserError(f"--{name} {value}: at least 1")
+                raise UserError(f"`{name}` {value}: at least 1")
         waiting = iter(inputs)
         while chunk := list(islice(waiting, batch_size)):
-            with torch.inference_mode():
+            with self.context():
                 found = self.predictions(chunk)
             assert len(found) == len(chunk), f"{len(found)} predictions of {len(chunk)} inputs"
             yield from (self.task.to_json(one, top_k) for one in found)
 
 
-class Predictor(Readings):
+class Predictor(PredictionPipeline):
     """A checkpoint's model, under a deployment, and its processor."""
 
     def __init__(
@@ -130,14 +186,25 @@ class Predictor(Readings):
         deployment: str = "eager",
     ) -> None:
         quiet_libraries()
-        self.device = choose_device(device)
-        self.checkpoint, self.model, self.processor = open_deployed(
-            Path(checkpoint), entry, deployment, device
-        )
-        self.task: Task = self.checkpoint.task
+        folder = Path(checkpoint)
+        self.checkpoint, found, self.processor = _open(folder, entry, deployment, device)
+        self.device, self.task = found.device, self.checkpoint.task
+        self.model: Any
+        if isinstance(found, Runner) and isinstance(self.task, PredictsArrays):
+            self.model = ArrayModel(found)
+        else:
+            self.model = _as_network(found, folder)
+
+    def context(self) -> contextlib.AbstractContextManager[Any]:
+        """What predictions are computed in: of a network without gradients."""
+        return contextlib.nullcontext() if isinstance(self.model, ArrayModel) else super().context()
 
     def _batch(self, inputs: Sequence[Any]) -> Batch:
-        return self.task.collate(self.task.inputs(inputs)).to(self.device)
+        rows = self.task.inputs(inputs)
+        if isinstance(self.model, ArrayModel):
+            assert isinstance(self.task, PredictsArrays)
+            return self.task.collate_arrays(rows)
+        return self.task.collate(rows).to(self.device)
 
     def outputs(self, batch: Sequence[Any]) -> Outputs:
         """The outputs of the model, as the task collates its inputs."""

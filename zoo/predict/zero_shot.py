@@ -13,7 +13,7 @@ from tasks.errors import UserError
 from tasks.kinds.classification import Classification
 from zoo.machine.precision import choose_device
 from zoo.machine.terminal import quiet_libraries
-from zoo.predict.pipeline import Readings
+from zoo.predict.pipeline import PredictionPipeline
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Scorer(Protocol):
         ...
 
 
-class ZeroShot(Readings):
+class ZeroShot(PredictionPipeline):
     """Predictions of inputs by weights that were never trained on these labels.
 
     Raises `UserError` for a model of another kind, labels that are no choice, and weights that are
@@ -53,7 +53,7 @@ class ZeroShot(Readings):
         module = importlib.import_module(SCORERS[entry.task])
         template: str = module.TEMPLATE if args.template is None else args.template
         if template.count("{}") != 1:
-            raise UserError(f"--template {template!r}: wants one {{}} where the label goes")
+            raise UserError(f"`template` {template!r}: wants one {{}} where the label goes")
         quiet_libraries()
         found = pretrained.find(str(args.checkpoint), {**entry.presets, **entry.zero_shot})
         device = choose_device(args.device)
@@ -79,17 +79,17 @@ def read_labels(asked: str | None) -> tuple[str, ...]:
             # splitlines() would also cut at what may stand within a label
             parts = Path(asked[1:]).expanduser().read_text(encoding="utf-8-sig").split("\n")
         except OSError as error:
-            raise UserError(f"--labels {asked}: {error.strerror}") from None
+            raise UserError(f"`labels` {asked}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise UserError(f"--labels {asked}: not UTF-8 text") from None
+            raise UserError(f"`labels` {asked}: not UTF-8 text") from None
     else:
         parts = (asked or "").split(",")
     labels = tuple(label for label in map(str.strip, parts) if label)
     if not labels:
-        raise UserError("--zero_shot wants labels: --labels cat,dog or @FILE with one a line")
+        raise UserError("`zero_shot` wants labels: `labels` cat,dog or @FILE with one a line")
     if len(labels) == 1:
-        raise UserError(f"--labels has only {labels[0]!r}: at least two make a choice")
+        raise UserError(f"`labels` has only {labels[0]!r}: at least two make a choice")
     twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
     if twice is not None:
-        raise UserError(f"--labels has {twice!r} twice")
+        raise UserError(f"`labels` has {twice!r} twice")
     return labels

@@ -24,7 +24,7 @@ from zoo.model import narrowing
 from zoo.model.loading import must_agree
 from zoo.model.network import network_of
 from zoo.pruning import magnitude, record
-from zoo.pruning.setting import Setting, read_data, training
+from zoo.pruning.setting import PruningRun, read_data, training
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint as checkpoints
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
@@ -34,7 +34,7 @@ from zoo.train.loop import Loop
 from zoo.train.methods.faster import speed_up
 from zoo.train.methods.known import hooks_of
 from zoo.train.reporting import run_folder
-from zoo.train.reporting.progress_bar import Watch
+from zoo.train.reporting.progress_bar import RunLogger
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -56,7 +56,7 @@ def prune(entry: "Entry", args: "PruneArgs") -> Path:
     checkpoint = open_checkpoint(args.checkpoint, entry)
     folder = args.output_dir or args.checkpoint.with_name(f"{args.checkpoint.name}-pruned")
     if folder.resolve() == args.checkpoint.resolve():
-        raise UserError(f"--output_dir {folder} is the checkpoint itself: give another folder")
+        raise UserError(f"`output_dir` {folder} is the checkpoint itself: give another folder")
     train = training(checkpoint, args)
     accelerator = make_accelerator(train)
     with run_folder.claimed(folder, False, accelerator) as claim:
@@ -78,7 +78,7 @@ def _prune(
     checkpoint = checkpoint.bind(processor)
     dense = network.prunable_widths(model) if args.structured else ()
     _check_cut(args, dense)
-    setting = Setting(
+    setting = PruningRun(
         args,
         train,
         folder,
@@ -112,13 +112,13 @@ def _prune(
 def _check_cut(args: "PruneArgs", dense: tuple[int, ...]) -> None:
     if dense and narrowing.targets(dense, args.sparsity) == dense:
         raise UserError(
-            f"--sparsity {args.sparsity} cuts nothing of widths {' '.join(map(str, dense))}, in "
+            f"`sparsity` {args.sparsity} cuts nothing of widths {' '.join(map(str, dense))}, in "
             f"steps of {narrowing.STEP}"
         )
 
 
 def _cut_and_train(
-    setting: Setting, number: int, model: nn.Module, manifest: Mapping[str, Any]
+    setting: PruningRun, number: int, model: nn.Module, manifest: Mapping[str, Any]
 ) -> nn.Module:
     """One stage from the model that the one before has left; returns that which it leaves itself,
     as it lies in the folder."""
@@ -135,7 +135,7 @@ def _cut_and_train(
     own = setting.folder / "logs" / f"stage-{number}"
     size = train.per_device_train_batch_size * train.gradient_accumulation_steps
     main = accelerator.is_main_process
-    watch = Watch(own, args.steps * size, setting.task.unit, [], main)
+    watch = RunLogger(own, args.steps * size, setting.task.unit, [], main)
     pruned = {**manifest["pruned"], "stage": number, "sparsity": share}
     dtype = choose_dtype(train.dtype, accelerator.device)
     loop = Loop(
@@ -167,7 +167,7 @@ def _cut_and_train(
     return left
 
 
-def _cut(setting: Setting, model: nn.Module, share: float) -> tuple[nn.Module, magnitude.Masks]:
+def _cut(setting: PruningRun, model: nn.Module, share: float) -> tuple[nn.Module, magnitude.Masks]:
     """The model without a share of its units, or with a share of its weights at 0: these masks."""
     if setting.args.structured:
         widths = narrowing.targets(setting.dense, share)
@@ -175,7 +175,7 @@ def _cut(setting: Setting, model: nn.Module, share: float) -> tuple[nn.Module, m
     return model, magnitude.prune(model, share)
 
 
-def _save(setting: Setting, manifest: Mapping[str, Any], trained: nn.Module) -> None:
+def _save(setting: PruningRun, manifest: Mapping[str, Any], trained: nn.Module) -> None:
     """Writes the checkpoint of a stage, on the main process."""
     if not setting.accelerator.is_main_process:
         return

@@ -11,7 +11,7 @@ from zoo.evaluation.loop import Evaluation
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import interval
 from zoo.pruning import magnitude
-from zoo.pruning.setting import Setting
+from zoo.pruning.setting import PruningRun
 from zoo.store import evidence
 from zoo.train.finetune import measure
 from zoo.train.reporting.summary import metric_facts
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Stage:
+class PruningStage:
     """What is known of the checkpoint that a stage has left; the first is what came in."""
 
     subject: str
@@ -30,7 +30,7 @@ class Stage:
     found: Mapping[str, Evaluation]  # by split
 
 
-def measure_stage(setting: Setting, number: int, folder: Path, model: nn.Module) -> Stage:
+def measure_stage(setting: PruningRun, number: int, folder: Path, model: nn.Module) -> PruningStage:
     """Measures the model that lies in a folder, the first and the last one on two splits."""
     splits = [setting.split]
     if number in (0, setting.args.stages) and setting.final_split not in splits:
@@ -49,10 +49,10 @@ def measure_stage(setting: Setting, number: int, folder: Path, model: nn.Module)
         gone, prunable = magnitude.zeros(model)
         sparsity = gone / prunable
         parameters -= gone
-    return Stage(evidence.subject_digest(folder), sparsity, parameters, found)
+    return PruningStage(evidence.subject_digest(folder), sparsity, parameters, found)
 
 
-def append(setting: Setting, stage: Stage, run: str) -> None:
+def append(setting: PruningRun, stage: PruningStage, run: str) -> None:
     """Adds a stage to the record of the pruned checkpoint; each is a subject of its own."""
     if not setting.accelerator.is_main_process:
         return
@@ -76,7 +76,7 @@ def append(setting: Setting, stage: Stage, run: str) -> None:
     evidence.append(setting.folder, facts)
 
 
-def show(entry: "Entry", setting: Setting, stages: Sequence[Stage]) -> None:
+def show(entry: "Entry", setting: PruningRun, stages: Sequence[PruningStage]) -> None:
     """The stages by the main metric, and the first and the last by all."""
     metric, folder = setting.task.primary.name, setting.folder
     rows = []

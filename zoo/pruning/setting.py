@@ -34,7 +34,7 @@ NOT_OF_A_STAGE = (
 
 
 @dataclass(frozen=True)
-class Data:
+class PruningData:
     """What is trained and measured on."""
 
     args: DataArgs
@@ -43,7 +43,7 @@ class Data:
 
 
 @dataclass(frozen=True)
-class Setting:
+class PruningRun:
     """What all stages have in common."""
 
     args: "PruneArgs"
@@ -53,7 +53,7 @@ class Setting:
     options: Any  # of the checkpoint's model
     processor: Any
     task: Task
-    data: Data
+    data: PruningData
     accelerator: "Accelerator"
     dense: tuple[int, ...]  # widths before the first cut; none where it is not structured
 
@@ -115,7 +115,7 @@ def read_data(
     args: "PruneArgs",
     processor: Any,
     accelerator: "Accelerator",
-) -> Data:
+) -> PruningData:
     """The data as the checkpoint's task reads it.
 
     Raises `UserError` where it has other labels.
@@ -136,4 +136,4 @@ def read_data(
             name: task.features(split, f"{examples.fingerprint}/{name}/{data}")
             for name, split in examples.splits.items()
         }
-    return Data(data, examples, features)
+    return PruningData(data, examples, features)

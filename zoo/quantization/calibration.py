@@ -13,10 +13,10 @@ from zoo.quantization.onnx_int8 import Feed
 from zoo.runtimes import probe
 
 if TYPE_CHECKING:
-    from zoo.deploy.export import Original, Samples
+    from zoo.deploy.export import EvalSplit, ExportSource
 
 
-def feeds(original: "Original", data: str | None) -> list[Feed]:
+def feeds(original: "ExportSource", data: str | None) -> list[Feed]:
     """Batches of training samples, as they are without augmentation: never of the split that the
     drop is measured on.
 
@@ -27,7 +27,7 @@ def feeds(original: "Original", data: str | None) -> list[Feed]:
 
 
 def workload(
-    original: "Original", samples: "Samples", batch_size: int, length: int | None
+    original: "ExportSource", samples: "EvalSplit", batch_size: int, length: int | None
 ) -> Workload:
     """The workload that is timed: a batch, of the length that was asked for or that of the median
     sample.
@@ -37,17 +37,17 @@ def workload(
     features = samples.features
     median = int(np.argsort(features.lengths, kind="stable")[len(features) // 2])
     batch = arrays(original.task.collate(features.__getitems__([median])))
-    signature = probe.of(original.checkpoint, original.model, original.processor)
+    signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     sizes = {**signature.check(batch), "batch": batch_size}
     if length is not None:
         varying = original.modality.axis
         if varying not in sizes:
-            raise UserError(f"--length: {original.checkpoint.entry.name} takes one size only")
+            raise UserError(f"`length`: {original.checkpoint.entry.name} takes one size only")
         sizes[varying] = length
     return Forward(sizes)
 
 
-def draw(original: "Original", workload: Workload) -> dict[str, np.ndarray]:
+def draw(original: "ExportSource", workload: Workload) -> dict[str, np.ndarray]:
     """Inputs of a workload. Raises `UserError` where the model does not take them."""
-    signature = probe.of(original.checkpoint, original.model, original.processor)
+    signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     return timed.random_inputs(original, signature, workload)

@@ -1,16 +1,15 @@
 """torchao's recipes, for GPUs. They run the checkpoint itself, so nothing is built or put in place:
 what was found stands in the evidence, and `--deployment torchao+...` runs it."""
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tasks.metrics.spec import MetricSpec
 from zoo.deploy import export
 from zoo.deploy.candidate import Candidate
-from zoo.deploy.export import Original, Samples
+from zoo.deploy.export import EvalSplit, ExportSource
 from zoo.deploy.proof import Proof
-from zoo.evaluation.paired import Drop
+from zoo.evaluation.paired_test import MetricDrop
 from zoo.runtimes import probe
 from zoo.runtimes.artifacts import Artifact
 from zoo.store import evidence
@@ -33,12 +32,12 @@ class InPlaceArtifact(Artifact):
         return sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
 
 
-def program(original: Original, candidate: Candidate) -> Artifact:
+def program(original: ExportSource, candidate: Candidate) -> Artifact:
     """The artifact of a candidate, or the checkpoint in its place."""
     if candidate.artifact is not None:
         return candidate.artifact
     folder = original.checkpoint.folder
-    signature = probe.of(original.checkpoint, original.model, original.processor)
+    signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     source = {"source": evidence.subject_digest(folder)}
     return InPlaceArtifact(folder, candidate.deployment, signature, source)
 
@@ -47,13 +46,12 @@ def record(
     made: Artifact,
     proof: Proof,
     metric: MetricSpec,
-    drops: Sequence[tuple[Samples, Drop]],
+    drops: Sequence[tuple[EvalSplit, MetricDrop]],
     measured: Sequence[evidence.Fact],
 ) -> None:
-    """Adds to the evidence what was found; see `zoo.deploy.export.settle`, which has more to put in
-    place. The size on disk is that of the fp32 weights, and no fact about it."""
-    found = export.facts(made, proof)
+    """Adds to the evidence what was found; see `zoo.deploy.export.commit_artifact`, which has more
+    to put in place. The size on disk is that of the fp32 weights, and no fact about it."""
+    found = export.facts(made, proof, DEVICE)
     run = found[0].run
-    found += [export.drop_fact(made, samples, lost, metric, run) for samples, lost in drops]
-    there = [dataclasses.replace(one, device=DEVICE) for one in found if one.kind != "size"]
-    evidence.append(made.folder, [*there, *measured])
+    found += [export.drop_fact(made, samples, lost, metric, run, DEVICE) for samples, lost in drops]
+    evidence.append(made.folder, [*(one for one in found if one.kind != "size"), *measured])

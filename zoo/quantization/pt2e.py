@@ -11,10 +11,10 @@ from zoo.quantization.onnx_int8 import Feed
 from zoo.runtimes import aoti, probe, transformers_export
 
 if TYPE_CHECKING:
-    from zoo.deploy.export import Original
+    from zoo.deploy.export import ExportSource
 
 
-def build(original: "Original", feeds: Sequence[Feed], folder: Path) -> dict[str, Any]:
+def build(original: "ExportSource", feeds: Sequence[Feed], folder: Path) -> dict[str, Any]:
     """Writes `folder`/model.pt2: int8 weights per channel, uint8 activations whose ranges come from
     histograms over `feeds`, as the quantizer has them by default. Returns what to record.
 
@@ -25,7 +25,7 @@ def build(original: "Original", feeds: Sequence[Feed], folder: Path) -> dict[str
     from torchao.quantization.pt2e import quantize_pt2e
     from torchao.quantization.pt2e.quantizer import x86_inductor_quantizer as x86
 
-    signature = probe.of(original.checkpoint, original.model, original.processor)
+    signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     _, large = original.modality.example_inputs(original.task, original.processor)
     # compiled for the strides of the example, silently wrong with others; runners get plain arrays
     example = {name: tensor.contiguous() for name, tensor in large.inputs.items()}

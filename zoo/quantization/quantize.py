@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm, measured_where, speed_fact
-from zoo.deploy.export import Original, Refused, quiet
+from zoo.deploy.export import ContractNotMet, ExportSource, quiet
 from zoo.machine import environment, terminal
 from zoo.machine.formatting import milliseconds, size
 from zoo.measure.workload import Workload
 from zoo.quantization import calibration, on_gpu, onnx_int8
-from zoo.quantization.recipes import Material, Recipe, fitting
+from zoo.quantization.recipes import Recipe, RecipeInputs, fitting
 from zoo.runtimes import artifacts, probe
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
@@ -43,20 +43,19 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
         Refused: none meets the contract; nothing was put in place.
     """
     terminal.quiet_libraries()
-    original = Original.open(args.checkpoint, entry)
+    original = ExportSource.open(args.checkpoint, entry)
     recipes, left_out = fitting(original.network, args.method, args.device)
     if not recipes:
-        why = f": {left_out[0][0].deployment}: {left_out[0][1]}" if left_out else ""
-        raise UserError(f"no recipe can be tried{why}")
+        raise UserError(nothing_to_try(left_out, args.device))
     validation = original.samples("validation", args.data, args.max_eval_samples)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
     drawn = calibration.draw(original, workload)
-    with artifacts.workshop(args.checkpoint) as shop:
+    with artifacts.workshop(args.checkpoint) as staging:
         builds = any(recipe.build for recipe in recipes)
-        material = prepare(original, shop, args.data) if builds else None
+        material = prepare(original, staging, args.data) if builds else None
         source = original.measured(validation.features)
-        builder = DeploymentBuilder(original, shop, validation, None, args.device, source)
-        inputs = shop / "inputs.npz"
+        builder = DeploymentBuilder(original, staging, validation, None, args.device, source)
+        inputs = staging / "inputs.npz"
         np.savez(inputs, **drawn)  # type: ignore[arg-type]
         candidates = []
         for recipe in recipes:
@@ -72,15 +71,25 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
         best = max(meet, key=Candidate.speedup, default=None)
         show(args, original, source, candidates, left_out, best, workload)
         if best is None:
-            raise Refused(
+            raise ContractNotMet(
                 f"no recipe loses at most {args.max_drop:g} and is surely {args.min_speedup:g} "
                 "times as fast; nothing was put in place"
             )
         keep(builder, best, args, workload, eager)
 
 
+def nothing_to_try(left_out: Sequence[tuple[Recipe, str]], device: str) -> str:
+    """Return why no recipe can be tried, by the first one that is for the device."""
+    meant = [each for each in left_out if each[0].device == device] or list(left_out)
+    why = f": {meant[0][0].deployment}: {meant[0][1]}" if meant else ""
+    else_ = ""
+    if device == on_gpu.DEVICE and torch.cuda.is_available():
+        else_ = "; python -m bench decide --device cuda tries bf16, fp16 and compiled programs"
+    return f"no recipe can be tried{why}{else_}"
+
+
 def attempt(
-    builder: DeploymentBuilder, recipe: Recipe, material: Material | None, max_drop: float
+    builder: DeploymentBuilder, recipe: Recipe, material: RecipeInputs | None, max_drop: float
 ) -> Candidate:
     """A recipe with every layer in int8; where that loses too much, with the most sensitive layers
     in fp32: one, two, four, ... up to half of them.
@@ -114,9 +123,9 @@ def attempt(
 
 
 def build(
-    original: Original,
+    original: ExportSource,
     recipe: Recipe,
-    material: Material | None,
+    material: RecipeInputs | None,
     excluded: Sequence[str],
     staging: Path,
 ) -> Artifact:
@@ -126,7 +135,7 @@ def build(
     return artifacts.write_manifest(
         staging,
         recipe.deployment,
-        probe.of(original.checkpoint, original.model, original.processor),
+        probe.infer_signature(original.checkpoint, original.model, original.processor),
         evidence.subject_digest(original.checkpoint.folder),
         {
             "model": original.checkpoint.entry.name,
@@ -137,15 +146,17 @@ def build(
     )
 
 
-def prepare(original: Original, shop: Path, data: str | None) -> Material:
+def prepare(original: ExportSource, staging: Path, data: str | None) -> RecipeInputs:
     """Exports the fp32 program that recipes begin with, and draws the calibration data."""
-    exported, prepared = shop / "fp32", shop / "prepared"
+    exported, prepared = staging / "fp32", staging / "prepared"
     exported.mkdir()
     prepared.mkdir()
     export.build(original, Deployment("onnx"), exported)
     with quiet():
         onnx_int8.prepare(exported, prepared)
-    return Material(original, prepared, calibration.feeds(original, data), shop / "ranges.json")
+    return RecipeInputs(
+        original, prepared, calibration.feeds(original, data), staging / "ranges.json"
+    )
 
 
 def time_all(
@@ -175,7 +186,7 @@ def time_all(
 
 def show(
     args: "QuantizeArgs",
-    original: Original,
+    original: ExportSource,
     source: "Evaluation",
     candidates: Sequence[Candidate],
     left_out: Sequence[tuple[Recipe, str]],
@@ -202,7 +213,7 @@ def show(
             one.proof and size(on_gpu.program(original, one).size, "MB"),
         )
         rows.append((str(one.deployment), *(cell or "-" for cell in cells), ", ".join(notes)))
-    rows += [(str(recipe.deployment), "-", "-", "-", "-", why) for recipe, why in left_out]
+    rows += [(str(recipe.deployment), "-", "-", "-", "-", spelled(why)) for recipe, why in left_out]
     terminal.table(
         ("deployment", f"{metric} lost", "times as fast", "a call", "size", ""),
         rows,
@@ -221,7 +232,7 @@ def keep(
 ) -> None:
     """Confirms the chosen one on the test split, once; puts it in place and records everything.
 
-    Raises `Refused` where it surely loses too much there.
+    Raises `ContractNotMet` where it surely loses too much there.
     """
     assert best.proof and best.drop and best.compared and best.times
     original, drops = builder.original, [(builder.validation, best.drop)]
@@ -241,9 +252,9 @@ def keep(
         speeds.append(speed_fact("speedup", ratio, made.digest, deployment, common, speeds[1]))
     if best.artifact is None:
         on_gpu.record(made, best.proof, metric, drops, speeds)
-        terminal.lines(f"{made.folder} --deployment {deployment}")
+        terminal.lines(spelled(f"{made.folder} `deployment` {deployment}"))
         return
-    artifact = export.settle(
+    artifact = export.commit_artifact(
         made, best.proof, args.checkpoint, metric, drops, {"contract": contract}, speeds
     )
     terminal.lines(f"{artifact.folder}")

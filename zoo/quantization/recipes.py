@@ -12,17 +12,17 @@ from zoo.runtimes import onnx, torchao
 from zoo.runtimes.deployment import Deployment
 
 if TYPE_CHECKING:
-    from zoo.deploy.export import Original
+    from zoo.deploy.export import ExportSource
     from zoo.model.network import Network
 
 SENSITIVITY_BATCHES = 4
 
 
 @dataclass(frozen=True)
-class Material:
+class RecipeInputs:
     """What recipes are made of."""
 
-    original: "Original"
+    original: "ExportSource"
     prepared: Path  # folder with an fp32 ONNX program that the quantizer takes
     feeds: Sequence[Feed]  # calibration: batches of the training split
     ranges: Path  # file that keeps what calibration found
@@ -42,7 +42,7 @@ class Recipe:
 
     deployment: Deployment
     method: str  # as --method names it
-    build: Callable[[Material, Path, Sequence[str]], dict[str, Any]] | None
+    build: Callable[[RecipeInputs, Path, Sequence[str]], dict[str, Any]] | None
     """(material, staged folder, layers that stay in fp32) to what to record; None runs the
     checkpoint itself"""
     excludes: bool = True  # whether layers can stay in fp32, by their names in the ONNX program
@@ -51,21 +51,23 @@ class Recipe:
     device: str = "cpu"
 
 
-def _onnx_dynamic(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+def _onnx_dynamic(material: RecipeInputs, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
     onnx_int8.dynamic(material.prepared, target, exclude)
     return {}
 
 
-def _onnx_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+def _onnx_static(material: RecipeInputs, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
     onnx_int8.static(material.prepared, target, material.feeds, exclude, material.ranges)
     return _calibration(material)
 
 
-def _calibration(material: Material) -> dict[str, Any]:
+def _calibration(material: RecipeInputs) -> dict[str, Any]:
     return {"calibration_samples": sum(len(next(iter(feed.values()))) for feed in material.feeds)}
 
 
-def _openvino_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+def _openvino_static(
+    material: RecipeInputs, target: Path, exclude: Sequence[str]
+) -> dict[str, Any]:
     """ONNX Runtime's QDQ program, read and run by OpenVINO."""
     import tempfile
 
@@ -81,7 +83,7 @@ def _openvino_static(material: Material, target: Path, exclude: Sequence[str]) -
     return more
 
 
-def _aoti_static(material: Material, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
+def _aoti_static(material: RecipeInputs, target: Path, exclude: Sequence[str]) -> dict[str, Any]:
     return _calibration(material) | pt2e.build(material.original, material.feeds, target)
 
 
@@ -138,6 +140,8 @@ def _obstacle(recipe: Recipe, device: str) -> str | None:
     """Why a recipe can't be tried on a device of this machine; None where nothing is known."""
     from zoo.runtimes.known import RUNTIMES
 
+    if recipe.device == "cpu" and device != "cpu":
+        return "is tried with `device` cpu"
     begins_with = ("onnx",) if recipe.build else ()  # the fp32 program, which what is built reads
     runtimes = (*begins_with, recipe.deployment.runtime, *filter(None, [recipe.needs]))
     if missing := next(filter(None, (RUNTIMES[name].missing() for name in runtimes)), None):
@@ -146,4 +150,4 @@ def _obstacle(recipe: Recipe, device: str) -> str | None:
         return f"is for processors of {recipe.machines[0]}, not {platform.machine()}"
     if recipe.device == on_gpu.DEVICE and (lacks := torchao.lacking(recipe.deployment.numerics)):
         return lacks
-    return None if recipe.device == device else f"is tried with --device {recipe.device}"
+    return None if recipe.device == device else f"is tried with `device` {recipe.device}"

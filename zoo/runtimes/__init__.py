@@ -36,10 +36,10 @@ def load(
     runtime = RUNTIMES[deployment.runtime]
     module = importlib.import_module(runtime.module)
     if runtime.artifact:
-        from zoo.runtimes import artifacts, trust
+        from zoo.runtimes import artifacts, provenance
 
         found = artifacts.open_artifact(checkpoint, deployment)
-        trust.must_be_trusted(found)
+        provenance.must_be_trusted(found)
         loaded: Runner = module.load(found, deployment, device, threads)
     else:
         from zoo.store.checkpoint import open_checkpoint
@@ -51,7 +51,7 @@ def load(
 def check_threads(threads: int | None) -> None:
     """Raises `UserError` for a number of threads that is none."""
     if threads is not None and threads < 1:
-        raise UserError(f"--threads {threads}: at least 1")
+        raise UserError(f"`threads` {threads}: at least 1")
 
 
 def must_be_available(deployment: Deployment, device: str = "cpu") -> None:

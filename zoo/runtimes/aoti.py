@@ -61,7 +61,7 @@ def compile_program(program: Any, folder: Path) -> dict[str, Any]:
 def load(
     artifact: Artifact, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
-    """See `zoo.runtimes.load`."""
+    """Load an artifact of AOTInductor; see `zoo.runtimes.load`."""
     import torch
 
     transformers_export.register_outputs(artifact.component)

@@ -33,8 +33,8 @@ PACKED_FROM = "packed_from"  # sums of the files before a program was packed for
 
 
 @dataclass(frozen=True)
-class Proof:
-    """Of export.json: how near the program comes to its checkpoint."""
+class ProofRecord:
+    """The proof in export.json: how near the program comes to its checkpoint."""
 
     sqnr: float | None = None
     inputs: str | None = None
@@ -42,13 +42,13 @@ class Proof:
 
 @dataclass(frozen=True)
 class Contents:
-    """Of export.json: what is ours and is read somewhere."""
+    """The fields of export.json that are ours and that something reads."""
 
     deployment: str
     signature: Signature
     source: str
     files: Mapping[str, str]
-    proof: Proof = Proof()
+    proof: ProofRecord = ProofRecord()
     packed_from: Mapping[str, str] = dataclasses.field(default_factory=dict)
     in_repo: Mapping[str, str] = dataclasses.field(default_factory=dict)
     programs: Mapping[str, Signature] = dataclasses.field(default_factory=dict)
@@ -65,7 +65,8 @@ class Artifact:
 
     @property
     def component(self) -> Mapping[str, Any]:
-        """What transformers' exporter recorded about the program; empty where none made it."""
+        """Return what transformers' exporter has recorded about the program; empty where it did not
+        make it."""
         path = self.folder / MANIFEST
         try:
             theirs = json_files.read_object(path)
@@ -91,12 +92,12 @@ class Artifact:
 
     @property
     def size(self) -> int:
-        """Bytes of its files."""
+        """Return the size of its files, in bytes."""
         return sum((self.folder / name).stat().st_size for name in self.manifest["files"])
 
 
 def folder_of(checkpoint: Path, deployment: Deployment) -> Path:
-    """Where an artifact of a checkpoint lies, or would."""
+    """Return the folder where an artifact of a checkpoint lies or would lie."""
     return checkpoint / FOLDER / deployment.folder
 
 
@@ -159,7 +160,7 @@ def read(folder: Path) -> Artifact:
 
 
 def read_manifest(folder: Path) -> Artifact:
-    """What export.json says of an artifact, whose files nobody has looked at.
+    """Return an artifact by its export.json alone; its files are not looked at.
 
     Raises `UserError` as `read` does, for all that is not about the files.
     """
@@ -184,8 +185,8 @@ def read_manifest(folder: Path) -> Artifact:
 
 
 def subject_of(checkpoint: Path, deployment: Deployment) -> str:
-    """What evidence about a checkpoint under a deployment is about: the artifact, or else the
-    checkpoint itself."""
+    """Return the subject of evidence about a checkpoint under a deployment: the digest of the
+    artifact, or else of the checkpoint itself."""
     if RUNTIMES[deployment.runtime].artifact:
         return open_artifact(checkpoint, deployment).digest
     return evidence.subject_digest(checkpoint)
@@ -256,7 +257,7 @@ def _alone(root: Path) -> Iterator[None]:
 
 
 def _by(root: Path) -> str:
-    """Who is at work in a folder, as the name of its workshop says."""
+    """Return who is at work in a folder, as the name of its workshop says."""
     for shop in root.glob(f"{atomic.PREFIX}*"):
         number = shop.name.removeprefix(atomic.PREFIX).partition("-")[0]
         if number.isdigit():

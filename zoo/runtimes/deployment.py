@@ -16,7 +16,7 @@ from zoo.runtimes.known import RUNTIMES
 
 @dataclass(frozen=True)
 class Deployment:
-    """One way of running a model."""
+    """A way to run a model: runtime, numerics and mode."""
 
     runtime: str
     numerics: str = "fp32"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def load(
     checkpoint: Checkpoint, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
-    """See `zoo.runtimes.load`."""
+    """Load a network that runs in PyTorch as it is; see `zoo.runtimes.load`."""
     runner = load_network_runner(checkpoint, deployment, device, threads)
     network: Any = runner.program
     if hasattr(network, "can_generate") and network.can_generate():
@@ -38,7 +38,7 @@ def load_network_runner(
 
     must_compute(deployment, device)
     model, processor = load_network(checkpoint, torch.device("cpu"))
-    signature = probe.of(checkpoint, model, processor)
+    signature = probe.infer_signature(checkpoint, model, processor)
     model.to(device, DTYPES.get(deployment.numerics, torch.float32))
     return TorchRunner(model, deployment, signature, device, threads)
 
@@ -51,7 +51,7 @@ class EagerGenerativeRunner(GenerativeRunner, TorchRunner):
     """
 
     def __init__(self, runner: TorchRunner) -> None:
-        """`runner` calls the network."""
+        """Wrap a runner that calls the network."""
         common = (runner.deployment, runner.signature, runner.device, runner.threads)
         TorchRunner.__init__(self, runner.program, *common)
 
@@ -63,24 +63,24 @@ class EagerGenerativeRunner(GenerativeRunner, TorchRunner):
 
     @property
     def special_tokens(self) -> SpecialTokens:
-        """See `GenerativeRunner`."""
+        """Return the special tokens that the model's generation config names."""
         return self._decoder.special_tokens
 
     @property
     def decoding(self) -> Decoding:
-        """See `GenerativeRunner`."""
+        """Return how the model generates by default, as its generation config says."""
         return self._decoder.decoding
 
     def start(self, inputs: Mapping[str, Any]) -> Session:
-        """See `GenerativeRunner`."""
+        """Run the encoder and the prompts; see `GenerativeRunner.start`."""
         with self.arithmetic():
             return self._decoder.start({name: self._tensor(x) for name, x in inputs.items()})
 
     def step(self, session: Session, tokens: Ids) -> Any:
-        """See `GenerativeRunner`."""
+        """Return the logits behind the next tokens; see `GenerativeRunner.step`."""
         with self.arithmetic():
             return self._decoder.step(session, tokens)
 
     def reorder(self, session: Session, rows: Ids) -> None:
-        """See `GenerativeRunner`."""
+        """Reorder the rows of a session; see `GenerativeRunner.reorder`."""
         self._decoder.reorder(session, rows)

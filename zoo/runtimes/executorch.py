@@ -42,7 +42,7 @@ def export(
 def load(
     artifact: Artifact, deployment: Deployment, device: str, threads: int | None
 ) -> "ExecutorchRunner":
-    """See `zoo.runtimes.load`."""
+    """Load an artifact of ExecuTorch; see `zoo.runtimes.load`."""
     return ExecutorchRunner(artifact, deployment, device, threads)
 
 
@@ -60,7 +60,7 @@ class ExecutorchRunner(Runner):
             self.method = self.program.load_method("forward")
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Runner`."""
+        """Run the program on checked inputs, arrays by name; see `Runner.run`."""
         import torch
 
         tensors = [torch.from_numpy(inputs[port.name]) for port in self.signature.inputs]

@@ -14,7 +14,7 @@ COMPILE_MODES = (
 
 @dataclass(frozen=True)
 class Runtime:
-    """One runtime. Its module has `load`, and `export` where it has artifacts."""
+    """A runtime that the zoo knows. Its module has `load`, and `export` where it has artifacts."""
 
     module: str
     summary: str
@@ -25,8 +25,8 @@ class Runtime:
     devices: tuple[str, ...] = ("cpu",)  # the first is where an artifact is proven
     packages: tuple[str, ...] = ()  # importable names beside torch
     extra: str | None = None  # of pyproject.toml, that brings them
-    is_code: bool = False  # whether loading a program may run what is in it: see zoo.runtimes.trust
-    has_stages: bool = False  # whether it runs what is exported as several: `export_halves`
+    is_code: bool = False  # whether loading it may run code: see zoo.runtimes.provenance
+    has_stages: bool = False  # whether it runs what is exported as several: `export_stages`
     most_rows: int | None = None  # of a batch, where the program plans its memory beforehand
 
     def missing(self) -> str | None:

@@ -15,7 +15,7 @@ from zoo.runtimes.signature import Signature
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.runtimes.stages import Half
+    from zoo.runtimes.stages import Stage
 
 FILE = "model.onnx"
 NAMES = {
@@ -50,15 +50,15 @@ def export(
     return {"opset": opset_of(folder / FILE)}
 
 
-def export_halves(
-    halves: "Mapping[str, Half]", model: "nn.Module", folder: Path, opset: int | None = None
+def export_stages(
+    stages: "Mapping[str, Stage]", model: "nn.Module", folder: Path, opset: int | None = None
 ) -> dict[str, Any]:
     """Writes encoder and decoder of a model that writes text; see
     `zoo.runtimes.onnx_generation`."""
     from zoo.runtimes import onnx_generation
 
     must_be_known(opset)
-    return onnx_generation.export(halves, model, folder, opset)
+    return onnx_generation.export(stages, model, folder, opset)
 
 
 def must_be_known(opset: int | None) -> None:
@@ -68,14 +68,14 @@ def must_be_known(opset: int | None) -> None:
     if opset is None:
         return
     if opset < OLDEST_OPSET:
-        raise UserError(f"--opset {opset} is too old: at least {OLDEST_OPSET}")
+        raise UserError(f"`opset` {opset} is too old: at least {OLDEST_OPSET}")
     newest = onnx.defs.onnx_opset_version()
     if opset > newest:
-        raise UserError(f"--opset {opset}: the installed onnx knows up to {newest}")
+        raise UserError(f"`opset` {opset}: the installed onnx knows up to {newest}")
 
 
 def load(artifact: Artifact, deployment: Deployment, device: str, threads: int | None) -> Runner:
-    """See `zoo.runtimes.load`."""
+    """Load an ONNX artifact into ONNX Runtime; see `zoo.runtimes.load`."""
     from zoo.runtimes import onnx_generation
 
     if onnx_generation.PROGRAMS in artifact.manifest:
@@ -84,7 +84,7 @@ def load(artifact: Artifact, deployment: Deployment, device: str, threads: int |
 
 
 class OnnxRunner(Runner):
-    """An inference session."""
+    """A runner of one ONNX program in an inference session of ONNX Runtime."""
 
     def __init__(
         self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
@@ -94,7 +94,8 @@ class OnnxRunner(Runner):
         self.outputs = list(artifact.signature.outputs)
 
     def open(self, program: Path) -> Any:
-        """Its session. Raises `UserError` where it takes or gives other than export.json says."""
+        """Open an inference session of a program. Raises `UserError` where it takes or gives other
+        than export.json says."""
         session = open_session(program, [provider(self.device)], self.threads)
         taken = {port.name: port.type for port in session.get_inputs()}
         wanted = {p.name: NAMES.get(p.dtype, taken.get(p.name)) for p in self.signature.inputs}
@@ -107,7 +108,7 @@ class OnnxRunner(Runner):
         return session
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Runner`."""
+        """Run the program on checked inputs, arrays by name; see `Runner.run`."""
         # from a GPU's tensors by way of the host: bindings would have to know shapes beforehand
         arrays = {name: to_host(array) for name, array in inputs.items()}
         found = self.session.run(self.outputs, arrays)

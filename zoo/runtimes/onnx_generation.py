@@ -24,7 +24,7 @@ from zoo.runtimes.stages import BATCH, PAST, GenerativeRunner
 if TYPE_CHECKING:
     from torch import nn
 
-    from zoo.runtimes.stages import Half
+    from zoo.runtimes.stages import Stage
 
 PROGRAMS = "programs"  # in the manifest: the signature of each
 ENCODER, DECODER = "encoder", "decoder"
@@ -32,7 +32,7 @@ HIDDEN = "last_hidden_state"  # of the encoder; the decoder takes what was compu
 
 
 def export(
-    halves: "Mapping[str, Half]", model: "nn.Module", folder: Path, opset: int | None
+    stages: "Mapping[str, Stage]", model: "nn.Module", folder: Path, opset: int | None
 ) -> dict[str, Any]:
     """Writes both programs, and the configs that say how they are used; returns what to record.
 
@@ -43,15 +43,15 @@ def export(
     from zoo.runtimes import transformers_export
 
     exported = {}
-    for name, half in halves.items():
-        shapes = transformers_export.shapes(half.signature)
+    for name, stage in stages.items():
+        shapes = transformers_export.shapes(stage.signature)
         config = OnnxConfig(dynamic_shapes=shapes, opset_version=opset)
-        exported[name] = OnnxExporter().export(half.module, dict(half.example), config)
+        exported[name] = OnnxExporter().export(stage.module, dict(stage.example), config)
     transformers_export.save(exported, model, folder)
     decoding.read(folder)
     return {
         "opset": opset_of(_file(folder, DECODER)),
-        PROGRAMS: {name: half.signature.to_json() for name, half in halves.items()},
+        PROGRAMS: {name: stage.signature.to_json() for name, stage in stages.items()},
     }
 
 
@@ -60,7 +60,7 @@ def _file(folder: Path, program: str) -> Path:
 
 
 class OnnxGenerativeRunner(GenerativeRunner):
-    """Two inference sessions."""
+    """A runner that generates text with two inference sessions: the encoder and the decoder."""
 
     def __init__(
         self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
@@ -81,21 +81,21 @@ class OnnxGenerativeRunner(GenerativeRunner):
 
     @property
     def special_tokens(self) -> SpecialTokens:
-        """See `GenerativeRunner`."""
+        """Return the special tokens that the artifact has recorded."""
         return self._special_tokens
 
     @property
     def decoding(self) -> Decoding:
-        """See `GenerativeRunner`."""
+        """Return how the model generates by default, as the artifact has recorded."""
         return self._decoding
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Runner`."""
+        """Return the logits of tokens that are given at once; see `Runner.run`."""
         session = self.encode({"input_features": inputs["input_features"]})
         return self._outputs(session, self.step(session, to_host(inputs["decoder_input_ids"])))
 
     def start(self, inputs: Mapping[str, Any]) -> Session:
-        """See `GenerativeRunner`."""
+        """Run the encoder and the prompts; see `GenerativeRunner.start`."""
         self.programs[ENCODER].check(inputs)
         session = self.encode(inputs)
         rows = len(next(iter(inputs.values())))
@@ -115,7 +115,7 @@ class OnnxGenerativeRunner(GenerativeRunner):
         return Session(None, state)
 
     def step(self, session: Session, tokens: Ids) -> np.ndarray:
-        """See `GenerativeRunner`."""
+        """Return the logits behind the next tokens; see `GenerativeRunner.step`."""
         cache = {name: value for name, value in session.state.items() if name != HIDDEN}
         found = self.call(DECODER, {"input_ids": _value(tokens), **cache})
         logits: np.ndarray = found.pop("logits").numpy()
@@ -123,12 +123,12 @@ class OnnxGenerativeRunner(GenerativeRunner):
         return logits
 
     def reorder(self, session: Session, rows: Ids) -> None:
-        """See `GenerativeRunner`. By way of the host."""
+        """Reorder the rows of a session, on the host; see `GenerativeRunner.reorder`."""
         for name, value in session.state.items():
             session.state[name] = _value(value.numpy()[rows])
 
     def step_by_step(self) -> Runner:
-        """See `GenerativeRunner`."""
+        """Return the same program, given its tokens one by one, by way of the cache."""
         return StepByStepRunner(self)
 
     def _outputs(self, session: Session, logits: np.ndarray) -> dict[str, Any]:
@@ -154,7 +154,7 @@ class StepByStepRunner(Runner):
         self.runner = runner
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Runner`."""
+        """Return the logits of tokens that are given one by one; see `Runner.run`."""
         session = self.runner.encode({"input_features": inputs["input_features"]})
         tokens = to_host(inputs["decoder_input_ids"])
         steps = [self.runner.step(session, column[:, None]) for column in tokens.T]

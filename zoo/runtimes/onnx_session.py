@@ -1,29 +1,41 @@
 """Programs of ONNX: opened by ONNX Runtime once they are known to stay inside their folder."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
 
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 COMPILED = "EPContext"
 """The operator whose program is an engine of a device's, which may be code."""
 
 
 def open_session(program: Path, providers: Sequence[Any], threads: int | None) -> Any:
     """An `onnxruntime.InferenceSession`. Raises `UserError` for a program that is not to be trusted
-    or can't be read."""
+    or can't be read, and where a provider can't be started: by itself onnxruntime would compute on
+    the processor then, under the GPU's name."""
     import onnxruntime
 
     must_stay_inside(program)
+    wanted = [each if isinstance(each, str) else each[0] for each in providers]
+    if CUDA in wanted and "torch" not in sys.modules and hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # of the packages that pip has installed
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised
     options.intra_op_num_threads = threads or 0
     try:
-        return onnxruntime.InferenceSession(program, options, providers=providers)
+        session = onnxruntime.InferenceSession(program, options, providers=providers)
     except Exception as error:  # its own kinds, which have no common base
         reason = " ".join(str(error).split())[:300]
         raise UserError(f"{program} can't be opened: {reason}; export it again") from error
+    if absent := set(wanted) - set(session.get_providers()):
+        raise UserError(
+            f"onnxruntime could not start {' and '.join(sorted(absent))}: it is of another version "
+            "of CUDA or cuDNN than is here (onnxruntime.ai, CUDA Execution Provider, Requirements)"
+        )
+    return session
 
 
 def opset_of(program: Path) -> int:
@@ -34,17 +46,24 @@ def opset_of(program: Path) -> int:
     return max(int(used.version) for used in proto.opset_import if not used.domain)
 
 
-def provider(device: str) -> str:
-    """Raises `UserError` for a device that the installed onnxruntime does not have."""
+def provider(device: str) -> Any:
+    """Return the provider of a device as a session takes it, with its settings.
+
+    fp32 is fp32: onnxruntime by itself rounds inputs of products to TF32 on a GPU.
+
+    Raises `UserError` for a device that the installed onnxruntime does not have.
+    """
     import onnxruntime
 
-    wanted = "CPUExecutionProvider" if device == "cpu" else "CUDAExecutionProvider"
+    wanted = CPU if device == "cpu" else CUDA
     if wanted not in onnxruntime.get_available_providers():
         raise UserError(
             f"the installed onnxruntime has no {wanted}: pip install onnxruntime-gpu, or "
-            "--device cpu"
+            "`device` cpu"
         )
-    return wanted
+    if wanted == CPU:
+        return wanted
+    return wanted, {"device_id": int(device.partition(":")[2] or 0), "use_tf32": 0}
 
 
 def to_host(array: Any) -> Any:

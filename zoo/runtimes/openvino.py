@@ -47,12 +47,12 @@ def export(
 def load(
     artifact: Artifact, deployment: Deployment, device: str, threads: int | None
 ) -> "OpenVINORunner":
-    """See `zoo.runtimes.load`."""
+    """Load an OpenVINO artifact; see `zoo.runtimes.load`."""
     return OpenVINORunner(artifact, deployment, device, threads)
 
 
 class OpenVINORunner(Runner):
-    """A compiled model."""
+    """A runner of a model that OpenVINO has compiled."""
 
     def __init__(
         self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
@@ -71,7 +71,7 @@ class OpenVINORunner(Runner):
         self.request = self.model.create_infer_request()
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Runner`."""
+        """Run the program on checked inputs, arrays by name; see `Runner.run`."""
         found = self.request.infer(dict(inputs), share_inputs=True)
         arrays = found.to_tuple()
         return {

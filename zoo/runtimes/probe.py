@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from zoo.model.modality import modality_of
-from zoo.runtimes.signature import Port, Signature
+from zoo.runtimes.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from zoo.store.checkpoint import Checkpoint
 
 
-def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signature:
+def infer_signature(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signature:
     """The network's inputs as its task collates them, and its outputs, of the kinds that the task
     says.
 
@@ -37,10 +37,10 @@ def of(checkpoint: "Checkpoint", model: "nn.Module", processor: Any) -> Signatur
 
 def _port(
     name: str, small: "Mapping[str, Tensor]", large: "Mapping[str, Tensor]", varying: str
-) -> Port:
+) -> TensorSpec:
     one, other = small[name], large[name]
     dims = tuple(
         size if size == another else ("batch" if axis == 0 else varying)
         for axis, (size, another) in enumerate(zip(one.shape, other.shape, strict=True))
     )
-    return Port(name, str(one.dtype).removeprefix("torch."), dims)
+    return TensorSpec(name, str(one.dtype).removeprefix("torch."), dims)

@@ -43,7 +43,7 @@ def cast(example: Tensors, dtype: Any) -> Tensors:
 def load(
     artifact: Artifact, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
-    """See `zoo.runtimes.load`."""
+    """Load an artifact of torch.export; see `zoo.runtimes.load`."""
     import torch
 
     from zoo.runtimes import transformers_export

@@ -14,6 +14,10 @@ class Runner:
     on that GPU come out, of ONNX Runtime numpy's arrays.
     """
 
+    calls_before = 0
+    """Calls of a shape after which the program is the one that will run: a CUDA graph is tried,
+    captured, and replayed from then on. A proof that called it once would prove another program."""
+
     def __init__(
         self, deployment: Deployment, signature: Signature, device: str, threads: int | None
     ) -> None:
@@ -29,5 +33,5 @@ class Runner:
         return self.run(inputs)
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The same without the check; each runtime's own."""
+        """Run the program on inputs that were checked already; each runtime has its own."""
         raise NotImplementedError

@@ -1,6 +1,6 @@
 """A runner in the place of a network: what a task calls to get logits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -8,21 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from tasks.arrays import to_numpy
 from tasks.errors import UserError
 from zoo.generation.generate import sequences
 from zoo.model.loading import load_config, new_model
+from zoo.runtimes.array_model import Outputs, in_parts
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.stages import GenerativeRunner
-
-
-class Outputs(dict[str, Tensor]):
-    """Outputs by name, as attributes too, as transformers' networks give them."""
-
-    def __getattr__(self, name: str) -> Tensor:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(f"there is no output {name!r}") from None
 
 
 class RunnerModel(nn.Module):
@@ -35,9 +27,8 @@ class RunnerModel(nn.Module):
 
     def forward(self, **inputs: Tensor) -> Any:
         """The runner's outputs under transformers' names for them."""
-        given = self._arrays(inputs)
         place = next(iter(inputs.values())).device
-        parts = [self.runner(part) for part in self._parts(given)]
+        parts = [self.runner(part) for part in in_parts(self.runner, self._arrays(inputs))]
         return Outputs(
             {
                 name: torch.cat([torch.as_tensor(part[name], device=place) for part in parts])
@@ -45,17 +36,10 @@ class RunnerModel(nn.Module):
             }
         )
 
-    def _parts(self, given: dict[str, Any]) -> Iterator[dict[str, Any]]:
-        """A batch in as few parts as the runner takes it in."""
-        rows = len(next(iter(given.values())))
-        most = self.runner.signature.limits.get("batch", (1, None))[1] or max(rows, 1)
-        for first in range(0, max(rows, 1), most):
-            yield {name: array[first : first + most] for name, array in given.items()}
-
     def _arrays(self, inputs: Mapping[str, Tensor]) -> dict[str, Any]:
         host = self.runner.device == "cpu"
         return {
-            name: tensor.detach().contiguous().numpy() if host else tensor
+            name: to_numpy(tensor.contiguous()) if host else tensor
             for name, tensor in inputs.items()
         }
 

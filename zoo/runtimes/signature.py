@@ -12,8 +12,8 @@ Size = int | str
 
 
 @dataclass(frozen=True)
-class Port:
-    """An input or an output."""
+class TensorSpec:
+    """The name, type and dimensions of an input or output."""
 
     name: str
     dtype: str  # as numpy calls it: "int64", "float32"
@@ -24,7 +24,7 @@ class Port:
 class Signature:
     """The inputs and outputs of a program."""
 
-    inputs: tuple[Port, ...]
+    inputs: tuple[TensorSpec, ...]
     outputs: tuple[str, ...]
     limits: Mapping[str, tuple[int, int | None]]  # least and most of each size that varies
     kinds: Mapping[str, OutputKind] = field(default_factory=dict)
@@ -77,7 +77,7 @@ class Signature:
             raise UserError(f"{name} {size}: this program takes {least}{to}")
 
     def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
+        """Return the signature as the mapping that `from_json` reads."""
         content: dict[str, Any] = {
             "inputs": [
                 {"name": p.name, "dtype": p.dtype, "dims": list(p.dims)} for p in self.inputs
@@ -97,7 +97,8 @@ class Signature:
             raise ValueError(f"output {strange[0]!r} is of a kind that is not known here")
         return cls(
             tuple(
-                Port(str(p["name"]), str(p["dtype"]), tuple(p["dims"])) for p in content["inputs"]
+                TensorSpec(str(p["name"]), str(p["dtype"]), tuple(p["dims"]))
+                for p in content["inputs"]
             ),
             tuple(map(str, content["outputs"])),
             {str(name): (int(low), high) for name, (low, high) in content["limits"].items()},

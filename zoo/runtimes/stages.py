@@ -2,7 +2,7 @@
 runs once a token, with a cache.
 
 A network with `stages` (`zoo.model.network.Network`) is exported so, by a runtime that brings
-`export_halves`. The encoder gives `last_hidden_state` and what the decoder takes under the same
+`export_stages`. The encoder gives `last_hidden_state` and what the decoder takes under the same
 names (`cross_*`); the decoder takes `input_ids` and `past_*`, and gives `logits` and `present_*`,
 the next `past_*`.
 """
@@ -24,8 +24,8 @@ BATCH, TOKENS, PAST = "batch", "tokens", "past"  # the sizes that vary
 
 
 @dataclass(frozen=True)
-class Half:
-    """One of the two."""
+class Stage:
+    """A program of a model that is exported as several: the encoder or the decoder."""
 
     module: "nn.Module"
     example: Tensors
@@ -39,12 +39,12 @@ class GenerativeRunner(Runner):
 
     @property
     def special_tokens(self) -> SpecialTokens:
-        """What the model says of its tokens."""
+        """Return the special tokens of the model."""
         raise NotImplementedError
 
     @property
     def decoding(self) -> Decoding:
-        """How it generates by default: as its generation config says."""
+        """Return how it generates by default, as its generation config says."""
         raise NotImplementedError
 
     def start(self, inputs: Mapping[str, Any]) -> Session:

@@ -21,7 +21,7 @@ export = onnx.export
 
 
 def load(artifact: Artifact, deployment: Deployment, device: str, threads: int | None) -> Runner:
-    """See `zoo.runtimes.load`."""
+    """Load an ONNX artifact with the TensorRT provider; see `zoo.runtimes.load`."""
     return TensorRTRunner(artifact, deployment, device, threads)
 
 
@@ -45,8 +45,8 @@ class TensorRTRunner(onnx.OnnxRunner):
 
 
 def settings(signature: Signature, deployment: Deployment, device: str) -> dict[str, Any]:
-    """What the provider is told: numerics, and the range of shapes to make one engine for. Where a
-    size has no upper limit it makes engines as shapes come.
+    """Return the options of the TensorRT provider: numerics, and the range of shapes to make one
+    engine for. Where a size has no upper limit the provider makes engines as shapes come.
 
     (onnxruntime.ai, TensorRT Execution Provider, "Explicit shape range for dynamic shape input".)
     """
@@ -68,7 +68,7 @@ def settings(signature: Signature, deployment: Deployment, device: str) -> dict[
 
 
 def _shapes(signature: Signature, sizes: Mapping[str, int]) -> str:
-    """As TensorRT writes them: "input_ids:1x8,attention_mask:1x8"."""
+    """Return sizes as TensorRT writes them: "input_ids:1x8,attention_mask:1x8"."""
     return ",".join(
         f"{port.name}:" + "x".join(str(sizes.get(str(dim), dim)) for dim in port.dims)
         for port in signature.inputs

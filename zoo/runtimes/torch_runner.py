@@ -13,6 +13,10 @@ from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
+ARITHMETIC = {"tf32": (8, 0), "bf16": (8, 0)}
+"""Least compute capability of a GPU whose tensor cores multiply so: Ampere (NVIDIA, CUDA C++
+Programming Guide, "Compute Capabilities"). PyTorch emulates bf16 on older ones, slower than fp32.
+"""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -31,11 +35,14 @@ class TorchRunner(Runner):
         if threads:
             torch.set_num_threads(threads)
         self.program = program
+        self.reuses_outputs = False
+        """whether the program writes its outputs where those of the call before lie, as a captured
+        CUDA graph does: they are copied"""
         self.dtype = DTYPES.get(deployment.numerics, torch.float32)
         self.autocast = DTYPES.get(deployment.numerics.removeprefix("autocast-"))
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """See `Runner`."""
+        """Run the program on checked inputs, arrays by name; see `Runner.run`."""
         tensors = {name: self._tensor(array) for name, array in inputs.items()}
         with torch.inference_mode(), self.arithmetic():
             found = self.program(**tensors)
@@ -51,7 +58,7 @@ class TorchRunner(Runner):
 
     @contextlib.contextmanager
     def arithmetic(self) -> Iterator[None]:
-        """As the deployment's numerics have it."""
+        """A context that computes as the deployment's numerics say."""
         casts: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         if self.deployment.numerics.startswith("autocast-"):
             casts = torch.autocast(torch.device(self.device).type, self.autocast)
@@ -64,15 +71,17 @@ class TorchRunner(Runner):
         outputs = (found,) if isinstance(found, Tensor) else found
         return dict(zip(self.signature.outputs, outputs, strict=True))
 
-    def _array(self, tensor: Tensor) -> Any:
-        tensor = tensor.float() if tensor.is_floating_point() else tensor
+    def _array(self, output: Tensor) -> Any:
+        tensor = output.float() if output.is_floating_point() else output
+        if self.reuses_outputs and tensor is output:
+            tensor = tensor.clone()
         return tensor.numpy() if tensor.device.type == "cpu" else tensor
 
 
 @contextlib.contextmanager
 def float32(deployment: Deployment, device: str) -> Iterator[None]:
-    """How a GPU multiplies in fp32 meanwhile: with inputs rounded to TF32 where the numerics are
-    tf32, exactly otherwise (PyTorch by itself rounds in convolutions)."""
+    """A context that says how a GPU multiplies in fp32: with inputs rounded to TF32 where the
+    numerics are tf32, exactly otherwise (PyTorch by itself rounds in convolutions)."""
     if torch.device(device).type != "cuda":
         yield
         return
@@ -90,9 +99,24 @@ def float32(deployment: Deployment, device: str) -> Iterator[None]:
 def must_compute(deployment: Deployment, device: str) -> None:
     """Raises `UserError` for numerics that a device has no arithmetic for."""
     if deployment.numerics == "tf32" and torch.device(device).type != "cuda":
-        raise UserError(f"{deployment}: TF32 is arithmetic of NVIDIA's GPUs: --device cuda")
+        raise UserError(f"{deployment}: TF32 is arithmetic of NVIDIA's GPUs: `device` cuda")
+    least = ARITHMETIC.get(deployment.numerics.removeprefix("autocast-"))
+    if least and (reason := too_old(least, device)):
+        raise UserError(f"{deployment} {reason}: use fp16 or fp32")
     if deployment.numerics.endswith("fp16") and torch.device(device).type == "cpu":
         raise UserError(
             f"{deployment}: processors have next to no arithmetic in fp16 (it is hundreds of times "
-            "slower): use bf16, or --device cuda"
+            "slower): use bf16, or `device` cuda"
         )
+
+
+def too_old(least: tuple[int, int], device: str = "cuda") -> str | None:
+    """Return why a GPU lacks the arithmetic of a compute capability, in a few words; None where it
+    has it, and where no GPU is here to be asked."""
+    if torch.device(device).type != "cuda" or not torch.cuda.is_available():
+        return None
+    found = torch.cuda.get_device_capability(torch.device(device).index)
+    if found >= least:
+        return None
+    said = (".".join(map(str, version)) for version in (least, found))
+    return "is for GPUs of compute capability {} on, and this one has {}".format(*said)

@@ -51,7 +51,7 @@ def export(
 def load(
     artifact: Artifact, deployment: Deployment, device: str, threads: int | None
 ) -> TorchRunner:
-    """See `zoo.runtimes.load`."""
+    """Load a TorchScript artifact; see `zoo.runtimes.load`."""
     import torch
 
     with warnings.catch_warnings():

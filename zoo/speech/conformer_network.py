@@ -30,11 +30,8 @@ class ConformerNetwork(Network):
 
         Raises `UserError` for options that make no network.
         """
-        for name in ("num_mel_bins", "hidden_size", "num_layers", "num_heads"):
-            if getattr(options, name) < 1:
-                raise UserError(f"--{name} {getattr(options, name)}: at least 1")
         if options.hidden_size % options.num_heads:
-            raise UserError(f"--hidden_size {options.hidden_size}: a multiple of --num_heads")
+            raise UserError(f"`hidden_size` {options.hidden_size}: a multiple of `num_heads`")
         extractor = LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
         return CtcProcessor(extractor, train_tokenizer(splits["train"], task.args))
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.speech.char_tokenizer import normalized
 from tasks.speech.speech_recognition import case_of
-from tasks.speech.spelling import normalized
 from zoo.model.loading import load_feature_extractor, load_tokenizer
 
 if TYPE_CHECKING:

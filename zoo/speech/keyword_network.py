@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
 from zoo.model.loading import load_feature_extractor
 from zoo.model.network import Network
 from zoo.speech.log_mel import LogMelFeatureExtractor
@@ -25,13 +24,7 @@ class KeywordNetwork(Network):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """The extractor of log-mel features.
-
-        Raises `UserError` for options that make no network.
-        """
-        for name in ("num_mel_bins", "hidden_size", "num_layers"):
-            if getattr(options, name) < 1:
-                raise UserError(f"--{name} {getattr(options, name)}: at least 1")
+        """The extractor of log-mel features."""
         return LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
 
     def build(

@@ -109,9 +109,9 @@ class Sound(Modality):
 
         if isinstance(task, Generates):
             return 1, task.longest_text
-        settled = task.settled  # type: ignore[attr-defined]
-        if settled.input_name == "input_values":
-            least, longest = settled.rate // 40, int(LONGEST_SECONDS * settled.rate)
+        audio_config = task.settled  # type: ignore[attr-defined]
+        if audio_config.input_name == "input_values":
+            least, longest = audio_config.rate // 40, int(LONGEST_SECONDS * audio_config.rate)
         else:
             least, longest = 1, int(LONGEST_SECONDS * FRAMES)
         frames = getattr(model, "_get_feat_extract_output_lengths", None)

@@ -210,11 +210,7 @@ class KwsForAudioClassification(KwsPreTrainedModel):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        logits = self.classifier(self.dropout(base.pooler_output))
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
-        return SequenceClassifierOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)
+        return self.classified(SequenceClassifierOutput, base, labels)
 
 
 register(

@@ -7,7 +7,7 @@ import torch
 from tasks.errors import UserError
 from zoo.model.loading import load_config, load_feature_extractor
 from zoo.speech import modeling_kws  # noqa: F401  a checkpoint of it may be the start
-from zoo.speech.pretrained_speech import PretrainedSpeech, freeze_front, make_extractor, make_model
+from zoo.speech.pretrained_speech import WithFrontEnd, freeze_front, make_extractor, make_model
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def resize_positions(model: Any, frames: int) -> None:
     embeddings.position_embeddings = torch.nn.Parameter(fitted)
 
 
-class PretrainedAudio(PretrainedSpeech):
+class PretrainedAudio(WithFrontEnd):
     """An audio model out of transformers with a classification head."""
 
     auto_class = "AutoModelForAudioClassification"
@@ -61,7 +61,7 @@ class PretrainedAudio(PretrainedSpeech):
         config = load_config(found.folder)
         if config.model_type != AST:
             if options.seconds is not None:
-                raise UserError(f"--seconds is for AST; {options.model} hears sounds of any length")
+                raise UserError(f"`seconds` is for AST; {options.model} hears sounds of any length")
             return extractor
         extractor.max_length = config.max_length
         if options.seconds is not None:
@@ -69,7 +69,7 @@ class PretrainedAudio(PretrainedSpeech):
             if extractor.max_length < config.patch_size:
                 least = (config.patch_size - 1) * HOP + FRAME
                 raise UserError(
-                    f"--seconds {options.seconds}: at least {least:.3f}, one patch of AST"
+                    f"`seconds` {options.seconds}: at least {least:.3f}, one patch of AST"
                 )
         return extractor
 
@@ -95,11 +95,6 @@ class PretrainedAudio(PretrainedSpeech):
             resize_positions(model, processor.max_length)
         freeze_front(model, options.freeze_feature_encoder)
         return model, source
-
-    def prepare_training(self, model: Any, options: "Options") -> None:
-        """Its masks follow from torch's seed, and its front is frozen as asked."""
-        super().prepare_training(model, options)
-        freeze_front(model, options.freeze_feature_encoder)
 
 
 NETWORK = PretrainedAudio()

@@ -9,7 +9,7 @@ from zoo.speech import (
     modeling_conformer,  # noqa: F401  a checkpoint of it may be the start
 )
 from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
-from zoo.speech.pretrained_speech import PretrainedSpeech, freeze_front, make_extractor, make_model
+from zoo.speech.pretrained_speech import WithFrontEnd, freeze_front, make_extractor, make_model
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -32,12 +32,12 @@ def _own_tokenizer(model: str, folder: "Path") -> Any:
     except Unreadable as error:
         raise UserError(
             f"the vocabulary of {model} is none of characters ({error.reason}): "
-            "--vocabulary new takes the characters of the training transcriptions"
+            "`vocabulary` new takes the characters of the training transcriptions"
         ) from None
     return tokenizer
 
 
-class PretrainedCtc(PretrainedSpeech):
+class PretrainedCtc(WithFrontEnd):
     """A speech encoder out of transformers with a CTC head."""
 
     auto_class = "AutoModelForCTC"
@@ -72,11 +72,6 @@ class PretrainedCtc(PretrainedSpeech):
         )
         freeze_front(model, options.freeze_feature_encoder)
         return model, source
-
-    def prepare_training(self, model: Any, options: "Options") -> None:
-        """Its masks follow from torch's seed, and its front is frozen as asked."""
-        super().prepare_training(model, options)
-        freeze_front(model, options.freeze_feature_encoder)
 
 
 NETWORK = PretrainedCtc()

@@ -106,6 +106,15 @@ class PretrainedSpeech(Network):
         seed_masks(model)
 
 
+class WithFrontEnd(PretrainedSpeech):
+    """One whose option `freeze_feature_encoder` freezes the convolutions in front."""
+
+    def prepare_training(self, model: Any, options: Any) -> None:
+        """Its masks follow from torch's seed, and its front is frozen as asked."""
+        super().prepare_training(model, options)
+        freeze_front(model, options.freeze_feature_encoder)
+
+
 def freeze_front(model: Any, wanted: bool) -> None:
     """Freezes the convolutions in front, where the model has such and that is wanted."""
     if wanted and hasattr(model, "freeze_feature_encoder"):

@@ -7,12 +7,12 @@ checkpoint.
 
 from typing import TYPE_CHECKING, Any
 
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 from zoo.model.loading import load_config, load_json, load_model, load_tokenizer
 from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor
 from zoo.speech.pretrained_speech import PretrainedSpeech, make_extractor, make_model
-from zoo.speech.whisper_export import halves
+from zoo.speech.whisper_export import whisper_stages
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
@@ -44,11 +44,10 @@ def _code(language: str) -> str:
     if name in LANGUAGES:
         return name
     if name not in TO_LANGUAGE_CODE:
-        import difflib
-
-        near = difflib.get_close_matches(name, TO_LANGUAGE_CODE, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"--language {language}: Whisper has none of that name{hint}")
+        raise UserError(
+            f"`language` {language}: Whisper has none of that name",
+            hint=did_you_mean(name, TO_LANGUAGE_CODE),
+        )
     return str(TO_LANGUAGE_CODE[name])
 
 
@@ -102,7 +101,7 @@ class SpeechSeq2Seq(PretrainedSpeech):
     """Whisper: an encoder and a decoder that writes."""
 
     auto_class = "AutoModelForSpeechSeq2Seq"
-    stages = staticmethod(halves)
+    stages = staticmethod(whisper_stages)
     load_processor = staticmethod(ctc_processor.load_processor)
 
     def make_processor(
@@ -122,14 +121,14 @@ class SpeechSeq2Seq(PretrainedSpeech):
             spoken = {"language": _code(options.language), "task": asked}
         elif options.translate:
             raise UserError(
-                f"--translate: {options.model} writes English only, and only what is said"
+                f"`translate`: {options.model} writes English only, and only what is said"
             )
         tokenizer = load_tokenizer(folder, WhisperTokenizer, **spoken)
         if spoken:  # transformers counts its id from that of the first
             token = tokenizer.convert_ids_to_tokens(tokenizer.prefix_tokens[1])
             if token != f"<|{spoken['language']}|>":
                 raise UserError(
-                    f"--language {options.language}: {options.model} has no token for it"
+                    f"`language` {options.language}: {options.model} has no token for it"
                 )
         return CtcProcessor(extractor, tokenizer)
 
@@ -147,8 +146,6 @@ class SpeechSeq2Seq(PretrainedSpeech):
         """
         from zoo.speech.modeling_whisper import WhisperForConditionalGeneration as Whisper
 
-        if options.max_new_tokens < 1:
-            raise UserError(f"--max_new_tokens {options.max_new_tokens}: at least 1")
         kind = load_config(pretrained.find(options.model, entry.presets).folder).model_type
         if kind != "whisper":
             raise UserError(f"{options.model} is a {kind}, and no Whisper")

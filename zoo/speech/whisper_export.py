@@ -1,4 +1,4 @@
-"""Whisper in two halves for export: an encoder that runs once a sound, and a decoder that runs once
+"""Whisper in two stages for export: an encoder that runs once a sound, and a decoder that runs once
 a token.
 
 The keys and values of the decoder's cross attention depend on the sound alone, so the encoder
@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from tasks.base import OutputKind, Tensors
-from zoo.runtimes.signature import Port, Signature
-from zoo.runtimes.stages import BATCH, PAST, TOKENS, Half
+from zoo.runtimes.signature import Signature, TensorSpec
+from zoo.runtimes.stages import BATCH, PAST, TOKENS, Stage
 
 EXAMPLE_TOKENS = 3
 
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
         return found
 
 
-def halves(model: Any, example: Tensors) -> dict[str, Half]:
+def whisper_stages(model: Any, example: Tensors) -> dict[str, Stage]:
     """Encoder and decoder of a `WhisperForConditionalGeneration`.
 
     Args:
@@ -92,22 +92,22 @@ def halves(model: Any, example: Tensors) -> dict[str, Half]:
     longest = int(model.config.max_target_positions)
     limits = {BATCH: (1, None), TOKENS: (1, longest), PAST: (0, longest - 1)}
     ports = (
-        Port("input_ids", "int64", (BATCH, TOKENS)),
-        *(Port(name, "float32", (BATCH, heads, PAST, size)) for name in past),
-        *(Port(name, "float32", (BATCH, *array.shape[1:])) for name, array in cross.items()),
+        TensorSpec("input_ids", "int64", (BATCH, TOKENS)),
+        *(TensorSpec(name, "float32", (BATCH, heads, PAST, size)) for name in past),
+        *(TensorSpec(name, "float32", (BATCH, *array.shape[1:])) for name, array in cross.items()),
     )
     presents = tuple(name.replace("cross", "present") for name in cross)
     heard_kinds: dict[str, OutputKind] = dict.fromkeys(heard, "hidden_state")
     said_kinds: dict[str, OutputKind] = {"logits": "logits"}
     said_kinds |= dict.fromkeys(presents, "hidden_state")
-    sound = (Port("input_features", "float32", (BATCH, *features.shape[1:])),)
+    sound = (TensorSpec("input_features", "float32", (BATCH, *features.shape[1:])),)
     return {
-        "encoder": Half(
+        "encoder": Stage(
             encoder,
             {"input_features": features},
             Signature(sound, tuple(heard), {BATCH: limits[BATCH]}, heard_kinds),
         ),
-        "decoder": Half(
+        "decoder": Stage(
             decoder,
             {"input_ids": ids, **past, **cross},
             Signature(ports, ("logits", *presents), limits, said_kinds),

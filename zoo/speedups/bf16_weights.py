@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from zoo.speedups.sparse_embedding import TrainedRows
+from zoo.speedups.sparse_embedding import SparseEmbeddingGrad
 
 
 class _CastWhenRead(nn.Module):
@@ -55,7 +55,9 @@ class Bf16Weights:
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        embeddings = [m for m in model.modules() if isinstance(m, nn.Embedding | TrainedRows)]
+        embeddings = [
+            m for m in model.modules() if isinstance(m, nn.Embedding | SparseEmbeddingGrad)
+        ]
         norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._NormBase)]
         kept = {id(p) for m in (*embeddings, *norms) for p in m.parameters(recurse=False)}
         # an output layer that shares its weight with an embedding multiplies by it

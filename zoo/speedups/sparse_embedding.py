@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 class _Lookup(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, place: Tensor, owner: "TrainedRows") -> Tensor:
+    def forward(ctx: Any, rows: Tensor, place: Tensor, owner: "SparseEmbeddingGrad") -> Tensor:
         ctx.place, ctx.owner = place, owner
         return F.embedding(place, rows)
 
@@ -28,7 +28,7 @@ class _Lookup(torch.autograd.Function):
         return None, None, None
 
 
-class TrainedRows(nn.Module):
+class SparseEmbeddingGrad(nn.Module):
     """Takes the place of an nn.Embedding; its state dict is that of the embedding it replaced."""
 
     def __init__(self, embedding: nn.Embedding, used: np.ndarray) -> None:
@@ -105,7 +105,7 @@ class TrainedRows(nn.Module):
 
 
 def train_used_rows(model: nn.Module, embedding: nn.Embedding, used: np.ndarray) -> None:
-    """Puts `TrainedRows` in the place of a trained embedding inside `model`, on the CPU.
+    """Puts `SparseEmbeddingGrad` in the place of a trained embedding inside `model`, on the CPU.
 
     A GPU goes through the whole weight in less time than it would wait for the ids of a batch.
     """
@@ -119,4 +119,4 @@ def train_used_rows(model: nn.Module, embedding: nn.Embedding, used: np.ndarray)
     for module in list(model.modules()):
         for name, child in module.named_children():
             if child is embedding:
-                setattr(module, name, TrainedRows(embedding, used))
+                setattr(module, name, SparseEmbeddingGrad(embedding, used))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 from tasks import json_files
 from tasks.atomic import flush, flush_files, staged, write_json
 from tasks.data.fingerprint import sha256
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.store import checkpoint_schema
 from zoo.store.checkpoint_schema import SCHEMA
 
@@ -138,7 +138,7 @@ def read_task(folder: Path, manifest: Mapping[str, Any]) -> "Task":
 
 
 def read_manifest(folder: Path) -> Mapping[str, Any]:
-    """What zoo.json of a checkpoint says.
+    """Return the content of a checkpoint's zoo.json.
 
     Raises `UserError` where there is none, or none of ours.
     """
@@ -154,7 +154,7 @@ def read_manifest(folder: Path) -> Mapping[str, Any]:
     except FileNotFoundError:
         raise UserError(
             f"{folder} holds no {MANIFEST}, so it is no checkpoint of the zoo's (or its training "
-            "was stopped before the first one was saved: go on with --resume)"
+            "was stopped before the first one was saved: go on with `resume`)"
         ) from None
     except OSError as error:
         raise UserError(f"{folder / MANIFEST} can't be read: {error.strerror}") from None
@@ -169,15 +169,17 @@ def _damaged(folder: Path, error: ValueError) -> UserError:
 
 
 def fault_of(folder: Path) -> str | None:
-    """What is wrong with the checkpoint in a folder, in a sentence; None where it is whole."""
+    """Return what is wrong with the checkpoint in a folder, in a sentence; None where it is
+    whole."""
     try:
         return next(damages(folder, read_manifest(folder)), None)
     except UserError as error:
-        return str(error)
+        return spelled(str(error))
 
 
 def damages(folder: Path, manifest: Mapping[str, Any], weights: bool = True) -> Iterator[str]:
-    """Which files are missing or not what was saved, by their sums; `weights` as above."""
+    """Yield which files are missing or are not those that were saved, by their sums. Without
+    `weights` the files of weights are not looked at."""
     for name, expected in manifest["files"].items():
         path = folder / name
         if not weights and name.endswith(".safetensors"):

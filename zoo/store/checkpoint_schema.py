@@ -18,7 +18,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Config:
-    """How the model was trained: the flags, and what the task found out."""
+    """The settings of a training, as zoo.json has them: the flags, and what the task found out."""
 
     options: Mapping[str, Any]
     data: Mapping[str, Any]
@@ -27,8 +27,8 @@ class Config:
 
 
 @dataclass(frozen=True)
-class Data:
-    """What it was trained on."""
+class DataRecord:
+    """The data that a model was trained on, as zoo.json has it."""
 
     name: str
     fingerprint: str
@@ -41,7 +41,7 @@ class Manifest:
 
     model: str  # name of its entry
     config: Config
-    data: Data
+    data: DataRecord
     files: Mapping[str, str]  # name to sha256
     pipeline: str
     seed: int
@@ -101,7 +101,7 @@ def read_task(entry: "Entry", config: Mapping[str, Any]) -> "Task":
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path stays below the folder it is taken from, wherever it is read."""
+    """Return whether a path stays below the folder it is taken from, on any system."""
     parts = path.split("/")
     return (
         all(part not in ("", ".", "..") for part in parts)
@@ -111,7 +111,8 @@ def is_plain(path: str) -> bool:
 
 
 def leaves(folder: Path, name: str) -> bool:
-    """Whether a file in a folder is a link, or lies behind one, to what is outside of the folder.
+    """Return whether a file in a folder is a link, or lies behind one, to something outside of the
+    folder.
 
     Those of the Hub's cache are none: it keeps the files of a snapshot side by side with it.
     """

@@ -22,7 +22,7 @@ from tasks import json_files
 from tasks.data.fingerprint import sha256
 from tasks.errors import UserError
 from zoo.machine import environment
-from zoo.store import lines
+from zoo.store import append_only
 from zoo.store.portable import portable
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ SUBJECT_FILES = (
 
 @dataclasses.dataclass(frozen=True)
 class Fact:
-    """One measured fact. Fields that are None are left out of the line (and of its id)."""
+    """A measured fact. Fields that are None are left out of the line (and of its id)."""
 
     kind: str  # one of KINDS
     name: str  # "accuracy"
@@ -186,7 +186,7 @@ def append(folder: Path, facts: Sequence[Fact]) -> list[str]:
         for each, id_ in zip(facts, ids, strict=True)
     )
     if text:
-        lines.append(folder / FILE, text)
+        append_only.append(folder / FILE, text)
     return ids
 
 
@@ -263,7 +263,7 @@ def validate(fact: Fact) -> None:
 
 
 def subject_digest(folder: Path) -> str:
-    """What a checkpoint is: sha256 over the names and sums of its SUBJECT_FILES.
+    """Return the digest of a checkpoint: sha256 over the names and sums of its SUBJECT_FILES.
 
     Raises UserError where the folder has no config or no weights.
     """
@@ -366,7 +366,8 @@ def _parse(line: bytes) -> Fact:
 
 
 def _is_of_type(field: str, value: Any) -> bool:
-    """Whether a field of a line may be read as this version reads it; None stands for none."""
+    """Return whether a field of a line may be read as this version reads it; None stands for a
+    field without a value."""
     kind = TYPES.get(field)
     if value is None or kind is None:
         return field != "value" or value is None or _is_number(value)

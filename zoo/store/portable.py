@@ -26,7 +26,7 @@ INSIDE = re.compile(
 
 
 def is_telling(text: str) -> bool:
-    """Whether a text is such a path as a whole."""
+    """Return whether a text as a whole is a path that tells something of this machine."""
     return bool(
         text.startswith(("/", "~", "\\\\"))
         or SCHEME.match(text)

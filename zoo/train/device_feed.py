@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tasks.base import Batch
-from zoo.train.resume.order import Pass
+from zoo.train.resume.order import MicroBatchIds
 
 AHEAD = 3  # steps that are prepared and wait
 PATIENCE = 0.1  # seconds between looks at whether anybody still waits
@@ -28,7 +28,7 @@ class Step:
     """One optimizer step: its samples in the order of the epoch, and this rank's passes."""
 
     ids: np.ndarray
-    passes: list[Pass]
+    passes: list[MicroBatchIds]
     batches: list[Batch]
 
 

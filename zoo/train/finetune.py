@@ -24,11 +24,11 @@ from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint, evidence, pretrained
 from zoo.train.args import TrainArgs, check, metric_for_best
 from zoo.train.loop import Loop
-from zoo.train.methods.base import Data, Job, Learning, Method, Result, Saved, Setup
+from zoo.train.methods.base import Data, FinetuneJob, FinetuneResult, Learning, Method, Saved, Setup
 from zoo.train.methods.known import hooks_of, methods_of
 from zoo.train.optim.sharding import whole_state
 from zoo.train.reporting import run_folder, summary
-from zoo.train.reporting.progress_bar import Watch
+from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.reporting.reporters import make_reporters
 from zoo.train.resume import run_record
 from zoo.train.resume.progress import Progress
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from zoo.model.entry import Entry
 
 
-def finetune(entry: "Entry", job: Job) -> Path:
+def finetune(entry: "Entry", job: FinetuneJob) -> Path:
     """Trains a model and leaves its checkpoint; returns the folder.
 
     Raises:
@@ -202,7 +202,7 @@ def _train(
         config = manifest["config"]
         reporters = make_reporters(args.report_to, setup.folder, setup.entry.name, config)
     total = total_samples(args, learning.features)
-    watch = Watch(setup.folder, total, task.unit, reporters, setup.is_main)
+    watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main)
     if setup.is_main:
         run_folder.announce(setup, data, learning, run.methods, model, parameters)
     loop = Loop(
@@ -230,7 +230,7 @@ def _train(
     if resumed and (fault := checkpoint.fault_of(setup.folder)):
         raise UserError(  # of before: this run has found none that is better
             f"the run has ended, but its best checkpoint was lost before it went on ({fault}): "
-            "train anew, without --resume, into another --output_dir"
+            "train anew, without `resume`, into another `output_dir`"
         )
     return progress, watch.records
 
@@ -252,11 +252,11 @@ def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn
         where = error.filename or folder
         raise UserError(
             f"can't save the checkpoint to {where}: {error.strerror or error}; what stood "
-            f"there before stays: {way}, then go on with --resume"
+            f"there before stays: {way}, then go on with `resume`"
         ) from error
 
 
-def _final_evaluation(run: _Run, data: Data, parameters: int) -> Result:
+def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
     """The saved checkpoint on the test split (validation where there is none), in fp32."""
     setup = run.setup
     setup.accelerator.wait_for_everyone()
@@ -269,7 +269,7 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> Result:
     def measured(network: nn.Module) -> Evaluation:
         return measure(network, data.task, data.features[split], setup.args, setup.accelerator)
 
-    return Result(split, measured(model), parameters, measured)
+    return FinetuneResult(split, measured(model), parameters, measured)
 
 
 def make_accelerator(args: TrainArgs) -> "Accelerator":
@@ -305,4 +305,4 @@ def measure(
     )
 
 
-__all__ = ["Job", "finetune"]
+__all__ = ["FinetuneJob", "finetune"]

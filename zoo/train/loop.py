@@ -20,21 +20,21 @@ from torch import Tensor, nn
 from tasks.base import Collate, Features, Objective, Task
 from tasks.errors import UserError
 from tasks.packed import PackedShape
-from tasks.randomness import View
+from tasks.randomness import EpochView
 from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, StopRequest, stop_on_signal
 from zoo.train.args import TrainArgs, metric_for_best
 from zoo.train.device_feed import Step, fed
 from zoo.train.methods.base import Hook
-from zoo.train.optim.optimizer import make_optimizer, set_learning_rates, spared
+from zoo.train.optim.optimizer import make_optimizer, no_decay_names, set_learning_rates
 from zoo.train.optim.schedules import lr_factor
 from zoo.train.optim.sharding import keep_integers_local, shard
 from zoo.train.optimizer_step import MicroBatch, OptimizerStep, StepResult, entered
 from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.resume import state as states
 from zoo.train.resume.order import (
-    Pass,
+    MicroBatchIds,
     Schedule,
     cut_packed,
     cut_step,
@@ -91,7 +91,7 @@ class Loop:
         self.named: dict[str, Tensor] = dict(model.named_parameters())  # what is trained, in fp32
         for hook in hooks:
             self.named = hook.attach(model, self.named)
-        self.optimizer = make_optimizer(list(self.named.items()), spared(model), args)
+        self.optimizer = make_optimizer(list(self.named.items()), no_decay_names(model), args)
         compiled: Any = torch.compile(model, dynamic=True) if args.torch_compile else model
         keep_integers_local(compiled)
         self.model: nn.Module = compiled if args.fsdp else accelerator.prepare_model(compiled)
@@ -170,12 +170,12 @@ class Loop:
         steps, ahead = itertools.tee((ids, self._cut(ids)) for ids in ids_of_steps)
         chunks = (one.ids for _, passes in ahead for one in passes)
         workers, pin = args.dataloader_num_workers, self.accelerator.device.type == "cuda"
-        seen = self.train_features.view(View(args.seed, place.epoch))
+        seen = self.train_features.view(EpochView(args.seed, place.epoch))
         loader = batches(seen, self.collate, chunks, workers, pin)
         for ids, passes in steps:
             yield Step(ids, passes, [next(loader) for _ in passes])
 
-    def _cut(self, ids: np.ndarray) -> list[Pass]:
+    def _cut(self, ids: np.ndarray) -> list[MicroBatchIds]:
         """This rank's passes over the samples of a step."""
         sizes = self.train_features.lengths, self.train_features.rows
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
@@ -257,9 +257,9 @@ class Loop:
             if not (self.args.auto_find_batch_size and largest > 1 and alone):
                 raise UserError(
                     f"out of memory with {largest} samples in a pass: lower "
-                    "--per_device_train_batch_size (and raise --gradient_accumulation_steps to "
-                    "keep the step), --max_length or --token_budget, or turn on "
-                    "--gradient_checkpointing or --auto_find_batch_size"
+                    "`per_device_train_batch_size` (and raise `gradient_accumulation_steps` to "
+                    "keep the step), `max_length` or `token_budget`, or turn on "
+                    "`gradient_checkpointing` or `auto_find_batch_size`"
                 ) from error
         self.progress.max_samples = largest // 2
         self.watcher.note(f"out of memory: passes of {largest // 2} samples from here on")
@@ -270,7 +270,7 @@ class Loop:
 
     def _recut(self, step: Step) -> Step:
         passes = self._cut(step.ids)
-        seen = self.train_features.view(View(self.args.seed, self.progress.place.epoch))
+        seen = self.train_features.view(EpochView(self.args.seed, self.progress.place.epoch))
         loaded = batches(seen, self.collate, [one.ids for one in passes])
         return Step(step.ids, passes, list(loaded))
 
@@ -308,7 +308,7 @@ class Loop:
         }[args.eval_strategy]
         self._count_time()
         if due and self.validation is not None:
-            self.log.settle()
+            self.log.flush()
             self._evaluate(self.validation)
         minutes = (time.monotonic() - self._saved_at) / 60
         by_step = args.save_steps is not None and progress.step % args.save_steps == 0
@@ -386,7 +386,7 @@ class Loop:
 
     def _save(self, signum: int | None = None) -> None:
         self._saved_at = time.monotonic()
-        self.log.settle()
+        self.log.flush()
         tensors = {  # on every rank: sharded tensors are put together by all
             "weights": states.model_tensors(self.module, self.named),
             "optimizer": states.optimizer_tensors(self.optimizer),
@@ -404,7 +404,7 @@ class Loop:
             except OSError as error:
                 raise UserError(
                     f"can't save to {self.states}: {error.strerror or error}; the last good state "
-                    "stays: free some space, then go on with --resume"
+                    "stays: free some space, then go on with `resume`"
                 ) from error
             states.prune(self.states, self.args.save_total_limit)
         self.accelerator.wait_for_everyone()
@@ -422,7 +422,7 @@ class Loop:
         except (KeyError, RuntimeError) as error:
             raise UserError(
                 f"the state in {self.states} is of another model or way of training ({error}): go "
-                "on with the --model, --tune, --optim, --ema_decay, --fsdp and --speedups of then"
+                "on with the `model`, `tune`, `optim`, `ema_decay`, `fsdp` and `speedups` of then"
             ) from error
         device = self.accelerator.device
         self.log.losses = [torch.tensor(x, device=device) for x in found.progress["pending_losses"]]
@@ -442,7 +442,7 @@ class Loop:
         changes = (self.record or {}).get("changes", [])
         if changes and changes[-1]["step"] == self.progress.step:
             for name, (then, now) in changes[-1]["flags"].items():
-                self.watcher.note(f"from here on --{name} is {now}, not {then}")
+                self.watcher.note(f"from here on `{name}` is {now}, not {then}")
 
     def _refuse_shorter(self) -> None:
         """A schedule that ends before the place that a state has reached would train on nothing."""
@@ -450,6 +450,6 @@ class Loop:
         if done >= total + 1 and not self.progress.stopped_early:
             flag = "max_steps" if self.args.max_steps > 0 else "num_train_epochs"
             raise UserError(
-                f"--{flag} {getattr(self.args, flag)} ends before the state in {self.states} (step "
+                f"`{flag}` {getattr(self.args, flag)} ends before the state in {self.states} (step "
                 f"{self.progress.step}, epoch {self._epochs():.2f}): give more"
             )

@@ -75,7 +75,7 @@ def graphs_for(step: OptimizerStep, note: Callable[[str], None]) -> "StepGraphs 
         return replayed(step, note)
     except NotReplayed as obstacle:
         if args.cuda_graphs == "on":
-            raise UserError(f"--cuda_graphs on: {obstacle}; leave it at auto") from None
+            raise UserError(f"`cuda_graphs` on: {obstacle}; leave it at auto") from None
     return None
 
 
@@ -102,11 +102,11 @@ def _obstacle(step: OptimizerStep) -> str | None:
     if step.accelerator.num_processes > 1 or step.args.fsdp:
         return "several processes train together"
     if not skips_by_itself(step.optimizer):
-        return f"--optim {step.args.optim} has no kernel for it, adamw, adam and sgd have"
+        return f"`optim` {step.args.optim} has no kernel for it, adamw, adam and sgd have"
     if not all(hook.keeps_program for hook in step.hooks):
-        return "--tune gradual computes more from step to step"
+        return "`tune` gradual computes more from step to step"
     if step.args.gradient_checkpointing:
-        return "--gradient_checkpointing looks at the state of random numbers"
+        return "`gradient_checkpointing` looks at the state of random numbers"
     return None
 
 

@@ -33,9 +33,7 @@ class ConvolutionalNetwork(Network):
         Raises `UserError` for options that make no network.
         """
         if len(options.widths) < 1 or min(options.widths) < 8 or any(w % 8 for w in options.widths):
-            raise UserError(f"--widths {' '.join(map(str, options.widths))}: multiples of 8")
-        if options.depth < 1:
-            raise UserError(f"--depth {options.depth}: at least 1")
+            raise UserError(f"`widths` {' '.join(map(str, options.widths))}: multiples of 8")
         smallest = 2 ** (len(options.widths) - 1)
         size = choose_size(options.image_size, splits["train"], max(8, smallest), 4)
         return image_processor.make_processor(size, reading=task.args)  # type: ignore[attr-defined]

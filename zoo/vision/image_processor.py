@@ -49,7 +49,7 @@ def make_processor(
     )
 
 
-def processor_of_weights(folder: "Path", asked: ImageArgs) -> Any | None:
+def processor_of_weights(folder: "Path", args: ImageArgs) -> Any | None:
     """A processor of the size and normalisation that the one in a folder of weights has, and of its
     background and way of resizing where nothing else is asked; None where there is none.
 
@@ -66,7 +66,7 @@ def processor_of_weights(folder: "Path", asked: ImageArgs) -> Any | None:
     plain = not getattr(found, "do_normalize", True)
     mean, std = ((0, 0, 0), (1, 1, 1)) if plain else (found.image_mean, found.image_std)
     known: dict[str, Any] = {
-        name: getattr(asked, name) or getattr(found, attribute, None)
+        name: getattr(args, name) or getattr(found, attribute, None)
         for name, attribute in SAVED_AS.items()
     }
     if known["resize"] is None and getattr(found, "do_center_crop", False):
@@ -124,7 +124,7 @@ def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, ste
 
     if asked is not None:
         if asked < 8 or asked % step:
-            raise UserError(f"--image_size {asked}: a multiple of {step}, at least 8")
+            raise UserError(f"`image_size` {asked}: a multiple of {step}, at least 8")
         return asked
     sides = []
     for row in range(0, len(train), max(1, len(train) // SAMPLED)):

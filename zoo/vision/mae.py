@@ -47,7 +47,7 @@ ENTRY = Entry(
         "warmup_steps": 0.05,
     },
     verbs=("pretrain", "evaluate", "export"),
-    starts="zoo.vision.vit_cls",
+    pretrains_for="zoo.vision.vit_cls",
 )
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from tasks.vision.image_args import side_of
 from zoo.model.loading import load_config, load_json
 from zoo.model.network import Network
@@ -78,12 +78,9 @@ class MaskedAutoencoder(Network):
 
         Raises `UserError` for options that make no network.
         """
-        for name in ("depth", "decoder_depth", "decoder_heads"):
-            if getattr(options, name) < 1:
-                raise UserError(f"--{name} {getattr(options, name)}: at least 1")
         if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
             raise UserError(
-                f"--decoder_size {options.decoder_size} can't be shared out to --decoder_heads "
+                f"`decoder_size` {options.decoder_size} can't be shared out to `decoder_heads` "
                 f"{options.decoder_heads}: give a multiple"
             )
         step = task.args.patch_size or 8
@@ -114,7 +111,7 @@ class MaskedAutoencoder(Network):
             model = MaeForPreTraining(config)
         except (TypeError, AssertionError, ValueError) as error:
             raise UserError(
-                f"timm can't make {options.architecture} this way: {error}; give a vision "
+                f"timm can't make {options.architecture} this way: {foreign(error)}; give a vision "
                 "transformer"
             ) from None
         model.computes_loss = False  # the task does

@@ -151,13 +151,7 @@ class CnnForImageClassification(CnnPreTrainedModel):
             output_attentions=output_attentions,
             return_dict=True,
         )
-        logits = self.classifier(self.dropout(base.pooler_output))
-        loss = None
-        if labels is not None:
-            loss = self.loss_function(labels=labels, pooled_logits=logits, config=self.config)
-        return ImageClassifierOutputWithNoAttention(
-            loss=loss, logits=logits, hidden_states=base.hidden_states
-        )
+        return self.classified(ImageClassifierOutputWithNoAttention, base, labels)
 
 
 register(CnnConfig, AutoModel=CnnModel, AutoModelForImageClassification=CnnForImageClassification)

@@ -35,7 +35,7 @@ def narrow(model: CnnForImageClassification, asked: Sequence[int]) -> nn.Module:
         if before[i] != before[i - 1] and asked[i] == asked[i - 1]:
             raise UserError(
                 f"stages {i} and {i + 1} would both have {asked[i]} channels left, of "
-                f"{before[i - 1]} and {before[i]}: lower --sparsity"
+                f"{before[i - 1]} and {before[i]}: lower `sparsity`"
             )
     state = model.state_dict()
     layers: Any = model.cnn.layers

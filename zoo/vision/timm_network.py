@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
 from zoo.model.loading import load_config, load_json, load_with_head
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
     from tasks.base import Task
 
-NONE = "none"  # --model: new weights in the shape of --architecture
 NAMED = 5  # labels that a message names at most
 
 
@@ -147,7 +146,7 @@ class TimmNetwork(Network):
         Raises `UserError` where there are no such weights, or for a size that they can't have.
         """
         reading = task.args  # type: ignore[attr-defined]
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             smallest, step = options.smallest_size()
             size = choose_size(options.image_size, splits["train"], smallest, step)
             return image_processor.make_processor(size, reading=reading)
@@ -165,7 +164,7 @@ class TimmNetwork(Network):
         if options.image_size not in (None, size):
             if _has_positions(found.folder):
                 raise UserError(
-                    f"--image_size {options.image_size}: {options.model} was pretrained at {size}, "
+                    f"`image_size` {options.image_size}: {options.model} was pretrained at {size}, "
                     "and its positions are those of that size"
                 )
             smallest, step = options.smallest_size()
@@ -188,7 +187,7 @@ class TimmNetwork(Network):
         from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
 
         size = side_of(processor)
-        if options.model == NONE:
+        if options.model == pretrained.NEW:
             config = TimmWrapperConfig(
                 architecture=known(options.architecture),
                 model_args=options.model_args(size),
@@ -198,7 +197,7 @@ class TimmNetwork(Network):
                 return TimmWrapperForImageClassification(config), {"model": None, "license": None}
             except (TypeError, AssertionError) as error:
                 raise UserError(
-                    f"timm can't make {options.architecture} this way: {error}"
+                    f"timm can't make {options.architecture} this way: {foreign(error)}"
                 ) from None
         found = pretrained.find(options.model, entry.presets)
         if _pretrained_here(found.folder):
@@ -238,7 +237,7 @@ class TimmNetwork(Network):
         if len(inner) != 1:
             raise UserError(
                 f"{model.config.architecture} can't be pruned by structure: timm's arguments know "
-                "no one width of its layers; leave --structured away"
+                "no one width of its layers; leave `structured` away"
             )
         return (inner.pop(),)
 

@@ -65,7 +65,7 @@ ENTRY = Entry(
         "weight_decay": 0.05,
         "warmup_steps": 0.1,
     },
-    reading={"crop_scale": 0.7},
+    task_defaults={"crop_scale": 0.7},
     presets={
         "vit-tiny": Preset(
             repo="timm/vit_tiny_patch16_224.augreg_in21k_ft_in1k", license="Apache-2.0"

@@ -106,7 +106,7 @@ def load(folder: Path, labels: tuple[str, ...], template: str, device: torch.dev
     except (ValueError, Unreadable) as error:
         reason = error.reason if isinstance(error, Unreadable) else str(error)
         raise UserError(
-            f"{folder} can't label images without training ({reason}): --zero_shot wants weights "
+            f"{folder} can't label images without training ({reason}): `zero_shot` wants weights "
             "of CLIP or SigLIP"
         ) from None
     task = ImageClassification(Args(), labels, "single_label_classification")

@@ -15,7 +15,7 @@ _URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.accura
 
 
 class Accuracy(evaluate.Metric):  # type: ignore[misc]
-    """See the module."""
+    """Accuracy for `evaluate`; the module says how it counts."""
 
     def _info(self) -> Any:
         return information.of_labels(__doc__, _URL)

@@ -18,7 +18,7 @@ _URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.confus
 
 
 class ConfusionMatrix(evaluate.Metric):  # type: ignore[misc]
-    """See the module."""
+    """Confusion matrix for `evaluate`; the module says how it counts."""
 
     def _info(self) -> Any:
         return information.of_labels(__doc__, _URL, rows=False)

@@ -13,7 +13,7 @@ _URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.f1_sco
 
 
 class F1(information.LabelScore):
-    """See the module."""
+    """F1 for `evaluate`; the module says how it counts."""
 
     score = staticmethod(arithmetic.f1)
     about = (__doc__, _URL)

@@ -14,7 +14,8 @@ from tasks.metrics import arithmetic
 
 
 def of_labels(doc: str | None, url: str, rows: bool = True) -> Any:
-    """For a metric of labels [n] and, with `rows`, of 0/1 rows [n, labels] as well."""
+    """Return the description of a metric of labels [n] and, with `rows`, of 0/1 rows [n, labels] as
+    well."""
     options = [datasets.Value("int64")]
     if rows:
         options.append(datasets.Sequence(datasets.Value("int64")))
@@ -22,12 +23,12 @@ def of_labels(doc: str | None, url: str, rows: bool = True) -> Any:
 
 
 def of_numbers(doc: str | None, url: str) -> Any:
-    """For a metric of numbers [n]."""
+    """Return the description of a metric of numbers [n]."""
     return _information(doc, url, [datasets.Value("float64")])
 
 
 def of_texts(doc: str | None, url: str) -> Any:
-    """For a metric of texts [n]."""
+    """Return the description of a metric of texts [n]."""
     return _information(doc, url, [datasets.Value("string")])
 
 

@@ -16,7 +16,7 @@ _URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.matthe
 
 
 class MatthewsCorrelation(evaluate.Metric):  # type: ignore[misc]
-    """See the module."""
+    """Matthews' correlation for `evaluate`; the module says how it counts."""
 
     def _info(self) -> Any:
         return information.of_labels(__doc__, _URL, rows=False)

@@ -15,7 +15,7 @@ _URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.mean_s
 
 
 class MSE(evaluate.Metric):  # type: ignore[misc]
-    """See the module."""
+    """Mean squared error for `evaluate`."""
 
     def _info(self) -> Any:
         return information.of_numbers(__doc__, _URL)

@@ -13,7 +13,7 @@ _URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.precis
 
 
 class Precision(information.LabelScore):
-    """See the module."""
+    """Precision for `evaluate`; the module says how it counts."""
 
     score = staticmethod(arithmetic.precision)
     about = (__doc__, _URL)

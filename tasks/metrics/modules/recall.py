@@ -13,7 +13,7 @@ _URL = "https://scikit-learn.org/stable/modules/generated/sklearn.metrics.recall
 
 
 class Recall(information.LabelScore):
-    """See the module."""
+    """Recall for `evaluate`; the module says how it counts."""
 
     score = staticmethod(arithmetic.recall)
     about = (__doc__, _URL)

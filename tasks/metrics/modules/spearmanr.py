@@ -16,7 +16,7 @@ _URL = "https://docs.scipy.org/doc/scipy/reference/generated/scipy.stats.spearma
 
 
 class SpearmanR(evaluate.Metric):  # type: ignore[misc]
-    """See the module."""
+    """Spearman's rank correlation for `evaluate`; the module says how it counts."""
 
     def _info(self) -> Any:
         return information.of_numbers(__doc__, _URL)

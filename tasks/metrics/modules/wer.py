@@ -15,7 +15,7 @@ _URL = "https://github.com/jitsi/jiwer"
 
 
 class WER(evaluate.Metric):  # type: ignore[misc]
-    """See the module."""
+    """Word error rate for `evaluate`; the module says how it counts."""
 
     def _info(self) -> Any:
         return information.of_texts(__doc__, _URL)

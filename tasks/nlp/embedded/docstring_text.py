@@ -121,7 +121,7 @@ def mask(text: str, names: Container[str]) -> str:
 
 
 def is_english(text: str) -> bool:
-    """Whether a masked text is a sentence of some length rather than a fragment of code."""
+    """Return whether a masked text is a sentence of some length rather than a fragment of code."""
     plain = words(text)
     return (
         len(plain) >= FEWEST_WORDS

@@ -126,7 +126,7 @@ def load() -> "datasets.DatasetDict":
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One text, and where it stands."""
+    """An example: its text, and the file it stands in."""
 
     text: str
     library: str
@@ -168,7 +168,7 @@ def collect() -> dict[str, list[Example]]:
 
 
 def _files_by_word(examples: list[Example]) -> Counter[str]:
-    """In how many files each word stands in plain prose."""
+    """Return in how many files each word stands in plain prose."""
     pairs = {
         (word, example.file)
         for example in examples
@@ -178,7 +178,7 @@ def _files_by_word(examples: list[Example]) -> Counter[str]:
 
 
 def _is_jargon(name: str, files: int, english: set[str]) -> bool:
-    """Whether a name that only one library's prose has is no English word.
+    """Return whether a name that only one library's prose has is no English word.
 
     It is rare there too, or short ("fx", "dpi"), or made of two words ("groupby", "colorbar").
     """
@@ -243,7 +243,7 @@ def _docstrings(file: Path, names: set[str]) -> Iterator[str]:
 
 
 def _without_duplicates(examples: list[Example]) -> list[Example]:
-    """One example of each text, and none of a text that several libraries have."""
+    """Return one example of each text, and none of a text that several libraries have."""
     first: dict[str, Example] = {}
     shared = set()
     for example in examples:
@@ -273,7 +273,7 @@ def _folder(library: str) -> Path:
 
 
 def _key() -> str:
-    """Of the recipe and the libraries' versions."""
+    """Return the cache key of the recipe and the libraries' versions."""
     try:
         versions = [f"{name}=={importlib.metadata.version(name)}" for name in LIBRARIES]
     except importlib.metadata.PackageNotFoundError as problem:

@@ -41,7 +41,8 @@ def load() -> "datasets.DatasetDict":
 
 
 def of_texts(splits: "datasets.DatasetDict") -> "datasets.DatasetDict":
-    """The same of the column text of any splits; a row of no words has empty lists."""
+    """Return the words of the column text of any splits as tokens, and their marks and case as tags
+    (see `tagged`); a row of no words has empty lists."""
     import datasets
 
     words = datasets.List(datasets.Value("string"))

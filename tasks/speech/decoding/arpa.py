@@ -78,7 +78,8 @@ def _parse(path: Path, lines: Iterator[tuple[int, str]]) -> Model:
 
 
 def _header(path: Path, lines: Iterator[tuple[int, str]]) -> tuple[list[int], int, str]:
-    """How many n-grams of each order; and the line behind, with its number."""
+    """Return how many n-grams of each order the file declares, and the line behind them with its
+    number."""
     declared: list[int] = []
     number = 0
     for number, line in lines:
@@ -106,7 +107,7 @@ def _gram(
     chances: dict[Gram, float],
     backoffs: dict[Gram, float],
 ) -> None:
-    """Takes in one line of n-grams."""
+    """Add one line of n-grams to `chances` and `backoffs`."""
     fields = line.split()
     if len(fields) not in (order + 1, order + 2):
         raise _broken(path, number, f"has {len(fields)} fields, not a number and {order} words")

@@ -118,7 +118,7 @@ class _Prefixes:
         self._gains: dict[int, float] = {}
 
     def extend(self, prefix: int, token: int) -> int:
-        """The prefix with a token more."""
+        """Return the prefix with one more token."""
         found = self._children.get((prefix, token))
         if found is not None:
             return found
@@ -140,7 +140,7 @@ class _Prefixes:
         return new
 
     def gain(self, prefix: int) -> float:
-        """What a prefix's last word earns when it ends there."""
+        """Return the score that a prefix's last word earns when it ends there."""
         if self._lm is None or not self._spelt[prefix]:
             return 0.0
         if prefix not in self._gains:
@@ -153,13 +153,13 @@ class _Prefixes:
         return ("<s>", *words) if self._lm and len(words) < self._lm.order - 1 else words
 
     def bonus(self, ids: npt.NDArray[np.int64]) -> _Floats:
-        """`bonuses` of prefixes [n]."""
+        """Return the scores that prefixes [n] have earned so far, [n]."""
         if self._lm is None:
             return np.zeros(len(ids))
         return np.array([self.bonuses[i] for i in ids])
 
     def gains(self, ids: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]) -> _Floats | float:
-        """What extending prefixes [n] by tokens [k] earns, [n, k]."""
+        """Return the scores that extending prefixes [n] by tokens [k] earns, [n, k]."""
         if self._lm is None or self._delimiter not in tokens:
             return 0.0
         gains = np.zeros((len(ids), len(tokens)))
@@ -169,14 +169,14 @@ class _Prefixes:
     def forbidden(
         self, ids: npt.NDArray[np.int64], tokens: npt.NDArray[np.int64]
     ) -> npt.NDArray[np.bool_] | None:
-        """Where a token [k] leads a prefix [n] out of the lexicon, bool [n, k]."""
+        """Return where a token [k] leads a prefix [n] out of the lexicon, bool [n, k]."""
         if self.lexicon is None:
             return None
         rows = [self.lexicon.allowed(self._nodes[i], self._delimiter)[tokens] for i in ids]
         return ~np.array(rows, np.bool_).reshape(len(ids), len(tokens))
 
     def tokens(self, prefix: int) -> tuple[int, ...]:
-        """The tokens of a prefix."""
+        """Return the tokens of a prefix, in their order."""
         found = []
         while prefix:
             found.append(self.lasts[prefix])

@@ -10,13 +10,13 @@ from tasks.errors import UserError
 if TYPE_CHECKING:
     import numpy as np
 
+    from tasks.speech.char_tokenizer import CharTokenizer
     from tasks.speech.decoding.lexicon import Lexicon
     from tasks.speech.decoding.ngram import NGram
-    from tasks.speech.spelling import Spelling
 
 
 @dataclass(frozen=True)
-class Decoding:
+class LMDecoding:
     """A beam search and what guides it."""
 
     beam: int
@@ -25,11 +25,11 @@ class Decoding:
     word_bonus: float
     words: tuple[str, ...] | None
 
-    def best(self, logits: "np.ndarray", spelling: "Spelling") -> str:
+    def best(self, logits: "np.ndarray", spelling: "CharTokenizer") -> str:
         """The likeliest text of logits [frames, vocabulary]."""
         return self.ranked(logits, spelling)[0][0]
 
-    def ranked(self, logits: "np.ndarray", spelling: "Spelling") -> list[tuple[str, float]]:
+    def ranked(self, logits: "np.ndarray", spelling: "CharTokenizer") -> list[tuple[str, float]]:
         """Texts and their scores (log probabilities, with what guided the search), best first.
 
         Raises `UserError` where the vocabulary can't spell one of the words.
@@ -61,7 +61,7 @@ def lexicon(words: tuple[str, ...], vocabulary: tuple[str, ...]) -> "Lexicon":
 
 def beam(
     width: int, lm: str | None, lm_weight: float, word_bonus: float, words: str | None
-) -> Decoding:
+) -> LMDecoding:
     """A beam search as asked for.
 
     Raises `UserError` for a width below 1, or a file that can't be read.
@@ -69,8 +69,8 @@ def beam(
     from tasks.speech.decoding.ngram import NGram
 
     if width < 1:
-        raise UserError(f"--beam_width {width}: at least 1")
-    return Decoding(
+        raise UserError(f"`beam_width` {width}: at least 1")
+    return LMDecoding(
         width,
         None if lm is None else NGram.read_arpa(Path(lm)),
         lm_weight,
@@ -83,8 +83,8 @@ def _words(path: Path) -> tuple[str, ...]:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"--words {path} can't be read: {problem}") from None
+        raise UserError(f"`words` {path} can't be read: {problem}") from None
     found = tuple(line.strip() for line in lines if line.strip())
     if not found:
-        raise UserError(f"--words {path} has no words; give one a line")
+        raise UserError(f"`words` {path} has no words", hint="give one a line")
     return found

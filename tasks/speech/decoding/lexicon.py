@@ -52,11 +52,12 @@ class Lexicon:
         return NOWHERE if node == NOWHERE else self._children[node].get(token, NOWHERE)
 
     def is_word(self, node: int) -> bool:
-        """Whether a word ends here."""
+        """Return whether a word ends at a node."""
         return node != NOWHERE and self._ends[node]
 
     def allowed(self, node: int, delimiter: int | None) -> npt.NDArray[np.bool_]:
-        """Which tokens may come, bool [vocab]. Kept: not to be changed.
+        """Return which tokens may follow at a node, bool [vocab]; it is kept and must not be
+        changed.
 
         The delimiter may where a word ends, and before the first or between two words again.
         """

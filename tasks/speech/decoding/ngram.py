@@ -27,12 +27,12 @@ class NGram:
         self.backoffs = backoffs
 
     def __len__(self) -> int:
-        """The number of n-grams."""
+        """Return the number of n-grams."""
         return len(self.chances)
 
     @classmethod
     def read_arpa(cls, path: str | Path) -> "NGram":
-        """From a text file in the ARPA format; what is broken in it is a `UserError` with line."""
+        """Read a text file in the ARPA format; `UserError` names the line that is broken."""
         return cls(*arpa.read(Path(path)))
 
     def score(self, context: Sequence[str], word: str) -> float:

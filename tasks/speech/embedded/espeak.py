@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 RATE = 22_050
 """Samples a second of what it says."""
 VOLUME = 50
-"""Of 200, where 100 is usual: at 50 few speakers are cut off at full scale."""
+"""The volume, of 200, where 100 is usual: at 50 few speakers are cut off at full scale."""
 
 # From espeak-ng's speak_lib.h.
 _SYNCHRONOUS = 2  # espeak_Synth returns when all is said; the callback runs in the calling thread
@@ -41,7 +41,8 @@ _lock = threading.Lock()  # the library has one voice, one output, and no locks
 
 
 def version() -> str:
-    """Of the package that carries the library and its voices; `UserError` where there is none."""
+    """Return the version of the package that carries the library and its voices; `UserError` where
+    there is none."""
     try:
         return importlib.metadata.version("espeakng_loader")
     except importlib.metadata.PackageNotFoundError:
@@ -64,7 +65,7 @@ def variants() -> list[str]:
 def synthesize(
     text: str, voice: str, rate_wpm: int = 175, pitch: int = 50
 ) -> "npt.NDArray[np.float32]":
-    """What the voice says, float32 [samples] in [-1, 1) at `RATE`, one channel.
+    """Return the speech of a voice, float32 [samples] in [-1, 1) at `RATE`, one channel.
 
     Args:
         voice: an accent, with a variant behind a plus ("en-us+f3").

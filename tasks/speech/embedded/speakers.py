@@ -50,7 +50,8 @@ def by_split() -> dict[str, list[list[str]]]:
 
 
 def family(name: str) -> str:
-    """What "robosoft3" and "robosoft", "whisper" and "whisperf", "Andy" and "AnxiousAndy" share.
+    """Return the name that a family of voices shares: "robosoft3" and "robosoft" are one, "whisper"
+    and "whisperf", "Andy" and "AnxiousAndy".
 
     The plain speakers f1 to f5 and m1 to m8 are as different as any, and a family each.
     """

@@ -82,7 +82,7 @@ def digit_strings() -> "datasets.DatasetDict":
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-    """What is said, by whom, and how it sounds: 16-bit WAV."""
+    """A spoken clip: the words, the voice, and the sound as 16-bit WAV."""
 
     said: str
     voice: str
@@ -107,7 +107,7 @@ def _digits(split: str, place: int) -> Clip:
 def _clip(
     said: str, voice: str, speed: float, random: "np.random.Generator", longest: float
 ) -> Clip:
-    """One clip; what is longer than allowed (in seconds) is said again, faster."""
+    """Return one clip; what is longer than allowed (in seconds) is spoken again, faster."""
     import numpy as np
 
     from tasks.speech.sound.audio import resample
@@ -221,6 +221,7 @@ def _spoken(
 
 
 def _key(sizes: Mapping[str, int]) -> str:
-    """Of the recipe, the sizes, espeak-ng's version, and the system: each has its own rand()."""
+    """Return the cache key of the recipe, the sizes, espeak-ng's version, and the system: each
+    system has its own rand()."""
     whole = f"recipe {RECIPE} seed {SEED} {dict(sizes)} {espeak.version()} {sys.platform}"
     return hashlib.sha256(whole.encode()).hexdigest()[:32]

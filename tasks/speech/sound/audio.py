@@ -47,7 +47,7 @@ Media = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Info:
-    """What a file says about itself."""
+    """The rate and length of a sound, as its file's header says."""
 
     rate: int
     """samples a second"""
@@ -56,13 +56,14 @@ class Info:
 
 
 def info(media: Media) -> Info:
-    """From the header alone. Raises `BadFile` where it is none, or claims the impossible."""
+    """Read the header of a sound and nothing else. Raises `BadFile` where it is none, or claims the
+    impossible."""
     with _open(media) as file:
         return _info(file)
 
 
 def seconds(media: Media) -> float:
-    """How long the file says it is. Raises `BadFile` as `info` does."""
+    """Return the length of a sound in seconds, by its header. Raises `BadFile` as `info` does."""
     return info(media).seconds
 
 
@@ -91,7 +92,7 @@ def decode(
     if len(mono) < ENOUGH * claimed:
         raise BadFile(f"truncated: {there:,.3g} of {claimed / own.rate:,.3g} s")
     if there < min_seconds:
-        raise BadFile(f"{there:,.3g} s, shorter than --min_seconds {min_seconds:g}")
+        raise BadFile(f"{there:,.3g} s, shorter than `min_seconds` {min_seconds:g}")
     if not np.isfinite(mono).all():
         raise BadFile("samples that are no finite numbers")
     return resample(mono, own.rate, rate)
@@ -123,7 +124,7 @@ def _ratio(rate: int, to: int) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=8)
 def _filter(factor: int) -> "npt.NDArray[np.float32]":
-    """As `scipy.signal.resample_poly` designs it, but once and not for each file."""
+    """Return the filter of `scipy.signal.resample_poly`, designed once and not for each file."""
     import numpy as np
     from scipy.signal import firwin
 
@@ -131,7 +132,7 @@ def _filter(factor: int) -> "npt.NDArray[np.float32]":
 
 
 def _read(file: "soundfile.SoundFile", most: int) -> "npt.NDArray[np.float32]":
-    """At most so many frames, and what there is before the place where a file breaks."""
+    """Return at most so many frames, or what there is before the place where a file breaks."""
     import numpy as np
     import soundfile
 
@@ -197,4 +198,4 @@ def _open(media: Media) -> "soundfile.SoundFile":
 
 def _too_long(found: float, limit: float, prefix: str = "") -> str:
     shown = math.floor(found * 10) / 10
-    return f"{prefix}{shown:,g} s, longer than --max_seconds {limit:g}"
+    return f"{prefix}{shown:,g} s, longer than `max_seconds` {limit:g}"

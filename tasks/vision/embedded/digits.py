@@ -64,7 +64,7 @@ def load() -> "datasets.DatasetDict":
 
 
 def _split(labels: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.int64]]:
-    """Which rows each split has, mixed; numpy keeps `RandomState` as it is for ever."""
+    """Return the rows of each split, mixed; numpy keeps `RandomState` as it is for ever."""
     mixed = np.random.RandomState(SEED).permutation(len(labels))
     left = mixed[np.argsort(labels[mixed], kind="stable")]
     splits = {}

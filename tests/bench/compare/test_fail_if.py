@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.compare.fail_if import WORDS, Condition
+from bench.compare.fail_if import WORDS, VerdictCondition
 from tasks.errors import UserError
 
 
@@ -22,7 +22,7 @@ from tasks.errors import UserError
     ],
 )
 def test_what_fails(text: str, word: str, speedup: float, holds: bool) -> None:
-    assert Condition.parse(text).holds(word, speedup) == holds
+    assert VerdictCondition.parse(text).holds(word, speedup) == holds
 
 
 @pytest.mark.parametrize(
@@ -37,11 +37,11 @@ def test_what_fails(text: str, word: str, speedup: float, holds: bool) -> None:
 )
 def test_what_is_no_condition(text: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        Condition.parse(text)
+        VerdictCondition.parse(text)
 
 
 @given(st.sampled_from(["slower", "faster"]), st.floats(0, 500, allow_nan=False))
 def test_sizes_are_read(word: str, percent: float) -> None:
     text = f"{word}:{percent:.3f}%"
-    assert Condition.parse(text).share == pytest.approx(float(f"{percent:.3f}") / 100)
-    assert Condition.parse(word).word == WORDS[word]
+    assert VerdictCondition.parse(text).share == pytest.approx(float(f"{percent:.3f}") / 100)
+    assert VerdictCondition.parse(word).word == WORDS[word]

@@ -9,7 +9,7 @@ import torch
 from bench.decide.options import maker
 from tests.finetuning import finetune
 from zoo.deploy.candidate import DeploymentBuilder
-from zoo.deploy.export import Original
+from zoo.deploy.export import ExportSource
 from zoo.runtimes.deployment import Deployment
 
 
@@ -17,18 +17,18 @@ def test_eager_is_measured_once_and_what_all_are_compared_with(
     tiny_bert: Path, reviews: Path, tmp_path: Path
 ) -> None:
     flags = ("--max_steps", 2, "--learning_rate", 1e-3, "--eval_strategy", "no")
-    original = Original.open(finetune(tiny_bert, reviews, tmp_path / "run", *flags).folder)
+    original = ExportSource.open(finetune(tiny_bert, reviews, tmp_path / "run", *flags).folder)
     validation = original.samples("validation")
-    expected = original.measured(validation.features).tally.state()
+    expected = original.measured(validation.features).accumulator.state()
     measured: list[Any] = []
-    own = Original.measured
+    own = ExportSource.measured
 
-    def counted(self: Original, features: Any, runner: Any = None) -> Any:
+    def counted(self: ExportSource, features: Any, runner: Any = None) -> Any:
         measured.append(str(runner.deployment))
         return own(self, features, runner)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Original, "measured", counted)
+        patch.setattr(ExportSource, "measured", counted)
         threads = torch.get_num_threads()
         builder = DeploymentBuilder(original, tmp_path, validation, threads)
         make = maker(builder, None, 0.01)
@@ -36,5 +36,5 @@ def test_eager_is_measured_once_and_what_all_are_compared_with(
     assert [option.fault for option in made] == ["", ""]
     assert measured == ["eager", "eager+bf16"]
     assert made[0].drop is not None and (made[0].drop.value, made[0].drop.n) == (0.0, 60)
-    for name, array in builder.source.tally.state().items():
+    for name, array in builder.source.accumulator.state().items():
         assert (array == expected[name]).all()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.decide.pareto import Limits, Point, beats, front, tied, winner
+from bench.decide.pareto import Limits, OptionCost, beats, front, tied, winner
 from zoo.measure import Estimate, Interval
 
 
@@ -15,9 +15,9 @@ def point(
     p95: float | None = None,
     memory: float | None = 1.0,
     size: float = 1.0,
-) -> Point:
+) -> OptionCost:
     interval = Interval(seconds * (1 - spread), seconds * (1 + spread), 0.99, "made up")
-    return Point(name, drop, Estimate(seconds, interval, 10), p95, memory, size)
+    return OptionCost(name, drop, Estimate(seconds, interval, 10), p95, memory, size)
 
 
 POINTS = st.lists(
@@ -53,7 +53,7 @@ def test_overlapping_latencies_are_a_tie() -> None:
 
 
 @given(POINTS)
-def test_nobody_on_the_front_is_beaten_and_everybody_else_is(points: list[Point]) -> None:
+def test_nobody_on_the_front_is_beaten_and_everybody_else_is(points: list[OptionCost]) -> None:
     left = front(points)
     for one in points:
         assert (one in left) == (not any(beats(other, one) for other in points))
@@ -61,7 +61,7 @@ def test_nobody_on_the_front_is_beaten_and_everybody_else_is(points: list[Point]
 
 @given(POINTS, st.floats(0.5, 2.0), st.sampled_from([None, 1.0]))
 def test_the_winner_keeps_to_the_limits(
-    points: list[Point], p95: float, memory: float | None
+    points: list[OptionCost], p95: float, memory: float | None
 ) -> None:
     limits = Limits(p95, 0.005, memory)
     best = winner(points, limits)

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from bench.decide import picture
-from bench.decide.pareto import Limits, Point
+from bench.decide.pareto import Limits, OptionCost
 from tasks.errors import UserError
 from zoo.measure import Estimate, Interval
 
 POINTS = [
-    Point(
+    OptionCost(
         name, 0.0, Estimate(seconds, Interval(seconds, seconds, 0.99, "made up"), 9), None, 1.0, 1e6
     )
     for name, seconds in (("eager", 2e-3), ("onnx", 1e-3))

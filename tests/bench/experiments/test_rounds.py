@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pytest
 
 from bench.experiments import rounds, runs
-from bench.experiments.rounds import Case, Comparison, Measured
+from bench.experiments.rounds import ArmMeasurement, RoundCase, RoundComparison
 from tasks.bounds import Positive
 from tasks.errors import UserError
 
@@ -22,7 +22,7 @@ class Args(rounds.Args):
     epochs: Positive = 1.0
 
 
-def _measure(case: Case) -> Measured:
+def _measure(case: RoundCase) -> ArmMeasurement:
     print("noise of a library")
     assert case.folder.is_dir() and case.args.flags in ((), ("--dtype", "fp32"))
     if case.arm == "large":
@@ -30,10 +30,10 @@ def _measure(case: Case) -> Measured:
     if case.arm == "wrong":
         raise UserError("no folder of that name")
     threads = int(os.environ.get("OMP_NUM_THREADS", 0))
-    return Measured(SPEED[case.arm] * case.seed, threads / 10)
+    return ArmMeasurement(SPEED[case.arm] * case.seed, threads / 10)
 
 
-COMPARISON = Comparison(
+COMPARISON = RoundComparison(
     "tests.bench.experiments.test_rounds",
     "images",
     Args,
@@ -52,7 +52,9 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Arms run in this process, and are noted."""
     seen: list[Any] = []
 
-    def launch(comparison: Comparison, args: Args, arm: str, batch: int, seed: int) -> runs.Result:
+    def launch(
+        comparison: RoundComparison, args: Args, arm: str, batch: int, seed: int
+    ) -> runs.Result:
         seen.append((arm, batch, seed))
         return rounds.measure(comparison.module, asdict(args), arm, batch, seed)
 

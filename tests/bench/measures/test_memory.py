@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.measures import memory
-from bench.record.results import Found
+from bench.record.results import MeasureResult
 from tests.bench.jobs import job
 
 GIB = 1 << 30
@@ -40,6 +40,6 @@ def test_what_no_look_has_seen_is_in_the_kernels_record() -> None:
         "gpu": {},
         "size": None,
     }
-    seen: Found = memory.found(told, [(1.5, 500 << 20, 460 << 20)])
+    seen: MeasureResult = memory.found(told, [(1.5, 500 << 20, 460 << 20)])
     assert seen.values["peak"].value == 500 << 20  # 400 seen, 100 missed
     assert seen.samples["missed_between_looks"] == 100 << 20

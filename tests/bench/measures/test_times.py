@@ -1,9 +1,13 @@
 """Throughput and cold start of targets whose times are known."""
 
+import dataclasses
+import sys
+
 import pytest
 
-from bench.measures import cold_start, generation, throughput
+from bench.measures import cold_start, generation, latency, throughput
 from tests.bench.jobs import job
+from zoo.measure.preloaded import Preloader
 
 
 def test_throughput_of_a_sleep() -> None:
@@ -26,3 +30,14 @@ def test_the_first_token_and_the_others() -> None:
     values = generation.measure(job("Writer", seconds=0.01)).values
     assert values["first_token"].value == pytest.approx(0.02, rel=0.1)
     assert values["further_token"].value == pytest.approx(0.01, rel=0.1)
+
+
+def test_a_latency_says_how_its_processes_began() -> None:
+    fresh = job("sleep", seconds=0.002)
+    with Preloader(()) as start:
+        for one in (fresh, dataclasses.replace(fresh, launch=start)):
+            found = latency.measure(one)
+            is_fork = one is not fresh and sys.platform.startswith("linux")
+            assert found.samples["launcher"] == ("preloaded" if is_fork else "fresh")
+            assert ("load" in found.values) != is_fork
+            assert found.values["median"].value == pytest.approx(0.002, rel=0.5)

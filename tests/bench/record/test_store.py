@@ -1,6 +1,7 @@
 """Results on disk: nothing is lost, and what a crash has left disturbs nobody."""
 
 import copy
+import dataclasses
 import errno
 import json
 import os
@@ -13,11 +14,13 @@ from hypothesis import strategies as st
 
 from bench.cases.args import ReportArgs
 from bench.cases.case import Case
-from bench.record import store, stored
-from bench.record.results import STATUSES, Found, Result, Value
+from bench.record import compare_results, store
+from bench.record.results import STATUSES, MeasureResult, Result, Value
 from bench.report import write as report
 from tasks.errors import UserError
 from tests.bench.report import made
+from tests.fake_nvml import FakeNvml, see_a_gpu
+from zoo.machine import environment, nvml
 
 INTERVAL = {"low": 0.9, "high": 1.1, "level": 0.99, "method": "t over 5 launches"}
 NUMBERS = st.floats(-1e30, 1e30)
@@ -28,7 +31,7 @@ RESULTS = st.builds(
     st.just(Case.of("minilm", "onnx", 16, 128)),
     st.text(),
     st.builds(
-        Found,
+        MeasureResult,
         st.dictionaries(st.text(), VALUES, max_size=3),
         st.sampled_from(STATUSES),
         st.text(),
@@ -43,12 +46,28 @@ RESULTS = st.builds(
 
 def result(measure: str = "latency", key: str = "k") -> Result:
     values = {"median": Value(1.0, "s", 30, INTERVAL)}
-    return Result(key, Case("minilm"), measure, Found(values), 2.5, {"samples": 1}, {"commit": "c"})
+    return Result(
+        key, Case("minilm"), measure, MeasureResult(values), 2.5, {"samples": 1}, {"commit": "c"}
+    )
 
 
 @given(RESULTS)
 def test_round_trip(one: Result) -> None:
     assert Result.from_json(json.loads(json.dumps(one.to_json()))) == one
+
+
+def test_what_was_taken_on_a_gpu_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a GPU a machine has numbers too."""
+    see_a_gpu(monkeypatch)
+    opened = nvml.open_gpu("cuda", lambda name: FakeNvml())
+    monkeypatch.setattr(nvml, "open_gpu", lambda: opened)
+    machine = environment.machine(gpu=True)
+    assert {"gpu_count", "gpu_power_limit_w"} <= machine.keys()
+    one = dataclasses.replace(result(), origin={"machine": machine})
+    store.append(tmp_path / "r.jsonl", one)
+    assert store.read(tmp_path / "r.jsonl") == [one]
 
 
 def test_no_file_has_no_results(tmp_path: Path) -> None:
@@ -158,7 +177,7 @@ def test_a_field_of_another_type_costs_its_line_and_no_more(tmp_path: Path) -> N
         files = (damaged,)
         page, text = tmp_path / "page.html", tmp_path / "page.md"
         report.report(ReportArgs(files, out=page, markdown=text))
-        stored.compare(kept, damaged, 0.03)
+        compare_results.compare(kept, damaged, 0.03)
     assert 25 < passed_over < 120
 
 

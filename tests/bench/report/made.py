@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.cases.case import Case
-from bench.record.results import Found, Result, Status, Value
+from bench.record.results import MeasureResult, Result, Status, Value
 
 MACHINE = {"os": "Linux", "arch": "x86_64", "cpu": "Some Processor @ 2 GHz", "isa": ["avx2"]}
 MACHINE |= {"cores": 2, "memory_bytes": 24 * 2**30}
@@ -38,7 +38,7 @@ def result(
     """One line of a file."""
     length = case.workload.length or 128.0
     work = {"samples": case.workload.batch, "tokens": case.workload.batch * length}
-    found = Found(values or {}, status, reason)
+    found = MeasureResult(values or {}, status, reason)
     return Result(key or str(case), case, measure, found, 1.0, work, {**ORIGIN, **origin})
 
 
@@ -105,3 +105,60 @@ def measured(
 def failed(case: Case, status: Status, reason: str, **origin: Any) -> list[Result]:
     """A case that has nothing but why."""
     return [result(case, "parity", status=status, reason=reason, **origin)]
+
+
+GPU = {
+    **MACHINE,
+    "gpu": "NVIDIA H200",
+    "gpu_count": 1,
+    "gpu_memory_bytes": 150 * 10**9,
+    "gpu_driver": "580.65.06",
+    "gpu_clock_mhz": 1980,
+    "gpu_memory_clock_mhz": 3201,
+    "gpu_power_limit_w": 700,
+}
+"""A machine with a GPU, as `zoo.machine.environment` tells it."""
+
+
+def on_gpu(
+    case: Case,
+    seconds: float,
+    *,
+    flops: float = 1e12,
+    allocated: float = 2e9,
+    compile_s: float | None = None,
+) -> list[Result]:
+    """All measures of a case that went well on a GPU; numbers are made up."""
+    kept = {each.measure: each for each in measured(case, seconds, flops=flops, machine=GPU)}
+    samples = case.workload.batch
+    work = {**kept["work"].found.values, "ceiling_flops": Value(7e14, "FLOP/s")}
+    work |= {"sheet_flops": Value(9.894e14, "FLOP/s"), "ceiling_bytes": Value(4e12, "bytes/s")}
+    work["least_seconds"] = Value(flops / 7e14, "s")
+    memory = {**kept["memory"].found.values, "gpu_allocated": Value(allocated, "bytes")}
+    start = dict(kept["cold_start"].found.values)
+    if compile_s is not None:
+        start["compile_cold"] = Value(compile_s, "s")
+        start["cold_cache_total"] = Value(compile_s + 10.0, "s")
+    device = {
+        "host": sampled(0.9 * seconds, "s"),
+        "device": sampled(0.95 * seconds, "s"),
+        "busy": Value(0.75 * seconds, "s", 50),
+        "waited": Value(0.25, "1", 50),
+        "sm_clock": Value(1755.0, "MHz", 5),
+        "do_bench": Value(0.94 * seconds, "s"),
+        "over_do_bench": Value(1 / 0.94, "1", 50),
+    }
+    energy = {
+        "call": Value(600 * seconds, "J", 100),
+        "sample": Value(600 * seconds / samples, "J", 100),
+        "idle_power": Value(75.0, "W"),
+        "sample_above_idle": Value(525 * seconds / samples, "J", 100),
+    }
+    more = {"work": work, "memory": memory, "cold_start": start}
+    more |= {"device_time": device, "energy": energy}
+    rest = [kept[name] for name in ("parity", "latency", "throughput")]
+    reasons = {"work": "bound by FLOPs"}
+    return rest + [
+        result(case, name, values, reason=reasons.get(name, ""), machine=GPU)
+        for name, values in more.items()
+    ]

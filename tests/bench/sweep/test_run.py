@@ -1,5 +1,7 @@
 """`python -m bench run` for real, on small random weights."""
 
+import dataclasses
+import sys
 from pathlib import Path
 
 import pytest
@@ -7,9 +9,11 @@ import pytest
 from bench import cli
 from bench.cases import models, random_weights
 from bench.cases.case import Case
+from bench.cases.job import Settings
 from bench.cases.prepare import export, prepare
 from bench.measures import ceilings
 from bench.record import store
+from bench.sweep.sweep import Performer
 from tasks.errors import UserError
 
 SIZE = 8  # pixels
@@ -25,10 +29,36 @@ def test_a_model_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert latency.work == {"samples": 3, "pixels": 3 * SIZE * SIZE}
     median = latency.found.values["median"]
     assert 1e-5 < median.value < 1 and median.interval["low"] <= median.value
+    assert latency.found.samples["launcher"] == "preloaded" or not sys.platform.startswith("linux")
     blocks = latency.found.samples["recording"]["blocks"]
     assert median.n <= sum(len(block["ran"]["seconds"]) for block in blocks)
     assert str(tmp_path) not in path.read_text() and str(Path.home()) not in path.read_text()
     assert "cnn_cls" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("deployment", ["eager", pytest.param("compile", marks=pytest.mark.slow)])
+def test_measures_that_share_a_process_find_what_they_find_alone(deployment: str) -> None:
+    """What is counted is the same, and nothing is compiled again for the second of them."""
+    case = Case.of("cnn_cls", deployment, 3, SIZE)
+    names = ["parity", "throughput", *(["graph"] if deployment == "compile" else [])]
+    alone, together = {}, {}
+    with Performer(Settings(budget_s=1.0)) as perform:
+        for name in names:
+            together[name], _ = perform(case, name)
+        assert perform._shared is not None
+        pid = perform._shared[1].worker(60.0).pid
+        perform(case, "throughput")
+        assert perform._shared[1].worker(60.0).pid == pid
+        for name in names:
+            perform._close_shared()
+            alone[name], _ = perform(case, name)
+    for name in ("parity", "graph"):
+        if name in names:
+            assert dataclasses.replace(alone[name], samples={}) == dataclasses.replace(
+                together[name], samples={}
+            )
+    assert {each.status for each in (*alone.values(), *together.values())} == {"ok"}
+    assert together["throughput"].violations == alone["throughput"].violations == ()
 
 
 def test_random_weights_follow_from_the_seed(

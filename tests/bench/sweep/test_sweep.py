@@ -11,7 +11,7 @@ import pytest
 from bench.cases.case import Case
 from bench.measures import MEASURES
 from bench.record import store
-from bench.record.results import Found, Result
+from bench.record.results import MeasureResult, Result
 from bench.sweep import sweep
 from tests.bench.fake_run import Performer
 from tests.cli import ROOT, environment
@@ -80,7 +80,7 @@ def test_another_result_file_begins_anew(tmp_path: Path) -> None:
     assert len(perform.taken) == 2 and [a.found for a in one] == [b.found for b in other]
 
 
-def _contents(path: Path) -> dict[tuple[str, str], Found]:
+def _contents(path: Path) -> dict[tuple[str, str], MeasureResult]:
     results = store.read(path)
     found = {(each.key, each.measure): each.found for each in results}
     assert len(found) == len(results), "something was measured twice"

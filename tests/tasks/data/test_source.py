@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from tasks.data.source import DataArgs, Source, cut_missing_splits, find_column, limit, load
 from tasks.errors import UserError
+from tests.cli import run_program
 
 
 @pytest.fixture(autouse=True)
@@ -52,8 +53,8 @@ def test_importing_the_module_is_light() -> None:
         "import sys, tasks.data.source; "
         "print({'torch', 'datasets', 'numpy', 'pyarrow', 'huggingface_hub'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    done = run_program(code)
+    assert done.out.strip() == "set()"
 
 
 def test_csv_values_are_the_text_that_stands_there(tmp_path: Path) -> None:
@@ -430,8 +431,8 @@ def test_labels_that_are_not_discrete_are_cut_at_random() -> None:
     ("rows", "args", "expected"),
     [
         (10, {"validation_size": 0.6, "test_size": 0.5}, "add up to 1.1"),
-        (10, {"test_size": 1.5}, "--test_size 1.5"),
-        (10, {"validation_size": -0.1}, "--validation_size -0.1"),
+        (10, {"test_size": 1.5}, "`test_size` 1.5"),
+        (10, {"validation_size": -0.1}, "`validation_size` -0.1"),
         (2, {}, "train has 2 rows, too few to cut validation and test"),
         (1, {"test_size": 0}, "train has 1 row, too few to cut validation"),
     ],
@@ -452,5 +453,5 @@ def test_limit() -> None:
     assert ids(more)["validation"] == ids(splits)["validation"]
     other = limit(splits, DataArgs(max_train_samples=10, split_seed=1))
     assert set(other["train"]["id"]) != set(few["train"]["id"])
-    with pytest.raises(UserError, match="--max_train_samples 0: at least 1"):
+    with pytest.raises(UserError, match="`max_train_samples` 0: at least 1"):
         limit(splits, DataArgs(max_train_samples=0))

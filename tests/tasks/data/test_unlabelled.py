@@ -53,7 +53,7 @@ def test_the_rest_of_a_cut_train_split(reviews: Path, tmp_path: Path) -> None:
 
 def test_rest_wants_a_limit_that_leaves_something(reviews: Path) -> None:
     args = text_classification.Args()
-    with pytest.raises(UserError, match="--max_train_samples"):
+    with pytest.raises(UserError, match="`max_train_samples`"):
         text_classification.unlabelled(args, DataArgs(data=str(reviews)), "rest")
     with pytest.raises(UserError, match="leaves no rows"):
         data = DataArgs(data=str(reviews), max_train_samples=240)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from tasks.data import cache
 from tasks.errors import UserError
-from tasks.media.array_block import Block
+from tasks.media.array_block import ArrayBlock
 from tasks.media.decoding import ROWS_A_JOB, Decoded, decode_split
 from tasks.media.source import BadFile
 from tests.media import PLAIN, png_bytes, read
@@ -151,7 +151,7 @@ arrays = st.tuples(
 def test_a_block_gives_back_what_it_took(
     parts: list[list[np.ndarray]], expected: int, most: int
 ) -> None:
-    block = Block(expected, most)
+    block = ArrayBlock(expected, most)
     for part in parts:
         block.extend(part)
     block.seal()
@@ -168,7 +168,7 @@ def test_a_block_gives_back_what_it_took(
 
 
 def test_arrays_that_are_no_longer_in_order_are_stored_by_value() -> None:
-    block = Block(1, 100)
+    block = ArrayBlock(1, 100)
     block.extend([np.arange(6).reshape(2, 3).T])
     block.seal()
     assert block[0].tolist() == [[0, 3], [1, 4], [2, 5]]
@@ -318,7 +318,7 @@ def test_bad_files_stop_the_run(tmp_path: Path) -> None:
     split = split_of([b"fine", str(tmp_path / "naïve.png")])
     assert refusal(split, on_bad_file="stop") == (
         f"1 of 2 files cannot be used ({tmp_path / 'naïve.png'}: truncated): mend or remove them,"
-        " or pass --on_bad_file skip"
+        " or pass `on_bad_file` skip"
     )
 
 

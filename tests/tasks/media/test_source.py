@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import datasets
@@ -13,6 +11,7 @@ from tasks.data import files, fingerprint
 from tasks.data.source import DataArgs
 from tasks.media import files as media_files
 from tasks.media.source import load_media, name_of
+from tests.cli import run_program
 from tests.media import AUDIO, IMAGES, PLAIN, labelled, png, read, refusal, write
 
 NAMES = datasets.ClassLabel(names=["no", "yes"])
@@ -30,8 +29,8 @@ def test_importing_the_modules_is_light() -> None:
         "import sys, tasks.media.source, tasks.media.decoding; "
         "print({'torch', 'datasets', 'pyarrow', 'PIL', 'soundfile'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    done = run_program(code)
+    assert done.out.strip() == "set()"
 
 
 def test_names_in_messages() -> None:

@@ -10,20 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.metrics import intervals
-from tasks.metrics.classification import Tally
-from tasks.metrics.ranked import RankedTally
-from tasks.metrics.ratios import Ratio, RatioTally
-from tasks.metrics.transcription import TranscriptTally
+from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.ranked import TopKMetric
+from tasks.metrics.ratios import Ratio, RatioMetric
+from tasks.metrics.transcription import TranscriptionMetric
 
 
-def by_name(tally, level=0.95):
-    return {measured.name: measured for measured in tally.compute(level)}
+def by_name(accumulator, level=0.95):
+    return {measured.name: measured for measured in accumulator.compute(level)}
 
 
 def single(predictions, references, labels=2):
-    tally = Tally("single_label_classification", labels)
-    tally.update(np.arange(len(predictions)), np.asarray(predictions), np.asarray(references))
-    return tally
+    accumulator = ClassificationMetric("single_label_classification", labels)
+    accumulator.update(np.arange(len(predictions)), np.asarray(predictions), np.asarray(references))
+    return accumulator
 
 
 @pytest.mark.parametrize(
@@ -72,9 +72,9 @@ def test_tally_gives_pearson_and_spearman_their_own_widths():
     rng = np.random.default_rng(0)
     x = rng.normal(size=40)
     y = x + rng.normal(size=40)
-    tally = Tally("regression")
-    tally.update(np.arange(40), y, x)
-    got = by_name(tally, level=0.9)
+    accumulator = ClassificationMetric("regression")
+    accumulator.update(np.arange(40), y, x)
+    got = by_name(accumulator, level=0.9)
     want = scipy.stats.pearsonr(y, x).confidence_interval(0.9)
     assert (got["pearsonr"].low, got["pearsonr"].high) == pytest.approx((want.low, want.high))
     rho = scipy.stats.spearmanr(y, x).statistic
@@ -150,9 +150,9 @@ def test_bootstrap_intervals_cover_the_truth_of_multi_labels():
         references = rng.random((150, 12)) < share
         hard = rng.random((150, 1)) < 0.5
         predictions = references ^ (rng.random((150, 12)) < np.where(hard, flip_hard, flip_easy))
-        tally = Tally("multi_label_classification", 12)
-        tally.update(np.arange(150), predictions, references)
-        got = by_name(tally)
+        accumulator = ClassificationMetric("multi_label_classification", 12)
+        accumulator.update(np.arange(150), predictions, references)
+        got = by_name(accumulator)
         for name, value in want.items():
             covered[name] += got[name].low <= value <= got[name].high
     for name, count in covered.items():
@@ -184,7 +184,7 @@ def silence():
     ],
 )
 def test_nothing_counted_is_undefined(problem, labels):
-    measured = Tally(problem, labels).compute()
+    measured = ClassificationMetric(problem, labels).compute()
     assert len(measured) == (3 if problem == "regression" else 5)
     for one in measured:
         assert math.isnan(undefined(one).value) and one.n == 0
@@ -216,23 +216,23 @@ def test_constant_prediction_has_no_matthews_interval():
     ],
 )
 def test_regression_without_a_value(predictions, references, names):
-    tally = Tally("regression")
-    tally.update(np.arange(len(predictions)), np.array(predictions), np.array(references))
-    got = by_name(tally)
+    accumulator = ClassificationMetric("regression")
+    accumulator.update(np.arange(len(predictions)), np.array(predictions), np.array(references))
+    got = by_name(accumulator)
     assert {name for name, one in got.items() if math.isnan(one.value)} == names
     for name in names:
         undefined(got[name])
 
 
 def test_a_perfect_fit_has_values_but_no_intervals():
-    tally = Tally("regression")
-    tally.update(np.arange(4), np.arange(4.0), np.arange(4.0))
-    got = by_name(tally)
+    accumulator = ClassificationMetric("regression")
+    accumulator.update(np.arange(4), np.arange(4.0), np.arange(4.0))
+    got = by_name(accumulator)
     assert undefined(got["mse"]).value == 0
     assert undefined(got["spearmanr"]).value == pytest.approx(1)
-    tally = Tally("regression")
-    tally.update(np.array([3]), np.array([1.0]), np.array([3.0]))
-    assert undefined(by_name(tally)["mse"]).value == 4
+    accumulator = ClassificationMetric("regression")
+    accumulator.update(np.array([3]), np.array([1.0]), np.array([3.0]))
+    assert undefined(by_name(accumulator)["mse"]).value == 4
 
 
 @settings(max_examples=40, deadline=None)
@@ -267,34 +267,34 @@ def test_the_half_width_of_a_mean_is_that_of_scipy():
 
 
 def regression_of(n, rng):
-    tally = Tally("regression")
-    tally.update(np.arange(n), rng.normal(size=n), rng.normal(size=n))
-    return tally
+    accumulator = ClassificationMetric("regression")
+    accumulator.update(np.arange(n), rng.normal(size=n), rng.normal(size=n))
+    return accumulator
 
 
 def multi_of(n, rng):
-    tally = Tally("multi_label_classification", 3)
-    tally.update(np.arange(n), rng.integers(0, 2, (n, 3)), rng.integers(0, 2, (n, 3)))
-    return tally
+    accumulator = ClassificationMetric("multi_label_classification", 3)
+    accumulator.update(np.arange(n), rng.integers(0, 2, (n, 3)), rng.integers(0, 2, (n, 3)))
+    return accumulator
 
 
 def ranked_of(n, rng):
-    tally = RankedTally(7, 5)
-    tally.update_ranked(np.arange(n), *rng.integers(0, 7, (3, n)))
-    return tally
+    accumulator = TopKMetric(7, 5)
+    accumulator.update_ranked(np.arange(n), *rng.integers(0, 7, (3, n)))
+    return accumulator
 
 
 def ratios_of(n, rng):
-    tally = RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
-    tally.update(np.arange(n), rng.integers(0, 9, (n, 3)))
-    return tally
+    accumulator = RatioMetric([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
+    accumulator.update(np.arange(n), rng.integers(0, 9, (n, 3)))
+    return accumulator
 
 
 def transcripts_of(n, rng):
-    tally = TranscriptTally()
+    accumulator = TranscriptionMetric()
     heard, said = (["abc"[: k + 1] + " d" * j for k, j in rng.integers(0, 3, (n, 2))] for _ in "xy")
-    tally.update(np.arange(n), heard, said)
-    return tally
+    accumulator.update(np.arange(n), heard, said)
+    return accumulator
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 40])
@@ -310,8 +310,8 @@ def transcripts_of(n, rng):
     ],
 )
 def test_without_resamples_the_values_are_the_same_bits(make, n):
-    tally = make(n, np.random.default_rng(n))
-    with_intervals, without = tally.compute(), tally.compute(draws=0)
+    accumulator = make(n, np.random.default_rng(n))
+    with_intervals, without = accumulator.compute(), accumulator.compute(draws=0)
     if n == 40 and make is not regression_of:
         assert "bootstrap" in {one.method for one in with_intervals}
     for one, other in zip(with_intervals, without, strict=True):

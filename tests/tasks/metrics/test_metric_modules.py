@@ -26,6 +26,7 @@ from tasks.metrics.modules.pearsonr import PearsonR
 from tasks.metrics.modules.precision import Precision
 from tasks.metrics.modules.recall import Recall
 from tasks.metrics.modules.spearmanr import SpearmanR
+from tests.cli import run_program
 
 ROOT = Path(__file__).resolve().parents[3]
 SCORES = {
@@ -335,7 +336,5 @@ def test_importing_the_package_stays_light():
         "import sys, tasks.metrics; heavy = {'torch', 'evaluate', 'datasets', 'sklearn', 'scipy'}; "
         "print(sorted(heavy & set(sys.modules)))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert run.stdout.strip() == "[]"
+    run = run_program(code)
+    assert run.out.strip() == "[]"

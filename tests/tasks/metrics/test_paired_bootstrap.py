@@ -8,11 +8,11 @@ import scipy.stats
 import sklearn.metrics
 
 from tasks.metrics import arithmetic, intervals
-from tasks.metrics.classification import Tally
+from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.intervals import SampleStatistics, paired_bootstrap
-from tasks.metrics.ranked import RankedTally
-from tasks.metrics.ratios import Ratio, RatioTally
-from tasks.metrics.transcription import TranscriptTally
+from tasks.metrics.ranked import TopKMetric
+from tasks.metrics.ratios import Ratio, RatioMetric
+from tasks.metrics.transcription import TranscriptionMetric
 
 SINGLE, MULTI = "single_label_classification", "multi_label_classification"
 N = 300
@@ -25,55 +25,63 @@ def _labels(share_wrong: float) -> np.ndarray:
     return np.where(RNG.random(N) < share_wrong, RNG.integers(0, 3, N), truth)
 
 
-def _single(share_wrong: float) -> Tally:
-    tally = Tally(SINGLE, 3)
-    tally.update(IDS, _labels(share_wrong), _labels(0))
-    return tally
+def _single(share_wrong: float) -> ClassificationMetric:
+    accumulator = ClassificationMetric(SINGLE, 3)
+    accumulator.update(IDS, _labels(share_wrong), _labels(0))
+    return accumulator
 
 
-def _multi(share_wrong: float) -> Tally:
-    tally, truth = Tally(MULTI, 3), np.random.default_rng(2).random((N, 3)) < 0.4
-    tally.update(IDS, truth ^ (RNG.random((N, 3)) < share_wrong), truth)
-    return tally
+def _multi(share_wrong: float) -> ClassificationMetric:
+    accumulator, truth = (
+        ClassificationMetric(MULTI, 3),
+        np.random.default_rng(2).random((N, 3)) < 0.4,
+    )
+    accumulator.update(IDS, truth ^ (RNG.random((N, 3)) < share_wrong), truth)
+    return accumulator
 
 
-def _regression(noise: float) -> Tally:
-    tally, truth = Tally("regression"), np.random.default_rng(3).normal(size=N).round(1)
-    tally.update(IDS, (truth + RNG.normal(0, noise, N)).round(1), truth)
-    return tally
+def _regression(noise: float) -> ClassificationMetric:
+    accumulator, truth = (
+        ClassificationMetric("regression"),
+        np.random.default_rng(3).normal(size=N).round(1),
+    )
+    accumulator.update(IDS, (truth + RNG.normal(0, noise, N)).round(1), truth)
+    return accumulator
 
 
-def _speech(share_wrong: float) -> TranscriptTally:
-    tally, rng = TranscriptTally(), np.random.default_rng(4)
+def _speech(share_wrong: float) -> TranscriptionMetric:
+    accumulator, rng = TranscriptionMetric(), np.random.default_rng(4)
     said = [["yes", "no", "maybe"][: rng.integers(1, 4)] for _ in IDS]
     heard = [[w for w in words if RNG.random() >= share_wrong] for words in said]
-    tally.update(IDS, [" ".join(words) for words in heard], [" ".join(words) for words in said])
-    return tally
+    accumulator.update(
+        IDS, [" ".join(words) for words in heard], [" ".join(words) for words in said]
+    )
+    return accumulator
 
 
-def _ratios(shift: float) -> RatioTally:
+def _ratios(shift: float) -> RatioMetric:
     rng = np.random.default_rng(5)
     counts = rng.integers(1, 9, N)
     sums = np.stack([counts * (1 + shift + 0.3 * RNG.random(N)), counts, counts // 2], 1)
-    tally = RatioTally([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
-    tally.update(IDS, sums)
-    return tally
+    accumulator = RatioMetric([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
+    accumulator.update(IDS, sums)
+    return accumulator
 
 
-def _plain(metric: str, tally: object, chosen: np.ndarray) -> float:
-    """The metric of samples, each perhaps several times, computed by a tally of its own."""
-    state = tally.state()
-    if isinstance(tally, RatioTally):
-        again = RatioTally(tally.ratios)
+def _plain(metric: str, accumulator: object, chosen: np.ndarray) -> float:
+    """The metric of samples, each perhaps several times, computed by an accumulator of its own."""
+    state = accumulator.state()
+    if isinstance(accumulator, RatioMetric):
+        again = RatioMetric(accumulator.ratios)
         again.update(np.arange(len(chosen)), state["sums"][chosen])
-    elif isinstance(tally, TranscriptTally):
-        again = TranscriptTally()
-        _, heard, said = tally._columns()
+    elif isinstance(accumulator, TranscriptionMetric):
+        again = TranscriptionMetric()
+        _, heard, said = accumulator._columns()
         again.update(np.arange(len(chosen)), [heard[i] for i in chosen], [said[i] for i in chosen])
     else:
-        again = Tally(tally.problem_type, tally.num_labels)
-        _, predictions, references = tally._columns()
-        unpack = tally._unpack if tally.problem_type == MULTI else np.asarray
+        again = ClassificationMetric(accumulator.problem_type, accumulator.num_labels)
+        _, predictions, references = accumulator._columns()
+        unpack = accumulator._unpack if accumulator.problem_type == MULTI else np.asarray
         again.update(
             np.arange(len(chosen)), unpack(predictions[chosen]), unpack(references[chosen])
         )
@@ -100,21 +108,21 @@ MADE = {
 @pytest.mark.parametrize("metric", MADE)
 def test_the_statistics_of_a_resample_give_the_metric_of_the_resample(metric: str) -> None:
     make, share, _ = MADE[metric]
-    tally = make(share)
-    parts = tally.sample_statistics(metric)
+    accumulator = make(share)
+    parts = accumulator.sample_statistics(metric)
     chosen = [IDS, RNG.integers(N, size=N), RNG.integers(N // 3, size=N)]
     weights = np.stack([np.bincount(each, minlength=N) for each in chosen])
-    expected = [_plain(metric, tally, each) for each in chosen]
+    expected = [_plain(metric, accumulator, each) for each in chosen]
     assert parts.score(parts.rows, weights) == pytest.approx(expected, rel=1e-12)
 
 
 def test_top5_accuracy_is_a_mean_of_ranks() -> None:
-    tally = RankedTally(9, 5)
-    tally.update_ranked(np.arange(4), np.arange(4), np.arange(4), np.array([0, 4, 5, 8]))
-    parts = tally.sample_statistics("top5_accuracy")
+    accumulator = TopKMetric(9, 5)
+    accumulator.update_ranked(np.arange(4), np.arange(4), np.arange(4), np.array([0, 4, 5, 8]))
+    parts = accumulator.sample_statistics("top5_accuracy")
     assert parts.rows[:, 0].tolist() == [1, 1, 0, 0]
     assert parts.score(parts.rows, np.array([[1, 1, 1, 1], [3, 0, 0, 1]])).tolist() == [0.5, 0.75]
-    assert tally.sample_statistics("accuracy").rows[:, 0].tolist() == [1, 1, 1, 1]
+    assert accumulator.sample_statistics("accuracy").rows[:, 0].tolist() == [1, 1, 1, 1]
 
 
 @pytest.mark.parametrize("metric", ["f1_macro", "pearsonr", "spearmanr", "wer", "perplexity"])
@@ -190,8 +198,8 @@ def test_ranks_within_a_draw_are_scipys() -> None:
 
 
 def test_f1_within_a_draw_is_scikit_learns() -> None:
-    tally = _single(0.3)
-    parts, chosen = tally.sample_statistics("f1_macro"), RNG.integers(N, size=N)
+    accumulator = _single(0.3)
+    parts, chosen = accumulator.sample_statistics("f1_macro"), RNG.integers(N, size=N)
     (found,) = parts.score(parts.rows, np.bincount(chosen, minlength=N)[None])
     predictions, references = parts.rows[chosen].T
     assert found == pytest.approx(
@@ -203,12 +211,12 @@ def test_f1_within_a_draw_is_scikit_learns() -> None:
 def test_a_million_samples_fit_in_memory(metric: str) -> None:
     n, rng = 10**6, np.random.default_rng(0)
     if metric == "spearmanr":
-        tally = Tally("regression")
-        tally.update(np.arange(n), rng.normal(size=n), rng.normal(size=n))
+        accumulator = ClassificationMetric("regression")
+        accumulator.update(np.arange(n), rng.normal(size=n), rng.normal(size=n))
     else:  # a thousand labels: hardly two samples are alike
-        tally = Tally(SINGLE, 1000)
-        tally.update(np.arange(n), *rng.integers(0, 1000, (2, n)))
-    parts = tally.sample_statistics(metric)
+        accumulator = ClassificationMetric(SINGLE, 1000)
+        accumulator.update(np.arange(n), *rng.integers(0, 1000, (2, n)))
+    parts = accumulator.sample_statistics(metric)
     tracemalloc.start()
     try:
         draws = paired_bootstrap(parts, parts, np.subtract, draws=4)  # what is held at once

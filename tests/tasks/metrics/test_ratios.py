@@ -1,4 +1,4 @@
-"""The tally of sums: ratios, repeats, merging, intervals."""
+"""The accumulator of sums: ratios, repeats, merging, intervals."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.metrics import metric_spec
-from tasks.metrics.ratios import Ratio, RatioTally
+from tasks.metrics.ratios import Ratio, RatioMetric
 
 RATIOS = (Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1))
 ROWS = st.lists(
@@ -14,14 +14,14 @@ ROWS = st.lists(
 )
 
 
-def tally_of(rows: list[tuple[float, int, int]]) -> RatioTally:
-    tally = RatioTally(RATIOS)
-    tally.update(np.arange(len(rows)), np.array(rows, float).reshape(-1, 3))
-    return tally
+def tally_of(rows: list[tuple[float, int, int]]) -> RatioMetric:
+    accumulator = RatioMetric(RATIOS)
+    accumulator.update(np.arange(len(rows)), np.array(rows, float).reshape(-1, 3))
+    return accumulator
 
 
-def values(tally: RatioTally) -> list[float]:
-    return [measured.value for measured in tally.compute()]
+def values(accumulator: RatioMetric) -> list[float]:
+    return [measured.value for measured in accumulator.compute()]
 
 
 @given(ROWS)
@@ -34,11 +34,11 @@ def test_values_are_those_of_the_sums(rows: list[tuple[float, int, int]]) -> Non
 @given(ROWS, st.integers(1, 4), st.randoms(use_true_random=False))
 def test_the_cut_the_order_and_repeats_change_nothing(rows, parts, random) -> None:
     whole = tally_of(rows)
-    shares = [RatioTally(RATIOS) for _ in range(parts)]
+    shares = [RatioMetric(RATIOS) for _ in range(parts)]
     for i in random.sample(range(len(rows)), len(rows)):
-        for tally in random.sample(shares, random.randint(1, parts)):
-            tally.update(np.array([i]), np.array([rows[i]], float))
-    merged = RatioTally(RATIOS).merge([tally.state() for tally in shares])
+        for accumulator in random.sample(shares, random.randint(1, parts)):
+            accumulator.update(np.array([i]), np.array([rows[i]], float))
+    merged = RatioMetric(RATIOS).merge([accumulator.state() for accumulator in shares])
     assert len(merged) == len(whole) == len(rows)
     assert repr(merged.compute()) == repr(whole.compute())
 
@@ -57,31 +57,31 @@ def test_the_interval_holds_the_value_and_shrinks() -> None:
 
 
 def test_sample_statistics_give_the_ratio() -> None:
-    tally = tally_of([(3.0, 2, 1), (1.0, 1, 0), (0.5, 4, 2)])
-    parts = tally.sample_statistics("perplexity")
+    accumulator = tally_of([(3.0, 2, 1), (1.0, 1, 0), (0.5, 4, 2)])
+    parts = accumulator.sample_statistics("perplexity")
     assert parts.ids.tolist() == [0, 1, 2]
     once = np.ones((1, 3), np.int64)
-    assert parts.score(parts.rows, once) == pytest.approx([values(tally)[0]])
+    assert parts.score(parts.rows, once) == pytest.approx([values(accumulator)[0]])
     assert parts.score(parts.rows, once * [[0, 0, 2]]) == pytest.approx([np.exp(0.5 / 4)])
 
 
 def test_nothing_counted_is_undefined_and_not_an_error() -> None:
-    empty = RatioTally(RATIOS)
+    empty = RatioMetric(RATIOS)
     assert all(np.isnan(m.value) and m.n == 0 for m in empty.compute())
     parts = tally_of([(0.0, 0, 0)]).sample_statistics("perplexity")
     assert np.isnan(parts.score(parts.rows, np.ones((1, 1), np.int64))).all()
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    tally = RatioTally(RATIOS)
+    accumulator = RatioMetric(RATIOS)
     with pytest.raises(ValueError, match="sums of shape"):
-        tally.update(np.array([1]), np.zeros((1, 2)))
+        accumulator.update(np.array([1]), np.zeros((1, 2)))
     with pytest.raises(ValueError, match="integers"):
-        tally.update(np.array([1.0]), np.zeros((1, 3)))
+        accumulator.update(np.array([1.0]), np.zeros((1, 3)))
     with pytest.raises(ValueError, match="cannot merge"):
-        tally.merge([RatioTally([Ratio("reconstruction_loss", 0, 1)]).state()])
+        accumulator.merge([RatioMetric([Ratio("reconstruction_loss", 0, 1)]).state()])
     with pytest.raises(ValueError, match="no confusion matrix"):
-        tally.confusion_matrix()
+        accumulator.confusion_matrix()
 
 
 def test_which_way_is_better() -> None:

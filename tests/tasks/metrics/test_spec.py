@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tasks.metrics import METRICS, metric_spec
-from tasks.metrics.classification import Tally
-from tasks.metrics.ranked import RankedTally
+from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.ranked import TopKMetric
 from tasks.metrics.spec import title_of
-from tasks.metrics.transcription import TranscriptTally
+from tasks.metrics.transcription import TranscriptionMetric
 from tasks.nlp.masked_lm import MaskedLM
 from tasks.vision.masked_image import MaskedImage
 
@@ -15,10 +15,10 @@ from tasks.vision.masked_image import MaskedImage
 def _tallies() -> list[object]:
     rng, ids = np.random.default_rng(0), np.arange(40)
     single, multi, regression = (
-        Tally(kind, 3)
+        ClassificationMetric(kind, 3)
         for kind in ("single_label_classification", "multi_label_classification", "regression")
     )
-    ranked, speech = RankedTally(9, 5), TranscriptTally()
+    ranked, speech = TopKMetric(9, 5), TranscriptionMetric()
     single.update(ids, *rng.integers(0, 3, (2, 40)))
     multi.update(ids, *rng.integers(0, 2, (2, 40, 3)))
     regression.update(ids, *rng.normal(size=(2, 40)))
@@ -28,19 +28,21 @@ def _tallies() -> list[object]:
     return [single, multi, regression, ranked, speech]
 
 
-@pytest.mark.parametrize("tally", _tallies(), ids=lambda tally: str(len(tally.compute())))
-def test_what_is_said_to_be_a_mean_is_one(tally: object) -> None:
+@pytest.mark.parametrize(
+    "accumulator", _tallies(), ids=lambda accumulator: str(len(accumulator.compute()))
+)
+def test_what_is_said_to_be_a_mean_is_one(accumulator: object) -> None:
     """Its statistics are one number a sample, whose mean it is; of what is none there are more."""
-    for measured in tally.compute():
-        rows = tally.sample_statistics(measured.name).rows
+    for measured in accumulator.compute():
+        rows = accumulator.sample_statistics(measured.name).rows
         is_mean = rows.shape[1] == 1 and np.isclose(rows.mean(), measured.value)
         assert metric_spec(measured.name).is_mean == is_mean, measured.name
 
 
 def test_every_metric_of_every_task_is_in_it() -> None:
-    named = {one.name for tally in _tallies() for one in tally.compute()}
+    named = {one.name for accumulator in _tallies() for one in accumulator.compute()}
     for task in (MaskedLM, MaskedImage):
-        named |= {ratio.name for ratio in task.tally(None).ratios}
+        named |= {ratio.name for ratio in task.accumulator(None).ratios}
         assert task.primary.name in named
     assert named <= METRICS.keys()
     for name, spec in METRICS.items():

@@ -1,8 +1,6 @@
-"""The tally of transcripts: jiwer's rates, one process or many, and the commonest confusions."""
+"""The metrics of transcripts: jiwer's rates, one process or many, and the commonest confusions."""
 
 import math
-import subprocess
-import sys
 
 import jiwer
 import numpy as np
@@ -13,34 +11,35 @@ from hypothesis import strategies as st
 from tasks import metrics
 from tasks.errors import UserError
 from tasks.metrics import transcription
-from tasks.metrics.classification import Tally
-from tasks.metrics.transcription import TranscriptTally
+from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.transcription import TranscriptionMetric
+from tests.cli import run_program
 
 words = st.lists(st.sampled_from(["a", "b", "cat", "née", "漢字", "\ud800"]), max_size=6)
 texts = words.map(" ".join)
 pairs = st.lists(st.tuples(texts, texts), min_size=1, max_size=12)  # heard, said
 
 
-def tally_of(pairs) -> TranscriptTally:
-    tally = TranscriptTally()
+def tally_of(pairs) -> TranscriptionMetric:
+    accumulator = TranscriptionMetric()
     heard, said = zip(*pairs, strict=True) if pairs else ((), ())
-    tally.update(np.arange(len(pairs)), heard, said)
-    return tally
+    accumulator.update(np.arange(len(pairs)), heard, said)
+    return accumulator
 
 
-def values(tally) -> dict[str, float]:
-    return {one.name: one.value for one in tally.compute()}
+def values(accumulator) -> dict[str, float]:
+    return {one.name: one.value for one in accumulator.compute()}
 
 
-def bits(tally):
-    """Everything a tally says, as bytes: nan equals nan."""
-    out = [array.tobytes() for array in tally.state().values()]
-    for one in tally.compute():
+def bits(accumulator):
+    """Everything an accumulator says, as bytes: nan equals nan."""
+    out = [array.tobytes() for array in accumulator.state().values()]
+    for one in accumulator.compute():
         out.append(np.array([one.value, one.low, one.high]).tobytes())
         out.append((one.name, one.n, one.method))
-        parts = tally.sample_statistics(one.name)
+        parts = accumulator.sample_statistics(one.name)
         out += [parts.ids.tobytes(), parts.rows.tobytes()]
-    return [*out, tally.commonest(1000)]
+    return [*out, accumulator.top_confusions(1000)]
 
 
 # ---- the values ----------------------------------------------------------------------------------
@@ -70,7 +69,7 @@ def test_errors_of_each_kind_are_counted() -> None:
     assert parts.ids.tolist() == [0, 1, 2]
     weights = np.array([[1, 1, 1], [2, 0, 1]])
     assert parts.score(parts.rows, weights) == pytest.approx([3 / 8, (2 + 1) / (8 + 2)])
-    assert found.commonest() == [("-", "big", 1), ("down", "-", 1), ("mouse", "house", 1)]
+    assert found.top_confusions() == [("-", "big", 1), ("down", "-", 1), ("mouse", "house", 1)]
 
 
 def test_white_space_is_no_error_and_case_is() -> None:
@@ -90,23 +89,28 @@ def test_words_made_up_out_of_silence_are_errors_over_the_words_of_others() -> N
     assert rates["exact_match"].value == 0.5 and rates["exact_match"].method == "wilson"
     parts = alone.sample_statistics("wer")
     assert np.isnan(parts.score(parts.rows, np.ones((1, 2), np.int64))).all()
-    assert alone.commonest() == [("-", "uh", 1)]
+    assert alone.top_confusions() == [("-", "uh", 1)]
 
 
 def test_no_samples_are_nan_and_no_error() -> None:
-    tally = TranscriptTally()
-    assert len(tally) == 0 and tally.commonest() == []
-    assert [(one.n, one.method) for one in tally.compute()] == [(0, "undefined")] * 3
-    assert all(math.isnan(value) for value in values(tally).values())
-    assert bits(TranscriptTally.merge([tally.state()])) == bits(tally)
+    accumulator = TranscriptionMetric()
+    assert len(accumulator) == 0 and accumulator.top_confusions() == []
+    assert [(one.n, one.method) for one in accumulator.compute()] == [(0, "undefined")] * 3
+    assert all(math.isnan(value) for value in values(accumulator).values())
+    assert bits(TranscriptionMetric().merge([accumulator.state()])) == bits(accumulator)
 
 
 def test_confusions_are_sorted_by_how_often_then_by_name() -> None:
-    tally = tally_of([("b x", "a x"), ("b", "a"), ("d", "c"), ("x", "x a"), ("x z", "x")])
-    assert tally.commonest() == [("a", "b", 2), ("-", "z", 1), ("a", "-", 1), ("c", "d", 1)]
-    assert tally.commonest(1) == [("a", "b", 2)]
-    with pytest.raises(ValueError, match="commonest"):
-        tally.confusion_matrix()
+    accumulator = tally_of([("b x", "a x"), ("b", "a"), ("d", "c"), ("x", "x a"), ("x z", "x")])
+    assert accumulator.top_confusions() == [
+        ("a", "b", 2),
+        ("-", "z", 1),
+        ("a", "-", 1),
+        ("c", "d", 1),
+    ]
+    assert accumulator.top_confusions(1) == [("a", "b", 2)]
+    with pytest.raises(ValueError, match="top_confusions"):
+        accumulator.confusion_matrix()
 
 
 # ---- the intervals -------------------------------------------------------------------------------
@@ -147,60 +151,60 @@ def test_many_processes_are_one_bit_for_bit(pairs, seed: int, ranks: int) -> Non
     rng, n = np.random.default_rng(seed), len(pairs)
     states = []
     for rank in range(ranks):
-        tally = TranscriptTally()
+        accumulator = TranscriptionMetric()
         # each rank's share, padded with samples that other ranks have as well
         mine = np.concatenate([np.arange(rank, n, ranks), rng.integers(0, n, 3)])
         rng.shuffle(mine)
         for part in np.array_split(mine, 2):
-            tally.update(part, [pairs[i][0] for i in part], [pairs[i][1] for i in part])
+            accumulator.update(part, [pairs[i][0] for i in part], [pairs[i][1] for i in part])
             if rng.random() < 0.3:
-                tally.compute()  # looking in between changes nothing
-        states.append(tally.state())
+                accumulator.compute()  # looking in between changes nothing
+        states.append(accumulator.state())
     rng.shuffle(states)
-    merged = TranscriptTally.merge(states)
+    merged = TranscriptionMetric().merge(states)
     assert len(merged) == n and bits(merged) == bits(tally_of(pairs))
 
 
 def test_repeats_that_were_heard_otherwise_do_not_depend_on_order() -> None:
     states = [tally_of([(heard, "a b")]).state() for heard in ("a b", "a c")]
-    forth, back = TranscriptTally.merge(states), TranscriptTally.merge(states[::-1])
+    forth, back = TranscriptionMetric().merge(states), TranscriptionMetric().merge(states[::-1])
     assert len(forth) == 1 and bits(forth) == bits(back)
 
 
 def test_one_id_with_two_references_is_refused() -> None:
-    tally = tally_of([("a", "a"), ("b", "b")])
-    tally.update(np.array([1]), ["b"], ["other"])
+    accumulator = tally_of([("a", "a"), ("b", "b")])
+    accumulator.update(np.array([1]), ["b"], ["other"])
     with pytest.raises(UserError, match="sample 1 came with two different references"):
-        tally.compute()
+        accumulator.compute()
 
 
 def test_states_of_another_format_and_none_do_not_merge() -> None:
-    state = TranscriptTally().state()
+    state = TranscriptionMetric().state()
     for states in (
         [],
         [state, state | {"header": np.array([9])}],
-        [Tally("regression").state()],
+        [ClassificationMetric("regression").state()],
     ):
         with pytest.raises(ValueError, match="cannot merge"):
-            TranscriptTally.merge(states)
+            TranscriptionMetric().merge(states)
 
 
 def test_a_state_is_arrays_that_safetensors_keeps() -> None:
     from safetensors.numpy import load, save
 
-    tally = tally_of([("née 漢字", "nee 漢字"), ("", "x"), ("\ud800", "")])
-    assert bits(TranscriptTally.merge([load(save(tally.state()))])) == bits(tally)
+    accumulator = tally_of([("née 漢字", "nee 漢字"), ("", "x"), ("\ud800", "")])
+    assert bits(TranscriptionMetric().merge([load(save(accumulator.state()))])) == bits(accumulator)
 
 
 def test_update_checks_and_copies() -> None:
-    tally, ids, heard = TranscriptTally(), np.arange(2), ["a", "b"]
-    tally.update(ids, heard, ["a", "b"])
+    accumulator, ids, heard = TranscriptionMetric(), np.arange(2), ["a", "b"]
+    accumulator.update(ids, heard, ["a", "b"])
     ids[:], heard[:] = 7, ["x", "x"]
-    assert values(tally)["wer"] == 0 and len(tally) == 2
+    assert values(accumulator)["wer"] == 0 and len(accumulator) == 2
     with pytest.raises(ValueError, match="2 ids, 1 hypotheses"):
-        tally.update(np.arange(2), ["a"], ["a", "b"])
+        accumulator.update(np.arange(2), ["a"], ["a", "b"])
     with pytest.raises(ValueError, match="integers"):
-        tally.update(np.array([0.5]), ["a"], ["b"])
+        accumulator.update(np.array([0.5]), ["a"], ["b"])
 
 
 # ---- the modules ---------------------------------------------------------------------------------
@@ -222,4 +226,4 @@ def test_the_modules_give_the_tallys_numbers() -> None:
 def test_the_package_is_light_without_jiwer() -> None:
     heavy = "{'torch', 'evaluate', 'jiwer', 'scipy', 'sklearn'} & set(sys.modules)"
     program = f"import sys, tasks.metrics; sys.exit(str({heavy}) if {heavy} else 0)"
-    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+    run_program(program)

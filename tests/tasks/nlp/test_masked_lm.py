@@ -1,4 +1,4 @@
-"""Masked language modelling: what is hidden, the loss, the tally, and how guesses read."""
+"""Masked language modelling: what is hidden, the loss, the accumulator, and how guesses read."""
 
 import json
 import math
@@ -22,14 +22,14 @@ from tasks.errors import UserError
 from tasks.nlp import masked_lm, text_classification
 from tasks.nlp.masked_lm import ONLY_PREDICTED, Args, MaskedLM
 from tasks.nlp.masking import FIXED, IGNORED, Vocabulary, mask, most_masked
-from tasks.randomness import View
+from tasks.randomness import EpochView
 from tests.evaluated import evaluated
 from tests.tape import Tape
 from zoo.evaluation.loop import evaluate
 
 VOCABULARY = Vocabulary(size=1000, mask=4, special=(0, 1, 2, 3, 4))
 WINDOWS = st.lists(st.lists(st.integers(0, 999), max_size=40), min_size=1, max_size=6)
-VIEW = View(seed=3, epoch=1)
+VIEW = EpochView(seed=3, epoch=1)
 
 
 @given(WINDOWS, st.floats(0.05, 0.6))
@@ -59,9 +59,9 @@ def test_a_text_is_masked_alike_in_whatever_batch(windows, data) -> None:
 
 def test_seed_epoch_and_sample_each_change_the_mask() -> None:
     window = [list(range(10, 110))]
-    first = mask(window, [0], VOCABULARY, 0.15, View(1, 0))[1][0].tolist()
-    assert mask(window, [0], VOCABULARY, 0.15, View(1, 0))[1][0].tolist() == first
-    for view, sample in ((View(2, 0), 0), (View(1, 1), 0), (View(1, 0), 1)):
+    first = mask(window, [0], VOCABULARY, 0.15, EpochView(1, 0))[1][0].tolist()
+    assert mask(window, [0], VOCABULARY, 0.15, EpochView(1, 0))[1][0].tolist() == first
+    for view, sample in ((EpochView(2, 0), 0), (EpochView(1, 1), 0), (EpochView(1, 0), 1)):
         assert mask(window, [sample], VOCABULARY, 0.15, view)[1][0].tolist() != first
 
 
@@ -130,7 +130,7 @@ class Guesser(nn.Module):
 
 @pytest.fixture
 def task() -> MaskedLM:
-    return MaskedLM(Args()).settle(Tokenizer(), 16)
+    return MaskedLM(Args()).bind_for_training(Tokenizer(), 16)
 
 
 def rows_of(lengths: list[int], labelled: bool = True) -> list[dict]:
@@ -195,10 +195,10 @@ def test_the_tally_counts_texts_and_pieces_of_one_text_together(task: MaskedLM) 
     }
     batch = task.collate([rows[0], whole])
     assert batch.windows.tolist() == [0, 1, 1]
-    tally, outputs = task.tally(), task.forward(model, batch)
-    task.count(tally, evaluated(task, batch, outputs))
+    accumulator, outputs = task.accumulator(), task.forward(model, batch)
+    task.update(accumulator, evaluated(task, batch, outputs))
     logits, loss = outputs["logits"], task.loss(outputs, batch)
-    perplexity, accuracy = tally.compute()
+    perplexity, accuracy = accumulator.compute()
     assert perplexity.value == pytest.approx(float((loss.sum / loss.count).exp()), rel=1e-5)
     assert (perplexity.n, accuracy.n) == (2, 2)
     truth = batch.targets["labels"][batch.targets["labels"] != IGNORED]
@@ -209,7 +209,7 @@ def test_mistakes_name_the_worst_guess_of_each_text(task: MaskedLM) -> None:
     model = Guesser(only=False)
     batch = task.collate(rows_of([9, 4, 13]))
     seen = evaluated(task, batch, task.forward(model, batch))
-    found = {row: (loss, truth, said) for loss, row, truth, said in task.mistakes(seen)}
+    found = {row: (loss, truth, said) for loss, row, truth, said in task.errors(seen)}
     assert set(found) <= {0, 1, 2} and found
     for row, (loss, truth, said) in found.items():
         labels = batch.targets["labels"][row]
@@ -300,12 +300,12 @@ def test_what_makes_no_sense_is_refused(tmp_path: Path, task: MaskedLM) -> None:
     data = DataArgs(data=str(write(tmp_path / "a.jsonl", 20)))
     with pytest.raises(UserError, match="mlm_probability"):
         masked_lm.from_data(Args(mlm_probability=1.0), data)
-    with pytest.raises(UserError, match="max_length 20 is more than the 16"):
-        MaskedLM(Args(max_length=20)).settle(Tokenizer(), 16)
+    with pytest.raises(UserError, match="`max_length` 20 is more than the 16"):
+        MaskedLM(Args(max_length=20)).bind_for_training(Tokenizer(), 16)
     blind = Tokenizer()
     blind.mask_token_id = None
     with pytest.raises(UserError, match="no mask token"):
-        MaskedLM(Args()).settle(blind, 16)
+        MaskedLM(Args()).bind_for_training(blind, 16)
 
 
 def test_a_task_comes_back_from_its_record(task: MaskedLM) -> None:
@@ -324,7 +324,7 @@ def test_long_texts_are_learned_from_whole(tokenizer) -> None:
     text = " ".join(f"film {i}" for i in range(30))
     split = datasets.Dataset.from_dict({"text": [text, "the film"]})
     for how, pieces in (("window", True), ("truncate", False)):
-        task = MaskedLM(Args(max_length=12, long_texts=how)).settle(tokenizer, 16)
+        task = MaskedLM(Args(max_length=12, long_texts=how)).bind_for_training(tokenizer, 16)
         features = task.features(split, f"long/{how}")
         rows = features.__getitems__([0, 1])
         assert (len(rows[0]["input_ids"]) > 1) == pieces
@@ -340,7 +340,7 @@ def test_long_texts_are_learned_from_whole(tokenizer) -> None:
 
 
 def test_a_text_to_fill_wants_a_mask_that_is_read(tokenizer) -> None:
-    task = MaskedLM(Args(max_length=12)).settle(tokenizer, 16)
+    task = MaskedLM(Args(max_length=12)).bind_for_training(tokenizer, 16)
     rows = task.inputs(["the [MASK] was [MASK]", "[MASK] film"])
     batch = task.collate(rows)
     assert (batch.inputs["input_ids"] == tokenizer.mask_token_id).sum(1).tolist() == [2, 1]

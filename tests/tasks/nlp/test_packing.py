@@ -14,7 +14,7 @@ from tasks.nlp.masking import Vocabulary, most_masked
 from tasks.nlp.masking import mask as mask_tokens
 from tasks.nlp.text_classification import Args, TextClassification
 from tasks.packed import PackedShape
-from tasks.randomness import View
+from tasks.randomness import EpochView
 
 PAD = 7
 
@@ -68,7 +68,7 @@ def test_never_more_tokens_are_masked_than_there_is_room_for(
     windows: list[list[int]], probability: float
 ) -> None:
     vocabulary = Vocabulary(20, 3, (0, 1))
-    _, labels = mask_tokens(windows, range(len(windows)), vocabulary, probability, View(1, 2))
+    _, labels = mask_tokens(windows, range(len(windows)), vocabulary, probability, EpochView(1, 2))
     chosen = sum(int((each != IGNORED).sum()) for each in labels)
     assert chosen <= most_masked(sum(map(len, windows)), len(windows), probability)
 

@@ -7,16 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.nlp import perturb
-from tasks.nlp.perturb import Vocabulary
-from tasks.randomness import Draws, View
+from tasks.nlp.perturb import PerturbVocabulary
+from tasks.randomness import EpochView, SampleRandom
 
 PAD, UNKNOWN, CLS, SEP, MASK = range(5)
-VOCABULARY = Vocabulary(frozenset({PAD, CLS, SEP, MASK}), MASK)
+VOCABULARY = PerturbVocabulary(frozenset({PAD, CLS, SEP, MASK}), MASK)
 TOKENS = st.lists(st.integers(5, 40), max_size=30)
 
 
 def _perturbed(row: dict[str, Any], seed: int = 0, epoch: int = 0, sample: int = 0) -> Any:
-    return perturb.row(row, Draws(View(seed, epoch, "strong"), [sample]), 0, VOCABULARY)
+    return perturb.row(row, SampleRandom(EpochView(seed, epoch, "strong"), [sample]), 0, VOCABULARY)
 
 
 @given(TOKENS, TOKENS, st.integers(0, 2**20))
@@ -47,7 +47,7 @@ def test_special_tokens_stay_and_types_follow_their_tokens(
 def test_a_function_of_seed_epoch_and_sample(windows: list[list[int]], sample: int) -> None:
     row = {"sample_id": 0, "input_ids": [[CLS, *window, SEP] for window in windows]}
     assert _perturbed(row, 1, 2, sample) == _perturbed(row, 1, 2, sample)
-    draws = Draws(View(1, 2, "strong"), [7, sample])
+    draws = SampleRandom(EpochView(1, 2, "strong"), [7, sample])
     assert perturb.row(row, draws, 1, VOCABULARY) == _perturbed(row, 1, 2, sample)
 
 
@@ -69,11 +69,11 @@ def test_without_a_mask_token_the_unknown_one_and_without_any_none() -> None:
         mask_token_id = None
         unk_token_id: int | None = UNKNOWN
 
-    vocabulary = Vocabulary.of(Tokenizer())
-    assert vocabulary == Vocabulary(frozenset({PAD}), UNKNOWN)
+    vocabulary = PerturbVocabulary.of(Tokenizer())
+    assert vocabulary == PerturbVocabulary(frozenset({PAD}), UNKNOWN)
     Tokenizer.unk_token_id = None
-    assert Vocabulary.of(Tokenizer()).blank is None
+    assert PerturbVocabulary.of(Tokenizer()).blank is None
     row = {"input_ids": [list(range(10, 500))]}
-    draws = Draws(View(0, 0, "strong"), [0])
-    (seen,) = perturb.row(row, draws, 0, Vocabulary(frozenset(), None))["input_ids"]
+    draws = SampleRandom(EpochView(0, 0, "strong"), [0])
+    (seen,) = perturb.row(row, draws, 0, PerturbVocabulary(frozenset(), None))["input_ids"]
     assert set(seen) <= set(range(10, 500))

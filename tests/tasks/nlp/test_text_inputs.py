@@ -138,7 +138,7 @@ def test_files_that_can_not_be_read(name: str, content: bytes, said: str, tmp_pa
 def test_what_is_no_file(tmp_path: Path) -> None:
     assert "there is no such file" in refusal(tmp_path / "no.csv")
     assert "is a folder" in refusal(tmp_path)
-    assert refusal(tmp_path / "a.csv", text=("a",)) == "give --text or --file, not both"
+    assert refusal(tmp_path / "a.csv", text=("a",)) == "give `text` or `file`, not both"
 
 
 def test_the_columns_of_the_training_are_read(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_another_column_in_the_place_of_the_training_s_is_told(
     assert "'Review' is read in its place" in capsys.readouterr().err
     assert text_columns(["n", "BODY"], "a.csv", SINGLE) == ("BODY", None)
     assert capsys.readouterr().err == ""
-    with pytest.raises(UserError, match=r"training read 'sentence2'.*--text_pair_column"):
+    with pytest.raises(UserError, match=r"training read 'sentence2'.*`text_pair_column`"):
         text_columns(["sentence1", "n"], "a.csv", PAIR)
     with pytest.raises(UserError, match="'a' can't be both the text and its pair"):
         text_columns(["a", "b"], "a.csv", PAIR, "a", "a")
@@ -177,17 +177,17 @@ def test_single_texts_for_a_model_of_pairs(tmp_path: Path) -> None:
         {"text": "a", "text_pair": "c"},
         {"text": "b", "text_pair": "d"},
     ]
-    assert "--text has 1 and --text_pair 2" in refusal(
+    assert "`text` has 1 and `text_pair` 2" in refusal(
         None, PAIR, text=("a",), text_pair=("b",) * 2
     )
     for asked in ({"text_pair_column": "id"}, {"text": ("a",), "text_pair": ("b",)}):
         assert "trained on single texts" in refusal(None, SINGLE, **asked)
-    assert refusal(None, text_pair=("b",)) == "--text_pair goes with --text"
+    assert refusal(None, text_pair=("b",)) == "`text_pair` goes with `text`"
 
 
 def test_texts_of_the_command_line() -> None:
     assert found(None, text=("", "中文")) == [{"text": ""}, {"text": "中文"}]
-    assert refusal(None, text=("caf\udce9",)) == "--text: not UTF-8 text"
+    assert refusal(None, text=("caf\udce9",)) == "`text`: not UTF-8 text"
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_texts_that_the_tokenizer_cannot_read() -> None:
     assert told(0.049, 0.0) == []
     (message,) = told(0.6412, 0.6)
     assert "of the tokens, 64.1% of train, 60.0% of test are unknown ([UNK])" in message
-    assert "--model bert-base-chinese" in message and "rnn_cls" in message
+    assert "`model` bert-base-chinese" in message and "rnn_cls" in message
     assert len(told(0.0, 0.05)) == 1
 
 

@@ -116,7 +116,7 @@ def test_two_label_columns_of_one_file(tmp_path: Path, tokenizer: Any) -> None:
         task, examples = text_classification.from_data(
             args, DataArgs(data=str(data), validation_size=0, test_size=0)
         )
-        task = task.settle(tokenizer, 32)
+        task = task.bind_for_training(tokenizer, 32)
         features = task.features(examples.splits["train"], "the same for both")
         given = [names[row["label"]] for row in features.__getitems__(range(20))]
         expected = [line.split(",")[1 if column == "mood" else 2] for line in

@@ -32,8 +32,8 @@ def test_files_become_media(tmp_path: Path) -> None:
     ("asked", "message"),
     [
         (Inputs(), "what is to be heard"),
-        (Inputs(("a.wav",), stream=True), "--audio or --stream, not both"),
-        (Inputs(stream=True, stream_rate=10), "--stream_rate 10 is outside 1,000 to 400,000"),
+        (Inputs(("a.wav",), stream=True), "`audio` or `stream`, not both"),
+        (Inputs(stream=True, stream_rate=10), "`stream_rate` 10 is outside 1,000 to 400,000"),
     ],
 )
 def test_flags(asked: Inputs, message: str) -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.errors import UserError
-from tasks.randomness import Draws, Strength, View
+from tasks.randomness import AugmentStrength, EpochView, SampleRandom
 from tasks.speech.augment import spec_augment, waveform
 from tasks.speech.augment_args import AugmentArgs
 from tasks.speech.sound import noise
@@ -16,12 +16,12 @@ FEATURES = np.random.default_rng(0).standard_normal((100, 40)).astype(np.float32
 STILL = AugmentArgs(speed=0, gain_db=0, noise_db=40, time_shift=0)
 
 
-def draws(*ids: int, epoch: int = 0, seed: int = 1) -> Draws:
-    return Draws(View(seed, epoch), list(ids))
+def draws(*ids: int, epoch: int = 0, seed: int = 1) -> SampleRandom:
+    return SampleRandom(EpochView(seed, epoch), list(ids))
 
 
 @pytest.mark.parametrize("strength", ["weak", "standard", "strong"])
-def test_a_sample_is_varied_alike_in_any_batch(strength: Strength) -> None:
+def test_a_sample_is_varied_alike_in_any_batch(strength: AugmentStrength) -> None:
     args = AugmentArgs(time_shift=0.1)
     alone, among = draws(7), draws(3, 9, 7, 1)
     for vary, x in ((waveform, X), (spec_augment, FEATURES)):
@@ -31,7 +31,7 @@ def test_a_sample_is_varied_alike_in_any_batch(strength: Strength) -> None:
 
 
 @pytest.mark.parametrize("other", [draws(8), draws(7, epoch=1), draws(7, seed=2)])
-def test_samples_epochs_and_seeds_differ(other: Draws) -> None:
+def test_samples_epochs_and_seeds_differ(other: SampleRandom) -> None:
     args = AugmentArgs()
     first, second = (waveform(X, d, 0, args) for d in (draws(7), other))
     assert len(first) != len(second) or not np.array_equal(first, second)
@@ -59,7 +59,7 @@ def test_the_input_stays_as_it_was() -> None:
     np.testing.assert_array_equal(features, FEATURES)
 
 
-def varied(strength: Strength = "standard", **asked: float) -> list[np.ndarray]:
+def varied(strength: AugmentStrength = "standard", **asked: float) -> list[np.ndarray]:
     args = AugmentArgs(
         **({"speed": 0, "gain_db": 0, "noise_db": 40, "time_shift": 0} | asked)  # type: ignore
     )
@@ -123,7 +123,7 @@ def test_masks_are_whole_bands_no_wider_than_asked(
     sample: int,
     freq: tuple[int, int],
     time: tuple[float, int],
-    strength: Strength,
+    strength: AugmentStrength,
 ) -> None:
     args = AugmentArgs(freq_mask=freq[0], freq_masks=freq[1], time_mask=time[0], time_masks=time[1])
     features = np.ones((frames, mels), np.float32)
@@ -163,7 +163,7 @@ def test_next_to_nothing_is_varied_too(length: int) -> None:
     "asked", [{"speed": 0.6}, {"gain_db": -1.0}, {"time_mask": 1.5}, {"freq_masks": -1}]
 )
 def test_out_of_range(asked: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=f"--{next(iter(asked))} .* is outside"):
+    with pytest.raises(UserError, match=f"`{next(iter(asked))}` .* is outside"):
         AugmentArgs(**asked)  # type: ignore
 
 

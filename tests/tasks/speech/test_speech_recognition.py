@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from tasks.base import Batch
+from tasks.speech.char_tokenizer import CharTokenizer
 from tasks.speech.decoding import ctc, language_model
 from tasks.speech.speech_recognition import Args, SpeechRecognition
-from tasks.speech.spelling import Spelling
 from tasks.speech.transcription import TextPrediction
 from tests.evaluated import evaluated
 
-SPELLING = Spelling(("<pad>", "|", "a", "b"), 0, "|")
+SPELLING = CharTokenizer(("<pad>", "|", "a", "b"), 0, "|")
 TASK = SpeechRecognition(Args(), SPELLING)
 
 
@@ -49,13 +49,13 @@ def test_a_batch_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctc, "greedy_batch", counted)
     labels = torch.tensor([[2, 2, 3], [3, 2, -100]])
     batch = Batch({}, torch.tensor([7, 4]), {"labels": labels})
-    outputs, tally = {"logits": _logits("aa-ab|", "b||aa-")}, TASK.tally()
+    outputs, accumulator = {"logits": _logits("aa-ab|", "b||aa-")}, TASK.accumulator()
     seen = evaluated(TASK, batch, outputs)
-    TASK.count(tally, seen)
-    ((loss, row, truth, heard),) = TASK.mistakes(seen)
+    TASK.update(accumulator, seen)
+    ((loss, row, truth, heard),) = TASK.errors(seen)
     assert (row, truth, heard) == (4, "ba", "b a") and decoded == [2]
     assert loss == float(ctc.losses(outputs["logits"], labels, 0)[1])
-    values = {one.name: one.value for one in tally.compute(draws=0)}
+    values = {one.name: one.value for one in accumulator.compute(draws=0)}
     assert values["exact_match"] == 0.5
 
 

@@ -1,7 +1,5 @@
 """Augmentation: a function of (seed, epoch, sample), whatever the batch, that does what it says."""
 
-import subprocess
-import sys
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +10,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tasks.errors import UserError
-from tasks.randomness import Draws, View
+from tasks.randomness import EpochView, SampleRandom
 from tasks.vision import augment
 from tasks.vision.augment_args import AugmentArgs
+from tests.cli import run_program
 
-VIEW = View(seed=3, epoch=2)
+VIEW = EpochView(seed=3, epoch=2)
 STILL = AugmentArgs(crop_scale=1, hflip="off", color_jitter=0)
 EVERYTHING = AugmentArgs(
     crop_scale=0.3,
@@ -55,8 +54,8 @@ def ids(count: int) -> np.ndarray:
     return np.arange(count) * 37 + 5
 
 
-def draws(which: np.ndarray, view: View = VIEW) -> Draws:
-    return Draws(view, which)
+def draws(which: np.ndarray, view: EpochView = VIEW) -> SampleRandom:
+    return SampleRandom(view, which)
 
 
 # --- one sample is augmented alike everywhere
@@ -112,7 +111,7 @@ def test_threads_do_not_matter(name: str) -> None:
 def test_epochs_seeds_and_strengths_differ(name: str) -> None:
     function, args = VIEWS[name]
     images = pictures(32, 28, 28, 1)
-    views = [VIEW, View(3, 3), View(4, 2), View(3, 2, "weak")]
+    views = [VIEW, EpochView(3, 3), EpochView(4, 2), EpochView(3, 2, "weak")]
     found = [function(images, draws(ids(32), view), args) for view in views]
     again = function(images, draws(ids(32)), args)
     assert torch.equal(found[0], again)
@@ -284,10 +283,10 @@ def test_the_weak_view_moves_and_the_strong_one_changes() -> None:
 def test_any_size(height: int, width: int, channels: int, count: int, name: str, seed: int) -> None:
     function, args = VIEWS[name]
     images = pictures(count, height, width, channels, seed)
-    found = function(images, draws(ids(count), View(seed, 0)), args)
+    found = function(images, draws(ids(count), EpochView(seed, 0)), args)
     assert found.shape == images.shape
     assert found.isfinite().all() and found.min() >= 0 and found.max() <= 1
-    alone = function(images[-1:], draws(ids(count)[-1:], View(seed, 0)), args)
+    alone = function(images[-1:], draws(ids(count)[-1:], EpochView(seed, 0)), args)
     assert torch.equal(alone[0], found[-1])
 
 
@@ -313,5 +312,5 @@ def test_flags_and_inputs_are_light() -> None:
         "import sys, tasks.vision.augment_args, tasks.vision.image_inputs; "
         "print({'torch', 'numpy', 'PIL', 'datasets'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    done = run_program(code)
+    assert done.out.strip() == "set()"

@@ -1,14 +1,12 @@
 """Images in a plot."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from tasks.vision import draw
+from tests.cli import run_program
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -26,5 +24,5 @@ def test_a_small_image_in_its_pixels(channels: int) -> None:
 
 def test_it_does_without_pyplot() -> None:
     code = "import sys, tasks.vision.draw; print('matplotlib' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"
+    done = run_program(code)
+    assert done.out.strip() == "False"

@@ -105,7 +105,7 @@ def test_what_is_no_colour(text: str) -> None:
     "values", [(1, 1), (9, 7), (0, float("nan")), (0, float("inf")), (float("nan"), 1)]
 )
 def test_what_is_no_range(values: tuple[float, float]) -> None:
-    with pytest.raises(UserError, match=r"--value_range .* such as 0 4095"):
+    with pytest.raises(UserError, match=r"`value_range` .* such as 0 4095"):
         ImageArgs(value_range=values)
 
 
@@ -117,11 +117,11 @@ def test_a_saved_processor_keeps_how_images_are_read(mode: str, tmp_path) -> Non
     make_processor(24, reading=asked).save_pretrained(tmp_path)
     found = AutoImageProcessor.from_pretrained(tmp_path)
     assert side_of(found) == 24 and reading_of(found) == asked
-    assert ImageArgs().settled(found) == asked
-    assert asked.settled(found) == asked
-    with pytest.raises(UserError, match=r"--background black: .* says #ff8000"):
-        ImageArgs(background="black").settled(found)
+    assert ImageArgs().resolved(found) == asked
+    assert asked.resolved(found) == asked
+    with pytest.raises(UserError, match=r"`background` black: .* says #ff8000"):
+        ImageArgs(background="black").resolved(found)
 
 
 def test_without_a_word_it_is_stretched_on_white() -> None:
-    assert ImageArgs().settled(object()) == ImageArgs(background="white", resize="stretch")
+    assert ImageArgs().resolved(object()) == ImageArgs(background="white", resize="stretch")

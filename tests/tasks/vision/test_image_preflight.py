@@ -205,7 +205,7 @@ def test_drawings_that_the_background_swallows(memory_limit: int) -> None:
     messages = [f.message for f in check(memory_limit=memory_limit, args=args, **splits)]
     assert (
         "train: 2 images of 23 with transparency, laid on black, which leaves 2 images of one "
-        "colour, the first is row 22: give another --background"
+        "colour, the first is row 22: give another `background`"
     ) in messages
     # they look the same now, whatever they were
     assert "train: 1 row repeat an image of the same split, the first is row 23" in messages
@@ -235,11 +235,11 @@ def test_more_than_8_bits() -> None:
     messages = [finding.message for finding in check(args=args, **splits)]
     assert (
         "train: 2 images of more than 8 bits, with values from 0 to 4,000; 0 to 4,095 is taken for "
-        "black to white (--value_range)"
+        "black to white (`value_range`)"
     ) in messages
     assert (
         "validation: 2 images of more than 8 bits, with values from 3 to 4,096; 0 to 4,095 is "
-        "taken for black to white (--value_range)"
+        "taken for black to white (`value_range`)"
     ) in messages
 
 
@@ -257,7 +257,7 @@ def test_padded_images_are_not_squeezed_and_cropped_ones_are_cut() -> None:
     assert check(args=ImageArgs(resize="pad"), **splits) == []
     (finding,) = check(args=ImageArgs(resize="crop"), **splits)
     assert finding.message == (
-        "train: 20.0% of the images lose more than 33% of their area to --resize crop; the worst is"
+        "train: 20.0% of the images lose more than 33% of their area to `resize` crop; the worst is"
         " 48 x 16"
     )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
-from tasks.randomness import View
+from tasks.randomness import EpochView
 from tasks.vision import image_classification, masked_image
 from tasks.vision.masked_image import Args, MaskedImage
 from tasks.vision.patches import normalised, patchify, seen, shuffles, usual_patch
@@ -28,10 +28,10 @@ class Processor:
 
 @pytest.fixture
 def task() -> MaskedImage:
-    return MaskedImage(Args(patch_size=4, augment="none")).settle(Processor(), 256)
+    return MaskedImage(Args(patch_size=4, augment="none")).bind_for_training(Processor(), 256)
 
 
-def rows_of(count: int, view: View | None = None) -> list[dict]:
+def rows_of(count: int, view: EpochView | None = None) -> list[dict]:
     rng = np.random.default_rng(0)
     rows = [
         {"sample_id": i, "image": rng.integers(0, 256, (16, 16, 3), np.uint8)} for i in range(count)
@@ -70,7 +70,7 @@ def test_some_patches_are_seen_and_some_hidden(patches: int, ratio: float) -> No
 
 @given(st.lists(st.integers(0, 10_000), min_size=1, max_size=8, unique=True), st.integers(2, 60))
 def test_a_shuffle_depends_on_seed_epoch_and_sample_alone(samples, patches) -> None:
-    view = View(seed=5, epoch=2)
+    view = EpochView(seed=5, epoch=2)
     together = shuffles(view, samples, patches)
     assert (np.sort(together, 1) == np.arange(patches)).all()
     alone = [shuffles(view, [sample], patches)[0] for sample in samples]
@@ -78,17 +78,17 @@ def test_a_shuffle_depends_on_seed_epoch_and_sample_alone(samples, patches) -> N
 
 
 def test_each_of_them_changes_the_shuffle_and_places_are_even() -> None:
-    first = shuffles(View(1, 0), [0], 64).tolist()
-    for view, sample in ((View(2, 0), 0), (View(1, 1), 0), (View(1, 0), 1)):
+    first = shuffles(EpochView(1, 0), [0], 64).tolist()
+    for view, sample in ((EpochView(2, 0), 0), (EpochView(1, 1), 0), (EpochView(1, 0), 1)):
         assert shuffles(view, [sample], 64).tolist() != first
-    chosen = shuffles(View(1, 0), range(8000), 16)[:, :4]
+    chosen = shuffles(EpochView(1, 0), range(8000), 16)[:, :4]
     assert np.bincount(chosen.ravel(), minlength=16) / 8000 == pytest.approx(0.25, abs=0.02)
 
 
 def test_evaluation_hides_alike_and_training_anew_each_epoch(task: MaskedImage) -> None:
     fixed = [task.collate(rows_of(3)).inputs["shuffle"] for _ in range(2)]
     assert torch.equal(*fixed)
-    epochs = [task.collate(rows_of(3, View(0, epoch))).inputs["shuffle"] for epoch in (1, 2)]
+    epochs = [task.collate(rows_of(3, EpochView(0, epoch))).inputs["shuffle"] for epoch in (1, 2)]
     assert not torch.equal(*epochs)
     pixels = task.collate(rows_of(3)).inputs["pixel_values"]
     theirs = task._images.collate(rows_of(3)).inputs["pixel_values"]
@@ -105,9 +105,9 @@ def test_the_loss_is_that_of_hidden_patches(task: MaskedImage) -> None:
     loss = task.loss({"logits": painted}, batch)
     assert float(loss.count) == 3 * 12
     assert float(loss.sum) == pytest.approx(3 * 4.0, rel=1e-4)
-    tally = task.tally()
-    task.count(tally, evaluated(task, batch, {"logits": painted}))
-    (measured,) = tally.compute()
+    accumulator = task.accumulator()
+    task.update(accumulator, evaluated(task, batch, {"logits": painted}))
+    (measured,) = accumulator.compute()
     assert measured.name == "reconstruction_loss" and measured.n == 3
     assert measured.value == pytest.approx(float(loss.sum / loss.count), rel=1e-6)
 
@@ -149,6 +149,6 @@ def test_what_makes_no_sense_is_refused() -> None:
     with pytest.raises(UserError, match="blend labels"):
         masked_image.from_data(Args(mixup=0.2), DataArgs())
     for patch in (3, 16):
-        with pytest.raises(UserError, match=f"--patch_size {patch}"):
-            MaskedImage(Args(patch_size=patch)).settle(Processor(), 256)
+        with pytest.raises(UserError, match=f"`patch_size` {patch}"):
+            MaskedImage(Args(patch_size=patch)).bind_for_training(Processor(), 256)
     assert usual_patch(16) == 4 and usual_patch(224) == 16

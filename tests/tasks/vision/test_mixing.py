@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tasks.randomness import Draws, View
+from tasks.randomness import EpochView, SampleRandom
 from tasks.vision import mixing
 from tasks.vision.augment_args import AugmentArgs
 
@@ -18,8 +18,8 @@ WAYS = {
 }
 
 
-def draws(which: np.ndarray) -> Draws:
-    return Draws(View(1, 1), which)
+def draws(which: np.ndarray) -> SampleRandom:
+    return SampleRandom(EpochView(1, 1), which)
 
 
 def mixed(count: int, args: AugmentArgs, size: int = 24) -> tuple[Tensor, Tensor]:
@@ -58,11 +58,11 @@ def test_shares_are_of_the_beta_distribution(alpha: float) -> None:
 
 
 def test_partners_are_drawn_among_all() -> None:
-    partners = mixing.partner(draws(np.arange(20_000)), 10)
+    partners = mixing.mixup_partner(draws(np.arange(20_000)), 10)
     assert partners.dtype == np.int64
     counts = np.bincount(partners)
     assert len(counts) == 10 and counts.min() > 1800 and counts.max() < 2200
-    assert mixing.partner(draws(np.arange(50)), 1).tolist() == [0] * 50
+    assert mixing.mixup_partner(draws(np.arange(50)), 1).tolist() == [0] * 50
 
 
 @settings(deadline=None, max_examples=30)
@@ -79,10 +79,10 @@ def test_alone_and_in_any_batch(way: str, count: int, size: int, channels: int) 
     ids = np.arange(count) * 11
     kept = images.clone(), partners.clone()
     whole, share = mixing.mix(images, partners, draws(ids), WAYS[way])
-    other = mixing.partner(draws(ids), 1000)
+    other = mixing.mixup_partner(draws(ids), 1000)
     for place in {0, count // 2, count - 1}:
         one = slice(place, place + 1)
         alone, its = mixing.mix(images[one], partners[one], draws(ids[one]), WAYS[way])
         assert torch.equal(alone[0], whole[place]) and its[0] == share[place]
-        assert mixing.partner(draws(ids[one]), 1000)[0] == other[place]
+        assert mixing.mixup_partner(draws(ids[one]), 1000)[0] == other[place]
     assert torch.equal(images, kept[0]) and torch.equal(partners, kept[1])

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance, ImageOps
 from torch import Tensor
 
-from tasks.randomness import Draws, View
+from tasks.randomness import EpochView, SampleRandom
 from tasks.vision import randaugment
 
 
@@ -103,7 +103,7 @@ def test_places_move_the_right_way(place: str) -> None:
 
 
 def test_every_operation_is_drawn_as_often() -> None:
-    draws = Draws(View(0, 0), np.arange(14_000))
+    draws = SampleRandom(EpochView(0, 0), np.arange(14_000))
     counts = np.bincount(randaugment.choose(draws, 0), minlength=14)
     assert len(counts) == 14 and counts.min() > 850 and counts.max() < 1150
     both = np.histogram2d(randaugment.choose(draws, 0), randaugment.choose(draws, 1), bins=14)[0]
@@ -113,7 +113,7 @@ def test_every_operation_is_drawn_as_often() -> None:
 def test_no_operation_changes_nothing_and_the_batch_stays() -> None:
     images = tensor(batch("noise", 3, 0))
     before = images.clone()
-    draws = Draws(View(0, 0), np.arange(6))
+    draws = SampleRandom(EpochView(0, 0), np.arange(6))
     assert torch.equal(randaugment.apply(images, draws, "zeros", operations=0), images)
     assert not torch.equal(randaugment.apply(images, draws, "zeros"), before)
     assert torch.equal(images, before)

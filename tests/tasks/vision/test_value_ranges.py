@@ -109,7 +109,7 @@ def test_12_bits_are_found_and_fill_all_of_black_to_white(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(TWELVE_BITS.keys() - {"pgm of 12 bits", "ppm of 12 bits"}))
 def test_without_a_range_they_are_refused_and_not_made_black(name: str) -> None:
-    with pytest.raises(BadFile, match=r"values are 0 to 4,000, .*--value_range"):
+    with pytest.raises(BadFile, match=r"values are 0 to 4,000, .*`value_range`"):
         images.decode({"bytes": TWELVE_BITS[name], "path": None})
 
 
@@ -164,7 +164,7 @@ def test_what_is_asked_is_taken() -> None:
 def test_what_can_t_be_known_is_asked_for(contents: list[bytes], said: str) -> None:
     with pytest.raises(UserError) as error:
         found(*contents)
-    assert said in str(error.value) and "--value_range" in str(error.value)
+    assert said in str(error.value) and "`value_range`" in str(error.value)
 
 
 @pytest.mark.parametrize(

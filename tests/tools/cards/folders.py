@@ -16,11 +16,12 @@ from safetensors.numpy import save_file
 from tasks.atomic import write_json
 from tasks.data.fingerprint import sha256
 from tasks.nlp.text_classification import Args, TextClassification
-from zoo.nlp.bert_cls import ENTRY, Options
+from zoo.nlp.bert_cls import ENTRY
+from zoo.nlp.presets import Options
 from zoo.runtimes import artifacts
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
-from zoo.runtimes.signature import Port, Signature
+from zoo.runtimes.signature import Signature, TensorSpec
 from zoo.store import evidence
 from zoo.store.checkpoint import MANIFEST
 from zoo.store.evidence import Fact
@@ -138,7 +139,7 @@ class Folder:
         """An artifact of the weights; what its program is matters to nobody here."""
         asked = Deployment.parse(deployment)
         signature = Signature(
-            (Port("input_ids", "int64", ("batch", "length")),),
+            (TensorSpec("input_ids", "int64", ("batch", "length")),),
             ("logits",),
             {"batch": (1, None), "length": (1, 128)},
         )

@@ -157,27 +157,30 @@ def test_old_records_say_nothing_of_it(tmp_path: Path) -> None:
 
 
 def test_many_classes_are_not_recorded(tmp_path: Path) -> None:
-    from tasks.metrics.classification import Tally
+    from tasks.metrics.classification import ClassificationMetric
     from tasks.nlp.text_classification import Args, TextClassification
     from zoo.evaluation import class_facts
 
     labels = tuple(map(str, range(class_facts.MOST_CLASSES + 1)))
     task = TextClassification(Args(), labels, "single_label_classification")
-    assert class_facts.rows_of(task, Tally("single_label_classification", len(labels))) == []
+    assert (
+        class_facts.rows_of(task, ClassificationMetric("single_label_classification", len(labels)))
+        == []
+    )
     number = TextClassification(Args(), (), "regression")
-    assert class_facts.rows_of(number, Tally("regression")) == []
+    assert class_facts.rows_of(number, ClassificationMetric("regression")) == []
 
 
 def test_several_labels_are_counted_each() -> None:
     import numpy as np
 
-    from tasks.metrics.classification import Tally
+    from tasks.metrics.classification import ClassificationMetric
 
-    tally = Tally("multi_label_classification", 3)
+    accumulator = ClassificationMetric("multi_label_classification", 3)
     truth = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 0]])
     said = np.array([[1, 0, 0], [1, 1, 0], [0, 0, 0]])
-    tally.update(np.arange(3), said, truth)
-    hits, predicted, actual, _ = tally.by_class()
+    accumulator.update(np.arange(3), said, truth)
+    hits, predicted, actual, _ = accumulator.by_class()
     assert (hits.tolist(), predicted.tolist(), actual.tolist()) == ([1, 1, 0], [2, 1, 0], [1, 2, 0])
 
 

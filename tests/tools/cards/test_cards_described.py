@@ -11,7 +11,7 @@ from tasks.base import Generates, OfText
 from tasks.nlp import masked_lm, text_classification
 from tasks.nlp.masking import Vocabulary
 from tasks.speech import audio_classification, seq2seq_recognition, speech_recognition
-from tasks.speech.spelling import Spelling
+from tasks.speech.char_tokenizer import CharTokenizer
 from tasks.vision import image_classification, masked_image
 from tools.cards import about, record
 from zoo.model import registry
@@ -38,9 +38,9 @@ KEYWORDS = audio_classification.AudioClassification(
     audio_classification.Args(max_seconds=2.5), ("x", "y"), SINGLE
 )
 LETTERS = speech_recognition.SpeechRecognition(
-    speech_recognition.Args(), Spelling(("<pad>", "|", "b", "a", "'"))
+    speech_recognition.Args(), CharTokenizer(("<pad>", "|", "b", "a", "'"))
 )
-DIGITS = dataclasses.replace(LETTERS, spelling=Spelling(("<pad>", "|", "a", "1")))
+DIGITS = dataclasses.replace(LETTERS, spelling=CharTokenizer(("<pad>", "|", "a", "1")))
 WHISPER = seq2seq_recognition.Seq2SeqRecognition(seq2seq_recognition.Args())
 SIGNS = "Writes what is said in a recording, with these signs and spaces, and no others: "
 

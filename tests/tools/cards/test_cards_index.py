@@ -10,8 +10,8 @@ import pytest
 from tasks.errors import UserError
 from tests.tools.cards.folders import Folder
 from tools.cards import index
+from tools.cards.archive import archive
 from tools.cards.cli import main
-from tools.cards.keep import keep
 from zoo.model import registry
 from zoo.store import evidence
 
@@ -20,7 +20,7 @@ from zoo.store import evidence
 def models(carded: Folder, tmp_path: Path) -> Path:
     """Where the records of one run are kept."""
     folder = tmp_path / "models"
-    keep(carded.path, "reviews", folder)
+    archive(carded.path, "reviews", folder)
     return folder
 
 
@@ -74,7 +74,7 @@ def test_what_loses_too_much_is_not_the_best(copy: Folder, tmp_path: Path) -> No
     lost = {"low": 0.01, "high": 0.02, "level": 0.95, "method": "paired"}
     copy.add(copy.metric("accuracy_drop", 0.015, interval=lost, subject="gone",
                          deployment="openvino"))  # fmt: skip
-    keep(copy.path, "reviews", tmp_path / "models")
+    archive(copy.path, "reviews", tmp_path / "models")
     page = index.render(tmp_path / "models")
     assert "`onnx`, 7.2 ms" in page and "`openvino`," not in page
 
@@ -85,7 +85,7 @@ def test_lines_of_a_newer_schema_are_kept(copy: Folder, tmp_path: Path) -> None:
     with (copy.path / evidence.FILE).open("a") as file:
         file.write(line + "\n")
     assert main([str(copy.path)]) == 0 and main([str(copy.path), "--check"]) == 0
-    keep(copy.path, "reviews", tmp_path / "models")
+    archive(copy.path, "reviews", tmp_path / "models")
     assert line in (tmp_path / "models" / "reviews" / evidence.FILE).read_text().splitlines()
 
 
@@ -93,19 +93,19 @@ def test_evidence_that_does_not_fit_is_not_kept(copy: Folder, tmp_path: Path) ->
     path = copy.path / evidence.FILE
     path.write_text(path.read_text().replace("0.8573333333333333", "0.9573333333333333"))
     with pytest.raises(UserError, match=r"its records are not kept.*:1 is no evidence"):
-        keep(copy.path, "reviews", tmp_path / "models")
+        archive(copy.path, "reviews", tmp_path / "models")
     assert not (tmp_path / "models").exists()
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a/b", ".hidden"])
 def test_names_of_records(copy: Folder, tmp_path: Path, name: str) -> None:
     with pytest.raises(UserError, match="a folder's name"):
-        keep(copy.path, name, tmp_path / "models")
+        archive(copy.path, name, tmp_path / "models")
 
 
 def test_keeping_again_replaces(copy: Folder, tmp_path: Path) -> None:
     for _ in range(2):
-        keep(copy.path, "reviews", tmp_path / "models")
+        archive(copy.path, "reviews", tmp_path / "models")
         shutil.rmtree(copy.path / "artifacts", ignore_errors=True)
     assert not (tmp_path / "models" / "reviews" / "artifacts").exists()
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["reviews"]

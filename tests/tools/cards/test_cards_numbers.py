@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tools.cards.numbers import MARK, shown, text
+from tools.cards.numbers import MARK, format_fact, text
 from zoo.machine.formatting import NOT_MEASURED
 from zoo.store.evidence import Fact
 
@@ -42,12 +42,12 @@ def _fact(name: str, value: float | None, unit: str, *interval: float, **fields:
 )
 def test_how_numbers_read(fact: Fact, said: str) -> None:
     assert text(fact) == said
-    assert shown(fact) == f"{said}<!-- e:{fact.id} -->"
-    assert MARK.findall(shown(fact)) == [fact.id]
+    assert format_fact(fact) == f"{said}<!-- e:{fact.id} -->"
+    assert MARK.findall(format_fact(fact)) == [fact.id]
 
 
 def test_what_nobody_measured() -> None:
-    assert shown(None) == NOT_MEASURED == "not measured"
+    assert format_fact(None) == NOT_MEASURED == "not measured"
 
 
 @given(

@@ -14,7 +14,7 @@ from bench.record.markdown import block, code, safe
 from tasks.printing import visible
 from tests.tools.cards.folders import DATA, Folder, full, make
 from tools.cards import check, commands, index, record
-from tools.cards.keep import keep
+from tools.cards.archive import archive
 from tools.cards.write import write
 
 STRANGE = (
@@ -111,7 +111,7 @@ def test_a_card_of_strange_names(tmp_path: Path) -> None:
 
 def test_the_page_of_all_models_too(tmp_path: Path) -> None:
     folder = _strange(tmp_path / "run")
-    keep(folder.path, "strange", tmp_path / "models")
+    archive(folder.path, "strange", tmp_path / "models")
     page = index.render(tmp_path / "models")
     assert "<script" not in re.sub(r"`[^`\n]*`", "", page).replace("\\<script", "")
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", page)

@@ -2,15 +2,13 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from huggingface_hub import ModelCard
 
 from tasks.errors import UserError
-from tests.cli import ROOT, environment
+from tests.cli import run_program
 from tests.tools.cards.folders import (
     DATA,
     HUB_DATA,
@@ -300,7 +298,4 @@ def test_rendering_needs_no_torch(carded: Folder) -> None:
         "heavy = {'torch', 'transformers', 'datasets', 'matplotlib'} & set(sys.modules)\n"
         "sys.exit(f'imported {sorted(heavy)}' if heavy else 0)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment(), cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    run_program(program)

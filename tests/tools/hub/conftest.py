@@ -90,7 +90,7 @@ def _quantize(checkpoint: Path) -> None:
     from zoo.runtimes import artifacts
     from zoo.runtimes.deployment import Deployment
 
-    original = export.Original.open(checkpoint)
+    original = export.ExportSource.open(checkpoint)
     source = artifacts.open_artifact(checkpoint, Deployment("onnx"))
     deployment = Deployment("onnx", "int8-dynamic")
     with artifacts.staged(checkpoint, deployment) as staging:
@@ -103,7 +103,7 @@ def _quantize(checkpoint: Path) -> None:
         )
         proof = original.proven(export.open_runner(made), [])
         assert proof.passed, proof.faults
-        export.settle(made, proof, checkpoint, original.task.primary, [])
+        export.commit_artifact(made, proof, checkpoint, original.task.primary, [])
 
 
 @pytest.fixture

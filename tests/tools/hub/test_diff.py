@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tasks.errors import UserError
 from tests.tools.hub.running import hub_cli, push
 from tests.tools.hub.tiny_hub import TinyHub
-from tools.hub.fail_if import Condition
+from tools.hub.fail_if import ChangeCondition
 from zoo.store import evidence
 
 REPO = "user/reviews"
@@ -32,19 +32,19 @@ REPO = "user/reviews"
     ],
 )
 def test_when_a_condition_holds(text: str, before: float, after: float, holds: bool) -> None:
-    assert Condition.parse(text).holds("accuracy", before, after) == holds
+    assert ChangeCondition.parse(text).holds("accuracy", before, after) == holds
 
 
 @pytest.mark.parametrize("text", ["", "accuracy", "accuracy<", "<5", "accuracy=1", "Accuracy<1"])
 def test_what_is_no_condition(text: str) -> None:
     with pytest.raises(UserError, match="latency>5%"):
-        Condition.parse(text)
+        ChangeCondition.parse(text)
 
 
 @given(st.floats(-1e3, 1e3), st.booleans(), st.booleans())
 def test_conditions_read_as_they_were_written(bound: float, rise: bool, share: bool) -> None:
     said = f"latency{'>' if rise else '<'}{bound:.3f}{'%' if share else ''}"
-    found = Condition.parse(said)
+    found = ChangeCondition.parse(said)
     assert (found.is_rise, found.is_share) == (rise, share)
     assert found.bound == pytest.approx(round(bound, 3) / (100 if share else 1))
 

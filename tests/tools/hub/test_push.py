@@ -126,7 +126,7 @@ def test_a_public_repo_does_not_become_private(hub: TinyHub, checkpoint: Path) -
     ["", "Some words.\n", "---\nlanguage: en\n---\nMore.\n", "---\nrepo: user/old\n---\n"],
 )
 def test_the_card_names_the_repo(hub: TinyHub, checkpoint: Path, prose: str) -> None:
-    from tools.cards.prose import read
+    from tools.cards.card_text import read
 
     (checkpoint / "README.md").unlink()
     (checkpoint / "card.md").write_text(prose)

@@ -11,8 +11,8 @@ from tasks.errors import UserError
 from tests import tiny_models
 from tests.zoo.measure.machine import Machine, Noise
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
-from zoo.deploy.export import Original
-from zoo.evaluation.paired import Drop
+from zoo.deploy.export import ExportSource
+from zoo.evaluation.paired_test import MetricDrop
 from zoo.measure import Arm, Plan, compare
 from zoo.runtimes.deployment import Deployment
 
@@ -24,7 +24,7 @@ def builder(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> DeploymentBuilder:
     folder = tmp_path_factory.mktemp("cnn")
-    original = Original.open(tiny_models.checkpoint("cnn_cls", request.getfixturevalue, folder))
+    original = ExportSource.open(tiny_models.checkpoint("cnn_cls", request.getfixturevalue, folder))
     staging = folder / "staging"
     staging.mkdir()
     return DeploymentBuilder(original, staging, original.samples("validation", limit=32))
@@ -84,7 +84,7 @@ def test_times_are_those_of_a_comparison() -> None:
 
 
 def _loses(value: float | None, fault: str = "") -> Candidate:
-    drop = None if value is None else Drop(value, value, value, 10, "made up")
+    drop = None if value is None else MetricDrop(value, value, value, 10, "made up")
     return Candidate(EAGER, drop=drop, fault=fault)
 
 

@@ -11,12 +11,12 @@ from accelerate import Accelerator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.metrics.classification import Tally
+from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.intervals import DRAWS
 from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import MODEL, Run, finetune
-from zoo.deploy.export import Original
+from zoo.deploy.export import ExportSource
 from zoo.evaluation.loop import HardestErrors, Mistake, evaluate
 
 SHORT = ("--max_steps", 2, "--learning_rate", 1e-3, "--eval_strategy", "no")
@@ -33,13 +33,13 @@ def run(tiny_bert: Path, reviews: Path, tmp_path_factory: pytest.TempPathFactory
 def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many resamples each computation of metrics was asked for."""
     found: list[int] = []
-    compute = Tally.compute
+    compute = ClassificationMetric.compute
 
-    def counted(self: Tally, level: float = 0.95, draws: int = DRAWS) -> Any:
+    def counted(self: ClassificationMetric, level: float = 0.95, draws: int = DRAWS) -> Any:
         found.append(draws)
         return compute(self, level, draws)
 
-    monkeypatch.setattr(Tally, "compute", counted)
+    monkeypatch.setattr(ClassificationMetric, "compute", counted)
     return found
 
 
@@ -74,12 +74,12 @@ def test_evaluate_computes_once_in_one_pass(run: Run, computed: list[int], seen:
 def test_no_mistakes_cost_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from tasks.kinds.classification import Classification
 
-    monkeypatch.delattr(Classification, "mistakes")
+    monkeypatch.delattr(Classification, "errors")
     done = run_cli(MODEL, "evaluate", run.folder, "--mistakes", 0)
     assert done.code == 0 and "worst mistakes" not in done.out, done.err
 
 
-def _found(original: Original, most: int, batch_size: int = 7) -> list[Mistake]:
+def _found(original: ExportSource, most: int, batch_size: int = 7) -> list[Mistake]:
     return list(
         evaluate(
             original.model,
@@ -95,7 +95,7 @@ def _found(original: Original, most: int, batch_size: int = 7) -> list[Mistake]:
 @pytest.mark.parametrize("case", ["text", "vision", "speech"], indirect=True)
 def test_the_hardest_are_those_of_each_sample_alone(case: Case, tmp_path: Path) -> None:
     short = ("--max_steps", 2, "--eval_strategy", "no")
-    original = Original.open(case.finetune(tmp_path / "run", *short).folder)
+    original = ExportSource.open(case.finetune(tmp_path / "run", *short).folder)
     task, features = original.task, original.samples("test").features
     examples, _ = original.examples("test")
     expected = []

@@ -3,12 +3,12 @@
 import os
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.cli import run_program
 from zoo.machine import environment
 
 
@@ -18,8 +18,8 @@ def test_versions_import_nothing() -> None:
         "print(e.versions(), e.machine(), e.commit());"
         "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "'torch'" in done.stdout
+    done = run_program(code)
+    assert "'torch'" in done.out
 
 
 def test_the_machine_is_described_without_its_name() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tasks.errors import UserError
 from zoo.machine import output_file, places
-from zoo.store import lines
+from zoo.store import append_only
 
 UNLESS_ROOT = pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 
@@ -132,7 +132,7 @@ def test_what_is_read_only_stays(tmp_path: Path) -> None:
 def test_lines_are_added_to_a_pipe_as_to_a_file() -> None:
     reading, writing = os.pipe()
     for number in range(2):
-        lines.append(Path(f"/dev/fd/{writing}"), f"{number}\n")
+        append_only.append(Path(f"/dev/fd/{writing}"), f"{number}\n")
     os.close(writing)
     with os.fdopen(reading) as file:
         assert file.read() == "0\n1\n"

@@ -5,6 +5,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from tasks.errors import UserError
 
@@ -107,3 +108,51 @@ def with_child() -> Callable[[], None]:
         time.sleep(1000)
         os._exit(0)
     return lambda: os._exit(1)
+
+
+def _entries(name: str) -> int:
+    """How many threads or open files this process has."""
+    return sum(1 for _ in Path("/proc/self", name).iterdir())
+
+
+def facts() -> dict[str, object]:
+    """What the tests ask of a process."""
+    import ctypes
+    import mmap
+    import random
+    import threading
+
+    large = mmap.mmap(-1, 64 << 20)  # as weights are: it fits into no gap
+    numpy = sys.modules.get("numpy")
+    return {
+        "modules": sorted(sys.modules),
+        "address": ctypes.addressof(ctypes.c_char.from_buffer(large)),
+        "heap": ctypes.addressof(ctypes.create_string_buffer(4096)),
+        "random": [random.random(), None if numpy is None else float(numpy.random.random())],
+        "group": os.getpgid(0),
+        "environment": os.environ.get("OMP_NUM_THREADS"),
+        "threads": [threading.active_count(), _entries("task")],
+        "open": _entries("fd") - 1,  # that of the folder
+    }
+
+
+def product() -> dict[str, object]:
+    """A product of matrices, large enough for several threads, as torch computes it here."""
+    import hashlib
+
+    import torch
+
+    torch.manual_seed(0)
+    before = _entries("task")
+    found = torch.randn(512, 512) @ torch.randn(512, 512)
+    found = (found + torch.randn(512, 512)).relu().sum(0)
+    return {
+        "threads": torch.get_num_threads(),
+        "before": before,
+        "started": _entries("task") - before,
+        "digest": hashlib.sha256(found.numpy().tobytes()).hexdigest(),
+    }
+
+
+def raise_error() -> None:
+    raise RuntimeError("no answer")

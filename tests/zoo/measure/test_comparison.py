@@ -10,7 +10,7 @@ import pytest
 import zoo.measure
 from tests.cli import ROOT
 from tests.zoo.measure.machine import CALL_S, Machine, Noise
-from zoo.measure import Arm, ArmFailed, Comparison, Floor, Measured, Plan
+from zoo.measure import Arm, ArmFailed, ArmTimes, Comparison, Floor, Plan
 from zoo.measure.results import outcome_of
 from zoo.store import evidence
 
@@ -70,7 +70,7 @@ def test_an_arms_own_times() -> None:
     plan = Plan(budget_s=40, min_rounds=20)
     outcome = zoo.measure.measure([A], plan, start=machine.start, clock=machine.now)
     own = outcome.times("a")
-    assert isinstance(own, Measured)
+    assert isinstance(own, ArmTimes)
     assert own.median.value == pytest.approx(CALL_S, rel=0.03)
     assert set(own.percentiles) == {"p90", "p95", "p99"}
     p90, p99 = own.percentiles["p90"].value, own.percentiles["p99"].value
@@ -86,7 +86,7 @@ def test_an_arms_own_times() -> None:
 def test_estimates_become_facts() -> None:
     outcome = compared([A, SLOW], 0, MACHINES["quiet"])
     slow, own = outcome.of("slow"), outcome.times("slow")
-    assert isinstance(slow, Comparison) and isinstance(own, Measured)
+    assert isinstance(slow, Comparison) and isinstance(own, ArmTimes)
     common = {"subject": "0" * 64, "run": "r1"}
     fact = evidence.fact("latency", "speedup", unit="1", **slow.speedup.as_json(), **common)
     assert fact.interval is not None and fact.interval["level"] == 0.99
@@ -138,7 +138,7 @@ def test_on_this_machine() -> None:
     plan = Plan(launches=2, budget_s=0, min_rounds=3, block_s=0.03, warm_up_s=0.2)
     outcome = zoo.measure.compare([*arms, gone], plan, floor=Floor(0.001, 5))
     short, long = outcome.of("short"), outcome.times("long")
-    assert isinstance(short, Comparison) and isinstance(long, Measured)
+    assert isinstance(short, Comparison) and isinstance(long, ArmTimes)
     assert 1.5 < short.speedup.value < 3.5
     assert 0.06 <= long.median.value < 0.2
     assert math.isclose(long.throughput(1).value * long.median.value, 1)

@@ -58,6 +58,22 @@ def test_it_stops_when_the_budget_is_spent() -> None:
     assert rounds == {0: 3, 1: 3, 2: 3}, "the least there is"
 
 
+@pytest.mark.parametrize("deadline", [5.0, 20.0, 60.0, 200.0])
+@pytest.mark.parametrize("seed", range(3))
+def test_it_is_over_by_its_deadline(deadline: float, seed: int) -> None:
+    """Also with fewer launches than were asked for; the first is made in any case."""
+    plan = Plan(launches=50, budget_s=1000, deadline_s=deadline)
+    made = recorded(plan, seed=seed)
+    assert made.stopped == "budget"
+    assert made.seconds <= 1.1 * deadline and made.seconds > 0.6 * deadline
+    assert made.blocks and len({block.launch for block in made.blocks}) < 50
+
+
+def test_a_deadline_that_is_far_changes_nothing() -> None:
+    far = recorded(dataclasses.replace(PLAN, deadline_s=1e6))
+    assert far.blocks == recorded().blocks
+
+
 def test_launches_are_added_while_there_is_time() -> None:
     made = recorded(dataclasses.replace(PLAN, budget_s=200))
     assert len({block.launch for block in made.blocks}) > 3

@@ -1,13 +1,12 @@
 """What is particular to text, images and sound."""
 
-import subprocess
-import sys
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.cli import run_program
 from zoo.model import registry
 from zoo.model.modality import modality_of
 
@@ -89,7 +88,4 @@ def test_modalities_need_no_torch() -> None:
         "assert units == {'tokens', 'pixels', 'seconds'}, units\n"
         "sys.exit(sorted({'torch', 'transformers'} & set(sys.modules)) or 0)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
-    )
-    assert done.returncode == 0, done.stderr
+    run_program(program)

@@ -13,7 +13,7 @@ import zoo
 from tests.cli import run_cli
 from tests.finetuning import Run, finetune
 from zoo.nlp.bert_mlm import ENTRY
-from zoo.nlp.only_predicted import HEADS, compute_only_predicted
+from zoo.nlp.masked_positions_only import HEADS, compute_only_predicted
 
 SMALL = ("--hidden_size", 32, "--num_layers", 2, "--num_heads", 2, "--vocab_size", 400)
 SMALL += ("--token_limit", 64)

@@ -3,8 +3,6 @@
 import importlib.util
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from transformers import AutoTokenizer
 from tasks.errors import UserError
 from tasks.nlp.tagged_words import encode_words
 from tasks.nlp.tokenization import encode
-from tests.cli import ROOT, environment
+from tests.cli import ROOT, run_program
 from zoo.nlp import fast_tokenizer
 from zoo.nlp.fast_tokenizer import FastTokenizer
 from zoo.nlp.presets import PRESETS
@@ -244,12 +242,5 @@ def test_it_is_read_without_transformers(tmp_path: Path) -> None:
         f"print(fast_tokenizer.load(Path({str(tmp_path)!r})).pad_token_id,"
         " {'torch', 'transformers', 'numpy'} & set(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
-    assert done.stdout.split() == ["0", "set()"], done.stderr
+    done = run_program(program)
+    assert done.out.split() == ["0", "set()"], done.err

@@ -10,7 +10,7 @@ from torch import nn
 import zoo.auto  # noqa: F401
 from zoo.nlp.modeling_rnn import CELLS, EMBEDDING_STD, RnnConfig, RnnForSequenceClassification
 from zoo.speedups.bf16_weights import Bf16Weights
-from zoo.train.optim.optimizer import spared
+from zoo.train.optim.optimizer import no_decay_names
 
 LENGTHS = (7, 1, 4, 12)
 POOLINGS = ("max", "mean", "last")
@@ -175,5 +175,5 @@ def test_the_seed_decides_the_first_weights() -> None:
 
 
 def test_recurrent_biases_are_not_decayed() -> None:
-    assert "rnn.layers.1.back.bias_hh_l0" in spared(model_of())
-    assert "rnn.layers.1.back.weight_hh_l0" not in spared(model_of())
+    assert "rnn.layers.1.back.bias_hh_l0" in no_decay_names(model_of())
+    assert "rnn.layers.1.back.weight_hh_l0" not in no_decay_names(model_of())

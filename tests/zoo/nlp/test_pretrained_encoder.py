@@ -20,7 +20,8 @@ from tasks.errors import UserError
 from tasks.nlp.text_classification import Args, TextClassification
 from zoo.model.network import assemble
 from zoo.nlp import encoder_fit
-from zoo.nlp.bert_cls import ENTRY, Options
+from zoo.nlp.bert_cls import ENTRY
+from zoo.nlp.presets import Options
 
 ROWS = review_rows()[:96]
 TEXTS = [text for text, _ in ROWS]

@@ -1,22 +1,30 @@
 """torchao's recipes for GPUs, with the GPU made up: that the arithmetic is right has to be seen on
 one."""
 
+import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
+from tasks.errors import UserError
 from tests import tiny_models
 from tests.cli import run_cli
+from tests.fake_nvml import see_a_gpu
 from zoo.measure import Estimate, Interval
 from zoo.model import registry
 from zoo.model.network import network_of
 from zoo.quantization import quantize, recipes
-from zoo.runtimes import torchao
+from zoo.runtimes import eager, torchao
+from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import Runtime
 from zoo.runtimes.runner import Runner
+from zoo.runtimes.signature import Signature
+from zoo.runtimes.torch_runner import TorchRunner
 from zoo.store import evidence
 
 MODEL = "zoo.vision.cnn_cls"
@@ -26,8 +34,7 @@ ANY = network_of(registry.find("cnn_cls"))
 @pytest.fixture
 def gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """An A100."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (8, 0))
+    see_a_gpu(monkeypatch, (8, 0))
     monkeypatch.setattr(Runtime, "missing", lambda one: None)
 
 
@@ -40,10 +47,10 @@ def test_what_the_chip_has(gpu: None, monkeypatch: pytest.MonkeyPatch) -> None:
     assert reasons["torchao+fp8-dynamic"] == (
         "is for GPUs of compute capability 8.9 on, and this one has 8.0"
     )
-    assert reasons["onnx+int8-static"] == "is tried with --device cpu"
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (7, 5))
+    assert reasons["onnx+int8-static"] == "is tried with `device` cpu"
+    see_a_gpu(monkeypatch, (7, 5))
     assert torchao.lacking("int4-weight-only") and not torchao.lacking("int8-dynamic")
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: (9, 0))
+    see_a_gpu(monkeypatch, (9, 0))
     assert not any(map(torchao.lacking, torchao.CONFIGS))
     assert [one.method for one in recipes.fitting(ANY, "weight-only", "cuda")[0]] == [
         "weight-only"
@@ -59,6 +66,55 @@ def test_without_one(monkeypatch: pytest.MonkeyPatch) -> None:
         for numerics in torchao.CONFIGS:
             assert reasons[f"torchao+{numerics}"] == "is for GPUs, and there is none here"
         assert bool(fit) == (device == "cpu")
+
+
+def test_without_torchao_one_line_says_how_to_get_it(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what else there is to try; no word of recipes that are not for GPUs."""
+    folder = tiny_models.checkpoint("cnn_cls", request.getfixturevalue, tmp_path)
+    see_a_gpu(monkeypatch)
+    monkeypatch.setattr("importlib.util.find_spec", _all_but("torchao"))
+    done = run_cli(MODEL, "quantize", folder, "--device", "cuda")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "torchao+int8-dynamic: torchao is not installed: pip install -e '.[torchao]'" in done.err
+    assert "bench decide --device cuda tries bf16, fp16 and compiled programs" in done.err
+
+
+def _all_but(absent: str) -> Callable[..., Any]:
+    """As `importlib.util.find_spec`, where one package is not installed."""
+    find = importlib.util.find_spec
+    return lambda name, *more: None if name == absent else find(name, *more)
+
+
+def test_layers_are_quantized_or_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchao passes over layers of other sizes; a network of such alone would be fp32."""
+    quantization = pytest.importorskip("torchao.quantization")
+    network = nn.Sequential(nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 4))
+    assert torchao.quantized_layers(network) == 0
+    name, settings = torchao.CONFIGS["int8-weight-only"]
+    quantization.quantize_(network, getattr(quantization, name)(**settings))
+    assert torchao.quantized_layers(network) == 2
+    runner = TorchRunner(nn.ReLU(), Deployment("eager"), Signature((), ("y",), {}), "cpu", None)
+    monkeypatch.setattr(eager, "load_network_runner", lambda *_: runner)
+    checkpoint: Any = None
+    with pytest.raises(UserError, match="none of its linear layers has the sizes"):
+        torchao.load(checkpoint, Deployment("torchao", "int8-dynamic"), "cpu", None)
+
+
+def test_every_configuration_is_one_of_torchao() -> None:
+    quantization = pytest.importorskip("torchao.quantization")
+    for name, settings in torchao.CONFIGS.values():
+        made = getattr(quantization, name)(**settings)
+        assert {field: getattr(made, field) for field in settings} == settings
+
+
+def test_the_rest_is_bf16_where_the_chip_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert torchao.base("cpu") == Deployment("eager", "fp32")
+    see_a_gpu(monkeypatch, (9, 0))
+    assert torchao.base("cuda") == Deployment("eager", "bf16")
+    see_a_gpu(monkeypatch, (7, 5))
+    assert torchao.base("cuda:0") == Deployment("eager", "fp32")
 
 
 class OnGpu(Runner):
@@ -78,7 +134,6 @@ def test_the_checkpoint_runs_itself(
     """Nothing is put in place; the evidence is about the checkpoint, on a GPU."""
     pytest.importorskip("onnxruntime")
     from zoo import runtimes
-    from zoo.runtimes.deployment import Deployment
 
     folder = tiny_models.checkpoint("cnn_cls", request.getfixturevalue, tmp_path)
     load = runtimes.load

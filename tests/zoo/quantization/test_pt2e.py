@@ -14,7 +14,7 @@ from tests import tiny_models
 from tests.cli import run_cli
 from zoo.deploy import parity
 from zoo.deploy.candidate import Candidate
-from zoo.deploy.export import Original, quiet
+from zoo.deploy.export import ExportSource, quiet
 from zoo.model import registry
 from zoo.model.network import network_of
 from zoo.quantization import calibration, quantize, recipes
@@ -25,14 +25,16 @@ DEPLOYMENT = "aoti+int8-static"
 
 
 @pytest.fixture(scope="module", params=["cnn_cls", "resnet_cls", "bert_cls"])
-def original(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Original:
+def original(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> ExportSource:
     pytest.importorskip("torchao")
     folder = tmp_path_factory.mktemp(request.param)
-    return Original.open(tiny_models.checkpoint(request.param, request.getfixturevalue, folder))
+    return ExportSource.open(tiny_models.checkpoint(request.param, request.getfixturevalue, folder))
 
 
 def test_it_computes_what_its_source_does(
-    original: Original, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    original: ExportSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """All but the compiling, which keeps to what it is given: any batch, plain strides."""
     from zoo.quantization import pt2e
@@ -106,9 +108,9 @@ def test_the_whole_way(
 
 def test_layers_are_not_ranked_for_it() -> None:
     """Their names are those of the ONNX program, which this one does not have."""
-    from zoo.evaluation.paired import Drop
+    from zoo.evaluation.paired_test import MetricDrop
 
-    lossy = Drop(0.4, 0.3, 0.5, 10, "made up")
+    lossy = MetricDrop(0.4, 0.3, 0.5, 10, "made up")
     tried: list[Any] = []
 
     class Builder:

@@ -97,16 +97,16 @@ def test_none_keeps_to_it(speedup: float, trained: Path, monkeypatch: pytest.Mon
 
 def test_layers_go_back_to_fp32(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from zoo.deploy import candidate
-    from zoo.evaluation.paired import Drop
+    from zoo.evaluation.paired_test import MetricDrop
 
     losses = iter([0.3, 0.2, 0.0, 0.3, 0.3, 0.3, 0.3])
 
-    def loses(*_: Any) -> Drop:
+    def loses(*_: Any) -> MetricDrop:
         value = next(losses)
-        return Drop(value, value, value, 10, "made up")
+        return MetricDrop(value, value, value, 10, "made up")
 
     monkeypatch.setattr(candidate, "drop", loses)
-    monkeypatch.setattr(chosen, "drop", lambda *_: Drop(0.0, 0.0, 0.0, 10, "made up"))
+    monkeypatch.setattr(chosen, "drop", lambda *_: MetricDrop(0.0, 0.0, 0.0, 10, "made up"))
     times = {"onnx+int8-static": 3.0, "openvino+int8-static": 4.0}
     monkeypatch.setattr(quantize, "time_all", _times(times))
     words = ("--max_drop", 0.1, "--max_eval_samples", 32, "--min_speedup", 1)
@@ -122,9 +122,9 @@ def test_layers_go_back_to_fp32(trained: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_what_fails_on_the_test_split_is_refused(
     trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from zoo.evaluation.paired import Drop
+    from zoo.evaluation.paired_test import MetricDrop
 
-    monkeypatch.setattr(chosen, "drop", lambda *_: Drop(0.9, 0.8, 1.0, 10, "made up"))
+    monkeypatch.setattr(chosen, "drop", lambda *_: MetricDrop(0.9, 0.8, 1.0, 10, "made up"))
     times = {"onnx+int8-static": 3.0, "openvino+int8-static": 2.0}
     monkeypatch.setattr(quantize, "time_all", _times(times))
     done = run_cli(MODEL, "quantize", trained, *LOOSE, "--min_speedup", 1)

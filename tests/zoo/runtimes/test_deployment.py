@@ -75,5 +75,5 @@ def test_the_examples_of_the_design() -> None:
 def test_a_runtime_says_whether_it_exports_stages(name: str) -> None:
     spec = importlib.util.find_spec(RUNTIMES[name].module)
     assert spec is not None and spec.origin is not None
-    brings = "\ndef export_halves(" in Path(spec.origin).read_text(encoding="utf-8")
+    brings = "\ndef export_stages(" in Path(spec.origin).read_text(encoding="utf-8")
     assert RUNTIMES[name].has_stages == brings

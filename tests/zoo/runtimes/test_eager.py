@@ -11,7 +11,7 @@ from zoo.generation.generate import sequences
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.eager import EagerGenerativeRunner
 from zoo.runtimes.runner_model import RunnerModel
-from zoo.runtimes.signature import Port, Signature
+from zoo.runtimes.signature import Signature, TensorSpec
 from zoo.runtimes.torch_runner import TorchRunner
 
 MAIN = {"gpt2": "input_ids", "bart": "input_ids", "speech_to_text": "input_features"}
@@ -19,7 +19,7 @@ MAIN = {"gpt2": "input_ids", "bart": "input_ids", "speech_to_text": "input_featu
 
 def _runner(model: torch.nn.Module, main: str, numerics: str = "fp32") -> EagerGenerativeRunner:
     rank = 3 if main == "input_features" else 2
-    port = Port(main, "int64" if rank == 2 else "float32", ("batch", "length", 8)[:rank])
+    port = TensorSpec(main, "int64" if rank == 2 else "float32", ("batch", "length", 8)[:rank])
     signature = Signature((port,), ("logits",), {"batch": (1, None)})
     return EagerGenerativeRunner(
         TorchRunner(model, Deployment("eager", numerics), signature, "cpu", None)

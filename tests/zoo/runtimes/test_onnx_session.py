@@ -12,6 +12,7 @@ from zoo.runtimes.onnx_session import (
     kept_outside,
     must_stay_inside,
     open_session,
+    provider,
 )
 
 onnx = pytest.importorskip("onnx")
@@ -168,3 +169,38 @@ def test_what_is_no_program_is_told_in_one_line(content: bytes, tmp_path: Path) 
     with pytest.raises(UserError) as told:
         open_session(tmp_path / "model.onnx", ["CPUExecutionProvider"], 1)
     assert "\n" not in str(told.value) and "model.onnx" in str(told.value)
+
+
+class Session:
+    """An inference session that has started the processor's provider alone, as onnxruntime does
+    where CUDA's libraries do not load."""
+
+    def __init__(self, program: Path, options: Any, providers: Any) -> None:
+        self.asked = providers
+
+    def get_providers(self) -> list[str]:
+        return ["CPUExecutionProvider"]
+
+
+def test_a_gpu_that_can_not_be_started_is_no_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    here = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: here)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    program = written(onnx.ModelProto(ir_version=10, graph=graph()), tmp_path)
+    with pytest.raises(UserError, match="could not start CUDAExecutionProvider: it is of another"):
+        open_session(program, [provider("cuda")], 1)
+    assert open_session(program, [provider("cpu")], 1).asked == ["CPUExecutionProvider"]
+
+
+def test_fp32_is_fp32_on_the_gpu_that_is_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime's own default is TF32 (cuda_execution_provider_info.h: use_tf32)."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider"])
+    name, settings = provider("cuda:1")
+    assert name == "CUDAExecutionProvider" and settings == {"device_id": 1, "use_tf32": 0}
+    assert provider("cuda")[1]["device_id"] == 0
+    with pytest.raises(UserError, match="has no CPUExecutionProvider"):
+        provider("cpu")

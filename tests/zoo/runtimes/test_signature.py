@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from tasks.errors import UserError
-from zoo.runtimes.signature import Port, Signature
+from zoo.runtimes.signature import Signature, TensorSpec
 
 SIGNATURE = Signature(
     (
-        Port("input_ids", "int64", ("batch", "length")),
-        Port("attention_mask", "int64", ("batch", "length")),
-        Port("image", "float32", ("batch", 3)),
+        TensorSpec("input_ids", "int64", ("batch", "length")),
+        TensorSpec("attention_mask", "int64", ("batch", "length")),
+        TensorSpec("image", "float32", ("batch", 3)),
     ),
     ("logits",),
     {"batch": (1, 4), "length": (2, 8)},

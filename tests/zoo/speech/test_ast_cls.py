@@ -104,7 +104,7 @@ def test_positions_that_are_cut_are_the_middle_ones_and_those_added_lie_between(
 def test_masks_fall_on_sound_not_on_padding(tiny_ast: Path, sounds: Path) -> None:
     from transformers import ASTFeatureExtractor
 
-    from tasks.randomness import View
+    from tasks.randomness import EpochView
     from tasks.speech import audio_features
     from tasks.speech.audio_features import AudioArgs, AudioFeatures
 
@@ -119,15 +119,15 @@ def test_masks_fall_on_sound_not_on_padding(tiny_ast: Path, sounds: Path) -> Non
             return np.random.default_rng(0).normal(0, 0.1, 3200).astype(np.float32)
 
     extractor = ASTFeatureExtractor.from_pretrained(tiny_ast)
-    settled = audio_features.settle(extractor)
-    assert settled.longest == 63 * 160 + 400 and not settled.masked
+    audio_config = audio_features.audio_config_of(extractor)
+    assert audio_config.longest == 63 * 160 + 400 and not audio_config.masked
     args = AudioArgs(speed=0, gain_db=0, noise_db=40, freq_masks=0, time_masks=1, time_mask=1.0)
-    features: Any = AudioFeatures(Decoded(), {}, extractor, settled, args)  # type: ignore[arg-type]
+    features: Any = AudioFeatures(Decoded(), {}, extractor, audio_config, args)  # type: ignore[arg-type]
     plain = features.__getitems__([0])[0]["windows"][0]
     assert plain.shape == (64, 32)
     changed = np.zeros(64, bool)
     for epoch in range(20):
-        seen = features.view(View(7, epoch)).__getitems__([0])[0]["windows"][0]
+        seen = features.view(EpochView(7, epoch)).__getitems__([0])[0]["windows"][0]
         changed |= (seen != plain).any(1)
     assert changed[:18].all() and not changed[20:].any()
 

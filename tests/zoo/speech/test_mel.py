@@ -1,8 +1,6 @@
 """Log-mel features without transformers: the bits are those of its filters and of our extractor."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +13,7 @@ import zoo.auto
 # isort: split
 from transformers.audio_utils import mel_filter_bank
 
-from tests.cli import environment
+from tests.cli import run_program
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.mel import LogMel, filter_bank
 
@@ -82,12 +80,5 @@ def test_a_checkpoint_is_read_without_transformers(tmp_path: Path) -> None:
         f"print(MODALITY.load_reader(Path({str(tmp_path)!r})).feature_size,"
         " {'torch', 'transformers'} & set(sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment(),
-        check=False,
-    )
-    assert done.stdout.split() == ["12", "set()"], done.stderr
+    done = run_program(program)
+    assert done.out.split() == ["12", "set()"], done.err

@@ -85,7 +85,7 @@ def test_a_sound_alone_has_no_logits(tuned: Run) -> None:
     assert set(model.predict(sound)) == {"text"}
     with pytest.raises(UserError, match="writes its text token by token"):
         model.logits(sound)
-    with pytest.raises(UserError, match="--top_k"):
+    with pytest.raises(UserError, match="`top_k`"):
         model.predict(sound, top_k=2)
 
 
@@ -135,7 +135,7 @@ def test_long_sounds_are_cut_at_pauses(tuned: Run, tmp_path: Path) -> None:
     done = run_cli(MODEL, "predict", tuned.folder, "--audio", long)
     assert done.code == 0, done.err
     wave, rate = soundfile.read(long, dtype="float32")
-    parts = segmenting.at_pauses(wave, rate, 2.0)
+    parts = segmenting.split_at_silence(wave, rate, 2.0)
     assert len(parts) >= 4
     np.testing.assert_array_equal(np.concatenate([part for _, part in parts]), wave)
     for start, part in parts[1:]:

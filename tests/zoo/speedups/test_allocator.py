@@ -1,10 +1,11 @@
 """Page faults of memory that is freed and taken again, in processes of their own: malloc's settings
 hold until the process ends."""
 
-import subprocess
 import sys
 
 import pytest
+
+from tests.cli import run_program
 
 ROUNDS, PAGES = 20, 1024  # 4 MiB a block
 PROGRAM = """
@@ -23,10 +24,8 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - begin)
 
 def _faults(how: str) -> int:
     program = PROGRAM.format(size=PAGES * 4096, rounds=ROUNDS)
-    ran = subprocess.run(
-        [sys.executable, "-c", program, how], capture_output=True, text=True, check=True
-    )
-    return int(ran.stdout)
+    ran = run_program(program, how)
+    return int(ran.out)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's malloc")

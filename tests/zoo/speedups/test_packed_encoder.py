@@ -15,7 +15,7 @@ import transformers
 from tasks.nlp.packing import pack
 from tasks.packed import PackedShape
 from tests.tiny_encoders import KINDS, LENGTH
-from zoo.nlp.only_predicted import compute_only_predicted
+from zoo.nlp.masked_positions_only import compute_only_predicted
 from zoo.speedups import packed_attention, packed_encoder
 from zoo.speedups.fast_encoder import speed_up
 

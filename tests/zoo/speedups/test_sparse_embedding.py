@@ -5,17 +5,17 @@ import pytest
 import torch
 from torch import nn
 
-from zoo.speedups.sparse_embedding import TrainedRows, train_used_rows
+from zoo.speedups.sparse_embedding import SparseEmbeddingGrad, train_used_rows
 
 USED = np.array([0, 2, 3, 7, 11])
 
 
-def _pair(padding: int | None = 0) -> tuple[nn.Embedding, TrainedRows]:
+def _pair(padding: int | None = 0) -> tuple[nn.Embedding, SparseEmbeddingGrad]:
     torch.manual_seed(0)
     whole = nn.Embedding(12, 5, padding_idx=padding)
     with torch.no_grad():
         whole.weight.normal_()
-    return whole, TrainedRows(whole, USED)
+    return whole, SparseEmbeddingGrad(whole, USED)
 
 
 @pytest.mark.parametrize("reuse", [False, True])
@@ -92,7 +92,7 @@ def test_only_a_trained_plain_embedding_is_replaced() -> None:
 
     model = Model()
     train_used_rows(model, model.words, USED)
-    assert isinstance(model.words, TrainedRows) and model.again is not None
+    assert isinstance(model.words, SparseEmbeddingGrad) and model.again is not None
     model.train()
     model.words(torch.tensor([4]))  # padding is always at hand
     frozen = Model()

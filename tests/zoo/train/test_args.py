@@ -33,15 +33,15 @@ def test_a_component_is_checked_by_itself() -> None:
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        ({"max_steps": 0}, "--max_steps 0: at least 1"),
-        ({"ssl": "pseudo"}, "--ssl pseudo wants --unlabeled DATA"),
-        ({"unlabeled": "rest"}, "--unlabeled rest wants --ssl"),
-        ({"distill_alpha": 0.9}, "--distill_alpha 0.9 wants --teacher"),
-        ({"qat": "x"}, "--dtype fp32, not auto"),
-        ({"qat": "x", "dtype": "fp32", "fsdp": True}, "leave --fsdp away"),
-        ({"dtype": "fp16", "optim": "adamax"}, "--optim adamax has no kernel that does: adamw,"),
-        ({"compile_layers": "on", "torch_compile": True}, "leave --compile_layers on away"),
-        ({"compile_layers": "on", "qat": "x"}, "--qat reads layers that --compile_layers on melts"),
+        ({"max_steps": 0}, "`max_steps` 0: at least 1"),
+        ({"ssl": "pseudo"}, "`ssl` pseudo wants `unlabeled` DATA"),
+        ({"unlabeled": "rest"}, "`unlabeled` rest wants `ssl`"),
+        ({"distill_alpha": 0.9}, "`distill_alpha` 0.9 wants `teacher`"),
+        ({"qat": "x"}, "`dtype` fp32, not auto"),
+        ({"qat": "x", "dtype": "fp32", "fsdp": True}, "leave `fsdp` away"),
+        ({"dtype": "fp16", "optim": "adamax"}, "`optim` adamax has no kernel that does: adamw,"),
+        ({"compile_layers": "on", "torch_compile": True}, "leave `compile_layers` on away"),
+        ({"compile_layers": "on", "qat": "x"}, "`qat` reads layers that `compile_layers` on melts"),
     ],
 )
 def test_each_component_says_what_it_cannot_stand_beside(
@@ -53,6 +53,6 @@ def test_each_component_says_what_it_cannot_stand_beside(
 
 
 def test_the_first_mistake_is_told() -> None:
-    with pytest.raises(UserError, match="--max_steps 0"):
+    with pytest.raises(UserError, match="`max_steps` 0"):
         check(TrainArgs(qat="x", ssl="pseudo", max_steps=0))
     assert module.CHECKS[0] is module.check_schedule

@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 import sys
 import tempfile
 import tracemalloc
@@ -18,14 +17,14 @@ from torch import nn
 
 from tasks.base import Batch
 from tasks.metrics.spec import metric_spec
-from tasks.randomness import View
-from tests.cli import ROOT, environment
+from tasks.randomness import EpochView
+from tests.cli import run_program
 from zoo.train import loop as module
 from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.loop import Loop, Step
-from zoo.train.reporting.progress_bar import Watch
-from zoo.train.resume.order import Place, cut_step, epoch_order
+from zoo.train.reporting.progress_bar import RunLogger
+from zoo.train.resume.order import DataPosition, cut_step, epoch_order
 
 SIZE = 32  # samples of a step
 BUDGET = 8192
@@ -39,7 +38,7 @@ class Made:
         self.rows = np.ones(n, np.int64)
         self.origins = np.arange(n)
 
-    def view(self, view: View) -> Self:
+    def view(self, view: EpochView) -> Self:
         return self
 
     def __len__(self) -> int:
@@ -71,7 +70,7 @@ def make_loop(features: Made, folder: Path, workers: int = 0) -> Loop:
         args,
         make_accelerator(args),
         folder,
-        Watch(folder, 1, "tokens", [], enabled=False),
+        RunLogger(folder, 1, "tokens", [], enabled=False),
         lambda model: None,
         torch.float32,
     )
@@ -108,7 +107,7 @@ def test_the_first_step_comes_before_the_others_are_cut(
     assert len(cuts) <= ahead + len(second.passes)
 
 
-def _plain(features: Made, args: TrainArgs, place: Place) -> list[list[list[int]]]:
+def _plain(features: Made, args: TrainArgs, place: DataPosition) -> list[list[list[int]]]:
     """The samples of each pass of each step that remains of an epoch, all cut at once."""
     order = epoch_order(features.lengths, args.seed, place.epoch)[place.sample :]
     return [
@@ -136,8 +135,10 @@ def _passes(step: Step) -> list[list[int]]:
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-@pytest.mark.parametrize("place", [Place(), Place(1, 3 * SIZE + 5)], ids=["begun", "resumed"])
-def test_an_epoch_is_cut_as_if_at_once(workers: int, place: Place, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "place", [DataPosition(), DataPosition(1, 3 * SIZE + 5)], ids=["begun", "resumed"]
+)
+def test_an_epoch_is_cut_as_if_at_once(workers: int, place: DataPosition, tmp_path: Path) -> None:
     features = Made(20 * SIZE + 7)
     loop = make_loop(features, tmp_path, workers)
     loop.progress.place = place
@@ -169,14 +170,9 @@ def first_step(n: int) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="asks /proc for the peak of memory")
 def test_an_epoch_of_ten_million_samples_starts_within_a_gigabyte() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", f"import {__name__} as tests; tests.first_step(10_000_000)"],
-        cwd=ROOT,
-        env=environment({"OMP_NUM_THREADS": "1"}),
-        capture_output=True,
-        text=True,
-        check=True,
+    done = run_program(
+        f"import {__name__} as tests; tests.first_step(10_000_000)", env={"OMP_NUM_THREADS": "1"}
     )
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = json.loads(done.out.splitlines()[-1])
     assert found["cuts"] == 1
     assert found["peak"] < 10**9

@@ -126,9 +126,9 @@ def test_shapes_tell_apart_what_can_not_be_replayed() -> None:
 @pytest.mark.parametrize(
     ("flags", "hooks", "expected"),
     [
-        ({"optim": "adamax"}, (), "--optim adamax has no kernel"),
-        ({"gradient_checkpointing": True}, (), "--gradient_checkpointing looks"),
-        ({}, (GradualUnfreezing(),), "--tune gradual computes more"),
+        ({"optim": "adamax"}, (), "`optim` adamax has no kernel"),
+        ({"gradient_checkpointing": True}, (), "`gradient_checkpointing` looks"),
+        ({}, (GradualUnfreezing(),), "`tune` gradual computes more"),
     ],
 )
 def test_what_can_not_be_replayed(
@@ -136,7 +136,7 @@ def test_what_can_not_be_replayed(
 ) -> None:
     monkeypatch.setattr(step_graphs, "recorder_for", lambda device: TapeRecorder())
     assert graphs_for(make_step(*hooks, **flags), pytest.fail) is None
-    with pytest.raises(UserError, match=f"--cuda_graphs on: {expected}"):
+    with pytest.raises(UserError, match=f"`cuda_graphs` on: {expected}"):
         graphs_for(make_step(*hooks, cuda_graphs="on", **flags), pytest.fail)
 
 

@@ -47,6 +47,7 @@ def not_packed(args: "TrainArgs") -> str | None:
         "ssl": args.ssl != "none",
         "qat": args.qat is not None,
         "fsdp": args.fsdp,
+        "torch_compile": args.torch_compile,  # which fails on it; single layers can be compiled
         "auto_find_batch_size": args.auto_find_batch_size,  # smaller passes have the same shape
     }
     return next((name for name, is_given in flags.items() if is_given), None)
@@ -55,7 +56,7 @@ def not_packed(args: "TrainArgs") -> str | None:
 def check_packing(args: "TrainArgs") -> None:
     """Raises `UserError` for what packed samples can't stand beside."""
     if args.packing == "on" and (other := not_packed(args)):
-        raise UserError(f"--packing on can't stand beside --{other}: leave one of them away")
+        raise UserError(f"`packing` on can't stand beside `{other}`: leave one of them away")
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class UnlabelledArgs(Bounded):
 def check_unlabelled(args: "TrainArgs") -> None:
     """Raises `UserError` where one of the kind and the data stands alone."""
     if args.ssl != "none" and args.unlabeled is None:
-        raise UserError(f"--ssl {args.ssl} wants --unlabeled DATA, or --unlabeled rest")
+        raise UserError(f"`ssl` {args.ssl} wants `unlabeled` DATA, or `unlabeled` rest")
     if args.ssl == "none" and args.unlabeled is not None:
-        raise UserError(f"--unlabeled {args.unlabeled} wants --ssl pseudo or --ssl fixmatch")
+        raise UserError(f"`unlabeled` {args.unlabeled} wants `ssl` pseudo or `ssl` fixmatch")
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,12 @@ def check_distillation(args: "TrainArgs") -> None:
     if args.teacher is None:
         for name in DISTILLING:
             if getattr(args, name) != getattr(DistillationArgs, name):
-                raise UserError(f"--{name} {getattr(args, name)} wants --teacher CHECKPOINT")
+                raise UserError(f"`{name}` {getattr(args, name)} wants `teacher` CHECKPOINT")
         return
     if args.ssl != "none":
-        raise UserError(f"--teacher teaches on labelled data alone: leave it or --ssl {args.ssl}")
+        raise UserError(f"`teacher` teaches on labelled data alone: leave it or `ssl` {args.ssl}")
     if args.distill_hidden and args.torch_compile:
-        raise UserError("--distill_hidden reads layers that --torch_compile melts: leave one away")
+        raise UserError("`distill_hidden` reads layers that `torch_compile` melts: leave one away")
 
 
 @dataclass(frozen=True)
@@ -130,12 +131,12 @@ def check_quantization(args: "TrainArgs") -> None:
         return
     if args.dtype != "fp32":
         raise UserError(
-            f"--qat rounds to 8 bits, and bf16 has no more: --dtype fp32, not {args.dtype}"
+            f"`qat` rounds to 8 bits, and bf16 has no more: `dtype` fp32, not {args.dtype}"
         )
     if args.tune != "full" or args.fsdp or args.torch_compile:
         other = f"tune {args.tune}" if args.tune != "full" else "fsdp"
         other = "torch_compile" if args.torch_compile else other
-        raise UserError(f"--qat changes what layers compute: leave --{other} away")
+        raise UserError(f"`qat` changes what layers compute: leave `{other}` away")
 
 
 @dataclass(frozen=True)

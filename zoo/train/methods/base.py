@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Job:
+class FinetuneJob:
     """All that a fine-tune was asked to do."""
 
     options: Any
@@ -44,7 +44,7 @@ class Setup:
     """What is known of a run before its data are read."""
 
     entry: "Entry"
-    job: Job
+    job: FinetuneJob
     folder: Path  # where the checkpoint goes
     accelerator: "Accelerator"
     dtype: torch.dtype  # arithmetic of training
@@ -97,7 +97,7 @@ class Saved:
 
 
 @dataclass(frozen=True)
-class Result:
+class FinetuneResult:
     """The saved checkpoint, measured."""
 
     split: str
@@ -162,7 +162,7 @@ class Method:
         """What is saved of the network; None: all of it, as it is."""
         return None
 
-    def finish(self, result: Result) -> None:
+    def finish(self, result: FinetuneResult) -> None:
         """After the checkpoint was measured."""
 
     def facts(self, student: "Sequence[Fact]") -> "list[Fact]":

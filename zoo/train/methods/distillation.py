@@ -31,7 +31,7 @@ from tasks.kinds.losses import windows_of
 from zoo.machine.precision import autocast
 from zoo.store.evidence import Fact
 from zoo.train.methods import teacher as teachers
-from zoo.train.methods.base import Data, Learning, Method, Result, Setup
+from zoo.train.methods.base import Data, FinetuneResult, Learning, Method, Setup
 from zoo.train.optim.optimizer import LAYER
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Distillation(Method):
         objective = distilled(data.task, model, teacher, args, device, self.setup.dtype)
         return replace(learning, objective=objective)
 
-    def finish(self, result: Result) -> None:
+    def finish(self, result: FinetuneResult) -> None:
         """See `Method`: the teacher is measured where its student was."""
         self._student, self._taught = result, result.measure(self._teacher.model)
 
@@ -140,7 +140,7 @@ def soft_loss(task: Distills, outputs: Outputs, taught: Outputs, temperature: fl
     for name, output in outputs.items():
         if output.shape != taught[name].shape:
             raise UserError(
-                f"--teacher makes {_shape(taught[name][0])} of what this network makes "
+                f"`teacher` makes {_shape(taught[name][0])} of what this network makes "
                 f"{_shape(output[0])} of: both must have the same frames"
             )
     return task.distillation_loss(outputs, taught, temperature)
@@ -194,7 +194,7 @@ def _valid(student: Any, batch: Batch, output: Tensor) -> Tensor | None:
         return None
     if mask.shape[1] != output.shape[1]:
         raise UserError(
-            f"--distill_hidden: {type(student).__name__} does not say which of its layers' "
+            f"`distill_hidden`: {type(student).__name__} does not say which of its layers' "
             f"{output.shape[1]} positions belong to the {mask.shape[1]} of the input"
         )
     return mask.bool()
@@ -239,7 +239,7 @@ def matched(student: nn.Module, teacher: nn.Module) -> Pairs:
     ours, theirs = layers_of(student), layers_of(teacher)
     for layers, model in ((ours, student), (theirs, teacher)):
         if not layers:
-            raise UserError(f"--distill_hidden: {type(model).__name__} has no layers to follow")
+            raise UserError(f"`distill_hidden`: {type(model).__name__} has no layers to follow")
     places = [-(-(i + 1) * len(theirs) // len(ours)) - 1 for i in range(len(ours))]
     return [(layer, theirs[place]) for layer, place in zip(ours, places, strict=True)]
 
@@ -270,7 +270,7 @@ def check(
         for i, output in ours.items():
             if output.shape != theirs[i].shape:
                 raise UserError(
-                    f"--distill_hidden: layer {i + 1} puts out {_shape(output[0])} and the "
+                    f"`distill_hidden`: layer {i + 1} puts out {_shape(output[0])} and the "
                     f"teacher's {_shape(theirs[i][0])}: only equal shapes can be compared"
                 )
         hidden_loss(task, student, batch, ours, theirs)

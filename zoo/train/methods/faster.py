@@ -10,7 +10,7 @@ from tasks.base import Features
 from tasks.printing import print_lines
 from zoo.model.network import Network, network_of
 from zoo.speedups import compiled_layers
-from zoo.speedups.sparse_embedding import TrainedRows
+from zoo.speedups.sparse_embedding import SparseEmbeddingGrad
 from zoo.train.methods.base import Data, Method, Setup
 from zoo.train.reporting.forecast import forecast
 
@@ -74,5 +74,5 @@ def speed_up(network: Network, model: nn.Module, train: Features | None, ranks: 
     """
     network.optimize_training(model, train)
     for module in model.modules():
-        if isinstance(module, TrainedRows):
+        if isinstance(module, SparseEmbeddingGrad):
             module.reuse_gradient = ranks == 1

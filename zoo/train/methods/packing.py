@@ -87,7 +87,7 @@ class Packing(Method):
 
     def _refuse(self, fault: str) -> None:
         if self.setup.args.packing == "on":
-            raise UserError(f"--packing on: {fault}; leave --packing away")
+            raise UserError(f"`packing` on: {fault}; leave `packing` away")
         if self.setup.device.type == "cuda" and self.setup.is_main:
             print_lines(f"not packed: {fault}", file=sys.stderr)
 

@@ -68,7 +68,7 @@ class QuantizationAware(Method):
         """See `Method`: it must be a whole checkpoint of this model."""
         folder = Path(str(self.setup.args.qat))
         if folder.resolve() == self.setup.folder.resolve():
-            raise UserError(f"--qat {folder} is where the result goes: give another --output_dir")
+            raise UserError(f"`qat` {folder} is where the result goes: give another `output_dir`")
         self._checkpoint = open_checkpoint(folder, self.setup.entry)
         self._subject = evidence.subject_digest(folder)
 
@@ -82,7 +82,7 @@ class QuantizationAware(Method):
         for name in sorted(theirs.keys() - {"args", "class_weights"}):
             if theirs[name] != ours.get(name):
                 raise UserError(
-                    f"--qat {self._checkpoint.folder} was trained on data with other {name}: give "
+                    f"`qat` {self._checkpoint.folder} was trained on data with other {name}: give "
                     "it that data, or train on this first"
                 )
 
@@ -193,7 +193,7 @@ def prepare(model: nn.Module, task: Task, batches: Sequence[Batch], device: torc
     for hook in hooks:
         hook.remove()
     if not ranges:
-        raise UserError(f"--qat: {type(model).__name__} has no linear or convolutional layer")
+        raise UserError(f"`qat`: {type(model).__name__} has no linear or convolutional layer")
     for layer, (low, high) in ranges.items():
         layer.forward = QATLayer(layer, low, high)
     return len(ranges)

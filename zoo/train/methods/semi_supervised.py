@@ -31,13 +31,13 @@ from tasks.base import (
     Task,
 )
 from tasks.errors import UserError
-from tasks.randomness import Strength, View
+from tasks.randomness import AugmentStrength, EpochView
 from zoo.train.methods.base import Data, Learning, Method, Setup
 
 if TYPE_CHECKING:
     from zoo.train.args import TrainArgs
 
-LEARNED: Mapping[str, Strength] = {"pseudo": "weak", "fixmatch": "strong"}
+LEARNED: Mapping[str, AugmentStrength] = {"pseudo": "weak", "fixmatch": "strong"}
 """The view of an unlabelled sample that a kind learns the predictions on; they are made on weak."""
 
 
@@ -95,9 +95,9 @@ def check(task: Task) -> None:
     """Raises `UserError` for a task that has nothing to be sure of, or no views."""
     if not isinstance(task, LearnsUnlabelled) or not task.single_label:
         kind = getattr(task, "problem_type", task.name)
-        raise UserError(f"--ssl is for one label an example, and this is {kind}")
+        raise UserError(f"`ssl` is for one label an example, and this is {kind}")
     if getattr(task.args, "augment", None) == "none":  # type: ignore[attr-defined]
-        raise UserError("--ssl learns from varied examples: leave --augment none away")
+        raise UserError("`ssl` learns from varied examples: leave `augment` none away")
 
 
 class SemiSupervised:
@@ -114,7 +114,7 @@ class SemiSupervised:
         labelled: Features,
         unlabelled: Features,
         ratio: int,
-        strengths: Sequence[Strength],
+        strengths: Sequence[AugmentStrength],
     ) -> None:
         self.labelled, self.unlabelled = labelled, unlabelled
         self.ratio, self.strengths = ratio, strengths
@@ -124,10 +124,10 @@ class SemiSupervised:
         # as if the unlabelled ones were as long
         self.rows: np.ndarray = labelled.rows[own] + ratio * len(strengths)
         self.origins: np.ndarray = labelled.origins[own]
-        self._view: View | None = None
+        self._view: EpochView | None = None
         self._orders: dict[int, np.ndarray] = {}
 
-    def view(self, view: View) -> Self:
+    def view(self, view: EpochView) -> Self:
         """The samples of an epoch. Only these have unlabelled ones beside them."""
         seen = copy.copy(self)
         seen._view, seen._orders = view, {}
@@ -165,8 +165,8 @@ class SemiSupervised:
         features: Features,
         places: np.ndarray,
         total: int,
-        view: View,
-        choose: Callable[[View, np.ndarray], np.ndarray],
+        view: EpochView,
+        choose: Callable[[EpochView, np.ndarray], np.ndarray],
     ) -> list[dict[str, Any]]:
         """The rows at places of an epoch in which `features` come until there are `total`."""
         passes = -(-total // len(features))

@@ -51,7 +51,7 @@ def look(args: "TrainArgs") -> None:
     try:
         read_manifest(Path(str(args.teacher)))
     except UserError as error:
-        raise UserError(f"--teacher: {error}") from None
+        raise UserError(f"`teacher`: {error}") from None
 
 
 def find(
@@ -68,12 +68,12 @@ def find(
     """
     folder = Path(str(args.teacher))
     if folder.resolve() == output.resolve():
-        raise UserError(f"--teacher {folder} is where the student goes: give another --output_dir")
+        raise UserError(f"`teacher` {folder} is where the student goes: give another `output_dir`")
     try:
         checkpoint = open_checkpoint(folder)
     except UserError as error:
-        raise UserError(f"--teacher: {error}") from None
-    theirs = f"--teacher {folder}"
+        raise UserError(f"`teacher`: {error}") from None
+    theirs = f"`teacher` {folder}"
     if checkpoint.entry.task != entry.task:
         raise UserError(f"{theirs} has learned {checkpoint.task.name}, and this is {task.name}")
     _same_targets(theirs, checkpoint.task, task, args)
@@ -86,9 +86,9 @@ def find(
 
 def _same_targets(theirs: str, teacher: Task, task: Task, args: "TrainArgs") -> None:
     if not isinstance(task, Distills):
-        raise UserError(f"--teacher is for classification and CTC, and this is {task.name}")
+        raise UserError(f"`teacher` is for classification and CTC, and this is {task.name}")
     if not task.softens and args.distill_temperature != type(args).distill_temperature:
-        raise UserError("--distill_temperature softens probabilities, and regression has none")
+        raise UserError("`distill_temperature` softens probabilities, and regression has none")
     if fault := task.teacher_fault(teacher):
         raise UserError(f"{theirs} {fault}")
 
@@ -109,7 +109,7 @@ def _same_inputs(
     most, asked = (getattr(one.args, "max_length", None) or 0 for one in settings)
     if most < asked:
         raise UserError(
-            f"{theirs} reads {most} tokens at most: give the student --max_length {most}"
+            f"{theirs} reads {most} tokens at most: give the student `max_length` {most}"
         )
 
 

@@ -52,8 +52,8 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
     heads = heads_of(model)
     if not heads and (args.tune == "head" or body_of(model) is model):
         raise UserError(
-            f"--tune {args.tune} wants a model with a pretrained body and a head of its own; "
-            f"{type(model).__name__} has none: use --tune full"
+            f"`tune` {args.tune} wants a model with a pretrained body and a head of its own; "
+            f"{type(model).__name__} has none: use `tune` full"
         )
     if args.tune == "head":
         for name, parameter in model.named_parameters():
@@ -71,8 +71,8 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
     ]
     if not linear:
         raise UserError(
-            f"--tune lora adapts linear layers, and the body of {type(model).__name__} has none: "
-            "use --tune full, head or gradual"
+            f"`tune` lora adapts linear layers, and the body of {type(model).__name__} has none: "
+            "use `tune` full, head or gradual"
         )
     return get_peft_model(
         model,
@@ -117,7 +117,7 @@ def set_dropout(model: nn.Module, p: float) -> None:
     Raises `UserError` where p is no probability below 1.
     """
     if not 0 <= p < 1:
-        raise UserError(f"--dropout {p} is no probability below 1")
+        raise UserError(f"`dropout` {p} is no probability below 1")
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = p

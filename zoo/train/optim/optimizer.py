@@ -17,7 +17,7 @@ FIRST = re.compile(
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
 
-def spared(model: nn.Module) -> set[str]:
+def no_decay_names(model: nn.Module) -> set[str]:
     """Names of the parameters that are not decayed: biases, and everything of a norm."""
     names = {name for name, _ in model.named_parameters() if "bias" in name.split(".")[-1]}
     for prefix, module in model.named_modules():

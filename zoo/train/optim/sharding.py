@@ -20,7 +20,7 @@ def shard(model: Any, device: torch.device, world_size: int) -> None:
     """
     if world_size == 1:
         raise UserError(
-            "--fsdp spreads a model over processes, and this is one alone: start it with "
+            "`fsdp` spreads a model over processes, and this is one alone: start it with "
             "torchrun --nproc_per_node N -m ..."
         )
     from torch.distributed.device_mesh import init_device_mesh

@@ -91,7 +91,7 @@ class DeviceLog:
             return stacked.mean()
         return stacked.where(stacked.isfinite(), torch.nan).nanmean()
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         """Reads everything: before an evaluation, a saved state, and at the end."""
         self._refuse_nonfinite()
         self._write(len(self._records))
@@ -124,7 +124,7 @@ class DeviceLog:
                     raise UserError(
                         f"the {'gradient norm' if loss else 'loss'} is not finite at step {step} "
                         f"(training rows {_list(ids)}); the weights are as before that step: lower "
-                        "--learning_rate, or look at these rows"
+                        "`learning_rate`, or look at these rows"
                     )
 
 

@@ -42,7 +42,7 @@ class Forecast:
         return (
             f"this needs about {self.memory / GIB:.1f} GiB and "
             f"{self.available / GIB:.1f} are free: lower "
-            "--per_device_train_batch_size or --token_budget, or turn on --gradient_checkpointing"
+            "`per_device_train_batch_size` or `token_budget`, or turn on `gradient_checkpointing`"
         )
 
 

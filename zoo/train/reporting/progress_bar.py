@@ -10,13 +10,14 @@ from typing import IO, Any
 import numpy as np
 
 from tasks import atomic
+from tasks.errors import spelled
 from tasks.printing import print_lines, visible
 from zoo.machine.formatting import size
-from zoo.train.resume.order import Place
+from zoo.train.resume.order import DataPosition
 from zoo.train.resume.progress import Progress
 
 
-class Watch:
+class RunLogger:
     """Satisfies `zoo.train.loop.Watcher`; on ranks other than the first it does nothing.
 
     `logs/metrics.jsonl` has every logged record, `logs/samples.jsonl` the training rows of every
@@ -58,7 +59,7 @@ class Watch:
         for reporter in self.reporters:
             reporter.rewind(step)
 
-    def samples(self, step: int, place: Place, ids: np.ndarray) -> None:
+    def samples(self, step: int, place: DataPosition, ids: np.ndarray) -> None:
         """Records the rows of a step."""
         if self._open:
             line = {"step": step, "epoch": place.epoch, "ids": ids.tolist()}
@@ -99,7 +100,7 @@ class Watch:
     def note(self, text: str) -> None:
         """Says something."""
         if self.enabled:
-            self._say(text)
+            self._say(spelled(text))
 
     def _say(self, text: str) -> None:
         if self._bar is not None:

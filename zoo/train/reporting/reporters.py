@@ -75,7 +75,7 @@ class Tracker:
             module = importlib.import_module(package)
         except ImportError:
             raise UserError(
-                f"--report_to {package} needs a package that is not installed: "
+                f"`report_to` {package} needs a package that is not installed: "
                 f"pip install {package}"
             ) from None
         self._module = module

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.atomic import sweep
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.machine import places
 from zoo.machine.memory import out_of_memory
@@ -52,8 +52,10 @@ class OutputFolder:
             if not (path := self.path.with_name(f"{self.path.name}.{i}")).exists()
         )
         self.path.rename(aside)
-        hint = "" if (aside / MANIFEST).exists() else "; --resume would have gone on with it"
-        print_lines(f"{self.path} held another run: moved to {aside}{hint}", file=sys.stderr)
+        hint = "" if (aside / MANIFEST).exists() else "; `resume` would have gone on with it"
+        print_lines(
+            spelled(f"{self.path} held another run: moved to {aside}{hint}"), file=sys.stderr
+        )
         self.path.mkdir(parents=True)
         lock = FolderLock(self.path)
         self._lock.release(aside)
@@ -83,9 +85,9 @@ def claimed(path: Path, resume: bool, accelerator: "Accelerator") -> Iterator[Ou
             lock = FolderLock(path)
             sweep(path)
         except OSError as error:
-            problem = places.cannot("--output_dir", path, error)
+            problem = places.cannot("`output_dir`", path, error)
         except UserError as error:
-            problem = UserError(f"--output_dir {error}")
+            problem = UserError(f"`output_dir` {error}")
     try:
         _agree(problem, accelerator)
         folder = OutputFolder(path, state, anew, lock)
@@ -103,12 +105,12 @@ def _state(path: Path, resume: bool, main: bool) -> Path | None:
     """The saved state to go on from, where there is one and that is wanted."""
     with contextlib.suppress(OSError):  # that is what the next line tells
         if path.is_file():
-            raise UserError(f"--output_dir {path} is a file; give a folder")
-    places.check_folder("--output_dir", path)
+            raise UserError(f"`output_dir` {path} is a file; give a folder")
+    places.check_folder("`output_dir`", path)
     contents = _contents(path)
     if contents and not contents & {MANIFEST, "state", "logs"}:
         raise UserError(
-            f"--output_dir {path} holds something that is no run of the zoo's; "
+            f"`output_dir` {path} holds something that is no run of the zoo's; "
             "give an empty or new folder"
         )
     state, complaints = states.find(path / "state")
@@ -154,9 +156,9 @@ def report_findings(findings: "list[Finding]") -> None:
     errors = [finding for finding in findings if finding.level == "error"]
     for finding in findings:
         if finding.level == "warning":
-            print_lines(f"warning: {finding.message}", file=sys.stderr)
+            print_lines(spelled(f"warning: {finding.message}"), file=sys.stderr)
     for finding in errors[1:]:
-        print_lines(f"error: {finding.message}", file=sys.stderr)
+        print_lines(spelled(f"error: {finding.message}"), file=sys.stderr)
     if errors:
         raise UserError(errors[0].message)
 
@@ -204,4 +206,4 @@ def announce(
         return
     print_lines(f"expected: {expected}", file=sys.stderr)
     if warning := expected.warning():
-        print_lines(f"warning: {warning}", file=sys.stderr)
+        print_lines(spelled(f"warning: {warning}"), file=sys.stderr)

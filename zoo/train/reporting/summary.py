@@ -18,9 +18,9 @@ from zoo.store import evidence
 from zoo.train.resume.progress import Progress
 
 if TYPE_CHECKING:
-    from tasks.metrics.intervals import Measured
+    from tasks.metrics.intervals import MetricEstimate
     from tasks.preflight import Finding
-    from zoo.train.methods.base import Data, Result, Setup
+    from zoo.train.methods.base import Data, FinetuneResult, Setup
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Training:
 
 
 def metric_facts(
-    measured: "Sequence[Measured]",
+    measured: "Sequence[MetricEstimate]",
     *,
     run: str,
     subject: str,
@@ -73,7 +73,7 @@ def metric_facts(
 
 
 def facts(
-    setup: "Setup", data: "Data", result: "Result", training: Training
+    setup: "Setup", data: "Data", result: "FinetuneResult", training: Training
 ) -> list[evidence.Fact]:
     """What a finished run has measured, with what the check before it counted in the data."""
     task, examples, progress = data.task, data.examples, training.progress
@@ -106,7 +106,7 @@ def facts(
         *metric_facts(evaluation.measured, **whose, split=split, device=str(setup.device)),
         *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
         *class_facts.of_classes(
-            class_facts.rows_of(task, evaluation.tally),
+            class_facts.rows_of(task, evaluation.accumulator),
             **whose,
             **where,
             deployment="eager",
@@ -117,7 +117,7 @@ def facts(
 
 
 def show(
-    setup: "Setup", data: "Data", result: "Result", training: Training, seconds: float
+    setup: "Setup", data: "Data", result: "FinetuneResult", training: Training, seconds: float
 ) -> None:
     """The closing table, and what to type next.
 
@@ -156,8 +156,8 @@ def show(
             else []
         ),
         *(
-            [f"  {commands.python(entry.starts, 'finetune', '--model', folder)}"]
-            if entry.starts is not None
+            [f"  {commands.python(entry.pretrains_for, 'finetune', '--model', folder)}"]
+            if entry.pretrains_for is not None
             else []
         ),
     )

@@ -52,7 +52,7 @@ def epoch_order(lengths: np.ndarray, seed: int, epoch: int, by_length: bool = Tr
 
 
 @dataclass(frozen=True)
-class Pass:
+class MicroBatchIds:
     """The samples of one forward and backward pass on one rank."""
 
     ids: np.ndarray  # int64 [b]
@@ -68,7 +68,7 @@ def cut_step(
     max_samples: int,
     budget: int | None,
     overhead: float,
-) -> list[list[Pass]]:
+) -> list[list[MicroBatchIds]]:
     """The passes of each rank for one optimizer step; every rank makes the same number.
 
     Rank r takes every `world_size`-th sample from the r-th on. Within a rank samples are sorted by
@@ -96,7 +96,7 @@ def _cut_rank(
     max_samples: int,
     budget: int | None,
     overhead: float,
-) -> list[Pass]:
+) -> list[MicroBatchIds]:
     ids = ids[np.argsort(lengths[ids], kind="stable")]
     heights = np.concatenate([[0], np.cumsum(rows[ids])])
     tops, sizes = heights.tolist(), lengths[ids].tolist()  # numbers of numpy are slow one by one
@@ -113,10 +113,10 @@ def _cut_rank(
         costs = best[first:j] + (top - heights[first:j]) * size + overhead
         choice = int(costs.argmin())
         best[j], begin[j] = costs[choice], first + choice
-    passes: list[Pass] = []
+    passes: list[MicroBatchIds] = []
     end = len(ids)
     while end > 0:
-        passes.append(Pass(ids[begin[end] : end]))
+        passes.append(MicroBatchIds(ids[begin[end] : end]))
         end = begin[end]
     return passes[::-1]
 
@@ -199,7 +199,7 @@ def cut_packed(
     *,
     world_size: int,
     shape: PackedShape,
-) -> list[list[Pass]]:
+) -> list[list[MicroBatchIds]]:
     """As `cut_step`, into passes of a packed shape: the largest sample first, each to the first
     pass that has room for it.
 
@@ -212,7 +212,7 @@ def cut_packed(
         own = ids[rank::world_size]
         sizes, heights = sizes_of(lengths[own], rows[own]), rows[own]
         if shape.fits(len(own), int(heights.sum()), int(sizes.sum())):
-            ranks.append([Pass(own)] if len(own) else [])
+            ranks.append([MicroBatchIds(own)] if len(own) else [])
             continue
         bins: list[tuple[list[int], int, int]] = []  # samples, their sequences and tokens
         for i in np.argsort(-sizes, kind="stable").tolist():
@@ -223,29 +223,33 @@ def cut_packed(
                     break
             else:
                 bins.append(([i], height, size))
-        ranks.append([Pass(own[np.sort(held)]) for held, _, _ in bins])
+        ranks.append([MicroBatchIds(own[np.sort(held)]) for held, _, _ in bins])
     return _as_many_each(ranks, ids)
 
 
-def _as_many_each(ranks: list[list[Pass]], ids: np.ndarray) -> list[list[Pass]]:
+def _as_many_each(ranks: list[list[MicroBatchIds]], ids: np.ndarray) -> list[list[MicroBatchIds]]:
     """Adds passes that weigh nothing to those of ranks that have fewer than others."""
     most = max(map(len, ranks))
     for passes in ranks:
-        passes.extend(Pass(ids[:1], counts=False) for _ in range(most - len(passes)))
+        passes.extend(MicroBatchIds(ids[:1], counts=False) for _ in range(most - len(passes)))
     return ranks
 
 
 @dataclass(frozen=True)
-class Place:
+class DataPosition:
     """Where training stands, in samples: independent of batch size and ranks."""
 
     epoch: int = 0
     sample: int = 0  # samples of the epoch already trained on
 
-    def after(self, samples: int, epoch_size: int) -> "Place":
+    def after(self, samples: int, epoch_size: int) -> "DataPosition":
         """The place after that many more samples of the same epoch."""
         done = self.sample + samples
-        return Place(self.epoch + 1, 0) if done >= epoch_size else Place(self.epoch, done)
+        return (
+            DataPosition(self.epoch + 1, 0)
+            if done >= epoch_size
+            else DataPosition(self.epoch, done)
+        )
 
 
 @dataclass(frozen=True)
@@ -263,12 +267,12 @@ class Schedule:
         total = max_steps if max_steps > 0 else max(1, -int(-epochs * steps // 1))
         return cls(epoch_size, step_size, total)
 
-    def steps_done(self, place: Place) -> float:
+    def steps_done(self, place: DataPosition) -> float:
         """How many steps of this size lie behind a place; whole unless the step size has
         changed."""
         steps_per_epoch = -(-self.epoch_size // self.step_size)
         return place.epoch * steps_per_epoch + place.sample / self.step_size
 
-    def finished(self, place: Place) -> bool:
+    def finished(self, place: DataPosition) -> bool:
         """Whether training is over at a place."""
         return self.steps_done(place) >= self.total_steps

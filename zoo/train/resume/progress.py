@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from zoo.train.resume.order import Place
+from zoo.train.resume.order import DataPosition
 
 
 @dataclass
@@ -13,7 +13,7 @@ class Progress:
     """All that a run has counted; it is in every saved state."""
 
     step: int = 0
-    place: Place = field(default_factory=Place)
+    place: DataPosition = field(default_factory=DataPosition)
     best: float | None = None
     evaluations_without_gain: int = 0
     stopped_early: bool = False
@@ -31,7 +31,7 @@ class Progress:
         names = set(cls.__dataclass_fields__) - {"place"}
         if "sampling" not in saved:  # a state of before there was a choice
             names -= {"sampling"}
-        return cls(**{name: saved[name] for name in names}, place=Place(**saved["place"]))
+        return cls(**{name: saved[name] for name in names}, place=DataPosition(**saved["place"]))
 
 
 class Watcher(Protocol):
@@ -40,6 +40,6 @@ class Watcher(Protocol):
     def step(self, progress: Progress, samples: int) -> None: ...
     def log(self, record: dict[str, Any]) -> None: ...
     def note(self, text: str) -> None: ...
-    def samples(self, step: int, place: Place, ids: np.ndarray) -> None: ...
+    def samples(self, step: int, place: DataPosition, ids: np.ndarray) -> None: ...
     def flush(self) -> None: ...
     def rewind(self, step: int) -> None: ...

@@ -21,7 +21,7 @@ from zoo.train.resume import state as states
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
-    from zoo.train.methods.base import Job
+    from zoo.train.methods.base import FinetuneJob
 
 Record = dict[str, Any]
 
@@ -81,7 +81,7 @@ class Run:
         return [*earlier, {"step": self._progress["step"], "flags": now}] if now else earlier
 
 
-def of_flags(entry: "Entry", job: "Job") -> Record:
+def of_flags(entry: "Entry", job: "FinetuneJob") -> Record:
     """What is known of a run before its data are read."""
     train = dataclasses.asdict(job.train)
     flags = dataclasses.asdict(job.options) | dataclasses.asdict(job.data) | train
@@ -142,7 +142,7 @@ def check(folder: Path, begun: Record, now: Record) -> None:
         had, has = first
         raise UserError(
             f"{folder} was begun with {had}, not {has}: go on with that of then, or name another "
-            "--output_dir"
+            "`output_dir`"
         )
 
 
@@ -172,17 +172,17 @@ def _differences(begun: Record, now: Record) -> Iterator[tuple[str, str]]:
     if "labels" in now and now["labels"] != begun["labels"]:
         yield f"the labels {_labels(begun['labels'])}", _labels(now["labels"])
     if "unlabelled" in now and now["unlabelled"] != begun["unlabelled"]:
-        had = f"the data for --unlabeled {_digits(begun['unlabelled'])}"
+        had = f"the data for `unlabeled` {_digits(begun['unlabelled'])}"
         yield had, _digits(now["unlabelled"])
     if BEST in now and now[BEST] != begun.get(BEST):  # none in records from before it was a flag
-        yield f"--{BEST} {_value(begun.get(BEST))}", _value(now[BEST])
+        yield f"`{BEST}` {_value(begun.get(BEST))}", _value(now[BEST])
     for part in ("flags", "task_flags"):
         for name, value in now.get(part, {}).items():
             if name in MAY_CHANGE or begun[part].get(name, value) == value:
                 continue
             if name == "model" and _both_folders(begun[part][name], value):
                 continue  # the weights tell
-            yield f"--{name} {_value(begun[part][name])}", _value(value)
+            yield f"`{name}` {_value(begun[part][name])}", _value(value)
     for name, value in now.get("task", {}).items():
         if begun["task"].get(name) != value:
             yield f"the {name} {_value(begun['task'].get(name))}", _value(value)

@@ -1,14 +1,13 @@
 """The embedded text: English, masked, split by file, and the same every time."""
 
 import importlib.metadata
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tasks.data import fingerprint
 from tasks.nlp.embedded import docstring_text, docstrings
+from tests.cli import run_program
 
 
 @pytest.fixture(scope="module")
@@ -96,16 +95,7 @@ def test_the_order_of_a_library_s_files_and_python_s_hashes_do_not_matter() -> N
         "wrong = {'torch', 'pandas', 'networkx', 'numpy', 'datasets'} & set(sys.modules)\n"
         "assert not wrong, wrong\n"
     )
-    digests = [
-        subprocess.run(
-            [sys.executable, "-c", code, seed],
-            env={"PYTHONHASHSEED": seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for seed in "01"
-    ]
+    digests = [run_program(code, seed, env={"PYTHONHASHSEED": seed}).out for seed in "01"]
     assert digests[0] == digests[1] != ""
 
 

@@ -1,7 +1,6 @@
 """The binding to espeak-ng: what it says depends on its arguments, and mistakes are named."""
 
 import importlib.metadata
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,6 +10,7 @@ import pytest
 from tasks.errors import UserError
 from tasks.speech.embedded import espeak
 from tasks.speech.sound import noise
+from tests.cli import run_program
 
 needed = pytest.mark.skipif(
     importlib.util.find_spec("espeakng_loader") is None, reason="needs the extra speech-demo"
@@ -50,10 +50,7 @@ def test_another_process_says_the_same() -> None:
         "import hashlib; from tasks.speech.embedded import espeak;"
         "print(hashlib.sha256(espeak.synthesize('one two', 'en-us+f3').tobytes()).hexdigest())"
     )
-    runs = {
-        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
-        for _ in range(2)
-    }
+    runs = {run_program(code).out for _ in range(2)}
     assert len(runs) == 1
 
 
@@ -115,5 +112,5 @@ def test_importing_loads_nothing() -> None:
         "tasks.speech.audio_inputs, tasks.speech.augment, tasks.speech.draw; "
         "print({'espeakng_loader', 'soundfile', 'scipy', 'datasets', 'torch'} & set(sys.modules))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"
+    done = run_program(code)
+    assert done.out.strip() == "set()"

@@ -147,14 +147,14 @@ def test_an_hour_of_silence_is_refused_by_its_header(monkeypatch: pytest.MonkeyP
         raise AssertionError("samples were read")
 
     monkeypatch.setattr(audio, "_read", never)
-    assert refusal(held(content)) == "3,600 s, longer than --max_seconds 30"
+    assert refusal(held(content)) == "3,600 s, longer than `max_seconds` 30"
 
 
 def test_limits_of_length() -> None:
     content = encoded(tone(16_000), 16_000)
     assert len(at_16k(content, max_seconds=0.5)) == 8_000
-    assert refusal(held(content), max_seconds=0.4) == "0.5 s, longer than --max_seconds 0.4"
-    assert refusal(held(content), min_seconds=0.6) == "0.5 s, shorter than --min_seconds 0.6"
+    assert refusal(held(content), max_seconds=0.4) == "0.5 s, longer than `max_seconds` 0.4"
+    assert refusal(held(content), min_seconds=0.6) == "0.5 s, shorter than `min_seconds` 0.6"
 
 
 @pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT"])

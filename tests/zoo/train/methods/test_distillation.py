@@ -217,13 +217,13 @@ def test_the_check_names_a_layer_of_another_shape_and_moves_nothing() -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"distill_temperature": 0.0}, "--distill_temperature 0.0: more than 0"),
+        ({"distill_temperature": 0.0}, "`distill_temperature` 0.0: more than 0"),
         ({"distill_temperature": float("nan")}, "more than 0"),
         ({"distill_alpha": 1.5}, "from 0 to 1"),
         ({"distill_hidden": -1.0}, "at least 0"),
-        ({"teacher": None, "distill_alpha": 0.9}, "wants --teacher"),
-        ({"ssl": "fixmatch", "unlabeled": "rest"}, "--ssl fixmatch"),
-        ({"distill_hidden": 1.0, "torch_compile": True}, "--torch_compile"),
+        ({"teacher": None, "distill_alpha": 0.9}, "wants `teacher`"),
+        ({"ssl": "fixmatch", "unlabeled": "rest"}, "`ssl` fixmatch"),
+        ({"distill_hidden": 1.0, "torch_compile": True}, "`torch_compile`"),
     ],
 )
 def test_numbers_that_make_no_sense(flags: dict[str, Any], said: str) -> None:

@@ -19,7 +19,7 @@ from zoo.store import evidence
 from zoo.train import finetune as module
 from zoo.train.args import TrainArgs
 from zoo.train.methods import known
-from zoo.train.methods.base import Data, Hook, Learning, Method, Named, Result, Saved
+from zoo.train.methods.base import Data, FinetuneResult, Hook, Learning, Method, Named, Saved
 from zoo.train.methods.distillation import Distillation
 from zoo.train.methods.ema import WeightAverage
 from zoo.train.methods.faster import Speedups
@@ -122,7 +122,7 @@ class Probe(Method):
         zeros = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items()}
         return Saved(model, zeros, lambda folder: (folder / "beside").mkdir(exist_ok=True))
 
-    def finish(self, result: Result) -> None:
+    def finish(self, result: FinetuneResult) -> None:
         self.calls.append(f"finish on {result.split}")
 
     def facts(self, student: Sequence[evidence.Fact]) -> list[evidence.Fact]:

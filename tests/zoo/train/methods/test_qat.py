@@ -99,10 +99,10 @@ def test_ranges_are_those_of_all_batches_and_nothing_is_added() -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        ({"dtype": "bf16"}, "--dtype fp32, not bf16"),
-        ({"tune": "lora"}, "leave --tune lora away"),
-        ({"torch_compile": True}, "leave --torch_compile away"),
-        ({"fsdp": True}, "leave --fsdp away"),
+        ({"dtype": "bf16"}, "`dtype` fp32, not bf16"),
+        ({"tune": "lora"}, "leave `tune` lora away"),
+        ({"torch_compile": True}, "leave `torch_compile` away"),
+        ({"fsdp": True}, "leave `fsdp` away"),
     ],
 )
 def test_what_does_not_go_together(flags: dict[str, Any], said: str) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from tasks.base import Batch
 from tasks.errors import UserError
-from tasks.randomness import View
+from tasks.randomness import EpochView
 from tasks.vision.image_classification import Args, ImageClassification
 from zoo.train.args import TrainArgs
 from zoo.train.args import check as check_args
@@ -32,9 +32,9 @@ class Samples:
         self.lengths = np.arange(n) + 5
         self.rows = np.ones(n, np.int64)
         self.origins = np.arange(n)
-        self._view: View | None = None
+        self._view: EpochView | None = None
 
-    def view(self, view: View) -> Self:
+    def view(self, view: EpochView) -> Self:
         seen = copy.copy(self)
         seen._view = view
         return seen
@@ -60,7 +60,7 @@ def test_an_epoch_sees_all_of_both(sizes: tuple[int, int, int], epoch: int) -> N
     features = _features(*sizes)
     labelled, unlabelled, ratio = sizes
     assert len(features) == max(labelled, -(-unlabelled // ratio))
-    rows = features.view(View(7, epoch)).__getitems__(range(len(features)))
+    rows = features.view(EpochView(7, epoch)).__getitems__(range(len(features)))
     own = Counter(row["sample_id"] for row in rows)
     assert len(own) == labelled and max(own.values()) - min(own.values()) <= 1
     assert all(len(row["unlabelled"][v]) == ratio for row in rows for v in ("weak", "strong"))
@@ -77,7 +77,7 @@ def test_nothing_is_seen_twice_in_the_same_way(sizes: tuple[int, int, int]) -> N
     features = _features(*sizes)
     seen = []
     for epoch in range(3):
-        for row in features.view(View(7, epoch)).__getitems__(range(len(features))):
+        for row in features.view(EpochView(7, epoch)).__getitems__(range(len(features))):
             beside = [one for rows in row["unlabelled"].values() for one in rows]
             seen += [(one["of"], one["sample_id"], one["seen"]) for one in (row, *beside)]
     assert len(seen) == len(set(seen))
@@ -89,17 +89,17 @@ def test_nothing_is_seen_twice_in_the_same_way(sizes: tuple[int, int, int]) -> N
 
 @given(SIZES, st.randoms(use_true_random=False))
 def test_rows_do_not_depend_on_their_batch(sizes: tuple[int, int, int], random: Any) -> None:
-    features = _features(*sizes).view(View(1, 2))
+    features = _features(*sizes).view(EpochView(1, 2))
     order = random.sample(range(len(features)), len(features))
     together = features.__getitems__(order)
-    again = _features(*sizes).view(View(1, 2))
+    again = _features(*sizes).view(EpochView(1, 2))
     assert together == [again.__getitems__([i])[0] for i in order]
 
 
 def test_one_sample_has_both_views_of_the_same_neighbours() -> None:
     features = _features(10, 100, 7)
     orders = []
-    for view in (View(1, 0), View(1, 1), View(2, 0)):
+    for view in (EpochView(1, 0), EpochView(1, 1), EpochView(2, 0)):
         row = features.view(view).__getitems__([3])[0]
         weak, strong = (row["unlabelled"][name] for name in ("weak", "strong"))
         ids = [one["sample_id"] for one in weak]
@@ -251,15 +251,15 @@ def test_gradients_under_autocast() -> None:
 def test_collation_keeps_the_views_from_the_model() -> None:
     rng = np.random.default_rng(0)
 
-    def row(i: int, view: View) -> dict[str, Any]:
+    def row(i: int, view: EpochView) -> dict[str, Any]:
         image = rng.integers(0, 256, (8, 8, 1), dtype=np.uint8)
         return {"sample_id": i, "image": image, "view": view}
 
     def beside(strength: Any, i: int) -> list[dict[str, Any]]:
-        return [row(2 * i + k, View(0, 5, strength)) for k in range(2)]
+        return [row(2 * i + k, EpochView(0, 5, strength)) for k in range(2)]
 
     rows = [
-        row(i % 2, View(0, i // 2))
+        row(i % 2, EpochView(0, i // 2))
         | {"label": i % 3, "unlabelled": {v: beside(v, i) for v in ("weak", "strong")}}
         for i in range(3)
     ]
@@ -280,7 +280,7 @@ def test_collation_keeps_the_views_from_the_model() -> None:
     [
         ({"problem_type": "multi_label_classification"}, "multi_label_classification"),
         ({"problem_type": "regression", "labels": ()}, "regression"),
-        ({"args": Args(augment="none")}, "--augment none"),
+        ({"args": Args(augment="none")}, "`augment` none"),
     ],
 )
 def test_tasks_without_sureness_or_views(changes: dict[str, Any], said: str) -> None:
@@ -301,5 +301,5 @@ def test_tasks_without_sureness_or_views(changes: dict[str, Any], said: str) -> 
 )
 def test_flags_that_make_no_sense(wrong: dict[str, Any]) -> None:
     check_args(TrainArgs(ssl="fixmatch", unlabeled="rest"))
-    with pytest.raises(UserError, match=f"--{list(wrong)[-1]} "):
+    with pytest.raises(UserError, match=f"`{list(wrong)[-1]}` "):
         check_args(TrainArgs(**wrong))

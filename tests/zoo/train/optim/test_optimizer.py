@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zoo.train.args import TrainArgs
-from zoo.train.optim.optimizer import depth_of, make_optimizer, spared
+from zoo.train.optim.optimizer import depth_of, make_optimizer, no_decay_names
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def model(tiny_bert: Path) -> nn.Module:
 
 
 def _groups(model: nn.Module, args: TrainArgs) -> dict[str, dict[str, float]]:
-    optimizer = make_optimizer(list(model.named_parameters()), spared(model), args)
+    optimizer = make_optimizer(list(model.named_parameters()), no_decay_names(model), args)
     return {
         name: {"decay": group["weight_decay"], "rate": group["lr"]}
         for group in optimizer.param_groups
@@ -40,7 +40,7 @@ def test_they_are_those_that_transformers_spares(model: nn.Module, tmp_path: Pat
 
     trainer = Trainer(model, TrainingArguments(output_dir=str(tmp_path), use_cpu=True))
     decayed = set(trainer.get_decay_parameter_names(model))
-    assert decayed == {name for name, _ in model.named_parameters()} - spared(model)
+    assert decayed == {name for name, _ in model.named_parameters()} - no_decay_names(model)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_they_are_those_that_transformers_spares(model: nn.Module, tmp_path: Pat
     ],
 )
 def test_norms_of_every_kind(module: nn.Module, names: set[str]) -> None:
-    assert spared(module) & dict(module.named_parameters()).keys() == names
+    assert no_decay_names(module) & dict(module.named_parameters()).keys() == names
 
 
 def test_deeper_layers_learn_slower(model: nn.Module) -> None:
@@ -87,7 +87,7 @@ def test_depth_of_names_of_other_models() -> None:
 )
 def test_the_optimizer_asked_for(model: nn.Module, name: str, kind: type) -> None:
     args = TrainArgs(optim=name, momentum=0.7, adam_beta1=0.8)
-    optimizer = make_optimizer(list(model.named_parameters()), spared(model), args)
+    optimizer = make_optimizer(list(model.named_parameters()), no_decay_names(model), args)
     assert type(optimizer) is kind
     group = optimizer.param_groups[0]
     assert group.get("momentum", 0.7) == 0.7 and group.get("betas", (0.8,))[0] == 0.8

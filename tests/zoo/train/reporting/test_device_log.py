@@ -53,11 +53,11 @@ def test_everything_is_read_before_an_evaluation() -> None:
     check(log, 0, 1.0)
     record(log, 1)
     check(log, 1, 2.0)
-    log.settle()
+    log.flush()
     assert [one["step"] for one in told.records] == [1]
     check(log, 2, 2.0, (False, True))
     with pytest.raises(UserError, match="step 2"):
-        log.settle()
+        log.flush()
 
 
 def test_a_mean_leaves_out_what_a_loss_scale_has_lost() -> None:

@@ -13,7 +13,7 @@ from zoo.train.resume.order import (
     BLOCK,
     MULTIPLE,
     WINDOW,
-    Place,
+    DataPosition,
     Schedule,
     cut_packed,
     cut_step,
@@ -182,8 +182,8 @@ def test_the_cut_is_the_cheapest() -> None:
 
 
 def test_places_count_samples() -> None:
-    assert Place(0, 0).after(32, 100) == Place(0, 32)
-    assert Place(2, 96).after(4, 100) == Place(3, 0)
+    assert DataPosition(0, 0).after(32, 100) == DataPosition(0, 32)
+    assert DataPosition(2, 96).after(4, 100) == DataPosition(3, 0)
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_places_count_samples() -> None:
 def test_schedules(size: int, step: int, epochs: float, max_steps: int, total: int) -> None:
     schedule = Schedule.of(size, step, epochs, max_steps)
     assert schedule.total_steps == total
-    place, steps = Place(), 0
+    place, steps = DataPosition(), 0
     while not schedule.finished(place):
         assert schedule.steps_done(place) == steps
         taken = min(step, size - place.sample)
@@ -213,8 +213,8 @@ def test_schedules(size: int, step: int, epochs: float, max_steps: int, total: i
 def test_the_rest_of_an_epoch_in_another_step_size() -> None:
     """A run that goes on with half the batch counts its steps in halves of the old ones."""
     half = Schedule.of(96, 16, 2.0, -1)
-    assert half.steps_done(Place(1, 32)) == 8.0
-    assert not half.finished(Place(1, 80)) and half.finished(Place(2, 0))
+    assert half.steps_done(DataPosition(1, 32)) == 8.0
+    assert not half.finished(DataPosition(1, 80)) and half.finished(DataPosition(2, 0))
 
 
 @pytest.mark.parametrize("epochs", [0.4, 1.6])

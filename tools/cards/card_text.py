@@ -24,15 +24,15 @@ KEYS = (*LISTS, *TEXTS, "benchmarks")
 
 
 @dataclass(frozen=True)
-class Prose:
-    """What `card.md` says; nothing where there is none."""
+class CardText:
+    """The content of `card.md`: what people add to a card. Empty where there is no such file."""
 
     front: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
 
 
-def read(folder: Path) -> Prose:
-    """The prose of a checkpoint.
+def read(folder: Path) -> CardText:
+    """Return the text that people have added to the card of a checkpoint.
 
     Lists come as lists though one text was given. Raises `UserError` where the file is no text, or
     its front matter is no YAML or says what no card has.
@@ -40,7 +40,7 @@ def read(folder: Path) -> Prose:
     path = folder / FILE
     evidence.must_be_file(path)
     if not path.exists():
-        return Prose()
+        return CardText()
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
@@ -49,8 +49,8 @@ def read(folder: Path) -> Prose:
     if found is None:
         if text.startswith("---\n"):
             raise UserError(f"{path}, line 1: its front matter has no end, a line of ---")
-        return Prose(text=text.strip())
-    return Prose(_front(path, found[1]), text[found.end() :].strip())
+        return CardText(text=text.strip())
+    return CardText(_front(path, found[1]), text[found.end() :].strip())
 
 
 def _front(path: Path, text: str) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tasks.atomic import put_in_place, staged, write_json
 from tasks.errors import UserError
 from tools.cards import check, record, sizes
-from tools.cards.prose import FILE as PROSE
+from tools.cards.card_text import FILE as PROSE
 from zoo.runtimes import artifacts
 from zoo.store import evidence
 from zoo.store.checkpoint import MANIFEST
@@ -17,7 +17,7 @@ MODELS = Path(__file__).resolve().parents[2] / "bench" / "results" / "models"
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]*", re.IGNORECASE)
 
 
-def keep(folder: Path, name: str, models: Path = MODELS) -> Path:
+def archive(folder: Path, name: str, models: Path = MODELS) -> Path:
     """Copies evidence, zoo.json (its paths shortened), config.json and the manifests of artifacts,
     and gives the folder they lie in; what lay there under this name goes.
 

@@ -8,29 +8,31 @@ import numpy as np
 import pytest
 
 from tasks.metrics import metric_spec
-from tasks.metrics.classification import Tally
-from tasks.metrics.transcription import TranscriptTally
-from zoo.evaluation.paired import Drop
-from zoo.evaluation.paired import drop as drop_of
+from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.transcription import TranscriptionMetric
+from zoo.evaluation.paired_test import MetricDrop
+from zoo.evaluation.paired_test import drop as drop_of
 
 RNG = np.random.default_rng(0)
 N = 400
 TRUTH = RNG.integers(0, 3, N)
 
 
-def _tally(predictions: np.ndarray, kind: str = "single_label_classification") -> Tally:
-    tally = Tally(kind, 3)
+def _tally(
+    predictions: np.ndarray, kind: str = "single_label_classification"
+) -> ClassificationMetric:
+    accumulator = ClassificationMetric(kind, 3)
     truth = TRUTH[: len(predictions)]
     references = truth.astype(float) if kind == "regression" else truth
-    tally.update(np.arange(len(predictions)), predictions, references)
-    return tally
+    accumulator.update(np.arange(len(predictions)), predictions, references)
+    return accumulator
 
 
 def _wrong(count: int) -> np.ndarray:
     return np.where(np.arange(N) < count, (TRUTH + 1) % 3, TRUTH)
 
 
-def drop(source: Any, found: Any, metric: str) -> Drop:
+def drop(source: Any, found: Any, metric: str) -> MetricDrop:
     return drop_of(source, found, metric_spec(metric))
 
 
@@ -75,13 +77,13 @@ def test_other_samples_are_no_pair() -> None:
         drop(_tally(TRUTH), _tally(TRUTH[:10]), "accuracy")
 
 
-def _speech(errors: np.ndarray, words: np.ndarray) -> TranscriptTally:
+def _speech(errors: np.ndarray, words: np.ndarray) -> TranscriptionMetric:
     """Utterances of so many words, of which so many are missed."""
-    tally = TranscriptTally()
+    accumulator = TranscriptionMetric()
     said = [["hm"] * n for n in words]
     heard = [" ".join(["hm"] * int(n - e)) for n, e in zip(words, errors, strict=True)]
-    tally.update(np.arange(len(words)), heard, [" ".join(text) for text in said])
-    return tally
+    accumulator.update(np.arange(len(words)), heard, [" ".join(text) for text in said])
+    return accumulator
 
 
 def test_an_error_rate_is_worse_where_it_is_more() -> None:
@@ -149,26 +151,26 @@ def test_the_bootstrap_covers(metric: str) -> None:
             after = np.where(rng.random(n) < 0.1, rng.integers(0, 3, n), before)
             pair = []
             for given in (before, after):
-                tally = Tally("single_label_classification", 3)
-                tally.update(np.arange(n), given, truth)
-                pair.append(tally)
+                accumulator = ClassificationMetric("single_label_classification", 3)
+                accumulator.update(np.arange(n), given, truth)
+                pair.append(accumulator)
             return pair[0], pair[1]
         if metric == "pearsonr":
             truth = rng.normal(size=n)
             before = truth + rng.normal(0, 0.5, n)
             pair = []
             for given in (before, before + rng.normal(0, 0.3, n)):
-                tally = Tally("regression")
-                tally.update(np.arange(n), given, truth)
-                pair.append(tally)
+                accumulator = ClassificationMetric("regression")
+                accumulator.update(np.arange(n), given, truth)
+                pair.append(accumulator)
             return pair[0], pair[1]
         words = rng.integers(1, 30, n)
         before = rng.binomial(words, 0.1)
         after = np.minimum(words, before + rng.binomial(words, 0.05))
         return _speech(before, words), _speech(after, words)
 
-    def value(tally: Any) -> float:
-        parts = tally.sample_statistics(metric)
+    def value(accumulator: Any) -> float:
+        parts = accumulator.sample_statistics(metric)
         return float(parts.score(parts.rows, np.ones((1, len(parts.ids)), np.int64))[0])
 
     before, after = map(value, made(300_000 if metric != "wer" else 30_000))

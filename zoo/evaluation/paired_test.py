@@ -16,7 +16,7 @@ UNDEFINED = "none: too few samples, or a metric that is undefined on them"
 
 
 @dataclass(frozen=True)
-class Drop:
+class MetricDrop:
     """How much worse a deployment is than its source, on the metric's scale: positive is worse."""
 
     value: float
@@ -38,8 +38,8 @@ class Drop:
         return f"{self.value:+.4f} ({interval(self.low, self.high, '+.4f')})"
 
 
-def drop(source: Any, found: Any, metric: MetricSpec) -> Drop:
-    """The drop of a metric between two tallies over the same samples.
+def drop(source: Any, found: Any, metric: MetricSpec) -> MetricDrop:
+    """The drop of a metric between two accumulators over the same samples.
 
     Both ways see the same samples, so what is hard in them cancels out. The interval of a metric
     that is a mean is over the differences of the samples: for right and wrong that of Agresti & Min
@@ -50,25 +50,25 @@ def drop(source: Any, found: Any, metric: MetricSpec) -> Drop:
 
     Raises ValueError where the samples are not the same.
     """
-    ours, theirs = (tally.sample_statistics(metric.name) for tally in (source, found))
+    ours, theirs = (accumulator.sample_statistics(metric.name) for accumulator in (source, found))
     if not np.array_equal(ours.ids, theirs.ids):
         raise ValueError("the two evaluations are not of the same samples")
     n = len(ours.ids)
     value = float(_lost(metric, _value(source, metric.name), _value(found, metric.name)))
     if not n or not math.isfinite(value):
-        return Drop(value, math.nan, math.nan, n, UNDEFINED)
+        return MetricDrop(value, math.nan, math.nan, n, UNDEFINED)
     if not metric.is_mean or metric.scale == "relative":
         draws = paired_bootstrap(ours, theirs, partial(_lost, metric))
         bounds = percentile(metric.name, value, n, draws, LEVEL)
-        return Drop(value, bounds.low, bounds.high, n, "paired bootstrap over samples")
+        return MetricDrop(value, bounds.low, bounds.high, n, "paired bootstrap over samples")
     difference = _lost(metric, ours.rows[:, 0], theirs.rows[:, 0])
     if set(np.unique(np.concatenate([ours.rows, theirs.rows]))) <= {0.0, 1.0}:
         low, high = _paired_proportions(int((difference > 0).sum()), int((difference < 0).sum()), n)
-        return Drop(value, low, high, n, "paired proportions, Agresti & Min")
+        return MetricDrop(value, low, high, n, "paired proportions, Agresti & Min")
     if n < 2:
-        return Drop(value, math.nan, math.nan, n, UNDEFINED)
+        return MetricDrop(value, math.nan, math.nan, n, UNDEFINED)
     half = t_half_width(difference, LEVEL)
-    return Drop(value, value - half, value + half, n, "paired, Student's t")
+    return MetricDrop(value, value - half, value + half, n, "paired, Student's t")
 
 
 def _lost(metric: MetricSpec, before: Any, after: Any) -> Any:
@@ -80,8 +80,8 @@ def _lost(metric: MetricSpec, before: Any, after: Any) -> Any:
         return np.divide(lost, np.abs(before))
 
 
-def _value(tally: Any, metric: str) -> float:
-    return float(next(m.value for m in tally.compute(draws=0) if m.name == metric))
+def _value(accumulator: Any, metric: str) -> float:
+    return float(next(m.value for m in accumulator.compute(draws=0) if m.name == metric))
 
 
 def _paired_proportions(worse: int, better: int, n: int) -> tuple[float, float]:

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
     from tasks.media.decoding import Decoded
     from tasks.preflight import Finding
 
-Case = Literal["lower", "upper", "keep"]
+LetterCase = Literal["lower", "upper", "keep"]
 
 APOSTROPHES = str.maketrans({"\u2019": "'", "\u2018": "'", "\u02bc": "'"})
 
 
 @dataclass(frozen=True)
-class Spelling:
+class CharTokenizer:
     """A vocabulary of symbols, most of them single characters, in the order of their ids."""
 
     vocabulary: tuple[str, ...] = ()
     blank: int = 0
     delimiter: str = "|"  # stands for the space between words
-    case: Case = "lower"
+    case: LetterCase = "lower"
     punctuation: bool = False
 
     def normalized(self, text: str) -> str:
@@ -54,7 +54,7 @@ class Spelling:
         decoded: "Mapping[str, Decoded]",
         frames: "Mapping[str, np.ndarray]",
     ) -> "list[Finding]":
-        """Findings about transcriptions; see `audio_preflight.check_transcripts`."""
+        """Return findings about transcriptions; see `audio_preflight.check_transcripts`."""
         from tasks.speech import audio_preflight
 
         characters = {" " if s == self.delimiter else s for s in self.vocabulary if len(s) == 1}
@@ -63,7 +63,7 @@ class Spelling:
         )
 
 
-def normalized(text: str, case: Case, punctuation: bool) -> str:
+def normalized(text: str, case: LetterCase, punctuation: bool) -> str:
     """A text with single spaces, the case asked for and, unless they are kept, without punctuation
     (apostrophes within words stay)."""
     text = text.translate(APOSTROPHES)

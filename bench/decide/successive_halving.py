@@ -5,10 +5,13 @@ difference: an option that keeps more of the metric than all that are faster sta
 on the front.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.measure import Arm, ArmFailed, Measured, Plan, measure
+from zoo.measure import Arm, ArmFailed, ArmTimes, Plan, measure
+from zoo.measure.process import Worker
+from zoo.measure.recording import Start
 
 FINALISTS = 4
 ROUND_LAUNCHES = 2
@@ -26,28 +29,41 @@ class Pruned:
 
 @dataclass(frozen=True)
 class Halved:
-    """Who is left, the fastest first, and who is not."""
+    """The options that are left, the fastest first, and those that are not."""
 
     left: tuple[str, ...]
     pruned: tuple[Pruned, ...]
     failed: tuple[ArmFailed, ...]
 
 
-def halve(arms: Sequence[Arm], drops: Mapping[str, float], budget_s: float) -> Halved:
+def halve(
+    arms: Sequence[Arm],
+    drops: Mapping[str, float],
+    budget_s: float,
+    start: Start = Worker,
+    left: Callable[[], float] = lambda: math.inf,
+) -> Halved:
     """Rounds until FINALISTS are left.
 
     Args:
         drops: what each loses of the metric.
         budget_s: seconds for all rounds together; loading takes what it takes.
+        start: what starts the arms' processes.
+        left: seconds until all has to be over; rounds end before.
     """
-    left, pruned = list(arms), list[Pruned]()
+    timed, pruned = list(arms), list[Pruned]()
     failed: list[ArmFailed] = []
-    rounds = max(1, (len(left) - 1).bit_length() - FINALISTS.bit_length() + 1)
-    while len(left) > FINALISTS:
-        plan = Plan(launches=ROUND_LAUNCHES, budget_s=budget_s / rounds)
-        outcome = measure(left, plan)
+    rounds = max(1, (len(timed) - 1).bit_length() - FINALISTS.bit_length() + 1)
+    while len(timed) > FINALISTS:
+        until = left()
+        plan = Plan(
+            launches=ROUND_LAUNCHES,
+            budget_s=budget_s / rounds,
+            deadline_s=until if until < math.inf else None,
+        )
+        outcome = measure(timed, plan, start=start)
         failed += outcome.failed
-        times: dict[str, Measured] = {each.arm: each for each in outcome.measured}
+        times: dict[str, ArmTimes] = {each.arm: each for each in outcome.measured}
         ranked = sorted(times, key=lambda name: times[name].median.value)
         kept = keep(ranked, drops, max(FINALISTS, -(-len(ranked) // 2)))
         for name in ranked:
@@ -56,10 +72,10 @@ def halve(arms: Sequence[Arm], drops: Mapping[str, float], budget_s: float) -> H
                 factor = taken / times[ranked[0]].median.value
                 why = f"{factor:.1f} times as slow as {ranked[0]}, and keeps no more of the metric"
                 pruned.append(Pruned(name, taken, why))
-        if len(kept) == len(left):
+        if len(kept) == len(timed):
             break
-        left = [arm for name in kept for arm in left if arm.name == name]
-    return Halved(tuple(arm.name for arm in left), tuple(pruned), tuple(failed))
+        timed = [arm for name in kept for arm in timed if arm.name == name]
+    return Halved(tuple(arm.name for arm in timed), tuple(pruned), tuple(failed))
 
 
 def keep(ranked: Sequence[str], drops: Mapping[str, float], most: int) -> list[str]:

@@ -18,11 +18,11 @@ from tasks.errors import UserError
 from zoo.machine import formatting, terminal
 
 COMPARED = ("machine", "versions", "source", "commit")
-"""Of an origin: what may explain a difference."""
+"""The fields of an origin that may explain a difference."""
 
 
 @dataclass(frozen=True)
-class Pair:
+class ComparedCase:
     """A case that both files have a median of."""
 
     case: Case
@@ -36,7 +36,7 @@ class Pair:
     """faster, slower, same, or can't tell"""
 
 
-def compare(before: Path, after: Path, margin: float) -> list[Pair]:
+def compare(before: Path, after: Path, margin: float) -> list[ComparedCase]:
     """Compares, and prints the differences of the environments and the table.
 
     Raises `UserError` for a file that can't be read or holds no latency, and for two that share no
@@ -51,6 +51,12 @@ def compare(before: Path, after: Path, margin: float) -> list[Pair]:
     )
     if different:
         terminal.lines("not the same:", *(f"  {line}" for line in different), "")
+    if forked := sum(launcher(each[case]) == "preloaded" for each in (old, new) for case in shared):
+        terminal.lines(
+            f"{forked} of {2 * len(shared)} latencies are those of forks, which have addresses in "
+            "common: their intervals may be too narrow. For verdicts measure with --launcher fresh",
+            "",
+        )
     pairs = [pair(case, median(old[case]), median(new[case]), margin) for case in shared]
     rows = [
         (
@@ -83,13 +89,18 @@ def latencies(path: Path) -> dict[Case, Result]:
     return found
 
 
+def launcher(result: Result) -> str:
+    """How the processes of a latency began: fresh or preloaded. Older results are of fresh ones."""
+    return str(result.found.samples.get("launcher", "fresh"))
+
+
 def median(result: Result) -> Value:
-    """Of a latency's result."""
+    """Return the median of a result of latency."""
     return result.found.values["median"]
 
 
-def pair(case: Case, before: Value, after: Value, margin: float) -> Pair:
-    """The verdict on a case.
+def pair(case: Case, before: Value, after: Value, margin: float) -> ComparedCase:
+    """Return a case that two files have, with the verdict on it.
 
     The interval of the ratio is the one whose logarithm has the root of the two squared halfwidths:
     the two were measured independently (Fieller's interval, to the first order).
@@ -107,7 +118,7 @@ def pair(case: Case, before: Value, after: Value, margin: float) -> Pair:
         word = "same"
     else:
         word = "can't tell"
-    return Pair(case, before, after, ratio, low, high, word)
+    return ComparedCase(case, before, after, ratio, low, high, word)
 
 
 def _log_halfwidth(value: Value) -> float:
@@ -120,7 +131,8 @@ def _log_halfwidth(value: Value) -> float:
 def differences(
     before: Sequence[Mapping[str, Any]], after: Sequence[Mapping[str, Any]]
 ) -> list[str]:
-    """What the origins of two files do not share, a line each: "versions.torch: 2.9 -> 2.10"."""
+    """Return what differs between the origins of two files, a line each: "versions.torch: 2.9 ->
+    2.10"."""
     lines = []
     old, new = _said(before), _said(after)
     for name in sorted(old.keys() | new.keys()):

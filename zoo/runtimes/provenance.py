@@ -11,7 +11,7 @@ from pathlib import Path
 from tasks.errors import UserError
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.known import RUNTIMES
-from zoo.store import lines
+from zoo.store import append_only
 
 
 def path() -> Path:
@@ -20,11 +20,11 @@ def path() -> Path:
     return Path(state) / "zoo" / "exported_here"
 
 
-def trust(artifact: Artifact) -> None:
+def record_exported_here(artifact: Artifact) -> None:
     """Notes that an artifact was made here, where that is asked when it is loaded."""
     if not RUNTIMES[artifact.deployment.runtime].is_code:
         return
-    lines.append(path(), artifact.digest + "\n")
+    append_only.append(path(), artifact.digest + "\n")
 
 
 def must_be_trusted(artifact: Artifact) -> None:
@@ -34,5 +34,5 @@ def must_be_trusted(artifact: Artifact) -> None:
     if not path().exists() or artifact.digest not in path().read_text().split():
         raise UserError(
             f"{artifact.folder} was not exported on this machine, and {artifact.deployment} is "
-            f"code: export it here (the verb export, --runtime {artifact.deployment})"
+            f"code: export it here (the verb export, `runtime` {artifact.deployment})"
         )

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+MATRIX = 2048  # rows: a product keeps all of a large GPU busy
 CALIBRATION = 1 << 22  # bytes hashed to find how fast that is
 
 
@@ -30,7 +31,7 @@ def nothing() -> Callable[[], None]:
 
 
 def bytes_for(seconds: float) -> int:
-    """How many bytes `work` hashes in so long on this machine, about."""
+    """Return about how many bytes `work` hashes in so many seconds on this machine."""
     content = bytes(CALIBRATION)
     taken = []
     for _ in range(5):
@@ -38,6 +39,45 @@ def bytes_for(seconds: float) -> int:
         hashlib.sha256(content)
         taken.append(time.perf_counter() - begin)
     return int(CALIBRATION * seconds / min(taken))
+
+
+class Products:
+    """A call multiplies matrices on a GPU, one after the other; its clocks are up."""
+
+    def __init__(self, count: int, device: str = "cuda") -> None:
+        """`count` is how many products a call makes."""
+        import torch
+
+        from bench.measures import clocks
+
+        self.matrix = torch.ones(MATRIX, MATRIX, device=device)
+        self.count, self.device = count, torch.device(device)
+        gpu = clocks.gpu_of(device)
+        clocks.warm(self.call, self.synchronize, gpu.clock if gpu else None)
+
+    def call(self) -> None:
+        """Starts the products."""
+        for _ in range(self.count):
+            self.matrix @ self.matrix
+
+    def synchronize(self) -> None:
+        """Waits for the last one."""
+        import torch
+
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def products_for(seconds: float, device: str = "cuda") -> int:
+    """How many products take so long on a GPU, about; in a process of its own."""
+    made = Products(1, device)
+    taken = []
+    for _ in range(5):
+        begin = time.perf_counter()
+        made.call()
+        made.synchronize()
+        taken.append(time.perf_counter() - begin)
+    return max(1, round(seconds / min(taken)))
 
 
 class Device:

@@ -5,18 +5,18 @@ import sys
 from pathlib import Path
 
 from tests.cli import environment
-from zoo.store import lines
+from zoo.store import append_only
 
 PROGRAM = """
 import resource, sys
 from pathlib import Path
-from zoo.store import lines
+from zoo.store import append_only
 path, own, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 for i in range(400):
     line = f"{own} {i} " + "x" * (i * 37 % 300)
     try:
-        lines.append(path, line + "\\n")
+        append_only.append(path, line + "\\n")
     except OSError:
         continue
     print(line)
@@ -45,5 +45,5 @@ def test_who_fails_cuts_off_nothing_of_others(tmp_path: Path) -> None:
 def test_half_a_line_is_not_gone_on_with(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     path.write_text("whole\nhal")
-    lines.append(path, "next\n")
+    append_only.append(path, "next\n")
     assert path.read_text() == "whole\nhal\nnext\n"

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from bench import cli
 from bench.cases.case import Case
-from bench.record import store, stored
-from bench.record.results import Found, Result, Value
+from bench.record import compare_results, store
+from bench.record.results import MeasureResult, Result, Value
 
 
 def value(seconds: float, spread: float = 0.01) -> Value:
@@ -19,7 +19,7 @@ def value(seconds: float, spread: float = 0.01) -> Value:
 
 
 def result(model: str, seconds: float, **origin: object) -> Result:
-    found = Found({"median": value(seconds)})
+    found = MeasureResult({"median": value(seconds)})
     return Result("key", Case(model), "latency", found, 1.0, {"samples": 1}, origin)
 
 
@@ -27,12 +27,12 @@ def result(model: str, seconds: float, **origin: object) -> Result:
     ("after", "word"), [(0.5, "faster"), (2.0, "slower"), (1.0, "same"), (1.04, "can't tell")]
 )
 def test_the_verdict(after: float, word: str) -> None:
-    assert stored.pair(Case("minilm"), value(1.0), value(after), 0.03).word == word
+    assert compare_results.pair(Case("minilm"), value(1.0), value(after), 0.03).word == word
 
 
 @given(st.floats(0.1, 10), st.floats(0.001, 0.5), st.floats(0, 0.029))
 def test_nothing_within_the_margin_is_claimed(seconds: float, spread: float, off: float) -> None:
-    one = stored.pair(
+    one = compare_results.pair(
         Case("minilm"), value(seconds, spread), value(seconds * (1 + off), spread), 0.03
     )
     assert one.word in ("same", "can't tell")
@@ -46,6 +46,18 @@ def _files(tmp_path: Path) -> tuple[Path, Path]:
     for model, seconds in (("minilm", 9.9), ("minilm", 1.5), ("resnet18", 0.5)):
         store.append(after, result(model, seconds, versions={"torch": "2.10"}, source="a"))
     return before, after
+
+
+def test_latencies_of_forks_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = tmp_path / "before.jsonl", tmp_path / "after.jsonl"
+    one = result("minilm", 1.0)
+    forked = dataclasses.replace(one.found, samples={"launcher": "preloaded"})
+    store.append(paths[0], one)
+    store.append(paths[1], dataclasses.replace(one, found=forked))
+    assert cli.main(["compare", "--results", *map(str, paths)]) == 0
+    assert "1 of 2 latencies are those of forks" in capsys.readouterr().out
+    assert cli.main(["compare", "--results", str(paths[0]), str(paths[0])]) == 0
+    assert "forks" not in capsys.readouterr().out
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,86 @@
+"""What every process of a case would import and build: done once, in the process that others are
+forked from (`zoo.measure.preloaded`), by importing this module.
+
+Not among it is what starts threads as it is imported: datasets (the allocator of pyarrow has one),
+and some packages of one runtime alone (onnxruntime, openvino).
+"""
+
+import contextlib
+import importlib
+import os
+from collections.abc import Iterator
+
+from bench.cases.models import SHAPES
+from zoo.model import registry
+
+LIBRARIES = (
+    "tasks.torch_extensions",
+    "torch",
+    "torch._dynamo",
+    "torch._inductor.compile_fx",
+    "transformers.modeling_utils",
+    "transformers.models.auto.modeling_auto",
+    "transformers.generation.utils",
+    "accelerate",
+    "scipy.special",
+    "timm",
+)
+OURS = (
+    "zoo.auto",
+    "zoo.deploy.timed",
+    "zoo.deploy.export",
+    "zoo.runtimes.eager",
+    "zoo.runtimes.compiled",
+    "zoo.speedups.allocator",
+    "zoo.train.args",
+    "zoo.train.optim.optimizer",
+    "bench.cases.generation",
+    "bench.cases.prepare",
+    "bench.cases.random_weights",
+    "bench.cases.workload",
+    "bench.measures.parity",
+)
+
+MEANWHILE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCH_WARM_POOL": "0"}
+"""Variables for as long as the imports take, so that what is imported can be forked. By the first
+`torch.cuda.is_available()`, which some modules call, does not open CUDA, which no child could use
+then; by the second some versions of the compiler start no pool of processes and threads."""
+
+
+def modules() -> Iterator[str]:
+    """By name, in the order in which they are imported."""
+    yield from LIBRARIES
+    yield from OURS
+    for entry in registry.entries():
+        yield from (entry.module, entry.task, entry.network, entry.modality)
+    for kind in dict.fromkeys(shape.kind for shape in SHAPES.values()):
+        if kind is not None:
+            name = {"timm": "timm_wrapper"}.get(kind, kind.replace("-", "_"))
+            yield f"transformers.models.{name}.modeling_{name}"
+
+
+def import_all() -> None:
+    """Import what is installed. A library that is broken is passed over: whoever needs it imports
+    it again, and says what is wrong with it."""
+    before = {name: os.environ.get(name) for name in MEANWHILE}
+    os.environ.update(MEANWHILE)
+    for name in dict.fromkeys(modules()):
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+def build_tables() -> None:
+    """Make transformers compile the thousand patterns by which it renames weights, which takes half
+    a second of the first `from_pretrained` of a process."""
+    with contextlib.suppress(Exception):  # an older version has none
+        table = importlib.import_module("transformers.conversion_mapping")
+        table.get_checkpoint_conversion_mapping("bert")
+
+
+import_all()
+build_tables()

@@ -1,0 +1,103 @@
+"""Labels of a classifier: given (numpy's arrays), drawn (tensors), and predicted.
+
+Given and drawn, of one label each int64 [b], of several float32 [b, labels] of 0 and 1, of numbers
+float32 [b].
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from tasks.data.labels import ProblemType
+
+
+@dataclass(frozen=True)
+class LabelPrediction:
+    """One label of all."""
+
+    label: int
+    scores: tuple[float, ...]  # of each label: its probability
+
+
+@dataclass(frozen=True)
+class LabelsPrediction:
+    """The labels that are given, of all; perhaps none."""
+
+    labels: tuple[int, ...]
+    scores: tuple[float, ...]  # of each label: its probability
+
+
+@dataclass(frozen=True)
+class NumberPrediction:
+    """A number, in the unit of the labels."""
+
+    value: float
+
+
+Prediction = LabelPrediction | LabelsPrediction | NumberPrediction
+Value = int | tuple[int, ...] | float
+"""A label, the labels given, or a number: what is predicted, and what is true."""
+
+
+def given(values: Sequence[Any], labels: int, problem_type: "ProblemType") -> "np.ndarray":
+    """Return the labels of rows, numpy's array.
+
+    Args:
+        values: of each row a label's number, those of several, or a number.
+        labels: how many there are.
+    """
+    import numpy as np
+
+    if problem_type == "multi_label_classification":
+        hot = np.zeros((len(values), labels), np.float32)
+        for row, each in zip(hot, values, strict=True):
+            row[list(each)] = 1
+        return hot
+    return np.array(values, np.float32 if problem_type == "regression" else np.int64)
+
+
+def drawn(rows: int, labels: int, problem_type: "ProblemType", seed: int) -> "Tensor":
+    """Return labels of so many rows drawn by `seed`, a tensor."""
+    import torch
+
+    rng, labels = torch.Generator().manual_seed(seed), max(labels, 1)
+    if problem_type == "single_label_classification":
+        return torch.randint(labels, (rows,), generator=rng)
+    if problem_type == "multi_label_classification":
+        return torch.randint(2, (rows, labels), generator=rng).float()
+    return torch.randn(rows, generator=rng)
+
+
+def predicted(logits: Any, problem_type: "ProblemType", threshold: float) -> list[Prediction]:
+    """Return what logits [b, labels], a tensor or an array, say of each row.
+
+    Single label: the likeliest, softmax probabilities. Multi label: those whose sigmoid reaches
+    the threshold.
+    """
+    from tasks import arrays
+
+    logits = arrays.to_numpy(logits)
+    if problem_type == "regression":
+        return [NumberPrediction(value) for value in logits.squeeze(-1).tolist()]
+    if problem_type == "single_label_classification":
+        columns = logits.argmax(-1).tolist(), arrays.softmax(logits).tolist()
+        return [LabelPrediction(label, tuple(row)) for label, row in zip(*columns, strict=True)]
+    scores = arrays.sigmoid(logits)
+    rows = zip((scores >= threshold).tolist(), scores.tolist(), strict=True)
+    return [LabelsPrediction(places_of(given), tuple(row)) for given, row in rows]
+
+
+def value_of(prediction: Prediction) -> Value:
+    """Return what is predicted, to be compared with what is true."""
+    if isinstance(prediction, LabelPrediction):
+        return prediction.label
+    return prediction.labels if isinstance(prediction, LabelsPrediction) else prediction.value
+
+
+def places_of(given: Sequence[float]) -> tuple[int, ...]:
+    """Return the places of a row of 0 and 1 that are not 0."""
+    return tuple(i for i, one in enumerate(given) if one)

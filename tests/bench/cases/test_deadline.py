@@ -1,0 +1,68 @@
+"""A promise of time, and what settings make of it."""
+
+import math
+import types
+from typing import Any
+
+import pytest
+
+from bench.cases.deadline import LEAST_S, Deadline
+from bench.cases.job import FEW, Settings
+from tasks.errors import UserError
+from zoo.measure import Arm
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_what_is_left_and_the_share_of_a_case() -> None:
+    clock = Clock()
+    deadline = Deadline(2, clock)
+    assert (str(deadline), deadline.left(), deadline.is_set) == ("2 minutes", 120.0, True)
+    deadline.cases, clock.now = 4, 140.0
+    assert (deadline.spent(), deadline.left(), deadline.share()) == (40.0, 80.0, 20.0)
+    clock.now = 1000.0
+    assert deadline.left() == 0.0
+
+
+def test_without_minutes_there_is_no_end() -> None:
+    deadline = Deadline()
+    assert not deadline.is_set and deadline.left() == deadline.share() == math.inf
+    settings = Settings(budget_s=30.0, launches=5)
+    assert settings.for_step() is settings
+
+
+def test_a_step_has_its_share_and_few_launches() -> None:
+    clock = Clock()
+    settings = Settings(budget_s=30.0, launches=5, deadline=Deadline(1, clock))
+    settings.deadline.cases = 6
+    step = settings.for_step()
+    assert (step.budget_s, step.launches, step.timeout_s) == (10.0, FEW, 60.0)
+    clock.now += 1000
+    assert settings.for_step().timeout_s > 0, "who asks too late gets an error, and no hang"
+
+
+def test_answers_do_not_take_longer_than_what_is_left() -> None:
+    clock = Clock()
+    deadline = Deadline(1, clock)
+
+    def start(arm: Arm, timeout_s: float) -> Any:
+        clock.now += 5.0  # as the first of forks takes
+        return types.SimpleNamespace(timeout_s=timeout_s)
+
+    bound = deadline.bound(start)
+    found = []
+    for clock.now in (100.0, 150.0, 170.0):
+        found.append(bound(Arm("a", "m:f"), 30.0).timeout_s)
+    assert found == [30.0, 5.0, LEAST_S]
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan, math.inf, 1e6])
+def test_what_is_no_span_of_time(minutes: float) -> None:
+    with pytest.raises(UserError, match="--minutes"):
+        Deadline(minutes)
