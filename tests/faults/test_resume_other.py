@@ -5,14 +5,19 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
+from zoo.speedups import compiled_layers
 
 STEADY = (*EXACT, "--lr_scheduler_type", "constant", "--save_steps", 4, "--num_train_epochs", 1)
 STEADY += ("--learning_rate", 5e-5)
+EMBEDDING = "bert.embeddings.word_embeddings.weight"
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +231,42 @@ def test_other_weights_beside_a_run_are_told_before_it_goes_on(
     done = run_cli(MODEL, *arguments(tiny_bert, reviews, folder, *STEADY, "--resume"))
     assert done.code == 2 and len(done.err.splitlines()) == 1, done.err
     assert f"{folder} holds an adapter (adapter_config.json)" in done.err
+
+
+@pytest.mark.parametrize("optim", ["adamw", "sgd"])
+@pytest.mark.parametrize("first", ["rows", "whole"])
+def test_a_run_goes_on_where_embeddings_are_trained_otherwise(
+    first: str,
+    optim: str,
+    tiny_bert: Path,
+    reviews: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Processors train the rows that occur, GPUs and compiled layers all of them."""
+    monkeypatch.setattr(compiled_layers, "compile_layers", lambda model: 1)
+    ways = {"rows": ("--compile_layers", "off"), "whole": ("--compile_layers", "on")}
+    other = next(way for way in ways if way != first)
+    flags = (*STEADY, "--optim", optim, "--ema_decay", 0.9, "--weight_decay", 0)
+    flags += ("--save_total_limit", 9)
+    runs = {
+        way: finetune(tiny_bert, reviews, tmp_path / way, *flags, *added)
+        for way, added in ways.items()
+    }
+    folder = runs[first].folder
+    shutil.rmtree(max((folder / "state").glob("step-*")))
+    (middle,) = (folder / "state").glob("step-*")
+    optimizer = load_file(middle / "optimizer.safetensors")
+    moment = optimizer[f"{EMBEDDING}/{'exp_avg' if optim == 'adamw' else 'momentum_buffer'}"]
+    unused = moment.abs().sum(1) == 0
+    assert 0 < unused.sum() < len(unused)
+    run = finetune(tiny_bert, reviews, folder, *flags, *ways[other], "--resume")
+    assert "going on at step 4" in run.done.err
+    np.testing.assert_allclose(run.losses, runs[other].losses, atol=1e-5, rtol=0)
+    last = max((folder / "state").glob("step-*"))
+    theirs = tmp_path / other / "state" / last.name
+    for name in ("weights", "optimizer", "ema"):
+        ours, expected = (load_file(one / f"{name}.safetensors") for one in (last, theirs))
+        assert {n: t.shape for n, t in ours.items()} == {n: t.shape for n, t in expected.items()}
+        for key, tensor in ours.items():
+            torch.testing.assert_close(tensor, expected[key], atol=2e-4, rtol=1e-3, msg=key)

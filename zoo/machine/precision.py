@@ -1,6 +1,7 @@
 """The arithmetic of a pass: fp32 or TF32, or autocast in bf16 or fp16 over fp32 weights."""
 
 import contextlib
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import torch
@@ -58,13 +59,24 @@ def _has_tf32(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
 
 
-def use_tf32(rounded: bool) -> None:
-    """How NVIDIA's GPUs multiply in fp32 from here on: with inputs rounded to TF32, or exactly.
+@contextlib.contextmanager
+def fp32_products(device: torch.device, rounded: bool) -> Iterator[None]:
+    """Within it, NVIDIA's GPUs multiply in fp32 with inputs rounded to TF32, or exactly.
 
-    PyTorch by itself rounds in convolutions, and not in other products.
+    PyTorch by itself rounds in convolutions, and not in other products. Other devices multiply as
+    they do.
     """
+    if device.type != "cuda":
+        yield
+        return
+    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
     torch.set_float32_matmul_precision("high" if rounded else "highest")
     torch.backends.cudnn.allow_tf32 = rounded
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[Any]:

@@ -89,6 +89,25 @@ class SparseEmbeddingGrad(nn.Module):
             self._whole[self._used] = self.rows
         return self._whole
 
+    def grown(self, rows: Tensor, others: Tensor | None = None) -> Tensor:
+        """Values of the trained rows [u, hidden] among those of all, [vocabulary, hidden].
+
+        Args: others: has the values of the other rows, [vocabulary, hidden]; without, they are 0.
+        """
+        found = rows.new_zeros(self._whole.shape) if others is None else others.clone()
+        found[self._used] = rows.detach().to(found.dtype)
+        return found
+
+    def cut(self, values: Tensor) -> Tensor:
+        """Of the values of all rows, [vocabulary, hidden], those of the trained ones; values of
+        these alone, [u, hidden], as they are."""
+        return values[self._used] if len(values) == len(self._whole) else values
+
+    @property
+    def untrained(self) -> Tensor:
+        """[vocabulary, hidden]: right where rows are not trained, and written to by a resume."""
+        return self._whole
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._used, self._place = fn(self._used), fn(self._place)
         self._whole = fn(self._whole)
@@ -102,6 +121,15 @@ class SparseEmbeddingGrad(nn.Module):
         with torch.no_grad():
             self._whole.copy_(state_dict[f"{prefix}weight"])
             self.rows.copy_(self._whole[self._used])
+
+
+def embeddings_of_rows(model: nn.Module) -> dict[str, SparseEmbeddingGrad]:
+    """Those in a model, by the name that their `rows` have there."""
+    return {
+        f"{prefix}.rows" if prefix else "rows": module
+        for prefix, module in model.named_modules()
+        if isinstance(module, SparseEmbeddingGrad)
+    }
 
 
 def train_used_rows(model: nn.Module, embedding: nn.Embedding, used: np.ndarray) -> None:

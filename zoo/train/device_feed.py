@@ -7,9 +7,10 @@ On the CPU nothing is done beside: steps are prepared when they are asked for.
 import contextlib
 import queue
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ import torch
 from tasks.base import Batch
 from zoo.train.resume.order import MicroBatchIds
 
-AHEAD = 3  # steps that are prepared and wait
+AHEAD = 3  # steps that are prepared and wait, and those that are queued on the device
 PATIENCE = 0.1  # seconds between looks at whether anybody still waits
 
 T = TypeVar("T")
@@ -32,27 +33,55 @@ class Step:
     batches: list[Batch]
 
 
-def fed(
-    steps: Iterator[Step], device: torch.device, workers: int
-) -> contextlib.AbstractContextManager[Iterator[Step]]:
-    """Within it, the steps with their batches on the device, or on the way there.
+class DeviceFeed:
+    """Brings the steps of a training to its device."""
 
-    Args:
-        workers: processes that prepare the batches; without any, a thread does on a GPU.
-    """
-    if device.type != "cuda":
-        return contextlib.nullcontext(steps)
-    beside = contextlib.nullcontext(steps) if workers else prefetched(steps, AHEAD)
-    return _on_device(beside, device)
+    def __init__(self, device: torch.device, workers: int) -> None:
+        """Args: workers: processes that prepare batches; without any, a thread does on a GPU."""
+        self._workers = workers
+        self._upload = Uploader(device) if device.type == "cuda" else None
+        self._pace: Pace | None = None
+        if device.type == "cuda":
+            self._pace = Pace(lambda: torch.cuda.current_stream(device).record_event())
+
+    @contextlib.contextmanager
+    def steps(self, steps: Iterator[Step]) -> Iterator[Iterator[Step]]:
+        """Within it, the steps with their batches on the device, or on the way there."""
+        if self._upload is None:
+            yield steps
+            return
+        beside = contextlib.nullcontext(steps) if self._workers else prefetched(steps, AHEAD)
+        with beside as found:
+            yield map(self._upload, found)
+
+    def keep_pace(self) -> None:
+        """Waits where more than AHEAD steps are queued on the device, and have their batches in
+        its memory."""
+        if self._pace is not None:
+            self._pace.keep()
 
 
-@contextlib.contextmanager
-def _on_device(
-    beside: contextlib.AbstractContextManager[Iterator[Step]], device: torch.device
-) -> Iterator[Iterator[Step]]:
-    upload = Uploader(device)
-    with beside as steps:
-        yield (upload(step) for step in steps)
+class Event(Protocol):
+    """A place in a stream's work, as torch.cuda.Event has it."""
+
+    def synchronize(self) -> None:
+        """Waits until the device has come there."""
+        ...
+
+
+class Pace:
+    """How far the host may be ahead of the device: AHEAD steps."""
+
+    def __init__(self, mark: Callable[[], Event]) -> None:
+        """Args: mark: gives the place behind all that is queued."""
+        self._mark = mark
+        self._queued: deque[Event] = deque()  # a mark behind each step
+
+    def keep(self) -> None:
+        """A step has been queued: waits for the one AHEAD steps before it."""
+        self._queued.append(self._mark())
+        if len(self._queued) > AHEAD:
+            self._queued.popleft().synchronize()
 
 
 class Uploader:

@@ -1,5 +1,6 @@
 """The verb finetune: data in, a checkpoint out."""
 
+import contextlib
 import dataclasses
 import functools
 import importlib
@@ -17,7 +18,7 @@ from tasks.errors import UserError
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
 from zoo.machine.memory import peak_memory
-from zoo.machine.precision import choose_device, choose_dtype, use_tf32
+from zoo.machine.precision import choose_device, choose_dtype, fp32_products
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.network import assemble, network_of
 from zoo.speedups.allocator import keep_freed_memory
@@ -55,10 +56,11 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
         keep_freed_memory()
     accelerator = make_accelerator(args)
     folder = Path(args.output_dir or f"runs/{entry.name}")
-    with run_folder.claimed(folder, args.resume, accelerator) as claim:
+    with contextlib.ExitStack() as stack:
+        claim = stack.enter_context(run_folder.claimed(folder, args.resume, accelerator))
         dtype = choose_dtype(args.dtype, accelerator.device)
-        if args.dtype in ("fp32", "tf32") and accelerator.device.type == "cuda":
-            use_tf32(args.dtype == "tf32")
+        if args.dtype in ("fp32", "tf32"):
+            stack.enter_context(fp32_products(accelerator.device, args.dtype == "tf32"))
         _finetune(Setup(entry, job, folder, accelerator, dtype), claim, begin)
     return folder
 
@@ -262,12 +264,11 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
     setup.accelerator.wait_for_everyone()
     model, _ = network_of(setup.entry).load(setup.folder)
     model.to(setup.device)
-    if setup.device.type == "cuda":
-        use_tf32(False)
     split = next(name for name in ("test", "validation", "train") if name in data.features)
 
     def measured(network: nn.Module) -> Evaluation:
-        return measure(network, data.task, data.features[split], setup.args, setup.accelerator)
+        with fp32_products(setup.device, rounded=False):
+            return measure(network, data.task, data.features[split], setup.args, setup.accelerator)
 
     return FinetuneResult(split, measured(model), parameters, measured)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, StopRequest, stop_on_signal
 from zoo.train.args import TrainArgs, metric_for_best
-from zoo.train.device_feed import Step, fed
+from zoo.train.device_feed import DeviceFeed, Step
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, no_decay_names, set_learning_rates
 from zoo.train.optim.schedules import lr_factor
@@ -46,6 +46,8 @@ from zoo.train.step_graphs import graphs_for
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
+
+T = TypeVar("T")
 
 
 class Loop:
@@ -101,12 +103,13 @@ class Loop:
         for hook in hooks:
             hook.begin(self.computed.parameters)
         self.graphs = graphs_for(self.computed, watcher.note)
+        self.feed = DeviceFeed(accelerator.device, args.dataloader_num_workers)
         of_rank = args.per_device_train_batch_size * args.gradient_accumulation_steps
         size = of_rank * accelerator.num_processes
         self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
         self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
         self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
-        self.log = DeviceLog(watcher, self.computed.deferred, self.computed.scaler is not None)
+        self.log = DeviceLog(watcher, self.computed.deferred)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
 
@@ -134,6 +137,7 @@ class Loop:
             with stop_on_signal() as stop:
                 while not self._ended():
                     self._epoch(stop)
+            self._settle()
             if self.progress.best is None:
                 with self._as_saved():
                     self.save_best(self.module)
@@ -145,8 +149,8 @@ class Loop:
 
     def _epoch(self, stop: StopRequest) -> None:
         """Trains on what remains of this epoch."""
-        args, progress, device = self.args, self.progress, self.accelerator.device
-        with fed(self._steps(), device, args.dataloader_num_workers) as steps:
+        progress = self.progress
+        with self.feed.steps(self._steps()) as steps:
             begin = time.perf_counter()
             for step in steps:
                 progress.data_seconds += time.perf_counter() - begin
@@ -154,6 +158,7 @@ class Loop:
                 self._after_step(self._agree(stop.signum))
                 if self._ended():
                     return
+                self.feed.keep_pace()  # who waits for the device does not wait for data
                 begin = time.perf_counter()
 
     def _steps(self) -> Iterator[Step]:
@@ -247,7 +252,7 @@ class Loop:
         if limit and any(len(one.ids) > limit for one in step.passes):
             step = self._recut(step)
         try:
-            self.computed.accumulate(self._micro_batches(step))
+            self._with_room(lambda: self.computed.accumulate(self._micro_batches(step)))
             return
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
@@ -267,6 +272,10 @@ class Loop:
         if self.graphs:
             self.graphs.drop("memory is short")
         self._gradients_that_fit(step)
+
+    def _with_room(self, work: Callable[[], T]) -> T:
+        """What `work` gives; done once more where recorded steps had the memory that it lacks."""
+        return self.graphs.with_room(work) if self.graphs else work()
 
     def _recut(self, step: Step) -> Step:
         passes = self._cut(step.ids)
@@ -306,19 +315,27 @@ class Loop:
             "steps": progress.step % args.eval_steps == 0 or ended,
             "no": False,
         }[args.eval_strategy]
-        self._count_time()
         if due and self.validation is not None:
-            self.log.flush()
+            self._settle()
             self._evaluate(self.validation)
+            self._mark = time.perf_counter()  # evaluating and saving are not training
         minutes = (time.monotonic() - self._saved_at) / 60
         by_step = args.save_steps is not None and progress.step % args.save_steps == 0
         by_time = args.save_minutes is not None and self._main_says(minutes >= args.save_minutes)
-        if signum is not None:
+        if signum is not None or by_step or by_time:
+            self._settle()
             self._save(signum)
+            self._mark = time.perf_counter()
+        if signum is not None:
             raise Stopped(signum, str(self.states))
-        if by_step or by_time:
-            self._save()
-        self._mark = time.perf_counter()  # evaluating and saving are not training
+
+    def _settle(self) -> None:
+        """Waits for the steps that are queued: their time is training's, and their faults are told
+        before anything is made of their weights."""
+        self.log.flush()
+        if self.accelerator.device.type == "cuda":
+            torch.cuda.current_stream(self.accelerator.device).synchronize()
+        self._count_time()
 
     def _main_says(self, mine: bool) -> bool:
         if self.accelerator.num_processes == 1:
@@ -328,14 +345,16 @@ class Loop:
 
     def _evaluate(self, features: Features) -> Evaluation:
         with self._as_saved():
-            found = evaluate(
-                self.model,
-                self.task,
-                features,
-                batch_size=self.args.per_device_eval_batch_size,
-                accelerator=self.accelerator,
-                dtype=self.dtype,
-                workers=self.args.dataloader_num_workers,
+            found = self._with_room(
+                lambda: evaluate(
+                    self.model,
+                    self.task,
+                    features,
+                    batch_size=self.args.per_device_eval_batch_size,
+                    accelerator=self.accelerator,
+                    dtype=self.dtype,
+                    workers=self.args.dataloader_num_workers,
+                )
             )
             metric, progress = self.best_by, self.progress
             value = found.loss if metric.name == "loss" else found.value(metric.name)
@@ -389,7 +408,7 @@ class Loop:
         self.log.flush()
         tensors = {  # on every rank: sharded tensors are put together by all
             "weights": states.model_tensors(self.module, self.named),
-            "optimizer": states.optimizer_tensors(self.optimizer),
+            "optimizer": states.optimizer_tensors(self.optimizer, self.module),
         }
         for hook in self.hooks:
             tensors |= hook.state()
@@ -416,7 +435,7 @@ class Loop:
         assert found is not None, "who asks to resume has seen a whole state"
         try:
             states.load_model_tensors(self.module, found.tensors["weights"], self.named)
-            states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"])
+            states.load_optimizer_tensors(self.optimizer, found.tensors["optimizer"], self.module)
             for hook in self.hooks:
                 hook.load_state(found.tensors)
         except (KeyError, RuntimeError) as error:

@@ -17,7 +17,7 @@ import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from torch import Tensor
 
 from tasks.base import Batch
 from tasks.errors import UserError
+from zoo.machine.memory import out_of_memory
 from zoo.train.optim.optimizer import keep_rates_on_device, skips_by_itself
 from zoo.train.optimizer_step import MicroBatch, OptimizerStep, StepResult
 
@@ -35,8 +36,13 @@ MOST = 8
 """Shapes that are kept recorded."""
 UNUSED = 200
 """Steps after which a recorded shape may give way to another one."""
+KNOWN = 1024
+"""Shapes of which is known how often they came."""
+REFUSED = -1
+"""In the place of that number: a shape that can't be recorded."""
 
 Work = Callable[[], Tensor | None]
+T = TypeVar("T")
 
 
 class Recorder(Protocol):
@@ -60,6 +66,15 @@ class Recorder(Protocol):
 
     def recover(self) -> None:
         """After `record` has failed: lets the device work as before."""
+        ...
+
+    def has_room(self) -> bool:
+        """Whether memory holds what a step needs twice: what is recorded keeps its own, which
+        neither steps that are not nor evaluations can use."""
+        ...
+
+    def free(self) -> None:
+        """Gives back the memory of recorded work that is gone."""
         ...
 
 
@@ -136,10 +151,9 @@ class StepGraphs:
         self._step, self._recorder, self._note = step, recorder, note
         self._device = step.accelerator.device
         self._recorded: OrderedDict[Hashable, _Recorded] = OrderedDict()
-        self._seen: dict[Hashable, int] = {}
-        self._refused: set[Hashable] = set()
+        self._seen: OrderedDict[int, int] = OrderedDict()  # by a key's hash, the newest last
         self._steps = 0
-        self._off = False
+        self._off = self._full = self._told = False
         keep_rates_on_device(step.optimizer, self._device)
         step.deferred = True  # nobody looks at a loss before the weights change
 
@@ -159,22 +173,49 @@ class StepGraphs:
         """
         self._steps += 1
         key = None if self._off else shape_of([(one.batch, one.weight) for one in batches])
-        if key is None or key in self._refused:
+        if key is None:
             return plain()
         if key in self._recorded:
             return self._replay(self._recorded[key], batches)
-        self._seen[key] = self._seen.get(key, 0) + 1
-        if self._seen[key] <= WARM_UP or not self._has_room():
+        seen = self._count(key)
+        if seen == REFUSED:
+            return plain()
+        if seen <= WARM_UP or not self._has_room():
             return self._watched(key, batches, plain)
+        fault = None
         try:
             first, recorded = self._record(batches)
         except Exception as error:  # whatever it is: the plain step says it better
-            self.drop(f"steps are not replayed: {_first(error)}")
+            fault = _first(error)
+        if fault is not None:  # here, where what the error held of memory is gone
+            self.drop(f"steps are not replayed: {fault}")
             self._recorder.recover()
             self._step.drop_gradients()
             return plain()
         self._recorded[key] = recorded
         return first or self._replay(recorded, batches)
+
+    def with_room(self, work: Callable[[], T]) -> T:
+        """What `work` gives; where memory runs out in it, recorded steps give theirs back, and it
+        is done once more, with no gradients left."""
+        try:
+            return work()
+        except (RuntimeError, MemoryError, UserError) as error:  # one that says so for the user
+            if not (self._recorded and out_of_memory(error)):
+                raise
+        self.drop("memory is short: steps are not replayed from here on")
+        self._step.drop_gradients()
+        self._recorder.free()
+        return work()
+
+    def _count(self, key: Hashable) -> int:
+        """How often a shape has come, or REFUSED; of those that came last."""
+        name = hash(key)
+        seen = self._seen.pop(name, 0)
+        self._seen[name] = seen if seen == REFUSED else seen + 1
+        if len(self._seen) > KNOWN:
+            self._seen.popitem(last=False)
+        return self._seen[name]
 
     def drop(self, reason: str | None = None) -> None:
         """Gives the memory of all recorded steps back, and records no more."""
@@ -185,6 +226,12 @@ class StepGraphs:
 
     def _has_room(self) -> bool:
         """Whether another shape may be recorded; the one that was unused longest gives way."""
+        if self._full:
+            return False
+        if not self._recorder.has_room():
+            self._full = True  # for good: it is the most memory so far that counts
+            self._note("memory is short: steps of more shapes are not replayed")
+            return False
         if len(self._recorded) < MOST:
             return True
         oldest = min(self._recorded, key=lambda key: self._recorded[key].used)
@@ -196,13 +243,14 @@ class StepGraphs:
     def _watched(
         self, key: Hashable, batches: Sequence[MicroBatch], plain: Callable[[], StepResult]
     ) -> StepResult:
-        if self._seen[key] != WARM_UP:  # the first do what is done once
+        if self._seen[hash(key)] != WARM_UP:  # the first do what is done once
             return plain()
         with self._recorder.watch(batches[-1].seed) as reasons:
             result = plain()
-        if reasons:
-            self._refused.add(key)
-            if len(self._refused) == 1:
+        if reasons and not self._off:  # else memory ran out in it
+            self._seen[hash(key)] = REFUSED
+            if not self._told:
+                self._told = True
                 self._note(f"steps are not replayed: {reasons[0]}")
         return result
 
@@ -278,7 +326,8 @@ def shape_of(value: Any) -> Hashable | None:
     """What two values have in common where a step of one can be replayed with the tensors of the
     other: shapes and types of tensors, and everything else as it is.
 
-    None where there is something else than tensors, numbers, names and collections of them.
+    None where there is something else than tensors, numbers and collections of them: texts hardly
+    come again.
     """
     try:
         return _shape_of(value)
@@ -295,7 +344,7 @@ def _shape_of(value: Any) -> Hashable:
         return tuple((name, _shape_of(one)) for name, one in value.items())
     if isinstance(value, list | tuple):
         return (type(value), *(_shape_of(one) for one in value))
-    if value is None or isinstance(value, bool | int | float | str):
+    if value is None or isinstance(value, bool | int | float):
         return (type(value), value)
     raise _NoKey
 
@@ -387,6 +436,16 @@ class CudaGraphs:
         ]
         generator.graphsafe_set_state(torch.Generator(self._device).graphsafe_get_state())
         torch.cuda.synchronize(self._device)
+        self.free()
+
+    def has_room(self) -> bool:
+        """See `Recorder`; by the most that was in use so far."""
+        total = torch.cuda.get_device_properties(self._device).total_memory
+        return 2 * torch.cuda.max_memory_allocated(self._device) <= total
+
+    def free(self) -> None:
+        """See `Recorder`."""
+        torch.cuda.empty_cache()
 
 
 def _host_draws() -> tuple[Hashable, ...]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.errors import UserError
-from zoo.machine.precision import choose_dtype, use_tf32
+from zoo.machine.precision import choose_dtype, fp32_products
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -27,7 +27,7 @@ def test_types_on_a_gpu(asked: Any, expected: torch.dtype, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("asked", ["tf32", "fp16"])
 def test_a_processor_has_neither(asked: Any) -> None:
-    with pytest.raises(UserError, match=f"--dtype {asked} .* NVIDIA's GPUs"):
+    with pytest.raises(UserError, match=f"`dtype` {asked} .* NVIDIA's GPUs"):
         choose_dtype(asked, CPU)
 
 
@@ -37,14 +37,19 @@ def test_an_old_gpu_has_no_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
         choose_dtype("tf32", CUDA)
 
 
+def _products() -> tuple[str, bool]:
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
 def test_how_products_are_rounded() -> None:
-    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    try:
-        use_tf32(True)
-        assert torch.get_float32_matmul_precision() == "high" and torch.backends.cudnn.allow_tf32
-        use_tf32(False)
-        assert torch.get_float32_matmul_precision() == "highest"
-        assert not torch.backends.cudnn.allow_tf32
-    finally:
-        torch.set_float32_matmul_precision(products)
-        torch.backends.cudnn.allow_tf32 = convolutions
+    """What the caller had set comes back, also behind an error."""
+    before = _products()
+    with fp32_products(CUDA, rounded=True):
+        assert _products() == ("high", True)
+        with pytest.raises(UserError), fp32_products(CUDA, rounded=False):
+            assert _products() == ("highest", False)
+            raise UserError("the run ends")
+        assert _products() == ("high", True)
+    assert _products() == before
+    with fp32_products(CPU, rounded=True):
+        assert _products() == before

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tasks.errors import UserError
-from zoo.train.device_feed import fed, prefetched
+from zoo.train.device_feed import AHEAD, DeviceFeed, Pace, prefetched
 
 
 def threads() -> list[str]:
@@ -50,5 +50,24 @@ def test_who_stops_early_waits_for_nobody() -> None:
 
 def test_nothing_is_done_beside_on_the_cpu() -> None:
     steps: Iterator[int] = iter(range(3))
-    with fed(steps, torch.device("cpu"), 0) as found:  # type: ignore[arg-type, type-var]
+    feed = DeviceFeed(torch.device("cpu"), 0)
+    with feed.steps(steps) as found:  # type: ignore[arg-type]
         assert found is steps
+    feed.keep_pace()
+
+
+def test_the_host_is_a_few_steps_ahead_of_the_device() -> None:
+    done: list[int] = []
+
+    class Mark:
+        def __init__(self, step: int) -> None:
+            self.step = step
+
+        def synchronize(self) -> None:
+            done.append(self.step)
+
+    queued: Iterator[int] = itertools.count()
+    pace = Pace(lambda: Mark(next(queued)))
+    for step in range(10):
+        pace.keep()
+        assert done == list(range(step - AHEAD + 1))

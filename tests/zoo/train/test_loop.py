@@ -16,13 +16,16 @@ import torch
 from torch import nn
 
 from tasks.base import Batch
+from tasks.errors import UserError
 from tasks.metrics.spec import metric_spec
 from tasks.randomness import EpochView
 from tests.cli import run_program
+from zoo.machine.signals import Stopped
 from zoo.train import loop as module
 from zoo.train.args import TrainArgs
 from zoo.train.finetune import make_accelerator
 from zoo.train.loop import Loop, Step
+from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.resume.order import DataPosition, cut_step, epoch_order
 
@@ -153,6 +156,51 @@ def test_steps_behind_a_lack_of_memory_are_cut_smaller(tmp_path: Path) -> None:
     assert max(map(len, _passes(next(steps)))) > 4
     loop.progress.max_samples = 4
     assert all(max(map(len, _passes(step))) == 4 for step in steps)
+
+
+def test_queued_work_is_training_and_evaluating_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading what the device has computed waits for it."""
+    clock = SimpleNamespace(now=10.0, perf_counter=lambda: clock.now, monotonic=lambda: 0.0)
+    loop = make_loop(Made(10 * SIZE), tmp_path)
+    monkeypatch.setattr(module, "time", clock)
+
+    def after(seconds: float) -> Any:
+        def passes(*anything: Any) -> None:
+            clock.now += seconds
+
+        return passes
+
+    monkeypatch.setattr(loop, "validation", Made(1))
+    monkeypatch.setattr(loop.log, "flush", after(2.0))
+    monkeypatch.setattr(loop, "_evaluate", after(100.0))
+    monkeypatch.setattr(loop, "_save", after(1000.0))
+    loop._mark = clock.now
+    clock.now += 1  # a step is queued
+    loop.progress.step = 1
+    loop._after_step(None)  # at the end of an epoch: place.sample is 0
+    assert loop.progress.seconds == 3 and clock.now == 113
+    with pytest.raises(Stopped):
+        loop._after_step(15)
+    assert loop.progress.seconds == 3 + 2 + 2 and clock.now == 113 + 2 + 100 + 2 + 1000
+
+
+def test_what_is_found_at_the_end_comes_before_the_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU the last steps are still unread when the last one has been queued."""
+    loop = make_loop(Made(SIZE), tmp_path)
+    loop.log = DeviceLog(loop.watcher, deferred=True)
+
+    def epoch(stop: Any) -> None:
+        loop.log.check(0, np.array([5]), torch.tensor(torch.nan), torch.tensor([False, True]))
+        loop.progress.stopped_early = True
+
+    monkeypatch.setattr(loop, "_epoch", epoch)
+    monkeypatch.setattr(loop, "save_best", pytest.fail)
+    with pytest.raises(UserError, match=r"the loss is not finite at step 0 \(training rows 5\)"):
+        loop.run(resume=False)
 
 
 def first_step(n: int) -> None:

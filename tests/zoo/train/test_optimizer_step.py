@@ -97,11 +97,29 @@ def test_what_overflows_is_skipped_until_the_scale_fits(monkeypatch: pytest.Monk
     assert counts == {1}  # Adam has seen no skipped step
 
 
+class Overflows(Scaled):
+    """Makes every gradient infinite."""
+
+    parameters: list[nn.Parameter]
+
+    def after_backward(self) -> None:
+        for parameter in self.parameters:
+            assert parameter.grad is not None
+            parameter.grad.fill_(torch.inf)
+
+
 def test_at_the_lowest_scale_it_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loss_scale, "INITIAL", 4.0)
+    step, begin = make_step(hook := Overflows()), weights(make_step())
+    hook.parameters = step.parameters
+    passed = [do(step, batches(1)).passed.tolist() for _ in range(3)]
+    assert passed == [[True, True], [True, True], [True, False]]
+    assert same(weights(step), begin)
+
+
+def test_a_loss_that_is_not_finite_is_a_fault_at_any_scale() -> None:
     step, begin = make_step(Scaled()), weights(make_step())
-    passed = [do(step, batches(1, float("nan"))).passed.tolist() for _ in range(3)]
-    assert passed == [[True, True], [True, True], [False, False]]
+    assert do(step, batches(1, float("nan"))).passed.tolist() == [False, True]
     assert same(weights(step), begin)
 
 

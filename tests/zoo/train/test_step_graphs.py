@@ -1,6 +1,7 @@
 """Which steps are recorded, and what happens where one can't be."""
 
 import contextlib
+import weakref
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -73,15 +74,22 @@ def test_what_waits_is_not_recorded_and_told_once() -> None:
     assert recorder.recorded == 0 and same(weights(step), weights(plain))
 
 
+class Activations:
+    """Memory that a weak reference can watch."""
+
+
 class Fails(TapeRecorder):
     """Fails as a capture does, before anything is computed."""
 
     recovered = 0
 
     def record(self, work: Callable[[], Tensor | None]) -> Callable[[], Tensor | None]:
+        held = Activations()
+        self.held = weakref.ref(held)
         raise RuntimeError("operation not permitted when stream is capturing\nat line 3")
 
     def recover(self) -> None:
+        assert self.held() is None  # or the device's memory could not be given back
         self.recovered += 1
 
 
@@ -93,6 +101,82 @@ def test_where_recording_fails_steps_go_on_plainly() -> None:
         assert torch.equal(ours.packed(), theirs.packed())
     assert notes == ["steps are not replayed: operation not permitted when stream is capturing"]
     assert recorder.recovered == 1 and same(weights(step), weights(plain))
+
+
+class Short(TapeRecorder):
+    """Says when there is room, and counts how often memory is given back."""
+
+    room, freed = True, 0
+
+    def has_room(self) -> bool:
+        return self.room
+
+    def free(self) -> None:
+        self.freed += 1
+
+
+def test_no_more_shapes_are_recorded_where_memory_is_short() -> None:
+    step, plain, notes = make_step(), make_step(), []
+    graphs = StepGraphs(step, recorder := Short(), notes.append)
+    for i in range(20):
+        recorder.room = i < 8
+        micro = batches(1 + i // 8)
+        run(graphs, step, micro), do(plain, micro)
+    assert notes == ["memory is short: steps of more shapes are not replayed"]
+    assert recorder.recorded == 2 and recorder.replayed == 2 * (8 - step_graphs.WARM_UP - 1)
+    assert same(weights(step), weights(plain))
+
+
+@pytest.mark.parametrize("kind", [torch.OutOfMemoryError, RuntimeError, UserError])
+def test_recorded_steps_give_their_memory_to_what_lacks_it(kind: type[Exception]) -> None:
+    step, notes = make_step(), []
+    graphs = StepGraphs(step, recorder := Short(), notes.append)
+    for _ in range(5):
+        run(graphs, step, batches(1))
+    watched: list[weakref.ref[Activations]] = []
+
+    def work() -> str:
+        held = Activations()
+        watched.append(weakref.ref(held))
+        if not recorder.freed:
+            step.accumulate(batches(1))
+            raise kind("CUDA out of memory")
+        assert watched[0]() is None and all(p.grad is None for p in step.parameters)
+        return "done"
+
+    assert graphs.with_room(work) == "done" and graphs.with_room(work) == "done"
+    assert recorder.freed == 1 and len(watched) == 3
+    assert notes == ["memory is short: steps are not replayed from here on"]
+
+    def never() -> None:
+        raise kind("CUDA out of memory")
+
+    with pytest.raises(kind):  # nothing is left to be given
+        graphs.with_room(never)
+    assert recorder.freed == 1
+
+
+def test_other_errors_leave_recorded_steps_alone() -> None:
+    step = make_step()
+    graphs = StepGraphs(step, recorder := Short(), pytest.fail)
+    for _ in range(5):
+        run(graphs, step, batches(1))
+    with pytest.raises(RuntimeError, match="shapes"):
+        graphs.with_room(lambda: torch.ones(2) @ torch.ones(3, 4))  # shapes do not fit
+    run(graphs, step, batches(1))
+    assert recorder.recorded == 2 and recorder.replayed == 4 and recorder.freed == 0
+
+
+def test_what_is_known_of_shapes_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_graphs, "KNOWN", 3)
+    step = make_step()
+    graphs = StepGraphs(step, recorder := TapeRecorder(), pytest.fail)
+    for i in range(2 * 5):  # two shapes that come in turns are known, five are forgotten
+        run(graphs, step, batches(1 + i % 5))
+    assert recorder.recorded == 0 and len(graphs._seen) == 3
+    for i in range(2 * (step_graphs.WARM_UP + 1)):
+        run(graphs, step, batches(1 + i % 2))
+    assert recorder.recorded == 2 + 3
 
 
 def test_a_dropped_recording_is_not_made_again() -> None:
@@ -120,6 +204,7 @@ def test_shapes_tell_apart_what_can_not_be_replayed() -> None:
     assert len(set(found)) == len(found)
     assert shape_of([(batch(), 1.0)]) != shape_of([(batch(), 0.0)])
     assert shape_of(batch(targets={"words": object()})) is None
+    assert shape_of(batch(targets={"words": ["of", "a", "text"]})) is None
     assert len(list(tensors_of(parts))) == 4
 
 

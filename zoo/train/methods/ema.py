@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
+from zoo.speedups.sparse_embedding import SparseEmbeddingGrad, embeddings_of_rows
 from zoo.train.methods.base import Hook, Named
 from zoo.train.optim.sharding import like, whole
 
@@ -23,11 +24,18 @@ class WeightAverage(Hook):
         self.decay = decay
         # on the device, where it counts replayed steps as well; float64 is as exact as Python
         self._updates = torch.zeros((), dtype=torch.float64)
+        self._embeddings: dict[int, SparseEmbeddingGrad] = {}
 
     @property
     def updates(self) -> int:
         """How often weights were taken in."""
         return int(self._updates)
+
+    def attach(self, model: nn.Module, named: Named) -> Named:
+        """See `Hook`."""
+        rows = embeddings_of_rows(model)
+        self._embeddings = {id(named[name]): embedding for name, embedding in rows.items()}
+        return named
 
     def begin(self, parameters: Sequence[nn.Parameter]) -> None:
         """See `Hook`."""
@@ -63,16 +71,23 @@ class WeightAverage(Hook):
                 shadow.copy_(kept)
 
     def state(self) -> dict[str, Named]:
-        """See `Hook`: the averages under their places, and how often they were updated."""
-        named = {f"{i:05d}": whole(tensor) for i, tensor in enumerate(self.shadow)}
+        """See `Hook`: the averages under their places, and how often they were updated; embeddings
+        are whole, as in all that is saved."""
+        named = {}
+        for i, (tensor, parameter) in enumerate(zip(self.shadow, self._parameters, strict=True)):
+            value = whole(tensor)
+            if (embedding := self._embeddings.get(id(parameter))) is not None:
+                value = embedding.grown(value, embedding.untrained)
+            named[f"{i:05d}"] = value
         return {"ema": named | {"updates": torch.tensor(self.updates)}}
 
     def load_state(self, tensors: Mapping[str, Named]) -> None:
         """See `Hook`."""
         saved = tensors["ema"]
         self._updates.fill_(int(saved["updates"]))
-        for i, shadow in enumerate(self.shadow):
-            shadow.copy_(like(saved[f"{i:05d}"], shadow))
+        for i, (shadow, parameter) in enumerate(zip(self.shadow, self._parameters, strict=True)):
+            value, embedding = saved[f"{i:05d}"], self._embeddings.get(id(parameter))
+            shadow.copy_(like(value if embedding is None else embedding.cut(value), shadow))
 
 
 def average_(shadow: list[Tensor], weights: list[Tensor], share: Tensor, few_kernels: bool) -> None:

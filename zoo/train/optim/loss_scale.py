@@ -10,7 +10,7 @@ from torch import Tensor
 INITIAL = 2.0**16
 GROWTH, BACKOFF, INTERVAL = 2.0, 0.5, 2000
 FLOOR = 1.0
-"""A loss that is not finite at this scale is so by itself."""
+"""A gradient norm that is not finite at this scale is so by itself."""
 
 
 class LossScaler:
@@ -28,9 +28,11 @@ class LossScaler:
             found_inf: float32 scalar, 1 where one of them is not: the optimizer skips the step.
 
         Returns:
-            `finite`, but True where a lower scale may help.
+            bool [2]: `finite`, but True for the norm where a lower scale may help. The loss itself
+            is not scaled.
         """
-        forgiven = finite | (self.scale > FLOOR)
+        may_help = self.scale > FLOOR
+        forgiven = finite | torch.stack([torch.zeros_like(may_help), may_help])
         torch._amp_update_scale_(self.scale, self.good_steps, found_inf, GROWTH, BACKOFF, INTERVAL)
         self.scale.clamp_(min=FLOOR)
         return forgiven

@@ -88,9 +88,23 @@ def make_optimizer(
     if args.optim == "sgd":
         # fused on a GPU only: on the CPU it rounds otherwise than the plain one
         fused = any(p.device.type == "cuda" for p in trained.values())
-        return torch.optim.SGD(
-            parameters, lr=args.learning_rate, momentum=args.momentum, fused=fused or None
-        )
+        return _sgd(parameters, args.learning_rate, args.momentum, fused)
     if args.optim == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=args.learning_rate, momentum=args.momentum)
     return torch.optim.Adamax(parameters, betas=betas, eps=args.adam_epsilon)
+
+
+def _sgd(
+    groups: list[dict[str, Any]], rate: float, momentum: float, fused: bool
+) -> torch.optim.Optimizer:
+    """SGD; a fused one begins with momentum of zeros, which steps as none would.
+
+    torch by itself (2.11) makes the buffers of all parameters in the first step: it fails where
+    some have no gradient before later ones, and what they hold is undefined where that step is
+    skipped by `found_inf`.
+    """
+    optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=fused or None)
+    if fused and momentum:
+        for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer

@@ -42,17 +42,15 @@ class Copied:
 class DeviceLog:
     """Losses and logs since the last record, records not yet read, and whether all was finite."""
 
-    def __init__(self, watcher: Watcher, deferred: bool = False, scaled: bool = False) -> None:
+    def __init__(self, watcher: Watcher, deferred: bool = False) -> None:
         """See the module.
 
-        Args:
-            deferred: whether the optimizer skips by itself a step that is not finite.
-            scaled: whether such a step is no fault, since a lower loss scale may help.
+        Args: deferred: whether the optimizer skips by itself a step that is not finite.
         """
         self.losses: list[Tensor] = []
         self.logs: dict[str, list[Tensor]] = {}
         self._watcher = watcher
-        self._deferred, self._scaled = deferred, scaled
+        self._deferred = deferred
         self._records: list[tuple[dict[str, Any], tuple[str, ...], Copied]] = []
         self._unchecked: list[tuple[int, np.ndarray, Tensor]] = []
         self._on_the_way: list[tuple[list[tuple[int, np.ndarray]], Copied]] = []
@@ -76,7 +74,7 @@ class DeviceLog:
 
     def record(self, record: dict[str, Any], norm: Tensor) -> None:
         """A log record of the steps since the last one: the means of their losses and logs."""
-        means = [self._mean(values) for values in (self.losses, *self.logs.values())]
+        means = [torch.stack(values).mean() for values in (self.losses, *self.logs.values())]
         names = ("loss", *self.logs, "grad_norm")
         self.losses.clear()
         self.logs.clear()
@@ -84,12 +82,6 @@ class DeviceLog:
         self._records.append((record, names, Copied(torch.stack([*means, norm.detach()]))))
         self._write(earlier if self._deferred else earlier + 1)
         self._send()
-
-    def _mean(self, values: Sequence[Tensor]) -> Tensor:
-        stacked = torch.stack(list(values))
-        if not self._scaled:
-            return stacked.mean()
-        return stacked.where(stacked.isfinite(), torch.nan).nanmean()
 
     def flush(self) -> None:
         """Reads everything: before an evaluation, a saved state, and at the end."""
@@ -115,17 +107,21 @@ class DeviceLog:
         self._send()
         self._refuse(self._on_the_way)
 
-    @staticmethod
-    def _refuse(sent: list[tuple[list[tuple[int, np.ndarray]], Copied]]) -> None:
+    def _refuse(self, sent: list[tuple[list[tuple[int, np.ndarray]], Copied]]) -> None:
         while sent:
             steps, passed = sent.pop(0)
             for (step, ids), (loss, norm) in zip(steps, passed.read(), strict=True):
                 if not (loss and norm):
                     raise UserError(
                         f"the {'gradient norm' if loss else 'loss'} is not finite at step {step} "
-                        f"(training rows {_list(ids)}); the weights are as before that step: lower "
-                        "`learning_rate`, or look at these rows"
+                        f"(training rows {_list(ids)}); {self._what_stands()}"
                     )
+
+    def _what_stands(self) -> str:
+        cure = "lower `learning_rate`, or look at these rows"
+        if not self._deferred:
+            return f"the weights are as before that step: {cure}"
+        return f"that step has changed no weight: {cure}, and go on from the last saved state"
 
 
 def _list(ids: Sequence[int] | np.ndarray) -> str:

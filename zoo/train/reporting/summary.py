@@ -88,7 +88,7 @@ def facts(
     common: dict[str, Any] = {
         **whose,
         **where,
-        "deployment": "eager" if setup.dtype == torch.float32 else "eager+autocast-bf16",
+        "deployment": _deployment(setup),
         "split": "train",
     }
     measured = [
@@ -114,6 +114,13 @@ def facts(
         ),
         *class_facts.of_data(task, examples, training.findings, whose),
     ]
+
+
+def _deployment(setup: "Setup") -> str:
+    """How the passes of the training were computed, as `zoo.runtimes.deployment` writes it."""
+    if setup.dtype == torch.float32:
+        return "eager+tf32" if setup.args.dtype == "tf32" else "eager"
+    return f"eager+autocast-{'fp16' if setup.dtype == torch.float16 else 'bf16'}"
 
 
 def show(

@@ -4,7 +4,9 @@ number.
 `state/step-00000120/` holds `weights.safetensors`, `optimizer.safetensors`, perhaps
 `ema.safetensors`, and `progress.json` with the place, the record of the run
 (`zoo.train.resume.run_record`), the sums of the other files, and its own. Random state is not among
-them: every pass seeds itself from (seed, epoch, sample).
+them: every pass seeds itself from (seed, epoch, sample). Embeddings are whole in it, also where
+only some rows are trained (`zoo.speedups.sparse_embedding`), so that a run may go on on another
+device.
 """
 
 import hashlib
@@ -21,6 +23,7 @@ from torch import Tensor, nn
 
 from tasks.atomic import put_in_place, staged, write_json
 from tasks.data.fingerprint import sha256
+from zoo.speedups.sparse_embedding import embeddings_of_rows
 from zoo.store.checkpoint import os_errors
 from zoo.train.optim.sharding import like, whole
 
@@ -38,8 +41,17 @@ class State:
 
 
 def model_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
-    """What is saved of a model: see `_own_tensors`; whole where they are sharded."""
-    return {name: whole(tensor) for name, tensor in _own_tensors(model, masters).items()}
+    """What is saved of a model: see `_own_tensors`; whole where they are sharded, and where only
+    rows of an embedding are trained."""
+    tensors = {name: whole(tensor) for name, tensor in _own_tensors(model, masters).items()}
+    for name, embedding in embeddings_of_rows(model).items():
+        tensors[_of_all_rows(name)] = embedding.grown(tensors.pop(name), embedding.untrained)
+    return tensors
+
+
+def _of_all_rows(name: str) -> str:
+    """The name that an embedding's weight has in a network, from that of its trained rows."""
+    return name.removesuffix("rows") + "weight"
 
 
 def _own_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
@@ -57,33 +69,52 @@ def _own_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
 
 
 def load_model_tensors(model: nn.Module, tensors: Tensors, masters: Mapping[str, Tensor]) -> None:
-    """Copies saved tensors back in place."""
+    """Copies saved tensors back in place; earlier versions saved trained rows alone."""
+    tensors = dict(tensors)
     with torch.no_grad():
+        for name, embedding in embeddings_of_rows(model).items():
+            if (saved := tensors.get(_of_all_rows(name))) is not None:
+                embedding.untrained.copy_(saved)
+                tensors[name] = embedding.cut(embedding.untrained)
         for name, tensor in _own_tensors(model, masters).items():
             tensor.copy_(like(tensors[name], tensor))
 
 
-def optimizer_tensors(optimizer: torch.optim.Optimizer) -> Tensors:
-    """The optimizer's state, keyed `PARAMETER NAME/ENTRY`."""
+def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> Tensors:
+    """The optimizer's state, keyed `PARAMETER NAME/ENTRY`; for all rows of an embedding, with
+    zeros where rows are not trained: no gradient has moved them."""
     tensors = {}
+    embeddings = embeddings_of_rows(model)
     for group in optimizer.param_groups:
         for name, parameter in zip(group["names"], group["params"], strict=True):
             for entry, value in optimizer.state.get(parameter, {}).items():
-                if value is not None:
-                    tensors[f"{name}/{entry}"] = whole(torch.as_tensor(value).detach())
+                if value is None:
+                    continue
+                tensor, key = whole(torch.as_tensor(value).detach()), name
+                if (embedding := embeddings.get(name)) is not None:
+                    key = _of_all_rows(name)
+                    tensor = embedding.grown(tensor) if tensor.ndim else tensor  # 0-d: the count
+                tensors[f"{key}/{entry}"] = tensor
     return tensors
 
 
-def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
+def load_optimizer_tensors(
+    optimizer: torch.optim.Optimizer, tensors: Tensors, model: nn.Module
+) -> None:
     """Puts a saved state back; each entry keeps its own dtype, on its parameter's device."""
     parameters = {
         name: parameter
         for group in optimizer.param_groups
         for name, parameter in zip(group["names"], group["params"], strict=True)
     }
+    embeddings = embeddings_of_rows(model)
+    rows = {_of_all_rows(name): name for name in embeddings}
     for key, value in tensors.items():
         name, _, entry = key.rpartition("/")
+        name = rows.get(name, name)
         parameter = parameters[name]
+        if name in embeddings and value.ndim:
+            value = embeddings[name].cut(value)
         if value.shape == parameter.shape:
             optimizer.state[parameter][entry] = like(value, parameter)
         else:  # the step count: torch keeps it on the CPU unless the optimizer is fused

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from zoo.train.args import TrainArgs
-from zoo.train.optim.optimizer import depth_of, make_optimizer, no_decay_names
+from zoo.train.optim.optimizer import _sgd, depth_of, make_optimizer, no_decay_names
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +98,30 @@ def test_frozen_parameters_are_left_out() -> None:
     model.weight.requires_grad_(False)
     optimizer = make_optimizer(list(model.named_parameters()), set(), TrainArgs())
     assert [group["names"] for group in optimizer.param_groups] == [["bias"]]
+
+
+def _sgd_steps(fused: bool, skipped: bool) -> list[torch.Tensor]:
+    """Weights after two steps of the first of two parameters, and then two of both.
+
+    Args: skipped: another step comes before, with a gradient that is not finite.
+    """
+    parameters = [nn.Parameter(torch.arange(3.0)), nn.Parameter(torch.ones(2))]
+    optimizer = _sgd([{"params": parameters}], 0.1, 0.9, fused)
+    if skipped:
+        for parameter in parameters:
+            parameter.grad = torch.full_like(parameter, torch.nan)
+        optimizer.found_inf = torch.ones(())  # type: ignore[attr-defined]
+        optimizer.step()
+        optimizer.found_inf = torch.zeros(())  # type: ignore[attr-defined]
+    for step in range(4):
+        parameters[0].grad = torch.full((3,), 1.0 + step)
+        parameters[1].grad = torch.full((2,), 2.0) if step > 1 else None
+        optimizer.step()
+    return [p.detach() for p in parameters]
+
+
+@pytest.mark.parametrize("skipped", [False, True])
+def test_fused_sgd_steps_as_the_plain_one_does(skipped: bool) -> None:
+    """Also where layers thaw later, and behind a step that was skipped."""
+    for ours, theirs in zip(_sgd_steps(True, skipped), _sgd_steps(False, False), strict=True):
+        torch.testing.assert_close(ours, theirs)

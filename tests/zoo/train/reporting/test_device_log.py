@@ -31,7 +31,9 @@ def test_at_once_on_the_cpu() -> None:
     check(log, 0, 1.0), check(log, 1, 3.0)
     record(log, 2)
     assert told.records == [{"step": 2, "loss": 2.0, "grad_norm": 0.5}]
-    with pytest.raises(UserError, match=r"the gradient norm is not finite at step 2 .*rows 2, 7"):
+    with pytest.raises(
+        UserError, match=r"norm is not finite at step 2 .*rows 2, 7\); the weights are as before"
+    ):
         check(log, 2, 1.0, (True, False))
 
 
@@ -44,7 +46,8 @@ def test_one_record_late_where_the_device_computes_ahead() -> None:
     record(log, 2)  # reads what was there at the record before
     assert [one["loss"] for one in told.records] == [1.0]
     check(log, 2, 7.0)
-    with pytest.raises(UserError, match="the loss is not finite at step 1"):
+    # later steps have been done meanwhile
+    with pytest.raises(UserError, match=r"not finite at step 1 .*; that step has changed no w"):
         record(log, 3)
 
 
@@ -58,11 +61,3 @@ def test_everything_is_read_before_an_evaluation() -> None:
     check(log, 2, 2.0, (False, True))
     with pytest.raises(UserError, match="step 2"):
         log.flush()
-
-
-def test_a_mean_leaves_out_what_a_loss_scale_has_lost() -> None:
-    log = DeviceLog(told := Told(), scaled=True)  # type: ignore[arg-type]
-    for step, loss in enumerate((1.0, float("inf"), 2.0)):
-        check(log, step, loss)
-    record(log, 3)
-    assert told.records[0]["loss"] == 1.5

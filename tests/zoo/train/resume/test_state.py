@@ -8,7 +8,10 @@ import torch
 from torch import nn
 
 from tasks import atomic
+from zoo.speedups.sparse_embedding import train_used_rows
 from zoo.train.resume import state as states
+
+ENTRIES = ("step", "exp_avg", "exp_avg_sq")
 
 
 def _trained(seed: int = 0) -> tuple[nn.Module, torch.optim.Optimizer]:
@@ -33,7 +36,7 @@ def test_round_trip_of_a_model_and_its_optimizer(tmp_path: Path) -> None:
     model, optimizer = _trained()
     tensors = {
         "weights": states.model_tensors(model, {}),
-        "optimizer": states.optimizer_tensors(optimizer),
+        "optimizer": states.optimizer_tensors(optimizer, model),
     }
     states.save(tmp_path, 3, tensors, {"step": 3, "note": "é"})
     found, complaints = states.newest(tmp_path)
@@ -41,7 +44,7 @@ def test_round_trip_of_a_model_and_its_optimizer(tmp_path: Path) -> None:
     assert found.progress["step"] == 3 and found.progress["note"] == "é"
     other, other_optimizer = _trained(seed=1)
     states.load_model_tensors(other, found.tensors["weights"], {})
-    states.load_optimizer_tensors(other_optimizer, found.tensors["optimizer"])
+    states.load_optimizer_tensors(other_optimizer, found.tensors["optimizer"], other)
     x = torch.randn(8, 4)
     for a, b in ((model, optimizer), (other, other_optimizer)):
         b.zero_grad()
@@ -49,6 +52,43 @@ def test_round_trip_of_a_model_and_its_optimizer(tmp_path: Path) -> None:
         b.step()
     for name, tensor in model.state_dict().items():  # bit for bit, buffers included
         assert torch.equal(tensor, other.state_dict()[name]), name
+
+
+def _embedding(of_rows: bool) -> tuple[nn.Module, torch.optim.Optimizer]:
+    """An embedding of six rows, of which 1, 2 and 4 were trained."""
+    torch.manual_seed(0)
+    model = nn.ModuleDict({"words": nn.Embedding(6, 3)})
+    used = torch.tensor([1, 2, 4])
+    if of_rows:
+        train_used_rows(model, model["words"], used.numpy())
+    named = list(model.named_parameters())
+    group = {"params": [p for _, p in named], "names": [n for n, _ in named]}
+    optimizer = torch.optim.AdamW([group], lr=0.1, weight_decay=0, fused=True)
+    model["words"](used).square().sum().backward()
+    optimizer.step()
+    return model, optimizer
+
+
+def test_an_embedding_is_saved_whole_however_it_was_trained() -> None:
+    saved = []
+    for of_rows in (True, False):
+        model, optimizer = _embedding(of_rows)
+        tensors = states.model_tensors(model, {}) | states.optimizer_tensors(optimizer, model)
+        assert [*tensors] == ["words.weight", *(f"words.weight/{e}" for e in ENTRIES)]
+        saved.append(tensors)
+    for name, tensor in saved[0].items():
+        torch.testing.assert_close(tensor, saved[1][name], msg=name)
+
+
+def test_trained_rows_alone_were_saved_by_earlier_versions() -> None:
+    model, optimizer = _embedding(True)
+    entries = optimizer.state[model["words"].rows]
+    saved = {f"words.rows/{entry}": tensor.clone() + 1 for entry, tensor in entries.items()}
+    states.load_model_tensors(model, {"words.rows": torch.ones(3, 3)}, {})
+    states.load_optimizer_tensors(optimizer, saved, model)
+    assert (model["words"].rows == 1).all()
+    for entry, tensor in optimizer.state[model["words"].rows].items():
+        assert torch.equal(tensor, saved[f"words.rows/{entry}"])
 
 
 def test_a_name_in_several_models_is_saved_once(tmp_path: Path) -> None:
