@@ -5,6 +5,7 @@ A part that needs what another makes (`inputs`) fails where that has failed, and
 """
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -77,7 +78,10 @@ def _tests(config: CheckConfig, seconds: float) -> list[Words]:
     words = ["pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/gpu"]
     if config.small:
         return [[*words, "-k", "text and not killed"]]
-    return [[*words, *(["-n", "4"] if importlib.util.find_spec("xdist") else [])]]
+    several = min(8, (os.cpu_count() or 1) // 2)  # one GPU serves several, which mostly import
+    if several < 2 or not importlib.util.find_spec("xdist"):
+        return [words]
+    return [[*words, "-vv", "-n", str(several), "--dist", "worksteal"]]
 
 
 def _training(config: CheckConfig, batches: list[int], *more: str) -> Words:
@@ -139,21 +143,21 @@ def _machine(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 PARTS = (
-    Part("inputs", "texts and weights for the others", 15, 5, _inputs, each_time=True),
-    Part("tests", "what a GPU must show: pytest -m gpu", 100, 10, _tests),
-    Part("training", "zoo and Trainer, MiniLM, one epoch, batch 32 and 256", 85, 15, _one_epoch),
-    Part("three_epochs", "the same over three epochs", 65, 15, _three_epochs),
-    Part("cases", "models, compile modes and dtypes, as the suite has them", 95, 10, _cases),
+    Part("inputs", "texts and weights for the others", 10, 5, _inputs, each_time=True),
+    Part("tests", "what a GPU must show: pytest -m gpu", 90, 10, _tests),
+    Part("training", "zoo and Trainer, MiniLM, one epoch, batch 32 and 256", 125, 15, _one_epoch),
+    Part("three_epochs", "the same over three epochs", 75, 15, _three_epochs),
+    Part("cases", "models, compile modes and dtypes, as the suite has them", 115, 10, _cases),
     Part(
         "decision",
         "the best deployment of a checkpoint, and its card",
-        85,
+        40,
         15,
         _decision,
         {"decision/README.md": CARD},
     ),
-    Part("machine", "ceilings and noise floor: bench doctor", 25, 8, _machine),
-    Part("compiled", "Trainer with torch_compile beside", 10, 15, _compiled),
+    Part("machine", "ceilings and noise floor: bench doctor", 20, 8, _machine),
+    Part("compiled", "Trainer with torch_compile beside", 5, 15, _compiled),
 )
 
 

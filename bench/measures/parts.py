@@ -6,8 +6,10 @@ from typing import Any
 
 from bench.cases import child
 from bench.cases.job import MeasureJob
+from bench.cases.targets import replays
 from bench.measures import lists
 from bench.record.results import MeasureResult
+from zoo.runtimes.deployment import Deployment
 
 PARTS = ("forward", "backward", "optimizer")
 WARM_UP = 5
@@ -16,7 +18,10 @@ SHARE = 0.2  # of the budget
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Medians of each part; n counts steps of one process."""
+    """Medians of each part; n counts steps of one process. A step that is replayed has none."""
+    if replays(Deployment.parse(job.case.deployment), job.case.device):
+        reason = "a replayed step is one, without parts"
+        return MeasureResult(status="not_measured", reason=reason)
     return lists.told_by("bench.measures.parts:run", job, SHARE)
 
 

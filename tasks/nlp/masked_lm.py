@@ -147,6 +147,11 @@ def from_config(config: Mapping[str, Any]) -> "MaskedLM":
     return MaskedLM(Args(**config["args"]), config["pad_token_id"], vocabulary, columns)
 
 
+def _would_wait(batch: Batch) -> bool:
+    """Whether a batch with labels lies on a GPU, which is waited for where a size depends on it."""
+    return "labels" in batch.targets and bool(batch.targets["labels"].is_cuda)
+
+
 @dataclass(frozen=True, eq=False)
 class MaskPrediction:
     """The guesses of the hidden tokens of a text, in their order."""
@@ -334,20 +339,27 @@ class MaskedLM(Bindable):
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Logits float32 of the tokens to be guessed: [masked, vocabulary], in their order; of a
-        packed batch at its `places`.
+        packed batch at its `places`. A training on a GPU has a fixed number of places, and says
+        them beside (`tasks.nlp.masking.places_first`).
 
         Where the batch has no labels, [b, masks, vocabulary] at the mask tokens: nan where a text
         has fewer than others.
         """
+        from tasks.nlp.masking import places_first
+
         places = batch.targets.get("places")
+        fixed = places is None and getattr(model, "training", False) and _would_wait(batch)
         if places is None:
             chosen = self._chosen(batch)  # [windows, seq]
-            places = chosen.flatten().nonzero().squeeze(1)
+            share = self.args.mlm_probability
+            places = places_first(chosen, share) if fixed else chosen.flatten().nonzero().squeeze(1)
         logits: Tensor
         if getattr(getattr(model, "module", model), ONLY_PREDICTED, False):
             logits = model(**batch.inputs, predicted=places).logits.float()
         else:
             logits = model(**batch.inputs).logits.flatten(0, 1)[places].float()
+        if fixed:
+            return {"logits": logits, "places": places}
         if "labels" in batch.targets:
             return {"logits": logits}
         counts = chosen.sum(1).tolist()
@@ -370,6 +382,9 @@ class MaskedLM(Bindable):
         logits = outputs["logits"]
         if "places" in batch.targets:
             return of_targets(logits, batch.targets["labels"], label_smoothing)
+        if "places" in outputs:
+            truth = batch.targets["labels"].flatten()[outputs["places"]]
+            return of_targets(logits, truth, label_smoothing)
         truth = batch.targets["labels"][self._chosen(batch)]
         loss, terms = cross_entropy(logits, truth, label_smoothing)
         return Loss(loss, torch.tensor(float(len(truth)), device=logits.device), {}, terms)

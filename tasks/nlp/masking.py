@@ -8,7 +8,7 @@ masks anew, and a resumed run masks as it would have.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,9 @@ import numpy.typing as npt
 from tasks.kinds.losses import IGNORED
 from tasks.nlp.tokenization import TokenFeatures
 from tasks.randomness import EpochView, SampleRandom
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Ints = npt.NDArray[np.int64]
 
@@ -78,6 +81,18 @@ def mask(
 def most_masked(tokens: int, windows: int, probability: float) -> int:
     """Return how many tokens `mask` chooses at most in windows of so many tokens together."""
     return min(tokens, math.ceil(probability * tokens) + windows)
+
+
+def places_first(chosen: "Tensor", probability: float) -> "Tensor":
+    """Return places in the flattened batch, int64 [most_masked(...)]: of all chosen tokens in their
+    order, and behind them of others. How many are chosen need not be known, which a GPU would be
+    waited for.
+
+    Args:
+        chosen: bool [windows, seq], as `mask` chooses.
+    """
+    most = most_masked(chosen.numel(), len(chosen), probability)
+    return (~chosen).flatten().byte().argsort(stable=True)[:most]
 
 
 def _numbers(samples: Ints, lengths: Ints) -> Ints:

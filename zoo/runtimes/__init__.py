@@ -56,6 +56,10 @@ def check_threads(threads: int | None) -> None:
 
 def must_be_available(deployment: Deployment, device: str = "cpu") -> None:
     """Raises `UserError` where a deployment's runtime can't run here, with what would mend it."""
+    if deployment.only_trains:
+        raise UserError(
+            f"{deployment} is a way to train: measure it with python -m bench run --phases training"
+        )
     devices = RUNTIMES[deployment.runtime].devices
     if device.partition(":")[0] not in devices:
         raise UserError(f"{deployment} runs on {' and '.join(devices)}, not on {device}")

@@ -33,7 +33,8 @@ class Deployment:
         known = RUNTIMES[runtime]
         found: dict[str, str] = {}
         for mark, value in parts:
-            name, choices = ("numerics", known.numerics) if mark == "+" else ("mode", known.modes)
+            modes = known.modes + known.training_modes
+            name, choices = ("numerics", known.numerics) if mark == "+" else ("mode", modes)
             if name in found:
                 raise UserError(f"deployment {text!r}: more than one {name}")
             _must_be_known(text, f"{name} of {runtime}", value, choices)
@@ -44,6 +45,11 @@ class Deployment:
         mode = "" if self.mode == "default" else f":{self.mode}"
         numerics = "" if self.numerics == "fp32" else f"+{self.numerics}"
         return f"{self.runtime}{mode}{numerics}"
+
+    @property
+    def only_trains(self) -> bool:
+        """Whether it is a way to run a training step, and nothing else."""
+        return self.mode in RUNTIMES[self.runtime].training_modes
 
     @property
     def folder(self) -> str:

@@ -20,6 +20,7 @@ class Runtime:
     summary: str
     numerics: tuple[str, ...] = ("fp32",)
     modes: tuple[str, ...] = ("default",)
+    training_modes: tuple[str, ...] = ()  # in which it runs a training step only
     artifact: str | None = None  # the file that holds the program; None runs the checkpoint itself
     devices: tuple[str, ...] = ("cpu",)  # the first is where an artifact is proven
     packages: tuple[str, ...] = ()  # importable names beside torch
@@ -39,7 +40,11 @@ class Runtime:
 
 RUNTIMES = {
     "eager": Runtime(
-        "zoo.runtimes.eager", "PyTorch as it is", FLOATS, devices=("cpu", "cuda", "mps")
+        "zoo.runtimes.eager",
+        "PyTorch as it is",
+        FLOATS,
+        training_modes=("cuda-graphs",),
+        devices=("cpu", "cuda", "mps"),
     ),
     "compile": Runtime(
         "zoo.runtimes.compiled",

@@ -5,7 +5,8 @@ layers of one class and of equal shapes share the compiled code, so that it cost
 does, while nearly all the arithmetic is in them. State dict and classes stay as they are.
 """
 
-from collections.abc import Callable, Hashable
+import contextlib
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import torch
@@ -46,14 +47,33 @@ class CompiledForward:
     """The forward of a layer: compiled in training, as it was in an evaluation, which has other
     types and few batches. An object, so that a copy of the layer calls the copy's weights."""
 
+    in_evaluation = False
+    """Whether it is compiled there, too."""
+
     def __init__(self, layer: nn.Module, compiled: Callable[..., Any]) -> None:
         """Args: compiled: the `forward` of the layer's class; takes the layer first."""
         self.layer, self.compiled = layer, compiled
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
         """As the layer has it."""
-        compute = self.compiled if self.layer.training else type(self.layer).forward
+        compiles = self.layer.training or self.in_evaluation
+        compute = self.compiled if compiles else type(self.layer).forward
         return compute(self.layer, *arguments, **keywords)
+
+
+@contextlib.contextmanager
+def compiled_in_evaluation(model: nn.Module) -> Iterator[None]:
+    """Within it the compiled layers of a model are so in an evaluation, too: to see what compiling
+    does to its outputs."""
+    found = [vars(module).get("forward") for module in model.modules()]
+    layers = [forward for forward in found if isinstance(forward, CompiledForward)]
+    for forward in layers:
+        forward.in_evaluation = True
+    try:
+        yield
+    finally:
+        for forward in layers:
+            forward.in_evaluation = False
 
 
 def compile_layers(model: nn.Module) -> int:

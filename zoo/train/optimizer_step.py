@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from tasks.base import Batch, Objective
+from tasks.base import Batch, Loss, Objective
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import skips_by_itself
 from zoo.train.optim.sharding import whole
@@ -89,10 +89,21 @@ class OptimizerStep:
             first, last: of the step.
         """
         with self._synchronized(last):
-            with entered(hook.computing() for hook in self.hooks):
-                loss = self.objective(self.model, batch.to(self.accelerator.device))
-            total = loss.sum * weight
-            self.accelerator.backward(total if self.scaler is None else total * self.scaler.scale)
+            self.backward(self.forward(batch), weight, first)
+
+    def forward(self, batch: Batch) -> Loss:
+        """Return the loss of a micro-batch."""
+        with entered(hook.computing() for hook in self.hooks):
+            return self.objective(self.model, batch.to(self.accelerator.device))
+
+    def backward(self, loss: Loss, weight: float, first: bool) -> None:
+        """Add up the gradients of a micro-batch, and its loss.
+
+        Args:
+            first: of the step.
+        """
+        total = loss.sum * weight
+        self.accelerator.backward(total if self.scaler is None else total * self.scaler.scale)
         for hook in self.hooks:
             hook.after_backward()
         self._names = list(loss.logs)

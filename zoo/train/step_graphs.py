@@ -86,14 +86,30 @@ def graphs_for(step: OptimizerStep, note: Callable[[str], None]) -> "StepGraphs 
     args = step.args
     if args.cuda_graphs == "off" or (args.cuda_graphs == "auto" and not args.speedups):
         return None
-    recorder = recorder_for(step.accelerator.device)
-    if recorder is not None and (obstacle := _obstacle(step)) is None:
-        return StepGraphs(step, recorder, note)
-    if args.cuda_graphs == "on":
-        if recorder is None:
-            obstacle = f"they are of NVIDIA's GPUs, and this trains on {step.accelerator.device}"
-        raise UserError(f"`cuda_graphs` on: {obstacle}; leave it at auto")
+    try:
+        return replayed(step, note)
+    except NotReplayed as obstacle:
+        if args.cuda_graphs == "on":
+            raise UserError(f"`cuda_graphs` on: {obstacle}; leave it at auto") from None
     return None
+
+
+class NotReplayed(Exception):
+    """Why the steps of a training can't be replayed."""
+
+
+def replayed(step: OptimizerStep, note: Callable[[str], None]) -> "StepGraphs":
+    """Return what replays the steps of a training; see `StepGraphs`.
+
+    Raises `NotReplayed` where none can be.
+    """
+    recorder = recorder_for(step.accelerator.device)
+    if recorder is None:
+        device = step.accelerator.device
+        raise NotReplayed(f"they are of NVIDIA's GPUs, and this trains on {device}")
+    if (obstacle := _obstacle(step)) is not None:
+        raise NotReplayed(obstacle)
+    return StepGraphs(step, recorder, note)
 
 
 def _obstacle(step: OptimizerStep) -> str | None:
@@ -140,6 +156,11 @@ class StepGraphs:
         self._off = self._full = self._told = False
         keep_rates_on_device(step.optimizer, self._device)
         step.deferred = True  # nobody looks at a loss before the weights change
+
+    @property
+    def recorded(self) -> int:
+        """How many shapes are recorded."""
+        return len(self._recorded)
 
     def stream(self) -> contextlib.AbstractContextManager[Any]:
         """The context in which the whole training runs."""

@@ -21,9 +21,10 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.nlp import masked_lm, text_classification
 from tasks.nlp.masked_lm import ONLY_PREDICTED, Args, MaskedLM
-from tasks.nlp.masking import FIXED, IGNORED, Vocabulary, mask
+from tasks.nlp.masking import FIXED, IGNORED, Vocabulary, mask, most_masked
 from tasks.randomness import EpochView
 from tests.evaluated import evaluated
+from tests.tape import Tape
 from zoo.evaluation.loop import evaluate
 
 VOCABULARY = Vocabulary(size=1000, mask=4, special=(0, 1, 2, 3, 4))
@@ -158,6 +159,31 @@ def test_a_model_that_computes_only_what_is_asked_gives_the_same(task: MaskedLM)
         batch = task.collate(rows_of([9, 4, 13], labelled))
         whole, part = (task.forward(Guesser(only), batch)["logits"] for only in (False, True))
         torch.testing.assert_close(whole, part, equal_nan=True, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("only", [False, True])
+def test_a_fixed_number_of_places_has_the_loss_of_those_that_are_hidden(
+    task: MaskedLM, only: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a GPU trains, which is not waited for; guesses are of the hidden ones alone."""
+    model, batch = Guesser(only), task.collate(rows_of([9, 4, 13]))
+    usual = task.loss(task.forward(model, batch), batch)
+    monkeypatch.setattr(masked_lm, "_would_wait", lambda batch: "labels" in batch.targets)
+    with Tape():
+        outputs = task.forward(model, batch)
+        loss = task.loss(outputs, batch)
+    assert len(outputs["logits"]) == most_masked(3 * 13, 3, task.args.mlm_probability)
+    assert len(outputs["logits"]) > int(usual.count) == int(loss.count)
+    assert float(loss.sum) == pytest.approx(float(usual.sum), rel=1e-6)
+    assert len(task.forward(model.eval(), batch)["logits"]) == int(usual.count)
+
+
+@given(WINDOWS, st.floats(0.05, 0.6))
+def test_no_more_is_hidden_than_there_are_places(windows, probability) -> None:
+    _, labels = mask(windows, range(len(windows)), VOCABULARY, probability, VIEW)
+    hidden = sum(int((wanted != IGNORED).sum()) for wanted in labels)
+    seq = max(len(window) for window in windows)
+    assert hidden <= most_masked(seq * len(windows), len(windows), probability)
 
 
 def test_the_tally_counts_texts_and_pieces_of_one_text_together(task: MaskedLM) -> None:
