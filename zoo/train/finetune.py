@@ -32,6 +32,7 @@ from zoo.train.reporting import run_folder, summary
 from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.reporting.reporters import make_reporters
 from zoo.train.resume import run_record
+from zoo.train.resume import state as states
 from zoo.train.resume.progress import Progress
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
         dtype = choose_dtype(args.dtype, accelerator.device)
         if args.dtype in ("fp32", "tf32"):
             stack.enter_context(fp32_products(accelerator.device, args.dtype == "tf32"))
-        _finetune(Setup(entry, job, folder, accelerator, dtype), claim, begin)
+        begun = Progress.read(states.read_progress(claim.state)) if claim.state else None
+        _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
     return folder
 
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from zoo.store.evidence import Fact
     from zoo.train.args import TrainArgs
     from zoo.train.optim.loss_scale import LossScaler
+    from zoo.train.resume.progress import Progress
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ class Setup:
     folder: Path  # where the checkpoint goes
     accelerator: "Accelerator"
     dtype: torch.dtype  # arithmetic of training
+    begun: "Progress | None" = None  # how far the run has come that is gone on with
 
     @property
     def args(self) -> "TrainArgs":

@@ -99,8 +99,9 @@ class Packing(Method):
     def _fitting(self, train: Features) -> PackedShape:
         """The shape that takes the least time."""
         args, ranks = self.setup.args, self.setup.accelerator.num_processes
-        by_length = args.sampling_strategy(is_packed=True) == "group_by_length"
-        order = epoch_order(train.lengths, args.seed, 0, by_length)
+        begun = self.setup.begun  # a run keeps the order that it was begun in
+        sampling = begun.sampling if begun else args.sampling_strategy(is_packed=True)
+        order = epoch_order(train.lengths, args.seed, 0, sampling == "group_by_length")
         step_size = self._step_size() * ranks
         return packed_shape(
             train.lengths,

@@ -15,6 +15,7 @@ from zoo.train.args import TrainArgs
 from zoo.train.methods import packing as module
 from zoo.train.methods.base import Learning
 from zoo.train.methods.packing import Packing
+from zoo.train.resume.progress import Progress
 
 KIND = "single_label_classification"
 TEXT = TextClassification(Args(), ("a", "b"), KIND)
@@ -59,6 +60,7 @@ def _learned(
     device: str = "cuda",
     lengths: np.ndarray = LENGTHS,
     rows: int = 1,
+    begun: Progress | None = None,
 ) -> Learning:
     """What is learned from, by a run on some device."""
     setup: Any = SimpleNamespace(
@@ -68,6 +70,7 @@ def _learned(
         dtype=torch.bfloat16,
         is_main=True,
         accelerator=SimpleNamespace(num_processes=1),
+        begun=begun,
     )
     features: Any = Sized(lengths, np.full(len(lengths), rows))
     data: Any = SimpleNamespace(task=task, features={"train": features})
@@ -89,6 +92,21 @@ def test_on_a_gpu_by_itself(
     assert batch.inputs["input_ids"].shape == (1, shape.tokens)
     err = capsys.readouterr().err
     assert err.startswith(f"packed: passes of {shape.tokens:,} tokens, 32 samples at most, ")
+
+
+def test_a_run_that_goes_on_is_packed_in_the_order_it_was_begun_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Before it was packed, say, when batches were of like length."""
+    shapes = [
+        _learned(monkeypatch, Network(), flags, begun=begun).packing
+        for flags, begun in (
+            ({"train_sampling_strategy": "group_by_length"}, None),
+            ({}, Progress(sampling="group_by_length")),
+            ({}, None),
+        )
+    ]
+    assert shapes[0] == shapes[1] != shapes[2]
 
 
 LONG = np.where(np.arange(1000) == 7, 5000, LENGTHS)
@@ -115,7 +133,7 @@ def test_where_it_cannot_be_or_does_not_pay_a_gpu_run_says_why(
     if "half empty" in expected or network.slow:  # it can be, if that is asked for
         assert _learned(monkeypatch, network, {"packing": "on"}, **more).packing is not None
     else:
-        with pytest.raises(UserError, match=f"--packing on: {expected}; leave --packing away"):
+        with pytest.raises(UserError, match=f"`packing` on: {expected}; leave `packing` away"):
             _learned(monkeypatch, network, {"packing": "on"}, **more)
 
 
