@@ -226,18 +226,18 @@ class StepGraphs:
 
     def _has_room(self) -> bool:
         """Whether another shape may be recorded; the one that was unused longest gives way."""
-        if self._full:
-            return False
-        if not self._recorder.has_room():
+        oldest = None
+        if len(self._recorded) == MOST:
+            oldest = min(self._recorded, key=lambda key: self._recorded[key].used)
+            if self._steps - self._recorded[oldest].used < UNUSED:
+                return False
+        if not (self._full or self._recorder.has_room()):
             self._full = True  # for good: it is the most memory so far that counts
             self._note("memory is short: steps of more shapes are not replayed")
+        if self._full:
             return False
-        if len(self._recorded) < MOST:
-            return True
-        oldest = min(self._recorded, key=lambda key: self._recorded[key].used)
-        if self._steps - self._recorded[oldest].used < UNUSED:
-            return False
-        del self._recorded[oldest]
+        if oldest is not None:
+            del self._recorded[oldest]
         return True
 
     def _watched(
