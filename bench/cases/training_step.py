@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from bench.cases.targets import SEED, Violations, replays, synchronize, with_targets
 from tasks.base import Batch, Loss, supervised
 from tasks.errors import UserError
-from zoo.machine.precision import use_tf32
+from zoo.machine.precision import fp32_products
 from zoo.model.network import load_network, network_of
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.torch_runner import must_compute
@@ -71,6 +71,10 @@ class TrainingStep:
         accelerator = make_accelerator(args)
         here = accelerator.device.type
         assert here == torch.device(device).type, f"accelerate keeps its first device, {here}"
+        self.products = contextlib.ExitStack()  # as long as the step is there
+        if deployment.numerics in ("fp32", "tf32"):
+            rounded = deployment.numerics == "tf32"
+            self.products.enter_context(fp32_products(accelerator.device, rounded))
         self.model.to(accelerator.device).train()
         program = accelerator.prepare_model(_program(checkpoint, model, deployment, args))
         self.program: Any = program
@@ -214,8 +218,6 @@ def training(
     place = torch.device(device)
     if place.type == "cuda":
         torch.cuda.set_device(place.index or 0)
-        if wanted.numerics in ("fp32", "tf32"):
-            use_tf32(wanted.numerics == "tf32")
     allocator.keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
