@@ -391,12 +391,10 @@ class TokenClassification(LongTexts, Bindable):
         if "starts" not in batch.targets:  # packed
             return of_targets(logits.flatten(0, 1), labels.flatten(), label_smoothing)
         learned = (batch.targets["starts"] >= 0) & (labels != IGNORED)
-        if logits.device.type == "cpu":
-            logits, labels = logits[learned], labels[learned]
-        else:  # how many they are would have to be waited for
-            logits = logits.flatten(0, 1)
-            labels = labels.masked_fill(~learned, IGNORED).flatten()
-        loss, terms = cross_entropy(logits, labels, label_smoothing)
+        if logits.device.type != "cpu":  # how many they are would have to be waited for
+            labels = labels.masked_fill(~learned, IGNORED)
+            return of_targets(logits.flatten(0, 1), labels.flatten(), label_smoothing)
+        loss, terms = cross_entropy(logits[learned], labels[learned], label_smoothing)
         return Loss(loss, learned.sum().float(), {}, terms)
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":

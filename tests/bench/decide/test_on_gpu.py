@@ -132,14 +132,14 @@ def test_the_verb(
         ]
         return compare(made_up, Plan(budget_s=5.0), start=machine.start, clock=machine.now)
 
-    def everyone(arms: list[Arm], *_: Any) -> Halved:
+    def everyone(arms: list[Arm], *_: Any, **__: Any) -> Halved:
         return Halved(tuple(arm.name for arm in arms), (), ())
 
     sizes = {"peak": Value(9e9, "bytes"), "gpu_allocated": Value(5e6, "bytes")}
     found = MeasureResult(sizes | {"size_on_disk": Value(1e6, "bytes")})
     monkeypatch.setattr(search, "choose_device", torch.device)
     monkeypatch.setattr(search, "compare", compared)
-    monkeypatch.setattr(search.successive_halving, "halve", everyone)
+    monkeypatch.setattr(search, "halve", everyone)
     monkeypatch.setattr(memory, "of", lambda arm: found)
     before = len(evidence.read(checkpoint))
     words = ("decide", checkpoint, "--device", "cuda", "--max_eval_samples", 32, "--deployments")

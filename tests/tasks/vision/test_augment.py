@@ -303,7 +303,7 @@ def test_any_size(height: int, width: int, channels: int, count: int, name: str,
     ],
 )
 def test_refusals(asked: dict[str, float]) -> None:
-    with pytest.raises(UserError, match=rf"^--{next(iter(asked))} .* is outside"):
+    with pytest.raises(UserError, match=rf"^`{next(iter(asked))}` .* is outside"):
         AugmentArgs(**asked)
 
 

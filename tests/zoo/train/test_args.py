@@ -24,9 +24,9 @@ def test_a_flag_is_of_one_component_and_stands_where_its_component_does() -> Non
 
 
 def test_a_component_is_checked_by_itself() -> None:
-    with pytest.raises(UserError, match="--distill_alpha 2"):
+    with pytest.raises(UserError, match="`distill_alpha` 2"):
         DistillationArgs(distill_alpha=2.0)
-    with pytest.raises(UserError, match=r"--dropout 1\.0 is no probability below 1"):
+    with pytest.raises(UserError, match=r"`dropout` 1\.0 is no probability below 1"):
         TuningArgs(dropout=1.0)
 
 

@@ -100,7 +100,7 @@ def test_ranges_are_those_of_all_batches_and_nothing_is_added() -> None:
     ("flags", "said"),
     [
         ({"dtype": "bf16"}, "`dtype` fp32, not bf16"),
-        ({"tune": "lora"}, "leave `tune` lora away"),
+        ({"tune": "lora"}, "leave `tune lora` away"),
         ({"torch_compile": True}, "leave `torch_compile` away"),
         ({"fsdp": True}, "leave `fsdp` away"),
     ],
