@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.weights == RANDOM:
             write_weights(list(splits["train"]["text"]), args.folder / "weights")
             kind = f"of MiniLM's shape, random by seed {SEED}"
-        print_lines(f"texts of {args.data}: {rows}; weights {kind}")
+        print_lines(f"texts of {Path(args.data).name}: {rows}; weights {kind}")
         return 0
 
     return program.guarded("inputs", make, "give the same command again")

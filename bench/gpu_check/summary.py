@@ -106,11 +106,18 @@ def _training(results: Sequence[runs.Result], about: Mapping[str, Any]) -> list[
 
 
 def _cases(results: Sequence[Result]) -> list[str]:
-    """A row for each case that was measured."""
+    """A row for each case that was measured, and how many were not."""
     by_case: dict[Any, dict[str, Result]] = {}
     for result in results:
         by_case.setdefault(result.case, {})[result.measure] = result
     if not by_case:
         return []
-    rows = [table.row(case, found) for case, found in by_case.items()]
-    return ["## Cases", "", *markdown_table(table.HEADER, rows)]
+    tried = {
+        case: found
+        for case, found in by_case.items()
+        if any(result.status != "left_out" for result in found.values())
+    }
+    rows = [table.row(case, found) for case, found in tried.items()]
+    left = f"{len(by_case) - len(tried)} of {len(by_case)} cases were left out for want of time."
+    lines = ["## Cases", "", *markdown_table(table.HEADER, rows)]
+    return lines if len(tried) == len(by_case) else [*lines, "", left]
