@@ -115,7 +115,7 @@ def _cases(results: Sequence[Result]) -> list[str]:
     tried = {
         case: found
         for case, found in by_case.items()
-        if any(result.status != "left_out" for result in found.values())
+        if any(result.found.status != "left_out" for result in found.values())
     }
     rows = [table.row(case, found) for case, found in tried.items()]
     left = f"{len(by_case) - len(tried)} of {len(by_case)} cases were left out for want of time."
