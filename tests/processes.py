@@ -1,4 +1,5 @@
-"""Fine-tunes in processes of their own that start within a moment: forked from one that has torch.
+"""Fine-tunes in processes of their own that start within a moment: forked from one that has torch,
+but where a GPU is seen.
 
 They are as real as any other: they can be killed, and several of them can be ranks.
 """
@@ -12,6 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from tests.cli import ROOT
 from tests.finetuning import MODEL
@@ -40,8 +44,11 @@ def start(
     module: str = MODEL,
 ) -> BaseProcess:
     """Begins a fine-tune whose output goes to the file `log`."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
+    if torch.cuda.is_available():  # a fork can't use CUDA where what it has imported asked it
+        context: Any = multiprocessing.get_context("spawn")
+    else:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(PRELOADED)
     arguments = (module, list(argv), log, dict(env or {}), death)
     process = context.Process(target=_child, args=arguments)
     process.start()
@@ -94,8 +101,6 @@ def _child(
         os.dup2(file.fileno(), 2)
     sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)  # noqa: SIM115
     import importlib
-
-    import torch
 
     torch.set_num_threads(1)
     from zoo.cli import verbs

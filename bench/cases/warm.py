@@ -8,6 +8,7 @@ and some packages of one runtime alone (onnxruntime, openvino).
 import contextlib
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 
 from bench.cases.models import SHAPES
@@ -46,6 +47,11 @@ MEANWHILE = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1", "TORCH_WARM_POOL": "0"}
 `torch.cuda.is_available()`, which some modules call, does not open CUDA, which no child could use
 then; by the second some versions of the compiler start no pool of processes and threads."""
 
+LATER = ("torchao",)
+"""Packages that open CUDA as they are imported, which transformers does where they are installed:
+`import transformers` of a GPU's process then costs that, too, and no child could use CUDA. They are
+as if they were not there meanwhile; who needs one imports it later."""
+
 
 def modules() -> Iterator[str]:
     """By name, in the order in which they are imported."""
@@ -64,9 +70,13 @@ def import_all() -> None:
     it again, and says what is wrong with it."""
     before = {name: os.environ.get(name) for name in MEANWHILE}
     os.environ.update(MEANWHILE)
+    hidden = [name for name in LATER if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: not to be imported
     for name in dict.fromkeys(modules()):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    for name in hidden:
+        del sys.modules[name]
     for name, value in before.items():
         if value is None:
             del os.environ[name]
