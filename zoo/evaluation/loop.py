@@ -117,6 +117,21 @@ def _in_one_line(loader: Iterator[Batch]) -> Iterator[Batch]:
         raise UserError(str(error).rpartition(kind)[2].strip()) from None
 
 
+def _passes_of_rank(
+    order: np.ndarray, accelerator: "Accelerator", batch_size: int
+) -> tuple[list[np.ndarray], list[bool]]:
+    """Return the samples of this rank's passes, and whether they count.
+
+    Every rank makes as many passes, since sharded weights are gathered in each: one that has no
+    samples left repeats the first, which does not count.
+    """
+    mine = order[accelerator.process_index :: accelerator.num_processes]
+    passes = -(-len(order) // (accelerator.num_processes * batch_size))
+    chunks = [mine[i * batch_size : (i + 1) * batch_size] for i in range(passes)]
+    own = [len(chunk) > 0 for chunk in chunks]
+    return [chunk if len(chunk) else order[:1] for chunk in chunks], own
+
+
 def evaluate(
     model: nn.Module,
     task: Task,
@@ -141,13 +156,7 @@ def evaluate(
     was_training = model.training
     model.eval()
     order = np.argsort(-features.lengths, kind="stable")
-    mine = order[accelerator.process_index :: accelerator.num_processes]
-    # every rank makes as many passes (sharded weights are gathered in each); repeated samples count
-    # once
-    passes = -(-len(order) // (accelerator.num_processes * batch_size))
-    chunks = [mine[i * batch_size : (i + 1) * batch_size] for i in range(passes)]
-    own = [len(chunk) > 0 for chunk in chunks]
-    chunks = [chunk if len(chunk) else order[:1] for chunk in chunks]
+    chunks, own = _passes_of_rank(order, accelerator, batch_size)
     accumulator, hardest = task.accumulator(), HardestErrors(keep_errors)
     sums = torch.zeros(2, dtype=torch.float64)
     collate = collate_of(task, features.lengths, accelerator.device.type)
