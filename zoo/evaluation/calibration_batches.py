@@ -9,7 +9,7 @@ BATCH = 8
 
 
 def batches(task: Task, features: Features) -> list[Batch]:
-    """Batches of samples drawn from all of them, the same each time."""
+    """Return batches of samples drawn from the whole split, the same ones each time."""
     rng = np.random.default_rng(0)
     size = min(SAMPLES, len(features))
     chosen = np.sort(rng.choice(len(features), size, replace=False)).tolist()

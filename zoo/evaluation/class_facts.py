@@ -24,10 +24,10 @@ type of spans: how many spans)."""
 
 
 def rows_of(task: Task, accumulator: "ClassificationMetric") -> list[Row]:
-    """Each class that the split has.
+    """Return label, scores and number of samples of each class in the split.
 
-    A precision is left out where the class was never predicted. Empty where there are no classes,
-    or more than MOST_CLASSES.
+    Precision is left out for a class that was never predicted. Empty without classes, or with more
+    than MOST_CLASSES.
     """
     if not isinstance(task, HasClasses) or not 0 < len(task.classes) <= MOST_CLASSES:
         return []
@@ -46,7 +46,7 @@ def rows_of(task: Task, accumulator: "ClassificationMetric") -> list[Row]:
 
 
 def of_classes(rows: Sequence[Row], **common: Any) -> list[evidence.Fact]:
-    """Precision, recall and F1 of each class as facts; `common` are fields that all have."""
+    """Return precision, recall and F1 of each class as facts; `common` are fields that all have."""
     return [
         evidence.fact("class", name, scores[name], "1", n=n, label=label, **common)
         for label, scores, n in rows
@@ -56,7 +56,7 @@ def of_classes(rows: Sequence[Row], **common: Any) -> list[evidence.Fact]:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Prints a table of the classes, where there are some."""
+    """Print a table of the classes, if there are any."""
     cells = [
         (label, *(f"{scores[name]:.4f}" if name in scores else "-" for name in SCORES), f"{n:,}")
         for label, scores, n in rows
@@ -68,7 +68,8 @@ def show(rows: Sequence[Row]) -> None:
 def of_data(
     task: Task, examples: Examples, findings: "Sequence[Finding]", common: Mapping[str, Any]
 ) -> list[evidence.Fact]:
-    """What the check before training counted, and the rows of each class in train, as facts."""
+    """Return the counts of the check before training, and the rows of each class in train, as
+    facts."""
     rows = {name: len(split) for name, split in examples.splits.items()}
     counted = [
         evidence.fact(

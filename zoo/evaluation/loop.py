@@ -36,10 +36,10 @@ class Mistake(NamedTuple):
 
 
 class HardestErrors:
-    """The wrong predictions of highest loss, `most` of all that were seen.
+    """Keeps the `most` wrong predictions of highest loss.
 
-    Of equal losses the lower samples stay, and a loss that is not a number is the highest, so that
-    neither the order nor the cut into batches and ranks matters.
+    Of equal losses the lower sample numbers stay, and a loss that is NaN counts as the highest, so
+    the result does not depend on order, batches or ranks.
     """
 
     def __init__(self, most: int) -> None:
@@ -47,7 +47,7 @@ class HardestErrors:
         self._heap: list[tuple[float, int, Mistake]] = []  # the easiest first
 
     def update(self, mistakes: Iterable[Mistake]) -> None:
-        """Adds mistakes, each sample's once."""
+        """Add mistakes; each sample must come once."""
         for one in mistakes:
             item = (math.inf if math.isnan(one.loss) else one.loss, -one.sample, one)
             if len(self._heap) < self.most:
@@ -56,13 +56,13 @@ class HardestErrors:
                 heapq.heappushpop(self._heap, item)
 
     def ranked(self) -> list[Mistake]:
-        """Those that are kept, the hardest first."""
+        """Return the kept mistakes, the hardest first."""
         return [one for _, _, one in sorted(self._heap, reverse=True)]
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What an evaluation found."""
+    """The result of an evaluation."""
 
     loss: float  # mean over targets
     accumulator: "ClassificationMetric"
@@ -71,16 +71,16 @@ class Evaluation:
 
     @cached_property
     def measured(self) -> "list[MetricEstimate]":
-        """The task's metrics, each with n and interval: a bootstrap, where a metric needs one."""
+        """Return the task's metrics with n and interval, by bootstrap if a metric needs one."""
         return self.accumulator.compute()
 
     @cached_property
     def values(self) -> dict[str, float]:
-        """The task's metrics by name, without intervals: no bootstrap."""
+        """Return the task's metrics by name, without intervals and so without a bootstrap."""
         return {m.name: m.value for m in self.accumulator.compute(draws=0)}
 
     def value(self, metric: str) -> float:
-        """The value of one metric."""
+        """Return the value of one metric."""
         return self.values[metric]
 
 
@@ -91,9 +91,9 @@ def batches(
     workers: int = 0,
     pin: bool = False,
 ) -> Iterator[Batch]:
-    """Collated batches of the given samples, in that order, prepared by `workers` processes.
+    """Yield collated batches of the given samples, in that order, prepared by `workers` processes.
 
-    A chunk is taken when its batch is prepared: two for each worker are taken ahead.
+    The ids of a batch are read when it is prepared, two batches ahead for each worker.
     """
     # a generator of its own: the loader draws a seed at every start, and must not draw it from
     # the stream that decides dropout
@@ -109,7 +109,8 @@ def batches(
 
 
 def _in_one_line(loader: Iterator[Batch]) -> Iterator[Batch]:
-    """The same batches; torch gives a worker's `UserError` a traceback for its text, which goes."""
+    """Yield the batches of a loader; remove the traceback that torch adds to a worker's
+    `UserError`."""
     try:
         yield from loader
     except UserError as error:
@@ -143,10 +144,10 @@ def evaluate(
     workers: int = 0,
     keep_errors: int = 0,
 ) -> Evaluation:
-    """Runs a split through the model, longest samples first, each rank its share.
+    """Run a split through the model, the longest samples first, divided among ranks.
 
-    Keeps what metrics are made of, never outputs. Every sample counts once however many ranks
-    there are.
+    Only what the metrics need is kept, not the outputs. Every sample counts once with any number of
+    ranks.
 
     Args:
         dtype: bfloat16 computes under autocast; float32 in the weights' own.

@@ -27,7 +27,7 @@ class MetricDrop:
     level: float = LEVEL
 
     def interval(self) -> dict[str, Any] | None:
-        """As evidence has it; None where there is none."""
+        """Return the interval as evidence stores it, or None if there is none."""
         if not math.isfinite(self.low) or not math.isfinite(self.high):
             return None
         return {"low": self.low, "high": self.high, "level": self.level, "method": self.method}
@@ -39,7 +39,7 @@ class MetricDrop:
 
 
 def drop(source: Any, found: Any, metric: MetricSpec) -> MetricDrop:
-    """The drop of a metric between two accumulators over the same samples.
+    """Return the drop of a metric between two accumulators over the same samples.
 
     Both ways see the same samples, so what is hard in them cancels out. The interval of a metric
     that is a mean is over the differences of the samples: for right and wrong that of Agresti & Min
@@ -72,7 +72,7 @@ def drop(source: Any, found: Any, metric: MetricSpec) -> MetricDrop:
 
 
 def _lost(metric: MetricSpec, before: Any, after: Any) -> Any:
-    """How much worse it is after, on the metric's scale."""
+    """Return how much worse `after` is than `before`, on the metric's scale."""
     lost = before - after if metric.greater_is_better else after - before
     if metric.scale == "absolute":
         return lost
@@ -85,7 +85,7 @@ def _value(accumulator: Any, metric: str) -> float:
 
 
 def _paired_proportions(worse: int, better: int, n: int) -> tuple[float, float]:
-    """The interval of (worse - better) / n."""
+    """Return the confidence interval of (worse - better) / n."""
     from scipy.special import ndtri
 
     b, c, total = worse + 0.5, better + 0.5, n + 2.0

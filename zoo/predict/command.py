@@ -21,7 +21,7 @@ STDOUT = "-"
 
 
 def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
-    """Writes predictions as they are made; of them no more than a batch is held in memory.
+    """Write predictions as they are computed, holding at most one batch in memory.
 
     Args:
         asked: the task's `Inputs`.
@@ -57,9 +57,9 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
 
 
 def format_of(output: Path | None, asked: str | None) -> str:
-    """The format to write: the one asked for, else that of the file's name, else jsonl.
+    """Return the output format: the flag's, else that of the file's extension, else jsonl.
 
-    Raises `UserError` for a name that ends in anything else, and where both say different things.
+    Raises `UserError` for an unknown extension, and for one that contradicts the flag.
     """
     known = ", ".join(FORMATS)
     suffix = "" if output is None else output.suffix.lower().removeprefix(".")

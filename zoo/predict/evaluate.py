@@ -39,9 +39,9 @@ COMMONEST = 10  # confusions that are listed
 
 
 def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
-    """Measures, prints, and adds the metrics to the evidence of the checkpoint.
+    """Evaluate a checkpoint, print its metrics, and add them to its evidence.
 
-    Raises `UserError` for a damaged checkpoint, data it can't read, or labels it never saw.
+    Raises `UserError` for a damaged checkpoint, data that can't be read, or unknown labels.
     """
     from accelerate import Accelerator
 
@@ -94,7 +94,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
-    """What is asked for, or else what the checkpoint was trained on."""
+    """Return the data that the flags name, or else those that the checkpoint was trained on."""
     trained = checkpoint.manifest["config"]["data"]
     return dataclasses.replace(
         DataArgs(**trained),
@@ -105,7 +105,7 @@ def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
 
 
 def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
-    """The task, doing what was asked about files that can't be read."""
+    """Return the task with `--on_bad_file` applied; raises `UserError` if it reads no files."""
     if args.on_bad_file is None:
         asked: Task = task
         return asked
@@ -149,7 +149,7 @@ def _show_confusions(folder: Path, task: Task, accumulator: "ClassificationMetri
 
 
 def top_confusions(matrix: "np.ndarray", labels: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Labels and what they were taken for, with how often, the most frequent first.
+    """Return (true label, predicted label, count) of the errors, the most frequent first.
 
     Args:
         matrix: counts int64 [labels, labels], rows the truth.

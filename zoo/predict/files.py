@@ -30,7 +30,7 @@ ROW_GROUP = 10_000  # predictions that a parquet file takes together
 
 @dataclass(frozen=True)
 class Written:
-    """A prediction with what it is of."""
+    """A prediction with the input that it belongs to."""
 
     shown: Mapping[str, str]
     """the input as people read it: its text, or the name of its file"""
@@ -39,7 +39,8 @@ class Written:
     prediction: Mapping[str, Any]
 
     def names(self) -> list[str]:
-        """What the other columns are called here, in their order."""
+        """Return the output names of the input's other columns, in order; a name already taken gets
+        a prefix."""
         taken = {*self.shown, *self.prediction}
         found: list[str] = []
         for name in [] if self.others is None else self.others.schema.names:
@@ -51,25 +52,26 @@ class Written:
         return found
 
     def plain(self) -> dict[str, Any]:
-        """All columns by name, in values that JSON has."""
+        """Return all columns by name, as values that JSON can hold."""
         values = [] if self.others is None else list(self.others.to_pylist()[0].values())
         others = {name: _plain(value) for name, value in zip(self.names(), values, strict=True)}
         return {**self.shown, **others, **self.prediction}
 
 
 class Sink(Protocol):
-    """Where predictions go."""
+    """A destination that predictions are written to."""
 
     def write(self, one: Written) -> None:
-        """Writes a prediction behind those before it."""
+        """Write the next prediction."""
         ...
 
 
 @contextmanager
 def open_sink(path: Path, flag: str, form: str) -> Iterator[Sink]:
-    """A file of predictions, which is there once all of them are; see `output_file.replacing`.
+    """Context manager that yields a file of predictions, which appears once it is complete
+    (`output_file.replacing`).
 
-    Raises `UserError` where it can't be written, or parquet can't hold the predictions.
+    Raises `UserError` if it can't be written, or if parquet can't hold the predictions.
     """
     if form == "parquet":
         with output_file.replacing(path, flag) as binary:
@@ -83,7 +85,8 @@ def open_sink(path: Path, flag: str, form: str) -> Iterator[Sink]:
 
 @contextmanager
 def open_stdout(form: str) -> Iterator[Sink]:
-    """Standard output, each prediction as it comes, in the encoding of the terminal."""
+    """Context manager that writes each prediction to standard output at once, in the terminal's
+    encoding."""
     if sys.stdout is None:  # as `>&-` leaves it
         raise UserError("standard output is closed: name a file with `output`")
     stream = for_terminal(sys.stdout)
@@ -91,13 +94,13 @@ def open_stdout(form: str) -> Iterator[Sink]:
 
 
 class _JsonLines:
-    """One object a line."""
+    """Writes one JSON object a line."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def write(self, one: Written) -> None:
-        """Writes a line; what the file's encoding can't hold is written as JSON escapes it."""
+        """Write a line; characters outside the file's encoding are written as JSON escapes."""
         line = json.dumps(one.plain(), ensure_ascii=False)
         try:
             line.encode(_encoding(self._file))
@@ -108,7 +111,8 @@ class _JsonLines:
 
 
 class _Csv:
-    """A table with a header; lists and objects are written as JSON, what is missing as nothing."""
+    """Writes a table with a header; lists and objects are written as JSON, missing values as
+    nothing."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
@@ -116,7 +120,7 @@ class _Csv:
         self._begun = False
 
     def write(self, one: Written) -> None:
-        """Writes a row, and the header before the first one.
+        """Write a row, and the header before the first one.
 
         Raises `UserError` for a character that the terminal's encoding does not have.
         """
@@ -129,13 +133,13 @@ class _Csv:
 
 
 class _Encodable:
-    """A file that says in a sentence what its encoding can't hold."""
+    """A text file whose `write` raises `UserError` for characters outside its encoding."""
 
     def __init__(self, file: IO[str]) -> None:
         self._file = file
 
     def write(self, text: str) -> int:
-        """Writes a text; `UserError` where the encoding has no such character."""
+        """Write a text; raises `UserError` for a character outside the encoding."""
         encoding, text = _encoding(self._file), _utf8(text)
         try:
             text.encode(encoding)
@@ -160,8 +164,8 @@ def _cell(value: Any) -> str | float:
 
 
 def _plain(value: Any) -> Any:
-    """A value of a table in values that JSON has: dates as ISO 8601, bytes as base64, a number that
-    is none or infinite as null."""
+    """Return a table's value as JSON can hold it: dates as ISO 8601, bytes as base64, NaN and
+    infinities as null."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
@@ -178,7 +182,7 @@ def _plain(value: Any) -> Any:
 
 
 class _Parquet:
-    """A table of columns with types; those of the input keep theirs.
+    """Writes a parquet table; the input's columns keep their types.
 
     `scores` is a list of label and score, the best first.
     """
@@ -189,13 +193,13 @@ class _Parquet:
         self._writer: Any = None
 
     def write(self, one: Written) -> None:
-        """Keeps a prediction until there are enough to be written together."""
+        """Add a prediction; predictions are written in groups."""
         self._waiting.append(one)
         if len(self._waiting) >= ROW_GROUP:
             self._write_waiting()
 
     def close(self) -> None:
-        """Writes what waits, and the end of the file."""
+        """Write the pending predictions and the end of the file."""
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -248,7 +252,8 @@ def _table(rows: list[Written]) -> "pa.Table":
 
 
 def _type(name: str, values: list[Any]) -> "pa.DataType | None":
-    """The type of a column of predictions, which may have only empty lists; None: as it comes."""
+    """Return the type of a column of predictions, which may have only empty lists; None: to be
+    inferred."""
     import pyarrow as pa
 
     scored = pa.list_(pa.struct({"label": pa.string(), "score": pa.float64()}))
@@ -260,5 +265,5 @@ def _type(name: str, values: list[Any]) -> "pa.DataType | None":
 
 
 def _utf8(text: str) -> str:
-    """The text with bytes of a file's name that are no UTF-8 escaped."""
+    """Return the text with bytes of a file name that are not UTF-8 escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

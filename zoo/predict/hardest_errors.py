@@ -18,7 +18,7 @@ MOST = 20  # pictures in a grid
 def show(
     worst: Sequence[Mistake], task: Task, features: Features, examples: "datasets.Dataset"
 ) -> None:
-    """A table of mistakes; `examples` is the split that the features were made of."""
+    """Print a table of mistakes; `examples` is the split that the features were made from."""
     if not worst:
         return
     origins = [int(features.origins[mistake.sample]) for mistake in worst]
@@ -36,8 +36,8 @@ def show(
 
 
 def picture(folder: Path, worst: Sequence[Mistake], task: Task, features: Features) -> Path | None:
-    """Draws mistakes side by side in `plots/mistakes.png`, where the task's examples are pictures;
-    gives its path."""
+    """Draw mistakes next to each other in `plots/mistakes.png` and return its path; None if the
+    task's examples are not pictures."""
     if not (worst and isinstance(task, HasPicture)):
         return None
     from zoo.machine import plots
@@ -51,6 +51,6 @@ def picture(folder: Path, worst: Sequence[Mistake], task: Task, features: Featur
 
 
 def short(text: str, width: int = 100) -> str:
-    """Returns at most `width` characters of a text, control characters written out."""
+    """Return at most `width` characters of a text, with control characters escaped."""
     plain = visible(text)
     return plain if len(plain) <= width else plain[: width - 1] + "…"

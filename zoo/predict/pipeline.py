@@ -39,11 +39,11 @@ GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 def open_deployed(
     folder: Path, entry: "Entry | None", deployment: str, device: str, threads: int | None = None
 ) -> "tuple[Checkpoint, nn.Module, Any]":
-    """A checkpoint with its task bound, what runs it under a deployment in the place of its
-    network, and its processor.
+    """Return a checkpoint with its task bound, the network or the runner of its deployment, and its
+    processor.
 
-    An artifact is read in the place of the weights, which need not be there. Raises `UserError` for
-    a deployment that is not known, not available here, or not exported.
+    An artifact is read instead of the weights, which need not exist. Raises `UserError` for a
+    deployment that is unknown, unavailable here, or not exported.
     """
     checkpoint, found, processor = _open(folder, entry, deployment, device, threads)
     return checkpoint, _as_network(found, folder), processor
@@ -52,7 +52,7 @@ def open_deployed(
 def _open(
     folder: Path, entry: "Entry | None", deployment: str, device: str, threads: int | None = None
 ) -> "tuple[Checkpoint, nn.Module | Runner, Any]":
-    """The checkpoint, its network or what else runs it, and what reads its inputs."""
+    """Return the checkpoint, its network or runner, and the processor of its inputs."""
     wanted = Deployment.parse(deployment)
     if wanted == Deployment("eager"):
         from zoo.machine.precision import choose_device
@@ -78,10 +78,10 @@ def _as_network(found: "nn.Module | Runner", folder: Path) -> "nn.Module":
 
 
 def _place(wanted: Deployment, asked: str) -> str:
-    """The device that a deployment runs on; auto is the processor where its runtime knows none of
-    the others that are here.
+    """Return the device that a deployment runs on; for `auto` it is the CPU if the runtime supports
+    no other device of this machine.
 
-    Raises `UserError` where the device that is asked for is not there.
+    Raises `UserError` if the device that was asked for does not exist.
     """
     devices = RUNTIMES[wanted.runtime].devices
     if asked == "cpu" or (asked == "auto" and (devices == ("cpu",) or not _may_have_gpu())):
@@ -93,33 +93,34 @@ def _place(wanted: Deployment, asked: str) -> str:
 
 
 def _may_have_gpu() -> bool:
-    """Whether there is reason to import torch and ask it for a GPU."""
+    """Return whether it is worth importing torch to ask it for a GPU."""
     if sys.platform == "darwin" or os.environ.get("CUDA_VISIBLE_DEVICES") == "":
         return False
     return sys.platform != "linux" or any(Path(node).exists() for node in GPU_NODES)
 
 
 class PredictionPipeline:
-    """From raw inputs to predictions; where they come from is the subclass's matter."""
+    """Turns raw inputs into predictions; subclasses say how the outputs are computed."""
 
     task: Task
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
-        """What predictions are computed in: without gradients."""
+        """Return the context in which predictions are computed: without gradients."""
         import torch
 
         return torch.inference_mode()
 
     def outputs(self, batch: Sequence[Any]) -> Outputs:
-        """The outputs of the model for at least one input, all in one pass."""
+        """Return the model's outputs for at least one input, computed in one pass."""
         raise NotImplementedError
 
     def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
-        """What the task predicts of at least one input, all in one pass."""
+        """Return the task's predictions for at least one input, computed in one pass."""
         raise NotImplementedError
 
     def logits(self, inputs: Any) -> "torch.Tensor":
-        """Logits float32 [b, ...] of inputs in one pass, on the CPU and without gradients.
+        """Return the logits of inputs, float32 [b, ...], from one pass, on the CPU and without
+        gradients.
 
         They are what the scores of `predict` are made of: [b, labels] of a classifier, [b, frames,
         vocabulary] of a recogniser with CTC, [b, masks, vocabulary] of a model that fills masks.
@@ -139,7 +140,7 @@ class PredictionPipeline:
             return torch.as_tensor(self.outputs(batch)["logits"]).cpu()
 
     def predict(self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None) -> Any:
-        """The prediction of one input, or of several a list of them in their order.
+        """Return the prediction for one input, or a list of predictions for several.
 
         A prediction is a dict: `label` and `score`, and with `top_k` the `scores` of the best k
         labels; `text` of a recogniser.
@@ -163,7 +164,8 @@ class PredictionPipeline:
     def stream(
         self, inputs: Iterable[Any], *, batch_size: int = 32, top_k: int | None = None
     ) -> Iterator[dict[str, Any]]:
-        """Predictions of inputs of any number, batch by batch, as many as there are inputs."""
+        """Yield one prediction for each input, computed batch by batch; there may be any number of
+        inputs."""
         for name, value in (("batch_size", batch_size), ("top_k", top_k)):
             if value is not None and value < 1:
                 raise UserError(f"`{name}` {value}: at least 1")
@@ -176,7 +178,7 @@ class PredictionPipeline:
 
 
 class Predictor(PredictionPipeline):
-    """A checkpoint's model, under a deployment, and its processor."""
+    """Predicts with a checkpoint's model, under a deployment."""
 
     def __init__(
         self,
@@ -196,7 +198,8 @@ class Predictor(PredictionPipeline):
             self.model = _as_network(found, folder)
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
-        """What predictions are computed in: of a network without gradients."""
+        """Return the context in which predictions are computed: for a network, without
+        gradients."""
         return contextlib.nullcontext() if isinstance(self.model, ArrayModel) else super().context()
 
     def _batch(self, inputs: Sequence[Any]) -> Batch:
@@ -207,9 +210,9 @@ class Predictor(PredictionPipeline):
         return self.task.collate(rows).to(self.device)
 
     def outputs(self, batch: Sequence[Any]) -> Outputs:
-        """The outputs of the model, as the task collates its inputs."""
+        """Return the outputs of the model for inputs collated by the task."""
         return self.task.forward(self.model, self._batch(batch))
 
     def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
-        """What the task predicts by the model."""
+        """Return the task's predictions for inputs, computed by the model."""
         return self.task.predict(self.model, self._batch(batch))

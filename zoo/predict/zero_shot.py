@@ -30,20 +30,20 @@ SCORERS = {  # of each task that can do it
 
 
 class Scorer(Protocol):
-    """What `load(folder, labels, template, device)` of a scorer's module gives."""
+    """What `load(folder, labels, template, device)` of a scorer's module returns."""
 
     task: Classification
 
     def logits(self, inputs: Sequence[Any]) -> "Tensor":
-        """Float32 [b, labels]; their softmax is each label's share."""
+        """Return logits, float32 [b, labels]; their softmax is the probability of each label."""
         ...
 
 
 class ZeroShot(PredictionPipeline):
-    """Predictions of inputs by weights that were never trained on these labels.
+    """Predicts labels with weights that were never trained on these labels.
 
-    Raises `UserError` for a model of another kind, labels that are no choice, and weights that are
-    not at hand or do not fit.
+    Raises `UserError` for a model of another kind, fewer than two labels, and weights that are
+    missing or do not fit.
     """
 
     def __init__(self, entry: "Entry", args: "PredictArgs") -> None:
@@ -61,18 +61,19 @@ class ZeroShot(PredictionPipeline):
         self.task = self.scorer.task
 
     def outputs(self, batch: Sequence[Any]) -> "Outputs":
-        """Logits float32 [b, labels] of the scorer."""
+        """Return the scorer's logits, float32 [b, labels]."""
         return {"logits": self.scorer.logits(batch).float().cpu()}
 
     def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
-        """What the task reads in the scorer's logits."""
+        """Return the task's predictions from the scorer's logits."""
         return self.scorer.task.postprocess(self.outputs(batch))
 
 
 def read_labels(asked: str | None) -> tuple[str, ...]:
-    """The labels of `--labels`: separated by commas, or one a line of the file behind an @.
+    """Return the labels of `--labels`: separated by commas, or one a line of the file named after
+    an @.
 
-    Raises `UserError` where there are not at least two, or one comes twice.
+    Raises `UserError` for fewer than two labels, or a label that comes twice.
     """
     if asked is not None and asked.startswith("@"):
         try:

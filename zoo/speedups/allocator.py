@@ -9,12 +9,12 @@ M_MMAP_MAX = -4
 
 
 def keep_freed_memory() -> bool:
-    """Tells glibc's malloc to keep what is freed; returns whether it does.
+    """Make glibc's malloc keep freed memory; return whether that worked.
 
-    By default it hands large blocks back to the system, so that every step of a network on the
-    processor has its activations mapped, and zeroed page by page, anew: thousands of page faults a
-    step, a tenth to a sixth of its time. The process stays at its peak of memory instead. Other C
-    libraries are left as they are.
+    By default malloc returns large blocks to the system, so every step of a network on the CPU maps
+    and zeroes the pages of its activations again: thousands of page faults a step, a tenth to a
+    sixth of its time. With this the process stays at its peak of memory instead. Other C libraries
+    are left unchanged.
     """
     if not sys.platform.startswith("linux"):
         return False

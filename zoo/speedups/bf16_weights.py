@@ -22,22 +22,23 @@ from zoo.speedups.sparse_embedding import SparseEmbeddingGrad
 
 
 class _CastWhenRead(nn.Module):
-    """An embedding's class comes behind this one: other modules of the network, while it runs, read
-    its fp32 weight as bf16."""
+    """Base mixed into an embedding's class: while the network runs, other modules read its fp32
+    weight as bf16."""
 
     keeper: "Bf16Weights"
     called = False
 
     @property
     def weight(self) -> Tensor:
-        """[rows, hidden]; in fp32 the parameter itself."""
+        """Return the weight [rows, hidden]: the fp32 parameter, or its bf16 copy for other modules
+        while the network runs."""
         parameter = self._parameters["weight"]
         assert parameter is not None
         within = self.keeper.running and not self.called
         return self.keeper.cast(parameter) if within else parameter
 
     def forward(self, *arguments: Any, **keywords: Any) -> Any:
-        """As the embedding has it."""
+        """Call the embedding, which reads its weight in fp32."""
         self.called = True
         try:
             return super().forward(*arguments, **keywords)
@@ -51,7 +52,7 @@ def _cast_when_read(embedding: nn.Embedding, keeper: "Bf16Weights") -> None:
 
 
 class Bf16Weights:
-    """The pairing of a network's bf16 parameters with the fp32 ones that are optimized."""
+    """Pairs a network's bf16 parameters with the fp32 ones that are optimized."""
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -82,11 +83,13 @@ class Bf16Weights:
             self._pairs.append((parameter, master))
 
     def named_parameters(self) -> list[tuple[str, Tensor]]:
-        """Every parameter of the network by name, in fp32: what is optimized and saved."""
+        """Return every parameter of the network by name, in fp32: those that are optimized and
+        saved."""
         return [(name, self.masters.get(name, p)) for name, p in self.model.named_parameters()]
 
     def collect(self) -> None:
-        """Moves the gradients of a pass to the fp32 weights, adding to those of earlier passes."""
+        """Add the gradients of a pass to those of the fp32 weights, and drop them from the
+        network."""
         fresh, values = [], []
         for parameter, master in self._pairs:
             if parameter.grad is None:
@@ -102,19 +105,20 @@ class Bf16Weights:
             torch._foreach_copy_(fresh, values)
 
     def _buffer(self, master: nn.Parameter) -> Tensor:
-        """The memory of a gradient, kept between steps: new pages cost more than the copy."""
+        """Return the memory for a gradient, kept between steps: allocating pages costs more than
+        the copy."""
         if id(master) not in self._buffers:
             self._buffers[id(master)] = torch.empty_like(master, requires_grad=False)
         return self._buffers[id(master)]
 
     def publish(self) -> None:
-        """Copies the fp32 weights into the network, rounded."""
+        """Copy the fp32 weights into the network, rounded to bf16."""
         with torch.no_grad():
             torch._foreach_copy_([p for p, _ in self._pairs], [m for _, m in self._pairs])
 
     @contextlib.contextmanager
     def full_precision(self) -> Iterator[None]:
-        """Within it the network computes with, and saves, the fp32 weights."""
+        """Context manager in which the network computes with, and saves, the fp32 weights."""
         rounded = [parameter.data for parameter, _ in self._pairs]
         for parameter, master in self._pairs:
             parameter.data = master.data
@@ -127,7 +131,7 @@ class Bf16Weights:
             self._casts = True
 
     def cast(self, tensor: Tensor) -> Tensor:
-        """fp32 as the network computes: in bf16, or as it is within `full_precision`."""
+        """Return a tensor in bf16, or unchanged within `full_precision`."""
         return tensor.to(torch.bfloat16) if self._casts else tensor
 
     def _cast(self, module: nn.Module, arguments: Any, output: Tensor) -> Tensor:

@@ -21,10 +21,11 @@ REPEATED = 2  # layers of one kind, on average
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
-    """The layers that a model repeats: neighbours of one class in a list, none within another one.
+    """Return the layers that a model repeats: neighbours of one class in a list, none inside
+    another.
 
-    Classes are left out whose layers have many shapes, as the stages of a convolutional network:
-    each shape would be compiled by itself.
+    Classes whose layers have many shapes, such as the stages of a convolutional network, are left
+    out, since each shape would be compiled separately.
     """
     groups: dict[type, list[nn.Module]] = {}
     for module in model.modules():
@@ -39,23 +40,24 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
 
 
 def _kind(layer: nn.Module) -> Hashable:
-    """What layers have in common that share compiled code."""
+    """Return a key that is equal for layers that share compiled code."""
     return type(layer), tuple((name, p.shape) for name, p in layer.named_parameters())
 
 
 class CompiledForward:
-    """The forward of a layer: compiled in training, as it was in an evaluation, which has other
-    types and few batches. An object, so that a copy of the layer calls the copy's weights."""
+    """The forward of a layer: compiled in training, the original in evaluation, which has other
+    dtypes and few batches. An object, so that a copy of the layer uses the copy's weights."""
 
     in_evaluation = False
     """Whether it is compiled there, too."""
 
     def __init__(self, layer: nn.Module, compiled: Callable[..., Any]) -> None:
-        """Args: compiled: the `forward` of the layer's class; takes the layer first."""
+        """Args: compiled: the compiled `forward` of the layer's class; takes the layer as first
+        argument."""
         self.layer, self.compiled = layer, compiled
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
-        """As the layer has it."""
+        """Call the layer's forward, compiled in training."""
         compiles = self.layer.training or self.in_evaluation
         compute = self.compiled if compiles else type(self.layer).forward
         return compute(self.layer, *arguments, **keywords)
@@ -63,8 +65,8 @@ class CompiledForward:
 
 @contextlib.contextmanager
 def compiled_in_evaluation(model: nn.Module) -> Iterator[None]:
-    """Within it the compiled layers of a model are so in an evaluation, too: to see what compiling
-    does to its outputs."""
+    """Context manager in which compiled layers stay compiled in evaluation, to compare their
+    outputs."""
     found = [vars(module).get("forward") for module in model.modules()]
     layers = [forward for forward in found if isinstance(forward, CompiledForward)]
     for forward in layers:
@@ -77,10 +79,10 @@ def compiled_in_evaluation(model: nn.Module) -> Iterator[None]:
 
 
 def compile_layers(model: nn.Module) -> int:
-    """Compiles the repeated layers of a model in place, at their first call; returns how many.
+    """Compile the repeated layers of a model in place, at their first call; return their number.
 
-    The first shape of their inputs is compiled as it is; where others come, code for any size is.
-    Layers whose `forward` was replaced (`zoo.speedups.fast_encoder`) stay as they are.
+    The first input shape is compiled as it is; other shapes are compiled once for any size. Layers
+    whose `forward` was replaced (`zoo.speedups.fast_encoder`) stay unchanged.
     """
     layers = [module for module in layers_of(model) if "forward" not in vars(module)]
     compiled = {kind: torch.compile(kind.forward) for kind in {type(layer) for layer in layers}}
@@ -90,13 +92,13 @@ def compile_layers(model: nn.Module) -> int:
 
 
 def pays(model: nn.Module, seconds: float) -> bool:
-    """Whether compiling saves more of a training's expected seconds than it costs."""
+    """Return whether compiling saves more of a training's expected seconds than it costs."""
     kinds = len(set(map(_kind, layers_of(model))))
     return kinds > 0 and seconds * (1 - 1 / GAIN) > kinds * SECONDS_A_KIND
 
 
 def seconds_compiled() -> float:
-    """Seconds that this process has spent in the compiler."""
+    """Return the seconds that this process has spent in the compiler."""
     from torch._dynamo.utils import compilation_time_metrics
 
     times: Any = compilation_time_metrics

@@ -15,7 +15,7 @@ LEVELS = 1 << 16
 
 
 def keep_mask(like: Tensor, p: float) -> Tensor:
-    """A mask of `like`'s shape and dtype: 0 with probability p, else 1 / (1 - p) in that dtype.
+    """Return a mask of `like`'s shape and dtype: 0 with probability p, else 1 / (1 - p).
 
     Drawn from torch's global CPU generator.
     """
@@ -44,23 +44,23 @@ class _Dropout(torch.autograd.Function):
 
 
 def dropout(x: Tensor, p: float) -> Tensor:
-    """Sets elements to 0 with probability p and scales the others by 1 / (1 - p); p below 1."""
+    """Set elements to 0 with probability p, below 1, and scale the others by 1 / (1 - p)."""
     result: Tensor = _Dropout.apply(x, p)  # type: ignore[no-untyped-call]
     return result
 
 
 class FastDropout(nn.Dropout):
-    """nn.Dropout with the mask of `keep_mask` where it trains on the CPU."""
+    """nn.Dropout that uses the mask of `keep_mask` in training on the CPU."""
 
     def forward(self, input: Tensor) -> Tensor:
-        """Any shape to the same shape."""
+        """Apply dropout to a tensor of any shape."""
         if self.training and 0 < self.p < 1 and input.device.type == "cpu":
             return dropout(input, self.p)
         return super().forward(input)
 
 
 def replace_dropout(model: nn.Module) -> None:
-    """Puts `FastDropout` in the place of every plain nn.Dropout."""
+    """Replace every plain nn.Dropout of a model by `FastDropout`."""
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Dropout:

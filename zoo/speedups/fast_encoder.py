@@ -28,7 +28,7 @@ FIRST_TOKEN_MODELS = frozenset(("bert", "roberta", "xlm-roberta", "camembert"))
 
 
 def speed_up(model: Any, used_ids: np.ndarray | None) -> None:
-    """Changes a transformers encoder in place; its state dict and configuration stay as they are.
+    """Speed up a transformers encoder in place; its state dict and configuration stay the same.
 
     Args:
         model: an AutoModelForSequenceClassification.
@@ -43,7 +43,8 @@ def speed_up(model: Any, used_ids: np.ndarray | None) -> None:
 
 
 def speed_up_layers(model: Any) -> None:
-    """What does not depend on the head: dropout, and attention over short texts."""
+    """Apply the speedups that do not depend on the head: dropout, and attention over short
+    texts."""
     on_gpu = model.device.type == "cuda"
     if not on_gpu:
         replace_dropout(model)
@@ -63,8 +64,8 @@ def _register_attention() -> None:
 
 
 def mask_without_a_look(*arguments: Any, **keywords: Any) -> Tensor | None:
-    """transformers' `sdpa_mask`, always made: to see whether a batch has no padding, and needs
-    none, it would wait for the GPU in every pass."""
+    """Return transformers' `sdpa_mask`, made for every batch: checking whether a batch has no
+    padding, and so needs none, would wait for the GPU in every pass."""
     from transformers.masking_utils import sdpa_mask
 
     mask: Tensor | None = sdpa_mask(
@@ -83,7 +84,7 @@ def attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Scaled dot-product attention in the form transformers calls it.
+    """Compute scaled dot-product attention, with the signature that transformers calls.
 
     Takes query [batch, heads, q, dim], key and value [batch, heads, k, dim], and a boolean mask
     broadcastable to [batch, heads, q, k] that is True where attention is allowed; returns
@@ -123,7 +124,7 @@ def attention(
 
 
 class _FirstToken:
-    """The forward of a BertLayer (or one of its kin) for the first token alone."""
+    """The forward of a BertLayer (or a similar layer) that computes the first token only."""
 
     def __init__(self, layer: Any) -> None:
         self.attention, self.intermediate, self.output = (
@@ -135,7 +136,8 @@ class _FirstToken:
     def __call__(
         self, hidden: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Tensor:
-        """Hidden states [batch, seq, hidden] to those of the first token [batch, 1, hidden]."""
+        """Map hidden states [batch, seq, hidden] to those of the first token, [batch, 1,
+        hidden]."""
         own = self.attention.self
         batch = len(hidden)
         first = hidden[:, :1]

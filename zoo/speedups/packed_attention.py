@@ -59,8 +59,8 @@ def _attention(
     dropout: float = 0.0,
     **kwargs: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attention in the form transformers calls it; a packed batch has `cu_seq_lens_q` among its
-    arguments, and one row."""
+    """Compute attention with the signature that transformers calls; a packed batch is one row, and
+    has `cu_seq_lens_q` among its arguments."""
     if kwargs.get("cu_seq_lens_q") is None:
         result: tuple[Tensor, Tensor | None] = plain(
             module, query, key, value, attention_mask, scaling=scaling, dropout=dropout, **kwargs
@@ -127,7 +127,7 @@ def kernel_attention(
     dropout: float = 0.0,
     window: int | None = None,
 ) -> Tensor:
-    """Return what `packed_attention` does, in bf16 or fp16 on a GPU; nothing waits for it."""
+    """Compute `packed_attention` in bf16 or fp16 on a GPU, without waiting for it."""
     side = -1 if window is None else window
     if not dropout:
         mixed = varlen_attn(
@@ -168,9 +168,9 @@ def reference_attention(
     dropout: float = 0.0,
     window: int | None = None,
 ) -> Tensor:
-    """Return what `packed_attention` does, on any device and in any precision.
+    """Compute `packed_attention` on any device and in any precision.
 
-    Every sequence is padded to the longest for it: shapes do not depend on the values of `cu_q`.
+    Every sequence is padded to the longest, so shapes do not depend on the values of `cu_q`.
     """
     rows_q, rows_k = _rows(cu_q, max_q), _rows(cu_k, max_k)
     inside = torch.arange(max_k, device=key.device) < cu_k.diff().unsqueeze(1)  # [sequences, max_k]
@@ -180,7 +180,7 @@ def reference_attention(
         mask = mask & ((places_q.unsqueeze(2) - places_k.unsqueeze(1)).abs() <= window)
 
     def apart(states: Tensor, rows: Tensor) -> Tensor:
-        """[tokens, heads, dim] to [sequences, heads, longest, dim]."""
+        """Pad packed states [tokens, heads, dim] to [sequences, heads, longest, dim]."""
         chosen = states.index_select(0, rows.flatten())
         return chosen.view(*rows.shape, *states.shape[1:]).transpose(1, 2)
 
@@ -199,8 +199,8 @@ def reference_attention(
 
 
 def _rows(cu: Tensor, longest: int) -> Tensor:
-    """Which token stands where when sequences are padded to the longest, [sequences, longest]:
-    behind its end a sequence repeats its last token."""
+    """Return the token at each position when sequences are padded to the longest, [sequences,
+    longest]; padding repeats the last token of the sequence."""
     places = torch.arange(longest, device=cu.device, dtype=cu.dtype)
     return torch.minimum(cu[:-1, None] + places, cu[1:, None] - 1)
 

@@ -46,10 +46,10 @@ def kernel_fault(model: Any, device: torch.device, dtype: torch.dtype) -> str | 
 
 
 def pack(model: Any, shape: PackedShape) -> None:
-    """Let a model take packed batches of a shape, in place, beside padded ones.
+    """Let a model take packed batches of a shape in addition to padded ones, in place.
 
-    It takes `cu_seqlens` then, see `tasks.packed.Packs.collate_packed`. A classifier of texts gives
-    logits [sequences, labels], others [1, tokens, labels] as they do of any row.
+    Packed batches come with `cu_seqlens` (`tasks.packed.Packs.collate_packed`). A text classifier
+    returns logits [sequences, labels] for them, other models [1, tokens, labels].
 
     Args:
         model: one that has no `fault`.
@@ -79,7 +79,7 @@ class _PackedForward:
             self.padding = model.base_model.embeddings.padding_idx
 
     def __call__(self, *arguments: Any, cu_seqlens: Tensor | None = None, **inputs: Any) -> Any:
-        """As the model's own, where there is no `cu_seqlens`."""
+        """Call the model, on packed sequences if `cu_seqlens` is given."""
         if cu_seqlens is None:
             return self.plain(*arguments, **inputs)
         if self.padding is not None:
@@ -97,8 +97,8 @@ class _PackedForward:
 
 
 def positions_behind_padding(ids: Tensor, positions: Tensor, padding: int) -> Tensor:
-    """Return positions as RoBERTa counts them in each sequence alone: the first is padding + 1,
-    tokens of padding are not counted and have its position. int64 [1, tokens] all three."""
+    """Return RoBERTa's position ids counted within each sequence, int64 [1, tokens]: the first is
+    padding + 1; padding tokens are not counted and have the position `padding`."""
     counts = (ids != padding).long()
     upto = counts.cumsum(1)
     places = torch.arange(ids.shape[1], device=ids.device)
@@ -110,8 +110,8 @@ def positions_behind_padding(ids: Tensor, positions: Tensor, padding: int) -> Te
 def _without_mask(
     module: nn.Module, arguments: tuple[Any, ...], keywords: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
-    """Keeps a model from making masks [1, 1, tokens, tokens] that packed attention does not read:
-    one of four dimensions is taken as it is."""
+    """Keep a model from making masks [1, 1, tokens, tokens] that packed attention does not read, by
+    passing one of four dimensions, which is used unchanged."""
     cu_seqlens = keywords.get("cu_seq_lens_q")
     if cu_seqlens is None:
         return None
@@ -120,8 +120,8 @@ def _without_mask(
 
 
 class _PackedFirstToken:
-    """The forward of the last layer of BERT or its kin, which computes of a packed batch the first
-    token of each sequence alone; see `zoo.speedups.fast_encoder`."""
+    """The forward of the last layer of BERT or a similar model, which computes only the first token
+    of each sequence of a packed batch (as `zoo.speedups.fast_encoder` does for padded ones)."""
 
     def __init__(self, layer: Any, sequences: int) -> None:
         self.plain, self.sequences = layer.forward, sequences
@@ -134,7 +134,7 @@ class _PackedFirstToken:
     def __call__(
         self, hidden: Tensor, attention_mask: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Any:
-        """Hidden states [1, tokens, hidden] to [sequences, 1, hidden]."""
+        """Map hidden states [1, tokens, hidden] to [sequences, 1, hidden]."""
         cu_seqlens = kwargs.get("cu_seq_lens_k")
         if cu_seqlens is None:
             return self.plain(hidden, attention_mask, *args, **kwargs)
@@ -159,7 +159,7 @@ class _PackedFirstToken:
 
 
 class _Pooled:
-    """Makes of the states of a packed batch one vector a sequence, behind an encoder."""
+    """Pools the states of a packed batch after an encoder to one vector for each sequence."""
 
     def __init__(self, sequences: int, mean: bool) -> None:
         self.sequences, self.mean = sequences, mean
@@ -167,8 +167,8 @@ class _Pooled:
     def __call__(
         self, module: nn.Module, arguments: Any, keywords: dict[str, Any], output: Any
     ) -> Any:
-        """Puts [sequences, 1, hidden] in the place of `last_hidden_state` [1, tokens, hidden]: the
-        first token of each, or in fp32 the mean."""
+        """Replace `last_hidden_state` [1, tokens, hidden] by [sequences, 1, hidden]: the first
+        token of each sequence, or the mean in fp32."""
         cu_seqlens = keywords.get("cu_seq_lens_q")
         if cu_seqlens is None:
             return None

@@ -29,7 +29,8 @@ class _Lookup(torch.autograd.Function):
 
 
 class SparseEmbeddingGrad(nn.Module):
-    """Takes the place of an nn.Embedding; its state dict is that of the embedding it replaced."""
+    """Replaces an nn.Embedding and trains only its used rows; the state dict stays the
+    embedding's."""
 
     def __init__(self, embedding: nn.Embedding, used: np.ndarray) -> None:
         """Args: used: int64 [u], the ids that occur in training, sorted."""
@@ -50,7 +51,7 @@ class SparseEmbeddingGrad(nn.Module):
         self._touched: list[Tensor] = []
 
     def forward(self, input: Tensor) -> Tensor:
-        """Ids int64 [...] to vectors [..., hidden]; in training the ids must be used ones."""
+        """Map ids, int64 [...], to vectors [..., hidden]; in training all ids must be used ones."""
         if self.training and self.reuse_gradient and self.rows.requires_grad:
             lookup: Callable[..., Tensor] = _Lookup.apply
             return lookup(self.rows, self._place[input], self)
@@ -59,7 +60,8 @@ class SparseEmbeddingGrad(nn.Module):
         return F.embedding(input, self._whole, self.padding_idx)
 
     def add_gradient(self, place: Tensor, gradient: Tensor) -> None:
-        """Adds to the gradient of the rows; only those touched before are zeroed, not all memory.
+        """Add to the gradient of the rows; only rows touched before are zeroed, not the whole
+        memory.
 
         Args: place: int64 [...]; gradient: [..., hidden].
         """
@@ -78,34 +80,36 @@ class SparseEmbeddingGrad(nn.Module):
         self._touched.append(touched)
 
     def train(self, mode: bool = True) -> Self:
-        """On the way to evaluation the trained rows go where all ids find them."""
+        """Set the mode; before evaluation, copy the trained rows into the full weight."""
         if not mode:
             self.whole()
         return super().train(mode)
 
     def whole(self) -> Tensor:
-        """The embedding's full weight [vocabulary, hidden]."""
+        """Return the embedding's full weight [vocabulary, hidden], with the trained rows."""
         with torch.no_grad():
             self._whole[self._used] = self.rows
         return self._whole
 
     def grown(self, rows: Tensor, others: Tensor | None = None) -> Tensor:
-        """Values of the trained rows [u, hidden] among those of all, [vocabulary, hidden].
+        """Return values of the trained rows [u, hidden] placed among those of all rows,
+        [vocabulary, hidden].
 
-        Args: others: has the values of the other rows, [vocabulary, hidden]; without, they are 0.
+        Args: others: values of the other rows, [vocabulary, hidden]; None: zeros.
         """
         found = rows.new_zeros(self._whole.shape) if others is None else others.clone()
         found[self._used] = rows.detach().to(found.dtype)
         return found
 
     def cut(self, values: Tensor) -> Tensor:
-        """Of the values of all rows, [vocabulary, hidden], those of the trained ones; values of
-        these alone, [u, hidden], as they are."""
+        """Return the values of the trained rows, [u, hidden], out of those of all rows,
+        [vocabulary, hidden]; [u, hidden] is returned unchanged."""
         return values[self._used] if len(values) == len(self._whole) else values
 
     @property
     def untrained(self) -> Tensor:
-        """[vocabulary, hidden]: right where rows are not trained, and written to by a resume."""
+        """Return the weight [vocabulary, hidden] whose untrained rows are valid; a resume writes to
+        it."""
         return self._whole
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -124,7 +128,8 @@ class SparseEmbeddingGrad(nn.Module):
 
 
 def embeddings_of_rows(model: nn.Module) -> dict[str, SparseEmbeddingGrad]:
-    """Those in a model, by the name that their `rows` have there."""
+    """Return the `SparseEmbeddingGrad` modules of a model, by the name of their `rows`
+    parameter."""
     return {
         f"{prefix}.rows" if prefix else "rows": module
         for prefix, module in model.named_modules()
@@ -133,9 +138,9 @@ def embeddings_of_rows(model: nn.Module) -> dict[str, SparseEmbeddingGrad]:
 
 
 def train_used_rows(model: nn.Module, embedding: nn.Embedding, used: np.ndarray) -> None:
-    """Puts `SparseEmbeddingGrad` in the place of a trained embedding inside `model`, on the CPU.
+    """Replace a trained embedding inside `model` by `SparseEmbeddingGrad`, on the CPU only.
 
-    A GPU goes through the whole weight in less time than it would wait for the ids of a batch.
+    A GPU reads the whole weight in less time than it would wait for the ids of a batch.
     """
     padding, weight = embedding.padding_idx, embedding.weight
     if not weight.requires_grad or type(embedding) is not nn.Embedding:

@@ -51,7 +51,7 @@ class ScheduleArgs(Bounded):
 
 
 def check_schedule(args: "TrainArgs") -> None:
-    """Raises `UserError` for a run without a step."""
+    """Raise `UserError` for a run that would take no optimizer step."""
     if args.max_steps == 0:
         raise UserError("`max_steps` 0: at least 1, or -1, so that `num_train_epochs` counts")
 
@@ -92,8 +92,8 @@ class ExecutionArgs(Bounded):
 
 
 def check_execution(args: "TrainArgs") -> None:
-    """Raises `UserError` for what is compiled twice or looked into, and for an optimizer that can't
-    skip the steps that fp16 loses."""
+    """Raise `UserError` for flags that compile layers twice, flags that compile layers another flag
+    must read, and an optimizer that can't skip the steps lost in fp16."""
     if args.compile_layers == "on" and args.torch_compile:
         raise UserError("`torch_compile` compiles the layers too: leave `compile_layers` on away")
     if args.compile_layers == "on" and (args.qat or args.distill_hidden):
@@ -124,9 +124,9 @@ class EvaluationArgs(Bounded):
 
 
 def metric_for_best(args: EvaluationArgs, task: "Task") -> "MetricSpec":
-    """The metric that decides which checkpoint is the best.
+    """Return the metric that decides which checkpoint is the best.
 
-    Raises `UserError` for one that the task does not measure.
+    Raises `UserError` if the task does not measure the metric that the flags name.
     """
     name = args.metric_for_best_model
     if name is None:
@@ -202,6 +202,6 @@ CHECKS = (
 
 
 def check(args: TrainArgs) -> None:
-    """Raises `UserError` for the first thing that makes no sense beside the others."""
+    """Raise `UserError` for the first flag that contradicts another one."""
     for one in CHECKS:
         one(args)

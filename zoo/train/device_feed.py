@@ -26,7 +26,8 @@ T = TypeVar("T")
 
 @dataclass
 class Step:
-    """One optimizer step: its samples in the order of the epoch, and this rank's passes."""
+    """One optimizer step: its samples in the order of the epoch, and the passes of this rank with
+    their batches."""
 
     ids: np.ndarray
     passes: list[MicroBatchIds]
@@ -34,10 +35,11 @@ class Step:
 
 
 class DeviceFeed:
-    """Brings the steps of a training to its device."""
+    """Moves the batches of a training to its device, ahead of their steps."""
 
     def __init__(self, device: torch.device, workers: int) -> None:
-        """Args: workers: processes that prepare batches; without any, a thread does on a GPU."""
+        """Args: workers: processes that prepare batches; with 0, a thread prepares them if the
+        device is a GPU."""
         self._workers = workers
         self._upload = Uploader(device) if device.type == "cuda" else None
         self._pace: Pace | None = None
@@ -46,7 +48,8 @@ class DeviceFeed:
 
     @contextlib.contextmanager
     def steps(self, steps: Iterator[Step]) -> Iterator[Iterator[Step]]:
-        """Within it, the steps with their batches on the device, or on the way there."""
+        """Context manager that yields the steps with their batches on the device, or being copied
+        to it."""
         if self._upload is None:
             yield steps
             return
@@ -55,40 +58,40 @@ class DeviceFeed:
             yield map(self._upload, found)
 
     def keep_pace(self) -> None:
-        """Waits where more than AHEAD steps are queued on the device, and have their batches in
-        its memory."""
+        """Wait while more than AHEAD steps are queued on the device, since their batches fill its
+        memory."""
         if self._pace is not None:
             self._pace.keep()
 
 
 class Event(Protocol):
-    """A place in a stream's work, as torch.cuda.Event has it."""
+    """A recorded point in a stream's work, such as a torch.cuda.Event."""
 
     def synchronize(self) -> None:
-        """Waits until the device has come there."""
+        """Wait until the device has reached this point."""
         ...
 
 
 class Pace:
-    """How far the host may be ahead of the device: AHEAD steps."""
+    """Limits how many steps the host may run ahead of the device to AHEAD."""
 
     def __init__(self, mark: Callable[[], Event]) -> None:
-        """Args: mark: gives the place behind all that is queued."""
+        """Args: mark: records an event after all work that is queued, and returns it."""
         self._mark = mark
         self._queued: deque[Event] = deque()  # a mark behind each step
 
     def keep(self) -> None:
-        """A step has been queued: waits for the one AHEAD steps before it."""
+        """Note that a step has been queued, and wait for the step AHEAD steps earlier to finish."""
         self._queued.append(self._mark())
         if len(self._queued) > AHEAD:
             self._queued.popleft().synchronize()
 
 
 class Uploader:
-    """Copies the batches of a step to a GPU, while it still computes the steps before.
+    """Copies the batches of a step to a GPU while the GPU computes earlier steps.
 
-    Work is queued ahead of the GPU, so a copy on another stream than that of the computation runs
-    at once; the computation waits for it on the device, and no one on the host.
+    Copies have their own stream, so they run at once although work is queued ahead of the GPU. The
+    computation waits for them on the device; the host does not wait.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -96,7 +99,7 @@ class Uploader:
         self._stream = torch.cuda.Stream(device)
 
     def __call__(self, step: Step) -> Step:
-        """The step with its batches on the device."""
+        """Return the step with its batches on the device."""
         computing = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._stream):
             batches = [batch.to(self._device) for batch in step.batches]
@@ -107,17 +110,19 @@ class Uploader:
 
 
 def _used_by(tensor: torch.Tensor, stream: torch.cuda.Stream) -> torch.Tensor:
-    """Its memory is not given away before the stream has come here."""
+    """Return the tensor, after telling the allocator to keep its memory until the stream is done
+    with it."""
     tensor.record_stream(stream)
     return tensor
 
 
 @contextlib.contextmanager
 def prefetched(source: Iterator[T], ahead: int) -> Iterator[Iterator[T]]:
-    """Within it, the items of an iterator that a thread draws ahead of time, in their order.
+    """Context manager that yields the items of an iterator in order, drawn ahead of time by a
+    thread.
 
-    What the iterator raises is raised here when its turn comes. When the context is left, the
-    thread has ended.
+    An exception of the iterator is raised when its turn comes. The thread has ended when the
+    context is left.
     """
     ready: queue.Queue[tuple[list[T], BaseException | None]] = queue.Queue(ahead)
     stopped = threading.Event()

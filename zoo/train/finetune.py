@@ -43,11 +43,11 @@ if TYPE_CHECKING:
 
 
 def finetune(entry: "Entry", job: FinetuneJob) -> Path:
-    """Trains a model and leaves its checkpoint; returns the folder.
+    """Train a model, write its checkpoint, and return the checkpoint's folder.
 
     Raises:
-        UserError: something about the input, the machine or the run; see its text.
-        zoo.machine.signals.Stopped: a signal stopped it, after saving.
+        UserError: the input, the machine or the run has a fault, which its text describes.
+        zoo.machine.signals.Stopped: a signal stopped the run, after its state was saved.
     """
     begin = time.time()
     quiet_libraries()
@@ -69,7 +69,7 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
 
 @dataclasses.dataclass(frozen=True)
 class _Run:
-    """A fine-tune on its way."""
+    """State of one fine-tune while it runs."""
 
     setup: Setup
     claim: run_folder.OutputFolder
@@ -111,7 +111,7 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
 
 
 def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any]]:
-    """The data, the network for them, and where its weights come from."""
+    """Return the data, the network for them, and a record of where its weights come from."""
     setup, methods = run.setup, run.methods
     entry, job = setup.entry, setup.job
     network = network_of(entry)
@@ -137,7 +137,7 @@ def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any]]:
 
 
 def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
-    """All that is learned from, once it is known to be that of the run that is gone on with."""
+    """Read all training data, and check that a resumed run still has the same."""
     job, methods = run.setup.job, run.methods
     best_by = metric_for_best(job.train, task)
     said: dict[str, Any] = {}
@@ -157,7 +157,7 @@ def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
 
 
 def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any]:
-    """What zoo.json says of the run."""
+    """Return what zoo.json records of the run."""
     entry, job, examples = run.setup.entry, run.setup.job, data.examples
     manifest = {
         "model": entry.name,
@@ -191,7 +191,7 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any
 def _train(
     run: _Run, data: Data, model: nn.Module, manifest: Mapping[str, Any], parameters: int
 ) -> tuple[Progress, Sequence[Mapping[str, Any]]]:
-    """Trains the network, and leaves its checkpoint; gives what was counted and what was logged."""
+    """Train the network and write its checkpoint; return the progress and the logged records."""
     setup, args, task = run.setup, run.setup.args, data.task
     objective = supervised(task, args.label_smoothing_factor)
     train = data.features["train"]
@@ -240,7 +240,7 @@ def _train(
 
 
 def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn.Module) -> None:
-    """Writes the checkpoint of a trained network."""
+    """Write the checkpoint of a trained network."""
     folder = run.setup.folder
     found = (saved for method in run.methods if (saved := method.to_save(model)))
     saved = next(found, None) or Saved(model, whole_state(model))  # all ranks take part
@@ -261,7 +261,8 @@ def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn
 
 
 def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
-    """The saved checkpoint on the test split (validation where there is none), in fp32."""
+    """Evaluate the saved checkpoint in fp32 on the test split, or on validation if there is no
+    test."""
     setup = run.setup
     setup.accelerator.wait_for_everyone()
     model, _ = network_of(setup.entry).load(setup.folder)
@@ -276,7 +277,8 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
 
 
 def make_accelerator(args: TrainArgs) -> "Accelerator":
-    """Accelerate's view of this process: its device, its rank, and how gradients are shared."""
+    """Return Accelerate's view of this process: its device, its rank, and how gradients are
+    shared."""
     from accelerate import Accelerator, DistributedDataParallelKwargs
 
     device = choose_device(args.device)
@@ -287,7 +289,7 @@ def make_accelerator(args: TrainArgs) -> "Accelerator":
 
 
 def total_samples(args: TrainArgs, train: Features) -> int:
-    """Samples that a run sees, for the progress bar."""
+    """Return how many samples a run sees, for the progress bar."""
     step = args.per_device_train_batch_size * args.gradient_accumulation_steps
     if args.max_steps > 0:
         return args.max_steps * step
@@ -297,7 +299,7 @@ def total_samples(args: TrainArgs, train: Features) -> int:
 def measure(
     model: nn.Module, task: Task, features: Features, args: TrainArgs, accelerator: "Accelerator"
 ) -> Evaluation:
-    """A network on one split, in fp32."""
+    """Evaluate a network on one split, in fp32."""
     return evaluate(
         model,
         task,

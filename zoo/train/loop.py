@@ -51,7 +51,8 @@ T = TypeVar("T")
 
 
 class Loop:
-    """Trains a model; see `run`."""
+    """The training loop: steps, evaluations, logs and saved states, until the schedule ends
+    (`run`)."""
 
     def __init__(
         self,
@@ -71,13 +72,13 @@ class Loop:
         hooks: Sequence[Hook] = (),
         packing: PackedShape | None = None,
     ) -> None:
-        """See `run`.
+        """Prepare the optimizer, hooks, schedule and device feed; `run` starts the training.
 
         Args:
-            dtype: arithmetic of evaluations; hooks say that of training, which is fp32 without.
-            record: what lies in every saved state as "run" (`zoo.train.resume.run_record`).
-            hooks: see `zoo.train.methods.known.hooks_of`.
-            packing: the shape of every pass, where `collate` packs samples.
+            dtype: arithmetic of evaluations; training is in fp32 unless a hook changes it.
+            record: stored as "run" in every saved state (`zoo.train.resume.run_record`).
+            hooks: callbacks around steps, from `zoo.train.methods.known.hooks_of`.
+            packing: the shape of every pass if `collate` packs samples, else None.
         """
         self.record, self.hooks, self.packing = record, hooks, packing
         self.task, self.args = task, args
@@ -114,18 +115,16 @@ class Loop:
         self._mark = time.perf_counter()
 
     def _as_saved(self) -> contextlib.AbstractContextManager[None]:
-        """Within it the module has the weights that count: in fp32, and averaged if asked."""
+        """Return a context in which the module has the weights that are saved: in fp32, and
+        averaged if the run averages weights."""
         return entered(hook.as_saved() for hook in self.hooks)
 
     def run(self, resume: bool) -> Progress:
-        """Trains to the end of the schedule, or until patience runs out.
+        """Train to the end of the schedule, or until patience runs out; return the progress.
 
-        Args:
-            resume: go on from the newest whole state, which there must be.
-
-        Raises:
-            Stopped: SIGINT or SIGTERM came; the state is saved.
-            UserError: the loss is not finite, memory or disk ran out; earlier states still stand.
+        With `resume`, continue from the newest complete state, which must exist. Raises `Stopped`
+        after saving where SIGINT or SIGTERM came, and `UserError` where the loss is not finite or
+        memory or disk ran out; earlier states stay intact.
         """
         with self.graphs.stream() if self.graphs else contextlib.nullcontext():
             if resume:
@@ -148,7 +147,7 @@ class Loop:
         return self.progress.stopped_early or self.schedule.finished(self.progress.place)
 
     def _epoch(self, stop: StopRequest) -> None:
-        """Trains on what remains of this epoch."""
+        """Train on the rest of the current epoch."""
         progress = self.progress
         with self.feed.steps(self._steps()) as steps:
             begin = time.perf_counter()
@@ -162,9 +161,10 @@ class Loop:
                 begin = time.perf_counter()
 
     def _steps(self) -> Iterator[Step]:
-        """The steps that remain of this epoch.
+        """Yield the remaining steps of the current epoch.
 
-        Each is cut when its first batch is prepared: workers prepare a few passes ahead.
+        A step is divided into passes when its first batch is prepared; workers prepare a few passes
+        ahead.
         """
         args, place = self.args, self.progress.place
         by_length = self.progress.sampling == "group_by_length"
@@ -181,7 +181,7 @@ class Loop:
             yield Step(ids, passes, [next(loader) for _ in passes])
 
     def _cut(self, ids: np.ndarray) -> list[MicroBatchIds]:
-        """This rank's passes over the samples of a step."""
+        """Return the passes of this rank over the samples of a step."""
         sizes = self.train_features.lengths, self.train_features.rows
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         if self.packing is not None:
@@ -221,13 +221,14 @@ class Loop:
             self._log(factor * args.learning_rate, result.norm)
 
     def _count_time(self) -> None:
-        """Adds the time since the last mark to that of training, and sets a new mark."""
+        """Add the seconds since the last call to the training time, and start counting from now."""
         now = time.perf_counter()
         self.progress.seconds += now - self._mark
         self._mark = now
 
     def _new_weights(self, step: Step) -> StepResult:
-        """Does all that a step computes; a replayed step is checked behind its new weights."""
+        """Compute a step and update the weights; a replayed step is checked only after the
+        update."""
         progress = self.progress
         checked = False
 
@@ -247,7 +248,8 @@ class Loop:
         return result
 
     def _gradients_that_fit(self, step: Step) -> None:
-        """Adds up the gradients, in smaller passes where memory runs out and that is allowed."""
+        """Accumulate the gradients of a step, in smaller passes after an out-of-memory error if
+        `--auto_find_batch_size` allows it; else raise `UserError`."""
         limit = self.progress.max_samples
         if limit and any(len(one.ids) > limit for one in step.passes):
             step = self._recut(step)
@@ -274,7 +276,8 @@ class Loop:
         self._gradients_that_fit(step)
 
     def _with_room(self, work: Callable[[], T]) -> T:
-        """What `work` gives; done once more where recorded steps had the memory that it lacks."""
+        """Return the result of `work`; if memory runs out, free that of recorded steps and try once
+        more."""
         return self.graphs.with_room(work) if self.graphs else work()
 
     def _recut(self, step: Step) -> Step:
@@ -284,11 +287,11 @@ class Loop:
         return Step(step.ids, passes, list(loaded))
 
     def _micro_batches(self, step: Step) -> list[MicroBatch]:
-        """The batches of a step with their seeds.
+        """Return the batches of a step with their seeds.
 
-        What a network draws from torch's stream (dropout, transformers' own SpecAugment) follows
-        from where the pass stands, so nothing random is saved; another cut of the step draws
-        otherwise. What is drawn for a sample comes with its batch: see `tasks.base.Objective`.
+        What a network draws from torch's generator (dropout, transformers' own SpecAugment) follows
+        from the position of the pass, so no random state is saved; a step divided differently draws
+        differently. What is drawn for a sample comes in its batch (`tasks.base.Objective`).
         """
         place, rank = self.progress.place, self.accelerator.process_index
         found = []
@@ -299,7 +302,8 @@ class Loop:
         return found
 
     def _agree(self, signum: int | None) -> int | None:
-        """The signal that any rank has received: all must stop at the same step."""
+        """Return the signal that any rank has received, or None: all ranks must stop at the same
+        step."""
         if self.accelerator.num_processes == 1:
             return signum
         mine = torch.tensor([float(signum or 0)], device=self.accelerator.device)
@@ -330,8 +334,8 @@ class Loop:
             raise Stopped(signum, str(self.states))
 
     def _settle(self) -> None:
-        """Waits for the steps that are queued: their time is training's, and their faults are told
-        before anything is made of their weights."""
+        """Wait for the queued steps, so that their time counts as training and their errors are
+        raised before their weights are evaluated or saved."""
         self.log.flush()
         if self.accelerator.device.type == "cuda":
             torch.cuda.current_stream(self.accelerator.device).synchronize()
@@ -464,7 +468,7 @@ class Loop:
                 self.watcher.note(f"from here on `{name}` is {now}, not {then}")
 
     def _refuse_shorter(self) -> None:
-        """A schedule that ends before the place that a state has reached would train on nothing."""
+        """Raise `UserError` for a schedule that ends before the position of the resumed state."""
         done, total = self.schedule.steps_done(self.progress.place), self.schedule.total_steps
         if done >= total + 1 and not self.progress.stopped_early:
             flag = "max_steps" if self.args.max_steps > 0 else "num_train_epochs"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MicroBatch:
-    """What goes through the network at once."""
+    """The batch of one forward and backward pass, with its weight and seed."""
 
     batch: Batch
     weight: float  # 0: only there so that every rank makes as many passes; else 1
@@ -34,7 +34,7 @@ class MicroBatch:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What a step has computed beside the weights; all on the device."""
+    """The loss, gradient norm and logs of a step, as tensors on the device."""
 
     loss: Tensor  # float32 scalar: a mean over the targets of the whole step
     norm: Tensor  # float32 scalar: of the gradients, before they were clipped
@@ -42,19 +42,20 @@ class StepResult:
     logs: Mapping[str, Tensor]  # scalars: what the objective logs, means over the targets
 
     def packed(self) -> Tensor:
-        """All of it as float32 [4 + logs], in one tensor."""
+        """Return all values as one tensor, float32 [4 + logs]."""
         values = torch.stack([self.loss, self.norm, *self.logs.values()]).float()
         return torch.cat([values[:2], self.passed.float(), values[2:]])
 
     @classmethod
     def unpacked(cls, packed: Tensor, names: Sequence[str]) -> "StepResult":
-        """The result of which `packed` gave this, with the names of its logs."""
+        """Return the result that `packed` turned into this tensor, given the names of its logs."""
         logs = dict(zip(names, packed[4:], strict=True))
         return cls(packed[0], packed[1], packed[2:4] > 0, logs)
 
 
 class OptimizerStep:
-    """Passes over the micro-batches of a step (`add`), then new weights (`finish`, `update`)."""
+    """Computes gradients of the micro-batches of a step (`add`), then new weights (`finish`,
+    `update`)."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class OptimizerStep:
         accelerator: "Accelerator",
         args: "TrainArgs",
     ) -> None:
-        """Args: model: as it is called: compiled or wrapped."""
+        """Args: model: the model to call: compiled or wrapped, if it is."""
         self.model, self.objective, self.optimizer = model, objective, optimizer
         self.hooks, self.accelerator, self.args = hooks, accelerator, args
         self.parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -77,16 +78,15 @@ class OptimizerStep:
         self._found_inf: Tensor | None = None
 
     def accumulate(self, batches: Sequence[MicroBatch]) -> None:
-        """Adds up the gradients of the summed loss of all micro-batches."""
+        """Accumulate the gradients of the summed loss of all micro-batches."""
         for i, one in enumerate(batches):
             torch.manual_seed(one.seed)
             self.add(one.batch, one.weight, i == 0, i == len(batches) - 1)
 
     def add(self, batch: Batch, weight: float, first: bool, last: bool) -> None:
-        """A forward and a backward pass over one micro-batch; gradients are added up.
+        """Run a forward and a backward pass over one micro-batch, and accumulate its gradients.
 
-        Args:
-            first, last: of the step.
+        Args: first, last: whether this is the first or the last micro-batch of the step.
         """
         with self._synchronized(last):
             self.backward(self.forward(batch), weight, first)
@@ -97,10 +97,9 @@ class OptimizerStep:
             return self.objective(self.model, batch.to(self.accelerator.device))
 
     def backward(self, loss: Loss, weight: float, first: bool) -> None:
-        """Add up the gradients of a micro-batch, and its loss.
+        """Accumulate the gradients of a micro-batch, and its loss.
 
-        Args:
-            first: of the step.
+        Args: first: whether this is the first micro-batch of the step.
         """
         total = loss.sum * weight
         self.accelerator.backward(total if self.scaler is None else total * self.scaler.scale)
@@ -112,7 +111,8 @@ class OptimizerStep:
         self._sums = sums + torch.stack(parts).float() * weight
 
     def finish(self) -> StepResult:
-        """Divides the gradients by the global count of targets, and clips them."""
+        """Divide the gradients by the global count of targets and clip them; return the step's
+        result."""
         sums = self._sums
         if self.accelerator.num_processes > 1:
             sums = self.accelerator.reduce(sums, "sum")
@@ -128,24 +128,24 @@ class OptimizerStep:
         return StepResult(loss.detach(), norm.detach(), passed, logs)
 
     def update(self) -> None:
-        """New weights; the gradients are gone."""
+        """Step the optimizer and drop the gradients."""
         self.optimizer.step()
         self.optimizer.zero_grad()
         for hook in self.hooks:
             hook.after_step(self._found_inf)
 
     def drop_gradients(self) -> None:
-        """Forgets the passes of a step that was given up."""
+        """Discard the accumulated gradients and losses of a step that was abandoned."""
         self.optimizer.zero_grad()
         self.model.zero_grad()
 
     @property
     def log_names(self) -> list[str]:
-        """What the objective has logged in the last pass."""
+        """Return the names of the values that the objective logged in the last pass."""
         return self._names
 
     def _synchronized(self, last: bool) -> contextlib.AbstractContextManager[Any]:
-        """Ranks share gradients in the last pass of a step only."""
+        """Return a context in which ranks share gradients only in the last pass of a step."""
         if self.args.fsdp:
             self.model.set_requires_gradient_sync(last)  # type: ignore[operator]
         elif not last:
@@ -154,7 +154,8 @@ class OptimizerStep:
         return contextlib.nullcontext()
 
     def _finish_gradients(self, count: Tensor) -> Tensor:
-        """Divides the summed gradients by the count and clips them; returns their norm before."""
+        """Divide the summed gradients by the count and clip them; return their norm before
+        clipping."""
         gradients = [p.grad for p in self.parameters if p.grad is not None]
         # ranks have averaged their sums; undo that
         scale = self.accelerator.num_processes / count
@@ -180,7 +181,7 @@ class OptimizerStep:
 
 @contextlib.contextmanager
 def entered(contexts: Iterable[contextlib.AbstractContextManager[Any]]) -> Iterator[None]:
-    """Within several contexts, the first of them the outermost."""
+    """Context manager that enters several contexts, the first of them outermost."""
     with contextlib.ExitStack() as stack:
         for context in contexts:
             stack.enter_context(context)

@@ -46,42 +46,44 @@ T = TypeVar("T")
 
 
 class Recorder(Protocol):
-    """Records work on a device, to be done again."""
+    """Records work on a device so that it can be replayed."""
 
     runs: bool
     """Whether what is recorded is also done meanwhile."""
 
     def stream(self) -> contextlib.AbstractContextManager[Any]:
-        """The context in which a training runs whose steps are recorded."""
+        """Return the context in which a training with recorded steps runs."""
         ...
 
     def watch(self, seed: int) -> contextlib.AbstractContextManager[list[str]]:
-        """Within it a step is done whose last pass had this seed; behind it, the list says why it
-        can't be recorded."""
+        """Return a context to run one step in, whose last pass had this seed; its list then has the
+        reasons why the step can't be recorded."""
         ...
 
     def record(self, work: Work) -> Work:
-        """The recorded work; it gives what `work` gave, computed anew in the same memory."""
+        """Record `work`; return a function that replays it and returns its result in the same
+        memory."""
         ...
 
     def recover(self) -> None:
-        """After `record` has failed: lets the device work as before."""
+        """Make the device usable again after `record` has failed."""
         ...
 
     def has_room(self) -> bool:
-        """Whether memory holds what a step needs twice: what is recorded keeps its own, which
-        neither steps that are not nor evaluations can use."""
+        """Return whether memory holds twice what a step needs, since recorded steps keep memory
+        that other steps and evaluations can't use."""
         ...
 
     def free(self) -> None:
-        """Gives back the memory of recorded work that is gone."""
+        """Release the memory of recorded work that was dropped."""
         ...
 
 
 def graphs_for(step: OptimizerStep, note: Callable[[str], None]) -> "StepGraphs | None":
-    """What replays the steps of a training, where `--cuda_graphs` lets it.
+    """Return what replays the steps of a training, or None if `--cuda_graphs` or the step does not
+    allow it.
 
-    Raises `UserError` where they are to be replayed and can't be.
+    Raises `UserError` if replaying is required and impossible.
     """
     args = step.args
     if args.cuda_graphs == "off" or (args.cuda_graphs == "auto" and not args.speedups):
@@ -95,13 +97,13 @@ def graphs_for(step: OptimizerStep, note: Callable[[str], None]) -> "StepGraphs 
 
 
 class NotReplayed(Exception):
-    """Why the steps of a training can't be replayed."""
+    """The reason why the steps of a training can't be replayed."""
 
 
 def replayed(step: OptimizerStep, note: Callable[[str], None]) -> "StepGraphs":
-    """Return what replays the steps of a training; see `StepGraphs`.
+    """Return the `StepGraphs` that replays the steps of a training.
 
-    Raises `NotReplayed` where none can be.
+    Raises `NotReplayed` if no step can be replayed.
     """
     recorder = recorder_for(step.accelerator.device)
     if recorder is None:
@@ -113,7 +115,7 @@ def replayed(step: OptimizerStep, note: Callable[[str], None]) -> "StepGraphs":
 
 
 def _obstacle(step: OptimizerStep) -> str | None:
-    """Why no step can be replayed; None where it may be possible."""
+    """Return why no step can be replayed; None if it may be possible."""
     if step.accelerator.num_processes > 1 or step.args.fsdp:
         return "several processes train together"
     if not skips_by_itself(step.optimizer):
@@ -126,13 +128,13 @@ def _obstacle(step: OptimizerStep) -> str | None:
 
 
 def recorder_for(device: torch.device) -> Recorder | None:
-    """What records the work of a device; None where nothing does."""
+    """Return the recorder for a device; None if there is none."""
     return CudaGraphs(device) if device.type == "cuda" else None
 
 
 @dataclass
 class _Recorded:
-    """A step of one shape."""
+    """A recorded step for batches of one shape."""
 
     batches: Sequence[Tensor]  # where the batches of all passes lie
     passes: Sequence[Work]
@@ -142,12 +144,12 @@ class _Recorded:
 
 
 class StepGraphs:
-    """Replays an `OptimizerStep` wherever it can; see the module."""
+    """Replays an `OptimizerStep` whenever its batches have a recorded shape."""
 
     def __init__(
         self, step: OptimizerStep, recorder: Recorder, note: Callable[[str], None]
     ) -> None:
-        """Args: note: is told once, where recording fails."""
+        """Args: note: receives one message if recording fails."""
         self._step, self._recorder, self._note = step, recorder, note
         self._device = step.accelerator.device
         self._recorded: OrderedDict[Hashable, _Recorded] = OrderedDict()
@@ -159,17 +161,17 @@ class StepGraphs:
 
     @property
     def recorded(self) -> int:
-        """How many shapes are recorded."""
+        """Return how many shapes are recorded."""
         return len(self._recorded)
 
     def stream(self) -> contextlib.AbstractContextManager[Any]:
-        """The context in which the whole training runs."""
+        """Return the context in which the whole training runs."""
         return self._recorder.stream()
 
     def run(self, batches: Sequence[MicroBatch], plain: Callable[[], StepResult]) -> StepResult:
-        """A whole step: replayed, or done by `plain`.
+        """Compute a whole step: replay it, or call `plain`.
 
-        What the result holds stays as it is when later steps are replayed.
+        Later replays do not change the result returned.
         """
         self._steps += 1
         key = None if self._off else shape_of([(one.batch, one.weight) for one in batches])
@@ -196,8 +198,8 @@ class StepGraphs:
         return first or self._replay(recorded, batches)
 
     def with_room(self, work: Callable[[], T]) -> T:
-        """What `work` gives; where memory runs out in it, recorded steps give theirs back, and it
-        is done once more, with no gradients left."""
+        """Return the result of `work`; if memory runs out, release that of recorded steps, drop the
+        gradients and try once more."""
         try:
             return work()
         except (RuntimeError, MemoryError, UserError) as error:  # one that says so for the user
@@ -209,7 +211,7 @@ class StepGraphs:
         return work()
 
     def _count(self, key: Hashable) -> int:
-        """How often a shape has come, or REFUSED; of those that came last."""
+        """Return how often a shape has come among recent ones, or REFUSED."""
         name = hash(key)
         seen = self._seen.pop(name, 0)
         self._seen[name] = seen if seen == REFUSED else seen + 1
@@ -218,14 +220,15 @@ class StepGraphs:
         return self._seen[name]
 
     def drop(self, reason: str | None = None) -> None:
-        """Gives the memory of all recorded steps back, and records no more."""
+        """Release the memory of all recorded steps, and record no more."""
         if reason and not self._off:
             self._note(reason)
         self._off = True
         self._recorded.clear()
 
     def _has_room(self) -> bool:
-        """Whether another shape may be recorded; the one that was unused longest gives way."""
+        """Return whether another shape may be recorded, after dropping the one unused longest if
+        needed."""
         oldest = None
         if len(self._recorded) == MOST:
             oldest = min(self._recorded, key=lambda key: self._recorded[key].used)
@@ -255,7 +258,7 @@ class StepGraphs:
         return result
 
     def _record(self, batches: Sequence[MicroBatch]) -> tuple[StepResult | None, _Recorded]:
-        """The recorded step; its result, where it has been done meanwhile."""
+        """Record a step; return its result if recording also computed it, and the recorded step."""
         step, record = self._step, self._recorder.record
         kept = [copy.deepcopy(one.batch.to(self._device)) for one in batches]
         passes: list[Work] = []
@@ -292,7 +295,8 @@ class StepGraphs:
 
 
 def _first(error: BaseException) -> str:
-    """What went wrong first, in one line: that a capture has failed is raised behind the reason."""
+    """Return the original reason of an error in one line; a failed capture is raised on top of
+    it."""
     while error.__context__ is not None:
         error = error.__context__
     return next(iter(str(error).splitlines()), type(error).__name__)
@@ -307,7 +311,7 @@ def _pass(step: OptimizerStep, batch: Batch, weight: float, i: int, passes: int)
 
 @contextlib.contextmanager
 def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """Within it the optimizer lets itself be captured, which fused kernels need no change for."""
+    """Context manager in which the optimizer can be captured; fused kernels need no change."""
     groups = [group for group in optimizer.param_groups if "capturable" in group]
     for group in groups:
         group["capturable"] = True
@@ -319,15 +323,15 @@ def _capturable(optimizer: torch.optim.Optimizer) -> Iterator[None]:
 
 
 class _NoKey(Exception):
-    """Something is in a batch that might be looked at and is no part of its shape."""
+    """Raised for a value in a batch that is neither a tensor, a number nor a collection of them."""
 
 
 def shape_of(value: Any) -> Hashable | None:
-    """What two values have in common where a step of one can be replayed with the tensors of the
-    other: shapes and types of tensors, and everything else as it is.
+    """Return a key that two values share if a step recorded with one can be replayed with the
+    tensors of the other: shapes and dtypes of tensors, and other values themselves.
 
-    None where there is something else than tensors, numbers and collections of them: texts hardly
-    come again.
+    Returns None if there is anything but tensors, numbers and collections of them, since texts
+    rarely repeat.
     """
     try:
         return _shape_of(value)
@@ -350,7 +354,7 @@ def _shape_of(value: Any) -> Hashable:
 
 
 def tensors_of(value: Any) -> Iterator[Tensor]:
-    """The tensors in a batch, in the order of its fields."""
+    """Yield the tensors in a batch, in the order of its fields."""
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, Batch):
@@ -365,7 +369,8 @@ def tensors_of(value: Any) -> Iterator[Tensor]:
 
 
 class CudaGraphs:
-    """Records with CUDA graphs: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs.
+    """Records steps with CUDA graphs
+    (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
 
     All of them share one pool of memory, since one runs at a time and each fills what it reads.
     """
@@ -379,7 +384,8 @@ class CudaGraphs:
 
     @contextlib.contextmanager
     def stream(self) -> Iterator[None]:
-        """See `Recorder`: steps that are not recorded warm up what those that are use."""
+        """Context manager that switches to the stream of the recorded steps; steps that are not
+        recorded warm it up."""
         usual = torch.cuda.current_stream(self._device)
         self._stream.wait_stream(usual)
         try:
@@ -390,7 +396,8 @@ class CudaGraphs:
 
     @contextlib.contextmanager
     def watch(self, seed: int) -> Iterator[list[str]]:
-        """See `Recorder`."""
+        """Context manager whose list then has the reasons why the step within can't be recorded:
+        waits for the device, or random numbers drawn on the host."""
         reasons: list[str] = []
         before = _host_draws()
         mode = torch.cuda.get_sync_debug_mode()
@@ -408,7 +415,8 @@ class CudaGraphs:
             reasons.append("a pass draws random numbers on the host")
 
     def record(self, work: Work) -> Work:
-        """See `Recorder`."""
+        """Capture `work` as a CUDA graph; return a function that replays it and returns its
+        result."""
         graph = torch.cuda.CUDAGraph()
         # thread_local: other threads may pin memory and copy meanwhile
         with torch.cuda.graph(
@@ -423,10 +431,10 @@ class CudaGraphs:
         return again
 
     def recover(self) -> None:
-        """See `Recorder`.
+        """Reset the allocator and the generator after a failed capture.
 
-        A capture that failed leaves torch's allocator and its generator as if it went on
-        (seen up to torch 2.11: "Offset increment outside graph capture encountered").
+        torch leaves both as if the capture went on (seen up to torch 2.11: "Offset increment
+        outside graph capture encountered").
         """
         with contextlib.suppress(RuntimeError):  # where the capture has ended in order
             torch._C._cuda_endAllocateToPool(self._device.index or 0, self._pool)
@@ -439,16 +447,16 @@ class CudaGraphs:
         self.free()
 
     def has_room(self) -> bool:
-        """See `Recorder`; by the most that was in use so far."""
+        """Return whether the device has twice the memory that was in use at the peak so far."""
         total = torch.cuda.get_device_properties(self._device).total_memory
         return 2 * torch.cuda.max_memory_allocated(self._device) <= total
 
     def free(self) -> None:
-        """See `Recorder`."""
+        """Return the cached memory of dropped graphs to the device."""
         torch.cuda.empty_cache()
 
 
 def _host_draws() -> tuple[Hashable, ...]:
-    """The state of Python's and NumPy's random numbers."""
+    """Return the state of Python's and NumPy's random generators."""
     found: Any = np.random.get_state()
     return random.getstate(), found[1].tobytes(), found[2]

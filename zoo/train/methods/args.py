@@ -33,15 +33,15 @@ class PackingArgs(Bounded):
     is padded; auto is random where samples are packed, which have no padding"""
 
     def sampling_strategy(self, is_packed: bool) -> str:
-        """Return whether an epoch is in `random` order or `group_by_length`: what is asked for,
-        else what is faster."""
+        """Return the order of an epoch, `random` or `group_by_length`: the flag's value if given,
+        else the faster one."""
         if self.train_sampling_strategy != "auto":
             return self.train_sampling_strategy
         return "random" if is_packed else "group_by_length"
 
 
 def not_packed(args: "TrainArgs") -> str | None:
-    """The flag that packed samples can't stand beside, where there is one."""
+    """Return the flag that can't be combined with packed samples, or None."""
     flags = {
         "teacher": args.teacher is not None,
         "ssl": args.ssl != "none",
@@ -54,7 +54,7 @@ def not_packed(args: "TrainArgs") -> str | None:
 
 
 def check_packing(args: "TrainArgs") -> None:
-    """Raises `UserError` for what packed samples can't stand beside."""
+    """Raise `UserError` for a flag that can't be combined with packed samples."""
     if args.packing == "on" and (other := not_packed(args)):
         raise UserError(f"`packing` on can't stand beside `{other}`: leave one of them away")
 
@@ -78,7 +78,7 @@ class UnlabelledArgs(Bounded):
 
 
 def check_unlabelled(args: "TrainArgs") -> None:
-    """Raises `UserError` where one of the kind and the data stands alone."""
+    """Raise `UserError` if only one of `ssl` and `unlabeled` is given."""
     if args.ssl != "none" and args.unlabeled is None:
         raise UserError(f"`ssl` {args.ssl} wants `unlabeled` DATA, or `unlabeled` rest")
     if args.ssl == "none" and args.unlabeled is not None:
@@ -104,7 +104,7 @@ DISTILLING = ("distill_temperature", "distill_alpha", "distill_hidden")
 
 
 def check_distillation(args: "TrainArgs") -> None:
-    """Raises `UserError` for what wants a teacher, or can't have one."""
+    """Raise `UserError` for distillation flags without a teacher, or flags that exclude one."""
     if args.teacher is None:
         for name in DISTILLING:
             if getattr(args, name) != getattr(DistillationArgs, name):
@@ -126,7 +126,8 @@ class QuantizationArgs(Bounded):
 
 
 def check_quantization(args: "TrainArgs") -> None:
-    """Raises `UserError` for what changes the same layers, or rounds as much."""
+    """Raise `UserError` for flags that change the layers that `qat` changes, or that round weights
+    too."""
     if args.qat is None:
         return
     if args.dtype != "fp32":

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FinetuneJob:
-    """All that a fine-tune was asked to do."""
+    """Everything the user asked of a fine-tune."""
 
     options: Any
     data: DataArgs
@@ -53,24 +53,24 @@ class Setup:
 
     @property
     def args(self) -> "TrainArgs":
-        """How the model is trained."""
+        """Return the flags of the training."""
         return self.job.train
 
     @property
     def device(self) -> torch.device:
-        """Where this process computes."""
+        """Return the device that this process computes on."""
         device: torch.device = self.accelerator.device
         return device
 
     @property
     def is_main(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """Return whether this process is the one that writes files and prints."""
         return bool(self.accelerator.is_main_process)
 
 
 @dataclass(frozen=True)
 class Data:
-    """The examples of a run, read and made ready."""
+    """The examples of a run, read, with their task and features."""
 
     task: Task  # settled
     examples: Examples
@@ -81,7 +81,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Learning:
-    """What the loop learns: from which samples, made into batches how, by which objective."""
+    """What the loop learns from: the samples, how they are collated, and the objective."""
 
     features: Features
     collate: Collate
@@ -100,7 +100,7 @@ class Saved:
 
 @dataclass(frozen=True)
 class FinetuneResult:
-    """The saved checkpoint, measured."""
+    """The saved checkpoint and its evaluation."""
 
     split: str
     evaluation: "Evaluation"
@@ -109,9 +109,9 @@ class FinetuneResult:
 
 
 class Method:
-    """A way of training that is more than the task's own loss on labelled examples.
+    """A way of training that adds to the task's own loss on labelled examples.
 
-    Hooks are called in the order in which they stand here, on every rank.
+    Methods are called in the order in which they are defined here, on every rank.
     """
 
     reads_layers = False
@@ -128,58 +128,59 @@ class Method:
 
     @classmethod
     def is_asked(cls, args: "TrainArgs") -> bool:
-        """Whether flags ask for this method."""
+        """Return whether the flags ask for this method."""
         raise NotImplementedError
 
     def look(self) -> None:
-        """Before data are read, which may take long: raises `UserError` for what can't be had."""
+        """Check flags and files before the data, which may take long to read; raises
+        `UserError`."""
 
     def start(self) -> "Checkpoint | None":
-        """The checkpoint that is trained on; None: the weights that the options name."""
+        """Return the checkpoint to train from; None: the weights that the options name."""
         return None
 
     def read(self, task: Task, processor: Any) -> None:
-        """With the settled task: reads what the method needs.
+        """Read what the method needs, given the task bound to the data.
 
-        Raises `UserError` where that does not fit the task.
+        Raises `UserError` if it does not fit the task.
         """
 
     def manifest(self) -> dict[str, Any]:
-        """What zoo.json says of the method."""
+        """Return what zoo.json records of the method."""
         return {}
 
     def features(self, task: Task) -> dict[str, Features]:
-        """More features than those of the splits, by a name to announce them with."""
+        """Return features in addition to those of the splits, by the name to announce them with."""
         return {}
 
     def model(self, model: nn.Module, data: Data) -> nn.Module:
-        """The network as it is trained."""
+        """Return the network to train, made from the plain one."""
         return model
 
     def learning(self, learning: Learning, model: nn.Module, data: Data) -> Learning:
-        """What is learned instead."""
+        """Return what the loop learns from, given what it would learn from without this method."""
         return learning
 
     def to_save(self, model: nn.Module) -> Saved | None:
-        """What is saved of the network; None: all of it, as it is."""
+        """Return what a checkpoint holds of the network; None: the whole network unchanged."""
         return None
 
     def finish(self, result: FinetuneResult) -> None:
-        """After the checkpoint was measured."""
+        """Do what is left to do after the checkpoint was evaluated."""
 
     def facts(self, student: "Sequence[Fact]") -> "list[Fact]":
-        """More evidence, beside that of the run; on the main process."""
+        """Return evidence in addition to that of the run; called on the main process."""
         return []
 
     def show(self) -> None:
-        """Prints behind the closing table; on the main process."""
+        """Print after the closing table; called on the main process."""
 
 
 Named = dict[str, Tensor]
 
 
 class Hook:
-    """What happens around the steps of the loop.
+    """Callbacks before, within and after the steps of the training loop.
 
     `computing`, `after_backward` and `after_step` only queue work on the device, since a GPU may
     record a step once and replay it: they read nothing from the device, and a number that differs
@@ -192,47 +193,48 @@ class Hook:
     """Whether every step computes the same, so that it may be replayed."""
 
     def attach(self, model: nn.Module, named: Named) -> Named:
-        """Before there is an optimizer; returns what it is to step, in fp32, by name.
+        """Prepare for a model before its optimizer is made; return the fp32 parameters to optimize,
+        by name.
 
         Args:
-            model: as it is trained, on its device, sharded if asked, not yet wrapped.
-            named: its parameters, or what an earlier hook has put in their place.
+            model: the network to train, on its device, sharded if it will be, not yet wrapped.
+            named: its parameters, or those that an earlier hook has replaced them with.
         """
         return named
 
     def begin(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Takes what the optimizer steps, in its order."""
+        """Receive the parameters that the optimizer updates, in its order."""
 
     def computing(self) -> contextlib.AbstractContextManager[Any]:
-        """The context in which a pass computes its loss."""
+        """Return the context in which a pass computes its loss."""
         return contextlib.nullcontext()
 
     def before_step(self, done: float) -> None:
-        """On the host, before the passes of a step.
+        """Run on the host before the passes of a step.
 
-        Args: done: share of the training, from 0 to 1, that lies behind.
+        Args: done: share of the training that is complete, from 0 to 1.
         """
 
     def after_backward(self) -> None:
-        """Gradients of a pass have been added up."""
+        """Run after the gradients of a pass have been accumulated."""
 
     def after_step(self, found_inf: Tensor | None = None) -> None:
-        """The optimizer has stepped, and gradients are gone.
+        """Run after the optimizer has stepped and the gradients were dropped.
 
         Args: found_inf: float32 scalar on the device, 1 where the step was skipped; None: it was
             not.
         """
 
     def as_saved(self) -> contextlib.AbstractContextManager[Any]:
-        """The context in which the network has the weights that are evaluated and saved."""
+        """Return the context in which the network has the weights that are evaluated and saved."""
         return contextlib.nullcontext()
 
     def state(self) -> dict[str, Named]:
-        """What a saved state holds of it: tensors by file."""
+        """Return the tensors of this hook for a saved state, by file name."""
         return {}
 
     def load_state(self, tensors: Mapping[str, Named]) -> None:
-        """Puts a saved state back; weights and optimizer have been.
+        """Restore a saved state; weights and optimizer are restored before.
 
-        Raises KeyError where it has nothing of this.
+        Raises KeyError if the state has nothing of this hook.
         """

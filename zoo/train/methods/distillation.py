@@ -42,11 +42,11 @@ Pairs = Sequence[tuple[nn.Module, nn.Module]]
 
 
 class Distillation(Method):
-    """A teacher's predictions are learned beside the labels."""
+    """Trains on a teacher's predictions in addition to the labels."""
 
     @classmethod
     def is_asked(cls, args: "TrainArgs") -> bool:
-        """See `Method`."""
+        """Return whether `--teacher` is given."""
         return args.teacher is not None
 
     def __init__(self, setup: Setup) -> None:
@@ -54,11 +54,11 @@ class Distillation(Method):
         self.reads_layers = setup.args.distill_hidden > 0
 
     def look(self) -> None:
-        """See `Method`."""
+        """Check that `--teacher` is a checkpoint (`Method.look`)."""
         teachers.look(self.setup.args)
 
     def read(self, task: Task, processor: Any) -> None:
-        """See `Method`: the teacher, ready to teach."""
+        """Load the teacher to the device and check that it fits the task (`Method.read`)."""
         setup = self.setup
         self._teacher = teachers.find(
             setup.args, setup.entry, task, processor, setup.folder, setup.device
@@ -66,27 +66,27 @@ class Distillation(Method):
         self.networks_beside = (self._teacher.model,)
 
     def manifest(self) -> dict[str, Any]:
-        """See `Method`."""
+        """Return the name and the digest of the teacher (`Method.manifest`)."""
         return {"teacher": {"model": self._teacher.name, "subject": self._teacher.subject}}
 
     def learning(self, learning: Learning, model: nn.Module, data: Data) -> Learning:
-        """See `Method`."""
+        """Replace the objective with the distillation loss (`Method.learning`)."""
         args, device, teacher = self.setup.args, self.setup.device, self._teacher.model
         check(data.task, model, teacher, learning.features, args, device)
         objective = distilled(data.task, model, teacher, args, device, self.setup.dtype)
         return replace(learning, objective=objective)
 
     def finish(self, result: FinetuneResult) -> None:
-        """See `Method`: the teacher is measured where its student was."""
+        """Evaluate the teacher on the split that the student was evaluated on (`Method.finish`)."""
         self._student, self._taught = result, result.measure(self._teacher.model)
 
     def facts(self, student: Sequence[Fact]) -> list[Fact]:
-        """See `Method`."""
+        """Return the teacher's metrics and both sizes as evidence (`Method.facts`)."""
         taught = (self._student.split, self._taught)
         return teachers.facts(self._teacher, taught, student, self._student.parameters)
 
     def show(self) -> None:
-        """See `Method`."""
+        """Print a table that compares student and teacher (`Method.show`)."""
         one = self._student
         teachers.show(self._teacher, self._taught, one.split, one.evaluation, one.parameters)
 
@@ -99,14 +99,15 @@ def distilled(
     device: torch.device,
     dtype: torch.dtype,
 ) -> Objective:
-    """The objective of the module's docstring.
+    """Return the objective that combines the loss on labels, on the teacher's predictions and on
+    its layers.
 
-    It is summed over what the task counts, so of frame-wise logits over frames as the likelihood of
-    a row is, and of layers over rows, each weighing as much as it has targets. Class weights weigh
-    the labels alone. `logs` are the three parts.
+    The loss is summed over what the task counts: for frame-wise logits and for layers, each row
+    weighs as much as it has targets. Class weights apply to the labels only. `logs` are the three
+    parts.
 
     Args:
-        student: the network itself, whatever it will be wrapped in.
+        student: the network itself, not a wrapper of it.
         dtype: the teacher's arithmetic.
     """
     assert isinstance(task, Distills), "a teacher is found for no other"
@@ -133,9 +134,9 @@ def distilled(
 
 
 def soft_loss(task: Distills, outputs: Outputs, taught: Outputs, temperature: float) -> Tensor:
-    """What the task says of how far apart the outputs of a student and its teacher are, summed.
+    """Return the task's distance between the outputs of a student and its teacher, summed.
 
-    Raises `UserError` where they have not the same shape.
+    Raises `UserError` if their shapes differ.
     """
     for name, output in outputs.items():
         if output.shape != taught[name].shape:
@@ -153,8 +154,8 @@ def hidden_loss(
     ours: Mapping[int, Tensor],
     theirs: Mapping[int, Tensor],
 ) -> Tensor:
-    """Squared distances of layers' outputs, a mean over what is no padding, summed over rows and
-    layers. Layers that the student has left out (layer drop) count 0."""
+    """Return the squared distances of layers' outputs: a mean over positions that are no padding,
+    summed over rows and layers. Layers that the student skipped (layer drop) count 0."""
     total = torch.zeros((), device=batch.ids.device)
     shares = _shares(task, batch)
     for place, output in ours.items():
@@ -169,8 +170,8 @@ def hidden_loss(
 
 
 def _shares(task: Distills, batch: Batch) -> Tensor:
-    """How much each row that goes through the network weighs: as many targets as the task counts,
-    spread over the windows of one input. float32 [windows]."""
+    """Return the weight of each row of the network, float32 [windows]: the number of targets that
+    the task counts, spread over the windows of one input."""
     targets = task.target_counts(batch)
     if batch.windows is None:
         return targets
@@ -178,10 +179,10 @@ def _shares(task: Distills, batch: Batch) -> Tensor:
 
 
 def _valid(student: Any, batch: Batch, output: Tensor) -> Tensor | None:
-    """Which positions of a layer's output [windows, positions, width] are no padding, bool
-    [windows, positions]; None: all are.
+    """Return which positions of a layer's output [windows, positions, width] are no padding, bool
+    [windows, positions]; None: all of them.
 
-    Raises `UserError` where that can't be told.
+    Raises `UserError` if that is unknown.
     """
     if output.ndim != 3:
         return None
@@ -202,7 +203,8 @@ def _valid(student: Any, batch: Batch, output: Tensor) -> Tensor | None:
 
 @contextlib.contextmanager
 def outputs_of(layers: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
-    """Within it, what each of these layers puts out goes into a dictionary under its place."""
+    """Context manager that yields a dictionary, filled with the output of each of these layers by
+    its index in the network."""
     found: dict[int, Tensor] = {}
 
     def catch(place: int, module: nn.Module, arguments: Any, output: Any) -> None:
@@ -220,8 +222,8 @@ def outputs_of(layers: Sequence[nn.Module]) -> Iterator[dict[int, Tensor]]:
 
 
 def layers_of(model: nn.Module) -> list[nn.Module]:
-    """The layers of a network from its input on, by the names that
-    `zoo.train.optim.optimizer.LAYER` knows."""
+    """Return the layers of a network from the input on, by the names that
+    `zoo.train.optim.optimizer.LAYER` matches."""
     found: dict[int, nn.Module] = {}
     for name, module in model.named_modules():
         match = LAYER.search(f".{name}.")
@@ -231,10 +233,11 @@ def layers_of(model: nn.Module) -> list[nn.Module]:
 
 
 def matched(student: nn.Module, teacher: nn.Module) -> Pairs:
-    """Each layer of the student with one of the teacher's, evenly, the last with the last.
+    """Pair each layer of the student with one of the teacher's, evenly spread, the last with the
+    last.
 
-    As "PKD-skip" of Sun et al. 2019 (https://arxiv.org/abs/1908.09355) spreads them. Raises
-    `UserError` where either has no layers.
+    This is "PKD-skip" of Sun et al. 2019 (https://arxiv.org/abs/1908.09355). Raises `UserError` if
+    either network has no layers.
     """
     ours, theirs = layers_of(student), layers_of(teacher)
     for layers, model in ((ours, student), (theirs, teacher)):
@@ -252,9 +255,9 @@ def check(
     args: "TrainArgs",
     device: torch.device,
 ) -> None:
-    """Runs the shortest and the longest sample through both.
+    """Run the shortest and the longest sample through student and teacher.
 
-    Raises `UserError` where what they put out can't be compared.
+    Raises `UserError` if their outputs can't be compared.
     """
     assert isinstance(task, Distills), "a teacher is found for no other"
     was_training = student.training

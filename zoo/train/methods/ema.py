@@ -28,24 +28,24 @@ class WeightAverage(Hook):
 
     @property
     def updates(self) -> int:
-        """How often weights were taken in."""
+        """Return how many updates the average has received."""
         return int(self._updates)
 
     def attach(self, model: nn.Module, named: Named) -> Named:
-        """See `Hook`."""
+        """Remember the embeddings whose used rows alone are trained; return `named` unchanged."""
         rows = embeddings_of_rows(model)
         self._embeddings = {id(named[name]): embedding for name, embedding in rows.items()}
         return named
 
     def begin(self, parameters: Sequence[nn.Parameter]) -> None:
-        """See `Hook`."""
+        """Start the averages from the current weights (`Hook.begin`)."""
         self._parameters = parameters
         self.shadow = [p.detach().clone() for p in parameters]
         if parameters:
             self._updates = self._updates.to(parameters[0].device)
 
     def after_step(self, found_inf: Tensor | None = None) -> None:
-        """Takes the new weights in; where a step was skipped there are none."""
+        """Update the averages with the new weights, unless the step was skipped."""
         n = self._updates.add_(1 if found_inf is None else 1 - found_inf)
         share = (1 - ((1 + n) / (10 + n)).clamp(max=self.decay)).float()
         if found_inf is not None:
@@ -58,7 +58,7 @@ class WeightAverage(Hook):
 
     @contextlib.contextmanager
     def as_saved(self) -> Iterator[None]:
-        """Within it, the model has the averaged weights."""
+        """Context manager in which the model has the averaged weights."""
         self._swap()
         try:
             yield
@@ -73,8 +73,8 @@ class WeightAverage(Hook):
                 shadow.copy_(kept)
 
     def state(self) -> dict[str, Named]:
-        """See `Hook`: the averages under their places, and how often they were updated; embeddings
-        are whole, as in all that is saved."""
+        """Return the averages by index and the number of updates (`Hook.state`); embeddings are
+        saved whole."""
         named = {}
         for i, (tensor, parameter) in enumerate(zip(self.shadow, self._parameters, strict=True)):
             value = whole(tensor)
@@ -84,7 +84,7 @@ class WeightAverage(Hook):
         return {"ema": named | {"updates": torch.tensor(self.updates)}}
 
     def load_state(self, tensors: Mapping[str, Named]) -> None:
-        """See `Hook`."""
+        """Restore the averages and the number of updates (`Hook.load_state`)."""
         saved = tensors["ema"]
         self._updates.fill_(int(saved["updates"]))
         for i, (shadow, parameter) in enumerate(zip(self.shadow, self._parameters, strict=True)):
@@ -93,9 +93,9 @@ class WeightAverage(Hook):
 
 
 def average_(shadow: list[Tensor], weights: list[Tensor], share: Tensor, few_kernels: bool) -> None:
-    """Moves `shadow` towards `weights` by `share`, a float32 scalar beside them, in place.
+    """Move `shadow` towards `weights` by `share`, a float32 scalar on the same device, in place.
 
-    Args: few_kernels: for all weights together, as a GPU has it faster; they round otherwise.
+    Args: few_kernels: update all weights together, which is faster on a GPU and rounds differently.
     """
     if few_kernels:
         moves = list(torch._foreach_sub(weights, shadow))

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 class Speedups(Method):
-    """The network's own tricks, and its layers compiled; those of arithmetic are in
-    `zoo.train.methods.precision`."""
+    """Applies the network's own speedups and compiles its layers; `zoo.train.methods.precision` has
+    those of arithmetic."""
 
     def __init__(self, setup: Setup, others: Sequence[Method]) -> None:
         super().__init__(setup)
@@ -29,11 +29,13 @@ class Speedups(Method):
 
     @classmethod
     def is_asked(cls, args: "TrainArgs") -> bool:
-        """See `Method`; where all is compiled, the compiler does its own."""
+        """Return whether speedups or compiled layers are asked for; False if the whole model is
+        compiled, since the compiler has its own."""
         return (args.speedups or args.compile_layers == "on") and not args.torch_compile
 
     def model(self, model: nn.Module, data: Data) -> nn.Module:
-        """See `Method`."""
+        """Apply speedups and compile layers in place, unless another method reads the layers
+        (`Method.model`)."""
         if any(one.reads_layers for one in self._others):
             return model
         compiles = self._compiles(model, data)
@@ -50,7 +52,8 @@ class Speedups(Method):
         return model
 
     def _compiles(self, model: nn.Module, data: Data) -> bool:
-        """Whether layers are compiled: as asked, or where a GPU saves more time than that takes."""
+        """Return whether layers are compiled: by the flag, or for `auto` on a GPU if compiling
+        saves more time than it costs."""
         setup, asked = self.setup, self.setup.args.compile_layers
         if asked != "auto" or setup.device.type != "cuda" or setup.args.torch_compile:
             return asked == "on"
@@ -59,18 +62,16 @@ class Speedups(Method):
         return compiled_layers.pays(model, expected.seconds)
 
     def show(self) -> None:
-        """See `Method`."""
+        """Print the seconds that compiling took (`Method.show`)."""
         if self._compiled:
             print_lines(f"compiling     {compiled_layers.seconds_compiled():.1f} s of the training")
 
 
 def speed_up(network: Network, model: nn.Module, train: Features | None, ranks: int) -> None:
-    """Changes a model in place to train faster.
+    """Change a model in place to train faster (`optimize_training` of `network`, which made it).
 
-    Args:
-        network: what has made it.
-        train: all that it will see in training; None where that is not known.
-        ranks: processes that train it together.
+    `train` has all samples that training will see, or is None if they are not known; `ranks`
+    processes train the model together.
     """
     network.optimize_training(model, train)
     for module in model.modules():

@@ -23,7 +23,8 @@ METHODS: tuple[type[Method], ...] = (Tuning, QuantizationAware, UnlabelledData, 
 
 
 def methods_of(setup: Setup) -> list[Method]:
-    """The methods that a fine-tune was asked for, in the order in which their hooks are called."""
+    """Return the methods that a fine-tune was asked for, in the order in which their hooks are
+    called."""
     methods: list[Method] = [kind(setup) for kind in METHODS if kind.is_asked(setup.args)]
     if Speedups.is_asked(setup.args):
         methods = [Speedups(setup, methods), *methods]
@@ -31,7 +32,7 @@ def methods_of(setup: Setup) -> list[Method]:
 
 
 def hooks_of(args: "TrainArgs", accelerator: "Accelerator", dtype: torch.dtype) -> list[Hook]:
-    """What flags ask of the loop.
+    """Return the hooks that the flags ask for.
 
     Args:
         dtype: arithmetic of training.

@@ -29,7 +29,7 @@ EMPTY = 0.5  # share of padding from which packing does not pay
 
 
 class Packing(Method):
-    """Packed batches, where the task, the network and the device have them."""
+    """Trains on packed batches if the task, the network and the device support them."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -37,12 +37,13 @@ class Packing(Method):
 
     @classmethod
     def is_asked(cls, args: "TrainArgs") -> bool:
-        """See `Method`; whether `auto` packs is known with the network."""
+        """Return whether packing is on, or `auto` and possible; for `auto`, `model` decides."""
         possible = args.packing == "auto" and not_packed(args) is None
         return args.packing == "on" or (possible and torch.cuda.is_available())
 
     def model(self, model: Any, data: Data) -> Any:
-        """See `Method`. Raises `UserError` where packing is asked for and can't be."""
+        """Prepare the network for packed batches; raises `UserError` if `packing` is on and can't
+        be done."""
         train, network = data.features["train"], network_of(self.setup.entry)
         plain = model.get_base_model() if hasattr(model, "peft_config") else model
         fault = self._fault(plain, data)
@@ -60,11 +61,11 @@ class Packing(Method):
         return model
 
     def manifest(self) -> dict[str, Any]:
-        """See `Method`: the shape of the passes, once it is known."""
+        """Return the shape of the packed passes, or {} if nothing is packed (`Method.manifest`)."""
         return {"packing": asdict(self._shape)} if self._shape else {}
 
     def learning(self, learning: Learning, model: nn.Module, data: Data) -> Learning:
-        """See `Method`."""
+        """Collate samples into packed batches if the run packs (`Method.learning`)."""
         shape = self._shape
         if shape is None:
             return learning
@@ -92,12 +93,12 @@ class Packing(Method):
             print_lines(f"not packed: {fault}", file=sys.stderr)
 
     def _step_size(self) -> int:
-        """Samples of a step on one device."""
+        """Return the number of samples of a step on one device."""
         args = self.setup.args
         return args.per_device_train_batch_size * args.gradient_accumulation_steps
 
     def _fitting(self, train: Features) -> PackedShape:
-        """The shape that takes the least time."""
+        """Return the shape of packed passes that takes the least time."""
         args, ranks = self.setup.args, self.setup.accelerator.num_processes
         begun = self.setup.begun  # a run keeps the order that it was begun in
         sampling = begun.sampling if begun else args.sampling_strategy(is_packed=True)
@@ -116,7 +117,8 @@ class Packing(Method):
 
 
 def _filled(train: Features, shape: PackedShape, step_size: int) -> float:
-    """The share of tokens of samples in the passes of a typical step on one device."""
+    """Return the share of tokens in the passes of a typical step on one device that are no
+    padding."""
     tokens = float(sizes_of(train.lengths, train.rows).mean()) * min(step_size, len(train))
     passes = max(-(-step_size // shape.samples), -(-tokens // shape.tokens))
     return tokens / (passes * shape.tokens)

@@ -15,55 +15,58 @@ from zoo.train.optim.loss_scale import LossScaler
 
 
 class Autocast(Hook):
-    """Passes in `dtype` over fp32 weights."""
+    """Computes passes in `dtype` by autocast, with fp32 weights."""
 
     def __init__(self, device: torch.device, dtype: torch.dtype) -> None:
         self._device, self._dtype = device, dtype
 
     def computing(self) -> contextlib.AbstractContextManager[Any]:
-        """See `Hook`."""
+        """Return the autocast context of a pass (`Hook.computing`)."""
         return autocast(self._device, self._dtype)
 
 
 class Fp16Training(Autocast):
-    """Passes in fp16 over fp32 weights, with a scaled loss: for GPUs that have no bf16."""
+    """Computes passes in fp16 with fp32 weights and a scaled loss, for GPUs that have no bf16."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device, torch.float16)
         self.scaler: LossScaler = LossScaler(device)
 
     def state(self) -> dict[str, Named]:
-        """See `Hook`."""
+        """Return the loss scale and the number of good steps (`Hook.state`)."""
         scaler = self.scaler
         return {"loss_scale": {"scale": scaler.scale, "good_steps": scaler.good_steps}}
 
     def load_state(self, tensors: Mapping[str, Named]) -> None:
-        """See `Hook`; a run that was in other arithmetic so far begins with the usual scale."""
+        """Restore the loss scale; a run that had other arithmetic before starts with the default
+        scale."""
         if (saved := tensors.get("loss_scale")) is not None:
             self.scaler.scale.copy_(saved["scale"])
             self.scaler.good_steps.copy_(saved["good_steps"])
 
 
 class Bf16Training(Hook):
-    """Passes over bf16 weights, without casts: see `zoo.speedups.bf16_weights`."""
+    """Computes passes with bf16 weights and without casts (`zoo.speedups.bf16_weights`)."""
 
     def attach(self, model: nn.Module, named: Named) -> Named:
-        """See `Hook`."""
+        """Convert the model's weights to bf16; return the fp32 weights to optimize in their
+        place."""
         self._weights = Bf16Weights(model)
         return named | self._weights.masters
 
     def after_backward(self) -> None:
-        """See `Hook`."""
+        """Move the gradients of the pass to the fp32 weights."""
         self._weights.collect()
 
     def after_step(self, found_inf: Tensor | None = None) -> None:
-        """See `Hook`."""
+        """Copy the updated fp32 weights into the model, rounded to bf16."""
         self._weights.publish()
 
     def as_saved(self) -> contextlib.AbstractContextManager[Any]:
-        """See `Hook`."""
+        """Return the context in which the network has its fp32 weights."""
         return self._weights.full_precision()
 
     def load_state(self, tensors: Mapping[str, Named]) -> None:
-        """See `Hook`; the fp32 weights are part of the model's state."""
+        """Copy the restored fp32 weights, which belong to the model's state, into the model as
+        bf16."""
         self._weights.publish()

@@ -55,17 +55,18 @@ NOT_AGAIN = (
 
 
 class QuantizationAware(Method):
-    """Training on from a checkpoint, in the arithmetic that it will have as int8."""
+    """Continues training from a checkpoint in the arithmetic that it will have as int8."""
 
     reads_layers = True  # what is rounded is computed whole
 
     @classmethod
     def is_asked(cls, args: "TrainArgs") -> bool:
-        """See `Method`."""
+        """Return whether `--qat` is given."""
         return args.qat is not None
 
     def look(self) -> None:
-        """See `Method`: it must be a whole checkpoint of this model."""
+        """Check that `--qat` is a complete checkpoint of this model, in a folder other than the
+        output."""
         folder = Path(str(self.setup.args.qat))
         if folder.resolve() == self.setup.folder.resolve():
             raise UserError(f"`qat` {folder} is where the result goes: give another `output_dir`")
@@ -73,11 +74,12 @@ class QuantizationAware(Method):
         self._subject = evidence.subject_digest(folder)
 
     def start(self) -> Checkpoint:
-        """See `Method`."""
+        """Return the checkpoint of `--qat` (`Method.start`)."""
         return self._checkpoint
 
     def read(self, task: Task, processor: Any) -> None:
-        """See `Method`: the data must have its labels, and be for a network like it."""
+        """Raise `UserError` if the data have other labels, or need another network, than the
+        checkpoint's."""
         theirs, ours = self._checkpoint.task.config(), task.config()
         for name in sorted(theirs.keys() - {"args", "class_weights"}):
             if theirs[name] != ours.get(name):
@@ -87,11 +89,11 @@ class QuantizationAware(Method):
                 )
 
     def manifest(self) -> dict[str, Any]:
-        """See `Method`."""
+        """Return the digest of the checkpoint of `--qat` (`Method.manifest`)."""
         return {"qat": {"from": self._subject}}
 
     def model(self, model: nn.Module, data: Data) -> nn.Module:
-        """See `Method`."""
+        """Make the model's layers compute as in int8, in place (`Method.model`)."""
         batches = calibration_batches(data.task, data.features["train"])
         layers = prepare(model, data.task, batches, self.setup.device)
         if self.setup.is_main:
@@ -100,14 +102,14 @@ class QuantizationAware(Method):
 
 
 def defaults(entry: "Entry", folder: Path, usual: Any) -> Any:
-    """The defaults of a fine-tune that goes on from a checkpoint: all as in its training, for one
-    epoch, in fp32, with a tenth of its learning rate.
+    """Return the defaults of a fine-tune that continues from a checkpoint: as in its training, but
+    for one epoch, in fp32, with a tenth of its learning rate.
 
     Args:
         usual: the defaults of a fine-tune from the beginning: its `options`, `data`, `task`, and
             `train`.
 
-    Raises `UserError` where there is no whole checkpoint of this model.
+    Raises `UserError` if the folder has no complete checkpoint of this model.
     """
     checkpoint = open_checkpoint(folder, entry)
     config = checkpoint.manifest["config"]
@@ -136,21 +138,21 @@ def defaults(entry: "Entry", folder: Path, usual: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What an option was before it was JSON, which has no tuples."""
+    """Return an option as it was before it was JSON, which has no tuples."""
     return tuple(value) if isinstance(value, list) else value
 
 
 class QATLayer:
-    """The `forward` of a layer, with its weight and its input rounded as int8 rounds them."""
+    """The `forward` of a layer, with weight and input rounded to int8 levels."""
 
     def __init__(self, layer: Any, low: float, high: float) -> None:
-        """Args: low, high: least and most of its input, 0 within."""
+        """Args: low, high: least and greatest value of the layer's input; 0 is between them."""
         self.layer = layer
         self.scale = max((high - low) / 255, torch.finfo(torch.float32).eps)
         self.zero_point = round(-low / self.scale)
 
     def __call__(self, input: Tensor) -> Tensor:
-        """What the layer takes to what it gives."""
+        """Return the layer's output for an input, both weight and input rounded."""
         rounded = torch.fake_quantize_per_tensor_affine(input, self.scale, self.zero_point, 0, 255)
         weight, bias = rounded_weight(self.layer.weight), self.layer.bias
         if isinstance(self.layer, nn.Linear):
@@ -160,7 +162,8 @@ class QATLayer:
 
 
 def rounded_weight(weight: Tensor) -> Tensor:
-    """A weight float32 [outputs, ...] at the nearest of 255 levels of each output channel."""
+    """Round a weight, float32 [outputs, ...], to the nearest of 255 levels of each output
+    channel."""
     largest = weight.detach().abs().flatten(1).amax(1)  # [outputs]
     scale = (largest / 127).clamp_min(torch.finfo(torch.float32).eps)
     zero = torch.zeros_like(scale, dtype=torch.int32)
@@ -168,12 +171,12 @@ def rounded_weight(weight: Tensor) -> Tensor:
 
 
 def prepare(model: nn.Module, task: Task, batches: Sequence[Batch], device: torch.device) -> int:
-    """Lets the linear and convolutional layers of a model compute as in int8; how many there are.
+    """Make the linear and convolutional layers of a model compute as in int8; return their number.
 
     Args:
-        batches: of training samples, which their inputs' ranges are found with.
+        batches: training samples that the ranges of the layers' inputs are measured on.
 
-    Raises `UserError` where the network has none that runs.
+    Raises `UserError` if no such layer runs.
     """
     ranges: dict[nn.Module, tuple[float, float]] = {}
 

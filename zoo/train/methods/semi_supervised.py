@@ -42,13 +42,13 @@ LEARNED: Mapping[str, AugmentStrength] = {"pseudo": "weak", "fixmatch": "strong"
 
 
 class UnlabelledData(Method):
-    """What is learned is an example with a label and some without, side by side."""
+    """Trains on labelled examples together with unlabelled ones."""
 
     sees_more = True
 
     @classmethod
     def is_asked(cls, args: "TrainArgs") -> bool:
-        """See `Method`."""
+        """Return whether `--unlabeled` is given."""
         return args.ssl != "none"
 
     def __init__(self, setup: Setup) -> None:
@@ -57,7 +57,7 @@ class UnlabelledData(Method):
         self.rows_beside = setup.args.unlabeled_ratio * len(self._views)
 
     def read(self, task: Task, processor: Any) -> None:
-        """See `Method`: the examples without labels."""
+        """Read the examples without labels, and check that the task can learn from them."""
         check(task)
         setup, asked = self.setup, self.setup.args.unlabeled
         assert asked is not None
@@ -65,18 +65,18 @@ class UnlabelledData(Method):
         self._pool: Examples = factory.unlabelled(setup.job.task, setup.job.data, asked)
 
     def manifest(self) -> dict[str, Any]:
-        """See `Method`."""
+        """Return the name and the fingerprint of the unlabelled data (`Method.manifest`)."""
         return {"unlabeled": {"name": self._pool.name, "fingerprint": self._pool.fingerprint}}
 
     def features(self, task: Task) -> dict[str, Features]:
-        """See `Method`."""
+        """Return the features of the unlabelled examples (`Method.features`)."""
         args, data = self.setup.args, self.setup.job.data
         key = f"{self._pool.fingerprint}/unlabelled/{args.unlabeled}/{data}"
         self._features = task.features(self._pool.splits["train"], key)
         return {"unlabelled": self._features}
 
     def learning(self, learning: Learning, model: nn.Module, data: Data) -> Learning:
-        """See `Method`."""
+        """Add unlabelled samples, their collation and their loss (`Method.learning`)."""
         args, ratio = self.setup.args, self.setup.args.unlabeled_ratio
         return Learning(
             SemiSupervised(learning.features, self._features, ratio, self._views),
@@ -92,7 +92,7 @@ class UnlabelledData(Method):
 
 
 def check(task: Task) -> None:
-    """Raises `UserError` for a task that has nothing to be sure of, or no views."""
+    """Raise `UserError` for a task that has more than one label an example, or no augmentation."""
     if not isinstance(task, LearnsUnlabelled) or not task.single_label:
         kind = getattr(task, "problem_type", task.name)
         raise UserError(f"`ssl` is for one label an example, and this is {kind}")
@@ -101,12 +101,12 @@ def check(task: Task) -> None:
 
 
 class SemiSupervised:
-    """Labelled samples with unlabelled ones beside them. Satisfies `tasks.base.Features`.
+    """Labelled samples, each with `ratio` unlabelled ones; satisfies `tasks.base.Features`.
 
-    Its length is what it takes to see all of both. Sample s is labelled sample s modulo their
-    number, with the unlabelled ones at places s * ratio .. (s + 1) * ratio - 1 of a random order.
-    Whatever comes again within an epoch, comes in another view (and, unlabelled, in another order):
-    pass k of epoch e is seen as alone it would be seen in epoch e * passes + k.
+    The length is what it takes to see all samples of both kinds. Sample s is labelled sample s
+    modulo their number, with the unlabelled ones at positions s * ratio .. (s + 1) * ratio - 1 of a
+    random order. A sample that repeats within an epoch repeats in another view (unlabelled ones
+    also in another order): pass k of epoch e has the view that epoch e * passes + k would have.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class SemiSupervised:
         self._orders: dict[int, np.ndarray] = {}
 
     def view(self, view: EpochView) -> Self:
-        """The samples of an epoch. Only these have unlabelled ones beside them."""
+        """Return the samples as seen in an epoch; only such a view has unlabelled samples."""
         seen = copy.copy(self)
         seen._view, seen._orders = view, {}
         return seen
@@ -137,8 +137,8 @@ class SemiSupervised:
         return len(self.lengths)
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
-        """Labelled rows in the standard view, and under "unlabelled" their neighbours' rows in each
-        of the other views: {"weak": [...], "strong": [...]}."""
+        """Return labelled rows in the standard view, with the rows of their unlabelled samples in
+        each of the other views under "unlabelled": {"weak": [...], "strong": [...]}."""
         places = np.asarray(indices, np.int64)
         if self._view is None:
             return self.labelled.__getitems__((places % len(self.labelled)).tolist())
@@ -168,7 +168,8 @@ class SemiSupervised:
         view: EpochView,
         choose: Callable[[EpochView, np.ndarray], np.ndarray],
     ) -> list[dict[str, Any]]:
-        """The rows at places of an epoch in which `features` come until there are `total`."""
+        """Return the rows at positions of an epoch of `total` samples, in which `features`
+        repeat."""
         passes = -(-total // len(features))
         rows: list[Any] = [None] * len(places)
         for number in np.unique(places // len(features)):
@@ -180,7 +181,7 @@ class SemiSupervised:
         return rows
 
     def _order(self, epoch: int) -> np.ndarray:
-        """The unlabelled samples in one pass: a permutation."""
+        """Return the order of the unlabelled samples in one pass: a permutation."""
         assert self._view is not None
         if epoch not in self._orders:
             rng = np.random.default_rng([self._view.seed, epoch, len(self.unlabelled)])
@@ -190,13 +191,12 @@ class SemiSupervised:
 
 @dataclass(frozen=True)
 class CollateBoth:
-    """The labelled batch of a task, with that of each view of the unlabelled rows among its
-    `parts`."""
+    """Collates labelled rows, and the unlabelled rows of each view into the batch's `parts`."""
 
     task: Task
 
     def __call__(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """See the class."""
+        """Return the batch of labelled rows, with the batches of unlabelled rows in its `parts`."""
         views = {
             view: self.task.collate([one for row in rows for one in row["unlabelled"][view]])
             for view in rows[0]["unlabelled"]
@@ -207,12 +207,13 @@ class CollateBoth:
 def semi_supervised(
     task: Task, kind: str, threshold: float, weight: float, label_smoothing: float = 0.0
 ) -> Objective:
-    """The task's own loss, and `weight` times cross entropy with sure predictions as labels.
+    """Return the objective: the task's own loss, plus `weight` times cross entropy with confident
+    predictions as labels.
 
-    A prediction is sure whose probability reaches `threshold`. The unlabelled loss is summed over
-    the unlabelled rows, unsure ones as 0, and divided by how many there are to a labelled one
-    (equation 4 of FixMatch, times the labelled rows). `logs` are that sum, and how many labelled
-    rows' worth of predictions were sure.
+    A prediction is confident if its probability reaches `threshold`. The unlabelled loss is summed
+    over the unlabelled rows, others as 0, and divided by their number for each labelled row
+    (equation 4 of FixMatch, times the labelled rows). `logs` are that sum, and the number of
+    confident predictions in units of labelled rows.
     """
     assert isinstance(task, LearnsUnlabelled), "see `check`"
 
@@ -235,7 +236,8 @@ def semi_supervised(
 def _outputs(
     task: Task, model: nn.Module, labelled: Batch, views: Sequence[Batch]
 ) -> list[Outputs]:
-    """The outputs for the labelled rows and each view; only the first view is learned on."""
+    """Return the outputs for the labelled rows and for each view; only the first view has
+    gradients."""
     if labelled.lengths is not None or "attention_mask" in labelled.inputs:
         # padded, each to a length of its own
         outputs = [task.forward(model, part) for part in (labelled, views[0])]

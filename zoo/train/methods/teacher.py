@@ -34,7 +34,7 @@ RULES = ("normalizer", "pre_tokenizer", "post_processor", "added_tokens")
 
 @dataclass(frozen=True)
 class Teacher:
-    """A trained network in evaluation mode that learns nothing more."""
+    """A trained network in evaluation mode, whose weights do not change."""
 
     name: str  # of its model: "bert_cls"
     subject: str  # digest of its folder; see `zoo.store.evidence.subject_digest`
@@ -42,12 +42,12 @@ class Teacher:
 
     @property
     def parameters(self) -> int:
-        """How many numbers it has learned."""
+        """Return the number of the network's parameters."""
         return sum(p.numel() for p in self.model.parameters())
 
 
 def look(args: "TrainArgs") -> None:
-    """Raises `UserError` where `args` name a teacher that is no checkpoint; reads little."""
+    """Raise `UserError` if `args` name a teacher that is no checkpoint; does not load weights."""
     try:
         read_manifest(Path(str(args.teacher)))
     except UserError as error:
@@ -57,10 +57,10 @@ def look(args: "TrainArgs") -> None:
 def find(
     args: "TrainArgs", entry: "Entry", task: Task, processor: Any, output: Path, device: Any
 ) -> Teacher:
-    """The teacher that `args` ask for, on the device.
+    """Load the teacher that `args` name to the device, and return it.
 
     Args:
-        task, processor: the student's, settled.
+        task, processor: the student's; the task is bound to its data.
         output: folder that the student goes to.
 
     Raises `UserError` where it is no whole checkpoint, where it and the student are of different
@@ -96,7 +96,7 @@ def _same_targets(theirs: str, teacher: Task, task: Task, args: "TrainArgs") -> 
 def _same_inputs(
     theirs: str, checkpoint: Checkpoint, their_processor: Any, task: Any, processor: Any
 ) -> None:
-    """Both see one and the same batch, so it must mean the same to both."""
+    """Raise `UserError` if the teacher would read the student's batches differently."""
     ours, known = _reading(processor), _reading(their_processor)
     for name in ours | known:
         if ours.get(name) != known.get(name):
@@ -114,7 +114,7 @@ def _same_inputs(
 
 
 def _reading(processor: Any) -> dict[str, Any]:
-    """All that decides what a processor makes of an input, by name."""
+    """Return all settings that decide what a processor makes of an input, by name."""
     if hasattr(processor, "feature_extractor"):  # what is written is the task's spelling
         return _reading(processor.feature_extractor)
     if hasattr(processor, "get_vocab"):
@@ -144,12 +144,12 @@ def facts(
     student: Sequence[evidence.Fact],
     parameters: int,
 ) -> list[evidence.Fact]:
-    """What the teacher reaches where the student was measured, and how large both are.
+    """Return as evidence what the teacher reaches on the student's split, and how large both are.
 
     Args:
-        result: of the teacher, and the split that it and the student were measured on.
+        result: the split that both were evaluated on, and the teacher's evaluation.
         student: the facts of the student's run.
-        parameters: of the student.
+        parameters: number of the student's parameters.
     """
     (split, evaluation), first = result, student[0]
     assert first.dataset is not None and first.device is not None
@@ -183,7 +183,7 @@ def facts(
 def show(
     teacher: Teacher, theirs: Evaluation, split: str, ours: Evaluation, parameters: int
 ) -> None:
-    """A table of both."""
+    """Print a table that compares teacher and student."""
     known = {m.name: m for m in theirs.measured}
     rows = [
         (m.name, f"{known[m.name].value:.4f}", f"{m.value:.4f}", f"{split}, n={m.n:,}")

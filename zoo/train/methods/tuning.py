@@ -15,20 +15,22 @@ if TYPE_CHECKING:
 
 
 class Tuning(Method):
-    """Part of the network is frozen, or adapted; dropout and memory as asked."""
+    """Freezes part of the network or adds adapters; sets dropout and gradient checkpointing."""
 
     @classmethod
     def is_asked(cls, args: "TrainArgs") -> bool:
-        """See `Method`."""
+        """Return whether the flags freeze or adapt the network, or set dropout or gradient
+        checkpointing."""
         frozen = args.tune not in ("full", "gradual")
         return frozen or args.dropout is not None or args.gradient_checkpointing
 
     def model(self, model: Any, data: Data) -> Any:
-        """See `Method`."""
+        """Return the model frozen or adapted as the flags say (`Method.model`)."""
         return prepare_tuning(model, self.setup.args)
 
     def to_save(self, model: Any) -> Saved | None:
-        """See `Method`: the plain network with what adapters have learned, and they beside it."""
+        """Return the plain network with the adapters merged, and save the adapters in a folder of
+        their own; None without adapters."""
         if not hasattr(model, "peft_config"):
             return None
 
@@ -39,9 +41,9 @@ class Tuning(Method):
 
 
 def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
-    """The model ready to be trained as `args` say: frozen in part, or with adapters in it.
+    """Return the model prepared for training as `args` say: partly frozen, or with adapters.
 
-    Raises `UserError` where the model has no pretrained part to keep frozen.
+    Raises `UserError` if the model has no pretrained part to freeze.
     """
     if args.dropout is not None:
         set_dropout(model, args.dropout)
@@ -87,15 +89,15 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
 
 
 def body_of(model: Any) -> Any:
-    """The pretrained part that heads stand on; the model itself where it has no such part."""
+    """Return the pretrained part below the heads, or the model itself if it has no such part."""
     prefix = getattr(model, "base_model_prefix", "")
     return getattr(model, prefix, model) if prefix else model
 
 
 def heads_of(model: Any) -> list[str]:
-    """Names of the modules that stand on the body: those outside it, or timm's classifier in it.
+    """Return the names of modules outside the pretrained body, or of timm's classifier in it.
 
-    One that has no weights but an embedding's of the body is none.
+    A module whose only weights are shared with an embedding of the body is left out.
     """
     prefix, body = getattr(model, "base_model_prefix", ""), body_of(model)
     if body is model:
@@ -112,9 +114,9 @@ def heads_of(model: Any) -> list[str]:
 
 
 def set_dropout(model: nn.Module, p: float) -> None:
-    """The same dropout probability everywhere in a network.
+    """Set one dropout probability everywhere in a network.
 
-    Raises `UserError` where p is no probability below 1.
+    Raises `UserError` if p is not a probability below 1.
     """
     if not 0 <= p < 1:
         raise UserError(f"`dropout` {p} is no probability below 1")
@@ -127,16 +129,16 @@ def set_dropout(model: nn.Module, p: float) -> None:
 
 
 class GradualUnfreezing(Hook):
-    """The head is trained first, then layer by layer (Howard & Ruder 2018, section 3.3).
+    """Trains the head first, then one more layer after another (Howard & Ruder 2018, section 3.3).
 
-    Spread evenly over training, as a function of its progress alone: a resumed run thaws alike.
-    What the network itself keeps frozen stays so.
+    The layers are spread evenly over training as a function of its progress alone, so a resumed run
+    unfreezes them at the same steps. What the network itself keeps frozen stays frozen.
     """
 
     keeps_program = False  # later steps have more gradients
 
     def attach(self, model: nn.Module, named: Named) -> Named:
-        """See `Hook`."""
+        """Sort the trained parameters by their depth below the head; return `named` unchanged."""
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         layers = max(
             (int(m.group(1)) for m in (LAYER.search(n) for n, _ in trained) if m), default=-1
@@ -146,14 +148,14 @@ class GradualUnfreezing(Hook):
         return named
 
     def before_step(self, done: float) -> None:
-        """Freezes all but the levels that `done` of the training has reached."""
+        """Freeze all layers but those that training has reached at the share `done`."""
         reached = self._levels[min(int(done * len(self._levels)), len(self._levels) - 1)]
         for parameter, depth in self._depths:
             parameter.requires_grad_(depth <= reached)
 
 
 def merged_state(adapted: Any) -> dict[str, Tensor]:
-    """The state dict of the plain model with LoRA's products added to its weights.
+    """Return the state dict of the plain model with LoRA's products added to its weights.
 
     The adapted model itself is not touched: merging in place and taking it back would not give the
     same bits.
@@ -174,7 +176,7 @@ def merged_state(adapted: Any) -> dict[str, Tensor]:
 
 
 def save_adapter(adapted: Any, folder: Path) -> None:
-    """The adapter alone, as peft saves it, in `folder`."""
+    """Save the adapter alone in `folder`, in peft's format."""
     with torch.no_grad():
         # "auto" asks for an embedding, which models of sound do not have
         adapted.save_pretrained(folder, safe_serialization=True, save_embedding_layers=False)

@@ -14,14 +14,15 @@ FLOOR = 1.0
 
 
 class LossScaler:
-    """What losses are multiplied with before the backward pass, and gradients divided by behind."""
+    """The factor that losses are multiplied by before the backward pass, and gradients divided by
+    after it."""
 
     def __init__(self, device: torch.device) -> None:
         self.scale = torch.full((), INITIAL, device=device)  # float32
         self.good_steps = torch.zeros((), dtype=torch.int32, device=device)  # since it changed
 
     def after_step(self, finite: Tensor, found_inf: Tensor) -> Tensor:
-        """Halves the scale where gradients overflowed, doubles it after 2000 steps without.
+        """Halve the scale if gradients overflowed, and double it after 2000 steps without overflow.
 
         Args:
             finite: bool [2], whether loss and gradient norm are.

@@ -18,7 +18,7 @@ NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 
 
 def no_decay_names(model: nn.Module) -> set[str]:
-    """Names of the parameters that are not decayed: biases, and everything of a norm."""
+    """Return the names of parameters without weight decay: biases, and all parameters of norms."""
     names = {name for name, _ in model.named_parameters() if "bias" in name.split(".")[-1]}
     for prefix, module in model.named_modules():
         if isinstance(module, NORMS) or type(module).__name__.endswith(("LayerNorm", "RMSNorm")):
@@ -27,8 +27,8 @@ def no_decay_names(model: nn.Module) -> set[str]:
 
 
 def depth_of(name: str, layers: int) -> int:
-    """Distance of a parameter from the head: 0 the head, 1 the top layer, layers + 1 the
-    embeddings or first convolutions."""
+    """Return the distance of a parameter from the head: 0 is the head, 1 the top layer, layers + 1
+    the embeddings or first convolutions."""
     found = LAYER.search(name)
     if found:
         return layers - int(found.group(1))
@@ -36,12 +36,13 @@ def depth_of(name: str, layers: int) -> int:
 
 
 def skips_by_itself(optimizer: torch.optim.Optimizer) -> bool:
-    """Whether it takes a step's `found_inf` from the device, and steps only where that is 0."""
+    """Return whether the optimizer reads `found_inf` on the device and skips the step where it is
+    not 0."""
     return bool(optimizer.defaults.get("fused"))
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Sets the learning rate of every group to `factor` of its peak."""
+    """Set the learning rate of every parameter group to `factor` of its peak."""
     for group in optimizer.param_groups:
         if isinstance(group["lr"], Tensor):
             group["lr"].fill_(group["peak_lr"] * factor)
@@ -50,7 +51,7 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 
 def keep_rates_on_device(optimizer: torch.optim.Optimizer, device: torch.device) -> None:
-    """Makes the learning rates tensors, which a recorded step reads anew each time.
+    """Turn the learning rates into tensors, which a recorded step reads each time it is replayed.
 
     float32, as the kernels of a GPU read them; float64 on the CPU, whose kernels compute in it.
     """
@@ -62,7 +63,7 @@ def keep_rates_on_device(optimizer: torch.optim.Optimizer, device: torch.device)
 def make_optimizer(
     named: Sequence[tuple[str, Tensor]], no_decay: Set[str], args: "TrainArgs"
 ) -> torch.optim.Optimizer:
-    """The optimizer over those of the named parameters that require gradients.
+    """Return an optimizer of the named parameters that require gradients.
 
     Groups carry `names` and `peak_lr`, the learning rate that schedules scale: lower in deeper
     layers with `layerwise_lr_decay` (Howard & Ruder 2018, section 3.2).
@@ -97,11 +98,10 @@ def make_optimizer(
 def _sgd(
     groups: list[dict[str, Any]], rate: float, momentum: float, fused: bool
 ) -> torch.optim.Optimizer:
-    """SGD; a fused one begins with momentum of zeros, which steps as none would.
+    """Return SGD; the momentum of a fused one starts as zeros, which gives the same first step.
 
-    torch by itself (2.11) makes the buffers of all parameters in the first step: it fails where
-    some have no gradient before later ones, and what they hold is undefined where that step is
-    skipped by `found_inf`.
+    torch (2.11) creates the buffers of all parameters in the first step. That fails if some have no
+    gradient until later, and leaves their values undefined if `found_inf` skips the step.
     """
     optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=fused or None)
     if fused and momentum:

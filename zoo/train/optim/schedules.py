@@ -6,7 +6,7 @@ FLOOR = 0.01  # where the exponential schedule ends
 
 
 def lr_factor(kind: str, step: float, total: int, warmup: float) -> float:
-    """Factor of the peak learning rate for the step after `step` done ones.
+    """Return the factor of the peak learning rate for the next step, after `step` completed ones.
 
     Linear and cosine are those of transformers' get_scheduler: from 1 after warmup to 0 at `total`.
 

@@ -14,9 +14,9 @@ from tasks.errors import UserError
 
 
 def shard(model: Any, device: torch.device, world_size: int) -> None:
-    """Shards a model in place: each of its blocks a unit, the rest another.
+    """Shard a model in place (FSDP): each block is one unit, the rest another.
 
-    Raises `UserError` where there is one process only.
+    Raises `UserError` if there is only one process.
     """
     if world_size == 1:
         raise UserError(
@@ -35,23 +35,24 @@ def shard(model: Any, device: torch.device, world_size: int) -> None:
 
 
 def keep_integers_local(model: nn.Module) -> None:
-    """Have DDP broadcast no buffers of integers (positions, counters), which every rank has alike.
+    """Keep DDP from broadcasting integer buffers (positions, counters), which are equal on all
+    ranks.
 
-    A broadcast writes to them before each forward pass; where an objective makes two of them, as
-    FixMatch does, the backward pass of the first finds its positions changed, and fails
-    (torch 2.11). Running statistics are floats, and still those of rank 0.
+    A broadcast writes to them before each forward pass. If an objective makes two forward passes,
+    as FixMatch does, the backward pass of the first finds its positions changed and fails (torch
+    2.11). Running statistics are floats, and are still broadcast from rank 0.
     """
     names = [name for name, buffer in model.named_buffers() if not buffer.is_floating_point()]
     nn.parallel.DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(model, names)
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """All of a tensor, wherever its parts are; every rank must ask."""
+    """Return the full tensor of a sharded or a plain one; every rank must call this."""
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
 def like(full: Tensor, sample: Tensor) -> Tensor:
-    """A whole tensor laid out as another one: on its device, in its shards."""
+    """Return a full tensor laid out like `sample`: on its device and with its sharding."""
     if not isinstance(sample, DTensor):
         return full.to(sample.device)
     device = sample.device_mesh.device_type
@@ -59,5 +60,5 @@ def like(full: Tensor, sample: Tensor) -> Tensor:
 
 
 def whole_state(model: nn.Module) -> dict[str, Tensor]:
-    """A model's state dict with whole tensors; every rank must ask."""
+    """Return a model's state dict with full tensors; every rank must call this."""
     return {name: whole(tensor) for name, tensor in model.state_dict().items()}

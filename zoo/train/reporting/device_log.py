@@ -20,8 +20,8 @@ SHOWN = 16  # sample ids in an error
 
 
 class Copied:
-    """Values of a tensor, on their way to the host: waits for themselves when read, and for nothing
-    that was queued behind them."""
+    """Values of a tensor that are being copied to the host; reading waits for the copy only, not
+    for work queued later."""
 
     def __init__(self, values: Tensor) -> None:
         self._host, self._arrived = values, None
@@ -32,7 +32,7 @@ class Copied:
             self._arrived.record()
 
     def read(self) -> list[Any]:
-        """The values as numbers."""
+        """Return the values as numbers, after waiting for the copy."""
         if self._arrived is not None:
             self._arrived.synchronize()
         found: list[Any] = self._host.tolist()
@@ -40,13 +40,11 @@ class Copied:
 
 
 class DeviceLog:
-    """Losses and logs since the last record, records not yet read, and whether all was finite."""
+    """Collects losses and logs of the steps on the device, and checks that they are finite."""
 
     def __init__(self, watcher: Watcher, deferred: bool = False) -> None:
-        """See the module.
-
-        Args: deferred: whether the optimizer skips by itself a step that is not finite.
-        """
+        """Args: deferred: whether the optimizer itself skips steps whose loss or gradient is not
+        finite."""
         self.losses: list[Tensor] = []
         self.logs: dict[str, list[Tensor]] = {}
         self._watcher = watcher
@@ -56,11 +54,11 @@ class DeviceLog:
         self._on_the_way: list[tuple[list[tuple[int, np.ndarray]], Copied]] = []
 
     def check(self, step: int, ids: np.ndarray, loss: Tensor, passed: Tensor) -> None:
-        """Called before the optimizer steps: a step that is not finite must change no weight.
+        """Record a step's loss, and check it before the optimizer steps unless checks are deferred.
 
         Args: passed: bool [2], whether loss and gradient norm are finite.
 
-        Raises `UserError` with the step and its samples.
+        Raises `UserError` with the step and its samples if one is not finite.
         """
         self.losses.append(loss)
         self._unchecked.append((step, ids, passed))
@@ -68,12 +66,12 @@ class DeviceLog:
             self._refuse_nonfinite()
 
     def add(self, logs: Mapping[str, Tensor]) -> None:
-        """What the objective logs of a step, a mean over what it counts; scalars."""
+        """Add the scalars that the objective logs for a step: means over what it counts."""
         for name, value in logs.items():
             self.logs.setdefault(name, []).append(value)
 
     def record(self, record: dict[str, Any], norm: Tensor) -> None:
-        """A log record of the steps since the last one: the means of their losses and logs."""
+        """Finish a log record with the mean losses and logs of the steps since the last record."""
         means = [torch.stack(values).mean() for values in (self.losses, *self.logs.values())]
         names = ("loss", *self.logs, "grad_norm")
         self.losses.clear()
@@ -84,7 +82,8 @@ class DeviceLog:
         self._send()
 
     def flush(self) -> None:
-        """Reads everything: before an evaluation, a saved state, and at the end."""
+        """Read all pending values; called before an evaluation, before a saved state, and at the
+        end."""
         self._refuse_nonfinite()
         self._write(len(self._records))
 
@@ -96,7 +95,7 @@ class DeviceLog:
             self._refuse(self._on_the_way)
 
     def _send(self) -> None:
-        """Lets what is not yet checked go to the host."""
+        """Start copying unchecked values to the host."""
         if self._unchecked:
             passed = torch.stack([passed for _, _, passed in self._unchecked])
             steps = [(step, ids) for step, ids, _ in self._unchecked]

@@ -36,7 +36,7 @@ class Forecast:
         return f"about {when} of training and {self.memory / GIB:.1f} GiB"
 
     def warning(self) -> str | None:
-        """A line where the run may not fit."""
+        """Return a line that warns of a run that may not fit in memory, or None."""
         if self.memory <= self.available:
             return None
         return (
@@ -56,7 +56,8 @@ def forecast(
     methods: "Sequence[Method]" = (),
     packing: "PackedShape | None" = None,
 ) -> Forecast:
-    """Expected seconds and bytes, from one forward pass over a few samples of typical size.
+    """Estimate the seconds and bytes of a training from one forward pass over a few typical
+    samples.
 
     Time: three times that of the pass, since the backward pass takes twice the products of the
     forward one (Kaplan et al. 2020, section 2.1). Memory: weights, gradients and two moments of 4
@@ -97,7 +98,8 @@ def _one_pass(
     device: torch.device,
     dtype: torch.dtype,
 ) -> tuple[float, int]:
-    """Seconds of a forward pass, and bytes that it keeps for the gradient beside the weights."""
+    """Return the seconds of a forward pass, and the bytes that it keeps for the gradient in
+    addition to the weights."""
     batch = task.collate(train.__getitems__([int(i) for i in ids])).to(device)
     own = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, int] = {}
@@ -125,7 +127,7 @@ def _one_pass(
 
 
 def available_memory(device: torch.device) -> int:
-    """Bytes that can still be had on a device."""
+    """Return how many bytes a device still has free."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     import psutil

@@ -18,11 +18,11 @@ from zoo.train.resume.progress import Progress
 
 
 class RunLogger:
-    """Satisfies `zoo.train.loop.Watcher`; on ranks other than the first it does nothing.
+    """Writes logs and moves a progress bar; does nothing on ranks other than the first.
 
-    `logs/metrics.jsonl` has every logged record, `logs/samples.jsonl` the training rows of every
-    step. After a resume both go on from the saved step: later lines of the run that died are cut
-    off.
+    Satisfies `zoo.train.resume.progress.Watcher`. `logs/metrics.jsonl` has every logged record,
+    `logs/samples.jsonl` the training rows of every step. After a resume both continue from the
+    saved step: later lines of the interrupted run are removed.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class RunLogger:
         self._interactive = enabled and sys.stderr.isatty()
 
     def rewind(self, step: int) -> None:
-        """Drops what was logged after `step`."""
+        """Drop what was logged after `step`."""
         if not self.enabled:
             return
         self._metrics.parent.mkdir(parents=True, exist_ok=True)
@@ -60,13 +60,13 @@ class RunLogger:
             reporter.rewind(step)
 
     def samples(self, step: int, place: DataPosition, ids: np.ndarray) -> None:
-        """Records the rows of a step."""
+        """Record the training rows of a step."""
         if self._open:
             line = {"step": step, "epoch": place.epoch, "ids": ids.tolist()}
             self._open.write(json.dumps(line, separators=(",", ":")) + "\n")
 
     def step(self, progress: Progress, samples: int) -> None:
-        """Moves the bar."""
+        """Move the progress bar."""
         if not self._interactive:
             return
         if self._bar is None:
@@ -87,7 +87,7 @@ class RunLogger:
             )
 
     def log(self, record: dict[str, Any]) -> None:
-        """Keeps a record, shows it, and passes it on."""
+        """Write a record, show it, and pass it to the reporters."""
         if not self.enabled:
             return
         self.records.append(record)
@@ -98,7 +98,7 @@ class RunLogger:
             reporter.log(record)
 
     def note(self, text: str) -> None:
-        """Says something."""
+        """Print a message."""
         if self.enabled:
             self._say(spelled(text))
 
@@ -109,12 +109,12 @@ class RunLogger:
             print_lines(text, file=sys.stderr)
 
     def flush(self) -> None:
-        """Puts on disk what has been recorded."""
+        """Write what has been recorded to disk."""
         if self._open:
             self._open.flush()
 
     def close(self) -> None:
-        """Ends the bar and the files."""
+        """Close the progress bar and the log files."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
@@ -151,7 +151,7 @@ def _line(record: dict[str, Any], unit: str) -> str:
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:
-    """One record at a time: a log of samples may be larger than memory."""
+    """Yield the records of a file one by one, since a log of samples may be larger than memory."""
     if not path.exists():
         return
     with path.open() as file:

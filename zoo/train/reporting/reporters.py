@@ -9,7 +9,7 @@ from zoo.store.portable import without_paths
 
 
 class Reporter(Protocol):
-    """Something that draws curves."""
+    """A service or file format that plots the metrics of a run."""
 
     def log(self, record: Mapping[str, Any]) -> None: ...
     def rewind(self, step: int) -> None: ...
@@ -19,9 +19,9 @@ class Reporter(Protocol):
 def make_reporters(
     report_to: str, folder: Path, project: str, config: Mapping[str, Any]
 ) -> list[Reporter]:
-    """The reporters asked for.
+    """Return the reporters that `report_to` asks for.
 
-    Raises `UserError` where the package of one is not installed.
+    Raises `UserError` if the package of one is not installed.
     """
     if report_to == "none":
         return []
@@ -39,14 +39,14 @@ def _scalars(record: Mapping[str, Any]) -> dict[str, float]:
 
 
 class TensorBoard:
-    """Event files in the run's logs folder."""
+    """Writes TensorBoard event files to the run's logs folder."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._writer: Any = None
 
     def rewind(self, step: int) -> None:
-        """Begins an event file that hides what an earlier one has after `step`."""
+        """Start an event file that hides what earlier files have after `step`."""
         from torch.utils.tensorboard import SummaryWriter
 
         if step == 0:
@@ -55,18 +55,18 @@ class TensorBoard:
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Adds a record's numbers."""
+        """Add the numbers of a record."""
         for name, value in _scalars(record).items():
             self._writer.add_scalar(name, value, record["step"])
 
     def close(self) -> None:
-        """Writes what is pending."""
+        """Write pending events and close the file."""
         if self._writer:
             self._writer.close()
 
 
 class Tracker:
-    """trackio or wandb, which share this interface."""
+    """Reports to trackio or wandb, which share this interface."""
 
     def __init__(self, package: str, project: str, name: str, config: Mapping[str, Any]) -> None:
         import importlib
@@ -82,12 +82,12 @@ class Tracker:
         module.init(project=project, name=name, config=without_paths(config))
 
     def rewind(self, step: int) -> None:
-        """Nothing to do: the service orders by step."""
+        """Do nothing: the service orders records by step."""
 
     def log(self, record: Mapping[str, Any]) -> None:
-        """Sends a record's numbers."""
+        """Send the numbers of a record."""
         self._module.log(_scalars(record), step=record["step"])
 
     def close(self) -> None:
-        """Ends the run."""
+        """End the run at the service."""
         self._module.finish()

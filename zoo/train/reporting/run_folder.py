@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 class OutputFolder:
-    """The folder of a run, which no other run writes to while this one does.
+    """The folder of a run, locked against other runs.
 
-    A run that SIGTERM stopped (a preempted machine) goes on by itself. Any other run that lies
-    there is moved aside, never overwritten.
+    A run that SIGTERM stopped (a preempted machine) is resumed automatically. The files of any
+    other run are moved aside, never overwritten.
     """
 
     def __init__(self, path: Path, state: Path | None, anew: bool, lock: FolderLock | None) -> None:
@@ -43,7 +43,7 @@ class OutputFolder:
         self._lock = lock  # None on every rank but the first
 
     def begin(self) -> None:
-        """Makes the folder ready: what lies there is moved aside, unless it is gone on with."""
+        """Prepare the folder: unless the run in it is resumed, move its files aside."""
         if self._lock is None or self.state or self._anew or not _contents(self.path):
             return
         aside = next(
@@ -62,18 +62,18 @@ class OutputFolder:
         self._lock = lock
 
     def release(self) -> None:
-        """Lets other runs in."""
+        """Unlock the folder for other runs."""
         if self._lock is not None:
             self._lock.release(self.path)
 
 
 @contextlib.contextmanager
 def claimed(path: Path, resume: bool, accelerator: "Accelerator") -> Iterator[OutputFolder]:
-    """The folder of a run, locked by the first rank; one that was made for it and is still empty in
-    the end goes away.
+    """Context manager that yields the folder of a run, locked by the first rank; a new folder that
+    is still empty at the end is removed.
 
-    Raises `UserError` on every rank where the folder can't be written, where another run has it,
-    and where it holds something that is not a run.
+    Raises `UserError` on every rank if the folder can't be written, if another run holds it, or if
+    it holds files that are not a run's.
     """
     state = _state(path, resume, accelerator.is_main_process)
     anew = resume and not any((path / name).exists() for name in (MANIFEST, "state"))
@@ -102,7 +102,7 @@ def claimed(path: Path, resume: bool, accelerator: "Accelerator") -> Iterator[Ou
 
 
 def _state(path: Path, resume: bool, main: bool) -> Path | None:
-    """The saved state to go on from, where there is one and that is wanted."""
+    """Return the saved state to resume from, or None."""
     with contextlib.suppress(OSError):  # that is what the next line tells
         if path.is_file():
             raise UserError(f"`output_dir` {path} is a file; give a folder")
@@ -133,14 +133,14 @@ def _contents(path: Path) -> set[str]:
 
 
 def _make(path: Path) -> list[Path]:
-    """Makes a folder and those above it; gives those that were not there, the innermost first."""
+    """Create a folder and its missing parents; return the folders created, the innermost first."""
     missing = [each for each in (path, *path.parents) if not each.exists()]
     path.mkdir(parents=True, exist_ok=True)
     return missing
 
 
 def _agree(problem: UserError | None, accelerator: "Accelerator") -> None:
-    """Raises the first rank's problem there, and an error that names it on the others."""
+    """Raise the first rank's problem there, and an error that names it on the other ranks."""
     if accelerator.num_processes > 1:
         import torch
 
@@ -152,7 +152,7 @@ def _agree(problem: UserError | None, accelerator: "Accelerator") -> None:
 
 
 def report_findings(findings: "list[Finding]") -> None:
-    """Prints warnings; raises `UserError` with the first error, after printing the others."""
+    """Print warnings; raise `UserError` with the first error, after printing the others."""
     errors = [finding for finding in findings if finding.level == "error"]
     for finding in findings:
         if finding.level == "warning":
@@ -171,9 +171,10 @@ def announce(
     model: "nn.Module",
     parameters: int,
 ) -> None:
-    """What is trained on what, and what it will cost; a warning where memory may run out.
+    """Print what is trained on which data and what it will cost, with a warning if memory may run
+    out.
 
-    Args: parameters: of the network as it was made.
+    Args: parameters: number of parameters of the network as it was created.
     """
     task, examples, train = data.task, data.examples, data.features["train"]
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)

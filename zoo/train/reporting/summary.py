@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Training:
-    """How a training went."""
+    """A finished training: its progress, peak memory in bytes, and findings of the check before
+    it."""
 
     progress: Progress
     peak: int  # bytes of memory
@@ -43,10 +44,10 @@ def metric_facts(
     device: str,
     deployment: str = "eager",
 ) -> list[evidence.Fact]:
-    """Metrics of a checkpoint as facts; those that are undefined on this data are left out.
+    """Return the metrics of a checkpoint as facts, without those that are undefined on this data.
 
     Args:
-        subject: digest of the checkpoint or artifact; see `zoo.runtimes.artifacts.subject_of`.
+        subject: digest of the checkpoint or artifact (`zoo.runtimes.artifacts.subject_of`).
     """
     return [
         evidence.fact(
@@ -75,7 +76,8 @@ def metric_facts(
 def facts(
     setup: "Setup", data: "Data", result: "FinetuneResult", training: Training
 ) -> list[evidence.Fact]:
-    """What a finished run has measured, with what the check before it counted in the data."""
+    """Return what a finished run has measured, with what the check before training counted in the
+    data."""
     task, examples, progress = data.task, data.examples, training.progress
     split, evaluation = result.split, result.evaluation
     whose: dict[str, Any] = {
@@ -117,7 +119,8 @@ def facts(
 
 
 def _deployment(setup: "Setup") -> str:
-    """How the passes of the training were computed, as `zoo.runtimes.deployment` writes it."""
+    """Return how the passes of the training were computed, in the form of
+    `zoo.runtimes.deployment`."""
     if setup.dtype == torch.float32:
         return "eager+tf32" if setup.args.dtype == "tf32" else "eager"
     return f"eager+autocast-{'fp16' if setup.dtype == torch.float16 else 'bf16'}"
@@ -126,9 +129,9 @@ def _deployment(setup: "Setup") -> str:
 def show(
     setup: "Setup", data: "Data", result: "FinetuneResult", training: Training, seconds: float
 ) -> None:
-    """The closing table, and what to type next.
+    """Print the closing table and the next commands to type.
 
-    Args: seconds: of the whole run.
+    Args: seconds: duration of the whole run.
     """
     entry, folder, task, progress = setup.entry, setup.folder, data.task, training.progress
     split, evaluation = result.split, result.evaluation
@@ -171,7 +174,7 @@ def show(
 
 
 def _known(folder: Path) -> bool:
-    """Whether transformers knows the network of a checkpoint by itself."""
+    """Return whether transformers can load the network of a checkpoint without our code."""
     from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
 
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))

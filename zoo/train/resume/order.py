@@ -28,7 +28,8 @@ SLACK = 1.1  # room for what comes together unevenly
 
 
 def epoch_order(lengths: np.ndarray, seed: int, epoch: int, by_length: bool = True) -> np.ndarray:
-    """The samples of an epoch, int64 [n]: a permutation with neighbours of similar length.
+    """Return the order of an epoch's samples, int64 [n]: a permutation with neighbours of similar
+    length.
 
     Permute by seed; sort by length within windows of constant size; cut into blocks of constant
     size; permute the blocks.
@@ -69,7 +70,7 @@ def cut_step(
     budget: int | None,
     overhead: float,
 ) -> list[list[MicroBatchIds]]:
-    """The passes of each rank for one optimizer step; every rank makes the same number.
+    """Return the passes of each rank for one optimizer step; every rank has the same number.
 
     Rank r takes every `world_size`-th sample from the r-th on. Within a rank samples are sorted by
     length and cut where the sum of padded sizes and of a fixed cost a pass is least: a sum has no
@@ -79,8 +80,8 @@ def cut_step(
         ids: int64 [samples of the step], in the order of the epoch.
         lengths, rows: [n] of the whole data set; see `tasks.base.Features`.
         max_samples: most samples in a pass.
-        budget: most padded units in a pass; a single larger sample makes a pass of its own.
-        overhead: cost of a pass in units of length, beside its samples.
+        budget: most padded units in a pass; a larger sample gets a pass of its own.
+        overhead: fixed cost of a pass in units of length, without its samples.
     """
     ranks = [
         _cut_rank(ids[rank::world_size], lengths, rows, max_samples, budget, overhead)
@@ -122,7 +123,7 @@ def _cut_rank(
 
 
 def pass_overhead(lengths: np.ndarray, device_type: str) -> float:
-    """What a pass costs beside its samples (launches, casts, gradients), in units of length.
+    """Return the fixed cost of a pass (launches, casts, gradients), in units of length.
 
     Args:
         lengths: [n] of the whole data set.
@@ -148,7 +149,7 @@ def packed_shape(
     budget: int | None,
     overhead: float,
 ) -> PackedShape:
-    """The shape of packed passes that takes the least time.
+    """Return the shape of packed passes that takes the least time.
 
     Passes cost their tokens and a fixed cost each; the passes that the steps of an epoch would take
     are counted for each number of tokens.
@@ -159,7 +160,7 @@ def packed_shape(
         step_size: samples of an optimizer step, over all ranks.
         max_samples: most samples in a pass.
         budget: most tokens in a pass; a single larger sample makes it larger.
-        overhead: cost of a pass in tokens, beside its own.
+        overhead: fixed cost of a pass in tokens, without its own tokens.
     """
     sizes, longest = sizes_of(lengths, rows), int(max(SHORTEST, lengths.max()))
     windows = math.ceil(max_samples * float(rows.mean()) * SLACK) if rows.max() > 1 else max_samples
@@ -200,8 +201,8 @@ def cut_packed(
     world_size: int,
     shape: PackedShape,
 ) -> list[list[MicroBatchIds]]:
-    """As `cut_step`, into passes of a packed shape: the largest sample first, each to the first
-    pass that has room for it.
+    """Return the passes of each rank in a packed shape: each sample, the largest first, goes to the
+    first pass with room for it.
 
     Args:
         ids: int64 [samples of the step], in the order of the epoch.
@@ -228,7 +229,7 @@ def cut_packed(
 
 
 def _as_many_each(ranks: list[list[MicroBatchIds]], ids: np.ndarray) -> list[list[MicroBatchIds]]:
-    """Adds passes that weigh nothing to those of ranks that have fewer than others."""
+    """Add passes of weight 0 to ranks that have fewer than others."""
     most = max(map(len, ranks))
     for passes in ranks:
         passes.extend(MicroBatchIds(ids[:1], counts=False) for _ in range(most - len(passes)))
@@ -237,13 +238,13 @@ def _as_many_each(ranks: list[list[MicroBatchIds]], ids: np.ndarray) -> list[lis
 
 @dataclass(frozen=True)
 class DataPosition:
-    """Where training stands, in samples: independent of batch size and ranks."""
+    """How far training has come, in samples: independent of batch size and ranks."""
 
     epoch: int = 0
     sample: int = 0  # samples of the epoch already trained on
 
     def after(self, samples: int, epoch_size: int) -> "DataPosition":
-        """The place after that many more samples of the same epoch."""
+        """Return the position after that many more samples of the same epoch."""
         done = self.sample + samples
         return (
             DataPosition(self.epoch + 1, 0)
@@ -254,7 +255,7 @@ class DataPosition:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long training lasts."""
+    """How long training lasts, in samples and steps."""
 
     epoch_size: int
     step_size: int  # samples of an optimizer step, over all ranks
@@ -262,17 +263,18 @@ class Schedule:
 
     @classmethod
     def of(cls, epoch_size: int, step_size: int, epochs: float, max_steps: int) -> "Schedule":
-        """From epochs (maybe a fraction), or from `max_steps` where that is positive."""
+        """Make a schedule from epochs (maybe a fraction), or from `max_steps` if that is
+        positive."""
         steps = -(-epoch_size // step_size)
         total = max_steps if max_steps > 0 else max(1, -int(-epochs * steps // 1))
         return cls(epoch_size, step_size, total)
 
     def steps_done(self, place: DataPosition) -> float:
-        """How many steps of this size lie behind a place; whole unless the step size has
-        changed."""
+        """Return how many steps of this size a position is after; a whole number unless the step
+        size has changed."""
         steps_per_epoch = -(-self.epoch_size // self.step_size)
         return place.epoch * steps_per_epoch + place.sample / self.step_size
 
     def finished(self, place: DataPosition) -> bool:
-        """Whether training is over at a place."""
+        """Return whether training is complete at a position."""
         return self.steps_done(place) >= self.total_steps

@@ -10,7 +10,7 @@ from zoo.train.resume.order import DataPosition
 
 @dataclass
 class Progress:
-    """All that a run has counted; it is in every saved state."""
+    """All counters of a run; every saved state has them."""
 
     step: int = 0
     place: DataPosition = field(default_factory=DataPosition)
@@ -27,7 +27,7 @@ class Progress:
 
     @classmethod
     def read(cls, saved: dict[str, Any]) -> "Progress":
-        """From the JSON of a saved state."""
+        """Return the progress in the JSON of a saved state."""
         names = set(cls.__dataclass_fields__) - {"place"}
         if "sampling" not in saved:  # a state of before there was a choice
             names -= {"sampling"}
@@ -35,7 +35,7 @@ class Progress:
 
 
 class Watcher(Protocol):
-    """What is told of a run as it goes: progress bar, log, TensorBoard."""
+    """What the loop reports to while it runs: progress bar, log, TensorBoard."""
 
     def step(self, progress: Progress, samples: int) -> None: ...
     def log(self, record: dict[str, Any]) -> None: ...

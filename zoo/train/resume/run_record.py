@@ -49,8 +49,8 @@ SHOWN = 6  # labels in an error
 
 
 class Run:
-    """The record of a run as it comes to be known; each new part of it is compared with that of the
-    state which the run goes on from, where there is one."""
+    """The record of a run, built part by part; when resuming, each part is compared with the record
+    in the saved state."""
 
     def __init__(self, folder: Path, state: Path | None) -> None:
         self.folder = folder
@@ -65,7 +65,7 @@ class Run:
             )
 
     def know(self, more: Record) -> None:
-        """Adds a part; raises `UserError` where it is another one than that of then."""
+        """Add a part to the record; raises `UserError` if it differs from the resumed run's."""
         if self._begun is not None:
             check(self.folder, self._begun, more)
         elif self._progress is not None and BEST in more:  # an older version, which had no choice
@@ -73,7 +73,7 @@ class Run:
         self.record |= more
 
     def changes(self) -> list[dict[str, Any]]:
-        """Which flags were changed in the run, at which step: those of earlier, and of now."""
+        """Return which flags were changed at which step: in earlier resumes and in this one."""
         if self._begun is None or self._progress is None:
             return []
         earlier: list[dict[str, Any]] = self._begun["changes"]
@@ -82,7 +82,7 @@ class Run:
 
 
 def of_flags(entry: "Entry", job: "FinetuneJob") -> Record:
-    """What is known of a run before its data are read."""
+    """Return the part of the record that is known before the data are read."""
     train = dataclasses.asdict(job.train)
     flags = dataclasses.asdict(job.options) | dataclasses.asdict(job.data) | train
     return _plain(
@@ -101,11 +101,11 @@ def of_data(
     methods: Mapping[str, Any],
     best_by: str | None,
 ) -> Record:
-    """What is known once the data are read.
+    """Return the part of the record that is known once the data are read.
 
     Args:
-        task: settled.
-        methods: what the methods of training say of themselves in the manifest.
+        task: bound to its data.
+        methods: what the training methods record in the manifest.
         best_by: the metric that decides which checkpoint is the best; None: the task's main one.
     """
     config = task.config()
@@ -127,16 +127,16 @@ def of_data(
 
 
 def of_source(source: Mapping[str, Any]) -> Record:
-    """Where the weights that a run begins with came from."""
+    """Return the part of the record on the weights that a run starts from."""
     return _plain({"source": source})
 
 
 def check(folder: Path, begun: Record, now: Record) -> None:
-    """Raises `UserError` with the first thing in `now` that is another one in `begun`.
+    """Raise `UserError` for the first entry of `now` that differs from `begun`.
 
     Args:
-        folder: of the run, for the error.
-        now: as much as is known by now.
+        folder: the run's, for the error message.
+        now: the part of the record that is known so far.
     """
     if first := next(_differences(begun, now), None):
         had, has = first
@@ -147,7 +147,8 @@ def check(folder: Path, begun: Record, now: Record) -> None:
 
 
 def changes(begun: Record, now: Record) -> dict[str, list[Any]]:
-    """Which flags have another value than then, and may: by name, then and now."""
+    """Return the flags that differ from the begun run's and may differ: name to old and new
+    value."""
     then, flags = begun["flags"], now["flags"]
     return {
         name: [then[name], value]
@@ -197,8 +198,8 @@ def _differences(begun: Record, now: Record) -> Iterator[tuple[str, str]]:
 
 
 def _both_folders(one: Any, other: Any) -> bool:
-    """Whether both names of weights are folders, or one has gone that was: what lies in them
-    counts."""
+    """Return whether both names of weights are folders, or one was a folder that is gone; then the
+    contents are compared, not the names."""
     return Path(str(other)).is_dir() and ("/" in str(one) or Path(str(one)).is_dir())
 
 
@@ -226,6 +227,6 @@ def _short(value: Any) -> Any:
 
 
 def _plain(record: Record) -> Record:
-    """As JSON gives it back, which has no tuples."""
+    """Return a record as JSON gives it back, without tuples."""
     plain: Record = json.loads(json.dumps(record, default=str))
     return plain

@@ -34,15 +34,15 @@ BEFORE_SUMS = frozenset(("place", "step", "signal", "files"))
 
 @dataclass(frozen=True)
 class State:
-    """A saved state, read back."""
+    """A saved state, read from its folder."""
 
     tensors: Mapping[str, Tensors]  # "weights", "optimizer", perhaps "ema"
     progress: Mapping[str, Any]
 
 
 def model_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
-    """What is saved of a model: see `_own_tensors`; whole where they are sharded, and where only
-    rows of an embedding are trained."""
+    """Return the tensors saved for a model (`_own_tensors`): whole, even if they are sharded or
+    only some rows of an embedding are trained."""
     tensors = {name: whole(tensor) for name, tensor in _own_tensors(model, masters).items()}
     for name, embedding in embeddings_of_rows(model).items():
         tensors[_of_all_rows(name)] = embedding.grown(tensors.pop(name), embedding.untrained)
@@ -50,14 +50,14 @@ def model_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
 
 
 def _of_all_rows(name: str) -> str:
-    """The name that an embedding's weight has in a network, from that of its trained rows."""
+    """Return the name of an embedding's weight in a network, given the name of its trained rows."""
     return name.removesuffix("rows") + "weight"
 
 
 def _own_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
-    """The parameters and lasting buffers of a model by name, each once where they are shared.
+    """Return the parameters and persistent buffers of a model by name, shared ones once.
 
-    `masters` are the fp32 originals of parameters, where the model may hold them in bf16.
+    `masters` are the fp32 originals of parameters that the model may hold in bf16.
     """
     tensors = {name: masters.get(name, p).detach() for name, p in model.named_parameters()}
     transient = {
@@ -69,7 +69,7 @@ def _own_tensors(model: nn.Module, masters: Mapping[str, Tensor]) -> Tensors:
 
 
 def load_model_tensors(model: nn.Module, tensors: Tensors, masters: Mapping[str, Tensor]) -> None:
-    """Copies saved tensors back in place; earlier versions saved trained rows alone."""
+    """Copy saved tensors into the model in place; earlier versions saved only trained rows."""
     tensors = dict(tensors)
     with torch.no_grad():
         for name, embedding in embeddings_of_rows(model).items():
@@ -81,8 +81,8 @@ def load_model_tensors(model: nn.Module, tensors: Tensors, masters: Mapping[str,
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> Tensors:
-    """The optimizer's state, keyed `PARAMETER NAME/ENTRY`; for all rows of an embedding, with
-    zeros where rows are not trained: no gradient has moved them."""
+    """Return the optimizer's state, keyed `PARAMETER NAME/ENTRY`; embeddings have all rows, with
+    zeros for those that are not trained."""
     tensors = {}
     embeddings = embeddings_of_rows(model)
     for group in optimizer.param_groups:
@@ -101,7 +101,7 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, model: nn.Module) -> Ten
 def load_optimizer_tensors(
     optimizer: torch.optim.Optimizer, tensors: Tensors, model: nn.Module
 ) -> None:
-    """Puts a saved state back; each entry keeps its own dtype, on its parameter's device."""
+    """Restore the optimizer's state; each entry keeps its dtype, on the device of its parameter."""
     parameters = {
         name: parameter
         for group in optimizer.param_groups
@@ -129,9 +129,9 @@ def _fused(optimizer: torch.optim.Optimizer) -> bool:
 def save(
     folder: Path, step: int, tensors: Mapping[str, Tensors], progress: Mapping[str, Any]
 ) -> Path:
-    """Writes `folder/step-N`, replacing one of that name.
+    """Write `folder/step-N`, replacing a state of that name; return its path.
 
-    Raises OSError (a full disk, say); earlier states are untouched then.
+    Raises OSError (a full disk, for example); earlier states stay intact then.
     """
     target = folder / f"step-{step:08d}"
     with staged(folder) as staging:
@@ -150,13 +150,13 @@ def save(
 
 
 def prune(folder: Path, keep: int) -> None:
-    """Removes all but the newest `keep` states, and what interrupted saves have left."""
+    """Remove all but the newest `keep` states, and the remains of interrupted saves."""
     for path in [*folder.glob(".incoming-*"), *sorted(folder.glob("step-*"))[: -keep or None]]:
         shutil.rmtree(path, ignore_errors=True)
 
 
 def newest(folder: Path) -> tuple[State | None, list[str]]:
-    """The newest state that is whole, and a line on each newer one that is not."""
+    """Return the newest complete state, and a line on each newer one that is damaged."""
     path, complaints = find(folder)
     if path is None:
         return None, complaints
@@ -168,8 +168,8 @@ def newest(folder: Path) -> tuple[State | None, list[str]]:
 
 
 def find(folder: Path) -> tuple[Path | None, list[str]]:
-    """Where the newest state lies that is whole by its sums, and a line on each newer one that is
-    not."""
+    """Return the path of the newest state whose checksums match, and a line on each newer one whose
+    don't."""
     complaints = []
     for path in sorted(folder.glob("step-*"), reverse=True):
         try:
@@ -184,9 +184,9 @@ def find(folder: Path) -> tuple[Path | None, list[str]]:
 
 
 def read_progress(path: Path) -> dict[str, Any]:
-    """What `progress.json` of the state in the folder `path` says.
+    """Return the contents of `progress.json` of the state in the folder `path`.
 
-    Raises OSError, ValueError or RecursionError where it is not what was saved.
+    Raises OSError, ValueError or RecursionError if the file is damaged.
     """
     content = json.loads((path / PROGRESS).read_text(encoding="utf-8"))
     if isinstance(content, dict) and "run" not in content and set(content) >= BEFORE_SUMS:
