@@ -7,7 +7,8 @@ import numpy.typing as npt
 
 
 def module_of(values: Any) -> Any:
-    """Return the module of an array or tensor, numpy or torch: much of both has one name."""
+    """Return the module, numpy or torch, of an array or tensor; many functions have one name in
+    both."""
     if isinstance(values, np.ndarray):
         return np
     import torch
@@ -16,20 +17,21 @@ def module_of(values: Any) -> Any:
 
 
 def to_numpy(values: Any) -> npt.NDArray[Any]:
-    """Return numpy's array of a tensor or array, wherever it lies."""
+    """Return a tensor or array as a numpy array in the host's memory."""
     array: npt.NDArray[Any]
     array = values if isinstance(values, np.ndarray) else values.detach().cpu().numpy()
     return array
 
 
 def to_float32(values: Any) -> Any:
-    """Return a tensor or array in float32, itself where it is."""
+    """Return a tensor or array in float32; it is not copied if it already is float32."""
     is_array = isinstance(values, np.ndarray)
     return values.astype(np.float32, copy=False) if is_array else values.float()
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the probabilities float32 [..., classes] of logits; nan where one of them is nan."""
+    """Return the softmax of logits over the last axis, float32 [..., classes]; rows with a nan
+    become nan."""
     with np.errstate(invalid="ignore"):
         powers: npt.NDArray[np.float32] = np.exp(logits - logits.max(-1, keepdims=True))
         powers /= powers.sum(-1, keepdims=True)
@@ -37,7 +39,7 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the probabilities float32 [..., classes] of logits, each class by itself."""
+    """Return the sigmoid of each logit, float32 [..., classes]."""
     with np.errstate(over="ignore"):  # of what is surely not: 1 / inf is 0, as it should be
         powers: npt.NDArray[np.float32] = np.exp(-logits)
     powers += 1
@@ -47,8 +49,8 @@ def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 def means(
     values: npt.NDArray[np.float32], owners: npt.NDArray[np.int64], count: int
 ) -> npt.NDArray[np.float32]:
-    """Return the mean float32 [count, n] of the rows of `values` [rows, n] that belong to each of
-    `count` owners, int64 [rows]."""
+    """Return the mean rows, float32 [count, n]: row i is the mean of the rows of `values` [rows, n]
+    whose entry in `owners`, int64 [rows], is i."""
     sums = np.zeros((count, values.shape[-1]), np.float32)
     np.add.at(sums, owners, values)
     sums /= np.bincount(owners, minlength=count)[:, None].astype(np.float32)

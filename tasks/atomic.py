@@ -22,30 +22,32 @@ PREFIX, OLD = ".incoming-", ".old-"
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Replaces a file by JSON, indented by two; raises as `replacing` does."""
+    """Replace a file atomically by JSON with an indent of two; raises as `replacing` does."""
     write_text(path, json.dumps(content, indent=2) + "\n")
 
 
 def write_text(path: Path, text: str) -> None:
-    """Replaces a file by a text in UTF-8, line ends as given; raises as `replacing` does."""
+    """Replace a file atomically by text in UTF-8, without changing its line ends; raises as
+    `replacing` does."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Replaces a file; raises as `replacing` does."""
+    """Replace a file atomically by bytes; raises as `replacing` does."""
     with replacing(path) as file:
         file.write(content)
 
 
 @contextlib.contextmanager
 def replacing(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
-    """A binary file to write to, which is at `path`, and on disk, once all went well.
+    """Yield a binary file to write to, which replaces `path`, flushed to disk, if the block
+    succeeds.
 
-    Where anything is raised inside, what stood at `path` stays, and nothing else is left. A
-    symbolic link is replaced itself: for a file that a user names see `zoo.machine.output_file`.
+    If the block raises, the previous file at `path` stays and nothing else is left. A symbolic link
+    is replaced, not its target: for a file that a user names see `zoo.machine.output_file`.
 
     Args:
-        mode: the file's permissions; None: those that a new file has by the umask.
+        mode: the file's permissions; None: those of a new file under the umask.
 
     Raises OSError where the folder is missing or can't be written, or the disk is full.
     """
@@ -64,7 +66,7 @@ def replacing(path: Path, mode: int | None = None) -> Iterator[IO[bytes]]:
 
 
 def flush(path: Path) -> None:
-    """Waits until a file or folder has reached the disk."""
+    """Wait until a file or folder has been written to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -73,8 +75,8 @@ def flush(path: Path) -> None:
 
 
 def flush_files(folder: Path) -> None:
-    """Waits until the files in a folder, at any depth, have reached the disk; they get the
-    permissions of new files (safetensors keeps its own private)."""
+    """Wait until all files in a folder, at any depth, have been written to the disk. They get the
+    permissions of new files (safetensors makes its files private)."""
     for path in folder.rglob("*"):
         if path.is_file():
             path.chmod(0o666 & ~current_umask())
@@ -82,14 +84,14 @@ def flush_files(folder: Path) -> None:
 
 
 def current_umask() -> int:
-    """The permissions that new files are denied."""
+    """Return the process's umask: the permission bits that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask
 
 
 def put_in_place(staging: Path, target: Path) -> None:
-    """Renames a folder to where it belongs, on the same disk; what stood there goes.
+    """Rename a folder to its final path on the same disk, and delete what was at that path.
 
     A process that is killed between the two renames leaves the old one for `put_back`.
     """
@@ -106,8 +108,8 @@ def put_in_place(staging: Path, target: Path) -> None:
 
 
 def put_back(folder: Path) -> None:
-    """Puts back what a killed process was about to replace in `folder`, which no other may do
-    meanwhile."""
+    """Restore folders in `folder` that a killed process was about to replace. No other process may
+    do so at the same time."""
     for old in folder.glob(f"{OLD}*/*"):
         if not (folder / old.name).exists():
             old.replace(folder / old.name)
@@ -116,11 +118,12 @@ def put_back(folder: Path) -> None:
 
 @contextlib.contextmanager
 def staged(folder: Path) -> Iterator[Path]:
-    """A temporary folder inside `folder` that goes away whatever happens, SIGTERM included.
+    """Yield a temporary folder inside `folder` that is always removed at the end, also after
+    SIGTERM.
 
-    Its name holds the number of this process, which has it locked as long as it lives, however that
-    ends; those that nobody holds any more are removed first. Folders that had to be made for it go
-    too, where nothing was put in them.
+    Its name holds the id of this process, which locks it until the process ends in any way;
+    temporary folders that no process locks are removed first. Parent folders made for it are
+    removed too if they are empty.
     """
     made = [each for each in (folder, *folder.parents) if not each.exists()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -143,7 +146,7 @@ def staged(folder: Path) -> Iterator[Path]:
 
 
 def sweep(folder: Path) -> None:
-    """Removes the temporary folders in `folder` that no living process owns."""
+    """Remove the temporary folders in `folder` that belong to no living process."""
     for left in folder.glob(f"{PREFIX}*"):
         with contextlib.suppress(BlockingIOError):  # it is of a living one
             if (handle := lock_folder(left, wait=False)) is not None:
@@ -153,9 +156,10 @@ def sweep(folder: Path) -> None:
 
 @contextlib.contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """Makes of SIGTERM an exit that passes through what cleans up; a second one acts as ever.
+    """Turn SIGTERM into an exception that exits the process, so that cleanup code runs; a second
+    SIGTERM has its usual effect.
 
-    Where a handler is there already, as in training, it stays.
+    If a handler is already set, as in training, it stays.
     """
     main = threading.current_thread() is threading.main_thread()  # no other may set handlers
     if not main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
@@ -175,7 +179,7 @@ def exit_on_sigterm() -> Iterator[None]:
 
 @contextlib.contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Holds SIGTERM and Ctrl-C back until a few operations on files are done, all of them."""
+    """Delay SIGTERM and Ctrl-C until the file operations in the block are complete."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
     try:
         yield
@@ -184,8 +188,8 @@ def uninterrupted() -> Iterator[None]:
 
 
 def lock(handle: int, wait: bool) -> None:
-    """Locks an open file or folder for whoever holds this descriptor or a copy of it, until the
-    last is closed or its process ends.
+    """Lock an open file or folder until the last copy of this descriptor is closed or its process
+    ends.
 
     Raises BlockingIOError where another has it and `wait` is false, and OSError where the file
     system can't lock it.
@@ -194,8 +198,8 @@ def lock(handle: int, wait: bool) -> None:
 
 
 def lock_folder(folder: Path, wait: bool) -> int | None:
-    """The descriptor that locks a folder, see `lock`; None for what is no folder, and where a file
-    system can't lock folders."""
+    """Lock a folder (see `lock`) and return the descriptor that holds the lock; None if it is not a
+    folder, or the file system can't lock folders."""
     handle = None
     try:
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -210,7 +214,8 @@ def lock_folder(folder: Path, wait: bool) -> int | None:
 
 
 def _made(folder: Path) -> tuple[Path, int | None]:
-    """A new folder and the descriptor that locks it, if the file system can lock folders."""
+    """Make a new folder; return it with the descriptor that locks it, None if the file system can't
+    lock folders."""
     while True:
         staging = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=folder))
         handle = lock_folder(staging, wait=True)

@@ -25,7 +25,7 @@ P = TypeVar("P")  # what a task predicts of a sample: a frozen dataclass
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """What collation makes of some samples: b of them, in n rows of inputs.
+    """A batch collated from b samples, which fill n rows of inputs.
 
     Each sample is one row (n = b), or several where it was cut in windows. What is called a tensor
     here is numpy's array in a batch of `PredictsArrays.collate_arrays`.
@@ -49,26 +49,28 @@ class Batch:
     """other batches that an objective asked for, by name: views of unlabelled samples"""
 
     def __len__(self) -> int:
-        """The number of samples."""
+        """Return the number of samples."""
         return len(self.ids)
 
     def to(self, device: Any) -> "Batch":
-        """The batch on a device, copied without waiting where that can be."""
+        """Return the batch on a device; the copy is asynchronous where possible."""
         return self._each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def pin_memory(self) -> "Batch":
-        """The batch in page-locked memory, from which a GPU copies; torch's DataLoader calls it."""
+        """Return the batch in page-locked memory, for fast copies to a GPU; torch's DataLoader
+        calls it."""
         return self._each(lambda tensor: tensor.pin_memory())
 
     def tensors(self) -> "Batch":
-        """The batch with tensors in the place of numpy's arrays; they share the memory."""
+        """Return the batch with numpy arrays converted to tensors that share their memory."""
         import numpy as np
         import torch
 
         return self._each(torch.from_numpy, np.ndarray)
 
     def _each(self, change: "Callable[[Any], Tensor]", kind: type | None = None) -> "Batch":
-        """The batch with everything of a kind changed: by default every tensor."""
+        """Return the batch with `change` applied to every value of type `kind`, by default every
+        tensor."""
         import torch
 
         def changed(value: Any) -> Any:
@@ -136,7 +138,8 @@ class Loss:
 
 @dataclass(frozen=True, eq=False)
 class Evaluated(Generic[P]):
-    """A batch that a model was evaluated on: what metrics and the hardest errors come from."""
+    """A batch with the model's outputs, loss and predictions for it, from which metrics and the
+    hardest errors are computed."""
 
     batch: Batch
     outputs: Outputs
@@ -146,11 +149,11 @@ class Evaluated(Generic[P]):
 
 
 class Objective(Protocol):
-    """The loss of a model on a micro-batch; the loop knows nothing else of what it trains.
+    """The loss of a model on a micro-batch: all that the training loop knows of the task.
 
-    It draws nothing: what is random in a sample (masks, augmentation, views) comes with the batch,
-    drawn by `tasks.randomness` from (seed, epoch, sample) in `Features` or in collation, so that it
-    is the same however a step is cut into micro-batches and ranks.
+    It draws no random numbers: what is random in a sample (masks, augmentation, views) comes with
+    the batch. `tasks.randomness` draws it from (seed, epoch, sample) in `Features` or in collation,
+    so that it is the same however a step is cut into micro-batches and ranks.
     """
 
     def __call__(self, model: "nn.Module", batch: Batch) -> Loss: ...
@@ -158,7 +161,8 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class Examples:
-    """The data as the task reads it: canonical columns, every split it needs."""
+    """The examples of a dataset as a task reads it: canonical columns, and every split that the
+    task needs."""
 
     splits: "datasets.DatasetDict"
     name: str
@@ -170,7 +174,7 @@ class Examples:
 
 
 def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:
-    """A task's own objective: its loss on the outputs of the model."""
+    """Return a task's own objective: the task's loss on the outputs of the model."""
 
     def objective(model: "nn.Module", batch: Batch) -> Loss:
         return task.loss(task.forward(model, batch), batch, label_smoothing)
@@ -179,7 +183,7 @@ def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:
 
 
 class Features(Protocol):
-    """Preprocessed examples of one split, at hand by position.
+    """The preprocessed examples of one split, accessed by position.
 
     `lengths` [n] is the size of a sample in the unit a batch is budgeted in: int64 tokens or
     pixels, float64 seconds. `rows` int64 [n] is how many rows of a batch it fills: several for a
@@ -191,7 +195,8 @@ class Features(Protocol):
     origins: "np.ndarray"  # int64 [n]: the row of the split, where some were left out
 
     def view(self, view: "EpochView") -> "Features":
-        """The same samples as training sees them in one epoch; the split itself stays as it is."""
+        """Return the same samples as training sees them in one epoch; the split itself does not
+        change."""
         ...
 
     def __len__(self) -> int: ...
@@ -199,13 +204,14 @@ class Features(Protocol):
 
 
 class Viewed:
-    """The view of `Features`, which their `__getitems__` reads."""
+    """A base class for `Features` whose `__getitems__` depends on an `EpochView`."""
 
     _view: "EpochView | None" = None
     """None: the samples as they are."""
 
     def view(self, view: "EpochView") -> Self:
-        """The same samples as training sees them in one epoch; the split itself stays as it is."""
+        """Return the same samples as training sees them in one epoch; the split itself does not
+        change."""
         import copy
 
         seen = copy.copy(self)
@@ -214,7 +220,7 @@ class Viewed:
 
 
 class TaskOf(Protocol[P]):
-    """A learning problem, made from the data (`from_data`) or a checkpoint (`from_config`).
+    """A learning problem, made from the data (`from_data`) or from a checkpoint (`from_config`).
 
     It never changes: `bind_for_training` and `bind` return another one. What only some tasks can do
     is a protocol of its own, below, asked by `isinstance`.
@@ -224,43 +230,44 @@ class TaskOf(Protocol[P]):
     def name(self) -> str: ...
     @property
     def pipeline(self) -> str:
-        """The transformers pipeline that runs its checkpoints."""
+        """The name of the transformers pipeline that runs the task's checkpoints."""
         ...
 
     @property
     def unit(self) -> str:
-        """What a length counts: "tokens", "pixels", "seconds"."""
+        """The unit of a sample's length: "tokens", "pixels" or "seconds"."""
         ...
 
     @property
     def verb(self) -> str:
-        """What a function that does it would be called: "classify"."""
+        """A verb for what the task does, used as the name of a function: "classify"."""
         ...
 
     @property
     def has_language(self) -> bool:
-        """Whether it reads or writes texts in some language."""
+        """Whether the task reads or writes text in a natural language."""
         ...
 
     @property
     def example_call(self) -> str:
-        """Flags of a first `predict`."""
+        """Example flags of `predict` for this task."""
         ...
 
     @property
     def primary(self) -> "MetricSpec":
-        """What early stopping, contracts and cards go by."""
+        """The main metric, used by early stopping, contracts and cards."""
         ...
 
     @property
     def labels(self) -> tuple[str, ...]: ...
     @property
     def output_kinds(self) -> Mapping[str, OutputKind]:
-        """What each output of its models is, by name."""
+        """The kind of each output of the task's models, by name."""
         ...
 
     def bind_for_training(self, processor: Any, limit: int) -> "TaskOf[P]":
-        """The task for a model that is to be trained: bound, with what was left open decided.
+        """Return the task bound to the processor of a model to be trained, with all open settings
+        decided.
 
         Args:
             limit: tokens that the model takes at most.
@@ -268,8 +275,8 @@ class TaskOf(Protocol[P]):
         ...
 
     def bind(self, processor: Any) -> "TaskOf[P]":
-        """The task of a checkpoint with the checkpoint's own processor, which `features`, `inputs`
-        and `predict` need."""
+        """Return the task of a checkpoint bound to the checkpoint's own processor, which
+        `features`, `inputs` and `predict` need."""
         ...
 
     def config(self) -> dict[str, Any]: ...
@@ -284,8 +291,8 @@ class TaskOf(Protocol[P]):
     def collate(self, rows: Sequence[Mapping[str, Any]]) -> Batch: ...
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
-        """The outputs that `loss` is of; where text is written, given the true one before each
-        token."""
+        """Return the outputs that `loss` takes. If the model generates text, the true previous
+        tokens are its input (teacher forcing)."""
         ...
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss: ...
@@ -293,32 +300,33 @@ class TaskOf(Protocol[P]):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> Sequence[P]:
-        """One prediction a sample. Where a model writes, it does so here and nowhere else.
+        """Return one prediction per sample. A model that generates text does so only here.
 
         Args:
-            outputs: of `forward` on this batch, where they are at hand.
+            outputs: what `forward` returned for this batch; None to compute them.
         """
         ...
 
     def references(self, batch: Batch) -> Sequence[Any]:
-        """What is true of each sample, to be compared with its prediction."""
+        """Return the true value of each sample, to be compared with its prediction."""
         ...
 
     def accumulator(self) -> Any:
-        """An empty accumulator of its metrics, of `tasks.metrics`."""
+        """Return an empty metric accumulator of `tasks.metrics`."""
         ...
 
     def update(self, accumulator: Any, seen: Evaluated[P]) -> None: ...
 
     def errors(self, seen: Evaluated[P]) -> list[tuple[float, int, str, str]]:
-        """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
+        """Return the wrong predictions as (loss of the sample, its id, truth, prediction)."""
         ...
 
     def show(self, example: Mapping[str, Any], row: int) -> str: ...
     def to_json(self, prediction: P, top_k: int | None = None) -> dict[str, Any]: ...
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """Return what it gives for an input, for a card; `literal` sets a label or sign apart."""
+        """Return a description of what the model returns for an input, for a card; `literal` marks
+        up a label or character."""
         ...
 
     def example_code(self, is_english: bool) -> str:
@@ -332,24 +340,25 @@ Task = TaskOf[Any]
 
 
 class Bindable:
-    """What a task inherits that is a frozen dataclass with a field `processor`."""
+    """A base class for tasks that are frozen dataclasses with a field `processor`."""
 
     processor: Any
     """The tokenizer, image processor or feature extractor that its inputs go through; None until it
     is bound. No part of what a task is: `field(default=None, compare=False, repr=False)`."""
 
     def bind(self, processor: Any) -> Self:
-        """The task of a checkpoint with the checkpoint's own processor."""
+        """Return the task of a checkpoint bound to the checkpoint's own processor."""
         bound: Self = replace(self, processor=processor)  # type: ignore[type-var]
         return bound
 
     def config(self) -> dict[str, Any]:
-        """What `from_config` needs; plain JSON."""
+        """Return what `from_config` needs to make the task again, as plain JSON."""
         found = asdict(self.bind(None))  # type: ignore[call-overload]
         return {name: value for name, value in found.items() if name != "processor"}
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
-        """The logits of a network that takes the inputs of a batch as they are, in float32."""
+        """Return the logits, in float32, of a network called with the inputs of a batch
+        unchanged."""
         from tasks.arrays import to_float32
 
         return {"logits": to_float32(model(**batch.inputs).logits)}
@@ -357,127 +366,133 @@ class Bindable:
 
 @runtime_checkable
 class HasConfusions(Protocol):
-    """A task whose errors are one thing taken for another, of too many for a matrix: words."""
+    """A task that can list its most frequent confusions, because it has too many classes (words)
+    for a matrix."""
 
     def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
-        """The truth, what it was taken for, and how often, the most frequent first."""
+        """Return (truth, prediction, count) of the wrong predictions, the most frequent first."""
         ...
 
 
 @runtime_checkable
 class HasConfusionMatrix(Protocol):
-    """A task whose examples have one label each of a few."""
+    """A task with few labels, which has a confusion matrix if each example has one label."""
 
     @property
     def single_label(self) -> bool:
-        """Whether they have: a classifier may also give several labels, or a number."""
+        """Whether each example has exactly one label; a classifier may also predict several labels
+        or a number."""
         ...
 
     def confusion_matrix(self, accumulator: Any) -> "np.ndarray":
-        """Counts int64 [labels, labels], rows the truth."""
+        """Return the confusion matrix, counts int64 [labels, labels]; its rows are the true
+        labels."""
         ...
 
 
 @runtime_checkable
 class HasPicture(Protocol):
-    """A task whose examples a picture shows better than a line of text."""
+    """A task that can draw its examples as pictures, which show them better than a line of text."""
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
-        """A row of the features on matplotlib's axes."""
+        """Draw a row of the features on matplotlib axes."""
         ...
 
 
 @runtime_checkable
 class LearnsUnlabelled(Protocol):
-    """A task that can learn from its own sure predictions."""
+    """A task that can learn from its own confident predictions (pseudo labels)."""
 
     @property
     def single_label(self) -> bool:
-        """Whether each example has one label, as it must have."""
+        """Whether each example has exactly one label, which pseudo labels require."""
         ...
 
     def pseudo_labels(self, outputs: Outputs) -> "tuple[Tensor, Tensor]":
-        """How sure the likeliest label is, float32 [b] from 0 to 1, and which it is, int64 [b]."""
+        """Return the probability of the likeliest label, float32 [b], and that label, int64 [b]."""
         ...
 
     def pseudo_losses(self, outputs: Outputs, labels: "Tensor") -> "Tensor":
-        """The loss of each sample, float32 [b], where the labels were true, int64 [b]."""
+        """Return the loss of each sample, float32 [b], with these labels, int64 [b], as the
+        truth."""
         ...
 
 
 @runtime_checkable
 class Distills(Protocol):
-    """A task in which a student can learn a teacher's outputs."""
+    """A task in which a student can learn from a teacher's outputs."""
 
     @property
     def softens(self) -> bool:
-        """Whether its outputs are probabilities, which a temperature softens."""
+        """Whether the outputs are probabilities, which a temperature can soften."""
         ...
 
     def teacher_fault(self, teacher: Any) -> str | None:
-        """Why nothing can be learned from the outputs of a teacher's task, which is of the same
-        class, as what the teacher is or has; None where it can."""
+        """Return why a teacher of this task class is unsuitable, as a phrase about what the teacher
+        is or has; None if it is suitable."""
         ...
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
-        """How far apart their outputs are, both softened by a temperature T, summed over samples:
-        T^2 KL(teacher || student) where they are distributions (Hinton et al. 2015)."""
+        """Return the loss between a student's and a teacher's outputs, both softened by a
+        temperature T, summed over samples: T^2 KL(teacher || student) for distributions (Hinton et
+        al. 2015)."""
         ...
 
     def target_counts(self, batch: Batch) -> "Tensor":
-        """How many targets of the loss each sample has, float32 [b]."""
+        """Return the number of targets in the loss of each sample, float32 [b]."""
         ...
 
 
 @runtime_checkable
 class PredictsArrays(Protocol):
-    """A task whose `forward` and `predict` also take a batch of numpy's arrays, and a model that
-    takes and gives arrays: it predicts without torch where a runtime needs none."""
+    """A task whose `forward` and `predict` also accept a batch of numpy arrays and a model that
+    takes and returns arrays, so that it can predict without torch."""
 
     def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
-        """Return the batch of `Task.collate` with arrays in the place of tensors."""
+        """Return the batch that `Task.collate` makes, with numpy arrays instead of tensors."""
         ...
 
 
 @runtime_checkable
 class OfText(Protocol):
-    """A task that reads texts."""
+    """A task whose inputs are texts."""
 
     def input_of(self, text: str, processor: Any) -> Any:
-        """Return an input made of a text, as `Task.inputs` takes it."""
+        """Return an input made from a text, in the form that `Task.inputs` takes."""
         ...
 
     def describe_lengths(self) -> str:
-        """Return how many tokens are read, and what becomes of longer texts, for a card."""
+        """Return, for a card, how many tokens are read and what happens to longer texts."""
         ...
 
 
 @runtime_checkable
 class Generates(Protocol):
-    """A task whose models write tokens, each behind those before it."""
+    """A task whose models generate tokens one after another."""
 
     longest_text: int  # tokens that a text has at most
 
     def given_tokens(self, rows: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, Any]]:
-        """Return rows for `Task.collate` that have `count` tokens of target each."""
+        """Return rows for `Task.collate` with exactly `count` target tokens each."""
         ...
 
 
 @runtime_checkable
 class HasClasses(Protocol):
-    """A task whose metric counts, class by class, what is right, predicted and true."""
+    """A task whose metric counts, for each class, correct predictions, all predictions and true
+    examples."""
 
     of_rows: bool  # whether the classes are of whole rows, and not of parts of them, as spans are
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """What the classes are called, in the order of the metric's `by_class`."""
+        """The names of the classes, in the order of the metric's `by_class`."""
         ...
 
 
 class TaskFactory(Protocol):
-    """The module of a task: `Args` (its flags), `Inputs` (those of predict), and these
-    functions. `unlabelled` is there where a task can learn from examples without label."""
+    """The module of a task: `Args` (its flags), `Inputs` (the flags of predict), and these
+    functions. `unlabelled` exists only if the task can learn from examples without labels."""
 
     Args: type
     Inputs: type

@@ -22,7 +22,7 @@ LIMITLESS = 10**9
 
 @dataclasses.dataclass(frozen=True)
 class Bounds:
-    """Which numbers make sense, as in `Annotated[int, Bounds(1, 100)]`; NaN never does."""
+    """The range of valid numbers, as in `Annotated[int, Bounds(1, 100)]`; NaN is never valid."""
 
     low: float
     high: float = sys.float_info.max
@@ -47,7 +47,7 @@ class Bounds:
         )
 
     def refusal(self, value: Any) -> str:
-        """What an error says behind a number that is out."""
+        """Return the end of the error message for a number outside the bounds."""
         if self.high >= LIMITLESS and value > self.high:
             return f": at most {self.high:,.12g}" if value < math.inf else ": a finite number"
         if self.said is not None:
@@ -78,7 +78,7 @@ InnerShare = Annotated[float, Bounds(0, 1, above=True, below=True)]
 
 
 class Bounded:
-    """A dataclass whose numbers are within their bounds.
+    """A base class for dataclasses that checks numbers against the bounds of their fields.
 
     Raises `UserError` where it is made with another number, or with what is none.
     """
@@ -94,8 +94,8 @@ class Bounded:
 
 @cache
 def numbers_of(flags: Hashable) -> tuple[tuple[str, type, Bounds | None], ...]:
-    """Every field of a dataclass that takes numbers: its name, int or float, and its bounds, None
-    where they are missing."""
+    """Return every numeric field of a dataclass: its name, int or float, and its bounds (None if it
+    has none)."""
     hints = typing.get_type_hints(flags, include_extras=True)
     return tuple(
         (field.name, kind, bounds)
@@ -105,7 +105,7 @@ def numbers_of(flags: Hashable) -> tuple[tuple[str, type, Bounds | None], ...]:
 
 
 def _numbers(hint: Any, bounds: Bounds | None) -> Iterator[tuple[type, Bounds | None]]:
-    """The kinds of number within a type, each with the bounds around it."""
+    """Yield each numeric type inside a type annotation, with the bounds around it."""
     if hint is int or hint is float:
         yield hint, bounds
     elif typing.get_origin(hint) is Annotated:

@@ -18,18 +18,19 @@ MULTIPLE = 8
 
 @runtime_checkable
 class PadsToBuckets(Protocol):
-    """A task whose batches can be padded to one of few lengths."""
+    """A task whose batches can be padded to one of a few lengths."""
 
     pads_to_buckets: ClassVar[bool]
 
     def collate(self, rows: Sequence[Mapping[str, Any]], buckets: Sequence[int] = ()) -> Batch:
-        """As `Task.collate`, padded to the first of the ascending `buckets` that is long enough; to
-        the longest row where none is."""
+        """Return the batch of `Task.collate`, padded to the smallest of the ascending `buckets`
+        that is long enough; if none is, to the longest row."""
         ...
 
 
 def collate_of(task: Any, lengths: "np.ndarray", device_type: str) -> Collate:
-    """Return how a task's samples become batches on a device: of few shapes on a GPU.
+    """Return the function that collates a task's samples on a device; on a GPU, batches have few
+    different shapes.
 
     Args:
         lengths: int64 [n] of the samples.
@@ -41,8 +42,8 @@ def collate_of(task: Any, lengths: "np.ndarray", device_type: str) -> Collate:
 
 
 def length_buckets(lengths: "np.ndarray") -> tuple[int, ...]:
-    """Return at most MOST lengths in ascending order, as many samples between any two of them; the
-    last is the longest sample's."""
+    """Return at most MOST lengths in ascending order, with equally many samples between neighbours;
+    the last is the length of the longest sample."""
     import numpy as np
 
     shares = np.arange(1, MOST + 1) / MOST

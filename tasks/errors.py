@@ -16,14 +16,14 @@ _pattern = "`{}`"
 
 
 class UserError(Exception):
-    """One sentence: what was wrong, where, and what would be right.
+    """An error of the user, in one sentence: what was wrong, where, and what would be right.
 
     The command line prints it without a traceback and leaves with exit code 2.
 
     Args:
         message: what was wrong, and where; it names settings as `SETTING` has them.
         field: the setting it is about; by default the first that the message names, if any.
-        hint: what would be right, where the message does not end with that; stands behind it.
+        hint: what would be right, if the message does not say so; it is appended to the message.
     """
 
     def __init__(self, message: str, field: str | None = None, hint: str | None = None) -> None:
@@ -36,7 +36,7 @@ class UserError(Exception):
 def did_you_mean(
     name: str, known: Iterable[str], shown: Callable[[str], object] = str
 ) -> str | None:
-    """Return the hint for a name that is not known: the nearest that is, None where none is near.
+    """Return a hint with the known name most similar to an unknown name; None if none is similar.
 
     Args:
         shown: what a known name is shown as.
@@ -48,13 +48,13 @@ def did_you_mean(
 
 
 def foreign(error: object) -> str:
-    """Return what another library says of an error, for a message: its backticks name no setting
-    of ours, and become apostrophes."""
+    """Return the message of another library's error, with backticks replaced by apostrophes because
+    they name no setting of ours."""
     return str(error).replace("`", "'")
 
 
 def spelled(message: str, pattern: str | None = None) -> str:
-    """Return a message with its settings as whoever started this process types them.
+    """Return a message with its settings written as the user of this process types them.
 
     Args:
         pattern: how a setting is typed, "--{}" for flags; that of `settings_typed` by default.
@@ -64,7 +64,7 @@ def spelled(message: str, pattern: str | None = None) -> str:
 
 @contextlib.contextmanager
 def settings_typed(pattern: str) -> Iterator[None]:
-    """Has `spelled` write settings by a pattern, such as "--{}", until the context ends."""
+    """Make `spelled` write settings by a pattern, such as "--{}", inside the context."""
     global _pattern
     before, _pattern = _pattern, pattern
     try:

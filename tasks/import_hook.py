@@ -14,11 +14,14 @@ _waiting: dict[str, Callable[[], None]] = {}
 
 
 class ImportHook:
-    """A finder in front of the import system."""
+    """A finder at the front of the import system, which runs code after a package is imported."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> Any:
-        """See `importlib.abc.MetaPathFinder`."""
+        """Return the spec of a package to repair or to wait for; None for any other.
+
+        The import system calls it, see `importlib.abc.MetaPathFinder`.
+        """
         if name in MENDED:
             from tasks import torch_extensions
 
@@ -27,13 +30,13 @@ class ImportHook:
 
 
 def install() -> None:
-    """Put the finder in front, once. Imports nothing."""
+    """Put the finder at the front of the import system, at most once; imports nothing."""
     if ImportHook not in sys.meta_path:
         sys.meta_path.insert(0, ImportHook)
 
 
 def after_import(package: str, act: Callable[[], None]) -> None:
-    """Calls `act` once a package has been imported: now, where it has been. Imports nothing."""
+    """Call `act` after a package is imported: now if it already is. Imports nothing."""
     if package in sys.modules:
         act()
     else:
@@ -41,7 +44,7 @@ def after_import(package: str, act: Callable[[], None]) -> None:
 
 
 def _followed(name: str, path: Any, target: Any) -> Any:
-    """The package as it is usually found; its loading calls what waits for it."""
+    """Return the package's usual spec, with a loader that also calls the waiting functions."""
     from importlib.machinery import PathFinder
 
     spec = PathFinder.find_spec(name, path, target)

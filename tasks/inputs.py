@@ -6,29 +6,29 @@ from typing import Literal, Protocol, runtime_checkable
 
 @runtime_checkable
 class FromFile(Protocol):
-    """Inputs of `predict` that may lie in one file."""
+    """Inputs of `predict` that can be read from one file."""
 
     @property
     def file(self) -> Path | None:
-        """The file; None where there is none."""
+        """The file to read inputs from; None if they do not come from a file."""
         ...
 
 
 @runtime_checkable
 class FromStream(Protocol):
-    """Inputs of `predict` that may come live."""
+    """Inputs of `predict` that can arrive as a live stream."""
 
     @property
     def stream(self) -> bool:
-        """Whether they do."""
+        """Whether the inputs arrive as a live stream."""
         ...
 
 
 @runtime_checkable
 class FromMedia(Protocol):
-    """How a task reads examples that are files of images or sounds."""
+    """The options of a task whose examples are image or sound files."""
 
     @property
     def on_bad_file(self) -> Literal["skip", "stop"]:
-        """What to do about a file that can't be read."""
+        """What to do with a file that can't be read: skip it, or stop."""
         ...

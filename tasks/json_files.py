@@ -13,7 +13,7 @@ DEEPEST = 100
 
 
 def parse(text: str | bytes) -> Any:
-    """The value that a text stands for.
+    """Return the value of a JSON text.
 
     Raises ValueError for what is no JSON, has numbers of thousands of digits, or is nested deeper
     than `DEEPEST`.
@@ -30,7 +30,7 @@ def parse(text: str | bytes) -> Any:
 
 
 def read(path: Path) -> Any:
-    """The value in a file.
+    """Return the value in a JSON file.
 
     Raises OSError where it can't be read, ValueError as `parse` does or for a file of more than
     `LARGEST` bytes.
@@ -44,7 +44,8 @@ def read(path: Path) -> Any:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file. Raises as `read` does, and ValueError for any other value."""
+    """Return the JSON object in a file. Raises as `read` does, and ValueError if the value is not
+    an object."""
     value = read(path)
     if not isinstance(value, dict):
         raise ValueError("it holds no JSON object")

@@ -13,7 +13,7 @@ from tasks.base import Batch
 
 @dataclass(frozen=True)
 class PackedShape:
-    """The shape of every packed batch of a run, whatever lies in it.
+    """The shape of every packed batch of a run, whatever its content.
 
     A row has `tokens` tokens in `sequences` + `fillers` sequences: those of the samples, one token
     of padding in the place of each that is missing, and padding up to the end. None is empty.
@@ -30,11 +30,11 @@ class PackedShape:
 
     @property
     def fillers(self) -> int:
-        """Sequences of padding at the end of a row, each of 1 to `longest` tokens."""
+        """The number of padding sequences at the end of a row, each of 1 to `longest` tokens."""
         return -(-self.tokens // self.longest)
 
     def fits(self, samples: int, sequences: int, tokens: int) -> bool:
-        """Whether so many samples, of so many sequences and tokens together, fit into a row."""
+        """Whether `samples` samples, with so many sequences and tokens in total, fit into a row."""
         if samples > self.samples or sequences > self.sequences:
             return False
         return tokens + (self.sequences - sequences) + self.fillers <= self.tokens
@@ -42,13 +42,13 @@ class PackedShape:
 
 @runtime_checkable
 class Packs(Protocol):
-    """A task whose samples can lie in one row."""
+    """A task whose samples can be packed into one row."""
 
     packs_windows: ClassVar[bool]
     """Whether samples that are cut in several windows can, too."""
 
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: PackedShape) -> Batch:
-        """Return a batch of that shape; what fills it up weighs nothing in the task's loss.
+        """Return a packed batch of that shape; its padding has no weight in the task's loss.
 
         The inputs are input_ids and position_ids int64 [1, tokens] (token_type_ids, too, where rows
         have them), and cu_seqlens int32 [sequences + fillers + 1], where each sequence begins and

@@ -7,13 +7,14 @@ from tasks.errors import UserError
 
 
 def is_panic(error: BaseException | None) -> bool:
-    """Whether an error is a panic of Rust's, whose class every library makes anew."""
+    """Whether an error is a panic of Rust code; every library defines its own class for it."""
     return error is not None and type(error).__name__ == "PanicException"
 
 
 @contextlib.contextmanager
 def told(what: str) -> Iterator[None]:
-    """A panic as a `UserError` that says what could not be done."""
+    """Convert a panic of Rust code in the block to a `UserError` that says what could not be
+    done."""
     try:
         yield
     except BaseException as error:

@@ -6,7 +6,7 @@ from typing import Literal
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One line, with its numbers."""
+    """A finding of the checks before training: one line of text, with its numbers."""
 
     level: Literal["warning", "error"]
     """An error stops the run."""

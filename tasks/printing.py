@@ -36,20 +36,20 @@ def print_lines(*lines: str, file: TextIO | None = None) -> None:
 
 
 def for_terminal(stream: IO[str]) -> IO[str]:
-    """Return a stream of lines of data as it is, or, on a terminal, one that shows them there."""
+    """Return a stream for lines of data; on a terminal, its control characters are escaped."""
     return cast(IO[str], _Shown(stream)) if stream.isatty() else stream
 
 
 class _Shown:
-    """Writes whole lines to a terminal, what would steer it written out."""
+    """A stream that writes whole lines to a terminal, with control characters escaped."""
 
     def __init__(self, stream: IO[str]) -> None:
         self.stream = stream
 
     def write(self, line: str) -> int:
-        """Write one line, with its end."""
+        """Write one line, which includes its line end."""
         return self.stream.write(visible(line.rstrip("\r\n")) + "\n")
 
     def flush(self) -> None:
-        """See `io.IOBase`."""
+        """Flush the terminal stream."""
         self.stream.flush()

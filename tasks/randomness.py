@@ -18,7 +18,7 @@ AugmentStrength = Literal["none", "weak", "standard", "strong"]
 
 @dataclass(frozen=True)
 class EpochView:
-    """How training looks at its samples in one epoch; what is random follows from this."""
+    """How training sees its samples in one epoch; all randomness of a sample is derived from it."""
 
     seed: int
     epoch: int
@@ -27,12 +27,13 @@ class EpochView:
 
 
 class SampleRandom:
-    """The draws of some samples under one view: one number a sample for every name."""
+    """Random numbers for some samples under one view: one number per sample for every name."""
 
     def __init__(
         self, view: EpochView | Sequence[EpochView], ids: Sequence[int] | npt.NDArray[np.int64]
     ) -> None:
-        """`view` is that of all samples, or each one's own."""
+        """Make the random numbers of samples by their ids; `view` is one for all samples, or one
+        per sample."""
         self.ids = np.asarray(ids, np.uint64)
         views = [view] if isinstance(view, EpochView) else view
         keys = {one: _key(one) for one in set(views)}
@@ -42,7 +43,7 @@ class SampleRandom:
         self._drawn: dict[str, npt.NDArray[np.uint64]] = {}
 
     def bits(self, name: str) -> npt.NDArray[np.uint64]:
-        """Uniform over all uint64 [samples]."""
+        """Return random integers, uniform over all of uint64: uint64 [samples]."""
         if name not in self._drawn:  # who goes sample by sample asks for each name many times
             with np.errstate(over="ignore"):
                 salt = np.uint64(zlib.crc32(name.encode())) * np.uint64(0x9E3779B97F4A7C15)
@@ -50,15 +51,15 @@ class SampleRandom:
         return self._drawn[name]
 
     def uniform(self, name: str, low: float = 0.0, high: float = 1.0) -> npt.NDArray[np.float64]:
-        """Uniform in [low, high), float64 [samples]."""
+        """Return random numbers, uniform in [low, high): float64 [samples]."""
         return low + (high - low) * (self.bits(name) >> np.uint64(11)).astype(np.float64) / 2**53
 
     def integers(self, name: str, high: int) -> npt.NDArray[np.int64]:
-        """Uniform over 0 .. high - 1, int64 [samples]."""
+        """Return random integers, uniform over 0 .. high - 1: int64 [samples]."""
         return np.minimum((self.uniform(name) * high).astype(np.int64), high - 1)
 
     def generator(self, i: int, name: str) -> np.random.Generator:
-        """A stream of its own for the i-th of the samples, where one number is not enough."""
+        """Return a random generator of its own for the i-th sample, if one number is not enough."""
         return np.random.Generator(np.random.Philox(key=int(self.bits(name)[i])))
 
 

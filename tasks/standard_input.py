@@ -10,7 +10,8 @@ from tasks.printing import print_lines
 
 
 def opened(what: str) -> TextIO:
-    """Standard input as text. A person at a terminal is told that `what` is read.
+    """Return standard input as a text stream. At a terminal, a message says that `what` is read
+    from it.
 
     Raises `UserError` where it is closed, as `<&-` leaves it.
     """
@@ -22,8 +23,8 @@ def opened(what: str) -> TextIO:
 
 
 def names(what: str) -> Iterator[str]:
-    """The lines of standard input as names of files, which are bytes, whatever the terminal's
-    encoding. Raises `UserError` where it is closed."""
+    """Yield the lines of standard input as file names, which are bytes, whatever the terminal's
+    encoding. Raises `UserError` if standard input is closed."""
     stream = opened(f"the names of {what}, one a line,")
     content = getattr(stream, "buffer", None)
     for line in stream if content is None else map(os.fsdecode, content):

@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def extension_loads(spec: importlib.machinery.ModuleSpec, library: str) -> bool:
-    """Whether the shared library of a package, e.g. `_C.so`, loads into this torch.
+    """Return whether a package's shared library, e.g. `_C.so`, can be loaded with this torch.
 
     A package without that library (a pure Python build) counts as one that loads: there is nothing
     to mend.
@@ -47,7 +47,7 @@ def extension_loads(spec: importlib.machinery.ModuleSpec, library: str) -> bool:
 def find_spec(
     package: str, path: Sequence[str] | None, target: types.ModuleType | None
 ) -> importlib.machinery.ModuleSpec | None:
-    """Finds one of `REPAIRS` as usual, and hooks its loading."""
+    """Find a package named in `REPAIRS` as usual, and hook its loading."""
     library, before, after = REPAIRS[package]
     spec = importlib.machinery.PathFinder.find_spec(package, path, target)
     if spec is None or spec.loader is None:
@@ -82,7 +82,7 @@ def _torchvision_library() -> Any:
 
 
 def nms(boxes: "Tensor", scores: "Tensor", iou_threshold: float) -> "Tensor":
-    """Greedy non-maximum suppression.
+    """Return the indices of the boxes that greedy non-maximum suppression keeps.
 
     Takes boxes [n, 4] as (x1, y1, x2, y2) and scores [n]; returns the kept indices, int64, best
     score first: a box goes when its intersection over union with a better, kept one exceeds

@@ -64,7 +64,7 @@ class LabelArgs(Bounded):
 
 
 class Labelled(NamedTuple):
-    """Examples with encoded labels, and what the labels are."""
+    """Examples with encoded labels, and the names of the labels."""
 
     labels: tuple[str, ...]
     problem_type: ProblemType
@@ -74,12 +74,13 @@ class Labelled(NamedTuple):
     """Rows of the splits without any labels, which were left out."""
 
     def examples(self, source: Source) -> Examples:
-        """What a task makes of them."""
+        """Return these labelled splits as the `Examples` of a task."""
         return Examples(self.splits, source.name, source.fingerprint, source.rows, self.unlabelled)
 
 
 def media_and_label(source: Source, asked: str | None) -> "datasets.DatasetDict":
-    """The splits of media with their column of labels under the name `label`, and no other.
+    """Return the splits of media files with the label column renamed to `label`, and no other label
+    column.
 
     Raises `UserError` where there is no such column.
     """
@@ -89,7 +90,8 @@ def media_and_label(source: Source, asked: str | None) -> "datasets.DatasetDict"
 
 
 def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> Labelled:
-    """Finds the labels in the column `label`, cuts missing splits and limits, encodes.
+    """Find the labels in the column `label`, cut missing splits and apply limits, and encode the
+    labels.
 
     `label` becomes int64, float32, or a list of int64. Splits without any labels are left out, and
     told. Raises `UserError` where a label can't be read.
@@ -112,13 +114,14 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
 
 
 def cut(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> "datasets.DatasetDict":
-    """The splits with those that are missing cut from train just as `encode` does."""
+    """Return the splits, with missing ones cut from train exactly as `encode` does."""
     problem_type = _problem_type(args.problem_type, splits)
     return cut_missing_splits(splits, _stratify(problem_type), data)
 
 
 def stratified(splits: "datasets.DatasetDict") -> str | None:
-    """The column `label`, where a classifier would cut missing splits evenly by it."""
+    """Return the column name `label` if a classifier would stratify missing splits by it, else
+    None."""
     return _stratify(_problem_type("auto", splits))
 
 
@@ -168,26 +171,27 @@ class Classification(Bindable):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The labels; none in regression."""
+        """The names of the labels; empty for regression."""
         return self.labels
 
     @property
     def single_label(self) -> bool:
-        """Whether each example has one label."""
+        """Whether each example has exactly one label."""
         return self.problem_type == "single_label_classification"
 
     @property
     def primary(self) -> MetricSpec:
-        """The metric that early stopping and "best" go by, where no other is asked for."""
+        """The metric that early stopping and "best" use unless another is requested."""
         return primary_metric(self.problem_type)
 
     @property
     def output_kinds(self) -> Mapping[str, OutputKind]:
-        """What the outputs of its models are, by name: a regression's are no logits."""
+        """The kind of each output of the task's models, by name; a regression's outputs are not
+        logits."""
         return {"logits": "regression" if self.problem_type == "regression" else "logits"}
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
-        """See `tasks.base.Task`."""
+        """Return, for a card, what the model returns for an input (`Task.describe_outputs`)."""
         if self.problem_type == "regression":
             return (
                 "Gives a number for an input, in the unit of the training data's column of labels."
@@ -209,11 +213,12 @@ class Classification(Bindable):
         return f"{names} and {more} more" if more > 0 else names
 
     def example_code(self, is_english: bool) -> str:
-        """See `tasks.base.Task`: what `predict` is shown first."""
+        """Return an example input of transformers' pipeline as Python source
+        (`Task.example_code`)."""
         return python_literal(shlex.split(self.example_call)[1])
 
     def model_config(self) -> dict[str, Any]:
-        """The fields of a transformers config that this task sets."""
+        """Return the fields of a transformers config that this task sets."""
         outputs = max(len(self.labels), 1)
         names = self.labels or ("LABEL_0",)
         return {
@@ -231,7 +236,7 @@ class Classification(Bindable):
         split: str | None,
         trained_on: str,
     ) -> Examples:
-        """One split with this task's own order of labels; see `choose_split`.
+        """Return one split encoded with this task's own order of labels; see `choose_split`.
 
         Raises `UserError` where a label was never seen in training.
         """
@@ -244,27 +249,27 @@ class Classification(Bindable):
         return Examples(encoded, source.name, source.fingerprint)
 
     def random_targets(self, inputs: "Mapping[str, Tensor]", seed: int) -> "dict[str, Tensor]":
-        """Return `labels` drawn by `seed` for inputs [b, ...] of any content, to measure training
+        """Return random `labels`, drawn from `seed`, for any inputs [b, ...], to measure training
         with; see `tasks.kinds.label_values`."""
         rows = len(next(iter(inputs.values())))
         return {"labels": label_values.drawn(rows, len(self.labels), self.problem_type, seed)}
 
     def label_targets(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, Tensor]":
-        """The `labels` of rows that have one; see `tasks.kinds.label_values`."""
+        """Return the tensor `labels` of rows that have labels; see `tasks.kinds.label_values`."""
         import torch
 
         return {name: torch.from_numpy(each) for name, each in self.label_arrays(rows).items()}
 
     def label_arrays(self, rows: "Sequence[Mapping[str, Any]]") -> "dict[str, np.ndarray]":
-        """The `labels` of rows that have one, as numpy's array."""
+        """Return the `labels` of rows that have labels, as a numpy array."""
         if not rows or rows[0].get("label") is None:
             return {}
         values = [row["label"] for row in rows]
         return {"labels": label_values.given(values, len(self.labels), self.problem_type)}
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
-        """Cross entropy, binary cross entropy averaged over labels, or squared error; summed over
-        rows.
+        """Return the cross entropy, the binary cross entropy averaged over labels, or the squared
+        error; summed over rows.
 
         Label smoothing after Szegedy et al. 2016, section 7. Where `partners` (int64 [b]) and
         `share` (float32 [b]) are among the targets, a row's target is `share` its label and the
@@ -303,7 +308,8 @@ class Classification(Bindable):
         return Loss(losses.sum(), count, {}, losses.detach())
 
     def averaged(self, logits: Any, batch: Batch) -> Any:
-        """Logits [windows, labels] to those of rows [b, labels]: the mean over their windows."""
+        """Return logits [b, labels]: the mean of logits [windows, labels] over the windows of each
+        row."""
         import numpy as np
 
         from tasks import arrays
@@ -319,11 +325,11 @@ class Classification(Bindable):
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
     ) -> list[Prediction]:
-        """See `tasks.base.Task`."""
+        """Return one prediction per row, from `outputs` or a forward pass (`Task.predict`)."""
         return self.postprocess(self.forward(model, batch) if outputs is None else outputs)
 
     def postprocess(self, outputs: Outputs) -> list[Prediction]:
-        """What logits [b, labels], a tensor or an array, say of each row.
+        """Return one prediction per row from logits [b, labels], a tensor or an array.
 
         Single label: the likeliest, softmax probabilities. Multi label: those whose sigmoid reaches
         the threshold.
@@ -332,7 +338,7 @@ class Classification(Bindable):
         return label_values.predicted(outputs["logits"], self.problem_type, threshold)
 
     def references(self, batch: Batch) -> list[Value]:
-        """The label, the labels, or the number of each row."""
+        """Return the true label, labels or number of each row."""
         rows = batch.targets["labels"].tolist()
         if self.problem_type == "multi_label_classification":
             return [places_of(row) for row in rows]
@@ -340,7 +346,7 @@ class Classification(Bindable):
         return found
 
     def accumulator(self) -> "ClassificationMetric":
-        """The accumulator of this task's metrics."""
+        """Return an empty accumulator of this task's metrics."""
         from tasks.metrics.classification import ClassificationMetric
         from tasks.metrics.ranked import TopKMetric
 
@@ -349,7 +355,7 @@ class Classification(Bindable):
         return ClassificationMetric(self.problem_type, max(len(self.labels), 1))
 
     def update(self, accumulator: Any, seen: Evaluated[Prediction]) -> None:
-        """Adds the predictions of a batch to an accumulator."""
+        """Add the predictions of a batch to a metric accumulator."""
         from tasks.metrics.ranked import TopKMetric
 
         ids = seen.batch.ids.cpu().numpy()
@@ -364,8 +370,8 @@ class Classification(Bindable):
             accumulator.update(ids, predictions, references)
 
     def _array(self, values: Sequence[Value]) -> "np.ndarray":
-        """As `ClassificationMetric` takes them: labels int64 [b], 0 or 1 [b, labels], numbers
-        float64 [b]."""
+        """Return values in the form `ClassificationMetric` takes: labels int64 [b], 0 or 1 [b,
+        labels], or numbers float64 [b]."""
         import numpy as np
 
         if self.problem_type != "multi_label_classification":
@@ -376,12 +382,12 @@ class Classification(Bindable):
         return hot
 
     def confusion_matrix(self, accumulator: "ClassificationMetric") -> "np.ndarray":
-        """Counts int64 [labels, labels], rows the truth. ValueError where there is not one label
-        each."""
+        """Return the confusion matrix, counts int64 [labels, labels]; its rows are the true labels.
+        ValueError if examples do not have one label each."""
         return accumulator.confusion_matrix()
 
     def errors(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
-        """Wrong predictions as (loss of the sample, its id, truth, prediction)."""
+        """Return the wrong predictions as (loss of the sample, its id, truth, prediction)."""
         assert seen.loss.terms is not None
         columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), seen.references
         predicted = [value_of(one) for one in seen.predictions]
@@ -397,7 +403,8 @@ class Classification(Bindable):
         return f"{value:.4g}" if self.problem_type == "regression" else self.labels[int(value)]
 
     def to_json(self, prediction: Prediction, top_k: int | None = None) -> dict[str, Any]:
-        """A prediction for people: label and score, and with `top_k` the scores of the best k.
+        """Return a readable prediction: label and score, and with `top_k` the scores of the best k
+        labels.
 
         Single label: softmax probability. Multi label: `label` is the list of those given, `score`
         the list of their sigmoids. Regression: label "LABEL_0" and the number itself, as
@@ -418,30 +425,32 @@ class Classification(Bindable):
         return found
 
     def pseudo_labels(self, outputs: Outputs) -> "tuple[Tensor, Tensor]":
-        """How sure the likeliest label is, float32 [b], and which it is, int64 [b]."""
+        """Return the probability of the likeliest label, float32 [b], and that label, int64 [b]."""
         sureness, labels = outputs["logits"].detach().softmax(-1).max(-1)
         return sureness, labels
 
     def pseudo_losses(self, outputs: Outputs, labels: "Tensor") -> "Tensor":
-        """Cross entropy of each row, float32 [b], with labels int64 [b]."""
+        """Return the cross entropy of each row, float32 [b], for labels int64 [b]."""
         import torch.nn.functional as F
 
         return F.cross_entropy(outputs["logits"], labels, reduction="none")
 
     @property
     def softens(self) -> bool:
-        """Whether there are probabilities."""
+        """Whether the outputs are probabilities, which a temperature can soften."""
         return self.problem_type != "regression"
 
     def teacher_fault(self, teacher: "Classification") -> str | None:
-        """See `tasks.base.Distills`."""
+        """Return why a teacher's labels or problem type are unsuitable; None if they are suitable
+        (`Distills.teacher_fault`)."""
         if self.problem_type != teacher.problem_type:
             return f"has learned {teacher.problem_type}, and this is {self.problem_type}"
         return other_names(self.labels, teacher.labels, "labels")
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
-        """T^2 KL(teacher || student) of the labels, summed; with several labels of each one's yes
-        and no, averaged over labels; squared error in regression."""
+        """Return T^2 KL(teacher || student) over the labels, summed over rows. With several labels
+        it is that of each label's yes and no, averaged over labels; in regression the squared
+        error."""
         import torch.nn.functional as F
 
         logits, taught = student["logits"], teacher["logits"]
@@ -456,7 +465,7 @@ class Classification(Bindable):
         return temperature**2 * gaps.sum() / logits.shape[-1]
 
     def target_counts(self, batch: Batch) -> "Tensor":
-        """One a row, float32 [b]."""
+        """Return the number of targets of each row, always one, float32 [b]."""
         import torch
 
         return torch.ones(len(batch), device=batch.ids.device)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelPrediction:
-    """One label of all."""
+    """A prediction of exactly one label."""
 
     label: int
     scores: tuple[float, ...]  # of each label: its probability
@@ -25,7 +25,7 @@ class LabelPrediction:
 
 @dataclass(frozen=True)
 class LabelsPrediction:
-    """The labels that are given, of all; perhaps none."""
+    """A prediction of any number of labels, possibly none."""
 
     labels: tuple[int, ...]
     scores: tuple[float, ...]  # of each label: its probability
@@ -33,7 +33,7 @@ class LabelsPrediction:
 
 @dataclass(frozen=True)
 class NumberPrediction:
-    """A number, in the unit of the labels."""
+    """A prediction of a number, in the unit of the labels."""
 
     value: float
 
@@ -44,10 +44,10 @@ Value = int | tuple[int, ...] | float
 
 
 def given(values: Sequence[Any], labels: int, problem_type: "ProblemType") -> "np.ndarray":
-    """Return the labels of rows, numpy's array.
+    """Return the labels of rows as a numpy array.
 
     Args:
-        values: of each row a label's number, those of several, or a number.
+        values: for each row a label's index, the indices of several labels, or a number.
         labels: how many there are.
     """
     import numpy as np
@@ -61,7 +61,7 @@ def given(values: Sequence[Any], labels: int, problem_type: "ProblemType") -> "n
 
 
 def drawn(rows: int, labels: int, problem_type: "ProblemType", seed: int) -> "Tensor":
-    """Return labels of so many rows drawn by `seed`, a tensor."""
+    """Return a tensor of random labels for `rows` rows, drawn from `seed`."""
     import torch
 
     rng, labels = torch.Generator().manual_seed(seed), max(labels, 1)
@@ -73,7 +73,7 @@ def drawn(rows: int, labels: int, problem_type: "ProblemType", seed: int) -> "Te
 
 
 def predicted(logits: Any, problem_type: "ProblemType", threshold: float) -> list[Prediction]:
-    """Return what logits [b, labels], a tensor or an array, say of each row.
+    """Return one prediction per row from logits [b, labels], a tensor or an array.
 
     Single label: the likeliest, softmax probabilities. Multi label: those whose sigmoid reaches
     the threshold.
@@ -92,12 +92,12 @@ def predicted(logits: Any, problem_type: "ProblemType", threshold: float) -> lis
 
 
 def value_of(prediction: Prediction) -> Value:
-    """Return what is predicted, to be compared with what is true."""
+    """Return the predicted value, in the form that is compared with the true one."""
     if isinstance(prediction, LabelPrediction):
         return prediction.label
     return prediction.labels if isinstance(prediction, LabelsPrediction) else prediction.value
 
 
 def places_of(given: Sequence[float]) -> tuple[int, ...]:
-    """Return the places of a row of 0 and 1 that are not 0."""
+    """Return the indices of the nonzero entries in a row of 0 and 1."""
     return tuple(i for i, one in enumerate(given) if one)

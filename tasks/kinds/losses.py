@@ -16,7 +16,8 @@ IGNORED = -100
 
 @functools.lru_cache(maxsize=16)
 def constant(values: tuple[float, ...], device: "torch.device") -> "Tensor":
-    """Numbers as a float32 tensor on a device, copied there once: a copy in every pass would wait.
+    """Return numbers as a float32 tensor on a device, cached so that it is copied there only once:
+    a copy in every pass would wait for the device.
 
     It must not be changed.
     """
@@ -27,7 +28,7 @@ def constant(values: tuple[float, ...], device: "torch.device") -> "Tensor":
 
 
 def windows_of(windows: "Tensor", samples: int) -> "Tensor":
-    """How many windows each of the samples has, int64 [samples].
+    """Return the number of windows of each sample, int64 [samples].
 
     As `bincount` says it, which waits for a GPU.
 
@@ -41,8 +42,8 @@ def windows_of(windows: "Tensor", samples: int) -> "Tensor":
 def cross_entropy(
     logits: "Tensor", labels: "Tensor", label_smoothing: float
 ) -> "tuple[Tensor, Tensor | None]":
-    """Cross entropy summed over targets, and without gradient that of each, where nothing is
-    smoothed: one softmax serves both.
+    """Return the cross entropy summed over targets, and without gradient that of each target, or
+    None if labels are smoothed; one softmax serves both.
 
     Args:
         logits: float32 [b, classes, ...].
@@ -59,15 +60,16 @@ def cross_entropy(
 
 
 def of_targets(logits: "Tensor", labels: "Tensor", label_smoothing: float) -> Loss:
-    """Return the cross entropy summed over what is not `IGNORED`, and counted so; see
-    `cross_entropy`. Nothing depends on how many there are but the numbers themselves."""
+    """Return the cross entropy summed over the targets that are not `IGNORED`, and their count; see
+    `cross_entropy`. No shape depends on how many targets there are."""
     loss, terms = cross_entropy(logits, labels, label_smoothing)
     return Loss(loss, (labels != IGNORED).sum().float(), {}, terms)
 
 
 def divergence(logits: "Tensor", taught: "Tensor", temperature: float) -> "Tensor":
-    """T^2 KL(teacher || student) over the last axis, summed over all others; a teacher's and a
-    student's logits of one shape, float32 [..., classes]. Hinton et al. 2015, section 2."""
+    """Return T^2 KL(teacher || student) over the last axis, summed over all others. `taught` are
+    the teacher's logits; both have one shape, float32 [..., classes]. Hinton et al. 2015, section
+    2."""
     import torch.nn.functional as F
 
     ours, theirs = logits / temperature, taught / temperature
@@ -76,7 +78,8 @@ def divergence(logits: "Tensor", taught: "Tensor", temperature: float) -> "Tenso
 
 
 def other_names(ours: Sequence[str], theirs: Sequence[str], what: str) -> str | None:
-    """How the names of a teacher's classes differ from the student's; None where they do not."""
+    """Return how the names of a teacher's classes differ from the student's; None if they are
+    equal."""
     if list(ours) == list(theirs):
         return None
     odd = sorted(set(ours) ^ set(theirs))

@@ -23,14 +23,14 @@ WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "of
 
 @dataclasses.dataclass(frozen=True)
 class ConfigLine:
-    """A line of the file."""
+    """A setting on one line of the configuration file."""
 
     where: str  # the file and the line, for an error
     name: str  # of the flag, with _
     value: "str | tuple[str, ...] | None"  # words as they stand; None: nothing
 
     def wants(self, what: str) -> NoReturn:
-        """Raises the `UserError` for a value that is something else."""
+        """Raise the `UserError` for a value that is not of the expected kind."""
         value = "nothing" if self.value is None else repr(self.value)
         if isinstance(self.value, tuple):
             value = f"[{', '.join(self.value)}]"
@@ -38,7 +38,7 @@ class ConfigLine:
 
 
 def take(arguments: Sequence[str]) -> tuple[list[str], list[ConfigLine]]:
-    """The arguments without `--config`, and what its file says."""
+    """Return the arguments without `--config`, and the settings in its file."""
     rest, paths = [], []
     words = iter(arguments)
     for word in words:
@@ -56,7 +56,7 @@ def take(arguments: Sequence[str]) -> tuple[list[str], list[ConfigLine]]:
 
 
 def apply(default: Any, settings: Sequence[ConfigLine]) -> Any:
-    """A dataclass of dataclasses of flags with the settings in place of its values.
+    """Return a dataclass of dataclasses of flags with the settings replacing its values.
 
     Raises `UserError` for a setting of no flag, of another type than its flag, or out of bounds.
     """
@@ -133,7 +133,7 @@ def _words(where: str, name: str, node: "yaml.Node") -> "str | tuple[str, ...] |
 
 
 def _typed(setting: ConfigLine, hint: Any) -> Any:
-    """The value of a flag of this type."""
+    """Return the value of a setting as the type of its flag."""
     if typing.get_origin(hint) is Annotated:
         return _typed(setting, typing.get_args(hint)[0])
     if typing.get_origin(hint) in (Union, types.UnionType):
@@ -156,7 +156,7 @@ def _typed(setting: ConfigLine, hint: Any) -> Any:
 
 
 def _reader(hint: Any) -> tuple[str, Callable[[str], Any]]:
-    """What a flag of this type wants, and what reads it."""
+    """Return what a flag of this type expects, in words, and the function that parses it."""
     if typing.get_origin(hint) is Literal:
         choices: Mapping[str, Any] = {str(choice): choice for choice in typing.get_args(hint)}
         return f"one of {', '.join(choices)}", lambda word: choices[word]

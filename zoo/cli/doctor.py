@@ -28,7 +28,8 @@ class DoctorFinding(NamedTuple):
 
 
 def doctor() -> list[DoctorFinding]:
-    """What there is, what is missing, and how to get it. Takes seconds: it imports torch."""
+    """Return what is installed, what is missing, and how to get it. Takes seconds, because it
+    imports torch."""
     return [
         _python(),
         *_torch(),
@@ -219,7 +220,7 @@ def _weights() -> Iterator[DoctorFinding]:
 
 
 def _speech() -> DoctorFinding:
-    """espeak-ng speaks the embedded speech, and nothing else needs it."""
+    """Return the finding on espeak-ng, which only the synthetic speech of the demo needs."""
     if importlib.util.find_spec("espeakng_loader") is None:
         text = "espeak-ng is not here: embedded speech can't be made, your own data can be used"
         return DoctorFinding("speech demo", "missing", text, "pip install -e '.[speech-demo]'")

@@ -15,7 +15,7 @@ from zoo.store.checkpoint import MANIFEST, read_manifest
 
 
 def main(domain: str, verb: str = "export", argv: Sequence[str] | None = None) -> int:
-    """Runs the verb; returns the exit code."""
+    """Run a verb on a checkpoint of any model of a domain; return the exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     folders = [word for word in arguments if (Path(word) / MANIFEST).is_file()]
     if not folders:

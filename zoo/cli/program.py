@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Verb:
-    """One thing that a program does."""
+    """One subcommand of a program."""
 
     summary: str
     examples: tuple[str, ...]  # what follows the program's name; the first is for the overview
@@ -37,7 +37,7 @@ class Verb:
 
 @dataclass(frozen=True)
 class Program:
-    """A program with verbs: `python -m bench run ...`."""
+    """A program with subcommands (verbs): `python -m bench run ...`."""
 
     name: str  # before its messages
     command: str  # how it is called: "python -m bench"
@@ -57,7 +57,7 @@ class Program:
         return fail(self.name, f"no verb {word!r}; {hint}")
 
     def overview(self) -> str:
-        """Return what the program says of itself where it is called without a verb."""
+        """Return the help text that the program prints if it is called without a verb."""
         width = max(map(len, self.verbs))
         verbs = "\n".join(f"  {name.ljust(width)}  {v.summary}" for name, v in self.verbs.items())
         examples = "\n".join(f"  {self.command} {v.examples[0]}" for v in self.verbs.values())
@@ -71,7 +71,7 @@ class Program:
         does for --help and errors.
 
         Args:
-            settings: `default` of `tyro.cli`, and `more`, which --help says behind the examples.
+            settings: `default` of `tyro.cli`, and `more`, which --help prints after the examples.
         """
         more = settings.pop("more", "")
         if not words and not fields(kind):  # type: ignore[arg-type]
@@ -87,13 +87,13 @@ class Program:
 
 
 def _parts(kind: type, default: Any) -> list[type]:
-    """The dataclasses that the flags of a verb are fields of: the parts of a default, or one."""
+    """Return the dataclasses that hold a verb's flags: the parts of a default, or a single one."""
     parts = [] if default is None else [getattr(default, part.name) for part in fields(default)]
     return [type(part) for part in parts if is_dataclass(part)] or [kind]
 
 
 def guarded(name: str, run: Callable[[], int], again: str = AGAIN) -> int:
-    """Runs a verb of the program `name`; what goes wrong becomes one line and an exit code.
+    """Run a verb of the program `name`; an error becomes one line on stderr and an exit code.
 
     Args:
         again: what to do where the disk was full, once there is room.
@@ -119,7 +119,8 @@ def guarded(name: str, run: Callable[[], int], again: str = AGAIN) -> int:
 
 
 def _drop_output() -> None:
-    """Nothing more can be written to standard output, not even what is left in its buffer."""
+    """Discard all output to standard output, including what is in its buffer, after it was
+    closed."""
     try:
         sys.stdout.flush()
     except (OSError, ValueError):
@@ -128,7 +129,7 @@ def _drop_output() -> None:
 
 
 def overview(name: str, text: Callable[[], str], code: int) -> int:
-    """Prints what a program can do; returns `code`, or that of what went wrong."""
+    """Print what a program can do; return `code`, or the exit code of an error."""
 
     def run() -> int:
         print_lines(*text().splitlines())
@@ -138,8 +139,7 @@ def overview(name: str, text: Callable[[], str], code: int) -> int:
 
 
 def fail(name: str, message: str, code: int = 2) -> int:
-    """Says what the user has done wrong, below a progress bar that has not ended; returns the exit
-    code for it."""
+    """Print the user's mistake, below any unfinished progress bar; return the exit code for it."""
     if "tqdm" in sys.modules:
         from tqdm import tqdm
 
@@ -153,7 +153,7 @@ HINTED = "its bounds are in --help"
 
 
 def show_bounds(flags: type) -> None:
-    """Makes --help say the bounds of the numbers of a dataclass, beside their defaults."""
+    """Make --help show the bounds of a dataclass's numbers next to their defaults."""
     import tyro
 
     for name, _, bounds in numbers_of(flags):
@@ -170,8 +170,8 @@ def show_bounds(flags: type) -> None:
 
 
 def read_words(read: Callable[[list[str]], T], words: Sequence[str]) -> T:
-    """What a parser makes of the words of a command; where it complains and exits, control
-    characters among them are written out."""
+    """Return the result of a parser for the words of a command; if it complains and exits, control
+    characters in its message are escaped."""
     shown = [visible(word) for word in words]
     if shown == list(words):
         return read(shown)
@@ -184,7 +184,7 @@ def read_words(read: Callable[[list[str]], T], words: Sequence[str]) -> T:
 
 
 def parse_flags(kind: Any, words: Sequence[str], **settings: Any) -> Any:
-    """Flags as an instance of a dataclass; exits as argparse does for --help and errors.
+    """Return flags as an instance of a dataclass; exit as argparse does for --help and errors.
 
     Args:
         settings: `prog`, `description` and `default` of `tyro.cli`.

@@ -22,12 +22,13 @@ from zoo.train.args import TrainArgs
 
 
 def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
-    """Runs a verb; returns the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
+    """Run a verb; return the exit code: 0, 2 for a user's mistake, 128 + signal for a stop."""
     return program_of(entry).main(argv)
 
 
 def program_of(entry: Entry) -> Program:
-    """The program of a model: the verbs that it has, with examples in its own words."""
+    """Return the command-line program of a model: the verbs it supports, with examples for this
+    model."""
     words = {"name": entry.name, "input": importlib.import_module(entry.task).EXAMPLE_INPUT}
 
     def of(name: str) -> Verb:
@@ -42,7 +43,7 @@ def program_of(entry: Entry) -> Program:
 
 
 def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
-    """Arguments as an instance of the dataclass `kind`; exits as argparse does for --help and
+    """Return arguments as an instance of the dataclass `kind`; exit as argparse does for --help and
     errors."""
     arguments, settings = config_file.take(arguments)
     if settings:
@@ -149,7 +150,7 @@ def _quantize(entry: Entry, arguments: Sequence[str]) -> int:
 
 
 def _unless_refused(entry: Entry, make: Callable[[Entry, Any], Any], args: Any) -> int:
-    """Exit code 1 where what was made did not pass its proof or contract."""
+    """Call `make`; return exit code 1 if the result did not pass its proof or contract, else 0."""
     places.check_cache()
     if args.checkpoint.is_dir():
         places.check_folder("artifacts in", args.checkpoint)

@@ -16,15 +16,16 @@ LONGEST = 60  # characters of one
 
 
 def python(module: str, *words: object) -> str:
-    """`python -m MODULE ...` as it is typed into a shell."""
+    """Return the shell command `python -m MODULE ...`."""
     return shlex.join(["python", "-m", module, *map(str, words)])
 
 
 def example(usual: str, split: "datasets.Dataset", folder: Path) -> list[str]:
-    """The words that give `predict` an input, out of the data where they have a fitting one.
+    """Return the words that give `predict` an example input, taken from the data if possible.
 
     Args:
-        usual: those of the task: `--text "fine, I loved it"`.
+        usual: the default words of the task, `--text "fine, I loved it"`, for data without a
+            fitting example.
         split: examples of the task, with the column media (bytes, path) or text.
         folder: of the checkpoint; a picture or sound that has no file of its own is put into its
             `logs/`.
@@ -51,8 +52,7 @@ def _media(media: Any, folder: Path) -> str | None:
 
 
 def _text(text: Any) -> str | None:
-    """The beginning of a text on one line; None where a shell or the flags would take it for more
-    than that."""
+    """Return the beginning of a text on one line; None if a shell or the flags would misread it."""
     plain = " ".join(str(text or "").split())
     if len(plain) > LONGEST:
         plain = plain[:LONGEST].rpartition(" ")[0] or plain[:LONGEST]

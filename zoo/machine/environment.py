@@ -58,7 +58,8 @@ ROOT = Path(__file__).resolve().parents[2]  # the checkout, where the code runs 
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Python's version and those of the relevant packages, from their metadata: no imports."""
+    """Return the version of Python and of the relevant packages, from their metadata: imports
+    none."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -67,7 +68,8 @@ def versions() -> dict[str, str]:
 
 
 def machine(gpu: bool | None = None) -> dict[str, Any]:
-    """The processor, the cores and memory really granted, and the GPU. No host name.
+    """Return a description of the processor, the granted cores and memory, and the GPU, without
+    host name.
 
     `gpu`: True asks torch for the GPU, False does not, None does if torch is imported anyway.
     """
@@ -79,7 +81,8 @@ def machine(gpu: bool | None = None) -> dict[str, Any]:
 
 @functools.cache
 def commit() -> dict[str, Any]:
-    """{commit, dirty} of the repository this code lies in; both None where it lies in none.
+    """Return {commit, dirty} of the git repository of this code; both are None outside a
+    repository.
 
     Asked once: what runs is what lay there when the process began.
     """
@@ -96,7 +99,7 @@ def commit() -> dict[str, Any]:
 
 
 def hub_problem(timeout: float = 2.0) -> str | None:
-    """Why the Hub cannot be reached, in half a sentence; None where it answers.
+    """Return why the Hub cannot be reached, in half a sentence; None if it answers.
 
     Never waits longer than `timeout`, also where a name server does not answer.
     """
@@ -158,7 +161,8 @@ def _processor(cpuinfo: str) -> dict[str, Any]:
 
 
 def _cores(root: Path) -> int | float:
-    """Cores granted: the affinity mask, or the control group's quota where that is less."""
+    """Return the number of granted cores: the affinity mask, or the control group's quota if that
+    is less."""
     try:
         granted: int | float = len(os.sched_getaffinity(0))
     except AttributeError:  # only Linux has it
@@ -174,7 +178,8 @@ def _cores(root: Path) -> int | float:
 
 
 def _memory(root: Path) -> int:
-    """Bytes of memory granted: the machine's, or the control group's limit where that is less."""
+    """Return the bytes of granted memory: the machine's, or the control group's limit if that is
+    less."""
     granted = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for folder in _control_groups(root, "memory"):
         for name in ("memory.max", "memory.limit_in_bytes"):
@@ -185,7 +190,7 @@ def _memory(root: Path) -> int:
 
 
 def _control_groups(root: Path, controller: str) -> Iterator[Path]:
-    """Folders of this process's control groups, own one first: version 2, then version 1.
+    """Yield the folders of this process's control groups, its own first: version 2, then version 1.
 
     The path may be the host's, of which a container sees only the end; hence the way up to the top.
     """
@@ -227,9 +232,9 @@ def _gpu() -> dict[str, Any]:
 
 
 def _gpu_settings() -> dict[str, int]:
-    """What a GPU may reach, which decides what a number means: highest clocks, and the power limit.
+    """Return the GPU settings on which a measurement depends: highest clocks and power limit.
 
-    Not what it runs at now: that is a result, and a machine is the same one before and behind.
+    Not the current clock: that is a result, and must not change the description of the machine.
     """
     from zoo.machine import nvml
 
@@ -250,7 +255,7 @@ def _gpu_settings() -> dict[str, int]:
 
 
 def driver() -> str | None:
-    """The version of the NVIDIA driver, None where there is none."""
+    """Return the version of the NVIDIA driver, None if there is none."""
     told = re.search(r"(\d+\.\d+(?:\.\d+)?)", _text(Path("/proc/driver/nvidia/version")) or "")
     if told:
         return told.group(1)

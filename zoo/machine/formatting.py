@@ -18,23 +18,25 @@ PLAIN = (1e-4, 1e12)
 
 
 class HasInterval(Protocol):
-    """`zoo.measure.Estimate`, `bench.record.results.Value`."""
+    """A number with an interval, such as `zoo.measure.Estimate` and
+    `bench.record.results.Value`."""
 
     @property
     def value(self) -> float: ...
 
     @property
     def interval(self) -> Any:
-        """With `low` and `high`, as a mapping or as attributes; None where there is none."""
+        """The interval's `low` and `high`, as a mapping or as attributes; None if it is unknown."""
 
 
 def interval(low: float, high: float, form: str = ".4f") -> str:
-    """ "0.8100 to 0.9034"; a dash where it is undefined."""
+    """Return an interval as "0.8100 to 0.9034"; a dash if it is undefined."""
     return NOTHING if math.isnan(low) else f"{low:{form}} to {high:{form}}"
 
 
 def seconds(estimate: HasInterval | None, bare: bool = False) -> str:
-    """In ms below a second: "14.41 ms [9.39, 22.13]"; bare is without the interval."""
+    """Return a duration with its interval, in ms below a second: "14.41 ms [9.39, 22.13]"; `bare`
+    omits the interval."""
     if estimate is None:
         return NOTHING
     scale, unit = (1.0, " s") if estimate.value >= 1 else (1e3, " ms")
@@ -42,7 +44,7 @@ def seconds(estimate: HasInterval | None, bare: bool = False) -> str:
 
 
 def ratio(estimate: HasInterval) -> str:
-    """A number without a unit: "1.831 [1.254, 2.702]"."""
+    """Return a number without a unit and its interval: "1.831 [1.254, 2.702]"."""
     return _in_brackets(estimate, 1.0, "", False)
 
 
@@ -55,12 +57,13 @@ def _in_brackets(estimate: HasInterval, scale: float, unit: str, bare: bool) -> 
 
 
 def milliseconds(value: float | None, decimals: int = 2) -> str:
-    """Seconds as "14.41 ms"."""
+    """Return a duration in seconds as "14.41 ms"."""
     return NOTHING if value is None else f"{1e3 * value:.{decimals}f} ms"
 
 
 def size(count: float | None, unit: str | None = None, decimals: int = 1) -> str:
-    """Bytes as "1,234.5 MB", in one of `BYTES` or, None, in what fits of GB, MB, kB and bytes."""
+    """Return bytes as "1,234.5 MB": in a unit of `BYTES`, or for None in GB, MB, kB or bytes,
+    whichever fits."""
     if count is None:
         return NOTHING
     if unit is None:
@@ -69,14 +72,16 @@ def size(count: float | None, unit: str | None = None, decimals: int = 1) -> str
 
 
 def short(value: float) -> str:
-    """1234.5678 as 1235, 12345.6 as 12,346, and a count as it is."""
+    """Return a number in short form: 1234.5678 as 1235, 12345.6 as 12,346, and an integer in
+    full."""
     if isinstance(value, int) or abs(value) >= 1e4:
         return f"{value:,.0f}"
     return f"{value:.4g}"
 
 
 def significant(value: float, digits: int = 4) -> str:
-    """1234.5678 as 1,235; 0.0123456 as 0.01235; 1.2345e-7 as 1.234e-07 (of four digits)."""
+    """Return a number with `digits` significant digits: 1234.5678 as 1,235; 0.0123456 as 0.01235;
+    1.2345e-7 as 1.234e-07 (with four)."""
     if value == 0 or not math.isfinite(value):
         return "0" if value == 0 else str(value)
     if not PLAIN[0] <= abs(value) < PLAIN[1]:
@@ -87,7 +92,7 @@ def significant(value: float, digits: int = 4) -> str:
 
 
 def tick(value: float) -> str:
-    """At an axis, short: 0.5, 20, 1,000, 50k, 2M."""
+    """Return a short label for an axis tick: 0.5, 20, 1,000, 50k, 2M."""
     for least, letter in SCALES:
         if abs(value) >= least:
             return f"{value / min(least, 1e3 if letter == 'k' else least):g}{letter}"
@@ -95,12 +100,14 @@ def tick(value: float) -> str:
 
 
 def decimals_of(width: float) -> int:
-    """So many that an interval of this width is told to two significant digits."""
+    """Return the number of decimals that shows an interval of this width to two significant
+    digits."""
     return min(6, max(0, 1 - math.floor(math.log10(width)))) if width > 0 else 4
 
 
 def fixed(value: float, decimals: int, sign: str = "") -> str:
-    """1234.5 as 1,234.50 (of two decimals); what is rounded to 0 has no minus.
+    """Return a number with a fixed number of decimals: 1234.5 as 1,234.50 (with two). A result of 0
+    has no minus.
 
     Args:
         sign: "+" where positive numbers have one.

@@ -13,7 +13,8 @@ def out_of_memory(error: BaseException) -> bool:
 
 
 def peak_memory(device: torch.device) -> int:
-    """Most bytes in use so far: the allocator's on a GPU, else the resident set of this process."""
+    """Return the peak memory in bytes so far: the allocator's on a GPU, else the resident set of
+    this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     import resource

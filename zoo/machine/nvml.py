@@ -23,34 +23,35 @@ HELD_DOWN = {
 
 
 class NvmlError(Exception):
-    """Why NVML does not say it, in a few words."""
+    """NVML can't provide a value; the message says why in a few words."""
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU. All methods raise `NvmlError` for what the driver does not say of it."""
+    """A GPU as seen by NVML. All methods raise `NvmlError` for values that the driver does not
+    provide."""
 
     library: Any
     handle: Any
 
     def energy(self) -> float:
-        """Return the joules since the driver was loaded. Volta and later."""
+        """Return the energy used since the driver was loaded, in joules (Volta and later)."""
         return self._number("nvmlDeviceGetTotalEnergyConsumption", ctypes.c_ulonglong) / 1e3
 
     def power_limit(self) -> float:
-        """Return the watts that it may take at most now."""
+        """Return the current power limit in watts."""
         return self._number("nvmlDeviceGetEnforcedPowerLimit", ctypes.c_uint) / 1e3
 
     def clock(self, kind: int = SM_CLOCK) -> int:
-        """Return the MHz of the multiprocessors (SM) or of the memory now."""
+        """Return the current clock of the multiprocessors (SM) or the memory, in MHz."""
         return self._number("nvmlDeviceGetClockInfo", ctypes.c_uint, kind)
 
     def highest_clock(self, kind: int = SM_CLOCK) -> int:
-        """Return the MHz that it can reach."""
+        """Return the highest clock that the GPU supports, in MHz."""
         return self._number("nvmlDeviceGetMaxClockInfo", ctypes.c_uint, kind)
 
     def held_down_by(self) -> tuple[str, ...]:
-        """Return what holds its clocks down now: "power cap", ..."""
+        """Return the reasons for which the GPU's clocks are reduced now: "power cap", ..."""
         mask = self._number("nvmlDeviceGetCurrentClocksThrottleReasons", ctypes.c_ulonglong)
         return tuple(name for bit, name in HELD_DOWN.items() if mask & bit)
 
@@ -61,8 +62,8 @@ class Gpu:
 
 
 def open_gpu(device: str = "cuda", load: Callable[[str], Any] = ctypes.CDLL) -> Gpu:
-    """Return the GPU that PyTorch calls so: the same one also where CUDA_VISIBLE_DEVICES or the
-    order of devices gives it another number than NVML has for it.
+    """Return the GPU with PyTorch's device name. CUDA_VISIBLE_DEVICES and the order of devices,
+    which may give it another number in NVML, are taken into account.
 
     Args:
         device: "cuda" or "cuda:1".
@@ -94,7 +95,7 @@ def _uuid(device: str) -> str:
 
 
 def _call(library: Any, function: str, *arguments: Any) -> None:
-    """Raises `NvmlError` where it is not there or does not succeed."""
+    """Call a function of NVML; raise `NvmlError` if it does not exist or fails."""
     try:
         code = getattr(library, function)(*arguments)
     except AttributeError:

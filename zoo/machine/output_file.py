@@ -18,7 +18,7 @@ from zoo.machine import places
 
 
 def is_stream(path: Path, flag: str) -> bool:
-    """Whether it is a device, a pipe or a file that is open already, which is never replaced.
+    """Return whether a path is a device, a pipe or an already open file, which is never replaced.
 
     Raises `UserError` for a link that leads nowhere.
     """
@@ -28,10 +28,10 @@ def is_stream(path: Path, flag: str) -> bool:
 
 @contextmanager
 def replacing(path: Path, flag: str) -> Iterator[IO[bytes]]:
-    """A binary file to write to, whose content is at `path` once all went well.
+    """Yield a binary file to write to, whose content replaces `path` if the block succeeds.
 
-    Where anything is raised inside, a regular file stays as it was, or absent. Folders above it are
-    made. Raises `UserError` where nothing can be written there, and OSError where the disk is full.
+    If the block raises, a regular file stays unchanged or absent. Missing parent folders are made.
+    Raises `UserError` where nothing can be written there, and OSError where the disk is full.
     """
     places.check_file(flag, path)
     target = places.target_of(flag, path)
@@ -54,7 +54,8 @@ def replacing(path: Path, flag: str) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def replacing_text(path: Path, flag: str) -> Iterator[TextIO]:
-    """The same for text, which is UTF-8 whatever the terminal's encoding, with line ends as given.
+    """Yield a text file like `replacing`: UTF-8 whatever the terminal's encoding, line ends
+    unchanged.
 
     What UTF-8 can't hold, half of a surrogate pair in the name of a file, is escaped.
     """

@@ -37,7 +37,7 @@ MOST_LINKS = 40  # that follow on each other; Linux allows as many
 
 
 def explain(error: OSError, again: str) -> str:
-    """What went wrong, where, and what would be right, in one sentence.
+    """Return what went wrong, where, and what would be right, in one sentence.
 
     Args:
         again: what to do once there is room on a disk that was full.
@@ -53,8 +53,7 @@ def explain(error: OSError, again: str) -> str:
 
 
 def check_folder(flag: str, folder: Path) -> None:
-    """Raises `UserError` where no file can be made in a folder, or no such folder; leaves no
-    trace.
+    """Raise `UserError` if the folder can't be made or no file can be made in it; leaves no trace.
 
     Args:
         flag: what names it: "`output_dir`".
@@ -63,7 +62,7 @@ def check_folder(flag: str, folder: Path) -> None:
 
 
 def check_file(flag: str, path: Path | None) -> None:
-    """Raises `UserError` where a file can't be written; leaves no trace, and None is none.
+    """Raise `UserError` if a file can't be written; leaves no trace. A path of None is accepted.
 
     Args:
         flag: what names it: "`output`".
@@ -88,8 +87,8 @@ def check_file(flag: str, path: Path | None) -> None:
 
 
 def target_of(flag: str, path: Path) -> Path | int:
-    """What a path leads to: a path that is no link, or the number of a file that this process has
-    open. Raises `UserError` for a link that leads to no file."""
+    """Return what a path leads to: a path that is no link, or the number of a file that this
+    process has open. Raises `UserError` for a link to no file."""
     here = path.absolute()
     try:
         for _ in range(MOST_LINKS):
@@ -114,7 +113,7 @@ def _open_number(number: int, path: Path, flag: str) -> int:
 
 
 def check_cache() -> None:
-    """Raises `UserError` where the cache can't be written."""
+    """Raise `UserError` if the cache folder can't be written."""
     folder = cache.folder()
     try:
         check_folder("the cache", folder)
@@ -152,6 +151,6 @@ def _is_there(folder: Path) -> bool:
 
 
 def cannot(flag: str, path: Path, error: OSError) -> UserError:
-    """The error that says so; `flag` is what names the path."""
+    """Return the `UserError` for a path that can't be written; `flag` names the path."""
     way = WAYS.get(error.errno or 0, "name another place")
     return UserError(f"{flag} {path} can't be written: {error.strerror}; {way}")

@@ -11,21 +11,21 @@ from zoo.machine import output_file
 
 
 def new_figure(width: float, height: float) -> Any:
-    """A `matplotlib.figure.Figure` of so many inches, without pyplot: no global state, no display,
-    and nothing to close."""
+    """Return a `matplotlib.figure.Figure`, size in inches, made without pyplot: no global state, no
+    display, and nothing to close."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def tidy(axes: Any) -> None:
-    """Axes with a faint grid, and without the frame above and to the right."""
+    """Give axes a faint grid, and remove the frame above and to the right."""
     axes.grid(alpha=0.3, zorder=0)
     axes.spines[["top", "right"]].set_visible(False)
 
 
 def save(figure: Any, path: Path, what: str = "the picture", dpi: int = 120) -> None:
-    """Writes a figure in the format of the file's ending; see `output_file.replacing`.
+    """Write a figure to a file in the format of its extension; see `output_file.replacing`.
 
     Args:
         what: the flag that named the file, for messages.
@@ -35,7 +35,7 @@ def save(figure: Any, path: Path, what: str = "the picture", dpi: int = 120) -> 
 
 
 def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: str) -> None:
-    """Training and validation loss, and the main metric, over epochs."""
+    """Plot training and validation loss, and the main metric, over epochs."""
     figure = new_figure(10, 4)
     losses, metrics = figure.subplots(1, 2)
     for split, style in (("train", "-"), ("validation", "o-")):
@@ -56,7 +56,8 @@ def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: st
 
 
 def confusion_matrix(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> None:
-    """Counts int64 [labels, labels], rows the truth, shaded by the share of the row."""
+    """Plot a confusion matrix, counts int64 [labels, labels] with the truth in rows, shaded by
+    share of the row."""
     size = max(4.0, 0.6 * len(labels) + 2)
     figure = new_figure(size + 1, size)
     axes = figure.subplots()
@@ -81,8 +82,7 @@ def confusion_matrix(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> N
 def grid(
     path: Path, drawn: Sequence[tuple[Callable[[Any, Any], None], Any]], titles: Sequence[str]
 ) -> None:
-    """Small pictures with a title each, five in a row; each is a function of axes and its
-    argument."""
+    """Plot small titled pictures, five in a row; each is a function of axes and an argument."""
     columns = min(5, len(drawn))
     rows = -(-len(drawn) // columns)
     widest = max(max(map(len, title.split("\n"))) for title in titles)

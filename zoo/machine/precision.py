@@ -10,7 +10,7 @@ from tasks.errors import UserError
 
 
 def choose_device(asked: str) -> torch.device:
-    """The device asked for; auto is cuda, then mps, then cpu.
+    """Return the requested device; "auto" is cuda if available, else mps, else cpu.
 
     Raises `UserError` where it is not there.
     """
@@ -29,8 +29,8 @@ def choose_device(asked: str) -> torch.device:
 def choose_dtype(
     asked: Literal["auto", "fp32", "tf32", "bf16", "fp16"], device: torch.device
 ) -> torch.dtype:
-    """The type of a pass: bf16 where it is asked for, or where auto finds that the hardware
-    computes it natively; fp16 only where it is asked for, since its range is small.
+    """Return the compute dtype of a forward pass: bf16 if requested, or if "auto" finds native
+    support; fp16 only if requested, since its range is small.
 
     Raises `UserError` for arithmetic that the device does not have.
     """
@@ -61,7 +61,8 @@ def _has_tf32(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def fp32_products(device: torch.device, rounded: bool) -> Iterator[None]:
-    """Within it, NVIDIA's GPUs multiply in fp32 with inputs rounded to TF32, or exactly.
+    """Make NVIDIA GPUs multiply in fp32 with inputs rounded to TF32 (`rounded`) or exactly, inside
+    the context.
 
     PyTorch by itself rounds in convolutions, and not in other products. Other devices multiply as
     they do.
@@ -80,7 +81,7 @@ def fp32_products(device: torch.device, rounded: bool) -> Iterator[None]:
 
 
 def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager[Any]:
-    """The context in which a pass computes."""
+    """Return the context in which a forward pass computes in this dtype."""
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype)

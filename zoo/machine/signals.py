@@ -11,13 +11,13 @@ from types import FrameType
 
 @dataclass
 class StopRequest:
-    """The signal that asked to stop, if one did."""
+    """The signal that requested a stop; its `signum` is None until one arrives."""
 
     signum: int | None = None
 
 
 class Stopped(Exception):
-    """Training stopped because a signal asked for it; its state is saved."""
+    """Training was stopped by a signal; its state is saved."""
 
     def __init__(self, signum: int, state: str) -> None:
         super().__init__(signal.Signals(signum).name)
@@ -27,7 +27,8 @@ class Stopped(Exception):
 
 @contextlib.contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Turns the first SIGINT, SIGTERM or SIGHUP into a request; a second one acts as ever.
+    """Record the first SIGINT, SIGTERM or SIGHUP as a stop request; a second one has its usual
+    effect.
 
     A signal that is ignored stays so: under nohup a run survives its terminal.
     """

@@ -15,7 +15,7 @@ def table(
     title: str | None = None,
     after_gap: bool = False,
 ) -> None:
-    """Prints a table to standard output, below an empty line where `after_gap`.
+    """Print a table to standard output, below an empty line if `after_gap`.
 
     Cells are texts and no markup: what they hold is shown as it is, control characters written out.
     """
@@ -45,12 +45,12 @@ def table(
 
 
 def lines(*texts: str) -> None:
-    """Prints each text as a line to standard output."""
+    """Print each text as a line to standard output."""
     print_lines(*texts)
 
 
 def escape_unencodable() -> None:
-    """Have the standard streams write what their encoding lacks as an escape, instead of failing.
+    """Make the standard streams escape characters that their encoding lacks, instead of failing.
 
     A terminal of Latin-1 or ASCII can't show a Chinese label; the run must not end for that.
     """
@@ -60,8 +60,8 @@ def escape_unencodable() -> None:
 
 
 def quiet_libraries() -> None:
-    """Keeps the notices and bars of the libraries off the screen, from when they are imported;
-    warnings and errors stay.
+    """Hide the notices and progress bars of libraries from their import on; warnings and errors
+    stay.
 
     transformers reports a new head as weights that are missing, which a fine-tune is all about.
     """

@@ -21,7 +21,7 @@ TOLERANCE = 1e-2  # of the largest logit: padding that leaks moves it more, roun
 
 
 def prepare_tokenizer(tokenizer: Any, config: Any) -> None:
-    """Gives a tokenizer what its encoder needs to be batched, in place.
+    """Give a tokenizer, in place, a padding token and the side on which its encoder needs padding.
 
     A padding token, where it has none: the configuration's where that is a special token, else its
     end of text. The side to pad on: the right, but where the last position is read as the result.
@@ -45,8 +45,8 @@ def _has_types(tokenizer: Any) -> bool:
 
 
 def prepare_config(config: Any, tokenizer: Any) -> None:
-    """A configuration without a padding id, or with one that its embedding has no row for, gets the
-    tokenizer's, before the model is made."""
+    """Set the padding id of a configuration to the tokenizer's, in place, if it has none or one
+    without an embedding row; call it before the model is made."""
     pad, rows = getattr(config, "pad_token_id", None), getattr(config, "vocab_size", None)
     if pad is None or (rows is not None and pad >= rows):
         own = tokenizer.pad_token_id
@@ -54,7 +54,7 @@ def prepare_config(config: Any, tokenizer: Any) -> None:
 
 
 def fit(model: Any, tokenizer: Any, name: str) -> None:
-    """Makes an encoder take every token of its tokenizer, and padding, in place.
+    """Make an encoder accept every token of its tokenizer, and padding, in place.
 
     The embedding gets rows for tokens that were added to the tokenizer alone, with a line on
     stderr. The configuration's padding id becomes the tokenizer's, but where positions are counted
@@ -95,7 +95,7 @@ def _positions_begin_at_padding(model: nn.Module) -> bool:
 
 @torch.no_grad()
 def check_padding(model: Any, tokenizer: Any, name: str) -> None:
-    """Raises `UserError` where a text's logits, or states, depend on the padding beside it."""
+    """Raise `UserError` if a text's logits, or states, depend on the padding in its batch."""
     ids = tokenizer("a text")["input_ids"] or [0]
     pad = tokenizer.pad_token_id or 0
     alone = {"input_ids": torch.tensor([ids]), "attention_mask": torch.ones(1, len(ids)).long()}
@@ -137,16 +137,16 @@ def _close(found: Tensor, expected: Tensor) -> bool:
 
 
 def allow_autocast(model: nn.Module) -> None:
-    """Lets attention that adds biases of its own to queries (DeBERTa) compute under autocast, in
-    place: in fp32 they would make of the queries fp32 and of the scores bf16, which do not mix."""
+    """Let attention that adds its own biases to queries (DeBERTa) compute under autocast, in place:
+    fp32 biases would give fp32 queries and bf16 scores, which can't be mixed."""
     for module in model.modules():
         if hasattr(module, "q_bias") and hasattr(module, "transpose_for_scores"):
             module.transpose_for_scores = _AsAutocastComputes(module.transpose_for_scores)  # type: ignore[assignment]
 
 
 class _AsAutocastComputes:
-    """A method that gives its result in autocast's precision; an object, so that a copy of the
-    model has the copy's method."""
+    """A callable that returns a method's result in autocast's dtype; an object, so that a copy of
+    the model gets the copy's method."""
 
     def __init__(self, method: Any) -> None:
         self.method = method
@@ -160,7 +160,7 @@ class _AsAutocastComputes:
 
 
 def longest(config: Any, tokenizer: Any) -> int:
-    """The longest input in tokens of a model with this configuration."""
+    """Return the longest input, in tokens, of a model with this configuration."""
     limits = [getattr(config, "max_position_embeddings", None), tokenizer.model_max_length]
     offset = _position_offset(config)
     if offset and limits[0]:
@@ -170,7 +170,8 @@ def longest(config: Any, tokenizer: Any) -> int:
 
 
 def _position_offset(config: Any) -> int:
-    """How many rows of the table of positions no token of text has: those up to the padding's."""
+    """Return the number of rows in the position table that no token of text uses: those up to the
+    padding's."""
     from transformers import AutoModel
 
     try:

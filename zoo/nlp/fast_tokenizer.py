@@ -25,7 +25,7 @@ NAMES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 
 
 class FastTokenizer:
-    """What tasks need to know of a tokenizer, under the names that transformers gives it."""
+    """A tokenizer with the attributes and methods that tasks use, named as in transformers."""
 
     def __init__(self, backend: "Tokenizer", settings: Mapping[str, Any]) -> None:
         """
@@ -52,21 +52,22 @@ class FastTokenizer:
         self.all_special_ids = sorted({number for number in ids if number is not None})
 
     def __len__(self) -> int:
-        """The number of tokens, added ones included."""
+        """Return the number of tokens, including added ones."""
         return self.backend_tokenizer.get_vocab_size()
 
     def decode(self, ids: list[int]) -> str:
-        """The text of tokens, special ones included."""
+        """Return the text of token ids, including special tokens."""
         return self.backend_tokenizer.decode(ids, skip_special_tokens=False)
 
 
 def _text(token: Any) -> Any:
-    """A token as it stands in tokenizer_config.json, where it may have settings of its own."""
+    """Return the text of a token in tokenizer_config.json, where it may have settings of its
+    own."""
     return token["content"] if isinstance(token, Mapping) else token
 
 
 def load(folder: Path) -> Any:
-    """The tokenizer in a folder; transformers' own where only that knows how it reads.
+    """Return the tokenizer in a folder; that of transformers if only transformers can read it.
 
     Raises `UserError` as `zoo.model.loading.load_tokenizer` does.
     """

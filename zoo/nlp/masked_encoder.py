@@ -35,14 +35,14 @@ def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
 
 
 class MaskedEncoder(PretrainedEncoder):
-    """An encoder that guesses tokens, new or out of transformers."""
+    """An encoder with a masked language modelling head, new or pretrained with transformers."""
 
     auto_class = "AutoModelForMaskedLM"
 
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """A tokenizer trained on the texts of the training split, or the one of the weights.
+        """Return a tokenizer trained on the texts of the training split, or the one of the weights.
 
         Raises `UserError` for options that make no network, or a tokenizer that can't be saved.
         """
@@ -59,7 +59,7 @@ class MaskedEncoder(PretrainedEncoder):
         return super().make_processor(options, task, splits, entry)
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
-        """Longest input of the model in tokens."""
+        """Return the longest input of the model in tokens."""
         if options.model == pretrained.NEW:
             return options.token_limit
         return super().max_length(options, processor, entry)
@@ -67,7 +67,7 @@ class MaskedEncoder(PretrainedEncoder):
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32, and where its weights came from.
+        """Return the model in fp32, and where its weights came from.
 
         New weights are drawn from torch's global random state; seed it first. Raises `UserError`
         where the weights are not at hand or are of no encoder that can guess tokens.
@@ -103,13 +103,15 @@ class MaskedEncoder(PretrainedEncoder):
         return model, found.source(options.model)
 
     def optimize_training(self, model: Any, train: Any) -> None:
-        """Code of encoders; the embedding is the output layer too, and so whole."""
+        """Replace encoder code by faster code in place; the embedding stays whole, since it is also
+        the output layer."""
         from zoo.speedups.fast_encoder import speed_up_layers
 
         speed_up_layers(model)
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
-        """See `Network.load`; the head computes masked tokens alone."""
+        """Return model and processor of a checkpoint (`Network.load`); the head computes logits of
+        masked tokens only."""
         model, tokenizer = super().load(folder)
         compute_only_predicted(model)
         return model, tokenizer

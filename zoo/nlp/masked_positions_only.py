@@ -24,7 +24,8 @@ HEADS = {
 
 
 def compute_only_predicted(model: Any) -> None:
-    """Lets a transformers model for masked language modelling take `predicted`, in place.
+    """Let a transformers model for masked language modelling take the argument `predicted`, in
+    place.
 
     Models that are not in `HEADS` stay as they are; `tasks.nlp.masked_lm` copes with both.
     """
@@ -38,7 +39,8 @@ def compute_only_predicted(model: Any) -> None:
 
 
 class _OnlyPredicted:
-    """The forward of a model; an object, so that a copy of the model calls the copy's weights."""
+    """A replacement of a model's forward that computes only predicted positions; an object, so that
+    a copy of the model calls the copy's weights."""
 
     def __init__(self, model: Any) -> None:
         self.plain = model.forward
@@ -52,7 +54,8 @@ class _OnlyPredicted:
             self.places = None
 
     def select(self, module: nn.Module, arguments: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """What the head is given: the states [b, seq, hidden] at the places only."""
+        """Return the head's arguments with the states [b, seq, hidden] reduced to the predicted
+        positions."""
         if self.places is None:
             return None
         hidden, *rest = arguments
@@ -60,7 +63,7 @@ class _OnlyPredicted:
 
 
 def _cast_tied(model: Any) -> None:
-    """Lets the output layer compute in the precision of what comes in.
+    """Make the output layer compute in the dtype of its input, in place.
 
     It shares its weight with the embedding, which stays fp32 where the rest is bf16.
     """
@@ -72,7 +75,7 @@ def _cast_tied(model: Any) -> None:
 
 
 class _CastTied:
-    """The forward of an output layer; an object, as `_OnlyPredicted` is."""
+    """A replacement of an output layer's forward; an object, as `_OnlyPredicted` is."""
 
     def __init__(self, layer: nn.Linear) -> None:
         self.layer = layer

@@ -24,7 +24,8 @@ TEXTS = (
 
 
 class Text(Modality):
-    """Token ids int64 [batch, length], their mask, and what else a tokenizer makes."""
+    """Text inputs: token ids int64 [batch, length], their mask, and other outputs of the
+    tokenizer."""
 
     name = "nlp"
     axis = "length"
@@ -32,15 +33,15 @@ class Text(Modality):
     usual_length = 128.0
 
     def load_processor(self, folder: Path) -> Any:
-        """The tokenizer."""
+        """Return the tokenizer of a checkpoint."""
         return load_tokenizer(folder)
 
     def load_reader(self, folder: Path) -> Any:
-        """The tokenizer, without transformers where that adds nothing."""
+        """Return the tokenizer of a checkpoint, without transformers if that adds nothing."""
         return fast_tokenizer.load(folder)
 
     def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
-        """Both have padding."""
+        """Return a small and a large batch of texts; both contain padding."""
         assert isinstance(task, OfText)
         items = [task.input_of(text, processor) for text in TEXTS]
         small, large = (task.collate(task.inputs(chosen)) for chosen in (items[:2], items))
@@ -49,7 +50,8 @@ class Text(Modality):
     def random_inputs(
         self, signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
     ) -> dict[str, np.ndarray]:
-        """Any tokens of the vocabulary, special ones too."""
+        """Return random token ids of the whole vocabulary, special tokens included, with their
+        mask."""
         rng = np.random.default_rng([seed, *sizes.values()])
         shape = (sizes["batch"], sizes[self.axis])
         ends = rng.integers(1, shape[1] + 1, shape[0])
@@ -62,26 +64,28 @@ class Text(Modality):
         return {port.name: drawn[port.name].astype(port.dtype) for port in signature.inputs}
 
     def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:
-        """Tokens, special ones counted."""
+        """Return the least and the largest number of tokens in an input, including special
+        tokens."""
         longest: int = task.args.max_length  # type: ignore[attr-defined]
         return 1, longest
 
     def fixed_length(self, signature: "Signature", task: Task) -> float:
-        """Tokens."""
+        """Return the number of tokens in an input of fixed size."""
         return int(signature.inputs[0].dims[-1])
 
     def work(self, arrays: Mapping[str, np.ndarray], task: Task) -> dict[str, float]:
-        """Tokens, special ones counted."""
+        """Return the number of samples and of tokens without padding, including special tokens."""
         mask, first = arrays.get("attention_mask"), next(iter(arrays.values()))
         return {"samples": len(first), self.unit: float(first.size if mask is None else mask.sum())}
 
     def describe_inputs(self, task: Task) -> Iterator[str]:
-        """The task knows what becomes of a long text."""
+        """Yield the task's sentences about what happens to a long text, for a card."""
         assert isinstance(task, OfText)
         yield task.describe_lengths()
 
     def program_inputs(self, repo: str) -> tuple[list[str], list[str]]:
-        """What the repo's tokenizer makes of a text."""
+        """Return Python code (imports and lines) that makes inputs of an ONNX session with the
+        repo's tokenizer."""
         return ["from transformers import AutoTokenizer"], [
             f'encoded = AutoTokenizer.from_pretrained("{repo}")(["a text"], return_tensors="np")',
             "inputs = {put.name: encoded[put.name] for put in session.get_inputs()}",

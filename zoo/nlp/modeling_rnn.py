@@ -46,7 +46,7 @@ class RnnConfig(PreTrainedConfig):  # type: ignore[misc]
 
 
 class RnnLayer(nn.Module):
-    """One layer: a cell that reads forward and, where asked for, one that reads backward."""
+    """One recurrent layer: a forward cell and, if requested, a backward cell."""
 
     def __init__(self, config: RnnConfig, input_size: int) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class RnnLayer(nn.Module):
         )
 
     def forward(self, x: Tensor, turned: Tensor) -> Tensor:
-        """Vectors [batch, seq, input] to states [batch, seq, directions * hidden].
+        """Return states [batch, seq, directions * hidden] of vectors [batch, seq, input].
 
         `turned` int64 [batch, seq] tells for each position which one takes its place backward.
         """
@@ -73,7 +73,7 @@ def _reorder(x: Tensor, places: Tensor) -> Tensor:
 
 
 class RnnPreTrainedModel(ZooPreTrainedModel):
-    """Loading, saving and initialization."""
+    """The base class for loading, saving and initialization of the recurrent models."""
 
     config_class = RnnConfig
     base_model_prefix = "rnn"
@@ -81,7 +81,7 @@ class RnnPreTrainedModel(ZooPreTrainedModel):
     _no_split_modules = ["RnnLayer"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
-        """Draws the weights of a module.
+        """Draw the weights of a module.
 
         Each gate's matrices are drawn as matrices of their own. `default`: Glorot uniform (Glorot &
         Bengio 2010), recurrent ones orthogonal (Saxe et al. 2014); `xavier`: Glorot uniform; `he`:
@@ -119,7 +119,7 @@ class RnnPreTrainedModel(ZooPreTrainedModel):
 
 
 class RnnModel(RnnPreTrainedModel):
-    """Token ids to states, and their pooling to one vector a row."""
+    """A recurrent network from token ids to states, pooled to one vector per row."""
 
     def __init__(self, config: RnnConfig) -> None:
         super().__init__(config)
@@ -135,11 +135,11 @@ class RnnModel(RnnPreTrainedModel):
         self.post_init()
 
     def get_input_embeddings(self) -> nn.Module:
-        """The embedding of token ids."""
+        """Return the embedding of token ids."""
         return self.embeddings
 
     def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Replaces it."""
+        """Replace the embedding of token ids."""
         self.embeddings = value
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -151,7 +151,8 @@ class RnnModel(RnnPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        """States [batch, seq, directions * hidden] and their pooling [batch, directions * hidden].
+        """Return states [batch, seq, directions * hidden] and their pooling [batch, directions *
+        hidden].
 
         Args:
             input_ids: int64 [batch, seq].
@@ -183,7 +184,8 @@ class RnnModel(RnnPreTrainedModel):
         )
 
     def _pool(self, x: Tensor, valid: Tensor, lengths: Tensor) -> Tensor:
-        """x [batch, seq, hidden], valid bool [batch, seq, 1], lengths int64 [batch, 1]."""
+        """Pool x [batch, seq, hidden] over valid positions; valid bool [batch, seq, 1], lengths
+        int64 [batch, 1]."""
         if self.config.pooling == "max":
             return x.masked_fill(~valid, torch.finfo(x.dtype).min).amax(1)
         if self.config.pooling == "mean":
@@ -215,7 +217,8 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
-        """Logits [batch, labels]; given `labels`, transformers' loss for the problem type as well.
+        """Return logits [batch, labels]; given `labels`, transformers' loss for the problem type as
+        well.
 
         Args:
             input_ids: int64 [batch, seq].

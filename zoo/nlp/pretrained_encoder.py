@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class PretrainedEncoder(Network):
-    """An encoder out of transformers with a classification head, or that of a subclass."""
+    """An encoder of transformers with a classification head, or the head of a subclass."""
 
     auto_class = "AutoModelForSequenceClassification"
     head = "classification head"
@@ -38,7 +38,7 @@ class PretrainedEncoder(Network):
     def make_processor(
         self, options: Any, task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """The tokenizer that belongs to the weights, with a padding token.
+        """Return the tokenizer that belongs to the weights, with a padding token.
 
         Raises `UserError` where the weights are not at hand or lie there without it.
         """
@@ -52,7 +52,7 @@ class PretrainedEncoder(Network):
         return tokenizer
 
     def max_length(self, options: Any, processor: Any, entry: Any) -> int:
-        """Longest input of the model in tokens."""
+        """Return the longest input of the model in tokens."""
         found = pretrained.find(options.model, entry.presets)
         config = load_config(found.folder)
         encoder_fit.prepare_config(config, processor)
@@ -61,7 +61,7 @@ class PretrainedEncoder(Network):
     def build(
         self, options: Any, task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32 with a new head, and where its weights came from.
+        """Return the model in fp32 with a new head, and where its weights came from.
 
         The head (or all, `from_scratch`) is drawn from torch's global random state; seed it first.
 
@@ -87,13 +87,15 @@ class PretrainedEncoder(Network):
         return model, found.source(options.model)
 
     def optimize_training(self, model: Any, train: Any) -> None:
-        """Code of encoders; the embedding is cut to the tokens of `train`."""
+        """Replace encoder code by faster code in place; the embedding is reduced to the tokens of
+        `train`."""
         from zoo.speedups.fast_encoder import speed_up as speed_up_encoder
 
         speed_up_encoder(model, None if train is None else train.used_ids())
 
     def packing_fault(self, model: Any) -> str | None:
-        """See `Network`."""
+        """Return why samples can't be packed in one row, as the end of a sentence; None if they
+        can."""
         from zoo.speedups import packed_encoder
 
         return packed_encoder.fault(model)
@@ -101,19 +103,21 @@ class PretrainedEncoder(Network):
     def packing_is_slow(
         self, model: Any, device: "torch.device", dtype: "torch.dtype"
     ) -> str | None:
-        """See `Network`."""
+        """Return why packing gains nothing on a device, as the end of a sentence; None if it
+        gains."""
         from zoo.speedups import packed_encoder
 
         return packed_encoder.kernel_fault(model, device, dtype)
 
     def prepare_packing(self, model: Any, shape: "PackedShape") -> None:
-        """See `Network`."""
+        """Let a model take packed batches as well as padded ones, in place
+        (`Network.prepare_packing`)."""
         from zoo.speedups import packed_encoder
 
         packed_encoder.pack(model, shape)
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
-        """See `Network.load`; autocast knows what the model computes beside its modules."""
+        """Return model and processor of a checkpoint (`Network.load`), made fit for autocast."""
         model, tokenizer = super().load(folder)
         encoder_fit.allow_autocast(model)
         return model, tokenizer

@@ -12,7 +12,8 @@ State = tuple[Tensor, ...]
 
 
 def loop(cell: nn.RNNBase, x: Tensor) -> Tensor:
-    """What `cell(x)` gives of x [batch, seq, input]: states [batch, seq, hidden].
+    """Return the states [batch, seq, hidden] that `cell(x)` gives of x [batch, seq, input], by a
+    loop over steps.
 
     Args:
         cell: LSTM, GRU or RNN of one layer in one direction, batch first.
@@ -33,14 +34,16 @@ def loop(cell: nn.RNNBase, x: Tensor) -> Tensor:
 
 
 def _lstm(state: State, given: Tensor, again: Tensor) -> State:
-    """Gates input, forget, cell, output: [batch, 4 * hidden] of the input, and of the state."""
+    """Compute one LSTM step; gates input, forget, cell, output: [batch, 4 * hidden] from the input,
+    and from the state."""
     let_in, keep, new, show = (given + again).chunk(4, -1)
     memory = keep.sigmoid() * state[1] + let_in.sigmoid() * new.tanh()
     return show.sigmoid() * memory.tanh(), memory
 
 
 def _gru(state: State, given: Tensor, again: Tensor) -> State:
-    """Gates reset, update, new: [batch, 3 * hidden] of the input, and of the state."""
+    """Compute one GRU step; gates reset, update, new: [batch, 3 * hidden] from the input, and from
+    the state."""
     (reset, update, new), (r, z, n) = given.chunk(3, -1), again.chunk(3, -1)
     keep = (update + z).sigmoid()
     fresh = (new + (reset + r).sigmoid() * n).tanh()
@@ -48,7 +51,8 @@ def _gru(state: State, given: Tensor, again: Tensor) -> State:
 
 
 def _rnn(state: State, given: Tensor, again: Tensor) -> State:
-    """The one gate of Elman's network: [batch, hidden] of the input, and of the state."""
+    """Compute one step of Elman's network; its one gate: [batch, hidden] from the input, and from
+    the state."""
     return ((given + again).tanh(),)
 
 
@@ -61,7 +65,8 @@ STEPS: dict[type[nn.RNNBase], tuple[Callable[[State, Tensor, Tensor], State], in
 
 
 def states(cell: nn.RNNBase, x: Tensor) -> Tensor:
-    """The same by the cell's own kernel, and by the loop while it is exported."""
+    """Return the states [batch, seq, hidden] of x [batch, seq, input]: by the cell's own kernel,
+    and by `loop` during export."""
     if torch.compiler.is_exporting():
         return loop(cell, x)
     found: Tensor = cell(x)[0]

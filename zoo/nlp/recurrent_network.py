@@ -25,7 +25,7 @@ def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
 
 
 class RecurrentNetwork(Network):
-    """A recurrent classifier."""
+    """The network of a recurrent text classifier."""
 
     auto_class = "AutoModelForSequenceClassification"
     load_processor = staticmethod(load_tokenizer)
@@ -34,7 +34,7 @@ class RecurrentNetwork(Network):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """A tokenizer trained on the texts of the training split, and on those alone.
+        """Return a tokenizer trained only on the texts of the training split.
 
         Raises `UserError` for options that make no network.
         """
@@ -47,13 +47,14 @@ class RecurrentNetwork(Network):
         )
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
-        """Longest input in tokens."""
+        """Return the longest input in tokens."""
         return options.token_limit
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32 with weights drawn from torch's global random state; seed it first."""
+        """Return the model in fp32 with weights drawn from torch's global random state; seed it
+        first."""
         config = RnnConfig(
             vocab_size=len(processor),
             embedding_size=options.embedding_size,

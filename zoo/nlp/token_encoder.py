@@ -12,8 +12,8 @@ class TokenEncoder(PretrainedEncoder):
     head = "head for tokens"
 
     def optimize_training(self, model: Any, train: Any) -> None:
-        """Code of the layers alone, all of whose tokens count; the embedding is cut to the tokens
-        of `train`."""
+        """Replace only the code of the layers by faster code in place, since every token counts;
+        the embedding is reduced to the tokens of `train`."""
         from zoo.speedups.fast_encoder import speed_up_layers
         from zoo.speedups.sparse_embedding import train_used_rows
 

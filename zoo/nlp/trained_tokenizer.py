@@ -26,7 +26,7 @@ def train_tokenizer(
     longest: int,
     masked: bool = False,
 ) -> Any:
-    """A tokenizer that AutoTokenizer loads; a text ends with [SEP], and so do both of a pair.
+    """Train a tokenizer that AutoTokenizer can load; [SEP] ends a text, and each text of a pair.
 
     Args:
         batches: the texts, in lists.
@@ -77,7 +77,7 @@ def train_tokenizer(
 
 
 def _byte_pairs(vocab_size: int, special: list[str]) -> tuple[Any, Any]:
-    """A tokenizer of byte-level pairs, and what trains it."""
+    """Return a tokenizer of byte-level pairs, and its trainer."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 
@@ -97,7 +97,7 @@ def _byte_pairs(vocab_size: int, special: list[str]) -> tuple[Any, Any]:
 
 
 def _words(vocab_size: int, special: list[str]) -> tuple[Any, Any]:
-    """A tokenizer of whole words, and what trains it."""
+    """Return a tokenizer of whole words, and its trainer."""
     from tokenizers import Tokenizer, models, trainers
 
     backend = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
@@ -109,7 +109,7 @@ def _words(vocab_size: int, special: list[str]) -> tuple[Any, Any]:
 
 
 def _pieces() -> Any:
-    """Cuts a text into words, numbers and other characters."""
+    """Return a pre-tokenizer that splits a text into words, numbers and other characters."""
     from tokenizers import Regex, pre_tokenizers
 
     return pre_tokenizers.Split(Regex(PIECE), behavior="removed", invert=True)

@@ -44,7 +44,7 @@ class Encoder:
     device: torch.device
 
     def encode(self, *texts: list[str], truncation: str | bool = True) -> dict[str, Tensor]:
-        """Token ids of texts, or of pairs, padded to the longest: int64 [b, seq]."""
+        """Return the token ids of texts, or of pairs, padded to the longest: int64 [b, seq]."""
         encoded = self.tokenizer(
             *texts,
             truncation=truncation,
@@ -55,7 +55,7 @@ class Encoder:
         return dict(encoded.to(self.device))
 
     def check(self, sentences: Sequence[str]) -> None:
-        """Raises `UserError` where a label's sentence leaves no room for a text."""
+        """Raise `UserError` if a label's sentence leaves no room for a text."""
         for sentence in sentences:
             tokens = len(self.tokenizer(sentence)["input_ids"])
             if tokens > self.longest - ROOM:
@@ -66,7 +66,7 @@ class Encoder:
 
 
 class Entailment:
-    """Whether the label's sentence follows from the text."""
+    """A scorer by entailment: whether the label's sentence follows from the text."""
 
     def __init__(
         self, task: TextClassification, encoder: Encoder, sentences: list[str], index: int
@@ -75,7 +75,7 @@ class Entailment:
         encoder.check(sentences)
 
     def logits(self, inputs: Sequence[Any]) -> Tensor:
-        """Logits of entailment, float32 [b, labels]."""
+        """Return the logits of entailment, float32 [b, labels]."""
         pairs = [(text, sentence) for text in plain(inputs) for sentence in self.sentences]
         found = []
         for start in range(0, len(pairs), ROWS):
@@ -86,7 +86,7 @@ class Entailment:
 
 
 class Embeddings:
-    """How near the label's sentence is to the text."""
+    """A scorer by embeddings: how similar the label's sentence is to the text."""
 
     def __init__(self, task: TextClassification, encoder: Encoder, sentences: list[str]) -> None:
         self.task, self.encoder = task, encoder
@@ -97,7 +97,7 @@ class Embeddings:
             )
 
     def embed(self, texts: list[str]) -> Tensor:
-        """Embeddings of length one, float32 [b, hidden]."""
+        """Return embeddings of length one, float32 [b, hidden]."""
         batch = self.encoder.encode(texts)
         hidden = self.encoder.model(**batch).last_hidden_state.float()  # [b, seq, hidden]
         mask = batch["attention_mask"].unsqueeze(-1).float()
@@ -105,12 +105,12 @@ class Embeddings:
         return torch.nn.functional.normalize(mean, dim=-1)
 
     def logits(self, inputs: Sequence[Any]) -> Tensor:
-        """Scaled cosines, float32 [b, labels]."""
+        """Return scaled cosines, float32 [b, labels]."""
         return SCALE * self.embed(plain(inputs)) @ self.labels.T
 
 
 def plain(inputs: Sequence[Any]) -> list[str]:
-    """The texts as they are. Raises `UserError` for pairs: the second text is the label's."""
+    """Return the texts unchanged. Raises `UserError` for pairs: the second text is the label's."""
     items = [text_inputs.item(each, {}) for each in inputs]
     if any("text_pair" in each for each in items):
         raise UserError("`zero_shot` takes single texts: leave out `text_pair_column`")
@@ -120,7 +120,7 @@ def plain(inputs: Sequence[Any]) -> list[str]:
 def load(
     folder: Path, labels: tuple[str, ...], template: str, device: torch.device
 ) -> Entailment | Embeddings:
-    """The weights of a folder, ready to score.
+    """Return a scorer made from the weights in a folder.
 
     Raises `UserError` where they are of no text encoder, or of a classifier of something else.
     """
@@ -159,7 +159,8 @@ def load(
 
 
 def _trained_length(folder: Path) -> int:
-    """The tokens that sentence-transformers' own record allows; its weights saw no more."""
+    """Return the input length in tokens that sentence-transformers' record allows: the weights were
+    trained with no more."""
     try:
         recorded = json_files.read_object(folder / "sentence_bert_config.json")
         return int(recorded["max_seq_length"])

@@ -28,13 +28,13 @@ Masks = dict[str, Tensor]
 
 
 def share_at(stage: int, stages: int, target: float) -> float:
-    """The share that is pruned after `stage` of `stages`: s (1 - (1 - k / K)^3), equation 1 of Zhu
-    & Gupta with nothing pruned at the start."""
+    """Return the share that is pruned after `stage` of `stages`: s (1 - (1 - k / K)^3), equation 1
+    of Zhu & Gupta with nothing pruned at the start."""
     return target * (1 - (1 - stage / stages) ** 3)
 
 
 def prunable(model: Any) -> dict[str, nn.Parameter]:
-    """The weights of linear, convolutional, recurrent and attention layers, by name.
+    """Return the weights of linear, convolutional, recurrent and attention layers, by name.
 
     Heads are spared (small, and read by nothing that could make up for them), and so is what an
     embedding shares.
@@ -62,8 +62,8 @@ def _weights(module: nn.Module) -> list[str]:
 
 
 def prune(model: nn.Module, share: float) -> Masks:
-    """Sets that share of the prunable weights to 0, those of the lowest scores, and tells which
-    stay. The largest weight of a layer always does.
+    """Set that share of the prunable weights, those with the lowest scores, to 0, and return masks
+    of the rest. The largest weight of a layer always stays.
 
     Raises `UserError` where the network has none.
     """
@@ -82,8 +82,8 @@ def prune(model: nn.Module, share: float) -> Masks:
 
 
 def scores(weight: Tensor) -> Tensor:
-    """Equation 4 of Lee et al. for each weight of a layer, float32 of its shape: its square, as a
-    share of what is left where all smaller ones are gone. The largest has 1."""
+    """Return equation 4 of Lee et al. for each weight of a layer, float32 of its shape: its square,
+    divided by the sum of squares without all smaller weights. The largest has 1."""
     squares, order = weight.flatten().double().square().sort()
     left = squares.flip(0).cumsum(0).flip(0)
     shares = torch.where(left > 0, squares / left, 0.0).float()
@@ -91,13 +91,13 @@ def scores(weight: Tensor) -> Tensor:
 
 
 def hold(model: nn.Module, masks: Mapping[str, Tensor]) -> None:
-    """Keeps the gradients of masked weights at 0, for as long as the model lives."""
+    """Keep the gradients of masked weights at 0 for the life of the model."""
     for name, parameter in model.named_parameters():
         if name in masks and parameter.requires_grad:
             parameter.register_hook(partial(torch.mul, masks[name].to(parameter.device)))
 
 
 def zeros(model: nn.Module) -> tuple[int, int]:
-    """How many of the prunable weights are 0, and how many there are."""
+    """Return how many of the prunable weights are 0, and how many there are."""
     weights = prunable(model).values()
     return sum(int((w == 0).sum()) for w in weights), sum(w.numel() for w in weights)

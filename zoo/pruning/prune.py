@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 def prune(entry: "Entry", args: "PruneArgs") -> Path:
-    """Prunes a checkpoint and leaves another; returns its folder.
+    """Prune a checkpoint and write the result as a new checkpoint; return its folder.
 
     Raises:
         UserError: a damaged checkpoint, numbers that make no sense, data that has other labels, or
@@ -120,8 +120,8 @@ def _check_cut(args: "PruneArgs", dense: tuple[int, ...]) -> None:
 def _cut_and_train(
     setting: PruningRun, number: int, model: nn.Module, manifest: Mapping[str, Any]
 ) -> nn.Module:
-    """One stage from the model that the one before has left; returns that which it leaves itself,
-    as it lies in the folder."""
+    """Run one stage on the model of the previous stage: prune it, train it, save it; return the
+    model as saved in the folder."""
     args, accelerator = setting.args, setting.accelerator
     # another seed, or every stage would see the same samples: those that an epoch begins with
     train = dataclasses.replace(setting.train, seed=args.seed + number)
@@ -168,7 +168,8 @@ def _cut_and_train(
 
 
 def _cut(setting: PruningRun, model: nn.Module, share: float) -> tuple[nn.Module, magnitude.Masks]:
-    """The model without a share of its units, or with a share of its weights at 0: these masks."""
+    """Return the model without a share of its units, or with a share of its weights at 0, and the
+    masks of these weights."""
     if setting.args.structured:
         widths = narrowing.targets(setting.dense, share)
         return setting.network.prune_units(model, widths), {}
@@ -176,7 +177,7 @@ def _cut(setting: PruningRun, model: nn.Module, share: float) -> tuple[nn.Module
 
 
 def _save(setting: PruningRun, manifest: Mapping[str, Any], trained: nn.Module) -> None:
-    """Writes the checkpoint of a stage, on the main process."""
+    """Write the checkpoint of a stage, on the main process only."""
     if not setting.accelerator.is_main_process:
         return
     try:

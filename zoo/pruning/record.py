@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PruningStage:
-    """What is known of the checkpoint that a stage has left; the first is what came in."""
+    """Measurements of the checkpoint that a stage made; the first stage is the unpruned input."""
 
     subject: str
     sparsity: float  # share of the prunable weights, or of the units, that is gone
@@ -31,7 +31,7 @@ class PruningStage:
 
 
 def measure_stage(setting: PruningRun, number: int, folder: Path, model: nn.Module) -> PruningStage:
-    """Measures the model that lies in a folder, the first and the last one on two splits."""
+    """Measure the model in a folder; the first and the last stage are measured on two splits."""
     splits = [setting.split]
     if number in (0, setting.args.stages) and setting.final_split not in splits:
         splits.append(setting.final_split)
@@ -53,7 +53,7 @@ def measure_stage(setting: PruningRun, number: int, folder: Path, model: nn.Modu
 
 
 def append(setting: PruningRun, stage: PruningStage, run: str) -> None:
-    """Adds a stage to the record of the pruned checkpoint; each is a subject of its own."""
+    """Add a stage to the evidence of the pruned checkpoint; each stage is a separate subject."""
     if not setting.accelerator.is_main_process:
         return
     common: dict[str, Any] = {"subject": stage.subject, "run": run, "seed": setting.args.seed}
@@ -77,7 +77,7 @@ def append(setting: PruningRun, stage: PruningStage, run: str) -> None:
 
 
 def show(entry: "Entry", setting: PruningRun, stages: Sequence[PruningStage]) -> None:
-    """The stages by the main metric, and the first and the last by all."""
+    """Print all stages by the main metric, and the first and the last stage by all metrics."""
     metric, folder = setting.task.primary.name, setting.folder
     rows = []
     for number, stage in enumerate(stages):

@@ -35,7 +35,7 @@ NOT_OF_A_STAGE = (
 
 @dataclass(frozen=True)
 class PruningData:
-    """What is trained and measured on."""
+    """The data that the stages are trained and measured on."""
 
     args: DataArgs
     examples: Examples
@@ -44,7 +44,7 @@ class PruningData:
 
 @dataclass(frozen=True)
 class PruningRun:
-    """What all stages have in common."""
+    """The settings that all stages have in common."""
 
     args: "PruneArgs"
     train: TrainArgs
@@ -59,16 +59,16 @@ class PruningRun:
 
     @property
     def split(self) -> str:
-        """Where every stage is measured."""
+        """The split on which every stage is measured."""
         return "validation" if "validation" in self.data.features else "train"
 
     @property
     def final_split(self) -> str:
-        """Where the first and the last are compared."""
+        """The split on which the first and the last stage are compared."""
         return "test" if "test" in self.data.features else self.split
 
     def manifest(self, checkpoint: Checkpoint) -> dict[str, Any]:
-        """The checkpoint's own, with what is new of what it becomes."""
+        """Return the checkpoint's manifest, updated for the pruned checkpoint."""
         kept = {n: value for n, value in checkpoint.manifest.items() if n not in SAID_ANEW}
         examples = self.data.examples
         return kept | {
@@ -87,7 +87,8 @@ class PruningRun:
 
 
 def training(checkpoint: Checkpoint, args: "PruneArgs") -> TrainArgs:
-    """How the checkpoint was trained, but for what is asked and for what is not of a stage."""
+    """Return the training settings of a stage: those of the checkpoint, except for `NOT_OF_A_STAGE`
+    and what `args` sets."""
     known = {field.name for field in dataclasses.fields(TrainArgs)}
     usual = TrainArgs()
     recorded = checkpoint.manifest["config"]["train"]
@@ -116,7 +117,7 @@ def read_data(
     processor: Any,
     accelerator: "Accelerator",
 ) -> PruningData:
-    """The data as the checkpoint's task reads it.
+    """Return the data as the checkpoint's task reads it.
 
     Raises `UserError` where it has other labels.
     """

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def feeds(original: "ExportSource", data: str | None) -> list[Feed]:
-    """Batches of training samples, as they are without augmentation: never of the split that the
-    drop is measured on.
+    """Return batches of training samples without augmentation for calibration, never of the split
+    on which the metric drop is measured.
 
     Raises `UserError` where there is no training data.
     """
@@ -29,8 +29,8 @@ def feeds(original: "ExportSource", data: str | None) -> list[Feed]:
 def workload(
     original: "ExportSource", samples: "EvalSplit", batch_size: int, length: int | None
 ) -> Workload:
-    """The workload that is timed: a batch, of the length that was asked for or that of the median
-    sample.
+    """Return the workload to time: a batch of the requested length, or of the median sample's
+    length.
 
     Raises `UserError` for a length where there is only one size.
     """
@@ -48,6 +48,7 @@ def workload(
 
 
 def draw(original: "ExportSource", workload: Workload) -> dict[str, np.ndarray]:
-    """Inputs of a workload. Raises `UserError` where the model does not take them."""
+    """Return random inputs of a workload, by name. Raises `UserError` if the model does not take
+    them."""
     signature = probe.infer_signature(original.checkpoint, original.model, original.processor)
     return timed.random_inputs(original, signature, workload)

@@ -19,21 +19,21 @@ DEVICE = "cuda"
 
 @dataclass(frozen=True)
 class InPlaceArtifact(Artifact):
-    """A checkpoint in the place of an artifact: its weights are the program."""
+    """A checkpoint used as an artifact: its weights are the program, quantized when loaded."""
 
     @property
     def digest(self) -> str:
-        """That of the checkpoint, which evidence about it is about."""
+        """The digest of the checkpoint, under which its evidence is filed."""
         return str(self.manifest["source"])
 
     @property
     def size(self) -> int:
-        """Bytes of its weights on disk; they are quantized while they are loaded."""
+        """The size of the weights on disk in bytes; they are quantized only when loaded."""
         return sum(path.stat().st_size for path in self.folder.glob("*.safetensors"))
 
 
 def program(original: ExportSource, candidate: Candidate) -> Artifact:
-    """The artifact of a candidate, or the checkpoint in its place."""
+    """Return the artifact of a candidate, or the checkpoint itself if the candidate has none."""
     if candidate.artifact is not None:
         return candidate.artifact
     folder = original.checkpoint.folder
@@ -49,8 +49,8 @@ def record(
     drops: Sequence[tuple[EvalSplit, MetricDrop]],
     measured: Sequence[evidence.Fact],
 ) -> None:
-    """Adds to the evidence what was found; see `zoo.deploy.export.commit_artifact`, which has more
-    to put in place. The size on disk is that of the fp32 weights, and no fact about it."""
+    """Add the measurements to the evidence; `zoo.deploy.export.commit_artifact` also moves files.
+    The size on disk is that of the fp32 weights, so it is not recorded."""
     found = export.facts(made, proof, DEVICE)
     run = found[0].run
     found += [export.drop_fact(made, samples, lost, metric, run, DEVICE) for samples, lost in drops]

@@ -23,7 +23,8 @@ an 8-bit scale (Dettmers et al. 2022, "LLM.int8()", section 3)."""
 
 
 def dynamic(source: Path, target: Path, exclude: Sequence[str] = ()) -> None:
-    """Writes `target`/model.onnx: int8 weights per channel, activations quantized as they come."""
+    """Write `target`/model.onnx with int8 weights per channel and activations quantized at run
+    time."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     quantize_dynamic(
@@ -45,7 +46,7 @@ def static(
     exclude: Sequence[str] = (),
     ranges: Path | None = None,
 ) -> None:
-    """Writes `target`/model.onnx as QDQ: int8 weights per channel, uint8 activations whose ranges
+    """Write `target`/model.onnx as QDQ: int8 weights per channel, uint8 activations whose ranges
     are the extremes over `feeds`.
 
     Args:
@@ -79,8 +80,8 @@ def static(
 
 
 def prepare(source: Path, target: Path) -> None:
-    """A copy of an fp32 program that the quantizer takes: batch norms folded into convolutions,
-    and no shapes noted for weights, which it would find contradicted once it has turned them."""
+    """Write a copy of an fp32 program that the quantizer accepts: batch norms folded into
+    convolutions, and no weight shapes, which would be wrong after it transposes them."""
     import onnx
     import onnxruntime
 
@@ -101,7 +102,7 @@ def prepare(source: Path, target: Path) -> None:
 
 
 def layers(folder: Path) -> list[str]:
-    """The names of the nodes with weights, in the order they run."""
+    """Return the names of the nodes with weights, in execution order."""
     import onnx
 
     return _with_weights(onnx.load(folder / FILE, load_external_data=False).graph)
@@ -117,18 +118,18 @@ def _with_weights(graph: Any) -> list[str]:
 
 
 class _Reader:
-    """Feeds as ONNX Runtime's calibration reads them."""
+    """A reader of calibration batches for ONNX Runtime."""
 
     def __init__(self, feeds: Iterable[Feed]) -> None:
         self.feeds = iter(feeds)
 
     def get_next(self) -> Any:
-        """The next one; None at the end."""
+        """Return the next batch; None at the end."""
         return next(self.feeds, None)
 
 
 def _one_data_file(folder: Path) -> None:
-    """Saves again, so that no weight lies where this project would not look for it."""
+    """Save a program again, so that all its weights are in the files that this project expects."""
     import onnx
 
     model = onnx.load(folder / FILE)

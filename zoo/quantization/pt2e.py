@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def build(original: "ExportSource", feeds: Sequence[Feed], folder: Path) -> dict[str, Any]:
-    """Writes `folder`/model.pt2: int8 weights per channel, uint8 activations whose ranges come from
-    histograms over `feeds`, as the quantizer has them by default. Returns what to record.
+    """Write `folder`/model.pt2 with int8 weights per channel, and uint8 activations whose ranges
+    come from histograms over `feeds`, the quantizer's default; return what to record.
 
     Raises `UserError` where there is no C++ compiler, and whatever torch.export and Inductor raise
     of a network that they can't express.

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
 
 def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
-    """Tries the recipes, keeps the best that meets the contract, and prints the table of all.
+    """Try the recipes, keep the best that meets the contract, and print the table of all.
 
     Raises:
         UserError: a damaged checkpoint, data that can't be read, no recipe that could be tried.
-        Refused: none meets the contract; nothing was put in place.
+        ContractNotMet: no recipe meets the contract; nothing was committed.
     """
     terminal.quiet_libraries()
     original = ExportSource.open(args.checkpoint, entry)
@@ -79,7 +79,7 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
 
 
 def nothing_to_try(left_out: Sequence[tuple[Recipe, str]], device: str) -> str:
-    """Return why no recipe can be tried, by the first one that is for the device."""
+    """Return why no recipe can be tried: the reason of the first one that is for the device."""
     meant = [each for each in left_out if each[0].device == device] or list(left_out)
     why = f": {meant[0][0].deployment}: {meant[0][1]}" if meant else ""
     else_ = ""
@@ -91,7 +91,7 @@ def nothing_to_try(left_out: Sequence[tuple[Recipe, str]], device: str) -> str:
 def attempt(
     builder: DeploymentBuilder, recipe: Recipe, material: RecipeInputs | None, max_drop: float
 ) -> Candidate:
-    """A recipe with every layer in int8; where that loses too much, with the most sensitive layers
+    """Try a recipe with every layer in int8; if that loses too much, with the most sensitive layers
     in fp32: one, two, four, ... up to half of them.
 
     A recipe that does not fit the network is a result: `Candidate.fault` says why.
@@ -129,7 +129,7 @@ def build(
     excluded: Sequence[str],
     staging: Path,
 ) -> Artifact:
-    """What a recipe makes, in a staged folder."""
+    """Build the artifact of a recipe in a staging folder."""
     assert recipe.build is not None and material is not None
     more = recipe.build(material, staging, excluded)
     return artifacts.write_manifest(
@@ -147,7 +147,7 @@ def build(
 
 
 def prepare(original: ExportSource, staging: Path, data: str | None) -> RecipeInputs:
-    """Exports the fp32 program that recipes begin with, and draws the calibration data."""
+    """Export the fp32 program that recipes start from, and select the calibration data."""
     exported, prepared = staging / "fp32", staging / "prepared"
     exported.mkdir()
     prepared.mkdir()
@@ -162,8 +162,8 @@ def prepare(original: ExportSource, staging: Path, data: str | None) -> RecipeIn
 def time_all(
     builder: DeploymentBuilder, candidates: Sequence[Candidate], args: "QuantizeArgs", inputs: Path
 ) -> "Estimate | None":
-    """Times the candidates against eager fp32, interleaved, each in processes of its own; returns
-    the seconds of eager."""
+    """Time the candidates against eager fp32, interleaved, each in its own processes; return the
+    seconds of eager."""
     from zoo.measure import ArmFailed, Plan, compare
 
     if not candidates:
@@ -193,7 +193,7 @@ def show(
     best: Candidate | None,
     workload: Workload,
 ) -> None:
-    """The table of all recipes."""
+    """Print the table of all recipes."""
     metric = original.task.primary.name
     rows = []
     for one in candidates:
@@ -230,7 +230,7 @@ def keep(
     workload: Workload,
     eager: "Estimate | None",
 ) -> None:
-    """Confirms the chosen one on the test split, once; puts it in place and records everything.
+    """Evaluate the chosen candidate on the test split, once; commit it and record all evidence.
 
     Raises `ContractNotMet` where it surely loses too much there.
     """

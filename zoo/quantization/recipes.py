@@ -20,7 +20,7 @@ SENSITIVITY_BATCHES = 4
 
 @dataclass(frozen=True)
 class RecipeInputs:
-    """What recipes are made of."""
+    """The inputs of recipes: the exported fp32 program and the calibration data."""
 
     original: "ExportSource"
     prepared: Path  # folder with an fp32 ONNX program that the quantizer takes
@@ -29,7 +29,7 @@ class RecipeInputs:
     rankings: dict[str, list[str]] = field(default_factory=dict)
 
     def ranking(self, method: str) -> list[str]:
-        """The layers, the most sensitive first, looked for once a method."""
+        """Return the layers, the most sensitive first; computed once for each method."""
         if method not in self.rankings:
             feeds = self.feeds[:SENSITIVITY_BATCHES]
             self.rankings[method] = sensitivity.rank(method, self.prepared, feeds, self.ranges)
@@ -38,7 +38,7 @@ class RecipeInputs:
 
 @dataclass(frozen=True)
 class Recipe:
-    """One way to int8."""
+    """One way to make an int8 program."""
 
     deployment: Deployment
     method: str  # as --method names it
@@ -68,7 +68,7 @@ def _calibration(material: RecipeInputs) -> dict[str, Any]:
 def _openvino_static(
     material: RecipeInputs, target: Path, exclude: Sequence[str]
 ) -> dict[str, Any]:
-    """ONNX Runtime's QDQ program, read and run by OpenVINO."""
+    """Build ONNX Runtime's QDQ program, for OpenVINO to read and run."""
     import tempfile
 
     import openvino
@@ -115,7 +115,7 @@ RECIPES = (
 def fitting(
     network: "Network", method: str | None, device: str = "cpu"
 ) -> tuple[list[Recipe], list[tuple[Recipe, str]]]:
-    """The recipes for a network and this machine, and those left out with the reason.
+    """Return the recipes for a network and this machine, and those left out with the reason.
 
     Args:
         network: which says the methods that fit it.
@@ -137,7 +137,8 @@ def fitting(
 
 
 def _obstacle(recipe: Recipe, device: str) -> str | None:
-    """Why a recipe can't be tried on a device of this machine; None where nothing is known."""
+    """Return why a recipe can't be tried on a device of this machine; None if no reason is
+    known."""
     from zoo.runtimes.known import RUNTIMES
 
     if recipe.device == "cpu" and device != "cpu":

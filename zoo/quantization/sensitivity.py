@@ -17,7 +17,7 @@ neighbours."""
 
 
 def rank(method: str, source: Path, feeds: Sequence[Feed], ranges: Path) -> list[str]:
-    """The layers of a prepared program (`onnx_int8.prepare`), the most sensitive first.
+    """Return the layers of a prepared program (`onnx_int8.prepare`), the most sensitive first.
 
     Args:
         method: "dynamic" or "static".

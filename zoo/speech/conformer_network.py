@@ -26,7 +26,7 @@ class ConformerNetwork(Network):
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
     ) -> CtcProcessor:
-        """Log-mel features, and the characters of the training transcriptions.
+        """Return a processor of log-mel features and the characters of the training transcriptions.
 
         Raises `UserError` for options that make no network.
         """
@@ -38,7 +38,8 @@ class ConformerNetwork(Network):
     def build(
         self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32 with weights drawn from torch's global random state; seed it first."""
+        """Return the model in fp32 with weights drawn from torch's global random state; seed it
+        first."""
         config = ConformerConfig(
             num_mel_bins=options.num_mel_bins,
             hop_length=processor.feature_extractor.hop_length,

@@ -19,24 +19,25 @@ BLANK, UNKNOWN, DELIMITER = "<pad>", "<unk>", "|"
 
 @dataclass(frozen=True)
 class CtcProcessor:
-    """What transformers' pipeline loads from a folder in two parts."""
+    """A feature extractor and a tokenizer, the two parts that transformers' pipeline loads from a
+    folder."""
 
     feature_extractor: Any
     tokenizer: Any
 
     def save_pretrained(self, folder: Path) -> None:
-        """Saves both side by side."""
+        """Save the feature extractor and the tokenizer to the same folder."""
         self.feature_extractor.save_pretrained(folder)
         self.tokenizer.save_pretrained(folder)
 
 
 def load_processor(folder: Path) -> CtcProcessor:
-    """The processor of a checkpoint."""
+    """Return the processor of a checkpoint."""
     return CtcProcessor(load_feature_extractor(folder), load_tokenizer(folder))
 
 
 def train_tokenizer(train: "datasets.Dataset", args: Any) -> Any:
-    """A tokenizer of the characters that the transcriptions of the training split are made of.
+    """Return a tokenizer of the characters in the transcriptions of the training split.
 
     Args:
         args: `tasks.speech.speech_recognition.Args`, which say how texts are spelled.
@@ -52,7 +53,8 @@ def _characters(texts: Iterable[str], args: Any) -> set[str]:
 
 
 def make_tokenizer(characters: Iterable[str]) -> Any:
-    """A CTC tokenizer: the blank is 0, then the unknown, the delimiter of words, the characters."""
+    """Return a CTC tokenizer: the blank is 0, then the unknown, the word delimiter, the
+    characters."""
     from transformers import Wav2Vec2CTCTokenizer
 
     symbols = [BLANK, UNKNOWN, DELIMITER, *sorted(set(characters) - {" ", DELIMITER})]

@@ -24,13 +24,14 @@ class KeywordNetwork(Network):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """The extractor of log-mel features."""
+        """Return the extractor of log-mel features."""
         return LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32 with weights drawn from torch's global random state; seed it first."""
+        """Return the model in fp32 with weights drawn from torch's global random state; seed it
+        first."""
         config = KwsConfig(
             num_mel_bins=options.num_mel_bins,
             hidden_size=options.hidden_size,

@@ -15,7 +15,8 @@ logger = logging.get_logger(__name__)
 
 
 class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
-    """Samples to `input_features` [batch, frames, mel bins] and `attention_mask` [batch, frames].
+    """A feature extractor from sound samples to `input_features` [batch, frames, mel bins] and
+    `attention_mask` [batch, frames].
 
     Args:
         feature_size: mel bins.
@@ -76,7 +77,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
         return_attention_mask: bool | None = None,
         **kwargs: Any,
     ) -> BatchFeature:
-        """Features float32 and mask int64; frames of padding are `padding_value` (0).
+        """Return features float32 and their mask int64; padding frames are `padding_value` (0).
 
         `padding`, `max_length` (in frames) and the rest are as in `SequenceFeatureExtractor.pad`.
 
@@ -105,12 +106,12 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
         return batch if return_tensors is None else batch.convert_to_tensors(return_tensors)
 
     def frames(self, samples: "int | npt.NDArray[np.int64]") -> Any:
-        """How many frames so many samples make: at least one."""
+        """Return the number of frames made from so many samples: at least one."""
         return np.maximum(samples - self.win_length, 0) // self.hop_length + 1
 
 
 def _utterances(raw_speech: Any) -> list[Floats]:
-    """One utterance or several as float32 [samples]."""
+    """Return one utterance or several as a list of float32 [samples]."""
     several = isinstance(raw_speech, list | tuple) and (
         len(raw_speech) == 0 or np.ndim(raw_speech[0]) > 0
     )

@@ -31,7 +31,7 @@ _BLOCK = 4096  # frames whose spectra are held at once: 24 MB
 
 @dataclass(frozen=True)
 class LogMel:
-    """How log-mel features are made; reads sounds in the place of transformers' extractor.
+    """Settings of log-mel features; reads sounds instead of transformers' extractor.
 
     Raises ValueError where the numbers make no features.
     """
@@ -71,14 +71,15 @@ class LogMel:
 
     @classmethod
     def of_settings(cls, settings: Mapping[str, Any]) -> "LogMel":
-        """That of a checkpoint, from its preprocessor_config.json."""
+        """Return the settings of a checkpoint, from its preprocessor_config.json."""
         return cls(**{one.name: settings[one.name] for one in fields(cls) if one.name in settings})
 
     def __call__(
         self, waves: Sequence[Floats], sampling_rate: int, **kwargs: Any
     ) -> dict[str, npt.NDArray[Any]]:
-        """As `LogMelFeatureExtractor` called with padding=True and return_tensors="np": features
-        float32 [utterances, frames, mel bins], and attention_mask int64 [utterances, frames].
+        """Return what `LogMelFeatureExtractor` gives with padding=True and return_tensors="np":
+        features float32 [utterances, frames, mel bins], and attention_mask int64 [utterances,
+        frames].
 
         Args:
             waves: float32 [samples] each, in [-1, 1].
@@ -98,7 +99,7 @@ class LogMel:
         return {"input_features": features, "attention_mask": mask}
 
     def features(self, waveform: Floats) -> Floats:
-        """float32 [samples] to float32 [frames, mel bins].
+        """Return log-mel features float32 [frames, mel bins] of a waveform float32 [samples].
 
         In numpy: a batch of short clips is hundreds of small operations, which torch would hand to
         all threads, one by one.
@@ -128,7 +129,7 @@ class LogMel:
 
 
 def other_rate(rate: int, wanted: int) -> str:
-    """What an error says of sound with another sampling rate than the features are of."""
+    """Return the error message for sound whose sampling rate differs from that of the features."""
     return (
         f"the features are of sound with {wanted} samples a second, and this has {rate}: resample "
         "it before"
@@ -139,7 +140,7 @@ def other_rate(rate: int, wanted: int) -> str:
 def _tables(
     win_length: int, n_fft: int, bins: int, rate: int, low: float, high: float
 ) -> tuple[Floats, Floats]:
-    """The window [win_length] and the filters [n_fft // 2 + 1, bins], float32."""
+    """Return the window [win_length] and the filters [n_fft // 2 + 1, bins], float32."""
     window = np.hanning(win_length + 1)[:-1]  # periodic, as torch.hann_window
     filters = filter_bank(n_fft // 2 + 1, bins, low, high, rate)
     return window.astype(np.float32), filters.astype(np.float32)
@@ -148,7 +149,8 @@ def _tables(
 def filter_bank(
     frequencies: int, bins: int, low: float, high: float, rate: int
 ) -> npt.NDArray[np.float64]:
-    """Triangular filters on Slaney's mel scale, each of one area, float64 [frequencies, bins].
+    """Return triangular filters on Slaney's mel scale, each of area one, float64 [frequencies,
+    bins].
 
     The numbers are those of `transformers.audio_utils.mel_filter_bank` with norm="slaney" and
     mel_scale="slaney", to the last bit.

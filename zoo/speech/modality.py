@@ -22,9 +22,9 @@ FRAMES = 100  # of a spectrogram, a second
 
 
 class Sound(Modality):
-    """Waves float32 [batch, samples], or spectrograms float32 [batch, frames, bins] ([batch, bins,
-    frames] where the task's `settled.bins_first` says so), perhaps with a mask; and the tokens
-    before each, int64 [batch, tokens], where a text is written."""
+    """Sound inputs: waves float32 [batch, samples], or spectrograms float32 [batch, frames, bins]
+    ([batch, bins, frames] if the task's `settled.bins_first`), with an optional mask; and previous
+    tokens int64 [batch, tokens] if the model generates text."""
 
     name = "speech"
     axis = "length"  # samples or frames, as the features are, or tokens that are written
@@ -32,7 +32,7 @@ class Sound(Modality):
     file_note = "reading a file takes ffmpeg"
 
     def load_processor(self, folder: Path) -> Any:
-        """The feature extractor, with the tokenizer where the model writes text."""
+        """Return the feature extractor, with the tokenizer if the model generates text."""
         # their own feature extractors
         from zoo.speech import (
             ctc_processor,
@@ -45,7 +45,7 @@ class Sound(Modality):
         return loading.load_feature_extractor(folder)
 
     def load_reader(self, folder: Path) -> Any:
-        """The feature extractor, without transformers where it is ours."""
+        """Return the feature extractor, without transformers if it is one of this project."""
         path = folder / "preprocessor_config.json"
         settings = loading.load_json(folder, path.name) if path.is_file() else {}
         is_ours = settings.get("feature_extractor_type") == "LogMelFeatureExtractor"
@@ -58,7 +58,8 @@ class Sound(Modality):
         return found
 
     def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
-        """Noise, of other lengths; where a text is written, of so many tokens and one more."""
+        """Return a small and a large batch of noise of different lengths; if the model generates
+        text, the target lengths differ by one token."""
         rate: int = task.settled.rate  # type: ignore[attr-defined]
         rng = np.random.default_rng(0)
         sounds = [
@@ -77,7 +78,7 @@ class Sound(Modality):
     def random_inputs(
         self, signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
     ) -> dict[str, np.ndarray]:
-        """Noise, and any tokens; what is padded is 0."""
+        """Return random noise, and random tokens if the model takes them; padding is 0."""
         rng = np.random.default_rng([seed, *sizes.values()])
         drawn: dict[str, np.ndarray] = {}
         least = signature.limits.get(self.axis, (1, None))[0]
@@ -99,8 +100,8 @@ class Sound(Modality):
         return {port.name: drawn[port.name] for port in signature.inputs}
 
     def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:
-        """The shortest input that gives two frames, and `LONGEST_SECONDS` of it; of what writes
-        text, whose sounds are of one length, the tokens that it has places for.
+        """Return the shortest input that gives two frames, and the size of `LONGEST_SECONDS`; for a
+        model that generates text, whose sounds have one length, the bounds of its tokens.
 
         Two, because torch.export takes a size of 1 for a constant: what it makes of several frames
         is no program for one.
@@ -120,31 +121,33 @@ class Sound(Modality):
         return least, longest
 
     def positions(self, length: float, signature: "Signature", task: Task) -> int:
-        """Samples or frames."""
+        """Return the number of samples or frames in a length in seconds."""
         return round(length * self._per_second(len(signature.inputs[0].dims), task))
 
     def fixed_length(self, signature: "Signature", task: Task) -> float:
-        """Seconds of a spectrogram."""
+        """Return the length in seconds of a spectrogram of fixed size."""
         shape = max((port.dims for port in signature.inputs), key=len)
         return int(shape[self._time_axis(task)]) / FRAMES
 
     def work(self, arrays: Mapping[str, np.ndarray], task: Task) -> dict[str, float]:
-        """Seconds of sound."""
+        """Return the number of samples and the seconds of sound without padding."""
         first, mask = next(iter(arrays.values())), arrays.get("attention_mask")
         axis = self._time_axis(task) if first.ndim == 3 else 1
         positions = float(mask.sum()) if mask is not None else float(len(first) * first.shape[axis])
         return {"samples": len(first), self.unit: positions / self._per_second(first.ndim, task)}
 
     def _per_second(self, rank: int, task: Any) -> float:
-        """Positions of an input of this rank: of a spectrogram, or of a wave."""
+        """Return the positions per second of an input of this rank: 3 for a spectrogram, else a
+        wave."""
         return FRAMES if rank == 3 else float(task.settled.rate)
 
     def _time_axis(self, task: Any) -> int:
-        """Of a spectrogram."""
+        """Return the time axis of a spectrogram."""
         return 2 if task.settled.bins_first else 1
 
     def describe_inputs(self, task: Any) -> Iterator[str]:
-        """The rate that sounds are brought to, and how long they were."""
+        """Yield the sampling rate that sounds are converted to, and their length in training, for a
+        card."""
         rate = task.settled.rate
         yield (
             f"Sound is brought to {rate:,} samples a second, so nothing above {rate // 2:,} Hz is "

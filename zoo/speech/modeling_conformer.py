@@ -54,12 +54,13 @@ class ConformerConfig(PreTrainedConfig):  # type: ignore[misc]
 
     @property
     def inputs_to_logits_ratio(self) -> int:
-        """Samples to one frame of logits: how transformers' pipeline aligns its windows."""
+        """The number of samples per frame of logits, by which transformers' pipeline aligns its
+        windows."""
         return int(self.hop_length * 2**self.num_subsampling_layers)
 
 
 def frames_out(frames: Any, layers: int) -> Any:
-    """How many of so many frames (int or int64 tensor) are left after `layers` halvings."""
+    """Return how many of `frames` frames (int or int64 tensor) are left after `layers` halvings."""
     for _ in range(layers):
         frames = (frames - 1) // 2 + 1
     return frames
@@ -80,7 +81,8 @@ class Subsampling(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """features [batch, frames, bins], of which int64 [batch] count (None: all).
+        """Subsample features [batch, frames, bins], of which the first `lengths`, int64 [batch],
+        are valid (None: all).
 
         Returns vectors [batch, fewer frames, hidden], and which of them count, bool.
         """
@@ -95,17 +97,18 @@ class Subsampling(nn.Module):
 
 
 def _before(lengths: Tensor, size: int) -> Tensor:
-    """Which of `size` positions lie before each length, bool [batch, size]."""
+    """Return a mask of the positions before each length, bool [batch, size]."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
 
 
 class SelfAttention(nn.MultiheadAttention):
-    """torch's attention with fewer steps, of a sequence to itself, batch first."""
+    """Self-attention, batch first, which computes what torch's does in fewer steps."""
 
     def forward(  # type: ignore[override]
         self, x: Tensor, valid: Tensor | None
     ) -> tuple[Tensor, None]:
-        """x [batch, frames, hidden]; valid bool [batch, frames], at least one a row; None: all.
+        """Apply self-attention to x [batch, frames, hidden]; valid bool [batch, frames], at least
+        one per row; None: all.
 
         Returns the same shape, and no attention weights, as torch's would (adapters expect two).
         """
@@ -124,10 +127,11 @@ class SelfAttention(nn.MultiheadAttention):
 
 
 class MaskedGroupNorm(nn.GroupNorm):
-    """A group norm of one group with the statistics of valid frames, in float32."""
+    """A group norm of one group, whose statistics are computed over valid frames in float32."""
 
     def forward(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """x [batch, channels, frames], valid bool [batch, 1, frames]; None: torch's group norm."""
+        """Normalize x [batch, channels, frames]; valid bool [batch, 1, frames]; None: torch's group
+        norm."""
         if valid is None:
             return super().forward(x)
         exact = x.float()
@@ -142,11 +146,12 @@ class MaskedGroupNorm(nn.GroupNorm):
 
 
 class MaskedSequential(nn.Sequential):
-    """The convolution module's steps, of which the depthwise convolution and the norm know which
-    frames count."""
+    """The steps of the convolution module; its depthwise convolution and norm ignore invalid
+    frames."""
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:  # type: ignore[override]
-        """x [batch, hidden, frames], valid bool [batch, 1, frames]; None: all."""
+        """Apply the steps to x [batch, hidden, frames]; valid bool [batch, 1, frames]; None:
+        all."""
         widen, gate, depthwise, norm, activation, narrow, dropout = self
         x = gate(widen(x))
         x = norm(depthwise(x if valid is None else x * valid), valid)
@@ -154,7 +159,7 @@ class MaskedSequential(nn.Sequential):
 
 
 class ConvolutionModule(torchaudio_conformer._ConvolutionModule):  # type: ignore[misc]
-    """torchaudio's convolution module, which padding does not reach."""
+    """torchaudio's convolution module, made independent of padding."""
 
     def __init__(self, config: ConformerConfig) -> None:
         width = config.hidden_size
@@ -171,14 +176,15 @@ class ConvolutionModule(torchaudio_conformer._ConvolutionModule):  # type: ignor
         self.sequential: nn.Module = MaskedSequential(widen, gate, depthwise, norm, *rest)
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """x [batch, frames, hidden]; valid bool [batch, frames], at least one a row; None: all."""
+        """Apply the module to x [batch, frames, hidden]; valid bool [batch, frames], at least one
+        per row; None: all."""
         among = None if valid is None else valid.unsqueeze(1)
         y: Tensor = self.sequential(self.layer_norm(x).transpose(1, 2), among)
         return y.transpose(1, 2)
 
 
 class ConformerLayer(nn.Module):
-    """torchaudio's layer, batch first, which padding does not reach."""
+    """torchaudio's Conformer layer, batch first, made independent of padding."""
 
     def __init__(self, config: ConformerConfig) -> None:
         super().__init__()
@@ -192,7 +198,8 @@ class ConformerLayer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
-        """x [batch, frames, hidden]; valid bool [batch, frames], at least one a row; None: all."""
+        """Apply the layer to x [batch, frames, hidden]; valid bool [batch, frames], at least one
+        per row; None: all."""
         x = x + 0.5 * self.ffn1(x)
         attended, _ = self.self_attn(self.self_attn_layer_norm(x), valid)
         x = x + self.self_attn_dropout(attended)
@@ -202,7 +209,7 @@ class ConformerLayer(nn.Module):
 
 
 class ConformerPreTrainedModel(ZooPreTrainedModel):
-    """Loading, saving and initialization."""
+    """The base class for loading, saving and initialization of the Conformer models."""
 
     config_class = ConformerConfig
     base_model_prefix = "conformer"
@@ -210,8 +217,8 @@ class ConformerPreTrainedModel(ZooPreTrainedModel):
     _no_split_modules = ["ConformerLayer"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
-        """Draws the weights of a module: Glorot & Bengio 2010 for linear layers, attention's three
-        as matrices of their own; He et al. 2015, by fan-in, for convolutions; biases are 0."""
+        """Draw the weights of a module: Glorot & Bengio 2010 for linear layers, with attention's
+        three as separate matrices; He et al. 2015, by fan-in, for convolutions; biases are 0."""
         if isinstance(module, nn.MultiheadAttention):
             for part in module.in_proj_weight.chunk(3):
                 nn.init.xavier_uniform_(part)
@@ -227,12 +234,13 @@ class ConformerPreTrainedModel(ZooPreTrainedModel):
             super().initialize(module)
 
     def _get_feat_extract_output_lengths(self, input_lengths: Any) -> Any:
-        """How many frames of logits so many frames of features make (int or int64 tensor)."""
+        """Return the number of frames of logits for a number of frames of features (int or int64
+        tensor)."""
         return frames_out(input_lengths, self.config.num_subsampling_layers)
 
 
 class ConformerModel(ConformerPreTrainedModel):
-    """Log-mel features to states of 40 ms."""
+    """A Conformer encoder from log-mel features to states, each of 40 ms."""
 
     def __init__(self, config: ConformerConfig) -> None:
         super().__init__(config)
@@ -249,7 +257,7 @@ class ConformerModel(ConformerPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutput:
-        """States [batch, ceil(frames / 4), hidden].
+        """Return states [batch, ceil(frames / 4), hidden].
 
         Args:
             input_features: float [batch, frames, mel bins].
@@ -270,7 +278,7 @@ class ConformerModel(ConformerPreTrainedModel):
 
 
 class ConformerForCTC(ConformerPreTrainedModel):
-    """The network with a linear head over the vocabulary."""
+    """A Conformer with a linear head over the vocabulary."""
 
     def __init__(self, config: ConformerConfig) -> None:
         super().__init__(config)
@@ -289,7 +297,7 @@ class ConformerForCTC(ConformerPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> CausalLMOutput:
-        """Logits [batch, ceil(frames / 4), vocab]; given `labels`, the CTC loss as well.
+        """Return logits [batch, ceil(frames / 4), vocab]; given `labels`, the CTC loss as well.
 
         Args:
             input_features: float [batch, frames, mel bins].

@@ -39,7 +39,7 @@ class KwsConfig(PreTrainedConfig):  # type: ignore[misc]
 
 
 class KwsStem(nn.Module):
-    """Two convolutions over time and frequency, and a linear layer over what they see in a frame.
+    """Two convolutions over time and frequency, and a linear layer over the results of each frame.
 
     They halve time once and frequency twice.
     """
@@ -53,7 +53,8 @@ class KwsStem(nn.Module):
         self.norm = nn.LayerNorm(config.hidden_size)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """features [batch, frames, bins], of which int64 [batch] count.
+        """Apply the stem to features [batch, frames, bins], of which the first `lengths`, int64
+        [batch], are valid.
 
         Returns vectors [batch, ceil(frames / 2), hidden], and which of them count, bool.
         """
@@ -66,7 +67,7 @@ class KwsStem(nn.Module):
 
 
 def _before(lengths: Tensor, size: int) -> Tensor:
-    """Which of `size` positions lie before each length, bool [batch, size]."""
+    """Return a mask of the positions before each length, bool [batch, size]."""
     return torch.arange(size, device=lengths.device) < lengths.unsqueeze(1)
 
 
@@ -85,14 +86,15 @@ class KwsLayer(nn.Module):
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        """x [batch, frames, hidden]; mask bool [batch, frames], true where a frame is."""
+        """Apply the block to x [batch, frames, hidden]; mask bool [batch, frames], true at valid
+        frames."""
         near = self.depthwise((x * mask.unsqueeze(-1)).transpose(1, 2)).transpose(1, 2)
         inner = nn.functional.gelu(self.up(self.norm(near)))
         return x + self.dropout(self.down(inner))  # type: ignore[no-any-return]
 
 
 class KwsPreTrainedModel(ZooPreTrainedModel):
-    """Loading, saving and initialization."""
+    """The base class for loading, saving and initialization of the keyword models."""
 
     config_class = KwsConfig
     base_model_prefix = "kws"
@@ -100,7 +102,7 @@ class KwsPreTrainedModel(ZooPreTrainedModel):
     _no_split_modules = ["KwsStem", "KwsLayer"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
-        """Draws the weights of a module: He et al. 2015, by fan-in, for convolutions, Glorot &
+        """Draw the weights of a module: He et al. 2015, by fan-in, for convolutions, Glorot &
         Bengio 2010 for linear layers; biases are 0."""
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
             if isinstance(module, nn.Linear):
@@ -114,7 +116,8 @@ class KwsPreTrainedModel(ZooPreTrainedModel):
 
 
 class KwsModel(KwsPreTrainedModel):
-    """Log-mel features to states of 20 ms, and their mean and maximum over the clip."""
+    """A network from log-mel features to states of 20 ms, and their mean and maximum over the
+    clip."""
 
     def __init__(self, config: KwsConfig) -> None:
         super().__init__(config)
@@ -132,7 +135,7 @@ class KwsModel(KwsPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        """States [batch, ceil(frames / 2), hidden] and their pooling [batch, 2 * hidden].
+        """Return states [batch, ceil(frames / 2), hidden] and their pooling [batch, 2 * hidden].
 
         Args:
             input_features: float [batch, frames, mel bins].
@@ -159,7 +162,8 @@ class KwsModel(KwsPreTrainedModel):
 
 
 def _pool(x: Tensor, mask: Tensor) -> Tensor:
-    """Mean and maximum of x [batch, states, hidden] where mask [batch, states] is true."""
+    """Return mean and maximum of x [batch, states, hidden] over states whose mask [batch, states]
+    is true."""
     padding = ~mask.unsqueeze(-1)
     count = mask.sum(1, keepdim=True).clamp(min=1)
     mean = (x.float().masked_fill(padding, 0).sum(1) / count).to(x.dtype)
@@ -170,7 +174,7 @@ def _pool(x: Tensor, mask: Tensor) -> Tensor:
 
 
 class KwsForAudioClassification(KwsPreTrainedModel):
-    """The network with a linear head over its pooled states."""
+    """A keyword network with a linear head over its pooled states."""
 
     def __init__(self, config: KwsConfig) -> None:
         super().__init__(config)
@@ -182,7 +186,8 @@ class KwsForAudioClassification(KwsPreTrainedModel):
         self.post_init()
 
     def _get_feat_extract_output_lengths(self, input_lengths: Tensor) -> Tensor:
-        """How many states are made of so many frames of features (transformers' name for it)."""
+        """Return the number of states for a number of frames of features (the name is
+        transformers')."""
         return (input_lengths + 1) // 2
 
     @can_return_tuple  # type: ignore[untyped-decorator]
@@ -195,7 +200,8 @@ class KwsForAudioClassification(KwsPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
-        """Logits [batch, labels]; given `labels`, transformers' loss for the problem type as well.
+        """Return logits [batch, labels]; given `labels`, transformers' loss for the problem type as
+        well.
 
         Args:
             input_features: float [batch, frames, mel bins].

@@ -12,14 +12,14 @@ from zoo.generation.network import NetworkDecoder
 
 
 class WhisperForConditionalGeneration(Whisper):  # type: ignore[misc]
-    """The class of transformers under its own name, which is written into config.json.
+    """transformers' Whisper under its own class name, which is written into config.json.
 
-    Of it only `generate` differs: it gives the same tokens by the loop of `zoo.generation`.
+    Only `generate` differs: it gives the same tokens, using the loop of `zoo.generation`.
     """
 
     def generate(self, input_features: Tensor | None = None, **options: Any) -> Any:
         """Return the tokens int64 [batch, tokens] of sounds float32 [batch, bins, frames], without
-        those that every text begins with and the one that ends it, padded behind.
+        those that every text begins with and the one that ends it, padded at the end.
 
         What our loop does not know, options and a generation config that asks for more than greedy
         decoding in one language, is left to transformers.

@@ -22,10 +22,10 @@ FRAME, HOP = 0.025, 0.010  # seconds, of AST's features
 
 
 def resize_positions(model: Any, frames: int) -> None:
-    """Fits AST's position embeddings to inputs of so many frames, in place.
+    """Resize AST's position embeddings, in place, for inputs of this many frames.
 
-    As Gong et al. 2021, section 2.2, fit those of ViT: cut out of the middle where there are too
-    many, interpolated bilinearly where there are too few.
+    This is what Gong et al. 2021, section 2.2, do to ViT's: cut out of the middle where there are
+    too many, interpolated bilinearly where there are too few.
     """
     embeddings = model.audio_spectrogram_transformer.embeddings
     bands, before = embeddings.get_shape(model.config)
@@ -44,7 +44,7 @@ def resize_positions(model: Any, frames: int) -> None:
 
 
 class PretrainedAudio(WithFrontEnd):
-    """An audio model out of transformers with a classification head."""
+    """An audio model of transformers with a classification head."""
 
     auto_class = "AutoModelForAudioClassification"
     load_processor = staticmethod(load_feature_extractor)
@@ -52,7 +52,8 @@ class PretrainedAudio(WithFrontEnd):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """The feature extractor that belongs to the weights; AST's for as long as the model hears.
+        """Return the feature extractor that belongs to the weights; AST's is set to the model's
+        input length.
 
         Raises `UserError` where the weights are not at hand, or for a length they can't have.
         """
@@ -76,7 +77,7 @@ class PretrainedAudio(WithFrontEnd):
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32 with a new head, and where its weights came from.
+        """Return the model in fp32 with a new head, and where its weights came from.
 
         The head is drawn from torch's global random state; seed it first.
 

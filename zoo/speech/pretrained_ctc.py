@@ -38,7 +38,7 @@ def _own_tokenizer(model: str, folder: "Path") -> Any:
 
 
 class PretrainedCtc(WithFrontEnd):
-    """A speech encoder out of transformers with a CTC head."""
+    """A speech encoder of transformers with a CTC head."""
 
     auto_class = "AutoModelForCTC"
     load_processor = staticmethod(ctc_processor.load_processor)
@@ -46,7 +46,8 @@ class PretrainedCtc(WithFrontEnd):
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
     ) -> CtcProcessor:
-        """The feature extractor of the weights; their tokenizer, or the training texts' characters.
+        """Return the feature extractor of the weights with their tokenizer, or one of the training
+        texts' characters.
 
         Raises `UserError` where the weights are not at hand or their vocabulary is of another kind.
         """
@@ -59,7 +60,8 @@ class PretrainedCtc(WithFrontEnd):
     def build(
         self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32, its head new where the vocabulary is, and where its weights came from.
+        """Return the model in fp32, with a new head if the vocabulary is new, and where its weights
+        came from.
 
         A new head is drawn from torch's global random state; seed it first.
 

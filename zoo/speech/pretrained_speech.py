@@ -18,7 +18,7 @@ MASKING = ("_mask_hidden_states", "_mask_input_features")
 
 
 def make_extractor(model: str, entry: Any) -> Any:
-    """The feature extractor that belongs to the weights.
+    """Return the feature extractor that belongs to the weights.
 
     Raises `UserError` where the weights are not at hand or have none.
     """
@@ -35,7 +35,7 @@ def make_extractor(model: str, entry: Any) -> Any:
 def make_model(
     auto: Any, model: str, entry: Any, head: str, settings: dict[str, Any]
 ) -> tuple[Any, dict[str, Any]]:
-    """The model in fp32 and where its weights came from.
+    """Return the model in fp32 and where its weights came from.
 
     What the weights lack, as a new head, is drawn from torch's global random state; seed it first.
 
@@ -56,7 +56,7 @@ def make_model(
 
 
 def seed_masks(model: Any) -> None:
-    """Makes the model's own SpecAugment (Park et al. 2019) follow from torch's seed.
+    """Make the model's own SpecAugment (Park et al. 2019) follow torch's seed, in place.
 
     transformers draws its masks from numpy's global state, which nothing sets in training, so that
     a resumed run would see other masks. Here they are drawn from a state seeded by a draw of
@@ -89,7 +89,7 @@ def _seeded(module: Any, mask: Any) -> Any:
 
 @contextlib.contextmanager
 def numpy_seeded(seed: int) -> Iterator[None]:
-    """Within it numpy's global state begins at `seed`; behind it, it is what it was."""
+    """Seed numpy's global random state inside the context, and restore it afterwards."""
     before = np.random.get_state()
     np.random.seed(seed)
     try:
@@ -99,23 +99,24 @@ def numpy_seeded(seed: int) -> Iterator[None]:
 
 
 class PretrainedSpeech(Network):
-    """A speech model out of transformers, which masks its inputs in training."""
+    """A speech model of transformers, which masks its inputs in training."""
 
     def prepare_training(self, model: Any, options: Any) -> None:
-        """Its masks follow from torch's seed."""
+        """Make the model's masks follow torch's seed, in place."""
         seed_masks(model)
 
 
 class WithFrontEnd(PretrainedSpeech):
-    """One whose option `freeze_feature_encoder` freezes the convolutions in front."""
+    """A speech model whose option `freeze_feature_encoder` freezes its first convolutions."""
 
     def prepare_training(self, model: Any, options: Any) -> None:
-        """Its masks follow from torch's seed, and its front is frozen as asked."""
+        """Make the model's masks follow torch's seed, and freeze its first convolutions if the
+        options say so."""
         super().prepare_training(model, options)
         freeze_front(model, options.freeze_feature_encoder)
 
 
 def freeze_front(model: Any, wanted: bool) -> None:
-    """Freezes the convolutions in front, where the model has such and that is wanted."""
+    """Freeze the model's first convolutions if it has them and `wanted` is true."""
     if wanted and hasattr(model, "freeze_feature_encoder"):
         model.freeze_feature_encoder()

@@ -28,8 +28,8 @@ PREFIX = 4  # tokens at most: start, language, task, no timestamps
 
 
 def _multilingual(folder: "Path") -> bool:
-    """Whether weights know more than English: as their generation config says, or by the size of
-    the vocabulary."""
+    """Return whether weights know more languages than English: by their generation config, or by
+    the vocabulary size."""
     name = "generation_config.json"
     if (folder / name).is_file() and "is_multilingual" in (found := load_json(folder, name)):
         return bool(found["is_multilingual"])
@@ -52,7 +52,8 @@ def _code(language: str) -> str:
 
 
 def _settle_generation(model: Any, tokenizer: Any, max_new_tokens: int) -> None:
-    """Writes greedily, in the tokenizer's language, without timestamps."""
+    """Set a model's generation config to greedy decoding in the tokenizer's language, without
+    timestamps."""
     config = model.generation_config
     config._from_model_config = False  # else what is Whisper's own is lost when it is read
     config.decoder_start_token_id = tokenizer.prefix_tokens[0]
@@ -87,7 +88,7 @@ def _codes() -> "set[str]":
 
 
 def _must_fit(name: str, model: Any, processor: CtcProcessor) -> None:
-    """Raises `UserError` where the extractor gives another number of frames than Whisper takes."""
+    """Raise `UserError` if the extractor gives another number of frames than Whisper takes."""
     takes = 2 * int(getattr(model.config, "max_source_positions", 0))
     gives = getattr(processor.feature_extractor, "nb_max_frames", None)
     if gives != takes:
@@ -98,7 +99,7 @@ def _must_fit(name: str, model: Any, processor: CtcProcessor) -> None:
 
 
 class SpeechSeq2Seq(PretrainedSpeech):
-    """Whisper: an encoder and a decoder that writes."""
+    """The network of Whisper: an encoder and a decoder that generates text."""
 
     auto_class = "AutoModelForSpeechSeq2Seq"
     stages = staticmethod(whisper_stages)
@@ -107,7 +108,7 @@ class SpeechSeq2Seq(PretrainedSpeech):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> CtcProcessor:
-        """The feature extractor and the tokenizer of the weights, for the language and task.
+        """Return the feature extractor and the tokenizer of the weights, for the language and task.
 
         Raises `UserError` where the weights are not at hand, or have no such language.
         """
@@ -133,14 +134,14 @@ class SpeechSeq2Seq(PretrainedSpeech):
         return CtcProcessor(extractor, tokenizer)
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
-        """Tokens that the decoder has places for."""
+        """Return the number of positions of the decoder, in tokens."""
         config = load_config(pretrained.find(options.model, entry.presets).folder)
         return int(config.max_target_positions)
 
     def build(
         self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32, and where its weights came from.
+        """Return the model in fp32, and where its weights came from.
 
         Raises `UserError` where the weights are not at hand or write no text.
         """
@@ -155,7 +156,8 @@ class SpeechSeq2Seq(PretrainedSpeech):
         return model, source
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
-        """See `Network.load`. Raises `UserError` where its two parts do not fit each other."""
+        """Return model and processor of a checkpoint (`Network.load`). Raises `UserError` if they
+        do not fit each other."""
         from zoo.speech.modeling_whisper import WhisperForConditionalGeneration as Whisper
 
         model, processor = load_model(Whisper, folder), self.load_processor(folder)

@@ -19,7 +19,8 @@ EXAMPLE_TOKENS = 3
 
 
 class Encoder(nn.Module):
-    """What the decoder attends to, of sounds float32 [batch, bins, frames]."""
+    """The exported encoder, which computes what the decoder attends to from sounds float32 [batch,
+    bins, frames]."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
@@ -27,8 +28,8 @@ class Encoder(nn.Module):
         self.attentions = nn.ModuleList(layer.encoder_attn for layer in _layers(model))
 
     def forward(self, input_features: Tensor) -> dict[str, Tensor]:
-        """`last_hidden_state` float32 [batch, places, hidden], and for each layer of the decoder
-        `cross_key_i` and `cross_value_i` float32 [batch, heads, places, hidden / heads]."""
+        """Return `last_hidden_state` float32 [batch, places, hidden], and for each layer of the
+        decoder `cross_key_i` and `cross_value_i` float32 [batch, heads, places, hidden / heads]."""
         hidden = self.encoder(input_features).last_hidden_state
         found = {"last_hidden_state": hidden}
         attention: Any
@@ -40,18 +41,19 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Logits of tokens int64 [batch, tokens] behind those of the cache."""
+    """The exported decoder, which computes the logits of tokens int64 [batch, tokens] that follow a
+    cache."""
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         self.decoder, self.head = model.model.decoder, model.proj_out
 
     def forward(self, input_ids: Tensor, **cache: Tensor) -> dict[str, Tensor]:
-        """`logits` float32 [batch, tokens, vocabulary], and `present_key_i` and `present_value_i`
-        float32 [batch, heads, past + tokens, hidden / heads].
+        """Return `logits` float32 [batch, tokens, vocabulary], and `present_key_i` and
+        `present_value_i` float32 [batch, heads, past + tokens, hidden / heads].
 
         Args:
-            cache: `past_key_i`, `past_value_i`: those of the tokens before; and the encoder's
+            cache: `past_key_i` and `past_value_i` of the previous tokens, and the encoder's
                 `cross_key_i` and `cross_value_i`.
         """
         from transformers import DynamicCache, EncoderDecoderCache
@@ -76,7 +78,7 @@ class Decoder(nn.Module):
 
 
 def whisper_stages(model: Any, example: Tensors) -> dict[str, Stage]:
-    """Encoder and decoder of a `WhisperForConditionalGeneration`.
+    """Return the encoder and decoder of a `WhisperForConditionalGeneration` as stages to export.
 
     Args:
         example: a batch of the model's inputs, of two sounds or more.

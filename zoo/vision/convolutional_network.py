@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ConvolutionalNetwork(Network):
-    """A small convolutional classifier."""
+    """The network of a small convolutional image classifier."""
 
     auto_class = "AutoModelForImageClassification"
     load_processor = staticmethod(image_processor.load_processor)
@@ -28,7 +28,7 @@ class ConvolutionalNetwork(Network):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """A processor for the size that was asked for, or that of the training images.
+        """Return a processor for the requested image size, or for that of the training images.
 
         Raises `UserError` for options that make no network.
         """
@@ -39,13 +39,14 @@ class ConvolutionalNetwork(Network):
         return image_processor.make_processor(size, reading=task.args)  # type: ignore[attr-defined]
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
-        """Pixels of an input."""
+        """Return the number of pixels in an input."""
         return side_of(processor) ** 2
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32 with weights drawn from torch's global random state; seed it first."""
+        """Return the model in fp32 with weights drawn from torch's global random state; seed it
+        first."""
         config = CnnConfig(
             image_size=side_of(processor),
             widths=options.widths,

@@ -24,7 +24,8 @@ def make_processor(
     std: Any = (0.5, 0.5, 0.5),
     reading: ImageArgs | None = None,
 ) -> Any:
-    """Makes squares of `size` pixels (bilinear), scales to 0..1, normalises by channel.
+    """Return an image processor that makes squares of `size` pixels (bilinear), scales to 0..1 and
+    normalises by channel.
 
     It carries the background, the way of resizing and the range of deep values that its model is
     trained with. Of these transformers itself knows cropping, and padding on black; transparency
@@ -50,8 +51,8 @@ def make_processor(
 
 
 def processor_of_weights(folder: "Path", args: ImageArgs) -> Any | None:
-    """A processor of the size and normalisation that the one in a folder of weights has, and of its
-    background and way of resizing where nothing else is asked; None where there is none.
+    """Return a processor with the size and normalisation of the one in a folder of weights, and its
+    background and way of resizing unless `args` sets others; None if the folder has none.
 
     Raises `UserError` for one that makes no squares of one size, or scales in a way of its own.
     """
@@ -75,7 +76,7 @@ def processor_of_weights(folder: "Path", args: ImageArgs) -> Any | None:
 
 
 def reading_of(processor: Any) -> ImageArgs:
-    """What `make_processor` was told of how files are read."""
+    """Return the file reading options that `make_processor` was given."""
     known: dict[str, Any] = {
         name: getattr(processor, attribute, None) for name, attribute in SAVED_AS.items()
     }
@@ -83,7 +84,7 @@ def reading_of(processor: Any) -> ImageArgs:
 
 
 def load_processor(folder: "Path") -> Any:
-    """The processor of a checkpoint. Raises `UserError` where there is none."""
+    """Return the processor of a checkpoint. Raises `UserError` if there is none."""
     try:
         return load_image_processor(folder)
     except Unreadable as error:
@@ -95,8 +96,9 @@ def load_processor(folder: "Path") -> Any:
 
 
 def load_settings(folder: "Path") -> Any:
-    """What the processor of a checkpoint says, as its attributes: all that a task asks of it, which
-    resizes and normalises itself. transformers' own processor where it is none of `make_processor`.
+    """Return the processor settings of a checkpoint as attributes: all that a task needs, since it
+    resizes and normalises itself. It is transformers' own processor if `make_processor` did not
+    make it.
 
     Raises `UserError` where there is none.
     """
@@ -112,10 +114,10 @@ def load_settings(folder: "Path") -> Any:
 
 
 def choose_size(asked: int | None, train: "datasets.Dataset", smallest: int, step: int) -> int:
-    """Side of the square that a new network is made for.
+    """Return the side, in pixels, of the square inputs of a new network.
 
-    What was asked for, or the median of the longer sides of some training images, rounded up to a
-    multiple of `step`, between `smallest` and `LARGEST`.
+    It is the requested side, or the median of the longer sides of some training images, rounded up
+    to a multiple of `step`, between `smallest` and `LARGEST`.
     """
     import statistics
 

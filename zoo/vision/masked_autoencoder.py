@@ -26,12 +26,12 @@ ENCODER = "mae.encoder."  # names of its weights in a checkpoint begin so
 
 
 def is_checkpoint(folder: "Path") -> bool:
-    """Whether a folder with a config.json holds a masked autoencoder."""
+    """Return whether a folder with a config.json holds a masked autoencoder."""
     return bool(load_json(folder, "config.json").get("model_type") == MaeConfig.model_type)
 
 
 def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
-    """timm's classifier with the encoder of a checkpoint and a new head, in fp32.
+    """Return timm's classifier with the encoder of a checkpoint and a new head, in fp32.
 
     Args:
         settings: fields of the classifier's config: labels and problem type.
@@ -66,7 +66,7 @@ def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
 
 
 class MaskedAutoencoder(Network):
-    """A new masked autoencoder."""
+    """The network of a new masked autoencoder."""
 
     auto_class = "AutoModelForPreTraining"
     load_processor = staticmethod(image_processor.load_processor)
@@ -74,7 +74,7 @@ class MaskedAutoencoder(Network):
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """A processor for the size that was asked for, or that of the training images.
+        """Return a processor for the requested image size, or for that of the training images.
 
         Raises `UserError` for options that make no network.
         """
@@ -88,13 +88,14 @@ class MaskedAutoencoder(Network):
         return image_processor.make_processor(size, reading=task.args)
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
-        """Pixels of an input."""
+        """Return the number of pixels in an input."""
         return side_of(processor) ** 2
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32 with weights drawn from torch's global random state; seed it first.
+        """Return the model in fp32 with weights drawn from torch's global random state; seed it
+        first.
 
         Raises `UserError` where timm has no such vision transformer.
         """
@@ -118,7 +119,8 @@ class MaskedAutoencoder(Network):
         return model, {"model": None, "license": None}
 
     def load(self, folder: "Path") -> tuple["nn.Module", Any]:
-        """See `Network.load`; the model computes no loss, since the task does."""
+        """Return model and processor of a checkpoint (`Network.load`); the model computes no loss,
+        since the task does."""
         model: Any
         model, processor = super().load(folder)
         model.computes_loss = False

@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
 
 class Image(Modality):
-    """Pixels float32 [batch, channels, height, width], normalised."""
+    """Image inputs: pixels float32 [batch, channels, height, width], normalised."""
 
     name = "vision"
     axis = "size"  # nothing has this name so far: a processor has one size
     unit = "pixels"
 
     def load_processor(self, folder: Path) -> Any:
-        """The image processor."""
+        """Return the image processor of a checkpoint."""
         from zoo.vision import image_processor
 
         return image_processor.load_processor(folder)
 
     def load_reader(self, folder: Path) -> Any:
-        """What the image processor says."""
+        """Return the settings of a checkpoint's image processor."""
         from zoo.vision import image_processor
 
         return image_processor.load_settings(folder)
 
     def example_inputs(self, task: Task, processor: Any) -> tuple[Batch, Batch]:
-        """Noise in RGB."""
+        """Return a small and a large batch of random RGB images."""
         from PIL import Image as Picture
 
         rng = np.random.default_rng(0)
@@ -46,7 +46,8 @@ class Image(Modality):
     def random_inputs(
         self, signature: "Signature", sizes: Mapping[str, int], model: "nn.Module", seed: int
     ) -> dict[str, np.ndarray]:
-        """Noise with the mean and spread of normalised images; orders of patches, where wanted."""
+        """Return noise with the mean and spread of normalised images, and random patch orders if
+        the model takes them."""
         rng = np.random.default_rng([seed, *sizes.values()])
         drawn = {}
         for port in signature.inputs:
@@ -57,20 +58,20 @@ class Image(Modality):
         return drawn
 
     def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:
-        """Pixels of a side."""
+        """Return the least and the largest side of an image, in pixels."""
         return 1, None
 
     def fixed_length(self, signature: "Signature", task: Task) -> float:
-        """Pixels of a side."""
+        """Return the side, in pixels, of images of fixed size."""
         return int(max((port.dims for port in signature.inputs), key=len)[-1])
 
     def work(self, arrays: Mapping[str, np.ndarray], task: Task) -> dict[str, float]:
-        """Pixels of all images, each counted once for all its channels."""
+        """Return the number of images and their pixels, each counted once for all its channels."""
         batch, _, height, width = arrays["pixel_values"].shape
         return {"samples": batch, self.unit: batch * height * width}
 
     def describe_inputs(self, task: Task) -> Iterator[str]:
-        """The side that images are resized to."""
+        """Yield the side that images are resized to, for a card."""
         size: int = task.size  # type: ignore[attr-defined]
         yield f"Every image is resized to {size} × {size} pixels; finer detail is lost."
 

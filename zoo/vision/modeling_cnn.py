@@ -47,7 +47,7 @@ class CnnBlock(nn.Module):
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
-        """[b, inputs, h, w] to [b, outputs, h, w]."""
+        """Return features [b, outputs, h, w] of x [b, inputs, h, w]."""
         y = self.norm1(self.conv1(x)).relu_()
         y = self.norm2(self.conv2(y))
         out: Tensor = (y + self.shortcut(x)).relu_()
@@ -55,7 +55,7 @@ class CnnBlock(nn.Module):
 
 
 class CnnPreTrainedModel(ZooPreTrainedModel):
-    """Loading, saving and initialization."""
+    """The base class for loading, saving and initialization of the convolutional models."""
 
     config_class = CnnConfig
     base_model_prefix = "cnn"
@@ -63,8 +63,9 @@ class CnnPreTrainedModel(ZooPreTrainedModel):
     _no_split_modules = ["CnnBlock"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
-        """Normal with variance 2 / fan_out for convolutions (He et al. 2015, section 2.2), torch's
-        own for the head; the last norm of a block begins at 0 (Goyal et al. 2017, section 5.1)."""
+        """Draw the weights of a module: normal with variance 2 / fan_out for convolutions (He et
+        al. 2015, section 2.2), torch's default for the head; the last norm of a block starts at 0
+        (Goyal et al. 2017, section 5.1)."""
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
             if module.bias is not None:
@@ -76,7 +77,7 @@ class CnnPreTrainedModel(ZooPreTrainedModel):
 
 
 class CnnModel(CnnPreTrainedModel):
-    """Pixels to a map of features, and its mean."""
+    """A convolutional network from pixels to a feature map and its mean."""
 
     def __init__(self, config: CnnConfig) -> None:
         super().__init__(config)
@@ -107,7 +108,8 @@ class CnnModel(CnnPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        """[b, channels, h, w] to a map [b, widths[-1], h', w'] and its mean [b, widths[-1]].
+        """Return the feature map [b, widths[-1], h', w'] of images [b, channels, h, w], and its
+        mean [b, widths[-1]].
 
         Any h and w from 2 ** (stages - 1) on. Hidden states are the maps of stem and stages.
         """
@@ -125,7 +127,7 @@ class CnnModel(CnnPreTrainedModel):
 
 
 class CnnForImageClassification(CnnPreTrainedModel):
-    """The network with a linear head over its pooled features."""
+    """A convolutional network with a linear head over its pooled features."""
 
     def __init__(self, config: CnnConfig) -> None:
         super().__init__(config)
@@ -144,7 +146,8 @@ class CnnForImageClassification(CnnPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> ImageClassifierOutputWithNoAttention:
-        """Logits [b, labels]; given `labels`, transformers' loss for the problem type as well."""
+        """Return logits [b, labels]; given `labels`, transformers' loss for the problem type as
+        well."""
         base = self.cnn(
             pixel_values,
             output_hidden_states=output_hidden_states,

@@ -40,7 +40,7 @@ class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
     decoder_heads: int = 3
 
     def timm_args(self) -> dict[str, Any]:
-        """What timm is told beside the architecture; just what vit_cls says."""
+        """Return timm's arguments besides the architecture, the same as in vit_cls."""
         return {
             "img_size": self.image_size,
             "patch_size": self.patch_size,
@@ -52,7 +52,7 @@ class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
 
 @dataclass
 class MaeOutput(ModelOutput):  # type: ignore[misc]
-    """What a masked autoencoder paints, and how far it is off."""
+    """The pixels that a masked autoencoder predicts, and its loss."""
 
     loss: Tensor | None = None  # of the hidden patches, as tasks.vision.masked_image has it
     logits: Tensor | None = None  # [b, patches, patch_size ** 2 * channels], seen ones as well
@@ -60,7 +60,7 @@ class MaeOutput(ModelOutput):  # type: ignore[misc]
 
 
 class MaePreTrainedModel(ZooPreTrainedModel):
-    """Loading, saving and initialization."""
+    """The base class for loading, saving and initialization of the masked autoencoder."""
 
     config_class = MaeConfig
     base_model_prefix = "mae"
@@ -68,8 +68,9 @@ class MaePreTrainedModel(ZooPreTrainedModel):
     _no_split_modules = ["Block"]  # noqa: RUF012  (transformers' own way)
 
     def initialize(self, module: nn.Module) -> None:
-        """As He et al. 2022, appendix A.1: Glorot's uniform everywhere, the patches' projection as
-        if it were linear; positions of the encoder from sines."""
+        """Draw the weights of a module as He et al. 2022, appendix A.1: Glorot's uniform
+        everywhere, with the patch projection treated as linear; the encoder's positions are sines.
+        """
         if isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.xavier_uniform_(module.weight.view(len(module.weight), -1))
             if module.bias is not None:
@@ -85,8 +86,9 @@ class MaePreTrainedModel(ZooPreTrainedModel):
 
 
 def sines(side: int, width: int) -> Tensor:
-    """Positions of a square grid, float32 [1, side * side, width]: a quarter of the width each for
-    sine and cosine of row and column (Vaswani et al. 2017, section 3.5, in two dimensions)."""
+    """Return sine positions of a square grid, float32 [1, side * side, width]: a quarter of the
+    width each for sine and cosine of row and column (Vaswani et al. 2017, section 3.5, in two
+    dimensions)."""
     quarter = width // 4
     rates = 10_000.0 ** -(np.arange(quarter) / quarter)
     angles = np.arange(side)[:, None] * rates  # [side, quarter]
@@ -98,29 +100,29 @@ def sines(side: int, width: int) -> Tensor:
 
 
 def sines_like(positions: Tensor) -> Tensor:
-    """The same for positions [1, side * side, width]."""
+    """Return `sines` in the shape of positions [1, side * side, width]."""
     return sines(int(positions.shape[1] ** 0.5), positions.shape[2])
 
 
 def _reordered(x: Tensor, order: Tensor) -> Tensor:
-    """Rows of x [b, n, width] in an order int64 [b, m]. By gather: take_along_dim would make the
-    batch a constant to torch.export."""
+    """Return the rows of x [b, n, width] in an order int64 [b, m]. It uses gather, because
+    take_along_dim would make the batch size a constant in torch.export."""
     return x.gather(1, order.unsqueeze(-1).expand(-1, -1, x.shape[2]))
 
 
 def _put_back(x: Tensor, order: Tensor) -> Tensor:
-    """What `_reordered` has put into an order int64 [b, n] of all rows, as it was. By scatter:
-    ExecuTorch has no operator to sort with, which an inverse order takes."""
+    """Undo `_reordered` for an order int64 [b, n] of all rows. It uses scatter, because ExecuTorch
+    has no sort, which an inverse order needs."""
     return x.scatter(1, order.unsqueeze(-1).expand(-1, -1, x.shape[2]), x)
 
 
 class MaeEncoder(VisionTransformer):  # type: ignore[misc]
-    """timm's vision transformer, of which some patches are seen."""
+    """timm's vision transformer, applied to the visible patches only."""
 
     def forward(
         self, pixel_values: Tensor, visible: Tensor | None, states: list[Tensor] | None
     ) -> Tensor:
-        """[b, channels, h, w] to [b, seen, width].
+        """Return vectors [b, seen, width] of images [b, channels, h, w].
 
         Args:
             visible: int64 [b, seen], which patches are looked at and in which order; None: all.
@@ -141,10 +143,10 @@ class MaeEncoder(VisionTransformer):  # type: ignore[misc]
 
 
 class MaeModel(MaePreTrainedModel):
-    """The encoder: pixels to a vector for each patch that is seen."""
+    """The encoder of a masked autoencoder: pixels to a vector for each visible patch."""
 
     def __init__(self, config: MaeConfig) -> None:
-        """Raises ValueError where timm's architecture is no vision transformer."""
+        """Make the encoder; raises ValueError if timm's architecture is no vision transformer."""
         super().__init__(config)
         encoder = timm.create_model(
             config.architecture,
@@ -170,7 +172,8 @@ class MaeModel(MaePreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPooling:
-        """[b, channels, h, w] to [b, patches, width] and their mean [b, width].
+        """Return vectors [b, patches, width] of images [b, channels, h, w], and their mean [b,
+        width].
 
         Args:
             visible: int64 [b, seen], which patches are looked at and in which order; all by
@@ -184,12 +187,13 @@ class MaeModel(MaePreTrainedModel):
 
 
 class MaeDecoder(nn.Module):
-    """What was seen, and positions, to pixels of all patches."""
+    """The decoder of a masked autoencoder: encoded visible patches and positions to pixels of all
+    patches."""
 
     positions: Tensor
 
     def __init__(self, config: MaeConfig, inputs: int) -> None:
-        """`inputs` is the width of the encoder."""
+        """Make the decoder; `inputs` is the width of the encoder."""
         super().__init__()
         width, side = config.decoder_size, config.image_size // config.patch_size
         self.narrow = nn.Linear(inputs, width)
@@ -205,7 +209,8 @@ class MaeDecoder(nn.Module):
         self.paint = nn.Linear(width, config.patch_size**2 * config.num_channels)
 
     def forward(self, x: Tensor, shuffle: Tensor) -> Tensor:
-        """[b, seen, encoder's width] to [b, patches, values], in the order of the image.
+        """Return the pixels [b, patches, values], in image order, from x [b, seen, encoder's
+        width].
 
         Args:
             shuffle: int64 [b, patches]; its first are those that were seen.
@@ -220,7 +225,7 @@ class MaeDecoder(nn.Module):
 
 
 class MaeForPreTraining(MaePreTrainedModel):
-    """Encoder and decoder."""
+    """A masked autoencoder for pretraining: encoder and decoder."""
 
     computes_loss = True  # false where whoever calls does it: zoo's own loop, exported programs
 
@@ -240,7 +245,7 @@ class MaeForPreTraining(MaePreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> MaeOutput:
-        """Paints every patch from the few that are seen.
+        """Predict the pixels of every patch from the few visible ones.
 
         Args:
             pixel_values: float [b, channels, image_size, image_size].

@@ -20,12 +20,12 @@ NORM = ("weight", "bias", "running_mean", "running_var")
 
 
 def widths(model: CnnForImageClassification) -> tuple[int, ...]:
-    """The channels of each stage."""
+    """Return the number of channels of each stage."""
     return tuple(model.config.widths)
 
 
 def narrow(model: CnnForImageClassification, asked: Sequence[int]) -> nn.Module:
-    """A network with these channels; see `zoo.model.narrowing.narrow`.
+    """Return the network with `asked` channels in each stage; see `zoo.model.narrowing.narrow`.
 
     Raises `UserError` where stages of different widths would become equal: what joins them is a
     convolution then, and nothing between equal ones.
@@ -74,8 +74,8 @@ def _kept(
     before: Sequence[int],
     asked: Sequence[int],
 ) -> list[Tensor]:
-    """The channels that each stage keeps: int64 [width]. Stages of equal width are joined by
-    shortcuts without weights, and keep the same ones."""
+    """Return the channels that each stage keeps, int64 [width]. Stages of equal width are joined by
+    shortcuts without weights, so they keep the same channels."""
     scores: list[Tensor] = []
     for i, blocks in enumerate(stages):
         made = [f"{name}.conv2.weight" for name, _ in blocks]

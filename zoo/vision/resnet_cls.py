@@ -29,11 +29,12 @@ class Options(Bounded):
     the training images' own"""
 
     def smallest_size(self) -> tuple[int, int]:
-        """Side of the smallest input that leaves something to convolve, and its step."""
+        """Return the side of the smallest input with enough pixels to convolve, and the step
+        between sides."""
         return 32, 8
 
     def model_args(self, size: int) -> dict[str, Any]:
-        """What timm is told beside the architecture."""
+        """Return timm's arguments besides the architecture."""
         return {}
 
 

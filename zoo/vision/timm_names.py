@@ -4,7 +4,8 @@ from tasks.errors import UserError, did_you_mean
 
 
 def known(architecture: str) -> str:
-    """The name, if timm has such an architecture; else `UserError` with the nearest."""
+    """Return the name if timm has such an architecture; raise `UserError` with the most similar
+    name if not."""
     import timm
 
     if timm.is_model(architecture):

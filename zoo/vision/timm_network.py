@@ -38,8 +38,9 @@ NAMED = 5  # labels that a message names at most
 
 
 def _usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
-    """Side in pixels, mean and deviation of inputs, of weights without an image processor: as timm
-    published them, else those that are usual for their architecture, which is said."""
+    """Return the side in pixels, mean and deviation of inputs for weights without an image
+    processor: as timm published them, else the usual ones for their architecture, with a message.
+    """
     config = _config(folder)
     cfg = getattr(config, "pretrained_cfg", None)
     if cfg is None:
@@ -61,7 +62,8 @@ def _usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
 
 
 def _config(folder: "Path") -> Any:
-    """The config of one of timm's networks. Raises `UserError` where the folder holds another."""
+    """Return the config of one of timm's networks. Raises `UserError` if the folder holds another
+    network."""
     from transformers import TimmWrapperConfig
 
     content = load_json(folder, "config.json")
@@ -76,7 +78,8 @@ def _config(folder: "Path") -> Any:
 
 
 def _has_positions(folder: "Path") -> bool:
-    """Whether a network has weights for each place of its input, so that it has one size."""
+    """Return whether a network has weights for each position of its input, which fix its input
+    size."""
     if _pretrained_here(folder):
         return True
     from timm.models import get_pretrained_cfg
@@ -88,14 +91,14 @@ def _has_positions(folder: "Path") -> bool:
 
 
 def _pretrained_here(folder: "Path") -> bool:
-    """Whether these are the weights of a masked autoencoder (zoo.vision.mae)."""
+    """Return whether these are the weights of a masked autoencoder (zoo.vision.mae)."""
     from zoo.vision.masked_autoencoder import is_checkpoint
 
     return is_checkpoint(folder)
 
 
 def _labels(config: Any) -> tuple[str, ...]:
-    """What the outputs of a network are called; one that is a number is called nothing."""
+    """Return the names of a network's outputs; empty for a regression."""
     if config.problem_type == "regression":
         return ()
     return tuple(config.id2label[i] for i in range(config.num_labels))
@@ -109,13 +112,13 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 def _heads(model: Any) -> "Sequence[nn.Module]":
-    """The classifiers: one, or two in a network that was distilled."""
+    """Return the classifier heads: one, or two in a distilled network."""
     found = model.timm_model.get_classifier()
     return found if isinstance(found, tuple) else (found,)
 
 
 def _draw_head(model: Any) -> None:
-    """Draws the head as transformers does one that is missing."""
+    """Draw the head's weights as transformers does for a missing head."""
     with torch.no_grad():
         for parameter in (one for head in _heads(model) for one in head.parameters()):
             if parameter.ndim > 1:
@@ -125,7 +128,7 @@ def _draw_head(model: Any) -> None:
 
 
 def _feed_forward(model: Any) -> list[tuple[str, str]]:
-    """Names of the two linear layers of each block of a plain vision transformer."""
+    """Return the names of the two linear layers in each block of a plain vision transformer."""
     from timm.layers.mlp import Mlp
 
     names = [n for n, module in model.named_modules() if type(module) is Mlp and ".blocks." in n]
@@ -133,7 +136,7 @@ def _feed_forward(model: Any) -> list[tuple[str, str]]:
 
 
 class TimmNetwork(Network):
-    """A classifier of timm."""
+    """The network of an image classifier of timm."""
 
     auto_class = "AutoModelForImageClassification"
     load_processor = staticmethod(image_processor.load_processor)
@@ -141,7 +144,8 @@ class TimmNetwork(Network):
     def make_processor(
         self, options: Any, task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """A processor for the size and normalisation of the weights, or of the training images.
+        """Return a processor for the size and normalisation of the weights, or of the training
+        images.
 
         Raises `UserError` where there are no such weights, or for a size that they can't have.
         """
@@ -174,13 +178,14 @@ class TimmNetwork(Network):
         return image_processor.make_processor(size, mean, std, reading)
 
     def max_length(self, options: Any, processor: Any, entry: Any) -> int:
-        """Pixels of an input."""
+        """Return the number of pixels in an input."""
         return side_of(processor) ** 2
 
     def build(
         self, options: Any, task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """The model in fp32, its head (or all of it) drawn from torch's global random state.
+        """Return the model in fp32, with its head (or all of it) drawn from torch's global random
+        state, and where its weights came from.
 
         Raises `UserError` where the weights are not at hand or timm has no such architecture.
         """
@@ -229,7 +234,8 @@ class TimmNetwork(Network):
         return model, found.source(options.model)
 
     def prunable_widths(self, model: Any) -> tuple[int, ...]:
-        """The width that `narrow` can lower: that of a vision transformer's inner layers.
+        """Return the width that `prune_units` can lower: that of a vision transformer's inner
+        layers.
 
         Raises `UserError` where it has no such layers, all of one width.
         """
@@ -242,7 +248,7 @@ class TimmNetwork(Network):
         return (inner.pop(),)
 
     def prune_units(self, model: Any, asked: Sequence[int]) -> "nn.Module":
-        """A vision transformer with this inner width, said by timm's `mlp_ratio`; see
+        """Return a vision transformer with this inner width, recorded in timm's `mlp_ratio`; see
         `zoo.model.narrowing.narrow`."""
         pairs, (width,) = _feed_forward(model), asked
         outer = model.get_submodule(pairs[0][1]).out_features

@@ -33,11 +33,11 @@ class Options(Bounded):
     """new weights: layers"""
 
     def smallest_size(self) -> tuple[int, int]:
-        """Side of the smallest input, and its step."""
+        """Return the side of the smallest input, and the step between sides."""
         return 16, self.patch_size or 8
 
     def model_args(self, size: int) -> dict[str, Any]:
-        """What timm is told beside the architecture."""
+        """Return timm's arguments besides the architecture."""
         from tasks.vision.patches import usual_patch
 
         return {

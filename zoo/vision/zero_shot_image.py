@@ -31,7 +31,7 @@ ROWS = 64  # labels in a pass
 
 
 class Similarity:
-    """How well the label's sentence fits the image."""
+    """A scorer by embeddings: how well the label's sentence fits the image."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class Similarity:
             )
 
     def _embed_texts(self, sentences: list[str]) -> Tensor:
-        """Embeddings of length one, float32 [b, hidden]."""
+        """Return text embeddings of length one, float32 [b, hidden]."""
         text = self.model.config.text_config
         fixed = "siglip" in self.model.config.model_type  # trained on texts of one length
         batch = self.processor.tokenizer(
@@ -61,7 +61,8 @@ class Similarity:
         return _unit(self.model.get_text_features(**batch))
 
     def logits(self, inputs: Sequence[Any]) -> Tensor:
-        """Scaled cosines, float32 [b, labels]; inputs as the task reads them, paths, or PIL's."""
+        """Return scaled cosines, float32 [b, labels]; inputs are images as the task reads them,
+        paths, or PIL images."""
         pictures = [_rgb(item) for item in inputs]
         batch = self.processor.image_processor(images=pictures, return_tensors="pt")
         pixels = batch["pixel_values"].to(self.device, torch.float32)
@@ -72,7 +73,8 @@ class Similarity:
 
 
 def _unit(features: Any) -> Tensor:
-    """Features as transformers gives them, in or out of an output, at length one."""
+    """Return features, as transformers gives them in or out of an output object, scaled to length
+    one."""
     pooled = features if isinstance(features, Tensor) else features.pooler_output
     return torch.nn.functional.normalize(pooled.float(), dim=-1)
 
@@ -85,7 +87,7 @@ def _rgb(item: Any) -> "PILImage":
 
 
 def load(folder: Path, labels: tuple[str, ...], template: str, device: torch.device) -> Similarity:
-    """The weights of a folder, ready to score.
+    """Return a scorer made from the weights in a folder.
 
     Raises `UserError` where they do not embed both images and texts.
     """
