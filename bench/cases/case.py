@@ -22,7 +22,7 @@ NO_NUMBER = Path("bench/report")  # shows them only
 
 @dataclass(frozen=True)
 class Case:
-    """Raises `UserError` where it makes no sense."""
+    """A model, deployment and workload on a device. Raises `UserError` for invalid values."""
 
     model: str
     """folder of a checkpoint, or a name of `bench.cases.models`, which gets random weights"""
@@ -53,12 +53,12 @@ class Case:
         phase: str = "inference",
         **more: Any,
     ) -> Self:
-        """Return the case of these flags, which are the fields of its JSON, too.
+        """Return the case of these flags, which are also the fields of its JSON.
 
         Args:
             length: of every sample, in tokens, pixels of a side, or seconds; None: the usual one.
-            phase: of `zoo.measure.workload.PHASES`.
-            more: what that workload has beside its sizes.
+            phase: a key of `zoo.measure.workload.PHASES`.
+            more: further fields of that workload.
         """
         sizes = {"batch": batch_size} | ({} if length is None else {"length": length})
         return cls(model, deployment, workload_of(phase, sizes, **more), device, threads)
@@ -68,7 +68,7 @@ class Case:
         return f"{self.model} {self.deployment}, {self.workload}{device}"
 
     def to_json(self) -> dict[str, Any]:
-        """As `from_json` reads it."""
+        """Return the fields as JSON-ready data, which `Case.from_json` reads."""
         workload = self.workload
         content: dict[str, Any] = {
             "model": self.model,
@@ -85,11 +85,15 @@ class Case:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Self:
-        """Raises `UserError` for values, TypeError for fields that `to_json` did not write."""
+        """Return a case from its JSON fields.
+
+        Raises `UserError` for invalid values, TypeError for fields that `to_json` did not write.
+        """
         return cls.of(**content)
 
     def key(self, subject: str, environment: Mapping[str, Any]) -> str:
-        """16 hex digits that stand for this case of these weights, with this code, here.
+        """Return 16 hex digits that identify this case with these weights, our code, and this
+        environment.
 
         Args:
             subject: digest of what is run: checkpoint or artifact.
@@ -102,7 +106,7 @@ class Case:
 
 @cache
 def source_digest(root: Path = ROOT) -> str:
-    """16 hex digits of the sha256 over our source files: a commit with what was changed since."""
+    """Return 16 hex digits of the sha256 over our source files, including uncommitted changes."""
     digest = hashlib.sha256()
     for path in sorted(path for name in SOURCES for path in (root / name).rglob("*.py")):
         if path.is_relative_to(root / NO_NUMBER):
@@ -114,7 +118,7 @@ def source_digest(root: Path = ROOT) -> str:
 
 
 def threads_of(asked: int | None) -> int:
-    """Threads of a case: as asked, or by OMP_NUM_THREADS, or the cores that are granted."""
+    """Return the threads of a case: `asked`, else OMP_NUM_THREADS, else the granted cores."""
     check_threads(asked)
     if asked is not None:
         return asked

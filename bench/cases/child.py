@@ -27,7 +27,8 @@ PRELOADED = ("bench.cases.warm",)
 
 
 def preloader(patience: Callable[[], float] = lambda: math.inf) -> Preloader:
-    """What starts processes that have imported all that; see there for `patience`."""
+    """Return a preloader that forks processes with all modules of the bench imported; `patience`
+    returns the seconds that these imports may take (`zoo.measure.preloaded.Preloader`)."""
     return Preloader(PRELOADED, patience)
 
 
@@ -39,8 +40,8 @@ def call(
     timeout_s: float = 600.0,
     start: Start = Worker,
 ) -> Any:
-    """What `function` ("module:name") gives for `kwargs`, in a process of its own: a fresh one, if
-    `start` does not say otherwise.
+    """Return `function(**kwargs)` ("module:name"), computed in a process that `start` starts; by
+    default a fresh one.
 
     Raises `WorkerFailed`.
     """
@@ -49,27 +50,35 @@ def call(
 
 
 def ask(function: str, arm: Arm, timeout_s: float, start: Start = Worker, **more: Any) -> Any:
-    """The same of what measures an arm by itself: `function(target, kwargs, **more)`."""
+    """Return `function(target, kwargs, **more)` for an arm's target, computed in a process of its
+    own.
+
+    Raises `WorkerFailed`.
+    """
     kwargs = {"target": arm.target, "kwargs": dict(arm.kwargs), **more}
     return call(function, kwargs, arm.threads, timeout_s=timeout_s, start=start)
 
 
 class Shared:
     """A live process of an arm, in which measures that do not disturb each other run one after the
-    other: the arm is loaded, compiled and warm for all of them. Ended by `close`."""
+    other: the arm is loaded, compiled and warm for all of them. `close` ends it."""
 
     def __init__(self, arm: Arm, start: Start) -> None:
         self.arm, self.start = arm, start
         self._worker: Worker | None = None
 
     def ask(self, function: str, timeout_s: float, **more: Any) -> Any:
-        """As the function `ask`; one that fails takes the process with it."""
+        """Return `function(target, kwargs, **more)`, computed in the shared process; a failure ends
+        it.
+
+        Raises `WorkerFailed`.
+        """
         worker = self.worker(timeout_s)
         kwargs = {"target": self.arm.target, "kwargs": dict(self.arm.kwargs), **more}
         return worker.ask(function, kwargs)
 
     def worker(self, timeout_s: float) -> Worker:
-        """The process, started where there is none that can go on. Do not close it."""
+        """Return the shared process, started if none is live. Do not close it."""
         if self._worker is None or self._worker.ended:
             kwargs = {"target": self.arm.target, "kwargs": dict(self.arm.kwargs)}
             made = Arm(self.arm.name, SHARED_TARGET, kwargs, self.arm.threads, self.arm.environ)
@@ -79,7 +88,7 @@ class Shared:
         return self._worker
 
     def close(self) -> None:
-        """End the process; does nothing where there is none."""
+        """End the process; do nothing if none is live."""
         if self._worker is not None:
             self._worker.close()
             self._worker = None
@@ -90,7 +99,7 @@ _LOADED: dict[str, Any] = {}
 
 
 def shared(target: str, kwargs: Mapping[str, Any]) -> Any:
-    """In a shared process: loads what `load` gives to every measure then."""
+    """In a shared process: load the target, which `load` then returns to every measure."""
     _LOADED[_key(target, kwargs)] = made = resolve_name(target)(**kwargs)
     return made
 
@@ -98,7 +107,7 @@ def shared(target: str, kwargs: Mapping[str, Any]) -> Any:
 def load(
     target: str, kwargs: Mapping[str, Any]
 ) -> tuple[Any, Callable[[], Any], Callable[[], Any]]:
-    """In the process: what an arm has loaded, its call, and what waits for the device."""
+    """In the process: return the loaded target, its call, and the wait for the device."""
     key = _key(target, kwargs)
     made = _LOADED[key] if key in _LOADED else resolve_name(target)(**kwargs)
     return made, getattr(made, "call", made), getattr(made, "synchronize", _nothing)
@@ -117,8 +126,8 @@ def started(
     timeout_s: float = 600.0,
     start: Start = Worker,
 ) -> Iterator[tuple[int, Callable[[], Any]]]:
-    """The same as `call`, for who watches it: number of the process, and what waits for its
-    answer."""
+    """Start `function(**kwargs)` as `call` does, but do not wait: yield the id of the process, and
+    a function that waits for the result."""
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         path = Path(folder) / "answer.json"
         given = {"function": function, "kwargs": dict(kwargs), "path": str(path)}
@@ -133,11 +142,11 @@ def started(
 
 
 def answer(function: str, kwargs: Mapping[str, Any], path: str) -> Callable[[], None]:
-    """In the process: does the work as its target is loaded; there is nothing to call then."""
+    """In the process: write what `function(**kwargs)` returns to `path`; return an empty call."""
     found = resolve_name(function)(**kwargs)
     Path(path).write_text(json.dumps(found))
     return _nothing
 
 
 def _nothing() -> None:
-    """An answer is not timed."""
+    """Do nothing; the call of a process that only computes a result."""

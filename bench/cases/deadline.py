@@ -17,12 +17,12 @@ LEAST_S = 0.1
 
 
 class Deadline:
-    """It runs from when it is made. Without minutes there is none: what is left is infinite."""
+    """A time limit that starts when it is created; without minutes the time left is infinite."""
 
     def __init__(
         self, minutes: float | None = None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """`clock` gives seconds. Raises `UserError` for what is no span of time."""
+        """Start the time limit; `clock` returns seconds. Raises `UserError` for invalid minutes."""
         if minutes is not None and minutes not in Bounds(0, LONGEST, above=True):
             raise UserError(f"--minutes {minutes:g}: above 0, and a week at most")
         self.seconds = math.inf if minutes is None else 60 * minutes
@@ -32,23 +32,23 @@ class Deadline:
 
     @property
     def is_set(self) -> bool:
-        """Whether anything was promised."""
+        """Whether there is a time limit."""
         return self.seconds < math.inf
 
     def spent(self) -> float:
-        """Seconds since it was made."""
+        """Return the seconds since the deadline was created."""
         return self.clock() - self.began
 
     def left(self) -> float:
-        """Seconds; not below 0."""
+        """Return the seconds left; not below 0."""
         return max(0.0, self.seconds - self.spent())
 
     def share(self) -> float:
-        """Seconds that the present case may take, where all that are to come get the same."""
+        """Return the seconds left for the present case, if all remaining cases get equal time."""
         return self.left() / max(1, self.cases)
 
     def bound(self, start: Start) -> Start:
-        """What starts the same processes, whose answers do not take longer than what is left."""
+        """Return a `Start` like `start`, whose workers answer within the time left."""
         if not self.is_set:
             return start
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Generation:
-    """A deployment and a batch; `call` generates about it once, `stream` token by token."""
+    """A deployment and a batch; `call` generates for it once, `stream` token by token."""
 
     def __init__(self, runner: "GenerativeRunner", inputs: dict[str, Any], new_tokens: int) -> None:
         self.runner, self.inputs = runner, inputs
@@ -32,11 +32,11 @@ class Generation:
         self.violations = Violations()
 
     def call(self) -> np.ndarray:
-        """The tokens int64 [batch, tokens]."""
+        """Generate for the batch; return the tokens int64 [batch, tokens]."""
         return np.stack(list(self.stream()), 1)
 
     def stream(self) -> Iterator[np.ndarray]:
-        """Each row's next token, int64 [batch], when it is there."""
+        """Yield each row's next token, int64 [batch], as soon as it is computed."""
         return generate(self.runner, self.inputs, self.decoding)
 
 
@@ -48,7 +48,7 @@ def generation(
     threads: int | None,
     new_tokens: int = NEW_TOKENS,
 ) -> Generation:
-    """Loads a deployment. Raises `UserError` for a model or a deployment that writes no text."""
+    """Load a deployment that generates. Raises `UserError` for one that writes no text."""
     from zoo import runtimes
     from zoo.runtimes.stages import GenerativeRunner
     from zoo.speedups import allocator

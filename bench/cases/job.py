@@ -25,7 +25,7 @@ Launcher = Literal["fresh", "preloaded"]
 
 @dataclass(frozen=True)
 class Settings:
-    """How carefully to measure. Raises `UserError` where it cannot be done."""
+    """How carefully to measure. Raises `UserError` for values that cannot be met."""
 
     budget_s: float = 30.0
     """seconds of timing a case; loading a model again and again comes out of it, too"""
@@ -47,8 +47,8 @@ class Settings:
             raise UserError(f"launches {self.launches}: at least 1")
 
     def for_step(self) -> "Settings":
-        """The same for what is measured next, by a deadline where there is one: a case then takes
-        its share of what is left, and a latency is taken from `FEW` launches."""
+        """Return the settings for the next measurement: with a deadline, a case takes its share of
+        the time left, and a latency is taken from at most `FEW` launches."""
         if not self.deadline.is_set:
             return self
         return dataclasses.replace(
@@ -61,7 +61,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class MeasureJob:
-    """One case for one measure."""
+    """One case to be measured by one measure."""
 
     case: Case
     arm: Arm
@@ -81,8 +81,9 @@ class MeasureJob:
     """what `once` was told before"""
 
     def ask(self, function: str, **more: Any) -> Any:
-        """What `function(target, kwargs, **more)` ("module:name") says of the case: in the process
-        that measures share, or in one of its own. It loads the case by `bench.cases.child.load`.
+        """Return `function(target, kwargs, **more)` ("module:name") for the case, computed in the
+        process that measures share, or in one of its own. It loads the case by
+        `bench.cases.child.load`.
 
         Raises `zoo.measure.process.WorkerFailed`.
         """
@@ -92,8 +93,8 @@ class MeasureJob:
         return child.ask(function, self.arm, timeout, self.start, **more)
 
     def once(self, function: str, kwargs: Mapping[str, Any]) -> Any:
-        """What `function(**kwargs)` gives in a process of its own; where it was asked before, for
-        whatever case of the same preparation, it is not run again.
+        """Return `function(**kwargs)`, computed in a process of its own; later calls for any case
+        of the same preparation return the same result.
 
         Raises `zoo.measure.process.WorkerFailed`.
         """
@@ -106,12 +107,12 @@ class MeasureJob:
         return self.counted[key]
 
     def fresh(self, arm: Arm, timeout_s: float) -> Worker:
-        """Start a process that begins with nothing, whatever the others do."""
+        """Start a process from nothing: neither forked nor shared with other measures."""
         return self.settings.deadline.bound(Worker)(arm, timeout_s)
 
     @contextmanager
     def worker(self) -> Iterator[Worker]:
-        """A live process of the case: that which measures share, or one that ends with the
+        """Yield a live process of the case: the one that measures share, or one that ends with the
         `with`."""
         if self.shared is not None:
             yield self.shared.worker(self.settings.timeout_s)

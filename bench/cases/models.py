@@ -29,7 +29,7 @@ IMAGE_SIZE = 224
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """A model with random weights. Networks of the zoo's own are made by their entry alone."""
+    """The shape of a model with random weights; the zoo's own networks need only their entry."""
 
     entry: str
     """the zoo's model that it is a checkpoint of"""
@@ -92,7 +92,7 @@ SHAPES: Mapping[str, Shape] = {
 
 
 def must_be_known(model: str) -> None:
-    """Raises `UserError` for a model that is neither a checkpoint nor a known name."""
+    """Check a model's name. Raises `UserError` if it is neither a checkpoint nor a known name."""
     if is_random(model):
         return
     folder = Path(model)
@@ -110,15 +110,17 @@ def must_be_known(model: str) -> None:
 
 
 def is_random(model: str) -> bool:
-    """Whether a model is a name; a folder that happens to be called so is meant where it is a
-    checkpoint."""
+    """Return whether a model is a name that stands for random weights; a checkpoint folder of that
+    name takes precedence."""
     return model in SHAPES and not (Path(model) / MANIFEST).is_file()
 
 
 def subject(model: str, deployment: str) -> str:
-    """Digest of what is run: the artifact, the weights, or the name and seed of random ones.
+    """Return the digest of what is run: the artifact, the weights, or the name and seed of random
+    ones.
 
-    An artifact that is not there, or damaged, is a result of the case: its weights stand for it.
+    A missing or damaged artifact is a result of the case: the digest of its weights is used
+    instead.
     """
     if is_random(model):
         said = json.dumps([model, SEED, dataclasses.asdict(SHAPES[model])], sort_keys=True)
@@ -133,10 +135,11 @@ def subject(model: str, deployment: str) -> str:
 
 
 def folder_of(model: str, length: float | None) -> Path:
-    """Where the checkpoint lies; of random weights: in the cache, where it may not be yet.
+    """Return the folder of the checkpoint; for random weights one in the cache, which may not exist
+    yet.
 
-    What is exported of it lies there, too, so that its name stands for all that makes either: the
-    shape, our code, and the versions of the packages.
+    Exports of the checkpoint lie there, too, so the folder's name depends on all that determines
+    either: the shape, our code, and the versions of the packages.
     """
     if not is_random(model):
         return Path(model)

@@ -42,7 +42,7 @@ class Prepared:
     work: Mapping[str, float]
 
     def arm(self, case: Case) -> Arm:
-        """What is timed."""
+        """Return the arm to be timed for the case."""
         target = targets.TARGETS[type(case.workload)]
         kwargs: dict[str, Any] = {
             "checkpoint": self.checkpoint,
@@ -56,7 +56,7 @@ class Prepared:
         return Arm(str(case), target, kwargs, case.threads)
 
     def job(self, case: Case, settings: Settings, **more: Any) -> MeasureJob:
-        """What a measure is given; `more` are further fields of it."""
+        """Return the job for a measure of the case; `more` are further fields of the job."""
         return MeasureJob(case, self.arm(case), self.work, self.reference, settings, **more)
 
 
@@ -65,11 +65,11 @@ CORES = 4
 
 
 class Preparation:
-    """Cases of one model, batch and length share what is prepared: it lies in `folder`.
+    """Prepares cases into `folder`; cases of one model, batch and length share what is prepared.
 
-    Nothing is timed while it is made; so where there are cores enough, what the next cases need is
-    made at the same time. Programs are not compiled beforehand: the compiler chooses its kernels by
-    timing them, which others on the same device would disturb.
+    Nothing is timed meanwhile, so if there are enough cores, the next cases are prepared at the
+    same time. Programs are not compiled beforehand: the compiler chooses its kernels by timing
+    them, which other work on the same device would disturb.
     """
 
     def __init__(self, folder: Path, timeout_s: float, start: Start = Worker) -> None:
@@ -81,7 +81,7 @@ class Preparation:
         self.cores = float(environment.machine(gpu=False)["cores"])
 
     def of(self, case: Case) -> Prepared:
-        """Raises `zoo.measure.process.WorkerFailed` where it can't be."""
+        """Return the prepared case. Raises `zoo.measure.process.WorkerFailed` if that fails."""
         if _alike(case) not in self.made:
             self._make(case)
         prepared = self.made[_alike(case)]
@@ -98,8 +98,8 @@ class Preparation:
         return prepared
 
     def _make(self, case: Case) -> None:
-        """What a case needs, and what those behind it do, as far as there are cores for it; whether
-        that of others can be made is found when they ask."""
+        """Prepare a case, and as many of the following cases as there are cores for; their failures
+        are raised when they are requested."""
         asked = _alike(case)
         behind = self.upcoming[self.upcoming.index(case) + 1 :] if case in self.upcoming else ()
         needed = [each for each in dict.fromkeys(map(_alike, behind)) if each not in self.made]
@@ -124,20 +124,20 @@ class Preparation:
         return Prepared(**self._call("prepare", kwargs, alike.threads))
 
     def _call(self, function: str, kwargs: Mapping[str, Any], threads: int) -> Any:
-        """What a function of this module gives, in a process of its own."""
+        """Return the result of a function of this module, computed in a process of its own."""
         name = f"bench.cases.prepare:{function}"
         return child.call(name, kwargs, threads, timeout_s=self.timeout_s, start=self.start)
 
 
 def _alike(case: Case) -> Case:
-    """The case that stands for all whose inputs and reference are the same."""
+    """Return the case that represents all cases with the same inputs and reference."""
     return Case(case.model, workload=Forward(case.workload.sizes), threads=case.threads)
 
 
 def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
-    """Writes inputs and reference; gives the fields of `Prepared`.
+    """Write inputs and reference to `folder`; return the fields of `Prepared`.
 
-    Raises `UserError` for a checkpoint that is damaged, or a workload that it does not take.
+    Raises `UserError` for a damaged checkpoint, or a workload that it does not take.
     """
     from bench.cases import random_weights, workload
     from zoo.deploy import timed
@@ -173,14 +173,14 @@ def prepare(case: Mapping[str, Any], folder: str) -> dict[str, Any]:
 
 
 def compared_rows(batch: int) -> np.ndarray:
-    """First, last and between."""
+    """Return the indices of the rows to compare: the first, the last, and some between."""
     return np.unique(np.linspace(0, batch - 1, COMPARED_ROWS).astype(int))
 
 
 def export(checkpoint: str, deployment: str) -> None:
-    """Exports random weights, where that was not done; each case is proven on its own inputs.
+    """Export random weights if that was not done yet; each case is proven on its own inputs.
 
-    Raises `UserError` where the runtime can't express the network.
+    Raises `UserError` if the runtime cannot express the network.
     """
     from zoo.deploy.export import ExportSource, build, must_be_exportable
     from zoo.runtimes import artifacts, provenance

@@ -29,7 +29,7 @@ EXTRACTORS = {
 
 
 def checkpoint(model: str, length: float | None) -> Path:
-    """The checkpoint of a name in `bench.cases.models.SHAPES`, made where it is not there yet."""
+    """Return the checkpoint folder of a name in `bench.cases.models.SHAPES`, created if missing."""
     import torch
 
     from zoo.store import checkpoint as checkpoints
@@ -72,7 +72,7 @@ def checkpoint(model: str, length: float | None) -> Path:
 
 
 def _task(entry: Any) -> Any:
-    """The task of an entry, as no data would make it."""
+    """Return the task of an entry as it is without data."""
     from tasks.kinds.classification import Classification
 
     module = importlib.import_module(entry.task)
@@ -91,8 +91,8 @@ def _examples() -> Any:
 
 
 def _write_weights(shape: Shape, size: int | None, folder: Path) -> None:
-    """A folder of pretrained weights as the Hub has them, but random: config, weights, and what
-    turns inputs into tensors."""
+    """Write a folder of pretrained weights as the Hub has them, but random: config, weights, and
+    the files of the processor or tokenizer."""
     import transformers
 
     assert shape.kind is not None
@@ -131,7 +131,7 @@ def _takes_any_size(architecture: str) -> bool:
 
 
 def _write_tokenizer(folder: Path) -> None:
-    """A tokenizer of few words: its ids are within any vocabulary, and only probes use it."""
+    """Write a tokenizer of few words: its ids fit any vocabulary, and only probes use it."""
     from zoo.nlp.trained_tokenizer import train_tokenizer
 
     made = train_tokenizer([TEXTS], "word", 1000, True, 512, masked=True)
@@ -139,7 +139,7 @@ def _write_tokenizer(folder: Path) -> None:
 
 
 def _write_whisper_tokenizer(folder: Path) -> None:
-    """The same of Whisper: every byte, and the special tokens, English among them."""
+    """Write a tokenizer for Whisper: every byte, and the special tokens, including English."""
     import transformers
     from tokenizers import pre_tokenizers
 

@@ -23,7 +23,7 @@ SEED = 0
 
 
 class Inference:
-    """A deployment and a batch; `call` runs it once."""
+    """A deployment and a batch; `call` runs the deployment once."""
 
     def __init__(self, call: Callable[[], Any], device: str) -> None:
         self.call = call
@@ -35,7 +35,7 @@ class Inference:
 def inference(
     checkpoint: str, deployment: str, inputs: str, device: str, threads: int | None
 ) -> Inference:
-    """Loads a deployment; see `zoo.deploy.timed.call`."""
+    """Load a deployment and return it with its batch (`zoo.deploy.timed.call`)."""
     from zoo.deploy.timed import call
 
     once = call(checkpoint, deployment, inputs, device=device, threads=threads)
@@ -43,14 +43,14 @@ def inference(
 
 
 def replays(deployment: Deployment, device: str) -> bool:
-    """Return whether a training step is recorded, and replayed as a whole: a processor has nothing
-    that could, and torch.compile's own modes do it by themselves."""
+    """Return whether the deployment's training step is recorded and replayed as a whole; processors
+    cannot do so, and other modes of torch.compile do it by themselves."""
     on_gpu = device.startswith("cuda")
     return deployment.only_trains or (deployment.mode == "reduce-overhead" and on_gpu)
 
 
 def with_targets(inputs: "Mapping[str, Tensor]", task: "Task") -> "Batch":
-    """Return the batch that the task's loss is computed of, with random targets."""
+    """Return the batch that the task's loss is computed from, with random targets."""
     import torch
 
     from tasks.base import Batch
@@ -62,13 +62,13 @@ def with_targets(inputs: "Mapping[str, Tensor]", task: "Task") -> "Batch":
 
 
 class Violations:
-    """What happened since it was last asked that must not happen in a timed region."""
+    """Collects events that must not happen in a timed region, such as recompilations."""
 
     def __init__(self) -> None:
         self.seen: Mapping[str, int] = self._count()
 
     def __call__(self) -> list[str]:
-        """As `zoo.measure.Arm` has it."""
+        """Return the violations since the last call, as texts (`zoo.measure.Arm`)."""
         now = self._count()
         grown = {name: n - self.seen.get(name, 0) for name, n in now.items()}
         self.seen = now
@@ -92,7 +92,7 @@ class Violations:
 
 
 def synchronize() -> None:
-    """Waits for the GPU."""
+    """Wait for the GPU."""
     import torch
 
     torch.cuda.synchronize()

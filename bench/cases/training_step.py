@@ -47,7 +47,8 @@ AS_FINETUNE = ("default", "reduce-overhead", "cuda-graphs")
 
 
 class TrainingStep:
-    """A step on one batch; `call` does all of it, `forward`, `backward` and `optimize` its parts.
+    """A training step on one batch: `call` runs it whole, `forward`, `backward`, `optimize` its
+    parts.
 
     bf16 keeps the network's weights in bf16 and the optimizer's in fp32
     (`zoo.speedups.bf16_weights`).
@@ -61,10 +62,10 @@ class TrainingStep:
         batch: Batch,
         device: str,
     ) -> None:
-        """Take a network as it was loaded; it is changed.
+        """Prepare a loaded network for training; it is changed in place.
 
-        Raises `UserError` for a device or a recipe whose steps can't be replayed, where they are to
-        be.
+        Raises `UserError` for a deployment that replays steps on a device or with a recipe whose
+        steps cannot be replayed.
         """
         self.deployment, self.model, self.task = deployment, model, checkpoint.task
         args = TrainArgs(**{**checkpoint.entry.recipe, "device": device})
@@ -92,7 +93,7 @@ class TrainingStep:
     def _make_step(
         self, checkpoint: Checkpoint, program: nn.Module, args: TrainArgs, accelerator: Any
     ) -> None:
-        """As `zoo.train.loop.Loop` makes it."""
+        """Create hooks, optimizer and step in the same way as `zoo.train.loop.Loop`."""
         numerics = self.deployment.numerics
         dtype = torch.bfloat16 if numerics.endswith("bf16") else torch.float32
         # bf16 weights are a speed-up; without it the loop trains by autocast, as ranks do together
@@ -119,9 +120,9 @@ class TrainingStep:
         return graphs
 
     def call(self) -> None:
-        """Do the whole step. The first call does those, too, that come before it is recorded.
+        """Run the whole step; if it is to be replayed, the first call also warms up and records it.
 
-        Raises `UserError` where it is to be replayed, and can't be.
+        Raises `UserError` if the deployment replays steps and this one cannot be replayed.
         """
         if self.graphs is None or self.graphs.recorded:
             self._do()
@@ -154,7 +155,7 @@ class TrainingStep:
         return self.step.forward(self.batch)
 
     def backward(self, loss: Loss) -> None:
-        """Compute the gradients of all that is trained."""
+        """Compute the gradients of all trained parameters."""
         self.step.backward(loss, 1.0, first=True)
 
     def optimize(self) -> None:
@@ -165,8 +166,7 @@ class TrainingStep:
         self.step.update()
 
     def outputs(self) -> dict[str, np.ndarray]:
-        """Return the outputs for the batch without dropout, by name, of the program that is
-        trained."""
+        """Return the trained program's outputs for the batch, by name, without dropout."""
         self.model.eval()
         computing = entered(hook.computing() for hook in self.step.hooks)
         with torch.no_grad(), compiled_in_evaluation(self.model), computing:
@@ -182,7 +182,7 @@ class TrainingStep:
 def _program(
     checkpoint: Checkpoint, model: nn.Module, deployment: Deployment, args: TrainArgs
 ) -> nn.Module:
-    """The network as it is called: changed in place, or compiled, as `finetune` does.
+    """Return the network as training calls it: changed in place, or compiled, as `finetune` does.
 
     See `zoo.train.methods.faster` and `--torch_compile` in `zoo.train.loop`.
     """
@@ -205,9 +205,9 @@ def _program(
 def training(
     checkpoint: str, deployment: str, inputs: str, device: str, threads: int | None
 ) -> TrainingStep:
-    """Load a checkpoint to be trained, with random targets.
+    """Load a checkpoint for training, with random targets.
 
-    Raises `UserError` for a deployment that trains nothing.
+    Raises `UserError` for a deployment that cannot be trained.
     """
     wanted = Deployment.parse(deployment)
     if wanted.runtime not in ("eager", "compile") or wanted.numerics not in TRAINED:

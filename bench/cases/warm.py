@@ -54,7 +54,7 @@ as if they were not there meanwhile; who needs one imports it later."""
 
 
 def modules() -> Iterator[str]:
-    """By name, in the order in which they are imported."""
+    """Yield the names of the modules to import, in the order in which they are imported."""
     yield from LIBRARIES
     yield from OURS
     for entry in registry.entries():
@@ -66,8 +66,8 @@ def modules() -> Iterator[str]:
 
 
 def import_all() -> None:
-    """Import what is installed. A library that is broken is passed over: whoever needs it imports
-    it again, and says what is wrong with it."""
+    """Import the modules that are installed. A broken library is skipped: whoever needs it imports
+    it again and reports the error."""
     before = {name: os.environ.get(name) for name in MEANWHILE}
     os.environ.update(MEANWHILE)
     hidden = [name for name in LATER if name not in sys.modules]
@@ -85,8 +85,8 @@ def import_all() -> None:
 
 
 def build_tables() -> None:
-    """Make transformers compile the thousand patterns by which it renames weights, which takes half
-    a second of the first `from_pretrained` of a process."""
+    """Make transformers compile the thousand patterns by which it renames weights, which otherwise
+    takes half a second of the first `from_pretrained` of a process."""
     with contextlib.suppress(Exception):  # an older version has none
         table = importlib.import_module("transformers.conversion_mapping")
         table.get_checkpoint_conversion_mapping("bert")

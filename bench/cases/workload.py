@@ -16,9 +16,9 @@ TEXT = 16  # tokens that a decoder is given beside its input
 
 
 def resolved(original: "ExportSource", signature: "Signature", workload: Workload) -> Workload:
-    """Return a workload with the sizes of the signature's axes in the place of a length.
+    """Return a workload with the sizes of the signature's axes in place of a length.
 
-    Raises `UserError` for a length that there is not.
+    Raises `UserError` for a length that the model does not take.
     """
     modality, task = original.modality, original.task
     axis, length, sizes = modality.axis, workload.length, {"batch": workload.batch}

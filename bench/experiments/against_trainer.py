@@ -42,13 +42,13 @@ class Args(rounds.PretrainedArgs):
 
 
 def run_zoo(case: RoundCase) -> ArmMeasurement:
-    """finetune and evaluate; samples/s and accuracy from the evidence they leave."""
+    """Train and evaluate by the zoo; return samples/s and accuracy from its evidence."""
     words = ["--model", case.args.model, "--num_train_epochs", str(case.args.epochs)]
     return rounds.by_zoo(ENTRY, case, words, case.args.split)
 
 
 def run_trainer(case: RoundCase) -> ArmMeasurement:
-    """The same by transformers.Trainer with the zoo's recipe."""
+    """Train by transformers.Trainer with the zoo's recipe; return samples/s and accuracy."""
     import datasets
     import torch
     from transformers import (
@@ -107,7 +107,7 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
 
 
 def _accuracy(model: Any, tokenizer: Any, rows: Any) -> float:
-    """Share of the rows that a model labels right, in fp32 on its device."""
+    """Return the share of the rows that a model labels right, in fp32 on its device."""
     import torch
 
     model.eval()

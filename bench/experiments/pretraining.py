@@ -61,7 +61,7 @@ class Args(runs.Args):
 
 
 def compare(args: Args) -> None:
-    """Run what is missing and print the table."""
+    """Run the runs that have no result yet, and print the table."""
     done = runs.read(args.output)
     for seed in args.seeds:
         with tempfile.TemporaryDirectory() as temporary:
@@ -71,20 +71,20 @@ def compare(args: Args) -> None:
 
 
 def wanted(args: Args, arm: str, seed: int) -> Result:
-    """What a run is known by."""
+    """Return the fields that identify a run: arm, seed, epochs, labels and flags."""
     epochs = [args.pretrain_epochs, args.finetune_epochs]
     flags = [args.pretrain_flags, args.finetune_flags]
     return {"arm": arm, "seed": seed, "epochs": epochs, "labels": args.labels, "flags": flags}
 
 
 def find(args: Args, arm: str, seed: int, done: Sequence[Result]) -> Result | None:
-    """The line of a run, if it is there."""
+    """Return the result of a run from the finished ones, or None."""
     key = wanted(args, arm, seed)
     return next((run for run in done if key.items() <= run.items()), None)
 
 
 def command(args: Args, arm: str, seed: int, folder: Path) -> list[str]:
-    """The words of one run, after `python -m`; it writes to the arm's own folder."""
+    """Return the arguments of one run after `python -m`; it writes to the arm's own folder."""
     if arm == PRETRAIN:
         words = ["zoo.nlp.bert_mlm", "pretrain", "--resume"]
         epochs, flags = args.pretrain_epochs, args.pretrain_flags
@@ -98,7 +98,7 @@ def command(args: Args, arm: str, seed: int, folder: Path) -> list[str]:
 
 
 def run_seed(args: Args, seed: int, folder: Path, done: list[Result]) -> list[Result]:
-    """All runs, with those of a seed that were missing.
+    """Run what is missing of a seed; return all results.
 
     Both fine-tunes need the checkpoint (from scratch takes its shape and tokenizer), so pretraining
     runs again where only one of them is there; of a finished one that means loading it.
@@ -119,7 +119,7 @@ def run_seed(args: Args, seed: int, folder: Path, done: list[Result]) -> list[Re
 
 
 def run(command: Sequence[str], out: Path) -> Result:
-    """One run in a process of its own; what its evidence says of the test split and the time."""
+    """Run a command in a process of its own; return its metrics of the test split and its time."""
     runs.zoo(command)
     facts = evidence.read(out)
     found = {fact.name: fact.value for fact in facts if fact.split in ("test", "train")}
@@ -129,7 +129,7 @@ def run(command: Sequence[str], out: Path) -> Result:
 
 
 def report(args: Args, done: Sequence[Result]) -> None:
-    """Accuracies by seed, their difference, and its mean with an interval."""
+    """Print accuracies by seed, their differences, and the mean difference with its interval."""
     print_lines(
         f"{'seed':>5}  {'perplexity':>10}  {PRETRAINED:>10}  {SCRATCH:>10}  {'difference':>10}"
     )

@@ -64,13 +64,13 @@ class PretrainedArgs(Args):
 
     @property
     def weights(self) -> str:
-        """What a result says of `model`: no path of this machine."""
+        """The name of `model` in results, without a path of this machine."""
         return PurePath(self.model).name
 
 
 @dataclass(frozen=True)
 class RoundCase:
-    """What one process measures."""
+    """The case that one process measures."""
 
     args: Any
     """the comparison's own kind of `Args`"""
@@ -82,7 +82,7 @@ class RoundCase:
 
 @dataclass(frozen=True)
 class ArmMeasurement:
-    """What an arm found."""
+    """The measurements of one arm."""
 
     samples_per_second: float  # of the training loop: data and steps, no evaluation, no saving
     score: float  # the comparison's metric
@@ -90,7 +90,7 @@ class ArmMeasurement:
 
 @dataclass(frozen=True)
 class RoundComparison:
-    """Arms that do the same work."""
+    """The definition of a comparison: arms that do the same work."""
 
     module: str  # run as `python -m MODULE`
     unit: str  # "images"
@@ -101,14 +101,14 @@ class RoundComparison:
 
 
 def main(comparison: RoundComparison, about: str | None, argv: Sequence[str] | None = None) -> int:
-    """Run a comparison as a program; see `bench.experiments.runs.main`."""
+    """Run a comparison as a program; return the exit code of `bench.experiments.runs.main`."""
     return runs.main(
         comparison.module, about, comparison.args, lambda args: compare(comparison, args), argv
     )
 
 
 def compare(comparison: RoundComparison, args: Args) -> None:
-    """Run the rounds that are missing and print the table."""
+    """Run the rounds that have no result yet, and print the table."""
     settings = _settings(comparison, args) | {"commit": environment.commit()["commit"]}
     keys = (
         {"arm": arm, "batch": batch, "seed": seed}
@@ -136,11 +136,11 @@ def _launch(comparison: RoundComparison, args: Args, arm: str, batch: int, seed:
 
 
 def measure(module: str, args: Mapping[str, Any], arm: str, batch: int, seed: int) -> Result:
-    """In a process of its own: one arm, once.
+    """In a process of its own: run one arm once and return its result.
 
     Args:
-        module: that of the comparison, in its `COMPARISON`.
-        args: fields of its `Args`, as JSON has them.
+        module: the module of the comparison, which defines `COMPARISON`.
+        args: JSON fields of the comparison's `Args`.
     """
     comparison: RoundComparison = importlib.import_module(module).COMPARISON
     given: Any = {name: tuple(v) if isinstance(v, list) else v for name, v in args.items()}
@@ -170,7 +170,7 @@ def _settings(comparison: RoundComparison, args: Args) -> Result:
 
 
 def report(comparison: RoundComparison, results: list[Result], batch_sizes: Sequence[int]) -> None:
-    """Medians and ranges of each arm, and the ratio zoo / other of each round."""
+    """Print medians and ranges of each arm, and the ratio zoo / other of each round."""
     width = max(map(len, comparison.arms))
     print_lines(
         f"{'batch':>5}  {'arm':{width}}  {comparison.unit + '/s':>9}  {'range':>18}  "
@@ -200,7 +200,7 @@ def report(comparison: RoundComparison, results: list[Result], batch_sizes: Sequ
 def by_zoo(
     entry: "Entry", case: RoundCase, words: Sequence[str], split: str, metric: str = "accuracy"
 ) -> ArmMeasurement:
-    """Fine-tunes by the zoo's own command line, `words` added to it; the metric is of `split`."""
+    """Fine-tune by the zoo's command line, with `words` appended; the metric is of `split`."""
     args, out = case.args, str(case.folder / "zoo")
     train = ["finetune", "--data", args.data, "--output_dir", out, "--seed", str(case.seed)]
     train += ["--per_device_train_batch_size", str(case.batch), "--device", args.device, *words]
@@ -214,7 +214,7 @@ def by_zoo(
 
 
 def half_precision(device: str) -> dict[str, bool]:
-    """TrainingArguments' flag for the half precision that a device has: bf16, or else fp16."""
+    """Return TrainingArguments' flag for half precision on a device: bf16 if supported, or fp16."""
     import torch
 
     no_bf16 = device == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False)
@@ -222,7 +222,7 @@ def half_precision(device: str) -> dict[str, bool]:
 
 
 def trainer_arguments(case: RoundCase, recipe: "TrainArgs", **more: Any) -> Any:
-    """TrainingArguments that train as the recipe does on the device, and do nothing else."""
+    """Return TrainingArguments for the recipe, without saving, evaluating or reporting."""
     from transformers import TrainingArguments
 
     return TrainingArguments(
@@ -246,7 +246,7 @@ def trainer_arguments(case: RoundCase, recipe: "TrainArgs", **more: Any) -> Any:
 
 
 def _facts(entry: "Entry", command: list[str], folder: str, split: str) -> dict[str, float]:
-    """What a checkpoint's evidence says after a command: numbers by name, metrics of `split`."""
+    """Run a command; return the numbers in the checkpoint's evidence, with metrics of `split`."""
     from zoo.cli.verbs import main as zoo_main
     from zoo.store import evidence
 

@@ -45,10 +45,10 @@ def main(
     run: Callable[[A], object],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Run a comparison as a program; returns the exit code, 2 for a user's mistake.
+    """Run a comparison as a program; return the exit code, 2 for a user's mistake.
 
     Args:
-        name: of the module, as `python -m` takes it.
+        name: the module's name, as `python -m` takes it.
         about: the module's docstring, which --help shows.
     """
 
@@ -62,7 +62,7 @@ def main(
 
 
 def parse(name: str, about: str | None, kind: type[A], words: Sequence[str]) -> A:
-    """Return the words of a command as flags; exits as argparse does for --help and errors."""
+    """Parse command-line arguments into flags; exit as argparse does for --help and errors."""
     program.show_bounds(kind)
     takes_more = any(field.name == "flags" for field in dataclasses.fields(kind))
     end = list(words).index("--flags") if takes_more and "--flags" in words else len(words)
@@ -75,9 +75,9 @@ def parse(name: str, about: str | None, kind: type[A], words: Sequence[str]) -> 
 
 
 def read(output: Path | None) -> list[Result]:
-    """Return the results that a file holds; none where there is no file.
+    """Return the results in a file; empty if there is no file.
 
-    Raises `UserError` for a line that is no result.
+    Raises `UserError` for a line that is not a result.
     """
     if output is None or not output.exists():
         return []
@@ -95,7 +95,7 @@ def read(output: Path | None) -> list[Result]:
 
 
 def add(output: Path | None, result: Result, shown: Sequence[str]) -> None:
-    """Print what is `shown` of a result, and add all of it to the file."""
+    """Print the fields `shown` of a result, and append the whole result to the file."""
     print_lines(json.dumps({name: result[name] for name in shown if name in result}))
     if output is not None:
         append_only.append(output, json.dumps(result) + "\n")
@@ -108,8 +108,8 @@ def complete(
     run: Callable[[Result], Result],
     shown: Sequence[str],
 ) -> list[Result]:
-    """Return the results of the same settings that the file has, and of all `keys` those that were
-    missing, which are run and added."""
+    """Return the file's results with the same settings, and those of all missing `keys`, which are
+    run and added to the file."""
     results = [each for each in read(output) if settings.items() <= each.items()]
     for key in keys:
         if not any(key.items() <= each.items() for each in results):
@@ -121,7 +121,7 @@ def complete(
 def zoo(words: Sequence[str]) -> None:
     """Run `python -m WORDS` in a process of its own.
 
-    Raises `UserError` with its line where it found a user's mistake, SystemExit where it failed.
+    Raises `UserError` with the command's message for a user's mistake, SystemExit if it failed.
     """
     ran = subprocess.run([sys.executable, "-m", *words], capture_output=True, text=True)
     if ran.returncode == 2:
@@ -131,12 +131,12 @@ def zoo(words: Sequence[str]) -> None:
 
 
 def flags_of(values: Mapping[str, Any]) -> list[str]:
-    """Return values by name as the words of a command line."""
+    """Return values by name as command-line arguments."""
     return [word for name, value in values.items() for word in (f"--{name}", str(value))]
 
 
 def interval(values: Sequence[float], level: float = LEVEL) -> tuple[float, float, float]:
-    """Return mean, low and high of Student's interval of independent values (Student 1908); the
-    ends are nan for fewer than two."""
+    """Return mean, low and high of Student's interval of independent values (Student 1908); low and
+    high are nan for fewer than two values."""
     mean, half = statistics.fmean(values), t_half_width(values, level)
     return mean, mean - half, mean + half

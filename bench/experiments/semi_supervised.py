@@ -62,7 +62,7 @@ class Args(runs.Args):
 
 
 def compare(args: Args) -> None:
-    """Run what `--output` lacks and print the table."""
+    """Run the runs that `--output` does not have yet, and print the table."""
     keys = (
         {"arm": arm, "seed": seed}
         for seed in args.seeds
@@ -77,14 +77,14 @@ def compare(args: Args) -> None:
 
 
 def _settings(args: Args) -> Result:
-    """What results depend on beside arm and seed."""
+    """Return the settings that results depend on, besides arm and seed."""
     names = ("labels", "steps", "batch", "ratio", "threshold", "split", "max_eval_samples")
     own = {name: getattr(args, name) for name in names}
     return {"data": Path(args.data).name, **own, "flags": list(args.flags)}
 
 
 def command(args: Args, arm: str, seed: int, folder: Path) -> list[str]:
-    """The words of one run, after `python -m`."""
+    """Return the arguments of one run after `python -m`."""
     asked: dict[str, Any] = {
         "data": args.data,
         "output_dir": folder,
@@ -136,7 +136,7 @@ def _run(args: Args, arm: str, seed: int) -> Result:
 
 
 def table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Accuracy and time of each arm, and its paired differences to supervised only."""
+    """Return a table of each arm's accuracy, time, and paired differences to supervised only."""
     lines = [
         f"{'arm':10}  {'seeds':>5}  {'accuracy':>8}  {'range':>16}  {'s/step':>7}  "
         f"difference to {BASELINE}: mean, {LEVEL:.0%} interval (t, n seeds), each seed"

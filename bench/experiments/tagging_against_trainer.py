@@ -59,7 +59,7 @@ class Args(rounds.PretrainedArgs):
 
 
 def _words(case: RoundCase) -> list[str]:
-    """The flags of the data."""
+    """Return the command-line flags of the data."""
     if not case.args.text_column:
         return []
     return ["--tags_from", "punctuation", "--text_column", case.args.text_column]
@@ -78,14 +78,14 @@ def _data(case: RoundCase) -> "tuple[TokenClassification, Examples]":
 
 
 def run_zoo(case: RoundCase) -> ArmMeasurement:
-    """finetune and evaluate; samples/s and F1 from the evidence they leave."""
+    """Train and evaluate by the zoo; return samples/s and F1 from its evidence."""
     length = ["--max_length", str(case.args.max_length), "--long_texts", "truncate"]
     words = ["--model", case.args.model, "--num_train_epochs", str(case.args.epochs)]
     return rounds.by_zoo(ENTRY, case, [*_words(case), *length, *words], "test", "f1")
 
 
 def run_trainer(case: RoundCase) -> ArmMeasurement:
-    """The same by transformers.Trainer with the zoo's recipe."""
+    """Train by transformers.Trainer with the zoo's recipe; return samples/s and F1."""
     import torch
     from transformers import (
         AutoModelForTokenClassification,
@@ -99,7 +99,7 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
     task, examples = _data(case)
 
     def tokenized(rows: dict[str, Any]) -> Any:
-        """As run_ner's tokenize_and_align_labels: a word's first piece has its tag."""
+        """Tokenize as run_ner's tokenize_and_align_labels: a word's first piece has its tag."""
         encoded = tokenizer(
             rows["tokens"], truncation=True, max_length=args.max_length, is_split_into_words=True
         )
@@ -143,7 +143,7 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
 
 
 def _tags(model: Any, collate: Any, rows: Any) -> "list[np.ndarray]":
-    """The tags of the words of each row, in fp32 on the model's device."""
+    """Return the predicted tags of the words of each row, in fp32 on the model's device."""
     import torch
 
     model.eval()
@@ -160,7 +160,7 @@ def _tags(model: Any, collate: Any, rows: Any) -> "list[np.ndarray]":
 
 
 def run_majority(case: RoundCase) -> ArmMeasurement:
-    """The commonest tag of each word in train."""
+    """Predict for each word its most frequent tag in train."""
     import numpy as np
 
     begin = time.perf_counter()
@@ -180,7 +180,7 @@ def run_majority(case: RoundCase) -> ArmMeasurement:
 
 
 def _f1(task: "TokenClassification", examples: "Examples", predicted: "list[np.ndarray]") -> float:
-    """F1 of the test split; words that no tag was predicted for (behind the cut) are O."""
+    """Return F1 of the test split; words without a predicted tag (after truncation) count as O."""
     import numpy as np
 
     truth = [np.array(row, np.int64) for row in examples.splits["test"]["label"]]

@@ -64,13 +64,13 @@ class Args(rounds.Args):
 
 
 def run_zoo(case: RoundCase) -> ArmMeasurement:
-    """finetune and evaluate; images/s and accuracy from the evidence they leave."""
+    """Train and evaluate by the zoo; return images/s and accuracy from its evidence."""
     words = ["--num_train_epochs", str(case.args.epochs), "--eval_strategy", "no"]
     return rounds.by_zoo(ENTRY, case, words, "test")
 
 
 def run_trainer(case: RoundCase) -> ArmMeasurement:
-    """The same by transformers.Trainer with the zoo's recipe."""
+    """Train by transformers.Trainer with the zoo's recipe; return images/s and accuracy."""
     import tasks  # noqa: F401  (before torchvision: see tasks.torch_extensions)
 
     # isort: split
@@ -116,7 +116,7 @@ def run_trainer(case: RoundCase) -> ArmMeasurement:
 
 
 def channels_last(batch: "dict[str, Tensor]") -> "dict[str, Tensor]":
-    """The batch with its pixels in that memory format."""
+    """Return the batch with its pixels in channels-last memory format."""
     import torch
 
     pixels = batch["pixel_values"].contiguous(memory_format=torch.channels_last)
@@ -124,7 +124,7 @@ def channels_last(batch: "dict[str, Tensor]") -> "dict[str, Tensor]":
 
 
 class Images:
-    """Images that are decoded and transformed one by one, as a DataLoader asks for them."""
+    """A dataset of images that are decoded and transformed one by one when they are read."""
 
     def __init__(self, split: "datasets.Dataset", transform: "Callable[[Any], Tensor]") -> None:
         self.files: list[bytes] = [
@@ -144,8 +144,8 @@ class Images:
 
 
 def training_transform(task: "ImageClassification") -> "Callable[[Any], Tensor]":
-    """torchvision's nearest to the task's augmentation: on Pillow's images, in one channel where
-    they have one, which is the fastest way (as ours)."""
+    """Return torchvision's closest equivalent of the task's augmentation: on Pillow's images, in
+    one channel if they have one, which is the fastest way (as ours)."""
     from torchvision import transforms
 
     from tasks.vision.augment import CROP_ASPECT
@@ -163,7 +163,7 @@ def training_transform(task: "ImageClassification") -> "Callable[[Any], Tensor]"
 
 
 def plain_transform(task: "ImageClassification") -> "Callable[[Any], Tensor]":
-    """Pillow's image to float32 [3, size, size], resized and normalised."""
+    """Return a transform from Pillow's image to float32 [3, size, size], resized and normalised."""
     from torchvision import transforms
 
     normalise = transforms.Normalize(task.mean, task.std)
@@ -178,7 +178,7 @@ def plain_transform(task: "ImageClassification") -> "Callable[[Any], Tensor]":
 
 
 def accuracy(model: "nn.Module", test: Images) -> float:
-    """Share of the test images that the model labels right, in fp32."""
+    """Return the share of the test images that the model labels right, in fp32."""
     import torch
     from torch.utils.data import DataLoader
 

@@ -43,7 +43,7 @@ PartStatus = Literal["ok", "failed", "timeout", "skipped"]
 
 @dataclass(frozen=True)
 class PartResult:
-    """A line of the record: how a part ended."""
+    """How a part ended; one line of the record."""
 
     part: str
     status: PartStatus
@@ -56,14 +56,14 @@ class PartResult:
     commit: str | None
 
     def is_done(self, device: str, commit: str | None) -> bool:
-        """Whether the part need not be run again on a device, at a commit."""
+        """Return whether the part need not run again on this device at this commit."""
         return self.status == "ok" and (self.device, self.commit) == (device, commit)
 
 
 def check(args: GpuCheckArgs, parts: Sequence[Part] = PARTS) -> int:
-    """Run the parts; returns 1 where one has failed, else 0.
+    """Run the parts; return 1 if one has failed, else 0.
 
-    Raises `UserError` where there is no GPU, no time for any part, or no place for the results.
+    Raises `UserError` if there is no GPU, no time for any part, or no place for the results.
     """
     deadline = time.monotonic() + 60 * args.minutes
     must_be_enough(60 * args.minutes, parts)
@@ -91,7 +91,7 @@ def check(args: GpuCheckArgs, parts: Sequence[Part] = PARTS) -> int:
 
 
 def must_be_enough(seconds: float, parts: Sequence[Part]) -> None:
-    """Raises `UserError` where the time is too short for any part."""
+    """Check the time limit. Raises `UserError` if it is too short for any part."""
     first, *others = parts
     needed = first.least_s + min(each.least_s for each in others or parts) + RESERVE_S
     if seconds < needed:
@@ -103,10 +103,10 @@ def must_be_enough(seconds: float, parts: Sequence[Part]) -> None:
 def run(
     parts: Sequence[Part], config: CheckConfig, deadline: float, about: Mapping[str, Any]
 ) -> dict[str, PartResult]:
-    """Run what is not done yet, in order; returns how each part ended, by name.
+    """Run the parts that are not done yet, in order; return how each part ended, by name.
 
-    A part may take as large a share of the time that is left as it has of the parts that are left;
-    what one did not need is for those behind it.
+    A part may take as large a share of the time left as it has among the parts left; time that a
+    part does not use is available to the following ones.
     """
     found = read(config.out / RECORD)
     where = (config.device, about["commit"])
@@ -131,8 +131,10 @@ def run(
 
 
 def read(path: Path) -> dict[str, PartResult]:
-    """Return how each part of an earlier run ended, the last time; raises `UserError` for a file
-    that is no such record."""
+    """Return how each part of an earlier run ended, the last time.
+
+    Raises `UserError` for a file that is not such a record.
+    """
     found = {}
     rows = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     for number, row in enumerate(rows, start=1):
@@ -151,7 +153,7 @@ def read(path: Path) -> dict[str, PartResult]:
 def _take(
     part: Part, config: CheckConfig, limit_s: float, where: tuple[str, str | None]
 ) -> PartResult:
-    """Run the commands of a part until one fails or the time is over, and keep what it made."""
+    """Run the commands of a part until one fails or the time is over, and keep its output files."""
     began = time.monotonic()
     status: PartStatus = "ok"
     output = config.work / f"{part.name}.log"
@@ -176,8 +178,10 @@ def _take(
 
 
 def _environ(config: CheckConfig) -> dict[str, str]:
-    """Variables of a command: no network, and on a processor no GPU. The import path that wheels
-    were put on is in this process's own."""
+    """Return the environment of a command: no network, and no GPU if the check is on a processor.
+
+    The import path of the wheels is already in the environment of this process.
+    """
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     on_cpu = {"CUDA_VISIBLE_DEVICES": "", "ZOO_TEST_DEVICE": "cpu"}  # tests/gpu/where.py reads it
     own = on_cpu if config.device == "cpu" else {}
@@ -185,7 +189,7 @@ def _environ(config: CheckConfig) -> dict[str, str]:
 
 
 def _last_line(output: Path) -> str:
-    """What a command said last, as one short line."""
+    """Return the last line of a command's output, shortened."""
     if not output.is_file():
         return "it said nothing"
     with output.open("rb") as file:
@@ -196,7 +200,7 @@ def _last_line(output: Path) -> str:
 
 
 def _add_to_log(log: Path, part: Part, output: Path) -> None:
-    """What a part said, without its middle where that is long."""
+    """Append a part's output to the log; if it is long, without its middle."""
     content = output.read_bytes() if output.is_file() else b""
     if len(content) > HEAD + TAIL:
         cut = f"\n[{len(content) - HEAD - TAIL:,} bytes are left out]\n".encode()
@@ -205,7 +209,7 @@ def _add_to_log(log: Path, part: Part, output: Path) -> None:
 
 
 def _shrink(results: Path) -> None:
-    """Drop the raw samples of results that make too large a file; their numbers stay."""
+    """Remove the raw samples from result files that are too large; their numbers stay."""
     if not results.is_file() or results.stat().st_size <= LARGEST:
         return
     rows = [json.loads(row) for row in results.read_text(encoding="utf-8").splitlines() if row]
@@ -213,8 +217,8 @@ def _shrink(results: Path) -> None:
 
 
 def _weights(args: GpuCheckArgs) -> str:
-    """What is trained from: the folder that was given, the preset where it is at hand, or else
-    random weights. Raises `UserError` for a folder that is no model."""
+    """Return the weights to train from: the given folder, the preset if it is available locally, or
+    else random weights. Raises `UserError` for a folder that is not a model."""
     if args.weights is not None:
         pretrained.find(str(args.weights.absolute()), PRESETS)
         return str(args.weights.absolute())
@@ -222,7 +226,7 @@ def _weights(args: GpuCheckArgs) -> str:
 
 
 def _data(args: GpuCheckArgs) -> str:
-    """What is trained on. Raises `UserError` for a place that is not there."""
+    """Return the data to train on. Raises `UserError` for a place that does not exist."""
     if args.data is not None:
         if args.data != "embedded" and not Path(args.data).exists():
             raise UserError(f"--data {args.data}: there is no such file or folder")
@@ -232,9 +236,9 @@ def _data(args: GpuCheckArgs) -> str:
 
 
 def _folder(args: GpuCheckArgs, gpu: "device.Gpu | None") -> Path:
-    """The folder of the results, made where it is not there.
+    """Return the folder of the results, created if missing.
 
-    Raises `UserError` where there are results in it already and --resume is not given.
+    Raises `UserError` if there are results in it already and --resume is not given.
     """
     name = re.sub(r"[^a-z0-9]+", "-", gpu.name.lower()).strip("-") if gpu else "cpu"
     out = args.out or ROOT / "bench" / "results" / f"gpu_check-{name}"
@@ -248,7 +252,7 @@ def _folder(args: GpuCheckArgs, gpu: "device.Gpu | None") -> Path:
 
 @contextlib.contextmanager
 def _alone(out: Path) -> Iterator[None]:
-    """Raises `UserError` where another process is at work in a folder."""
+    """Hold a lock on a folder. Raises `UserError` if another process is working in it."""
     try:
         handle = atomic.lock_folder(out.resolve(), wait=False)
     except BlockingIOError:
@@ -262,6 +266,6 @@ def _alone(out: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _workplace() -> Iterator[Path]:
-    """A folder for what only later parts need."""
+    """Yield a folder for files that only later parts need."""
     with tempfile.TemporaryDirectory(prefix="zoo-gpu-check-", ignore_cleanup_errors=True) as name:
         yield Path(name).resolve()

@@ -24,7 +24,7 @@ LONGEST_S = 120.0
 
 @dataclass(frozen=True)
 class Gpu:
-    """A GPU that computes."""
+    """A GPU on which a computation has succeeded."""
 
     name: str
     memory_bytes: int
@@ -36,9 +36,9 @@ class Gpu:
 
 
 def find() -> Gpu:
-    """Return the GPU that torch sees first. Nothing of CUDA is touched in this process.
+    """Return the GPU that torch sees first; this process itself does not initialize CUDA.
 
-    Raises `UserError` in one line where there is none, or it can't be used.
+    Raises `UserError` in one line if there is none, or it cannot be used.
     """
     before = _smi()
     try:
@@ -57,9 +57,10 @@ def find() -> Gpu:
 
 
 def look() -> dict[str, Any]:
-    """In a process of its own: the fields of `Gpu`; a product of matrices is computed.
+    """In a process of its own: multiply matrices on the GPU, and return the fields of `Gpu`.
 
-    Raises `UserError` where there is no GPU, torch.OutOfMemoryError where it has no room.
+    Raises `UserError` if there is no GPU, torch.OutOfMemoryError if it has too little free
+    memory.
     """
     import torch
 
@@ -78,7 +79,7 @@ def look() -> dict[str, Any]:
 
 
 def _fault() -> str:
-    """What torch says when it is made to look for a GPU."""
+    """Return torch's error message when it initializes CUDA; empty if that succeeds."""
     import torch
 
     try:
@@ -92,9 +93,9 @@ def why_not(cuda: str | None, driver_version: str | None, fault: str) -> str:
     """Return why torch sees no GPU, and what would help.
 
     Args:
-        cuda: the version that torch was built with; None for a build without.
-        driver_version: of NVIDIA's driver; None where there is none.
-        fault: what torch says when it is made to look.
+        cuda: the version that torch was built with; None for a build without CUDA.
+        driver_version: the version of NVIDIA's driver; None if there is none.
+        fault: torch's error message when it initializes CUDA.
     """
     if driver_version is None:
         return f"there is no GPU with an NVIDIA driver here; {OTHERWISE}"
@@ -116,15 +117,15 @@ def why_not(cuda: str | None, driver_version: str | None, fault: str) -> str:
 
 
 def first_sentence(text: str) -> str:
-    """Return the first sentence of a text, on one line, without its end."""
+    """Return the first sentence of a text, on one line, without its full stop."""
     return re.split(r"[.\n]\s", " ".join(text.split()) + " ")[0].rstrip(". ")
 
 
 def remarks_of(smi: Mapping[str, float]) -> list[str]:
-    """Return what must be known of a GPU that others use, too: their shares of it.
+    """Return remarks on a GPU that other processes use, too: their shares of it.
 
     Args:
-        smi: what `read_smi` gave before this process or a child of it used the GPU.
+        smi: what `read_smi` returned before this process or a child of it used the GPU.
     """
     used, total = smi.get("memory.used", 0.0), smi.get("memory.total", 0.0)
     share = used / total if total else 0.0
@@ -138,8 +139,8 @@ def remarks_of(smi: Mapping[str, float]) -> list[str]:
 
 
 def read_smi(line: str) -> dict[str, float]:
-    """Return the numbers in a line of nvidia-smi by their names in `QUERY`; those that it does not
-    know ("[N/A]") are left out."""
+    """Return the numbers in a line of nvidia-smi by their names in `QUERY`; unknown ones ("[N/A]")
+    are left out."""
     found = {}
     for name, text in zip(QUERY, line.split(","), strict=False):
         try:
@@ -157,7 +158,7 @@ def _held(smi: Mapping[str, float]) -> str:
 
 
 def _smi() -> dict[str, float]:
-    """What nvidia-smi says of the first GPU; nothing where it does not answer."""
+    """Return nvidia-smi's numbers for the first GPU; empty if it does not answer."""
     if shutil.which("nvidia-smi") is None:
         return {}
     query = ["nvidia-smi", f"--query-gpu={','.join(QUERY)}", "--format=csv,noheader,nounits"]

@@ -31,7 +31,7 @@ LONGEST = 512
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the texts and, where asked, the weights; returns the exit code, 2 for a user's
+    """Write the texts and, if requested, the weights; return the exit code, 2 for a user's
     mistake."""
     parser = argparse.ArgumentParser("bench.gpu_check.inputs", description=__doc__)
     parser.add_argument("--folder", type=Path, required=True)
@@ -56,8 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def texts(data: str, small: bool) -> "tuple[DatasetDict, tuple[str, ...]]":
-    """Return the splits train, validation and test with the columns text (str) and label (int),
-    and the names of the labels. Splits that are missing are cut as a fine-tune cuts them.
+    """Return the splits train, validation and test with the columns text (str) and label (int), and
+    the names of the labels. Missing splits are cut as a fine-tune cuts them.
 
     Raises `UserError` for data that can't be read.
     """
@@ -72,7 +72,7 @@ def texts(data: str, small: bool) -> "tuple[DatasetDict, tuple[str, ...]]":
 
 
 def write_texts(splits: "DatasetDict", labels: Sequence[str], folder: Path) -> None:
-    """Write SPLIT.csv with the columns text and label, labels by name."""
+    """Write SPLIT.csv for each split, with the columns text and label, labels by name."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, split in splits.items():
         file = io.StringIO()
@@ -84,7 +84,7 @@ def write_texts(splits: "DatasetDict", labels: Sequence[str], folder: Path) -> N
 
 
 def write_weights(train: list[str], folder: Path) -> None:
-    """Write an encoder of MiniLM's shape as the Hub has one: random weights, fp32, by seed, and a
+    """Write an encoder of MiniLM's shape as the Hub has one: seeded random weights in fp32, and a
     tokenizer of the words of some texts."""
     import torch
     import transformers

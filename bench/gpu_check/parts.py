@@ -16,7 +16,7 @@ Words = list[str]
 
 @dataclass(frozen=True)
 class CheckConfig:
-    """What the commands of all parts are made from."""
+    """The settings from which the commands of all parts are made."""
 
     device: str
     """cuda or cpu"""
@@ -31,23 +31,23 @@ class CheckConfig:
 
     @property
     def small(self) -> bool:
-        """Whether sizes are those that a processor has done in seconds."""
+        """Whether sizes are small enough for a processor to finish in seconds."""
         return self.device == "cpu"
 
     @property
     def model(self) -> str:
-        """Weights to train from; `inputs` makes those that are random."""
+        """The weights to train from; `bench.gpu_check.inputs` writes them if they are random."""
         return str(self.work / "weights") if self.weights == RANDOM else self.weights
 
     @property
     def texts(self) -> str:
-        """A folder of train.csv, validation.csv and test.csv; `inputs` writes it."""
+        """The folder of train.csv, validation.csv and test.csv, which `inputs` writes."""
         return str(self.work / "texts")
 
 
 @dataclass(frozen=True)
 class Part:
-    """One of them."""
+    """A part of the check: its commands, the time it needs, and the files it keeps."""
 
     name: str
     about: str
@@ -85,7 +85,7 @@ def _tests(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 def _training(config: CheckConfig, batches: list[int], *more: str) -> Words:
-    """Rounds of fine-tuning; without an evaluation on the way, as Trainer has none."""
+    """Return the command of fine-tuning rounds; like Trainer's, without evaluation in between."""
     words = ["bench.experiments.against_trainer", "--data", config.texts]
     words += ["--model", config.model, "--device", config.device, "--seeds", "1"]
     words += ["--batch_sizes", *map(str, batches), "--output", str(config.out / TRAINING), *more]
@@ -162,5 +162,5 @@ PARTS = (
 
 
 def python(words: Words) -> Words:
-    """Return the command that runs a module by this Python."""
+    """Return the command that runs a module with this Python interpreter."""
     return [sys.executable, "-m", *words]

@@ -31,10 +31,10 @@ class ExitStatus:
 def run(
     words: Sequence[str], folder: Path, log: Path, limit_s: float, environ: Mapping[str, str]
 ) -> ExitStatus:
-    """Run a command in a folder, with an empty standard input; what it writes is added to `log`.
+    """Run a command in a folder, with an empty standard input; its output is appended to `log`.
 
-    It gets SIGTERM shortly before the limit, and all of its processes SIGKILL at the limit; those
-    that it left behind get it when it has ended.
+    It gets SIGTERM shortly before the limit, and all of its processes SIGKILL at the limit;
+    processes that it left running get SIGKILL when it has ended.
     """
     token = secrets.token_hex(8)
     began = time.monotonic()
@@ -65,7 +65,7 @@ def run(
 
 
 def _end_marked(token: str) -> None:
-    """Kill all processes that carry the mark, until none is left: they may start others."""
+    """Kill all processes that carry the token, until none is left, as they may start others."""
     while marked := [each for each in psutil.process_iter() if _has_mark(each, token)]:
         for process in marked:
             with contextlib.suppress(psutil.Error):

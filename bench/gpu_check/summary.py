@@ -26,12 +26,12 @@ def write(
     parts: Sequence[Part],
     results: Mapping[str, "PartResult"],
 ) -> None:
-    """Write the summary.
+    """Write the summary of a check to a Markdown file.
 
     Args:
         about: what was checked: device, minutes, weights, data, remarks, versions, commit, dirty,
             source.
-        results: of each part, by its name.
+        results: how each part ended, by its name.
     """
     folder = path.parent
     sections = [
@@ -47,7 +47,7 @@ def write(
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Return the lines of a table; what Markdown would take for its own is shown as it is."""
+    """Return the lines of a Markdown table; special characters in cells are escaped."""
     lines = ["| " + " | ".join(header) + " |", "|" + " --- |" * len(header)]
     return lines + ["| " + " | ".join(map(safe, row)) + " |" for row in rows]
 
@@ -75,7 +75,7 @@ def _row(part: Part, result: "PartResult") -> tuple[str, ...]:
 
 
 def _left(results: Iterable["PartResult"]) -> str:
-    """What there was no time for, or not enough."""
+    """Return a line on the parts that had no time, or not enough."""
     left = [each.part for each in results if each.status == "skipped"]
     cut = [each.part for each in results if each.status == "timeout"]
     said = [f"Left for want of time: {', '.join(left) or 'nothing'}."]
@@ -85,7 +85,7 @@ def _left(results: Iterable["PartResult"]) -> str:
 
 
 def _training(results: Sequence[runs.Result], about: Mapping[str, Any]) -> list[str]:
-    """Samples a second and accuracy of every arm, newest results of this commit."""
+    """Return a table of samples/s and accuracy of every arm, from the results of this commit."""
     mine = [each for each in results if each.get("commit") == about["commit"]]
     if not mine:
         return []
@@ -106,7 +106,7 @@ def _training(results: Sequence[runs.Result], about: Mapping[str, Any]) -> list[
 
 
 def _cases(results: Sequence[Result]) -> list[str]:
-    """A row for each case that was measured, and how many were not."""
+    """Return a table row for each measured case, and a line on how many were not measured."""
     by_case: dict[Any, dict[str, Result]] = {}
     for result in results:
         by_case.setdefault(result.case, {})[result.measure] = result

@@ -20,7 +20,7 @@ BESIDE = ("*.json", "vocab.txt", "merges.txt")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Copy the weights of a preset or folder as fp16; returns the exit code."""
+    """Copy the weights of a preset or folder as fp16; return the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
 
     def copy() -> int:
@@ -37,10 +37,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def halve(source: Path, target: Path) -> int:
-    """Write model.safetensors with all floats as fp16, and copy what lies beside it; returns the
-    bytes of the weights. The model itself trains in fp32, whatever its file has.
+    """Write model.safetensors with all floats as fp16, and copy the other files of its folder;
+    return the bytes of the weights. The model itself trains in fp32, whatever its file has.
 
-    Raises `UserError` where the weights come in shards.
+    Raises `UserError` if the weights are in several files.
     """
     from safetensors.torch import load_file, save_file
 

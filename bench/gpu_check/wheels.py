@@ -28,9 +28,10 @@ IMPORTED = ("tyro", "datasets", "evaluate")
 
 @contextlib.contextmanager
 def used(words: Sequence[str]) -> Iterator[None]:
-    """Use the wheels that a command names by --wheels, unpacked into a folder that goes away.
+    """Use the wheels that a command names by --wheels, unpacked into a temporary folder.
 
-    Raises `UserError` as `use` does, and where what is needed is neither installed nor among them.
+    Raises `UserError` as `use` does, and if a needed package is neither installed nor among
+    them.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--wheels", type=Path)
@@ -53,7 +54,7 @@ def used(words: Sequence[str]) -> Iterator[None]:
 
 
 def _must_import(names: Sequence[str]) -> None:
-    """Raises `UserError` where packages lack others that they import, in a process of its own."""
+    """Import packages in a new process. Raises `UserError` if one of their imports is missing."""
     program = f"import tasks, {', '.join(names)}"  # ours first: see tasks.torch_extensions
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -74,7 +75,7 @@ def use(wheels: Path, unpacked: Path) -> None:
     """Unpack a folder of wheels into `unpacked`, and put that first on the import path of this
     process and of its children. A folder without wheels is taken as the packages themselves.
 
-    Raises `UserError` for what is no such folder, for a wheel that is none, or is for another
+    Raises `UserError` if `wheels` is not such a folder, or a wheel is invalid or for another
     Python.
     """
     if not wheels.is_dir():
@@ -93,7 +94,7 @@ def use(wheels: Path, unpacked: Path) -> None:
 def unpack(wheel: Path, folder: Path) -> None:
     """Write the packages of a wheel into a folder. Its scripts and headers are left out.
 
-    Raises `UserError` where the file is damaged or no wheel.
+    Raises `UserError` if the file is damaged or not a wheel.
     """
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -109,7 +110,7 @@ def unpack(wheel: Path, folder: Path) -> None:
 
 
 def _must_fit(wheel: Path) -> None:
-    """Raises `UserError` where the name of a wheel says that it is for another Python."""
+    """Raise `UserError` if the name of a wheel says that it is for another Python."""
     parts = wheel.stem.split("-")
     if len(parts) < 5:
         raise UserError(f"--wheels: {wheel.name} is not named as a wheel is")

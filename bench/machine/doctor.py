@@ -31,7 +31,7 @@ CGROUP = Path("/sys/fs/cgroup/cpu.max")
 
 
 def doctor(args: DoctorArgs) -> Iterator[DoctorFinding]:
-    """Findings as they come; takes about a minute."""
+    """Yield the findings one by one; takes about a minute."""
     yield from installation.doctor()
     threads = threads_of(args.threads)
     yield _foreign()
@@ -42,7 +42,7 @@ def doctor(args: DoctorArgs) -> Iterator[DoctorFinding]:
 
 
 def _foreign() -> DoctorFinding:
-    """What runs beside us, while nothing of ours does."""
+    """Return how busy other processes keep the machine while this one is idle."""
     before = read()
     time.sleep(LOOK_S)
     foreign = before.until(read()).foreign
@@ -55,7 +55,7 @@ def _foreign() -> DoctorFinding:
 
 
 def _granted(threads: int) -> DoctorFinding:
-    """Processor time that so many busy threads get in a second."""
+    """Return how much processor time `threads` busy threads get per second."""
     content = bytes(1 << 20)
     end = time.monotonic() + LOOK_S
 
@@ -79,7 +79,7 @@ def _granted(threads: int) -> DoctorFinding:
 
 
 def _settings() -> Iterator[DoctorFinding]:
-    """What makes clocks and quotas vary, as far as Linux says."""
+    """Yield the settings that make clocks and quotas vary, as far as Linux reports them."""
     governors = {path.read_text().strip() for path in CPU.glob("cpu*/cpufreq/scaling_governor")}
     if governors - {"performance"}:
         text = f"governor {', '.join(sorted(governors))}"
@@ -116,8 +116,8 @@ def _ceilings(device: str, threads: int) -> Iterator[DoctorFinding]:
 
 
 def _floor(args: DoctorArgs) -> DoctorFinding:
-    """Of a call that computes 10 ms on the device (of the processor: on one core), the same one in
-    two processes."""
+    """Return the noise floor of a call that computes 10 ms on the device (of the processor: on one
+    core), from the same call in two processes."""
     try:
         arm = _arm(args.device)
     except WorkerFailed as error:
@@ -126,7 +126,7 @@ def _floor(args: DoctorArgs) -> DoctorFinding:
 
 
 def _arm(device: str) -> Arm:
-    """Raises `WorkerFailed` where the device can't be used."""
+    """Return the arm for the noise floor. Raises `WorkerFailed` if the device cannot be used."""
     targets = "bench.validity.synthetic_targets"
     if device == "cpu":
         size = synthetic_targets.bytes_for(CALL_S)
@@ -137,9 +137,11 @@ def _arm(device: str) -> Arm:
 
 
 def plan_of(budget_s: float, device: str = "cpu") -> Plan:
-    """How to find a floor within a budget. The floor rests on launches: by t, two say next to
-    nothing, ten a lot. So each is kept as short as its blocks allow, and there are as many as the
-    time is for."""
+    """Return a plan to measure a noise floor within `budget_s` seconds.
+
+    The floor rests on launches: by Student's t, two say next to nothing, ten a lot. So each is kept
+    as short as its blocks allow, and there are as many as the time allows.
+    """
     least = Plan.launches if device == "cpu" else int(budget_s / GPU_LAUNCH_S)
     return Plan(
         launches=max(2, min(Plan.launches, least)),
@@ -152,7 +154,7 @@ def plan_of(budget_s: float, device: str = "cpu") -> Plan:
 
 
 def floor_finding(found: Floor | ArmFailed, args: DoctorArgs) -> DoctorFinding:
-    """What a floor says, and why where it is high: launches that differ, or that are few."""
+    """Return what a noise floor means, and why it is high: different launches, or few of them."""
     if isinstance(found, ArmFailed):
         return DoctorFinding("noise floor", "warn", found.reason)
     floor = found.found(found.launches)

@@ -32,9 +32,10 @@ NAME = "trace.json"
 
 
 def trace(args: TraceArgs) -> Path:
-    """Profiles, prints the costliest operators, and gives the folder.
+    """Profile a case, print the costliest operators, and return the folder of the traces.
 
-    Raises `UserError` for a case that makes no sense, can't run, or that the profiler can't see.
+    Raises `UserError` for a case that makes no sense, cannot run, or that the profiler cannot
+    see.
     """
     model, device = suite.model_named(args.model), suite.device_named(args.device)
     threads = threads_of(args.threads)
@@ -65,7 +66,7 @@ def trace(args: TraceArgs) -> Path:
 
 
 def show(case: Case, told: Mapping[str, Any]) -> None:
-    """The costliest operators, and how much the device waited."""
+    """Print the costliest operators, and how much the device waited."""
     total = sum(each["seconds"] for each in told["operators"]) or 1.0
     rows = [
         (
@@ -85,8 +86,8 @@ def show(case: Case, told: Mapping[str, Any]) -> None:
 
 
 def run(target: str, kwargs: Mapping[str, Any], calls: int, folder: str) -> dict[str, Any]:
-    """In a process of its own: writes the traces; gives all operators, the costliest first, with
-    seconds of their own, and the share of the time in which none ran on the device."""
+    """In a process of its own: write the traces; return all operators, the costliest first, with
+    the seconds of each alone, and the share of the time in which none ran on the device."""
     import torch
     from torch.profiler import ProfilerActivity, profile, record_function
 

@@ -17,7 +17,7 @@ COMPILED = ("compile", "torchao")
 
 @dataclass(frozen=True)
 class Measure:
-    """One of them."""
+    """A measure: its module and summary, and the workloads, runtimes and devices that it fits."""
 
     module: str
     summary: str
@@ -27,7 +27,7 @@ class Measure:
     devices: tuple[str, ...] = ("cpu", "cuda", "mps")
 
     def fits(self, case: Case) -> bool:
-        """Whether it says anything of a case."""
+        """Return whether the measure applies to a case."""
         runtime = Deployment.parse(case.deployment).runtime
         return (
             isinstance(case.workload, self.workloads)

@@ -33,7 +33,7 @@ YOUNG = ("int8", "fp8")
 
 @dataclass(frozen=True)
 class Ceilings:
-    """The best that was seen."""
+    """The highest FLOP/s and bytes/s that were measured on a device."""
 
     flops: Mapping[str, float]
     """FLOP/s, by "fp32", "tf32", "bf16", "fp16", "fp8", "int8": those that are worth a try here"""
@@ -44,7 +44,10 @@ class Ceilings:
 
 
 def find(device: str, threads: int, timeout_s: float = 600.0) -> Ceilings:
-    """From the cache, or measured now. Raises `zoo.measure.process.WorkerFailed`."""
+    """Return a device's ceilings from the cache, or measure them now.
+
+    Raises `zoo.measure.process.WorkerFailed`.
+    """
     kind = device.partition(":")[0]
     versions = {name: environment.versions().get(name) for name in PACKAGES}
     how = [SIZES[kind], COPIED[kind], REPEATS, *METHOD[kind]]
@@ -69,7 +72,7 @@ def find(device: str, threads: int, timeout_s: float = 600.0) -> Ceilings:
 
 
 def _kept(path: Path) -> dict[str, Any]:
-    """What was measured before, by key; nothing where the file is not there or damaged."""
+    """Return the cached measurements by key; empty where the file is missing or damaged."""
     try:
         kept = json.loads(path.read_text())
     except (OSError, ValueError):
@@ -78,7 +81,7 @@ def _kept(path: Path) -> dict[str, Any]:
 
 
 def run(device: str, threads: int) -> dict[str, Any]:
-    """In a process of its own."""
+    """In a process of its own: measure the ceilings of a device."""
     import torch
 
     torch.set_num_threads(threads)
@@ -104,7 +107,7 @@ def run(device: str, threads: int) -> dict[str, Any]:
 def _rate(
     name: str, device: str, wait: Callable[[], None], clock: Callable[[], int] | None
 ) -> float:
-    """FLOP/s of the better size."""
+    """Return the highest FLOP/s in a dtype over the matrix sizes that are tried."""
     rates = []
     for size in SIZES[device.partition(":")[0]]:
         product = gemm(name, size, device)
@@ -126,7 +129,7 @@ def _worth_a_try(kind: str) -> tuple[str, ...]:
 
 
 def gemm(name: str, size: int, device: str) -> Callable[[], Any]:
-    """Return a product of two square matrices of `size` rows, in a dtype's arithmetic.
+    """Return a function that multiplies two square matrices of `size` rows in a dtype's arithmetic.
 
     On a GPU the second matrix of int8 and fp8 lies by columns: of one by rows cuBLASLt has only a
     slow int8 kernel (github.com/pytorch/pytorch/issues/187094), and no fp8 product at all.
@@ -158,7 +161,7 @@ def gemm(name: str, size: int, device: str) -> Callable[[], Any]:
 
 
 def _best(call: Callable[[], Any], wait: Callable[[], None]) -> float:
-    """Least seconds of some calls: a ceiling is what an undisturbed one reaches."""
+    """Return the least seconds of several calls: a ceiling is what an undisturbed call reaches."""
     call()
     wait()
     taken = []

@@ -21,7 +21,7 @@ Clock = Callable[[], int]
 
 
 def gpu_of(device: str) -> nvml.Gpu | None:
-    """Return what tells the clocks of a device; None of a processor, and where NVML does not."""
+    """Return the GPU whose clocks NVML reads for a device; None on a processor or without NVML."""
     if not device.startswith("cuda"):
         return None
     try:
@@ -41,11 +41,11 @@ def warm(
     """Call until the clock is steady: for LEAST_S at least, for MOST_S at most.
 
     Args:
-        wait: until the device is done: calls are waited for one by one, as a queue of them would
-            take minutes.
-        clock: None: only time decides, which is LEAST_S then.
+        wait: waits until the device is done; each call is waited for, as a queue of them would take
+            minutes.
+        clock: reads the clock in MHz; None: stop after LEAST_S.
 
-    Returns what the clock showed, in MHz.
+    Returns the clock readings, in MHz.
     """
     began = look = now()
     seen: list[int] = []
@@ -62,7 +62,7 @@ def warm(
 
 
 def is_steady(seen: list[int]) -> bool:
-    """Whether the last LOOKS readings in MHz are as good as equal."""
+    """Return whether the last LOOKS readings in MHz are nearly equal."""
     last = seen[-LOOKS:]
     return len(last) == LOOKS and max(last) - min(last) <= APART * max(last)
 
@@ -70,7 +70,7 @@ def is_steady(seen: list[int]) -> bool:
 def under_load(
     gpu: nvml.Gpu, call: Callable[[], Any], wait: Callable[[], Any]
 ) -> tuple[int, tuple[str, ...]]:
-    """Return the clock in MHz and what holds it down, read while a call is at work.
+    """Return the clock in MHz and what holds it down, read while a call runs.
 
     Raises `zoo.machine.nvml.NvmlError`.
     """

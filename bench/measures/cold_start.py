@@ -25,8 +25,8 @@ STEADY_CALLS = 5
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Medians of `LAUNCHES` processes with a warm cache; a program that is compiled as it starts
-    has one more before, with an empty one."""
+    """Return medians over `LAUNCHES` processes with a warm cache; a program that is compiled at its
+    start is also measured once with an empty cache."""
     compiled = Deployment.parse(job.case.deployment).runtime in COMPILED
     kwargs = {"target": job.arm.target, "kwargs": dict(job.arm.kwargs)}
     with tempfile.TemporaryDirectory(prefix="zoo-bench-inductor-") as folder:
@@ -66,7 +66,7 @@ def _median(starts: list[dict[str, float]], name: str) -> float:
 
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, float]:
-    """In a process of its own: seconds of each step, and of a call behind the first."""
+    """In a process of its own: return the seconds of each step of a start, and of a later call."""
 
     before = usage.read()
     began = time.perf_counter()
@@ -96,7 +96,7 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, float]:
 
 
 def import_runtime(checkpoint: str, deployment: str) -> None:
-    """Imports what a deployment needs: an artifact's runtime, or PyTorch and the network."""
+    """Import what a deployment needs: an artifact's runtime, or PyTorch and the network."""
     import importlib
 
     from zoo.model import registry

@@ -15,7 +15,7 @@ TERA = 1e12
 
 @dataclass(frozen=True)
 class Sheet:
-    """The peaks of a GPU."""
+    """The peak rates of a GPU according to its data sheet."""
 
     name: str
     """of the GPU and the document"""
@@ -24,7 +24,7 @@ class Sheet:
 
 
 def _sheet(name: str, **tera: float) -> Sheet:
-    """`half` stands for bf16 and fp16, `eight` for fp8 and int8."""
+    """Return the sheet of a GPU; `half` stands for bf16 and fp16, `eight` for fp8 and int8."""
     rates = dict(tera)
     if half := rates.pop("half", None):
         rates |= {"bf16": half, "fp16": half}
@@ -61,8 +61,8 @@ SHEETS: tuple[tuple[str, Sheet], ...] = (
 
 
 def sheet_of(gpu: str) -> Sheet | None:
-    """Return the sheet of a GPU by PyTorch's name of it; None for one that is not in the table, and
-    for a part of one (MIG), which has a part of its peaks."""
+    """Return the sheet of a GPU by PyTorch's name of it; None for a GPU that is not in the table,
+    and for a part of one (MIG), which has only a part of its peaks."""
     if re.search(r"\bMIG\b", gpu):
         return None
     return next((sheet for pattern, sheet in SHEETS if re.search(pattern, gpu)), None)

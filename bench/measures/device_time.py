@@ -35,11 +35,11 @@ DO_BENCH_MS = {"warmup": 25, "rep": 100}  # triton's own defaults
 
 
 class NoOtherStopwatch(Exception):
-    """Why there is none."""
+    """No other stopwatch is available; the message says why."""
 
 
 class Event(Protocol):
-    """A moment of a device, as `torch.cuda.Event`."""
+    """A moment in a device's queue, with the interface of `torch.cuda.Event`."""
 
     def record(self) -> None: ...
     def synchronize(self) -> None: ...
@@ -47,7 +47,7 @@ class Event(Protocol):
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Medians of both times; n counts calls of one process."""
+    """Return medians of host time and device time; n counts calls of one process."""
     settings = job.settings
     asked = {"seconds": SHARE * settings.budget_s}
     told = job.ask("bench.measures.device_time:run", **asked)
@@ -55,7 +55,7 @@ def measure(job: MeasureJob) -> MeasureResult:
 
 
 def found(told: Mapping[str, Any]) -> MeasureResult:
-    """The numbers, from what a process told; see `run`."""
+    """Return the values and remarks computed from what `run` returned."""
     values = {
         name: Value.of(estimate([[math.log(t) for t in told[name]]], len(told[name])), "s")
         for name in ("host", "device")
@@ -81,10 +81,10 @@ def found(told: Mapping[str, Any]) -> MeasureResult:
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """In a process of its own: seconds on "host" and "device" of each call, and of the whole
-    "call"; the median by "do_bench"; of calls "without_pause", and of each the seconds that the
-    device is "busy", the mean of so many that were "profiled"; "clock" in MHz under load, the
-    "highest" there is, what has "held_down" it."""
+    """In a process of its own: return seconds on "host" and "device" of each call, and of the whole
+    "call"; the median by "do_bench"; seconds of calls "without_pause", and of each the seconds that
+    the device is "busy", the mean of as many calls as were "profiled"; "clock" in MHz under load,
+    the "highest" clock, and what has "held_down" the clock."""
     import torch
 
     _, call, wait = child.load(target, kwargs)
@@ -105,8 +105,8 @@ def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any
 def time_calls(
     call: Callable[[], Any], event: Callable[[], Event], seconds: float
 ) -> dict[str, list[float]]:
-    """Seconds on "host" and "device" of each call, one after the other has ended, and of the whole
-    "call" until the host knows that it has."""
+    """Return seconds on "host" and "device" of each call, and of the whole "call" until the host
+    knows that it has ended. Each call starts after the one before has ended."""
     taken: dict[str, list[float]] = {"host": [], "device": [], "call": []}
     until = time.perf_counter() + seconds
     while len(taken["host"]) < LEAST or time.perf_counter() < until:
@@ -123,8 +123,9 @@ def time_calls(
 
 
 def do_bench(call: Callable[[], Any]) -> Callable[[], float]:
-    """Return what asks `triton.testing.do_bench` for the median seconds of a call. It times by CUDA
-    events, and empties the L2 cache before each call: both matter for short calls only.
+    """Return a function that measures the median seconds of a call by `triton.testing.do_bench`.
+    That times by CUDA events, and empties the L2 cache before each call: both matter for short
+    calls only.
 
     Raises `NoOtherStopwatch` where triton is not installed.
     """
@@ -140,8 +141,8 @@ def without_pause(
     wait: Callable[[], Any],
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[int, float]:
-    """Return how many calls take about PROFILED_S, and the seconds of each where only the last is
-    waited for."""
+    """Return the count of calls that take about PROFILED_S, and the seconds per call when only the
+    last is waited for."""
     wait()
     began = clock()
     call()
@@ -156,8 +157,8 @@ def without_pause(
 
 
 def profile(call: Callable[[], Any], wait: Callable[[], Any], count: int) -> float:
-    """Return the seconds of a call that the device is busy, the mean of `count` without a pause; 0
-    where no kernel was seen."""
+    """Return the mean seconds per call that the device is busy, over `count` calls without a pause;
+    0 if no kernel was seen."""
     import torch
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as profiler_of
@@ -172,8 +173,8 @@ def profile(call: Callable[[], Any], wait: Callable[[], Any], count: int) -> flo
 
 
 def spans(events: Iterable[Any]) -> list[tuple[float, float]]:
-    """Begin and end, in seconds, of what ran on a GPU: kernels and copies, and not the ranges that
-    torch.compile marks around them."""
+    """Return begin and end, in seconds, of the kernels and copies that ran on a GPU, without the
+    ranges that torch.compile marks around them."""
     from torch._C._autograd import DeviceType
 
     return [
@@ -184,7 +185,7 @@ def spans(events: Iterable[Any]) -> list[tuple[float, float]]:
 
 
 def union(times: Iterable[tuple[float, float]]) -> float:
-    """Return the length of what some spans cover together: those on several streams overlap."""
+    """Return the total time that spans cover; time covered by several of them counts once."""
     total, until = 0.0, -math.inf
     for begin, end in sorted(times):
         total += max(0.0, end - max(begin, until))
@@ -193,7 +194,7 @@ def union(times: Iterable[tuple[float, float]]) -> float:
 
 
 def look(gpu: nvml.Gpu, call: Callable[[], Any], wait: Callable[[], Any]) -> dict[str, Any]:
-    """The clock in MHz while calls run, the highest there is, and what held it down."""
+    """Return the clock in MHz while calls run, the highest clock, and what held it down."""
     try:
         seen = [clocks.under_load(gpu, call, wait) for _ in range(CLOCK_LOOKS)]
         highest = gpu.highest_clock()

@@ -26,11 +26,11 @@ Counter = Callable[[], float]
 
 
 class NoCounter(Exception):
-    """Why there is none."""
+    """No energy counter is available; the message says why."""
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Status not_measured where there is no counter that can be read."""
+    """Return the energy of a case; status not_measured if no energy counter can be read."""
     try:
         counter_of(job.case.device)
     except NoCounter as reason:
@@ -41,7 +41,7 @@ def measure(job: MeasureJob) -> MeasureResult:
 
 
 def values_of(told: Mapping[str, float], samples: float) -> dict[str, Value]:
-    """The numbers, from what a process told (see `run`), for so many samples a call."""
+    """Return the values computed from what `run` returned, for `samples` samples per call."""
     calls, seconds = int(told["calls"]), told["seconds"]
     each = told["joules"] / calls
     idle = told["idle_joules"] / told["idle_seconds"]
@@ -57,8 +57,8 @@ def values_of(told: Mapping[str, float], samples: float) -> dict[str, Value]:
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """In a process of its own: what the device takes at rest, the model loaded; then calls for some
-    seconds, and what they took."""
+    """In a process of its own: return the energy used at rest with the model loaded, and then that
+    of calls for some seconds."""
     _, call, wait = child.load(target, kwargs)
     counter = counter_of(str(kwargs.get("device", "cpu")))
     idle = at_rest(counter)
@@ -79,7 +79,7 @@ def at_rest(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Seconds in which nothing was asked of the device, and the joules that it took."""
+    """Return the length in seconds of an idle interval, and the joules used in it."""
     sleep(REST_S)
     joules, began = counter(), clock()
     sleep(IDLE_S)
@@ -88,12 +88,12 @@ def at_rest(
 
 
 def counter_of(device: str) -> Counter:
-    """The counter of a device. Raises `NoCounter`."""
+    """Return the energy counter of a device. Raises `NoCounter`."""
     return _gpu(device) if device.startswith("cuda") else packages(POWERCAP)
 
 
 def packages(root: Path) -> Counter:
-    """The sum over all processors of the machine, from RAPL. Raises `NoCounter`."""
+    """Return a counter of the sum over all processors, from RAPL. Raises `NoCounter`."""
     zones = [
         zone
         for zone in sorted(root.glob("*-rapl:*"))

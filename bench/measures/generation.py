@@ -19,12 +19,12 @@ SHARE = 0.2  # of the budget
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """n counts texts; both numbers are of the same ones."""
+    """Return the time to the first token and per further token; n counts generated texts."""
     return lists.told_by("bench.measures.generation:run", job, SHARE)
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
-    """In a process of its own: seconds to the first token, and per further token, of each text."""
+    """In a new process: return each text's seconds to the first token and per further token."""
     made, _, wait = child.load(target, kwargs)
     for _ in range(WARM_UP):
         made.call()

@@ -11,14 +11,14 @@ from zoo.machine.environment import ROOT
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Each break is a violation: it was to be one graph. So is a compilation in the second call,
-    and, on a GPU, a CUDA graph that the mode promises and that was not captured."""
+    """Count graph breaks and compilations. Violations are each graph break, a compilation in the
+    second call, and, on a GPU, a CUDA graph that the mode promises and that was not captured."""
     told = job.ask("bench.measures.graph:run")
     return found(told, job.case.device.startswith("cuda"))
 
 
 def found(told: Mapping[str, Any], on_gpu: bool) -> MeasureResult:
-    """The numbers, from what a process told; see `run`."""
+    """Return the values and violations computed from what `run` returned."""
     breaks = [f"graph break: {reason} ({where})" for reason, where in told["breaks"]]
     values = {
         "graphs": Value(told["graphs"], "1"),
@@ -33,7 +33,7 @@ def found(told: Mapping[str, Any], on_gpu: bool) -> MeasureResult:
 
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """In a process in which nothing but this case was compiled: two calls."""
+    """In a process that has compiled nothing else: run two calls and return the counts."""
     from torch._dynamo.utils import counters, graph_break_reasons
 
     made, *_ = child.load(target, kwargs)
@@ -54,7 +54,7 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _place(stack: Any) -> str:
-    """File and line of the innermost frame, without the folders of this machine."""
+    """Return file and line of the innermost frame, without the folders of this machine."""
     if not stack:
         return "no source line"
     path = Path(stack[-1].filename)

@@ -12,7 +12,7 @@ SHARE = 0.6  # of the budget
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """By `zoo.measure.measure`, in several processes."""
+    """Measure the latency of a case in several processes, by `zoo.measure.measure`."""
     settings = job.settings
     plan = Plan(
         launches=settings.launches,
@@ -39,13 +39,14 @@ def measure(job: MeasureJob) -> MeasureResult:
 
 
 def launcher(recording: Recording) -> Launcher:
-    """How the processes of a recording began: as one of them was a fork, or none."""
+    """Return how the processes of a recording began: "preloaded" if any was a fork, else
+    "fresh"."""
     forked = any(launch.loaded.preloaded for launch in recording.launches)
     return "preloaded" if forked else "fresh"
 
 
 def notes(times: ArmTimes) -> list[str]:
-    """What is to be known of an arm's times."""
+    """Return remarks on an arm's times."""
     said = []
     if not times.stationary:
         said.append("a process was not warm when the time for that was up")
@@ -57,7 +58,7 @@ def notes(times: ArmTimes) -> list[str]:
 
 
 def raw(recording: Recording) -> dict[str, Any]:
-    """A recording as JSON; seconds to the nanosecond, which is what the clock knows."""
+    """Return a recording as JSON-ready data, seconds rounded to the clock's nanoseconds."""
     content = recording.as_json()
     for block in content["blocks"]:
         block["ran"]["seconds"] = [round(taken, 9) for taken in block["ran"]["seconds"]]

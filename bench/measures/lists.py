@@ -8,10 +8,11 @@ from zoo.measure.intervals import estimate
 
 
 def told_by(function: str, job: MeasureJob, share: float) -> MeasureResult:
-    """Calls `function(target, kwargs, seconds)` in a process of the case; n counts its samples.
+    """Return medians of what `function(target, kwargs, seconds)` measures in a process of the case;
+    n counts its samples.
 
     Args:
-        share: of the job's budget, that it takes.
+        share: the part of the job's time budget that it takes.
     """
     told = job.ask(function, seconds=share * job.settings.budget_s)
     values = {

@@ -30,12 +30,12 @@ ROLLUP = re.compile(r"^(Rss|Pss): +(\d+) kB$", re.M)
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """One process: libraries, loading, a few calls."""
+    """Return the memory peaks of a case, from one process that loads it and makes a few calls."""
     return of(job.arm, job.settings.timeout_s)
 
 
 def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> MeasureResult:
-    """The same of an arm that is no case's."""
+    """Return the memory peaks of any arm, from one process that loads it and makes a few calls."""
     if not Path("/proc/self/smaps_rollup").exists():
         return MeasureResult(status="not_measured", reason="memory is measured on Linux only")
     kwargs = {"target": arm.target, "kwargs": dict(arm.kwargs)}
@@ -52,11 +52,11 @@ def of(arm: Arm, timeout_s: float = Settings.timeout_s) -> MeasureResult:
 
 
 def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> MeasureResult:
-    """The peaks, from what the process told and what was seen of it.
+    """Return the peaks computed from what the process reported and what was sampled from outside.
 
     Args:
-        told: see `run`.
-        looks: moment, RSS, PSS.
+        told: what `run` returned.
+        looks: samples of (moment in seconds, RSS in bytes, PSS in bytes).
     """
     base_pss = told["baseline"]["pss"]
     seen = [each for each in looks if each[0] >= told["baseline"]["time"]]
@@ -78,7 +78,7 @@ def found(told: Mapping[str, Any], looks: list[tuple[float, int, int]]) -> Measu
 
 
 class Sampler:
-    """Looks at the memory of another process from a thread."""
+    """Samples the memory of another process from a thread."""
 
     def __init__(self, pid: int) -> None:
         self.path = Path(f"/proc/{pid}/smaps_rollup")
@@ -88,7 +88,7 @@ class Sampler:
         self._thread.start()
 
     def stop(self) -> list[tuple[float, int, int]]:
-        """What was seen: moment, RSS, PSS."""
+        """Stop sampling; return the samples (moment, RSS, PSS)."""
         self._over.set()
         self._thread.join()
         return self.looks
@@ -108,7 +108,7 @@ class Sampler:
 
 
 def read(path: Path) -> tuple[int, int]:
-    """Bytes of RSS and PSS in a smaps_rollup; ValueError where it has neither."""
+    """Return RSS and PSS in bytes from a smaps_rollup file. Raises ValueError if one is missing."""
     sizes = {name: 1024 * int(size) for name, size in ROLLUP.findall(path.read_text())}
     if len(sizes) != 2:
         raise ValueError("a process without memory")
@@ -116,10 +116,10 @@ def read(path: Path) -> tuple[int, int]:
 
 
 def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """In a process of its own: imports, then loads and calls a target as the stopwatch would.
+    """In a process of its own: import libraries, then load and call a target as timing would.
 
-    Gives moments (of CLOCK_MONOTONIC, which all processes share) with RSS and PSS: `baseline`
-    behind the imports, `loaded`, `end`; `peak_rss` since the baseline; `gpu`; `size`.
+    Returns moments (of CLOCK_MONOTONIC, which all processes share) with RSS and PSS: `baseline`
+    after the imports, `loaded`, `end`; `peak_rss` since the baseline; `gpu`; `size`.
     """
 
     resolve_name(target)
@@ -163,12 +163,12 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _allocates_by_torch(kwargs: Mapping[str, Any]) -> bool:
-    """Whether what runs has its memory on a GPU from PyTorch's allocator."""
+    """Return whether the GPU memory of a deployment comes from PyTorch's allocator."""
     return "deployment" not in kwargs or Deployment.parse(kwargs["deployment"]).runtime in BY_TORCH
 
 
 def _import_libraries(kwargs: Mapping[str, Any]) -> None:
-    """What the deployment's runtime is made of, so that it is not counted as the model's."""
+    """Import the deployment's runtime, so that it is not counted as memory of the model."""
     import importlib
 
     if "deployment" not in kwargs:
@@ -180,7 +180,7 @@ def _import_libraries(kwargs: Mapping[str, Any]) -> None:
 
 
 def _size(kwargs: Mapping[str, Any]) -> int | None:
-    """Bytes of what is deployed: the artifact, or the weights."""
+    """Return the bytes of the artifact or the weights that are deployed."""
     if "deployment" not in kwargs:
         return None
     from zoo.runtimes import artifacts

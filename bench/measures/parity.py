@@ -19,7 +19,7 @@ from zoo.runtimes.deployment import Deployment
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Status wrong where the outputs do not agree."""
+    """Compare a deployment's outputs with the reference; status wrong if they do not agree."""
     work = job.case.workload
     told = job.ask(
         "bench.measures.parity:compare",
@@ -36,7 +36,7 @@ def measure(job: MeasureJob) -> MeasureResult:
 def compare(
     target: str, kwargs: Mapping[str, Any], phase: str, reference: str, batch_size: int
 ) -> dict[str, Any]:
-    """In a process that has loaded the case, or does so now: the numbers, and what is wrong."""
+    """In a process of the case: return how far the outputs are from the reference, and errors."""
     from bench.cases.prepare import compared_rows
 
     with np.load(reference, allow_pickle=False) as file:
@@ -52,7 +52,7 @@ def compare(
 
 
 def same_text(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Whether a deployment writes what eager fp32 does, token for token."""
+    """Return whether a deployment generates the same tokens as eager fp32."""
     from bench.cases.generation import generation
 
     given = {**kwargs, "device": "cpu"}
@@ -72,8 +72,8 @@ def same_text(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 def _outputs(
     phase: str, made: Any, call: Callable[[], Any], deployment: Deployment
 ) -> dict[str, np.ndarray]:
-    """Return the outputs of the call by which a program runs as it does from then on: a CUDA graph
-    is replayed after its first calls."""
+    """Return the outputs of a call in the program's final state: a CUDA graph is replayed only
+    after its first calls."""
     from zoo.runtimes.compiled import calls_before
 
     before = calls_before(deployment)
@@ -90,12 +90,12 @@ def _outputs(
 def judge(
     wanted: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], numerics: str
 ) -> dict[str, Any]:
-    """What is wrong with outputs, and how far they are off.
+    """Return what is wrong with the outputs, and how far they are off.
 
     Args:
-        wanted: "exact/NAME" in float64, "single/NAME" of the fp32 network, and "kind/NAME", what
-            the output is, where its signature says so.
-        found: the deployment's, by name.
+        wanted: "exact/NAME" in float64, "single/NAME" of the fp32 network, and "kind/NAME", the
+            kind of the output, if its signature names one.
+        found: the deployment's outputs, by name.
     """
     limit = parity.tolerance_of(numerics)
     same = limit.multiple is not None

@@ -18,7 +18,8 @@ SHARE = 0.2  # of the budget
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """Medians of each part; n counts steps of one process. A step that is replayed has none."""
+    """Return the median of each part of a training step; n counts steps of one process. A replayed
+    step has no parts."""
     if replays(Deployment.parse(job.case.deployment), job.case.device):
         reason = "a replayed step is one, without parts"
         return MeasureResult(status="not_measured", reason=reason)
@@ -26,7 +27,7 @@ def measure(job: MeasureJob) -> MeasureResult:
 
 
 def run(target: str, kwargs: Mapping[str, Any], seconds: float) -> dict[str, list[float]]:
-    """In a process of its own: seconds of each part of each step."""
+    """In a process of its own: return the seconds of each part of each step."""
     step, call, wait = child.load(target, kwargs)
     for _ in range(WARM_UP):
         call()

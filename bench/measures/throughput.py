@@ -21,7 +21,7 @@ WARM_UP_S = 5.0
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """One process; the interval is over its blocks."""
+    """Measure the throughput of a case in one process; the interval is over its blocks."""
     rates: list[float] = []
     violations: list[str] = []
     with job.worker() as worker:
@@ -48,7 +48,7 @@ def measure(job: MeasureJob) -> MeasureResult:
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:
-    """An estimate in another unit."""
+    """Return an estimate in another unit: value and interval times `factor`."""
     import dataclasses
 
     interval = dataclasses.replace(

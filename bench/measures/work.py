@@ -33,7 +33,7 @@ too."""
 
 
 def measure(job: MeasureJob) -> MeasureResult:
-    """The counts; the least seconds that the machine's ceilings allow for them."""
+    """Return FLOPs, bytes and the least seconds of a case that the machine's ceilings allow."""
     numerics = Deployment.parse(job.case.deployment).numerics
     told = job.once(  # all deployments compute the same
         "bench.measures.work:count",
@@ -69,9 +69,9 @@ def measure(job: MeasureJob) -> MeasureResult:
 
 
 def arithmetic(numerics: str, device: str = "cpu") -> str:
-    """Return the dtype that a deployment's matrix products are made in, by its numerics.
+    """Return the dtype of a deployment's matrix products, by its numerics.
 
-    Weights alone that are quantized are turned to floats first: bf16 on a GPU
+    If only the weights are quantized, they are turned to floats first: bf16 on a GPU
     (`zoo.runtimes.torchao`).
     """
     if numerics.endswith("weight-only"):
@@ -80,15 +80,15 @@ def arithmetic(numerics: str, device: str = "cpu") -> str:
 
 
 def _sheet(device: str) -> data_sheets.Sheet | None:
-    """What the vendor promises of a device, where that is known."""
+    """Return the vendor's data sheet of a device, or None if it is not known."""
     name = environment.machine(gpu=True).get("gpu") if device.startswith("cuda") else None
     return data_sheets.sheet_of(name) if name else None
 
 
 def count(is_training: bool, checkpoint: str, inputs: str) -> dict[str, Any]:
-    """In a process of its own: one pass of the fp32 network, counted.
+    """In a process of its own: return the counts of one pass of the fp32 network.
 
-    Shapes decide the number, so the pass computes nothing (PyTorch's meta device) where the network
+    Shapes decide the counts, so the pass computes nothing (PyTorch's meta device) if the network
     can do without values; else it runs on the processor.
     """
     import numpy as np
@@ -128,8 +128,8 @@ def count(is_training: bool, checkpoint: str, inputs: str) -> dict[str, Any]:
 
 
 def without_full_mask(batch: "Batch") -> "Batch":
-    """A batch without its mask, where that masks nothing: networks look whether it does, and what
-    has no values can't be looked at."""
+    """Return the batch without its mask if the mask masks nothing: networks inspect the mask's
+    values, which a meta tensor does not have."""
     import dataclasses
 
     inputs = dict(batch.inputs)
@@ -139,7 +139,7 @@ def without_full_mask(batch: "Batch") -> "Batch":
 
 
 def on_meta(model: "nn.Module") -> "nn.Module":
-    """A copy of a network without its values, which takes no memory."""
+    """Return a copy of a network without its values, which takes no memory."""
     import copy
 
     import torch
@@ -155,7 +155,7 @@ def on_meta(model: "nn.Module") -> "nn.Module":
 def one_pass(
     model: "nn.Module", task: "Task", batch: "Batch", is_training: bool
 ) -> tuple[int, int]:
-    """Return the FLOPs of a pass, with its way back of training, and the bytes of what it gives."""
+    """Return the FLOPs of a pass (with backward if `is_training`), and the bytes of its outputs."""
     import torch
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode

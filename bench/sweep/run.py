@@ -20,7 +20,7 @@ from zoo.runtimes import check_threads
 
 
 def run(args: RunArgs) -> list[Result]:
-    """Measures, and prints the table of all cases.
+    """Measure the cases and print the table of all of them; return the results.
 
     Raises `UserError` for cases that make no sense, for a file of results that can't be read, and
     for a time that is too short for any case; OSError where the file can't be written.
@@ -66,7 +66,7 @@ def run(args: RunArgs) -> list[Result]:
 
 
 def left_out(results: Sequence[Result], deadline: Deadline) -> str:
-    """What did not fit into the time, in a line."""
+    """Return a line that says how many cases and measures were left out for lack of time."""
     missing = [each for each in results if each.found.status == LEFT_OUT]
     spent = f"{deadline.spent() / 60:.1f} of {deadline}"
     if not missing:
@@ -81,7 +81,7 @@ def left_out(results: Sequence[Result], deadline: Deadline) -> str:
 
 
 def cases_of(args: RunArgs) -> suite.Suite:
-    """What is asked for, by flags or by a suite."""
+    """Return the cases and measures to run, from the flags or a suite."""
     given = {
         "models": args.models,
         "deployments": args.deployments,
@@ -104,7 +104,8 @@ def cases_of(args: RunArgs) -> suite.Suite:
 
 
 def settings_of(args: RunArgs, asked: suite.Suite) -> Settings:
-    """The flags win over the suite, and that over what is usual; the time of --minutes begins."""
+    """Return the settings, where flags win over the suite and the suite over defaults; the time of
+    --minutes begins."""
     given: dict[str, Any] = {"launcher": args.launcher, "deadline": Deadline(args.minutes)}
     for name in ("budget_s", "launches"):
         for source in (asked, args):

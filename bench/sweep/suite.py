@@ -31,7 +31,7 @@ FOLDER = Path(__file__).parents[1] / "suites"
 
 @dataclass(frozen=True)
 class Suite:
-    """What a file asks for; None where it does not say."""
+    """The content of a suite file; None for what the file does not set."""
 
     cases: tuple[Case, ...]
     measures: tuple[str, ...] | None = None
@@ -40,12 +40,12 @@ class Suite:
 
 
 def names() -> list[str]:
-    """The suites that come with us."""
+    """Return the names of the built-in suites."""
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
 def find(suite: str) -> Path:
-    """The file of a suite: a name of ours, or a file. Raises `UserError` where there is none."""
+    """Return the file of a suite, by name or path. Raises `UserError` if there is none."""
     if suite in names():
         return FOLDER / f"{suite}.yaml"
     path = Path(suite)
@@ -57,13 +57,13 @@ def find(suite: str) -> Path:
 
 
 def read(path: Path, threads: int, flags: Mapping[str, Sequence[Any]] | None = None) -> Suite:
-    """The suite in a file.
+    """Return the suite in a file.
 
     Args:
-        threads: of the cases that do not say.
+        threads: for cases that do not set them.
         flags: axes that win over those of the file.
 
-    Raises `UserError` for what is no suite, with the line.
+    Raises `UserError` with the line for a file that is not a valid suite.
     """
     try:
         root = yaml.compose(path.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
@@ -102,7 +102,7 @@ def cross(
     threads: Sequence[int] = (1,),
     phases: Sequence[Any] = ("inference",),
 ) -> list[Case]:
-    """The cases of a grid, each once: all deployments of one workload behind each other."""
+    """Return the cases of a grid, each once; all deployments of one workload follow each other."""
     made = [
         Case.of(model, deployment, batch, length, device, cores, phase)
         for model, phase, device, cores, batch, length, deployment in itertools.product(
@@ -113,11 +113,11 @@ def cross(
 
 
 def by_value(cases: Sequence[Case]) -> list[Case]:
-    """The cases, the most valuable first: of every workload of every model its first deployment,
-    the smaller workloads before the larger, then of all of them the second, and so on.
+    """Return the cases, the most valuable first: the first deployment of every workload of every
+    model, smaller workloads before larger, then the second deployment of all, and so on.
 
-    So a suite lists its deployments by value; what is measured as the time runs out is a picture of
-    the whole, and not the whole of one model.
+    So a suite lists its deployments by value, and if the time runs out, all models have been
+    measured in part, instead of one model in full.
     """
     deployments: dict[Any, list[Case]] = {}
     workloads: dict[Any, list[Any]] = {}
@@ -137,19 +137,19 @@ def by_value(cases: Sequence[Case]) -> list[Case]:
 
 
 def axis(name: str, values: Sequence[Any]) -> list[Any]:
-    """The values of an axis of a grid, checked; raises `UserError` for what is none."""
+    """Return the checked values of an axis of a grid. Raises `UserError` for an invalid value."""
     return [AXES[name](value) for value in values]
 
 
 def measure_named(name: Any) -> str:
-    """Raises `UserError` where there is no such measure."""
+    """Return the name of a measure, checked. Raises `UserError` if there is no such measure."""
     if name not in MEASURES:
         raise UserError(f"no measure {name!r}; {_hint(str(name), MEASURES)}")
     return str(name)
 
 
 def model_named(name: Any) -> str:
-    """Raises `UserError` where there is no such model."""
+    """Return the name of a model, checked. Raises `UserError` if there is no such model."""
     if not isinstance(name, str):
         raise UserError(f"{name!r} is no name of a model")
     models.must_be_known(name)
@@ -157,7 +157,7 @@ def model_named(name: Any) -> str:
 
 
 def device_named(name: Any) -> str:
-    """Raises `UserError` for what is no device."""
+    """Return the name of a device, checked. Raises `UserError` if it is not a device."""
     kind, colon, index = str(name).partition(":")
     if kind not in ("cpu", "cuda", "mps") or (colon and not index.isdecimal()):
         raise UserError(f"no device {name!r}; {_hint(kind, ('cpu', 'cuda', 'mps'))}")
@@ -230,7 +230,7 @@ def _fields(
 
 
 def _each(path: Path, name: str, node: yaml.Node, read: Callable[[Any], Any]) -> list[Any]:
-    """The values of a key: one, or a list of them."""
+    """Return the values of a key, whether it has one or a list of them."""
     nodes = node.value if isinstance(node, yaml.SequenceNode) else [node]
     if not nodes:
         raise UserError(f"{path}, line {_line(node)}: {name} is empty")

@@ -44,7 +44,7 @@ Perform = Callable[[Case, str], tuple[MeasureResult, Mapping[str, float]]]
 
 
 class SweepWatcher(Protocol):
-    """Who is told how far a sweep has come."""
+    """The interface of an observer that is told the progress of a sweep."""
 
     def begin(self, total: int) -> None: ...
     def step(self, case: Case, measure: str) -> None: ...
@@ -53,7 +53,7 @@ class SweepWatcher(Protocol):
 
 @dataclass(frozen=True)
 class SweepStep:
-    """A measure of a case, with the case's key and subject."""
+    """One measure of one case, with the case's key and subject."""
 
     case: Case
     measure: str
@@ -70,13 +70,13 @@ def sweep(
     deadline: Deadline | None = None,
     is_outdated: Callable[[Result], bool] = lambda _: False,
 ) -> list[Result]:
-    """The results of all cases, those that lay in the file already included, in the cases' order.
+    """Return the results of all cases in their order, including those already in the file.
 
     Args:
-        measures: names in `bench.measures.MEASURES`; parity is taken in any case.
-        path: of the results; each is added as soon as it is there.
-        deadline: by which it ends. What is left out by then is a result of status "left_out", one
-            a case, whose reason names the measures.
+        measures: names in `bench.measures.MEASURES`; parity is always measured.
+        path: the file of results; each is added as soon as it is measured.
+        deadline: the time limit. What is left out by then is one result of status "left_out" per
+            case, whose reason names the measures.
         is_outdated: whether a result of the file is to be measured again.
 
     Raises `UserError` for a file that can't be read, OSError for one that can't be written.
@@ -118,20 +118,20 @@ def sweep(
 
 
 class _Cost:
-    """Seconds that a step is likely to take: what the same measure took last, of the same model
-    where it was; nothing where it never was taken."""
+    """Estimates the seconds of a step: what the same measure last took for the same model, else for
+    any model, else 0."""
 
     def __init__(self) -> None:
         self._of_measure: dict[str, float] = {}
         self._of_model: dict[tuple[str, str, str], float] = {}
 
     def of(self, step: SweepStep) -> float:
-        """Of a step that is to come."""
+        """Return the estimated seconds of a step."""
         usual = self._of_measure.get(step.measure, 0.0)
         return self._of_model.get(self._name(step), usual)
 
     def add(self, step: SweepStep, result: Result) -> None:
-        """A step has been taken."""
+        """Record the seconds that a finished step took."""
         self._of_measure[step.measure] = self._of_model[self._name(step)] = result.seconds
 
     @staticmethod
@@ -140,8 +140,8 @@ class _Cost:
 
 
 def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[SweepStep]:
-    """All steps. Parity comes first of each case, and last what no other process may stand
-    beside."""
+    """Return all steps. Each case begins with parity and ends with the measures during which no
+    other process may run."""
     described: dict[str, dict[str, Any]] = {}
     subjects: dict[tuple[str, str], str] = {}
     steps = []
@@ -164,12 +164,12 @@ def plan(cases: Sequence[Case], measures: Sequence[str]) -> list[SweepStep]:
 
 
 def _place(measure: str) -> int:
-    """In the order of a case's measures; those of one place stay as they were asked for."""
+    """Return the sort key of a measure within a case; equal keys keep their given order."""
     return 2 if measure in ALONE else int(measure in LATE)
 
 
 def _is_done(step: SweepStep, found: Mapping[tuple[str, str], Result]) -> bool:
-    """Whether it is there, or never will be: correct or no number."""
+    """Return whether a step has its result, or cannot have one because parity failed."""
 
     def status(measure: str) -> str | None:
         return found[step.key, measure].found.status if (step.key, measure) in found else None
@@ -191,7 +191,7 @@ def _take(step: SweepStep, perform: Perform, clock: Callable[[], float]) -> Resu
 
 
 def _all_left_out(steps: Sequence[SweepStep], deadline: Deadline) -> list[Result]:
-    """One a case."""
+    """Return a result of status "left_out" for each case of the steps."""
     by_case: dict[str, list[SweepStep]] = {}
     for step in steps:
         by_case.setdefault(step.key, []).append(step)
@@ -215,8 +215,8 @@ def _result(
 
 
 class Performer:
-    """Measures for real; use it in a `with`: its processes end, and inputs lie in a folder that
-    goes away."""
+    """Runs the measures of a sweep; as a context manager it ends its processes and removes its
+    folder of inputs."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -234,7 +234,7 @@ class Performer:
         return self
 
     def expect(self, cases: Sequence[Case]) -> None:
-        """Say what is to be measured, in its order."""
+        """Announce the cases to be measured, in their order, so that they can be prepared ahead."""
         self._preparation.upcoming = tuple(cases)
 
     def __exit__(self, *_: object) -> None:
@@ -243,7 +243,8 @@ class Performer:
         self._folder.cleanup()
 
     def __call__(self, case: Case, measure: str) -> tuple[MeasureResult, Mapping[str, float]]:
-        """Raises `WorkerFailed`."""
+        """Run one measure of a case; return its result and what a call handles. Raises
+        `WorkerFailed`."""
         prepared = self._preparation.of(case)
         job = self._job(case, measure, prepared)
         module = importlib.import_module(MEASURES[measure].module)
@@ -275,10 +276,10 @@ class Performer:
 
 
 def shares(case: Case, measure: str) -> bool:
-    """Whether a measure of a case may share a process with others.
+    """Return whether a measure of a case may share a process with other measures.
 
-    The outputs of a training step are compared in a pass without dropout, of which a compiler makes
-    a program of its own: other measures would count it, and wait for its guards.
+    The outputs of a training step are compared in a pass without dropout, which a compiler turns
+    into another program: other measures would count it, and wait for its guards.
     """
     compiles = Deployment.parse(case.deployment).runtime in COMPILED
     if measure == FIRST and compiles and isinstance(case.workload, TrainStep):

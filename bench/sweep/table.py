@@ -30,7 +30,7 @@ IN_PARTS = ("parts", "generation", "device_time")
 
 
 def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
-    """Prints it, and below it what is wrong or worth knowing."""
+    """Print the table, and below it failures and remarks."""
     by_case: dict[Case, dict[str, Result]] = {}
     for result in results:
         by_case.setdefault(result.case, {})[result.measure] = result
@@ -46,7 +46,7 @@ def show(cases: Sequence[Case], results: Sequence[Result]) -> None:
 
 
 def row(case: Case, results: Mapping[str, Result]) -> tuple[str, ...]:
-    """The cells of a case; what was not measured is a dash."""
+    """Return the cells of a case; what was not measured is a dash."""
 
     def value(measure: str, name: str) -> Value | None:
         return results[measure].found.values.get(name) if measure in results else None
@@ -76,7 +76,7 @@ def row(case: Case, results: Mapping[str, Result]) -> tuple[str, ...]:
 
 
 def status(results: Mapping[str, Result]) -> str:
-    """Of a case: that of its parity, or of the first measure that failed."""
+    """Return the status of a case: that of its parity, or of the first measure that failed."""
     if FIRST not in results:
         return formatting.NOT_MEASURED
     if results[FIRST].found.status == "left_out":
@@ -89,7 +89,7 @@ def status(results: Mapping[str, Result]) -> str:
 
 
 def notes_of(case: Case, results: Mapping[str, Result]) -> list[str]:
-    """Lines about a case."""
+    """Return the remarks on a case, as lines."""
     lines = []
     for measure in IN_PARTS:
         parts = results[measure].found.values if measure in results else {}
@@ -106,7 +106,7 @@ def notes_of(case: Case, results: Mapping[str, Result]) -> list[str]:
 
 
 def _in_unit(value: Value) -> str:
-    """Seconds as such, a share in percent, all else with its unit."""
+    """Format a value: seconds as a duration, a share in percent, all else with its unit."""
     if value.unit == "s":
         return formatting.seconds(value)
     if value.unit == "1":

@@ -17,7 +17,7 @@ NEVER = np.float32(-1e9)
 
 
 def beam_search(runner: Generative, session: Session, decoding: Decoding) -> Iterator[Ids]:
-    """Yield the best text of each row token by token, as `zoo.generation.generate.generate`."""
+    """Yield the best text of each row token by token, int64 [rows] each, as `generate` does."""
     beams, most = decoding.num_beams, decoding.max_new_tokens
     scores = to_numpy(session.logits)
     rows, vocabulary = scores.shape
@@ -76,14 +76,14 @@ class Beams:
 
     @classmethod
     def start(cls, rows: int, beams: int, most: int) -> "Beams":
-        """Return empty texts, of which all but the first have no chance: they would be the same."""
+        """Return empty beams; all but the first of a row score -inf, as they would be the same."""
         scores = np.zeros((rows, beams), np.float32)
         scores[:, 1:] = NEVER
         tokens, lengths = np.zeros((rows, beams, most)), np.zeros((rows, beams))
         return cls(tokens.astype(np.int64), scores, lengths.astype(np.int64))
 
     def take(self, which: Ids) -> "Beams":
-        """Return copies of texts [rows, n] of each row."""
+        """Return copies of the texts at indices `which` [rows, n] of each row."""
         return Beams(
             np.take_along_axis(self.tokens, which[:, :, None], 1),
             np.take_along_axis(self.scores, which, 1),
@@ -91,7 +91,7 @@ class Beams:
         )
 
     def join(self, other: "Beams") -> "Beams":
-        """Return the texts of both, row by row."""
+        """Return the texts of both objects, concatenated row by row."""
         return Beams(
             np.concatenate([self.tokens, other.tokens], 1),
             np.concatenate([self.scores, other.scores], 1),
@@ -100,7 +100,7 @@ class Beams:
 
 
 def largest(scores: Scores, n: int) -> Ids:
-    """Return the places int64 [rows, n] of the largest scores [rows, m], the largest first."""
+    """Return the indices int64 [rows, n] of the largest scores [rows, m], the largest first."""
     some = np.argpartition(-scores, n - 1, 1)[:, :n] if n < scores.shape[1] else None
     if some is None:
         return np.argsort(-scores, axis=1, kind="stable")
@@ -110,14 +110,14 @@ def largest(scores: Scores, n: int) -> Ids:
 
 
 def log_softmax(scores: Scores) -> Scores:
-    """Return the logarithms of the probabilities float32 [rows, vocabulary]."""
+    """Return the log probabilities float32 [rows, vocabulary] of scores."""
     shifted: Scores = scores - scores.max(1, keepdims=True)
     normaliser: Scores = np.log(np.exp(shifted).sum(1, keepdims=True))
     return np.subtract(shifted, normaliser)
 
 
 def _columns(ended: Beams, ends: Ids, pad: int) -> Iterator[Ids]:
-    """Each row's first text without its end, column by column."""
+    """Yield the columns of each row's best text, without its end token and padded with `pad`."""
     tokens, lengths = ended.tokens[:, 0], ended.lengths[:, 0].copy()
     rows = np.arange(len(tokens))
     lengths -= (lengths > 0) & np.isin(tokens[rows, lengths - 1], ends)

@@ -97,13 +97,13 @@ class Decoding(Bounded):
                     raise UserError(f"`{name}` {value} is of draws: add `do_sample`")
 
     def fixed_length(self, tokens: int) -> Self:
-        """Return the same for texts of exactly so many tokens."""
+        """Return a copy of this decoding for texts of exactly `tokens` tokens."""
         return dataclasses.replace(self, max_new_tokens=tokens, min_new_tokens=tokens)
 
 
 @dataclass(frozen=True)
 class SpecialTokens:
-    """The ids of tokens that mean something to a model."""
+    """The ids of a model's special tokens."""
 
     eos: tuple[int, ...]
     """those that end a text"""
@@ -118,7 +118,10 @@ class SpecialTokens:
 
 
 def read(folder: Path) -> tuple[SpecialTokens, Decoding]:
-    """Read the `generation_config.json` of an exported encoder-decoder; see `from_config`."""
+    """Return what the `generation_config.json` of an exported encoder-decoder says.
+
+    Raises `UserError` as `from_config` does.
+    """
     path = folder / FILE
     try:
         config = json_files.read_object(path)
@@ -130,14 +133,14 @@ def read(folder: Path) -> tuple[SpecialTokens, Decoding]:
 def from_config(
     config: Mapping[str, Any], where: str | Path, has_encoder: bool = True
 ) -> tuple[SpecialTokens, Decoding]:
-    """Return what a generation config of transformers says.
+    """Return the special tokens and decoding that a generation config of transformers describes.
 
     Args:
-        config: its fields.
-        where: what it is called in errors.
+        config: the fields of the generation config.
+        where: the name of the config in error messages.
         has_encoder: whether the model is an encoder-decoder, whose decoder is given a prefix.
 
-    Raises `UserError` where it asks for what is not greedy decoding in one language.
+    Raises `UserError` for a config that needs more than greedy decoding in one language.
     """
     asked = {k: v for k, v in config.items() if v is not None and v is not False}
     if asked.pop("num_beams", 1) != 1:
@@ -162,7 +165,7 @@ def from_config(
 
 
 def _prefix(config: Mapping[str, Any], where: str | Path) -> tuple[int, ...]:
-    """Start, language, task, no timestamps: what of them the model has."""
+    """Return the decoder's prefix: start, language, task and no timestamps, where defined."""
     language, task = config.get("language"), config.get("task")
     if language is None and config.get("lang_to_id"):
         raise UserError(f"{where} names no language, and it is not found out here")

@@ -26,13 +26,14 @@ def generate(
     """Yield the texts of a batch token by token: int64 [rows], the pad token for a text that has
     ended. Tokens of the prompt and those that end a text are not yielded.
 
-    Each is yielded before the next is computed; beams, of which the last token decides, come all
-    at the end.
+    Each is yielded before the next is computed; with beam search all come at the end, as the last
+    token decides which beam wins.
 
     Args:
         inputs: arrays by name, as `runner.start` takes them.
-        decoding: as the model's own configuration has it by default.
-        ids: numbers of the rows, from which and the seed a draw follows; 0, 1, ... by default.
+        decoding: how tokens are chosen; None uses the model's own configuration.
+        ids: numbers of the rows, which together with the seed determine sampling; default 0, 1,
+            ...
     """
     decoding = decoding or runner.decoding
     session = runner.start(inputs)
@@ -64,19 +65,20 @@ def sequences(
     decoding: Decoding | None = None,
     ids: Sequence[int] | None = None,
 ) -> Ids:
-    """Return the whole texts int64 [rows, tokens], without prompt and end, padded behind; see
-    `generate`."""
+    """Generate whole texts int64 [rows, tokens], without prompt and end token, padded on the right;
+    arguments as in `generate`."""
     columns = list(generate(runner, inputs, decoding, ids))
     rows = len(next(iter(inputs.values())))
     return np.stack(columns, 1) if columns else np.zeros((rows, 0), np.int64)
 
 
 def warp(scores: Scores, decoding: Decoding) -> Scores:
-    """Return scores float32 [rows, vocabulary] by temperature, top-k and top-p, in this order as in
-    transformers: -inf for tokens that are not drawn.
+    """Apply temperature, top-k and top-p to scores float32 [rows, vocabulary], in this order as in
+    transformers: tokens that cannot be drawn get -inf.
 
-    Top-k: Fan et al. 2018, "Hierarchical Neural Story Generation"; of equal scores at the border
-    all stay. Top-p: Holtzman et al. 2020, "The Curious Case of Neural Text Degeneration".
+    Top-k: Fan et al. 2018, "Hierarchical Neural Story Generation"; tokens that tie with the last
+    one kept are kept too. Top-p: Holtzman et al. 2020, "The Curious Case of Neural Text
+    Degeneration".
     """
     scores = scores / np.float32(decoding.temperature)
     if 0 < decoding.top_k < scores.shape[1]:
@@ -94,8 +96,8 @@ def warp(scores: Scores, decoding: Decoding) -> Scores:
 
 
 def draw(scores: Scores, decoding: Decoding, uniform: npt.NDArray[np.float64]) -> Ids:
-    """Draw a token int64 [rows] by scores [rows, vocabulary]: the inverse of their cumulated
-    probabilities at numbers [rows] in [0, 1)."""
+    """Draw a token int64 [rows] from scores [rows, vocabulary], by inverting their cumulative
+    probabilities at uniform numbers [rows] in [0, 1)."""
     reached = softmax(warp(scores, decoding)).cumsum(1)
     total = reached[:, -1]
     aims = np.minimum(uniform * total, np.nextafter(total, 0))
@@ -104,6 +106,6 @@ def draw(scores: Scores, decoding: Decoding, uniform: npt.NDArray[np.float64]) -
 
 
 def softmax(scores: Scores) -> npt.NDArray[np.float64]:
-    """Return the probabilities [rows, vocabulary] of scores, of which one a row is finite."""
+    """Return the probabilities [rows, vocabulary] of scores; each row needs one finite score."""
     powers = np.exp((scores - scores.max(1, keepdims=True)).astype(np.float64))
     return powers / powers.sum(1, keepdims=True)  # type: ignore[no-any-return]

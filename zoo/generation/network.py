@@ -12,23 +12,23 @@ from zoo.generation.session import Ids, Session
 
 
 class NetworkDecoder:
-    """Satisfies `zoo.generation.session.Generative`; tensors go in.
+    """A PyTorch network as a `zoo.generation.session.Generative`; its inputs are tensors.
 
     An encoder-decoder is given the inputs of its encoder, with an `attention_mask` where it takes
-    one; a decoder `input_ids` int64 [rows, n] and, where rows are padded, to the left,
+    one; a decoder `input_ids` int64 [rows, n] and, where rows are padded on the left,
     `attention_mask` int64 [rows, n].
     """
 
     def __init__(self, model: Any, special_tokens: SpecialTokens, decoding: Decoding) -> None:
-        """`model` is in eval mode and has transformers' `forward` with `past_key_values`."""
+        """Take a model in eval mode that has transformers' `forward` with `past_key_values`."""
         self.model, self.special_tokens, self.decoding = model, special_tokens, decoding
         self.arguments = frozenset(inspect.signature(model.forward).parameters)
 
     @classmethod
     def of(cls, model: Any) -> "NetworkDecoder":
-        """Return a network that generates as its own generation config says.
+        """Return a decoder for a network that follows the network's own generation config.
 
-        Raises `UserError` where that asks for more than greedy decoding in one language.
+        Raises `UserError` if the config needs more than greedy decoding in one language.
         """
         config = model.generation_config.to_diff_dict()
         asked = {name: value for name, value in config.items() if not name.startswith("_")}
@@ -36,7 +36,7 @@ class NetworkDecoder:
         return cls(model, *from_config(asked, where, model.config.is_encoder_decoder))
 
     def start(self, inputs: Mapping[str, Tensor]) -> Session:
-        """See `Generative`."""
+        """Start a session from prompts or encoder inputs (`Generative.start`)."""
         rows = len(next(iter(inputs.values())))
         state: dict[str, Any] = {"past_key_values": None}
         if "attention_mask" in inputs:
@@ -55,7 +55,7 @@ class NetworkDecoder:
         return session
 
     def step(self, session: Session, tokens: Ids) -> Any:
-        """See `Generative`."""
+        """Return the logits of the next tokens of a session (`Generative.step`)."""
         state = session.state
         if not self.model.config.is_encoder_decoder:
             mask = state["attention_mask"]
@@ -63,7 +63,7 @@ class NetworkDecoder:
         return _array(self._forward(session, torch.from_numpy(tokens)))
 
     def reorder(self, session: Session, rows: Ids) -> None:
-        """See `Generative`."""
+        """Rearrange the rows of a session and its cache (`Generative.reorder`)."""
         which, state = torch.from_numpy(rows).to(self.model.device), session.state
         with torch.inference_mode():
             state["past_key_values"].reorder_cache(which)

@@ -15,7 +15,7 @@ Scores = npt.NDArray[np.floating[Any]]
 
 @dataclass
 class Session:
-    """A batch of texts that are being generated."""
+    """The state of a batch of texts that are being generated."""
 
     logits: Any
     """float32 [rows, vocabulary]: of the first token behind the prompts; the reader's to change"""
@@ -24,31 +24,31 @@ class Session:
 
 
 class Generative(Protocol):
-    """What `generate` asks of a model. Arrays are numpy's, or on a GPU tensors there."""
+    """The interface of a model that `generate` runs. Arrays are numpy's, or tensors on a GPU."""
 
     @property
     def special_tokens(self) -> SpecialTokens:
-        """What the model says of its tokens."""
+        """The ids of the model's special tokens."""
 
     @property
     def decoding(self) -> Decoding:
-        """How it generates by default."""
+        """The decoding that the model uses by default."""
 
     def start(self, inputs: Mapping[str, Any]) -> Session:
-        """Run what goes before the first token: the encoder, and the prompts."""
+        """Start a session: run the encoder or the prompts, up to the first generated token."""
 
     def step(self, session: Session, tokens: Ids) -> Any:
-        """Return logits float32 [rows, n, vocabulary] of tokens [rows, n] behind those before."""
+        """Append tokens [rows, n]; return their logits float32 [rows, n, vocabulary]."""
 
     def reorder(self, session: Session, rows: Ids) -> None:
-        """Make row i go on with what was row `rows[i]`; rows may be repeated or left out."""
+        """Replace row i of the session by row `rows[i]`; rows may be repeated or left out."""
 
 
 class Suppression:
     """Sets the scores of tokens that may not come next to -inf."""
 
     def __init__(self, special: SpecialTokens, decoding: Decoding, vocabulary: int) -> None:
-        """Tokens outside the vocabulary are left out."""
+        """Collect the forbidden tokens; those outside the vocabulary are left out."""
 
         def known(*ids: int) -> Ids:
             return np.array(sorted({i for i in ids if i < vocabulary}), np.int64)
@@ -61,7 +61,8 @@ class Suppression:
         self._first_endless = known(*never, *first, *self.ends)
 
     def __call__(self, scores: Any, position: int) -> Any:
-        """Return scores [rows, vocabulary] of the token at a position, numpy's changed in place."""
+        """Return scores [rows, vocabulary] for the token at `position`; a numpy array is
+        changed."""
         if position < self.min_new_tokens:
             banned = self._later_endless if position else self._first_endless
         else:

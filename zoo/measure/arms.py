@@ -14,14 +14,14 @@ THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "VECLIB
 
 @dataclass(frozen=True)
 class Arm:
-    """One of the things that are compared. Raises ValueError where it cannot be started.
+    """One of the programs that are compared. Raises ValueError where it cannot be started.
 
     `target` names a function, "module:function". It is called with `kwargs` in a fresh process and
     returns what is timed: a function without arguments, or an object with `call()`. That may have
 
     - `synchronize()`, which waits until the device is done and belongs to the time of a sample;
-    - `violations()`: what happened since it was last asked that must not happen in a timed region
-      (a recompile, a graph break), as a list of texts.
+    - `violations()`, which returns a list of texts: what happened since its last call that must not
+      happen in a timed region (a recompile, a graph break).
     """
 
     name: str
@@ -45,11 +45,10 @@ class Arm:
             raise ValueError(f"the kwargs of {self.name} are nothing for JSON: {error}") from error
 
     def environment(self) -> dict[str, str]:
-        """The variables of its process: those of this one, its threads, our import path.
+        """Return the environment variables of the arm's process: ours, threads, import path.
 
-        How threads wait is left as users have it: with OMP_WAIT_POLICY=PASSIVE they sleep between
-        operators, and eager PyTorch took 1.5 times as long here (BERT of 6 layers, 26 tokens, two
-        cores).
+        OMP_WAIT_POLICY stays as the user has it: with PASSIVE, threads sleep between operators, and
+        eager PyTorch took 1.5 times as long here (BERT of 6 layers, 26 tokens, two cores).
         """
         threads = {} if self.threads is None else dict.fromkeys(THREADS, str(self.threads))
         path = {"PYTHONPATH": os.pathsep.join(folder for folder in sys.path if folder)}
@@ -58,7 +57,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class ArmFailed:
-    """Why an arm has no times: a result like any other."""
+    """Why an arm has no times; a result, not an exception."""
 
     arm: str
     status: Failure
@@ -67,5 +66,5 @@ class ArmFailed:
     """one line"""
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields."""
+        """Return the fields as JSON-ready data."""
         return dataclasses.asdict(self)

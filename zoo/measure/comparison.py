@@ -22,13 +22,14 @@ def compare(
     start: Start = Worker,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Compares every arm with the first one, the baseline.
+    """Compare every arm with the first one, the baseline.
 
     Args:
         arms: the baseline and one or more candidates. All are live at once: their memory adds up.
-        plan: how long and how exactly.
-        floor: of identical arms, from `noise_floor` or an earlier outcome on this machine. Without
-            it the baseline runs in a second process in every round, which costs its time again.
+        plan: how long and how exactly to measure.
+        floor: noise floor of identical arms, from `noise_floor` or an earlier outcome on this
+            machine. Without it the baseline also runs in a second process in every round, which
+            costs its time again.
         margin: a share; arms that differ by less are the same.
         start, clock: for tests.
 
@@ -54,7 +55,7 @@ def measure(
     start: Start = Worker,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Each arm's own times, interleaved as in a comparison; nothing is compared."""
+    """Measure each arm's own times, interleaved as in `compare`, without comparing them."""
     recording = record(arms, [(arm.name, None) for arm in arms], plan or Plan(), start, clock)
     return outcome_of(recording, None)
 
@@ -66,7 +67,7 @@ def noise_floor(
     start: Start = Worker,
     clock: Callable[[], float] = time.monotonic,
 ) -> Floor | ArmFailed:
-    """How far apart two processes of the same arm are, or why that cannot be measured."""
+    """Return how far apart two processes of the same arm are, or why that cannot be measured."""
     twin = dataclasses.replace(arm, name=arm.name + TWIN)
     pair: Pair = (arm.name, twin.name)
     recording = record([arm, twin], [pair], plan or Plan(), start, clock)

@@ -34,7 +34,7 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Interval:
-    """Where a number lies, with what certainty, and how that was found."""
+    """A confidence interval: its ends, its level, and the method that found it."""
 
     low: float
     high: float
@@ -42,25 +42,25 @@ class Interval:
     method: str
 
     def as_json(self) -> dict[str, Any]:
-        """As `zoo.store.evidence.fact` takes it."""
+        """Return the fields as JSON-ready data, as `zoo.store.evidence.fact` takes them."""
         return {"low": self.low, "high": self.high, "level": self.level, "method": self.method}
 
     @property
     def halfwidth(self) -> float:
-        """Of a positive number: half of its relative width, sqrt(high / low) - 1."""
+        """Half of the relative width of a positive interval, sqrt(high / low) - 1."""
         return math.sqrt(self.high / self.low) - 1 if self.low > 0 else math.inf
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its interval, and how many numbers it was made of."""
+    """A number, its interval, and the count of samples it was made from."""
 
     value: float
     interval: Interval
     n: int
 
     def as_json(self) -> dict[str, Any]:
-        """As keywords of `zoo.store.evidence.fact`: value, interval, n."""
+        """Return value, interval and n, the keywords of `zoo.store.evidence.fact`."""
         return {"value": self.value, "interval": self.interval.as_json(), "n": self.n}
 
 
@@ -71,13 +71,14 @@ def estimate(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> Estimate:
-    """exp of the mean over launches of the median over rounds of `launches`, and its interval.
+    """Return exp of the mean over launches of the median over rounds, with its interval.
 
     Args:
-        launches: logarithms, one a round; launches may have unequal numbers of rounds. Of one
-            launch the interval is the bootstrap's, which knows nothing of other launches.
-        n: what the number is said to be made of.
-        resamples: of the bootstrap; 0 does without it.
+        launches: logarithms, one a round; launches may have unequal numbers of rounds. For a single
+            launch the interval is a bootstrap over its rounds, which ignores differences between
+            launches.
+        n: count of samples to record in the estimate.
+        resamples: number of bootstrap resamples; 0 skips the bootstrap.
 
     Raises ValueError where a launch has no round.
     """
@@ -108,9 +109,10 @@ def estimate(
 
 
 def median_error(rounds: Sequence[float] | Values) -> float:
-    """Standard error of a median, from the median absolute deviation.
+    """Return the standard error of a median, from the median absolute deviation.
 
-    For normal noise; sqrt(pi / 2) and 1.4826 are its factors. Infinite for fewer than 3 rounds.
+    It assumes normal noise; sqrt(pi / 2) and 1.4826 are its factors. Infinite for fewer than 3
+    rounds.
     """
     values = np.asarray(rounds, np.float64)
     if values.size < 3:
@@ -120,7 +122,7 @@ def median_error(rounds: Sequence[float] | Values) -> float:
 
 
 def _bootstrap(rounds: Sequence[Values], seed: int, resamples: int) -> Values:
-    """Centers of hierarchical resamples [resamples]."""
+    """Return the centers of hierarchical resamples [resamples]."""
     rng = np.random.default_rng(seed)
     count = len(rounds)
     # Each drawn launch has its own draw of rounds, also where one launch is drawn twice.

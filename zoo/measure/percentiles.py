@@ -18,7 +18,8 @@ SHARES = (0.90, 0.95, 0.99)
 
 
 def percentile(seconds: Sequence[float], share: float) -> Estimate | None:
-    """The quantile `share` of the samples, or None where they are too few for its interval."""
+    """Return the quantile `share` of times in seconds; None if they are too few for its
+    interval."""
     from scipy import special
 
     n = len(seconds)

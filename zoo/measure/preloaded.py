@@ -53,24 +53,25 @@ PADDING_BYTES = 1 << 16  # of the heap, below glibc's threshold for a map of its
 
 
 class NoFork(Exception):
-    """The system has refused one, and said why."""
+    """The system has refused a fork; the message says why."""
 
 
 class Preloader:
-    """Starts workers as forks; `zoo.measure.recording.Start` is satisfied by an instance.
+    """Starts workers as forks of a server that has imported their modules (a `Start`).
 
-    There is one server for each environment (number of threads) that arms ask for, of some hundred
-    megabytes. All end with the `with`, and their children with them.
+    There is one server for each environment (number of threads) that arms need, each of some
+    hundred megabytes. Leaving the `with` block ends all servers and their children.
     """
 
     def __init__(
         self, modules: Sequence[str], patience: Callable[[], float] = lambda: math.inf
     ) -> None:
-        """
+        """Prepare a preloader; servers start when they are first needed.
+
         Args:
-            modules: imported before any fork; those that are not installed are passed over.
-            patience: seconds that a server may take for that, as it is started; IMPORTING_S at
-                most. What takes longer is done without.
+            modules: imported before any fork; those that are not installed are skipped.
+            patience: returns the seconds that a server may take for the imports, IMPORTING_S at
+                most. A slower server is not used.
         """
         self.modules, self.patience = tuple(modules), patience
         self._servers: dict[str, _Server | None] = {}
@@ -81,7 +82,7 @@ class Preloader:
         return Worker(arm, timeout_s, self.spawn)
 
     def spawn(self, environment: Mapping[str, str], log: IO[bytes]) -> Process:
-        """A fork of the server for this environment; a fresh process where that can't be."""
+        """Return a fork of the environment's server, or a fresh process if it cannot fork."""
         key = json.dumps(dict(environment), sort_keys=True)
         with self._lock:
             if key not in self._servers:
@@ -121,8 +122,8 @@ class Preloader:
 def _started(
     modules: Sequence[str], environment: Mapping[str, str], patience: float
 ) -> "_Server | None":
-    """A server that is ready to fork; None where this system or its libraries do not allow it, or
-    the imports take longer than `patience` seconds."""
+    """Return a server that is ready to fork; None where this system or its libraries do not allow
+    it, or the imports take longer than `patience` seconds."""
     if not sys.platform.startswith("linux"):  # Apple's libraries must not be used after a fork
         return None
     server = _Server(modules, environment)
@@ -135,7 +136,7 @@ def _started(
 
 
 class _Server:
-    """This end of a server's socket: packets of JSON, with the descriptors of a child's pipes."""
+    """The client end of a server's socket: JSON packets with descriptors of a child's pipes."""
 
     def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -151,16 +152,16 @@ class _Server:
             )
 
     def obstacle(self, patience: float) -> str:
-        """Wait until it has imported everything, `patience` seconds at most; why it may not be
-        forked, empty where it may."""
+        """Wait up to `patience` seconds for the imports; return why the server may not be forked,
+        or an empty string if it may."""
         if not select.select([self._socket], [], [], patience)[0]:
             return f"imports took longer than {patience:.0f} s"
         told = self._socket.recv(1 << 16)
         return str(json.loads(told)["obstacle"]) if told else "the process that imports has died"
 
     def fork(self, log: IO[bytes]) -> "_Forked":
-        """A child with pipes of its own. Raises `NoFork` where the system refuses it, OSError where
-        the server has died."""
+        """Return a new child with its own pipes. Raises `NoFork` where the system refuses it,
+        OSError where the server has died."""
         given, requests = os.pipe()
         answers, taken = os.pipe()
         told, status = os.pipe()
@@ -177,14 +178,14 @@ class _Server:
         return _Forked(self, requests, answers, told)
 
     def reap(self, pid: int) -> None:
-        """Let the number of a child that has ended go."""
+        """Release the process id of a child that has ended."""
         try:
             self._socket.send(json.dumps({"reap": pid}).encode())
         except OSError:
             return  # it has ended itself, and the system does it
 
     def close(self) -> None:
-        """End it; its children die with it."""
+        """End the server; its children die with it."""
         self._socket.close()
         try:
             self._process.wait(1.0)
@@ -194,7 +195,7 @@ class _Server:
 
 
 class _Forked:
-    """A child of the server, as `subprocess.Popen` would show it."""
+    """A child of the server, with the interface of `subprocess.Popen`."""
 
     def __init__(self, server: _Server, requests: int, answers: int, told: int) -> None:
         self._server, self._told, self._rest = server, told, b""
@@ -215,13 +216,13 @@ class _Forked:
             raise
 
     def poll(self) -> int | None:
-        """Its exit code; -N for signal N, None while it runs."""
+        """Return the exit code, -N for signal N; None while the child runs."""
         if self._code is None:
             self._read(0.0)
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
-        """The same once it has ended. Raises subprocess.TimeoutExpired where it has not by then."""
+        """Return the exit code once the child ends. Raises subprocess.TimeoutExpired on timeout."""
         if self._code is None:
             self._read(timeout)
         if self._code is None:
@@ -229,7 +230,7 @@ class _Forked:
         return self._code
 
     def release(self) -> None:
-        """Let its number go: until then no other process gets it."""
+        """Release the child's process id; no other process gets it before that."""
         if self._told >= 0:
             os.close(self._told)
             self._told = -1
@@ -241,7 +242,8 @@ class _Forked:
             self._code = int(line) if line else -signal.SIGKILL
 
     def _line(self, timeout: float | None) -> bytes | None:
-        """The server's next word on it: empty where there will be none, None for not in time."""
+        """Return the server's next line on the child; empty at the stream's end, None on
+        timeout."""
         while b"\n" not in self._rest:
             if not select.select([self._told], [], [], timeout)[0]:
                 return None
@@ -257,7 +259,7 @@ class _Forked:
 
 
 def main() -> NoReturn:
-    """Imports, then forks when asked, until the socket's other end is closed."""
+    """Import the modules, then fork on request until the other end of the socket is closed."""
     client = socket.socket(fileno=int(sys.argv[1]))
     client.set_inheritable(False)
     for name in sys.argv[2:]:
@@ -272,7 +274,7 @@ def main() -> NoReturn:
 
 
 def obstacle() -> str:
-    """Why this process is not to be forked; empty where it may be."""
+    """Return why this process must not be forked, or an empty string if it may be."""
     if _in_child(_cuda_is_lost):
         return "CUDA was touched"
     # a first fork has ended the threads of OpenBLAS
@@ -281,7 +283,7 @@ def obstacle() -> str:
 
 
 def _cuda_is_lost() -> bool:
-    """Whether CUDA can't be used, because a parent has asked its driver for something."""
+    """Return whether CUDA cannot be used because a parent process has called its driver."""
     torch = sys.modules.get("torch")
     asked: Any = getattr(getattr(torch, "cuda", None), "_is_in_bad_fork", None)
     return bool(asked()) if asked is not None else False
@@ -298,7 +300,7 @@ def _in_child(question: Any) -> bool:
 
 
 class _Forks:
-    """The children of this process, and who is told of them."""
+    """The children of this process, and the pipes on which their ends are reported."""
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
@@ -309,7 +311,7 @@ class _Forks:
         self.statuses: dict[int, int] = {}
 
     def serve(self) -> NoReturn:
-        """Until there is nobody who asks."""
+        """Serve requests until the client has closed the socket."""
         while True:
             ready = select.select([self.client.fileno(), self.woken], [], [])[0]
             if self.woken in ready:
@@ -346,7 +348,7 @@ class _Forks:
         self.statuses[pid] = status
 
     def _tell_ended(self) -> None:
-        """Tell who has ended; their numbers stay theirs until they are let go."""
+        """Report the children that have ended; their ids stay reserved until released."""
         for pid, status in list(self.statuses.items()):
             ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
             if ended is None:
@@ -359,7 +361,7 @@ class _Forks:
             del self.statuses[pid]
 
     def _be_child(self, parent: int, pipes: list[int], status: int) -> NoReturn:
-        """What `python -m zoo.measure.worker` is, without its start."""
+        """Run as `python -m zoo.measure.worker` does, without starting Python or its imports."""
         code = 1
         try:
             os.setpgid(0, 0)  # its children end with it
@@ -384,10 +386,11 @@ class _Forks:
 
 
 def differ() -> tuple[Any, ...]:
-    """Draw anew what fresh processes have each of their own; keep what is returned.
+    """Redo in a fork the random choices that every fresh process makes; keep what is returned
+    alive.
 
-    Memory that is mapped later lies at other addresses, that of the heap too; NumPy's own random
-    numbers begin elsewhere (those of `random` do so by themselves, torch's are the same in every
+    Later memory mappings and the heap lie at other addresses, and NumPy's global random numbers
+    begin elsewhere (those of `random` do so by themselves, torch's are the same in every
     process).
     """
     drawn = random.SystemRandom()

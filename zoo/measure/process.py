@@ -26,7 +26,7 @@ LOOK_S = 0.2  # how often a silent process is looked at: its pipe may outlive it
 
 
 class WorkerFailed(Exception):
-    """An arm's process is of no more use; `failed` is the result that says why."""
+    """An arm's process can no longer be used; `failed` is the result that says why."""
 
     def __init__(self, failed: ArmFailed) -> None:
         super().__init__(f"{failed.arm}: {failed.reason}")
@@ -35,7 +35,7 @@ class WorkerFailed(Exception):
 
 @dataclass(frozen=True)
 class Loaded:
-    """Seconds until an arm could be called; caches of the disk were as they were."""
+    """Seconds until an arm could be called; the disk caches were not cleared before."""
 
     import_seconds: float
     """nothing but the target's own module, where the process is preloaded"""
@@ -46,7 +46,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Ran:
-    """One block of calls."""
+    """The times of one block of calls."""
 
     seconds: tuple[float, ...]
     """of a call, one number a sample, in their order"""
@@ -59,20 +59,20 @@ class Ran:
 
 
 class Runs(Protocol):
-    """What is asked of a worker."""
+    """The interface of a worker that runs blocks of calls."""
 
     def ready(self) -> Loaded:
-        """Waits until the target is loaded."""
+        """Wait until the target is loaded."""
 
     def run(self, samples: int, group: int = 1, lead: int = 0) -> Ran:
-        """A block of `samples` times `group` calls, after `lead` untimed ones."""
+        """Run a block of `samples` times `group` calls, after `lead` untimed ones."""
 
     def close(self) -> None:
-        """Ends it."""
+        """End the worker."""
 
 
 class Process(Protocol):
-    """What a worker needs of its process: as `subprocess.Popen`, with its number kept."""
+    """What a worker needs of its process: the interface of `subprocess.Popen`, and `release`."""
 
     pid: int
     stdin: IO[bytes] | None
@@ -88,7 +88,7 @@ Spawn = Callable[[Mapping[str, str], IO[bytes]], Process]
 
 
 class Fresh(subprocess.Popen[bytes]):
-    """A worker's process that begins with nothing."""
+    """A worker's process that is started from nothing, not forked."""
 
     def __init__(self, environment: Mapping[str, str], log: IO[bytes]) -> None:
         super().__init__(
@@ -101,18 +101,19 @@ class Fresh(subprocess.Popen[bytes]):
         )
 
     def release(self) -> None:
-        """Nothing: its number went as it was waited for."""
+        """Do nothing: the process id was already released by `wait`."""
 
 
 class Worker:
     """A live process for an arm, ended by `close` or at the end of its `with`.
 
-    Start it from a thread that lives as long as it shall: Linux counts the end of that thread as
-    the parent's death. All methods raise `WorkerFailed`; the process has ended by then.
+    Start it from a thread that lives at least as long as the worker: Linux counts the end of that
+    thread as the parent's death. All methods raise `WorkerFailed`; the process has ended by
+    then.
     """
 
     def __init__(self, arm: Arm, timeout_s: float = 300.0, spawn: Spawn = Fresh) -> None:
-        """Starts it; `ready` waits for it. No answer may take longer than `timeout_s`."""
+        """Start the process; `ready` waits for it. `timeout_s` bounds every answer, in seconds."""
         self.arm, self.timeout_s = arm, timeout_s
         self._log = tempfile.TemporaryFile()  # noqa: SIM115  closed by close
         self._killed_before = _killed_for_memory()
@@ -124,22 +125,22 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The id of the process."""
         return self._process.pid
 
     @property
     def ended(self) -> bool:
-        """Whether it has failed or was closed: it is of no more use."""
+        """Whether the worker has failed or was closed and can no longer be used."""
         return self._ended
 
     def ready(self) -> Loaded:
-        """Waits until the target is loaded; asked again, it says the same."""
+        """Wait until the target is loaded; later calls return the same result."""
         if self._loaded is None:
             self._loaded = Loaded(**self._receive())
         return self._loaded
 
     def run(self, samples: int, group: int = 1, lead: int = 0) -> Ran:
-        """A block of `samples` times `group` calls, after `lead` untimed ones."""
+        """Run a block of `samples` times `group` calls, after `lead` untimed ones."""
         self.ready()
         self._send({"samples": samples, "group": group, "lead": lead})
         told = self._receive()
@@ -152,20 +153,20 @@ class Worker:
         )
 
     def ask(self, function: str, kwargs: Mapping[str, Any]) -> Any:
-        """What `function` ("module:name") returns in the process, which JSON can say."""
+        """Call `function` ("module:name") in the process; return its result, by way of JSON."""
         self.ready()
         self._send({"function": function, "kwargs": dict(kwargs)})
         return self._receive()["answer"]
 
     def log(self) -> str:
-        """What the process wrote to its standard output and error."""
+        """Return what the process wrote to its standard output and error."""
         if self._log.closed:
             return ""
         self._log.seek(0)
         return self._log.read().decode(errors="replace")
 
     def close(self) -> None:
-        """Kills the process and its children; does nothing where that was done."""
+        """Kill the process and its children; do nothing if that was already done."""
         self._end()
         self._log.close()
 
@@ -244,7 +245,7 @@ class Worker:
 
 
 def _killed_for_memory() -> int:
-    """How many processes the kernel has killed for want of memory."""
+    """Return how many processes the kernel has killed because memory ran out."""
     try:
         text = Path("/proc/vmstat").read_text()
     except OSError:

@@ -32,7 +32,7 @@ Start = Callable[[Arm, float], Runs]
 
 @dataclass(frozen=True)
 class Plan:
-    """How long and how exactly to measure. Raises ValueError where it cannot be done."""
+    """How long and how exactly to measure. Raises ValueError for values that cannot be met."""
 
     launches: int = 5
     """at least; 3 leave a 99% interval three times as wide, as t over launches knows their scatter
@@ -67,13 +67,13 @@ class Plan:
 
     @property
     def deadline(self) -> float:
-        """`deadline_s`, infinite where there is none."""
+        """`deadline_s` in seconds, infinite if it is None."""
         return math.inf if self.deadline_s is None else self.deadline_s
 
 
 @dataclass(frozen=True)
 class Block:
-    """One block of calls, as it was measured."""
+    """One measured block of calls."""
 
     arm: str
     launch: int
@@ -90,12 +90,12 @@ class Block:
         return math.log(max(statistics.median(self.ran.seconds), 1e-9))
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields; `Block.from_json` reads them."""
+        """Return the fields as JSON-ready data, which `Block.from_json` reads."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, content: dict[str, Any]) -> Self:
-        """A block from its fields."""
+        """Return a block from the data that `Block.as_json` returned."""
         ran = dict(content["ran"])
         ran["usage"] = Usage(**ran["usage"])
         ran["seconds"], ran["violations"] = tuple(ran["seconds"]), tuple(ran["violations"])
@@ -104,7 +104,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Launch:
-    """One process of an arm, before its first block."""
+    """One process of an arm: how it loaded and warmed up before its first block."""
 
     arm: str
     launch: int
@@ -114,7 +114,7 @@ class Launch:
 
 @dataclass(frozen=True)
 class Recording:
-    """All that was measured, raw."""
+    """All raw measurements of a run."""
 
     plan: Plan
     arms: tuple[Arm, ...]
@@ -127,7 +127,7 @@ class Recording:
     """why it ended: narrow enough, out of time, or too few arms were left"""
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data; the blocks are the raw samples."""
+        """Return JSON-ready data; the blocks are the raw samples."""
         content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=dict))
         return content
 
@@ -136,11 +136,12 @@ Rounds = list[list[dict[str, Block]]]  # by launch, by round, by arm
 
 
 def rounds_of(blocks: Iterable[Block], arms: Sequence[str]) -> Rounds:
-    """The blocks of some arms, by launch and round: the rounds that have all of these arms.
+    """Return the blocks of some arms by launch and round, for the rounds that have all of these
+    arms.
 
-    Disturbed rounds are left out of a launch as long as a quarter of its rounds, and LEAST_ROUNDS,
-    are calm. They are chosen by what others did, not by the times, so leaving them out favours no
-    arm.
+    Disturbed rounds of a launch are left out if a quarter of its rounds, and at least LEAST_ROUNDS,
+    are calm. They are chosen by the load of other processes, not by the times, so leaving them out
+    favours no arm.
     """
     found: dict[int, dict[int, dict[str, Block]]] = {}
     for block in blocks:
@@ -157,12 +158,12 @@ def rounds_of(blocks: Iterable[Block], arms: Sequence[str]) -> Rounds:
 
 
 def is_disturbed(round_: Iterable[Block]) -> bool:
-    """Whether one of the blocks of a round was disturbed by other processes."""
+    """Return whether one of the blocks of a round was disturbed by other processes."""
     return any(block.ran.usage.disturbed for block in round_)
 
 
 def logs_of(rounds: Rounds, pair: Pair) -> list[list[float]]:
-    """Logarithms by launch and round: of the ratio of the pair's medians, or of the one's own."""
+    """Return logarithms by launch and round: of the ratio of a pair's medians, or of one median."""
     first, second = pair
     return [
         [by[first].log_median - (by[second].log_median if second else 0.0) for by in launch]
@@ -177,10 +178,10 @@ def record(
     start: Start = Worker,
     clock: Callable[[], float] = time.monotonic,
 ) -> Recording:
-    """Measures until the intervals of all `pairs` are narrow or the budget is spent.
+    """Measure until the intervals of all `pairs` are narrow or the budget is spent.
 
-    An arm that fails takes no further part; it ends where no pair is left. `start` and `clock` are
-    for tests, which measure machines that do not exist.
+    An arm that fails is not measured further; recording ends when no pair is left. `start` and
+    `clock` are for tests, which simulate machines.
     """
     names = [arm.name for arm in arms]
     if len(set(names)) != len(names) or not names:
@@ -189,7 +190,7 @@ def record(
 
 
 class _Recorder:
-    """A recording under way."""
+    """The state of a recording in progress."""
 
     def __init__(
         self,
@@ -238,12 +239,12 @@ class _Recorder:
         return [pair for pair in self.pairs if not self.failed.keys() & set(pair)]
 
     def _launch(self, launch: int) -> None:
-        """One process an arm, and rounds for as long as loading and warming up took.
+        """Start one process per arm, and run rounds for as long as loading and warming up took.
 
         More rounds would be better spent on another launch, fewer on this one: whichever part of
         the scatter is the larger, this takes at most twice the time of the best division (which is
-        Kalibera and Jones 2013's, and has to know both parts). While launches that must be
-        are still to come, this one has its share of the budget at most.
+        Kalibera and Jones 2013's, and has to know both parts). While required launches are still to
+        come, this one takes at most its share of the budget.
         """
         began = self._elapsed()
         rest = max(1, self.plan.launches - launch)
@@ -288,7 +289,7 @@ class _Recorder:
             count += 1
 
     def _round(self, launch: int, number: int, live: dict[str, tuple[Runs, Size]]) -> list[Block]:
-        """One block of every arm that still runs."""
+        """Run one block of every arm that is still live."""
         names = [name for name in live if name not in self.failed]
         self.random.shuffle(names)
         blocks = []
@@ -305,10 +306,11 @@ class _Recorder:
         return blocks
 
     def _is_enough(self, mine: list[Block], launch: int) -> bool:
-        """Whether more rounds of this launch would hardly make the interval narrower.
+        """Return whether more rounds of this launch would hardly make the interval narrower.
 
-        What its rounds leave uncertain is at most half of the target, at the launches planned; the
-        other half is left to the scatter between launches, which more rounds do not change.
+        True if the uncertainty left by its rounds is at most half of the target, at the planned
+        number of launches; the other half is for the scatter between launches, which more rounds do
+        not change.
         """
         launches = max(2, self.plan.launches, launch + 1)
         reach = t_quantile(launches - 1, self.plan.level) / math.sqrt(launches)
@@ -323,7 +325,7 @@ class _Recorder:
 
 
 def is_narrow(blocks: Sequence[Block], pairs: Iterable[Pair], plan: Plan) -> bool:
-    """Whether the intervals of all pairs are narrow enough to stop."""
+    """Return whether the intervals of all pairs are narrow enough to stop."""
     for pair in pairs:
         logs = logs_of(rounds_of(blocks, _names(pair)), pair)
         if not logs:

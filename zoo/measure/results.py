@@ -29,7 +29,7 @@ IDLE_SHARE = 0.1  # of a core, while others ran: such threads do not sleep
 
 @dataclass(frozen=True)
 class ArmTimes:
-    """An arm's own times."""
+    """The times of one arm, without comparison."""
 
     arm: str
     median: Estimate
@@ -52,9 +52,10 @@ class ArmTimes:
     """its threads computed while it was not its turn, and may have slowed the others down"""
 
     def throughput(self, items: float) -> Estimate:
-        """Items a second, where a call handles `items` of them (the batch size, unpadded tokens).
+        """Return items per second, where a call handles `items` of them (batch size, unpadded
+        tokens).
 
-        Of the median call: from it the interval is taken over.
+        It is derived from the median call, and so is its interval.
         """
         interval = dataclasses.replace(
             self.median.interval,
@@ -64,7 +65,7 @@ class ArmTimes:
         return Estimate(items / self.median.value, interval, self.median.n)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return the times as JSON-ready data."""
         content = dataclasses.asdict(self)
         content["percentiles"] = {name: each.as_json() for name, each in self.percentiles.items()}
         return content | {"median": self.median.as_json(), "violations": list(self.violations)}
@@ -72,7 +73,7 @@ class ArmTimes:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A candidate against the baseline."""
+    """The result of comparing a candidate with the baseline."""
 
     baseline: str
     candidate: str
@@ -84,7 +85,7 @@ class Comparison:
     launches: int
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data."""
+        """Return the comparison as JSON-ready data."""
         return dataclasses.asdict(self) | {"speedup": self.speedup.as_json()}
 
     def __str__(self) -> str:
@@ -100,7 +101,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that was found out, and the recording it rests on."""
+    """All results of a measurement, and the recording they are computed from."""
 
     measured: tuple[ArmTimes, ...]
     compared: tuple[Comparison, ...]
@@ -109,9 +110,10 @@ class Outcome:
     recording: Recording
 
     def of(self, candidate: str) -> Comparison | ArmFailed:
-        """A candidate's comparison, or why there is none: it failed, or the baseline did.
+        """Return a candidate's comparison, or the failure (its own or the baseline's) that
+        prevented it.
 
-        Raises KeyError for a name that is no candidate's.
+        Raises KeyError for a name that is not a candidate's.
         """
         for comparison in self.compared:
             if comparison.candidate == candidate:
@@ -123,9 +125,9 @@ class Outcome:
         return reasons[candidate] if candidate in reasons else reasons[baseline]
 
     def times(self, arm: str) -> ArmTimes | ArmFailed:
-        """An arm's own times, or why it has none: it failed, or it waited for one that did.
+        """Return an arm's own times, or the failure (its own or another arm's) that prevented them.
 
-        Raises KeyError for a name that is no arm's.
+        Raises KeyError for a name that is not an arm's.
         """
         for measured in self.measured:
             if measured.arm == arm:
@@ -135,7 +137,7 @@ class Outcome:
         return next((each for each in self.failed if each.arm == arm), self.failed[0])
 
     def as_json(self) -> dict[str, Any]:
-        """Plain data, the raw samples included."""
+        """Return JSON-ready data, including the raw samples."""
         return {
             "measured": [each.as_json() for each in self.measured],
             "compared": [each.as_json() for each in self.compared],
@@ -152,12 +154,12 @@ def outcome_of(
     floor: Floor | None = None,
     margin: float = MARGIN,
 ) -> Outcome:
-    """Judges a recording.
+    """Return the outcome computed from a recording.
 
     Args:
-        baseline: that all other arms are compared with; None compares nothing.
-        twin: the baseline's second process, from which the floor is taken.
-        floor: of identical arms, where it was measured before.
+        baseline: the arm that all others are compared with; None compares nothing.
+        twin: the baseline's second process, from which the noise floor is computed.
+        floor: noise floor of identical arms, if it was measured before.
     """
     failed = {each.arm for each in recording.failed}
     ran = {block.arm for block in recording.blocks} - failed - {twin}
@@ -187,7 +189,7 @@ def compared_of(
     floor: Floor | None,
     margin: float = MARGIN,
 ) -> Comparison:
-    """The candidate against the baseline, from the rounds in which both ran."""
+    """Compare the candidate with the baseline, from the rounds in which both ran."""
     pair: Pair = (baseline, candidate)
     logs = logs_of(rounds_of(recording.blocks, [baseline, candidate]), pair)
     plan, launches = recording.plan, len(logs)
@@ -205,13 +207,13 @@ def compared_of(
 
 
 def floor_between(recording: Recording, baseline: str, twin: str) -> Floor:
-    """The floor from the two processes of the baseline in each launch."""
+    """Return the noise floor from the two processes of the baseline in each launch."""
     logs = logs_of(rounds_of(recording.blocks, [baseline, twin]), (baseline, twin))
     return floor_of([statistics.median(launch) for launch in logs], recording.plan.level)
 
 
 def measured_of(recording: Recording, arm: str) -> ArmTimes:
-    """An arm's own times."""
+    """Return an arm's own times from a recording."""
     rounds = rounds_of(recording.blocks, [arm])
     used = [block for launch in rounds for by in launch for block in by.values()]
     samples = [seconds for block in used for seconds in block.ran.seconds]
@@ -243,7 +245,7 @@ def _percentiles(used: Sequence[Block], samples: Sequence[float]) -> dict[str, E
 
 
 def _is_restless(blocks: Sequence[Block]) -> bool:
-    """Whether the process computed in the time between its blocks."""
+    """Return whether the arm's process used the processor between its blocks."""
     idle = computed = 0.0
     for before, after in itertools.pairwise(blocks):
         if (before.launch, before.round + 1) == (after.launch, after.round):

@@ -17,9 +17,10 @@ SIGNIFICANT = 1.96  # standard deviations: two-sided 5%
 
 
 def is_stationary(medians: Sequence[float]) -> bool:
-    """Whether the last WINDOW of the block medians show no trend; False while there are fewer.
+    """Return whether the last WINDOW block medians show no trend; False while there are fewer.
 
-    Either Mann and Kendall's test finds none at 5%, or its two halves differ by less than SMALL.
+    Either Mann and Kendall's test finds none at 5%, or the two halves of the window differ by less
+    than SMALL.
     """
     if len(medians) < WINDOW:
         return False
@@ -30,7 +31,7 @@ def is_stationary(medians: Sequence[float]) -> bool:
 
 
 def trend(values: Sequence[float]) -> float:
-    """Mann and Kendall's statistic, about standard normal where there is no trend; < 0 falls."""
+    """Return Mann and Kendall's statistic, about standard normal without trend; < 0 if falling."""
     n = len(values)
     score = sum(
         (values[j] > values[i]) - (values[j] < values[i]) for i in range(n) for j in range(i + 1, n)

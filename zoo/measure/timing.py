@@ -23,7 +23,7 @@ MAX_SAMPLES = 1000
 
 @dataclass(frozen=True)
 class Size:
-    """What a worker is asked for."""
+    """The size of a block of calls."""
 
     samples: int
     group: int
@@ -33,7 +33,7 @@ class Size:
 
 
 def size_of(call_s: float, block_s: float) -> Size:
-    """The block for calls that take `call_s` seconds: it lasts about `block_s`, or one call."""
+    """Return the size of a block that lasts about `block_s` seconds, or one call if longer."""
     call_s = max(call_s, 1e-8)
     group = 1 if call_s >= MIN_SAMPLE_S else math.ceil(MIN_SAMPLE_S / call_s)
     samples = min(MAX_SAMPLES, max(1, math.ceil(block_s / (call_s * group))))
@@ -43,7 +43,7 @@ def size_of(call_s: float, block_s: float) -> Size:
 
 @dataclass(frozen=True)
 class Warmed:
-    """How a process became warm."""
+    """What warming up a process took and how it ended."""
 
     first_call: float
     """seconds of the very first call, compiling included"""
@@ -59,9 +59,9 @@ class Warmed:
 def warm_up(
     worker: Runs, block_s: float, cap_s: float, clock: Callable[[], float] = time.monotonic
 ) -> Warmed:
-    """Runs blocks until their times are stationary (`zoo.measure.stationary`) or `cap_s` is over.
+    """Run blocks until their times are stationary (`is_stationary`) or `cap_s` seconds have passed.
 
-    Blocks are half as long as those to come. Raises `WorkerFailed`.
+    Blocks are half as long as the measured ones. Raises `WorkerFailed`.
     """
     began = clock()
     first = worker.run(1).seconds[0]
@@ -84,5 +84,5 @@ def warm_up(
 
 
 def _fits(ran: Ran, size: Size, block_s: float) -> bool:
-    """Whether the block was about as long as it should be: the first ones are too short."""
+    """Return whether a block lasted about as long as it should; the first ones are too short."""
     return size.samples > 1 or sum(ran.seconds) * ran.group >= block_s / 2

@@ -14,7 +14,7 @@ MAX_FOREIGN = 0.25  # cores that were busy with others
 
 @dataclass(frozen=True)
 class Usage:
-    """What happened between two readings."""
+    """The use of the machine between two readings of its counters."""
 
     wall: float
     """seconds"""
@@ -31,9 +31,9 @@ class Usage:
 
     @property
     def disturbed(self) -> bool:
-        """Whether others took so much that the times are doubtful.
+        """Whether other processes used so much processor time that the measured times are doubtful.
 
-        /proc/stat counts in ticks of mostly 10 ms: less than three of them say nothing.
+        /proc/stat counts in ticks of mostly 10 ms, so less than three of them are ignored.
         """
         waited = self.waited is not None and self.waited > MAX_WAITED * self.wall
         foreign = self.foreign is not None and (
@@ -44,7 +44,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Reading:
-    """The counters at one moment."""
+    """The machine's load counters at one moment."""
 
     wall: float
     cpu: float
@@ -54,7 +54,7 @@ class Reading:
     faults: int
 
     def until(self, after: "Reading") -> Usage:
-        """What happened from this reading to a later one."""
+        """Return the usage from this reading to a later one."""
         wall, cpu = after.wall - self.wall, after.cpu - self.cpu
         foreign = waited = None
         if self.busy is not None and after.busy is not None:
@@ -67,7 +67,7 @@ class Reading:
 
 
 def read() -> Reading:
-    """The counters now; some tens of microseconds."""
+    """Read the counters now, which takes some tens of microseconds."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     return Reading(
         wall=time.perf_counter(),
@@ -80,7 +80,7 @@ def read() -> Reading:
 
 
 def _busy() -> float | None:
-    """Seconds that all cores were busy since the start of the machine."""
+    """Return the seconds that all cores were busy since the machine started."""
     try:
         first = Path("/proc/stat").read_bytes().split(b"\n", 1)[0]
     except OSError:
@@ -98,7 +98,7 @@ def _busy_elsewhere() -> float | None:
 
 
 def _waited() -> float | None:
-    """Seconds that this process's threads waited for a core: the second field of schedstat."""
+    """Return the seconds that this process's threads waited for a core, from schedstat."""
     try:
         threads = list(Path("/proc/self/task").iterdir())
     except OSError:

@@ -42,7 +42,7 @@ Word = Literal["faster", "slower", "same", "can't tell"]
 
 @dataclass(frozen=True)
 class Floor:
-    """How far apart identical arms are (A/A): from the same arm in two processes a launch."""
+    """How far apart identical arms are (A/A), from the same arm in two processes per launch."""
 
     spread: float
     """root of the mean square of the launches' logarithmic ratios, whose true mean is 0"""
@@ -51,24 +51,25 @@ class Floor:
     level: float = LEVEL
 
     def claim(self, launches: int) -> float:
-        """The least difference that a comparison of so many launches may claim, as a share.
+        """Return the least difference, as a share, that a comparison of `launches` launches may
+        claim.
 
         Identical arms differ by more in 1 - level of comparisons.
         """
         return math.expm1(t_quantile(self.launches, self.level) * self.spread / math.sqrt(launches))
 
     def found(self, launches: int) -> float:
-        """The noise floor: a difference of this share is found in 95 of 100 comparisons."""
+        """Return the noise floor: a difference of this share is found in 95 of 100 comparisons."""
         return _found(self.spread, min(self.launches, launches - 1), launches, self.level)
 
     def as_json(self) -> dict[str, Any]:
-        """Its fields, and the floor of a comparison of as many launches."""
+        """Return the fields, and the noise floor of a comparison of as many launches."""
         own = {"spread": self.spread, "launches": self.launches, "level": self.level}
         return own | {"floor": self.found(self.launches) if self.launches > 1 else None}
 
 
 def floor_of(centers: Sequence[float], level: float = LEVEL) -> Floor:
-    """The floor from logarithmic ratios of the same arm to itself, one a launch."""
+    """Return the floor from logarithms of the ratio of an arm to itself, one per launch."""
     if not centers:
         raise ValueError("a noise floor needs at least one launch of two processes")
     square = sum(center * center for center in centers) / len(centers)
@@ -77,7 +78,7 @@ def floor_of(centers: Sequence[float], level: float = LEVEL) -> Floor:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may be said of a candidate."""
+    """What can be concluded about a candidate against the baseline."""
 
     word: Word
     why: str
@@ -93,14 +94,14 @@ def judge(
     seconds: float,
     margin: float = MARGIN,
 ) -> Verdict:
-    """The verdict on a candidate.
+    """Return the verdict on a candidate.
 
     Args:
         ratio: time of the baseline over time of the candidate: above 1 the candidate is faster.
-        launches: that it was found from.
-        floor: of identical arms; without one nothing but "same" is claimed.
-        seconds: that the comparison took so far.
-        margin: arms that differ by less are as good as the same; a share.
+        launches: the number of launches that `ratio` was computed from.
+        floor: noise floor of identical arms; without one no difference is claimed, only "same".
+        seconds: the time that the comparison has taken so far.
+        margin: arms that differ by less than this share are treated as the same.
     """
     center = math.log(ratio.value)
     low, high = math.log(ratio.interval.low), math.log(ratio.interval.high)
@@ -126,23 +127,24 @@ def judge(
 
 
 def floor_of_comparison(ratio: Estimate, launches: int, floor: Floor) -> float:
-    """The noise floor of a comparison, a share: a difference of this size is found in 95 of 100.
+    """Return the noise floor of a comparison, a share that is found in 95 of 100 comparisons.
 
-    Of identical arms, or more where this ratio scatters more: a candidate may be noisier than the
-    baseline, and the machine than it was when the floor was measured.
+    It is that of identical arms, or more if this ratio scatters more: a candidate may be noisier
+    than the baseline, and the machine than it was when the floor was measured.
     """
     own = _found(_spread(ratio, launches), launches - 1, launches, ratio.interval.level)
     return max(floor.found(launches), own)
 
 
 def _found(spread: float, freedom: int, launches: int, level: float) -> float:
-    """By the noncentral t distribution, as the interval itself scatters from run to run."""
+    """Return the difference, a share, that a t test over launches finds in 95 of 100
+    comparisons."""
     reach = _standard_errors(freedom, level) * spread / math.sqrt(launches) if spread else 0.0
     return math.expm1(min(reach, 700.0))
 
 
 def _spread(ratio: Estimate, launches: int) -> float:
-    """Standard deviation of the launches' logarithms, as far as the interval is t's."""
+    """Return the standard deviation of the launches' logarithms, computed from their t interval."""
     low, high = math.log(ratio.interval.low), math.log(ratio.interval.high)
     center, quantile = math.log(ratio.value), t_quantile(launches - 1, ratio.interval.level)
     return max(high - center, center - low) * math.sqrt(launches) / quantile
@@ -151,7 +153,7 @@ def _spread(ratio: Estimate, launches: int) -> float:
 def _launches_needed(
     ratio: Estimate, edge: float, launches: int, floor: Floor | None
 ) -> int | None:
-    """The launches that would give one of the verdicts, were the center to stay; None: too many."""
+    """Return how many launches would give a verdict if the center stayed; None if too many."""
     center, level, spread = math.log(ratio.value), ratio.interval.level, _spread(ratio, launches)
 
     def claimable(floor: Floor, count: int) -> bool:
@@ -169,7 +171,7 @@ def _launches_needed(
 
 @cache
 def _standard_errors(freedom: int, level: float) -> float:
-    """How many standard errors from 0 a mean must be for a t test to find it with POWER."""
+    """Return how many standard errors from 0 a mean must be for a t test to find it with POWER."""
     from scipy import special
 
     if freedom < 1:

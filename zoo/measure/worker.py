@@ -31,11 +31,11 @@ OUT_OF_MEMORY = re.compile(
 
 
 def serve(parent: int, preloaded: bool = False) -> None:
-    """Serve until standard input ends.
+    """Serve requests until standard input ends.
 
     Args:
-        parent: number of the process that this one is to end with.
-        preloaded: whether it is a fork of `zoo.measure.preloaded`.
+        parent: id of the process whose end also ends this one.
+        preloaded: whether this process is a fork of `zoo.measure.preloaded`.
     """
     _die_with(parent)
     requests, answers = _take_pipes()
@@ -76,7 +76,7 @@ def _load(asked: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 
 def _run(target: Any, samples: int, group: int, lead: int) -> dict[str, Any]:
-    """A block: `lead` calls that only warm the caches, then the samples, each of `group` calls."""
+    """Run a block: `lead` calls that only warm the caches, then samples of `group` calls each."""
     call = getattr(target, "call", target)
     synchronize = getattr(target, "synchronize", None)
     violations = getattr(target, "violations", None)
@@ -104,7 +104,7 @@ def time_samples(
     samples: int,
     group: int = 1,
 ) -> list[int]:
-    """Nanoseconds of each sample: `group` calls, and the wait for the device."""
+    """Return the nanoseconds of each sample: `group` calls, and the wait for the device."""
     clock = time.perf_counter_ns
     taken = [0] * samples
     if group == 1 and synchronize is None:
@@ -124,7 +124,7 @@ def time_samples(
 
 
 def _explain(error: BaseException, loading: bool) -> dict[str, str]:
-    """Status and one line; the whole of it goes to standard error."""
+    """Return a failure's status and one-line reason; print its traceback to standard error."""
     traceback.print_exception(error)
     said = " ".join(str(error).split())
     reason = said if isinstance(error, UserError) else f"{type(error).__name__}: {said}"
@@ -146,7 +146,7 @@ def _answer(answers: IO[bytes], content: dict[str, Any]) -> None:
 
 
 def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
-    """The pipes under numbers of our own; the target finds an empty input and writes to stderr."""
+    """Move the pipes to other descriptors: the target reads empty input and writes to stderr."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     empty = os.open(os.devnull, os.O_RDONLY)
     os.dup2(empty, 0)
@@ -156,9 +156,9 @@ def _take_pipes() -> tuple[IO[bytes], IO[bytes]]:
 
 
 def _die_with(parent: int) -> None:
-    """On Linux the kernel kills this process when the one that started it dies, busy or not.
+    """On Linux make the kernel kill this process when the one that started it dies.
 
-    Elsewhere it ends at its next look at the pipe.
+    On other systems the process ends when it next reads the pipe.
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

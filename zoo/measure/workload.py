@@ -21,13 +21,13 @@ NEW_TOKENS = 32
 
 
 class Sizes(Mapping[str, float]):
-    """Sizes by the name of their axis, the batch always among them; a value, which has a hash.
+    """Sizes by the name of their axis, always including the batch; an immutable, hashable mapping.
 
     Other axes are those of a `zoo.runtimes.signature.Signature`. As long as no model was opened,
     `length` is that of every sample in tokens, pixels of a side, or seconds; without it, the usual
     one of the model is meant.
 
-    Raises `UserError` for a size that there is not.
+    Raises `UserError` for an invalid size.
     """
 
     def __init__(self, sizes: Mapping[str, float]) -> None:
@@ -63,7 +63,7 @@ class Sizes(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class _Sized:
-    """What all workloads share. Raises `UserError` for sizes that there are not."""
+    """The fields that all workloads share. Raises `UserError` for invalid sizes."""
 
     sizes: Mapping[str, float] = field(default_factory=dict)
 
@@ -75,12 +75,12 @@ class _Sized:
 
     @property
     def batch(self) -> int:
-        """Samples of a call."""
+        """Number of samples per call."""
         return int(self.sizes[BATCH])
 
     @property
     def length(self) -> float | None:
-        """Of every sample; None: the model's usual one."""
+        """Length of every sample in tokens, pixels of a side, or seconds; None: the usual one."""
         return self.sizes.get(LENGTH)
 
     def __str__(self) -> str:
@@ -89,7 +89,7 @@ class _Sized:
 
 @dataclass(frozen=True)
 class Forward(_Sized):
-    """The outputs of a batch."""
+    """A forward pass that returns the outputs of a batch."""
 
     phase = "inference"
 
@@ -99,15 +99,15 @@ class Forward(_Sized):
 
 @dataclass(frozen=True)
 class TrainStep(_Sized):
-    """Forward, backward and optimizer on a batch."""
+    """A training step on one batch: forward, backward and optimizer."""
 
     phase = "training"
 
 
 @dataclass(frozen=True)
 class Generate(_Sized):
-    """So many tokens about each sample of a batch, whatever they say, or as many as the model
-    writes at most."""
+    """Generation of `new_tokens` tokens for each sample of a batch, ignoring end tokens, or of as
+    many as the model can write if that is fewer."""
 
     new_tokens: int = NEW_TOKENS
 
@@ -126,7 +126,7 @@ PHASES: Mapping[str, type[Workload]] = {kind.phase: kind for kind in (Forward, T
 
 
 def workload_of(phase: Any, sizes: Mapping[str, float], **more: Any) -> Workload:
-    """Return the workload of a phase, by its name. Raises `UserError` for what is none."""
+    """Return the workload of a phase, by its name. Raises `UserError` for an unknown phase."""
     if phase not in PHASES:
         raise UserError(f"phase {phase!r}: one of {', '.join(PHASES)}")
     return PHASES[phase](sizes, **more)
