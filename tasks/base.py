@@ -197,7 +197,6 @@ class Features(Protocol):
     def view(self, view: "EpochView") -> "Features":
         """Return the same samples as training sees them in one epoch; the split itself does not
         change."""
-        ...
 
     def __len__(self) -> int: ...
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]: ...
@@ -231,39 +230,32 @@ class TaskOf(Protocol[P]):
     @property
     def pipeline(self) -> str:
         """The name of the transformers pipeline that runs the task's checkpoints."""
-        ...
 
     @property
     def unit(self) -> str:
         """The unit of a sample's length: "tokens", "pixels" or "seconds"."""
-        ...
 
     @property
     def verb(self) -> str:
         """A verb for what the task does, used as the name of a function: "classify"."""
-        ...
 
     @property
     def has_language(self) -> bool:
         """Whether the task reads or writes text in a natural language."""
-        ...
 
     @property
     def example_call(self) -> str:
         """Example flags of `predict` for this task."""
-        ...
 
     @property
     def primary(self) -> "MetricSpec":
         """The main metric, used by early stopping, contracts and cards."""
-        ...
 
     @property
     def labels(self) -> tuple[str, ...]: ...
     @property
     def output_kinds(self) -> Mapping[str, OutputKind]:
         """The kind of each output of the task's models, by name."""
-        ...
 
     def bind_for_training(self, processor: Any, limit: int) -> "TaskOf[P]":
         """Return the task bound to the processor of a model to be trained, with all open settings
@@ -272,12 +264,10 @@ class TaskOf(Protocol[P]):
         Args:
             limit: tokens that the model takes at most.
         """
-        ...
 
     def bind(self, processor: Any) -> "TaskOf[P]":
         """Return the task of a checkpoint bound to the checkpoint's own processor, which
         `features`, `inputs` and `predict` need."""
-        ...
 
     def config(self) -> dict[str, Any]: ...
     def model_config(self) -> dict[str, Any]: ...
@@ -293,7 +283,6 @@ class TaskOf(Protocol[P]):
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
         """Return the outputs that `loss` takes. If the model generates text, the true previous
         tokens are its input (teacher forcing)."""
-        ...
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss: ...
 
@@ -305,21 +294,17 @@ class TaskOf(Protocol[P]):
         Args:
             outputs: what `forward` returned for this batch; None to compute them.
         """
-        ...
 
     def references(self, batch: Batch) -> Sequence[Any]:
         """Return the true value of each sample, to be compared with its prediction."""
-        ...
 
     def accumulator(self) -> Any:
         """Return an empty metric accumulator of `tasks.metrics`."""
-        ...
 
     def update(self, accumulator: Any, seen: Evaluated[P]) -> None: ...
 
     def errors(self, seen: Evaluated[P]) -> list[tuple[float, int, str, str]]:
         """Return the wrong predictions as (loss of the sample, its id, truth, prediction)."""
-        ...
 
     def show(self, example: Mapping[str, Any], row: int) -> str: ...
     def to_json(self, prediction: P, top_k: int | None = None) -> dict[str, Any]: ...
@@ -327,12 +312,10 @@ class TaskOf(Protocol[P]):
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """Return a description of what the model returns for an input, for a card; `literal` marks
         up a label or character."""
-        ...
 
     def example_code(self, is_english: bool) -> str:
         """Return an input of transformers' pipeline as Python source, where the pipeline is called
         as `verb` says; empty where no input in the language of the data is known."""
-        ...
 
 
 Task = TaskOf[Any]
@@ -371,7 +354,6 @@ class HasConfusions(Protocol):
 
     def top_confusions(self, accumulator: Any) -> list[tuple[str, str, int]]:
         """Return (truth, prediction, count) of the wrong predictions, the most frequent first."""
-        ...
 
 
 @runtime_checkable
@@ -382,12 +364,10 @@ class HasConfusionMatrix(Protocol):
     def single_label(self) -> bool:
         """Whether each example has exactly one label; a classifier may also predict several labels
         or a number."""
-        ...
 
     def confusion_matrix(self, accumulator: Any) -> "np.ndarray":
         """Return the confusion matrix, counts int64 [labels, labels]; its rows are the true
         labels."""
-        ...
 
 
 @runtime_checkable
@@ -396,7 +376,6 @@ class HasPicture(Protocol):
 
     def draw(self, axes: Any, row: Mapping[str, Any]) -> None:
         """Draw a row of the features on matplotlib axes."""
-        ...
 
 
 @runtime_checkable
@@ -406,16 +385,13 @@ class LearnsUnlabelled(Protocol):
     @property
     def single_label(self) -> bool:
         """Whether each example has exactly one label, which pseudo labels require."""
-        ...
 
     def pseudo_labels(self, outputs: Outputs) -> "tuple[Tensor, Tensor]":
         """Return the probability of the likeliest label, float32 [b], and that label, int64 [b]."""
-        ...
 
     def pseudo_losses(self, outputs: Outputs, labels: "Tensor") -> "Tensor":
         """Return the loss of each sample, float32 [b], with these labels, int64 [b], as the
         truth."""
-        ...
 
 
 @runtime_checkable
@@ -425,22 +401,18 @@ class Distills(Protocol):
     @property
     def softens(self) -> bool:
         """Whether the outputs are probabilities, which a temperature can soften."""
-        ...
 
     def teacher_fault(self, teacher: Any) -> str | None:
         """Return why a teacher of this task class is unsuitable, as a phrase about what the teacher
         is or has; None if it is suitable."""
-        ...
 
     def distillation_loss(self, student: Outputs, teacher: Outputs, temperature: float) -> "Tensor":
         """Return the loss between a student's and a teacher's outputs, both softened by a
         temperature T, summed over samples: T^2 KL(teacher || student) for distributions (Hinton et
         al. 2015)."""
-        ...
 
     def target_counts(self, batch: Batch) -> "Tensor":
         """Return the number of targets in the loss of each sample, float32 [b]."""
-        ...
 
 
 @runtime_checkable
@@ -450,7 +422,6 @@ class PredictsArrays(Protocol):
 
     def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Return the batch that `Task.collate` makes, with numpy arrays instead of tensors."""
-        ...
 
 
 @runtime_checkable
@@ -459,11 +430,9 @@ class OfText(Protocol):
 
     def input_of(self, text: str, processor: Any) -> Any:
         """Return an input made from a text, in the form that `Task.inputs` takes."""
-        ...
 
     def describe_lengths(self) -> str:
         """Return, for a card, how many tokens are read and what happens to longer texts."""
-        ...
 
 
 @runtime_checkable
@@ -474,7 +443,6 @@ class Generates(Protocol):
 
     def given_tokens(self, rows: Sequence[Mapping[str, Any]], count: int) -> list[dict[str, Any]]:
         """Return rows for `Task.collate` with exactly `count` target tokens each."""
-        ...
 
 
 @runtime_checkable
@@ -487,7 +455,6 @@ class HasClasses(Protocol):
     @property
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, in the order of the metric's `by_class`."""
-        ...
 
 
 class TaskFactory(Protocol):
