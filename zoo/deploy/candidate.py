@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.arrays import to_numpy
 from tasks.errors import UserError, spelled
 from zoo import runtimes
 from zoo.deploy import export, timed
@@ -18,7 +19,6 @@ from zoo.measure import ArmFailed
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
-from zoo.runtimes.onnx_session import to_host
 from zoo.runtimes.runner import Runner
 
 if TYPE_CHECKING:
@@ -202,4 +202,4 @@ class OnHost(Runner):
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """See `Runner`."""
-        return {name: to_host(array) for name, array in self.runner.run(inputs).items()}
+        return {name: to_numpy(array) for name, array in self.runner.run(inputs).items()}

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks.arrays import to_numpy
 from tasks.base import Tensors
 from tasks.errors import UserError
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
-from zoo.runtimes.onnx_session import open_session, opset_of, provider, to_host
+from zoo.runtimes.onnx_session import open_session, opset_of, provider
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
@@ -110,7 +111,7 @@ class OnnxRunner(Runner):
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Run the program on checked inputs, arrays by name; see `Runner.run`."""
         # from a GPU's tensors by way of the host: bindings would have to know shapes beforehand
-        arrays = {name: to_host(array) for name, array in inputs.items()}
+        arrays = {name: to_numpy(array) for name, array in inputs.items()}
         found = self.session.run(self.outputs, arrays)
         return dict(zip(self.outputs, found, strict=True))
 

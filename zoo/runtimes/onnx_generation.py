@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tasks.arrays import to_numpy
 from tasks.errors import UserError
 from zoo.generation import decoding
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
-from zoo.runtimes.onnx_session import open_session, opset_of, provider, to_host
+from zoo.runtimes.onnx_session import open_session, opset_of, provider
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 from zoo.runtimes.stages import BATCH, PAST, GenerativeRunner
@@ -92,7 +93,7 @@ class OnnxGenerativeRunner(GenerativeRunner):
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the logits of tokens that are given at once; see `Runner.run`."""
         session = self.encode({"input_features": inputs["input_features"]})
-        return self._outputs(session, self.step(session, to_host(inputs["decoder_input_ids"])))
+        return self._outputs(session, self.step(session, to_numpy(inputs["decoder_input_ids"])))
 
     def start(self, inputs: Mapping[str, Any]) -> Session:
         """Run the encoder and the prompts; see `GenerativeRunner.start`."""
@@ -105,7 +106,7 @@ class OnnxGenerativeRunner(GenerativeRunner):
 
     def encode(self, inputs: Mapping[str, Any]) -> Session:
         """Run the encoder on inputs float32 [batch, ...]; no token is given yet."""
-        given = {name: to_host(array) for name, array in inputs.items()}
+        given = {name: to_numpy(array) for name, array in inputs.items()}
         state = self.call(ENCODER, {name: _value(array) for name, array in given.items()})
         sizes = {BATCH: len(next(iter(given.values()))), PAST: 0}
         for port in self.programs[DECODER].inputs:
@@ -156,7 +157,7 @@ class StepByStepRunner(Runner):
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the logits of tokens that are given one by one; see `Runner.run`."""
         session = self.runner.encode({"input_features": inputs["input_features"]})
-        tokens = to_host(inputs["decoder_input_ids"])
+        tokens = to_numpy(inputs["decoder_input_ids"])
         steps = [self.runner.step(session, column[:, None]) for column in tokens.T]
         return self.runner._outputs(session, np.concatenate(steps, 1))
 

@@ -66,13 +66,6 @@ def provider(device: str) -> Any:
     return wanted, {"device_id": int(device.partition(":")[2] or 0), "use_tf32": 0}
 
 
-def to_host(array: Any) -> Any:
-    """numpy's array of an array or tensor, wherever it lies."""
-    import numpy as np
-
-    return array if isinstance(array, np.ndarray) else array.cpu().numpy()
-
-
 def must_stay_inside(program: Path) -> None:
     """Raises `UserError` where a program keeps weights outside its folder, holds what was compiled
     for some device, or can't be read."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tasks.errors import UserError
+from zoo.machine.precision import fp32_products
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
@@ -62,7 +63,8 @@ class TorchRunner(Runner):
         casts: contextlib.AbstractContextManager[Any] = contextlib.nullcontext()
         if self.deployment.numerics.startswith("autocast-"):
             casts = torch.autocast(torch.device(self.device).type, self.autocast)
-        with casts, float32(self.deployment, self.device):
+        products = fp32_products(torch.device(self.device), self.deployment.numerics == "tf32")
+        with casts, products:
             yield
 
     def _named(self, found: Any) -> dict[str, Tensor]:
@@ -76,24 +78,6 @@ class TorchRunner(Runner):
         if self.reuses_outputs and tensor is output:
             tensor = tensor.clone()
         return tensor.numpy() if tensor.device.type == "cpu" else tensor
-
-
-@contextlib.contextmanager
-def float32(deployment: Deployment, device: str) -> Iterator[None]:
-    """A context that says how a GPU multiplies in fp32: with inputs rounded to TF32 where the
-    numerics are tf32, exactly otherwise (PyTorch by itself rounds in convolutions)."""
-    if torch.device(device).type != "cuda":
-        yield
-        return
-    rounded = deployment.numerics == "tf32"
-    products, convolutions = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    torch.set_float32_matmul_precision("high" if rounded else "highest")
-    torch.backends.cudnn.allow_tf32 = rounded
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(products)
-        torch.backends.cudnn.allow_tf32 = convolutions
 
 
 def must_compute(deployment: Deployment, device: str) -> None:

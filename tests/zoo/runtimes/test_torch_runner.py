@@ -1,6 +1,7 @@
 """How PyTorch's runtimes compute on a GPU: as asked, and as before behind it; and that what they
 give stays as it is when the next call comes."""
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,18 @@ from zoo.deploy.candidate import OnHost
 from zoo.runtimes import compiled
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.signature import Signature, TensorSpec
-from zoo.runtimes.torch_runner import TorchRunner, float32, must_compute
+from zoo.runtimes.torch_runner import TorchRunner, must_compute
 
 
 def _state() -> tuple[str, bool]:
     return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+def _computing(deployment: str, device: str) -> AbstractContextManager[None]:
+    """The context in which a runner of that deployment computes."""
+    signature = Signature((), ("y",), {"batch": (1, None)})
+    runner = TorchRunner(nn.Identity(), Deployment.parse(deployment), signature, device, None)
+    return runner.arithmetic()
 
 
 @pytest.mark.parametrize(
@@ -30,7 +38,7 @@ def test_inputs_are_rounded_where_it_is_asked_for(
     deployment: str, wanted: tuple[str, bool]
 ) -> None:
     before = _state()
-    with pytest.raises(RuntimeError), float32(Deployment.parse(deployment), "cuda:0"):
+    with pytest.raises(RuntimeError), _computing(deployment, "cuda:0"):
         assert _state() == wanted
         raise RuntimeError("a kernel")
     assert _state() == before
@@ -38,7 +46,7 @@ def test_inputs_are_rounded_where_it_is_asked_for(
 
 def test_a_processor_is_left_alone() -> None:
     before = _state()
-    with float32(Deployment("eager", "tf32"), "cpu"):
+    with _computing("eager+tf32", "cpu"):
         assert _state() == before
 
 
