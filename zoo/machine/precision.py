@@ -8,6 +8,11 @@ import torch
 
 from tasks.errors import UserError
 
+ARITHMETIC = {"tf32": (8, 0), "bf16": (8, 0)}
+"""Least compute capability of a GPU whose tensor cores multiply so: Ampere (NVIDIA, CUDA C++
+Programming Guide, "Compute Capabilities"). PyTorch emulates bf16 on older ones, slower than fp32.
+"""
+
 
 def choose_device(asked: str) -> torch.device:
     """Return the requested device; "auto" is cuda if available, else mps, else cpu.
@@ -56,7 +61,7 @@ def choose_dtype(
 
 
 def _has_tf32(device: torch.device) -> bool:
-    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    return device.type == "cuda" and torch.cuda.get_device_capability(device) >= ARITHMETIC["tf32"]
 
 
 @contextlib.contextmanager

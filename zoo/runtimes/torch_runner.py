@@ -9,15 +9,11 @@ import torch
 from torch import Tensor
 
 from tasks.errors import UserError
-from zoo.machine.precision import fp32_products
+from zoo.machine.precision import ARITHMETIC, fp32_products
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
 
-ARITHMETIC = {"tf32": (8, 0), "bf16": (8, 0)}
-"""Least compute capability of a GPU whose tensor cores multiply so: Ampere (NVIDIA, CUDA C++
-Programming Guide, "Compute Capabilities"). PyTorch emulates bf16 on older ones, slower than fp32.
-"""
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

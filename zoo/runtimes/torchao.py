@@ -7,9 +7,10 @@ are for, and attention in fp32 would cost more than they save.
 from typing import Any
 
 from tasks.errors import UserError
+from zoo.machine.precision import ARITHMETIC
 from zoo.runtimes import compiled, eager
 from zoo.runtimes.deployment import Deployment
-from zoo.runtimes.torch_runner import ARITHMETIC, TorchRunner, too_old
+from zoo.runtimes.torch_runner import TorchRunner, too_old
 from zoo.store.checkpoint import Checkpoint
 
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -14,6 +14,7 @@ from bench.measures import memory
 from bench.record.results import MeasureResult, Value
 from tests import tiny_models
 from tests.fake_nvml import see_a_gpu
+from tests.runner_on_gpu import OnGpu
 from tests.zoo.measure.machine import Machine, Noise
 from zoo import runtimes
 from zoo.deploy import export
@@ -24,17 +25,6 @@ from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.torch_runner import must_compute
 from zoo.store import evidence
-
-
-class OnGpu(Runner):
-    """A runner of the processor that says it were on a GPU, and gives tensors."""
-
-    def __init__(self, runner: Runner) -> None:
-        super().__init__(runner.deployment, runner.signature, "cuda", None)
-        self.runner = runner
-
-    def run(self, inputs: Any) -> dict[str, Any]:
-        return {name: torch.from_numpy(a) for name, a in self.runner.run(inputs).items()}
 
 
 @pytest.fixture(scope="module")

@@ -15,6 +15,7 @@ from tasks.errors import UserError
 from tests import tiny_models
 from tests.cli import run_cli
 from tests.fake_nvml import see_a_gpu
+from tests.runner_on_gpu import OnGpu
 from zoo.measure import Estimate, Interval
 from zoo.model import registry
 from zoo.model.network import network_of
@@ -115,17 +116,6 @@ def test_the_rest_is_bf16_where_the_chip_has_it(monkeypatch: pytest.MonkeyPatch)
     assert torchao.base("cuda") == Deployment("eager", "bf16")
     see_a_gpu(monkeypatch, (7, 5))
     assert torchao.base("cuda:0") == Deployment("eager", "fp32")
-
-
-class OnGpu(Runner):
-    """Gives tensors, as runners on a GPU do."""
-
-    def __init__(self, runner: Runner) -> None:
-        super().__init__(runner.deployment, runner.signature, "cuda", None)
-        self.runner = runner
-
-    def run(self, inputs: Any) -> dict[str, Any]:
-        return {name: torch.from_numpy(a) for name, a in self.runner.run(inputs).items()}
 
 
 def test_the_checkpoint_runs_itself(
