@@ -199,10 +199,7 @@ def _environ(config: CheckConfig) -> dict[str, str]:
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     on_cpu = {"CUDA_VISIBLE_DEVICES": "", "ZOO_TEST_DEVICE": "cpu"}  # tests/gpu/where.py reads it
     own = on_cpu if config.device == "cpu" else {}
-    # where packages lie in a folder that can't be written, each process would compile them anew
-    compiled = {"PYTHONPYCACHEPREFIX": str(config.work / "pycache"), "PYTHONDONTWRITEBYTECODE": ""}
-    plain = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-    return {**os.environ, **OFFLINE, **own, **compiled, **plain}
+    return {**os.environ, **OFFLINE, **own, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
 
 
 def _last_line(output: Path) -> str:
