@@ -1,4 +1,4 @@
-"""`python -m zoo`: list, info, verify, doctor. Imports no torch, so that it answers at once."""
+"""`python -m zoo`: list, info, import, verify, doctor. Imports no torch, to answer at once."""
 
 import dataclasses
 import os
@@ -180,6 +180,17 @@ def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
     )
 
 
+def _import(words: Sequence[str]) -> int:
+    from zoo.cli.args import ImportArgs
+
+    asked = PROGRAM.parse("import", ImportArgs, words)
+    registry.find(asked.as_)
+    from zoo.convert.import_weights import import_weights
+
+    import_weights(asked)
+    return 0
+
+
 def _verify(words: Sequence[str]) -> int:
     from zoo.cli.args import VerifyArgs
 
@@ -240,6 +251,14 @@ PROGRAM = Program(
         "list": Verb("the models and their presets", ("list",), _list),
         "info": Verb(
             "all about a model or a checkpoint", ("info bert_cls", "info runs/bert_cls"), _info
+        ),
+        "import": Verb(
+            "make a checkpoint of weights that were trained elsewhere",
+            (
+                "import resnet18.pth --as resnet_cls --labels cat,dog --output_dir runs/pets",
+                "import trainer_output/ --as bert_cls --output_dir runs/reviews",
+            ),
+            _import,
         ),
         "verify": Verb(
             "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
