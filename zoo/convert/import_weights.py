@@ -15,14 +15,14 @@ from tasks.data.fingerprint import sha256
 from tasks.data.source import NONE, DataArgs
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
-from zoo.convert import libraries, state_dict
+from zoo.convert import state_dict
 from zoo.machine import environment, places
 from zoo.machine.terminal import quiet_libraries
 from zoo.model import loading, own_weights, registry
 from zoo.model.entry import Entry
 from zoo.model.network import Network, StateDict, network_of
 from zoo.predict.zero_shot import read_labels
-from zoo.store import checkpoint, pretrained
+from zoo.store import checkpoint, libraries, pretrained
 
 if TYPE_CHECKING:
     from zoo.cli.args import ImportArgs

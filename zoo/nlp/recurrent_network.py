@@ -76,7 +76,8 @@ class RecurrentNetwork(Network):
         folder = pretrained.find(options.model, entry.presets).folder
         config = own_weights.config_of(folder, RnnConfig, options.model, entry.name)
         rules = json.loads(processor.backend_tokenizer.to_str())
-        most = options.vocab_size  # a tokenizer may have fewer tokens than it was allowed
+        tokens = len(processor)  # perhaps fewer than were allowed
+        most = max(tokens, options.vocab_size)
         of_weights = {
             "cell": config.cell,
             "embedding_size": config.embedding_size,
@@ -87,7 +88,7 @@ class RecurrentNetwork(Network):
             "rnn_dropout": config.hidden_dropout_prob,
             "initialization": config.initialization,
             "tokenizer": "word" if rules["model"]["type"] == "WordLevel" else "bpe",
-            "vocab_size": most if len(processor) <= most else len(processor),
+            "vocab_size": tokens if options.vocab_size == type(options).vocab_size else most,
             "lowercase": '"Lowercase"' in json.dumps(rules["normalizer"]),
             "token_limit": _limit(processor, options),
         }

@@ -60,10 +60,12 @@ def keep(options: Any, entry: "Entry", folder: Path, moved: Path | None) -> None
     source = Path(model).expanduser()
     if moved is not None and source.resolve() == folder.resolve():
         source = moved
-    if model == pretrained.NEW or not (source / "config.json").is_file():
+    if model == pretrained.NEW or not source.is_dir():
         return
-    if pretrained.find(str(source), entry.presets).origin != "folder":
+    found = pretrained.find(str(source), entry.presets)
+    if found.origin != "folder":
         return
+    source = found.folder
     names = sorted({p.name for kind in pretrained.ALLOWED for p in source.glob(kind)} - {MANIFEST})
     weights = [name for name in names if name.endswith(".safetensors")]
     with staged(folder) as staging:
