@@ -10,7 +10,7 @@ from typing import Any
 
 import zoo
 from tasks import json_files
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.cli import program
 from zoo.cli.program import Program, Verb
@@ -46,8 +46,16 @@ def _list(words: Sequence[str]) -> int:
         if _all_presets(entry):
             terminal.table(("preset", "weights", "has run"), _presets(entry), title=title)
         else:
-            terminal.lines(title, "trained from scratch")
+            terminal.lines(title, _from_scratch(entry))
     return 0
+
+
+def _from_scratch(entry: Entry) -> str:
+    """Where the weights of a model without presets come from."""
+    line = "trained from scratch"
+    if hasattr(entry.options, "model"):
+        line += ", or from a checkpoint (`model` FOLDER)"
+    return spelled(line, program.FLAG)
 
 
 def _presets(entry: Entry) -> list[tuple[str, str, str]]:
@@ -91,7 +99,7 @@ def _model_info(entry: Entry) -> None:
         "",
     )
     if not entry.presets:
-        print_lines("trained from scratch")
+        print_lines(_from_scratch(entry))
     for (name, place, has_run), preset in zip(
         _presets(entry), _all_presets(entry).values(), strict=True
     ):

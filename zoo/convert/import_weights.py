@@ -16,7 +16,7 @@ from tasks.data.source import NONE, DataArgs
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.convert import state_dict
-from zoo.machine import environment, places
+from zoo.machine import commands, environment, places
 from zoo.machine.terminal import quiet_libraries
 from zoo.model import loading, own_weights, registry
 from zoo.model.entry import Entry
@@ -41,8 +41,8 @@ def import_weights(args: "ImportArgs") -> Path:
     factory = importlib.import_module(entry.task)
     if not hasattr(factory, "of_labels"):
         raise UserError(
-            f"`as` {entry.name} is for training: start from the weights: python -m {entry.module} "
-            f"{entry.verbs[0]} --model {args.weights}"
+            f"`as` {entry.name} is for training: start from the weights: "
+            f"{commands.python(entry.module, entry.verbs[0], '--model', args.weights)}"
         )
     folder = args.output_dir or Path("runs") / entry.name
     _must_be_free(folder)
@@ -58,8 +58,8 @@ def import_weights(args: "ImportArgs") -> Path:
     own_weights.tell(str(args.weights), model, ())
     print_lines(
         f"{folder}: {entry.name} for {own_weights.listed(labels) or 'a number'}",
-        f"  python -m {entry.module} predict {folder} {factory.EXAMPLE_INPUT}",
-        f"  python -m {entry.module} finetune --model {folder} --data DATA",
+        f"  {commands.python(entry.module, 'predict', folder)} {factory.EXAMPLE_INPUT}",
+        f"  {commands.python(entry.module, 'finetune', '--model', folder, '--data', 'DATA')}",
     )
     return folder
 

@@ -1,5 +1,6 @@
 """Folders that other libraries leave: transformers' Trainer, sentence-transformers, SetFit."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -55,7 +56,8 @@ def _checkpoints(folder: Path) -> Iterator[Path]:
 
 def head_fault(folder: Path, entry: Entry) -> str | None:
     """Return why a folder has no classifier that can be read, as a sentence; None where it may."""
-    start = f"start from its body: python -m {entry.module} finetune --model {folder} --data DATA"
+    model = shlex.quote(str(folder))
+    start = f"start from its body: python -m {entry.module} finetune --model {model} --data DATA"
     if found := [name for name in SETFIT_HEADS if (folder / name).is_file()]:
         return (
             f"{folder} is of SetFit, whose head ({found[0]}) is a pickle, which can run any code "

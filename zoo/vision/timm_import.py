@@ -121,7 +121,7 @@ def _vision_transformer(
                 f"{weights.asked} is a vision transformer of width {width}, which has no usual "
                 "name: say which with `architecture`, one of timm's names"
             )
-        name = f"vit_{VITS[width]}_patch{min((8, 14, 16, 32), key=lambda p: abs(p - patch))}_224"
+        name = f"vit_{VITS[width]}_patch16_224"  # the size of the patches is said below
     has_token = "cls_token" in tensors
     side = round((tensors["pos_embed"].shape[1] - has_token) ** 0.5) * patch
     depth = len({n.split(".")[1] for n in tensors if n.startswith("blocks.")})

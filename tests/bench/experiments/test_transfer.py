@@ -57,7 +57,7 @@ def test_the_arms_differ_in_their_start_alone(tmp_path: Path) -> None:
     )
     assert own[-2:] == ["--model", str(tmp_path / "source")]
     assert head[:-2][-2:] == own[-2:] and head[-2:] == ["--tune", "head"]
-    assert scratch[-4:] == "--widths 16 32 64".split()
+    assert scratch[-4:] == ["--widths", "16", "32", "64"]
     out = own.index("--output_dir") + 1
     assert scratch[:out] == own[:out] and scratch[out + 1 : -4] == own[out + 1 : -2]
     source = transfer.command(args, "images", "source", 3, tmp_path)

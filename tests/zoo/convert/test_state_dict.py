@@ -58,11 +58,6 @@ def test_safetensors_and_halves(network: nn.Module, tmp_path: Path) -> None:
     assert torch.equal(found["0.weight"], network.state_dict()["0.weight"].float())
 
 
-class Bomb:
-    def __reduce__(self) -> Any:
-        return (Path.touch, (Path("/tmp/w/own-exploded"),))
-
-
 @pytest.mark.parametrize("content", ["bomb", "module", "pickle", "script"])
 def test_code_is_refused_and_never_run(content: str, network: nn.Module, tmp_path: Path) -> None:
     marker, path = tmp_path / "exploded", tmp_path / "weights.pth"
