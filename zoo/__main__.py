@@ -12,7 +12,7 @@ import zoo
 from tasks import json_files
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
-from zoo.cli import program
+from zoo.cli import import_verb, program
 from zoo.cli.program import Program, Verb
 from zoo.machine import terminal
 from zoo.machine.formatting import NOT_MEASURED, short
@@ -188,17 +188,6 @@ def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
     )
 
 
-def _import(words: Sequence[str]) -> int:
-    from zoo.cli.args import ImportArgs
-
-    asked = PROGRAM.parse("import", ImportArgs, words)
-    registry.find(asked.as_)
-    from zoo.convert.import_weights import import_weights
-
-    import_weights(asked)
-    return 0
-
-
 def _verify(words: Sequence[str]) -> int:
     from zoo.cli.args import VerifyArgs
 
@@ -260,14 +249,7 @@ PROGRAM = Program(
         "info": Verb(
             "all about a model or a checkpoint", ("info bert_cls", "info runs/bert_cls"), _info
         ),
-        "import": Verb(
-            "make a checkpoint of weights that were trained elsewhere",
-            (
-                "import resnet18.pth --as resnet_cls --labels cat,dog --output_dir runs/pets",
-                "import trainer_output/ --as bert_cls --output_dir runs/reviews",
-            ),
-            _import,
-        ),
+        "import": import_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
         "verify": Verb(
             "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
         ),

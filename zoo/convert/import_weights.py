@@ -48,11 +48,16 @@ def import_weights(args: "ImportArgs") -> Path:
     _must_be_free(folder)
     network = network_of(entry)
     model, processor = _read(args, entry, network)
-    kind = model.config.problem_type or "single_label_classification"
+    config = model.config
+    if config.problem_type is None:  # as transformers itself takes it
+        single = config.num_labels > 1
+        config.problem_type = "single_label_classification" if single else "regression"
     labels = _labels(args, model)
-    task = factory.of_labels(labels, kind).bind_for_training(processor, _longest(model, processor))
+    task = factory.of_labels(labels, config.problem_type).bind_for_training(
+        processor, _longest(model, processor)
+    )
     for name, value in task.model_config().items():
-        setattr(model.config, name, value)
+        setattr(config, name, value)
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.write(folder, model.eval(), processor, _manifest(args, entry, task))
     own_weights.tell(str(args.weights), model, ())
@@ -82,7 +87,7 @@ def _read(args: "ImportArgs", entry: Entry, network: Network) -> tuple[Any, Any]
         )
         return network.from_state_dict(asked)
     base = pretrained.find(args.base, entry.presets).folder
-    return _like(base, tensors, str(source), args.labels, network)
+    return _like(base, tensors, str(source), network)
 
 
 def _of_folder(source: Path, entry: Entry, network: Network) -> tuple[Any, Any]:
@@ -93,21 +98,28 @@ def _of_folder(source: Path, entry: Entry, network: Network) -> tuple[Any, Any]:
     if (source / pretrained.WEIGHTS).is_file() or not (source / PICKLED).is_file():
         return network.load(pretrained.find(str(source), {}).folder)
     tensors = state_dict.read(source / PICKLED)
-    return _like(source, tensors, str(source / PICKLED), None, network)
+    return _like(source, tensors, str(source / PICKLED), network)
 
 
-def _like(
-    base: Path, tensors: Mapping[str, Any], asked: str, labels: str | None, network: Network
-) -> tuple[Any, Any]:
-    """Return a model with the configuration of a folder and other tensors, and the processor of the
-    folder."""
+def _like(base: Path, tensors: Mapping[str, Any], asked: str, network: Network) -> tuple[Any, Any]:
+    """Return a model with the configuration of a folder and other tensors, with as many outputs as
+    these have, and the processor of the folder."""
     import transformers
 
-    config = loading.load_config(base)
-    if labels is not None:
-        config.num_labels = len(read_labels(labels))
-    model = loading.new_model(getattr(transformers, network.auto_class), config)
-    transient = {n for n in tensors if n.endswith("position_ids")}  # kept by older transformers
+    auto, config = getattr(transformers, network.auto_class), loading.load_config(base)
+    model = loading.new_model(auto, config)
+    own = model.state_dict()
+    outputs = {
+        len(tensors[name])
+        for name in loading.head_names(model) & set(tensors)
+        if own[name].ndim
+        and len(own[name]) == config.num_labels
+        and own[name].shape[1:] == tensors[name].shape[1:]
+    }
+    if len(outputs) == 1 and outputs != {config.num_labels}:
+        config.num_labels = outputs.pop()
+        model = loading.new_model(auto, config)
+    transient = {name for name in tensors if name.endswith("position_ids")}  # of older transformers
     own_weights.fill(model, {n: t for n, t in tensors.items() if n not in transient}, asked)
     return model, network.load_processor(base)
 

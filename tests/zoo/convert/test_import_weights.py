@@ -210,6 +210,26 @@ def test_a_pickled_folder_and_a_bare_file(trainer_folder: Path, tmp_path: Path) 
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_a_bare_file_of_a_plain_module(images: Path, picture: Path, tmp_path: Path) -> None:
+    """A network of ours that another program trained on, with more classes; its folder has the
+    rest."""
+    from zoo.vision.modeling_cnn import CnnForImageClassification
+
+    base = tmp_path / "base"
+    words = ("finetune", "--data", images, "--output_dir", base, "--widths", 8, 16)
+    done = run_cli("zoo.vision.cnn_cls", *words, "--max_steps", 1, "--report_to", "none")
+    assert done.code == 0, done.err
+    config = transformers.AutoConfig.from_pretrained(base, num_labels=5)
+    theirs = CnnForImageClassification(config).eval()
+    torch.save({"model": theirs.state_dict()}, tmp_path / "cnn.pt")
+    done = imported(tmp_path / "cnn.pt", "cnn_cls", tmp_path / "run", "--base", base)
+    assert done.code == 0, done.err
+    with torch.no_grad():
+        wanted = theirs(seen(tmp_path / "run", picture)).logits
+    found = torch.as_tensor(zoo.load(str(tmp_path / "run")).logits([str(picture)]))
+    torch.testing.assert_close(found, wanted)
+
+
 def test_folders_without_a_head_that_can_be_read(tiny_bert: Path, tmp_path: Path) -> None:
     """sentence-transformers gives vectors, SetFit pickles its head: both serve as --model."""
     folder = shutil.copytree(tiny_bert, tmp_path / "setfit")
