@@ -108,20 +108,24 @@ def _like(base: Path, tensors: Mapping[str, Any], asked: str, network: Network) 
 
     auto, config = getattr(transformers, network.auto_class), loading.load_config(base)
     model = loading.new_model(auto, config)
-    own = model.state_dict()
-    outputs = {
-        len(tensors[name])
-        for name in loading.head_names(model) & set(tensors)
-        if own[name].ndim
-        and len(own[name]) == config.num_labels
-        and own[name].shape[1:] == tensors[name].shape[1:]
-    }
-    if len(outputs) == 1 and outputs != {config.num_labels}:
-        config.num_labels = outputs.pop()
+    outputs = _outputs(model, tensors)
+    if outputs != config.num_labels:
+        config.num_labels = outputs
         model = loading.new_model(auto, config)
     transient = {name for name in tensors if name.endswith("position_ids")}  # of older transformers
     own_weights.fill(model, {n: t for n, t in tensors.items() if n not in transient}, asked)
     return model, network.load_processor(base)
+
+
+def _outputs(model: Any, tensors: Mapping[str, Any]) -> int:
+    """Return the number of outputs of the tensors that a model's head is to have."""
+    known, own = int(model.config.num_labels), model.state_dict()
+    sizes = {
+        len(tensors[name])
+        for name in loading.head_names(model) & set(tensors)
+        if own[name].ndim and own[name].shape == (known, *tensors[name].shape[1:])
+    }
+    return sizes.pop() if len(sizes) == 1 else known
 
 
 def _labels(args: "ImportArgs", model: Any) -> tuple[str, ...]:
