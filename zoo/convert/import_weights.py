@@ -77,7 +77,7 @@ def _must_be_free(folder: Path) -> None:
 
 def _read(args: "ImportArgs", entry: Entry, network: Network) -> tuple[Any, Any]:
     """Return the model in fp32 and its processor."""
-    source = args.weights.expanduser()
+    source = _place(args.weights)
     if source.is_dir():
         return _of_folder(source, entry, network)
     tensors = state_dict.read(source)
@@ -88,6 +88,13 @@ def _read(args: "ImportArgs", entry: Entry, network: Network) -> tuple[Any, Any]
         return network.from_state_dict(asked)
     base = pretrained.find(args.base, entry.presets).folder
     return _like(base, tensors, str(source), network)
+
+
+def _place(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # ~somebody, whom this machine does not know
+        raise UserError(f"there is no file {path}") from None
 
 
 def _of_folder(source: Path, entry: Entry, network: Network) -> tuple[Any, Any]:
@@ -154,7 +161,7 @@ def _longest(model: Any, processor: Any) -> int:
 
 def _manifest(args: "ImportArgs", entry: Entry, task: Any) -> dict[str, Any]:
     """Return what zoo.json says: whose weights these are, and that nothing was trained here."""
-    source = args.weights.expanduser()
+    source = _place(args.weights)
     digest = _digest(source)
     return {
         "model": entry.name,
