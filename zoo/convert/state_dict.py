@@ -49,36 +49,29 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 
 def _unpickled(path: Path) -> Any:
     try:
-        if zipfile.is_zipfile(path):
-            _must_be_plain(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except UserError:
-        raise
+        said = _fault(path) if zipfile.is_zipfile(path) else None
+        if said is None:
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror or error}") from None
-    except (
-        Exception
-    ) as error:  # whatever a pickle that is damaged, or wants code, makes torch raise
-        said = (foreign(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{path} is no file of tensors alone ({said[:120]}): code in a pickle is never run; "
-            f"where you trust it, save the weights alone: {SAVE}"
-        ) from None
+    except Exception as error:  # whatever a damaged pickle, or one that wants code, raises
+        said = (foreign(error).strip().splitlines() or [type(error).__name__])[0][:120]
+    raise UserError(
+        f"{path} is no file of tensors alone ({said}): code in a pickle is never run; where you "
+        f"trust it, save the weights alone: {SAVE}"
+    )
 
 
-def _must_be_plain(path: Path) -> None:
-    """Raises `UserError` for an archive that torch.save does not write."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise UserError(f"{path} is damaged: {error}") from None
+def _fault(path: Path) -> str | None:
+    """Return how an archive differs from those that torch.save writes; None where it does not."""
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
     if any(one.compress_type != zipfile.ZIP_STORED for one in members):
-        raise UserError(f"{path} is a compressed archive, as torch.save writes none: unpack it")
+        return "it is a compressed archive, as torch.save writes none"
     if sum(one.file_size for one in members) > path.stat().st_size:
-        raise UserError(f"{path} is damaged: it claims to hold more than it has bytes")
-    if wrong := [one.filename for one in members if not is_plain(one.filename)]:
-        raise UserError(f"{path} names a file outside of itself ({wrong[0]!r})")
+        return "it claims to hold more than it has bytes"
+    outside = [one.filename for one in members if not is_plain(one.filename)]
+    return f"it names a file outside of itself, {outside[0]!r}" if outside else None
 
 
 def _unwrapped(content: Any, path: Path) -> Mapping[str, Tensor]:

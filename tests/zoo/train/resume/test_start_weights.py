@@ -12,6 +12,7 @@ from tests.cli import run_cli
 from tests.finetuning import Run
 
 STEADY = ("--lr_scheduler_type", "constant", "--save_steps", 2, "--dtype", "fp32")
+STEADY += ("--eval_strategy", "steps", "--eval_steps", 2)  # the best is found among the same
 
 
 def source_of(case: Case, folder: Path) -> Path:
