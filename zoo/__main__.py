@@ -239,7 +239,7 @@ def _last(module: str) -> str:
     return module.rpartition(".")[2]
 
 
-PROGRAM = Program(
+PROGRAM: Program = Program(
     "zoo",
     "python -m zoo",
     "What the zoo has, and what this machine can do with it. To train:\n"

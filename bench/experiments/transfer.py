@@ -114,8 +114,10 @@ def measure(args: Mapping[str, Any], task: str, seed: int) -> Result:
     Args:
         args: JSON fields of `Args`.
     """
-    given = {name: tuple(v) if isinstance(v, list) else v for name, v in args.items()}
-    asked = Args(**given | {"data": Path(args["data"])})
+    given: dict[str, Any] = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in args.items()
+    }
+    asked = Args(**(given | {"data": Path(args["data"])}))
     begin = time.perf_counter()
     entry = registry.find(MODELS[task])
     with tempfile.TemporaryDirectory() as temporary:
@@ -186,7 +188,7 @@ def write(task: str, data: Path, folder: Path) -> None:
 def _test_rows(target: Path, most: int | None) -> int:
     import pyarrow.parquet as pq
 
-    rows = pq.read_metadata(target / "test.parquet").num_rows
+    rows = int(pq.read_metadata(target / "test.parquet").num_rows)
     return rows if most is None else min(rows, most)
 
 

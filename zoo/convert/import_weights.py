@@ -153,8 +153,8 @@ def _labels(args: "ImportArgs", model: Any) -> tuple[str, ...]:
 
 def _longest(model: Any, processor: Any) -> int:
     """Return the longest input in the unit of the task: tokens of a text, else no limit."""
-    limits = (getattr(model.config, "max_position_embeddings", None),)
-    limits += (getattr(processor, "model_max_length", None),)
+    owners = (model.config, "max_position_embeddings"), (processor, "model_max_length")
+    limits = [getattr(owner, name, None) for owner, name in owners]
     known = [int(limit) for limit in limits if limit is not None and 0 < limit < 10**6]
     return min(known, default=0)
 

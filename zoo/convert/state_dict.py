@@ -44,7 +44,7 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     pretrained.must_be_whole(path)
-    return load_file(path)
+    return dict(load_file(path))
 
 
 def _unpickled(path: Path) -> Any:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -17,6 +17,8 @@ from zoo.model.loading import head_names, load_config, load_json, load_with_head
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+O = TypeVar("O")
 
 NAMED = 5  # labels and tensors that a message names at most
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -42,7 +44,7 @@ def config_of(folder: Path, kind: Any, asked: str, model: str) -> Any:
     return load_config(folder, kind)
 
 
-def settled(options: Any, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> Any:
+def settled(options: O, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> O:
     """Return a model's options as its weights have them; an option at its default asks for nothing.
 
     Args:
@@ -52,20 +54,22 @@ def settled(options: Any, of_weights: Mapping[str, Any], free: Collection[str] =
 
     Raises `UserError` for an option that contradicts the weights.
     """
-    usual = {field.name: field.default for field in dataclasses.fields(options)}
+    asked: Any = options
+    usual = {field.name: field.default for field in dataclasses.fields(asked)}
     found = {}
     for name, have in of_weights.items():
-        value = getattr(options, name)
+        value = getattr(asked, name)
         if value in (usual[name], have):
             found[name] = have
         elif name in free:
             found[name] = value
         else:
             raise UserError(
-                f"`{name}` {_shown(value)}: {options.model} has {_shown(have)}; leave it out, or "
+                f"`{name}` {_shown(value)}: {asked.model} has {_shown(have)}; leave it out, or "
                 "start from other weights"
             )
-    return dataclasses.replace(options, **found)
+    result: O = dataclasses.replace(asked, **found)
+    return result
 
 
 def _shown(value: Any) -> str:
@@ -121,7 +125,7 @@ def read(folder: Path) -> "dict[str, Tensor]":
     from safetensors.torch import load_file
 
     if (folder / WEIGHTS).is_file():
-        return load_file(folder / WEIGHTS)
+        return dict(load_file(folder / WEIGHTS))
     shards = set(json_files.read_object(folder / INDEX)["weight_map"].values())
     return {name: t for shard in sorted(shards) for name, t in load_file(folder / shard).items()}
 

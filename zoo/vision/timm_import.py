@@ -73,7 +73,7 @@ def _head(name: str, arguments: Mapping[str, Any]) -> str:
     heads = [n for n, module in network.named_modules() if module is network.get_classifier()]
     if not heads:
         raise UserError(f"{name} has two heads, and one is known here", "architecture")
-    return heads[0]
+    return str(heads[0])
 
 
 def _empty(name: str, arguments: Mapping[str, Any]) -> Any:

@@ -100,7 +100,7 @@ def keep_statistics(model: nn.Module, heads: Sequence[str]) -> None:
         is_head = name.startswith(tuple(f"{head}." for head in heads))
         if isinstance(module, nn.modules.batchnorm._BatchNorm) and not is_head:
             module.eval()
-            module.train = functools.partial(_stay, module)  # type: ignore[method-assign]
+            module.train = functools.partial(_stay, module)  # type: ignore[assignment]
 
 
 def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
