@@ -18,7 +18,7 @@ from zoo.model.loading import head_names, load_config, load_json, load_with_head
 if TYPE_CHECKING:
     from torch import Tensor
 
-O = TypeVar("O")
+Given = TypeVar("Given")
 
 NAMED = 5  # labels and tensors that a message names at most
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -44,7 +44,7 @@ def config_of(folder: Path, kind: Any, asked: str, model: str) -> Any:
     return load_config(folder, kind)
 
 
-def settled(options: O, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> O:
+def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> Given:
     """Return a model's options as its weights have them; an option at its default asks for nothing.
 
     Args:
@@ -68,7 +68,7 @@ def settled(options: O, of_weights: Mapping[str, Any], free: Collection[str] = (
                 f"`{name}` {_shown(value)}: {asked.model} has {_shown(have)}; leave it out, or "
                 "start from other weights"
             )
-    result: O = dataclasses.replace(asked, **found)
+    result: Given = dataclasses.replace(asked, **found)
     return result
 
 
