@@ -1,4 +1,4 @@
-"""`python -m zoo`: list, info, verify, doctor. Imports no torch, so that it answers at once."""
+"""`python -m zoo`: list, info, import, verify, doctor. Imports no torch, to answer at once."""
 
 import dataclasses
 import os
@@ -10,9 +10,9 @@ from typing import Any
 
 import zoo
 from tasks import json_files
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
-from zoo.cli import program
+from zoo.cli import import_verb, program
 from zoo.cli.program import Program, Verb
 from zoo.machine import terminal
 from zoo.machine.formatting import NOT_MEASURED, short
@@ -46,8 +46,16 @@ def _list(words: Sequence[str]) -> int:
         if _all_presets(entry):
             terminal.table(("preset", "weights", "has run"), _presets(entry), title=title)
         else:
-            terminal.lines(title, "trained from scratch")
+            terminal.lines(title, _from_scratch(entry))
     return 0
+
+
+def _from_scratch(entry: Entry) -> str:
+    """Where the weights of a model without presets come from."""
+    line = "trained from scratch"
+    if hasattr(entry.options, "model"):
+        line += ", or from a checkpoint (`model` FOLDER)"
+    return spelled(line, program.FLAG)
 
 
 def _presets(entry: Entry) -> list[tuple[str, str, str]]:
@@ -91,7 +99,7 @@ def _model_info(entry: Entry) -> None:
         "",
     )
     if not entry.presets:
-        print_lines("trained from scratch")
+        print_lines(_from_scratch(entry))
     for (name, place, has_run), preset in zip(
         _presets(entry), _all_presets(entry).values(), strict=True
     ):
@@ -231,7 +239,7 @@ def _last(module: str) -> str:
     return module.rpartition(".")[2]
 
 
-PROGRAM = Program(
+PROGRAM: Program = Program(
     "zoo",
     "python -m zoo",
     "What the zoo has, and what this machine can do with it. To train:\n"
@@ -241,6 +249,7 @@ PROGRAM = Program(
         "info": Verb(
             "all about a model or a checkpoint", ("info bert_cls", "info runs/bert_cls"), _info
         ),
+        "import": import_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
         "verify": Verb(
             "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
         ),

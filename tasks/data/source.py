@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+NONE = "none"
+"""The data that a checkpoint records which was not trained here."""
+
+
 @dataclasses.dataclass(frozen=True)
 class DataArgs(Bounded):
     """The flags that choose the data."""
@@ -84,6 +88,8 @@ def load(
             f"`data_config` {args.data_config} is for a data set of the Hub, but `data` is"
             f" {args.data}"
         )
+    if args.data == NONE and not is_there:
+        raise UserError("these weights were imported, and have no data of their own: give `data`")
     if args.data == "embedded":
         splits = embedded()
         return Source(splits, "embedded", fingerprint.of_examples(splits))

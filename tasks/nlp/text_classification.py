@@ -127,6 +127,11 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     return {name: item[name] for name in ("text", "text_pair") if name in item}
 
 
+def of_labels(labels: Sequence[str], problem_type: ProblemType) -> "TextClassification":
+    """Return the task with these labels, for weights that were trained elsewhere."""
+    return TextClassification(Args(), tuple(labels), problem_type)
+
+
 def from_config(config: Mapping[str, Any]) -> "TextClassification":
     """The task a checkpoint was trained on, from what `TextClassification.config` recorded."""
     return TextClassification(

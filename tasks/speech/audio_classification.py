@@ -98,6 +98,11 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     return {"audio": item["name"]}
 
 
+def of_labels(labels: Sequence[str], problem_type: ProblemType) -> "AudioClassification":
+    """Return the task with these labels, for weights that were trained elsewhere."""
+    return AudioClassification(Args(), tuple(labels), problem_type)
+
+
 def from_config(config: Mapping[str, Any]) -> "AudioClassification":
     """The task a checkpoint was trained on, from what `AudioClassification.config` recorded."""
     return AudioClassification(

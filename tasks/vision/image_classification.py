@@ -124,6 +124,11 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     return {"image": item["name"]}
 
 
+def of_labels(labels: Sequence[str], problem_type: ProblemType) -> "ImageClassification":
+    """Return the task with these labels, for weights that were trained elsewhere."""
+    return ImageClassification(Args(), tuple(labels), problem_type)
+
+
 def from_config(config: Mapping[str, Any]) -> "ImageClassification":
     """The task a checkpoint was trained on, from what `ImageClassification.config` recorded."""
     return ImageClassification(

@@ -15,6 +15,7 @@ from tasks.bounds import (
     NotNegative,
     Positive,
     Seed,
+    Share,
     Threads,
 )
 
@@ -162,6 +163,33 @@ class InfoArgs:
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL|CHECKPOINT")]
     """a model's name or a folder"""
+
+
+@dataclass(frozen=True)
+class ImportArgs(Bounded):
+    """Weights that were trained elsewhere as a checkpoint. No code of theirs is run."""
+
+    weights: tyro.conf.Positional[Path]
+    """file of weights (a state dict of torch.save, or safetensors), or a folder of transformers'
+    Trainer"""
+    as_: Annotated[str, tyro.conf.arg(name="as", metavar="MODEL")]
+    """model of the zoo that they are of: resnet_cls, vit_cls, bert_cls, ..."""
+    labels: str | None = None
+    """names of the outputs, in their order: cat,dog, or @FILE with one a line; by default those
+    that the weights come with"""
+    output_dir: Path | None = None
+    """where the checkpoint goes; runs/MODEL by default"""
+    architecture: str | None = None
+    """images: timm's name of the network; found by the tensors where they tell it"""
+    image_size: Count | None = None
+    """images: side in pixels that they were resized to"""
+    mean: tuple[Share, Share, Share] | None = None
+    """images: mean that was taken off each channel, of values from 0 to 1"""
+    std: tuple[Positive, Positive, Positive] | None = None
+    """images: deviation that each channel was divided by"""
+    base: str | None = None
+    """texts and sounds: a preset or a folder that has the configuration and the tokenizer or
+    feature extractor of a file of weights"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""rnn_cls: embeddings and an LSTM, GRU or RNN, trained from scratch on labelled text.
+"""rnn_cls: embeddings and an LSTM, GRU or RNN on labelled text, from scratch or from a checkpoint.
 
 Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; Cho et al. 2014 for the GRU. The tokenizer
 is trained on the texts of the training split, byte-level (Wang et al. 2020, "Neural Machine
@@ -20,6 +20,9 @@ from zoo.model.entry import Entry
 class Options(Bounded):
     """What only this model has."""
 
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of rnn_cls, whose tokenizer and shape are
+    kept; none: new weights, shaped by what follows"""
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
     """recurrent cell; lstm is the fastest on a CPU"""
     embedding_size: Count = 128

@@ -1,4 +1,4 @@
-"""conformer_ctc: a Conformer on log-mel features with CTC, trained from scratch.
+"""conformer_ctc: a Conformer on log-mel features with CTC, from scratch or from a checkpoint.
 
 Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition", as
 torchaudio has it; Graves et al. 2006 for CTC.
@@ -10,6 +10,7 @@ finetune`.
 
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
@@ -19,6 +20,12 @@ from zoo.model.entry import Entry
 class Options(Bounded):
     """What only this model has."""
 
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of conformer_ctc, whose features, symbols
+    and shape are kept; none: new weights, shaped by what follows"""
+    vocabulary: Literal["auto", "new"] = "auto"
+    """symbols to write with: those of the weights; new: the characters of the training
+    transcriptions, with a new head"""
     sampling_rate: Count = 16_000
     """samples a second that sounds are brought to"""
     num_mel_bins: Count = 80

@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from zoo.model import own_weights
 from zoo.model.loading import load_feature_extractor
 from zoo.model.network import Network
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
+from zoo.store import pretrained
 
 if TYPE_CHECKING:
     import datasets
@@ -24,14 +26,50 @@ class KeywordNetwork(Network):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """Return the extractor of log-mel features."""
+        """Return the extractor of log-mel features: a new one, or that of the weights.
+
+        Raises `UserError` where the weights are not at hand, or are of another kind.
+        """
+        if options.model != pretrained.NEW:
+            folder = pretrained.find(options.model, entry.presets).folder
+            own_weights.config_of(folder, KwsConfig, options.model, entry.name)
+            return load_feature_extractor(folder)
         return LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
+
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
+        """Return the options with the shape and features of the weights
+        (`Network.options_of_weights`)."""
+        if options.model == pretrained.NEW:
+            return options
+        folder = pretrained.find(options.model, entry.presets).folder
+        config = own_weights.config_of(folder, KwsConfig, options.model, entry.name)
+        of_weights = {
+            "sampling_rate": processor.sampling_rate,
+            "num_mel_bins": config.num_mel_bins,
+            "hidden_size": config.hidden_size,
+            "num_layers": config.num_hidden_layers,
+            "kws_dropout": config.hidden_dropout_prob,
+        }
+        return own_weights.settled(options, of_weights, free=("kws_dropout",))
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """Return the model in fp32 with weights drawn from torch's global random state; seed it
-        first."""
+        """Return the model in fp32, and where its weights came from.
+
+        New weights, or a new head, are drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where the weights are not at hand, or are of another kind.
+        """
+        if options.model != pretrained.NEW:
+            found = pretrained.find(options.model, entry.presets)
+            config = own_weights.config_of(found.folder, KwsConfig, options.model, entry.name)
+            config.hidden_dropout_prob = options.kws_dropout
+            settings = task.model_config()
+            model = own_weights.begin(
+                KwsForAudioClassification, config, settings, found.folder, options.model
+            )
+            return model, found.source(options.model)
         config = KwsConfig(
             num_mel_bins=options.num_mel_bins,
             hidden_size=options.hidden_size,

@@ -1,4 +1,5 @@
-"""kws_cls: a small convolutional network on log-mel features, trained from scratch on short sounds.
+"""kws_cls: a small convolutional network on log-mel features of short sounds, new or out of a
+checkpoint.
 
 Keyword spotting after Sainath & Parada 2015; see `zoo.speech.modeling_kws` for the network.
 
@@ -17,6 +18,9 @@ from zoo.model.entry import Entry
 class Options(Bounded):
     """What only this model has."""
 
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of kws_cls, whose features and shape are
+    kept; none: new weights, shaped by what follows"""
     sampling_rate: Count = 16_000
     """samples a second that sounds are brought to"""
     num_mel_bins: Count = 40

@@ -23,7 +23,7 @@ from zoo.machine.precision import choose_device, choose_dtype, fp32_products
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.network import assemble, network_of
 from zoo.speedups.allocator import keep_freed_memory
-from zoo.store import checkpoint, evidence, pretrained
+from zoo.store import checkpoint, evidence
 from zoo.train.args import TrainArgs, check, metric_for_best
 from zoo.train.loop import Loop
 from zoo.train.methods.base import Data, FinetuneJob, FinetuneResult, Learning, Method, Saved, Setup
@@ -32,7 +32,7 @@ from zoo.train.optim.sharding import whole_state
 from zoo.train.reporting import run_folder, summary
 from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.reporting.reporters import make_reporters
-from zoo.train.resume import run_record
+from zoo.train.resume import run_record, start_weights
 from zoo.train.resume import state as states
 from zoo.train.resume.progress import Progress
 
@@ -82,7 +82,7 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
     known = run_record.Run(setup.folder, claim.state)
     known.know(run_record.of_flags(setup.entry, setup.job))
     run = _Run(setup, claim, known, methods_of(setup))
-    data, model, source = _assemble(run)
+    data, model, source, options = _assemble(run)
     known.record["changes"] = known.changes()
     findings: list[Finding] = []
     if setup.is_main:
@@ -92,7 +92,8 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
     parameters = sum(p.numel() for p in model.parameters())
     for method in run.methods:
         model = method.model(model, data)
-    progress, records = _train(run, data, model, _manifest(run, data, source), parameters)
+    manifest = _manifest(run, data, source, options)
+    progress, records = _train(run, data, model, manifest, parameters)
     training = summary.Training(progress, peak_memory(setup.device), findings)
     del model  # the final evaluation has the memory for itself
     result = _final_evaluation(run, data, parameters)
@@ -111,21 +112,24 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
     setup.accelerator.wait_for_everyone()
 
 
-def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any]]:
-    """Return the data, the network for them, and a record of where its weights come from."""
+def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any], Any]:
+    """Return the data, the network for them, a record of where its weights come from, and the
+    model's options as its weights have them."""
     setup, methods = run.setup, run.methods
     entry, job = setup.entry, setup.job
     network = network_of(entry)
     for method in methods:
         method.look()
     start = next((found for method in methods if (found := method.start())), None)
+    options = job.options
     # the first fills the caches, the others read them
     with setup.accelerator.main_process_first():
         if start is None:  # before data are read or made, which may take long
-            pretrained.look(job.options, entry)
+            resumed = run.claim.state is not None
+            options = start_weights.at_hand(options, entry, setup.folder, resumed)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         trained, processor = network.load(start.folder) if start else (None, None)
-        assembly = assemble(entry, job.options, task, examples.splits, processor)
+        assembly = assemble(entry, options, task, examples.splits, processor)
         data = _read(run, assembly.task, examples, assembly.processor)
     torch.manual_seed(job.train.seed)  # the new head
     if start and trained is not None:
@@ -133,8 +137,13 @@ def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any]]:
         network.prepare_training(model, job.options)
     else:
         model, source = assembly.build()
+    options = assembly.options
+    if hasattr(options, "model"):  # as it was asked, wherever the weights were found
+        options = dataclasses.replace(options, model=job.options.model)
+        if not start and source["model"] is not None:
+            source = {**source, "model": job.options.model}
     run.known.know(run_record.of_source(source))
-    return data, model, source
+    return data, model, source, options
 
 
 def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
@@ -157,8 +166,9 @@ def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
     return Data(task, examples, processor, features, beside)
 
 
-def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what zoo.json records of the run."""
+def _manifest(run: _Run, data: Data, source: Mapping[str, Any], options: Any) -> dict[str, Any]:
+    """Return what zoo.json records of the run; `options` are the model's, as its weights have
+    them."""
     entry, job, examples = run.setup.entry, run.setup.job, data.examples
     manifest = {
         "model": entry.name,
@@ -166,7 +176,7 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any
         "pipeline": data.task.pipeline,
         "source": source,
         "config": {
-            "options": dataclasses.asdict(job.options),
+            "options": dataclasses.asdict(options),
             "data": dataclasses.asdict(job.data),
             "task": data.task.config(),
             "train": dataclasses.asdict(job.train),
@@ -200,7 +210,9 @@ def _train(
     learning = Learning(train, collate, objective)
     for method in run.methods:
         learning = method.learning(learning, model, data)
-    run.claim.begin()
+    moved = run.claim.begin()
+    if setup.is_main and run.claim.state is None:
+        start_weights.keep(setup.job.options, setup.entry, setup.folder, moved)
     setup.accelerator.wait_for_everyone()
     reporters = []
     if setup.is_main:

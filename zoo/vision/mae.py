@@ -14,6 +14,9 @@ from zoo.model.entry import Entry
 class Options(Bounded):
     """What only this model has."""
 
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of mae, whose shape is kept, and how it
+    sees images; none: new weights, shaped by what follows"""
     architecture: str = "vit_tiny_patch16_224"
     """timm's name of the encoder, a vision transformer"""
     image_size: Count | None = None
