@@ -29,8 +29,12 @@ TEXT_COLUMNS = (
     "review",
     "content",
     "tweet",
+    "question1",
+    "#1 string",
 )
-PAIR_COLUMNS = ("text_pair", "sentence2", "hypothesis", "question2", "passage")
+PAIR_COLUMNS = ("text_pair", "sentence2", "hypothesis", "question2", "passage", "#2 string")
+PAIRS = (("question", "sentence"),)
+"""Columns that are a pair where both are there, as of QNLI, and by themselves single texts."""
 ROWS = 1_000  # of a table that become Python values together
 BOM = "\ufeff"
 
@@ -48,8 +52,8 @@ class Inputs:
     text_pair: tuple[str, ...] = ()
     """second texts, one for each of `text`, where the model was trained on pairs"""
     file: Path | None = None
-    """file to label: csv, tsv, json, jsonl or parquet with a text column, whose other columns are
-    kept, or a line a text; - or nothing reads standard input"""
+    """file to label: csv, tsv, xlsx, json, jsonl or parquet with a text column, whose other columns
+    are kept, or a line a text; - or nothing reads standard input"""
     text_column: str | None = None
     """column of the text in a table; that of the training by default"""
     text_pair_column: str | None = None
@@ -93,7 +97,7 @@ def read(inputs: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[s
 def _in_file(
     file: Path, inputs: Inputs, known: Columns, wants_pairs: bool, stack: ExitStack
 ) -> Iterator[Mapping[str, Any]]:
-    from tasks.data import files, tables
+    from tasks.data import cells, files, tables
 
     if not file.exists():
         raise UserError(f"`file` {file}: there is no such file")
@@ -104,6 +108,7 @@ def _in_file(
         if not file.is_file():
             raise UserError(f"`file` {file} is no regular file, as a table has to be")
         table = tables.read(file)
+        cells.tell(table)
         pair = inputs.text_pair_column
         columns = text_columns(table.column_names, str(file), known, inputs.text_column, pair)
         return _rows(file, table, columns)
@@ -144,6 +149,27 @@ def text_columns(
     if other == found:
         raise UserError(f"{where}: {found!r} can't be both the text and its pair")
     return found, other
+
+
+def training_columns(
+    names: Sequence[str], where: str, text: str | None, pair: str | None
+) -> tuple[str, str | None]:
+    """The columns of the text and of its pair (None: single texts) in data to train on.
+
+    Args:
+        text, pair: the user's choice; "none" for single texts.
+
+    Raises `UserError` where one is missing.
+    """
+    folded = {name.casefold(): name for name in reversed(names)}
+    if text is None and pair is None:
+        for both in PAIRS:
+            if all(name in folded for name in both):
+                return folded[both[0]], folded[both[1]]
+    found = find_column(names, text, TEXT_COLUMNS, "text", where)
+    if pair == "none" or (pair is None and not folded.keys() & set(PAIR_COLUMNS)):
+        return found, None
+    return found, find_column(names, pair, PAIR_COLUMNS, "text pair", where)
 
 
 def _column(
