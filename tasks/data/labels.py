@@ -120,6 +120,41 @@ def are_numbers(values: Sequence[Any], fewest: int = 6) -> bool:
     )
 
 
+def problem_type_of(asked: str, splits: "datasets.DatasetDict") -> ProblemType:
+    """Return what the column `label` is to be learned as.
+
+    Args:
+        asked: "single_label", "multi_label", "regression", or "auto": what the type of the column,
+            and of text its values, say.
+
+    Raises `UserError` where several columns of numbers are asked to be labels.
+    """
+    import datasets
+
+    split = reference(splits)
+    feature = split.features["label"]
+    several = targets.are_numbers(feature)
+    if asked == "regression" or (several and asked == "auto"):
+        return "regression"
+    if isinstance(feature, Mapping):
+        raise UserError(
+            f"`problem_type` {asked} wants one column of labels, and these are several"
+            f" ({', '.join(feature)}): they are numbers to predict, regression"
+        )
+    if asked != "auto":
+        return (
+            "single_label_classification"
+            if asked == "single_label"
+            else "multi_label_classification"
+        )
+    if isinstance(feature, datasets.Value):
+        floating = feature.dtype.startswith("float") or are_numbers(split.unique("label"))
+        return "regression" if floating else "single_label_classification"
+    if isinstance(feature, datasets.ClassLabel):
+        return "single_label_classification"
+    return "multi_label_classification"
+
+
 def as_list(value: Any) -> list[Any]:
     """The labels of one multi-label example: a list as it is, a string split at | or ,."""
     if value is None:

@@ -40,8 +40,8 @@ def find(source: "Source", asked: str | None, usual: Sequence[str]) -> "tuple[So
 def _joined(
     splits: "datasets.DatasetDict", parts: Sequence[str], name: str, where: str
 ) -> "datasets.DatasetDict":
-    """Return the splits with a column `name`, structs of the columns `parts`, in place of these; a
-    split without any of them, as of a test, has none of them known."""
+    """Return the splits with one column more, structs of the columns `parts`; of a split without
+    them, as of a test, with nothing in them."""
     import datasets
     import pyarrow as pa
 
@@ -51,10 +51,8 @@ def _joined(
         table = chosen.with_format("arrow")[:]
         values = [table.column(place).combine_chunks() for place in places.values()]
         struct = pa.StructArray.from_arrays(values, list(parts))
-        split = splits[split_name]
-        others = split.remove_columns([each for each in parts if each in split.column_names])
         made = datasets.Dataset(pa.table({name: struct}))
-        joined[split_name] = datasets.concatenate_datasets([others, made], axis=1)
+        joined[split_name] = datasets.concatenate_datasets([splits[split_name], made], axis=1)
     return datasets.DatasetDict(joined)
 
 

@@ -13,17 +13,15 @@ from tasks.bounds import Bounded, Share
 from tasks.data import columns, targets
 from tasks.data.labels import (
     ProblemType,
-    are_numbers,
     check_labels,
     encode_labels,
     label_names,
     leave_out,
-    reference,
+    problem_type_of,
     unlabelled,
 )
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.splits import must_have_train
-from tasks.errors import UserError
 from tasks.kinds import label_values
 from tasks.kinds.label_values import (
     LabelPrediction,
@@ -99,7 +97,7 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
     told. Raises `UserError` where a label can't be read.
     """
     must_have_train(splits, data.data)
-    problem_type = _problem_type(args.problem_type, splits)
+    problem_type = problem_type_of(args.problem_type, splits)
     without = unlabelled(splits)
     cut_as_named = cut_missing_splits(splits, _stratify(problem_type), data)
     labelled = _but(splits, without)
@@ -117,14 +115,14 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
 
 def cut(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> "datasets.DatasetDict":
     """Return the splits, with missing ones cut from train exactly as `encode` does."""
-    problem_type = _problem_type(args.problem_type, splits)
+    problem_type = problem_type_of(args.problem_type, splits)
     return cut_missing_splits(splits, _stratify(problem_type), data)
 
 
 def stratified(splits: "datasets.DatasetDict") -> str | None:
     """Return the column name `label` if a classifier would stratify missing splits by it, else
     None."""
-    return _stratify(_problem_type("auto", splits))
+    return _stratify(problem_type_of("auto", splits))
 
 
 def _but(splits: "datasets.DatasetDict", names: Collection[str]) -> "datasets.DatasetDict":
@@ -135,33 +133,6 @@ def _but(splits: "datasets.DatasetDict", names: Collection[str]) -> "datasets.Da
 
 def _stratify(problem_type: ProblemType) -> str | None:
     return "label" if problem_type == "single_label_classification" else None
-
-
-def _problem_type(asked: str, splits: "datasets.DatasetDict") -> ProblemType:
-    import datasets
-
-    split = reference(splits)
-    feature = split.features["label"]
-    several = targets.are_numbers(feature)
-    if asked == "regression" or (several and asked == "auto"):
-        return "regression"
-    if isinstance(feature, Mapping):
-        raise UserError(
-            f"`problem_type` {asked} wants one column of labels, and these are several"
-            f" ({', '.join(feature)}): they are numbers to predict, regression"
-        )
-    if asked != "auto":
-        return (
-            "single_label_classification"
-            if asked == "single_label"
-            else "multi_label_classification"
-        )
-    if isinstance(feature, datasets.Value):
-        floating = feature.dtype.startswith("float") or are_numbers(split.unique("label"))
-        return "regression" if floating else "single_label_classification"
-    if isinstance(feature, datasets.ClassLabel):
-        return "single_label_classification"
-    return "multi_label_classification"
 
 
 class Classification(Bindable):

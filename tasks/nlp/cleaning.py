@@ -157,7 +157,7 @@ def cleaned_splits(
             changed += differs
             split = _with(split, column, new) if differs else split
         made[name] = split
-    told = [f"{changed:,} texts changed"] * (steps != (DUPLICATES,))
+    told = [f"{changed:,} text{'s'[: changed != 1]} changed"] * (steps != (DUPLICATES,))
     if DUPLICATES in steps:
         kept, dropped = _without_duplicates(made)
         made = {name: made[name].select(rows) for name, rows in kept.items()}

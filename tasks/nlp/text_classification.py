@@ -17,7 +17,7 @@ from tasks.kinds.classification import encode as encode_all
 from tasks.nlp import text_files, text_inputs
 from tasks.nlp.cleaning import CleanArgs, cleaned_item, cleaned_splits, described
 from tasks.nlp.text_columns import canonical
-from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
+from tasks.nlp.text_inputs import PAIR_COLUMNS, Columns, Inputs
 from tasks.nlp.text_lengths import LongTexts, resolve_max_length
 from tasks.printing import python_literal
 

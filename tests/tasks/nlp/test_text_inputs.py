@@ -126,7 +126,7 @@ def test_a_missing_text_is_an_empty_one(tmp_path: Path) -> None:
         ("a.jsonl", b'{"words": "fine"}\n', "its columns are words"),
         ("a.parquet", b"PAR1", "not a readable parquet file"),
         ("a.txt", "fine\n".encode("utf-16"), "line 1: not UTF-8 text (it looks like UTF-16)"),
-        ("a.xlsx", b"PK", "is a .xlsx file, which is none of csv, json, jsonl, parquet, tsv"),
+        ("a.xls", b"PK", "is a .xls file, which is none of csv, json, jsonl, parquet, tsv, xlsx"),
         ("a.txt.gz", b"\x1f\x8b", "is a .gz file"),
     ],
 )
