@@ -26,6 +26,7 @@ def _formats(readers: tables.Readers) -> str:
 FORMATS = _formats(tables.READERS)
 # Files beside the data in a folder of `datasets` or of the Hub that hold no examples.
 NOT_DATA = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
+NOT_DATA |= {"dev_ids.tsv"}  # of MRPC, as GLUE has it
 ARCHIVES = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"})
 RAW = "original"
 """The folder in which GLUE's tasks keep what their tables were made of."""

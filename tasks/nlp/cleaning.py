@@ -35,6 +35,7 @@ INLINE = re.compile(
 TAG = re.compile(r"<(?:!(?=doctype\b)|/)?([a-z][a-z0-9]*)\b[^<>]*>", re.IGNORECASE)
 HIDDEN = re.compile(r"<(?:(script|style)\b[^<>]*>|!--)", re.IGNORECASE)
 """Where what nobody reads begins."""
+NO_LABEL = repr(None)
 ORDER = ("test", "validation", "train")
 """A text that stands in several splits stays in the first of these: what is measured is kept."""
 
@@ -160,7 +161,10 @@ def cleaned_splits(
     told = [f"{changed:,} text{'s'[: changed != 1]} changed"] * (steps != (DUPLICATES,))
     if DUPLICATES in steps:
         kept, dropped = _without_duplicates(made)
-        made = {name: made[name].select(rows) for name, rows in kept.items()}
+        made = {
+            name: split if len(kept[name]) == len(split) else split.select(kept[name])
+            for name, split in made.items()
+        }
         told.append(dropped)
     for split in made.values():
         after[0] += split.num_rows
@@ -213,7 +217,8 @@ def _without_duplicates(
     for name in (*[one for one in ORDER if one in splits], *[s for s in splits if s not in ORDER]):
         split, repeats = splits[name], dict.fromkeys((name, *splits), 0)
         columns = [map(single_spaced, split[column]) for column in _texts_of(split)]
-        labels = map(repr, split["label"]) if "label" in split.column_names else [""] * len(split)
+        has_labels = "label" in split.column_names
+        labels = map(repr, split["label"]) if has_labels else [NO_LABEL] * len(split)
         kept[name] = []
         for row, (key, label) in enumerate(zip(zip(*columns, strict=True), labels, strict=True)):
             first = seen.get(key)
@@ -222,7 +227,7 @@ def _without_duplicates(
                 kept[name].append(row)
             else:
                 repeats[first[0]] += 1
-                contradicted += label != first[1]
+                contradicted += label != first[1] and NO_LABEL not in (label, first[1])
         told += [
             f"{count:,} of {name} {'repeated' if other == name else f'also in {other}'}"
             for other, count in repeats.items()

@@ -64,6 +64,20 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
     return splits, digest
 
 
+def texts_in(folder: Path) -> list[Path]:
+    """Return the files with texts below a folder, in the order of their paths."""
+    return [file for file in walk(folder)[1] if _is_text(file)]
+
+
+def read_text(file: Path) -> tuple[str, str]:
+    """Return the text in a file, and its encoding; see `decoded`."""
+    try:
+        content = file.read_bytes()
+    except OSError as problem:
+        raise UserError(f"{file} cannot be read: {problem.strerror}") from None
+    return decoded(content, str(file))
+
+
 def decoded(content: bytes, where: str) -> tuple[str, str]:
     """Return the text in the bytes of a file, and its encoding: UTF-8, else what a byte order mark
     says, else Latin-1, which knows every byte.
@@ -218,7 +232,7 @@ def _batches(
             for start in range(0, len(rows), ROWS):
                 made = []
                 for file, label in rows[start : start + ROWS]:
-                    text, encoding = decoded(_content(file), str(file))
+                    text, encoding = read_text(file)
                     place = file.relative_to(root).as_posix()
                     made.append({"text": text, "label": label, "file": place, "encoding": encoding})
                 bar.update(len(made))
@@ -226,13 +240,6 @@ def _batches(
                 yield pa.RecordBatch.from_arrays(columns, schema=schema)
 
     return schema, batches
-
-
-def _content(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as problem:
-        raise UserError(f"{file} cannot be read: {problem.strerror}") from None
 
 
 def _tell_encodings(path: Path, splits: "datasets.DatasetDict") -> None:

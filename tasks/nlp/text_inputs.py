@@ -53,7 +53,7 @@ class Inputs:
     """second texts, one for each of `text`, where the model was trained on pairs"""
     file: Path | None = None
     """file to label: csv, tsv, xlsx, json, jsonl or parquet with a text column, whose other columns
-    are kept, or a line a text; - or nothing reads standard input"""
+    are kept, or a line a text; a folder of texts; - or nothing reads standard input"""
     text_column: str | None = None
     """column of the text in a table; that of the training by default"""
     text_pair_column: str | None = None
@@ -102,7 +102,7 @@ def _in_file(
     if not file.exists():
         raise UserError(f"`file` {file}: there is no such file")
     if file.is_dir():
-        raise UserError(f"`file` {file} is a folder: name a file in it")
+        return _in_folder(file, wants_pairs)
     suffix = file.suffix.lower()
     if suffix in tables.READERS:
         if not file.is_file():
@@ -123,6 +123,28 @@ def _in_file(
     except OSError as problem:
         raise UserError(f"`file` {file} cannot be read: {problem.strerror}") from None
     return _lines(opened, str(file), "utf-8")
+
+
+def _in_folder(folder: Path, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
+    """A text a file, as `tasks.nlp.text_files` reads them, and its path under `others`."""
+    from tasks.nlp import text_files
+
+    _must_be_single(wants_pairs, f"{folder} has one text a file")
+    found = text_files.texts_in(folder)
+    if not found:
+        raise UserError(f"`file` {folder} is a folder without texts (*.txt): name a file in it")
+    return _each(folder, found)
+
+
+def _each(folder: Path, found: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    import pyarrow as pa
+
+    from tasks.nlp import text_files
+
+    for path in found:
+        text, _ = text_files.read_text(path)
+        name = path.relative_to(folder).as_posix()
+        yield {"text": text, "others": pa.RecordBatch.from_pydict({"file": [name]})}
 
 
 def text_columns(

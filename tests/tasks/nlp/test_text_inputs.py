@@ -141,6 +141,18 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.csv", text=("a",)) == "give `text` or `file`, not both"
 
 
+def test_a_folder_has_a_text_a_file(tmp_path: Path) -> None:
+    (tmp_path / "pos").mkdir()
+    (tmp_path / "pos" / "2.txt").write_text("two\nlines")
+    (tmp_path / "1").write_bytes(b"caf\xe9")
+    (tmp_path / "a.csv").write_text("text\nno\n")
+    assert found(tmp_path) == [
+        {"text": "café", "others": {"file": "1"}},
+        {"text": "two\nlines", "others": {"file": "pos/2.txt"}},
+    ]
+    assert "one text a file, and this model was trained on pairs" in refusal(tmp_path, PAIR)
+
+
 def test_the_columns_of_the_training_are_read(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,text,body,sentence1,sentence2\n7,t,b,s1,s2\n")
