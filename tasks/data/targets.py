@@ -46,13 +46,22 @@ def _joined(
     import pyarrow as pa
 
     places = {part: f"{name}/{i}" for i, part in enumerate(parts)}
+    folded = {part.casefold() for part in parts}
+    known = {
+        split_name: split
+        for split_name, split in splits.items()
+        if folded & {column.casefold() for column in split.column_names}
+    }
+    chosen = columns.select(datasets.DatasetDict(known), places, where, places.values())
     joined = {}
-    for split_name, chosen in columns.select(splits, places, where, places.values()).items():
-        table = chosen.with_format("arrow")[:]
-        values = [table.column(place).combine_chunks() for place in places.values()]
+    for split_name, split in splits.items():
+        values = [pa.nulls(split.num_rows, pa.float64())] * len(parts)
+        if split_name in chosen:
+            table = chosen[split_name].with_format("arrow")[:]
+            values = [table.column(place).combine_chunks() for place in places.values()]
         struct = pa.StructArray.from_arrays(values, list(parts))
         made = datasets.Dataset(pa.table({name: struct}))
-        joined[split_name] = datasets.concatenate_datasets([splits[split_name], made], axis=1)
+        joined[split_name] = datasets.concatenate_datasets([split, made], axis=1)
     return datasets.DatasetDict(joined)
 
 

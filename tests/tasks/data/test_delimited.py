@@ -74,7 +74,7 @@ def test_a_table_that_a_program_wrote_has_quotes_around_its_fields(tmp_path: Pat
     write(tmp_path, train=rows)
     found = read(tmp_path).splits["train"]["sentence"]
     assert found == ['a "charmer", yes', "two\nlines", "as is"]
-    assert tables.place_of(tmp_path / "train.tsv", 2) == "line 4"
+    assert tables.place_of(tmp_path / "train.tsv", 2) == "line 5"
 
 
 def test_other_tables_have_quotes_as_ever(tmp_path: Path) -> None:
