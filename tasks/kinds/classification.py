@@ -43,8 +43,9 @@ if TYPE_CHECKING:
 
     from tasks.metrics.classification import ClassificationMetric
 
-LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
-LABEL_COLUMNS += ("gold_label", "is_duplicate", "quality")  # of GLUE's MNLI, QQP and MRPC
+LABEL_COLUMNS: tuple[str, ...] = ("label", "labels", "class", "category", "target", "sentiment")
+LABEL_COLUMNS += ("stars", "score", "gold_label", "is_duplicate", "quality")
+"""Usual names, best first; the last three are those of GLUE's MNLI, QQP and MRPC."""
 TOP_K = 5
 MOST_LABELS = 30  # that a description names
 
@@ -369,7 +370,7 @@ class Classification(Bindable):
             return np.array(values, np.int64 if self.single_label else np.float64)
         hot = np.zeros((len(values), len(self.labels)), np.int64)
         for row, given in zip(hot, values, strict=True):
-            row[list(given)] = 1  # type: ignore[arg-type]
+            row[list(given)] = 1  # type: ignore[arg-type, index]
         return hot
 
     def confusion_matrix(self, accumulator: "ClassificationMetric") -> "np.ndarray":

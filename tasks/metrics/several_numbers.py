@@ -80,7 +80,8 @@ class SeveralNumbersMetric(ClassificationMetric):
     def _errors(predictions: Floats, references: Floats) -> Floats:
         """Return the squared error of each sample, the mean over its numbers, float64 [n]."""
         errors = arithmetic.squared_errors(predictions.ravel(), references.ravel())
-        return errors.reshape(predictions.shape).mean(axis=1)
+        means: Floats = errors.reshape(predictions.shape).mean(axis=1)
+        return means
 
     def _empty(self) -> _Array:
         return np.empty((0, self.num_labels), np.float64)

@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -142,15 +142,17 @@ def _idx(root: Path, every: Sequence[Path]) -> _Found | None:
             f"{root} holds several data sets ({where}): give the folder of one, or one of its files"
             f" ({one.relative_to(root)})"
         )
-    ((folder, name), files), pairs, labels_of = next(iter(sets.items())), {}, {}
+    (folder, name), files = next(iter(sets.items()))
+    pairs: dict[str, tuple[Path, Path]] = {}
+    labels_of: dict[str, Codes] = {}
     for split in ("train", "test"):
         pair = [files.get((split, what)) for what in ("images", "labels")]
         if not any(pair):
             continue
-        for file, what in zip(pair, ("images", "labels"), strict=True):
-            if file is None:
-                raise UserError(f"{folder} has no {what} for {name}{split}: a file is missing")
-        images, labels = (file for file in pair if file is not None)
+        images, labels = pair
+        if images is None or labels is None:
+            what = "images" if images is None else "labels"
+            raise UserError(f"{folder} has no {what} for {name}{split}: a file is missing")
         pairs[split], labels_of[split] = (images, labels), _labels_of(labels)
     codes = np.unique(np.concatenate(list(labels_of.values())))  # EMNIST's letters begin with 1
     parts = [
@@ -205,9 +207,11 @@ def _mapped(mapping: Path) -> dict[int, str]:
 
 def _opened(file: Path) -> IO[bytes]:
     try:
-        return gzip.open(file) if file.suffix == ".gz" else file.open("rb")
+        stream: Any = gzip.open(file) if file.suffix == ".gz" else file.open("rb")
     except OSError as problem:
         raise UserError(f"{file} cannot be read: {problem.strerror}") from None
+    opened: IO[bytes] = stream
+    return opened
 
 
 def _header(file: Path, stream: IO[bytes], rank: int) -> tuple[int, ...]:
@@ -265,9 +269,8 @@ def _cifar(root: Path, every: Sequence[Path]) -> _Found | None:
             f" {folders[1].relative_to(root)}): give the folder of one"
         )
     # a record is its labels, a byte each, and the red, green and blue planes
-    columns, names = ("label",), ("batches.meta.txt",)
-    if of_100:
-        columns, names = ("coarse_label", "label"), NAMES_OF_100
+    columns: tuple[str, ...] = ("coarse_label", "label") if of_100 else ("label",)
+    names = NAMES_OF_100 if of_100 else ("batches.meta.txt",)
     files = [folders[0] / name for name in names]
     called = {
         column: _lines(file) if file.is_file() else [str(i) for i in range(CLASSES[column])]
