@@ -37,6 +37,19 @@ IDX = re.compile(r"(?P<set>(?:.+-)?)(?P<split>train|t10k|test)-(?P<what>images|l
                  r"[-.]idx(?P<rank>[13])-ubyte(?:\.gz)?")  # fmt: skip
 SPLITS = {"train": "train", "t10k": "test", "test": "test"}
 UBYTE = 8  # the code of the type of values in an idx file
+FASHION: tuple[str, ...] = (
+    "T-shirt/top",
+    "Trouser",
+    "Pullover",
+    "Dress",
+    "Coat",
+    "Sandal",
+    "Shirt",
+    "Sneaker",
+)
+FASHION += ("Bag", "Ankle boot")
+"""The classes of Fashion-MNIST (Xiao et al. 2017), whose files name none: its folder, which
+torchvision calls FashionMNIST, tells it from MNIST."""
 BATCH = re.compile(r"(?:(?P<train>data_batch_\d+)|(?P<test>test_batch))\.bin")
 PICKLES = re.compile(r"data_batch_\d+|test_batch|batches\.meta")
 PICKLES_OF_100 = frozenset({"train", "test", "meta"})
@@ -96,7 +109,7 @@ def _read(root: Path, found: _Found) -> "tuple[datasets.DatasetDict, str]":
         {"media": {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}}
         | {name: datasets.ClassLabel(names=list(of)) for name, of in found.names.items()}
     )
-    copies = rows.Copies(digest, "arrays", VERSION)
+    copies = rows.Copies(digest, "arrays", VERSION, {n: list(of) for n, of in found.names.items()})
     splits = [name for name in ("train", "test") if any(part.split == name for part in found.parts)]
     for split in splits:
         if not copies.has([split]):
@@ -161,6 +174,8 @@ def _idx(root: Path, every: Sequence[Path]) -> _Found | None:
     ]
     mapping = next((file for file in every if file == folder / f"{name}mapping.txt"), None)
     known = _mapped(mapping) if mapping else {}
+    if not known and any(part.lower().replace("-", "") == "fashionmnist" for part in folder.parts):
+        known = dict(enumerate(FASHION))
     names = [known.get(code, str(code)) for code in codes.tolist()]
     return _Found(parts, {"label": names}, [mapping] if mapping else [])
 
@@ -207,7 +222,7 @@ def _mapped(mapping: Path) -> dict[int, str]:
 
 def _opened(file: Path) -> IO[bytes]:
     try:
-        stream: Any = gzip.open(file) if file.suffix == ".gz" else file.open("rb")
+        stream: Any = gzip.open(file) if file.suffix == ".gz" else file.open("rb")  # noqa: SIM115
     except OSError as problem:
         raise UserError(f"{file} cannot be read: {problem.strerror}") from None
     opened: IO[bytes] = stream

@@ -84,6 +84,15 @@ def test_emnist_stands_upright_and_has_its_characters(tmp_path: Path) -> None:
     np.testing.assert_array_equal(pixels_of(rows[5])[..., 0], made["train"][0][5].T)
 
 
+def test_fashion_mnist_is_known_by_its_folder(tmp_path: Path) -> None:
+    write_idx(tmp_path / "FashionMNIST" / "raw")
+    named = read(tmp_path).splits["train"].features["label"].names
+    assert named[0] == "T-shirt/top" and named[9] == "Ankle boot"
+    (tmp_path / "FashionMNIST").rename(tmp_path / "digits")
+    again = read(tmp_path).splits["train"].features["label"].names
+    assert again == [str(i) for i in range(10)], "the same files, and no longer out of the cache"
+
+
 def test_several_data_sets_in_a_folder(tmp_path: Path) -> None:
     write_idx(tmp_path / "MNIST" / "raw")
     made = write_idx(tmp_path / "FashionMNIST" / "raw")
