@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
-from tasks.bounds import Bounded, Count, InnerShare
+from tasks.bounds import Count, InnerShare
 from tasks.data.columns import find_column, names_of
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.source import load as load_source
@@ -18,7 +18,8 @@ from tasks.errors import UserError
 from tasks.kinds.classification import LABEL_COLUMNS, stratified
 from tasks.kinds.losses import IGNORED, cross_entropy, of_targets
 from tasks.metrics.spec import metric_spec
-from tasks.nlp import text_inputs
+from tasks.nlp import text_files, text_inputs
+from tasks.nlp.cleaning import CleanArgs, cleaned, cleaned_splits, described
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
 from tasks.nlp.text_lengths import describe_cut, resolve_max_length
@@ -46,7 +47,7 @@ ONLY_PREDICTED = "computes_only_predicted"
 
 
 @dataclass(frozen=True)
-class Args(Bounded):
+class Args(CleanArgs):
     """How texts are read and masked."""
 
     text_column: str | None = None
@@ -101,7 +102,7 @@ def _canonical(
     """
     from tasks.nlp.embedded import docstrings
 
-    source = load_source(data, docstrings.load)
+    source = load_source(data, docstrings.load, text_files.load)
     names = names_of(source.splits)
     if known:
         text, _ = text_inputs.text_columns(names, source.name, known)
@@ -111,7 +112,7 @@ def _canonical(
     label = None
     if args.label_column is not None or labelled:
         label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
-    splits = canonical(source, text, label=label)
+    splits = cleaned_splits(canonical(source, text, label=label), args.clean, source.name)
     columns: Columns = {"text": text, "text_pair": None}
     return source, splits, stratified(splits) if label else None, columns
 
@@ -198,10 +199,11 @@ class MaskedLM(Bindable):
 
     def describe_lengths(self) -> str:
         """Return how many tokens were read, and what became of longer texts, for a card."""
-        length = self.args.max_length
+        length, told = self.args.max_length, described(self.args.clean)
         if self.args.long_texts == "window":
-            return f"Has learned from texts that were cut into windows of {length} tokens."
-        return describe_cut(length)
+            cut = f"Has learned from texts that were cut into windows of {length} tokens."
+            return f"{cut} {told}".rstrip()
+        return f"{describe_cut(length)} {told}".rstrip()
 
     def config(self) -> dict[str, Any]:
         """Return what `from_config` needs to make the task again, as plain JSON."""
@@ -291,7 +293,8 @@ class MaskedLM(Bindable):
 
         assert self.args.max_length is not None, "bind_for_training() decides it"
         processor = self.processor
-        texts = [text_inputs.item(each, SINGLE)["text"] for each in raw]
+        clean = self.args.clean
+        texts = [cleaned(text_inputs.item(each, SINGLE)["text"], clean) for each in raw]
         ids = encode(texts, None, processor, self.args.max_length, None)["input_ids"]
         for text, windows in zip(texts, ids, strict=True):
             masked, found = text.count(processor.mask_token), windows[0]

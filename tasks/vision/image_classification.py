@@ -178,7 +178,7 @@ class ImageClassification(Classification):
         are."""
         if self.args.hflip != "auto":
             return self.args.hflip
-        glyphs = all(len(name) == 1 or name.isdigit() for name in self.labels)
+        glyphs = all(len(name) == 1 or name.isdigit() for name in self.classes)
         return "off" if glyphs else "on"
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
