@@ -21,6 +21,8 @@ def loop(cell: nn.RNNBase, x: Tensor) -> Tensor:
     from torch._higher_order_ops.scan import scan
 
     step, carried = STEPS[type(cell)]
+    if isinstance(cell, nn.RNN) and cell.nonlinearity == "relu":
+        step = _rnn_relu
     ((input_weight, state_weight, input_bias, state_bias),) = cell.all_weights
     given = linear(x, input_weight, input_bias).transpose(0, 1)  # [seq, batch, gates]
     start = tuple(x.new_zeros(x.shape[0], cell.hidden_size) for _ in range(carried))
@@ -54,6 +56,11 @@ def _rnn(state: State, given: Tensor, again: Tensor) -> State:
     """Compute one step of Elman's network; its one gate: [batch, hidden] from the input, and from
     the state."""
     return ((given + again).tanh(),)
+
+
+def _rnn_relu(state: State, given: Tensor, again: Tensor) -> State:
+    """Compute one step of Elman's network with relu in the place of tanh."""
+    return ((given + again).relu(),)
 
 
 STEPS: dict[type[nn.RNNBase], tuple[Callable[[State, Tensor, Tensor], State], int]] = {

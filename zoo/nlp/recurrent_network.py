@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tasks.errors import UserError
 from zoo.model.loading import load_tokenizer
 from zoo.model.network import Network
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
@@ -38,6 +39,10 @@ class RecurrentNetwork(Network):
 
         Raises `UserError` for options that make no network.
         """
+        if options.cell != "rnn" and options.activation != "tanh":
+            raise UserError(
+                f"`activation` {options.activation} is for `cell` rnn, and {options.cell} has gates"
+            )
         return train_tokenizer(
             _texts(splits["train"]),
             options.tokenizer,
@@ -65,6 +70,7 @@ class RecurrentNetwork(Network):
             pooling=options.pooling,
             hidden_dropout_prob=options.rnn_dropout,
             initialization=options.initialization,
+            hidden_act=options.activation,
             pad_token_id=processor.pad_token_id,
             **task.model_config(),
         )

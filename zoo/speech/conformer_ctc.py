@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Activation, Initialization
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,10 @@ class Options(Bounded):
     """of the depthwise convolutions, in frames of 40 ms; odd"""
     conformer_dropout: BelowOne = 0.0
     """dropout of the layers; long training wants 0.1, a short one learns more without"""
+    activation: Activation = "silu"
+    """nonlinearity of the layers"""
+    initialization: Initialization = "default"
+    """first weights; default is Glorot's (xavier) for linear layers, He's for convolutions"""
 
 
 ENTRY = Entry(

@@ -49,6 +49,8 @@ class ConformerNetwork(Network):
             num_attention_heads=options.num_heads,
             conv_kernel_size=options.kernel_size,
             hidden_dropout_prob=options.conformer_dropout,
+            hidden_act=options.activation,
+            initialization=options.initialization,
             **task.model_config(),
         )
         return ConformerForCTC(config), {"model": None, "license": None}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Activation, Initialization
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Options(Bounded):
     """residual blocks over time"""
     kws_dropout: BelowOne = 0.1
     """dropout of the blocks and before the head"""
+    activation: Activation = "gelu"
+    """nonlinearity of the blocks"""
+    initialization: Initialization = "default"
+    """first weights; default is He's for convolutions, and Glorot's (xavier) for linear layers"""
 
 
 ENTRY = Entry(

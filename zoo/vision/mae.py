@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tasks.bounds import Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Initialization
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Options(Bounded):
     """layers of the decoder"""
     decoder_heads: Count = 3
     """attention heads of the decoder"""
+    initialization: Initialization = "default"
+    """first weights; default is Glorot's (xavier)"""
 
 
 ENTRY = Entry(
