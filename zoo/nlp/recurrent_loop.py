@@ -20,9 +20,7 @@ def loop(cell: nn.RNNBase, x: Tensor) -> Tensor:
     """
     from torch._higher_order_ops.scan import scan
 
-    step, carried = STEPS[type(cell)]
-    if isinstance(cell, nn.RNN) and cell.nonlinearity == "relu":
-        step = _rnn_relu
+    step, carried = step_of(cell)
     ((input_weight, state_weight, input_bias, state_bias),) = cell.all_weights
     given = linear(x, input_weight, input_bias).transpose(0, 1)  # [seq, batch, gates]
     start = tuple(x.new_zeros(x.shape[0], cell.hidden_size) for _ in range(carried))
@@ -69,6 +67,13 @@ STEPS: dict[type[nn.RNNBase], tuple[Callable[[State, Tensor, Tensor], State], in
     nn.RNN: (_rnn, 1),
 }
 """Of each cell, one step, as torch.nn's documentation gives it, and how many tensors it carries."""
+
+
+def step_of(cell: nn.RNNBase) -> tuple[Callable[[State, Tensor, Tensor], State], int]:
+    """Return what computes one step of a cell, and how many tensors it carries; see `STEPS`."""
+    if isinstance(cell, nn.RNN) and cell.nonlinearity == "relu":
+        return _rnn_relu, 1
+    return STEPS[type(cell)]
 
 
 def states(cell: nn.RNNBase, x: Tensor) -> Tensor:

@@ -32,7 +32,18 @@ class ConformerNetwork(Network):
         """
         if options.hidden_size % options.num_heads:
             raise UserError(f"`hidden_size` {options.hidden_size}: a multiple of `num_heads`")
-        extractor = LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
+        if not options.hop_length <= options.win_length <= options.n_fft:
+            raise UserError(
+                f"`hop_length` {options.hop_length}, `win_length` {options.win_length} and `n_fft` "
+                f"{options.n_fft}: none may be below the one before it"
+            )
+        extractor = LogMelFeatureExtractor(
+            options.num_mel_bins,
+            options.sampling_rate,
+            options.win_length,
+            options.hop_length,
+            options.n_fft,
+        )
         return CtcProcessor(extractor, train_tokenizer(splits["train"], task.args))
 
     def build(

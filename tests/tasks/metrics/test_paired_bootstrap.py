@@ -92,6 +92,8 @@ MADE = {
     "f1_macro": (_single, 0.1, 0.3),
     "matthews_correlation": (_single, 0.1, 0.3),
     "recall_macro": (_single, 0.1, 0.3),
+    "precision_weighted": (_single, 0.1, 0.3),
+    "f1_weighted": (_multi, 0.05, 0.2),
     "f1_micro": (_multi, 0.05, 0.2),
     "pearsonr": (_regression, 0.3, 0.9),
     "spearmanr": (_regression, 0.3, 0.9),
