@@ -210,7 +210,7 @@ def _with_fp16(**flags: Any) -> tuple[OptimizerStep, Fp16Training]:
 def test_a_scaled_run_goes_on_to_the_same_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The scale grows two steps behind the saved state, and a step that overflows halves it."""
+    """Steps that overflow are skipped and halve the scale, before and behind the saved state."""
     monkeypatch.setattr(loss_scale, "INTERVAL", 6)
     monkeypatch.setattr(loss_scale, "INITIAL", 2.0**127)
     whole, whole_hook = _with_fp16()
