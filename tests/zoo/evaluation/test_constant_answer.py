@@ -12,6 +12,7 @@ from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.spans import SpanMetric
 from tasks.metrics.transcription import TranscriptionMetric
 from tasks.nlp.text_classification import Args, TextClassification
+from tasks.speech.decoding import ctc
 from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import MODEL, Run, finetune, lines
@@ -219,7 +220,11 @@ def test_a_model_of_one_answer_is_told_so(tiny_bert: Path, reviews: Path, tmp_pa
 
 
 @pytest.mark.parametrize("case", ["speech"], indirect=True)
-def test_what_writes_nothing_yet_is_told_while_it_trains(case: Case, tmp_path: Path) -> None:
+def test_what_writes_nothing_yet_is_told_while_it_trains(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As every CTC does until its blanks are fewer; this one is too small for that."""
+    monkeypatch.setattr(ctc, "greedy_batch", lambda logits, blank: [[] for _ in logits])
     run = case.finetune(tmp_path / "run", "--max_steps", 2)
     assert "on validation it writes nothing yet: CTC needs more steps" in run.done.err
     assert "warning: on test it writes nothing yet: CTC needs more steps" in run.done.lines

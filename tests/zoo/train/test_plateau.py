@@ -14,7 +14,7 @@ STEPS = 12
 FLAGS = (*EXACT, "--lr_scheduler_type", "plateau", "--lr_plateau_patience", 1)
 FLAGS += ("--lr_plateau_factor", 0.5, "--eval_strategy", "steps", "--eval_steps", 1)
 FLAGS += ("--metric_for_best_model", "loss", "--learning_rate", 2e-2, "--max_steps", STEPS)
-FLAGS += ("--save_steps", 1, "--save_total_limit", STEPS)
+FLAGS += ("--save_steps", 1, "--save_total_limit", STEPS, "--warmup_steps", 0)
 
 
 @pytest.fixture(scope="module")
