@@ -8,7 +8,7 @@ from bench.cases.case import Case
 from bench.cases.prepare import prepare
 from bench.cases.training_step import TrainingStep, training
 from tests import tiny_models
-from tests.gpu.where import DEVICE, MARKS, forget_device, needs_cuda
+from tests.gpu.where import DEVICE, MARKS, needs_cuda
 from zoo.train.step_graphs import WARM_UP
 
 pytestmark = MARKS
@@ -20,7 +20,6 @@ def given(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, str]:
     """A checkpoint, and inputs for it."""
-    forget_device()
     place = tmp_path_factory.mktemp(request.param)
     folder = str(tiny_models.checkpoint(request.param, request.getfixturevalue, place))
     made = prepare(Case.of(folder, batch_size=2, phase="training").to_json(), str(place))

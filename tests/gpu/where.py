@@ -16,10 +16,3 @@ MARKS = [
     ),
 ]
 needs_cuda = pytest.mark.skipif(IS_CPU, reason="of a GPU only")
-
-
-def forget_device() -> None:
-    """Makes accelerate forget the first device it was asked for in this process."""
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
