@@ -4,6 +4,7 @@ Nothing here imports torch before a network is made, since flags are declared wi
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -38,11 +39,12 @@ def activation(name: str) -> "nn.Module":
     need its own output to go back."""
     from torch import nn
 
-    return {
-        "relu": lambda: nn.ReLU(inplace=True),
+    kinds: dict[str, Callable[[], nn.Module]] = {
+        "relu": partial(nn.ReLU, inplace=True),
         "leaky_relu": nn.LeakyReLU,
         "elu": nn.ELU,
         "gelu": nn.GELU,
         "silu": nn.SiLU,
         "tanh": nn.Tanh,
-    }[name]()
+    }
+    return kinds[name]()

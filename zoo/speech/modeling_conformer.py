@@ -192,9 +192,9 @@ class ConvolutionModule(torchaudio_conformer._ConvolutionModule):  # type: ignor
 def _feed_forward(config: ConformerConfig) -> nn.Module:
     """Return torchaudio's feed-forward module with the activation of the config."""
     width, inner, p = config.hidden_size, config.intermediate_size, config.hidden_dropout_prob
-    made: Any = torchaudio_conformer._FeedForwardModule(width, inner, dropout=p)
-    made.sequential[ACTIVATION] = activation(config.hidden_act)
-    return made
+    feed_forward: nn.Module = torchaudio_conformer._FeedForwardModule(width, inner, dropout=p)
+    feed_forward.sequential[ACTIVATION] = activation(config.hidden_act)  # type: ignore[index,operator]
+    return feed_forward
 
 
 class ConformerLayer(nn.Module):
