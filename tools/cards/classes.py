@@ -1,10 +1,11 @@
 """Classes: how many rows each had to learn from, and how well each is told from the others; and
 numbers, where a regression has several."""
 
+import math
 from collections.abc import Mapping
 
 from bench.record.markdown import code
-from tasks.base import HasClasses
+from tasks.base import HasClasses, HasConfusionMatrix, Task
 from tools.cards.facts import EAGER, Facts
 from tools.cards.numbers import format_fact
 from tools.cards.tables import table
@@ -40,7 +41,24 @@ def section(facts: Facts) -> list[str]:
         return []
     on = f"; the scores are of the {split} split, with n rows of the class" if split else ""
     header = ("class", "rows of train", "precision", "recall", "F1", "n")
-    return [f"Each class{on}:", table(header, rows)]
+    said = [f"Each class{on}:", table(header, rows)]
+    if absent := [code(label) for label in labels if label not in scores["recall"]]:
+        said += [f"No row of the {split} split has {', '.join(absent)}."] if split else []
+    if (only := _only_answer(task, scores)) is not None:
+        said.append(f"It answers {code(only)} to every row of the {split} split.")
+    return said
+
+
+def _only_answer(task: Task, scores: Mapping[str, Mapping[str, Fact]]) -> str | None:
+    """The label that every row was given, where there are rows of several; else None."""
+    if not (isinstance(task, HasConfusionMatrix) and task.single_label):
+        return None
+    predicted, rows = scores["precision"], scores["recall"]  # precision: of those predicted alone
+    if len(predicted) != 1 or len(rows) < 2:
+        return None
+    ((label, fact),) = predicted.items()
+    share = (fact.n or 0) / sum(one.n or 0 for one in rows.values())
+    return label if math.isclose(fact.value or 0, share) else None
 
 
 def _numbers(facts: Facts) -> list[str]:

@@ -48,6 +48,9 @@ class EvaluateArgs(Bounded):
     """what to do about an image or sound that can't be read; by default as in training"""
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
+    json: bool = False
+    """print one line of JSON instead of tables: metrics, classes, and what one constant answer is
+    worth; no pictures are drawn"""
 
 
 @dataclass(frozen=True)

@@ -2,78 +2,107 @@
 each number, where a regression has several."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tasks.base import Examples, HasClasses, Task
+from tasks.metrics.intervals import undefined
 from tasks.metrics.several_numbers import SeveralNumbersMetric
 from zoo.machine import terminal
+from zoo.machine.formatting import NOTHING
 from zoo.store import evidence
 
 if TYPE_CHECKING:
     from tasks.metrics.classification import ClassificationMetric
+    from tasks.metrics.intervals import MetricEstimate
+    from tasks.metrics.spans import SpanMetric
     from tasks.preflight import Finding
 
 MOST_CLASSES = 50
 """Of more classes none is recorded: every fact is a line of the evidence."""
 SCORES = ("precision", "recall", "f1")
+LEVEL = 0.95
 OF_NUMBERS = ("pearsonr", "spearmanr", "mse")
 """The scores of a number that is predicted beside others."""
 
 
-Row = tuple[str, dict[str, float], int]
-"""Of a class its label, its scores in 0..1 by name, and how many rows of the split it has (of a
-type of spans: how many spans). Of a number its name, its scores, and the rows of the split."""
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class (of spans: one type; of several numbers: one) was told in a split."""
+
+    label: str
+    n: int  # rows of the split that have it, or spans
+    predicted: int  # rows or spans that were predicted to have it
+    scores: "Mapping[str, MetricEstimate]"
+    """`SCORES` by name, in 0..1; precision only where it was predicted, none where n is 0. Of a
+    number `OF_NUMBERS`, without intervals; a correlation only where it is defined."""
 
 
-def rows_of(task: Task, accumulator: "ClassificationMetric") -> list[Row]:
-    """Return label, scores and number of samples of each class in the split, or of each number of
-    several.
+def rows_of(task: Task, accumulator: "ClassificationMetric | SpanMetric") -> list[ClassScores]:
+    """Return the scores of each class, those without rows as well, or of each number of several.
 
-    Precision is left out for a class that was never predicted, a correlation where it is undefined.
     Empty without classes, or with more than MOST_CLASSES.
     """
     if isinstance(accumulator, SeveralNumbersMetric) and len(task.labels) <= MOST_CLASSES:
         each = zip(task.labels, accumulator.of_each(), strict=True)
-        n = len(accumulator)
-        return [(name, {s: v for s, v in scores.items() if v == v}, n) for name, scores in each]
+        return [_of_number(name, scores, len(accumulator)) for name, scores in each]
     if not isinstance(task, HasClasses) or not 0 < len(task.classes) <= MOST_CLASSES:
         return []
-    counts = accumulator.by_class()
-    rows = []
-    for label, hits, predicted, actual in zip(
-        task.classes, *(column.tolist() for column in counts[:3]), strict=True
-    ):
-        if not actual:
-            continue
-        scores = {"recall": hits / actual, "f1": 2 * hits / (predicted + actual)}
-        if predicted:
-            scores["precision"] = hits / predicted
-        rows.append((label, scores, actual))
-    return rows
-
-
-def of_classes(rows: Sequence[Row], **common: Any) -> list[evidence.Fact]:
-    """Return the scores of each class or number as facts; `common` are fields that all have."""
+    counts, scores = accumulator.by_class(), accumulator.class_estimates()
     return [
-        evidence.fact("class", name, scores[name], "1", n=n, label=label, **common)
-        for label, scores, n in rows
-        for name in (*SCORES, *OF_NUMBERS)
-        if name in scores
+        ClassScores(label, int(actual), int(predicted), found)
+        for label, actual, predicted, found in zip(
+            task.classes, counts.actual, counts.predicted, scores, strict=True
+        )
     ]
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print a table of the classes or numbers, if there are any."""
-    of_numbers = any(name in scores for _, scores, _ in rows for name in OF_NUMBERS)
+def _of_number(name: str, scores: Mapping[str, float], n: int) -> ClassScores:
+    found = {s: undefined(s, value, n, LEVEL) for s, value in scores.items() if value == value}
+    return ClassScores(name, n, n, found)
+
+
+def of_classes(rows: Sequence[ClassScores], **common: Any) -> list[evidence.Fact]:
+    """Return the scores of each class or number as facts; `common` are fields that all have."""
+    return [
+        evidence.fact(
+            "class",
+            name,
+            one.value,
+            "1",
+            n=row.n,
+            interval=evidence.interval_of(one),
+            label=row.label,
+            **common,
+        )
+        for row in rows
+        for name in (*SCORES, *OF_NUMBERS)
+        if (one := row.scores.get(name)) is not None
+    ]
+
+
+def show(rows: Sequence[ClassScores]) -> None:
+    """Print a table of the classes or numbers, and a line of the classes without rows, if any."""
+    of_numbers = any(name in row.scores for row in rows for name in OF_NUMBERS)
     what, names = ("number", OF_NUMBERS) if of_numbers else ("class", SCORES)
     cells = [
-        (label, *(f"{scores[name]:.4f}" if name in scores else "-" for name in names), f"{n:,}")
-        for label, scores, n in rows
+        (row.label, *(_cell(row.scores.get(name)) for name in names), f"{row.n:,}")
+        for row in rows
+        if row.n
     ]
     if cells:
         terminal.table((what, *names, "n"), cells, f"each {what}", after_gap=True)
+    if absent := [f"{row.label!r} (predicted {row.predicted:,})" for row in rows if not row.n]:
+        terminal.lines(f"without any row: {', '.join(absent)}")
+
+
+def _cell(score: "MetricEstimate | None") -> str:
+    if score is None:
+        return NOTHING
+    known = score.low == score.low
+    return f"{score.value:.4f}" + (f" [{score.low:.2f}, {score.high:.2f}]" if known else "")
 
 
 def of_data(

@@ -22,6 +22,7 @@ from zoo.machine.precision import autocast
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from tasks.metrics.accumulator import ConstantAnswer
     from tasks.metrics.classification import ClassificationMetric
     from tasks.metrics.intervals import MetricEstimate
 
@@ -78,6 +79,11 @@ class Evaluation:
     def values(self) -> dict[str, float]:
         """Return the task's metrics by name, without intervals and so without a bootstrap."""
         return {m.name: m.value for m in self.accumulator.compute(draws=0)}
+
+    @cached_property
+    def constant(self) -> "ConstantAnswer | None":
+        """Return what one answer to every sample would be worth; see `MetricAccumulator`."""
+        return self.accumulator.constant()
 
     def value(self, metric: str) -> float:
         """Return the value of one metric."""

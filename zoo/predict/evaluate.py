@@ -3,6 +3,8 @@ mistakes."""
 
 import dataclasses
 import importlib
+import json
+import math
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import HasConfusionMatrix, HasConfusions, Task
+from tasks.base import Features, HasConfusionMatrix, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
-from zoo.evaluation import class_facts
+from zoo.evaluation import class_facts, constant_answer
+from zoo.evaluation.class_facts import ClassScores
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
 from zoo.machine.formatting import interval
@@ -29,9 +32,11 @@ from zoo.store.checkpoint import Checkpoint
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
+    import datasets
     import numpy as np
 
     from tasks.metrics.classification import ClassificationMetric
+    from tasks.metrics.intervals import MetricEstimate
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
 
@@ -83,14 +88,20 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         "subject": artifacts.subject_of(folder, deployment),
     }
     classes = class_facts.rows_of(task, found.accumulator)
-    of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
-    evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
-    _show_metrics(found, f"{folder} on {examples.name}, {split}")
+    where = common | {"threads": torch.get_num_threads()}
+    facts = [
+        *metric_facts(found.measured, **common),
+        *constant_answer.facts(task, found.constant, len(found.accumulator), where),
+        *class_facts.of_classes(classes, **where),
+    ]
+    evidence.append(folder, facts)
+    if args.json:
+        said = {"checkpoint": str(folder), "data": examples.name, "split": split}
+        terminal.lines(json.dumps(said | as_json(task, found, classes), ensure_ascii=False))
+        return
+    _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
-    _show_confusions(folder, task, found.accumulator)
-    hardest_errors.show(found.hardest, task, features, examples.splits[split])
-    if path := hardest_errors.picture(folder, found.hardest, task, features):
-        terminal.lines(f"mistakes          {path}")
+    _show_errors(folder, task, found, features, examples.splits[split])
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
@@ -117,15 +128,69 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
     return changed
 
 
-def _show_metrics(evaluation: Evaluation, title: str) -> None:
+def _show_metrics(task: Task, evaluation: Evaluation, title: str) -> None:
+    constant = evaluation.constant
+    always = constant_answer.heading(task, constant)
     terminal.table(
-        ("metric", "value", "95% interval", "n", "method"),
+        ("metric", "value", "95% interval", *always, "n", "method"),
         [
-            (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{m.n:,}", m.method)
+            (
+                m.name,
+                f"{m.value:.4f}",
+                interval(m.low, m.high),
+                *constant_answer.cell(constant, m.name),
+                f"{m.n:,}",
+                m.method,
+            )
             for m in evaluation.measured
         ],
         title=f"{title} (loss {evaluation.loss:.4f}, {evaluation.seconds:.1f} s)",
     )
+    if warning := constant_answer.warning(task, evaluation.accumulator):
+        terminal.lines(f"warning: {warning}")
+
+
+def as_json(task: Task, evaluation: Evaluation, classes: Sequence[ClassScores]) -> dict[str, Any]:
+    """Return an evaluation as plain JSON: loss, metrics, what one constant answer would be worth,
+    and the classes, those without rows as well. What is undefined is None."""
+    constant = evaluation.constant
+    found: dict[str, Any] = {
+        "loss": _finite(evaluation.loss),
+        "metrics": {one.name: _estimate(one) for one in evaluation.measured},
+    }
+    if constant is not None:
+        found["constant"] = {
+            "answer": constant_answer.name_of(task, constant.answer),
+            "metrics": {name: _finite(value) for name, value in constant.values.items()},
+        }
+    if warning := constant_answer.warning(task, evaluation.accumulator):
+        found["warning"] = warning
+    if classes:
+        found["classes"] = [
+            {"label": row.label, "n": row.n, "predicted": row.predicted}
+            | {name: _estimate(one) for name, one in row.scores.items()}
+            for row in classes
+        ]
+    return found
+
+
+def _estimate(one: "MetricEstimate") -> dict[str, Any]:
+    numbers = {name: _finite(getattr(one, name)) for name in ("value", "low", "high")}
+    return {**numbers, "level": one.level, "method": one.method, "n": one.n}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _show_errors(
+    folder: Path, task: Task, found: Evaluation, features: Features, rows: "datasets.Dataset"
+) -> None:
+    """Print confusions and the worst mistakes, and draw them."""
+    _show_confusions(folder, task, found.accumulator)
+    hardest_errors.show(found.hardest, task, features, rows)
+    if path := hardest_errors.picture(folder, found.hardest, task, features):
+        terminal.lines(f"mistakes          {path}")
 
 
 def _show_confusions(folder: Path, task: Task, accumulator: "ClassificationMetric") -> None:

@@ -14,6 +14,7 @@ from typing import Literal
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Activation, Initialization
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class Options(Bounded):
     """samples a second that sounds are brought to"""
     num_mel_bins: Count = 80
     """mel bins of the features"""
+    n_fft: Count = 512
+    """samples that a frame of the features is extended to"""
+    win_length: Count = 400
+    """samples in a frame"""
+    hop_length: Count = 160
+    """samples from one frame to the next; the convolutions take four frames together"""
     hidden_size: Count = 144
     """width of the layers"""
     num_layers: Count = 4
@@ -37,9 +44,13 @@ class Options(Bounded):
     num_heads: Count = 4
     """attention heads"""
     kernel_size: Count = 15
-    """of the depthwise convolutions, in frames of 40 ms; odd"""
+    """of the depthwise convolutions, in frames of four hops (40 ms); odd"""
     conformer_dropout: BelowOne = 0.0
     """dropout of the layers; long training wants 0.1, a short one learns more without"""
+    activation: Activation = "silu"
+    """nonlinearity of the layers"""
+    initialization: Initialization = "default"
+    """first weights; default is Glorot's (xavier) for linear layers, He's for convolutions"""
 
 
 ENTRY = Entry(

@@ -44,7 +44,18 @@ class ConformerNetwork(Network):
             return CtcProcessor(kept.feature_extractor, tokenizer)
         if options.hidden_size % options.num_heads:
             raise UserError(f"`hidden_size` {options.hidden_size}: a multiple of `num_heads`")
-        extractor = LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
+        if not options.hop_length <= options.win_length <= options.n_fft:
+            raise UserError(
+                f"`hop_length` {options.hop_length}, `win_length` {options.win_length} and `n_fft` "
+                f"{options.n_fft}: none may be below the one before it"
+            )
+        extractor = LogMelFeatureExtractor(
+            options.num_mel_bins,
+            options.sampling_rate,
+            options.win_length,
+            options.hop_length,
+            options.n_fft,
+        )
         return CtcProcessor(extractor, train_tokenizer(splits["train"], task.args))
 
     def options_of_weights(
@@ -99,6 +110,8 @@ class ConformerNetwork(Network):
             num_attention_heads=options.num_heads,
             conv_kernel_size=options.kernel_size,
             hidden_dropout_prob=options.conformer_dropout,
+            hidden_act=options.activation,
+            initialization=options.initialization,
             **task.model_config(),
         )
         return ConformerForCTC(config), {"model": None, "license": None}

@@ -75,6 +75,8 @@ class KeywordNetwork(Network):
             hidden_size=options.hidden_size,
             num_hidden_layers=options.num_layers,
             hidden_dropout_prob=options.kws_dropout,
+            hidden_act=options.activation,
+            initialization=options.initialization,
             **task.model_config(),
         )
         return KwsForAudioClassification(config), {"model": None, "license": None}

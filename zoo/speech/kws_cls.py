@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Activation, Initialization
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,10 @@ class Options(Bounded):
     """residual blocks over time"""
     kws_dropout: BelowOne = 0.1
     """dropout of the blocks and before the head"""
+    activation: Activation = "gelu"
+    """nonlinearity of the blocks"""
+    initialization: Initialization = "default"
+    """first weights; default is He's for convolutions, and Glorot's (xavier) for linear layers"""
 
 
 ENTRY = Entry(

@@ -41,6 +41,7 @@ KINDS = frozenset(
         "energy",
         "training",
         "class",  # of one class: precision, recall, f1; `label` names it, n are its rows
+        "constant",  # a metric of one answer to every row, which `label` names
         "data",  # what the check before training counted; of one class where `label` names it
     )
 )
@@ -171,6 +172,14 @@ def fact(
     )
     validate(made)
     return made
+
+
+def interval_of(estimate: Any) -> dict[str, Any] | None:
+    """Return the interval of a `tasks.metrics.intervals.MetricEstimate` as a fact has it; None
+    where it is undefined."""
+    if math.isnan(estimate.low):
+        return None
+    return {name: getattr(estimate, name) for name in ("low", "high", "level", "method")}
 
 
 def append(folder: Path, facts: Sequence[Fact]) -> list[str]:

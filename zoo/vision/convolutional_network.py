@@ -93,6 +93,8 @@ class ConvolutionalNetwork(Network):
             depth=options.depth,
             norm=options.norm,
             hidden_dropout_prob=options.cnn_dropout,
+            hidden_act=options.activation,
+            initialization=options.initialization,
             **task.model_config(),
         )
         return CnnForImageClassification(config), {"model": None, "license": None}

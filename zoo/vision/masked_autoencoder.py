@@ -149,6 +149,7 @@ class MaskedAutoencoder(Network):
             decoder_size=options.decoder_size,
             decoder_depth=options.decoder_depth,
             decoder_heads=options.decoder_heads,
+            initialization=options.initialization,
             **task.model_config(),
         )
         try:

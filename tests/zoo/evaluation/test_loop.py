@@ -61,14 +61,15 @@ def test_training_bootstraps_once_and_that_at_its_end(
     tiny_bert: Path, reviews: Path, tmp_path: Path, computed: list[int]
 ) -> None:
     finetune(tiny_bert, reviews, tmp_path / "run", "--num_train_epochs", 2)
-    assert computed == [0, 0, DRAWS], "two evaluations of the schedule, and that of the test split"
+    expected = [0, 0, DRAWS, 0]
+    assert computed == expected, "two of the schedule, the test split, and its constant answer"
 
 
 def test_evaluate_computes_once_in_one_pass(run: Run, computed: list[int], seen: list[int]) -> None:
     done = run_cli(MODEL, "evaluate", run.folder, "--per_device_eval_batch_size", 25)
     assert done.code == 0 and "worst mistakes" in done.out, done.err
     assert seen == [25, 25, 10], "each of the 60 samples once"
-    assert computed == [DRAWS]
+    assert computed == [DRAWS, 0], "and the values of the constant answer"
 
 
 def test_no_mistakes_cost_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

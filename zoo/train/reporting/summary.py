@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.metrics.spec import metric_spec
-from zoo.evaluation import class_facts
+from zoo.evaluation import class_facts, constant_answer
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import interval, size
 from zoo.store import evidence
@@ -56,9 +56,7 @@ def metric_facts(
             m.value,
             metric_spec(m.name).unit,
             n=m.n,
-            interval={"low": m.low, "high": m.high, "level": m.level, "method": m.method}
-            if m.low == m.low
-            else None,
+            interval=evidence.interval_of(m),
             subject=subject,
             run=run,
             dataset=dataset,
@@ -106,6 +104,12 @@ def facts(
     ]
     return [
         *metric_facts(evaluation.measured, **whose, split=split, device=str(setup.device)),
+        *constant_answer.facts(
+            task,
+            evaluation.constant,
+            len(evaluation.accumulator),
+            {**whose, **where, "deployment": "eager", "split": split},
+        ),
         *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
         *class_facts.of_classes(
             class_facts.rows_of(task, evaluation.accumulator),
@@ -135,21 +139,32 @@ def show(
     """
     entry, folder, task, progress = setup.entry, setup.folder, data.task, training.progress
     split, evaluation = result.split, result.evaluation
+    constant = evaluation.constant
     rows = [
-        (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{split}, n={m.n:,}")
+        (
+            m.name,
+            f"{m.value:.4f}",
+            interval(m.low, m.high),
+            *constant_answer.cell(constant, m.name),
+            f"{split}, n={m.n:,}",
+        )
         for m in evaluation.measured
     ]
-    rows += [
-        ("training", f"{progress.seconds:.1f} s", "", f"{seconds:.1f} s in all"),
+    others = [
+        ("training", f"{progress.seconds:.1f} s", f"{seconds:.1f} s in all"),
         (
             "speed",
             f"{progress.samples / progress.seconds:.1f} samples/s",
-            "",
             f"{progress.units / progress.seconds:,.0f} {task.unit}/s",
         ),
-        ("peak memory", size(training.peak, "GiB", 2), "", ""),
+        ("peak memory", size(training.peak, "GiB", 2), ""),
     ]
-    terminal.table(("", "value", "95% interval", ""), rows, title=f"{entry.name} in {folder}")
+    empty = constant_answer.cell(constant, None)
+    rows += [(name, value, "", *empty, more) for name, value, more in others]
+    header = ("", "value", "95% interval", *constant_answer.heading(task, constant), "")
+    terminal.table(header, rows, title=f"{entry.name} in {folder}")
+    if warning := constant_answer.warning(task, evaluation.accumulator):
+        terminal.lines(f"warning: on {split} {warning}")
     example = commands.example(task.example_call, data.examples.splits[split], folder)
     own = "" if _known(folder) else "import zoo.auto, then "
     terminal.lines(
