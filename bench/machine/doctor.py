@@ -122,7 +122,7 @@ def _floor(args: DoctorArgs) -> DoctorFinding:
         arm = _arm(args.device)
     except WorkerFailed as error:
         return DoctorFinding("noise floor", "warn", error.failed.reason)
-    return floor_finding(noise_floor(arm, plan_of(args.budget_s, args.device)), args)
+    return floor_finding(noise_floor(arm, plan_of(60 * args.minutes, args.device)), args)
 
 
 def _arm(device: str) -> Arm:
@@ -167,5 +167,5 @@ def floor_finding(found: Floor | ArmFailed, args: DoctorArgs) -> DoctorFinding:
     if floor <= FLOOR:
         return DoctorFinding("noise floor", "ok", text)
     if found.spread <= FLOOR:
-        return DoctorFinding("noise floor", "warn", text, "more launches: a larger --budget_s")
-    return DoctorFinding("noise floor", "warn", text, "a quieter machine, or a larger --budget_s")
+        return DoctorFinding("noise floor", "warn", text, "more launches: more --minutes")
+    return DoctorFinding("noise floor", "warn", text, "a quieter machine, or more --minutes")

@@ -5,7 +5,6 @@ from typing import Any
 
 from bench.cases.args import RunArgs
 from bench.cases.case import threads_of
-from bench.cases.deadline import Deadline
 from bench.cases.job import Settings
 from bench.measures import FIRST, MEASURES
 from bench.record import store
@@ -16,6 +15,7 @@ from bench.sweep import suite, table
 from bench.sweep.sweep import LEFT_OUT, Performer, sweep
 from tasks.errors import UserError
 from zoo.machine import terminal
+from zoo.measure.deadline import Deadline
 from zoo.runtimes import check_threads
 
 
@@ -107,8 +107,9 @@ def settings_of(args: RunArgs, asked: suite.Suite) -> Settings:
     """Return the settings, where flags win over the suite and the suite over defaults; the time of
     --minutes begins."""
     given: dict[str, Any] = {"launcher": args.launcher, "deadline": Deadline(args.minutes)}
-    for name in ("budget_s", "launches"):
-        for source in (asked, args):
-            if getattr(source, name) is not None:
-                given[name] = getattr(source, name)
+    for source in (asked, args):
+        if source.minutes_per_case is not None:
+            given["budget_s"] = 60 * source.minutes_per_case
+        if source.launches is not None:
+            given["launches"] = source.launches
     return Settings(**given)

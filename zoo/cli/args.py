@@ -150,8 +150,8 @@ class QuantizeArgs(Bounded):
     """data to calibrate, choose and confirm on; that of the training by default"""
     max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None
     """at most so many samples of the validation and the test split"""
-    budget_s: Positive = 60.0
-    """seconds of timing"""
+    minutes: Positive = 5.0
+    """for everything, kept within 10%; what was not tried is told"""
     threads: Threads | None = None
     """of the processor; as many as PyTorch takes by default"""
 

@@ -22,7 +22,8 @@ SIZE = 8  # pixels
 def test_a_model_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "r.jsonl"
     arguments = ["run", "cnn_cls", "--lengths", str(SIZE), "--batch_sizes", "3", "--threads", "1"]
-    arguments += ["--measures", "latency", "--launches", "1", "--budget_s", "1"]
+    arguments += ["--measures", "latency", "--launches", "1"]
+    arguments += ["--minutes_per_case", "0.02"]
     assert cli.main([*arguments, "--out", str(path)]) == 0
     parity, latency = store.read(path)
     assert (parity.found.status, latency.found.status) == ("ok", "ok")

@@ -41,7 +41,7 @@ class Timed:
 
 
 def _times(speedups: dict[str, float]) -> Any:
-    def time_all(_: Any, candidates: list[Candidate], args: Any, inputs: Path) -> Any:
+    def time_all(_: Any, candidates: list[Candidate], args: Any, inputs: Path, *more: Any) -> Any:
         assert inputs.is_file()
         for one in candidates:
             timed: Any = Timed(speedups[str(one.deployment)])

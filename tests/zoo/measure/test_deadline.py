@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bench.cases.deadline import LEAST_S, Deadline
 from bench.cases.job import FEW, Settings
 from tasks.errors import UserError
 from zoo.measure import Arm
+from zoo.measure.deadline import LEAST_S, Deadline
 
 
 class Clock:
@@ -64,5 +64,5 @@ def test_answers_do_not_take_longer_than_what_is_left() -> None:
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan, math.inf, 1e6])
 def test_what_is_no_span_of_time(minutes: float) -> None:
-    with pytest.raises(UserError, match="--minutes"):
+    with pytest.raises(UserError, match="`minutes`"):
         Deadline(minutes)
