@@ -43,6 +43,8 @@ class EvaluateArgs(Bounded):
     """cuda, mps or cpu"""
     deployment: str = "eager"
     """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
+    threads: Threads | None = None
+    """of the processor; what runs it decides by default"""
     on_bad_file: Literal["skip", "stop"] | None = None
     """what to do about an image or sound that can't be read; by default as in training"""
     mistakes: CountOrZero = 10
@@ -68,6 +70,8 @@ class PredictArgs(Bounded):
     """cuda, mps or cpu"""
     deployment: str = "eager"
     """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
+    threads: Threads | None = None
+    """of the processor; what runs it decides by default"""
     zero_shot: bool = False
     """no training: choose among `labels` by their names. Texts: weights of language inference (NLI)
     or sentence embeddings; images: CLIP (whose real weights we have not run)"""
