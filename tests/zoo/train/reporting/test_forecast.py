@@ -1,6 +1,7 @@
 """What a run is expected to cost, and that finding out leaves nothing behind."""
 
 import re
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +12,6 @@ import torch
 from torch import nn
 
 from tasks.base import Batch
-from tests import tiny_text
 from tests.cli import run_process
 from tests.finetuning import lines
 from zoo.train.args import TrainArgs
@@ -83,6 +83,20 @@ def test_what_it_says() -> None:
     warning = found.warning()
     assert warning is not None and "about 2.0 GiB more than now and 1.0 are free" in warning
     assert Forecast(20.0, 3 * GIB, GIB, GIB).warning() is None
+
+
+@pytest.fixture
+def small_bert(tiny_bert: Path, tmp_path: Path) -> Path:
+    """Weights that are more than what the libraries take: 12M parameters."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path / "small_bert"
+    shutil.copytree(tiny_bert, folder)
+    config = BertConfig.from_pretrained(tiny_bert)
+    config.update({"hidden_size": 512, "num_hidden_layers": 4, "intermediate_size": 2048})
+    config.update({"num_attention_heads": 8})
+    BertModel(config).save_pretrained(folder)
+    return folder
 
 
 @pytest.mark.slow
