@@ -135,6 +135,20 @@ def _passes_of_rank(
     return [chunk if len(chunk) else order[:1] for chunk in chunks], own
 
 
+@contextlib.contextmanager
+def _memory_named(batch_size: int) -> Iterator[None]:
+    """Turn an error that memory ran out into a `UserError` that names the flag."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise UserError(
+            f"out of memory with {batch_size} samples in an evaluation pass: lower "
+            "`per_device_eval_batch_size`"
+        ) from error
+
+
 class _Bar:
     """The progress bar of an evaluation: all ranks' samples, as far as the first one has come."""
 
@@ -197,17 +211,9 @@ def evaluate(
     with torch.inference_mode(), contextlib.closing(bar):
         for batch, counts in zip(loaded, own, strict=True):
             moved = batch.to(accelerator.device)
-            try:
-                with autocast(accelerator.device, dtype):
-                    outputs = task.forward(model, moved)
-                    predictions = task.predict(model, moved, outputs)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                raise UserError(
-                    f"out of memory with {batch_size} samples in an evaluation pass: lower "
-                    "`per_device_eval_batch_size`"
-                ) from error
+            with _memory_named(batch_size), autocast(accelerator.device, dtype):
+                outputs = task.forward(model, moved)
+                predictions = task.predict(model, moved, outputs)
             loss = task.loss(outputs, moved)
             sums += torch.stack([loss.sum, loss.count]).double().cpu() * counts
             seen = Evaluated(moved, outputs, loss, predictions, task.references(moved))

@@ -67,7 +67,9 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
             stack.enter_context(fp32_products(accelerator.device, args.dtype == "tf32"))
         begun = Progress.read(states.read_progress(claim.state)) if claim.state else None
         stack.enter_context(threads.restored())
-        _say(accelerator, threads.take_known(args.threads, begun.threads if begun else None))
+        on_cpu = accelerator.device.type == "cpu"
+        then = begun.threads if begun and on_cpu else None
+        _say(accelerator, threads.take_known(args.threads, then))
         _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
     return folder
 

@@ -1,13 +1,17 @@
 """compare and decide in a promised time."""
 
 import itertools
+import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import cli
 from bench.cases.args import CompareArgs, DecideArgs
+from bench.cases.case import Case
 from bench.compare.compare import plan_of
 from bench.decide import search
 from bench.decide.successive_halving import halve
@@ -162,3 +166,24 @@ def test_ctrl_c_keeps_what_was_measured() -> None:
 def test_minutes_are_checked_before_anything_is_read() -> None:
     with pytest.raises(UserError, match="`minutes`"):
         search.decide(DecideArgs(Path("nowhere"), minutes=1e9))
+
+
+def test_ctrl_c_in_compare_shows_the_times_until_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine, out = Machine(1, Noise()), tmp_path / "out.json"
+
+    def correct(cases: Sequence[Case], *_: Any) -> tuple[list[Arm], dict[Case, ArmFailed]]:
+        return [Arm(str(case), "m:f", {"times": 1 + i}) for i, case in enumerate(cases)], {}
+
+    def interrupted(arms: Sequence[Arm], plan: Plan, **_: Any) -> None:
+        few = Plan(launches=2, budget_s=10)
+        raise MeasurementInterrupted(compare(arms, few, start=machine.start, clock=machine.now))
+
+    monkeypatch.setattr("bench.compare.compare.correct", correct)
+    monkeypatch.setattr("bench.compare.compare.compare_arms", interrupted)
+    words = ["compare", "cnn_cls", "--deployments", "eager", "compile", "--out", str(out)]
+    assert cli.main(words) == 130
+    said = capsys.readouterr().out
+    assert "slower" in said and "stopped: these are the times until then" in said
+    assert len(json.loads(out.read_text())["measured"]) == 2

@@ -37,6 +37,26 @@ def test_a_model_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert "cnn_cls" in capsys.readouterr().out
 
 
+def test_ctrl_c_shows_what_there_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Performer.__call__
+
+    def call(self: Performer, case: Case, measure: str) -> object:
+        if measure == "latency":
+            raise KeyboardInterrupt
+        return own(self, case, measure)
+
+    monkeypatch.setattr(Performer, "__call__", call)
+    path = tmp_path / "r.jsonl"
+    words = ["run", "cnn_cls", "--lengths", str(SIZE), "--measures", "latency", "--out", str(path)]
+    assert cli.main(words) == 130
+    assert [each.measure for each in store.read(path)] == ["parity"]
+    out = capsys.readouterr().out
+    assert f"stopped: 1 results added to {path}; the same command goes on" in out
+    assert "cnn_cls" in out.splitlines()[1]
+
+
 @pytest.mark.parametrize("deployment", ["eager", pytest.param("compile", marks=pytest.mark.slow)])
 def test_measures_that_share_a_process_find_what_they_find_alone(deployment: str) -> None:
     """What is counted is the same, and nothing is compiled again for the second of them."""
