@@ -9,8 +9,8 @@ import threading
 import time
 
 BLOCK = 1 << 22
-"""Bytes that a thread hashes between two looks at the clock: a few milliseconds, so that many threads
-do not wait for the lock of the interpreter."""
+"""Bytes that a thread hashes between two looks at the clock: a few milliseconds, so that many
+threads do not wait for the lock of the interpreter."""
 
 
 def granted_cores(threads: int, seconds: float) -> float:

@@ -12,6 +12,7 @@ import numpy as np
 from tasks import atomic
 from tasks.errors import spelled
 from tasks.printing import print_lines
+from zoo.machine.formatting import duration
 from zoo.machine.progress import ProgressBar, Rate, samples_per_second, units_per_second
 from zoo.train.resume.order import DataPosition
 from zoo.train.resume.progress import Progress
@@ -49,6 +50,7 @@ class RunLogger:
         self._bar: ProgressBar | None = None
         self._samples_now, self._units_now = Rate(), Rate()
         self._waited = Rate()  # seconds for batches in a second of training
+        self._done = 0  # samples
         self._facts: dict[str, str] = {}  # the last loss and metric, as the bar shows them
 
     def rewind(self, step: int) -> None:
@@ -76,6 +78,7 @@ class RunLogger:
         """Move the progress bar; what it shows of speed is that of the last steps."""
         if not self.enabled:
             return
+        self._done = progress.samples
         self._samples_now.add(progress.seconds, progress.samples)
         self._units_now.add(progress.seconds, progress.units)
         self._waited.add(progress.seconds, progress.data_seconds)
@@ -118,15 +121,17 @@ class RunLogger:
         if record["split"] == "train":
             names = list(record)  # what the objective logs stands between these two
             logs = names[names.index("loss") + 1 : names.index("grad_norm")]
-            samples = self._samples_now.per_second or record["samples_per_second"]
+            now = self._samples_now.per_second
+            left = duration(max(0, self.total - self._done) / now) if now else None
             units = self._units_now.per_second or record[f"{self.unit}_per_second"]
             waited = self._waited.per_second
             parts = [
                 *(f"{name} {record[name]:.4f}" for name in ("loss", *logs)),
                 f"lr {record['learning_rate']:.2e}",
-                samples_per_second(samples),
+                samples_per_second(now or record["samples_per_second"]),
                 units_per_second(units, self.unit),
                 f"data {record['data_wait'] if waited is None else waited:.0%}",
+                f"{left} left" if left else "",
             ]
             return "  ".join([head, *filter(None, parts)])
         shown = "  ".join(

@@ -72,9 +72,9 @@ def test_a_line_has_the_rate_of_the_last_steps(
 ) -> None:
     _watched(RunLogger(tmp_path, 3200, "tokens", [], True, "accuracy"))
     found = capsys.readouterr().err.splitlines()
-    assert "loss 0.5000  lr 1.00e-03  320 samples/s  9,600 tokens/s  data 0%" in found[0]
+    assert "loss 0.5000  lr 1.00e-03  320 samples/s  9,600 tokens/s  data 0%  8 s left" in found[0]
     assert found[1].endswith("accuracy 0.7500  f1 0.5000  (best so far)")
-    assert "16 samples/s  480 tokens/s  data 50%" in found[2]
+    assert "16 samples/s  480 tokens/s  data 50%  2 min left" in found[2]
 
 
 def test_the_bar_has_loss_metric_rate_and_time_left(tmp_path: Path) -> None:
