@@ -199,7 +199,7 @@ class Search:
         """Return the finalists for which there is time, at least two, and the memory of each.
 
         What the first takes to load tells how many there may be: each is loaded once for its
-        memory and once to be timed, and the baseline once more.
+        memory and in two launches to be timed, and the baseline in two more, for the noise floor.
         """
         sizes: dict[str, Mapping[str, Value]] = {}
         room = len(finalists)
@@ -217,8 +217,9 @@ class Search:
             sizes[name] = {"size_on_disk": Value(size or 0, "bytes"), **found}
             if len(sizes) == 1:
                 took = self.deadline.spent() - began
-                left = self.deadline.left() - self.reserve - (took + WARM_S)  # the baseline again
-                room = max(2, int((left + took) / (2 * took + WARM_S)))
+                timed = 2 * (took + WARM_S)
+                left = self.deadline.left() - self.reserve - timed
+                room = max(2, int((left + took) / (took + timed)))
         return list(sizes), sizes
 
     def _take(self, outcome: Outcome, sizes: Mapping[str, Mapping[str, Value]]) -> None:
