@@ -2,6 +2,7 @@
 error. A pipe gets no carriage returns."""
 
 import math
+import os
 import sys
 import time
 from collections import deque
@@ -71,7 +72,7 @@ class ProgressBar:
 
         The time left is what the rest takes at that rate.
         """
-        if sys.stderr.isatty():
+        if _has_columns():
             if self._bar is None:
                 self._bar = self._made()
             self._bar.set_description_str(self._text(done, rate, facts), refresh=False)
@@ -113,6 +114,11 @@ class ProgressBar:
             left = duration(max(0, self.total - done) / rate)
             parts = [f"{samples_per_second(rate)}, {left} left", *parts]
         return ", ".join([*parts, f"{done:,} of {self.total:,} samples"])
+
+
+def _has_columns() -> bool:
+    """Return whether standard error is a terminal that knows its width: others show no bar."""
+    return sys.stderr.isatty() and os.get_terminal_size(sys.stderr.fileno()).columns > 0
 
 
 def samples_per_second(rate: float) -> str:

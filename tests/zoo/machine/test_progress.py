@@ -47,7 +47,7 @@ def test_a_pipe_gets_a_line_now_and_then(capsys: pytest.CaptureFixture[str]) -> 
         clock.now = float(second)
         bar.show(100 * second, 87.345, "loss 0.5")
     bar.say("step 10")
-    clock.now = 100.0 + EVERY_S - 1
+    clock.now = 98.0 + EVERY_S
     bar.show(9999, 0.0)
     bar.close()
     found = capsys.readouterr()
@@ -69,7 +69,7 @@ def test_a_terminal_gets_a_bar() -> None:
         bar.close()
         return 0
 
-    out = on_a_terminal(run).out
+    out = on_a_terminal(run, columns=120).out
     last = re.split(r"[\r\n]+", out.strip())[-1]
     assert last.startswith("training 100%|")
     assert "10 samples/s, 0 s left, loss 0.4, accuracy 0.75, 100 of 100 samples" in last
@@ -84,7 +84,7 @@ def test_nothing_is_shown_of_what_is_over_at_once(total: int) -> None:
         bar.close()
         return 0
 
-    assert "evaluating" not in on_a_terminal(run).out
+    assert "evaluating" not in on_a_terminal(run, columns=120).out
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from zoo.train.args import TrainArgs
 from zoo.train.resume import state as states
 from zoo.train.resume.progress import Progress
 
-SHORT = (*EXACT, "--eval_strategy", "no", "--max_steps")
+SHORT = (*EXACT, "--lr_scheduler_type", "constant", "--eval_strategy", "no", "--max_steps")
 
 
 @pytest.fixture(autouse=True)

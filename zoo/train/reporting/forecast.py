@@ -82,15 +82,16 @@ def forecast(
     seconds, kept = min(seconds for seconds, _ in passes), passes[-1][1]
     padded_few, padded = (len(some) * float(sizes[some].max()) for some in (few, ids))
     slope = (kept - kept_few) / (padded - padded_few) if padded > padded_few else kept / padded
-    kept = max(0.0, kept - slope * padded) + slope * _largest_pass(sizes, args, packing)
+    fixed = max(0.0, kept - slope * padded)
+    keeps = fixed + slope * _largest_pass(sizes, args, packing)
     # the pass probes labelled rows
     beside = sum(method.rows_beside for method in methods)
-    seconds, kept = 3 * seconds * (1 + beside), kept * (1 + beside)
+    seconds, keeps = 3 * seconds * (1 + beside), keeps * (1 + beside)
     for other in (other for method in methods for other in method.networks_beside):
         seconds += one_pass(other, task, train, ids, device, dtype, loss=False)[0]
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     numbers = 1 + MOMENTS[args.optim] + (args.ema_decay > 0)
-    more = 4 * numbers * trained + int(TRANSIENT * kept)
+    more = 4 * numbers * trained + int(TRANSIENT * keeps)
     return Forecast(
         seconds * float(sizes.mean()) * step * steps / float(sizes[ids].sum()),
         now + more,

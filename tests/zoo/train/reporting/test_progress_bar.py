@@ -82,7 +82,7 @@ def test_the_bar_has_loss_metric_rate_and_time_left(tmp_path: Path) -> None:
         _watched(RunLogger(tmp_path, 3200, "tokens", [], True, "accuracy"))
         return 0
 
-    last = re.split(r"[\r\n]+", on_a_terminal(run).out.strip())[-1]
+    last = re.split(r"[\r\n]+", on_a_terminal(run, columns=160).out.strip())[-1]
     assert last.startswith("training  31%|")
     facts = "16 samples/s, 2 min left, loss 0.5, accuracy 0.75, waits for data 50% of the time"
     assert facts in last and "f1" not in last
