@@ -102,7 +102,7 @@ def test_in_the_rounds_of_halving(
     assert "stopped; the best so far: eager+bf16, 12.30 ms at a first look" in out
     row = next(line for line in out.splitlines() if line.startswith("eager+bf16  "))
     assert "12.30 ms" in row
-    assert "  round 1: 2 deployments (3." in out
+    assert "  round 1: 2 deployments (" in out
 
 
 def test_no_time_for_more_than_one(
