@@ -195,8 +195,7 @@ VERBS = {
         "the best deployment of a checkpoint on this machine",
         (
             "decide runs/bert_cls --p95_ms 20 --max_drop 0.005 --memory_mb 500",
-            "decide runs/bert_cls --budget 5m --export --picture front.png",
-            "decide runs/bert_cls --minutes 8",
+            "decide runs/bert_cls --minutes 5 --export --picture front.png",
         ),
         _decide,
     ),

@@ -44,6 +44,8 @@ class EvaluateArgs(Bounded):
     """cuda, mps or cpu"""
     deployment: str = "eager"
     """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
+    threads: Threads | None = None
+    """of the processor; what runs it decides by default"""
     on_bad_file: Literal["skip", "stop"] | None = None
     """what to do about an image or sound that can't be read; by default as in training"""
     mistakes: CountOrZero = 10
@@ -72,6 +74,8 @@ class PredictArgs(Bounded):
     """cuda, mps or cpu"""
     deployment: str = "eager"
     """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
+    threads: Threads | None = None
+    """of the processor; what runs it decides by default"""
     zero_shot: bool = False
     """no training: choose among `labels` by their names. Texts: weights of language inference (NLI)
     or sentence embeddings; images: CLIP (whose real weights we have not run)"""
@@ -154,8 +158,8 @@ class QuantizeArgs(Bounded):
     """data to calibrate, choose and confirm on; that of the training by default"""
     max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None
     """at most so many samples of the validation and the test split"""
-    budget_s: Positive = 60.0
-    """seconds of timing"""
+    minutes: Positive = 5.0
+    """for everything, kept within 10%; what was not tried is told"""
     threads: Threads | None = None
     """of the processor; as many as PyTorch takes by default"""
 

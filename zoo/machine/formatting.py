@@ -56,6 +56,13 @@ def _in_brackets(estimate: HasInterval, scale: float, unit: str, bare: bool) -> 
     return f"{text} [{scale * ends['low']:.4g}, {scale * ends['high']:.4g}]"
 
 
+def duration(seconds: float) -> str:
+    """Return a span of time as people say it: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
 def milliseconds(value: float | None, decimals: int = 2) -> str:
     """Return a duration in seconds as "14.41 ms"."""
     return NOTHING if value is None else f"{1e3 * value:.{decimals}f} ms"

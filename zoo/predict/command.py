@@ -46,7 +46,8 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
 
             predictor = ZeroShot(entry, args)
         else:
-            predictor = Predictor(args.checkpoint, args.device, entry, args.deployment)
+            settings = (args.device, entry, args.deployment, args.threads)
+            predictor = Predictor(args.checkpoint, *settings)
         predictor.task = task.for_prediction(predictor.task, asked)
         inputs = task.read_inputs(asked, predictor.task, stack)
         # what comes live is read as it comes, and nobody waits for a batch to fill

@@ -55,7 +55,10 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     deployment = Deployment.parse(args.deployment)
     if deployment != Deployment("eager") and args.dtype != "fp32":
         raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {deployment}")
-    checkpoint, model, _ = open_deployed(args.checkpoint, entry, args.deployment, args.device)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)  # also of what is computed beside the deployment
+    where = (args.deployment, args.device, args.threads)
+    checkpoint, model, _ = open_deployed(args.checkpoint, entry, *where)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
     factory = importlib.import_module(entry.task)
@@ -74,6 +77,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         accelerator=accelerator,
         dtype=dtype,
         keep_errors=args.mistakes,
+        split=split,
     )
     if not accelerator.is_main_process:
         return

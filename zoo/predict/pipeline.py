@@ -57,6 +57,10 @@ def _open(
     if wanted == Deployment("eager"):
         from zoo.machine.precision import choose_device
 
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
         place = choose_device(device)
         checkpoint = open_checkpoint(folder, entry)
         model, processor = load_network(checkpoint, place)
@@ -186,10 +190,12 @@ class Predictor(PredictionPipeline):
         device: str = "auto",
         entry: "Entry | None" = None,
         deployment: str = "eager",
+        threads: int | None = None,
     ) -> None:
+        """Open a checkpoint; `threads` of the processor are this process's from then on."""
         quiet_libraries()
         folder = Path(checkpoint)
-        self.checkpoint, found, self.processor = _open(folder, entry, deployment, device)
+        self.checkpoint, found, self.processor = _open(folder, entry, deployment, device, threads)
         self.device, self.task = found.device, self.checkpoint.task
         self.model: Any
         if isinstance(found, Runner) and isinstance(self.task, PredictsArrays):

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
+
 from tasks.errors import UserError
 from tasks.kinds.classification import Classification
 from zoo.machine.precision import choose_device
@@ -57,6 +59,8 @@ class ZeroShot(PredictionPipeline):
         quiet_libraries()
         found = pretrained.find(str(args.checkpoint), {**entry.presets, **entry.zero_shot})
         device = choose_device(args.device)
+        if args.threads is not None:
+            torch.set_num_threads(args.threads)
         self.scorer: Scorer = module.load(found.folder, labels, template, device)
         self.task = self.scorer.task
 

@@ -7,7 +7,7 @@ Nothing here imports torch, and neither do the other files called `args`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Seed
+from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Seed, Threads
 from tasks.errors import UserError
 from zoo.train.methods.args import (
     AverageArgs,
@@ -94,6 +94,9 @@ class ExecutionArgs(Bounded):
     rounds what is multiplied, fp16 scales the loss: both on NVIDIA's GPUs. Weights stay fp32"""
     device: str = "auto"
     """cuda, mps or cpu; auto takes the first of them that is there"""
+    threads: Threads | None = None
+    """of the processor; by default as many as there are cores, or fewer where a short measurement
+    shows that they get less than that and fewer are faster; OMP_NUM_THREADS is kept to"""
 
 
 def check_execution(args: "TrainArgs") -> None:

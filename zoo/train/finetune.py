@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from torch import nn
 
 from tasks.base import Examples, Features, Task, supervised
 from tasks.buckets import collate_of
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
 from zoo.machine.accelerator import accelerator_on
@@ -24,12 +26,13 @@ from zoo.machine.terminal import quiet_libraries
 from zoo.model.network import assemble, network_of
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import checkpoint, evidence
+from zoo.train import threads
 from zoo.train.args import TrainArgs, check, metric_for_best
 from zoo.train.loop import Loop
 from zoo.train.methods.base import Data, FinetuneJob, FinetuneResult, Learning, Method, Saved, Setup
 from zoo.train.methods.known import hooks_of, methods_of
 from zoo.train.optim.sharding import whole_state
-from zoo.train.reporting import run_folder, summary
+from zoo.train.reporting import forecast, run_folder, summary
 from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.reporting.reporters import make_reporters
 from zoo.train.resume import run_record, start_weights
@@ -64,6 +67,10 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
         if args.dtype in ("fp32", "tf32"):
             stack.enter_context(fp32_products(accelerator.device, args.dtype == "tf32"))
         begun = Progress.read(states.read_progress(claim.state)) if claim.state else None
+        stack.enter_context(threads.restored())
+        on_cpu = accelerator.device.type == "cpu"
+        then = begun.threads if begun and on_cpu else None
+        _say(accelerator, threads.take_known(args.threads, then))
         _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
     return folder
 
@@ -89,6 +96,9 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
         findings = data.task.preflight(data.examples, data.features, model)
         run_folder.report_findings(findings)
     model.to(setup.device)
+    train = data.features["train"]
+    look = (model, data.task, train, forecast.typical(train), setup.device, setup.dtype)
+    _say(setup.accelerator, threads.choose(setup, lambda: forecast.one_pass(*look)))
     parameters = sum(p.numel() for p in model.parameters())
     for method in run.methods:
         model = method.model(model, data)
@@ -110,6 +120,11 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
         for method in run.methods:
             method.show()
     setup.accelerator.wait_for_everyone()
+
+
+def _say(accelerator: "Accelerator", line: str | None) -> None:
+    if line and accelerator.is_main_process:
+        print_lines(spelled(line), file=sys.stderr)
 
 
 def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any], Any]:
@@ -219,7 +234,8 @@ def _train(
         config = manifest["config"]
         reporters = make_reporters(args.report_to, setup.folder, setup.entry.name, config)
     total = total_samples(args, learning.features)
-    watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main)
+    metric = task.primary.name
+    watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main, metric)
     if setup.is_main:
         run_folder.announce(setup, data, learning, run.methods, model, parameters)
     loop = Loop(
@@ -284,7 +300,8 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
 
     def measured(network: nn.Module) -> Evaluation:
         with fp32_products(setup.device, rounded=False):
-            return measure(network, data.task, data.features[split], setup.args, setup.accelerator)
+            features = data.features[split]
+            return measure(network, data.task, features, setup.args, setup.accelerator, split)
 
     return FinetuneResult(split, measured(model), parameters, measured)
 
@@ -310,9 +327,14 @@ def total_samples(args: TrainArgs, train: Features) -> int:
 
 
 def measure(
-    model: nn.Module, task: Task, features: Features, args: TrainArgs, accelerator: "Accelerator"
+    model: nn.Module,
+    task: Task,
+    features: Features,
+    args: TrainArgs,
+    accelerator: "Accelerator",
+    split: str | None = None,
 ) -> Evaluation:
-    """Evaluate a network on one split, in fp32."""
+    """Evaluate a network on one split, in fp32; with the split's name under a progress bar."""
     return evaluate(
         model,
         task,
@@ -320,6 +342,7 @@ def measure(
         batch_size=args.per_device_eval_batch_size,
         accelerator=accelerator,
         workers=args.dataloader_num_workers,
+        split=split,
     )
 
 

@@ -111,6 +111,7 @@ class Loop:
         self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
         self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
         self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
+        self.progress.threads = self._threads()
         self.log = DeviceLog(watcher, self.computed.deferred)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
@@ -364,6 +365,7 @@ class Loop:
                     accelerator=self.accelerator,
                     dtype=self.dtype,
                     workers=self.args.dataloader_num_workers,
+                    split="validation",
                 )
             )
             metric, progress = self.best_by, self.progress
@@ -464,6 +466,7 @@ class Loop:
             for name, values in found.progress.get("pending_logs", {}).items()
         }
         self.progress = Progress.read(dict(found.progress))
+        self.progress.threads = self._threads()
         patience = self.args.early_stopping_patience  # may be another one by now
         self.progress.stopped_early &= (
             patience is not None and self.progress.evaluations_without_gain >= patience
@@ -476,6 +479,10 @@ class Loop:
         if changes and changes[-1]["step"] == self.progress.step:
             for name, (then, now) in changes[-1]["flags"].items():
                 self.watcher.note(f"from here on `{name}` is {now}, not {then}")
+
+    def _threads(self) -> int | None:
+        """Return the threads that decide the last bits of what is computed; None on a GPU."""
+        return torch.get_num_threads() if self.accelerator.device.type == "cpu" else None
 
     def _refuse_shorter(self) -> None:
         """Raise `UserError` for a schedule that ends before the position of the resumed state."""

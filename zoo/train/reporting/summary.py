@@ -13,7 +13,8 @@ import torch
 from tasks.metrics.spec import metric_spec
 from zoo.evaluation import class_facts, constant_answer
 from zoo.machine import commands, terminal
-from zoo.machine.formatting import interval, size
+from zoo.machine.formatting import duration, interval, size
+from zoo.machine.progress import samples_per_second, units_per_second
 from zoo.store import evidence
 from zoo.train.resume.progress import Progress
 
@@ -151,11 +152,11 @@ def show(
         for m in evaluation.measured
     ]
     others = [
-        ("training", f"{progress.seconds:.1f} s", f"{seconds:.1f} s in all"),
+        ("training", duration(progress.seconds), f"{duration(seconds)} in all"),
         (
             "speed",
-            f"{progress.samples / progress.seconds:.1f} samples/s",
-            f"{progress.units / progress.seconds:,.0f} {task.unit}/s",
+            samples_per_second(progress.samples / progress.seconds),
+            units_per_second(progress.units / progress.seconds, task.unit),
         ),
         ("peak memory", size(training.peak, "GiB", 2), ""),
     ]
