@@ -44,7 +44,8 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         if args.zero_shot:
             from zoo.predict.zero_shot import ZeroShot
 
-            predictor = ZeroShot(entry, args)
+            weights = str(args.checkpoint)
+            predictor = ZeroShot(entry, weights, args.labels, args.template, args.device)
         else:
             predictor = Predictor(args.checkpoint, args.device, entry, args.deployment)
         predictor.task = task.for_prediction(predictor.task, asked)

@@ -15,6 +15,7 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
 from zoo.evaluation import class_facts
+from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
 from zoo.machine.formatting import interval
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
 COMMONEST = 10  # confusions that are listed
 
 
-def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
-    """Evaluate a checkpoint, print its metrics, and add them to its evidence.
+def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
+    """Evaluate a checkpoint, print its metrics, add them to its evidence, and return them.
 
     Raises `UserError` for a damaged checkpoint, data that can't be read, or unknown labels.
     """
@@ -70,9 +71,10 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         dtype=dtype,
         keep_errors=args.mistakes,
     )
-    if not accelerator.is_main_process:
-        return
     folder = args.checkpoint
+    metrics = CheckpointMetrics.of(folder, entry.name, examples.name, split, found)
+    if not accelerator.is_main_process:
+        return metrics
     common: dict[str, Any] = {
         "run": uuid.uuid4().hex[:12],
         "dataset": {"name": examples.name, "fingerprint": examples.fingerprint},
@@ -91,6 +93,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     hardest_errors.show(found.hardest, task, features, examples.splits[split])
     if path := hardest_errors.picture(folder, found.hardest, task, features):
         terminal.lines(f"mistakes          {path}")
+    return metrics
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:

@@ -15,6 +15,7 @@ from torch import nn
 from tasks.base import Examples, Features, Task, supervised
 from tasks.buckets import collate_of
 from tasks.errors import UserError
+from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
 from zoo.machine.memory import peak_memory
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
     from zoo.model.entry import Entry
 
 
-def finetune(entry: "Entry", job: FinetuneJob) -> Path:
-    """Train a model, write its checkpoint, and return the checkpoint's folder.
+def finetune(entry: "Entry", job: FinetuneJob) -> CheckpointMetrics:
+    """Train a model, write its checkpoint, and return it with its metrics on the test split.
 
     Raises:
         UserError: the input, the machine or the run has a fault, which its text describes.
@@ -63,8 +64,7 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
         if args.dtype in ("fp32", "tf32"):
             stack.enter_context(fp32_products(accelerator.device, args.dtype == "tf32"))
         begun = Progress.read(states.read_progress(claim.state)) if claim.state else None
-        _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
-    return folder
+        return _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +77,7 @@ class _Run:
     methods: Sequence[Method]
 
 
-def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> None:
+def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> CheckpointMetrics:
     known = run_record.Run(setup.folder, claim.state)
     known.know(run_record.of_flags(setup.entry, setup.job))
     run = _Run(setup, claim, known, methods_of(setup))
@@ -108,6 +108,8 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
         for method in run.methods:
             method.show()
     setup.accelerator.wait_for_everyone()
+    where = (setup.folder, setup.entry.name, data.examples.name, result.split)
+    return CheckpointMetrics.of(*where, result.evaluation)
 
 
 def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any]]:
