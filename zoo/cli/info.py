@@ -28,7 +28,7 @@ NOT_TOLD = {"output_dir", "data", "resume"}
 
 def show_model(entry: Entry, as_json: bool) -> None:
     """Print what there is to know of a model."""
-    kind, default = settings.of_training(entry)
+    _, default = settings.of_training(entry)
     if as_json:
         content = {
             "name": entry.name,
@@ -222,5 +222,5 @@ def _listed(pairs: Iterable[tuple[str, Any]]) -> str:
     return ", ".join(
         f"{name} {' '.join(map(str, value)) if isinstance(value, tuple | list) else value}"
         for name, value in pairs
-        if value is not None
+        if value is not None and value not in ((), [], "")
     )

@@ -9,7 +9,6 @@ import importlib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from tasks.printing import print_lines
