@@ -252,6 +252,11 @@ def test_every_model_has_its_line() -> None:
     [
         ["zoo", "list"],
         ["zoo", "--help"],
+        ["zoo", "info", "bert_cls"],
+        ["zoo", "finetune", "--help"],
+        ["zoo", "finetune", "bert_cls", "--help-all"],
+        ["zoo", "predict", "--help"],
+        ["zoo", "complete", "finetune", "bert_cls", "--learning"],
         *([module, *words] for module in registry.MODULES for words in (["--help"], [])),
         *([entry.module, verb, "--help"] for entry in registry.entries() for verb in entry.verbs),
         ["tools.hub", "--help"],

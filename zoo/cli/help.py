@@ -122,8 +122,9 @@ def page(
     shown = [flag for flag in every if flag.name in first and not flag.positional]
     hidden = len(every) - len(given) - len(shown)
     is_short = bool(shown) and not everything and hidden > FEW
-    words = " ".join([prog, *(flag.value for flag in given), "[FLAGS]"])
-    lines = [f"usage: {words}", "", *spelled(about, "--{}").strip().splitlines()]
+    words = [prog, *(flag.value for flag in given)]
+    words += ["[FLAGS]"] if len(every) > len(given) else []
+    lines = [f"usage: {' '.join(words)}", "", *spelled(about, "--{}").strip().splitlines()]
     if given:
         lines += ["", *_rows(given, width)]
     if is_short:
@@ -165,6 +166,8 @@ def _flags(kind: type, default: Any, known: Collection[str]) -> Iterator[Flag]:
         elif _is_list(hint) and not metavar.endswith("..."):
             metavar = f"[{metavar} ...]" if positional else f"{metavar} ..."
         behind = _behind(notes, hint, value)
+        if positional and not metavar.startswith("[") and not _is_missing(value):
+            metavar = f"[{metavar}]"
         text = f"{_as_flags(text, known)}{behind}"
         yield Flag(name, metavar, text, positional, _choices(hint))
 

@@ -69,8 +69,8 @@ def show_model(entry: Entry, as_json: bool) -> None:
     verb = next(verb for verb in entry.verbs if verb in ("finetune", "pretrain"))
     print_lines(
         "",
-        f"{command} {verb} {entry.name} --help         its flags",
-        f"{command} info {entry.name} --json           revisions, sums, every default",
+        f"its flags: {command} {verb} {entry.name} --help",
+        f"revisions, sums and every default: {command} info {entry.name} --json",
     )
 
 

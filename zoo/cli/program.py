@@ -170,7 +170,7 @@ def parse_flags(
     words: Sequence[str],
     *,
     prog: str,
-    description: str,
+    description: str | None,
     default: Any = None,
     usual: Sequence[str] = (),
 ) -> Any:
@@ -185,7 +185,7 @@ def parse_flags(
     """
     if wanted := help_page.wanted(words):
         groups = help_page.groups_of(kind, default)
-        print_lines(*help_page.page(prog, description, groups, usual, wanted == "all"))
+        print_lines(*help_page.page(prog, description or "", groups, usual, wanted == "all"))
         raise SystemExit(0)
     import tyro
 

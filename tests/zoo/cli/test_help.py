@@ -1,4 +1,4 @@
-"""--help: the usual flags on about one screen, every flag behind --help-all, read off the fields."""
+"""--help: the usual flags on one screen, all of them behind --help-all, read off their fields."""
 
 import dataclasses
 import re

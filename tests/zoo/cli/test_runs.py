@@ -4,8 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.cli import Done, run_cli
 from zoo.cli import runs
 from zoo.store import evidence
@@ -40,10 +38,14 @@ def _write(
     (folder / "zoo.json").write_text(json.dumps(manifest))
     facts = []
     if value is not None:
-        said: dict[str, Any] = {"n": 100, "split": "test", "dataset": {"fingerprint": data}}
+        said: dict[str, Any] = {
+            "n": 100,
+            "split": "test",
+            "dataset": {"name": data, "fingerprint": data},
+        }
         said["interval"] = {"low": value - 0.1, "high": value + 0.1, "level": 0.95, "method": "w"}
         facts.append(evidence.Fact("metric", metric, value, "1", subject, "r1", **said | fields))
-        other = {"n": 100, "split": "test", "dataset": {"fingerprint": data}} | fields
+        other = {"n": 100, "split": "test", "dataset": {"name": data, "fingerprint": data}} | fields
         facts.append(evidence.Fact("metric", "f1", 0.0, "1", subject, "r1", **other))
         facts.append(evidence.Fact("training", "train_seconds", 64.25, "s", subject, "r1"))
     evidence.append(folder, facts)
@@ -82,7 +84,7 @@ def test_json_is_a_line_a_run(tmp_path: Path) -> None:
 
 def test_what_was_measured_of_another_thing_is_not_shown(tmp_path: Path) -> None:
     _write(tmp_path / "other-weights", 0.9, subject="f" * 16)
-    _write(tmp_path / "other-data", 0.9, dataset={"fingerprint": "elsewhere"})
+    _write(tmp_path / "other-data", 0.9, dataset={"name": "x", "fingerprint": "elsewhere"})
     _write(tmp_path / "artifact", 0.9, deployment="onnx")
     for line in _runs(tmp_path).lines[1:]:
         assert "not measured" in line and "0.9" not in line
@@ -90,7 +92,7 @@ def test_what_was_measured_of_another_thing_is_not_shown(tmp_path: Path) -> None
 
 def test_the_newest_evaluation_counts_and_test_before_validation(tmp_path: Path) -> None:
     _write(tmp_path / "a", 0.7)
-    common: dict[str, Any] = {"n": 100, "dataset": {"fingerprint": "reviews"}}
+    common: dict[str, Any] = {"n": 100, "dataset": {"name": "reviews", "fingerprint": "reviews"}}
     facts = [
         evidence.Fact("metric", "accuracy", 0.8, "1", SUBJECT, "r2", split="test", **common),
         evidence.Fact("metric", "f1", 0.1, "1", SUBJECT, "r2", split="test", **common),

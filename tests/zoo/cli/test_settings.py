@@ -1,6 +1,7 @@
 """Settings given in Python become those of the flags, or a sentence that names them."""
 
 from collections import UserString
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_values_find_their_part_and_type() -> None:
     assert args.train.tune == "lora" and args.train.output_dir == str(Path("runs/x"))
     assert args.train.speedups is False and args.train.learning_rate == 2e-4  # the recipe's
     assert _replaced("cnn_cls", widths=[8, 16]).options.widths == (8, 16)
-    assert _replaced() == settings.of_training(BERT)[1]
+    assert asdict(_replaced()) == asdict(settings.of_training(BERT)[1])
 
 
 def test_one_dataclass_of_settings() -> None:
