@@ -417,8 +417,10 @@ def test_messages_name_fields_and_no_flags(path: Path) -> None:
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Expr | ast.Assign):  # docstrings, and what `predict` is shown with
             names = [ast.unparse(each) for each in getattr(node, "targets", ())]
-            if isinstance(node, ast.Expr) or names[0] in ("EXAMPLE_INPUT", "example_call"):
+            if isinstance(node, ast.Expr):
                 of_no_message.add(node.value)
+            elif names[0] in ("EXAMPLE_INPUT", "EXAMPLES", "example_call"):
+                of_no_message.update(ast.walk(node.value))
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.JoinedStr):
             of_no_message.update(node.values)

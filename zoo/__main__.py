@@ -138,32 +138,41 @@ def _completion(words: Sequence[str]) -> int:
     return completion.show(words)
 
 
-def _model_verb(verb: str, summary: str, example: str) -> Verb:
+def _model_verb(verb: str, summary: str) -> Verb:
     """Return a verb that a model's program has, found by the name of the model or its
     checkpoint."""
     run = _train if verb in ("finetune", "pretrain") else _of_checkpoint
-    return Verb(summary, (f"{verb} {example}",), functools.partial(run, verb))
+    return Verb(summary, (f"{verb} {EXAMPLES[verb]}",), functools.partial(run, verb))
 
 
 ABOUT = "Models for text, images and sound: train one on your data, measure it, use it."
+EXAMPLES = {
+    "finetune": "bert_cls --data reviews.csv",
+    "pretrain": "bert_mlm --data texts/",
+    "evaluate": "runs/bert_cls",
+    "predict": 'runs/bert_cls "fine, I loved it"',
+    "export": "runs/bert_cls --runtime onnx",
+    "quantize": "runs/bert_cls --max_drop 0.005",
+    "prune": "runs/bert_cls --sparsity 0.5",
+}
 
 VERBS = {
-    verb: _model_verb(verb, summary, example)
-    for verb, summary, example in (
-        ("finetune", "train a model on your data", "bert_cls --data reviews.csv"),
-        ("pretrain", "train a model without labels", "bert_mlm --data texts/"),
-        ("evaluate", "metrics of a checkpoint, with intervals", "runs/bert_cls"),
-        ("predict", "label new texts, images or sounds", 'runs/bert_cls "fine, I loved it"'),
-        ("export", "make a program for another runtime", "runs/bert_cls --runtime onnx"),
-        ("quantize", "make a faster int8 program", "runs/bert_cls --max_drop 0.005"),
-        ("prune", "remove weights", "runs/bert_cls --sparsity 0.5"),
+    verb: _model_verb(verb, summary)
+    for verb, summary in (
+        ("finetune", "train a model on your data"),
+        ("pretrain", "train a model without labels"),
+        ("evaluate", "metrics of a checkpoint, with intervals"),
+        ("predict", "label new texts, images or sounds"),
+        ("export", "make a program for another runtime"),
+        ("quantize", "make a faster int8 program"),
+        ("prune", "remove weights"),
     )
 } | {
     "list": Verb("the models and their presets", ("list",), _list),
     "info": Verb(
         "a model or a checkpoint on one screen", ("info bert_cls", "info runs/bert_cls"), _info
     ),
-    "runs": Verb("compare the runs in a folder", ("runs", "runs experiments --json"), _runs),
+    "runs": Verb("compare the runs in a folder", ("runs", "runs experiments"), _runs),
     "verify": Verb(
         "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
     ),
