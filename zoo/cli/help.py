@@ -85,7 +85,7 @@ def wanted(words: Sequence[str]) -> Literal["usual", "all"] | None:
     return "usual" if any(word in SHORT for word in words) else None
 
 
-def groups_of(kind: type, default: Any = None) -> list[Group]:
+def groups_of(kind: Any, default: Any = None) -> list[Group]:
     """Return the flags of a dataclass, or of the dataclasses that its default consists of."""
     parts = {field.name: getattr(default, field.name, MISSING) for field in fields(kind)}
     if parts and all(is_dataclass(part) for part in parts.values()):
@@ -149,7 +149,7 @@ def _rows(flags: Sequence[Flag], width: int) -> Iterator[str]:
         yield from (" " * COLUMN + line for line in text[1:])
 
 
-def _flags(kind: type, default: Any, known: Collection[str]) -> Iterator[Flag]:
+def _flags(kind: Any, default: Any, known: Collection[str]) -> Iterator[Flag]:
     hints = typing.get_type_hints(kind, include_extras=True)
     texts = field_texts(kind)
     for field in fields(kind):

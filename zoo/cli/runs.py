@@ -40,26 +40,24 @@ class RunRow:
     split: str | None
     train_seconds: float | None
 
-    def cells(self) -> tuple[str, ...]:
-        """Return the row as a table shows it."""
+    def cells(self, folder: Path) -> tuple[str, ...]:
+        """Return the row as a table shows it; its name is that below `folder`."""
+        path = Path(self.run)
         ends = self.low is not None and self.high is not None
-        measured = NOT_MEASURED if self.value is None else f"{self.value:.4f}"
+        whose = "" if self.split in (None, "test") else f"{self.split} "
         return (
-            self.run,
+            self.run if path == folder else str(path.relative_to(folder)),
             self.model,
             self.data,
-            NOTHING if self.train_rows is None else f"{self.train_rows:,}",
-            self.metric or NOTHING,
-            measured,
+            NOTHING if self.metric is None else f"{whose}{self.metric}",
+            NOT_MEASURED if self.value is None else f"{self.value:.4f}",
             f"{self.low:.4f} to {self.high:.4f}" if ends else NOTHING,
-            NOTHING if self.n is None else f"{self.split}, {self.n:,}",
+            NOTHING if self.n is None else f"{self.n:,}",
             NOTHING if self.train_seconds is None else f"{short(self.train_seconds)} s",
         )
 
 
-HEADER = (
-    *("run", "model", "data", "rows", "metric", "value", "95% interval", "split, n", "training"),
-)
+HEADER = ("run", "model", "data", "metric", "value", "95% interval", "n", "training")
 
 
 def show(folder: Path, as_json: bool) -> None:
@@ -82,7 +80,7 @@ def show(folder: Path, as_json: bool) -> None:
     if as_json:
         print_lines(*(json.dumps(asdict(row), ensure_ascii=False) for row in rows))
     elif rows:
-        terminal.table(HEADER, [row.cells() for row in rows])
+        terminal.aligned(HEADER, [row.cells(folder) for row in rows])
     if broken and not as_json:
         print_lines(*([""] if rows else []), "no whole checkpoint:", *(f"  {b}" for b in broken))
 

@@ -1,11 +1,13 @@
 """`zoo runs`: checkpoints side by side, out of what their folders record."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
 from tests.cli import Done, run_cli
 from zoo.cli import runs
+from zoo.machine.terminal import columns
 from zoo.store import evidence
 
 FILES = {"config.json": "c0", "model.safetensors": "f00", "README.md": "later"}
@@ -63,13 +65,13 @@ def test_the_best_of_each_data_set_comes_first(tmp_path: Path) -> None:
     _write(tmp_path / "e", None, data="calls")
     done = _runs(tmp_path)
     assert done.code == 0, done.err
-    names = [Path(line.split()[0]).name for line in done.lines[1:]]
-    assert names == ["e", "d", "c", "b", "a"]  # a lower error rate is better
+    names = [line.split()[0] for line in done.lines[1:]]
+    assert names == ["e", "d", "c", "deep/b", "a"]  # a lower error rate is better
     head, *_, last = done.lines
     assert head.split("  ")[0] == "run" and "95% interval" in head
     assert last.split()[1:] == [
-        *("bert_cls", "reviews", "1,200", "accuracy", "0.7000", "0.6000", "to", "0.8000"),
-        *("test,", "100", "64.25", "s"),
+        *("bert_cls", "reviews", "accuracy", "0.7000", "0.6000", "to", "0.8000"),
+        *("100", "64.25", "s"),
     ]
     assert "not measured" in done.lines[1]
     assert "\x1b" not in done.out and "│" not in done.out  # plain in a pipe
@@ -101,6 +103,19 @@ def test_the_newest_evaluation_counts_and_test_before_validation(tmp_path: Path)
     evidence.append(tmp_path / "a", facts)
     row = runs.row_of(tmp_path / "a")
     assert (row.metric, row.value, row.split, row.low) == ("accuracy", 0.8, "test", None)
+    shown = dataclasses.replace(row, split="validation").cells(tmp_path)
+    assert shown[3:6] == ("validation accuracy", "0.8000", "-")
+
+
+def test_columns_stand_under_each_other_in_chinese_too(tmp_path: Path) -> None:
+    _write(tmp_path / "影评二", 0.7, data="影评")
+    _write(tmp_path / "b", 0.7)
+    lines = _runs(tmp_path).lines
+    begins = {
+        columns(line[: line.index(word)])
+        for line, word in zip(lines, ("model",) + ("bert_cls",) * 2, strict=True)
+    }
+    assert len(begins) == 1
 
 
 def test_broken_runs_are_told(tmp_path: Path) -> None:
