@@ -158,7 +158,8 @@ def _flags(kind: Any, default: Any, known: Collection[str]) -> Iterator[Flag]:
         positional = _is_positional(notes)
         metavar = next((m for note in notes if (m := getattr(note, "metavar", None))), None)
         metavar = metavar or MEANINGS.get(field.name) or _metavar(field.name, hint)
-        name, text = field.name, texts.get(field.name, "")
+        name = next((n for note in notes if (n := getattr(note, "name", None))), field.name)
+        text = texts.get(field.name, "")
         if hint is bool:
             metavar = ""
             if value is True:
@@ -217,11 +218,9 @@ def _metavar(name: str, hint: Any) -> str:
         return "COLUMN"
     if choices := _choices(hint):
         return "|".join(choices)
-    if _is_list(hint):
-        inner = typing.get_args(hint) or (str,)
-        if len(inner) > 1 and inner[1] is not Ellipsis:
-            return " ".join(_metavar(name, _plain(part)[0]) for part in inner)
-        return _metavar(name, _plain(inner[0])[0])
+    if typing.get_origin(hint) in (tuple, list):
+        inner = (typing.get_args(hint) or (str,))[: 1 if _is_list(hint) else None]
+        return " ".join(_metavar(name, _plain(part)[0]) for part in inner)
     return TYPES.get(hint, "VALUE")
 
 

@@ -196,7 +196,10 @@ USUAL = {
         *("text", "file", "image", "audio", "stream", "output", "format", "top_k"),
         *("batch_size", "deployment", "device", "zero_shot", "labels"),
     ),
-    "quantize": ("max_drop", "min_speedup", "batch_size", "method", "budget_s", "device", "all"),
+    "quantize": (
+        *("max_drop", "min_speedup", "batch_size", "method", "budget_s", "minutes"),
+        *("device", "all"),
+    ),
     "prune": ("sparsity", "structured", "stages", "steps", "output_dir", "data", "device"),
 }
 """The flags that --help shows of a verb, in this order; --help-all shows the rest."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pytest
+import tyro
 
 from tasks.bounds import Bounded, Count, Share
 from tests.cli import run_cli
@@ -43,6 +44,8 @@ class Args(Base):
     widths: tuple[Count, ...] = (8, 16)
     """sizes"""
     folder: Annotated[Path | None, "a note"] = None
+    as_: Annotated[str, tyro.conf.arg(name="as", metavar="MODEL")] = "bert_cls"
+    mean: tuple[Share, Share, Share] | None = None
 
 
 def _flags(default: Any = None) -> dict[str, Flag]:
@@ -60,6 +63,8 @@ def test_a_flag_is_read_off_its_field() -> None:
         "--form jsonl|csv",
         "--widths INT ...",
         "--folder PATH",
+        "--as MODEL",
+        "--mean FLOAT FLOAT FLOAT",
     ]
     assert flags["text_column"].text == "column of the text"
     assert flags["widths"].text == "sizes (at least 1; default: 8 16)"
@@ -76,10 +81,10 @@ def test_a_short_page_shows_the_usual_flags_in_their_order() -> None:
     lines = page("zoo x", "about", groups, ("resume", "learning_rate", "none_of_it"))
     flags = [line.split()[0] for line in lines if line.startswith("  --")]
     assert flags == ["--resume", "--learning_rate"]
-    assert lines[-1] == "--help-all shows all 7 flags."
+    assert lines[-1] == "--help-all shows all 9 flags."
     every = page("zoo x", "about", groups, ("resume",), everything=True)
-    assert sum(line.startswith("  --") for line in every) == 7
-    most = ("learning_rate", "speedups", "no_speedups", "resume", "text_column")
+    assert sum(line.startswith("  --") for line in every) == 9
+    most = ("learning_rate", "no_speedups", "resume", "text_column", "form", "widths")
     assert "--help-all" not in "\n".join(page("zoo x", "about", groups, most))
 
 
