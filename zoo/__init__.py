@@ -126,10 +126,11 @@ def load(
         model("fine, I loved it")                              # {'label': 'positive', 'score': ...}
         model.labels                                           # ('negative', 'positive')
         zoo.load("minilm", labels=["sports", "politics"])      # zero-shot: chooses by their names
+        zoo.load("whisper-tiny")("meeting.wav")                # weights that write as they are
 
     Args:
-        checkpoint: the folder of a checkpoint, what `finetune` returned, or, with `labels`,
-            pretrained weights: a preset, a folder, or a Hub id.
+        checkpoint: the folder of a checkpoint, what `finetune` returned, or a preset of Whisper;
+            with `labels` pretrained weights: a preset, a folder, or a Hub id.
         device: "cuda", "mps", "cpu", or "auto".
         deployment: what runs it: "eager", "compile", or an artifact that was exported.
         labels: labels to choose among without any training.
@@ -139,11 +140,15 @@ def load(
     for a deployment that is not known, not available here, or not exported, and for weights that
     are missing or have no labels yet.
     """
+    import importlib
     import os
+    from pathlib import Path
 
     from tasks.errors import UserError
     from zoo.cli.dispatch import zero_shot_entry
     from zoo.model import registry
+    from zoo.predict.pipeline import Predictor
+    from zoo.store.checkpoint import MANIFEST
 
     name = os.fspath(checkpoint)
     if labels is not None:
@@ -155,14 +160,15 @@ def load(
     if template is not None:
         raise UserError("`template` goes with `labels`")
     owner = next((entry for entry in registry.entries() if name in entry.presets), None)
-    if owner is not None and not os.path.isdir(name):  # noqa: PTH112  as the user wrote it
-        raise UserError(
-            f"{name} is a preset: pretrained weights that have no labels yet",
-            hint=f'fine-tune them (zoo.finetune("{owner.name}", model="{name}")), or give `labels`',
-        )
-    from zoo.predict.pipeline import Predictor
-
-    return Predictor(name, device, deployment=deployment)
+    if owner is None or (Path(name) / MANIFEST).exists():
+        return Predictor(name, device, deployment=deployment)
+    if hasattr(importlib.import_module(owner.task), "without_data"):
+        if deployment != "eager":
+            raise UserError(f"{name} are weights, and `deployment` is for a checkpoint")
+        return Predictor.of_weights(owner, name, device)
+    way = f'fine-tune them (zoo.finetune("{owner.name}", model="{name}"))'
+    way += ", or give `labels`" if owner.zero_shot else ""
+    raise UserError(f"{name} is a preset: pretrained weights that have no labels yet", hint=way)
 
 
 def _train(verb: str, name: str, data: Any, settings: "dict[str, Any]") -> "CheckpointMetrics":

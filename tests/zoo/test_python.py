@@ -15,6 +15,7 @@ import torch
 import zoo
 from tasks.errors import UserError
 from tasks.kinds.label_values import LabelPrediction
+from tests import tiny_speech
 from tests.cli import run_cli, run_program
 from tests.finetuning import EXACT, Run, lines
 from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
@@ -135,6 +136,21 @@ def test_labels_without_training(tiny_bert: Path) -> None:
     assert "minilm, zero-shot" in repr(model)
 
 
+def test_weights_that_write_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A preset of Whisper, which is found as a folder of its name."""
+    import numpy as np
+
+    tiny_speech.whisper(tmp_path / "whisper-tiny", init_std=0.5)
+    monkeypatch.chdir(tmp_path)
+    model = zoo.load("whisper-tiny", device="cpu")
+    tone = np.sin(np.arange(16_000) / 20).astype(np.float32)
+    one, again = model(tone), model([tone])
+    assert set(one) == {"text"} and again == [one]
+    assert model.labels == () and "whisper_asr with whisper-tiny" in repr(model)
+    with pytest.raises(UserError, match="`deployment` is for a checkpoint"):
+        zoo.load("whisper-tiny", deployment="onnx")
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -147,6 +163,7 @@ def test_labels_without_training(tiny_bert: Path) -> None:
         (lambda: zoo.evaluate("none"), "no checkpoint at none"),
         (lambda: zoo.load("none"), "no checkpoint at none"),
         (lambda: zoo.load("bert-base-chinese"), 'model="bert-base-chinese")), or give `labels`'),
+        (lambda: zoo.load("hubert-base"), 'zoo.finetune("ast_cls", model="hubert-base"))'),
         (lambda: zoo.load("minilm", labels=["one"]), "at least two make a choice"),
         (lambda: zoo.load("minilm", labels=["a", "b"], deployment="onnx"), "for a checkpoint"),
         (lambda: zoo.load("runs/x", template="{}"), "`template` goes with `labels`"),

@@ -6,12 +6,13 @@ longer to import than most programs to answer, is imported for networks alone.
 """
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import zoo.runtimes
 from tasks.base import Batch, Outputs, PredictsArrays, Task
@@ -233,6 +234,29 @@ class Predictor(PredictionPipeline):
             self.model = ArrayModel(found)
         else:
             self.model = _as_network(found, folder)
+
+    @classmethod
+    def of_weights(cls, entry: "Entry", model: str, device: str = "auto") -> Self:
+        """Return pretrained weights that predict as they are, as Whisper's do.
+
+        Args:
+            entry: the model, whose task has `without_data`.
+            model: a preset, a folder, or a Hub id.
+
+        Raises `UserError` where the weights are not at hand, or of another kind.
+        """
+        from zoo.machine.precision import choose_device
+        from zoo.model.network import assemble
+
+        quiet_libraries()
+        task = importlib.import_module(entry.task).without_data()
+        assembly = assemble(entry, entry.options(model=model), task, {})  # type: ignore[arg-type]
+        network, _ = assembly.build()
+        made = cls.__new__(cls)
+        made.device, made.task = choose_device(device), assembly.task
+        made.model, made.processor = network.to(made.device).eval(), assembly.processor
+        made.source = f"{entry.name} with {model}"
+        return made
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which predictions are computed: for a network, without
