@@ -195,7 +195,7 @@ def parse_flags(
         tyro.conf.OmitSubcommandPrefixes,
         tyro.conf.HelptextFromCommentsOff,  # docstrings alone: comments need the source parsed anew
     )
-    given = {"prog": prog, "description": description, "config": config}
+    given: dict[str, Any] = {"prog": prog, "description": description, "config": config}
     if default is not None:
         given["default"] = default
     return read_words(lambda args: tyro.cli(kind, args=args, **given), words)
