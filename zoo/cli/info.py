@@ -44,7 +44,7 @@ def show_model(entry: Entry, as_json: bool) -> None:
             "recipe": dict(entry.recipe),
             "settings": dataclasses.asdict(default),
         }
-        print_lines(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+        _print_json(content)
         return
     command = commands.program() or "python -m zoo"
     print_lines(*textwrap.wrap(f"{entry.name}: {entry.summary}", WIDTH))
@@ -96,7 +96,7 @@ def show_checkpoint(folder: Path, as_json: bool) -> None:
         raise UserError(f"{folder} is no checkpoint: it has neither {MANIFEST} nor config.json")
     if as_json:
         content = {MANIFEST: recorded, "evidence": [fact.content() for fact in facts]}
-        print_lines(json.dumps(content, indent=2, ensure_ascii=False))
+        _print_json(content)
         return
     if recorded:
         _show_record(folder, recorded)
@@ -171,6 +171,11 @@ def _show_facts(folder: Path, facts: Sequence[evidence.Fact]) -> None:
     command = commands.program() or "python -m zoo"
     print_lines("", *textwrap.wrap(f"{len(facts):,} facts ({counted}); all of them:", WIDTH))
     print_lines(f"  {command} info {folder} --json")
+
+
+def _print_json(content: Mapping[str, Any]) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=str)
+    print_lines(*text.split("\n"))  # what stands in the values is escaped
 
 
 def _record(path: Path) -> Mapping[str, Any]:

@@ -187,6 +187,7 @@ def parse_flags(
         groups = help_page.groups_of(kind, default)
         print_lines(*help_page.page(prog, description or "", groups, usual, wanted == "all"))
         raise SystemExit(0)
+    _no_values_of_switches(kind, default, words)
     import tyro
 
     config = (
@@ -199,3 +200,17 @@ def parse_flags(
     if default is not None:
         given["default"] = default
     return read_words(lambda args: tyro.cli(kind, args=args, **given), words)
+
+
+def _no_values_of_switches(kind: Any, default: Any, words: Sequence[str]) -> None:
+    """Raise `UserError` for `--resume=yes`: the parser would take `yes` for a word of its own, an
+    input of `predict` perhaps."""
+    given = [word.partition("=") for word in words if word.startswith("--") and "=" in word]
+    if not given:
+        return
+    flags = [flag for group in help_page.groups_of(kind, default) for flag in group.flags]
+    switches = {flag.name for flag in flags if not flag.value}
+    for flag, _, value in given:
+        name = flag[2:].replace("-", "_")
+        if name in switches:
+            raise UserError(f"`{name}` takes no value, and here it has {value!r}")
