@@ -7,6 +7,7 @@ comes with the first use. A mistake of the caller's is a `tasks.errors.UserError
 from typing import TYPE_CHECKING, Any
 
 import tasks  # noqa: F401  its import guards torchvision and torchaudio (tasks/import_hook.py)
+from zoo import predict as _package  # noqa: F401  imported later, it would hide the function
 
 if TYPE_CHECKING:
     import os

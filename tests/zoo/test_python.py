@@ -83,8 +83,8 @@ def test_evaluate(run: CheckpointMetrics, reviews: Path, tmp_path: Path, capsys:
     again = zoo.evaluate(run, mistakes=2)
     assert again.metrics["accuracy"] == run.metrics["accuracy"] and again.split == "test"
     assert len(again.hardest) <= 2
-    other = zoo.evaluate(run.folder, reviews / "train.csv", split="train", max_eval_samples=50)
-    assert other.split == "train" and other.metrics["accuracy"].n == 50
+    other = zoo.evaluate(run.folder, reviews / "train.csv", split="train")
+    assert other.split == "train" and other.metrics["accuracy"].n == 240
     last = lines(run.folder / "evidence.jsonl")[-1]["command"]
     assert last.startswith("python -m zoo.nlp.bert_cls evaluate ") and "--split train" in last
     assert "accuracy" in capsys.readouterr().out
@@ -213,5 +213,7 @@ def test_the_import_is_light() -> None:
         "heavy = {'torch', 'numpy', 'transformers', 'datasets', 'tyro'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
         "assert set(zoo.__all__) <= set(dir(zoo))\n"
+        "from zoo.predict.pipeline import Predictor\n"
+        "assert callable(zoo.predict), 'the folder of that name hides the function'\n"
     )
     run_program(program)
