@@ -61,6 +61,8 @@ class PredictArgs(Bounded):
 
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint; with zero_shot weights: a preset, a folder, or a Hub id"""
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT")] = ()
+    """what to predict on, without a flag: texts or a file of them, images, sounds, folders"""
     output: Path | None = None
     """file to write, .jsonl, .csv or .parquet; standard output (-) by default. Other columns of the
     input are kept; one called as a part of the prediction is becomes input_label"""
@@ -170,6 +172,18 @@ class InfoArgs:
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL|CHECKPOINT")]
     """a model's name or a folder"""
+    json: bool = False
+    """all there is to know, as JSON"""
+
+
+@dataclass(frozen=True)
+class RunsArgs:
+    """Checkpoints side by side."""
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("runs")
+    """folder that holds runs, or folders of them"""
+    json: bool = False
+    """a JSON object a run, one a line"""
 
 
 @dataclass(frozen=True)

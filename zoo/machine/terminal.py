@@ -3,6 +3,7 @@
 import io
 import logging
 import sys
+import unicodedata
 from collections.abc import Sequence
 
 from tasks import import_hook
@@ -34,14 +35,29 @@ def table(
             drawn.add_row(*(Text(visible(cell)) for cell in row))
         Console().print(drawn)
         return
+    aligned(header, rows, title)
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+    """Print a table as plain text, its columns two blanks apart, whatever it is printed to."""
     if title:
         print_lines(title)
     cells = [[visible(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    widths = [max(columns(row[i]) for row in cells) for i in range(len(header))]
     for row in cells:
-        print_lines(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        padded = (
+            cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)
         )
+        print_lines("  ".join(padded).rstrip())
+
+
+def columns(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for each character of Chinese, none
+    for an accent that is put on another."""
+    if text.isascii():
+        return len(text)
+    widths = (2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+    return sum(widths) - sum(map(bool, map(unicodedata.combining, text)))
 
 
 def lines(*texts: str) -> None:

@@ -44,7 +44,10 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
         if args.zero_shot:
             from zoo.predict.zero_shot import ZeroShot
 
-            predictor = ZeroShot(entry, args)
+            weights = str(args.checkpoint)
+            predictor = ZeroShot(
+                entry, weights, args.labels, args.template, args.device, args.threads
+            )
         else:
             settings = (args.device, entry, args.deployment, args.threads)
             predictor = Predictor(args.checkpoint, *settings)

@@ -17,6 +17,7 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
 from zoo.evaluation import class_facts, constant_answer
+from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
 from zoo.evaluation.class_facts import ClassScores
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 COMMONEST = 10  # confusions that are listed
 
 
-def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
-    """Evaluate a checkpoint, print its metrics, and add them to its evidence.
+def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
+    """Evaluate a checkpoint, print its metrics, add them to its evidence, and return them.
 
     Raises `UserError` for a damaged checkpoint, data that can't be read, or unknown labels.
     """
@@ -79,9 +80,10 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         keep_errors=args.mistakes,
         split=split,
     )
-    if not accelerator.is_main_process:
-        return
     folder = args.checkpoint
+    metrics = CheckpointMetrics.of(folder, entry.name, examples.name, split, found)
+    if not accelerator.is_main_process:
+        return metrics
     common: dict[str, Any] = {
         "run": uuid.uuid4().hex[:12],
         "dataset": {"name": examples.name, "fingerprint": examples.fingerprint},
@@ -102,10 +104,11 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     if args.json:
         said = {"checkpoint": str(folder), "data": examples.name, "split": split}
         terminal.lines(json.dumps(said | as_json(task, found, classes), ensure_ascii=False))
-        return
+        return metrics
     _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
     _show_errors(folder, task, found, features, examples.splits[split])
+    return metrics
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:

@@ -4,6 +4,7 @@ Lines are added and never changed. A fact's id is a hash of what it says, so a l
 afterwards is recognised; a line cut short by a crash costs that line only.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -26,6 +27,8 @@ from zoo.store import append_only
 from zoo.store.portable import portable
 
 logger = logging.getLogger(__name__)
+_call: tuple[str, ...] | None = None
+"""Module and words that `command` returns in place of this process's own."""
 
 SCHEMA = 1
 FILE = "evidence.jsonl"
@@ -298,14 +301,31 @@ def command(argv: Sequence[str] | None = None) -> str:
     They become relative to the working directory where they lie below it, else their last part.
     """
     arguments, here = list(sys.argv if argv is None else argv), Path.cwd()
+    if argv is None and _call is not None:
+        module, *words = _call
+        return shlex.join(["python", "-m", module, *(portable(one, here) for one in words)])
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     if (
         argv is None and spec is not None
     ):  # python -m: argv[0] is the file, the module is what was typed
         begin = ["python", "-m", spec.name.removesuffix(".__main__")]
+    elif arguments and Path(arguments[0]).name == "zoo":  # the installed command
+        begin = ["python", "-m", "zoo"]
     else:
         begin = ["python", *(portable(one, here) for one in arguments[:1])]
     return shlex.join([*begin, *(portable(one, here) for one in arguments[1:])])
+
+
+@contextlib.contextmanager
+def recorded_as(module: str, words: Sequence[str]) -> Iterator[None]:
+    """Make `command` return `python -m MODULE WORDS` inside the context: the command line that
+    does what a call from Python does, where this process has another one (a notebook's)."""
+    global _call
+    before, _call = _call, (module, *words)
+    try:
+        yield
+    finally:
+        _call = before
 
 
 def origin(argv: Sequence[str] | None = None, gpu: bool | None = None) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from tasks.base import Examples, Features, Task, supervised
 from tasks.buckets import collate_of
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
+from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
 from zoo.machine.accelerator import accelerator_on
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
     from zoo.model.entry import Entry
 
 
-def finetune(entry: "Entry", job: FinetuneJob) -> Path:
-    """Train a model, write its checkpoint, and return the checkpoint's folder.
+def finetune(entry: "Entry", job: FinetuneJob) -> CheckpointMetrics:
+    """Train a model, write its checkpoint, and return it with its metrics on the test split.
 
     Raises:
         UserError: the input, the machine or the run has a fault, which its text describes.
@@ -71,8 +72,7 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
         on_cpu = accelerator.device.type == "cpu"
         then = begun.threads if begun and on_cpu else None
         _say(accelerator, threads.take_known(args.threads, then))
-        _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
-    return folder
+        return _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +85,7 @@ class _Run:
     methods: Sequence[Method]
 
 
-def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> None:
+def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> CheckpointMetrics:
     known = run_record.Run(setup.folder, claim.state)
     known.know(run_record.of_flags(setup.entry, setup.job))
     run = _Run(setup, claim, known, methods_of(setup))
@@ -120,6 +120,8 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
         for method in run.methods:
             method.show()
     setup.accelerator.wait_for_everyone()
+    where = (setup.folder, setup.entry.name, data.examples.name, result.split)
+    return CheckpointMetrics.of(*where, result.evaluation)
 
 
 def _say(accelerator: "Accelerator", line: str | None) -> None:
