@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import HasConfusionMatrix, HasConfusions, Task
+from tasks.base import HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
-from zoo.evaluation import class_facts
+from zoo.evaluation import class_facts, confusions, hardest_errors
+from zoo.evaluation.confusions import top_confusions
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
-from zoo.predict import hardest_errors
 from zoo.predict.pipeline import open_deployed
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -29,8 +29,6 @@ from zoo.store.checkpoint import Checkpoint
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from tasks.metrics.classification import ClassificationMetric
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
@@ -83,13 +81,18 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         "subject": artifacts.subject_of(folder, deployment),
     }
     classes = class_facts.rows_of(task, found.accumulator)
-    of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
+    threads = torch.get_num_threads()
+    of_classes = [
+        *class_facts.of_classes(classes, threads=threads, **common),
+        *confusions.facts(task, found.accumulator, threads=threads, **common),
+    ]
     evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
     _show_metrics(found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
     _show_confusions(folder, task, found.accumulator)
-    hardest_errors.show(found.hardest, task, features, examples.splits[split])
-    if path := hardest_errors.picture(folder, found.hardest, task, features):
+    seen = found.hardest, task, features, examples.splits[split]
+    hardest_errors.show(*seen)
+    if path := hardest_errors.picture(folder, *seen):
         terminal.lines(f"mistakes          {path}")
 
 
@@ -129,35 +132,16 @@ def _show_metrics(evaluation: Evaluation, title: str) -> None:
 
 
 def _show_confusions(folder: Path, task: Task, accumulator: "ClassificationMetric") -> None:
-    matrix = None
+    matrix = confusions.matrix_of(task, accumulator)
     pairs: Sequence[tuple[str, str, int]] = ()
     if isinstance(task, HasConfusions):
         pairs = task.top_confusions(accumulator)
-    elif isinstance(task, HasConfusionMatrix) and task.single_label:
-        matrix = task.confusion_matrix(accumulator)
+    elif matrix is not None:
         pairs = top_confusions(matrix, task.labels)
     if pairs:
         rows = [(truth, said, f"{count:,}") for truth, said, count in pairs[:COMMONEST]]
         title = "commonest confusions"
         terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
     if matrix is not None:
-        from zoo.machine import plots
-
-        path = folder / "plots" / "confusion_matrix.png"
-        plots.confusion_matrix(path, matrix, task.labels)
+        path = confusions.picture(folder, matrix, task.labels)
         terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
-
-
-def top_confusions(matrix: "np.ndarray", labels: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Return (true label, predicted label, count) of the errors, the most frequent first.
-
-    Args:
-        matrix: counts int64 [labels, labels], rows the truth.
-    """
-    pairs = [
-        (labels[i], labels[j], int(count))
-        for i, row in enumerate(matrix)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    return sorted(pairs, key=lambda pair: -pair[2])

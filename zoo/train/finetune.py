@@ -28,7 +28,7 @@ from zoo.train.loop import Loop
 from zoo.train.methods.base import Data, FinetuneJob, FinetuneResult, Learning, Method, Saved, Setup
 from zoo.train.methods.known import hooks_of, methods_of
 from zoo.train.optim.sharding import whole_state
-from zoo.train.reporting import run_folder, summary
+from zoo.train.reporting import final_report, run_folder, summary
 from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.reporting.reporters import make_reporters
 from zoo.train.resume import run_record
@@ -63,7 +63,7 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
         if args.dtype in ("fp32", "tf32"):
             stack.enter_context(fp32_products(accelerator.device, args.dtype == "tf32"))
         begun = Progress.read(states.read_progress(claim.state)) if claim.state else None
-        _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
+        _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin, stack)
     return folder
 
 
@@ -75,12 +75,15 @@ class _Run:
     claim: run_folder.OutputFolder
     known: run_record.Run
     methods: Sequence[Method]
+    closing: contextlib.ExitStack  # at the end of the run, whatever it is
 
 
-def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> None:
+def _finetune(
+    setup: Setup, claim: run_folder.OutputFolder, begin: float, closing: contextlib.ExitStack
+) -> None:
     known = run_record.Run(setup.folder, claim.state)
     known.know(run_record.of_flags(setup.entry, setup.job))
-    run = _Run(setup, claim, known, methods_of(setup))
+    run = _Run(setup, claim, known, methods_of(setup), closing)
     data, model, source = _assemble(run)
     known.record["changes"] = known.changes()
     findings: list[Finding] = []
@@ -91,7 +94,7 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
     parameters = sum(p.numel() for p in model.parameters())
     for method in run.methods:
         model = method.model(model, data)
-    progress, records = _train(run, data, model, _manifest(run, data, source), parameters)
+    progress, watch = _train(run, data, model, _manifest(run, data, source), parameters)
     training = summary.Training(progress, peak_memory(setup.device), findings)
     del model  # the final evaluation has the memory for itself
     result = _final_evaluation(run, data, parameters)
@@ -103,7 +106,8 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
             facts += method.facts(facts)
         evidence.append(setup.folder, facts)
         curves = setup.folder / "plots" / "training.png"
-        plots.training_curves(curves, records, data.task.primary.name)
+        plots.training_curves(curves, watch.records, data.task.primary.name)
+        final_report.send(watch.reporters, setup, data, result, progress)
         summary.show(setup, data, result, training, time.time() - begin)
         for method in run.methods:
             method.show()
@@ -190,8 +194,8 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any
 
 def _train(
     run: _Run, data: Data, model: nn.Module, manifest: Mapping[str, Any], parameters: int
-) -> tuple[Progress, Sequence[Mapping[str, Any]]]:
-    """Train the network and write its checkpoint; return the progress and the logged records."""
+) -> tuple[Progress, RunLogger]:
+    """Train the network and write its checkpoint; return the progress, and what was logged."""
     setup, args, task = run.setup, run.setup.args, data.task
     objective = supervised(task, args.label_smoothing_factor)
     train = data.features["train"]
@@ -205,6 +209,8 @@ def _train(
     if setup.is_main:
         config = manifest["config"]
         reporters = make_reporters(args.report_to, setup.folder, setup.entry.name, config)
+    for reporter in reporters:
+        run.closing.callback(reporter.close)
     total = total_samples(args, learning.features)
     watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main)
     if setup.is_main:
@@ -236,7 +242,7 @@ def _train(
             f"the run has ended, but its best checkpoint was lost before it went on ({fault}): "
             "train anew, without `resume`, into another `output_dir`"
         )
-    return progress, watch.records
+    return progress, watch
 
 
 def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn.Module) -> None:
@@ -271,7 +277,14 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
 
     def measured(network: nn.Module) -> Evaluation:
         with fp32_products(setup.device, rounded=False):
-            return measure(network, data.task, data.features[split], setup.args, setup.accelerator)
+            return measure(
+                network,
+                data.task,
+                data.features[split],
+                setup.args,
+                setup.accelerator,
+                final_report.errors_kept(setup.args.report_to),
+            )
 
     return FinetuneResult(split, measured(model), parameters, measured)
 
@@ -297,9 +310,14 @@ def total_samples(args: TrainArgs, train: Features) -> int:
 
 
 def measure(
-    model: nn.Module, task: Task, features: Features, args: TrainArgs, accelerator: "Accelerator"
+    model: nn.Module,
+    task: Task,
+    features: Features,
+    args: TrainArgs,
+    accelerator: "Accelerator",
+    keep_errors: int = 0,
 ) -> Evaluation:
-    """Evaluate a network on one split, in fp32."""
+    """Evaluate a network on one split, in fp32; keep so many of the hardest errors."""
     return evaluate(
         model,
         task,
@@ -307,6 +325,7 @@ def measure(
         batch_size=args.per_device_eval_batch_size,
         accelerator=accelerator,
         workers=args.dataloader_num_workers,
+        keep_errors=keep_errors,
     )
 
 

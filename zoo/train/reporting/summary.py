@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.metrics.spec import metric_spec
-from zoo.evaluation import class_facts
+from zoo.evaluation import class_facts, confusions
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import interval, size
 from zoo.store import evidence
@@ -87,6 +87,7 @@ def facts(
         "seed": setup.args.seed,
     }
     where: dict[str, Any] = {"device": str(setup.device), "threads": torch.get_num_threads()}
+    evaluated: dict[str, Any] = {**whose, **where, "deployment": "eager", "split": split}
     common: dict[str, Any] = {
         **whose,
         **where,
@@ -107,13 +108,8 @@ def facts(
     return [
         *metric_facts(evaluation.measured, **whose, split=split, device=str(setup.device)),
         *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
-        *class_facts.of_classes(
-            class_facts.rows_of(task, evaluation.accumulator),
-            **whose,
-            **where,
-            deployment="eager",
-            split=split,
-        ),
+        *class_facts.of_classes(class_facts.rows_of(task, evaluation.accumulator), **evaluated),
+        *confusions.facts(task, evaluation.accumulator, **evaluated),
         *class_facts.of_data(task, examples, training.findings, whose),
     ]
 
@@ -158,6 +154,7 @@ def show(
         f"evidence      {folder}/evidence.jsonl",
         f"curves        {folder}/plots/training.png;  "
         + shlex.join(["tensorboard", "--logdir", f"{folder}/logs"]),
+        *_pictures(folder),
         "next:",
         f"  {commands.python(entry.module, 'evaluate', folder)}",
         *(
@@ -171,6 +168,13 @@ def show(
             else []
         ),
     )
+
+
+def _pictures(folder: Path) -> list[str]:
+    """Return lines that name the pictures of a run beside its curves."""
+    names = {"confusions": "confusion_matrix.png", "mistakes": "mistakes.png"}
+    paths = {title: folder / "plots" / name for title, name in names.items()}
+    return [f"{title:<13} {path}" for title, path in paths.items() if path.exists()]
 
 
 def _known(folder: Path) -> bool:
