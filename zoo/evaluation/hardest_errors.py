@@ -1,11 +1,13 @@
 """The wrong predictions a model was surest of: these tell most about model and labels."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from tasks import atomic
 from tasks.base import Features, HasPicture, Task
+from tasks.data.fingerprint import sha256
 from tasks.printing import visible
 from zoo.evaluation.loop import Mistake
 from zoo.machine import terminal
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     import datasets
 
 MOST = 20  # pictures in a grid
+RECORD = "mistakes.json"
+"""In `plots`, for the card that is rendered here. It holds examples of the data, and is never
+published."""
 NAME = 24  # characters of a file's name below a picture: its end tells most
 
 
@@ -103,6 +108,31 @@ def picture(
     plots.grid(path, [(task.draw, row) for row in features_shown], titles)
     fonts.warn(path, choice, fonts.numbered(task.labels, choice)[1] if numbers else None)
     return path
+
+
+def record(
+    folder: Path,
+    table: tuple[Sequence[str], Sequence[Sequence[str]]],
+    picture: Path | None,
+    said: Mapping[str, Any],
+) -> None:
+    """Write a table of mistakes to `plots/mistakes.json` in a checkpoint's folder.
+
+    Args:
+        table: header and rows of `rows`.
+        picture: of the same mistakes, as `picture` returns it.
+        said: what was evaluated: `subject`, `dataset`, `split`, as facts have them.
+    """
+    header, cells = table
+    content = {
+        **{name: said[name] for name in ("subject", "dataset", "split")},
+        "header": list(header),
+        "rows": [list(row) for row in cells],
+        "picture": None if picture is None else {"name": picture.name, "sha256": sha256(picture)},
+    }
+    path = folder / "plots" / RECORD
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write_json(path, content)
 
 
 def short(text: str, width: int = 100) -> str:

@@ -92,8 +92,11 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     _show_confusions(folder, task, found.accumulator)
     seen = found.hardest, task, features, examples.splits[split]
     hardest_errors.show(*seen)
-    if path := hardest_errors.picture(folder, *seen):
+    path = hardest_errors.picture(folder, *seen)
+    if path:
         terminal.lines(f"mistakes          {path}")
+    if found.hardest and deployment == Deployment("eager"):
+        hardest_errors.record(folder, hardest_errors.rows(*seen), path, common)
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:

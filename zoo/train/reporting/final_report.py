@@ -9,6 +9,7 @@ from zoo.evaluation import confusions, hardest_errors
 from zoo.train.reporting.reporters import FinalReport, Reporter
 
 if TYPE_CHECKING:
+    from zoo.store.evidence import Fact
     from zoo.train.methods.base import Data, FinetuneResult, Setup
     from zoo.train.resume.progress import Progress
 
@@ -24,11 +25,15 @@ def send(
     data: "Data",
     result: "FinetuneResult",
     progress: "Progress",
+    fact: "Fact",
 ) -> None:
     """Tell the reporters of a run how it ended.
 
     The confusion matrix and the mistakes are drawn where a reporter shows them, to
     `plots/confusion_matrix.png` and `plots/mistakes.png`.
+
+    Args:
+        fact: one of the run, which names the checkpoint and its data.
     """
     if not reporters:
         return
@@ -48,5 +53,7 @@ def send(
             pictures["mistakes"] = path
         if text := hardest_errors.markdown(*seen):
             texts["mistakes"] = text
+            said = {"subject": fact.subject, "dataset": fact.dataset, "split": result.split}
+            hardest_errors.record(setup.folder, hardest_errors.rows(*seen), path, said)
     for reporter in reporters:
         reporter.finish(FinalReport(record, pictures, texts))
