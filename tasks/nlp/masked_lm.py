@@ -449,8 +449,9 @@ class MaskedLM(Bindable):
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
-    def errors(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
-        """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess)."""
+    def errors(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str, float]]:
+        """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess,
+        probability of the guess)."""
         assert seen.loss.terms is not None
         losses = seen.loss.terms.cpu().split(self._counts(seen.batch))
         ids, found = seen.batch.ids.tolist(), []
@@ -459,7 +460,9 @@ class MaskedLM(Bindable):
             if len(wrong):
                 i = wrong[own.numpy()[wrong].argsort(kind="stable")[-1]]  # where alike the last
                 names = self._token(int(truth[i])), self._token(int(guess.tokens[i]))
-                found.append((float(own[i]), row, *names))
+                logits = guess.logits[int(i)]
+                score = float((logits.max() - logits.logsumexp(-1)).exp())
+                found.append((float(own[i]), row, *names, score))
         return found
 
     def _token(self, token: int) -> str:
