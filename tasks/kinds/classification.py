@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from tasks.base import WrongPrediction
     from tasks.metrics.classification import ClassificationMetric
 
 LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
@@ -386,9 +387,7 @@ class Classification(Bindable):
         ValueError if examples do not have one label each."""
         return accumulator.confusion_matrix()
 
-    def errors(
-        self, seen: Evaluated[Prediction]
-    ) -> list[tuple[float, int, str, str, float | None]]:
+    def errors(self, seen: Evaluated[Prediction]) -> "list[WrongPrediction]":
         """Return the wrong predictions as (loss of the sample, its id, truth, prediction,
         probability of the prediction: None but for a single label)."""
         assert seen.loss.terms is not None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from tasks.base import Features
+    from tasks.base import Features, WrongPrediction
     from tasks.metrics.ratios import RatioMetric
     from tasks.nlp.masking import Vocabulary
     from tasks.packed import PackedShape
@@ -449,7 +449,7 @@ class MaskedLM(Bindable):
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
-    def errors(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str, float]]:
+    def errors(self, seen: Evaluated[MaskPrediction]) -> "list[WrongPrediction]":
         """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess,
         probability of the guess)."""
         assert seen.loss.terms is not None

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from tasks.base import Features
+    from tasks.base import Features, WrongPrediction
     from tasks.metrics.spans import SpanMetric, TagScheme
     from tasks.nlp.tagged_words import TagsPrediction, Words
     from tasks.packed import PackedShape

@@ -14,6 +14,8 @@ from zoo.machine import fonts, output_file
 
 NAMED = 60
 """Labels of a confusion matrix up to which each has its name; of more the picture has numbers."""
+DOTTED = 20
+"""Records of training up to which each is a point: a single one would have no line."""
 COUNTED = 30
 """Labels of a confusion matrix up to which its cells have their counts."""
 
@@ -49,24 +51,30 @@ def save(figure: Any, path: Path, what: str = "the picture", dpi: int = 120) -> 
 
 
 def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: str) -> None:
-    """Plot training and validation loss, and the main metric, over epochs."""
-    figure = new_figure(10, 4)
-    losses, metrics = figure.subplots(1, 2)
-    for split, style in (("train", "-"), ("validation", "o-")):
+    """Plot training and validation loss over epochs and, where it was evaluated, the main metric."""
+    measured = [r for r in records if r["split"] == "validation" and metric in r]
+    figure = new_figure(10 if measured else 6, 4)
+    losses, *others = np.ravel(figure.subplots(1, 2 if measured else 1))
+    for split in ("train", "validation"):
         chosen = [r for r in records if r["split"] == split]
         if chosen:
-            losses.plot(
-                [r["epoch"] for r in chosen], [r["loss"] for r in chosen], style, label=split
-            )
-    chosen = [r for r in records if r["split"] == "validation" and metric in r]
-    metrics.plot([r["epoch"] for r in chosen], [r[metric] for r in chosen], "o-", color="C1")
+            style = "-" if split == "train" and len(chosen) > DOTTED else "o-"
+            _curve(losses, chosen, "loss", style, label=split)
     losses.set(xlabel="epoch", ylabel="loss", title="loss")
-    metrics.set(xlabel="epoch", ylabel=metric, title=f"{metric} (validation)")
     if losses.lines:
         losses.legend(frameon=False)
-    for axes in (losses, metrics):
+    for axes in others:
+        _curve(axes, measured, metric, "o-", color="C1")
+        axes.set(xlabel="epoch", ylabel=metric, title=f"{metric} (validation)")
+    for axes in (losses, *others):
         tidy(axes)
     save(figure, path)
+
+
+def _curve(
+    axes: Any, records: Sequence[Mapping[str, Any]], name: str, style: str, **look: Any
+) -> None:
+    axes.plot([r["epoch"] for r in records], [r[name] for r in records], style, **look)
 
 
 def confusion_matrix(path: Path, matrix: np.ndarray, labels: Sequence[str]) -> None:
