@@ -457,9 +457,8 @@ class TokenClassification(LongTexts, Bindable):
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-    def errors(self, seen: "Evaluated[TagsPrediction]") -> list[tuple[float, int, str, str, float]]:
-        """Return, for each text, the wrong tag of highest loss as (loss, id, truth, prediction,
-        probability of the prediction); the word's number stands behind the truth."""
+    def errors(self, seen: "Evaluated[TagsPrediction]") -> "list[WrongPrediction]":
+        """Return the wrong tag of highest loss of each text; its truth has the word's number."""
         logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []
         losses = -logits.log_softmax(-1).cpu().numpy()
         for i, (guess, truth) in enumerate(zip(seen.predictions, seen.references, strict=True)):

@@ -51,7 +51,7 @@ def save(figure: Any, path: Path, what: str = "the picture", dpi: int = 120) -> 
 
 
 def training_curves(path: Path, records: Sequence[Mapping[str, Any]], metric: str) -> None:
-    """Plot training and validation loss over epochs and, where it was evaluated, the main metric."""
+    """Plot training and validation loss over epochs and, if it was evaluated, the main metric."""
     measured = [r for r in records if r["split"] == "validation" and metric in r]
     figure = new_figure(10 if measured else 6, 4)
     losses, *others = np.ravel(figure.subplots(1, 2 if measured else 1))
