@@ -8,7 +8,6 @@ has is written in ASCII: a box says nothing to anyone.
 import functools
 import re
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,11 +72,6 @@ def choose(texts: Iterable[str]) -> FontChoice:
     """
     needed = frozenset(each for text in texts for each in text if _is_drawn(each))
     return _choose(needed - _usual_characters())
-
-
-def width(text: str) -> int:
-    """Return how wide a text is in Latin letters: a Chinese character is as wide as two."""
-    return sum(2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text)
 
 
 def numbered(labels: Sequence[str], choice: FontChoice) -> tuple[list[str], str | None]:

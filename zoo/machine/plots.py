@@ -11,6 +11,7 @@ import numpy as np
 
 from tasks.printing import visible
 from zoo.machine import fonts, output_file
+from zoo.machine.formatting import width
 
 NAMED = 60
 """Labels of a confusion matrix up to which each has its name; of more the picture has numbers."""
@@ -117,7 +118,7 @@ def grid(
     """Plot small titled pictures, five in a row; each is a function of axes and an argument."""
     columns = min(5, len(drawn))
     rows = -(-len(drawn) // columns)
-    widest = max(fonts.width(line) for title in titles for line in title.split("\n"))
+    widest = max(width(line) for title in titles for line in title.split("\n"))
     lines = max(title.count("\n") + 1 for title in titles)
     figure = new_figure(columns * max(1.8, 0.075 * widest), rows * (1.8 + 0.15 * lines))
     axes = figure.subplots(rows, columns, squeeze=False).reshape(-1)

@@ -166,10 +166,6 @@ def test_a_thousand_labels_are_drawn_small(tmp_path: Path) -> None:
     assert max(Image.open(path).size) < 10_000
 
 
-def test_width_counts_wide_characters_twice() -> None:
-    assert [fonts.width(text) for text in ("", "ab", "好评", "a好")] == [0, 2, 4, 3]
-
-
 @pytest.mark.skipif(shutil.which("fc-list") is None, reason="no fontconfig here")
 def test_fonts_of_this_machine_leave_no_box(tmp_path: Path) -> None:
     """Whatever is installed: matplotlib warns of each glyph it has no font for."""
