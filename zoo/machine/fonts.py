@@ -71,7 +71,9 @@ def choose(texts: Iterable[str]) -> FontChoice:
     A font that was installed since matplotlib last looked is found as well.
     """
     needed = frozenset(each for text in texts for each in text if _is_drawn(each))
-    return _choose(needed - _usual_characters())
+    usual = _usual_characters()
+    # the usual font has letters of Arabic and Hebrew, which are no words unless they are laid out
+    return _choose(frozenset(e for e in needed if e not in usual or not _is_laid_out(e)))
 
 
 def numbered(labels: Sequence[str], choice: FontChoice) -> tuple[list[str], str | None]:
@@ -128,6 +130,11 @@ def _only_shaping(choice: FontChoice) -> bool:
     return not _shapes() and all(map(_is_shaped, choice.missing))
 
 
+def _is_laid_out(character: str) -> bool:
+    """Return whether matplotlib puts a character where its script has it."""
+    return _shapes() or not _is_shaped(character)
+
+
 def _is_shaped(character: str) -> bool:
     return any(low <= ord(character) <= high for low, high in SHAPED)
 
@@ -151,7 +158,7 @@ def _usual_characters() -> frozenset[str]:
 
 @functools.lru_cache(64)
 def _choose(missing: frozenset[str]) -> FontChoice:
-    unreadable = frozenset() if _shapes() else frozenset(filter(_is_shaped, missing))
+    unreadable = frozenset(each for each in missing if not _is_laid_out(each))
     left, families = missing - unreadable, [USUAL]
     faces = _faces(left) if left else []
     while any(face.has & left for face in faces):
