@@ -107,8 +107,8 @@ def _finetune(
         evidence.append(setup.folder, facts)
         curves = setup.folder / "plots" / "training.png"
         plots.training_curves(curves, watch.records, data.task.primary.name)
-        final_report.send(watch.reporters, setup, data, result, progress, facts[0])
-        summary.show(setup, data, result, training, time.time() - begin)
+        pictures = final_report.send(watch.reporters, setup, data, result, progress, facts[0])
+        summary.show(setup, data, result, training, pictures, time.time() - begin)
         for method in run.methods:
             method.show()
     setup.accelerator.wait_for_everyone()

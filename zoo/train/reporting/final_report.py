@@ -3,6 +3,7 @@ and its worst mistakes."""
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zoo.evaluation import confusions, hardest_errors
@@ -26,8 +27,8 @@ def send(
     result: "FinetuneResult",
     progress: "Progress",
     fact: "Fact",
-) -> None:
-    """Tell the reporters of a run how it ended.
+) -> dict[str, Path]:
+    """Tell the reporters of a run how it ended; return the pictures that were drawn for them.
 
     The confusion matrix and the mistakes are drawn where a reporter shows them, to
     `plots/confusion_matrix.png` and `plots/mistakes.png`.
@@ -35,18 +36,17 @@ def send(
     Args:
         fact: one of the run, which names the checkpoint and its data.
     """
-    if not reporters:
-        return
     evaluation, task = result.evaluation, data.task
     # "validation" has the curve of the training, to which this value does not belong
     split = "test" if result.split == "test" else f"final_{result.split}"
     values = {one.name: one.value for one in evaluation.measured if math.isfinite(one.value)}
     record = {"step": progress.step, "split": split, "loss": evaluation.loss, **values}
-    pictures, texts = {}, {}
-    if errors_kept(setup.args.report_to):
+    pictures: dict[str, Path] = {}
+    texts: dict[str, str] = {}
+    if reporters and errors_kept(setup.args.report_to):
         matrix = confusions.matrix_of(task, evaluation.accumulator)
         if matrix is not None:
-            pictures["confusion_matrix"] = confusions.picture(setup.folder, matrix, task.labels)
+            pictures["confusions"] = confusions.picture(setup.folder, matrix, task.labels)
         features, examples = data.features[result.split], data.examples.splits[result.split]
         seen = evaluation.hardest, task, features, examples
         if path := hardest_errors.picture(setup.folder, *seen):
@@ -57,3 +57,4 @@ def send(
             hardest_errors.record(setup.folder, hardest_errors.rows(*seen), path, said)
     for reporter in reporters:
         reporter.finish(FinalReport(record, pictures, texts))
+    return pictures

@@ -123,11 +123,18 @@ def _deployment(setup: "Setup") -> str:
 
 
 def show(
-    setup: "Setup", data: "Data", result: "FinetuneResult", training: Training, seconds: float
+    setup: "Setup",
+    data: "Data",
+    result: "FinetuneResult",
+    training: Training,
+    pictures: Mapping[str, Path],
+    seconds: float,
 ) -> None:
     """Print the closing table and the next commands to type.
 
-    Args: seconds: duration of the whole run.
+    Args:
+        pictures: what was drawn beside the curves, by what it shows.
+        seconds: duration of the whole run.
     """
     entry, folder, task, progress = setup.entry, setup.folder, data.task, training.progress
     split, evaluation = result.split, result.evaluation
@@ -154,7 +161,7 @@ def show(
         f"evidence      {folder}/evidence.jsonl",
         f"curves        {folder}/plots/training.png;  "
         + shlex.join(["tensorboard", "--logdir", f"{folder}/logs"]),
-        *_pictures(folder),
+        *(f"{name:<13} {path}" for name, path in pictures.items()),
         "next:",
         f"  {commands.python(entry.module, 'evaluate', folder)}",
         *(
@@ -168,13 +175,6 @@ def show(
             else []
         ),
     )
-
-
-def _pictures(folder: Path) -> list[str]:
-    """Return lines that name the pictures of a run beside its curves."""
-    names = {"confusions": "confusion_matrix.png", "mistakes": "mistakes.png"}
-    paths = {title: folder / "plots" / name for title, name in names.items()}
-    return [f"{title:<13} {path}" for title, path in paths.items() if path.exists()]
 
 
 def _known(folder: Path) -> bool:

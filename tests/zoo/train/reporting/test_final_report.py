@@ -31,7 +31,7 @@ def test_the_end_of_a_run_is_in_tensorboard(case: Case, tmp_path: Path) -> None:
     (last,) = found.Scalars(f"test/{primary['name']}")
     assert (last.step, last.value) == (3, pytest.approx(primary["value"], rel=1e-6))
     has_matrix, has_pictures = case.name != "speech", case.name != "text"
-    images = {"test/confusion_matrix": has_matrix, "test/mistakes": has_pictures}
+    images = {"test/confusions": has_matrix, "test/mistakes": has_pictures}
     assert set(found.Tags()["images"]) == {name for name, is_there in images.items() if is_there}
     (text,) = found.Tensors("test/mistakes/text_summary")
     assert text.tensor_proto.string_val[0].startswith(b"| loss | ")
