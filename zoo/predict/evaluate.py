@@ -4,13 +4,13 @@ mistakes."""
 import dataclasses
 import importlib
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import HasConfusions, Task
+from tasks.base import Features, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
@@ -29,6 +29,8 @@ from zoo.store.checkpoint import Checkpoint
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
+    import datasets
+
     from tasks.metrics.classification import ClassificationMetric
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
@@ -90,13 +92,25 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     _show_metrics(found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
     _show_confusions(folder, task, found.accumulator)
-    seen = found.hardest, task, features, examples.splits[split]
+    _show_mistakes(folder, found, task, features, examples.splits[split], common)
+
+
+def _show_mistakes(
+    folder: Path,
+    found: Evaluation,
+    task: Task,
+    features: Features,
+    examples: "datasets.Dataset",
+    said: Mapping[str, Any],
+) -> None:
+    """Print the hardest errors and draw them; keep those of the weights themselves for the card."""
+    seen = found.hardest, task, features, examples
     hardest_errors.show(*seen)
     path = hardest_errors.picture(folder, *seen)
     if path:
         terminal.lines(f"mistakes          {path}")
-    if found.hardest and deployment == Deployment("eager"):
-        hardest_errors.record(folder, hardest_errors.rows(*seen), path, common)
+    if found.hardest and said["deployment"] == "eager":
+        hardest_errors.record(folder, hardest_errors.rows(*seen), path, said)
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
