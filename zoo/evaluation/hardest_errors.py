@@ -154,5 +154,5 @@ def _end(name: str) -> str:
 
 def _cell(text: str) -> str:
     """Return a text as it is in a cell of Markdown, where it is no markup."""
-    marks = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|#<>"})
-    return html.escape(text.translate(marks), quote=False)
+    marks = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_[]|#"})
+    return html.escape(text, quote=False).translate(marks)
