@@ -19,7 +19,8 @@ USUAL = "DejaVu Sans"
 """The font that comes with matplotlib."""
 PLACEHOLDERS = ("lastresort", "last resort", "adobe blank", "adobeblank", "unicode bmp fallback")
 """Fonts that have a picture for every character, and it is a box."""
-PACKAGE = "fonts-noto-cjk (Debian's name of Noto Sans CJK) or another font that has them"
+EAST_ASIAN = (0x2E80, 0xD7FF)
+"""Where most characters of Chinese, Japanese and Korean are, which have a package of their own."""
 SHAPED = (
     *((0x0590, 0x08FF), (0x0900, 0x0DFF), (0x0F00, 0x109F), (0x1780, 0x17FF), (0x1B00, 0x1CFF)),
     *((0xA800, 0xABFF), (0xFB1D, 0xFDFF), (0xFE70, 0xFEFF)),
@@ -98,8 +99,11 @@ def complaint(choice: FontChoice) -> str:
     """Return a sentence on the characters that no font of this machine has, and what helps."""
     shown = sorted(choice.missing)
     some = " ".join(shown[:8]) + (" ..." if len(shown) > 8 else "")
-    why = "this matplotlib can't join the letters" if _only_shaping(choice) else "no font here has"
-    return f"{why} {some}: install {'matplotlib 3.11' if _only_shaping(choice) else PACKAGE}"
+    if not any(map(_is_laid_out, choice.missing)):
+        return f"this matplotlib can't lay out {some}: matplotlib 3.11 can"
+    has_cjk = any(EAST_ASIAN[0] <= ord(each) <= EAST_ASIAN[1] for each in shown)
+    package = "fonts-noto-cjk" if has_cjk else "fonts-noto"
+    return f"no font here has {some}: install one (on Debian and Ubuntu {package})"
 
 
 def apply(figure: Any, choice: FontChoice) -> None:
@@ -124,10 +128,6 @@ def _is_drawn(character: str) -> bool:
     """Return whether a character takes a glyph, as spaces of all kinds do; a newline and what only
     varies the glyph before it take none."""
     return character != "\n" and not VARIATION.match(character)
-
-
-def _only_shaping(choice: FontChoice) -> bool:
-    return not _shapes() and all(map(_is_shaped, choice.missing))
 
 
 def _is_laid_out(character: str) -> bool:

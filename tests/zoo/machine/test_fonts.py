@@ -112,7 +112,9 @@ def test_what_needs_shaping_is_not_drawn_without_it(
     fonts._choose.cache_clear()
     found = fonts.choose(["मन", "好", "שלום"])
     assert found.missing == frozenset("मनשלום")
-    assert "matplotlib 3.11" in fonts.complaint(found)
+    assert fonts.complaint(found).endswith(": matplotlib 3.11 can")
+    assert "fonts-noto-cjk" in fonts.complaint(fonts.FontChoice((), frozenset("म好")))
+    assert fonts.complaint(fonts.FontChoice((), frozenset("ᚠ"))).endswith("Ubuntu fonts-noto)")
 
 
 def test_labels_that_no_font_has_are_numbered(

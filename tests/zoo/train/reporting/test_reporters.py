@@ -131,7 +131,7 @@ def test_settings_have_plain_names_where_they_are_clear() -> None:
 
 def test_the_hparams_tab_compares_runs(tmp_path: Path) -> None:
     """As the tab's own code does: a row a run, its settings and its final metrics."""
-    from tensorboard.backend.event_processing import data_provider
+    from tensorboard.backend.event_processing import data_provider, plugin_event_multiplexer
     from tensorboard.context import RequestContext
     from tensorboard.plugins import base_plugin
     from tensorboard.plugins.hparams import api_pb2, backend_context, list_session_groups
@@ -143,7 +143,8 @@ def test_the_hparams_tab_compares_runs(tmp_path: Path) -> None:
         board.log(record(2, loss=0.7))
         board.finish(report(tmp_path, 2))
         board.close()
-    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(tmp_path)).Reload()
+    multiplexer = plugin_event_multiplexer.EventMultiplexer()
+    multiplexer.AddRunsFromDirectory(str(tmp_path)).Reload()
     provider = data_provider.MultiplexerDataProvider(multiplexer, str(tmp_path))
     context = backend_context.Context(base_plugin.TBContext(data_provider=provider))
     asked = api_pb2.ListSessionGroupsRequest(start_index=0, slice_size=9)
