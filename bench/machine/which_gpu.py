@@ -1,9 +1,8 @@
 """The verb which_gpu: how much memory a model takes, and which GPUs have as much by their data
 sheets. Nothing is said of speed, and no GPU is needed.
 
-The network computes a pass of one sample and one of two, here, on the processor. What lives at the
-same time in each is counted storage by storage; so is known what a sample takes, and what a pass
-takes in any case. PyTorch's kernels on a GPU keep the same tensors for the backward pass, so the
+The network computes two small passes here, on the processor. What lives at the same time in each is
+counted storage by storage; so is known what a sample takes, and what a pass takes in any case. PyTorch's kernels on a GPU keep the same tensors for the backward pass, so the
 count is a forecast and no measurement: RESERVE is left for what it does not see.
 """
 
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 RESERVE = 0.1
 """Share of a card's memory that is left for CUDA's context, the kernels' own workspace, and gaps
 between blocks. An assumption."""
+PROBED = 2, 8
+"""Samples of the two passes: in one of a single sample copies of weights would outweigh it."""
 MOMENTS = 2 * 4
 """Bytes a weight of AdamW's state: two moments in fp32."""
 
@@ -181,13 +182,13 @@ def forecast(original: ExportSource, args: WhichGpuArgs) -> tuple[MemoryNeed, st
     signature = probe.infer_signature(original.checkpoint, model, original.processor)
     asked = Forward({"batch": 1, **({"length": args.length} if args.length else {})})
     peaks = []
-    for batch in (1, 2):
+    for batch in PROBED:
         sizes = {**asked.sizes, "batch": batch}
         sized = workload.resolved(original, signature, replace(asked, sizes=sizes))
         arrays = timed.random_inputs(original, signature, sized)
         inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
         peaks.append(_peak(model, task, with_targets(inputs, task), args))
-    per_sample = max(0, peaks[1] - peaks[0])
+    per_sample = max(0, (peaks[1] - peaks[0]) // (PROBED[1] - PROBED[0]))
     weights = sum(each.nbytes for each in (*model.parameters(), *model.buffers()))
     trained = [each for each in model.parameters() if each.requires_grad]
     is_training = args.phase == "training"
@@ -195,7 +196,7 @@ def forecast(original: ExportSource, args: WhichGpuArgs) -> tuple[MemoryNeed, st
         weights,
         sum(each.nbytes for each in trained) if is_training else 0,
         MOMENTS * sum(each.numel() for each in trained) if is_training else 0,
-        max(0, peaks[0] - per_sample),
+        max(0, peaks[1] - PROBED[1] * per_sample),
         per_sample,
     )
     axis = original.modality.axis
