@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from tasks.base import WrongPrediction
     from tasks.metrics.classification import ClassificationMetric
 
 LABEL_COLUMNS: tuple[str, ...] = ("label", "labels", "class", "category", "target", "sentiment")
@@ -378,15 +379,21 @@ class Classification(Bindable):
         ValueError if examples do not have one label each."""
         return accumulator.confusion_matrix()
 
-    def errors(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
-        """Return the wrong predictions as (loss of the sample, its id, truth, prediction)."""
+    def errors(self, seen: Evaluated[Prediction]) -> "list[WrongPrediction]":
+        """Return the wrong predictions as (loss of the sample, its id, truth, prediction,
+        probability of the prediction: None but for a single label)."""
         assert seen.loss.terms is not None
         columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), seen.references
-        predicted = [value_of(one) for one in seen.predictions]
         return [
-            (loss, row, self._name(truth), self._name(value))
-            for loss, row, truth, value in zip(*columns, predicted, strict=True)
-            if value != truth
+            (
+                loss,
+                row,
+                self._name(truth),
+                self._name(value_of(one)),
+                one.scores[one.label] if isinstance(one, LabelPrediction) else None,
+            )
+            for loss, row, truth, one in zip(*columns, seen.predictions, strict=True)
+            if value_of(one) != truth
         ]
 
     def _name(self, value: Value) -> str:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from tasks.base import Features
+    from tasks.base import Features, WrongPrediction
     from tasks.metrics.ratios import RatioMetric
     from tasks.nlp.masking import Vocabulary
     from tasks.packed import PackedShape
@@ -452,8 +452,9 @@ class MaskedLM(Bindable):
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
-    def errors(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
-        """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess)."""
+    def errors(self, seen: Evaluated[MaskPrediction]) -> "list[WrongPrediction]":
+        """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess,
+        probability of the guess)."""
         assert seen.loss.terms is not None
         losses = seen.loss.terms.cpu().split(self._counts(seen.batch))
         ids, found = seen.batch.ids.tolist(), []
@@ -462,7 +463,9 @@ class MaskedLM(Bindable):
             if len(wrong):
                 i = wrong[own.numpy()[wrong].argsort(kind="stable")[-1]]  # where alike the last
                 names = self._token(int(truth[i])), self._token(int(guess.tokens[i]))
-                found.append((float(own[i]), row, *names))
+                logits = guess.logits[int(i)]
+                score = float((logits.max() - logits.logsumexp(-1)).exp())
+                found.append((float(own[i]), row, *names, score))
         return found
 
     def _token(self, token: int) -> str:

@@ -21,9 +21,9 @@ def section(facts: Facts) -> list[str]:
     """The table, as paragraphs; none where no class was measured."""
     if numbers := _numbers(facts):
         return numbers
-    learned = _by_label(facts, kind="data", name="rows", split="train")
-    split = _split(facts)
-    scores = {name: _by_label(facts, kind="class", name=name, split=split) for name in SCORES}
+    learned = by_label(facts, kind="data", name="rows", split="train")
+    split = split_of(facts)
+    scores = {name: by_label(facts, kind="class", name=name, split=split) for name in SCORES}
     measured = {*learned, *(label for found in scores.values() for label in found)}
     task = facts.record.task
     labels = task.classes if isinstance(task, HasClasses) else ()
@@ -80,7 +80,7 @@ def _numbers(facts: Facts) -> list[str]:
 
 def imbalance(facts: Facts) -> str:
     """A sentence where classes differ much in how many rows they had to learn from."""
-    learned = _by_label(facts, kind="data", name="rows", split="train")
+    learned = by_label(facts, kind="data", name="rows", split="train")
     ranked = sorted(learned.items(), key=lambda one: one[1].value or 0)
     if len(ranked) < 2:
         return ""
@@ -93,14 +93,14 @@ def imbalance(facts: Facts) -> str:
     )
 
 
-def _split(facts: Facts) -> str | None:
+def split_of(facts: Facts) -> str | None:
     """The split that classes were measured on: test where there is one."""
     whose = facts.record.subject
     splits = {fact.split for fact in facts.of(kind="class", subject=whose, deployment=EAGER)}
     return next((one for one in ("test", "validation", "train") if one in splits), None)
 
 
-def _by_label(facts: Facts, **fields: str | None) -> Mapping[str, Fact]:
+def by_label(facts: Facts, **fields: str | None) -> Mapping[str, Fact]:
     """The newest fact of each class, of the data that was trained on."""
     trained_on = facts.record.manifest["data"]["fingerprint"]
     return {

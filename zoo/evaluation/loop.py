@@ -36,6 +36,8 @@ class Mistake(NamedTuple):
     sample: int  # of the features
     truth: str
     said: str
+    score: float | None = None
+    """Probability of the prediction, where the task's models give one."""
 
 
 class HardestErrors:

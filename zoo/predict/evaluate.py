@@ -6,24 +6,24 @@ import importlib
 import json
 import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Features, HasConfusionMatrix, HasConfusions, Task
+from tasks.base import Features, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
-from zoo.evaluation import class_facts, constant_answer
+from zoo.evaluation import class_facts, confusions, constant_answer, hardest_errors
 from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
 from zoo.evaluation.class_facts import ClassScores
+from zoo.evaluation.confusions import top_confusions
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
-from zoo.predict import hardest_errors
 from zoo.predict.pipeline import open_deployed
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -34,7 +34,6 @@ from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
     import datasets
-    import numpy as np
 
     from tasks.metrics.classification import ClassificationMetric
     from tasks.metrics.intervals import MetricEstimate
@@ -99,6 +98,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
         *metric_facts(found.measured, **common),
         *constant_answer.facts(task, found.constant, len(found.accumulator), where),
         *class_facts.of_classes(classes, **where),
+        *confusions.facts(task, found.accumulator, **where),
     ]
     evidence.append(folder, facts)
     if args.json:
@@ -107,8 +107,27 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
         return metrics
     _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
-    _show_errors(folder, task, found, features, examples.splits[split])
+    _show_confusions(folder, task, found.accumulator)
+    _show_mistakes(folder, found, task, features, examples.splits[split], common)
     return metrics
+
+
+def _show_mistakes(
+    folder: Path,
+    found: Evaluation,
+    task: Task,
+    features: Features,
+    examples: "datasets.Dataset",
+    said: Mapping[str, Any],
+) -> None:
+    """Print the hardest errors and draw them; keep those of the weights themselves for the card."""
+    seen = found.hardest, task, features, examples
+    hardest_errors.show(*seen)
+    path = hardest_errors.picture(folder, *seen)
+    if path:
+        terminal.lines(f"mistakes          {path}")
+    if found.hardest and said["deployment"] == "eager":
+        hardest_errors.record(folder, hardest_errors.rows(*seen), path, said)
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
@@ -190,46 +209,17 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _show_errors(
-    folder: Path, task: Task, found: Evaluation, features: Features, rows: "datasets.Dataset"
-) -> None:
-    """Print confusions and the worst mistakes, and draw them."""
-    _show_confusions(folder, task, found.accumulator)
-    hardest_errors.show(found.hardest, task, features, rows)
-    if path := hardest_errors.picture(folder, found.hardest, task, features):
-        terminal.lines(f"mistakes          {path}")
-
-
 def _show_confusions(folder: Path, task: Task, accumulator: "ClassificationMetric") -> None:
-    matrix = None
+    matrix = confusions.matrix_of(task, accumulator)
     pairs: Sequence[tuple[str, str, int]] = ()
     if isinstance(task, HasConfusions):
         pairs = task.top_confusions(accumulator)
-    elif isinstance(task, HasConfusionMatrix) and task.single_label:
-        matrix = task.confusion_matrix(accumulator)
+    elif matrix is not None:
         pairs = top_confusions(matrix, task.labels)
     if pairs:
         rows = [(truth, said, f"{count:,}") for truth, said, count in pairs[:COMMONEST]]
         title = "commonest confusions"
         terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
     if matrix is not None:
-        from zoo.machine import plots
-
-        path = folder / "plots" / "confusion_matrix.png"
-        plots.confusion_matrix(path, matrix, task.labels)
+        path = confusions.picture(folder, matrix, task.labels)
         terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
-
-
-def top_confusions(matrix: "np.ndarray", labels: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Return (true label, predicted label, count) of the errors, the most frequent first.
-
-    Args:
-        matrix: counts int64 [labels, labels], rows the truth.
-    """
-    pairs = [
-        (labels[i], labels[j], int(count))
-        for i, row in enumerate(matrix)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    return sorted(pairs, key=lambda pair: -pair[2])

@@ -43,7 +43,7 @@ KINDS = frozenset(
         "cold_start",
         "energy",
         "training",
-        "class",  # of one class: precision, recall, f1; `label` names it, n are its rows
+        "class",  # of one class: precision, recall, f1, recognised; `label` names it, n its rows
         "constant",  # a metric of one answer to every row, which `label` names
         "data",  # what the check before training counted; of one class where `label` names it
     )
@@ -55,7 +55,7 @@ TYPES: Mapping[str, type] = (
         ("baseline", "deployment", "device", "split", "label", "command", "commit", "time"), str
     )
     | dict.fromkeys(("n", "threads", "seed"), int)
-    | dict.fromkeys(("interval", "workload", "dataset", "machine", "versions"), Mapping)
+    | dict.fromkeys(("interval", "workload", "dataset", "machine", "versions", "counts"), Mapping)
     | {"dirty": bool}
 )
 # What decides a checkpoint's outputs: its weights, and what turns an input into tensors.
@@ -104,6 +104,7 @@ class Fact:
     dataset: Mapping[str, Any] | None = None  # {name, fingerprint}
     split: str | None = None
     label: str | None = None  # the class that it is about
+    counts: Mapping[str, int] | None = None  # what its n are, by label: a row of a confusion matrix
     seed: int | None = None
     machine: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
@@ -149,6 +150,7 @@ def fact(
     dataset: Mapping[str, Any] | None = None,
     split: str | None = None,
     label: str | None = None,
+    counts: Mapping[str, int] | None = None,
     seed: int | None = None,
 ) -> Fact:
     """A fact with the machine, versions, commit, command and time filled in; checked."""
@@ -170,6 +172,7 @@ def fact(
         dataset=dataset,
         split=split,
         label=label,
+        counts=counts,
         seed=seed,
         **origin(),
     )
@@ -263,6 +266,8 @@ def validate(fact: Fact) -> None:
         _validate_interval(fact.name, fact.interval)
     if fact.dataset is not None and not {"name", "fingerprint"} <= set(fact.dataset):
         raise ValueError(f"the data set of {fact.name} needs a name and a fingerprint")
+    if not all(_is_number(each) and isinstance(each, int) for each in (fact.counts or {}).values()):
+        raise ValueError(f"the counts of {fact.name} are no whole numbers: {fact.counts}")
     for field in ("dataset", "versions"):
         for key, value in (getattr(fact, field) or {}).items():
             is_text = field == "versions" or key in ("name", "fingerprint")

@@ -33,7 +33,7 @@ from zoo.train.loop import Loop
 from zoo.train.methods.base import Data, FinetuneJob, FinetuneResult, Learning, Method, Saved, Setup
 from zoo.train.methods.known import hooks_of, methods_of
 from zoo.train.optim.sharding import whole_state
-from zoo.train.reporting import forecast, run_folder, summary
+from zoo.train.reporting import final_report, forecast, run_folder, summary
 from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.reporting.reporters import make_reporters
 from zoo.train.resume import run_record, start_weights
@@ -72,7 +72,7 @@ def finetune(entry: "Entry", job: FinetuneJob) -> CheckpointMetrics:
         on_cpu = accelerator.device.type == "cpu"
         then = begun.threads if begun and on_cpu else None
         _say(accelerator, threads.take_known(args.threads, then))
-        return _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
+        return _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin, stack)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,12 +83,15 @@ class _Run:
     claim: run_folder.OutputFolder
     known: run_record.Run
     methods: Sequence[Method]
+    closing: contextlib.ExitStack  # at the end of the run, whatever it is
 
 
-def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> CheckpointMetrics:
+def _finetune(
+    setup: Setup, claim: run_folder.OutputFolder, begin: float, closing: contextlib.ExitStack
+) -> CheckpointMetrics:
     known = run_record.Run(setup.folder, claim.state)
     known.know(run_record.of_flags(setup.entry, setup.job))
-    run = _Run(setup, claim, known, methods_of(setup))
+    run = _Run(setup, claim, known, methods_of(setup), closing)
     data, model, source, options = _assemble(run)
     known.record["changes"] = known.changes()
     findings: list[Finding] = []
@@ -103,7 +106,7 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Che
     for method in run.methods:
         model = method.model(model, data)
     manifest = _manifest(run, data, source, options)
-    progress, records = _train(run, data, model, manifest, parameters)
+    progress, watch = _train(run, data, model, manifest, parameters)
     training = summary.Training(progress, peak_memory(setup.device), findings)
     del model  # the final evaluation has the memory for itself
     result = _final_evaluation(run, data, parameters)
@@ -115,8 +118,9 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Che
             facts += method.facts(facts)
         evidence.append(setup.folder, facts)
         curves = setup.folder / "plots" / "training.png"
-        plots.training_curves(curves, records, data.task.primary.name)
-        summary.show(setup, data, result, training, time.time() - begin)
+        plots.training_curves(curves, watch.records, data.task.primary.name)
+        pictures = final_report.send(watch.reporters, setup, data, result, progress, facts[0])
+        summary.show(setup, data, result, training, pictures, time.time() - begin)
         for method in run.methods:
             method.show()
     setup.accelerator.wait_for_everyone()
@@ -218,8 +222,8 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any], options: Any) ->
 
 def _train(
     run: _Run, data: Data, model: nn.Module, manifest: Mapping[str, Any], parameters: int
-) -> tuple[Progress, Sequence[Mapping[str, Any]]]:
-    """Train the network and write its checkpoint; return the progress and the logged records."""
+) -> tuple[Progress, RunLogger]:
+    """Train the network and write its checkpoint; return the progress, and what was logged."""
     setup, args, task = run.setup, run.setup.args, data.task
     objective = supervised(task, args.label_smoothing_factor)
     train = data.features["train"]
@@ -235,6 +239,8 @@ def _train(
     if setup.is_main:
         config = manifest["config"]
         reporters = make_reporters(args.report_to, setup.folder, setup.entry.name, config)
+    for reporter in reporters:
+        run.closing.callback(reporter.close)
     total = total_samples(args, learning.features)
     metric = task.primary.name
     watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main, metric)
@@ -267,7 +273,7 @@ def _train(
             f"the run has ended, but its best checkpoint was lost before it went on ({fault}): "
             "train anew, without `resume`, into another `output_dir`"
         )
-    return progress, watch.records
+    return progress, watch
 
 
 def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn.Module) -> None:
@@ -302,8 +308,15 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
 
     def measured(network: nn.Module) -> Evaluation:
         with fp32_products(setup.device, rounded=False):
-            features = data.features[split]
-            return measure(network, data.task, features, setup.args, setup.accelerator, split)
+            return measure(
+                network,
+                data.task,
+                data.features[split],
+                setup.args,
+                setup.accelerator,
+                split,
+                final_report.errors_kept(setup.args.report_to),
+            )
 
     return FinetuneResult(split, measured(model), parameters, measured)
 
@@ -335,8 +348,10 @@ def measure(
     args: TrainArgs,
     accelerator: "Accelerator",
     split: str | None = None,
+    keep_errors: int = 0,
 ) -> Evaluation:
-    """Evaluate a network on one split, in fp32; with the split's name under a progress bar."""
+    """Evaluate a network on one split, in fp32; with the split's name under a progress bar. Keep so
+    many of the hardest errors."""
     return evaluate(
         model,
         task,
@@ -345,6 +360,7 @@ def measure(
         accelerator=accelerator,
         workers=args.dataloader_num_workers,
         split=split,
+        keep_errors=keep_errors,
     )
 
 

@@ -52,11 +52,13 @@ def test_a_mistake_has_the_loss_of_its_sample_alone(
             said, truth = "|".join(sorted(said)), "|".join(LABELS[k] for k in truth)
         if said != truth:
             wrong.append((i, said, truth))
-    assert [row - 100 for _, row, _, _ in found] == [i for i, _, _ in wrong]
-    for (loss, _, truth, said), (i, their, its) in zip(found, wrong, strict=True):
+    assert [row - 100 for _, row, *_ in found] == [i for i, _, _ in wrong]
+    for (loss, _, truth, said, score), (i, their, its) in zip(found, wrong, strict=True):
         single = Batch({}, batch.ids[[i]], {"labels": labels[[i]]})
         alone = task.loss({"logits": logits[[i]]}, single)
         assert loss == pytest.approx(float(alone.sum), rel=1e-6)
+        is_single = problem_type == "single_label_classification"
+        assert score == (readings[i]["score"] if is_single else None)
         names = (f"{its:.4g}", f"{their:.4g}") if problem_type == "regression" else (its, their)
         assert (truth, said) == tuple(name or "-" for name in names)
 

@@ -110,11 +110,13 @@ def test_the_hardest_are_those_of_each_sample_alone(case: Case, tmp_path: Path) 
         said = reading["text"] if "text" in reading else reading["label"]
         truth = example["text"] if "text" in reading else task.labels[example["label"]]
         if said != truth:
-            expected.append(Mistake(loss, i, truth, said))
+            expected.append(Mistake(loss, i, truth, said, reading.get("score")))
     expected.sort(key=lambda one: -one.loss)
     assert len(expected) > 5
     every = _found(original, EVERY)
-    assert [one[1:] for one in every] == [one[1:] for one in expected]
+    assert [one[1:4] for one in every] == [one[1:4] for one in expected]
+    scores = [(mine.score, its.score) for mine, its in zip(every, expected, strict=True)]
+    assert all(mine == (its if its is None else pytest.approx(its)) for mine, its in scores)
     assert [one.loss for one in every] == pytest.approx([one.loss for one in expected], rel=1e-4)
     assert _found(original, 5) == every[:5]
     assert _found(original, 0) == []

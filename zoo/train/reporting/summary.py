@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.metrics.spec import metric_spec
-from zoo.evaluation import class_facts, constant_answer
+from zoo.evaluation import class_facts, confusions, constant_answer
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import duration, interval, size
 from zoo.machine.progress import samples_per_second, units_per_second
@@ -86,6 +86,7 @@ def facts(
         "seed": setup.args.seed,
     }
     where: dict[str, Any] = {"device": str(setup.device), "threads": torch.get_num_threads()}
+    evaluated: dict[str, Any] = {**whose, **where, "deployment": "eager", "split": split}
     common: dict[str, Any] = {
         **whose,
         **where,
@@ -109,16 +110,11 @@ def facts(
             task,
             evaluation.constant,
             len(evaluation.accumulator),
-            {**whose, **where, "deployment": "eager", "split": split},
+            evaluated,
         ),
         *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
-        *class_facts.of_classes(
-            class_facts.rows_of(task, evaluation.accumulator),
-            **whose,
-            **where,
-            deployment="eager",
-            split=split,
-        ),
+        *class_facts.of_classes(class_facts.rows_of(task, evaluation.accumulator), **evaluated),
+        *confusions.facts(task, evaluation.accumulator, **evaluated),
         *class_facts.of_data(task, examples, training.findings, whose),
     ]
 
@@ -132,11 +128,18 @@ def _deployment(setup: "Setup") -> str:
 
 
 def show(
-    setup: "Setup", data: "Data", result: "FinetuneResult", training: Training, seconds: float
+    setup: "Setup",
+    data: "Data",
+    result: "FinetuneResult",
+    training: Training,
+    pictures: Mapping[str, Path],
+    seconds: float,
 ) -> None:
     """Print the closing table and the next commands to type.
 
-    Args: seconds: duration of the whole run.
+    Args:
+        pictures: what was drawn beside the curves, by what it shows.
+        seconds: duration of the whole run.
     """
     entry, folder, task, progress = setup.entry, setup.folder, data.task, training.progress
     split, evaluation = result.split, result.evaluation
@@ -174,6 +177,7 @@ def show(
         f"evidence      {folder}/evidence.jsonl",
         f"curves        {folder}/plots/training.png;  "
         + shlex.join(["tensorboard", "--logdir", f"{folder}/logs"]),
+        *(f"{name:<13} {path}" for name, path in pictures.items()),
         "next:",
         f"  {commands.python(entry.module, 'evaluate', folder)}",
         *(
