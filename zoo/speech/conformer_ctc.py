@@ -11,18 +11,15 @@ finetune`.
 import sys
 from dataclasses import dataclass
 
-from tasks.bounds import BelowOne, Bounded, Count
+from tasks.bounds import BelowOne, Count
 from zoo.model.entry import Entry
+from zoo.speech.log_mel_args import LogMelArgs
 
 
 @dataclass(frozen=True)
-class Options(Bounded):
+class Options(LogMelArgs):
     """What only this model has."""
 
-    sampling_rate: Count = 16_000
-    """samples a second that sounds are brought to"""
-    num_mel_bins: Count = 80
-    """mel bins of the features"""
     hidden_size: Count = 144
     """width of the layers"""
     num_layers: Count = 4

@@ -6,7 +6,7 @@ from tasks.errors import UserError
 from zoo.model.network import Network
 from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
-from zoo.speech.log_mel import LogMelFeatureExtractor
+from zoo.speech.log_mel import extractor_of
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
 
 if TYPE_CHECKING:
@@ -32,8 +32,7 @@ class ConformerNetwork(Network):
         """
         if options.hidden_size % options.num_heads:
             raise UserError(f"`hidden_size` {options.hidden_size}: a multiple of `num_heads`")
-        extractor = LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
-        return CtcProcessor(extractor, train_tokenizer(splits["train"], task.args))
+        return CtcProcessor(extractor_of(options), train_tokenizer(splits["train"], task.args))
 
     def build(
         self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any

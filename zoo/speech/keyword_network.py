@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from zoo.model.loading import load_feature_extractor
 from zoo.model.network import Network
-from zoo.speech.log_mel import LogMelFeatureExtractor
+from zoo.speech.log_mel import extractor_of
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class KeywordNetwork(Network):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """Return the extractor of log-mel features."""
-        return LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
+        """Return the extractor of log-mel features; raises `UserError` for sizes that make none."""
+        return extractor_of(options)
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
