@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from tests import cases, tiny_text
+from tests.examples.vision import CIFAR
 
 GROUPS = ("comp.graphics", "rec.autos", "talk.politics.misc")
-CIFAR = ("airplane", "automobile", "bird")
 PETS = {"cat": "dot", "dog": "ring"}  # label and the shape that stands for it
 
 
@@ -61,9 +61,9 @@ def _imdb(folder: Path) -> None:
 def _newsgroups(folder: Path) -> None:
     """20news-bydate: 20news-bydate-SPLIT/GROUP/NUMBER, messages with headers in Latin-1."""
     words = dict(zip(GROUPS, ("image", "engine", "senate"), strict=True))
-    for split, count in {"train": 20, "test": 8}.items():
+    for split, numbers in {"train": range(20), "test": range(20, 28)}.items():
         for g, group in enumerate(GROUPS):
-            for i in range(count):
+            for i in numbers:
                 message = (
                     f"From: reader{i}@example.org (Jos\xe9)\nSubject: Re: {words[group]}\n"
                     f"Organization: none\nLines: 3\n\nIn article <{i}@example.org> you write:\n"
@@ -90,21 +90,21 @@ def _pets(folder: Path) -> None:
     shutil.rmtree(folder / "made")
 
 
-def _shaped(count: int, classes: int, shape: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
-    """Labels and noisy images uint8; of class k the rows before the middle are lighter with k."""
+def _shaped(count: int, shape: tuple[int, ...]) -> Iterator[tuple[int, np.ndarray]]:
+    """Labels 0 to 9 and noisy images uint8, whose upper half is lighter the higher the label."""
     rng = np.random.default_rng(0)
-    for label in islice(cycle(range(classes)), count):
+    for label in islice(cycle(range(10)), count):
         pixels = rng.integers(0, 60, shape)
-        pixels[..., : shape[-2] // 2, :] += 60 * label
+        pixels[..., : shape[-2] // 2, :] += 20 * label
         yield label, pixels.astype(np.uint8)
 
 
 def _cifar(folder: Path) -> None:
     """cifar-10-batches-bin: records of a byte of label and 3 x 32 x 32 bytes, red first."""
     names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
-    rows = iter(_shaped(18 * len(names), len(CIFAR), (3, 32, 32)))
+    rows = _shaped(20 * len(names), (3, 32, 32))
     for name in names:
-        records = (bytes([label]) + pixels.tobytes() for label, pixels in islice(rows, 18))
+        records = (bytes([label]) + pixels.tobytes() for label, pixels in islice(rows, 20))
         _put(folder / f"{name}.bin", b"".join(records))
     _put(folder / "batches.meta.txt", "".join(f"{name}\n" for name in CIFAR).encode() + b"\n")
     _put(folder / "readme.html", b"<html></html>\n")
@@ -113,7 +113,7 @@ def _cifar(folder: Path) -> None:
 def _mnist(folder: Path) -> None:
     """MNIST/raw: idx files as torchvision leaves them, packed and unpacked side by side."""
     for split, count in {"train": 100, "t10k": 30}.items():
-        labels, images = zip(*_shaped(count, 4, (28, 28)), strict=True)
+        labels, images = zip(*_shaped(count, (28, 28)), strict=True)
         packed = {
             f"{split}-images-idx3-ubyte": struct.pack(">4i", 0x803, count, 28, 28)
             + np.stack(images).tobytes(),
