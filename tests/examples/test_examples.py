@@ -20,8 +20,8 @@ COMMANDS = {
     for example in chapter.examples
     for number, command in enumerate(example.commands)
 }
-PATHS = {"data", "model", "output_dir", "unlabeled"}
-"""Flags that are not recorded as they are written: a digest stands for them."""
+NOT_RECORDED = {"data", "model", "output_dir", "unlabeled", "nproc_per_node"}
+"""Names of files, for which a digest stands in the record, and the flag of torchrun."""
 TRAINING = {"finetune", "pretrain"}
 
 
@@ -94,7 +94,7 @@ def _must_be_recorded(command: Command, config: Mapping[str, Any]) -> None:
     """Fail unless each flag of a training is in its record with its value."""
     recorded = config["options"] | config["data"] | config["train"] | config["task"]["args"]
     for flag, values in command.flags.items():
-        if flag in PATHS:
+        if flag in NOT_RECORDED:
             continue
         if not values and flag.startswith("no-"):
             assert recorded[flag.removeprefix("no-")] is False, flag
