@@ -65,7 +65,8 @@ EXAMPLES = (
         "gpu",
         "Is my GPU set up, and which is enough?",
         "driver, CUDA, cuDNN.",
-        commands=(Command("python -m zoo doctor", prints=(r"^ok +torch ", r"driver", r"cuDNN")),),
+        commands=(Command("python -m zoo doctor", prints=(r"^ok +torch ", r"^\w+ +GPU ")),),
+        ours="With a GPU it names the card, its driver, CUDA and cuDNN.",
         lacks="how much memory a model needs, and which GPUs have it.",
     ),
     Example(

@@ -63,7 +63,6 @@ EXAMPLES = (
                 "--max_steps 3",
                 prints=(ACCURACY,),
                 leaves=(("zoo.json", "config.task.labels", ["cat", "dog"]),),
-                lacks="`resnet_cls` from weights of one's own with other labels.",
             ),
         ),
         ours="`--model resnet18` takes the weights trained on ImageNet from the Hub; that has not "
@@ -81,7 +80,6 @@ EXAMPLES = (
                 "--max_steps 3",
                 prints=(ACCURACY,),
                 leaves=(("zoo.json", "config.task.labels", ["cat", "dog"]),),
-                lacks="`resnet_cls` from weights of one's own with other labels.",
             ),
         ),
     ),
