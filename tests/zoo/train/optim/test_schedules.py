@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import get_scheduler
 
-from zoo.train.optim.schedules import FLOOR, check_warmup, lr_factor
+from zoo.train.optim.schedules import FLOOR, lr_factor
 
 
 @pytest.mark.parametrize("kind", ["linear", "cosine"])
@@ -38,17 +38,3 @@ def test_beyond_the_end_nothing_odd_happens(kind: str) -> None:
     """A run that goes on with another batch size may count a little past its total."""
     assert 0 <= lr_factor(kind, 10.5, 10, 0) <= 1
     assert lr_factor(kind, 0.5, 10, 2) == 0.25
-
-
-@pytest.mark.parametrize(("total", "warmup"), [(19, 500), (10, 10), (1, 0.1), (1, 1)])
-def test_a_warmup_that_never_ends_is_told(total: int, warmup: float) -> None:
-    (found,) = check_warmup(total, warmup)
-    assert found.level == "warning"
-    assert found.message.startswith(f"`warmup_steps` {warmup}: the training ends after {total} ste")
-    assert all(lr_factor("linear", step, total, warmup) < 1 for step in range(total))
-
-
-@pytest.mark.parametrize(("total", "warmup"), [(19, 0), (1, 0), (10, 9), (10, 0.5)])
-def test_a_warmup_that_ends_is_not(total: int, warmup: float) -> None:
-    assert check_warmup(total, warmup) == []
-    assert any(lr_factor("linear", step, total, warmup) == 1 for step in range(total))
