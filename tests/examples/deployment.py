@@ -65,9 +65,16 @@ EXAMPLES = (
         "gpu",
         "Is my GPU set up, and which is enough?",
         "driver, CUDA, cuDNN.",
-        commands=(Command("python -m zoo doctor", prints=(r"^ok +torch ", r"^\w+ +GPU ")),),
-        ours="With a GPU it names the card, its driver, CUDA and cuDNN.",
-        lacks="how much memory a model needs, and which GPUs have it.",
+        commands=(
+            Command("python -m zoo doctor", prints=(r"^ok +torch ", r"^\w+ +GPU ")),
+            Command(
+                "python -m bench which_gpu bert-base-uncased --batch_size 32 --length 128",
+                prints=(r"batch 32, .*: about [\d.]+ GB of GPU memory", "H100"),
+                lacks="how much memory a model needs, and which GPUs have it.",
+                slow=True,
+            ),
+        ),
+        ours="With a GPU, `doctor` names the card, its driver, CUDA and cuDNN.",
     ),
     Example(
         "service",
