@@ -130,6 +130,10 @@ class AudioClassification(Classification):
     unit = "seconds"
     example_call = EXAMPLE_INPUT
 
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to make the task again, as plain JSON."""
+        return super().config() | {"settled": self.settled.record()}
+
     def bind_for_training(self, processor: Any, limit: int) -> "AudioClassification":
         """Return the task bound to a feature extractor, with its rate and the inputs that it
         makes."""

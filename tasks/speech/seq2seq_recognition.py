@@ -117,7 +117,7 @@ class Seq2SeqRecognition(Transcription):
         """Return what `from_config` needs to make the task again, as plain JSON."""
         return {
             "args": asdict(self.args),
-            "settled": asdict(self.settled),
+            "settled": self.settled.record(),
             "longest_text": self.longest_text,
             "start": self.start,
             "end": self.end,

@@ -63,10 +63,10 @@ def _only_answer(task: Task, scores: Mapping[str, Mapping[str, Fact]]) -> str | 
 
 def _numbers(facts: Facts) -> list[str]:
     """The table of a regression with several numbers; empty for all else."""
-    task, split = facts.record.task, _split(facts)
+    task, split = facts.record.task, split_of(facts)
     if isinstance(task, HasClasses) and task.classes:
         return []
-    scores = {name: _by_label(facts, kind="class", name=name, split=split) for name in OF_NUMBERS}
+    scores = {name: by_label(facts, kind="class", name=name, split=split) for name in OF_NUMBERS}
     rows = [
         (code(label), *(_cell(found.get(label)) for found in scores.values()))
         for label in task.labels

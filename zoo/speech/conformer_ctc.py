@@ -12,13 +12,14 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from tasks.bounds import BelowOne, Bounded, Count
+from tasks.bounds import BelowOne, Count
 from zoo.model.entry import Entry
 from zoo.model.scratch import Activation, Initialization
+from zoo.speech.log_mel_args import LogMelArgs
 
 
 @dataclass(frozen=True)
-class Options(Bounded):
+class Options(LogMelArgs):
     """What only this model has."""
 
     model: str = "none"
@@ -27,16 +28,6 @@ class Options(Bounded):
     vocabulary: Literal["auto", "new"] = "auto"
     """symbols to write with: those of the weights; new: the characters of the training
     transcriptions, with a new head"""
-    sampling_rate: Count = 16_000
-    """samples a second that sounds are brought to"""
-    num_mel_bins: Count = 80
-    """mel bins of the features"""
-    n_fft: Count = 512
-    """samples that a frame of the features is extended to"""
-    win_length: Count = 400
-    """samples in a frame"""
-    hop_length: Count = 160
-    """samples from one frame to the next; the convolutions take four frames together"""
     hidden_size: Count = 144
     """width of the layers"""
     num_layers: Count = 4

@@ -8,7 +8,7 @@ from zoo.model import own_weights
 from zoo.model.network import Network
 from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
-from zoo.speech.log_mel import LogMelFeatureExtractor
+from zoo.speech.log_mel import extractor_of, features_of
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
 from zoo.store import pretrained
 
@@ -44,19 +44,7 @@ class ConformerNetwork(Network):
             return CtcProcessor(kept.feature_extractor, tokenizer)
         if options.hidden_size % options.num_heads:
             raise UserError(f"`hidden_size` {options.hidden_size}: a multiple of `num_heads`")
-        if not options.hop_length <= options.win_length <= options.n_fft:
-            raise UserError(
-                f"`hop_length` {options.hop_length}, `win_length` {options.win_length} and `n_fft` "
-                f"{options.n_fft}: none may be below the one before it"
-            )
-        extractor = LogMelFeatureExtractor(
-            options.num_mel_bins,
-            options.sampling_rate,
-            options.win_length,
-            options.hop_length,
-            options.n_fft,
-        )
-        return CtcProcessor(extractor, train_tokenizer(splits["train"], task.args))
+        return CtcProcessor(extractor_of(options), train_tokenizer(splits["train"], task.args))
 
     def options_of_weights(
         self, options: "Options", processor: CtcProcessor, entry: Any
@@ -68,8 +56,7 @@ class ConformerNetwork(Network):
         folder = pretrained.find(options.model, entry.presets).folder
         config = own_weights.config_of(folder, ConformerConfig, options.model, entry.name)
         of_weights = {
-            "sampling_rate": processor.feature_extractor.sampling_rate,
-            "num_mel_bins": config.num_mel_bins,
+            **features_of(processor.feature_extractor),
             "hidden_size": config.hidden_size,
             "num_layers": config.num_hidden_layers,
             "num_heads": config.num_attention_heads,

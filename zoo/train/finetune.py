@@ -32,6 +32,7 @@ from zoo.train.args import TrainArgs, check, metric_for_best
 from zoo.train.loop import Loop
 from zoo.train.methods.base import Data, FinetuneJob, FinetuneResult, Learning, Method, Saved, Setup
 from zoo.train.methods.known import hooks_of, methods_of
+from zoo.train.optim.schedules import check_warmup
 from zoo.train.optim.sharding import whole_state
 from zoo.train.reporting import final_report, forecast, run_folder, summary
 from zoo.train.reporting.progress_bar import RunLogger
@@ -263,6 +264,9 @@ def _train(
         hooks_of(args, setup.accelerator, setup.dtype),
         learning.packing,
     )
+    if setup.is_main:
+        total_steps = loop.schedule.total_steps
+        run_folder.report_findings(check_warmup(total_steps, args.warmup_steps))
     resumed = run.claim.state is not None
     try:
         progress = loop.run(resume=resumed)

@@ -10,10 +10,26 @@ if TYPE_CHECKING:
     from tasks.metrics import MetricSpec
     from zoo.train.args import TrainArgs
 
+from tasks.preflight import Finding
+
 FLOOR = 0.01  # where the exponential schedule ends
 THRESHOLD = 1e-4
 """Share of the best value so far by which a better one must be better, for the schedule `plateau`:
 the default of `torch.optim.lr_scheduler.ReduceLROnPlateau`."""
+
+
+def steps_of_warmup(total: int, warmup: float) -> float:
+    """Return the steps of warmup; `warmup` below 1 is a share of `total`, rounded up."""
+    return math.ceil(warmup * total) if warmup < 1 else warmup
+
+
+def check_warmup(total: int, warmup: float) -> list[Finding]:
+    """Return a warning if training ends before the learning rate has reached its peak."""
+    if steps_of_warmup(total, warmup) < total:
+        return []
+    steps = "1 step" if total == 1 else f"{total:,} steps"
+    told = f"`warmup_steps` {warmup:g}: the training ends after {steps}, before the learning rate"
+    return [Finding("warning", f"{told} has reached its peak")]
 
 
 def lr_factor(kind: str, step: float, total: int, warmup: float) -> float:
@@ -27,7 +43,7 @@ def lr_factor(kind: str, step: float, total: int, warmup: float) -> float:
         step: optimizer steps done; a fraction where a run went on with another batch size.
         warmup: steps of linear warmup; below 1 a share of `total`.
     """
-    warmup_steps = math.ceil(warmup * total) if warmup < 1 else warmup
+    warmup_steps = steps_of_warmup(total, warmup)
     if step < warmup_steps:
         return step / max(1.0, warmup_steps)
     done = min(1.0, (step - warmup_steps) / max(1.0, total - warmup_steps))
