@@ -167,8 +167,8 @@ def test_other_labels_have_a_new_head(
     line = next(line for line in done.err.splitlines() if "drawn anew" in line)
     assert line.startswith(f"{source}: its head is drawn anew"), line
     numbers = sum(after[n].numel() for n in heads)
-    assert f"({len(kept)} tensors of " in line, line
-    assert line.endswith(f"; drawn: {len(heads)} tensors of {numbers:,} numbers)"), line
+    assert f"({len(kept)} tensors, " in line, line
+    assert line.endswith(f"; drawn: {len(heads)} tensors, {numbers:,} parameters)"), line
     if name != "conformer_ctc":
         assert ", for 标签 " in line and "(it knew " in line, line
         assert model.train(tmp_path / "again", data, *words).code == 0
