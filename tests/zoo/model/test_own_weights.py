@@ -1,6 +1,5 @@
 """--model CHECKPOINT in the models that have networks of their own, and what is kept of it."""
 
-import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 import zoo
 from tasks.data.fingerprint import sha256
 from tests.cli import Done, run_cli
+from tests.zoo.model.relabelled import relabelled
 from zoo.model import own_weights
 
 USUAL = ("--report_to", "none", "--max_steps", 1, "--per_device_train_batch_size", 8)
@@ -89,26 +89,6 @@ def trained(
         return folders[name]
 
     return of
-
-
-def relabelled(data: Path, folder: Path) -> Path:
-    """The same rows under other labels: of a table, of folders by label, or other letters."""
-    for file in sorted(path for path in data.rglob("*") if path.is_file()):
-        place = folder / file.relative_to(data)
-        if file.suffix == ".csv":
-            rows = list(csv.reader(file.open(newline="")))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if file.name == "metadata.csv":
-                changed = [[name, said.replace("a", "你")] for name, said in rows[1:]]
-            else:
-                changed = [[text, f"标签 {label}"] for text, label in rows[1:]]
-            csv.writer(place.open("w", newline="", encoding="utf-8")).writerows([rows[0], *changed])
-        else:
-            if (data / "train" / "metadata.csv").is_file() is False:
-                place = place.parent.parent / f"标签 {place.parent.name}" / place.name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, place)
-    return folder
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
