@@ -44,6 +44,7 @@ from zoo.model import registry
 if TYPE_CHECKING:
     import pyarrow as pa
 
+NAME = "bench.experiments.transfer"
 TaskName = Literal["images", "words", "reviews"]
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
 SCRATCH, WEIGHTS, HEAD = "scratch", "weights", "head"
@@ -101,7 +102,7 @@ def _settings(args: Args) -> Result:
 def _launch(args: Args, task: str, seed: int) -> Result:
     given = dataclasses.asdict(args) | {"data": str(args.data), "output": None}
     kwargs = {"args": given, "task": task, "seed": seed}
-    target = f"{measure.__module__}:{measure.__name__}"
+    target = f"{NAME}:{measure.__name__}"  # by `python -m`, its own module is "__main__"
     with rounds.failures_told(f"{task}, seed {seed}"):
         result: Result = child.call(target, kwargs, args.threads, timeout_s=LONGEST_S)
     return result
@@ -266,7 +267,7 @@ def table(results: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-main = partial(runs.main, "bench.experiments.transfer", __doc__, Args, compare)
+main = partial(runs.main, NAME, __doc__, Args, compare)
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -6,6 +6,8 @@ torch writes them, uncompressed, so that none unfolds to more than it is.
 """
 
 import math
+import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -51,15 +53,26 @@ def _unpickled(path: Path) -> Any:
     try:
         said = _fault(path) if zipfile.is_zipfile(path) else None
         if said is None:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            with warnings.catch_warnings():  # of pickles newer than torch's own
+                warnings.simplefilter("ignore")
+                return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror or error}") from None
     except Exception as error:  # whatever a damaged pickle, or one that wants code, raises
-        said = (foreign(error).strip().splitlines() or [type(error).__name__])[0][:120]
+        said = _said(foreign(error))
     raise UserError(
         f"{path} is no file of tensors alone ({said}): code in a pickle is never run; where you "
         f"trust it, save the weights alone: {SAVE}"
     )
+
+
+def _said(message: str) -> str:
+    """Return what torch says of a file that it refuses, without its advice how to run it."""
+    if wanted := re.search(r"GLOBAL ([\w.]+)", message):
+        return f"it asks for {wanted[1]}"
+    if "weights only load failed" in message.lower() or not message.strip():
+        return "it asks for more than tensors, or is damaged"
+    return message.strip().splitlines()[0][:120]
 
 
 def _fault(path: Path) -> str | None:

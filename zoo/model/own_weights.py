@@ -235,8 +235,9 @@ def _for(labels: "tuple[Sequence[str] | None, Sequence[str]] | None") -> str:
 
 
 def _counted(tensors: "Mapping[str, Tensor]") -> str:
-    numbers = sum({id(tensor): tensor.numel() for tensor in tensors.values()}.values())
-    return f"{len(tensors):,} tensor{'s' * (len(tensors) != 1)} of {numbers:,} numbers"
+    """Return how many tensors there are, and how many parameters in them; statistics are none."""
+    sizes = {id(t): t.numel() for t in tensors.values() if isinstance(t, torch.nn.Parameter)}
+    return f"{len(tensors):,} tensor{'s' * (len(tensors) != 1)}, {sum(sizes.values()):,} parameters"
 
 
 def listed(names: Sequence[str]) -> str:

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from bench.experiments import runs, transfer
+from bench.experiments import transfer
 from tasks.errors import UserError
+from tests.cli import run_process
 from tests.tiny_text import review_rows
 
 
@@ -79,29 +80,24 @@ def test_source_and_target_share_no_class_and_no_training_row(data: Path, tmp_pa
             assert not texts[0] & texts[1] and len(texts[0] | texts[1]) == 200
 
 
-def test_a_whole_small_run_and_only_what_is_missing(
-    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """In this process: a task and a seed are four trainings and a line of results."""
-    launched: list[tuple[str, int]] = []
-
-    def launch(args: transfer.Args, task: str, seed: int) -> runs.Result:
-        launched.append((task, seed))
-        given = {"data": str(args.data), "output": None}
-        fields = {name: getattr(args, name) for name in args.__dataclass_fields__}
-        return transfer.measure(json.loads(json.dumps(fields | given)), task, seed)
-
-    monkeypatch.setattr(transfer, "_launch", launch)
-    args = _args(data, output=tmp_path / "results.jsonl", seeds=(1,))
-    transfer.compare(args)
-    (line,) = [json.loads(each) for each in args.output.read_text().splitlines()]
+def test_a_whole_small_run_and_only_what_is_missing(data: Path, tmp_path: Path) -> None:
+    """As it is typed: a task and a seed are a process, four trainings and a line of results."""
+    output = tmp_path / "results.jsonl"
+    words = ("--data", data, "--tasks", "reviews", "--seeds", 1, "--output", output)
+    words += ("--labels", 16, "--source_rows", 60, "--source_epochs", 1, "--steps", 2)
+    words += ("--max_eval_samples", 20, "--threads", 1)
+    done = run_process(transfer.NAME, *words)
+    assert done.code == 0, done.err
+    (line,) = [json.loads(each) for each in output.read_text().splitlines()]
     assert (line["task"], line["seed"], line["n"]) == ("reviews", 1, 20)
     assert all(0 <= line[arm] <= 1 for arm in transfer.ARMS)
     assert str(tmp_path) not in json.dumps(line), "no path of this machine"
-    transfer.compare(args)
-    assert launched == [("reviews", 1)]
-    out = capsys.readouterr().out
-    assert "no interval (n = 1)" in out and out.count("reviews ") >= 3
+    assert "no interval (n = 1)" in done.out and done.out.count("reviews ") >= 3
+    (data / "movie_reviews" / "train.csv").unlink()  # what is there already is not run again
+    again = run_process(transfer.NAME, *words)
+    assert again.code == 0 and len(output.read_text().splitlines()) == 1, again.err
+    other = run_process(transfer.NAME, *words, "--steps", 3)
+    assert other.code == 2 and "there is no file" in other.err.splitlines()[-1], other.err
 
 
 def test_the_table_pairs_by_seed() -> None:

@@ -1,6 +1,5 @@
 """--model CHECKPOINT in the models that have networks of their own, and what is kept of it."""
 
-import csv
 import json
 import shutil
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from safetensors.torch import load_file
 import zoo
 from tasks.data.fingerprint import sha256
 from tests.cli import Done, run_cli
+from tests.zoo.model.relabelled import relabelled
 from zoo.model import own_weights
 
 USUAL = ("--report_to", "none", "--max_steps", 1, "--per_device_train_batch_size", 8)
@@ -91,26 +91,6 @@ def trained(
     return of
 
 
-def relabelled(data: Path, folder: Path) -> Path:
-    """The same rows under other labels: of a table, of folders by label, or other letters."""
-    for file in sorted(path for path in data.rglob("*") if path.is_file()):
-        place = folder / file.relative_to(data)
-        if file.suffix == ".csv":
-            rows = list(csv.reader(file.open(newline="")))
-            place.parent.mkdir(parents=True, exist_ok=True)
-            if file.name == "metadata.csv":
-                changed = [[name, said.replace("a", "你")] for name, said in rows[1:]]
-            else:
-                changed = [[text, f"标签 {label}"] for text, label in rows[1:]]
-            csv.writer(place.open("w", newline="", encoding="utf-8")).writerows([rows[0], *changed])
-        else:
-            if (data / "train" / "metadata.csv").is_file() is False:
-                place = place.parent.parent / f"标签 {place.parent.name}" / place.name
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, place)
-    return folder
-
-
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model.safetensors")
 
@@ -167,8 +147,8 @@ def test_other_labels_have_a_new_head(
     line = next(line for line in done.err.splitlines() if "drawn anew" in line)
     assert line.startswith(f"{source}: its head is drawn anew"), line
     numbers = sum(after[n].numel() for n in heads)
-    assert f"({len(kept)} tensors of " in line, line
-    assert line.endswith(f"; drawn: {len(heads)} tensors of {numbers:,} numbers)"), line
+    assert f"({len(kept)} tensors, " in line, line
+    assert line.endswith(f"; drawn: {len(heads)} tensors, {numbers:,} parameters)"), line
     if name != "conformer_ctc":
         assert ", for 标签 " in line and "(it knew " in line, line
         assert model.train(tmp_path / "again", data, *words).code == 0
