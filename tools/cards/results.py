@@ -7,6 +7,7 @@ from tasks.metrics.spec import title_of
 from tools.cards.facts import EAGER, Facts
 from tools.cards.numbers import format_fact
 from tools.cards.tables import table
+from zoo.evaluation.constant_answer import PREFIX
 from zoo.store.evidence import Fact
 
 FIRST = ("test", "validation", "train")  # order of the splits
@@ -44,7 +45,7 @@ def _constants(facts: Facts, metric: Fact) -> Mapping[str, Fact]:
     ]
     newest = facts.newest(found)
     label = newest.label if newest else None
-    return {fact.name: fact for fact in found if fact.label == label}
+    return {fact.name.removeprefix(PREFIX): fact for fact in found if fact.label == label}
 
 
 def _order(group: tuple[str, str, str]) -> tuple[int, int, str]:

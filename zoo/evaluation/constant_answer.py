@@ -12,6 +12,8 @@ from zoo.store import evidence
 if TYPE_CHECKING:
     from tasks.metrics.accumulator import Answer, ConstantAnswer, MetricAccumulator
 
+PREFIX = "constant_"
+"""Of the names of facts: who looks a metric up by its name must not find this one."""
 LONGEST = 30
 """Characters of an answer in the head of a column."""
 
@@ -66,7 +68,15 @@ def facts(
         return []
     label = name_of(task, constant.answer)
     return [
-        evidence.fact("constant", name, value, metric_spec(name).unit, n=n, label=label, **common)
+        evidence.fact(
+            "constant",
+            f"{PREFIX}{name}",
+            value,
+            metric_spec(name).unit,
+            n=n,
+            label=label,
+            **common,
+        )
         for name, value in constant.values.items()
         if value == value
     ]
