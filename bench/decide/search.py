@@ -133,7 +133,7 @@ class Search:
         late = f"not made within {MAKING:.0%} of {self.deadline}"
         for deployment in wanted:
             began = self.deadline.spent()
-            made = Candidate(deployment, fault=late)
+            made = Candidate(deployment, fault=late, late=True)
             if not self.found:
                 terminal.lines(f"{deployment} ... ({self.deadline.countdown()})")
                 made = make(deployment)
@@ -209,7 +209,7 @@ class Search:
                 continue
             began = self.deadline.spent()
             try:
-                found = memory.of(arms[name], max(1.0, self.deadline.left() / 2)).values
+                found = memory.of(arms[name], max(1.0, self.deadline.left() / 4)).values
             except WorkerFailed as error:  # it may be timed, though
                 terminal.lines(f"the memory of {name} is not known: {error.failed.reason}")
                 found = {}
@@ -238,8 +238,11 @@ class Search:
         """Return why there is no winner."""
         if self.points:
             return "none of them meets what was asked for"
-        if self.deadline.left() <= self.reserve:
-            return f"{self.deadline} were too short to compare them: give more `minutes`"
+        if any(each.late for each in self.found) or self.deadline.left() <= self.reserve:
+            return (
+                f"{self.deadline} did not suffice to make and compare another deployment: give "
+                "more `minutes`, or name fewer `deployments`"
+            )
         return "eager fp32 is all that is left: there is nothing to decide"
 
     def first_look(self) -> str:

@@ -111,8 +111,8 @@ class ProgressBar:
     def _text(self, done: int, rate: float | None, facts: str) -> str:
         parts = [facts] if facts else []
         if rate and math.isfinite(rate):
-            left = duration(max(0, self.total - done) / rate)
-            parts = [f"{samples_per_second(rate)}, {left} left", *parts]
+            left = [f"{duration((self.total - done) / rate)} left"] if done < self.total else []
+            parts = [samples_per_second(rate), *left, *parts]
         return ", ".join([*parts, f"{done:,} of {self.total:,} samples"])
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,7 +85,8 @@ class Deadline:
         """Context manager that raises `OutOfTime` in its block once a share of the time is spent.
 
         The exception comes between two lines of Python: a single call of a compiled library ends
-        first. Only the main thread is interrupted, since signals reach no other.
+        first. Where it comes in a callback that swallows it (of a weak reference), it comes again.
+        Only the main thread is interrupted, since signals reach no other.
         """
         main = threading.current_thread() is threading.main_thread()
         if not self.is_set or not main:
@@ -94,7 +96,14 @@ class Deadline:
         def late(signum: int, frame: FrameType | None) -> None:
             raise OutOfTime
 
-        began = time.monotonic()
+        def swallowed(unraisable: "sys.UnraisableHookArgs") -> None:
+            if unraisable.exc_type is OutOfTime:
+                signal.setitimer(signal.ITIMER_REAL, LEAST_S, AGAIN_S)
+            else:
+                hook(unraisable)
+
+        began, hook = time.monotonic(), sys.unraisablehook
+        sys.unraisablehook = swallowed
         handler = signal.signal(signal.SIGALRM, late)
         rest = max(LEAST_S, share * self.seconds - self.spent())
         before, every = signal.setitimer(signal.ITIMER_REAL, rest, AGAIN_S)
@@ -102,6 +111,7 @@ class Deadline:
             yield
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0.0)
+            sys.unraisablehook = hook
             signal.signal(signal.SIGALRM, handler)
             if before:  # an alarm of who called us goes on
                 passed = time.monotonic() - began

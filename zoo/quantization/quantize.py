@@ -99,7 +99,7 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
             if best is None:
                 raise ContractNotMet(
                     f"no recipe loses at most {args.max_drop:g} and is surely {args.min_speedup:g} "
-                    f"times as fast{late(deadline)}; nothing was put in place"
+                    f"times as fast{within(deadline, candidates)}; nothing was put in place"
                 )
             keep(builder, best, args, workload, eager)
 
@@ -120,9 +120,10 @@ def must_be_enough(deadline: Deadline, reserve: float) -> None:
         )
 
 
-def late(deadline: Deadline) -> str:
+def within(deadline: Deadline, candidates: Sequence[Candidate]) -> str:
     """Return a remark on a search whose time was too short to finish; empty if it was not."""
-    return "" if deadline.left() else f" within {deadline}"
+    short = any(one.late for one in candidates) or not deadline.left()
+    return f" within {deadline} (more `minutes` may find one)" if short else ""
 
 
 def make_all(
@@ -136,7 +137,8 @@ def make_all(
     whose fault says so."""
     material: RecipeInputs | None = None
     for recipe in recipes:
-        made = Candidate(recipe.deployment, fault=f"not made within half of {deadline}")
+        late = f"not made within half of {deadline}"
+        made = Candidate(recipe.deployment, fault=late, late=True)
         if deadline.spent() < MAKING * deadline.seconds:
             terminal.lines(f"{recipe.deployment} ... ({deadline.countdown()})")
             with contextlib.suppress(OutOfTime), deadline.cut(MAKING):

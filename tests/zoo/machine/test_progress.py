@@ -72,7 +72,7 @@ def test_a_terminal_gets_a_bar() -> None:
     out = on_a_terminal(run, columns=120).out
     last = re.split(r"[\r\n]+", out.strip())[-1]
     assert last.startswith("training 100%|")
-    assert "10 samples/s, 0 s left, loss 0.4, accuracy 0.75, 100 of 100 samples" in last
+    assert "10 samples/s, loss 0.4, accuracy 0.75, 100 of 100 samples" in last
     assert "step 10\\x1b[2J" in out and "\x1b[2J" not in out
 
 

@@ -102,3 +102,19 @@ def test_the_countdown() -> None:
     endless = Deadline(clock=clock)
     clock.now += 40
     assert endless.countdown() == "40 s so far"
+
+
+class Dying:
+    """Takes long as it is collected, where what is raised is swallowed."""
+
+    def __del__(self) -> None:
+        time.sleep(30)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_swallows_the_end_is_ended_again() -> None:
+    deadline = Deadline(0.2 / 60)
+    with pytest.raises(OutOfTime), deadline.cut(0.5):
+        Dying()
+        time.sleep(30)
+    assert deadline.spent() < 20

@@ -39,7 +39,9 @@ class Forecast:
     available: int  # bytes free on the device now
 
     def __str__(self) -> str:
-        return f"about {duration(self.seconds)} of training and {self.memory / GIB:.1f} GiB"
+        return (
+            f"about {duration(max(1.0, self.seconds))} of training and {self.memory / GIB:.1f} GiB"
+        )
 
     def warning(self) -> str | None:
         """Return a line that warns of a run that may not fit in memory, or None."""

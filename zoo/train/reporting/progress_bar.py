@@ -84,11 +84,14 @@ class RunLogger:
         self._waited.add(progress.seconds, progress.data_seconds)
         if self._bar is None:
             self._bar = ProgressBar("training", self.total, progress.samples - samples)
+        self._show(self._bar)
+
+    def _show(self, bar: ProgressBar) -> None:
         facts = [f"{name} {value}" for name, value in self._facts.items()]
         waited = self._waited.per_second or 0.0
         if waited >= WAITED:
             facts.append(f"waits for data {waited:.0%} of the time")
-        self._bar.show(progress.samples, self._samples_now.per_second, ", ".join(facts))
+        bar.show(self._done, self._samples_now.per_second, ", ".join(facts))
 
     def log(self, record: dict[str, Any]) -> None:
         """Write a record, show it, and pass it to the reporters."""
@@ -101,6 +104,8 @@ class RunLogger:
             if name in record:
                 self._facts[name] = f"{record[name]:.4g}"
         self._say(self._line(record))
+        if self._bar is not None:
+            self._show(self._bar)
         for reporter in self.reporters:
             reporter.log(record)
 
@@ -122,7 +127,7 @@ class RunLogger:
             names = list(record)  # what the objective logs stands between these two
             logs = names[names.index("loss") + 1 : names.index("grad_norm")]
             now = self._samples_now.per_second
-            left = duration(max(0, self.total - self._done) / now) if now else None
+            rest = self.total - self._done
             units = self._units_now.per_second or record[f"{self.unit}_per_second"]
             waited = self._waited.per_second
             parts = [
@@ -131,7 +136,7 @@ class RunLogger:
                 samples_per_second(now or record["samples_per_second"]),
                 units_per_second(units, self.unit),
                 f"data {record['data_wait'] if waited is None else waited:.0%}",
-                f"{left} left" if left else "",
+                f"{duration(rest / now)} left" if now and rest > 0 else "",
             ]
             return "  ".join([head, *filter(None, parts)])
         shown = "  ".join(
