@@ -3,11 +3,11 @@
 import io
 import logging
 import sys
-import unicodedata
 from collections.abc import Sequence
 
 from tasks import import_hook
 from tasks.printing import print_lines, visible
+from zoo.machine.formatting import width
 
 
 def table(
@@ -43,21 +43,10 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | N
     if title:
         print_lines(title)
     cells = [[visible(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(columns(row[i]) for row in cells) for i in range(len(header))]
+    widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
     for row in cells:
-        padded = (
-            cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)
-        )
+        padded = (cell + " " * (most - width(cell)) for cell, most in zip(row, widths, strict=True))
         print_lines("  ".join(padded).rstrip())
-
-
-def columns(text: str) -> int:
-    """Return how many columns of a terminal a text takes: two for each character of Chinese, none
-    for an accent that is put on another."""
-    if text.isascii():
-        return len(text)
-    widths = (2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-    return sum(widths) - sum(map(bool, map(unicodedata.combining, text)))
 
 
 def lines(*texts: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tests.cli import Done, run_cli
 from zoo.cli import runs
-from zoo.machine.terminal import columns
+from zoo.machine.formatting import width
 from zoo.store import evidence
 
 FILES = {"config.json": "c0", "model.safetensors": "f00", "README.md": "later"}
@@ -112,7 +112,7 @@ def test_columns_stand_under_each_other_in_chinese_too(tmp_path: Path) -> None:
     _write(tmp_path / "b", 0.7)
     lines = _runs(tmp_path).lines
     begins = {
-        columns(line[: line.index(word)])
+        width(line[: line.index(word)])
         for line, word in zip(lines, ("model",) + ("bert_cls",) * 2, strict=True)
     }
     assert len(begins) == 1
