@@ -1,6 +1,7 @@
 """The notebook tour.ipynb runs from its first cell to its last, without a network."""
 
 import ast
+import importlib.util
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from tests.cli import environment, run_program
 
+KERNEL = all(importlib.util.find_spec(name) for name in ("nbclient", "ipykernel"))
 TOUR = Path(__file__).with_name("tour.ipynb")
 
 
@@ -47,6 +49,7 @@ def test_it_has_no_outputs_of_another_day() -> None:
         assert not cell.get("outputs") and cell.get("execution_count") is None
 
 
+@pytest.mark.skipif(KERNEL, reason="it runs in a kernel here")
 def test_it_runs_as_a_program(tmp_path: Path) -> None:
     done = run_program("\n\n".join(map(_shown, _code())), cwd=tmp_path)
     _must_tell(done.out)
@@ -54,11 +57,13 @@ def test_it_runs_as_a_program(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "reviews" / "zoo.json").is_file()
 
 
+@pytest.mark.skipif(
+    not KERNEL, reason="there is no nbclient, or no ipykernel: it runs as a program"
+)
 def test_it_runs_in_a_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As Jupyter runs it: progress comes as lines, and evidence names a command, not a kernel."""
     nbclient = pytest.importorskip("nbclient")
     nbformat = pytest.importorskip("nbformat")
-    pytest.importorskip("ipykernel")
     for name, value in environment({"JUPYTER_DATA_DIR": str(tmp_path / "jupyter")}).items():
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(TOUR, as_version=4)

@@ -87,7 +87,9 @@ def wanted(words: Sequence[str]) -> Literal["usual", "all"] | None:
 
 def groups_of(kind: Any, default: Any = None) -> list[Group]:
     """Return the flags of a dataclass, or of the dataclasses that its default consists of."""
-    parts = {field.name: getattr(default, field.name, MISSING) for field in fields(kind)}
+    parts: dict[str, Any] = {
+        field.name: getattr(default, field.name, MISSING) for field in fields(kind)
+    }
     if parts and all(is_dataclass(part) for part in parts.values()):
         names = {field.name for part in parts.values() for field in fields(part)}
         return [

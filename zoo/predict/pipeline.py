@@ -256,7 +256,7 @@ class Predictor(PredictionPipeline):
 
         quiet_libraries()
         task = importlib.import_module(entry.task).without_data()
-        assembly = assemble(entry, entry.options(model=model), task, {})  # type: ignore[arg-type]
+        assembly = assemble(entry, entry.options(model=model), task, {})
         network, _ = assembly.build()
         made = cls.__new__(cls)
         made.device, made.task = choose_device(device), assembly.task
