@@ -43,7 +43,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
 
     Raises `UserError` for a damaged checkpoint, data that can't be read, or unknown labels.
     """
-    from accelerate import Accelerator
+    from zoo.machine.accelerator import accelerator_on
 
     terminal.quiet_libraries()
     keep_freed_memory()
@@ -58,7 +58,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     split = next(iter(examples.splits))
     device = choose_device(args.device)
     features = task.features(examples.splits[split], f"{examples.fingerprint}/{split}/{data}")
-    accelerator = Accelerator(cpu=device.type == "cpu", mixed_precision="no")
+    accelerator = accelerator_on(device)
     dtype = choose_dtype(args.dtype, device)
     model.to(device)
     found = evaluate(

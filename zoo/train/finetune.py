@@ -17,6 +17,7 @@ from tasks.buckets import collate_of
 from tasks.errors import UserError
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
+from zoo.machine.accelerator import accelerator_on
 from zoo.machine.memory import peak_memory
 from zoo.machine.precision import choose_device, choose_dtype, fp32_products
 from zoo.machine.terminal import quiet_libraries
@@ -292,13 +293,13 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
 def make_accelerator(args: TrainArgs) -> "Accelerator":
     """Return Accelerate's view of this process: its device, its rank, and how gradients are
     shared."""
-    from accelerate import Accelerator, DistributedDataParallelKwargs
+    from accelerate import DistributedDataParallelKwargs
 
     device = choose_device(args.device)
     # mixed precision is ours (zoo/machine/precision.py): evaluation in fp32 shares the same model
     # layers that thaw later have no gradient before
     ranks = DistributedDataParallelKwargs(find_unused_parameters=args.tune == "gradual")
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="no", kwargs_handlers=[ranks])
+    return accelerator_on(device, ranks)
 
 
 def total_samples(args: TrainArgs, train: Features) -> int:
