@@ -2,8 +2,9 @@
 sheets. Nothing is said of speed, and no GPU is needed.
 
 The network computes two small passes here, on the processor. What lives at the same time in each is
-counted storage by storage; so is known what a sample takes, and what a pass takes in any case. PyTorch's kernels on a GPU keep the same tensors for the backward pass, so the
-count is a forecast and no measurement: RESERVE is left for what it does not see.
+counted storage by storage; so is known what a sample takes, and what a pass takes in any case.
+PyTorch's kernels on a GPU keep the same tensors for the backward pass, so the count is a forecast
+and no measurement: RESERVE is left for what it does not see.
 """
 
 import contextlib
@@ -126,6 +127,7 @@ def show(args: WhichGpuArgs) -> None:
 
     Raises `UserError` for an unknown model, or a length that it does not take.
     """
+    terminal.quiet_libraries()
     models.must_be_known(args.model)
     if models.is_random(args.model):
         folder = random_weights.checkpoint(args.model, args.length)
@@ -154,8 +156,8 @@ def show(args: WhichGpuArgs) -> None:
     terminal.table(header, [_row(name, memory, total, need) for name, memory in CARDS])
     terminal.lines(
         "",
-        "A forecast from passes on the processor, and memory from NVIDIA's data sheets, of which "
-        f"{RESERVE:.0%} are left free; no GPU has measured it. Without bf16: --dtype fp32.",
+        "A forecast from passes on the processor: no GPU has measured it. Memory is that of the",
+        f"data sheets, of which {RESERVE:.0%} are left free. On a GPU without bf16: --dtype fp32.",
     )
 
 
