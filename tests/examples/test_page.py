@@ -9,7 +9,7 @@ from tests.examples.catalogue import Command, Example
 from tests.examples.chapters import CHAPTERS
 
 EXAMPLES = [example for chapter in CHAPTERS for example in chapter.examples]
-WORK = {"max_steps", "max_train_samples", "max_eval_samples", "stages", "steps", "budget_s"}
+WORK = {"max_steps", "max_train_samples", "max_eval_samples", "stages", "steps", "minutes"}
 SIZES = {"architecture", "depth", "hidden_size", "kernel_size", "num_heads", "num_layers", "widths"}
 SIZES |= {"decoder_depth", "decoder_heads", "decoder_size", "patch_size"}
 OTHERS = {"model", "max_drop", "min_speedup"}  # tiny weights; a contract that noise can't break

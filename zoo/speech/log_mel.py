@@ -122,8 +122,8 @@ def extractor_of(args: LogMelArgs) -> LogMelFeatureExtractor:
     n_fft = args.n_fft or max(DEFAULT_FFT, 1 << (win_length - 1).bit_length())
     if not args.hop_length <= win_length <= n_fft:
         raise UserError(
-            f"`hop_length` {args.hop_length}, `win_length` {win_length}, `n_fft` {n_fft}: each at "
-            "most the next one"
+            f"`hop_length` {args.hop_length}, `win_length` {win_length} and `n_fft` {n_fft}: none "
+            "may be below the one before it"
         )
     return LogMelFeatureExtractor(
         args.num_mel_bins, args.sampling_rate, win_length, args.hop_length, n_fft

@@ -125,7 +125,7 @@ def test_the_flags_of_a_model(flags: dict[str, int], sizes: tuple[int, int, int]
 
 
 def test_flags_that_make_no_features() -> None:
-    said = "`hop_length` 160, `win_length` 400, `n_fft` 256: each at most the next one"
+    said = "`win_length` 400 and `n_fft` 256: none may be below the one before it"
     with pytest.raises(UserError, match=said):
         extractor_of(LogMelArgs(n_fft=256, win_length=400))
     with pytest.raises(UserError, match="`hop_length` 500, `win_length` 400"):
