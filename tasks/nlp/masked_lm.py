@@ -199,11 +199,10 @@ class MaskedLM(Bindable):
 
     def describe_lengths(self) -> str:
         """Return how many tokens were read, and what became of longer texts, for a card."""
-        length, told = self.args.max_length, described(self.args.clean)
+        length, cut = self.args.max_length, describe_cut(self.args.max_length)
         if self.args.long_texts == "window":
             cut = f"Has learned from texts that were cut into windows of {length} tokens."
-            return f"{cut} {told}".rstrip()
-        return f"{describe_cut(length)} {told}".rstrip()
+        return f"{cut} {described(self.args.clean)}".rstrip()
 
     def config(self) -> dict[str, Any]:
         """Return what `from_config` needs to make the task again, as plain JSON."""
@@ -453,8 +452,7 @@ class MaskedLM(Bindable):
         return batch.targets["labels"][chosen], owner
 
     def errors(self, seen: Evaluated[MaskPrediction]) -> "list[WrongPrediction]":
-        """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess,
-        probability of the guess)."""
+        """Return, for each text, the wrong guess of highest loss; see `WrongPrediction`."""
         assert seen.loss.terms is not None
         losses = seen.loss.terms.cpu().split(self._counts(seen.batch))
         ids, found = seen.batch.ids.tolist(), []

@@ -19,6 +19,7 @@ from zoo.store import evidence
 from zoo.train.resume.progress import Progress
 
 if TYPE_CHECKING:
+    from tasks.base import Task
     from tasks.metrics.intervals import MetricEstimate
     from tasks.preflight import Finding
     from zoo.train.methods.base import Data, FinetuneResult, Setup
@@ -141,34 +142,11 @@ def show(
         pictures: what was drawn beside the curves, by what it shows.
         seconds: duration of the whole run.
     """
-    entry, folder, task, progress = setup.entry, setup.folder, data.task, training.progress
-    split, evaluation = result.split, result.evaluation
-    constant = evaluation.constant
-    rows = [
-        (
-            m.name,
-            f"{m.value:.4f}",
-            interval(m.low, m.high),
-            *constant_answer.cell(constant, m.name),
-            f"{split}, n={m.n:,}",
-        )
-        for m in evaluation.measured
-    ]
-    others = [
-        ("training", duration(progress.seconds), f"{duration(seconds)} in all"),
-        (
-            "speed",
-            samples_per_second(progress.samples / progress.seconds),
-            units_per_second(progress.units / progress.seconds, task.unit),
-        ),
-        ("peak memory", size(training.peak, "GiB", 2), ""),
-    ]
-    empty = constant_answer.cell(constant, None)
-    rows += [(name, value, "", *empty, more) for name, value, more in others]
-    header = ("", "value", "95% interval", *constant_answer.heading(task, constant), "")
-    terminal.table(header, rows, title=f"{entry.name} in {folder}")
+    task, split, evaluation = data.task, result.split, result.evaluation
+    _show_table(setup, task, result, training, seconds)
     if warning := constant_answer.warning(task, evaluation.accumulator):
         terminal.lines(f"warning: on {split} {warning}")
+    entry, folder = setup.entry, setup.folder
     example = commands.example(task.example_call, data.examples.splits[split], folder)
     own = "" if _known(folder) else "import zoo.auto, then "
     terminal.lines(
@@ -191,6 +169,36 @@ def show(
             else []
         ),
     )
+
+
+def _show_table(
+    setup: "Setup", task: "Task", result: "FinetuneResult", training: Training, seconds: float
+) -> None:
+    """Print the metrics, each beside that of one answer to every row, and what training took."""
+    progress, constant = training.progress, result.evaluation.constant
+    rows = [
+        (
+            m.name,
+            f"{m.value:.4f}",
+            interval(m.low, m.high),
+            *constant_answer.cell(constant, m.name),
+            f"{result.split}, n={m.n:,}",
+        )
+        for m in result.evaluation.measured
+    ]
+    others = [
+        ("training", duration(progress.seconds), f"{duration(seconds)} in all"),
+        (
+            "speed",
+            samples_per_second(progress.samples / progress.seconds),
+            units_per_second(progress.units / progress.seconds, task.unit),
+        ),
+        ("peak memory", size(training.peak, "GiB", 2), ""),
+    ]
+    empty = constant_answer.cell(constant, None)
+    rows += [(name, value, "", *empty, more) for name, value, more in others]
+    header = ("", "value", "95% interval", *constant_answer.heading(task, constant), "")
+    terminal.table(header, rows, title=f"{setup.entry.name} in {setup.folder}")
 
 
 def _known(folder: Path) -> bool:
