@@ -57,8 +57,8 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
         raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {deployment}")
     if args.threads is not None:
         torch.set_num_threads(args.threads)  # also of what is computed beside the deployment
-    where = (args.deployment, args.device, args.threads)
-    checkpoint, model, _ = open_deployed(args.checkpoint, entry, *where)
+    how = (args.deployment, args.device, args.threads)
+    checkpoint, model, _ = open_deployed(args.checkpoint, entry, *how)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
     factory = importlib.import_module(entry.task)
