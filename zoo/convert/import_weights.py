@@ -59,7 +59,7 @@ def import_weights(args: "ImportArgs") -> Path:
     for name, value in task.model_config().items():
         setattr(config, name, value)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.write(folder, model.eval(), processor, _manifest(args, entry, task))
+    checkpoint.write(folder, model.eval(), processor, _manifest(args, entry, task, config))
     own_weights.tell(str(args.weights), model, ())
     print_lines(
         f"{folder}: {entry.name} for {own_weights.listed(labels) or 'a number'}",
@@ -159,7 +159,7 @@ def _longest(model: Any, processor: Any) -> int:
     return min(known, default=0)
 
 
-def _manifest(args: "ImportArgs", entry: Entry, task: Any) -> dict[str, Any]:
+def _manifest(args: "ImportArgs", entry: Entry, task: Any, config: Any) -> dict[str, Any]:
     """Return what zoo.json says: whose weights these are, and that nothing was trained here."""
     source = _place(args.weights)
     digest = _digest(source)
@@ -175,7 +175,7 @@ def _manifest(args: "ImportArgs", entry: Entry, task: Any) -> dict[str, Any]:
             "license": None,
         },
         "config": {
-            "options": dataclasses.asdict(entry.options()),
+            "options": _options(entry, config),
             "data": dataclasses.asdict(DataArgs(data=NONE)),
             "task": task.config(),
             "train": {},
@@ -185,6 +185,12 @@ def _manifest(args: "ImportArgs", entry: Entry, task: Any) -> dict[str, Any]:
         "versions": environment.versions(),
         "commit": environment.commit(),
     }
+
+
+def _options(entry: Entry, config: Any) -> dict[str, Any]:
+    """Return a model's options as far as a configuration has them, else their defaults."""
+    options = dataclasses.asdict(entry.options())
+    return {name: getattr(config, name, value) for name, value in options.items()}
 
 
 def _digest(source: Path) -> str:

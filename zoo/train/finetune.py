@@ -149,6 +149,8 @@ def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any], Any]:
         if start is None:  # before data are read or made, which may take long
             resumed = run.claim.state is not None
             options = start_weights.at_hand(options, entry, setup.folder, resumed)
+        else:
+            options = start_weights.of_checkpoint(options, start.folder)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         trained, processor = network.load(start.folder) if start else (None, None)
         assembly = assemble(entry, options, task, examples.splits, processor)

@@ -10,7 +10,9 @@ import torch
 from PIL import Image
 
 import tasks  # noqa: F401  (torchvision may need our guard)
+import tools.cards.cli as cards
 import zoo
+from tasks.data.fingerprint import sha256
 from tests.cli import Done, run_cli
 from zoo.store.checkpoint import open_checkpoint
 
@@ -105,6 +107,14 @@ def test_it_is_a_checkpoint_like_any_other(images: Path, picture: Path, tmp_path
     words += ("--max_steps", 1, "--report_to", "none", "--tune", "head")
     done = run_cli("zoo.vision.resnet_cls", *words)
     assert done.code == 0 and "all weights are kept, the head's too" in done.err, done.err
+    assert cards.main([str(folder)]) == 0
+    page = (folder / "README.md").read_text()
+    digest = sha256(weights)[:12]
+    assert f"Trained elsewhere, and imported from weights with sha256 `{digest}`" in page
+    assert "## Training" not in page and "ine-tuned" not in page.partition("## Use")[0]
+    assert cards.main([str(folder), "--check"]) == 0
+    options = json.loads((folder / "zoo.json").read_text())["config"]["options"]
+    assert options["architecture"] == "test_resnet"
     done = run_cli("zoo", "info", folder)
     assert done.code == 0 and "model.pth" in done.out, done.err
 

@@ -39,6 +39,14 @@ def at_hand(options: Any, entry: "Entry", folder: Path, resumed: bool) -> Any:
     return options
 
 
+def of_checkpoint(options: Any, folder: Path) -> Any:
+    """Return the options of a checkpoint's model with itself for the weights: those that it once
+    began with need not be there any more."""
+    if getattr(options, "model", pretrained.NEW) == pretrained.NEW:
+        return options
+    return dataclasses.replace(options, model=str(folder))
+
+
 def _is_gone(model: str, folder: Path) -> bool:
     """Return whether a folder of weights is no more, or is the run's own folder by now."""
     source = Path(model).expanduser()

@@ -91,3 +91,18 @@ def test_the_copy_is_a_link_and_is_not_the_runs_own(
     assert names == {"config.json", "model.safetensors", "preprocessor_config.json"}
     scratch = case.finetune(tmp_path / "scratch", "--max_steps", 1).folder
     assert not (scratch / "start").exists()
+
+
+def test_a_checkpoint_stands_alone(tiny_bert: Path, reviews: Path, tmp_path: Path) -> None:
+    """What it once began with may be gone when it is trained on in int8."""
+    source = shutil.copytree(tiny_bert, tmp_path / "source")
+    words = ("finetune", "--data", reviews, "--report_to", "none", "--max_steps", 1)
+    words += ("--max_train_samples", 16, "--max_eval_samples", 8)
+    run = tmp_path / "run"
+    done = run_cli("zoo.nlp.bert_cls", *words, "--model", source, "--output_dir", run)
+    assert done.code == 0, done.err
+    shutil.rmtree(source)
+    done = run_cli("zoo.nlp.bert_cls", *words, "--qat", run)
+    assert done.code == 0, done.err
+    options = Run(tmp_path / "run-qat").manifest["config"]["options"]
+    assert options["model"] == str(source)
