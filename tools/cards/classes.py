@@ -1,5 +1,4 @@
-"""Classes: how many rows each had to learn from, and how well each is told from the others; and
-numbers, where a regression has several."""
+"""Classes: how many rows each had to learn from, and how well each is told from the others."""
 
 from collections.abc import Mapping
 
@@ -11,15 +10,12 @@ from tools.cards.tables import table
 from zoo.store.evidence import Fact
 
 SCORES = ("precision", "recall", "f1")
-OF_NUMBERS = {"pearsonr": "Pearson", "spearmanr": "Spearman", "mse": "mean squared error"}
 UNBALANCED = 10
 """Times as many rows as the smallest class has, from which the card says so."""
 
 
 def section(facts: Facts) -> list[str]:
     """The table, as paragraphs; none where no class was measured."""
-    if numbers := _numbers(facts):
-        return numbers
     learned = _by_label(facts, kind="data", name="rows", split="train")
     split = _split(facts)
     scores = {name: _by_label(facts, kind="class", name=name, split=split) for name in SCORES}
@@ -41,23 +37,6 @@ def section(facts: Facts) -> list[str]:
     on = f"; the scores are of the {split} split, with n rows of the class" if split else ""
     header = ("class", "rows of train", "precision", "recall", "F1", "n")
     return [f"Each class{on}:", table(header, rows)]
-
-
-def _numbers(facts: Facts) -> list[str]:
-    """The table of a regression with several numbers; empty for all else."""
-    task, split = facts.record.task, _split(facts)
-    if isinstance(task, HasClasses) and task.classes:
-        return []
-    scores = {name: _by_label(facts, kind="class", name=name, split=split) for name in OF_NUMBERS}
-    rows = [
-        (code(label), *(_cell(found.get(label)) for found in scores.values()))
-        for label in task.labels
-        if any(label in found for found in scores.values())
-    ]
-    if not rows:
-        return []
-    header = ("number", *OF_NUMBERS.values())
-    return [f"Each number, on the {split} split:", table(header, rows)]
 
 
 def imbalance(facts: Facts) -> str:

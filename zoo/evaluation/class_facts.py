@@ -1,5 +1,4 @@
-"""What is known of each class: how many rows it has to learn from, and how well it is told; and of
-each number, where a regression has several."""
+"""What is known of each class: how many rows it has to learn from, and how well it is told."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.base import Examples, HasClasses, Task
-from tasks.metrics.several_numbers import SeveralNumbersMetric
 from zoo.machine import terminal
 from zoo.store import evidence
 
@@ -18,26 +16,19 @@ if TYPE_CHECKING:
 MOST_CLASSES = 50
 """Of more classes none is recorded: every fact is a line of the evidence."""
 SCORES = ("precision", "recall", "f1")
-OF_NUMBERS = ("pearsonr", "spearmanr", "mse")
-"""The scores of a number that is predicted beside others."""
 
 
 Row = tuple[str, dict[str, float], int]
 """Of a class its label, its scores in 0..1 by name, and how many rows of the split it has (of a
-type of spans: how many spans). Of a number its name, its scores, and the rows of the split."""
+type of spans: how many spans)."""
 
 
 def rows_of(task: Task, accumulator: "ClassificationMetric") -> list[Row]:
-    """Return label, scores and number of samples of each class in the split, or of each number of
-    several.
+    """Return label, scores and number of samples of each class in the split.
 
-    Precision is left out for a class that was never predicted, a correlation where it is undefined.
-    Empty without classes, or with more than MOST_CLASSES.
+    Precision is left out for a class that was never predicted. Empty without classes, or with more
+    than MOST_CLASSES.
     """
-    if isinstance(accumulator, SeveralNumbersMetric) and len(task.labels) <= MOST_CLASSES:
-        each = zip(task.labels, accumulator.of_each(), strict=True)
-        n = len(accumulator)
-        return [(name, {s: v for s, v in scores.items() if v == v}, n) for name, scores in each]
     if not isinstance(task, HasClasses) or not 0 < len(task.classes) <= MOST_CLASSES:
         return []
     counts = accumulator.by_class()
@@ -55,25 +46,23 @@ def rows_of(task: Task, accumulator: "ClassificationMetric") -> list[Row]:
 
 
 def of_classes(rows: Sequence[Row], **common: Any) -> list[evidence.Fact]:
-    """Return the scores of each class or number as facts; `common` are fields that all have."""
+    """Return precision, recall and F1 of each class as facts; `common` are fields that all have."""
     return [
         evidence.fact("class", name, scores[name], "1", n=n, label=label, **common)
         for label, scores, n in rows
-        for name in (*SCORES, *OF_NUMBERS)
+        for name in SCORES
         if name in scores
     ]
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print a table of the classes or numbers, if there are any."""
-    of_numbers = any(name in scores for _, scores, _ in rows for name in OF_NUMBERS)
-    what, names = ("number", OF_NUMBERS) if of_numbers else ("class", SCORES)
+    """Print a table of the classes, if there are any."""
     cells = [
-        (label, *(f"{scores[name]:.4f}" if name in scores else "-" for name in names), f"{n:,}")
+        (label, *(f"{scores[name]:.4f}" if name in scores else "-" for name in SCORES), f"{n:,}")
         for label, scores, n in rows
     ]
     if cells:
-        terminal.table((what, *names, "n"), cells, f"each {what}", after_gap=True)
+        terminal.table(("class", *SCORES, "n"), cells, "each class", after_gap=True)
 
 
 def of_data(

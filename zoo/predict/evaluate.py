@@ -14,7 +14,7 @@ from tasks.base import HasConfusionMatrix, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
-from zoo.evaluation import class_facts
+from zoo.evaluation import class_facts, number_facts
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
 from zoo.machine.formatting import interval
@@ -82,11 +82,15 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
         "subject": artifacts.subject_of(folder, deployment),
     }
+    numbers = number_facts.rows_of(task, found.accumulator)
+    threads = torch.get_num_threads()
+    evidence.append(folder, number_facts.of_numbers(numbers, threads=threads, **common))
     classes = class_facts.rows_of(task, found.accumulator)
     of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
     evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
     _show_metrics(found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
+    number_facts.show(numbers)
     _show_confusions(folder, task, found.accumulator)
     hardest_errors.show(found.hardest, task, features, examples.splits[split])
     if path := hardest_errors.picture(folder, found.hardest, task, features):

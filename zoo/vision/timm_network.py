@@ -98,8 +98,8 @@ def _pretrained_here(folder: "Path") -> bool:
 
 
 def _labels(config: Any) -> tuple[str, ...]:
-    """Return the names of a network's outputs; empty for a regression of one number."""
-    if config.problem_type == "regression" and config.num_labels == 1:
+    """Return the names of a network's outputs; empty for a regression."""
+    if config.problem_type == "regression":
         return ()
     return tuple(config.id2label[i] for i in range(config.num_labels))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.metrics.spec import metric_spec
-from zoo.evaluation import class_facts
+from zoo.evaluation import class_facts, number_facts
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import interval, size
 from zoo.store import evidence
@@ -109,6 +109,13 @@ def facts(
         *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
         *class_facts.of_classes(
             class_facts.rows_of(task, evaluation.accumulator),
+            **whose,
+            **where,
+            deployment="eager",
+            split=split,
+        ),
+        *number_facts.of_numbers(
+            number_facts.rows_of(task, evaluation.accumulator),
             **whose,
             **where,
             deployment="eager",
