@@ -138,7 +138,7 @@ def _stratify(problem_type: ProblemType) -> str | None:
 
 
 class Classification(Bindable):
-    """One label, several labels, or a number for each input. See `tasks.base.Task`."""
+    """One label, several labels, a number or several for each input. See `tasks.base.Task`."""
 
     args: Any  # has the fields of LabelArgs
     labels: tuple[str, ...]

@@ -13,11 +13,6 @@ from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 _Array = npt.NDArray[Any]
 
-_VALUES: Mapping[str, Callable[[Floats, Floats], float]] = {
-    "pearsonr": arithmetic.pearsonr,
-    "spearmanr": arithmetic.spearmanr,
-    "mse": arithmetic.mse,
-}
 _RESAMPLED: Mapping[str, Callable[[Floats, Floats, Ints], Floats]] = {
     "pearsonr": arithmetic.resampled_pearsonr,
     "spearmanr": arithmetic.resampled_spearmanr,
@@ -43,7 +38,12 @@ class SeveralNumbersMetric(ClassificationMetric):
         """
         ids, predictions, references = self._columns()
         n, each = len(ids), self.of_each()
-        values = {name: float(np.mean([scores[name] for scores in each])) for name in _RESAMPLED}
+        values = {
+            name: float(
+                np.mean([one.value for scores in each for one in scores if one.name == name])
+            )
+            for name in _RESAMPLED
+        }
         # two or three points say nothing, as in `intervals.fisher_z`
         defined = {name: value for name, value in values.items() if n > 3 and np.isfinite(value)}
         rows = {name: _RESAMPLED_INPUT[name](predictions, references) for name in defined}
@@ -60,13 +60,21 @@ class SeveralNumbersMetric(ClassificationMetric):
         mean = arithmetic.mse(predictions.ravel(), references.ravel())
         return [*found, intervals.student_t("mse", mean, errors, level)]
 
-    def of_each(self) -> list[dict[str, float]]:
-        """Return pearsonr, spearmanr and mse of each number, in order; NaN where undefined."""
-        _, predictions, references = self._columns()
-        return [
-            {name: value(predictions[:, i], references[:, i]) for name, value in _VALUES.items()}
-            for i in range(self.num_labels)
-        ]
+    def of_each(self, level: float = 0.95) -> list[list[MetricEstimate]]:
+        """Return the metrics that each number has by itself, in the order of the numbers."""
+        ids, predictions, references = self._columns()
+        found = []
+        for i in range(self.num_labels):
+            alone = ClassificationMetric("regression")
+            alone.update(ids, predictions[:, i], references[:, i])
+            found.append(alone.compute(level))
+        return found
+
+    def only_answer(self) -> None:
+        """Return None: numbers in several units have no one answer."""
+
+    def _constant(self) -> None:
+        """Return None, likewise."""
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """Return what one of the metrics of `compute` is computed from, sample by sample."""

@@ -244,14 +244,17 @@ def _batches(
 
 def _tell_encodings(path: Path, splits: "datasets.DatasetDict") -> None:
     """A note where texts are not UTF-8: Latin-1 never fails, and so may be wrong."""
-    odd = []
-    for split in splits.values():
-        encodings = split["encoding"]
-        odd += [split[i]["file"] for i, name in enumerate(encodings) if name == "latin-1"]
+    odd = [
+        (split, place)
+        for split in splits.values()
+        for place, name in enumerate(split["encoding"])
+        if name == "latin-1"
+    ]
     if odd:
+        split, place = odd[0]
         total = sum(split.num_rows for split in splits.values())
         print_lines(
             f"note: {len(odd):,} of {total:,} texts of {path} are not UTF-8 and were read as"
-            f" Latin-1; the first is {odd[0]}",
+            f" Latin-1; the first is {split[place]['file']}",
             file=sys.stderr,
         )

@@ -299,7 +299,8 @@ def _cifar(root: Path, every: Sequence[Path]) -> _Found | None:
         )
         for file in found
     ]
-    order = {name: called[name] for name in ("label", "coarse_label") if name in called}
+    order: dict[str, Sequence[str]] = {}
+    order |= {name: called[name] for name in ("label", "coarse_label") if name in called}
     return _Found(parts, order, [file for file in files if file.is_file()])
 
 

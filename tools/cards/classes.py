@@ -1,5 +1,4 @@
-"""Classes: how many rows each had to learn from, and how well each is told from the others; and
-numbers, where a regression has several."""
+"""Classes: how many rows each had to learn from, and how well each is told from the others."""
 
 import math
 from collections.abc import Mapping
@@ -12,15 +11,12 @@ from tools.cards.tables import table
 from zoo.store.evidence import Fact
 
 SCORES = ("precision", "recall", "f1")
-OF_NUMBERS = {"pearsonr": "Pearson", "spearmanr": "Spearman", "mse": "mean squared error"}
 UNBALANCED = 10
 """Times as many rows as the smallest class has, from which the card says so."""
 
 
 def section(facts: Facts) -> list[str]:
     """The table, as paragraphs; none where no class was measured."""
-    if numbers := _numbers(facts):
-        return numbers
     learned = by_label(facts, kind="data", name="rows", split="train")
     split = split_of(facts)
     scores = {name: by_label(facts, kind="class", name=name, split=split) for name in SCORES}
@@ -59,23 +55,6 @@ def _only_answer(task: Task, scores: Mapping[str, Mapping[str, Fact]]) -> str | 
     ((label, fact),) = predicted.items()
     share = (fact.n or 0) / sum(one.n or 0 for one in rows.values())
     return label if math.isclose(fact.value or 0, share) else None
-
-
-def _numbers(facts: Facts) -> list[str]:
-    """The table of a regression with several numbers; empty for all else."""
-    task, split = facts.record.task, split_of(facts)
-    if isinstance(task, HasClasses) and task.classes:
-        return []
-    scores = {name: by_label(facts, kind="class", name=name, split=split) for name in OF_NUMBERS}
-    rows = [
-        (code(label), *(_cell(found.get(label)) for found in scores.values()))
-        for label in task.labels
-        if any(label in found for found in scores.values())
-    ]
-    if not rows:
-        return []
-    header = ("number", *OF_NUMBERS.values())
-    return [f"Each number, on the {split} split:", table(header, rows)]
 
 
 def imbalance(facts: Facts) -> str:

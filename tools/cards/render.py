@@ -12,6 +12,7 @@ from tools.cards import (
     limits,
     metadata,
     results,
+    several_numbers,
     training,
 )
 from tools.cards.facts import Facts
@@ -33,6 +34,7 @@ def render(record: Record) -> str:
         *results.section(facts),
         *classes.section(facts),
         *confusions.section(facts),
+        *several_numbers.section(facts),
         *deployments.section(facts),
         *training.section(facts),
         *_checking(facts),

@@ -1,5 +1,4 @@
-"""What is known of each class: how many rows it has to learn from, and how well it is told; and of
-each number, where a regression has several."""
+"""What is known of each class: how many rows it has to learn from, and how well it is told."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.base import Examples, HasClasses, Task
-from tasks.metrics.intervals import undefined
-from tasks.metrics.several_numbers import SeveralNumbersMetric
 from zoo.machine import terminal
 from zoo.machine.formatting import NOTHING
 from zoo.store import evidence
@@ -23,31 +20,24 @@ if TYPE_CHECKING:
 MOST_CLASSES = 50
 """Of more classes none is recorded: every fact is a line of the evidence."""
 SCORES = ("precision", "recall", "f1")
-LEVEL = 0.95
-OF_NUMBERS = ("pearsonr", "spearmanr", "mse")
-"""The scores of a number that is predicted beside others."""
 
 
 @dataclass(frozen=True)
 class ClassScores:
-    """How well one class (of spans: one type; of several numbers: one) was told in a split."""
+    """How well one class (of spans: one type) was told in a split."""
 
     label: str
     n: int  # rows of the split that have it, or spans
     predicted: int  # rows or spans that were predicted to have it
     scores: "Mapping[str, MetricEstimate]"
-    """`SCORES` by name, in 0..1; precision only where it was predicted, none where n is 0. Of a
-    number `OF_NUMBERS`, without intervals; a correlation only where it is defined."""
+    """`SCORES` by name, in 0..1; precision only where it was predicted, none where n is 0."""
 
 
 def rows_of(task: Task, accumulator: "ClassificationMetric | SpanMetric") -> list[ClassScores]:
-    """Return the scores of each class, those without rows as well, or of each number of several.
+    """Return the scores of each class, those without rows as well.
 
     Empty without classes, or with more than MOST_CLASSES.
     """
-    if isinstance(accumulator, SeveralNumbersMetric) and len(task.labels) <= MOST_CLASSES:
-        each = zip(task.labels, accumulator.of_each(), strict=True)
-        return [_of_number(name, scores, len(accumulator)) for name, scores in each]
     if not isinstance(task, HasClasses) or not 0 < len(task.classes) <= MOST_CLASSES:
         return []
     counts, scores = accumulator.by_class(), accumulator.class_estimates()
@@ -59,13 +49,8 @@ def rows_of(task: Task, accumulator: "ClassificationMetric | SpanMetric") -> lis
     ]
 
 
-def _of_number(name: str, scores: Mapping[str, float], n: int) -> ClassScores:
-    found = {s: undefined(s, value, n, LEVEL) for s, value in scores.items() if value == value}
-    return ClassScores(name, n, n, found)
-
-
 def of_classes(rows: Sequence[ClassScores], **common: Any) -> list[evidence.Fact]:
-    """Return the scores of each class or number as facts; `common` are fields that all have."""
+    """Return precision, recall and F1 of each class as facts; `common` are fields that all have."""
     return [
         evidence.fact(
             "class",
@@ -78,22 +63,20 @@ def of_classes(rows: Sequence[ClassScores], **common: Any) -> list[evidence.Fact
             **common,
         )
         for row in rows
-        for name in (*SCORES, *OF_NUMBERS)
+        for name in SCORES
         if (one := row.scores.get(name)) is not None
     ]
 
 
 def show(rows: Sequence[ClassScores]) -> None:
-    """Print a table of the classes or numbers, and a line of the classes without rows, if any."""
-    of_numbers = any(name in row.scores for row in rows for name in OF_NUMBERS)
-    what, names = ("number", OF_NUMBERS) if of_numbers else ("class", SCORES)
+    """Print a table of the classes, and a line of those without rows, if there are any."""
     cells = [
-        (row.label, *(_cell(row.scores.get(name)) for name in names), f"{row.n:,}")
+        (row.label, *(_cell(row.scores.get(name)) for name in SCORES), f"{row.n:,}")
         for row in rows
         if row.n
     ]
     if cells:
-        terminal.table((what, *names, "n"), cells, f"each {what}", after_gap=True)
+        terminal.table(("class", *SCORES, "n"), cells, "each class", after_gap=True)
     if absent := [f"{row.label!r} (predicted {row.predicted:,})" for row in rows if not row.n]:
         terminal.lines(f"without any row: {', '.join(absent)}")
 

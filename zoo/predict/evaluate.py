@@ -16,7 +16,13 @@ from tasks.base import Features, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
-from zoo.evaluation import class_facts, confusions, constant_answer, hardest_errors
+from zoo.evaluation import (
+    class_facts,
+    confusions,
+    constant_answer,
+    hardest_errors,
+    number_facts,
+)
 from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
 from zoo.evaluation.class_facts import ClassScores
 from zoo.evaluation.confusions import top_confusions
@@ -92,12 +98,14 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
         "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
         "subject": artifacts.subject_of(folder, deployment),
     }
+    numbers = number_facts.rows_of(task, found.accumulator)
     classes = class_facts.rows_of(task, found.accumulator)
     where = common | {"threads": torch.get_num_threads()}
     facts = [
         *metric_facts(found.measured, **common),
         *constant_answer.facts(task, found.constant, len(found.accumulator), where),
         *class_facts.of_classes(classes, **where),
+        *number_facts.of_numbers(numbers, **where),
         *confusions.facts(task, found.accumulator, **where),
     ]
     evidence.append(folder, facts)
@@ -107,6 +115,7 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
         return metrics
     _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
+    number_facts.show(numbers)
     _show_confusions(folder, task, found.accumulator)
     _show_mistakes(folder, found, task, features, examples.splits[split], common)
     return metrics

@@ -6,6 +6,7 @@ from pathlib import Path
 import datasets
 import pytest
 
+from tasks.data import label_checks
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.nlp import text_classification
@@ -112,6 +113,16 @@ def test_lists_of_different_lengths(tmp_path: Path) -> None:
     rows = '{"text": "a", "label": [1.5, 2]}\n{"text": "b", "label": [1.5]}\n'
     said = "train, row 2: the label [1.5] is not 2 numbers, as training has them (label_0, label_1)"
     assert refusal(tmp_path / "a.jsonl", rows) == said
+
+
+@pytest.mark.parametrize("kind", ["images", "sounds"])
+def test_their_checks_are_those_of_all_kinds(kind: str) -> None:
+    """What `image_preflight` and `audio_preflight` ask of labels."""
+    values = {"train": [[1.0, 5.0], [2.0, 5.0]], "test": [[0.0, 1.0]]}
+    (finding,) = label_checks.check(values, ["width", kind])
+    assert finding.level == "error"
+    assert finding.message == f"train: every label of {kind} is 5, so there is nothing to learn"
+    assert list(label_checks.check({"train": [1.0, 1.0]})) == [], "a single number is as ever"
 
 
 def test_no_number_is_lost_on_the_way(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def alone(column: int) -> dict[str, float]:
 def test_each_number_has_the_metrics_it_has_alone() -> None:
     found = counted().of_each()
     for column in range(3):
-        assert found[column] == alone(column)
+        assert {one.name: one.value for one in found[column]} == alone(column)
 
 
 def test_the_mean_over_the_numbers() -> None:

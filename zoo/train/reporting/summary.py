@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.metrics.spec import metric_spec
-from zoo.evaluation import class_facts, confusions, constant_answer
+from zoo.evaluation import class_facts, confusions, constant_answer, number_facts
 from zoo.machine import commands, terminal
 from zoo.machine.formatting import duration, interval, size
 from zoo.machine.progress import samples_per_second, units_per_second
@@ -115,6 +115,7 @@ def facts(
         ),
         *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
         *class_facts.of_classes(class_facts.rows_of(task, evaluation.accumulator), **evaluated),
+        *number_facts.of_numbers(number_facts.rows_of(task, evaluation.accumulator), **evaluated),
         *confusions.facts(task, evaluation.accumulator, **evaluated),
         *class_facts.of_data(task, examples, training.findings, whose),
     ]
