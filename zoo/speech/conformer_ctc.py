@@ -10,10 +10,13 @@ finetune`.
 
 import sys
 from dataclasses import dataclass
+from typing import Annotated
 
-from tasks.bounds import BelowOne, Bounded, Count
+from tasks.bounds import BelowOne, Bounded, Bounds, Count
 from zoo.model.entry import Entry
 from zoo.model.scratch import Activation, Initialization
+
+Samples = Annotated[int, Bounds(2, 2**16)]
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,11 @@ class Options(Bounded):
     """samples a second that sounds are brought to"""
     num_mel_bins: Count = 80
     """mel bins of the features"""
-    n_fft: Count = 512
+    n_fft: Samples = 512
     """samples that a frame of the features is extended to"""
-    win_length: Count = 400
+    win_length: Samples = 400
     """samples in a frame"""
-    hop_length: Count = 160
+    hop_length: Samples = 160
     """samples from one frame to the next; the convolutions take four frames together"""
     hidden_size: Count = 144
     """width of the layers"""
