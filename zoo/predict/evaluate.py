@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import Features, HasConfusionMatrix, HasConfusions, Task
+from tasks.base import HasConfusionMatrix, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
@@ -32,7 +32,6 @@ from zoo.store.checkpoint import Checkpoint
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
-    import datasets
     import numpy as np
 
     from tasks.metrics.classification import ClassificationMetric
@@ -88,20 +87,19 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         "subject": artifacts.subject_of(folder, deployment),
     }
     classes = class_facts.rows_of(task, found.accumulator)
-    where = common | {"threads": torch.get_num_threads()}
-    facts = [
-        *metric_facts(found.measured, **common),
-        *constant_answer.facts(task, found.constant, len(found.accumulator), where),
-        *class_facts.of_classes(classes, **where),
-    ]
-    evidence.append(folder, facts)
+    of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
+    of_classes += constant_answer.facts(task, found.constant, len(found.accumulator), common)
+    evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
     if args.json:
         said = {"checkpoint": str(folder), "data": examples.name, "split": split}
         terminal.lines(json.dumps(said | as_json(task, found, classes), ensure_ascii=False))
         return
     _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
-    _show_errors(folder, task, found, features, examples.splits[split])
+    _show_confusions(folder, task, found.accumulator)
+    hardest_errors.show(found.hardest, task, features, examples.splits[split])
+    if path := hardest_errors.picture(folder, found.hardest, task, features):
+        terminal.lines(f"mistakes          {path}")
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
@@ -181,16 +179,6 @@ def _estimate(one: "MetricEstimate") -> dict[str, Any]:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _show_errors(
-    folder: Path, task: Task, found: Evaluation, features: Features, rows: "datasets.Dataset"
-) -> None:
-    """Print confusions and the worst mistakes, and draw them."""
-    _show_confusions(folder, task, found.accumulator)
-    hardest_errors.show(found.hardest, task, features, rows)
-    if path := hardest_errors.picture(folder, found.hardest, task, features):
-        terminal.lines(f"mistakes          {path}")
 
 
 def _show_confusions(folder: Path, task: Task, accumulator: "ClassificationMetric") -> None:
