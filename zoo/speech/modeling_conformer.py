@@ -193,7 +193,8 @@ def _feed_forward(config: ConformerConfig) -> nn.Module:
     """Return torchaudio's feed-forward module with the activation of the config."""
     width, inner, p = config.hidden_size, config.intermediate_size, config.hidden_dropout_prob
     feed_forward: nn.Module = torchaudio_conformer._FeedForwardModule(width, inner, dropout=p)
-    feed_forward.sequential[ACTIVATION] = activation(config.hidden_act)  # type: ignore[index,operator]
+    steps: Any = feed_forward.sequential
+    steps[ACTIVATION] = activation(config.hidden_act)
     return feed_forward
 
 
