@@ -87,7 +87,11 @@ def evaluate(
     places.check_cache()
     from zoo.predict.evaluate import evaluate_checkpoint
 
-    words = ["evaluate", str(args.checkpoint), *known.words_of(given)]
+    words = [
+        "evaluate",
+        str(args.checkpoint),
+        *known.words_of(given, EvaluateArgs(args.checkpoint)),
+    ]
     with evidence.recorded_as(entry.module, words):
         return evaluate_checkpoint(entry, args)
 
@@ -182,7 +186,8 @@ def _train(verb: str, name: str, data: Any, settings: "dict[str, Any]") -> "Chec
 
     given = settings if data is None else {"data": data, **settings}
     entry = trainable(verb, name)
-    words = [verb, *known.words_of(given)]
+    _, default = known.of_training(entry, verb)
+    words = [verb, *known.words_of(given, default)]
     try:
         with evidence.recorded_as(entry.module, words):
             return known.train(entry, lambda default, _: known.replaced(default, given), verb)
