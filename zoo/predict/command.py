@@ -10,7 +10,7 @@ from tasks.errors import UserError
 from tasks.inputs import FromFile, FromStream
 from zoo.machine import output_file, places
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
-from zoo.predict.pipeline import PredictionPipeline, Predictor
+from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
 if TYPE_CHECKING:
     from zoo.cli.args import PredictArgs
@@ -46,6 +46,9 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
 
             weights = str(args.checkpoint)
             predictor = ZeroShot(entry, weights, args.labels, args.template, args.device)
+        elif are_weights(entry, str(args.checkpoint)):
+            weights = str(args.checkpoint)
+            predictor = Predictor.of_weights(entry, weights, args.device, args.deployment)
         else:
             predictor = Predictor(args.checkpoint, args.device, entry, args.deployment)
         predictor.task = task.for_prediction(predictor.task, asked)
