@@ -87,7 +87,11 @@ def evaluate(
     places.check_cache()
     from zoo.predict.evaluate import evaluate_checkpoint
 
-    words = ["evaluate", str(args.checkpoint), *known.words_of(given)]
+    words = [
+        "evaluate",
+        str(args.checkpoint),
+        *known.words_of(given, EvaluateArgs(args.checkpoint)),
+    ]
     with evidence.recorded_as(entry.module, words):
         return evaluate_checkpoint(entry, args)
 
@@ -141,14 +145,13 @@ def load(
     for a deployment that is not known, not available here, or not exported, and for weights that
     are missing or have no labels yet.
     """
-    import importlib
     import os
     from pathlib import Path
 
     from tasks.errors import UserError
     from zoo.cli.dispatch import zero_shot_entry
     from zoo.model import registry
-    from zoo.predict.pipeline import Predictor
+    from zoo.predict.pipeline import Predictor, are_weights
     from zoo.store.checkpoint import MANIFEST
 
     name = os.fspath(checkpoint)
@@ -163,10 +166,8 @@ def load(
     owner = next((entry for entry in registry.entries() if name in entry.presets), None)
     if owner is None or (Path(name) / MANIFEST).exists():
         return Predictor(name, device, deployment=deployment)
-    if hasattr(importlib.import_module(owner.task), "without_data"):
-        if deployment != "eager":
-            raise UserError(f"{name} are weights, and `deployment` is for a checkpoint")
-        return Predictor.of_weights(owner, name, device)
+    if are_weights(owner, name):
+        return Predictor.of_weights(owner, name, device, deployment=deployment)
     way = f'fine-tune them (zoo.finetune("{owner.name}", model="{name}"))'
     way += ", or give `labels`" if owner.zero_shot else ""
     raise UserError(f"{name} is a preset: pretrained weights that have no labels yet", hint=way)
@@ -182,7 +183,8 @@ def _train(verb: str, name: str, data: Any, settings: "dict[str, Any]") -> "Chec
 
     given = settings if data is None else {"data": data, **settings}
     entry = trainable(verb, name)
-    words = [verb, *known.words_of(given)]
+    _, default = known.of_training(entry, verb)
+    words = [verb, *known.words_of(given, default)]
     try:
         with evidence.recorded_as(entry.module, words):
             return known.train(entry, lambda default, _: known.replaced(default, given), verb)

@@ -139,6 +139,7 @@ def test_labels_without_training(tiny_bert: Path) -> None:
 def test_weights_that_write_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A preset of Whisper, which is found as a folder of its name."""
     import numpy as np
+    import soundfile
 
     tiny_speech.whisper(tmp_path / "whisper-tiny", init_std=0.5)
     monkeypatch.chdir(tmp_path)
@@ -149,6 +150,10 @@ def test_weights_that_write_as_they_are(tmp_path: Path, monkeypatch: pytest.Monk
     assert model.labels == () and "whisper_asr with whisper-tiny" in repr(model)
     with pytest.raises(UserError, match="`deployment` is for a checkpoint"):
         zoo.load("whisper-tiny", deployment="onnx")
+    soundfile.write("tone.wav", tone, 16_000, subtype="FLOAT")
+    done = run_cli("zoo", "predict", "whisper-tiny", "tone.wav", "--device", "cpu")
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == {"audio": "tone.wav", **one}
 
 
 @pytest.mark.parametrize(

@@ -60,7 +60,8 @@ class PredictArgs(Bounded):
     """Labels for new inputs."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """folder of the checkpoint; with zero_shot weights: a preset, a folder, or a Hub id"""
+    """folder of the checkpoint, or a preset of Whisper; with `zero_shot` weights: a preset, a
+    folder, or a Hub id"""
     inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT")] = ()
     """what to predict on, without a flag: texts or a file of them, images, sounds, folders"""
     output: Path | None = None

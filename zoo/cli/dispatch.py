@@ -2,6 +2,7 @@
 checkpoint, whose folder tells the model."""
 
 import dataclasses
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,14 +69,30 @@ def of_checkpoint(verb: str, words: Sequence[str]) -> int:
     if help_page.wanted(words):
         return _help(verb, words)
     named = [word for word in words if not word.startswith("-")]
-    if verb == "predict" and named and {*ZERO_SHOT} & set(words):
-        return verbs.main(zero_shot_entry(named[0]), [verb, *words])
+    if verb == "predict" and named:
+        if {*ZERO_SHOT} & set(words):
+            return verbs.main(zero_shot_entry(named[0]), [verb, *words])
+        if owner := _whose_weights(named[0]):
+            return verbs.main(owner, [verb, *words])
     if named:
         read_manifest(Path(named[0]))  # says what is wrong with it
     command = commands.program() or "python -m zoo"
     raise UserError(
         f"which checkpoint? {command} {verb} FOLDER, as a fine-tune leaves it",
         hint=f"{command} runs lists those there are",
+    )
+
+
+def _whose_weights(name: str) -> Entry | None:
+    """Return the model whose preset has this name. Raises `UserError` where its weights predict
+    nothing before they are fine-tuned."""
+    owner = next((entry for entry in registry.entries() if name in entry.presets), None)
+    if owner is None or hasattr(importlib.import_module(owner.task), "without_data"):
+        return owner
+    command = commands.program() or "python -m zoo"
+    raise UserError(
+        f"{name} is a preset: pretrained weights that have no labels yet",
+        hint=f"{command} finetune {owner.name} --model {name} gives them yours",
     )
 
 

@@ -143,15 +143,26 @@ def _wants(name: str, what: str, value: Any) -> UserError:
     return UserError(f"`{name}` wants {what}, not {shown}")
 
 
-def words_of(values: Mapping[str, Any]) -> list[str]:
-    """Return settings as the words of a command line, to be recorded and typed again."""
+def words_of(values: Mapping[str, Any], default: Any) -> list[str]:
+    """Return settings as the words of a command line, to be recorded and typed again.
+
+    Args:
+        values: the settings.
+        default: the dataclass, perhaps of parts, whose values hold where nothing is given.
+    """
+    parts = [getattr(default, field.name) for field in dataclasses.fields(default)]
+    usual: dict[str, Any] = {}
+    for part in [default, *filter(dataclasses.is_dataclass, parts)]:
+        usual |= {field.name: getattr(part, field.name) for field in dataclasses.fields(part)}
     words: list[str] = []
     for name, value in values.items():
+        if value == usual.get(name) and (value is None or isinstance(value, bool)):
+            continue  # a switch has one flag only, for what is not the default
         if isinstance(value, bool):
             words.append(f"--{name}" if value else f"--no_{name}")
         elif isinstance(value, tuple | list | range):
             words += [f"--{name}", *map(str, value)]
-        elif value is not None:
+        else:
             words += [f"--{name}", str(value)]
     return words
 

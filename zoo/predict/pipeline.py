@@ -25,7 +25,7 @@ from zoo.runtimes.array_model import ArrayModel
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 from zoo.runtimes.runner import Runner
-from zoo.store.checkpoint import Checkpoint, open_checkpoint
+from zoo.store.checkpoint import MANIFEST, Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +74,14 @@ def _open(
     reader = modality_of(checkpoint.entry).load_reader(folder)
     must_agree(folder, checkpoint.task, reader)
     return checkpoint.bind(reader), runner, reader
+
+
+def are_weights(entry: "Entry", model: str) -> bool:
+    """Return whether a name is that of a model's pretrained weights which predict as they are, as
+    Whisper's do, and no checkpoint's folder."""
+    if model not in entry.presets or (Path(model) / MANIFEST).exists():
+        return False
+    return hasattr(importlib.import_module(entry.task), "without_data")
 
 
 def _as_network(found: "nn.Module | Runner", folder: Path) -> "nn.Module":
@@ -242,19 +250,30 @@ class Predictor(PredictionPipeline):
             self.model = _as_network(found, folder)
 
     @classmethod
-    def of_weights(cls, entry: "Entry", model: str, device: str = "auto") -> Self:
-        """Return pretrained weights that predict as they are, as Whisper's do.
+    def of_weights(
+        cls,
+        entry: "Entry",
+        model: str,
+        device: str = "auto",
+        threads: int | None = None,
+        deployment: str = "eager",
+    ) -> Self:
+        """Return pretrained weights that predict as they are (see `are_weights`); `threads` of the
+        processor are this process's from then on.
 
-        Args:
-            entry: the model, whose task has `without_data`.
-            model: a preset, a folder, or a Hub id.
-
-        Raises `UserError` where the weights are not at hand, or of another kind.
+        Raises `UserError` where the weights are not at hand, or of another kind, and for another
+        deployment than eager.
         """
         from zoo.machine.precision import choose_device
         from zoo.model.network import assemble
 
+        if deployment != "eager":
+            raise UserError(f"{model} are weights, and `deployment` is for a checkpoint")
         quiet_libraries()
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
         task = importlib.import_module(entry.task).without_data()
         assembly = assemble(entry, entry.options(model=model), task, {})
         network, _ = assembly.build()

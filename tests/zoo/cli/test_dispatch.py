@@ -72,6 +72,7 @@ def test_info_and_runs_of_what_was_trained(run: Run) -> None:
         (["pretrain", "bert_cls"], "bert_cls has no pretrain; it has finetune"),
         (["predict"], "which checkpoint? python -m zoo predict FOLDER"),
         (["predict", "runs/none", "a.jpg"], "no checkpoint at runs/none"),
+        (["predict", "distilbert", "x"], "finetune bert_cls --model distilbert gives them yours"),
         (["evaluate", "tests"], "holds no zoo.json"),
         (["bert_cls", "predict", "x"], "the verb comes first: python -m zoo predict bert_cls"),
         (["bert_cls"], "python -m zoo finetune bert_cls"),

@@ -85,12 +85,15 @@ def test_settings_as_words_are_read_back_as_the_same() -> None:
     from zoo.cli import verbs
 
     values = {"data": "a b.csv", "speedups": False, "resume": True, "max_length": 32}
-    values |= {"learning_rate": 0.001, "save_steps": None}
+    values |= {"learning_rate": 0.001, "save_steps": None, "save_minutes": None, "fsdp": False}
     kind, default = settings.of_training(BERT)
-    read = verbs.parse(BERT, "finetune", settings.words_of(values), default, kind)
+    words = settings.words_of(values, default)
+    assert "--no_fsdp" not in words and "--save_steps" not in words
+    read = verbs.parse(BERT, "finetune", words, default, kind)
     assert read == settings.replaced(default, values)
     kind, default = settings.of_training(CNN)
-    read = verbs.parse(CNN, "finetune", settings.words_of({"widths": (8, 4)}), default, kind)
+    words = settings.words_of({"widths": (8, 4)}, default)
+    read = verbs.parse(CNN, "finetune", words, default, kind)
     assert read.options.widths == (8, 4)
 
 
