@@ -449,7 +449,7 @@ class MaskedLM(Bindable):
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
-    def errors(self, seen: Evaluated[MaskPrediction]) -> "list[WrongPrediction]":
+    def errors(self, seen: Evaluated[MaskPrediction]) -> "Sequence[WrongPrediction]":
         """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess,
         probability of the guess)."""
         assert seen.loss.terms is not None
