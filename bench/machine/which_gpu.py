@@ -76,12 +76,12 @@ class MemoryNeed:
         return found // digit * digit
 
 
-class LiveStorages(TorchDispatchMode):  # type: ignore[misc]
+class LiveStorages(TorchDispatchMode):
     """Inside this context manager, follows how many bytes of tensors live at the same time."""
 
     def __init__(self, before: Iterable[Tensor]) -> None:
         """Args: before: tensors that do not count, as the weights."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._before = {tensor.untyped_storage()._cdata for tensor in before}
         self._alive: dict[int, int] = {}  # number of each storage that lives, by its address
         self._events: list[tuple[int, int]] = []  # number of a storage, bytes more or fewer
@@ -222,7 +222,7 @@ def _peak(model: nn.Module, task: "Task", batch: "Batch", args: WhichGpuArgs) ->
         if is_training:
             task.loss(outputs, batch).sum.backward()
     gradients = [each.grad for each in model.parameters() if each.grad is not None]
-    found = live.peak(gradients)
+    found: int = live.peak(gradients)
     model.zero_grad(set_to_none=True)
     return found + (sum(masks) if is_training else 0)
 

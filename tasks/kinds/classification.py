@@ -379,7 +379,7 @@ class Classification(Bindable):
         ValueError if examples do not have one label each."""
         return accumulator.confusion_matrix()
 
-    def errors(self, seen: Evaluated[Prediction]) -> "list[WrongPrediction]":
+    def errors(self, seen: Evaluated[Prediction]) -> "Sequence[WrongPrediction]":
         """Return the wrong predictions as (loss of the sample, its id, truth, prediction,
         probability of the prediction: None but for a single label)."""
         assert seen.loss.terms is not None

@@ -451,7 +451,7 @@ class MaskedLM(Bindable):
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
-    def errors(self, seen: Evaluated[MaskPrediction]) -> "list[WrongPrediction]":
+    def errors(self, seen: Evaluated[MaskPrediction]) -> "Sequence[WrongPrediction]":
         """Return, for each text, the wrong guess of highest loss; see `WrongPrediction`."""
         assert seen.loss.terms is not None
         losses = seen.loss.terms.cpu().split(self._counts(seen.batch))

@@ -457,7 +457,7 @@ class TokenClassification(LongTexts, Bindable):
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-    def errors(self, seen: "Evaluated[TagsPrediction]") -> "list[WrongPrediction]":
+    def errors(self, seen: "Evaluated[TagsPrediction]") -> "Sequence[WrongPrediction]":
         """Return the wrong tag of highest loss of each text; its truth has the word's number."""
         logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []
         losses = -logits.log_softmax(-1).cpu().numpy()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from bench.record.markdown import code
 from tasks.base import HasClasses, HasConfusionMatrix, Task
 from tools.cards.facts import EAGER, Facts
-from tools.cards.numbers import format_fact
+from tools.cards.numbers import format_fact, mark
 from tools.cards.tables import table
 from zoo.store.evidence import Fact
 
@@ -27,7 +27,7 @@ def section(facts: Facts) -> list[str]:
         (
             code(label),
             _cell(learned.get(label)),
-            *(_cell(scores[name].get(label)) for name in SCORES),
+            *(_score(scores[name].get(label)) for name in SCORES),
             f"{found.n:,}" if (found := scores["recall"].get(label)) and found.n else "",
         )
         for label in labels
@@ -93,3 +93,10 @@ def by_label(facts: Facts, **fields: str | None) -> Mapping[str, Fact]:
 
 def _cell(fact: Fact | None) -> str:
     return format_fact(fact) if fact else ""
+
+
+def _score(fact: Fact | None) -> str:
+    """Return a score with as many decimals as its neighbours in the column."""
+    if fact is None or fact.value is None or fact.status != "ok":
+        return _cell(fact)
+    return f"{fact.value:.3f}{mark(fact)}"

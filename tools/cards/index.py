@@ -55,8 +55,8 @@ def render(models: Path = MODELS) -> str:
         own = [facts for facts in kept if facts.record.entry.name == entry.name]
         rows += [_row(entry, facts) for facts in own]
         began = {_began_with(facts) for facts in own}
-        if left := [_weights(entry, name) for name in _presets(entry) if name not in began]:
-            lines.append(f"- {code(entry.name)} ({_task(entry).lower()}): {', '.join(left)}")
+        if left := [name for name in _presets(entry) if name not in began]:
+            lines.append(f"- {code(entry.name)} ({_task(entry).lower()}): {_listed(entry, left)}")
     page = [HEAD]
     if rows:
         page += ["## Measured", table(HEADER, rows, numbers=len(HEADER))]
@@ -126,14 +126,28 @@ def _weights(entry: Entry, name: str | None) -> str:
     preset = _presets(entry).get(name)
     if name is None or preset is None:
         return "from scratch" if name is None else code(name)
-    return f"[{code(name)}]({HUB}/{preset.repo}) {preset.license}"
+    return f"[{code(name)}]({HUB}/{preset.repo})"
+
+
+def _license(entry: Entry, name: str | None) -> str:
+    """Return the licence of a preset in brackets; nothing for weights from scratch."""
+    preset = _presets(entry).get(name)
+    return f" ({preset.license})" if preset else ""
+
+
+def _listed(entry: Entry, names: Sequence[str | None]) -> str:
+    """Return weights in a row, the licence once behind those that share it."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_license(entry, name), []).append(_weights(entry, name))
+    return "; ".join(f"{', '.join(weights)}{license_}" for license_, weights in found.items())
 
 
 def _row(entry: Entry, facts: Facts) -> Sequence[str]:
     return [
         code(entry.name),
         _task(entry),
-        _weights(entry, _began_with(facts)),
+        _weights(entry, _began_with(facts)) + _license(entry, _began_with(facts)),
         format_fact(facts.size("parameters")),
         format_fact(facts.size("weights_size")),
         _measured(facts),
