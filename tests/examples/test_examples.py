@@ -45,7 +45,7 @@ class Workspace:
 
 
 def _making(name: str) -> list[Command]:
-    """Return the command that makes a checkpoint or artifact, or those of a folder of checkpoints."""
+    """Return the command that makes a checkpoint or artifact, or those that make one below it."""
     outputs = [(one, one.output) for one in COMMANDS.values() if one.output]
     makes = [one for one, output in outputs if output == name]
     makes = makes or [one for one, output in outputs if output.startswith(f"{name}/")]
