@@ -23,6 +23,7 @@ EXAMPLES = (
                     ("preprocessor_config.json", "win_length", 1024),
                     ("preprocessor_config.json", "hop_length", 256),
                     ("config.json", "hop_length", 256),
+                    ("zoo.json", "config.task.settled.hop", 256),
                 ),
             ),
             Command(

@@ -36,13 +36,21 @@ class Workspace:
         """Run a command, and before it those that make the checkpoints it reads."""
         if command.line not in self._done:
             for name in command.inputs:
-                makes = next((one for one in COMMANDS.values() if one.output == name), None)
-                assert makes is not None, f"no command makes {name}"
-                before = self.run(makes)
-                assert before.code == 0, f"{makes.line}: {before.err}"
+                for makes in _making(name):
+                    before = self.run(makes)
+                    assert before.code == 0, f"{makes.line}: {before.err}"
             with contextlib.chdir(self.folder):
                 self._done[command.line] = _run(command.words)
         return self._done[command.line]
+
+
+def _making(name: str) -> list[Command]:
+    """Return the command that makes a checkpoint or artifact, or those that make one below it."""
+    outputs = [(one, one.output) for one in COMMANDS.values() if one.output]
+    makes = [one for one, output in outputs if output == name]
+    makes = makes or [one for one, output in outputs if output.startswith(f"{name}/")]
+    assert makes, f"no command makes {name}"
+    return makes
 
 
 def _run(words: list[str]) -> Done:

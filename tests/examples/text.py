@@ -135,15 +135,22 @@ EXAMPLES = (
     Example(
         "rnn_cells",
         "RNN, LSTM and GRU side by side",
-        commands=tuple(
+        commands=(
+            *(
+                Command(
+                    f"python -m zoo.nlp.rnn_cls finetune --data reviews.csv --cell {cell} "
+                    f"--output_dir runs/cells/{cell}",
+                    RNN,
+                    prints=(ACCURACY,),
+                    leaves=(("config.json", "cell", cell),),
+                )
+                for cell in ("rnn", "lstm", "gru")
+            ),
             Command(
-                f"python -m zoo.nlp.rnn_cls finetune --data reviews.csv --cell {cell} "
-                f"--output_dir runs/{cell}",
-                RNN,
-                prints=(ACCURACY,),
-                leaves=(("config.json", "cell", cell),),
-            )
-            for cell in ("rnn", "lstm", "gru")
+                "python -m zoo runs runs/cells",
+                prints=(r"^rnn .*accuracy", r"^lstm .*accuracy", r"^gru .*accuracy"),
+                lacks="a table of runs.",
+            ),
         ),
         ours="The three see the same samples in the same order.",
     ),
