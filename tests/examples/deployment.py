@@ -23,7 +23,6 @@ EXAMPLES = (
                 "--max_drop 0.005 --min_speedup 1.2",
                 "--max_drop 1 --min_speedup 0.01 --max_eval_samples 16 --minutes 3",
                 prints=(r"^onnx\+int8-dynamic .*chosen",),
-                lacks="a budget of `quantize` that holds.",
                 slow=True,
             ),
         ),
@@ -71,7 +70,6 @@ EXAMPLES = (
             Command(
                 "python -m bench which_gpu bert-base-uncased --batch_size 32 --length 128",
                 prints=(r"batch 32, .*: about [\d.]+ GB of GPU memory", "H100"),
-                lacks="how much memory a model needs, and which GPUs have it.",
                 slow=True,
             ),
         ),

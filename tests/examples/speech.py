@@ -36,7 +36,6 @@ EXAMPLES = (
                 "--max_steps 2",
                 prints=(WER,),
                 leaves=(("preprocessor_config.json", "hop_length", 256),),
-                lacks="`conformer_ctc` from weights of one's own.",
             ),
         ),
         "`prompts` holds sounds and a `metadata.csv` of `file_name` and `transcription`.",

@@ -22,7 +22,6 @@ EXAMPLES = (
             Command(
                 "python -m zoo.nlp.bert_cls evaluate runs/reviews",
                 prints=(ACCURACY, "precision_weighted", "recall_weighted", "f1_weighted"),
-                lacks="precision, recall and F1 weighted by the size of the classes.",
             ),
         ),
         ours="Beside each metric stand n and its 95% interval.",
@@ -79,7 +78,6 @@ EXAMPLES = (
                 RNN,
                 prints=(ACCURACY, "clean html,space of aclImdb: 360 texts changed"),
                 leaves=(("zoo.json", "config.task.labels", ["neg", "pos"]),),
-                lacks="texts in folders by label.",
             ),
         ),
         ours="`--clean html,space` takes out the `<br />` of the files; the texts of `unsup` are a "
@@ -104,7 +102,6 @@ EXAMPLES = (
                         ["comp.graphics", "rec.autos", "talk.politics.misc"],
                     ),
                 ),
-                lacks="texts in folders by label, without a suffix.",
             ),
         ),
     ),
@@ -118,7 +115,6 @@ EXAMPLES = (
                 "--tune head --num_train_epochs 5 --output_dir runs/lstm-head",
                 RNN,
                 prints=(ACCURACY,),
-                lacks="`rnn_cls` from weights of one's own.",
             ),
         ),
     ),
@@ -149,7 +145,6 @@ EXAMPLES = (
             Command(
                 "python -m zoo runs runs/cells",
                 prints=(r"^rnn .*accuracy", r"^lstm .*accuracy", r"^gru .*accuracy"),
-                lacks="a table of runs.",
             ),
         ),
         ours="The three see the same samples in the same order.",
