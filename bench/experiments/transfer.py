@@ -12,10 +12,12 @@ Three tasks, each with a source that has many labels and a target that has few (
 
 For each seed a network is trained on the source, and on the target three times: from scratch, from
 the source's checkpoint (`--model`), and from that with its body frozen (`--tune head`). The three
-share rows, order, steps and recipe; the seed draws the source's and the target's rows, and all
-weights that are new. Nothing is chosen by a validation split: the weights at the end are tested,
-on the whole test split of the target. A difference is that of a seed's test accuracies, and its
-interval Student's t over the seeds.
+share rows, order, steps and the rest of the recipe; the seed draws the rows of source and target,
+and all weights that are new. A learning rate goes with a start: from scratch it is the model's own,
+a third of it where weights are there, ten times as much where a head alone is trained (chosen on
+the images with seed 11, which is not among the usual ones). Nothing is chosen by a validation
+split: the weights at the end are tested, on the whole test split of the target. A difference is
+that of a seed's test accuracies, and its interval Student's t over the seeds.
 
 One process measures a task and a seed, one after the other; a line of `--output` is its result, and
 what stands there already is not run again.
@@ -58,6 +60,8 @@ SHAPES = {
     "reviews": "--vocab_size 4000",
 }
 """Flags for what is new: the source, and from scratch; the others have the source's."""
+RATES = {SCRATCH: 1.0, WEIGHTS: 1 / 3, HEAD: 10.0}
+"""Of each arm, in learning rates of the model's recipe."""
 LONGEST_S = 3600.0  # of a task and a seed
 
 
@@ -159,7 +163,9 @@ def command(args: Args, task: str, arm: str, seed: int, folder: Path) -> list[st
     if is_source:
         asked["num_train_epochs"] = args.source_epochs
     else:
+        rate = registry.find(MODELS[task]).recipe["learning_rate"] * RATES[arm]
         asked |= {"max_steps": args.steps, "per_device_train_batch_size": min(32, args.labels)}
+        asked["learning_rate"] = f"{rate:.3g}"
     if args.max_eval_samples:
         asked["max_eval_samples"] = args.max_eval_samples
     words = ["finetune", *runs.flags_of(asked)]

@@ -78,9 +78,9 @@ def _docstring(module: str) -> list[str]:
 def _origin(record: Record) -> str:
     verb = "Pretrained" if "pretrain" in record.entry.verbs else "Trained"
     if record.data_name == NONE:
-        digest = str(record.manifest["source"]["sha256"])
+        own = str(record.manifest["source"]["sha256"])
         return (
-            f"Trained elsewhere, and imported from weights with sha256 {code(digest[:12])}; on "
+            f"Trained elsewhere, and imported from weights with sha256 {code(own[:12])}; on "
             "which data, and how, is not known here."
         )
     if repo := base_model(record):

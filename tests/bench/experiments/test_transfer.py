@@ -51,7 +51,7 @@ def data(tmp_path: Path) -> Path:
     return folder
 
 
-def test_the_arms_differ_in_their_start_alone(tmp_path: Path) -> None:
+def test_the_arms_differ_in_their_start_and_its_rate(tmp_path: Path) -> None:
     args = _args(tmp_path)
     scratch, own, head = (
         transfer.command(args, "images", arm, 3, tmp_path) for arm in transfer.ARMS
@@ -59,6 +59,12 @@ def test_the_arms_differ_in_their_start_alone(tmp_path: Path) -> None:
     assert own[-2:] == ["--model", str(tmp_path / "source")]
     assert head[:-2][-2:] == own[-2:] and head[-2:] == ["--tune", "head"]
     assert scratch[-4:] == ["--widths", "16", "32", "64"]
+    rates = []
+    for words in (scratch, own, head):
+        place = words.index("--learning_rate") + 1
+        rates.append(float(words[place]))
+        words[place] = ""
+    assert rates == [3e-3, 1e-3, 3e-2]
     out = own.index("--output_dir") + 1
     assert scratch[:out] == own[:out] and scratch[out + 1 : -4] == own[out + 1 : -2]
     source = transfer.command(args, "images", "source", 3, tmp_path)
