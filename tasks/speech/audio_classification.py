@@ -1,4 +1,4 @@
-"""Audio classification: a sound to one label, several labels, or a number (keywords, sounds)."""
+"""Audio classification: a sound to one label, several labels, a number or several (keywords, sounds)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
