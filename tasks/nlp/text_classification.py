@@ -1,4 +1,4 @@
-"""Text classification: a sentence or a pair to one label, several labels, or a number."""
+"""Text classification: a sentence or a pair to one label, several labels, a number or several."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

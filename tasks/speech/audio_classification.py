@@ -1,4 +1,4 @@
-"""Audio classification: a sound to one label, several labels, or a number (keywords, sounds)."""
+"""Audio classification: a sound (a keyword, say) to one label, several labels, or numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,4 +1,4 @@
-"""Image classification: a picture to one label, several labels, or a number."""
+"""Image classification: a picture to one label, several labels, a number or several."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
