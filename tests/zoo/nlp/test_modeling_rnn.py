@@ -45,11 +45,14 @@ def test_padding_does_not_change_the_result(cell: str, pooling: str, bidirection
 
 
 @pytest.mark.parametrize(
-    "cell",
-    [pytest.param(cell, marks=[pytest.mark.slow] if cell != "lstm" else []) for cell in CELLS],
+    ("cell", "act"),
+    [
+        pytest.param(cell, act, marks=[pytest.mark.slow] if cell != "lstm" else [])
+        for cell, act in (*((cell, "tanh") for cell in CELLS), ("rnn", "relu"))
+    ],
 )
-def test_exported_it_takes_any_length(cell: str) -> None:
-    model = model_of(cell=cell)
+def test_exported_it_takes_any_length(cell: str, act: str) -> None:
+    model = model_of(cell=cell, hidden_act=act)
     ids, mask = batch()
     dims = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("length", max=512)}
     shapes = {"input_ids": dims, "attention_mask": dims}
