@@ -92,6 +92,7 @@ class RecurrentNetwork(Network):
             "pooling": config.pooling,
             "rnn_dropout": config.hidden_dropout_prob,
             "initialization": config.initialization,
+            "activation": config.hidden_act,
             "tokenizer": "word" if rules["model"]["type"] == "WordLevel" else "bpe",
             "vocab_size": tokens if options.vocab_size == type(options).vocab_size else most,
             "lowercase": '"Lowercase"' in json.dumps(rules["normalizer"]),

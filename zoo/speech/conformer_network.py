@@ -61,9 +61,12 @@ class ConformerNetwork(Network):
             "num_layers": config.num_hidden_layers,
             "num_heads": config.num_attention_heads,
             "kernel_size": config.conv_kernel_size,
+            "activation": config.hidden_act,
             "conformer_dropout": config.hidden_dropout_prob,
+            "initialization": config.initialization,
         }
-        return own_weights.settled(options, of_weights, free=("conformer_dropout",))
+        free = ("conformer_dropout", "initialization")
+        return own_weights.settled(options, of_weights, free)
 
     def build(
         self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any
@@ -78,6 +81,7 @@ class ConformerNetwork(Network):
             found = pretrained.find(options.model, entry.presets)
             config = own_weights.config_of(found.folder, ConformerConfig, options.model, entry.name)
             config.hidden_dropout_prob = options.conformer_dropout
+            config.initialization = options.initialization
             before = ctc_processor.load_processor(found.folder).tokenizer
             model = own_weights.begin(
                 ConformerForCTC,

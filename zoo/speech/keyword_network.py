@@ -48,9 +48,11 @@ class KeywordNetwork(Network):
             **features_of(processor),
             "hidden_size": config.hidden_size,
             "num_layers": config.num_hidden_layers,
+            "activation": config.hidden_act,
             "kws_dropout": config.hidden_dropout_prob,
+            "initialization": config.initialization,
         }
-        return own_weights.settled(options, of_weights, free=("kws_dropout",))
+        return own_weights.settled(options, of_weights, free=("kws_dropout", "initialization"))
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
@@ -65,6 +67,7 @@ class KeywordNetwork(Network):
             found = pretrained.find(options.model, entry.presets)
             config = own_weights.config_of(found.folder, KwsConfig, options.model, entry.name)
             config.hidden_dropout_prob = options.kws_dropout
+            config.initialization = options.initialization
             settings = task.model_config()
             model = own_weights.begin(
                 KwsForAudioClassification, config, settings, found.folder, options.model
