@@ -199,7 +199,10 @@ def _environ(config: CheckConfig) -> dict[str, str]:
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     on_cpu = {"CUDA_VISIBLE_DEVICES": "", "ZOO_TEST_DEVICE": "cpu"}  # tests/gpu/where.py reads it
     own = on_cpu if config.device == "cpu" else {}
-    return {**os.environ, **OFFLINE, **own, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    found = {**os.environ, **OFFLINE, **own, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    if found.pop("PYTHONDONTWRITEBYTECODE", ""):  # each process would compile all that it imports
+        found["PYTHONPYCACHEPREFIX"] = str(config.work / "pycache")
+    return found
 
 
 def _last_line(output: Path) -> str:

@@ -18,7 +18,7 @@ from tests import tiny_models
 from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import Run
-from tests.gpu.where import DEVICE, MARKS, needs_cuda
+from tests.gpu.where import DEVICE, MARKS, defined, needs_cuda
 from tests.processes import Death, run, run_ranks
 from zoo.model import registry
 
@@ -96,23 +96,12 @@ def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor])
     assert ours.keys() == theirs.keys()
     for name, tensor in theirs.items():
         torch.testing.assert_close(
-            _defined(name, ours[name]),
-            _defined(name, tensor),
+            defined(name, ours[name]),
+            defined(name, tensor),
             rtol=1e-4,
             atol=1e-4,
             msg=lambda m, n=name: f"{n}: {m}",
         )
-
-
-def _defined(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    """What training decides of a parameter. The bias of an attention's keys adds the same to all
-    scores of a query, so that its gradient is zero but for rounding, which Adam's division makes as
-    large as any other step."""
-    if name.endswith("in_proj_bias"):
-        query, _, value = tensor.chunk(3)
-        return torch.cat([query, value])
-    keys = (".key.bias", ".k_lin.bias", ".k_proj.bias")
-    return tensor[:0] if name.endswith(keys) else tensor
 
 
 def test_one_rank_trains_as_without(case: Case, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ MOST = {
     ("size", "dim", "heads", "channels", "bins", "widths", "embeddings"): 2**31,
 }
 """The largest sizes that a configuration may give a network, by the end of the field's name."""
+PROCESSOR = "preprocessor_config.json"
 FASTEST = 1_000_000
 """Samples a second of a sound: more is a number that was damaged."""
 LARGEST_SIDE = 65_535
@@ -119,7 +120,9 @@ def load_image_processor(folder: Path) -> Any:
     """A model's image processor. Raises `UserError` as `load_pretrained` does."""
     from transformers import AutoImageProcessor
 
-    processor = _from_folder(AutoImageProcessor, folder, "image processor")
+    # where the weights are timm's, transformers 5.17 reads the model's configuration instead
+    named = {"image_processor_filename": PROCESSOR} if (folder / PROCESSOR).is_file() else {}
+    processor = _from_folder(AutoImageProcessor, folder, "image processor", **named)
     with told(folder, "image processor"):
         must_make_images(processor)
     return processor

@@ -8,7 +8,7 @@ from tasks.errors import UserError
 from tasks.printing import print_lines
 from tasks.vision.image_args import SAVED_AS, ImageArgs, side_of
 from zoo.model import loading
-from zoo.model.loading import Unreadable, load_image_processor
+from zoo.model.loading import PROCESSOR, Unreadable, load_image_processor
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     import datasets
 
 SAMPLED = 64  # images whose size decides
-PROCESSOR = "preprocessor_config.json"
 LARGEST = 224  # side of a new network's input where the images are larger
 
 

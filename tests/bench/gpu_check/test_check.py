@@ -122,6 +122,17 @@ def test_a_part_sees_no_network_and_no_gpu(tmp_path: Path) -> None:
     assert said.startswith("['1', '', ") and str(check.ROOT) in said
 
 
+def test_what_is_imported_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some images say that no process may write what it compiles: a start takes twice as long."""
+    program = "import sys; print([sys.dont_write_bytecode, bool(sys.pycache_prefix)])"
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    _check(tmp_path / "out", _part("seen", program))
+    assert _record(tmp_path / "out")["seen"]["said"] == "[False, True]"
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    _check(tmp_path / "other", _part("seen", program))
+    assert _record(tmp_path / "other")["seen"]["said"] == "[False, False]"
+
+
 def test_the_middle_of_a_long_log_is_left_out(tmp_path: Path) -> None:
     _check(tmp_path / "out", _part("chatty", "print('x' * 3_000_000); print('the end')"))
     log = (tmp_path / "out" / check.LOG).read_text()
