@@ -126,7 +126,7 @@ def _show_record(folder: Path, recorded: Mapping[str, Any]) -> None:
             "weights from": source.get("repo") or source.get("model") or "scratch",
             "settings": _listed(_unusual(recorded).items()) or "the model's own",
             "seed": recorded.get("seed", "?"),
-            "commit": f"{str(commit.get('commit') or '?')[:12]}"
+            "commit": f"{str(commit.get('commit') or 'not known')[:12]}"
             f"{' with changes' if commit.get('dirty') else ''}",
             "versions": ", ".join(f"{n} {versions[n]}" for n in libraries if n in versions) or "?",
         }
