@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 RESERVE = 0.1
 """Share of a card's memory that is left for CUDA's context, the kernels' own workspace, and gaps
 between blocks. An assumption."""
+LEAST = 5_000_000
+"""Bytes from which a part is named: it would read 0.00 GB."""
 PROBED = 2, 8
 """Samples of the two passes: in one of a single sample copies of weights would outweigh it."""
 MOMENTS = 2 * 4
@@ -143,7 +145,7 @@ def show(args: WhichGpuArgs) -> None:
             ("a pass of any size", need.any_pass),
             (f"{args.batch_size:,} samples", args.batch_size * need.per_sample),
         )
-        if count
+        if count >= LEAST
     }
     total = need.of(args.batch_size)
     terminal.lines(
