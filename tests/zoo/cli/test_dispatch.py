@@ -36,6 +36,19 @@ def test_the_folder_tells_the_model(run: Run, images: Path) -> None:
     assert behind.out == given.out
 
 
+def test_the_checkpoint_comes_first(run: Run, images: Path) -> None:
+    file = next((images / "test").rglob("*.png"))
+    for verb in ("predict", "evaluate"):
+        done = run_cli("zoo", verb, file, run.folder)
+        assert done.code == 2
+        assert f"the checkpoint comes first: python -m zoo {verb} '{run.folder}' {file}" in done.err
+
+
+def test_info_names_a_command_that_can_be_typed(run: Run) -> None:
+    done = run_cli("zoo", "info", run.folder)
+    assert done.code == 0 and f"info '{run.folder}' --json" in done.out
+
+
 def test_a_folder_of_pictures_without_a_flag(run: Run, images: Path) -> None:
     done = run_cli("zoo", "predict", run.folder, images / "test")
     assert done.code == 0 and len(done.lines) == cases.SIZES["test"], done.err
