@@ -262,6 +262,11 @@ def test_every_model_has_its_line() -> None:
     [
         ["zoo", "list"],
         ["zoo", "--help"],
+        ["zoo", "info", "bert_cls"],
+        ["zoo", "finetune", "--help"],
+        ["zoo", "finetune", "bert_cls", "--help-all"],
+        ["zoo", "predict", "--help"],
+        ["zoo", "complete", "finetune", "bert_cls", "--learning"],
         *([module, *words] for module in registry.MODULES for words in (["--help"], [])),
         *([entry.module, verb, "--help"] for entry in registry.entries() for verb in entry.verbs),
         ["tools.hub", "--help"],
@@ -428,8 +433,10 @@ def test_messages_name_fields_and_no_flags(path: Path) -> None:
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Expr | ast.Assign):  # docstrings, and what `predict` is shown with
             names = [ast.unparse(each) for each in getattr(node, "targets", ())]
-            if isinstance(node, ast.Expr) or names[0] in ("EXAMPLE_INPUT", "example_call"):
+            if isinstance(node, ast.Expr):
                 of_no_message.add(node.value)
+            elif names[0] in ("EXAMPLE_INPUT", "EXAMPLES", "example_call"):
+                of_no_message.update(ast.walk(node.value))
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.JoinedStr):
             of_no_message.update(node.values)

@@ -39,7 +39,8 @@ class DataArgs(Bounded):
     """The flags that choose the data."""
 
     data: str = "embedded"
-    """"embedded", a file (csv, tsv, json, jsonl, parquet), a folder of split files, or a Hub id."""
+    """"embedded", a file (csv, tsv, xlsx, json, jsonl, parquet), a folder of split files, or of
+    texts, images or sounds by label, or a Hub id."""
     data_config: str | None = None
     """Configuration of a Hub data set that has several, e.g. "sst2" of nyu-mll/glue."""
     validation_size: BelowOne = 0.1

@@ -1,4 +1,4 @@
-"""Image classification: a picture to one label, several labels, or a number."""
+"""Image classification: a picture to one label, several labels, a number or several."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -178,7 +178,7 @@ class ImageClassification(Classification):
         are."""
         if self.args.hflip != "auto":
             return self.args.hflip
-        glyphs = all(len(name) == 1 or name.isdigit() for name in self.labels)
+        glyphs = all(len(name) == 1 or name.isdigit() for name in self.classes)
         return "off" if glyphs else "on"
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":

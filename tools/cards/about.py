@@ -87,8 +87,8 @@ def _origin(record: Record) -> str:
         license_ = record.manifest["source"].get("license")
         known = f" ({safe(str(license_))})" if license_ else ""
         return f"Fine-tuned from [{repo}]({HUB}/{repo}){known} on {data_of(record)}."
-    if digest := (record.manifest.get("source") or {}).get("sha256"):
-        weights = f"weights with sha256 {code(digest[:12])}, which have no id of the Hub"
+    if source := (record.manifest.get("source") or {}).get("sha256"):
+        weights = f"weights with sha256 {code(source[:12])}, which have no id of the Hub"
         return f"Fine-tuned from {weights}, on {data_of(record)}."
     return f"{verb} from scratch on {data_of(record)}."
 

@@ -36,6 +36,7 @@ PLUMBING = frozenset(
         "per_device_eval_batch_size",
         "token_budget",
         "device",
+        "threads",
         "dtype",
         "eval_strategy",
         "eval_steps",

@@ -88,7 +88,7 @@ def _shown(value: Any) -> str:
 
 def labels_of(config: Any) -> tuple[str, ...]:
     """Return the names of a classifier's outputs; empty for a regression."""
-    if config.problem_type == "regression":
+    if config.problem_type == "regression" and config.num_labels == 1:
         return ()
     return tuple(config.id2label[i] for i in range(config.num_labels))
 

@@ -4,6 +4,7 @@ of a checkpoint."""
 import json
 from typing import TYPE_CHECKING, Any
 
+from tasks.errors import UserError
 from zoo.model import own_weights
 from zoo.model.loading import load_tokenizer
 from zoo.model.network import Network
@@ -54,6 +55,10 @@ class RecurrentNetwork(Network):
             folder = pretrained.find(options.model, entry.presets).folder
             own_weights.config_of(folder, RnnConfig, options.model, entry.name)
             return load_tokenizer(folder)
+        if options.cell != "rnn" and options.activation != "tanh":
+            raise UserError(
+                f"`activation` {options.activation} is for `cell` rnn, and {options.cell} has gates"
+            )
         return train_tokenizer(
             _texts(splits["train"]),
             options.tokenizer,
@@ -87,6 +92,7 @@ class RecurrentNetwork(Network):
             "pooling": config.pooling,
             "rnn_dropout": config.hidden_dropout_prob,
             "initialization": config.initialization,
+            "activation": config.hidden_act,
             "tokenizer": "word" if rules["model"]["type"] == "WordLevel" else "bpe",
             "vocab_size": tokens if options.vocab_size == type(options).vocab_size else most,
             "lowercase": '"Lowercase"' in json.dumps(rules["normalizer"]),
@@ -126,6 +132,7 @@ class RecurrentNetwork(Network):
             pooling=options.pooling,
             hidden_dropout_prob=options.rnn_dropout,
             initialization=options.initialization,
+            hidden_act=options.activation,
             pad_token_id=processor.pad_token_id,
             **task.model_config(),
         )

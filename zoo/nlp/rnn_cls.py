@@ -14,6 +14,7 @@ from typing import Literal
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Initialization
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,10 @@ class Options(Bounded):
     """how the states of a text become one vector; last takes each direction's final state"""
     rnn_dropout: BelowOne = 0.5
     """dropout of embeddings, between layers, and before the head"""
-    initialization: Literal["default", "xavier", "he", "normal"] = "default"
-    """first weights; default is Glorot with orthogonal recurrent matrices"""
+    initialization: Initialization = "default"
+    """first weights; default is Glorot (xavier) with orthogonal recurrent matrices"""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """of cell rnn; the others have gates"""
     tokenizer: Literal["bpe", "word"] = "bpe"
     """bpe: byte-level subwords, for any language; word: whole words, rare ones unknown"""
     vocab_size: Count = 8000

@@ -8,7 +8,7 @@ from zoo.model import own_weights
 from zoo.model.network import Network
 from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
-from zoo.speech.log_mel import LogMelFeatureExtractor
+from zoo.speech.log_mel import extractor_of, features_of
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
 from zoo.store import pretrained
 
@@ -44,8 +44,7 @@ class ConformerNetwork(Network):
             return CtcProcessor(kept.feature_extractor, tokenizer)
         if options.hidden_size % options.num_heads:
             raise UserError(f"`hidden_size` {options.hidden_size}: a multiple of `num_heads`")
-        extractor = LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
-        return CtcProcessor(extractor, train_tokenizer(splits["train"], task.args))
+        return CtcProcessor(extractor_of(options), train_tokenizer(splits["train"], task.args))
 
     def options_of_weights(
         self, options: "Options", processor: CtcProcessor, entry: Any
@@ -57,15 +56,17 @@ class ConformerNetwork(Network):
         folder = pretrained.find(options.model, entry.presets).folder
         config = own_weights.config_of(folder, ConformerConfig, options.model, entry.name)
         of_weights = {
-            "sampling_rate": processor.feature_extractor.sampling_rate,
-            "num_mel_bins": config.num_mel_bins,
+            **features_of(processor.feature_extractor),
             "hidden_size": config.hidden_size,
             "num_layers": config.num_hidden_layers,
             "num_heads": config.num_attention_heads,
             "kernel_size": config.conv_kernel_size,
+            "activation": config.hidden_act,
             "conformer_dropout": config.hidden_dropout_prob,
+            "initialization": config.initialization,
         }
-        return own_weights.settled(options, of_weights, free=("conformer_dropout",))
+        free = ("conformer_dropout", "initialization")
+        return own_weights.settled(options, of_weights, free)
 
     def build(
         self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any
@@ -80,6 +81,7 @@ class ConformerNetwork(Network):
             found = pretrained.find(options.model, entry.presets)
             config = own_weights.config_of(found.folder, ConformerConfig, options.model, entry.name)
             config.hidden_dropout_prob = options.conformer_dropout
+            config.initialization = options.initialization
             before = ctc_processor.load_processor(found.folder).tokenizer
             model = own_weights.begin(
                 ConformerForCTC,
@@ -99,6 +101,8 @@ class ConformerNetwork(Network):
             num_attention_heads=options.num_heads,
             conv_kernel_size=options.kernel_size,
             hidden_dropout_prob=options.conformer_dropout,
+            hidden_act=options.activation,
+            initialization=options.initialization,
             **task.model_config(),
         )
         return ConformerForCTC(config), {"model": None, "license": None}

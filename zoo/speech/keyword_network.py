@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 from zoo.model import own_weights
 from zoo.model.loading import load_feature_extractor
 from zoo.model.network import Network
-from zoo.speech.log_mel import LogMelFeatureExtractor
+from zoo.speech.log_mel import extractor_of, features_of
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
 from zoo.store import pretrained
 
@@ -28,13 +28,14 @@ class KeywordNetwork(Network):
     ) -> Any:
         """Return the extractor of log-mel features: a new one, or that of the weights.
 
-        Raises `UserError` where the weights are not at hand, or are of another kind.
+        Raises `UserError` for sizes that make none, and where the weights are not at hand, or are
+        of another kind.
         """
         if options.model != pretrained.NEW:
             folder = pretrained.find(options.model, entry.presets).folder
             own_weights.config_of(folder, KwsConfig, options.model, entry.name)
             return load_feature_extractor(folder)
-        return LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
+        return extractor_of(options)
 
     def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
         """Return the options with the shape and features of the weights
@@ -44,13 +45,14 @@ class KeywordNetwork(Network):
         folder = pretrained.find(options.model, entry.presets).folder
         config = own_weights.config_of(folder, KwsConfig, options.model, entry.name)
         of_weights = {
-            "sampling_rate": processor.sampling_rate,
-            "num_mel_bins": config.num_mel_bins,
+            **features_of(processor),
             "hidden_size": config.hidden_size,
             "num_layers": config.num_hidden_layers,
+            "activation": config.hidden_act,
             "kws_dropout": config.hidden_dropout_prob,
+            "initialization": config.initialization,
         }
-        return own_weights.settled(options, of_weights, free=("kws_dropout",))
+        return own_weights.settled(options, of_weights, free=("kws_dropout", "initialization"))
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
@@ -65,6 +67,7 @@ class KeywordNetwork(Network):
             found = pretrained.find(options.model, entry.presets)
             config = own_weights.config_of(found.folder, KwsConfig, options.model, entry.name)
             config.hidden_dropout_prob = options.kws_dropout
+            config.initialization = options.initialization
             settings = task.model_config()
             model = own_weights.begin(
                 KwsForAudioClassification, config, settings, found.folder, options.model
@@ -75,6 +78,8 @@ class KeywordNetwork(Network):
             hidden_size=options.hidden_size,
             num_hidden_layers=options.num_layers,
             hidden_dropout_prob=options.kws_dropout,
+            hidden_act=options.activation,
+            initialization=options.initialization,
             **task.model_config(),
         )
         return KwsForAudioClassification(config), {"model": None, "license": None}

@@ -17,6 +17,7 @@ from typing import Literal
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Activation, Initialization
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class Options(Bounded):
     """group: no image's result depends on the others of its batch, whatever the cut; slower"""
     cnn_dropout: BelowOne = 0.0
     """dropout before the head"""
+    activation: Activation = "relu"
+    """nonlinearity of the blocks"""
+    initialization: Initialization = "default"
+    """first weights; default is He's by fan-out, and torch's own for the head"""
 
 
 ENTRY = Entry(

@@ -60,9 +60,11 @@ class ConvolutionalNetwork(Network):
             "widths": tuple(config.widths),
             "depth": config.depth,
             "norm": config.norm,
+            "activation": config.hidden_act,
             "cnn_dropout": config.hidden_dropout_prob,
+            "initialization": config.initialization,
         }
-        return own_weights.settled(options, of_weights, free=("cnn_dropout",))
+        return own_weights.settled(options, of_weights, free=("cnn_dropout", "initialization"))
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Return the number of pixels in an input."""
@@ -82,6 +84,7 @@ class ConvolutionalNetwork(Network):
             config = own_weights.config_of(found.folder, CnnConfig, options.model, entry.name)
             config.image_size = side_of(processor)
             config.hidden_dropout_prob = options.cnn_dropout
+            config.initialization = options.initialization
             settings = task.model_config()
             model = own_weights.begin(
                 CnnForImageClassification, config, settings, found.folder, options.model
@@ -93,6 +96,8 @@ class ConvolutionalNetwork(Network):
             depth=options.depth,
             norm=options.norm,
             hidden_dropout_prob=options.cnn_dropout,
+            hidden_act=options.activation,
+            initialization=options.initialization,
             **task.model_config(),
         )
         return CnnForImageClassification(config), {"model": None, "license": None}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from tasks.bounds import Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Initialization
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Options(Bounded):
     """layers of the decoder"""
     decoder_heads: Count = 3
     """attention heads of the decoder"""
+    initialization: Initialization = "default"
+    """first weights; default is Glorot's (xavier)"""
 
 
 ENTRY = Entry(

@@ -119,8 +119,10 @@ class MaskedAutoencoder(Network):
             return options
         folder = pretrained.find(options.model, entry.presets).folder
         config = own_weights.config_of(folder, MaeConfig, options.model, entry.name)
-        names = ("architecture", "depth", "decoder_size", "decoder_depth", "decoder_heads")
-        return own_weights.settled(options, {name: getattr(config, name) for name in names})
+        shape = ("architecture", "depth", "decoder_size", "decoder_depth", "decoder_heads")
+        free = ("initialization",)
+        of_weights = {name: getattr(config, name) for name in (*shape, *free)}
+        return own_weights.settled(options, of_weights, free)
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
@@ -136,6 +138,7 @@ class MaskedAutoencoder(Network):
             found = pretrained.find(options.model, entry.presets)
             config = own_weights.config_of(found.folder, MaeConfig, options.model, entry.name)
             known(config.architecture)
+            config.initialization = options.initialization
             settings = task.model_config()
             model = own_weights.begin(
                 MaeForPreTraining, config, settings, found.folder, options.model, same_head=True
@@ -149,6 +152,7 @@ class MaskedAutoencoder(Network):
             decoder_size=options.decoder_size,
             decoder_depth=options.decoder_depth,
             decoder_heads=options.decoder_heads,
+            initialization=options.initialization,
             **task.model_config(),
         )
         try:

@@ -14,13 +14,12 @@ from tasks.errors import UserError, foreign
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
 from zoo.model import own_weights
-from zoo.model.loading import head_names, load_config, load_json, load_with_head
+from zoo.model.loading import PROCESSOR, head_names, load_config, load_json, load_with_head
 from zoo.model.narrowing import cut_pairs, rebuilt
 from zoo.model.network import Network, StateDict
 from zoo.store import pretrained
 from zoo.vision import image_processor
 from zoo.vision.image_processor import (
-    PROCESSOR,
     choose_size,
     processor_of_weights,
     reading_of,
