@@ -196,6 +196,23 @@ class DoctorArgs(Bounded):
 
 
 @dataclass(frozen=True)
+class WhichGpuArgs(Bounded):
+    """What is to be computed."""
+
+    model: tyro.conf.Positional[str]
+    """folder of a checkpoint, or name of a model that gets random weights: bert-base-uncased"""
+    batch_size: Count = 32
+    """samples of a pass"""
+    length: Positive | None = None
+    """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
+    default"""
+    phase: Literal["training", "inference"] = "training"
+    """training: forward, backward and AdamW on all weights; inference: forward alone"""
+    dtype: Literal["bf16", "fp32"] = "bf16"
+    """arithmetic; bf16 is autocast over fp32 weights"""
+
+
+@dataclass(frozen=True)
 class TraceArgs(_CaseArgs):
     """What to trace."""
 

@@ -20,6 +20,9 @@ class GpuCheckArgs(Bounded):
     GPU's"""
     resume: bool = False
     """go on in that folder: parts that ended well, of the same commit and device, stay"""
+    parts: tuple[str, ...] = ()
+    """names of the parts to run, in their own order; all by default. With --resume the others stay
+    as they were"""
     wheels: Path | None = None
     """folder of .whl files, or of packages, that are used without being installed"""
     weights: Path | None = None

@@ -22,7 +22,7 @@ from bench.gpu_check import device, process, summary
 from bench.gpu_check.args import GpuCheckArgs
 from bench.gpu_check.parts import PARTS, RANDOM, RESULTS, CheckConfig, Part, python
 from tasks import atomic
-from tasks.errors import UserError
+from tasks.errors import UserError, did_you_mean
 from tasks.printing import print_lines, visible
 from zoo.machine import environment
 from zoo.machine.environment import ROOT
@@ -66,7 +66,8 @@ def check(args: GpuCheckArgs, parts: Sequence[Part] = PARTS) -> int:
     Raises `UserError` if there is no GPU, no time for any part, or no place for the results.
     """
     deadline = time.monotonic() + 60 * args.minutes
-    must_be_enough(60 * args.minutes, parts)
+    asked = chosen(parts, args.parts)
+    must_be_enough(60 * args.minutes, asked)
     gpu = device.find() if args.device == "cuda" else None
     weights, data = _weights(args), _data(args)
     out = _folder(args, gpu)
@@ -84,10 +85,23 @@ def check(args: GpuCheckArgs, parts: Sequence[Part] = PARTS) -> int:
         print_lines(f"gpu_check: {remark}")
     with _alone(out), atomic.exit_on_sigterm(), _workplace() as work:
         config = CheckConfig(args.device, out.resolve(), work, weights, data)
-        results = run(parts, config, deadline, about)
-        summary.write(out / SUMMARY, about, parts, results)
+        results = run(asked, config, deadline, about)
+        before = read(out / RECORD)
+        shown = [part for part in parts if part.name in before]
+        summary.write(out / SUMMARY, about, shown, before | results)
     print_lines(f"summary: {out / SUMMARY}")
     return int(any(each.status == "failed" for each in results.values()))
+
+
+def chosen(parts: Sequence[Part], names: Sequence[str]) -> list[Part]:
+    """Return the parts of these names, and those that are run each time, in the order of all; all
+    parts where no name is given. Raises `UserError` for a name that no part has."""
+    known = {part.name for part in parts}
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(name, known) or f"there are {', '.join(p.name for p in parts)}"
+            raise UserError(f"--parts {name}: no such part; {hint}")
+    return [part for part in parts if not names or part.each_time or part.name in names]
 
 
 def must_be_enough(seconds: float, parts: Sequence[Part]) -> None:
@@ -185,7 +199,10 @@ def _environ(config: CheckConfig) -> dict[str, str]:
     path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
     on_cpu = {"CUDA_VISIBLE_DEVICES": "", "ZOO_TEST_DEVICE": "cpu"}  # tests/gpu/where.py reads it
     own = on_cpu if config.device == "cpu" else {}
-    return {**os.environ, **OFFLINE, **own, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    found = {**os.environ, **OFFLINE, **own, "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
+    if found.pop("PYTHONDONTWRITEBYTECODE", ""):  # each process would compile all that it imports
+        found["PYTHONPYCACHEPREFIX"] = str(config.work / "pycache")
+    return found
 
 
 def _last_line(output: Path) -> str:

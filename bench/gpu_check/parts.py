@@ -102,7 +102,7 @@ def _three_epochs(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 def _compiled(config: CheckConfig, seconds: float) -> list[Words]:
-    words = ("--epochs", "1", "--arms", "zoo", "trainer", "trainer_compile")
+    words = ("--epochs", "1", "--arms", "zoo", "trainer_compile")
     return [_training(config, [32], *words)]
 
 
@@ -145,20 +145,20 @@ def _machine(config: CheckConfig, seconds: float) -> list[Words]:
 
 PARTS = (
     Part("inputs", "texts and weights for the others", 10, 5, _inputs, each_time=True),
-    Part("tests", "what a GPU must show: pytest -m gpu", 90, 10, _tests),
-    Part("training", "zoo and Trainer, MiniLM, one epoch, batch 32 and 256", 125, 15, _one_epoch),
-    Part("three_epochs", "the same over three epochs", 75, 15, _three_epochs),
-    Part("cases", "models, compile modes and dtypes, as the suite has them", 115, 10, _cases),
+    Part("tests", "what a GPU must show: pytest -m gpu", 65, 10, _tests),
+    Part("training", "zoo and Trainer, MiniLM, one epoch, batch 32 and 256", 90, 15, _one_epoch),
+    Part("three_epochs", "the same over three epochs", 55, 15, _three_epochs),
+    Part("cases", "models, compile modes and dtypes, as the suite has them", 160, 10, _cases),
     Part(
         "decision",
         "the best deployment of a checkpoint, and its card",
-        40,
+        55,
         15,
         _decision,
         {"decision/README.md": CARD},
     ),
-    Part("machine", "ceilings and noise floor: bench doctor", 20, 8, _machine),
-    Part("compiled", "Trainer with torch_compile beside", 5, 15, _compiled),
+    Part("machine", "ceilings and noise floor: bench doctor", 15, 8, _machine),
+    Part("compiled", "Trainer with torch_compile beside", 30, 15, _compiled),
 )
 
 

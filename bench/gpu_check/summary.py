@@ -10,6 +10,8 @@ from bench.gpu_check.parts import RANDOM, RESULTS, TRAINING, Part
 from bench.record import store
 from bench.record.markdown import safe
 from bench.record.results import Result
+from bench.report import geomeans
+from bench.report.data import gather
 from bench.sweep import table
 from tasks import atomic
 
@@ -17,7 +19,16 @@ if TYPE_CHECKING:
     from bench.gpu_check.check import PartResult
 
 PARTS_HEADER = ("part", "what", "status", "seconds", "of", "what it said last")
-TRAINING_HEADER = ("epochs", "batch", "arm", "samples/s", "zoo / arm", "accuracy", "wall s")
+TRAINING_HEADER = (
+    "epochs",
+    "batch",
+    "arm",
+    "samples/s",
+    "zoo / arm",
+    "accuracy",
+    "wall s",
+    "commit",
+)
 
 
 def write(
@@ -41,6 +52,7 @@ def write(
         [_left(results.values())],
         _training(runs.read(folder / TRAINING), about),
         _cases(store.read(folder / RESULTS)),
+        _compiled(store.read(folder / RESULTS)),
     ]
     text = "\n\n".join("\n".join(section) for section in sections if section)
     atomic.write_text(path, text + "\n")
@@ -85,24 +97,48 @@ def _left(results: Iterable["PartResult"]) -> str:
 
 
 def _training(results: Sequence[runs.Result], about: Mapping[str, Any]) -> list[str]:
-    """Return a table of samples/s and accuracy of every arm, from the results of this commit."""
-    mine = [each for each in results if each.get("commit") == about["commit"]]
-    if not mine:
+    """Return a table of samples/s and accuracy of every arm; arms of one commit are compared."""
+    if not results:
         return []
-    keys = ("epochs", "batch")
+    keys = ("commit", "epochs", "batch")
     ours: dict[tuple[Any, ...], list[float]] = {}
-    for each in mine:
+    for each in results:
         if each["arm"] == "zoo":
-            ours.setdefault(tuple(each[k] for k in keys), []).append(each["samples_per_second"])
+            group = tuple(each.get(k) for k in keys)
+            ours.setdefault(group, []).append(each["samples_per_second"])
+    commits = list(dict.fromkeys(each.get("commit") for each in results))
     rows = []
-    for each in sorted(mine, key=lambda one: (one["epochs"], one["batch"], one["arm"] != "zoo")):
+    for each in sorted(
+        results,
+        key=lambda one: (
+            commits.index(one.get("commit")),
+            one["epochs"],
+            one["batch"],
+            one["arm"] != "zoo",
+        ),
+    ):
         speed = each["samples_per_second"]
-        beside = ours.get(tuple(each[k] for k in keys))
+        beside = ours.get(tuple(each.get(k) for k in keys))
         ratio = f"{statistics.median(beside) / speed:.2f}" if beside and speed else "-"
         numbers = (f"{each['epochs']:g}", str(each["batch"]), each["arm"], f"{speed:.1f}")
-        rows.append((*numbers, ratio, f"{each['accuracy']:.4f}", f"{each['wall_seconds']:.1f}"))
+        last = (ratio, f"{each['accuracy']:.4f}", f"{each['wall_seconds']:.1f}")
+        rows.append((*numbers, *last, str(each.get("commit"))[:10]))
     note = ["", "Accuracy from random weights says nothing."] if about["weights"] == RANDOM else []
     return ["## Fine-tuning", "", *markdown_table(TRAINING_HEADER, rows), *note]
+
+
+def _compiled(results: Sequence[Result]) -> list[str]:
+    """Return a table of compiled over eager, as a geometric mean over the cases of each phase."""
+    means = geomeans.summaries(gather((), results))
+    rows = [
+        [
+            " ".join(filter(None, (cell.text, cell.remark and f"({cell.remark})")))
+            for cell in geomeans.cells(one)
+        ]
+        for one in means
+    ]
+    head = [f"## {geomeans.TITLE}", "", *markdown_table(geomeans.HEADER, rows)]
+    return [*head, "", geomeans.TEXT] if rows else []
 
 
 def _cases(results: Sequence[Result]) -> list[str]:

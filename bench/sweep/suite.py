@@ -27,6 +27,8 @@ from zoo.measure.workload import PHASES
 from zoo.runtimes.deployment import Deployment
 
 FOLDER = Path(__file__).parents[1] / "suites"
+PAIR = 2
+"""Deployments of a workload without which there is nothing to compare."""
 
 
 @dataclass(frozen=True)
@@ -113,11 +115,12 @@ def cross(
 
 
 def by_value(cases: Sequence[Case]) -> list[Case]:
-    """Return the cases, the most valuable first: the first deployment of every workload of every
-    model, smaller workloads before larger, then the second deployment of all, and so on.
+    """Return the cases, the most valuable first: the first two deployments of every workload of
+    every model, which say how they compare, in the order of the workloads of a model; then the
+    third deployment of all, and so on.
 
-    So a suite lists its deployments by value, and if the time runs out, all models have been
-    measured in part, instead of one model in full.
+    So a suite lists deployments and workloads by value, and if the time runs out, all models have
+    been measured in part, instead of one model in full.
     """
     deployments: dict[Any, list[Case]] = {}
     workloads: dict[Any, list[Any]] = {}
@@ -129,7 +132,7 @@ def by_value(cases: Sequence[Case]) -> list[Case]:
             workloads.setdefault(model, []).append(workload)
         deployments.setdefault(workload, []).append(case)
         ranks[case] = (
-            len(deployments[workload]),
+            max(PAIR, len(deployments[workload])),
             workloads[model].index(workload),
             len(ranks),
         )

@@ -10,7 +10,7 @@ import torch
 from tasks.errors import UserError
 from tests import tiny_models
 from tests.cli import run_cli
-from tests.gpu.where import DEVICE, IS_CPU, MARKS, forget_device, needs_cuda
+from tests.gpu.where import DEVICE, IS_CPU, MARKS, needs_cuda
 from zoo import runtimes
 from zoo.model.modality import modality_of
 from zoo.model.network import load_network
@@ -33,7 +33,6 @@ def checkpoints(
 ) -> Checkpoints:
     """A trained checkpoint of a name, made once."""
     made: dict[str, Path] = {}
-    forget_device()
 
     def give(name: str) -> Path:
         if name not in made:

@@ -18,21 +18,13 @@ from tests import tiny_models
 from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import Run
-from tests.gpu.where import DEVICE, MARKS, forget_device, needs_cuda
+from tests.gpu.where import DEVICE, MARKS, defined, needs_cuda
 from tests.processes import Death, run, run_ranks
 from zoo.model import registry
 
 pytestmark = MARKS
 TOO_MANY = 2**22  # images in a batch
 TOLERANCE = 2e-3  # of scores between 0 and 1: fp32 on both, TF32 off
-
-
-@pytest.fixture(autouse=True)
-def any_device():
-    """accelerate would keep the first one that it was asked for."""
-    forget_device()
-    yield
-    forget_device()
 
 
 @pytest.mark.parametrize("name", sorted(tiny_models.MODELS))
@@ -44,7 +36,6 @@ def test_every_model_trains_and_evaluates_as_on_the_cpu(
     found: dict[str, dict[str, Any]] = {}
     for device in (DEVICE, "cpu"):
         before = len((folder / "evidence.jsonl").read_text().splitlines())
-        forget_device()
         done = run_cli(entry.module, "evaluate", folder, "--device", device, "--mistakes", 0)
         assert done.code == 0, done.err
         lines = (folder / "evidence.jsonl").read_text().splitlines()[before:]
@@ -105,7 +96,11 @@ def assert_close(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor])
     assert ours.keys() == theirs.keys()
     for name, tensor in theirs.items():
         torch.testing.assert_close(
-            ours[name], tensor, rtol=1e-4, atol=1e-4, msg=lambda m, n=name: f"{n}: {m}"
+            defined(name, ours[name]),
+            defined(name, tensor),
+            rtol=1e-4,
+            atol=1e-4,
+            msg=lambda m, n=name: f"{n}: {m}",
         )
 
 

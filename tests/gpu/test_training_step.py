@@ -8,7 +8,7 @@ from bench.cases.case import Case
 from bench.cases.prepare import prepare
 from bench.cases.training_step import TrainingStep, training
 from tests import tiny_models
-from tests.gpu.where import DEVICE, MARKS, forget_device, needs_cuda
+from tests.gpu.where import DEVICE, MARKS, defined, needs_cuda
 from zoo.train.step_graphs import WARM_UP
 
 pytestmark = MARKS
@@ -20,7 +20,6 @@ def given(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, str]:
     """A checkpoint, and inputs for it."""
-    forget_device()
     place = tmp_path_factory.mktemp(request.param)
     folder = str(tiny_models.checkpoint(request.param, request.getfixturevalue, place))
     made = prepare(Case.of(folder, batch_size=2, phase="training").to_json(), str(place))
@@ -41,13 +40,22 @@ def test_a_replayed_step_is_the_step(given: tuple[str, str], numerics: str) -> N
         step.call()
     for _ in range(WARM_UP + 4):
         eager.call()
-    for ours, theirs in zip(step.step.parameters, eager.step.parameters, strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
+    wanted = dict(eager.model.named_parameters())
+    relative = 1e-2 if numerics else 1e-3  # of bf16 a unit in the last place
+    for name, parameter in step.model.named_parameters():
+        ours, theirs = defined(name, parameter), defined(name, wanted[name])
+        torch.testing.assert_close(ours, theirs, rtol=relative, atol=1e-4)
 
 
 @needs_cuda
 @pytest.mark.parametrize("deployment", ["compile", "compile:reduce-overhead"])
-def test_a_compiled_step_is_the_step(given: tuple[str, str], deployment: str) -> None:
+def test_a_compiled_step_is_the_step(
+    given: tuple[str, str], deployment: str, request: pytest.FixtureRequest
+) -> None:
+    if "kws_cls" in request.node.name and torch.__version__.startswith("2.11"):
+        # seen with 2.11.0+cu130: AssertionError in torch/_inductor/tiling_utils.py, line 271
+        reason = "this compiler fails on a network with changing sizes"
+        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
     step, eager = _step(given, deployment), _step(given, "eager")
     wanted = eager.outputs()
     for name, array in step.outputs().items():

@@ -18,8 +18,12 @@ MARKS = [
 needs_cuda = pytest.mark.skipif(IS_CPU, reason="of a GPU only")
 
 
-def forget_device() -> None:
-    """Makes accelerate forget the first device it was asked for in this process."""
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state(reset_partial_state=True)
+def defined(name: str, tensor: torch.Tensor) -> torch.Tensor:
+    """What training decides of a parameter. The bias of an attention's keys adds the same to all
+    scores of a query, so that its gradient is zero but for rounding, which Adam's division makes as
+    large as any other step."""
+    if name.endswith("in_proj_bias"):
+        query, _, value = tensor.chunk(3)
+        return torch.cat([query, value])
+    keys = (".key.bias", ".k_lin.bias", ".k_proj.bias")
+    return tensor[:0] if name.endswith(keys) else tensor

@@ -165,10 +165,10 @@ def test_the_command_line_is_held_to_them(
 
 
 def test_help_says_the_bounds() -> None:
-    done = run_cli("zoo.vision.cnn_cls", "finetune", "--help")
-    text = " ".join(done.out.replace("│", " ").split())
+    done = run_cli("zoo.vision.cnn_cls", "finetune", "--help-all")
+    text = " ".join(done.out.split())
     assert re.search(
-        r"--learning-rate FLOAT peak learning rate \(at least 0; default: [\d.]+\)", text
+        r"--learning_rate FLOAT peak learning rate \(at least 0; default: [\d.]+\)", text
     )
     assert "dropout before the head (at least 0 and below 1; default: 0.0)" in text
-    assert "(at least 1; default: None)" in text and "(above 0; default:" in text
+    assert "(at least 1)" in text and "(above 0; default:" in text

@@ -111,9 +111,10 @@ class ExportSource:
 
     def measured(self, features: Features, runner: "Runner | None" = None) -> "Evaluation":
         """The task's metrics on samples, of the fp32 source or of what else runs it."""
-        from accelerate import Accelerator
+        import torch
 
         from zoo.evaluation.loop import evaluate
+        from zoo.machine.accelerator import accelerator_on
         from zoo.runtimes.runner_model import RunnerModel
 
         model = RunnerModel(runner, self.checkpoint.folder).eval() if runner else self.model
@@ -122,7 +123,7 @@ class ExportSource:
             self.task,
             features,
             batch_size=EVALUATION_BATCH,
-            accelerator=Accelerator(cpu=True, mixed_precision="no"),
+            accelerator=accelerator_on(torch.device("cpu")),
         )
 
 

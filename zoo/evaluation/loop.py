@@ -24,6 +24,7 @@ from zoo.machine.progress import ProgressBar, Rate
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from tasks.metrics.accumulator import ConstantAnswer
     from tasks.metrics.classification import ClassificationMetric
     from tasks.metrics.intervals import MetricEstimate
 
@@ -35,6 +36,8 @@ class Mistake(NamedTuple):
     sample: int  # of the features
     truth: str
     said: str
+    score: float | None = None
+    """Probability of the prediction, where the task's models give one."""
 
 
 class HardestErrors:
@@ -80,6 +83,11 @@ class Evaluation:
     def values(self) -> dict[str, float]:
         """Return the task's metrics by name, without intervals and so without a bootstrap."""
         return {m.name: m.value for m in self.accumulator.compute(draws=0)}
+
+    @cached_property
+    def constant(self) -> "ConstantAnswer | None":
+        """Return what one answer to every sample would be worth; see `MetricAccumulator`."""
+        return self.accumulator.constant()
 
     def value(self, metric: str) -> float:
         """Return the value of one metric."""

@@ -5,6 +5,7 @@ behind. What nobody measured is "-" in a table of the terminal, and "not measure
 """
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -121,3 +122,16 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
     """
     text = f"{value:{sign},.{decimals}f}"
     return text.replace("-", "") if not any(digit in text for digit in "123456789") else text
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: a Chinese character takes two, and what
+    is written above or below the character before it none."""
+    return sum(
+        0
+        if unicodedata.category(each) in ("Mn", "Me", "Cf")
+        else 2
+        if unicodedata.east_asian_width(each) in "WF"
+        else 1
+        for each in text
+    )

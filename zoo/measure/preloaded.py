@@ -5,9 +5,10 @@
 
 A server imports the modules once, and forks for every arm of the same environment; so what a
 library reads as it is loaded (OMP_NUM_THREADS) is what a fresh process would read. Forking is safe
-as long as the server has one thread, has started no pool of OpenMP's and has not touched CUDA: it
-looks at itself before the first fork, and where it is not so, or there is no fork (Windows, macOS),
-processes are fresh ones. Pools of OpenMP are started by a child when it first computes.
+as long as the server has one thread (but for `IDLE` ones), has started no pool of OpenMP's, and
+CUDA works in a child: it looks at itself before the first fork, and where it is not so, or there is
+no fork (Windows, macOS), processes are fresh ones. Pools of OpenMP are started by a child when it
+first computes.
 
 What a fork has in common with its siblings and fresh processes have not: the addresses of the
 libraries and of all that was imported, and the order of sets of texts (PYTHONHASHSEED). What is
@@ -48,6 +49,11 @@ logger = logging.getLogger(__name__)
 IMPORTING_S = 120.0
 """Seconds after which a server that is not ready is given up."""
 FORKING_S = 20.0
+TRYING_S = 30
+"""Whole seconds that a child may take to try CUDA."""
+IDLE = ("jemalloc_bg_thd", "cuda")
+"""Beginnings of the names of threads that may be there: jemalloc's (of pyarrow), which prepares
+itself for forks, and NVIDIA's driver's, which an import has opened: a child tries CUDA then."""
 PADDING_PAGES = 1 << 14  # 64 MiB of addresses, none of them touched
 PADDING_BYTES = 1 << 16  # of the heap, below glibc's threshold for a map of its own
 
@@ -278,15 +284,35 @@ def obstacle() -> str:
     if _in_child(_cuda_is_lost):
         return "CUDA was touched"
     # a first fork has ended the threads of OpenBLAS
-    threads = sum(1 for _ in Path("/proc/self/task").iterdir())
-    return f"it has {threads} threads" if threads > 1 else ""
+    busy = [name for name in _other_threads() if not name.startswith(IDLE)]
+    return f"it has {len(busy) + 1} threads" if busy else ""
+
+
+def _other_threads() -> list[str]:
+    """Return the names of this process's threads, but for the first."""
+    tasks = Path("/proc/self/task")
+    return [
+        (tasks / task.name / "comm").read_text().strip()
+        for task in tasks.iterdir()
+        if int(task.name) != os.getpid()
+    ]
 
 
 def _cuda_is_lost() -> bool:
-    """Return whether CUDA cannot be used because a parent process has called its driver."""
-    torch = sys.modules.get("torch")
-    asked: Any = getattr(getattr(torch, "cuda", None), "_is_in_bad_fork", None)
-    return bool(asked()) if asked is not None else False
+    """Return whether CUDA cannot be used because a parent process has opened it. A failure to use
+    it is an exception, or the end of the process."""
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.cuda._is_in_bad_fork():
+        return True
+    parent = Path(f"/proc/{os.getppid()}/task")
+    opened = any((task / "comm").read_text().startswith("cuda") for task in parent.iterdir())
+    if opened and torch is None:
+        return True
+    if opened and torch.version.cuda is not None:
+        signal.alarm(TRYING_S)
+        torch.cuda.init()
+        torch.cuda.synchronize()
+    return False
 
 
 def _in_child(question: Any) -> bool:

@@ -28,6 +28,7 @@ MOST = {
     ("size", "dim", "heads", "channels", "bins", "widths", "embeddings"): 2**31,
 }
 """The largest sizes that a configuration may give a network, by the end of the field's name."""
+PROCESSOR = "preprocessor_config.json"
 FASTEST = 1_000_000
 """Samples a second of a sound: more is a number that was damaged."""
 LARGEST_SIDE = 65_535
@@ -119,7 +120,9 @@ def load_image_processor(folder: Path) -> Any:
     """A model's image processor. Raises `UserError` as `load_pretrained` does."""
     from transformers import AutoImageProcessor
 
-    processor = _from_folder(AutoImageProcessor, folder, "image processor")
+    # where the weights are timm's, transformers 5.17 reads the model's configuration instead
+    named = {"image_processor_filename": PROCESSOR} if (folder / PROCESSOR).is_file() else {}
+    processor = _from_folder(AutoImageProcessor, folder, "image processor", **named)
     with told(folder, "image processor"):
         must_make_images(processor)
     return processor
@@ -160,14 +163,14 @@ def load_pretrained(auto: Any, folder: Path, new_head: bool = False, **settings:
 
 def load_with_head(auto: Any, folder: Path, **settings: Any) -> tuple[Any, list[str]]:
     """Load weights as `load_pretrained` does, with a head that may be new; return the model, and
-    the names of the weights that were drawn."""
+    the names of the weights that were drawn, sorted."""
     return _whole(auto, folder, True, **settings)
 
 
 def _whole(auto: Any, folder: Path, new_head: bool, **settings: Any) -> tuple[Any, list[str]]:
     model, report = _load(auto, folder, **settings)
     lacking = {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])}
-    may_lack = _head(model) if new_head else set()
+    may_lack = head_names(model) if new_head else set()
     if found := sorted(key for key in lacking - may_lack if not _is_extra(model, key, new_head)):
         raise UserError(
             f"{folder} lacks weights that its config.json asks for, or has them in another shape: "
@@ -193,7 +196,7 @@ def _load(auto: Any, folder: Path, **settings: Any) -> tuple[Any, dict[str, Any]
     return model, report
 
 
-def _head(model: Any) -> set[str]:
+def head_names(model: Any) -> set[str]:
     """Names of the weights that belong to a task and not to the network before it."""
     if hasattr(model, "timm_model"):
         found = model.timm_model.get_classifier()

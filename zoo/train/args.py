@@ -21,7 +21,12 @@ from zoo.train.methods.args import (
     check_quantization,
     check_unlabelled,
 )
-from zoo.train.optim.args import LearningRateArgs, OptimizerArgs
+from zoo.train.optim.args import (
+    LearningRateArgs,
+    OptimizerArgs,
+    check_learning_rate,
+    check_optimizer,
+)
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -102,7 +107,7 @@ def check_execution(args: "TrainArgs") -> None:
     if args.compile_layers == "on" and (args.qat or args.distill_hidden):
         flag = "qat" if args.qat else "distill_hidden"
         raise UserError(f"`{flag}` reads layers that `compile_layers` on melts: leave one away")
-    if args.dtype == "fp16" and args.optim in ("rmsprop", "adamax"):
+    if args.dtype == "fp16" and args.optim not in ("adamw", "adam", "sgd"):
         raise UserError(
             f"`dtype` fp16 skips steps that overflow, and `optim` {args.optim} has no kernel that "
             "does: adamw, adam and sgd have"
@@ -196,6 +201,8 @@ class TrainArgs(  # the last has the first fields: `--help` begins with them
 
 CHECKS = (
     check_schedule,
+    check_optimizer,
+    check_learning_rate,
     check_execution,
     check_unlabelled,
     check_distillation,

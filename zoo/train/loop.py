@@ -21,6 +21,7 @@ from tasks.base import Collate, Features, Objective, Task
 from tasks.errors import UserError
 from tasks.packed import PackedShape
 from tasks.randomness import EpochView
+from zoo.evaluation import constant_answer
 from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, StopRequest, stop_on_signal
@@ -28,7 +29,7 @@ from zoo.train.args import TrainArgs, metric_for_best
 from zoo.train.device_feed import DeviceFeed, Step
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, no_decay_names, set_learning_rates
-from zoo.train.optim.schedules import lr_factor
+from zoo.train.optim.schedules import lr_factor, plateau_warning
 from zoo.train.optim.sharding import keep_integers_local, shard
 from zoo.train.optimizer_step import MicroBatch, OptimizerStep, StepResult, entered
 from zoo.train.reporting.device_log import DeviceLog
@@ -127,6 +128,10 @@ class Loop:
         after saving where SIGINT or SIGTERM came, and `UserError` where the loss is not finite or
         memory or disk ran out; earlier states stay intact.
         """
+        per_epoch = -(-self.schedule.epoch_size // self.schedule.step_size)
+        steps, can_evaluate = (self.schedule.total_steps, per_epoch), self.validation is not None
+        if warning := plateau_warning(self.args, *steps, can_evaluate=can_evaluate):
+            self.watcher.note(warning)
         with self.graphs.stream() if self.graphs else contextlib.nullcontext():
             if resume:
                 self._resume()
@@ -205,6 +210,7 @@ class Loop:
             self.schedule.total_steps,
             args.warmup_steps,
         )
+        factor *= progress.plateau.factor
         set_learning_rates(self.optimizer, factor)
         done = self.schedule.steps_done(progress.place) / self.schedule.total_steps
         for hook in self.hooks:
@@ -388,6 +394,10 @@ class Loop:
                 **record,
             }
         )
+        if (warning := constant_answer.warning(self.task, found.accumulator)) is not None:
+            self.watcher.note(f"on validation {warning}")
+        if (lowered := progress.plateau.follow(value, metric, self.args)) is not None:
+            self.watcher.note(lowered)
         return found
 
     def _epochs(self) -> float:

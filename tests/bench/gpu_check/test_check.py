@@ -95,6 +95,17 @@ def test_resume_runs_what_is_not_done(tmp_path: Path) -> None:
     assert "| good | what good is | ok |" in (out / check.SUMMARY).read_text()
 
 
+def test_only_the_parts_asked_for_run(tmp_path: Path) -> None:
+    out, first = tmp_path / "out", _part("inputs", SAYS, each_time=True)
+    assert _check(out, first, GOOD, BAD, parts=("good",)) == 0
+    assert list(_record(out)) == ["inputs", "good"]
+    assert _check(out, first, GOOD, BAD, parts=("bad",), resume=True) == 1
+    text = (out / check.SUMMARY).read_text()
+    assert "| good | what good is | ok |" in text and "| bad | what bad is | failed |" in text
+    with pytest.raises(UserError, match=r"--parts god: no such part; did you mean good\?"):
+        _check(out, first, GOOD, BAD, parts=("god",), resume=True)
+
+
 def test_of_another_commit_nothing_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "out"
     _check(out, GOOD)
@@ -109,6 +120,17 @@ def test_a_part_sees_no_network_and_no_gpu(tmp_path: Path) -> None:
     _check(tmp_path / "out", _part("seen", program))
     said = _record(tmp_path / "out")["seen"]["said"]
     assert said.startswith("['1', '', ") and str(check.ROOT) in said
+
+
+def test_what_is_imported_is_compiled_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some images say that no process may write what it compiles: a start takes twice as long."""
+    program = "import sys; print([sys.dont_write_bytecode, bool(sys.pycache_prefix)])"
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    _check(tmp_path / "out", _part("seen", program))
+    assert _record(tmp_path / "out")["seen"]["said"] == "[False, True]"
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE")
+    _check(tmp_path / "other", _part("seen", program))
+    assert _record(tmp_path / "other")["seen"]["said"] == "[False, False]"
 
 
 def test_the_middle_of_a_long_log_is_left_out(tmp_path: Path) -> None:
@@ -200,6 +222,7 @@ def test_the_table_of_fine_tuning() -> None:
         common | {"arm": "zoo", "samples_per_second": 1.0, "commit": "another"},
     ]
     text = "\n".join(summary._training(results, about))
-    assert "| 1 | 32 | zoo | 250.0 | 1.00 | 0.5000 | 9.0 |" in text
-    assert "| 1 | 32 | trainer | 100.0 | 2.50 |" in text
+    assert "| 1 | 32 | zoo | 250.0 | 1.00 | 0.5000 | 9.0 | c |" in text
+    assert "| 1 | 32 | trainer | 100.0 | 2.50 |" in text, "beside the same commit's"
+    assert "| 1 | 32 | zoo | 1.0 | 1.00 | 0.5000 | 9.0 | another |" in text
     assert "random weights says nothing" in text and summary._training([], about) == []

@@ -78,11 +78,15 @@ def test_with_time_enough_nothing_is_left_out(tmp_path: Path) -> None:
 def test_the_most_valuable_comes_first_and_what_is_left_is_told(tmp_path: Path) -> None:
     lab, path = Laboratory(SECONDS), tmp_path / "r.jsonl"
     found = lab.sweep(path, 2.5)
-    first = list(dict.fromkeys(case for case, _ in lab.taken))[:4]
-    assert {(case.model, case.workload.batch) for case in first} == {
-        (model, batch) for model in ("minilm", "resnet18") for batch in (1, 16)
-    }
-    assert {case.deployment for case in first} == {"eager"}
+    order = list(dict.fromkeys(case for case, _ in lab.taken))
+    first = {(case.model, case.workload.batch, case.deployment) for case in order[:4]}
+    pair = ("eager", "compile")
+    assert first == {(model, 1, each) for model in ("minilm", "resnet18") for each in pair}, (
+        "what they are compared with comes with them"
+    )
+    by_value = suite.by_value(CASES)
+    assert {case.workload.batch for case in by_value[4:8]} == {16}
+    assert {case.deployment for case in by_value[8:12]} == {"onnx"}
     missing = [each for each in found if each.found.status == "left_out"]
     assert missing and {each.measure for each in missing} >= {"parity"}
     assert "not within 2.5 minutes: parity, latency, throughput, memory" in {

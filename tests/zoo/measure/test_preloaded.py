@@ -89,7 +89,12 @@ def test_it_computes_with_its_threads_and_to_the_same_bits() -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "said"), [("threaded", "it has 2 threads"), ("cuda_touched", "CUDA was touched")]
+    ("module", "said"),
+    [
+        ("threaded", "it has 2 threads"),
+        ("cuda_touched", "CUDA was touched"),
+        ("cuda_lost", "CUDA was touched"),
+    ],
 )
 def test_what_may_not_be_forked_is_not(
     module: str, said: str, caplog: pytest.LogCaptureFixture
@@ -99,6 +104,13 @@ def test_what_may_not_be_forked_is_not(
         assert not worker.ready().preloaded
         assert worker.run(1).seconds[0] < 1
     assert caplog.messages == [f"processes begin with nothing, not as forks: {said}"]
+
+
+@pytest.mark.parametrize("module", ["jemalloc_thread", "cuda_opened"])
+def test_idle_threads_of_libraries_are_no_obstacle(module: str) -> None:
+    with Preloader((f"{HERE}.{module}",)) as start, start(arm("sleep", seconds=0.0)) as worker:
+        assert worker.ready().preloaded
+        assert worker.run(1).seconds[0] < 1
 
 
 def test_where_there_is_no_fork(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,15 @@ GIB = 2**30
 SAMPLED = 16  # samples of the probing pass
 
 
-MOMENTS = {"adamw": 2, "adam": 2, "adamax": 2, "rmsprop": 1, "sgd": 1}
+MOMENTS = {
+    "adamw": 2,
+    "adam": 2,
+    "adamax": 2,
+    "adadelta": 2,
+    "adagrad": 1,
+    "rmsprop": 1,
+    "sgd": 1,
+}
 """Numbers that an optimizer keeps beside each one that is trained: `torch.optim`."""
 TRANSIENT = 1.25
 """Memory of a step over what its forward pass keeps: the gradients that are on their way."""

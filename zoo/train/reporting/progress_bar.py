@@ -152,15 +152,13 @@ class RunLogger:
             self._open.flush()
 
     def close(self) -> None:
-        """Close the progress bar and the log files."""
+        """Close the progress bar and the log files; the reporters go on to the end of the run."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
         if self._open:
             self._open.close()
             self._open = None
-        for reporter in self.reporters:
-            reporter.close()
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from zoo.train.optim.schedules import Plateau
 from zoo.train.resume.order import DataPosition
 
 
@@ -26,13 +27,18 @@ class Progress:
     """How an epoch is ordered; see `--train_sampling_strategy`. A run that goes on keeps it."""
     threads: int | None = None
     """of the processor, where it computes; see `zoo.train.threads`. A run that goes on keeps it."""
+    plateau: Plateau = field(default_factory=Plateau)
 
     @classmethod
     def read(cls, saved: dict[str, Any]) -> "Progress":
         """Return the progress in the JSON of a saved state."""
-        names = set(cls.__dataclass_fields__) - {"place"}
+        names = set(cls.__dataclass_fields__) - {"place", "plateau"}
         names -= {"sampling", "threads"} - saved.keys()  # a state of before there was a choice
-        return cls(**{name: saved[name] for name in names}, place=DataPosition(**saved["place"]))
+        return cls(
+            **{name: saved[name] for name in names},
+            place=DataPosition(**saved["place"]),
+            plateau=Plateau(**saved.get("plateau", {})),  # older states have none
+        )
 
 
 class Watcher(Protocol):

@@ -34,7 +34,8 @@ MAY_CHANGE = frozenset(
         *("device", "dtype", "dataloader_num_workers", "threads"),
         *("eval_strategy", "eval_steps", "early_stopping_patience", "early_stopping_threshold"),
         *("save_steps", "save_minutes", "save_total_limit", "logging_steps", "report_to"),
-        *("learning_rate", "max_grad_norm"),  # what helps a run whose loss was not finite
+        # what helps a run whose loss was not finite
+        *("learning_rate", "max_grad_norm", "max_grad_value"),
     )
 )
 SILENT = frozenset(("output_dir", "resume", "threads"))

@@ -4,7 +4,7 @@ import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from tasks.base import Batch
 from tests.cli import run_process
 from tests.finetuning import lines
 from zoo.train.args import TrainArgs
-from zoo.train.reporting.forecast import GIB, TRANSIENT, Forecast, forecast
+from zoo.train.reporting.forecast import GIB, MOMENTS, TRANSIENT, Forecast, forecast
 
 
 class _Train:
@@ -125,3 +125,8 @@ def test_it_is_what_a_run_takes(
         if fact["name"] == "train_peak_memory"
     )
     assert 1 / 1.5 < float(said[1]) * GIB / peak < 1.5
+
+
+def test_every_optimizer_is_forecast() -> None:
+    known = get_args(get_type_hints(TrainArgs)["optim"])
+    assert set(known) == set(MOMENTS)
