@@ -107,14 +107,11 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     numbers = number_facts.rows_of(task, found.accumulator)
     classes = class_facts.rows_of(task, found.accumulator)
     where = common | {"threads": torch.get_num_threads()}
-    facts = [
-        *metric_facts(found.measured, **common),
-        *constant_answer.facts(task, found.constant, len(found.accumulator), where),
+    per_part = [
         *class_facts.of_classes(classes, **where),
         *number_facts.of_numbers(numbers, **where),
-        *confusions.facts(task, found.accumulator, **where),
     ]
-    evidence.append(folder, facts)
+    evidence.append(folder, [*_of_the_whole(task, found, common, where), *per_part])
     if args.json:
         said = {"checkpoint": str(folder), "data": examples.name, "split": split}
         terminal.lines(json.dumps(said | as_json(task, found, classes), ensure_ascii=False))
@@ -125,6 +122,17 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     _show_confusions(folder, task, found.accumulator)
     _show_mistakes(folder, found, task, features, examples.splits[split], common)
     return metrics
+
+
+def _of_the_whole(
+    task: Task, found: Evaluation, common: dict[str, Any], where: dict[str, Any]
+) -> "list[evidence.Fact]":
+    """Return the facts that are of no single class or number."""
+    return [
+        *metric_facts(found.measured, **common),
+        *constant_answer.facts(task, found.constant, len(found.accumulator), where),
+        *confusions.facts(task, found.accumulator, **where),
+    ]
 
 
 def _show_mistakes(
