@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from tasks import json_files
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.model.loading import head_names, load_config, load_json, load_with_head
 
@@ -45,7 +45,8 @@ def config_of(folder: Path, kind: Any, asked: str, model: str) -> Any:
 
 
 def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> Given:
-    """Return a model's options as its weights have them; an option at its default asks for nothing.
+    """Return a model's options as its weights have them; an option at its default asks for nothing,
+    and what the weights have in its place is said.
 
     Args:
         options: a dataclass with a field `model`, the name of the weights.
@@ -68,8 +69,17 @@ def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str]
                 f"`{name}` {_shown(value)}: {asked.model} has {_shown(have)}; leave it out, or "
                 "start from other weights"
             )
+    other = {n: v for n, v in found.items() if getattr(asked, n) != v}
+    if other and is_first():
+        shown = ", ".join(f"`{name}` {_shown(have)}" for name, have in other.items())
+        print_lines(spelled(f"{asked.model}: as it was trained: {shown}"), file=sys.stderr)
     result: Given = dataclasses.replace(asked, **found)
     return result
+
+
+def is_first() -> bool:
+    """Return whether this process is the one of several that says things."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _shown(value: Any) -> str:
@@ -211,7 +221,7 @@ def tell(
         labels: those that the weights knew (empty for a number, None where they do not say), and
             those of the model; None where there are none.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if not is_first():
         return
     tensors = model.state_dict(keep_vars=True)
     new = {name: tensor for name, tensor in tensors.items() if name in drawn}
