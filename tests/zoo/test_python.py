@@ -72,17 +72,6 @@ def test_a_run_has_folder_and_metrics(run: CheckpointMetrics, reviews: Path) -> 
         run.loss = 0.0  # type: ignore[misc]
 
 
-def test_threads_of_an_evaluation_end_with_it(run: CheckpointMetrics) -> None:
-    """A training after it would have them too, and other last bits."""
-    before = torch.get_num_threads()
-    asked = 2 if before == 1 else 1
-    with contextlib.redirect_stdout(io.StringIO()):
-        zoo.evaluate(run, threads=asked)
-    assert torch.get_num_threads() == before
-    facts = lines(run.folder / "evidence.jsonl")
-    assert next(one for one in reversed(facts) if one["kind"] == "constant")["threads"] == asked
-
-
 def test_the_evidence_names_a_command_that_can_be_typed(run: CheckpointMetrics) -> None:
     (command,) = {fact["command"] for fact in lines(run.folder / "evidence.jsonl")}
     words = shlex.split(command)

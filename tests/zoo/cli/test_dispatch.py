@@ -9,6 +9,7 @@ from tests import cases
 from tests.cli import run_cli
 from tests.finetuning import Run
 from zoo.cli.dispatch import zero_shot_entry
+from zoo.machine import commands
 from zoo.model import registry
 
 
@@ -116,7 +117,12 @@ def test_the_command_is_shown_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -
     assert "  zoo finetune cnn_cls --data photos/" in out
     out = run_cli("zoo.nlp.bert_cls", "predict", "--help").out
     assert '  zoo predict runs/bert_cls "fine, I loved it"' in out
+    assert commands.of_model("zoo.nlp.bert_cls", "predict", "a b") == "zoo predict 'a b'"
+    named = commands.of_model("zoo.nlp.bert_cls", "finetune", "--model", "x")
+    assert named == "zoo finetune bert_cls --model x"
     monkeypatch.setattr("sys.argv", ["/x/zoo/nlp/bert_cls.py"])
+    said = commands.of_model("zoo.nlp.bert_cls", "predict", "a b")
+    assert said == "python -m zoo.nlp.bert_cls predict 'a b'"
     out = run_cli("zoo.nlp.bert_cls", "predict", "--help").out
     assert '  python -m zoo.nlp.bert_cls predict runs/bert_cls --text "fine, I loved it"' in out
 
