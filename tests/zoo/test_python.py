@@ -213,6 +213,24 @@ def test_it_goes_on(
     assert len(Run(folder).losses) == 5
 
 
+def test_a_tilde_is_the_home_folder(
+    run: CheckpointMetrics,
+    tiny_bert: Path,
+    reviews: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No shell reads it in Python, and a folder called ~ in the working one is nobody's wish."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    short = {**SETTINGS, "max_steps": 1}
+    made = zoo.finetune("bert_cls", reviews, model=tiny_bert, output_dir="~/run", **short)
+    assert made.folder == tmp_path / "home" / "run" and not Path("~").exists()
+    assert zoo.load("~/run").labels == zoo.load(run).labels
+    assert zoo.evaluate("~/run", reviews).metrics["accuracy"].value >= 0
+
+
 def test_the_import_is_light() -> None:
     program = (
         "import sys, zoo\n"
