@@ -9,10 +9,8 @@ from tasks import import_hook
 from tasks.printing import print_lines, visible
 from zoo.machine.formatting import width
 
-UNLIMITED = 10_000
-"""Columns that no table fills."""
 SHORT = 12
-"""Columns up to which a word that ends in a digit is kept whole."""
+"""Columns up to which a word is kept whole: 0.85 above 71 would be read as 0.85."""
 
 
 def table(
@@ -34,26 +32,50 @@ def table(
 
 
 def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
-    """Draw a table on the terminal: in a frame, and without one where that is wider than the
-    terminal. A cell that still doesn't fit goes on in the next line, so none loses its end; a
-    number stays whole, since 0.85 above 71 would be read as 0.85."""
+    """Draw a table on the terminal, so that no cell loses its end: in a frame; without one where
+    that is wider than the terminal; and as a line a cell where even its words don't fit."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     console = Console()
+    cells = [[visible(cell) for cell in row] for row in (header, *rows)]
+    least = [
+        min(max(width(word) for cell in column for word in cell.split() or [""]), SHORT)
+        for column in zip(*cells, strict=True)
+    ]
+    names = max(width(word) for row in cells for word in row[0].split() or [""])
+    least[0] = min(names, max(SHORT, console.width // 3))
+    if sum(least) + 2 * (len(least) - 1) > console.width:
+        print_lines(*([] if title is None else [title]))
+        for row in cells[1:]:
+            said = zip(cells[0], row, strict=True)
+            print_lines("", *(f"{name}: {cell}".removeprefix(": ") for name, cell in said if cell))
+        return
+    natural = [max(map(width, column)) for column in zip(*cells, strict=True)]
+    framed = sum(natural) + 3 * len(natural) + 1 <= console.width
+    room = natural if framed else _shared(least, natural, console.width - 2 * (len(least) - 1))
     heading = None if title is None else Text(visible(title), style="table.title")
     drawn = Table(title=heading, title_justify="left", header_style="bold")
-    for name, *cells in zip(header, *rows, strict=True):
-        numbers = [width(word) for cell in cells for word in cell.split() if word[-1:].isdigit()]
-        least = min(max(numbers, default=1), SHORT)
-        drawn.add_column(Text(visible(name)), overflow="fold", min_width=least)
-    for row in rows:
-        drawn.add_row(*(Text(visible(cell)) for cell in row))
-    unlimited = console.options.update(max_width=UNLIMITED)
-    if drawn.__rich_measure__(console, unlimited).maximum > console.width:
+    if not framed:
         drawn.box, drawn.padding, drawn.pad_edge = None, (0, 2, 0, 0), False
+    for name, columns in zip(cells[0], room, strict=True):
+        drawn.add_column(Text(name), overflow="fold", width=columns)
+    for row in cells[1:]:
+        drawn.add_row(*(Text(cell) for cell in row))
     console.print(drawn)
+
+
+def _shared(least: Sequence[int], natural: Sequence[int], columns: int) -> list[int]:
+    """Return widths from the least to the natural ones that take so many columns at most; what is
+    left is shared equally, those that need little first."""
+    found, left = list(least), columns - sum(least)
+    order = sorted(range(len(found)), key=lambda i: natural[i] - least[i])
+    for before, i in enumerate(order):
+        more = max(0, min(natural[i] - least[i], left // (len(order) - before)))
+        found[i] += more
+        left -= more
+    return found
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:

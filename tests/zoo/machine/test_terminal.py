@@ -108,7 +108,7 @@ def test_titles_and_headers_are_no_markup() -> None:
 
 @pytest.mark.parametrize("columns", [80, 40])
 def test_no_cell_loses_its_end(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At 80 columns the frame is left out, at 40 names go on in the next line: numbers stay."""
+    """At 80 columns the frame is left out, at 40 each cell has its line."""
     monkeypatch.setenv("COLUMNS", str(columns))
     header = ("metric", "value", "95% interval", "always 'neg'", "n", "method")
     rows = [
@@ -125,7 +125,31 @@ def test_no_cell_loses_its_end(columns: int, monkeypatch: pytest.MonkeyPatch) ->
     assert all(width(line) <= columns for line in shown.splitlines())
     words = shown.split()
     assert {"0.6667", "0.4878", "0.8077", "0.3333", "-0.5547", "1,300"} <= set(words)
-    assert ("matthews_correlation" in words) == (columns == 80)
+    assert {"precision_weighted", "matthews_correlation", "bootstrap"} <= set(words)
+    assert ("value: 0.6667" in shown) == (columns == 40)
+
+
+@pytest.mark.parametrize("columns", range(60, 130, 7))
+def test_words_of_a_wide_table_are_whole(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    header = ("deployment", "accuracy lost", "times as fast", "a call", "size", "")
+    rows = [
+        ("torchao+int8-weight-only", "-", "-", "-", "-", "torchao is not installed: see doctor"),
+        ("onnx+int8-dynamic", "+0.00 (-0.09 to +0.09)", "1.52", "12.31 ms", "0.8 MB", "chosen"),
+    ]
+
+    def show() -> int:
+        terminal.table(header, rows)
+        return 0
+
+    shown = COLOURS.sub("", on_a_terminal(show).out)
+    assert all(width(line) <= columns for line in shown.splitlines())
+    found = shown.replace("deployment:", "").split()
+    if columns >= 74:
+        assert {"torchao+int8-weight-only", "onnx+int8-dynamic"} <= set(found)
+    assert {"+0.09)", "1.52", "12.31", "0.8", "chosen", "torchao", "installed:", "doctor"} <= set(
+        found
+    )
 
 
 @pytest.mark.parametrize("label", ["$\\frac{", "a$b$", "\\", "x\ny"])
