@@ -1,0 +1,152 @@
+"""README.md and README.zh.md: one page in two languages, with commands that the program has."""
+
+import re
+import shlex
+import subprocess
+import sys
+from collections import Counter
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.cli import ROOT
+
+PAGES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh.md"}
+LONGEST = 250
+NUMBER = re.compile(r"(?<![A-Za-z\d.])\d[\d,]*(?:\.\d+)?(?!\w)|[A-Za-z_]+\d[\w.-]*")
+"""A number, or a name with a digit in it (H200, int8): both stand in either language."""
+LINK = re.compile(r"\]\(([^)]+)\)")
+CODE = re.compile(r"`([^`]+)`")
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+PROGRAMS = ("bench", "tools", "zoo")
+
+
+def blocks(path: Path) -> list[str]:
+    """Return the blocks of a page in their order: headings, paragraphs, tables, blocks of code."""
+    found: list[list[str]] = [[]]
+    in_code = False
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("```"):
+            in_code = not in_code
+        elif not in_code and not line.strip():
+            found.append([])
+            continue
+        found[-1].append(line)
+    assert not in_code, f"{path.name}: a block of code has no end"
+    return ["\n".join(lines) for lines in found if lines]
+
+
+def shape(block: str) -> str:
+    """Return what a block is: a heading with its level, code, a table with its size, a picture, or
+    text."""
+    first, *more = block.splitlines()
+    if first.startswith("```"):
+        return first
+    if first.startswith("|"):
+        return "table " + " ".join(str(row.count("|")) for row in (first, *more))
+    return re.match(r"#+|!\[|", first)[0] or "text"  # type: ignore[index]  # it always matches
+
+
+def facts(block: str) -> Counter[str]:
+    """Return what is the same in every language: code, links, numbers and names with digits."""
+    links = LINK.findall(block)
+    text = LINK.sub("]", block)
+    code = [" ".join(one.split()) for one in CODE.findall(text)]
+    text = CODE.sub(" ", text)
+    named = [one.removesuffix(".").rstrip(",") for one in NUMBER.findall(text)]
+    return Counter([*(f"link {one}" for one in links), *(f"code {one}" for one in code), *named])
+
+
+PAIRS = list(zip(blocks(PAGES["en"]), blocks(PAGES["zh"]), strict=False))
+
+
+def test_the_pages_have_the_same_blocks() -> None:
+    english, chinese = ([shape(block) for block in blocks(page)] for page in PAGES.values())
+    assert chinese == english
+
+
+@pytest.mark.parametrize(("english", "chinese"), PAIRS, ids=[en[:40] for en, _ in PAIRS])
+def test_a_block_says_the_same(english: str, chinese: str) -> None:
+    if english.startswith("```"):
+        assert chinese == english
+    elif english.startswith("English |"):
+        assert LINK.findall(english) == ["README.zh.md"]
+        assert LINK.findall(chinese) == ["README.md"]
+    else:
+        assert facts(chinese) == facts(english)
+        names = not re.search(r"[a-z]{3}", CODE.sub("", english))
+        assert CHINESE.search(chinese) or names or english == "# zoo", "it is not translated"
+
+
+def test_a_change_of_one_page_alone_is_found() -> None:
+    said = "zoo trains on 967 images/s (1.76 to 1.98) with `cnn_cls`, see [it](A.md)"
+    assert facts(said) == facts("`cnn_cls`：zoo 每秒训练 967 张（1.76 到 1.98），见[此](A.md)")
+    for changed in ("968 images", "1.76 to 1.99", "`cnn`", "(B.md)"):
+        old = {"968 images": "967 images", "1.76 to 1.99": "1.76 to 1.98"}
+        old |= {"`cnn`": "`cnn_cls`", "(B.md)": "(A.md)"}
+        assert facts(said.replace(old[changed], changed)) != facts(said)
+    assert facts("on one H200") != facts("on one H100")
+
+
+@pytest.mark.parametrize("page", PAGES.values(), ids=list(PAGES))
+def test_a_page_is_short_and_its_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert len(text.splitlines()) < LONGEST
+    for target in LINK.findall(text):
+        assert (ROOT / target).exists(), f"{page.name} links to {target}"
+
+
+def commands() -> list[list[str]]:
+    """Return the words of each command of ours on the page, in its blocks and its text."""
+    found = []
+    for block in blocks(PAGES["en"]):
+        if block.startswith("```sh"):
+            lines = block.replace("\\\n", " ").splitlines()[1:-1]
+        else:
+            lines = CODE.findall(block)
+        for line in lines:
+            for part in re.split(r"&&|\|", line):
+                words = shlex.split(part, comments=True) if part.count("'") != 1 else []
+                is_module = words[1:2] == ["-m"] and words[2].split(".")[0] in PROGRAMS
+                if words[:1] == ["zoo"] or is_module:
+                    found.append(words)
+    return found
+
+
+@cache
+def help_of(*words: str) -> str:
+    """Return what a command prints with --help-all, or --help where it has no other."""
+    for flag in ("--help-all", "--help"):
+        line = [sys.executable, "-m", *words, flag]
+        done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, check=False)
+        if done.returncode == 0:
+            return done.stdout
+    raise AssertionError(f"{words}: {done.stderr}")
+
+
+def program_of(words: list[str]) -> tuple[str, ...]:
+    """Return what of a command says whose flags it has: module, verb and model."""
+    program = ["zoo"] if words[0] == "zoo" else [words[2]]
+    rest = words[1:] if words[0] == "zoo" else words[3:]
+    own = [word for word in rest if not word.startswith(("-", "$"))]
+    if program == ["zoo"]:
+        known = own[:2] if own[:1] == ["finetune"] else own[:1]
+    elif program[0].startswith("zoo.") or program == ["bench"]:
+        known = own[:1]
+    else:
+        known = []
+    return (*program, *known)
+
+
+def test_flags_of_the_commands_exist() -> None:
+    asked = commands()
+    assert len(asked) > 20, "the commands of the page are not found"
+    for words in asked:
+        flags = [word.partition("=")[0] for word in words if re.match(r"--\w", word)]
+        if "MODEL" in words or not flags:
+            continue
+        shown = help_of(*program_of(words)).replace("-", "_")
+        for flag in flags:
+            if flag not in ("--help", "--help-all"):
+                assert re.search(rf"{flag.replace('-', '_')}\b", shown), f"{shlex.join(words)}"
