@@ -1,5 +1,6 @@
 """README.md and README.zh.md: one page in two languages, with commands that the program has."""
 
+import importlib
 import os
 import re
 import shlex
@@ -153,6 +154,14 @@ def test_flags_of_the_commands_exist() -> None:
         for flag in flags:
             if flag not in ("--help", "--help-all"):
                 assert re.search(rf"{flag.replace('-', '_')}\b", shown), f"{shlex.join(words)}"
+
+
+def test_where_to_read_on_has_something_to_read() -> None:
+    names = re.findall(r"`python -m pydoc ([\w.]+)`", PAGES["en"].read_text(encoding="utf-8"))
+    assert len(names) > 5
+    for name in names:
+        text = importlib.import_module(name).__doc__ or ""
+        assert len(text.splitlines()) > 5, f"{name} says next to nothing of itself"
 
 
 def first_hour() -> list[str]:
