@@ -40,6 +40,14 @@ def slow(session: nox.Session) -> None:
 
 
 @nox.session
+def examples(session: nox.Session) -> None:
+    """Every command of EXAMPLES.md, those that take long too."""
+    python = prepare(session)
+    every = ("-m", "slow or not slow", "tests/examples")
+    session.run(python, "-m", "pytest", "-q", *every, *session.posargs, external=True)
+
+
+@nox.session
 def lowest(session: nox.Session) -> None:
     """The quick tests with the lowest versions that pyproject.toml allows: see tests/lowest.py."""
     if isinstance(session.virtualenv, nox.virtualenv.PassthroughEnv):

@@ -119,6 +119,17 @@ def _doctor(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _which_gpu(arguments: Sequence[str]) -> int:
+    from bench.cases.args import WhichGpuArgs
+
+    args: WhichGpuArgs = parse("which_gpu", WhichGpuArgs, arguments)
+    places.check_cache()
+    from bench.machine.which_gpu import show
+
+    show(args)
+    return 0
+
+
 def _trace(arguments: Sequence[str]) -> int:
     from bench.cases.args import TraceArgs
 
@@ -195,8 +206,7 @@ VERBS = {
         "the best deployment of a checkpoint on this machine",
         (
             "decide runs/bert_cls --p95_ms 20 --max_drop 0.005 --memory_mb 500",
-            "decide runs/bert_cls --budget 5m --export --picture front.png",
-            "decide runs/bert_cls --minutes 8",
+            "decide runs/bert_cls --minutes 5 --export --picture front.png",
         ),
         _decide,
     ),
@@ -225,6 +235,14 @@ VERBS = {
         "what this machine grants, its ceilings, its noise floor, and what to mend",
         ("doctor", "doctor --device cuda"),
         _doctor,
+    ),
+    "which_gpu": Verb(
+        "how much memory a model takes, and which GPUs have it; needs none",
+        (
+            "which_gpu bert-base-uncased --batch_size 32 --length 128",
+            "which_gpu runs/bert_cls --phase inference --dtype fp32",
+        ),
+        _which_gpu,
     ),
     "gpu_check": Verb(
         "everything that needs a GPU, in the minutes that it is there",

@@ -303,8 +303,9 @@ class TaskOf(Protocol[P]):
 
     def update(self, accumulator: Any, seen: Evaluated[P]) -> None: ...
 
-    def errors(self, seen: Evaluated[P]) -> list[tuple[float, int, str, str]]:
-        """Return the wrong predictions as (loss of the sample, its id, truth, prediction)."""
+    def errors(self, seen: Evaluated[P]) -> "Sequence[WrongPrediction]":
+        """Return the wrong predictions as (loss of the sample, its id, truth, prediction), where
+        it is known with the probability of the prediction behind them."""
 
     def show(self, example: Mapping[str, Any], row: int) -> str: ...
     def to_json(self, prediction: P, top_k: int | None = None) -> dict[str, Any]: ...
@@ -318,6 +319,8 @@ class TaskOf(Protocol[P]):
         as `verb` says; empty where no input in the language of the data is known."""
 
 
+WrongPrediction = tuple[float, int, str, str] | tuple[float, int, str, str, float | None]
+"""Loss of a sample, its id, truth, prediction, and perhaps the probability of the prediction."""
 Task = TaskOf[Any]
 """A task, whatever it predicts."""
 

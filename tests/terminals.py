@@ -3,16 +3,22 @@
 import contextlib
 import os
 import pty
+import termios
 import threading
 from collections.abc import Callable
 
 from tests.cli import Done
 
 
-def on_a_terminal(run: Callable[[], int]) -> Done:
-    """Runs a program with standard output and error on a pty; `out` is all that was shown there."""
+def on_a_terminal(run: Callable[[], int], columns: int = 0) -> Done:
+    """Runs a program with standard output and error on a pty; `out` is all that was shown there.
+
+    One without columns does not know how wide it is, and gets no bars.
+    """
     shown: list[bytes] = []
     ours, theirs = pty.openpty()
+    if columns:
+        termios.tcsetwinsize(theirs, (24, columns))
 
     def read() -> None:
         with contextlib.suppress(OSError):  # the other side was closed

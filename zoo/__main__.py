@@ -1,25 +1,25 @@
-"""`python -m zoo`: list, info, verify, doctor. Imports no torch, so that it answers at once."""
+"""The command `zoo`, and `python -m zoo`: the verbs of all models, and what there is to know.
+
+Imports no torch, so that it answers at once; a verb does when it runs.
+"""
 
 import dataclasses
+import functools
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import zoo
-from tasks import json_files
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo.cli import program
+from zoo.cli import import_verb, program
 from zoo.cli.program import Program, Verb
-from zoo.machine import terminal
-from zoo.machine.formatting import NOT_MEASURED, short
+from zoo.machine import commands, terminal
 from zoo.model import registry
-from zoo.model.entry import Entry, Preset
+from zoo.model.entry import Entry
 from zoo.store import pretrained
-from zoo.store.checkpoint import MANIFEST
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,152 +32,84 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     if words == ["--version"]:
         code = program.overview("zoo", lambda: f"zoo {zoo.__version__}", 0)
+    elif words[:1] == ["complete"]:  # what the shell asks, not a verb for people
+        from zoo.cli import completion
+
+        code = completion.complete(words[1:], tuple(VERBS))
+    elif words and words[0] in {entry.name for entry in registry.entries()}:
+        verb = words[1] if words[1:] and words[1] in VERBS else "finetune"
+        way = f"the verb comes first: {PROGRAM.command} {verb} {words[0]}"
+        code = program.fail("zoo", f"{words[0]} is a model; {way}")
     else:
         code = PROGRAM.main(words)
     return 0 if code == 128 + signal.SIGPIPE else code  # of `zoo list | head` all was wanted
 
 
+def _train(verb: str, words: Sequence[str]) -> int:
+    from zoo.cli import dispatch
+
+    return dispatch.train(verb, words)
+
+
+def _of_checkpoint(verb: str, words: Sequence[str]) -> int:
+    from zoo.cli import dispatch
+
+    return dispatch.of_checkpoint(verb, words)
+
+
 def _list(words: Sequence[str]) -> int:
     PROGRAM.parse("list", NoFlags, words)
+    from zoo.cli.info import from_scratch
+
     for number, entry in enumerate(registry.entries()):
         if number:
             print_lines("")
-        title = f"{entry.name} ({_last(entry.task)}): {entry.summary}"
-        if _all_presets(entry):
+        title = f"{entry.name} ({entry.task.rpartition('.')[2]}): {entry.summary}"
+        if entry.presets or entry.zero_shot:
             terminal.table(("preset", "weights", "has run"), _presets(entry), title=title)
         else:
-            terminal.lines(title, "trained from scratch")
+            terminal.lines(title, from_scratch(entry))
     return 0
 
 
 def _presets(entry: Entry) -> list[tuple[str, str, str]]:
     """Name, where the weights are, and whether we have run with them, for each preset."""
+    from zoo.cli.info import all_presets
+
     return [
         (
             f"{name} (default)" if name == entry.default_preset else name,
             pretrained.at_hand(preset) or "not at hand",
             "yes" if preset.has_run else "no",
         )
-        for name, preset in _all_presets(entry).items()
+        for name, preset in all_presets(entry).items()
     ]
 
 
-def _all_presets(entry: Entry) -> dict[str, Preset]:
-    return {**entry.presets, **{f"{k} (zero-shot)": v for k, v in entry.zero_shot.items()}}
-
-
 def _info(words: Sequence[str]) -> int:
+    from zoo.cli import info
     from zoo.cli.args import InfoArgs
 
-    what = PROGRAM.parse("info", InfoArgs, words).what
+    args = PROGRAM.parse("info", InfoArgs, words)
     models = {entry.name: entry for entry in registry.entries()}
-    if what in models:
-        _model_info(models[what])
-    elif Path(what).is_dir():
-        _checkpoint_info(Path(what))
-    elif os.sep in what:
-        raise UserError(f"there is no folder {what}")
+    if args.what in models:
+        info.show_model(models[args.what], args.json)
+    elif Path(args.what).is_dir():
+        info.show_checkpoint(Path(args.what), args.json)
+    elif os.sep in args.what:
+        raise UserError(f"there is no folder {args.what}")
     else:
-        registry.find(what)  # says which there are
+        registry.find(args.what)  # says which there are
     return 0
 
 
-def _model_info(entry: Entry) -> None:
-    print_lines(
-        f"{entry.name}: {entry.summary}",
-        "",
-        f"  python -m {entry.module} --help",
-        f"  task {_last(entry.task)}",
-        "",
-    )
-    if not entry.presets:
-        print_lines("trained from scratch")
-    for (name, place, has_run), preset in zip(
-        _presets(entry), _all_presets(entry).values(), strict=True
-    ):
-        print_lines(name)
-        _pairs(
-            {
-                "repo": preset.repo,
-                "revision": preset.revision or "not pinned",
-                "sha256": preset.sha256 or "not known",
-                "licence": preset.license,
-                "weights": place,
-                "has run": has_run,
-            }
-        )
-    print_lines("", "recipe (what it trains with unless told otherwise)")
-    _pairs(entry.recipe)
-    if dataclasses.is_dataclass(entry.options) and dataclasses.fields(entry.options):
-        print_lines("", "options of its own")
-        _pairs({field.name: _default(field) for field in dataclasses.fields(entry.options)})
+def _runs(words: Sequence[str]) -> int:
+    from zoo.cli import runs
+    from zoo.cli.args import RunsArgs
 
-
-def _checkpoint_info(folder: Path) -> None:
-    from zoo.store import evidence
-
-    facts = evidence.read(folder)
-    if (folder / MANIFEST).is_file():
-        recorded = _record(folder / MANIFEST)
-        task = str(recorded.get("task") or recorded.get("pipeline") or "?")
-        print_lines(f"{folder}: {recorded.get('model', '?')} ({_last(task)})", "")
-        known = ("source", "data", "seed", "commit", "versions", "config")
-        shown = {key: recorded[key] for key in known if recorded.get(key) is not None}
-        _pairs(dict(_flat(shown)))
-    elif (folder / "config.json").is_file():
-        print_lines(f"{folder}: a Hugging Face model, not made by the zoo (it has no {MANIFEST})")
-    elif not facts:
-        raise UserError(f"{folder} is no checkpoint: it has neither {MANIFEST} nor config.json")
-    if not facts:
-        print_lines("", f"evidence: {NOT_MEASURED}")
-        return
-    heads = ("kind", "name", "value", "interval", "n", "data", "deployment", "of", "status")
-    own = _subject(folder)
-    rows = [_fact_row(fact, own) for fact in facts]
-    used = [i for i in range(len(heads)) if any(row[i] for row in rows)]
-    print_lines("")
-    terminal.table([heads[i] for i in used], [[row[i] for i in used] for row in rows], "evidence")
-
-
-def _record(path: Path) -> Mapping[str, Any]:
-    try:
-        return json_files.read_object(path)
-    except OSError as error:
-        raise UserError(f"{path} can't be read: {error.strerror}") from error
-    except ValueError as error:
-        raise UserError(f"{path} is damaged: {error}") from error
-
-
-def _subject(folder: Path) -> str:
-    """The digest of the checkpoint as it is now; empty where it is none."""
-    from zoo.store import evidence
-
-    try:
-        return evidence.subject_digest(folder)
-    except UserError:
-        return ""
-
-
-def _fact_row(fact: Any, own: str) -> tuple[str, ...]:
-    """Others than `own` (a teacher, an artifact, earlier weights) are named by the beginning of
-    their digest, where it is known."""
-    interval = fact.interval or {}
-    value = NOT_MEASURED if fact.value is None else f"{short(fact.value)} {fact.unit}"
-    between = ""
-    if {"low", "high", "level"} <= set(interval):
-        low, high = short(interval["low"]), short(interval["high"])
-        between = f"{low} to {high} ({100 * interval['level']:g}%)"
-    return (
-        fact.kind,
-        f"{fact.name} of {fact.label}" if fact.label is not None else fact.name,
-        value.removesuffix(" 1"),
-        between,
-        "" if fact.n is None else f"{fact.n:,}",
-        " ".join(filter(None, (str((fact.dataset or {}).get("name", "")), fact.split))),
-        fact.deployment or "",
-        "" if fact.subject == own or not own else fact.subject[:8],
-        fact.status,
-    )
+    args = PROGRAM.parse("runs", RunsArgs, words)
+    runs.show(args.folder, args.json)
+    return 0
 
 
 def _verify(words: Sequence[str]) -> int:
@@ -202,51 +134,56 @@ def _doctor(words: Sequence[str]) -> int:
     return 0
 
 
-# --- printing
+def _completion(words: Sequence[str]) -> int:
+    from zoo.cli import completion
+
+    return completion.show(words)
 
 
-def _pairs(pairs: Mapping[str, Any]) -> None:
-    width = max(map(len, pairs), default=0)
-    for name, value in pairs.items():
-        print_lines(f"  {name.ljust(width)}  {value}")
+def _model_verb(verb: str, summary: str) -> Verb:
+    """Return a verb that a model's program has, found by the name of the model or its
+    checkpoint."""
+    run = _train if verb in ("finetune", "pretrain") else _of_checkpoint
+    return Verb(summary, (f"{verb} {EXAMPLES[verb]}",), functools.partial(run, verb))
 
 
-def _flat(nested: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in nested.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{key}.")
-        else:
-            yield prefix + str(key), value
+ABOUT = "Models for text, images and sound: train one on your data, measure it, use it."
+EXAMPLES = {
+    "finetune": "bert_cls --data reviews.csv",
+    "pretrain": "bert_mlm --data texts/",
+    "evaluate": "runs/bert_cls",
+    "predict": 'runs/bert_cls "fine, I loved it"',
+    "export": "runs/bert_cls --runtime onnx",
+    "quantize": "runs/bert_cls --max_drop 0.005",
+    "prune": "runs/bert_cls --sparsity 0.5",
+}
 
+VERBS = {
+    verb: _model_verb(verb, summary)
+    for verb, summary in (
+        ("finetune", "train a model on your data"),
+        ("pretrain", "train a model without labels"),
+        ("evaluate", "metrics of a checkpoint, with intervals"),
+        ("predict", "label new texts, images or sounds"),
+        ("export", "make a program for another runtime"),
+        ("quantize", "make a faster int8 program"),
+        ("prune", "remove weights"),
+    )
+} | {
+    "list": Verb("the models and their presets", ("list",), _list),
+    "info": Verb(
+        "a model or a checkpoint on one screen", ("info bert_cls", "info runs/bert_cls"), _info
+    ),
+    "runs": Verb("compare the runs in a folder", ("runs", "runs experiments"), _runs),
+    "import": import_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
+    "verify": Verb(
+        "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
+    ),
+    "doctor": Verb("what is here, what is missing, how to get it", ("doctor",), _doctor),
+    "completion": Verb("complete this command in a shell", ("completion bash",), _completion),
+}
 
-def _default(field: "dataclasses.Field[Any]") -> Any:
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return "(required)"
-
-
-def _last(module: str) -> str:
-    return module.rpartition(".")[2]
-
-
-PROGRAM = Program(
-    "zoo",
-    "python -m zoo",
-    "What the zoo has, and what this machine can do with it. To train:\n"
-    "python -m zoo.nlp.MODEL finetune (see `python -m zoo info MODEL`).",
-    {
-        "list": Verb("the models and their presets", ("list",), _list),
-        "info": Verb(
-            "all about a model or a checkpoint", ("info bert_cls", "info runs/bert_cls"), _info
-        ),
-        "verify": Verb(
-            "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
-        ),
-        "doctor": Verb("what is here, what is missing, how to get it", ("doctor",), _doctor),
-    },
-)
+PROGRAM: Program = Program("zoo", commands.program() or "python -m zoo", ABOUT, VERBS)
 
 if __name__ == "__main__":
     sys.exit(main())

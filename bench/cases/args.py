@@ -35,8 +35,8 @@ class RunArgs(Bounded):
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     measures: tuple[str, ...] = ()
     """latency, throughput, memory, ...; all by default"""
-    budget_s: Positive | None = None
-    """seconds of timing a case; 30 by default"""
+    minutes_per_case: Positive | None = None
+    """of timing, at most; 0.5 by default"""
     launches: Count | None = None
     """processes that a latency is taken from; 5 by default"""
     launcher: Literal["preloaded", "fresh"] = "preloaded"
@@ -76,16 +76,14 @@ class CompareArgs(_CaseArgs):
     """two files of results that were kept, instead of models: before and after"""
     deployments: tuple[str, ...] = ("eager",)
     """what runs them; the first is the baseline"""
-    budget_s: Positive = 60.0
-    """seconds of timing; less where the intervals are narrow before"""
     launches: Count = 5
     """processes of each, at least"""
     launcher: Literal["fresh", "preloaded"] = "fresh"
     """how these begin: with nothing, as a user's program does, or as forks of one that has imported
     the libraries, which is quick, and which a verdict should not rest on"""
     minutes: Positive | None = None
-    """for everything, kept within 10%, in the place of --budget_s; fewer launches where they don't
-    fit"""
+    """for everything, kept within 10%; fewer launches where they don't fit. By default what the
+    launches take, and at most one more of timing where the intervals are wide"""
     margin: BelowOne = 0.03
     """arms that differ by less than this share are the same"""
     fail_if: tuple[str, ...] = ()
@@ -104,8 +102,8 @@ class SelftestArgs(Bounded):
     """share by which a call is made slower, to be found"""
     launches: Count = 5
     """processes of each arm, at least"""
-    budget_s: Positive = 30.0
-    """seconds of each comparison"""
+    minutes: Positive = 0.5
+    """of each comparison"""
     repeat: Count = 1
     """times that the same thing is compared with itself, and with a slower one, to see how often
     the verdict is right"""
@@ -149,10 +147,8 @@ class DecideArgs(Bounded):
     memory_mb: Positive | None = None
     """10^6 bytes of memory at most, above those of the libraries; of a GPU: that PyTorch allocates
     there"""
-    budget: str = "8m"
-    """time for the search: 300s, 5m; making an artifact and loading it take what they take"""
-    minutes: Positive | None = None
-    """for everything, kept within 10%, in the place of --budget; what was not tried is told"""
+    minutes: Positive = 8.0
+    """for everything, kept within 10%; what was not tried is told"""
     batch_size: Count = 1
     """samples of a call"""
     length: Count | None = None
@@ -195,8 +191,25 @@ class DoctorArgs(Bounded):
     """cuda or cpu, whose ceilings are measured"""
     threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
-    budget_s: Positive = 45.0
-    """seconds for the noise floor"""
+    minutes: Positive = 0.75
+    """for the noise floor"""
+
+
+@dataclass(frozen=True)
+class WhichGpuArgs(Bounded):
+    """What is to be computed."""
+
+    model: tyro.conf.Positional[str]
+    """folder of a checkpoint, or name of a model that gets random weights: bert-base-uncased"""
+    batch_size: Count = 32
+    """samples of a pass"""
+    length: Positive | None = None
+    """of each sample: tokens, pixels of a side, or seconds of sound; the model's usual one by
+    default"""
+    phase: Literal["training", "inference"] = "training"
+    """training: forward, backward and AdamW on all weights; inference: forward alone"""
+    dtype: Literal["bf16", "fp32"] = "bf16"
+    """arithmetic; bf16 is autocast over fp32 weights"""
 
 
 @dataclass(frozen=True)
@@ -227,8 +240,8 @@ class PeersArgs(Bounded):
     """share of labels that may differ from those of transformers.pipeline, at least one"""
     threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
-    budget_s: Positive = 90.0
-    """seconds of timing for each batch size"""
+    minutes: Positive = 1.5
+    """of timing for each batch size"""
     launches: Count = 5
     """processes of each, at least"""
     out: Path | None = None

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from bench.cases import child
 from bench.cases.case import Case
 from bench.cases.child import Shared, Start
-from bench.cases.deadline import LEAST_S, Deadline
 from tasks.errors import UserError
 from zoo.measure import Arm
+from zoo.measure.deadline import LEAST_S, Deadline
 from zoo.measure.process import Worker
 
 FEW = 3

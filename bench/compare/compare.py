@@ -14,7 +14,6 @@ from bench.cases import child
 from bench.cases.args import CompareArgs
 from bench.cases.case import Case, threads_of
 from bench.cases.child import Start
-from bench.cases.deadline import Deadline
 from bench.cases.job import Settings
 from bench.cases.prepare import Preparation
 from bench.measures import latency, parity
@@ -22,8 +21,17 @@ from bench.sweep import suite
 from tasks.atomic import write_json
 from tasks.errors import UserError
 from zoo.machine import formatting, terminal
-from zoo.measure import Arm, ArmFailed, ArmTimes, Comparison, Outcome, Plan
+from zoo.measure import (
+    Arm,
+    ArmFailed,
+    ArmTimes,
+    Comparison,
+    MeasurementInterrupted,
+    Outcome,
+    Plan,
+)
 from zoo.measure import compare as compare_arms
+from zoo.measure.deadline import Deadline
 from zoo.measure.process import Worker, WorkerFailed
 from zoo.store import append_only, evidence
 
@@ -49,11 +57,12 @@ class Live:
 def compare(args: CompareArgs) -> list[tuple[str, Comparison]]:
     """Compares, prints the table, and keeps the raw samples where --out says; gives the candidates.
 
-    Raises `UserError` for cases that make no sense, and for a baseline that can't be timed.
+    Raises `UserError` for cases that make no sense, and for a baseline that can't be timed, and
+    KeyboardInterrupt on Ctrl-C, once the table of the times until then was shown.
     """
     cases = cases_of(args)
     deadline = Deadline(args.minutes)
-    settings = Settings(budget_s=args.budget_s, deadline=deadline)
+    settings = Settings(deadline=deadline)
     with (
         tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder,
         child.preloader(deadline.left) as preloader,
@@ -73,8 +82,18 @@ def compare(args: CompareArgs) -> list[tuple[str, Comparison]]:
             f"timing {len(arms)} arms and the baseline again, in at least {plan.launches} "
             f"processes each, for about {plan.budget_s:.0f} s or {few} ..."
         )
+
+        def tell(launches: int) -> None:
+            terminal.lines(f"  {launches} of at least {plan.launches} ({deadline.countdown()})")
+
         launch = start if args.launcher == "preloaded" else deadline.bound(Worker)
-        outcome = compare_arms(arms, plan, margin=args.margin, start=launch)
+        stopped = False
+        try:
+            outcome = compare_arms(arms, plan, margin=args.margin, start=launch, tell=tell)
+        except MeasurementInterrupted as stop:
+            outcome, stopped = stop.outcome, True
+    if stopped and not outcome.compared:
+        raise KeyboardInterrupt
     if not outcome.compared and not deadline.left():
         raise UserError(
             f"--minutes {args.minutes:g} is too short for one launch of {len(arms)} arms and the "
@@ -86,13 +105,16 @@ def compare(args: CompareArgs) -> list[tuple[str, Comparison]]:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         keep(found, args.out)
         terminal.lines(f"raw samples: {args.out}")
+    if stopped:
+        terminal.lines("stopped: these are the times until then")
+        raise KeyboardInterrupt
     return [(each.candidate, each) for each in outcome.compared]
 
 
 def plan_of(args: CompareArgs, deadline: Deadline) -> Plan:
     """How long to time. Raises `UserError` where the time for everything is spent already."""
     if not deadline.is_set:
-        return Plan(launches=args.launches, budget_s=args.budget_s)
+        return Plan(launches=args.launches)
     left = deadline.left()
     if not left:
         raise UserError(
@@ -180,7 +202,7 @@ def verdict_cells(live: Live, case: Case) -> tuple[str, str, str]:
     if verdict.word == "can't tell":
         told = verdict.more_seconds
         if told is not None:
-            more = f"; --budget_s {live.outcome.recording.seconds + told:.0f} would tell"
+            more = f"; --minutes {(live.outcome.recording.seconds + told) / 60:.2g} would tell"
     return formatting.ratio(one.speedup), verdict.word, verdict.why + more
 
 

@@ -49,7 +49,7 @@ def peers(args: PeersArgs) -> list[Outcome]:
             for arm in arms:
                 if arm not in agreed:
                     terminal.lines(f"{arm.name}: other labels than {BASELINE}: not timed")
-            plan = Plan(launches=args.launches, budget_s=args.budget_s)
+            plan = Plan(launches=args.launches, budget_s=60 * args.minutes)
             terminal.lines(f"batch {size}: timing {len(agreed)} ...")
             outcome = compare(agreed, plan)
             show(outcome, size)

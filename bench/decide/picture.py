@@ -74,5 +74,8 @@ def draw(
     axes.margins(0.15)
     axes.set_xlabel("milliseconds a call, median with 99% interval")
     axes.set_ylabel("lost of the metric")
-    axes.set_title(f"{title}\nblue lies on the front, area is size on disk", fontsize=9, loc="left")
+    key = "blue lies on the front, area is size on disk"
+    if limits.max_drop is not None or limits.p95_s is not None:
+        key += ", dashes are the limits"
+    axes.set_title(f"{title}\n{key}", fontsize=9, loc="left", parse_math=False)
     save(figure, path, "--picture", dpi=150)

@@ -5,51 +5,60 @@ left are timed by successive halving, the finalists compared with eager fp32, in
 memory taken. The winner is confirmed once on the test split.
 """
 
-import re
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from bench.cases import child
 from bench.cases.args import DecideArgs
 from bench.cases.case import threads_of
-from bench.cases.deadline import Deadline
 from bench.decide import evidence, options, picture, table
 from bench.decide.pareto import Limits, OptionCost, front, winner
 from bench.decide.successive_halving import Halved, halve
 from bench.measures import memory
 from bench.record.results import Value
 from bench.sweep import suite
-from tasks.bounds import Bounds
 from tasks.errors import UserError
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
-from zoo.deploy.chosen import confirm
+from zoo.deploy.chosen import confirm, say_what_rows_show, stop_after
 from zoo.deploy.export import ContractNotMet, ExportSource
 from zoo.machine import terminal
 from zoo.machine.precision import choose_device
-from zoo.measure import Arm, Plan, compare
+from zoo.measure import Arm, MeasurementInterrupted, Outcome, Plan, compare
+from zoo.measure.deadline import Deadline, OutOfTime
+from zoo.measure.process import Worker, WorkerFailed
+from zoo.measure.workload import Workload
 from zoo.quantization import calibration
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
 from zoo.store.checkpoint import MANIFEST
 
-MAKING, HALVING = 0.5, 0.2
-"""Shares of the budget: until the first is spent options are made, the second goes to the rounds of
-halving, and what is left to the finalists."""
-LONGEST = 7 * 86_400
-BUDGET = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>s|m|h)?")
+MAKING, HALVING = 0.45, 0.15
+"""Shares of the time: until the first is spent options are made, the second goes to the rounds of
+halving, and what is left to the finalists and to confirming the winner."""
+LEAST_S = 5.0
+"""Seconds that the times of two options take at the least."""
+WARM_S = 2.0
+"""Seconds for which a process is warmed up and timed in a launch, at the least."""
 
 
 def decide(args: DecideArgs) -> OptionCost:
-    """Searches, prints, and adds what was measured to the evidence; gives the winner.
+    """Search, print the table, and add what was measured to the evidence; return the winner.
+
+    Ctrl-C ends the search: the table is that of what was found so far, and the best of it is
+    confirmed as it would have been at the end.
 
     Raises:
-        UserError: a damaged checkpoint, data that can't be read, limits that make no sense.
-        Refused: none meets what was asked for, or the winner fails on the test split.
+        UserError: a damaged checkpoint, data that can't be read, limits that make no sense, or less
+            time than the least there is takes.
+        ContractNotMet: none meets what was asked for, or the winner fails on the test split.
+        KeyboardInterrupt: after Ctrl-C, once the best so far was shown.
     """
     deadline = Deadline(args.minutes)
-    budget = deadline.seconds if deadline.is_set else seconds_of(args.budget)
     limits, threads = limits_of(args), threads_of(args.threads)
     if not (args.checkpoint / MANIFEST).is_file():
         raise UserError(f"{args.checkpoint} holds no {MANIFEST}, so it is no checkpoint of ours")
@@ -60,6 +69,7 @@ def decide(args: DecideArgs) -> OptionCost:
     terminal.quiet_libraries()
     original = ExportSource.open(args.checkpoint)
     validation = original.samples("validation", args.data, args.max_eval_samples)
+    say_what_rows_show(original.task.primary, len(validation.features), args.max_drop)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
     title = f"{args.checkpoint}: {original.task.primary.name} lost on validation; {workload}"
     with artifacts.workshop(args.checkpoint) as staging:
@@ -67,38 +77,185 @@ def decide(args: DecideArgs) -> OptionCost:
         np.savez(inputs, **calibration.draw(original, workload))  # type: ignore[arg-type]
         builder = DeploymentBuilder(original, staging, validation, threads, device)
         make = options.maker(builder, args.data, args.max_drop)
-        found, reserve = _make_all(make, wanted, args.max_drop, deadline, MAKING * budget)
-        sound = {each.name: each for each in found if not each.fault}
-        if BASELINE not in sound:
-            raise UserError(f"eager fp32, which all are compared with: {found[0].fault}")
-        arms = {name: builder.arm(one, inputs, threads) for name, one in sound.items()}
-        drops = {each.name: each.drop.value for each in found if each.drop}
-        terminal.lines(f"timing {len(arms)} deployments ...")
-        halved = _halved(list(arms.values()), drops, deadline, HALVING * budget)
-        finalists = [BASELINE, *(name for name in halved.left if name != BASELINE)]
-        if len(finalists) < 2:
-            raise ContractNotMet("eager fp32 is all that is left: there is nothing to decide")
-        sizes = {name: memory.of(arms[name]).values for name in finalists}
-        plan = plan_of(deadline, budget, reserve)
-        outcome = compare([arms[name] for name in finalists], plan)
-        for name in finalists:
-            sound[name].take_times(outcome)
-        timed = [sound[each.arm] for each in outcome.measured]
-        points = [_point(one, sizes[one.name], device) for one in timed]
-        best = winner(points, limits)
-        table.show(found, halved, points, limits, best, title)
-        evidence.record(builder, timed, workload, threads)
-        if args.picture is not None:
+        search = Search(builder, deadline, inputs, threads)
+        try:
+            search.make_all(make, wanted, args.max_drop)
+            search.time_all()
+        except KeyboardInterrupt:
+            search.stopped = True
+        best = winner(search.points, limits)
+        found = (search.found, search.halved, search.points)
+        table.show(*found, limits, best, title, search.looks)
+        search.keep(workload, threads)
+        if args.picture is not None and search.points:
+            points = search.points
             picture.draw(args.picture, points, front(points), best, limits, str(args.checkpoint))
             terminal.lines(f"picture: {args.picture}")
-        if best is None:
-            raise ContractNotMet("none of them meets what was asked for")
-        _settle(args, builder, sound[best.name])
+        with stop_after(search.stopped, best.name if best else None, search.first_look()):
+            if best is None:
+                raise ContractNotMet(search.why_none())
+            _settle(args, builder, search.named(best.name))
     return best
 
 
+@dataclass
+class Search:
+    """What is looked for, and what was found so far: a search that is stopped shows that."""
+
+    builder: DeploymentBuilder
+    deadline: Deadline
+    inputs: Path
+    threads: int
+    found: list[Candidate] = field(default_factory=list)
+    halved: Halved = field(default_factory=Halved)
+    points: list[OptionCost] = field(default_factory=list)
+    stopped: bool = False
+    reserve: float = 0.0
+    """seconds that confirming the winner may take: twice what the baseline took to be made, as both
+    are evaluated then"""
+    looks: dict[str, float] = field(default_factory=dict)
+    """seconds of a call in the rounds of halving, by name"""
+
+    def named(self, name: str) -> Candidate:
+        """Return the candidate of that name."""
+        return next(each for each in self.found if each.name == name)
+
+    def make_all(
+        self,
+        make: Callable[[Deployment], Candidate],
+        wanted: Sequence[Deployment],
+        max_drop: float,
+    ) -> None:
+        """Make them one by one, until the time for it is over; what is not made by then says so.
+
+        Raises `UserError` if the time is too short to go on after the first one, the baseline.
+        """
+        late = f"not made within {MAKING:.0%} of {self.deadline}"
+        for deployment in wanted:
+            began = self.deadline.spent()
+            made = Candidate(deployment, fault=late, late=True)
+            if not self.found:
+                terminal.lines(f"{deployment} ... ({self.deadline.countdown()})")
+                made = make(deployment)
+                self.reserve = 2 * (self.deadline.spent() - began)
+                self._must_be_enough()
+            elif began < MAKING * self.deadline.seconds:
+                terminal.lines(f"{deployment} ... ({self.deadline.countdown()})")
+                with contextlib.suppress(OutOfTime), self.deadline.cut(MAKING):
+                    made = make(deployment)
+            if not made.fault and made.drop is not None and made.drop.value > max_drop:
+                made.fault = f"loses {made.drop}"
+            self.found.append(made)
+
+    def _must_be_enough(self) -> None:
+        took = self.deadline.spent()
+        least = took + 1.5 * self.reserve + LEAST_S  # one other is made, and the winner confirmed
+        if least > self.deadline.seconds:
+            raise UserError(
+                f"`minutes` {self.deadline.seconds / 60:.2g} is too short: eager fp32 took "
+                f"{took:.0f} s to open, to prove and to evaluate, and with one other deployment, "
+                f"their times and the confirmation it takes {least / 60:.2g} minutes at least: "
+                "give more, or fewer `max_eval_samples`"
+            )
+
+    def time_all(self) -> None:
+        """Time those that are sound: first a little, by halving, then the finalists, if there are
+        at least two.
+
+        Raises KeyboardInterrupt on Ctrl-C, once what was measured until then is taken.
+        """
+        sound = {each.name: each for each in self.found if not each.fault}
+        if BASELINE not in sound:
+            raise UserError(f"eager fp32, which all are compared with: {self.found[0].fault}")
+        arms = {
+            name: self.builder.arm(one, self.inputs, self.threads) for name, one in sound.items()
+        }
+        drops = {each.name: each.drop.value for each in sound.values() if each.drop}
+        terminal.lines(f"timing {len(arms)} deployments ... ({self.deadline.countdown()})")
+        self.halved = _halved(list(arms.values()), drops, self.deadline, self.looks)
+        finalists = [BASELINE, *(name for name in self.halved.left if name != BASELINE)]
+        if len(finalists) < 2:
+            return
+        finalists, sizes = self._sizes(finalists, arms)
+        plan = plan_of(self.deadline, self.reserve)
+        terminal.lines(f"comparing {', '.join(finalists)} ... ({self.deadline.countdown()})")
+
+        def tell(launches: int) -> None:
+            terminal.lines(
+                f"  {launches} of at least {plan.launches} ({self.deadline.countdown()})"
+            )
+
+        started = self.deadline.bound(Worker)
+        compared = [arms[name] for name in finalists]
+        try:
+            self._take(compare(compared, plan, start=started, tell=tell), sizes)
+        except MeasurementInterrupted as stop:
+            self._take(stop.outcome, sizes)
+            raise
+
+    def _sizes(
+        self, finalists: Sequence[str], arms: Mapping[str, Arm]
+    ) -> tuple[list[str], dict[str, Mapping[str, Value]]]:
+        """Return the finalists for which there is time, at least two, and the memory of each.
+
+        What the first takes to load tells how many there may be: each is loaded once for its
+        memory and in two launches to be timed, and the baseline in two more, for the noise floor.
+        """
+        sizes: dict[str, Mapping[str, Value]] = {}
+        room = len(finalists)
+        for name in finalists:
+            if len(sizes) >= room:
+                self.named(name).fault = f"not compared within {self.deadline}"
+                continue
+            began = self.deadline.spent()
+            try:
+                found = memory.of(arms[name], max(1.0, self.deadline.left() / 4)).values
+            except WorkerFailed as error:  # it may be timed, though
+                terminal.lines(f"the memory of {name} is not known: {error.failed.reason}")
+                found = {}
+            size = memory.size_on_disk(arms[name].kwargs)
+            sizes[name] = {"size_on_disk": Value(size or 0, "bytes"), **found}
+            if len(sizes) == 1:
+                took = self.deadline.spent() - began
+                timed = 2 * (took + WARM_S)
+                left = self.deadline.left() - self.reserve - timed
+                room = max(2, int((left + took) / (took + timed)))
+        return list(sizes), sizes
+
+    def _take(self, outcome: Outcome, sizes: Mapping[str, Mapping[str, Value]]) -> None:
+        for name in sizes:
+            self.named(name).take_times(outcome)
+        timed = [self.named(each.arm) for each in outcome.measured]
+        self.points = [_point(one, sizes[one.name], self.builder.device) for one in timed]
+
+    def keep(self, workload: Workload, threads: int) -> None:
+        """Add the times of those that were compared to the evidence."""
+        timed = [self.named(point.name) for point in self.points]
+        if timed:
+            evidence.record(self.builder, timed, workload, threads)
+
+    def why_none(self) -> str:
+        """Return why there is no winner."""
+        if self.points:
+            return "none of them meets what was asked for"
+        if any(each.late for each in self.found) or self.deadline.left() <= self.reserve:
+            return (
+                f"{self.deadline} did not suffice to make and compare another deployment: give "
+                "more `minutes`, or name fewer `deployments`"
+            )
+        return "eager fp32 is all that is left: there is nothing to decide"
+
+    def first_look(self) -> str:
+        """Return in words the fastest in the rounds of halving, which nothing confirms; empty if
+        there was none."""
+        if self.points or not self.looks:
+            return ""
+        name = min(self.looks, key=lambda each: self.looks[each])
+        return f"{name}, {1e3 * self.looks[name]:.2f} ms at a first look"
+
+
 def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> None:
-    """Confirms the winner on the test split, names it, and leaves its artifact where asked."""
+    """Confirm the winner on the test split, name it, and leave its artifact where asked."""
     original = builder.original
     module = original.checkpoint.entry.module
     command = options.command(chosen, module, args.checkpoint, builder.device)
@@ -116,21 +273,9 @@ def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> 
         terminal.lines(f"{placed.folder}")
 
 
-def seconds_of(text: str) -> float:
-    """Return the seconds of a duration: "300", "90s", "5m", "1h". Raises `UserError` for anything
-    else."""
-    match = BUDGET.fullmatch(text)
-    seconds = 0.0
-    if match is not None:
-        seconds = float(match["number"]) * {"s": 1, "m": 60, "h": 3600}[match["unit"] or "s"]
-    if seconds not in Bounds(0, LONGEST, above=True):
-        raise UserError(f"--budget {text!r}: write 90s, 5m or 1h, of a week at most")
-    return seconds
-
-
 def _device(name: str) -> str:
-    """The device that is asked for. Raises `UserError` where it is not there, or is none that
-    deployments are decided on."""
+    """Return the device that is asked for. Raises `UserError` where it is not there, or is none
+    that deployments are decided on."""
     if suite.device_named(name).partition(":")[0] not in options.USUAL:
         raise UserError(f"--device {name}: decide knows {' and '.join(options.USUAL)}")
     return str(choose_device(name))
@@ -146,63 +291,28 @@ def limits_of(args: DecideArgs) -> Limits:
 
 
 def _halved(
-    arms: Sequence[Arm], drops: Mapping[str, float], deadline: Deadline, budget_s: float
+    arms: Sequence[Arm], drops: Mapping[str, float], deadline: Deadline, looks: dict[str, float]
 ) -> Halved:
-    """The finalists. Their times are a first look: forks give it, as no verdict rests on it."""
+    """Return the finalists. Their times are a first look: forks give it, as no verdict rests on
+    it."""
     with child.preloader(deadline.left) as preloader:
-        return halve(arms, drops, budget_s, deadline.bound(preloader), deadline.left)
+        start = deadline.bound(preloader)
+
+        def tell(text: str) -> None:
+            terminal.lines(f"  {text} ({deadline.countdown()})")
+
+        return halve(arms, drops, HALVING * deadline.seconds, start, looks, tell)
 
 
-def plan_of(deadline: Deadline, budget: float, reserve: float) -> Plan:
-    """How long to compare the finalists: for what is left of the budget, that of a deadline without
-    the reserve, which confirming the winner takes.
-
-    Raises `UserError` where nothing is left before a deadline.
-    """
-    left = max(0.0, budget - deadline.spent())
-    if not deadline.is_set:
-        return Plan(budget_s=left)
-    if left <= reserve:
-        raise UserError(
-            f"--minutes {deadline.seconds / 60:g}: making the deployments took "
-            f"{deadline.spent():.0f} s, and {reserve:.0f} s are kept to confirm the winner, so "
-            "that nothing could be compared: give more, or fewer --deployments"
-        )
-    return Plan(budget_s=left - reserve, deadline_s=left - reserve)
-
-
-def _make_all(
-    make: Callable[[Deployment], Candidate],
-    wanted: Sequence[Deployment],
-    max_drop: float,
-    deadline: Deadline,
-    until: float,
-) -> tuple[list[Candidate], float]:
-    """Makes them one by one, and how many seconds confirming one may take: twice what the baseline
-    took, as both are evaluated then.
-
-    Args:
-        until: seconds since the beginning; what comes later is left out.
-    """
-    found: list[Candidate] = []
-    reserve = 0.0
-    for deployment in wanted:
-        began = deadline.spent()
-        if found and began > until:
-            fault = "not tried: half of the budget was spent"
-            found.append(Candidate(deployment, fault=fault))
-            continue
-        terminal.lines(f"{deployment} ...")
-        made = make(deployment)
-        reserve = reserve or 2 * (deadline.spent() - began)
-        if not made.fault and made.drop is not None and made.drop.value > max_drop:
-            made.fault = f"loses {made.drop}"
-        found.append(made)
-    return found, reserve
+def plan_of(deadline: Deadline, reserve: float) -> Plan:
+    """Return how long to compare the finalists: for the time left, without the `reserve` in
+    seconds, which confirming the winner takes."""
+    left = max(0.0, deadline.left() - reserve)
+    return Plan(budget_s=left, deadline_s=left)
 
 
 def _point(candidate: Candidate, found: Mapping[str, Value], device: str) -> OptionCost:
-    """What a candidate costs; `found` is its memory, of which that of the device counts."""
+    """Return what a candidate costs; `found` is its memory, of which that of the device counts."""
     assert candidate.drop is not None and candidate.times is not None
     peak = found.get("peak" if device == "cpu" else "gpu_allocated")
     candidate.memory = None if peak is None else peak.value

@@ -5,11 +5,10 @@ difference: an option that keeps more of the metric than all that are faster sta
 on the front.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from zoo.measure import Arm, ArmFailed, ArmTimes, Plan, measure
+from zoo.measure import Arm, ArmFailed, ArmTimes, MeasurementInterrupted, Plan, measure
 from zoo.measure.process import Worker
 from zoo.measure.recording import Start
 
@@ -22,8 +21,6 @@ class Pruned:
     """An option that was timed a little only."""
 
     name: str
-    seconds: float
-    """of a call, as far as it was measured"""
     why: str
 
 
@@ -31,9 +28,9 @@ class Pruned:
 class Halved:
     """The options that are left, the fastest first, and those that are not."""
 
-    left: tuple[str, ...]
-    pruned: tuple[Pruned, ...]
-    failed: tuple[ArmFailed, ...]
+    left: tuple[str, ...] = ()
+    pruned: tuple[Pruned, ...] = ()
+    failed: tuple[ArmFailed, ...] = ()
 
 
 def halve(
@@ -41,37 +38,46 @@ def halve(
     drops: Mapping[str, float],
     budget_s: float,
     start: Start = Worker,
-    left: Callable[[], float] = lambda: math.inf,
+    looks: dict[str, float] | None = None,
+    tell: Callable[[str], None] = lambda text: None,
 ) -> Halved:
     """Rounds until FINALISTS are left.
 
     Args:
         drops: what each loses of the metric.
-        budget_s: seconds for all rounds together; loading takes what it takes.
+        budget_s: seconds for all rounds together, loading included; a round has one launch of all
+            arms at least.
         start: what starts the arms' processes.
-        left: seconds until all has to be over; rounds end before.
+        looks: is given the seconds of a call of each, as soon as they are known.
+        tell: called with a line on each round, before it.
+
+    Raises KeyboardInterrupt on Ctrl-C, once `looks` has what was measured.
     """
     timed, pruned = list(arms), list[Pruned]()
     failed: list[ArmFailed] = []
+    looks = {} if looks is None else looks
     rounds = max(1, (len(timed) - 1).bit_length() - FINALISTS.bit_length() + 1)
+    number = 0
     while len(timed) > FINALISTS:
-        until = left()
-        plan = Plan(
-            launches=ROUND_LAUNCHES,
-            budget_s=budget_s / rounds,
-            deadline_s=until if until < math.inf else None,
-        )
-        outcome = measure(timed, plan, start=start)
+        number += 1
+        tell(f"round {number}: {len(timed)} deployments, of which the faster half stays")
+        seconds = budget_s / rounds
+        plan = Plan(launches=ROUND_LAUNCHES, budget_s=seconds, deadline_s=seconds)
+        try:
+            outcome = measure(timed, plan, start=start)
+        except MeasurementInterrupted as stop:
+            looks |= {each.arm: each.median.value for each in stop.outcome.measured}
+            raise
         failed += outcome.failed
         times: dict[str, ArmTimes] = {each.arm: each for each in outcome.measured}
+        looks |= {name: each.median.value for name, each in times.items()}
         ranked = sorted(times, key=lambda name: times[name].median.value)
         kept = keep(ranked, drops, max(FINALISTS, -(-len(ranked) // 2)))
         for name in ranked:
             if name not in kept:
-                taken = times[name].median.value
-                factor = taken / times[ranked[0]].median.value
+                factor = looks[name] / looks[ranked[0]]
                 why = f"{factor:.1f} times as slow as {ranked[0]}, and keeps no more of the metric"
-                pruned.append(Pruned(name, taken, why))
+                pruned.append(Pruned(name, why))
         if len(kept) == len(timed):
             break
         timed = [arm for name in kept for arm in timed if arm.name == name]

@@ -1,6 +1,6 @@
 """What `bench.decide.search` shows: a row for every deployment that was looked at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from bench.decide.pareto import Limits, OptionCost, front, tied
 from bench.decide.successive_halving import Halved
@@ -15,8 +15,13 @@ def show(
     limits: Limits,
     best: OptionCost | None,
     title: str,
+    looks: Mapping[str, float],
 ) -> None:
-    """The table: a row for every deployment, with why it is not among the finalists."""
+    """Print the table: a row for every deployment, with why it is not among the finalists.
+
+    Args:
+        looks: seconds of a call in the rounds of halving, by name.
+    """
     by_name = {point.name: point for point in points}
     on_front = {point.name for point in front(points)}
     pruned = {each.name: each for each in halved.pruned}
@@ -30,9 +35,8 @@ def show(
             rows.append((one.name, lost, *_cells(point, one), note))
             continue
         why = one.fault or failed.get(one.name, "")
-        took = "-"
+        took = formatting.milliseconds(looks.get(one.name))
         if one.name in pruned:
-            took = formatting.milliseconds(pruned[one.name].seconds)
             why = f"pruned: {pruned[one.name].why}"
         rows.append((one.name, lost, took, "-", "-", "-", "-", why))
     terminal.table(

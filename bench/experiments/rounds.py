@@ -13,7 +13,7 @@ import random
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, Literal
@@ -127,12 +127,19 @@ def _launch(comparison: RoundComparison, args: Args, arm: str, batch: int, seed:
     kwargs = {"module": comparison.module, "arm": arm, "batch": batch, "seed": seed}
     kwargs["args"] = dataclasses.asdict(args) | {"output": None}
     target = f"{measure.__module__}:{measure.__name__}"
-    try:
+    with failures_told(f"{arm}, batch {batch}, seed {seed}"):
         result: Result = child.call(target, kwargs, args.threads, timeout_s=LONGEST_S)
-    except WorkerFailed as error:
-        said = f"{arm}, batch {batch}, seed {seed}: {error.failed.reason}"
-        raise (UserError if error.failed.status == "unavailable" else SystemExit)(said) from None
     return result
+
+
+@contextlib.contextmanager
+def failures_told(what: str) -> Iterator[None]:
+    """Raise `UserError` or SystemExit, naming `what` was measured, for a process that failed."""
+    try:
+        yield
+    except WorkerFailed as error:
+        said = f"{what}: {error.failed.reason}"
+        raise (UserError if error.failed.status == "unavailable" else SystemExit)(said) from None
 
 
 def measure(module: str, args: Mapping[str, Any], arm: str, batch: int, seed: int) -> Result:
@@ -206,10 +213,10 @@ def by_zoo(
     train += ["--per_device_train_batch_size", str(case.batch), "--device", args.device, *words]
     if args.max_train_samples:
         train += ["--max_train_samples", str(args.max_train_samples)]
-    facts = _facts(entry, [*train, *args.flags], out, split)
+    facts = facts_of(entry, [*train, *args.flags], out, split)
     if metric not in facts:
         test = ["evaluate", out, "--split", split, "--mistakes", "0", "--device", args.device]
-        facts = _facts(entry, test, out, split)
+        facts = facts_of(entry, test, out, split)
     return ArmMeasurement(facts["train_samples_per_second"], facts[metric])
 
 
@@ -245,7 +252,7 @@ def trainer_arguments(case: RoundCase, recipe: "TrainArgs", **more: Any) -> Any:
     )
 
 
-def _facts(entry: "Entry", command: list[str], folder: str, split: str) -> dict[str, float]:
+def facts_of(entry: "Entry", command: list[str], folder: str, split: str) -> dict[str, float]:
     """Run a command; return the numbers in the checkpoint's evidence, with metrics of `split`."""
     from zoo.cli.verbs import main as zoo_main
     from zoo.store import evidence

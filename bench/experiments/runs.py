@@ -63,7 +63,6 @@ def main(
 
 def parse(name: str, about: str | None, kind: type[A], words: Sequence[str]) -> A:
     """Parse command-line arguments into flags; exit as argparse does for --help and errors."""
-    program.show_bounds(kind)
     takes_more = any(field.name == "flags" for field in dataclasses.fields(kind))
     end = list(words).index("--flags") if takes_more and "--flags" in words else len(words)
     args: A = program.parse_flags(

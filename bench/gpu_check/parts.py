@@ -109,10 +109,11 @@ def _compiled(config: CheckConfig, seconds: float) -> list[Words]:
 def _cases(config: CheckConfig, seconds: float) -> list[Words]:
     words = ["--device", config.device, "--out", str(config.out / RESULTS)]
     if config.small:
-        few = ["--budget_s", "2", "--launches", "1", "--measures", "latency"]
+        few = ["--minutes_per_case", "0.03", "--launches", "1", "--measures", "latency"]
         return [["bench", "run", "cnn_cls", *words, *few]]
     measures = ["parity", "latency", "device_time", "work"]
-    words += ["--minutes", f"{0.95 * seconds / 60:.2f}", "--budget_s", "2", "--launches", "1"]
+    words += ["--minutes", f"{0.95 * seconds / 60:.2f}", "--minutes_per_case", "0.03"]
+    words += ["--launches", "1"]
     return [["bench", "run", "--suite", "gpu", *words, "--measures", *measures]]
 
 
@@ -122,8 +123,8 @@ def _decision(config: CheckConfig, seconds: float) -> list[Words]:
     train += ["--max_steps", "4" if config.small else "100", "--report_to", "none", *device]
     decide = [
         folder,
-        "--budget",
-        f"{(0.15 if config.small else 0.3) * seconds:.0f}s",
+        "--minutes",
+        f"{max(12.0, 0.5 * seconds) / 60:.2f}",
         "--max_drop",
         "0.02",
     ]
@@ -138,8 +139,8 @@ def _decision(config: CheckConfig, seconds: float) -> list[Words]:
 
 
 def _machine(config: CheckConfig, seconds: float) -> list[Words]:
-    floor = f"{max(1.0, 0.3 * seconds):.0f}"
-    return [["bench", "doctor", "--device", config.device, "--budget_s", floor]]
+    floor = f"{max(1.0, 0.3 * seconds) / 60:.3f}"
+    return [["bench", "doctor", "--device", config.device, "--minutes", floor]]
 
 
 PARTS = (

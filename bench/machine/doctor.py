@@ -1,8 +1,6 @@
 """The verb doctor: what `python -m zoo doctor` says, and what only measuring tells of a machine."""
 
-import hashlib
 import os
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +12,7 @@ from bench.measures import ceilings
 from bench.validity import synthetic_targets
 from zoo.cli import doctor as installation
 from zoo.cli.doctor import DoctorFinding
+from zoo.machine.cores import granted_cores
 from zoo.machine.environment import machine
 from zoo.measure import Arm, ArmFailed, Plan, noise_floor
 from zoo.measure.process import WorkerFailed
@@ -56,20 +55,7 @@ def _foreign() -> DoctorFinding:
 
 def _granted(threads: int) -> DoctorFinding:
     """Return how much processor time `threads` busy threads get per second."""
-    content = bytes(1 << 20)
-    end = time.monotonic() + LOOK_S
-
-    def busy() -> None:
-        while time.monotonic() < end:
-            hashlib.sha256(content)  # lets go of the interpreter's lock
-
-    workers = [threading.Thread(target=busy) for _ in range(threads)]
-    began, used = time.monotonic(), time.process_time()
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    cores = (time.process_time() - used) / (time.monotonic() - began)
+    cores = granted_cores(threads, LOOK_S)
     text = f"{threads} threads get {cores:.2f} cores"
     if cores >= GRANTED * threads:
         return DoctorFinding("cores granted", "ok", text)
@@ -122,7 +108,7 @@ def _floor(args: DoctorArgs) -> DoctorFinding:
         arm = _arm(args.device)
     except WorkerFailed as error:
         return DoctorFinding("noise floor", "warn", error.failed.reason)
-    return floor_finding(noise_floor(arm, plan_of(args.budget_s, args.device)), args)
+    return floor_finding(noise_floor(arm, plan_of(60 * args.minutes, args.device)), args)
 
 
 def _arm(device: str) -> Arm:
@@ -167,5 +153,5 @@ def floor_finding(found: Floor | ArmFailed, args: DoctorArgs) -> DoctorFinding:
     if floor <= FLOOR:
         return DoctorFinding("noise floor", "ok", text)
     if found.spread <= FLOOR:
-        return DoctorFinding("noise floor", "warn", text, "more launches: a larger --budget_s")
-    return DoctorFinding("noise floor", "warn", text, "a quieter machine, or a larger --budget_s")
+        return DoctorFinding("noise floor", "warn", text, "more launches: more --minutes")
+    return DoctorFinding("noise floor", "warn", text, "a quieter machine, or more --minutes")

@@ -1,4 +1,4 @@
-"""What NVIDIA's data sheets promise: FLOP/s of matrix products at most, dense, by dtype.
+"""What NVIDIA's data sheets promise: FLOP/s of matrix products at most, dense, by dtype; memory.
 
 Sheets since Ampere print numbers with 2:4 sparsity beside or in place of the dense ones; those are
 half of them. Both uses of such a number are told apart by who reads it: model FLOPs utilization
@@ -58,6 +58,25 @@ SHEETS: tuple[tuple[str, Sheet], ...] = (
     (r"\bT4\b", _sheet("T4 data sheet", fp32=8.1, fp16=65, int8=130)),
 )
 """The first pattern that is found in the name that PyTorch gives counts."""
+
+CARDS: tuple[tuple[str, int], ...] = (
+    ("T4", 16),
+    ("V100 16 GB", 16),
+    ("A10", 24),
+    ("L4", 24),
+    ("A30", 24),
+    ("V100 32 GB", 32),
+    ("A100 40 GB", 40),
+    ("L40S", 48),
+    ("A100 80 GB", 80),
+    ("H100 PCIe", 80),
+    ("H100", 80),
+    ("H100 NVL", 94),
+    ("H200", 141),
+    ("B200", 180),
+)
+"""Name and memory in GB (10^9 bytes) of cards that have a sheet, as the sheets say; a card of
+NVIDIA's as PyTorch sees it has somewhat less where it corrects errors in the same memory."""
 
 
 def sheet_of(gpu: str) -> Sheet | None:

@@ -158,7 +158,7 @@ def run(target: str, kwargs: Mapping[str, Any]) -> dict[str, Any]:
         "end": moment(),
         "peak_rss": 1024 * int(peak[1]) if peak else 0,
         "gpu": gpu,
-        "size": _size(kwargs),
+        "size": size_on_disk(kwargs),
     }
 
 
@@ -179,7 +179,7 @@ def _import_libraries(kwargs: Mapping[str, Any]) -> None:
     importlib.import_module("zoo.deploy.timed")
 
 
-def _size(kwargs: Mapping[str, Any]) -> int | None:
+def size_on_disk(kwargs: Mapping[str, Any]) -> int | None:
     """Return the bytes of the artifact or the weights that are deployed."""
     if "deployment" not in kwargs:
         return None

@@ -8,6 +8,7 @@ from typing import Any, Self
 from bench.cases.case import Case
 from bench.record.results import Result
 from tasks.printing import print_lines, visible
+from zoo.machine.formatting import duration
 
 
 class SweepProgress:
@@ -28,6 +29,10 @@ class SweepProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away."""
         if self._bar is not None:
             self._bar.stop()
 
@@ -59,7 +64,7 @@ class SweepProgress:
         left = ""
         if self._done:
             seconds = (time.monotonic() - self._began) / self._done * (self._total - self._done)
-            left = f", about {_words(seconds)} left"
+            left = f", about {duration(seconds)} left"
         print_lines(f"[{self._done + 1}/{self._total}{left}] {case}: {measure}", file=sys.stderr)
 
     def done(self, result: Result | None, steps: int) -> None:
@@ -77,7 +82,3 @@ class SweepProgress:
             self._bar.console.print(visible(text), emoji=False, markup=False, highlight=False)
         else:
             print_lines(text, file=sys.stderr)
-
-
-def _words(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 LOG_FROM = 8.0
 """A spread (largest over smallest) from which on an axis is logarithmic."""
+FAR_FROM_ZERO = 0.3
+"""Smallest over largest number from which an axis from 0 would waste its beginning."""
 FARTHEST = 3.0
 """An interval is drawn to the edge of a chart where it goes on beyond so many times its value."""
 
@@ -17,7 +19,9 @@ class Axis:
 
     title: str
     log: bool = False
-    """else it begins at 0"""
+    """else it begins at 0, or below the smallest number"""
+    from_zero: bool = True
+    """whether it begins at 0, where it is not logarithmic"""
     marks: tuple[float, ...] = ()
     """the only places to have ticks at, where something was measured at few; else they are round
     numbers"""
@@ -169,12 +173,15 @@ class Scale:
     @classmethod
     def fit(cls, values: Sequence[float], axis: Axis, begin: float, end: float) -> "Scale":
         """Return a scale that holds all values, with some room at the ends. Logarithmic axes leave
-        out what is not above 0."""
+        out what is not above 0; an axis that need not begin at 0 does where that costs little."""
         if axis.log:
             logs = [math.log(value) for value in values if value > 0] or [0.0]
             room = 0.07 * (max(logs) - min(logs)) or 0.5
             low = max(math.exp(min(logs) - room), sys.float_info.min)  # not rounded to 0
             return cls(low, math.exp(max(logs) + room), True, begin, end)
+        if not axis.from_zero and values and min(values) > FAR_FROM_ZERO * max(values):
+            room = 0.1 * (max(values) - min(values)) or 0.05 * max(values)
+            return cls(min(values) - room, max(values) + room, False, begin, end)
         return cls(0.0, 1.1 * max(values, default=1.0) or 1.0, False, begin, end)
 
     def __call__(self, value: float) -> float:

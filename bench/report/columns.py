@@ -56,12 +56,21 @@ class Table:
 
     @classmethod
     def of(cls, name: str, title: str, columns: Sequence[Column], rows: Sequence[Row]) -> "Table":
-        """Without the columns that no row has a number for."""
+        """Without the columns that no row has a number for; rows without a number come last."""
+        rows = sorted(rows, key=lambda row: all(each.cell(row).is_missing for each in columns))
         filled = tuple(
             column for column in columns if any(not column.cell(row).is_missing for row in rows)
         )
         empty = tuple(column.title.partition(",")[0] for column in columns if column not in filled)
         return cls(name, title, filled, tuple(rows), empty)
+
+
+def without_number(row: Row, columns: Sequence[Column]) -> str | None:
+    """Return why a row has no number in any of some columns; None where it has one."""
+    if not columns or any(not column.cell(row).is_missing for column in columns):
+        return None
+    reasons = (each.found.reason for each in row.found.values() if each.found.status != "ok")
+    return "; ".join(dict.fromkeys(filter(None, reasons))) or row.status
 
 
 def tables(report: Report) -> dict[str, Table]:
@@ -98,6 +107,18 @@ def _plain(
 
     def cell(row: Row) -> Cell:
         return _number(row.value(measure, key), row.said(measure), scale, digits)
+
+    return Column(name, title, help_, cell)
+
+
+def _count(name: str, title: str, help_: str, measure: str) -> Column:
+    """A whole number of things."""
+
+    def cell(row: Row) -> Cell:
+        value = row.value(measure, name)
+        if value is None:
+            return Cell(row.said(measure))
+        return Cell(f"{value.value:,.0f}", "", value.value)
 
     return Column(name, title, help_, cell)
 
@@ -289,10 +310,7 @@ def _graphs(rows: Sequence[Row]) -> list[Column]:
     titles = {"graphs": "graphs", "graph_breaks": "graph breaks", "recompiles": "recompiles"}
     if any(row.case.device.startswith("cuda") for row in rows):
         titles["cuda_graphs_skipped"] = "CUDA graphs skipped"
-    return [
-        _plain(name, title, "In two calls", "graph", name, digits=6)
-        for name, title in titles.items()
-    ]
+    return [_count(name, title, "In two calls", "graph") for name, title in titles.items()]
 
 
 def _devices() -> list[Column]:

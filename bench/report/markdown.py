@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from bench.record.markdown import safe
 from bench.report import described, geomeans
 from bench.report.chart import Section
-from bench.report.columns import Cell, Column, Table
+from bench.report.columns import Cell, Column, Table, without_number
 from bench.report.data import Report, Row
 
 
@@ -73,6 +73,8 @@ def _row(row: Row, columns: Sequence[Column]) -> list[str]:
         described.length(row),
         row.status if row.status == "ok" else f"**{row.status}**",
     ]
+    if why := without_number(row, columns):
+        return [*own, f"*{safe(why)}*", *[""] * (len(columns) - 1)]
     return own + [_cell(column.cell(row)) for column in columns]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from bench.report import described, geomeans, svg
 from bench.report.chart import Group, Section
-from bench.report.columns import Cell, Column, Table
+from bench.report.columns import Cell, Column, Table, without_number
 from bench.report.commands import reproduce
 from bench.report.data import Environment, Report, Row
 
@@ -166,6 +166,11 @@ def _row(row: Row, place: int, columns: Sequence[Column]) -> str:
         values["length"] = row.length()
     values |= {name: cell.number for name, cell in cells if cell.number is not None}
     length = described.length(row)
+    measured = "".join(_cell(cell) for _, cell in cells)
+    if why := without_number(row, columns):
+        measured = (
+            f'<td class="missing why" colspan="{len(columns)}"><span>{escape(why)}</span></td>'
+        )
     return (
         f'<tr data-row="{row.name}" data-place="{place}" '
         f'data-values="{escape(json.dumps(values))}" '
@@ -174,7 +179,7 @@ def _row(row: Row, place: int, columns: Sequence[Column]) -> str:
         f'<th scope="row" class="case"><strong>{escape(case.deployment)}</strong>'
         f"{escape(described.subject(row))}</th>"
         f"<td>{case.workload.batch}</td><td>{escape(length)}</td>{_status(row)}"
-        f"{''.join(_cell(cell) for _, cell in cells)}"
+        f"{measured}"
         f'<td><button type="button" class="command" data-row="{row.name}" '
         f'data-says="{escape(described.title(row))}" '
         f'aria-label="command of {escape(described.title(row))}">command</button></td></tr>'

@@ -88,10 +88,12 @@ def draw(chart: Chart, looks: Mapping[str, int]) -> str:
     x = Scale.fit(chart.xs(), chart.x, LEFT, WIDTH - RIGHT)
     y = Scale.fit(chart.ys(), chart.y, HEIGHT - BOTTOM, TOP)
     first = chart.points()[0]
+    lines, labels = _guides(chart.guides, x, y)
     parts = [
         _axes(chart, x, y),
-        *_guides(chart.guides, x, y),
+        *lines,
         *(_series(each, looks[each.name], x, y, first) for each in chart.series),
+        *labels,  # above all, so that no line is drawn through them
     ]
     label = escape(f"{chart.title}: {chart.y.title} over {chart.x.title}")
     return (
@@ -125,8 +127,10 @@ def _ticks(axis: Axis, scale: Scale) -> list[float]:
     return list(axis.marks) or scale.ticks()
 
 
-def _guides(guides: Sequence[Guide], x: Scale, y: Scale) -> list[str]:
-    parts = []
+def _guides(guides: Sequence[Guide], x: Scale, y: Scale) -> tuple[list[str], list[str]]:
+    """Return the lines, and their labels."""
+    parts: list[str] = []
+    labels: list[str] = []
     heights: list[float] = []
     for guide in sorted(guides, key=lambda each: -max(y for _, y in each.line)):
         rows = escape(" ".join(guide.rows))
@@ -138,8 +142,8 @@ def _guides(guides: Sequence[Guide], x: Scale, y: Scale) -> list[str]:
                 place += 1
             heights.append(place)
             where = (WIDTH - RIGHT - 2, "end") if level else (LEFT + 6, "start")
-            parts.append(_text(where[0], place, guide.label, where[1], "note"))
-    return parts
+            labels.append(_text(where[0], place, guide.label, where[1], "note"))
+    return parts, labels
 
 
 def _series(series: Series, look: int, x: Scale, y: Scale, first: ChartPoint) -> str:

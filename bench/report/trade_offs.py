@@ -28,6 +28,8 @@ TEXT = (
 )
 
 
+ALIKE = 1.02
+"""Largest over smallest cost up to which deployments cost the same."""
 ONE_DEPLOYMENT = "No workload was measured with two deployments or more."
 NO_COST = (
     "Workloads were timed with two deployments or more, but for no two of them there is a peak of "
@@ -75,14 +77,20 @@ def section(report: Report) -> Section:
     found, timed = [], False
     for scenario, rows in groups(report.rows).items():
         timed |= sum(row.value("latency", "median") is not None for row in rows) > 1
-        charts = [chart for cost in COSTS if (chart := _chart(scenario, rows, cost))]
+        same = _same(rows)
+        charts = [_chart(scenario, rows, cost) for cost in COSTS if cost not in same]
         absent = missing(
-            (row.case.deployment, row.said("latency"))
-            for row in rows
-            if row.value("latency", "median") is None
+            [
+                *((cost.title.partition(",")[0], "the same for all") for cost in same),
+                *(
+                    (row.case.deployment, row.said("latency"))
+                    for row in rows
+                    if row.value("latency", "median") is None
+                ),
+            ]
         )
-        if charts:
-            found.append(Group(str(scenario), tuple(charts), absent))
+        if any(charts):
+            found.append(Group(str(scenario), tuple(filter(None, charts)), absent))
     return Section(
         "front",
         "The Pareto front",
@@ -90,6 +98,15 @@ def section(report: Report) -> Section:
         tuple(found),
         NO_COST if timed else ONE_DEPLOYMENT,
     )
+
+
+def _same(rows: Sequence[Row]) -> list[Cost]:
+    """Return the costs that all deployments of a workload share; none where they share all."""
+    timed = [row for row in rows if row.value("latency", "median")]
+    paid = {cost: [p for row in timed if (p := cost.of(row)) is not None] for cost in COSTS}
+    known = [cost for cost, costs in paid.items() if len(costs) > 1 and any(costs)]
+    same = [cost for cost in known if max(paid[cost]) <= ALIKE * min(paid[cost])]
+    return same if len(same) < len(known) else []
 
 
 def _chart(scenario: Scenario, rows: Sequence[Row], cost: Cost) -> Chart | None:
@@ -125,8 +142,8 @@ def _chart(scenario: Scenario, rows: Sequence[Row], cost: Cost) -> Chart | None:
     return Chart(
         slug("front", cost.name, str(scenario)),
         f"Latency against {cost.title.partition(',')[0]}",
-        Axis("latency, ms", log=spans_decades(1e3 * median.value for _, median, _ in known)),
-        Axis(cost.title),
+        Axis("latency, ms", spans_decades(1e3 * median.value for _, median, _ in known), False),
+        Axis(cost.title, from_zero=False),
         tuple(series),
         (Guide(line, rows=names),) if len(line) > 1 else (),
     )

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.cases.args import RunArgs
-from bench.cases.case import threads_of
-from bench.cases.deadline import Deadline
+from bench.cases.case import Case, threads_of
 from bench.cases.job import Settings
 from bench.measures import FIRST, MEASURES
 from bench.record import store
@@ -16,6 +15,7 @@ from bench.sweep import suite, table
 from bench.sweep.sweep import LEFT_OUT, Performer, sweep
 from tasks.errors import UserError
 from zoo.machine import terminal
+from zoo.measure.deadline import Deadline
 from zoo.runtimes import check_threads
 
 
@@ -41,15 +41,20 @@ def run(args: RunArgs) -> list[Result]:
     cases = suite.by_value(asked.cases) if deadline.is_set else asked.cases
     with Performer(settings) as perform, SweepProgress() as progress:
         perform.expect(cases)
-        results = sweep(
-            cases,
-            measures,
-            args.out,
-            perform,
-            progress,
-            deadline,
-            lambda each: settings.launcher == "fresh" and launcher(each) == "preloaded",
-        )
+        try:
+            results = sweep(
+                cases,
+                measures,
+                args.out,
+                perform,
+                progress,
+                deadline,
+                lambda each: settings.launcher == "fresh" and launcher(each) == "preloaded",
+            )
+        except KeyboardInterrupt:
+            progress.stop()
+            _show_what_there_is(cases, args, before)
+            raise
     if results and all(each.found.status == LEFT_OUT for each in results):
         raise UserError(
             f"--minutes {args.minutes:g} is too short for one case: {deadline.spent():.0f} s were "
@@ -63,6 +68,19 @@ def run(args: RunArgs) -> list[Result]:
     if deadline.is_set:
         terminal.lines(left_out(results, deadline))
     return results
+
+
+def _show_what_there_is(cases: Sequence[Case], args: RunArgs, before: int) -> None:
+    """Print the table of the cases that the file has results of; `before` is how many there were
+    when the run began."""
+    kept = store.read(args.out)
+    found = [each for each in kept if each.case in set(cases)]
+    if found:
+        done = {each.case for each in found}
+        table.show([case for case in cases if case in done], found)
+    terminal.lines(
+        f"stopped: {len(kept) - before} results added to {args.out}; the same command goes on"
+    )
 
 
 def left_out(results: Sequence[Result], deadline: Deadline) -> str:
@@ -107,8 +125,9 @@ def settings_of(args: RunArgs, asked: suite.Suite) -> Settings:
     """Return the settings, where flags win over the suite and the suite over defaults; the time of
     --minutes begins."""
     given: dict[str, Any] = {"launcher": args.launcher, "deadline": Deadline(args.minutes)}
-    for name in ("budget_s", "launches"):
-        for source in (asked, args):
-            if getattr(source, name) is not None:
-                given[name] = getattr(source, name)
+    for source in (asked, args):
+        if source.minutes_per_case is not None:
+            given["budget_s"] = 60 * source.minutes_per_case
+        if source.launches is not None:
+            given["launches"] = source.launches
     return Settings(**given)

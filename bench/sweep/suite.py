@@ -1,6 +1,6 @@
 """Suites: YAML files of cases, by cross product.
 
-    budget_s: 30                  # as the flags of `python -m bench run`, which win
+    minutes_per_case: 0.5         # as the flags of `python -m bench run`, which win
     measures: [latency, memory]
     cases:
       - models: [minilm, runs/reviews]
@@ -37,7 +37,7 @@ class Suite:
 
     cases: tuple[Case, ...]
     measures: tuple[str, ...] | None = None
-    budget_s: float | None = None
+    minutes_per_case: float | None = None
     launches: int | None = None
 
 
@@ -77,7 +77,7 @@ def read(path: Path, threads: int, flags: Mapping[str, Sequence[Any]] | None = N
         raise UserError(f"{path} can't be read: {error}") from None
     if root is None:
         raise UserError(f"{path} is empty: it wants `cases:`")
-    given = dict(_fields(path, root, ("cases", "measures", "budget_s", "launches")))
+    given = dict(_fields(path, root, ("cases", "measures", "minutes_per_case", "launches")))
     if "cases" not in given or not isinstance(given["cases"], yaml.SequenceNode):
         raise UserError(f"{path}, line {_line(given.get('cases', root))}: wants a list under cases")
     cases = [
@@ -85,14 +85,14 @@ def read(path: Path, threads: int, flags: Mapping[str, Sequence[Any]] | None = N
     ]
     if not cases:
         raise UserError(f"{path}, line {_line(given['cases'])}: cases is empty")
-    measures = budget = launches = None
+    measures = minutes = launches = None
     if "measures" in given:
         measures = tuple(_each(path, "measures", given["measures"], measure_named))
-    if "budget_s" in given:
-        (budget,) = _each(path, "budget_s", given["budget_s"], _positive)
+    if "minutes_per_case" in given:
+        (minutes,) = _each(path, "minutes_per_case", given["minutes_per_case"], _positive)
     if "launches" in given:
         (launches,) = _each(path, "launches", given["launches"], _count)
-    return Suite(tuple(dict.fromkeys(cases)), measures, budget, launches)
+    return Suite(tuple(dict.fromkeys(cases)), measures, minutes, launches)
 
 
 def cross(

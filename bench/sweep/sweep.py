@@ -15,13 +15,13 @@ from typing import Any, Protocol
 from bench.cases import child, models
 from bench.cases.case import Case, source_digest
 from bench.cases.child import Shared, Start
-from bench.cases.deadline import Deadline
 from bench.cases.job import MeasureJob, Settings
 from bench.cases.prepare import Preparation, Prepared
 from bench.measures import COMPILED, FIRST, MEASURES
 from bench.record import store
 from bench.record.results import MeasureResult, Result, Status
 from zoo.machine import environment
+from zoo.measure.deadline import Deadline
 from zoo.measure.preloaded import Preloader
 from zoo.measure.process import Worker, WorkerFailed
 from zoo.measure.workload import TrainStep

@@ -161,7 +161,7 @@ def _told(comparisons: Sequence[Comparison]) -> str:
 
 def _against(size: int, other: int, args: SelftestArgs) -> Comparison:
     arms = [_arm("a", "work", size=size), _arm("b", "work", size=other)]
-    plan = Plan(launches=args.launches, budget_s=args.budget_s, target_halfwidth=0.01)
+    plan = Plan(launches=args.launches, budget_s=60 * args.minutes, target_halfwidth=0.01)
     return _found(lambda: compare(arms, plan).of("b"))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks import atomic
+from tasks.data.cells import tell
 
 if TYPE_CHECKING:
     import datasets
@@ -54,4 +55,5 @@ def read(copy: Path, split: str, fingerprint: str) -> "datasets.Dataset":
     import datasets
 
     table = datasets.table.MemoryMappedTable.from_file(str(copy))
+    tell(table)
     return datasets.Dataset(table, split=datasets.Split(split), fingerprint=fingerprint)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.data import files, tables
-from tasks.data.tables import text_of
+from tasks.data.cells import text_of
 from tasks.errors import UserError
 
 if TYPE_CHECKING:

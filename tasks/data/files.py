@@ -26,6 +26,10 @@ def _formats(readers: tables.Readers) -> str:
 FORMATS = _formats(tables.READERS)
 # Files beside the data in a folder of `datasets` or of the Hub that hold no examples.
 NOT_DATA = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
+NOT_DATA |= {"dev_ids.tsv"}  # of MRPC, as GLUE has it
+ARCHIVES = frozenset({".7z", ".bz2", ".gz", ".rar", ".tar", ".tgz", ".xz", ".zip"})
+RAW = "original"
+"""The folder in which GLUE's tasks keep what their tables were made of."""
 # Suffixes that make a name a path even behind a slash, where a Hub id may have dots of its own.
 OTHER_SUFFIXES = frozenset(
     {
@@ -38,7 +42,6 @@ OTHER_SUFFIXES = frozenset(
         ".ods",
         ".txt",
         ".xls",
-        ".xlsx",
         ".xml",
         ".yaml",
         ".zip",
@@ -115,23 +118,38 @@ def load(
 
 
 def _one_file(path: Path, readers: tables.Readers) -> dict[str, list[Path]]:
+    if path.suffix.lower() in ARCHIVES:
+        raise UserError(f"{path} is an archive: unpack it, and give the folder that comes out")
     if path.suffix.lower() not in readers:
         kind = f"a {path.suffix} file" if path.suffix else "a file without a suffix"
         raise UserError(f"{path} is {kind}, which is none of {_formats(readers)}")
     return {split_of(Path(path.name)) or "train": [path]}
 
 
-def _in_folder(folder: Path, readers: tables.Readers) -> dict[str, list[Path]]:
-    """The data files of a folder by split, in the order of their paths."""
-    every = sorted(
+def in_folder(folder: Path, readers: tables.Readers) -> list[Path]:
+    """Return the data files below a folder, in the order of their paths. Hidden ones are none, nor
+    what a task of GLUE has in its folder `RAW`, beside tables (tsv) made of it."""
+    found = [file for file in _every(folder) if file.suffix.lower() in readers]
+    if any(file.parent == folder and file.suffix.lower() == ".tsv" for file in found):
+        found = [file for file in found if file.relative_to(folder).parts[0] != RAW]
+    return found
+
+
+def _every(folder: Path) -> list[Path]:
+    return sorted(
         file
         for file in folder.rglob("*")
         if file.is_file()
         and file.name not in NOT_DATA
         and not any(part.startswith((".", "_")) for part in file.relative_to(folder).parts)
     )
-    data = [file for file in every if file.suffix.lower() in readers]
+
+
+def _in_folder(folder: Path, readers: tables.Readers) -> dict[str, list[Path]]:
+    """The data files of a folder by split, in the order of their paths."""
+    data = in_folder(folder, readers)
     if not data:
+        every = _every(folder)
         others = sorted({file.suffix or file.name for file in every})
         found = f"only {', '.join(others[:5])}" if others else "no files"
         raise UserError(f"the folder {folder} has {found}, and none of {_formats(readers)}")

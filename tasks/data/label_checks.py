@@ -1,5 +1,6 @@
 """Checks of classes before training: missing, unknown and rare ones, whatever the examples are."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from tasks.preflight import Finding
 
 SMALLEST_SHARE = 0.05  # of a class among the training examples
 LARGEST_RATIO = 10  # of the largest class to the smallest
+LARGEST_SPREAD = 10  # of one number's standard deviation to another's
 NAMED = 5  # labels a line names at most
 NO_VALUE = frozenset(("nan", "<na>", "n/a", "#n/a", "nat", "null"))
 """Of pandas and spreadsheets, in small letters."""
@@ -19,11 +21,15 @@ def check(labels: Mapping[str, Sequence[Any]], names: Sequence[str] = ()) -> Ite
 
     Args:
         labels: of the rows of each split: a class, or a list of classes where several are possible;
-            None is a missing one. Decimal numbers (regression) are no classes and are not checked.
+            None is a missing one. A decimal number (regression) is no class and is not checked; of
+            several it is, as `check_numbers` does.
         names: what integer labels are called; without it they go by their number.
     """
     every = [value for values in labels.values() for value in values if value is not None]
     if not every or any(isinstance(value, float) for value in every):
+        return
+    if any(isinstance(one, float) for value in every if isinstance(value, list) for one in value):
+        yield from check_numbers(labels, names)
         return
     several = any(isinstance(value, list) for value in every)
     counts: dict[str, Counter[Any]] = {}
@@ -49,6 +55,56 @@ def check(labels: Mapping[str, Sequence[Any]], names: Sequence[str] = ()) -> Ite
         yield from _against(train, split, counted, names)
     if len(train) > 1:
         yield from _balance(train, len(labels["train"]), names)
+
+
+def check_numbers(
+    labels: Mapping[str, Sequence[Any]], names: Sequence[str] = ()
+) -> Iterator[Finding]:
+    """Yield what is wrong or suspicious in the numbers of a regression.
+
+    Args:
+        labels: of the rows of each split: a number, or a list of numbers, as many in each row.
+        names: what the numbers of a list are called.
+    """
+    for split, values in labels.items():
+        flat = [value if isinstance(value, list) else [value] for value in values]
+        wrong = [
+            place
+            for place, row in enumerate(flat, start=1)
+            if any(one is None or not math.isfinite(one) for one in row)
+        ]
+        if wrong:
+            yield error(
+                f"{split}: {rows(len(wrong))} with a label that is no finite number, the first is"
+                f" {wrong[0]}"
+            )
+        elif split == "train" and len(flat) > 1:
+            yield from _spreads(list(zip(*flat, strict=True)), names)
+
+
+def _spreads(columns: Sequence[Sequence[float]], names: Sequence[str]) -> Iterator[Finding]:
+    """Numbers of train that never change, and those that drown the others in the loss."""
+    called = [names[i] if i < len(names) else f"number {i + 1}" for i in range(len(columns))]
+    for name, column in zip(called, columns, strict=True):
+        if len(set(column)) == 1:
+            of = f" of {name}" if len(columns) > 1 else ""
+            yield error(f"train: every label{of} is {column[0]:g}, so there is nothing to learn")
+    if len(columns) == 1:
+        return
+    spreads = {name: _deviation(column) for name, column in zip(called, columns, strict=True)}
+    widest, least = max(spreads, key=spreads.__getitem__), min(spreads, key=spreads.__getitem__)
+    large, small = spreads[widest], spreads[least]
+    if small and large > LARGEST_SPREAD * small:
+        yield warning(
+            f"train: {widest} varies {large / small:,.0f} times as much as {least} (standard"
+            f" deviations {large:.3g} and {small:.3g}), so the loss is hardly about {least}: bring"
+            " them to one scale"
+        )
+
+
+def _deviation(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
 def warning(message: str, measure: str = "", split: str | None = None, count: int = 0) -> Finding:

@@ -5,9 +5,10 @@ none.
 import math
 import re
 import sys
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from tasks.data import targets
 from tasks.errors import UserError
 from tasks.printing import print_lines
 
@@ -26,10 +27,11 @@ def label_names(splits: "datasets.DatasetDict", problem_type: ProblemType) -> li
     """Return all labels of all splits: in a ClassLabel's own order, else numbers by value, else in
     alphabetical order.
 
-    Empty for regression. Raises `UserError` where there are fewer than two.
+    For regression the names of the numbers, where a row has several. Raises `UserError` where there
+    are fewer than two labels.
     """
     if problem_type == "regression":
-        return []
+        return targets.names_of(reference(splits))
     own = class_names(reference(splits))
     if own is not None:
         return own
@@ -118,6 +120,41 @@ def are_numbers(values: Sequence[Any], fewest: int = 6) -> bool:
     )
 
 
+def problem_type_of(asked: str, splits: "datasets.DatasetDict") -> ProblemType:
+    """Return what the column `label` is to be learned as.
+
+    Args:
+        asked: "single_label", "multi_label", "regression", or "auto": what the type of the column,
+            and of text its values, say.
+
+    Raises `UserError` where several columns of numbers are asked to be labels.
+    """
+    import datasets
+
+    split = reference(splits)
+    feature = split.features["label"]
+    several = targets.are_numbers(feature)
+    if asked == "regression" or (several and asked == "auto"):
+        return "regression"
+    if isinstance(feature, Mapping):
+        raise UserError(
+            f"`problem_type` {asked} wants one column of labels, and these are several"
+            f" ({', '.join(feature)}): they are numbers to predict, regression"
+        )
+    if asked != "auto":
+        return (
+            "single_label_classification"
+            if asked == "single_label"
+            else "multi_label_classification"
+        )
+    if isinstance(feature, datasets.Value):
+        floating = feature.dtype.startswith("float") or are_numbers(split.unique("label"))
+        return "regression" if floating else "single_label_classification"
+    if isinstance(feature, datasets.ClassLabel):
+        return "single_label_classification"
+    return "multi_label_classification"
+
+
 def as_list(value: Any) -> list[Any]:
     """The labels of one multi-label example: a list as it is, a string split at | or ,."""
     if value is None:
@@ -162,7 +199,10 @@ def _has_no_label(split: "datasets.Dataset", column: str, known: Collection[str]
 
 def _flat_values(split: "datasets.Dataset", column: str) -> Iterable[Any]:
     for value in _distinct(split) if column == "label" else split[column]:
-        yield from value if isinstance(value, list) else [value]
+        if isinstance(value, Mapping):
+            yield from value.values()
+        else:
+            yield from value if isinstance(value, list) else [value]
 
 
 def _plain(value: Any) -> str:
@@ -211,7 +251,9 @@ def encode_labels(
 
     index = {name: i for i, name in enumerate(labels)}
     feature: Any = {
-        "regression": datasets.Value("float32"),
+        "regression": datasets.List(datasets.Value("float32"))
+        if labels
+        else datasets.Value("float32"),
         "single_label_classification": datasets.Value("int64"),
         "multi_label_classification": datasets.List(datasets.Value("int64")),
     }[problem_type]
@@ -292,11 +334,22 @@ def _encoder(
             if value is None or any(is_missing(each) for each in given):
                 raise ValueError("the label is empty; an example without any has an empty list")
             return [code_of(each) for each in given]
+        if problem_type == "regression" and index:
+            return [_named_number(*each) for each in targets.given(value, list(index))]
         if is_missing(value):
             raise ValueError("the label is empty; every example needs one")
         return _number(value) if problem_type == "regression" else code_of(value)
 
     return encode
+
+
+def _named_number(name: str, value: Any) -> float:
+    try:
+        if is_missing(value):
+            raise ValueError("the label is empty; every example needs one")
+        return _number(value)
+    except ValueError as problem:
+        raise ValueError(f"{name}: {problem}") from None
 
 
 def _number(value: Any) -> float:

@@ -30,12 +30,17 @@ __all__ = [
 ]
 
 
+NONE = "none"
+"""The data that a checkpoint records which was not trained here."""
+
+
 @dataclasses.dataclass(frozen=True)
 class DataArgs(Bounded):
     """The flags that choose the data."""
 
     data: str = "embedded"
-    """"embedded", a file (csv, tsv, json, jsonl, parquet), a folder of split files, or a Hub id."""
+    """"embedded", a file (csv, tsv, xlsx, json, jsonl, parquet), a folder of split files, or of
+    texts, images or sounds by label, or a Hub id."""
     data_config: str | None = None
     """Configuration of a Hub data set that has several, e.g. "sst2" of nyu-mll/glue."""
     validation_size: BelowOne = 0.1
@@ -84,6 +89,8 @@ def load(
             f"`data_config` {args.data_config} is for a data set of the Hub, but `data` is"
             f" {args.data}"
         )
+    if args.data == NONE and not is_there:
+        raise UserError("these weights were imported, and have no data of their own: give `data`")
     if args.data == "embedded":
         splits = embedded()
         return Source(splits, "embedded", fingerprint.of_examples(splits))

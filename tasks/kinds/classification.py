@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Bounded, Share
-from tasks.data import columns
-from tasks.data.columns import find_column
+from tasks.data import columns, targets
 from tasks.data.labels import (
     ProblemType,
-    are_numbers,
     check_labels,
     encode_labels,
     label_names,
     leave_out,
-    reference,
+    problem_type_of,
     unlabelled,
 )
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
@@ -28,6 +26,7 @@ from tasks.kinds import label_values
 from tasks.kinds.label_values import (
     LabelPrediction,
     NumberPrediction,
+    NumbersPrediction,
     Prediction,
     Value,
     places_of,
@@ -42,9 +41,12 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
+    from tasks.base import WrongPrediction
     from tasks.metrics.classification import ClassificationMetric
 
-LABEL_COLUMNS = ("label", "labels", "class", "category", "target", "sentiment", "stars", "score")
+LABEL_COLUMNS: tuple[str, ...] = ("label", "labels", "class", "category", "target", "sentiment")
+LABEL_COLUMNS += ("stars", "score", "gold_label", "is_duplicate", "quality")
+"""Usual names, best first; the last three are those of GLUE's MNLI, QQP and MRPC."""
 TOP_K = 5
 MOST_LABELS = 30  # that a description names
 
@@ -54,9 +56,10 @@ class LabelArgs(Bounded):
     """How labels are read."""
 
     label_column: str | None = None
-    """column of the label"""
+    """column of the label; several with commas for as many numbers to predict"""
     problem_type: Literal["auto", "single_label", "multi_label", "regression"] = "auto"
-    """auto: lists are multi_label, decimal numbers regression, all else single_label"""
+    """auto: decimal numbers and lists of them are regression, so are several columns; other lists
+    are multi_label, all else single_label"""
     threshold: Share = 0.5
     """multi_label: a label is given when its probability reaches this"""
     class_weights: Literal["none", "balanced"] = "none"
@@ -84,8 +87,7 @@ def media_and_label(source: Source, asked: str | None) -> "datasets.DatasetDict"
 
     Raises `UserError` where there is no such column.
     """
-    names = columns.names_of(source.splits)
-    label = find_column(names, asked, LABEL_COLUMNS, "label", source.name)
+    source, label = targets.find(source, asked, LABEL_COLUMNS)
     return columns.select(source.splits, {"media": "media", label: "label"}, source.name)
 
 
@@ -97,7 +99,7 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
     told. Raises `UserError` where a label can't be read.
     """
     must_have_train(splits, data.data)
-    problem_type = _problem_type(args.problem_type, splits)
+    problem_type = problem_type_of(args.problem_type, splits)
     without = unlabelled(splits)
     cut_as_named = cut_missing_splits(splits, _stratify(problem_type), data)
     labelled = _but(splits, without)
@@ -115,14 +117,14 @@ def encode(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> L
 
 def cut(args: LabelArgs, data: DataArgs, splits: "datasets.DatasetDict") -> "datasets.DatasetDict":
     """Return the splits, with missing ones cut from train exactly as `encode` does."""
-    problem_type = _problem_type(args.problem_type, splits)
+    problem_type = problem_type_of(args.problem_type, splits)
     return cut_missing_splits(splits, _stratify(problem_type), data)
 
 
 def stratified(splits: "datasets.DatasetDict") -> str | None:
     """Return the column name `label` if a classifier would stratify missing splits by it, else
     None."""
-    return _stratify(_problem_type("auto", splits))
+    return _stratify(problem_type_of("auto", splits))
 
 
 def _but(splits: "datasets.DatasetDict", names: Collection[str]) -> "datasets.DatasetDict":
@@ -135,29 +137,8 @@ def _stratify(problem_type: ProblemType) -> str | None:
     return "label" if problem_type == "single_label_classification" else None
 
 
-def _problem_type(asked: str, splits: "datasets.DatasetDict") -> ProblemType:
-    import datasets
-
-    split = reference(splits)
-    feature = split.features["label"]
-    if asked == "regression":
-        return "regression"
-    if asked != "auto":
-        return (
-            "single_label_classification"
-            if asked == "single_label"
-            else "multi_label_classification"
-        )
-    if isinstance(feature, datasets.Value):
-        floating = feature.dtype.startswith("float") or are_numbers(split.unique("label"))
-        return "regression" if floating else "single_label_classification"
-    if isinstance(feature, datasets.ClassLabel):
-        return "single_label_classification"
-    return "multi_label_classification"
-
-
 class Classification(Bindable):
-    """One label, several labels, or a number for each input. See `tasks.base.Task`."""
+    """One label, several labels, a number or several for each input. See `tasks.base.Task`."""
 
     args: Any  # has the fields of LabelArgs
     labels: tuple[str, ...]
@@ -171,8 +152,9 @@ class Classification(Bindable):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The names of the labels; empty for regression."""
-        return self.labels
+        """The names of the labels; empty for regression, whose `labels` name its numbers where it
+        has several."""
+        return () if self.problem_type == "regression" else self.labels
 
     @property
     def single_label(self) -> bool:
@@ -192,11 +174,14 @@ class Classification(Bindable):
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """Return, for a card, what the model returns for an input (`Task.describe_outputs`)."""
-        if self.problem_type == "regression":
-            return (
-                "Gives a number for an input, in the unit of the training data's column of labels."
-            )
         count, named = len(self.labels), self._named(literal)
+        if self.problem_type == "regression":
+            what = (
+                f"{count} numbers for an input ({named}), each"
+                if count
+                else "a number for an input,"
+            )
+            return f"Gives {what} in the unit of the training data's column of labels."
         if self.problem_type == "multi_label_classification":
             return (
                 f"Gives an input any of {count} labels: {named}; a label counts as given where its "
@@ -269,7 +254,7 @@ class Classification(Bindable):
 
     def loss(self, outputs: Outputs, batch: Batch, label_smoothing: float = 0.0) -> Loss:
         """Return the cross entropy, the binary cross entropy averaged over labels, or the squared
-        error; summed over rows.
+        error, of several numbers their mean; summed over rows.
 
         Label smoothing after Szegedy et al. 2016, section 7. Where `partners` (int64 [b]) and
         `share` (float32 [b]) are among the targets, a row's target is `share` its label and the
@@ -281,9 +266,12 @@ class Classification(Bindable):
         logits, labels = outputs["logits"], batch.targets["labels"]
         count = torch.full((), float(len(labels)), device=logits.device)  # no copy, no waiting
         if self.problem_type == "regression":
-            numbers = logits.squeeze(-1)
+            numbers = logits if self.labels else logits.squeeze(-1)
             terms = F.mse_loss(numbers.detach(), labels, reduction="none")
-            return Loss(F.mse_loss(numbers, labels, reduction="sum"), count, {}, terms)
+            loss = F.mse_loss(numbers, labels, reduction="sum")
+            if self.labels:
+                terms, loss = terms.mean(-1), loss / len(self.labels)
+            return Loss(loss, count, {}, terms)
         if self.problem_type == "multi_label_classification":
             labels = labels * (1 - label_smoothing) + 0.5 * label_smoothing
             entropy = F.binary_cross_entropy_with_logits
@@ -342,14 +330,17 @@ class Classification(Bindable):
         rows = batch.targets["labels"].tolist()
         if self.problem_type == "multi_label_classification":
             return [places_of(row) for row in rows]
-        found: list[Value] = rows
+        found: list[Value] = [tuple(row) if isinstance(row, list) else row for row in rows]
         return found
 
     def accumulator(self) -> "ClassificationMetric":
         """Return an empty accumulator of this task's metrics."""
         from tasks.metrics.classification import ClassificationMetric
         from tasks.metrics.ranked import TopKMetric
+        from tasks.metrics.several_numbers import SeveralNumbersMetric
 
+        if self.problem_type == "regression" and self.labels:
+            return SeveralNumbersMetric(len(self.labels))
         if self.single_label and len(self.labels) > TOP_K:
             return TopKMetric(len(self.labels), TOP_K)
         return ClassificationMetric(self.problem_type, max(len(self.labels), 1))
@@ -371,14 +362,16 @@ class Classification(Bindable):
 
     def _array(self, values: Sequence[Value]) -> "np.ndarray":
         """Return values in the form `ClassificationMetric` takes: labels int64 [b], 0 or 1 [b,
-        labels], or numbers float64 [b]."""
+        labels], or numbers float64 [b] or [b, labels]."""
         import numpy as np
 
+        if self.problem_type == "regression" and self.labels:
+            return np.array(values, np.float64).reshape(-1, len(self.labels))
         if self.problem_type != "multi_label_classification":
             return np.array(values, np.int64 if self.single_label else np.float64)
         hot = np.zeros((len(values), len(self.labels)), np.int64)
         for row, given in zip(hot, values, strict=True):
-            row[list(given)] = 1  # type: ignore[arg-type]
+            row[list(given)] = 1  # type: ignore[arg-type, index]
         return hot
 
     def confusion_matrix(self, accumulator: "ClassificationMetric") -> "np.ndarray":
@@ -386,21 +379,31 @@ class Classification(Bindable):
         ValueError if examples do not have one label each."""
         return accumulator.confusion_matrix()
 
-    def errors(self, seen: Evaluated[Prediction]) -> list[tuple[float, int, str, str]]:
-        """Return the wrong predictions as (loss of the sample, its id, truth, prediction)."""
+    def errors(self, seen: Evaluated[Prediction]) -> "Sequence[WrongPrediction]":
+        """Return the wrong predictions as (loss of the sample, its id, truth, prediction,
+        probability of the prediction: None but for a single label)."""
         assert seen.loss.terms is not None
         columns = seen.loss.terms.tolist(), seen.batch.ids.tolist(), seen.references
-        predicted = [value_of(one) for one in seen.predictions]
         return [
-            (loss, row, self._name(truth), self._name(value))
-            for loss, row, truth, value in zip(*columns, predicted, strict=True)
-            if value != truth
+            (
+                loss,
+                row,
+                self._name(truth),
+                self._name(value_of(one)),
+                one.scores[one.label] if isinstance(one, LabelPrediction) else None,
+            )
+            for loss, row, truth, one in zip(*columns, seen.predictions, strict=True)
+            if value_of(one) != truth
         ]
 
     def _name(self, value: Value) -> str:
+        if self.problem_type == "regression":
+            numbers = value if isinstance(value, tuple) else (value,)
+            names = self.labels or ("",)
+            return ", ".join(f"{n} {x:.4g}".strip() for n, x in zip(names, numbers, strict=True))
         if isinstance(value, tuple):
-            return "|".join(self.labels[i] for i in value) or "-"
-        return f"{value:.4g}" if self.problem_type == "regression" else self.labels[int(value)]
+            return "|".join(self.labels[int(i)] for i in value) or "-"
+        return self.labels[int(value)]
 
     def to_json(self, prediction: Prediction, top_k: int | None = None) -> dict[str, Any]:
         """Return a readable prediction: label and score, and with `top_k` the scores of the best k
@@ -408,10 +411,14 @@ class Classification(Bindable):
 
         Single label: softmax probability. Multi label: `label` is the list of those given, `score`
         the list of their sigmoids. Regression: label "LABEL_0" and the number itself, as
-        transformers' pipeline.
+        transformers' pipeline; of several numbers the list of their names, and the list of them.
         """
         if isinstance(prediction, NumberPrediction):
             return {"label": "LABEL_0", "score": prediction.value}
+        if isinstance(prediction, NumbersPrediction):
+            values = dict(zip(self.labels, prediction.values, strict=True))
+            several = {"label": list(values), "score": list(values.values())}
+            return several if top_k is None else several | {"scores": values}
         scores = prediction.scores
         ranked = sorted(range(len(scores)), key=lambda i: -scores[i])
         found: dict[str, Any]
@@ -455,7 +462,7 @@ class Classification(Bindable):
 
         logits, taught = student["logits"], teacher["logits"]
         if self.problem_type == "regression":
-            return F.mse_loss(logits, taught, reduction="sum")
+            return F.mse_loss(logits, taught, reduction="sum") / logits.shape[-1]
         if self.single_label:
             return divergence(logits, taught, temperature)
         ours, theirs = logits / temperature, taught / temperature

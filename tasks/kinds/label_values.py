@@ -1,7 +1,7 @@
 """Labels of a classifier: given (numpy's arrays), drawn (tensors), and predicted.
 
 Given and drawn, of one label each int64 [b], of several float32 [b, labels] of 0 and 1, of numbers
-float32 [b].
+float32 [b], of several numbers each float32 [b, labels].
 """
 
 from collections.abc import Sequence
@@ -38,16 +38,24 @@ class NumberPrediction:
     value: float
 
 
-Prediction = LabelPrediction | LabelsPrediction | NumberPrediction
-Value = int | tuple[int, ...] | float
-"""A label, the labels given, or a number: what is predicted, and what is true."""
+@dataclass(frozen=True)
+class NumbersPrediction:
+    """A prediction of several numbers, each in the unit of its labels."""
+
+    values: tuple[float, ...]
+
+
+Prediction = LabelPrediction | LabelsPrediction | NumberPrediction | NumbersPrediction
+Value = int | tuple[int, ...] | float | tuple[float, ...]
+"""A label, the labels given, a number or several: what is predicted, and what is true."""
 
 
 def given(values: Sequence[Any], labels: int, problem_type: "ProblemType") -> "np.ndarray":
     """Return the labels of rows as a numpy array.
 
     Args:
-        values: for each row a label's index, the indices of several labels, or a number.
+        values: for each row a label's index, the indices of several labels, a number, or a list of
+            numbers.
         labels: how many there are.
     """
     import numpy as np
@@ -64,12 +72,12 @@ def drawn(rows: int, labels: int, problem_type: "ProblemType", seed: int) -> "Te
     """Return a tensor of random labels for `rows` rows, drawn from `seed`."""
     import torch
 
-    rng, labels = torch.Generator().manual_seed(seed), max(labels, 1)
+    rng = torch.Generator().manual_seed(seed)
+    if problem_type == "regression":
+        return torch.randn((rows, labels) if labels else (rows,), generator=rng)
     if problem_type == "single_label_classification":
-        return torch.randint(labels, (rows,), generator=rng)
-    if problem_type == "multi_label_classification":
-        return torch.randint(2, (rows, labels), generator=rng).float()
-    return torch.randn(rows, generator=rng)
+        return torch.randint(max(labels, 1), (rows,), generator=rng)
+    return torch.randint(2, (rows, max(labels, 1)), generator=rng).float()
 
 
 def predicted(logits: Any, problem_type: "ProblemType", threshold: float) -> list[Prediction]:
@@ -81,6 +89,8 @@ def predicted(logits: Any, problem_type: "ProblemType", threshold: float) -> lis
     from tasks import arrays
 
     logits = arrays.to_numpy(logits)
+    if problem_type == "regression" and logits.shape[-1] > 1:
+        return [NumbersPrediction(tuple(row)) for row in logits.tolist()]
     if problem_type == "regression":
         return [NumberPrediction(value) for value in logits.squeeze(-1).tolist()]
     if problem_type == "single_label_classification":
@@ -95,6 +105,8 @@ def value_of(prediction: Prediction) -> Value:
     """Return the predicted value, in the form that is compared with the true one."""
     if isinstance(prediction, LabelPrediction):
         return prediction.label
+    if isinstance(prediction, NumbersPrediction):
+        return prediction.values
     return prediction.labels if isinstance(prediction, LabelsPrediction) else prediction.value
 
 

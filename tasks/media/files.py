@@ -28,6 +28,10 @@ def load(
     """The splits of a file or folder with their column `media`, and their fingerprint."""
     root = path.absolute()
     if not root.is_dir():
+        if kind.of_arrays and root.is_file() and root.suffix.lower() not in tables.READERS:
+            beside = sorted(file for file in root.parent.iterdir() if file.is_file())
+            if (arrays := kind.of_arrays(root, beside)) is not None:
+                return arrays
         return media_tables.load(root.parent, _one_table(path, kind), kind, column)
     folders, every = walk(root)
     media = [file for file in every if file.suffix.lower() in kind.suffixes]
@@ -42,6 +46,8 @@ def load(
         data = [file for file in data if media_tables.names_media(file, kind, column)]
     if data:
         return media_tables.load(root, files.by_split(root, data), kind, column)
+    if not media and kind.of_arrays and (arrays := kind.of_arrays(root, every)) is not None:
+        return arrays
     if not media:
         others = sorted({file.suffix or file.name for file in every})
         found = f"only {', '.join(others[:5])}" if others else "no files"
@@ -58,6 +64,8 @@ def _one_table(path: Path, kind: "MediaKind") -> dict[str, list[Path]]:
     suffix = path.suffix.lower()
     if suffix in tables.READERS:
         return {files.split_of(Path(path.name)) or "train": [path.absolute()]}
+    if suffix in files.ARCHIVES:
+        raise UserError(f"{path} is an archive: unpack it, and give the folder that comes out")
     here = f"a {path.suffix} file" if suffix else "a file without a suffix"
     raise UserError(
         f"{path} is {here}: {kind.name} data are a folder of them (LABEL/*), or a table"

@@ -4,8 +4,9 @@ A split has a column `media` of {"bytes", "path"}, never decoded: the bytes wher
 table, the path where they lie in a file of their own. `tasks.media.decoding` makes arrays of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.data.source import DataArgs, Source
@@ -14,6 +15,8 @@ from tasks.media import files, rows
 
 if TYPE_CHECKING:
     import datasets
+
+    ReadArrays = Callable[[Path, Sequence[Path]], tuple[datasets.DatasetDict, str] | None]
 
 
 class BadFile(Exception):
@@ -32,6 +35,9 @@ class MediaKind:
     """Of the files in a folder by label, lower case, with the dot."""
     columns: tuple[str, ...]
     """Usual names of the column that holds them or their paths, best first."""
+    of_arrays: "ReadArrays | None" = None
+    """Reads data sets in formats that only this kind has, given a folder and the files below it, or
+    one file and those beside it; gives None where there is none."""
 
 
 def name_of(media: Mapping[str, Any], row: int) -> str:
@@ -52,7 +58,8 @@ def load_media(
     - A folder by label, LABEL/*.png or SPLIT/LABEL/*.png: columns media and label (string).
     - A folder with metadata.csv or metadata.jsonl, at its root or in each split's folder, whose
       column file_name names files beside it (ImageFolder, AudioFolder).
-    - A table or a folder of split tables (csv, tsv, json, jsonl, parquet) with a column of paths,
+    - Where a folder has neither, a data set in a format of the kind's own (MNIST's, CIFAR's).
+    - A table or a folder of split tables (csv, tsv, xlsx, json, parquet) with a column of paths,
       absolute or from the table's folder, or in parquet of bytes or Hugging Face's {bytes, path}.
     - A Hub id, or "embedded": what `embedded` makes, which has its `media` already.
 

@@ -1,8 +1,10 @@
 """What all accumulators of an evaluation share: a sample counts once, by its id, whatever process
 saw it and however often."""
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self, TypeVar
 
 import numpy as np
@@ -17,6 +19,23 @@ FORMAT = 1
 
 T = TypeVar("T", str, bytes)
 _Array = npt.NDArray[Any]
+
+Answer = int | tuple[int, ...] | float | str
+"""What a sample is answered: the place of a label or tag, the places of several labels, a number,
+or a text."""
+
+
+@dataclass(frozen=True)
+class ConstantAnswer:
+    """One answer to every sample, and what it is worth: whoever has learned something does better.
+
+    It is the answer that suits the samples of this very evaluation best: their commonest label or
+    tag, their mean, or an empty text.
+    """
+
+    answer: Answer
+    values: Mapping[str, float]
+    """Each metric by name; nan where it is undefined, as a correlation is."""
 
 
 class MetricAccumulator(ABC):
@@ -56,6 +75,28 @@ class MetricAccumulator(ABC):
     def confusion_matrix(self) -> Ints:
         """Return int64 [references, predictions]. ValueError where there are no classes."""
         raise ValueError("what has no classes has no confusion matrix")
+
+    def constant(self) -> ConstantAnswer | None:
+        """Return the best constant answer to the counted samples, with its metrics; None without
+        samples, or where no answers are counted."""
+        if not len(self) or (found := self._constant()) is None:
+            return None
+        answer, columns = found
+        other = copy.copy(self)
+        for name in self.cached:
+            other.__dict__.pop(name, None)
+        other._chunks = [columns]
+        return ConstantAnswer(answer, {one.name: one.value for one in other.compute(draws=0)})
+
+    def only_answer(self) -> Answer | None:
+        """Return the answer that every sample got, where they are several whose references differ;
+        else None."""
+        return None
+
+    def _constant(self) -> tuple[Answer, Any] | None:
+        """Return the best constant answer and the columns with it as every prediction; None where
+        there is none."""
+        return None
 
     def state(self) -> dict[str, _Array]:
         """Return all that was counted, as plain numeric arrays to send or to save, for `merge`.

@@ -1,6 +1,8 @@
 """The accumulator of the evaluation loop: predictions and references by id, never logits."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ import numpy.typing as npt
 
 from tasks.errors import UserError
 from tasks.metrics import arithmetic, intervals
-from tasks.metrics.accumulator import MetricAccumulator, by_id, checked_ids
+from tasks.metrics.accumulator import Answer, MetricAccumulator, by_id, checked_ids
 from tasks.metrics.arithmetic import Counts, Floats, Ints
 from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
@@ -16,6 +18,8 @@ PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "r
 
 _NAMES = ("ids", "predictions", "references")  # of the columns
 _CHUNK = 2**20  # unpacked multi-label values held at once
+_ALIKE = 0.01
+"""Share of the references' standard deviation: numbers predicted within it are one answer."""
 
 _Array = npt.NDArray[Any]
 _Scores = Mapping[str, Callable[[Counts], Any]]
@@ -24,6 +28,9 @@ _SINGLE: _Scores = {
     "f1_macro": lambda counts: arithmetic.f1(counts, "macro"),
     "precision_macro": lambda counts: arithmetic.precision(counts, "macro"),
     "recall_macro": lambda counts: arithmetic.recall(counts, "macro"),
+    "f1_weighted": lambda counts: arithmetic.f1(counts, "weighted"),
+    "precision_weighted": lambda counts: arithmetic.precision(counts, "weighted"),
+    "recall_weighted": lambda counts: arithmetic.recall(counts, "weighted"),
     "matthews_correlation": arithmetic.matthews_correlation,
 }
 _MULTI: _Scores = {
@@ -31,6 +38,9 @@ _MULTI: _Scores = {
     "f1_macro": lambda counts: arithmetic.f1(counts, "macro"),
     "precision_micro": lambda counts: arithmetic.precision(counts, "micro"),
     "recall_micro": lambda counts: arithmetic.recall(counts, "micro"),
+    "f1_weighted": lambda counts: arithmetic.f1(counts, "weighted"),
+    "precision_weighted": lambda counts: arithmetic.precision(counts, "weighted"),
+    "recall_weighted": lambda counts: arithmetic.recall(counts, "weighted"),
 }
 _CORRELATIONS: Mapping[str, Callable[[_Array, Ints], Floats]] = {
     "pearsonr": lambda rows, n: arithmetic.resampled_pearsonr(rows[:, 0], rows[:, 1], n),
@@ -70,12 +80,13 @@ class ClassificationMetric(MetricAccumulator):
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Every metric of this problem type with its interval.
 
-        single_label: accuracy (Wilson), f1_macro, precision_macro, recall_macro,
+        single_label: accuracy (Wilson), f1, precision and recall as macro and as weighted average,
         matthews_correlation (bootstrap). multi_label: accuracy of whole rows (Wilson), f1_micro,
-        f1_macro, precision_micro, recall_micro (bootstrap). regression: pearsonr, spearmanr (Fisher
-        z), mse (Student t). A single-label macro average goes over the labels that occur, a
-        multi-label one over all, as in scikit-learn. The same samples give the same bits; nothing
-        raises or warns for want of samples.
+        f1_macro, precision_micro, recall_micro and weighted averages (bootstrap). regression:
+        pearsonr, spearmanr (Fisher z), mse (Student t). A single-label macro average goes over the
+        labels that occur, a multi-label one over all, and a weighted one counts a label as often as
+        it is true, as in scikit-learn: recall_weighted of single labels is the accuracy. The same
+        samples give the same bits; nothing raises or warns for want of samples.
 
         Args:
             draws: resamples of a bootstrap; 0 leaves out the intervals that need one, and costs no
@@ -118,6 +129,59 @@ class ClassificationMetric(MetricAccumulator):
             predictions.reshape(n, width), references.reshape(n, width), np.ones((1, n), np.int64)
         )
         return Counts(counts.hits[0], counts.predicted[0], counts.actual[0])
+
+    def class_estimates(
+        self, level: float = 0.95, draws: int = DRAWS
+    ) -> list[dict[str, MetricEstimate]]:
+        """Return precision and recall (Wilson) and f1 (bootstrap over samples) of each label, in
+        their order; n is how many samples have it. Precision is left out where the label was never
+        predicted, and all of a label that no sample has. ValueError for regression."""
+        counts = self.by_class()
+        _, predictions, references, *_ = self._columns()
+        scores = {str(i): partial(_f1_of, i) for i in range(self.num_labels)}
+        f1 = self._bootstrap(scores, predictions, references, level, draws)
+        found = []
+        for i, (hits, predicted, actual) in enumerate(zip(*counts[:3], strict=True)):
+            row: dict[str, MetricEstimate] = {}
+            if actual and predicted:
+                one = intervals.wilson("precision", hits / predicted, int(predicted), level)
+                row["precision"] = replace(one, n=int(actual))
+            if actual:
+                row["recall"] = intervals.wilson("recall", hits / actual, int(actual), level)
+                row["f1"] = replace(f1[i], name="f1", n=int(actual))
+            found.append(row)
+        return found
+
+    def only_answer(self) -> Answer | None:
+        """Return the label, labels or number that every sample got, where they are several whose
+        references differ; else None. Numbers that hardly differ are one."""
+        _, predictions, references, *_ = self._columns()
+        if len(references) < 2 or (references == references[0]).all():
+            return None
+        if self.problem_type == "regression":
+            spread = np.ptp(predictions) if np.isfinite(predictions).all() else np.inf
+            is_one = spread < _ALIKE * np.std(references)
+            return float(predictions.mean()) if is_one else None
+        if not (predictions == predictions[0]).all():
+            return None
+        if self.problem_type == "single_label_classification":
+            return int(predictions[0])
+        return tuple(np.flatnonzero(self._unpack(predictions[:1])[0]).tolist())
+
+    def _constant(self) -> tuple[Answer, tuple[_Array, ...]] | None:
+        """Return the commonest label or the mean, and the columns with it as every prediction."""
+        ids, _, references, *more = self._columns()
+        if self.problem_type == "regression":
+            mean = float(references.mean())
+            return mean, (ids, np.full_like(references, mean), references, *more)
+        actual = self.by_class().actual
+        answer = int(actual.argmax())
+        if not actual[answer]:
+            return None  # nothing has any label
+        one: _Array = np.array(answer, references.dtype)
+        if self.problem_type == "multi_label_classification":
+            one = np.packbits(np.arange(self.num_labels) == answer)
+        return answer, (ids, np.broadcast_to(one, references.shape), references, *more)
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """What one of the metrics of `compute` is computed from, sample by sample."""
@@ -240,6 +304,11 @@ class ClassificationMetric(MetricAccumulator):
 
     def _unpack(self, packed: _Array) -> arithmetic.Bools:
         return np.unpackbits(packed, axis=1, count=self.num_labels).astype(np.bool_)
+
+
+def _f1_of(label: int, counts: Counts) -> Any:
+    """F1 of one label: float64 [...] of counts [..., labels]."""
+    return arithmetic.f1(counts, None)[..., label]
 
 
 def _bits(values: _Array) -> _Array:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.metrics import intervals
-from tasks.metrics.accumulator import by_id
+from tasks.metrics.accumulator import Answer, by_id
 from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
@@ -50,6 +50,16 @@ class TopKMetric(ClassificationMetric):
         share = float((ranks < self.k).mean()) if len(ranks) else float("nan")
         top = intervals.wilson(f"top{self.k}_accuracy", share, len(ranks), level)
         return [accuracy, top, *others]
+
+    def _constant(self) -> tuple[Answer, tuple[_Array, ...]] | None:
+        """As `ClassificationMetric` has it; the other labels are ranked by how common they are."""
+        found = super()._constant()
+        if found is None:
+            return None
+        answer, (ids, predictions, references, _) = found
+        places = np.empty(self.num_labels, np.int64)
+        places[np.argsort(-self.by_class().actual, kind="stable")] = np.arange(self.num_labels)
+        return answer, (ids, predictions, references, places[references])
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """Return what one of the metrics of `compute` is computed from, sample by sample."""

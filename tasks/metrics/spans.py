@@ -8,7 +8,7 @@ begin or end a span where conlleval lets them. So IOB1, BIO (IOB2) and BIOES are
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.metrics import intervals
-from tasks.metrics.accumulator import MetricAccumulator, checked_ids, rows_by_id
+from tasks.metrics.accumulator import Answer, MetricAccumulator, checked_ids, rows_by_id
 from tasks.metrics.arithmetic import Counts, Floats, Ints
 from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
@@ -205,6 +205,51 @@ class SpanMetric(MetricAccumulator):
         )
         return Counts(hits, predicted, actual)
 
+    def class_estimates(
+        self, level: float = 0.95, draws: int = DRAWS
+    ) -> list[dict[str, MetricEstimate]]:
+        """Return precision, recall and f1 of each type of spans, in the order of the scheme's
+        types, each with a bootstrap interval over samples; n is how many true spans there are.
+
+        Precision is left out where the type was never predicted, and all of a type that no span
+        has.
+        """
+        types, n = len(self.scheme.types), len(self)
+        right, found, true = self._spans()
+        pairs = ((found.sentence[right], found.type[right]), (found.sentence, found.type))
+        columns = [
+            np.bincount(sentence * types + kind, minlength=n * types).reshape(n, types)
+            for sentence, kind in (*pairs, (true.sentence, true.type))
+        ]
+        rows: list[dict[str, MetricEstimate]] = []
+        for sums in np.stack(columns, -1).swapaxes(0, 1):  # of each type, [n, 3]
+            total = sums.sum(0)
+            _, predicted, actual = total
+            cells, counts = np.unique(sums, axis=0, return_counts=True)
+            names = [name for name in ("precision", "recall", "f1") if actual]
+            if not predicted:
+                names = names[1:]
+            values = {name: float(_SCORES[name](total)) for name in names}
+            estimates = intervals.bootstrap(values, _scores_of(names, cells), counts, level, draws)
+            rows.append({one.name: replace(one, n=int(actual)) for one in estimates})
+        return rows
+
+    def only_answer(self) -> Answer | None:
+        """Return the tag that every word got, where true tags differ; else None."""
+        whole = self._columns()
+        predictions, references = whole.predictions, whole.references
+        if not len(references) or (references == references[0]).all():
+            return None
+        return int(predictions[0]) if (predictions == predictions[0]).all() else None
+
+    def _constant(self) -> tuple[Answer, _Columns] | None:
+        """Return the commonest tag, and the columns with it as every prediction."""
+        whole = self._columns()
+        if not len(whole.references):
+            return None
+        answer = int(np.bincount(whole.references).argmax())
+        return answer, whole._replace(predictions=np.full_like(whole.references, answer))
+
     @cached_property
     def _counts(self) -> Ints:
         """Of each sample: spans right, predicted, true; words right, words. int64 [n, 5]."""
@@ -273,6 +318,17 @@ def _divided(numerator: _Array, denominator: _Array) -> Floats:
 def _f1(sums: _Array) -> Floats:
     precision, recall = _divided(sums[..., 0], sums[..., 1]), _divided(sums[..., 0], sums[..., 2])
     return _divided(2.0 * precision * recall, precision + recall)
+
+
+def _scores_of(names: Sequence[str], cells: Ints) -> Callable[[Ints], Mapping[str, Floats]]:
+    """Return what computes these scores, float64 [draws] each, of cells [cells, 3] that count so
+    often each, int64 [draws, cells]."""
+
+    def scores(weights: Ints) -> dict[str, Floats]:
+        sums = weights @ cells
+        return {name: _SCORES[name](sums) for name in names}
+
+    return scores
 
 
 _SCORES: Mapping[str, Callable[[_Array], Floats]] = {

@@ -19,7 +19,7 @@ class MetricSpec:
     _: KW_ONLY
     greater_is_better: bool
     average: str | None = None
-    """Over classes: "micro" or "macro"."""
+    """Over classes: "micro", "macro" or "weighted"."""
     is_mean: bool = False
     """Whether it is the mean over samples of one number each. Differences of what is no mean are
     compared by a paired bootstrap over samples."""
@@ -40,6 +40,9 @@ METRICS: Mapping[str, MetricSpec] = {
         MetricSpec("f1", "F1", "f1", greater_is_better=True),
         MetricSpec("f1_macro", "F1 (macro)", "f1", greater_is_better=True, average="macro"),
         MetricSpec("f1_micro", "F1 (micro)", "f1", greater_is_better=True, average="micro"),
+        MetricSpec(
+            "f1_weighted", "F1 (weighted)", "f1", greater_is_better=True, average="weighted"
+        ),
         MetricSpec("loss", "Loss", None, greater_is_better=False),
         MetricSpec("masked_accuracy", "Masked accuracy", None, greater_is_better=True),
         MetricSpec(
@@ -66,12 +69,26 @@ METRICS: Mapping[str, MetricSpec] = {
             greater_is_better=True,
             average="micro",
         ),
+        MetricSpec(
+            "precision_weighted",
+            "Precision (weighted)",
+            "precision",
+            greater_is_better=True,
+            average="weighted",
+        ),
         MetricSpec("recall", "Recall", "recall", greater_is_better=True),
         MetricSpec(
             "recall_macro", "Recall (macro)", "recall", greater_is_better=True, average="macro"
         ),
         MetricSpec(
             "recall_micro", "Recall (micro)", "recall", greater_is_better=True, average="micro"
+        ),
+        MetricSpec(
+            "recall_weighted",
+            "Recall (weighted)",
+            "recall",
+            greater_is_better=True,
+            average="weighted",
         ),
         MetricSpec("reconstruction_loss", "Reconstruction loss", None, greater_is_better=False),
         MetricSpec("spearmanr", "Spearman correlation", "spearmanr", greater_is_better=True),

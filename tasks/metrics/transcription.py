@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.metrics import intervals
-from tasks.metrics.accumulator import MetricAccumulator, checked_ids, rows_by_id
+from tasks.metrics.accumulator import Answer, MetricAccumulator, checked_ids, rows_by_id
 from tasks.metrics.arithmetic import Floats, Ints
 from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
@@ -113,6 +113,18 @@ class TranscriptionMetric(MetricAccumulator):
                     found.update((NOTHING, word) for word in right)
         ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
         return [(reference, hypothesis, count) for (reference, hypothesis), count in ordered[:most]]
+
+    def only_answer(self) -> Answer | None:
+        """Return the text, perhaps empty, that was written for every sound, where they are several
+        whose references differ; else None."""
+        _, hypotheses, references = self._columns()
+        written = set(_plain(hypotheses))
+        return written.pop() if len(written) == 1 and len(set(_plain(references))) > 1 else None
+
+    def _constant(self) -> tuple[Answer, _Columns]:
+        """Return an empty text, and the columns with it as every hypothesis."""
+        ids, _, references = self._columns()
+        return "", (ids, [""] * len(references), references)
 
     @cached_property
     def _errors(self) -> Errors:

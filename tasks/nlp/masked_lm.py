@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
-from tasks.bounds import Bounded, Count, InnerShare
+from tasks.bounds import Count, InnerShare
 from tasks.data.columns import find_column, names_of
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.source import load as load_source
@@ -18,7 +18,8 @@ from tasks.errors import UserError
 from tasks.kinds.classification import LABEL_COLUMNS, stratified
 from tasks.kinds.losses import IGNORED, cross_entropy, of_targets
 from tasks.metrics.spec import metric_spec
-from tasks.nlp import text_inputs
+from tasks.nlp import text_files, text_inputs
+from tasks.nlp.cleaning import CleanArgs, cleaned, cleaned_splits, described
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns, Inputs
 from tasks.nlp.text_lengths import describe_cut, resolve_max_length
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from tasks.base import Features
+    from tasks.base import Features, WrongPrediction
     from tasks.metrics.ratios import RatioMetric
     from tasks.nlp.masking import Vocabulary
     from tasks.packed import PackedShape
@@ -46,7 +47,7 @@ ONLY_PREDICTED = "computes_only_predicted"
 
 
 @dataclass(frozen=True)
-class Args(Bounded):
+class Args(CleanArgs):
     """How texts are read and masked."""
 
     text_column: str | None = None
@@ -101,7 +102,7 @@ def _canonical(
     """
     from tasks.nlp.embedded import docstrings
 
-    source = load_source(data, docstrings.load)
+    source = load_source(data, docstrings.load, text_files.load)
     names = names_of(source.splits)
     if known:
         text, _ = text_inputs.text_columns(names, source.name, known)
@@ -111,7 +112,7 @@ def _canonical(
     label = None
     if args.label_column is not None or labelled:
         label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
-    splits = canonical(source, text, label=label)
+    splits = cleaned_splits(canonical(source, text, label=label), args.clean, source.name)
     columns: Columns = {"text": text, "text_pair": None}
     return source, splits, stratified(splits) if label else None, columns
 
@@ -198,10 +199,10 @@ class MaskedLM(Bindable):
 
     def describe_lengths(self) -> str:
         """Return how many tokens were read, and what became of longer texts, for a card."""
-        length = self.args.max_length
+        length, cut = self.args.max_length, describe_cut(self.args.max_length)
         if self.args.long_texts == "window":
-            return f"Has learned from texts that were cut into windows of {length} tokens."
-        return describe_cut(length)
+            cut = f"Has learned from texts that were cut into windows of {length} tokens."
+        return f"{cut} {described(self.args.clean)}".rstrip()
 
     def config(self) -> dict[str, Any]:
         """Return what `from_config` needs to make the task again, as plain JSON."""
@@ -291,7 +292,8 @@ class MaskedLM(Bindable):
 
         assert self.args.max_length is not None, "bind_for_training() decides it"
         processor = self.processor
-        texts = [text_inputs.item(each, SINGLE)["text"] for each in raw]
+        clean = self.args.clean
+        texts = [cleaned(text_inputs.item(each, SINGLE)["text"], clean) for each in raw]
         ids = encode(texts, None, processor, self.args.max_length, None)["input_ids"]
         for text, windows in zip(texts, ids, strict=True):
             masked, found = text.count(processor.mask_token), windows[0]
@@ -449,8 +451,8 @@ class MaskedLM(Bindable):
         owner = window if batch.windows is None else batch.windows[window]
         return batch.targets["labels"][chosen], owner
 
-    def errors(self, seen: Evaluated[MaskPrediction]) -> list[tuple[float, int, str, str]]:
-        """Return, for each text, the wrong guess of highest loss as (loss, id, truth, guess)."""
+    def errors(self, seen: Evaluated[MaskPrediction]) -> "Sequence[WrongPrediction]":
+        """Return, for each text, the wrong guess of highest loss; see `WrongPrediction`."""
         assert seen.loss.terms is not None
         losses = seen.loss.terms.cpu().split(self._counts(seen.batch))
         ids, found = seen.batch.ids.tolist(), []
@@ -459,7 +461,9 @@ class MaskedLM(Bindable):
             if len(wrong):
                 i = wrong[own.numpy()[wrong].argsort(kind="stable")[-1]]  # where alike the last
                 names = self._token(int(truth[i])), self._token(int(guess.tokens[i]))
-                found.append((float(own[i]), row, *names))
+                logits = guess.logits[int(i)]
+                score = float((logits.max() - logits.logsumexp(-1)).exp())
+                found.append((float(own[i]), row, *names, score))
         return found
 
     def _token(self, token: int) -> str:

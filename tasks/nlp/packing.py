@@ -107,11 +107,14 @@ def losses_of_rows(
 
     Args:
         logits: float32 [n, labels].
-        labels: int64 [n], or float32 [n, labels], or float32 [n] in regression.
+        labels: int64 [n], or float32 [n, labels], or in regression float32 [n], or [n, labels] of
+            several numbers.
         class_weights: float32 [labels], or None.
     """
     import torch.nn.functional as F
 
+    if problem_type == "regression" and labels.ndim > 1:
+        return F.mse_loss(logits, labels, reduction="none").mean(-1)
     if problem_type == "regression":
         return F.mse_loss(logits.squeeze(-1), labels, reduction="none")
     if problem_type == "multi_label_classification":

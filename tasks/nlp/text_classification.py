@@ -1,4 +1,4 @@
-"""Text classification: a sentence or a pair to one label, several labels, or a number."""
+"""Text classification: a sentence or a pair to one label, several labels, a number or several."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Examples, Loss, Outputs
 from tasks.bounds import Count, CountOrZero
+from tasks.data import targets
 from tasks.data.columns import find_column, names_of
 from tasks.data.labels import ProblemType
 from tasks.data.source import DataArgs, Source
@@ -13,9 +14,10 @@ from tasks.data.source import load as load_source
 from tasks.errors import UserError
 from tasks.kinds.classification import LABEL_COLUMNS, Classification, LabelArgs, cut
 from tasks.kinds.classification import encode as encode_all
-from tasks.nlp import text_inputs
+from tasks.nlp import text_files, text_inputs
+from tasks.nlp.cleaning import CleanArgs, cleaned_item, cleaned_splits, described
 from tasks.nlp.text_columns import canonical
-from tasks.nlp.text_inputs import PAIR_COLUMNS, TEXT_COLUMNS, Columns, Inputs
+from tasks.nlp.text_inputs import PAIR_COLUMNS, Columns, Inputs
 from tasks.nlp.text_lengths import LongTexts, resolve_max_length
 from tasks.printing import python_literal
 
@@ -33,7 +35,7 @@ EXAMPLE_INPUT = '--text "fine, I loved it"'
 
 
 @dataclass(frozen=True)
-class Args(LabelArgs):
+class Args(LabelArgs, CleanArgs):
     """How texts and labels are read."""
 
     text_column: str | None = None
@@ -98,13 +100,14 @@ def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
     source, splits, columns = _canonical(args, data, docstrings.load)
 
     def load(other: DataArgs) -> Source:
-        found = load_source(other, docstrings.load)
+        found = load_source(other, docstrings.load, text_files.load)
         names = names_of(found.splits)
-        text = find_column(names, args.text_column, TEXT_COLUMNS, "text", found.name)
-        pair = None
-        if columns["text_pair"]:
-            pair = find_column(names, args.text_pair_column, PAIR_COLUMNS, "text pair", found.name)
-        return replace(found, splits=canonical(found, text, pair))
+        asked_pair = args.text_pair_column if columns["text_pair"] else "none"
+        text, pair = text_inputs.training_columns(names, found.name, args.text_column, asked_pair)
+        if columns["text_pair"] and pair is None:
+            pair = find_column(names, None, PAIR_COLUMNS, "text pair", found.name)
+        texts = cleaned_splits(canonical(found, text, pair), args.clean, found.name)
+        return replace(found, splits=texts)
 
     return find(source, cut(args, data, splits), data, asked, load)
 
@@ -125,6 +128,11 @@ def read_inputs(
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     """An input as the columns of a prediction."""
     return {name: item[name] for name in ("text", "text_pair") if name in item}
+
+
+def of_labels(labels: Sequence[str], problem_type: ProblemType) -> "TextClassification":
+    """Return the task with these labels, for weights that were trained elsewhere."""
+    return TextClassification(Args(), tuple(labels), problem_type)
 
 
 def from_config(config: Mapping[str, Any]) -> "TextClassification":
@@ -150,27 +158,20 @@ def _canonical(
 
     `known` are the columns of the training, where the data may be other than that.
     """
-    source = load_source(data, embedded)
+    source = load_source(data, embedded, text_files.load)
     names = names_of(source.splits)
     if known:
         text, pair = text_inputs.text_columns(names, source.name, known)
     else:
-        text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
-        pair = _pair_column(names, args.text_pair_column, source.name)
+        asked_columns = args.text_column, args.text_pair_column
+        text, pair = text_inputs.training_columns(names, source.name, *asked_columns)
     asked = args.label_column
     if known and asked is None and known["label"] in names:
         asked = known["label"]
-    label = find_column(names, asked, LABEL_COLUMNS, "label", source.name)
+    source, label = targets.find(source, asked, LABEL_COLUMNS)
     columns: Columns = {"text": text, "text_pair": pair, "label": label}
-    return source, canonical(source, text, pair, label), columns
-
-
-def _pair_column(names: Sequence[str], asked: str | None, where: str) -> str | None:
-    if asked == "none":
-        return None
-    if asked is None and not {name.lower() for name in names} & set(PAIR_COLUMNS):
-        return None
-    return find_column(names, asked, PAIR_COLUMNS, "text pair", where)
+    splits = canonical(source, text, pair, label)
+    return source, cleaned_splits(splits, args.clean, source.name), columns
 
 
 @dataclass(frozen=True)
@@ -205,8 +206,12 @@ class TextClassification(LongTexts, Classification):
         are English; a label of the data is published with the weights anyway."""
         if is_english:
             return super().example_code(is_english)
-        words = (label for label in self.labels if any(map(str.isalpha, label)))
+        words = (label for label in self.classes if any(map(str.isalpha, label)))
         return next(map(python_literal, words), "")
+
+    def describe_lengths(self) -> str:
+        """Return, for a card, how many tokens are read, and what is cleaned before."""
+        return f"{super().describe_lengths()} {described(self.args.clean)}".rstrip()
 
     def bind_for_training(self, processor: Any, limit: int) -> "TextClassification":
         """The task with its tokenizer and `max_length` settled: the asked one, or the model's
@@ -256,7 +261,8 @@ class TextClassification(LongTexts, Classification):
 
         Raises `UserError` for what is no text, and for pairs among single texts.
         """
-        items = [text_inputs.item(each, self.columns) for each in raw]
+        clean = self.args.clean
+        items = [cleaned_item(text_inputs.item(each, self.columns), clean) for each in raw]
         pairs = [each["text_pair"] for each in items if "text_pair" in each]
         if pairs and len(pairs) < len(items):
             raise UserError("there are pairs of texts among single ones: give one or the other")

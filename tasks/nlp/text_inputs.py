@@ -29,8 +29,12 @@ TEXT_COLUMNS = (
     "review",
     "content",
     "tweet",
+    "question1",
+    "#1 string",
 )
-PAIR_COLUMNS = ("text_pair", "sentence2", "hypothesis", "question2", "passage")
+PAIR_COLUMNS = ("text_pair", "sentence2", "hypothesis", "question2", "passage", "#2 string")
+PAIRS = (("question", "sentence"),)
+"""Columns that are a pair where both are there, as of QNLI, and by themselves single texts."""
 ROWS = 1_000  # of a table that become Python values together
 BOM = "\ufeff"
 
@@ -48,8 +52,8 @@ class Inputs:
     text_pair: tuple[str, ...] = ()
     """second texts, one for each of `text`, where the model was trained on pairs"""
     file: Path | None = None
-    """file to label: csv, tsv, json, jsonl or parquet with a text column, whose other columns are
-    kept, or a line a text; - or nothing reads standard input"""
+    """file to label: csv, tsv, xlsx, json, jsonl or parquet with a text column, whose other columns
+    are kept, or a line a text; a folder of texts; - or nothing reads standard input"""
     text_column: str | None = None
     """column of the text in a table; that of the training by default"""
     text_pair_column: str | None = None
@@ -93,17 +97,18 @@ def read(inputs: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[s
 def _in_file(
     file: Path, inputs: Inputs, known: Columns, wants_pairs: bool, stack: ExitStack
 ) -> Iterator[Mapping[str, Any]]:
-    from tasks.data import files, tables
+    from tasks.data import cells, files, tables
 
     if not file.exists():
         raise UserError(f"`file` {file}: there is no such file")
     if file.is_dir():
-        raise UserError(f"`file` {file} is a folder: name a file in it")
+        return _in_folder(file, wants_pairs)
     suffix = file.suffix.lower()
     if suffix in tables.READERS:
         if not file.is_file():
             raise UserError(f"`file` {file} is no regular file, as a table has to be")
         table = tables.read(file)
+        cells.tell(table)
         pair = inputs.text_pair_column
         columns = text_columns(table.column_names, str(file), known, inputs.text_column, pair)
         return _rows(file, table, columns)
@@ -118,6 +123,28 @@ def _in_file(
     except OSError as problem:
         raise UserError(f"`file` {file} cannot be read: {problem.strerror}") from None
     return _lines(opened, str(file), "utf-8")
+
+
+def _in_folder(folder: Path, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
+    """A text a file, as `tasks.nlp.text_files` reads them, and its path under `others`."""
+    from tasks.nlp import text_files
+
+    _must_be_single(wants_pairs, f"{folder} has one text a file")
+    found = text_files.texts_in(folder)
+    if not found:
+        raise UserError(f"`file` {folder} is a folder without texts (*.txt): name a file in it")
+    return _each(folder, found)
+
+
+def _each(folder: Path, found: Sequence[Path]) -> Iterator[Mapping[str, Any]]:
+    import pyarrow as pa
+
+    from tasks.nlp import text_files
+
+    for path in found:
+        text, _ = text_files.read_text(path)
+        name = path.relative_to(folder).as_posix()
+        yield {"text": text, "others": pa.RecordBatch.from_pydict({"file": [name]})}
 
 
 def text_columns(
@@ -144,6 +171,27 @@ def text_columns(
     if other == found:
         raise UserError(f"{where}: {found!r} can't be both the text and its pair")
     return found, other
+
+
+def training_columns(
+    names: Sequence[str], where: str, text: str | None, pair: str | None
+) -> tuple[str, str | None]:
+    """The columns of the text and of its pair (None: single texts) in data to train on.
+
+    Args:
+        text, pair: the user's choice; "none" for single texts.
+
+    Raises `UserError` where one is missing.
+    """
+    folded = {name.casefold(): name for name in reversed(names)}
+    if text is None and pair is None:
+        for both in PAIRS:
+            if all(name in folded for name in both):
+                return folded[both[0]], folded[both[1]]
+    found = find_column(names, text, TEXT_COLUMNS, "text", where)
+    if pair == "none" or (pair is None and not folded.keys() & set(PAIR_COLUMNS)):
+        return found, None
+    return found, find_column(names, pair, PAIR_COLUMNS, "text pair", where)
 
 
 def _column(

@@ -2,7 +2,6 @@
 error.
 """
 
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -56,7 +55,7 @@ def check(
     if label_column is None or problem_type is None:
         pass
     elif problem_type == "regression":
-        findings += _not_numbers(labels)
+        findings += label_checks.check_numbers(labels, label_names or ())
     else:
         own = _names(next(iter(splits.values())), label_column)
         findings += label_checks.check(labels, own if label_names is None else label_names)
@@ -148,23 +147,6 @@ def _across(rows: _Texts, labels: Mapping[str, Sequence[Any]]) -> Iterator[Findi
     if conflicts:
         message = f"{_texts(conflicts)} with different labels in different rows"
         yield warning(message, "contradictory", None, conflicts)
-
-
-def _not_numbers(labels: Mapping[str, Sequence[Any]]) -> Iterator[Finding]:
-    for name, values in labels.items():
-        wrong = [
-            place
-            for place, value in enumerate(values, start=1)
-            if value is None or not math.isfinite(value)
-        ]
-        if wrong:
-            yield error(
-                f"{name}: {counted(len(wrong))} with a label that is no finite number, the first is"
-                f" {wrong[0]}"
-            )
-    known = [value for value in labels.get("train", ()) if value is not None]
-    if len(known) > 1 and len(set(known)) == 1:
-        yield error(f"train: every label is {known[0]:g}, so there is nothing to learn")
 
 
 def _names(split: "datasets.Dataset", column: str) -> Sequence[str]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor, nn
 
-    from tasks.base import Features
+    from tasks.base import Features, WrongPrediction
     from tasks.metrics.spans import SpanMetric, TagScheme
     from tasks.nlp.tagged_words import TagsPrediction, Words
     from tasks.packed import PackedShape
@@ -457,9 +457,8 @@ class TokenClassification(LongTexts, Bindable):
         ]
         return sorted(pairs, key=lambda pair: -pair[2])
 
-    def errors(self, seen: "Evaluated[TagsPrediction]") -> list[tuple[float, int, str, str]]:
-        """Return, for each text, the wrong tag of highest loss as (loss, id, truth, prediction);
-        the word's number stands behind the truth."""
+    def errors(self, seen: "Evaluated[TagsPrediction]") -> "Sequence[WrongPrediction]":
+        """Return the wrong tag of highest loss of each text; its truth has the word's number."""
         logits, ids, found = seen.outputs["logits"], seen.batch.ids.tolist(), []
         losses = -logits.log_softmax(-1).cpu().numpy()
         for i, (guess, truth) in enumerate(zip(seen.predictions, seen.references, strict=True)):
@@ -468,7 +467,8 @@ class TokenClassification(LongTexts, Bindable):
                 own = losses[i, wrong, truth[wrong]]
                 word = int(wrong[own.argmax()])
                 name = f"{self.labels[truth[word]]} (word {word + 1})"
-                found.append((float(own.max()), ids[i], name, self.labels[guess.tags[word]]))
+                tag, score = int(guess.tags[word]), float(logits[i, word].softmax(-1).max())
+                found.append((float(own.max()), ids[i], name, self.labels[tag], score))
         return found
 
     def show(self, example: Mapping[str, Any], row: int) -> str:

@@ -1,4 +1,4 @@
-"""Audio classification: a sound to one label, several labels, or a number (keywords, sounds)."""
+"""Audio classification: a sound (a keyword, say) to one label, several labels, or numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -98,6 +98,11 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     return {"audio": item["name"]}
 
 
+def of_labels(labels: Sequence[str], problem_type: ProblemType) -> "AudioClassification":
+    """Return the task with these labels, for weights that were trained elsewhere."""
+    return AudioClassification(Args(), tuple(labels), problem_type)
+
+
 def from_config(config: Mapping[str, Any]) -> "AudioClassification":
     """The task a checkpoint was trained on, from what `AudioClassification.config` recorded."""
     return AudioClassification(
@@ -124,6 +129,10 @@ class AudioClassification(Classification):
     pipeline = "audio-classification"
     unit = "seconds"
     example_call = EXAMPLE_INPUT
+
+    def config(self) -> dict[str, Any]:
+        """Return what `from_config` needs to make the task again, as plain JSON."""
+        return super().config() | {"settled": self.settled.record()}
 
     def bind_for_training(self, processor: Any, limit: int) -> "AudioClassification":
         """Return the task bound to a feature extractor, with its rate and the inputs that it

@@ -5,7 +5,7 @@ What transformers calls a feature extractor makes the features, from the very sa
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.base import Batch, Viewed
@@ -48,13 +48,32 @@ class AudioConfig:
     masked: bool = True  # whether the model takes an attention mask
     longest: int = 0  # samples that the features hold, what is behind is cut off; 0: all
     bins_first: bool = False  # whether the model takes [bins, frames], as Whisper does
+    hop: int = 160  # samples from one frame of a spectrogram to the next
+
+    @property
+    def frames_per_second(self) -> float:
+        """The number of frames of a spectrogram in a second."""
+        return self.rate / self.hop
+
+    def record(self) -> dict[str, Any]:
+        """Return what a checkpoint records, as plain JSON.
+
+        A `hop` of 160 is left out: it is what checkpoints have that were made before it could be
+        chosen, and a run of then can still be resumed.
+        """
+        fields = asdict(self)
+        if self.hop == AudioConfig.hop:
+            del fields["hop"]
+        return fields
 
 
 def audio_config_of(extractor: Any) -> AudioConfig:
     """Rate, name of the input and use of a mask, from a feature extractor."""
     rate = int(extractor.sampling_rate)
     longest = int(getattr(extractor, "n_samples", 0))  # Whisper
+    hop = int(getattr(extractor, "hop_length", AudioConfig.hop))
     if hasattr(extractor, "max_length"):  # AST: frames of 25 ms every 10 ms
+        hop = rate // 100
         longest = (extractor.max_length - 1) * rate // 100 + rate // 40
     return AudioConfig(
         rate,
@@ -62,6 +81,7 @@ def audio_config_of(extractor: Any) -> AudioConfig:
         bool(getattr(extractor, "return_attention_mask", False)),
         longest,
         hasattr(extractor, "nb_max_frames"),
+        hop,
     )
 
 

@@ -45,6 +45,7 @@ __all__ = [
     "from_data",
     "read_inputs",
     "show_input",
+    "without_data",
 ]
 
 
@@ -65,6 +66,11 @@ def from_data(args: Args, data: DataArgs) -> tuple["Seq2SeqRecognition", Example
     """
     _, examples = speech_recognition.from_data(args, data)
     return Seq2SeqRecognition(args), examples
+
+
+def without_data() -> "Seq2SeqRecognition":
+    """Return the task of weights that write text as they are: nothing of it comes from data."""
+    return Seq2SeqRecognition(Args())
 
 
 def for_prediction(task: "Seq2SeqRecognition", inputs: Inputs) -> "Seq2SeqRecognition":
@@ -111,7 +117,7 @@ class Seq2SeqRecognition(Transcription):
         """Return what `from_config` needs to make the task again, as plain JSON."""
         return {
             "args": asdict(self.args),
-            "settled": asdict(self.settled),
+            "settled": self.settled.record(),
             "longest_text": self.longest_text,
             "start": self.start,
             "end": self.end,

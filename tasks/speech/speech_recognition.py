@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 EXAMPLE_INPUT = "--audio recording.wav"
 TEXT_COLUMNS = ("transcription", "transcript", "text", "sentence", "normalized_text", "label")
 WINDOWS = 8  # of a long recording that go through the model together
-FRAMES_PER_SECOND = 100  # of spectrograms
 SYMBOLS_PER_SECOND = 14  # of English that is read aloud, spaces included
 
 
@@ -194,7 +193,7 @@ class SpeechRecognition(Transcription):
         return {
             "args": asdict(self.args),
             "spelling": asdict(self.spelling),
-            "settled": asdict(self.settled),
+            "settled": self.settled.record(),
         }
 
     def model_config(self) -> dict[str, Any]:
@@ -264,7 +263,8 @@ class SpeechRecognition(Transcription):
         import torch
 
         sounds, rng = inputs[self.settled.input_name], torch.Generator().manual_seed(seed)
-        per_second = self.settled.rate if sounds.ndim == 2 else FRAMES_PER_SECOND
+        is_wave = sounds.ndim == 2
+        per_second = self.settled.rate if is_wave else self.settled.frames_per_second
         lengths = torch.full((len(sounds),), sounds.shape[2 if self.settled.bins_first else 1])
         if "attention_mask" in inputs:
             lengths = inputs["attention_mask"].sum(1)

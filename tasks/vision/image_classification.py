@@ -1,4 +1,4 @@
-"""Image classification: a picture to one label, several labels, or a number."""
+"""Image classification: a picture to one label, several labels, a number or several."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -124,6 +124,11 @@ def show_input(item: Mapping[str, Any]) -> dict[str, str]:
     return {"image": item["name"]}
 
 
+def of_labels(labels: Sequence[str], problem_type: ProblemType) -> "ImageClassification":
+    """Return the task with these labels, for weights that were trained elsewhere."""
+    return ImageClassification(Args(), tuple(labels), problem_type)
+
+
 def from_config(config: Mapping[str, Any]) -> "ImageClassification":
     """The task a checkpoint was trained on, from what `ImageClassification.config` recorded."""
     return ImageClassification(
@@ -173,7 +178,7 @@ class ImageClassification(Classification):
         are."""
         if self.args.hflip != "auto":
             return self.args.hflip
-        glyphs = all(len(name) == 1 or name.isdigit() for name in self.labels)
+        glyphs = all(len(name) == 1 or name.isdigit() for name in self.classes)
         return "off" if glyphs else "on"
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from tasks.media.source import BadFile, MediaKind
-from tasks.vision import deep_images, pixels
+from tasks.vision import array_files, deep_images, pixels
 from tasks.vision.deep_images import ValueRange, Values
 from tasks.vision.image_args import WHITE, Colour
 from tasks.vision.pixels import Facts, Pixels, fit, resize
@@ -43,6 +43,7 @@ IMAGE = MediaKind(
         | {".pfm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp"}
     ),
     columns=("image", "img", "picture", "photo", "file_name", "file", "path", "pixels"),
+    of_arrays=array_files.load,
 )
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # Pillow's names
 MOVING = ("GIF", "PNG", "TIFF", "WEBP")  # of several frames or pages; MPO has but previews

@@ -52,7 +52,7 @@ def test_help_is_light(words: list[str]) -> None:
         (["run", "minilm", "--minutes", "1e9"], "a week at most"),
         (["run", "minilm", "--lengths", "-3"], "above 0"),
         (["run", "minilm", "--threads", "0"], "at least 1"),
-        (["run", "minilm", "--budget_s", "0"], "above 0"),
+        (["run", "minilm", "--minutes_per_case", "0"], "above 0"),
         (["run", "minilm", "--launches", "0"], "at least 1"),
         (["run", "minilm", "--out", "."], "is a folder"),
         (["run", "tests"], "zoo.json"),

@@ -154,6 +154,11 @@ def test_predict_is_a_filter_that_a_closed_reader_ends(run: Run) -> None:
         ("--optim", "sgd", "--learning_rate", 0.05),
         ("--optim", "rmsprop", "--learning_rate", 1e-3),
         ("--optim", "adamax"),
+        ("--optim", "adagrad"),
+        ("--optim", "adadelta", "--learning_rate", 1),
+        ("--optim", "sgd", "--nesterov", "--learning_rate", 0.05),
+        ("--lr_scheduler_type", "plateau", "--lr_plateau_patience", 0),
+        ("--max_grad_value", 0.01),
         ("--lr_scheduler_type", "cosine", "--warmup_steps", 0.2),
         ("--lr_scheduler_type", "exponential"),
         ("--lr_scheduler_type", "constant", "--warmup_steps", 3),
@@ -237,7 +242,8 @@ def test_a_metric_that_the_task_does_not_measure(
     assert done.code == 2 and not folder.exists()
     assert done.err.splitlines()[-1] == (
         "bert_cls: --metric_for_best_model wer: this task measures accuracy, f1_macro, "
-        "precision_macro, recall_macro, matthews_correlation, and the loss"
+        "precision_macro, recall_macro, f1_weighted, precision_weighted, recall_weighted, "
+        "matthews_correlation, and the loss"
     )
 
 

@@ -15,8 +15,13 @@ FLAGS = ("--packing", "on", "--max_steps", 16, "--learning_rate", 1e-3, "--dtype
 FLAGS += ("--eval_strategy", "no")
 
 
+@pytest.mark.parametrize("more", [(), ("--max_grad_value", 0.003)], ids=["usual", "clipped"])
 def test_packed_steps_are_replayed(
-    tiny_bert: Path, reviews: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    more: tuple[object, ...],
+    tiny_bert: Path,
+    reviews: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     made: list[TapeRecorder] = []
 
@@ -29,8 +34,9 @@ def test_packed_steps_are_replayed(
     monkeypatch.setattr(fast_encoder, "replace_dropout", lambda model: None)
     monkeypatch.setattr(fast_encoder, "fast_dropout", torch.nn.functional.dropout)
     monkeypatch.setattr(fast_encoder, "train_used_rows", lambda *asked: None)
-    plain = finetune(tiny_bert, reviews, tmp_path / "plain", *FLAGS, "--cuda_graphs", "off")
-    run = finetune(tiny_bert, reviews, tmp_path / "run", *FLAGS, "--cuda_graphs", "on")
+    flags = (*FLAGS, *more)
+    plain = finetune(tiny_bert, reviews, tmp_path / "plain", *flags, "--cuda_graphs", "off")
+    run = finetune(tiny_bert, reviews, tmp_path / "run", *flags, "--cuda_graphs", "on")
     (recorder,) = made
     print(run.done.err)
     assert "packed: " in run.done.err and recorder.replayed >= 10

@@ -45,6 +45,26 @@ def test_two_processes_with_uneven_passes(alone: Run, case: Case, tmp_path: Path
     _same(_two(case, tmp_path, "--token_budget", case.small_budget), alone)
 
 
+CLIPPED = ("--max_grad_value", 0.003, "--max_grad_norm", 0.01, "--optim", "sgd", "--nesterov")
+CLIPPED += ("--lr_scheduler_type", "plateau", "--lr_plateau_patience", 0, "--learning_rate", 0.1)
+
+
+@pytest.mark.parametrize("case", ["text"], indirect=True)
+@pytest.mark.parametrize("more", [(), ("--fsdp",)], ids=["ddp", "fsdp"])
+def test_two_processes_clip_values_alike(
+    case: Case, tmp_path: Path, more: tuple[object, ...]
+) -> None:
+    """Of the gradients of the whole step, however they are spread over ranks."""
+    usual = case.finetune(tmp_path / "one", *FLAGS, *CLIPPED)
+    free = case.finetune(tmp_path / "free", *FLAGS, *CLIPPED, "--max_grad_value", 0)
+    assert free.losses != usual.losses, "it clips"
+    run = _two(case, tmp_path, *CLIPPED, *more)
+    assert [one["learning_rate"] for one in run.records("train")] == [
+        one["learning_rate"] for one in usual.records("train")
+    ]
+    _same(run, usual)
+
+
 @pytest.mark.parametrize("case", ["text"], indirect=True)
 def test_two_processes_find_the_same_mistakes(alone: Run, case: Case, tmp_path: Path) -> None:
     words = ["evaluate", str(alone.folder), "--max_eval_samples", "21", "--mistakes", "3"]

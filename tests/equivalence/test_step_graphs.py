@@ -17,6 +17,7 @@ from zoo.speedups import fast_dropout, fast_encoder
 from zoo.train import step_graphs
 
 FLAGS = ("--num_train_epochs", 4, "--eval_strategy", "epoch")
+PLATEAU = ("--lr_scheduler_type", "plateau", "--lr_plateau_patience", 0)
 FP32, BF16 = ("--dtype", "fp32"), ("--dtype", "bf16")
 
 
@@ -72,8 +73,9 @@ def test_a_replayed_step_is_a_step(
         ("--per_device_train_batch_size", 8, "--gradient_accumulation_steps", 2),
         ("--ema_decay", 0.9, "--l1", 1e-5, "--warmup_steps", 5),
         ("--optim", "adam", "--mixup", 0.4, "--label_smoothing_factor", 0.1),
+        ("--max_grad_value", 0.01, "--max_grad_norm", 0.1, *PLATEAU),
     ],
-    ids=["two passes", "average", "mixed"],
+    ids=["two passes", "average", "mixed", "clipped"],
 )
 def test_with_what_changes_a_step(
     case: Case, tmp_path: Path, recorders: list[TapeRecorder], flags: tuple[object, ...]

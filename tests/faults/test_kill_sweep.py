@@ -14,7 +14,7 @@ from bench.record import store
 from tests.cli import environment, run_process
 
 CASES = ("cnn_cls", "kws_cls", "--batch_sizes", "1", "2")
-SHORT = ("--measures", "latency", "memory", "--budget_s", "1", "--launches", "1")
+SHORT = ("--measures", "latency", "memory", "--minutes_per_case", "0.02", "--launches", "1")
 PATIENCE_S = 120
 
 

@@ -108,6 +108,6 @@ def test_torchao_is_quantized_by_contract(checkpoints: Checkpoints) -> None:
     pytest.importorskip("torchao")
     folder = checkpoints("bert_cls")
     words = ("quantize", folder, "--device", DEVICE, "--max_eval_samples", 32)
-    done = run_cli("zoo.nlp.bert_cls", *words, "--budget_s", 10, "--min_speedup", 0.01)
+    done = run_cli("zoo.nlp.bert_cls", *words, "--minutes", 2, "--min_speedup", 0.01)
     assert done.code in (0, 1), done.err
     assert "torchao+int8-dynamic" in done.out and "Traceback" not in done.err

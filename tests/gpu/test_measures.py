@@ -60,7 +60,7 @@ def test_a_deployment_is_decided(
     request: pytest.FixtureRequest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tiny_models.checkpoint("cnn_cls", request.getfixturevalue, tmp_path)
-    words = ("decide", folder, "--device", "cuda", "--budget", "20s", "--max_drop", 0.5)
+    words = ("decide", folder, "--device", "cuda", "--minutes", 1.5, "--max_drop", 0.5)
     words += ("--max_eval_samples", 32, "--deployments", "eager+fp16", "eager+tf32")
     code = cli.main([str(word) for word in words])
     told = capsys.readouterr()

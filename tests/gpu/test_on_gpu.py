@@ -124,7 +124,7 @@ def _measured(out: Path, *words: object) -> dict[tuple[int, str], dict[str, Any]
 @needs_cuda
 def test_out_of_memory_is_a_result(tmp_path: Path) -> None:
     """A batch that does not fit is told of its case, and the next case is measured."""
-    words = ("--batch_sizes", TOO_MANY, 2, "--measures", "latency", "--budget_s", 2)
+    words = ("--batch_sizes", TOO_MANY, 2, "--measures", "latency", "--minutes_per_case", 0.03)
     found = _measured(tmp_path / "results.jsonl", *words)
     status = {
         size: {row["status"] for (b, _), row in found.items() if b == size} for size, _ in found
@@ -134,7 +134,7 @@ def test_out_of_memory_is_a_result(tmp_path: Path) -> None:
 
 @needs_cuda
 def test_memory_and_device_time_are_measured(tmp_path: Path) -> None:
-    words = ("--batch_sizes", 64, "--measures", "memory", "device_time", "--budget_s", 2)
+    words = ("--batch_sizes", 64, "--measures", "memory", "device_time", "--minutes_per_case", 0.03)
     found = _measured(tmp_path / "results.jsonl", *words)
     images = 64 * 28 * 28 * 4  # bytes of the batch, one channel in fp32
     memory, times = found[64, "memory"], found[64, "device_time"]

@@ -24,6 +24,7 @@ PIXELS = {"pixel_values": torch.zeros(16, 3, 8, 8)}
         ("single_label_classification", ("no", "yes", "both"), (16,), torch.int64),
         ("multi_label_classification", ("no", "yes", "both"), (16, 3), torch.float32),
         ("regression", (), (16,), torch.float32),
+        ("regression", ("width", "height"), (16, 2), torch.float32),
     ],
 )
 def test_of_a_classifier(problem_type: Any, labels: Any, shape: Any, dtype: torch.dtype) -> None:

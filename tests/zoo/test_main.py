@@ -74,10 +74,20 @@ def test_info_of_a_model(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["info", "stand_in"]) == 0
     said = capsys.readouterr().out
     for preset in PRESETS.values():
-        assert preset.repo in said and (preset.sha256 or "not known") in said
-    assert "learning_rate  5e-05" in said and "pooling  cls" in said and "Apache-2.0" in said
+        assert preset.repo in said and preset.license in said
+    assert "learning_rate 5e-05" in said and "pooling cls" in said
+    assert len(said.splitlines()) <= 24 and max(map(len, said.splitlines())) <= 80
     assert cli.main(["info", "scratch"]) == 0
     assert "trained from scratch" in capsys.readouterr().out
+
+
+def test_info_of_a_model_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["info", "stand_in", "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["recipe"] == {"learning_rate": 5e-05} and content["name"] == "stand_in"
+    assert content["presets"]["minilm"]["sha256"] == PRESETS["minilm"].sha256
+    assert content["settings"]["train"]["learning_rate"] == 5e-05
+    assert content["settings"]["options"]["pooling"] == "cls"
 
 
 def test_info_of_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -103,9 +113,13 @@ def test_info_of_a_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert cli.main(["info", str(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "stand_in (text_classification)" in said and "f00d" in said and "c0ffee" in said
-    assert "config.train.learning_rate" in said and "seed" in said
-    assert "0.8512 0.83 to 0.87 (95%) 1,500 test ok" in " ".join(said.split())
-    assert "not measured" in said and "123,456,789 samples" in said
+    assert "learning_rate 0.001" in said and "with changes" in said and "torch 2.13.0" in said
+    assert "accuracy 0.8512 0.83 to 0.87 (95%) 1,500 test" in " ".join(said.split())
+    assert "3 facts (1 metric, 1 memory, 1 training)" in said
+    assert cli.main(["info", str(tmp_path), "--json"]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert [fact["name"] for fact in content["evidence"]] == ["accuracy", "peak", "samples"]
+    assert content["zoo.json"] == recorded
 
 
 def test_info_of_a_plain_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

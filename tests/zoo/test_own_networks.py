@@ -44,9 +44,21 @@ SMALL: dict[str, Any] = {
     "num_labels": 3,
 }
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
-    "zoo_cnn": {"group": {"norm": "group"}},
-    "zoo_mae": {"scaled": {"architecture": "deit3_small_patch16_224"}},
-    "zoo_rnn": {"gru": {"cell": "gru", "pooling": "last"}, "he": {"initialization": "he"}},
+    "zoo_cnn": {
+        "group": {"norm": "group"},
+        "elu": {"hidden_act": "elu", "initialization": "xavier"},
+    },
+    "zoo_conformer": {"tanh": {"hidden_act": "tanh", "initialization": "he"}},
+    "zoo_kws": {"relu": {"hidden_act": "relu", "initialization": "normal"}},
+    "zoo_mae": {
+        "scaled": {"architecture": "deit3_small_patch16_224"},
+        "normal": {"initialization": "normal"},
+    },
+    "zoo_rnn": {
+        "gru": {"cell": "gru", "pooling": "last"},
+        "he": {"initialization": "he"},
+        "relu": {"cell": "rnn", "hidden_act": "relu"},
+    },
 }
 """Other shapes of a network, which have other weights."""
 

@@ -6,6 +6,7 @@ import inspect
 from pathlib import Path
 
 from bench.record.markdown import block, code, safe
+from tasks.data.source import NONE
 from tasks.printing import python_literal
 from tools.cards.facts import Facts
 from tools.cards.metadata import HUB, base_model, languages
@@ -19,7 +20,7 @@ FOLDER = "path/to/this/folder"
 
 def heading(record: Record) -> list[str]:
     """Return the title of the page, as lines of Markdown."""
-    data = "" if record.data_name == EMBEDDED else f" on {record.data_name}"
+    data = "" if record.data_name in (EMBEDDED, NONE) else f" on {record.data_name}"
     return [f"# {safe(record.card_text.front.get('name') or record.entry.name + data)}"]
 
 
@@ -76,12 +77,18 @@ def _docstring(module: str) -> list[str]:
 
 def _origin(record: Record) -> str:
     verb = "Pretrained" if "pretrain" in record.entry.verbs else "Trained"
+    if record.data_name == NONE:
+        own = str(record.manifest["source"]["sha256"])
+        return (
+            f"Trained elsewhere, and imported from weights with sha256 {code(own[:12])}; on "
+            "which data, and how, is not known here."
+        )
     if repo := base_model(record):
         license_ = record.manifest["source"].get("license")
         known = f" ({safe(str(license_))})" if license_ else ""
         return f"Fine-tuned from [{repo}]({HUB}/{repo}){known} on {data_of(record)}."
-    if digest := (record.manifest.get("source") or {}).get("sha256"):
-        weights = f"weights with sha256 {code(digest[:12])}, which have no id of the Hub"
+    if source := (record.manifest.get("source") or {}).get("sha256"):
+        weights = f"weights with sha256 {code(source[:12])}, which have no id of the Hub"
         return f"Fine-tuned from {weights}, on {data_of(record)}."
     return f"{verb} from scratch on {data_of(record)}."
 

@@ -1,11 +1,12 @@
 """Classes: how many rows each had to learn from, and how well each is told from the others."""
 
+import math
 from collections.abc import Mapping
 
 from bench.record.markdown import code
-from tasks.base import HasClasses
+from tasks.base import HasClasses, HasConfusionMatrix, Task
 from tools.cards.facts import EAGER, Facts
-from tools.cards.numbers import format_fact
+from tools.cards.numbers import format_fact, mark
 from tools.cards.tables import table
 from zoo.store.evidence import Fact
 
@@ -16,9 +17,9 @@ UNBALANCED = 10
 
 def section(facts: Facts) -> list[str]:
     """The table, as paragraphs; none where no class was measured."""
-    learned = _by_label(facts, kind="data", name="rows", split="train")
-    split = _split(facts)
-    scores = {name: _by_label(facts, kind="class", name=name, split=split) for name in SCORES}
+    learned = by_label(facts, kind="data", name="rows", split="train")
+    split = split_of(facts)
+    scores = {name: by_label(facts, kind="class", name=name, split=split) for name in SCORES}
     measured = {*learned, *(label for found in scores.values() for label in found)}
     task = facts.record.task
     labels = task.classes if isinstance(task, HasClasses) else ()
@@ -26,7 +27,7 @@ def section(facts: Facts) -> list[str]:
         (
             code(label),
             _cell(learned.get(label)),
-            *(_cell(scores[name].get(label)) for name in SCORES),
+            *(_score(scores[name].get(label)) for name in SCORES),
             f"{found.n:,}" if (found := scores["recall"].get(label)) and found.n else "",
         )
         for label in labels
@@ -36,12 +37,29 @@ def section(facts: Facts) -> list[str]:
         return []
     on = f"; the scores are of the {split} split, with n rows of the class" if split else ""
     header = ("class", "rows of train", "precision", "recall", "F1", "n")
-    return [f"Each class{on}:", table(header, rows)]
+    said = [f"Each class{on}:", table(header, rows)]
+    if absent := [code(label) for label in labels if label not in scores["recall"]]:
+        said += [f"No row of the {split} split has {', '.join(absent)}."] if split else []
+    if (only := _only_answer(task, scores)) is not None:
+        said.append(f"It answers {code(only)} to every row of the {split} split.")
+    return said
+
+
+def _only_answer(task: Task, scores: Mapping[str, Mapping[str, Fact]]) -> str | None:
+    """The label that every row was given, where there are rows of several; else None."""
+    if not (isinstance(task, HasConfusionMatrix) and task.single_label):
+        return None
+    predicted, rows = scores["precision"], scores["recall"]  # precision: of those predicted alone
+    if len(predicted) != 1 or len(rows) < 2:
+        return None
+    ((label, fact),) = predicted.items()
+    share = (fact.n or 0) / sum(one.n or 0 for one in rows.values())
+    return label if math.isclose(fact.value or 0, share) else None
 
 
 def imbalance(facts: Facts) -> str:
     """A sentence where classes differ much in how many rows they had to learn from."""
-    learned = _by_label(facts, kind="data", name="rows", split="train")
+    learned = by_label(facts, kind="data", name="rows", split="train")
     ranked = sorted(learned.items(), key=lambda one: one[1].value or 0)
     if len(ranked) < 2:
         return ""
@@ -54,14 +72,14 @@ def imbalance(facts: Facts) -> str:
     )
 
 
-def _split(facts: Facts) -> str | None:
+def split_of(facts: Facts) -> str | None:
     """The split that classes were measured on: test where there is one."""
     whose = facts.record.subject
     splits = {fact.split for fact in facts.of(kind="class", subject=whose, deployment=EAGER)}
     return next((one for one in ("test", "validation", "train") if one in splits), None)
 
 
-def _by_label(facts: Facts, **fields: str | None) -> Mapping[str, Fact]:
+def by_label(facts: Facts, **fields: str | None) -> Mapping[str, Fact]:
     """The newest fact of each class, of the data that was trained on."""
     trained_on = facts.record.manifest["data"]["fingerprint"]
     return {
@@ -75,3 +93,10 @@ def _by_label(facts: Facts, **fields: str | None) -> Mapping[str, Fact]:
 
 def _cell(fact: Fact | None) -> str:
     return format_fact(fact) if fact else ""
+
+
+def _score(fact: Fact | None) -> str:
+    """Return a score with as many decimals as its neighbours in the column."""
+    if fact is None or fact.value is None or fact.status != "ok":
+        return _cell(fact)
+    return f"{fact.value:.3f}{mark(fact)}"

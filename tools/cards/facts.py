@@ -71,9 +71,10 @@ class Facts:
     def one(self, **fields: Any) -> Fact | None:
         """Return the newest of the facts whose fields have the given values; None where there is
         none."""
-        return self._newest(self.of(**fields))
+        return self.newest(self.of(**fields))
 
-    def _newest(self, facts: Iterable[Fact]) -> Fact | None:
+    def newest(self, facts: Iterable[Fact]) -> Fact | None:
+        """Return the fact that was recorded last; None of none."""
         return max(facts, key=self._age, default=None)
 
     def _age(self, fact: Fact) -> int:
@@ -103,7 +104,7 @@ class Facts:
         found = [fact for fact in self.results if fact.name == self.record.task.primary.name]
         trained_on = self.record.manifest["data"]["fingerprint"]
         same = [one for one in found if (one.dataset or {}).get("fingerprint") == trained_on]
-        return self._newest(same or found)
+        return self.newest(same or found)
 
     def size(self, name: str) -> Fact | None:
         """A size of the weights: "parameters", "weights_size", "parameters_left"."""

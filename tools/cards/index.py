@@ -30,29 +30,38 @@ TASKS = {
     "masked_image": "Masked image modelling",
     "seq2seq_recognition": "Speech recognition, sequence to sequence",
 }
-HEADER = ("model", "weights", "parameters", "size", "test split", "best deployments")
+HEADER = ("model", "task", "weights", "parameters", "size", "test split", "best deployments")
 HEAD = f"""# Model cards
 
-What has been measured, a row a model and its pretrained weights. This page is rendered from the
-evidence under `bench/results/models` by `python -m tools.cards --index`; change the evidence, not
-this page. `python -m tools.cards CHECKPOINT --keep NAME` puts a run's records there.
+What has been measured, a row a model and its pretrained weights; below it, what has not been yet.
+This page is rendered from the evidence under `bench/results/models` by
+`python -m tools.cards --index`; change the evidence, not this page.
+`python -m tools.cards CHECKPOINT --keep NAME` puts a run's records there.
 
 The best deployment in a setting is the fastest one that was measured to lose at most {MOST_LOST:g}
 of the metric. Numbers in brackets are intervals."""
+NOT_YET = """## Not measured yet
+
+These train as those above do, and no run of them is kept here. `python -m zoo list` says which
+weights are at hand."""
 
 
 def render(models: Path = MODELS) -> str:
     """The page. Raises `UserError` for records that can't be read."""
     kept = [Facts(record.read(path)) for path in _folders(models)]
-    tables: dict[str, list[Sequence[str]]] = {}
+    rows: list[Sequence[str]] = []
+    lines: list[str] = []
     for entry in registry.entries():
-        name = entry.task.rpartition(".")[2]
-        task = TASKS.get(name, name.replace("_", " ").capitalize())
         own = [facts for facts in kept if facts.record.entry.name == entry.name]
-        tables.setdefault(task, []).extend(_rows(entry, own))
+        rows += [_row(entry, facts) for facts in own]
+        began = {_began_with(facts) for facts in own}
+        if left := [name for name in _presets(entry) if name not in began]:
+            lines.append(f"- {code(entry.name)} ({_task(entry).lower()}): {_listed(entry, left)}")
     page = [HEAD]
-    for task, rows in tables.items():
-        page += [f"## {task}", table(HEADER, rows, numbers=len(HEADER))]
+    if rows:
+        page += ["## Measured", table(HEADER, rows, numbers=len(HEADER))]
+    if lines:
+        page += [NOT_YET, "\n".join(lines)]
     if commands := [part for facts in kept for part in _commands(facts)]:
         page += ["## Commands", *commands]
     return "\n\n".join(page) + "\n"
@@ -106,28 +115,39 @@ def _began_with(facts: Facts) -> str | None:
     return named.get(str(source.get("repo")), asked)
 
 
-def _rows(entry: Entry, kept: Sequence[Facts]) -> list[Sequence[str]]:
-    """Return, for each preset of a model, a row for every record, or one row that says there is
-    none."""
-    by_name: dict[str | None, list[Facts]] = {name: [] for name in _presets(entry)}
-    for facts in kept:
-        by_name.setdefault(_began_with(facts), []).append(facts)
-    rows: list[Sequence[str]] = []
-    for name, records in by_name.items():
-        some: Sequence[Facts | None] = records or [None]
-        rows += [_row(entry, name, facts) for facts in some]
-    return rows
+def _task(entry: Entry) -> str:
+    """Return the task of a model in words."""
+    name = entry.task.rpartition(".")[2]
+    return TASKS.get(name, name.replace("_", " ").capitalize())
 
 
-def _row(entry: Entry, name: str | None, facts: Facts | None) -> Sequence[str]:
-    weights = "from scratch" if name is None else code(name)
-    if preset := _presets(entry).get(name):
-        weights = f"[{weights}]({HUB}/{preset.repo}), {preset.license}"
-    first = [code(entry.name), weights]
-    if facts is None:
-        return [*first, *[NOT_MEASURED] * (len(HEADER) - len(first))]
+def _weights(entry: Entry, name: str | None) -> str:
+    """Return the weights that a training begins with, as a link where they are a preset."""
+    preset = _presets(entry).get(name)
+    if name is None or preset is None:
+        return "from scratch" if name is None else code(name)
+    return f"[{code(name)}]({HUB}/{preset.repo})"
+
+
+def _license(entry: Entry, name: str | None) -> str:
+    """Return the licence of a preset in brackets; nothing for weights from scratch."""
+    preset = _presets(entry).get(name)
+    return f" ({preset.license})" if preset else ""
+
+
+def _listed(entry: Entry, names: Sequence[str | None]) -> str:
+    """Return weights in a row, the licence once behind those that share it."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(_license(entry, name), []).append(_weights(entry, name))
+    return "; ".join(f"{', '.join(weights)}{license_}" for license_, weights in found.items())
+
+
+def _row(entry: Entry, facts: Facts) -> Sequence[str]:
     return [
-        *first,
+        code(entry.name),
+        _task(entry),
+        _weights(entry, _began_with(facts)) + _license(entry, _began_with(facts)),
         format_fact(facts.size("parameters")),
         format_fact(facts.size("weights_size")),
         _measured(facts),

@@ -3,7 +3,18 @@
 import shlex
 
 from bench.record.markdown import block
-from tools.cards import about, classes, commands, deployments, limits, metadata, results, training
+from tools.cards import (
+    about,
+    classes,
+    commands,
+    confusions,
+    deployments,
+    limits,
+    metadata,
+    results,
+    several_numbers,
+    training,
+)
 from tools.cards.facts import Facts
 from tools.cards.record import Record
 from zoo.store import evidence
@@ -22,6 +33,8 @@ def render(record: Record) -> str:
         *limits.section(facts),
         *results.section(facts),
         *classes.section(facts),
+        *confusions.section(facts),
+        *several_numbers.section(facts),
         *deployments.section(facts),
         *training.section(facts),
         *_checking(facts),

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.record.markdown import code, safe
+from tasks.data.source import NONE
 from tools.cards import commands
 from tools.cards.about import data_of
 from tools.cards.facts import Facts
@@ -35,6 +36,7 @@ PLUMBING = frozenset(
         "per_device_eval_batch_size",
         "token_budget",
         "device",
+        "threads",
         "dtype",
         "eval_strategy",
         "eval_steps",
@@ -64,6 +66,8 @@ PACKAGES = ("zoo", "torch", "transformers", "timm", "python")
 def section(facts: Facts) -> list[str]:
     """Return the section about the training of the model, as paragraphs of Markdown."""
     found = facts.record
+    if found.data_name == NONE:  # as is said at the beginning
+        return []
     paragraphs = ["## Training", *_data(found), *_taught(found)]
     paragraphs.append(table(("setting", "value"), _settings(found), numbers=2))
     return [*paragraphs, *_run(facts)]

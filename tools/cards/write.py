@@ -4,13 +4,13 @@ from pathlib import Path
 
 from tasks.atomic import write_text
 from tasks.errors import UserError
-from tools.cards import eval_results, metadata, picture, record, render, sizes, validate
+from tools.cards import confusions, eval_results, metadata, picture, record, render, sizes, validate
 from tools.cards.facts import Facts
 from zoo.store import evidence
 
 
 def write(folder: Path) -> Path:
-    """Renders README.md into a checkpoint, with its picture, and gives its path.
+    """Renders README.md into a checkpoint, with its pictures, and gives its path.
 
     How large the weights are is measured and added to the evidence where it does not say so yet.
 
@@ -26,6 +26,7 @@ def write(folder: Path) -> Path:
         evidence.append(folder, made)
         found = record.read(folder)
     picture.draw(Facts(found))
+    confusions.draw(Facts(found))
     eval_results.write(found)
     target = folder / render.FILE
     write_text(target, render.render(found))

@@ -15,6 +15,7 @@ from tasks.bounds import (
     NotNegative,
     Positive,
     Seed,
+    Share,
     Threads,
 )
 
@@ -43,10 +44,15 @@ class EvaluateArgs(Bounded):
     """cuda, mps or cpu"""
     deployment: str = "eager"
     """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
+    threads: Threads | None = None
+    """of the processor; what runs it decides by default"""
     on_bad_file: Literal["skip", "stop"] | None = None
     """what to do about an image or sound that can't be read; by default as in training"""
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
+    json: bool = False
+    """print one line of JSON instead of tables: metrics, classes, and what one constant answer is
+    worth; no pictures are drawn"""
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,10 @@ class PredictArgs(Bounded):
     """Labels for new inputs."""
 
     checkpoint: tyro.conf.Positional[Path]
-    """folder of the checkpoint; with zero_shot weights: a preset, a folder, or a Hub id"""
+    """folder of the checkpoint, or a preset of Whisper; with `zero_shot` weights: a preset, a
+    folder, or a Hub id"""
+    inputs: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="INPUT")] = ()
+    """what to predict on, without a flag: texts or a file of them, images, sounds, folders"""
     output: Path | None = None
     """file to write, .jsonl, .csv or .parquet; standard output (-) by default. Other columns of the
     input are kept; one called as a part of the prediction is becomes input_label"""
@@ -68,6 +77,8 @@ class PredictArgs(Bounded):
     """cuda, mps or cpu"""
     deployment: str = "eager"
     """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16"""
+    threads: Threads | None = None
+    """of the processor; what runs it decides by default"""
     zero_shot: bool = False
     """no training: choose among `labels` by their names. Texts: weights of language inference (NLI)
     or sentence embeddings; images: CLIP (whose real weights we have not run)"""
@@ -150,8 +161,8 @@ class QuantizeArgs(Bounded):
     """data to calibrate, choose and confirm on; that of the training by default"""
     max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None
     """at most so many samples of the validation and the test split"""
-    budget_s: Positive = 60.0
-    """seconds of timing"""
+    minutes: Positive = 5.0
+    """for everything, kept within 10%; what was not tried is told"""
     threads: Threads | None = None
     """of the processor; as many as PyTorch takes by default"""
 
@@ -162,6 +173,45 @@ class InfoArgs:
 
     what: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="MODEL|CHECKPOINT")]
     """a model's name or a folder"""
+    json: bool = False
+    """all there is to know, as JSON"""
+
+
+@dataclass(frozen=True)
+class RunsArgs:
+    """Checkpoints side by side."""
+
+    folder: Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")] = Path("runs")
+    """folder that holds runs, or folders of them"""
+    json: bool = False
+    """a JSON object a run, one a line"""
+
+
+@dataclass(frozen=True)
+class ImportArgs(Bounded):
+    """Weights that were trained elsewhere as a checkpoint. No code of theirs is run."""
+
+    weights: tyro.conf.Positional[Path]
+    """file of weights (a state dict of torch.save, or safetensors), or a folder of transformers'
+    Trainer"""
+    as_: Annotated[str, tyro.conf.arg(name="as", metavar="MODEL")]
+    """model of the zoo that they are of: resnet_cls, vit_cls, bert_cls, ..."""
+    labels: str | None = None
+    """names of the outputs, in their order: cat,dog, or @FILE with one a line; by default those
+    that the weights come with"""
+    output_dir: Path | None = None
+    """where the checkpoint goes; runs/MODEL by default"""
+    architecture: str | None = None
+    """images: timm's name of the network; found by the tensors where they tell it"""
+    image_size: Count | None = None
+    """images: side in pixels that they were resized to"""
+    mean: tuple[Share, Share, Share] | None = None
+    """images: mean that was taken off each channel, of values from 0 to 1"""
+    std: tuple[Positive, Positive, Positive] | None = None
+    """images: deviation that each channel was divided by"""
+    base: str | None = None
+    """texts and sounds: a preset or a folder that has the configuration and the tokenizer or
+    feature extractor of a file of weights"""
 
 
 @dataclass(frozen=True)

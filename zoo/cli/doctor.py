@@ -82,7 +82,10 @@ def _torch() -> Iterator[DoctorFinding]:
         yield DoctorFinding("cuDNN", "ok", str(cudnn or "not in this build"))
     elif found is None:
         yield DoctorFinding(
-            "GPU", "ok", "none with an NVIDIA driver; everything runs on the processor"
+            "GPU",
+            "ok",
+            "none with an NVIDIA driver; everything runs on the processor",
+            "which GPU would hold a model: python -m bench which_gpu bert-base-uncased",
         )
     elif not cuda:
         yield DoctorFinding(

@@ -2,18 +2,17 @@
 and what goes wrong becomes one line and an exit code. Nothing here imports torch."""
 
 import contextlib
-import inspect
 import io
 import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, TypeVar
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
-from tasks.bounds import Bounds, numbers_of
 from tasks.errors import UserError, did_you_mean, settings_typed, spelled
 from tasks.printing import print_lines, visible
+from zoo.cli import help as help_page
 from zoo.machine import places
 
 FLAG = "--{}"
@@ -21,6 +20,9 @@ FLAG = "--{}"
 
 AGAIN = "give the same command again"
 """What to do where the disk was full, once there is room."""
+
+EXAMPLES = 7
+"""Examples at most in the list of verbs; --help of a verb has its own."""
 
 T = TypeVar("T")
 
@@ -33,6 +35,8 @@ class Verb:
     examples: tuple[str, ...]  # what follows the program's name; the first is for the overview
     run: Callable[[Sequence[str]], int]  # with the words behind the verb; gives the exit code
     again: str = AGAIN
+    usual: tuple[str, ...] = ()  # fields of the flags that --help shows; empty: all
+    typed: str = ""  # how the verb is typed, where not by its name: "finetune bert_cls"
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ class Program:
         """Return the help text that the program prints if it is called without a verb."""
         width = max(map(len, self.verbs))
         verbs = "\n".join(f"  {name.ljust(width)}  {v.summary}" for name, v in self.verbs.items())
-        examples = "\n".join(f"  {self.command} {v.examples[0]}" for v in self.verbs.values())
+        shown = [verb.examples[0] for verb in self.verbs.values()][:EXAMPLES]
+        examples = "\n".join(f"  {self.command} {example}" for example in shown)
         return (
             f"usage: {self.command} VERB ...\n\n{self.about}\n\nverbs:\n{verbs}\n\n"
             f"examples:\n{examples}\n\n{self.command} VERB --help lists its flags."
@@ -76,20 +81,17 @@ class Program:
         more = settings.pop("more", "")
         if not words and not fields(kind):  # type: ignore[arg-type]
             return kind()  # at once, without tyro
-        for part in _parts(kind, settings.get("default")):
-            show_bounds(part)
-        examples = "\n".join(f"  {self.command} {each}" for each in self.verbs[verb].examples)
-        about = f"{self.verbs[verb].summary}\n\nexamples:\n{examples}{more}"
+        shown = self.verbs[verb]
+        examples = "\n".join(f"  {self.command} {each}" for each in shown.examples)
         found: T = parse_flags(
-            kind, words, prog=f"{self.command} {verb}", description=about, **settings
+            kind,
+            words,
+            prog=f"{self.command} {shown.typed or verb}",
+            description=f"{shown.summary}\n\nexamples:\n{examples}{more}",
+            usual=shown.usual,
+            **settings,
         )
         return found
-
-
-def _parts(kind: type, default: Any) -> list[type]:
-    """Return the dataclasses that hold a verb's flags: the parts of a default, or a single one."""
-    parts = [] if default is None else [getattr(default, part.name) for part in fields(default)]
-    return [type(part) for part in parts if is_dataclass(part)] or [kind]
 
 
 def guarded(name: str, run: Callable[[], int], again: str = AGAIN) -> int:
@@ -149,26 +151,6 @@ def fail(name: str, message: str, code: int = 2) -> int:
     return code
 
 
-HINTED = "its bounds are in --help"
-
-
-def show_bounds(flags: type) -> None:
-    """Make --help show the bounds of a dataclass's numbers next to their defaults."""
-    import tyro
-
-    for name, _, bounds in numbers_of(flags):
-        owner = next(each for each in flags.__mro__ if name in inspect.get_annotations(each))
-        hint = owner.__annotations__[name]
-        if bounds is None or HINTED in getattr(hint, "__metadata__", ()):
-            continue
-
-        def say(default: str, bounds: Bounds = bounds) -> str:
-            return f"({bounds}; default: {default})"
-
-        shown = tyro.conf.arg(help_behavior_hint=say)
-        owner.__annotations__[name] = Annotated[hint, shown, HINTED]
-
-
 def read_words(read: Callable[[list[str]], T], words: Sequence[str]) -> T:
     """Return the result of a parser for the words of a command; if it complains and exits, control
     characters in its message are escaped."""
@@ -183,12 +165,29 @@ def read_words(read: Callable[[list[str]], T], words: Sequence[str]) -> T:
         raise
 
 
-def parse_flags(kind: Any, words: Sequence[str], **settings: Any) -> Any:
+def parse_flags(
+    kind: Any,
+    words: Sequence[str],
+    *,
+    prog: str,
+    description: str | None,
+    default: Any = None,
+    usual: Sequence[str] = (),
+) -> Any:
     """Return flags as an instance of a dataclass; exit as argparse does for --help and errors.
 
     Args:
-        settings: `prog`, `description` and `default` of `tyro.cli`.
+        kind: the dataclass.
+        prog: what is typed before the flags.
+        description: what --help shows above them.
+        default: an instance whose values hold where no flag is given.
+        usual: fields of the flags that --help shows, where --help-all shows the rest.
     """
+    if wanted := help_page.wanted(words):
+        groups = help_page.groups_of(kind, default)
+        print_lines(*help_page.page(prog, description or "", groups, usual, wanted == "all"))
+        raise SystemExit(0)
+    _no_values_of_switches(kind, default, words)
     import tyro
 
     config = (
@@ -197,4 +196,21 @@ def parse_flags(kind: Any, words: Sequence[str], **settings: Any) -> Any:
         tyro.conf.OmitSubcommandPrefixes,
         tyro.conf.HelptextFromCommentsOff,  # docstrings alone: comments need the source parsed anew
     )
-    return read_words(lambda args: tyro.cli(kind, args=args, config=config, **settings), words)
+    given: dict[str, Any] = {"prog": prog, "description": description, "config": config}
+    if default is not None:
+        given["default"] = default
+    return read_words(lambda args: tyro.cli(kind, args=args, **given), words)
+
+
+def _no_values_of_switches(kind: Any, default: Any, words: Sequence[str]) -> None:
+    """Raise `UserError` for `--resume=yes`: the parser would take `yes` for a word of its own, an
+    input of `predict` perhaps."""
+    given = [word.partition("=") for word in words if word.startswith("--") and "=" in word]
+    if not given:
+        return
+    flags = [flag for group in help_page.groups_of(kind, default) for flag in group.flags]
+    switches = {flag.name for flag in flags if not flag.value}
+    for flag, _, value in given:
+        name = flag[2:].replace("-", "_")
+        if name in switches:
+            raise UserError(f"`{name}` takes no value, and here it has {value!r}")

@@ -9,16 +9,13 @@ import importlib
 import shlex
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
-from tasks.data.source import DataArgs
 from tasks.printing import print_lines
-from zoo.cli import config_file, program
+from zoo.cli import config_file, program, settings
 from zoo.cli.program import Program, Verb
-from zoo.machine import places
+from zoo.machine import commands, places
 from zoo.model.entry import Entry
-from zoo.train.args import TrainArgs
 
 
 def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
@@ -29,25 +26,38 @@ def main(entry: Entry, argv: Sequence[str] | None = None) -> int:
 def program_of(entry: Entry) -> Program:
     """Return the command-line program of a model: the verbs it supports, with examples for this
     model."""
-    words = {"name": entry.name, "input": importlib.import_module(entry.task).EXAMPLE_INPUT}
+    example_input = importlib.import_module(entry.task).EXAMPLE_INPUT
+    command = commands.program()
+    if command:  # the folder tells the model, and an input needs no flag
+        example_input = example_input.partition(" ")[2]
+    domain = entry.module.split(".")[1]
+    words = {"name": entry.name, "input": example_input, "data": DATA.get(domain, "DATA")}
 
     def of(name: str) -> Verb:
         summary, examples, run = VERBS[name]
         again = "go on with --resume" if name in TRAINING else "try again"
-        shown = tuple(example.format(**words) for example in examples)
-        return Verb(summary, shown, lambda arguments: run(entry, arguments), again)
+        shown = [example.format(**words) for example in examples]
+        typed = f"{name} {entry.name}" if command and name in TRAINING else name
+        return Verb(
+            summary,
+            tuple(example.replace(name, typed, 1) for example in shown),
+            lambda arguments: run(entry, arguments),
+            again,
+            USUAL.get(name, ()),
+            typed,
+        )
 
     verbs = {name: of(name) for name in entry.verbs}
     about = f"{entry.name}: {entry.summary}"
-    return Program(entry.name, f"python -m {entry.module}", about, verbs)
+    return Program(entry.name, command or f"python -m {entry.module}", about, verbs)
 
 
 def parse(entry: Entry, verb: str, arguments: Sequence[str], default: Any, kind: Any) -> Any:
     """Return arguments as an instance of the dataclass `kind`; exit as argparse does for --help and
     errors."""
-    arguments, settings = config_file.take(arguments)
-    if settings:
-        default = config_file.apply(default, settings)
+    arguments, lines = config_file.take(arguments)
+    if lines:
+        default = config_file.apply(default, lines)
     more = "\n\n--config FILE.yaml sets defaults for these flags."
     return program_of(entry).parse(verb, kind, arguments, default=default, more=more)
 
@@ -61,28 +71,12 @@ def _pretrain(entry: Entry, arguments: Sequence[str]) -> int:
 
 
 def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
-    task_args = importlib.import_module(entry.task).Args
-    kind = dataclasses.make_dataclass(
-        verb.capitalize(),
-        [("options", entry.options), ("data", DataArgs), ("task", task_args), ("train", TrainArgs)],
-        frozen=True,
-    )
-    default = kind(
-        entry.options(), DataArgs(), task_args(**entry.task_defaults), TrainArgs(**entry.recipe)
-    )
-    args = parse(entry, verb, arguments, default, kind)
-    if args.train.qat is not None:  # what is not asked is as in the training of that checkpoint
-        from zoo.train.methods import qat
-
-        args = parse(
-            entry, verb, arguments, qat.defaults(entry, Path(args.train.qat), default), kind
-        )
-    places.check_cache()
     from zoo.machine.signals import Stopped
-    from zoo.train.finetune import FinetuneJob, finetune
 
     try:
-        finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train))
+        settings.train(
+            entry, lambda default, kind: parse(entry, verb, arguments, default, kind), verb
+        )
     except Stopped as stop:
         words = shlex.join(["python", "-m", entry.module, verb, *arguments])
         if "--resume" not in arguments:
@@ -118,9 +112,11 @@ def _predict(entry: Entry, arguments: Sequence[str]) -> int:
     default = kind(inputs(), PredictArgs(tyro.MISSING))
     args = parse(entry, "predict", arguments, default, kind)
     places.check_file("--output", args.common.output)
+    example = importlib.import_module(entry.task).EXAMPLE_INPUT
+    asked = settings.with_inputs(args.inputs, args.common.inputs, example)
     from zoo.predict.command import predict
 
-    predict(entry, args.inputs, args.common)
+    predict(entry, asked, args.common)
     return 0
 
 
@@ -183,14 +179,38 @@ def _prune(entry: Entry, arguments: Sequence[str]) -> int:
 
 
 TRAINING = ("finetune", "pretrain")
+DATA = {"nlp": "reviews.csv", "vision": "photos/", "speech": "recordings/"}
+"""Data as the examples name it: photos/LABEL/*.jpg, recordings/ with a metadata.csv."""
+USUAL = {
+    "finetune": (
+        *("data", "text_column", "label_column", "max_train_samples", "model", "tune"),
+        *("output_dir", "resume", "num_train_epochs", "learning_rate"),
+        *("per_device_train_batch_size", "early_stopping_patience", "device", "seed"),
+    ),
+    "pretrain": (
+        *("data", "text_column", "max_train_samples", "model", "output_dir", "resume"),
+        *("num_train_epochs", "learning_rate", "per_device_train_batch_size", "device", "seed"),
+    ),
+    "evaluate": ("data", "split", "max_eval_samples", "deployment", "device", "mistakes"),
+    "predict": (
+        *("text", "file", "image", "audio", "stream", "output", "format", "top_k"),
+        *("batch_size", "deployment", "device", "zero_shot", "labels"),
+    ),
+    "quantize": (
+        *("max_drop", "min_speedup", "batch_size", "method", "budget_s", "minutes"),
+        *("device", "all"),
+    ),
+    "prune": ("sparsity", "structured", "stages", "steps", "output_dir", "data", "device"),
+}
+"""The flags that --help shows of a verb, in this order; --help-all shows the rest."""
 
 VERBS: dict[str, tuple[str, tuple[str, ...], Callable[[Entry, Sequence[str]], int]]] = {
     "finetune": (
         "train on your data and leave a checkpoint",
         (
             "finetune",
-            "finetune --data reviews.csv --num_train_epochs 2 --output_dir runs/reviews",
-            "finetune --data reviews.csv --resume --output_dir runs/reviews",
+            "finetune --data {data} --num_train_epochs 2 --output_dir runs/mine",
+            "finetune --data {data} --resume --output_dir runs/mine",
             "finetune --qat runs/{name}",
         ),
         _finetune,
@@ -206,7 +226,7 @@ VERBS: dict[str, tuple[str, tuple[str, ...], Callable[[Entry, Sequence[str]], in
     ),
     "evaluate": (
         "metrics of a checkpoint with n and 95% intervals",
-        ("evaluate runs/{name}", "evaluate runs/{name} --data reviews.csv --split test"),
+        ("evaluate runs/{name}", "evaluate runs/{name} --data {data} --split test"),
         _evaluate,
     ),
     "predict": (
@@ -244,4 +264,4 @@ VERBS: dict[str, tuple[str, tuple[str, ...], Callable[[Entry, Sequence[str]], in
     ),
 }
 """Summary, examples and what runs it, of each verb a model may have; {name} is the model's, {input}
-an input of its task."""
+an input of its task, {data} data of its kind."""

@@ -49,6 +49,8 @@ class Candidate:
     """bytes at most above the libraries'"""
     fault: str = ""
     """why it is out of question"""
+    late: bool = False
+    """whether the time was over before it was made, which `fault` says"""
 
     @property
     def name(self) -> str:

@@ -1,21 +1,64 @@
-"""What becomes of the candidate that was chosen: it is confirmed on samples that chose nothing, and
-its times are recorded."""
+"""A contract for the metric: what its samples can show, and what becomes of the candidate that was
+chosen under it: it is confirmed on samples that chose nothing, and its times are recorded."""
 
+import contextlib
+import math
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError, spelled
 from zoo.deploy.export import ContractNotMet, EvalSplit, ExportSource
-from zoo.evaluation.paired_test import MetricDrop, drop
+from zoo.evaluation.paired_test import MetricDrop, drop, most_unseen, rows_to_show
 from zoo.machine import terminal
 from zoo.measure.workload import Workload
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
 
 if TYPE_CHECKING:
+    from tasks.metrics.spec import MetricSpec
     from zoo.measure import Estimate
     from zoo.runtimes.runner import Runner
+
+
+def say_what_rows_show(metric: "MetricSpec", rows: int, max_drop: float) -> None:
+    """Print a warning if so few samples can't show that a metric drops by no more than `max_drop`.
+
+    Only of metrics that are the share of right answers: what others need depends on the answers.
+    """
+    is_share = metric.is_mean and metric.greater_is_better
+    if not is_share or rows_to_show(max_drop) <= rows:
+        return
+    needed = rows_to_show(max_drop)
+    more = f"needs about {needed:,} rows" if needed < math.inf else "no number of rows can"
+    terminal.lines(
+        f"warning: a drop of at most {max_drop:g} cannot be shown with {rows:,} rows: {more}. "
+        f"Where not one answer differs, {metric.name} may still have dropped by "
+        f"{most_unseen(rows):.2g} (95%); it goes on with what these rows say"
+    )
+
+
+@contextlib.contextmanager
+def stop_after(stopped: bool, best: str | None, look: str = "") -> Iterator[None]:
+    """Context manager of what is done with the chosen deployment; after a search that Ctrl-C
+    stopped it says so, and raises KeyboardInterrupt at its end.
+
+    Args:
+        stopped: whether the search was.
+        best: name of the chosen deployment; None if there is none.
+        look: what is known where none could be chosen yet.
+    """
+    if not stopped:
+        yield
+        return
+    so_far = f"{best}, which is confirmed now (Ctrl-C again ends at once)" if best else look
+    terminal.lines(f"stopped; the best so far: {so_far or 'none that meets the contract'}")
+    try:
+        yield
+    except ContractNotMet as refused:
+        if best is not None:
+            terminal.lines(str(refused))
+    raise KeyboardInterrupt
 
 
 def confirm(

@@ -1,16 +1,20 @@
 """What is known of each class: how many rows it has to learn from, and how well it is told."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tasks.base import Examples, HasClasses, Task
 from zoo.machine import terminal
+from zoo.machine.formatting import NOTHING
 from zoo.store import evidence
 
 if TYPE_CHECKING:
     from tasks.metrics.classification import ClassificationMetric
+    from tasks.metrics.intervals import MetricEstimate
+    from tasks.metrics.spans import SpanMetric
     from tasks.preflight import Finding
 
 MOST_CLASSES = 50
@@ -18,51 +22,70 @@ MOST_CLASSES = 50
 SCORES = ("precision", "recall", "f1")
 
 
-Row = tuple[str, dict[str, float], int]
-"""Of a class its label, its scores in 0..1 by name, and how many rows of the split it has (of a
-type of spans: how many spans)."""
+@dataclass(frozen=True)
+class ClassScores:
+    """How well one class (of spans: one type) was told in a split."""
+
+    label: str
+    n: int  # rows of the split that have it, or spans
+    predicted: int  # rows or spans that were predicted to have it
+    scores: "Mapping[str, MetricEstimate]"
+    """`SCORES` by name, in 0..1; precision only where it was predicted, none where n is 0."""
 
 
-def rows_of(task: Task, accumulator: "ClassificationMetric") -> list[Row]:
-    """Return label, scores and number of samples of each class in the split.
+def rows_of(task: Task, accumulator: "ClassificationMetric | SpanMetric") -> list[ClassScores]:
+    """Return the scores of each class, those without rows as well.
 
-    Precision is left out for a class that was never predicted. Empty without classes, or with more
-    than MOST_CLASSES.
+    Empty without classes, or with more than MOST_CLASSES.
     """
     if not isinstance(task, HasClasses) or not 0 < len(task.classes) <= MOST_CLASSES:
         return []
-    counts = accumulator.by_class()
-    rows = []
-    for label, hits, predicted, actual in zip(
-        task.classes, *(column.tolist() for column in counts[:3]), strict=True
-    ):
-        if not actual:
-            continue
-        scores = {"recall": hits / actual, "f1": 2 * hits / (predicted + actual)}
-        if predicted:
-            scores["precision"] = hits / predicted
-        rows.append((label, scores, actual))
-    return rows
-
-
-def of_classes(rows: Sequence[Row], **common: Any) -> list[evidence.Fact]:
-    """Return precision, recall and F1 of each class as facts; `common` are fields that all have."""
+    counts, scores = accumulator.by_class(), accumulator.class_estimates()
     return [
-        evidence.fact("class", name, scores[name], "1", n=n, label=label, **common)
-        for label, scores, n in rows
-        for name in SCORES
-        if name in scores
+        ClassScores(label, int(actual), int(predicted), found)
+        for label, actual, predicted, found in zip(
+            task.classes, counts.actual, counts.predicted, scores, strict=True
+        )
     ]
 
 
-def show(rows: Sequence[Row]) -> None:
-    """Print a table of the classes, if there are any."""
+def of_classes(rows: Sequence[ClassScores], **common: Any) -> list[evidence.Fact]:
+    """Return precision, recall and F1 of each class as facts; `common` are fields that all have."""
+    return [
+        evidence.fact(
+            "class",
+            name,
+            one.value,
+            "1",
+            n=row.n,
+            interval=evidence.interval_of(one),
+            label=row.label,
+            **common,
+        )
+        for row in rows
+        for name in SCORES
+        if (one := row.scores.get(name)) is not None
+    ]
+
+
+def show(rows: Sequence[ClassScores]) -> None:
+    """Print a table of the classes, and a line of those without rows, if there are any."""
     cells = [
-        (label, *(f"{scores[name]:.4f}" if name in scores else "-" for name in SCORES), f"{n:,}")
-        for label, scores, n in rows
+        (row.label, *(_cell(row.scores.get(name)) for name in SCORES), f"{row.n:,}")
+        for row in rows
+        if row.n
     ]
     if cells:
         terminal.table(("class", *SCORES, "n"), cells, "each class", after_gap=True)
+    if absent := [f"{row.label!r} (predicted {row.predicted:,})" for row in rows if not row.n]:
+        terminal.lines(f"without any row: {', '.join(absent)}")
+
+
+def _cell(score: "MetricEstimate | None") -> str:
+    if score is None:
+        return NOTHING
+    known = score.low == score.low
+    return f"{score.value:.4f}" + (f" [{score.low:.2f}, {score.high:.2f}]" if known else "")
 
 
 def of_data(

@@ -1,5 +1,6 @@
 """A model's metrics, loss and hardest errors on one split, in one pass."""
 
+import contextlib
 import heapq
 import math
 import time
@@ -18,10 +19,12 @@ from tasks.buckets import collate_of
 from tasks.errors import UserError
 from zoo.machine.memory import out_of_memory
 from zoo.machine.precision import autocast
+from zoo.machine.progress import ProgressBar, Rate
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from tasks.metrics.accumulator import ConstantAnswer
     from tasks.metrics.classification import ClassificationMetric
     from tasks.metrics.intervals import MetricEstimate
 
@@ -33,6 +36,8 @@ class Mistake(NamedTuple):
     sample: int  # of the features
     truth: str
     said: str
+    score: float | None = None
+    """Probability of the prediction, where the task's models give one."""
 
 
 class HardestErrors:
@@ -78,6 +83,11 @@ class Evaluation:
     def values(self) -> dict[str, float]:
         """Return the task's metrics by name, without intervals and so without a bootstrap."""
         return {m.name: m.value for m in self.accumulator.compute(draws=0)}
+
+    @cached_property
+    def constant(self) -> "ConstantAnswer | None":
+        """Return what one answer to every sample would be worth; see `MetricAccumulator`."""
+        return self.accumulator.constant()
 
     def value(self, metric: str) -> float:
         """Return the value of one metric."""
@@ -133,6 +143,47 @@ def _passes_of_rank(
     return [chunk if len(chunk) else order[:1] for chunk in chunks], own
 
 
+@contextlib.contextmanager
+def _memory_named(batch_size: int) -> Iterator[None]:
+    """Turn an error that memory ran out into a `UserError` that names the flag."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not out_of_memory(error):
+            raise
+        raise UserError(
+            f"out of memory with {batch_size} samples in an evaluation pass: lower "
+            "`per_device_eval_batch_size`"
+        ) from error
+
+
+class _Bar:
+    """The progress bar of an evaluation: all ranks' samples, as far as the first one has come."""
+
+    def __init__(self, split: str | None, total: int, accelerator: "Accelerator") -> None:
+        self._rate, self._done, self._total = Rate(), 0, total
+        self._bar: ProgressBar | None = None
+        if split is not None and accelerator.is_main_process:
+            self._bar = ProgressBar(f"evaluating {split}", total, stays=False)
+            self._rate.add(time.perf_counter(), 0)
+
+    def add(self, samples: int, sums: torch.Tensor) -> None:
+        """Count samples; `sums` are those of the loss and of its targets, float64 [2] on the
+        CPU."""
+        if self._bar is None:
+            return
+        self._done = min(self._total, self._done + samples)
+        self._rate.add(time.perf_counter(), self._done)
+        loss, count = sums.tolist()
+        facts = f"loss {loss / count:.4g}" if count else ""
+        self._bar.show(self._done, self._rate.per_second, facts)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
 def evaluate(
     model: nn.Module,
     task: Task,
@@ -143,6 +194,7 @@ def evaluate(
     dtype: torch.dtype = torch.float32,
     workers: int = 0,
     keep_errors: int = 0,
+    split: str | None = None,
 ) -> Evaluation:
     """Run a split through the model, the longest samples first, divided among ranks.
 
@@ -152,6 +204,7 @@ def evaluate(
     Args:
         dtype: bfloat16 computes under autocast; float32 in the weights' own.
         keep_errors: how many of the hardest errors to keep.
+        split: its name, for a progress bar of the first rank; None shows none.
     """
     begin = time.perf_counter()
     was_training = model.training
@@ -162,26 +215,20 @@ def evaluate(
     sums = torch.zeros(2, dtype=torch.float64)
     collate = collate_of(task, features.lengths, accelerator.device.type)
     loaded = batches(features, collate, chunks, workers)
-    with torch.inference_mode():
+    bar = _Bar(split, len(order), accelerator)
+    with torch.inference_mode(), contextlib.closing(bar):
         for batch, counts in zip(loaded, own, strict=True):
             moved = batch.to(accelerator.device)
-            try:
-                with autocast(accelerator.device, dtype):
-                    outputs = task.forward(model, moved)
-                    predictions = task.predict(model, moved, outputs)
-            except (RuntimeError, MemoryError) as error:
-                if not out_of_memory(error):
-                    raise
-                raise UserError(
-                    f"out of memory with {batch_size} samples in an evaluation pass: lower "
-                    "`per_device_eval_batch_size`"
-                ) from error
+            with _memory_named(batch_size), autocast(accelerator.device, dtype):
+                outputs = task.forward(model, moved)
+                predictions = task.predict(model, moved, outputs)
             loss = task.loss(outputs, moved)
             sums += torch.stack([loss.sum, loss.count]).double().cpu() * counts
             seen = Evaluated(moved, outputs, loss, predictions, task.references(moved))
             task.update(accumulator, seen)
             if keep_errors and counts:
                 hardest.update(Mistake(*found) for found in task.errors(seen))
+            bar.add(len(batch.ids) * accelerator.num_processes, sums)
     if accelerator.num_processes > 1:
         from accelerate.utils import gather_object
 

@@ -84,11 +84,28 @@ def _value(accumulator: Any, metric: str) -> float:
     return float(next(m.value for m in accumulator.compute(draws=0) if m.name == metric))
 
 
-def _paired_proportions(worse: int, better: int, n: int) -> tuple[float, float]:
-    """Return the confidence interval of (worse - better) / n."""
+def rows_to_show(max_drop: float) -> float:
+    """Return how many samples it takes at least to show that right and wrong answers drop by no
+    more than `max_drop`, above 0: with fewer, the interval of `drop` reaches beyond it even where
+    not one answer differs."""
+    return math.ceil(_z() / max_drop - 2.0) if max_drop > 0 else math.inf
+
+
+def most_unseen(n: int) -> float:
+    """Return the drop that `n` samples leave possible where not one answer differs: the upper end
+    of the interval of `drop`."""
+    return _paired_proportions(0, 0, n)[1]
+
+
+def _z() -> float:
     from scipy.special import ndtri
 
+    return float(ndtri((1 + LEVEL) / 2))
+
+
+def _paired_proportions(worse: int, better: int, n: int) -> tuple[float, float]:
+    """Return the confidence interval of (worse - better) / n."""
     b, c, total = worse + 0.5, better + 0.5, n + 2.0
     mean = (b - c) / total
-    half = float(ndtri((1 + LEVEL) / 2)) * math.sqrt((b + c) - (b - c) ** 2 / total) / total
+    half = _z() * math.sqrt((b + c) - (b - c) ** 2 / total) / total
     return mean - half, mean + half

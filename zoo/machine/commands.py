@@ -1,6 +1,7 @@
 """Commands that are printed to be typed next: quoted, so that they run as they stand."""
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,15 @@ SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"RIFF": "
 SUFFIXES |= {b"fLaC": ".flac", b"OggS": ".ogg"}
 ROWS = 50  # that are looked at for an example
 LONGEST = 60  # characters of one
+
+
+def program() -> str | None:
+    """Return how the command `zoo` was called, "zoo" or "python -m zoo"; None if this process is
+    another program."""
+    called = Path(sys.argv[0] if sys.argv else "")
+    if called.name in ("zoo", "zoo.exe"):
+        return "zoo"
+    return "python -m zoo" if called.parts[-2:] == ("zoo", "__main__.py") else None
 
 
 def python(module: str, *words: object) -> str:

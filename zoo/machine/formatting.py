@@ -5,6 +5,7 @@ behind. What nobody measured is "-" in a table of the terminal, and "not measure
 """
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -54,6 +55,13 @@ def _in_brackets(estimate: HasInterval, scale: float, unit: str, bare: bool) -> 
         return text
     ends = estimate.interval if isinstance(estimate.interval, Mapping) else vars(estimate.interval)
     return f"{text} [{scale * ends['low']:.4g}, {scale * ends['high']:.4g}]"
+
+
+def duration(seconds: float) -> str:
+    """Return a span of time as people say it: "40 s", "12 min", "3.5 h"."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def milliseconds(value: float | None, decimals: int = 2) -> str:
@@ -114,3 +122,16 @@ def fixed(value: float, decimals: int, sign: str = "") -> str:
     """
     text = f"{value:{sign},.{decimals}f}"
     return text.replace("-", "") if not any(digit in text for digit in "123456789") else text
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes: a Chinese character takes two, and what
+    is written above or below the character before it none."""
+    return sum(
+        0
+        if unicodedata.category(each) in ("Mn", "Me", "Cf")
+        else 2
+        if unicodedata.east_asian_width(each) in "WF"
+        else 1
+        for each in text
+    )

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from tasks import import_hook
 from tasks.printing import print_lines, visible
+from zoo.machine.formatting import width
 
 
 def table(
@@ -34,14 +35,18 @@ def table(
             drawn.add_row(*(Text(visible(cell)) for cell in row))
         Console().print(drawn)
         return
+    aligned(header, rows, title)
+
+
+def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:
+    """Print a table as plain text, its columns two blanks apart, whatever it is printed to."""
     if title:
         print_lines(title)
     cells = [[visible(cell) for cell in row] for row in (header, *rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    widths = [max(width(row[i]) for row in cells) for i in range(len(header))]
     for row in cells:
-        print_lines(
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        )
+        padded = (cell + " " * (most - width(cell)) for cell, most in zip(row, widths, strict=True))
+        print_lines("  ".join(padded).rstrip())
 
 
 def lines(*texts: str) -> None:

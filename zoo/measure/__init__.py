@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zoo.measure.arms import Arm, ArmFailed
-    from zoo.measure.comparison import compare, measure, noise_floor
+    from zoo.measure.comparison import MeasurementInterrupted, compare, measure, noise_floor
+    from zoo.measure.deadline import Deadline, OutOfTime
     from zoo.measure.intervals import Estimate, Interval
     from zoo.measure.preloaded import Preloader
     from zoo.measure.recording import Block, Plan, Recording
@@ -28,9 +29,12 @@ __all__ = [
     "ArmTimes",
     "Block",
     "Comparison",
+    "Deadline",
     "Estimate",
     "Floor",
     "Interval",
+    "MeasurementInterrupted",
+    "OutOfTime",
     "Outcome",
     "Plan",
     "Preloader",
@@ -43,7 +47,8 @@ __all__ = [
 ]
 _FILES = {
     "arms": ("Arm", "ArmFailed"),
-    "comparison": ("compare", "measure", "noise_floor"),
+    "comparison": ("MeasurementInterrupted", "compare", "measure", "noise_floor"),
+    "deadline": ("Deadline", "OutOfTime"),
     "intervals": ("Estimate", "Interval"),
     "preloaded": ("Preloader",),
     "recording": ("Block", "Plan", "Recording"),

@@ -6,11 +6,19 @@ from collections.abc import Callable, Sequence
 
 from zoo.measure.arms import Arm, ArmFailed
 from zoo.measure.process import Worker
-from zoo.measure.recording import Pair, Plan, Start, record
+from zoo.measure.recording import Pair, Plan, RecordingInterrupted, Start, Tell, record
 from zoo.measure.results import Outcome, outcome_of
 from zoo.measure.verdicts import MARGIN, Floor
 
 TWIN = " (again)"  # appended to the baseline's name
+
+
+class MeasurementInterrupted(KeyboardInterrupt):
+    """Ctrl-C while arms were measured; `outcome` is computed from what there was until then."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
 
 
 def compare(
@@ -21,6 +29,7 @@ def compare(
     margin: float = MARGIN,
     start: Start = Worker,
     clock: Callable[[], float] = time.monotonic,
+    tell: Tell = lambda launches: None,
 ) -> Outcome:
     """Compare every arm with the first one, the baseline.
 
@@ -32,8 +41,10 @@ def compare(
             costs its time again.
         margin: a share; arms that differ by less are the same.
         start, clock: for tests.
+        tell: called after every launch with how many there were.
 
-    Arms that fail are results, `Outcome.failed`. Raises ValueError for arms that make no sense.
+    Arms that fail are results, `Outcome.failed`. Raises ValueError for arms that make no sense, and
+    `MeasurementInterrupted` on Ctrl-C.
     """
     if len(arms) < 2:
         raise ValueError("a comparison needs a baseline and at least one candidate")
@@ -44,7 +55,11 @@ def compare(
         twin = baseline + TWIN
         arms = [*arms, dataclasses.replace(arms[0], name=twin)]
         pairs.append((baseline, twin))
-    recording = record(arms, pairs, plan or Plan(), start, clock)
+    try:
+        recording = record(arms, pairs, plan or Plan(), start, clock, tell)
+    except RecordingInterrupted as stop:
+        found = outcome_of(stop.recording, baseline, twin, floor, margin)
+        raise MeasurementInterrupted(found) from None
     return outcome_of(recording, baseline, twin, floor, margin)
 
 
@@ -55,8 +70,14 @@ def measure(
     start: Start = Worker,
     clock: Callable[[], float] = time.monotonic,
 ) -> Outcome:
-    """Measure each arm's own times, interleaved as in `compare`, without comparing them."""
-    recording = record(arms, [(arm.name, None) for arm in arms], plan or Plan(), start, clock)
+    """Measure each arm's own times, interleaved as in `compare`, without comparing them.
+
+    Raises `MeasurementInterrupted` on Ctrl-C.
+    """
+    try:
+        recording = record(arms, [(arm.name, None) for arm in arms], plan or Plan(), start, clock)
+    except RecordingInterrupted as stop:
+        raise MeasurementInterrupted(outcome_of(stop.recording, None)) from None
     return outcome_of(recording, None)
 
 

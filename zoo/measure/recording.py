@@ -26,8 +26,9 @@ from zoo.measure.usage import Usage
 LEAST_ROUNDS = 3  # of a launch that comes when the budget is spent
 
 Pair = tuple[str, str | None]  # times of the first over times of the second; None: its own times
-Stopped = Literal["width", "budget", "failed"]
+Stopped = Literal["width", "budget", "failed", "interrupted"]
 Start = Callable[[Arm, float], Runs]
+Tell = Callable[[int], None]  # called with the number of launches so far
 
 
 @dataclass(frozen=True)
@@ -124,12 +125,21 @@ class Recording:
     seconds: float
     """that it took"""
     stopped: Stopped
-    """why it ended: narrow enough, out of time, or too few arms were left"""
+    """why it ended: narrow enough, out of time, too few arms were left, or Ctrl-C"""
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-ready data; the blocks are the raw samples."""
         content: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self), default=dict))
         return content
+
+
+class RecordingInterrupted(KeyboardInterrupt):
+    """Ctrl-C while arms were measured; `recording` is what there was until then, rounds that were
+    not over left out."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__()
+        self.recording = recording
 
 
 Rounds = list[list[dict[str, Block]]]  # by launch, by round, by arm
@@ -177,16 +187,18 @@ def record(
     plan: Plan,
     start: Start = Worker,
     clock: Callable[[], float] = time.monotonic,
+    tell: Tell = lambda launches: None,
 ) -> Recording:
     """Measure until the intervals of all `pairs` are narrow or the budget is spent.
 
     An arm that fails is not measured further; recording ends when no pair is left. `start` and
-    `clock` are for tests, which simulate machines.
+    `clock` are for tests, which simulate machines. `tell` is called after every launch with how
+    many there were. Raises `RecordingInterrupted`, with what was recorded, on Ctrl-C.
     """
     names = [arm.name for arm in arms]
     if len(set(names)) != len(names) or not names:
         raise ValueError(f"arms need names of their own: {names}")
-    return _Recorder(tuple(arms), tuple(pairs), plan, start, clock).record()
+    return _Recorder(tuple(arms), tuple(pairs), plan, start, clock).record(tell)
 
 
 class _Recorder:
@@ -207,11 +219,15 @@ class _Recorder:
         self.blocks: list[Block] = []
         self.failed: dict[str, ArmFailed] = {}
 
-    def record(self) -> Recording:
+    def record(self, tell: Tell) -> Recording:
         launch = 0
         stopped: Stopped | None = None
         while stopped is None:
-            self._launch(launch)
+            try:
+                self._launch(launch)
+                tell(launch + 1)
+            except KeyboardInterrupt:
+                raise RecordingInterrupted(self._recording("interrupted")) from None
             launch += 1
             if not self._open_pairs():
                 stopped = "failed"
@@ -222,6 +238,9 @@ class _Recorder:
                     stopped = "width"
                 elif self._elapsed() * (launch + 1) / launch > self.plan.budget_s:
                     stopped = "budget"
+        return self._recording(stopped)
+
+    def _recording(self, stopped: Stopped) -> Recording:
         return Recording(
             plan=self.plan,
             arms=self.arms,

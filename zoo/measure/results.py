@@ -122,7 +122,7 @@ class Outcome:
         if candidate not in candidates:
             raise KeyError(candidate)
         reasons = {failed.arm: failed for failed in self.failed}
-        return reasons[candidate] if candidate in reasons else reasons[baseline]
+        return reasons.get(candidate) or reasons.get(baseline) or _stopped_before(candidate)
 
     def times(self, arm: str) -> ArmTimes | ArmFailed:
         """Return an arm's own times, or the failure (its own or another arm's) that prevented them.
@@ -134,7 +134,8 @@ class Outcome:
                 return measured
         if arm not in [each.name for each in self.recording.arms]:
             raise KeyError(arm)
-        return next((each for each in self.failed if each.arm == arm), self.failed[0])
+        own = [each for each in self.failed if each.arm == arm]
+        return [*own, *self.failed, _stopped_before(arm)][0]
 
     def as_json(self) -> dict[str, Any]:
         """Return JSON-ready data, including the raw samples."""
@@ -145,6 +146,10 @@ class Outcome:
             "floor": None if self.floor is None else self.floor.as_json(),
             "recording": self.recording.as_json(),
         }
+
+
+def _stopped_before(arm: str) -> ArmFailed:
+    return ArmFailed(arm, "error", "stopped before it was measured")
 
 
 def outcome_of(
@@ -166,7 +171,7 @@ def outcome_of(
     names = [arm.name for arm in recording.arms if arm.name in ran]
     compared = []
     if baseline is not None and baseline not in failed:
-        if twin is not None and twin not in failed:
+        if twin is not None and twin not in failed and recording.blocks:
             floor = floor_between(recording, baseline, twin)
         compared = [
             compared_of(recording, baseline, name, floor, margin)

@@ -163,14 +163,14 @@ def load_pretrained(auto: Any, folder: Path, new_head: bool = False, **settings:
 
 def load_with_head(auto: Any, folder: Path, **settings: Any) -> tuple[Any, list[str]]:
     """Load weights as `load_pretrained` does, with a head that may be new; return the model, and
-    the names of the weights that were drawn."""
+    the names of the weights that were drawn, sorted."""
     return _whole(auto, folder, True, **settings)
 
 
 def _whole(auto: Any, folder: Path, new_head: bool, **settings: Any) -> tuple[Any, list[str]]:
     model, report = _load(auto, folder, **settings)
     lacking = {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])}
-    may_lack = _head(model) if new_head else set()
+    may_lack = head_names(model) if new_head else set()
     if found := sorted(key for key in lacking - may_lack if not _is_extra(model, key, new_head)):
         raise UserError(
             f"{folder} lacks weights that its config.json asks for, or has them in another shape: "
@@ -196,7 +196,7 @@ def _load(auto: Any, folder: Path, **settings: Any) -> tuple[Any, dict[str, Any]
     return model, report
 
 
-def _head(model: Any) -> set[str]:
+def head_names(model: Any) -> set[str]:
     """Names of the weights that belong to a task and not to the network before it."""
     if hasattr(model, "timm_model"):
         found = model.timm_model.get_classifier()

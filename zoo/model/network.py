@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from tasks.errors import UserError
 from zoo.model.loading import load_model, must_agree
 
 if TYPE_CHECKING:
@@ -19,6 +20,22 @@ if TYPE_CHECKING:
     from tasks.packed import PackedShape
     from zoo.model.entry import Entry
     from zoo.store.checkpoint import Checkpoint
+
+
+@dataclass(frozen=True)
+class StateDict:
+    """The tensors of a network of another library, and what was said of it."""
+
+    tensors: "Mapping[str, torch.Tensor]"
+    asked: str
+    """What the user calls it."""
+    architecture: str | None = None
+    """timm's name of the network."""
+    image_size: int | None = None
+    """Side of its inputs in pixels."""
+    mean: tuple[float, ...] | None = None
+    """Of each channel of its inputs, at values from 0 to 1."""
+    std: tuple[float, ...] | None = None
 
 
 class Network(ABC):
@@ -56,6 +73,16 @@ class Network(ABC):
         the task has a limit."""
         return 0
 
+    def options_of_weights(self, options: Any, processor: Any, entry: "Entry") -> Any:
+        """Return the options as the weights that they name have them, for zoo.json and `build`.
+
+        Args:
+            processor: what `make_processor` gave.
+
+        Raises `UserError` for an option that contradicts the weights.
+        """
+        return options
+
     @abstractmethod
     def build(
         self, options: Any, task: "Task", processor: Any, entry: "Entry"
@@ -66,6 +93,17 @@ class Network(ABC):
 
         Raises `UserError` where the weights are not at hand, or are of another kind of network.
         """
+
+    def from_state_dict(self, weights: "StateDict") -> "tuple[nn.Module, Any]":
+        """Return the model in fp32 that tensors alone make, with as many outputs as they have, and
+        its processor.
+
+        Raises `UserError` where tensors alone do not say which network it is.
+        """
+        raise UserError(
+            f"{weights.asked}: tensors alone do not say what this network is, nor how it reads its "
+            "inputs: name with `base` a folder that has its configuration and its processor"
+        )
 
     @abstractmethod
     def load_processor(self, folder: "Path") -> Any:
@@ -153,6 +191,7 @@ class Assembly:
     entry: "Entry"
     network: Network
     options: Any
+    """As the weights have them."""
     task: "Task"
     """Bound to the processor."""
     processor: Any
@@ -182,6 +221,7 @@ def assemble(
     network = network_of(entry)
     if processor is None:
         processor = network.make_processor(options, task, splits, entry)
+        options = network.options_of_weights(options, processor, entry)
     task = task.bind_for_training(processor, network.max_length(options, processor, entry))
     return Assembly(entry, network, options, task, processor)
 

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.model.loading import Unreadable, load_config, load_pretrained
+from zoo.model import own_weights
+from zoo.model.loading import Unreadable, load_config, load_with_head
 from zoo.nlp import encoder_fit
 from zoo.nlp.masked_positions_only import compute_only_predicted
 from zoo.nlp.pretrained_encoder import PretrainedEncoder
@@ -91,13 +92,12 @@ class MaskedEncoder(PretrainedEncoder):
         config = load_config(found.folder)
         encoder_fit.prepare_config(config, processor)
         try:
-            model = load_pretrained(
-                AutoModelForMaskedLM, found.folder, new_head=True, config=config
-            )
+            model, drawn = load_with_head(AutoModelForMaskedLM, found.folder, config=config)
         except Unreadable as error:
             raise UserError(
                 f"{options.model} can't guess tokens in transformers: {error.reason}"
             ) from None
+        own_weights.tell(options.model, model, drawn)
         encoder_fit.fit(model, processor, options.model)
         compute_only_predicted(model)
         return model, found.source(options.model)

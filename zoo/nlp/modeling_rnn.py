@@ -9,7 +9,7 @@ too. So a row's result depends on neither its padding nor its neighbours, and no
 (packing keeps LSTMs on the CPU from oneDNN's kernels).
 """
 
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +20,7 @@ from transformers.utils import can_return_tuple
 
 from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
 from zoo.model.padding import places_in_front
+from zoo.model.scratch import drawing
 from zoo.nlp.recurrent_loop import states
 
 CELLS = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -40,6 +41,7 @@ class RnnConfig(PreTrainedConfig):  # type: ignore[misc]
     bidirectional: bool = True
     pooling: str = "max"
     hidden_dropout_prob: float = 0.5
+    hidden_act: str = "tanh"  # of cell rnn: tanh or relu
     initialization: str = "default"
     initializer_range: float = 0.02  # standard deviation of "normal"
     pad_token_id: int | None = 0
@@ -50,11 +52,10 @@ class RnnLayer(nn.Module):
 
     def __init__(self, config: RnnConfig, input_size: int) -> None:
         super().__init__()
-        cell = CELLS[config.cell]
-        self.ahead = cell(input_size, config.hidden_size, batch_first=True)
-        self.back = (
-            cell(input_size, config.hidden_size, batch_first=True) if config.bidirectional else None
-        )
+        more = {"nonlinearity": config.hidden_act} if config.cell == "rnn" else {}
+        cell = partial(CELLS[config.cell], input_size, config.hidden_size, batch_first=True, **more)
+        self.ahead = cell()
+        self.back = cell() if config.bidirectional else None
 
     def forward(self, x: Tensor, turned: Tensor) -> Tensor:
         """Return states [batch, seq, directions * hidden] of vectors [batch, seq, input].
@@ -83,11 +84,10 @@ class RnnPreTrainedModel(ZooPreTrainedModel):
     def initialize(self, module: nn.Module) -> None:
         """Draw the weights of a module.
 
-        Each gate's matrices are drawn as matrices of their own. `default`: Glorot uniform (Glorot &
-        Bengio 2010), recurrent ones orthogonal (Saxe et al. 2014); `xavier`: Glorot uniform; `he`:
-        normal, variance 2 / fan_in (He et al. 2015); `normal`: normal with `initializer_range`.
-        Biases are 0, an LSTM's forget gate's 1 (Jozefowicz et al. 2015). Embeddings, of which one
-        row is picked at a time, have no fan: normal with `EMBEDDING_STD`, or as `normal` says.
+        Each gate's matrices are drawn as matrices of their own (`zoo.model.scratch.drawing`).
+        `default`: Glorot uniform, recurrent ones orthogonal (Saxe et al. 2014). Biases are 0, an
+        LSTM's forget gate's 1 (Jozefowicz et al. 2015). Embeddings, of which one row is picked at a
+        time, have no fan: normal with `EMBEDDING_STD`, or as `normal` says.
         """
         scheme = self.config.initialization
         if isinstance(module, nn.Embedding):
@@ -96,7 +96,7 @@ class RnnPreTrainedModel(ZooPreTrainedModel):
             if module.padding_idx is not None:
                 module.weight[module.padding_idx].zero_()
         elif isinstance(module, nn.RNNBase | nn.Linear):
-            draw = self._scheme(scheme)
+            draw = drawing(self.config) or nn.init.xavier_uniform_
             for name, parameter in module.named_parameters(recurse=False):
                 if name.startswith("bias"):
                     parameter.zero_()
@@ -109,13 +109,6 @@ class RnnPreTrainedModel(ZooPreTrainedModel):
                     (nn.init.orthogonal_ if orthogonal else draw)(gate)
         else:
             super().initialize(module)
-
-    def _scheme(self, name: str) -> Callable[[Tensor], Any]:
-        if name == "he":
-            return lambda w: nn.init.kaiming_normal_(w, nonlinearity="relu")
-        if name == "normal":
-            return lambda w: nn.init.normal_(w, std=self.config.initializer_range)
-        return nn.init.xavier_uniform_
 
 
 class RnnModel(RnnPreTrainedModel):

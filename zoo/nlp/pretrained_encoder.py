@@ -7,11 +7,11 @@ from tasks.errors import UserError
 from zoo.model.loading import (
     Unreadable,
     load_config,
-    load_pretrained,
     load_tokenizer,
     new_model,
 )
 from zoo.model.network import Network
+from zoo.model.own_weights import load_for_labels
 from zoo.nlp import encoder_fit
 from zoo.store import pretrained
 
@@ -78,7 +78,7 @@ class PretrainedEncoder(Network):
                 new = new_model(kind, config)
                 encoder_fit.fit(new, processor, options.model)
                 return new, {"model": None, "license": None, "shape": options.model}
-            model = load_pretrained(kind, found.folder, new_head=True, config=config)
+            model = load_for_labels(kind, found.folder, options.model, config=config)
         except Unreadable as error:
             raise UserError(
                 f"{options.model} has no {self.head} in transformers: {error.reason}"

@@ -20,7 +20,7 @@ def loop(cell: nn.RNNBase, x: Tensor) -> Tensor:
     """
     from torch._higher_order_ops.scan import scan
 
-    step, carried = STEPS[type(cell)]
+    step, carried = step_of(cell)
     ((input_weight, state_weight, input_bias, state_bias),) = cell.all_weights
     given = linear(x, input_weight, input_bias).transpose(0, 1)  # [seq, batch, gates]
     start = tuple(x.new_zeros(x.shape[0], cell.hidden_size) for _ in range(carried))
@@ -56,12 +56,24 @@ def _rnn(state: State, given: Tensor, again: Tensor) -> State:
     return ((given + again).tanh(),)
 
 
+def _rnn_relu(state: State, given: Tensor, again: Tensor) -> State:
+    """Compute one step of Elman's network with relu in the place of tanh."""
+    return ((given + again).relu(),)
+
+
 STEPS: dict[type[nn.RNNBase], tuple[Callable[[State, Tensor, Tensor], State], int]] = {
     nn.LSTM: (_lstm, 2),
     nn.GRU: (_gru, 1),
     nn.RNN: (_rnn, 1),
 }
 """Of each cell, one step, as torch.nn's documentation gives it, and how many tensors it carries."""
+
+
+def step_of(cell: nn.RNNBase) -> tuple[Callable[[State, Tensor, Tensor], State], int]:
+    """Return what computes one step of a cell, and how many tensors it carries; see `STEPS`."""
+    if isinstance(cell, nn.RNN) and cell.nonlinearity == "relu":
+        return _rnn_relu, 1
+    return STEPS[type(cell)]
 
 
 def states(cell: nn.RNNBase, x: Tensor) -> Tensor:

@@ -1,11 +1,17 @@
-"""The network of rnn_cls: a recurrent classifier with new weights and a tokenizer of its own."""
+"""The network of rnn_cls: a recurrent classifier with a tokenizer of its own; both are new or those
+of a checkpoint."""
 
+import json
 from typing import TYPE_CHECKING, Any
 
+from tasks.errors import UserError
+from zoo.model import own_weights
 from zoo.model.loading import load_tokenizer
 from zoo.model.network import Network
+from zoo.nlp.encoder_fit import UNLIMITED
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
 from zoo.nlp.trained_tokenizer import train_tokenizer
+from zoo.store import pretrained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +30,12 @@ def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
             yield rows[name]
 
 
+def _limit(tokenizer: Any, options: "Options") -> int:
+    """Return the most tokens that a tokenizer gives; transformers writes 10^30 for no limit."""
+    limit = int(tokenizer.model_max_length)
+    return limit if limit < UNLIMITED else options.token_limit
+
+
 class RecurrentNetwork(Network):
     """The network of a recurrent text classifier."""
 
@@ -34,10 +46,19 @@ class RecurrentNetwork(Network):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """Return a tokenizer trained only on the texts of the training split.
+        """Return the tokenizer of the weights, or one trained only on the texts of the training
+        split.
 
-        Raises `UserError` for options that make no network.
+        Raises `UserError` for options that make no network, or weights of another kind.
         """
+        if options.model != pretrained.NEW:
+            folder = pretrained.find(options.model, entry.presets).folder
+            own_weights.config_of(folder, RnnConfig, options.model, entry.name)
+            return load_tokenizer(folder)
+        if options.cell != "rnn" and options.activation != "tanh":
+            raise UserError(
+                f"`activation` {options.activation} is for `cell` rnn, and {options.cell} has gates"
+            )
         return train_tokenizer(
             _texts(splits["train"]),
             options.tokenizer,
@@ -48,13 +69,59 @@ class RecurrentNetwork(Network):
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Return the longest input in tokens."""
-        return options.token_limit
+        if options.model == pretrained.NEW:
+            return options.token_limit
+        return _limit(processor, options)
+
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
+        """Return the options with the shape and the tokenizer of the weights
+        (`Network.options_of_weights`)."""
+        if options.model == pretrained.NEW:
+            return options
+        folder = pretrained.find(options.model, entry.presets).folder
+        config = own_weights.config_of(folder, RnnConfig, options.model, entry.name)
+        rules = json.loads(processor.backend_tokenizer.to_str())
+        tokens = len(processor)  # perhaps fewer than were allowed
+        most = max(tokens, options.vocab_size)
+        of_weights = {
+            "cell": config.cell,
+            "embedding_size": config.embedding_size,
+            "hidden_size": config.hidden_size,
+            "num_layers": config.num_hidden_layers,
+            "bidirectional": config.bidirectional,
+            "pooling": config.pooling,
+            "rnn_dropout": config.hidden_dropout_prob,
+            "initialization": config.initialization,
+            "activation": config.hidden_act,
+            "tokenizer": "word" if rules["model"]["type"] == "WordLevel" else "bpe",
+            "vocab_size": tokens if options.vocab_size == type(options).vocab_size else most,
+            "lowercase": '"Lowercase"' in json.dumps(rules["normalizer"]),
+            "token_limit": _limit(processor, options),
+        }
+        return own_weights.settled(options, of_weights, free=("rnn_dropout", "initialization"))
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """Return the model in fp32 with weights drawn from torch's global random state; seed it
-        first."""
+        """Return the model in fp32, and where its weights came from.
+
+        New weights, or a new head, are drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where the weights are not at hand, or are of another kind.
+        """
+        if options.model != pretrained.NEW:
+            found = pretrained.find(options.model, entry.presets)
+            config = own_weights.config_of(found.folder, RnnConfig, options.model, entry.name)
+            config.hidden_dropout_prob = options.rnn_dropout
+            config.initialization = options.initialization
+            model = own_weights.begin(
+                RnnForSequenceClassification,
+                config,
+                task.model_config(),
+                found.folder,
+                options.model,
+            )
+            return model, found.source(options.model)
         config = RnnConfig(
             vocab_size=len(processor),
             embedding_size=options.embedding_size,
@@ -65,6 +132,7 @@ class RecurrentNetwork(Network):
             pooling=options.pooling,
             hidden_dropout_prob=options.rnn_dropout,
             initialization=options.initialization,
+            hidden_act=options.activation,
             pad_token_id=processor.pad_token_id,
             **task.model_config(),
         )

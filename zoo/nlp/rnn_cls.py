@@ -1,4 +1,4 @@
-"""rnn_cls: embeddings and an LSTM, GRU or RNN, trained from scratch on labelled text.
+"""rnn_cls: embeddings and an LSTM, GRU or RNN on labelled text, from scratch or from a checkpoint.
 
 Hochreiter & Schmidhuber 1997, "Long Short-Term Memory"; Cho et al. 2014 for the GRU. The tokenizer
 is trained on the texts of the training split, byte-level (Wang et al. 2020, "Neural Machine
@@ -14,12 +14,16 @@ from typing import Literal
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Initialization
 
 
 @dataclass(frozen=True)
 class Options(Bounded):
     """What only this model has."""
 
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of rnn_cls, whose tokenizer and shape are
+    kept; none: new weights, shaped by what follows"""
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
     """recurrent cell; lstm is the fastest on a CPU"""
     embedding_size: Count = 128
@@ -34,8 +38,10 @@ class Options(Bounded):
     """how the states of a text become one vector; last takes each direction's final state"""
     rnn_dropout: BelowOne = 0.5
     """dropout of embeddings, between layers, and before the head"""
-    initialization: Literal["default", "xavier", "he", "normal"] = "default"
-    """first weights; default is Glorot with orthogonal recurrent matrices"""
+    initialization: Initialization = "default"
+    """first weights; default is Glorot (xavier) with orthogonal recurrent matrices"""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """of cell rnn; the others have gates"""
     tokenizer: Literal["bpe", "word"] = "bpe"
     """bpe: byte-level subwords, for any language; word: whole words, rare ones unknown"""
     vocab_size: Count = 8000

@@ -10,7 +10,7 @@ from tasks.errors import UserError
 from tasks.inputs import FromFile, FromStream
 from zoo.machine import output_file, places
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
-from zoo.predict.pipeline import PredictionPipeline, Predictor
+from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
 if TYPE_CHECKING:
     from zoo.cli.args import PredictArgs
@@ -41,12 +41,18 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
     with ExitStack() as stack:
         task = importlib.import_module(entry.task)
         predictor: PredictionPipeline
+        where = (args.device, args.threads)
         if args.zero_shot:
             from zoo.predict.zero_shot import ZeroShot
 
-            predictor = ZeroShot(entry, args)
+            weights = str(args.checkpoint)
+            predictor = ZeroShot(entry, weights, args.labels, args.template, *where)
+        elif are_weights(entry, str(args.checkpoint)):
+            weights = str(args.checkpoint)
+            predictor = Predictor.of_weights(entry, weights, *where, deployment=args.deployment)
         else:
-            predictor = Predictor(args.checkpoint, args.device, entry, args.deployment)
+            settings = (args.device, entry, args.deployment, args.threads)
+            predictor = Predictor(args.checkpoint, *settings)
         predictor.task = task.for_prediction(predictor.task, asked)
         inputs = task.read_inputs(asked, predictor.task, stack)
         # what comes live is read as it comes, and nobody waits for a batch to fill

@@ -3,23 +3,33 @@ mistakes."""
 
 import dataclasses
 import importlib
+import json
+import math
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from tasks.base import HasConfusionMatrix, HasConfusions, Task
+from tasks.base import Features, HasConfusions, Task
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from tasks.inputs import FromMedia
-from zoo.evaluation import class_facts
+from zoo.evaluation import (
+    class_facts,
+    confusions,
+    constant_answer,
+    hardest_errors,
+    number_facts,
+)
+from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
+from zoo.evaluation.class_facts import ClassScores
+from zoo.evaluation.confusions import top_confusions
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
-from zoo.predict import hardest_errors
 from zoo.predict.pipeline import open_deployed
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -29,17 +39,18 @@ from zoo.store.checkpoint import Checkpoint
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
-    import numpy as np
+    import datasets
 
     from tasks.metrics.classification import ClassificationMetric
+    from tasks.metrics.intervals import MetricEstimate
     from zoo.cli.args import EvaluateArgs
     from zoo.model.entry import Entry
 
 COMMONEST = 10  # confusions that are listed
 
 
-def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
-    """Evaluate a checkpoint, print its metrics, and add them to its evidence.
+def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
+    """Evaluate a checkpoint, print its metrics, add them to its evidence, and return them.
 
     Raises `UserError` for a damaged checkpoint, data that can't be read, or unknown labels.
     """
@@ -50,7 +61,10 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
     deployment = Deployment.parse(args.deployment)
     if deployment != Deployment("eager") and args.dtype != "fp32":
         raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {deployment}")
-    checkpoint, model, _ = open_deployed(args.checkpoint, entry, args.deployment, args.device)
+    if args.threads is not None:
+        torch.set_num_threads(args.threads)  # also of what is computed beside the deployment
+    how = (args.deployment, args.device, args.threads)
+    checkpoint, model, _ = open_deployed(args.checkpoint, entry, *how)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
     trained_on = checkpoint.manifest["data"]["fingerprint"]
     factory = importlib.import_module(entry.task)
@@ -69,10 +83,12 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         accelerator=accelerator,
         dtype=dtype,
         keep_errors=args.mistakes,
+        split=split,
     )
-    if not accelerator.is_main_process:
-        return
     folder = args.checkpoint
+    metrics = CheckpointMetrics.of(folder, entry.name, examples.name, split, found)
+    if not accelerator.is_main_process:
+        return metrics
     common: dict[str, Any] = {
         "run": uuid.uuid4().hex[:12],
         "dataset": {"name": examples.name, "fingerprint": examples.fingerprint},
@@ -82,15 +98,45 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> None:
         "deployment": str(deployment) if dtype == torch.float32 else "eager+autocast-bf16",
         "subject": artifacts.subject_of(folder, deployment),
     }
+    numbers = number_facts.rows_of(task, found.accumulator)
     classes = class_facts.rows_of(task, found.accumulator)
-    of_classes = class_facts.of_classes(classes, threads=torch.get_num_threads(), **common)
-    evidence.append(folder, [*metric_facts(found.measured, **common), *of_classes])
-    _show_metrics(found, f"{folder} on {examples.name}, {split}")
+    where = common | {"threads": torch.get_num_threads()}
+    facts = [
+        *metric_facts(found.measured, **common),
+        *constant_answer.facts(task, found.constant, len(found.accumulator), where),
+        *class_facts.of_classes(classes, **where),
+        *number_facts.of_numbers(numbers, **where),
+        *confusions.facts(task, found.accumulator, **where),
+    ]
+    evidence.append(folder, facts)
+    if args.json:
+        said = {"checkpoint": str(folder), "data": examples.name, "split": split}
+        terminal.lines(json.dumps(said | as_json(task, found, classes), ensure_ascii=False))
+        return metrics
+    _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
+    number_facts.show(numbers)
     _show_confusions(folder, task, found.accumulator)
-    hardest_errors.show(found.hardest, task, features, examples.splits[split])
-    if path := hardest_errors.picture(folder, found.hardest, task, features):
+    _show_mistakes(folder, found, task, features, examples.splits[split], common)
+    return metrics
+
+
+def _show_mistakes(
+    folder: Path,
+    found: Evaluation,
+    task: Task,
+    features: Features,
+    examples: "datasets.Dataset",
+    said: Mapping[str, Any],
+) -> None:
+    """Print the hardest errors and draw them; keep those of the weights themselves for the card."""
+    seen = found.hardest, task, features, examples
+    hardest_errors.show(*seen)
+    path = hardest_errors.picture(folder, *seen)
+    if path:
         terminal.lines(f"mistakes          {path}")
+    if found.hardest and said["deployment"] == "eager":
+        hardest_errors.record(folder, hardest_errors.rows(*seen), path, said)
 
 
 def _data(checkpoint: Checkpoint, args: "EvaluateArgs") -> DataArgs:
@@ -117,47 +163,72 @@ def _with_bad_files(task: Any, args: "EvaluateArgs") -> Task:
     return changed
 
 
-def _show_metrics(evaluation: Evaluation, title: str) -> None:
+def _show_metrics(task: Task, evaluation: Evaluation, title: str) -> None:
+    constant = evaluation.constant
+    always = constant_answer.heading(task, constant)
     terminal.table(
-        ("metric", "value", "95% interval", "n", "method"),
+        ("metric", "value", "95% interval", *always, "n", "method"),
         [
-            (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{m.n:,}", m.method)
+            (
+                m.name,
+                f"{m.value:.4f}",
+                interval(m.low, m.high),
+                *constant_answer.cell(constant, m.name),
+                f"{m.n:,}",
+                m.method,
+            )
             for m in evaluation.measured
         ],
         title=f"{title} (loss {evaluation.loss:.4f}, {evaluation.seconds:.1f} s)",
     )
+    if warning := constant_answer.warning(task, evaluation.accumulator):
+        terminal.lines(f"warning: {warning}")
+
+
+def as_json(task: Task, evaluation: Evaluation, classes: Sequence[ClassScores]) -> dict[str, Any]:
+    """Return an evaluation as plain JSON: loss, metrics, what one constant answer would be worth,
+    and the classes, those without rows as well. What is undefined is None."""
+    constant = evaluation.constant
+    found: dict[str, Any] = {
+        "loss": _finite(evaluation.loss),
+        "metrics": {one.name: _estimate(one) for one in evaluation.measured},
+    }
+    if constant is not None:
+        found["constant"] = {
+            "answer": constant_answer.name_of(task, constant.answer),
+            "metrics": {name: _finite(value) for name, value in constant.values.items()},
+        }
+    if warning := constant_answer.warning(task, evaluation.accumulator):
+        found["warning"] = warning
+    if classes:
+        found["classes"] = [
+            {"label": row.label, "n": row.n, "predicted": row.predicted}
+            | {name: _estimate(one) for name, one in row.scores.items()}
+            for row in classes
+        ]
+    return found
+
+
+def _estimate(one: "MetricEstimate") -> dict[str, Any]:
+    numbers = {name: _finite(getattr(one, name)) for name in ("value", "low", "high")}
+    return {**numbers, "level": one.level, "method": one.method, "n": one.n}
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _show_confusions(folder: Path, task: Task, accumulator: "ClassificationMetric") -> None:
-    matrix = None
+    matrix = confusions.matrix_of(task, accumulator)
     pairs: Sequence[tuple[str, str, int]] = ()
     if isinstance(task, HasConfusions):
         pairs = task.top_confusions(accumulator)
-    elif isinstance(task, HasConfusionMatrix) and task.single_label:
-        matrix = task.confusion_matrix(accumulator)
+    elif matrix is not None:
         pairs = top_confusions(matrix, task.labels)
     if pairs:
         rows = [(truth, said, f"{count:,}") for truth, said, count in pairs[:COMMONEST]]
         title = "commonest confusions"
         terminal.table(("true", "taken for", "times"), rows, title, after_gap=True)
     if matrix is not None:
-        from zoo.machine import plots
-
-        path = folder / "plots" / "confusion_matrix.png"
-        plots.confusion_matrix(path, matrix, task.labels)
+        path = confusions.picture(folder, matrix, task.labels)
         terminal.lines(f"confusion matrix  {path}", f"evidence          {folder}/evidence.jsonl")
-
-
-def top_confusions(matrix: "np.ndarray", labels: Sequence[str]) -> list[tuple[str, str, int]]:
-    """Return (true label, predicted label, count) of the errors, the most frequent first.
-
-    Args:
-        matrix: counts int64 [labels, labels], rows the truth.
-    """
-    pairs = [
-        (labels[i], labels[j], int(count))
-        for i, row in enumerate(matrix)
-        for j, count in enumerate(row)
-        if i != j and count
-    ]
-    return sorted(pairs, key=lambda pair: -pair[2])

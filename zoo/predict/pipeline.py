@@ -6,12 +6,13 @@ longer to import than most programs to answer, is imported for networks alone.
 """
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import zoo.runtimes
 from tasks.base import Batch, Outputs, PredictsArrays, Task
@@ -24,7 +25,7 @@ from zoo.runtimes.array_model import ArrayModel
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
 from zoo.runtimes.runner import Runner
-from zoo.store.checkpoint import Checkpoint, open_checkpoint
+from zoo.store.checkpoint import MANIFEST, Checkpoint, open_checkpoint
 
 if TYPE_CHECKING:
     import torch
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
     from zoo.model.entry import Entry
 
+SHOWN = 5
+"""Labels that a model's repr names."""
 GPU_NODES = ("/dev/nvidiactl", "/dev/nvidia0", "/dev/kfd", "/dev/dxg")
 """What Linux has where there is a GPU to compute on: NVIDIA's, AMD's, Windows' below it."""
 
@@ -57,6 +60,10 @@ def _open(
     if wanted == Deployment("eager"):
         from zoo.machine.precision import choose_device
 
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
         place = choose_device(device)
         checkpoint = open_checkpoint(folder, entry)
         model, processor = load_network(checkpoint, place)
@@ -67,6 +74,14 @@ def _open(
     reader = modality_of(checkpoint.entry).load_reader(folder)
     must_agree(folder, checkpoint.task, reader)
     return checkpoint.bind(reader), runner, reader
+
+
+def are_weights(entry: "Entry", model: str) -> bool:
+    """Return whether a name is that of a model's pretrained weights which predict as they are, as
+    Whisper's do, and no checkpoint's folder."""
+    if model not in entry.presets or (Path(model) / MANIFEST).exists():
+        return False
+    return hasattr(importlib.import_module(entry.task), "without_data")
 
 
 def _as_network(found: "nn.Module | Runner", folder: Path) -> "nn.Module":
@@ -103,6 +118,27 @@ class PredictionPipeline:
     """Turns raw inputs into predictions; subclasses say how the outputs are computed."""
 
     task: Task
+    source: str
+    """what predicts, for people: the folder of a checkpoint, or weights"""
+    device: Any
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels that are told apart; empty of a recogniser, a regression, a masked model."""
+        return tuple(self.task.labels)
+
+    def __call__(self, inputs: Any, *, batch_size: int = 32, top_k: int | None = None) -> Any:
+        """Return the prediction for one input, or a list of predictions for several, as `predict`
+        does."""
+        return self.predict(inputs, batch_size=batch_size, top_k=top_k)
+
+    def __repr__(self) -> str:
+        """Return what predicts, its task, labels and device."""
+        shown = [repr(label) for label in self.labels[:SHOWN]]
+        if len(self.labels) > SHOWN:
+            shown.append(f"... {len(self.labels):,} in all")
+        told = f", labels {', '.join(shown)}" if shown else ""
+        return f"<{self.source}: {self.task.name}{told}, on {self.device}>"
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which predictions are computed: without gradients."""
@@ -166,15 +202,27 @@ class PredictionPipeline:
     ) -> Iterator[dict[str, Any]]:
         """Yield one prediction for each input, computed batch by batch; there may be any number of
         inputs."""
-        for name, value in (("batch_size", batch_size), ("top_k", top_k)):
-            if value is not None and value < 1:
-                raise UserError(f"`{name}` {value}: at least 1")
+        if top_k is not None and top_k < 1:
+            raise UserError(f"`top_k` {top_k}: at least 1")
+        for one in self.typed(inputs, batch_size=batch_size):
+            yield self.task.to_json(one, top_k)
+
+    def typed(self, inputs: Iterable[Any], *, batch_size: int = 32) -> Iterator[Any]:
+        """Yield the prediction of each input as the task's own frozen dataclass, before it becomes
+        JSON: a classifier's has the number of the label (see `labels`) and all scores.
+
+        Its types: `LabelPrediction`, `LabelsPrediction`, `NumberPrediction` of
+        `tasks.kinds.label_values`, `TextPrediction` of `tasks.speech.transcription`,
+        `TagsPrediction` of `tasks.nlp.tagged_words`, `MaskPrediction` of `tasks.nlp.masked_lm`.
+        """
+        if batch_size < 1:
+            raise UserError(f"`batch_size` {batch_size}: at least 1")
         waiting = iter(inputs)
         while chunk := list(islice(waiting, batch_size)):
             with self.context():
                 found = self.predictions(chunk)
             assert len(found) == len(chunk), f"{len(found)} predictions of {len(chunk)} inputs"
-            yield from (self.task.to_json(one, top_k) for one in found)
+            yield from found
 
 
 class Predictor(PredictionPipeline):
@@ -186,16 +234,54 @@ class Predictor(PredictionPipeline):
         device: str = "auto",
         entry: "Entry | None" = None,
         deployment: str = "eager",
+        threads: int | None = None,
     ) -> None:
+        """Open a checkpoint; `threads` of the processor are this process's from then on."""
         quiet_libraries()
         folder = Path(checkpoint)
-        self.checkpoint, found, self.processor = _open(folder, entry, deployment, device)
+        self.checkpoint, found, self.processor = _open(folder, entry, deployment, device, threads)
         self.device, self.task = found.device, self.checkpoint.task
+        ran = "" if deployment == "eager" else f", {deployment}"
+        self.source = f"{self.checkpoint.entry.name} in {folder}{ran}"
         self.model: Any
         if isinstance(found, Runner) and isinstance(self.task, PredictsArrays):
             self.model = ArrayModel(found)
         else:
             self.model = _as_network(found, folder)
+
+    @classmethod
+    def of_weights(
+        cls,
+        entry: "Entry",
+        model: str,
+        device: str = "auto",
+        threads: int | None = None,
+        deployment: str = "eager",
+    ) -> Self:
+        """Return pretrained weights that predict as they are (see `are_weights`); `threads` of the
+        processor are this process's from then on.
+
+        Raises `UserError` where the weights are not at hand, or of another kind, and for another
+        deployment than eager.
+        """
+        from zoo.machine.precision import choose_device
+        from zoo.model.network import assemble
+
+        if deployment != "eager":
+            raise UserError(f"{model} are weights, and `deployment` is for a checkpoint")
+        quiet_libraries()
+        if threads is not None:
+            import torch
+
+            torch.set_num_threads(threads)
+        task = importlib.import_module(entry.task).without_data()
+        assembly = assemble(entry, entry.options(model=model), task, {})
+        network, _ = assembly.build()
+        made = cls.__new__(cls)
+        made.device, made.task = choose_device(device), assembly.task
+        made.model, made.processor = network.to(made.device).eval(), assembly.processor
+        made.source = f"{entry.name} with {model}"
+        return made
 
     def context(self) -> contextlib.AbstractContextManager[Any]:
         """Return the context in which predictions are computed: for a network, without

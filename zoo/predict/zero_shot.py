@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+import torch
+
 from tasks.errors import UserError
 from tasks.kinds.classification import Classification
 from zoo.machine.precision import choose_device
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from tasks.base import Outputs
-    from zoo.cli.args import PredictArgs
     from zoo.model.entry import Entry
 
 SCORERS = {  # of each task that can do it
@@ -46,18 +47,30 @@ class ZeroShot(PredictionPipeline):
     missing or do not fit.
     """
 
-    def __init__(self, entry: "Entry", args: "PredictArgs") -> None:
+    def __init__(
+        self,
+        entry: "Entry",
+        model: str,
+        labels: str | Sequence[str] | None,
+        template: str | None = None,
+        device: str = "auto",
+        threads: int | None = None,
+    ) -> None:
         if entry.task not in SCORERS:
             raise UserError(f"zero-shot is for text and images, which {entry.name} does not take")
-        labels = read_labels(args.labels)
+        names = read_labels(labels)
         module = importlib.import_module(SCORERS[entry.task])
-        template: str = module.TEMPLATE if args.template is None else args.template
-        if template.count("{}") != 1:
-            raise UserError(f"`template` {template!r}: wants one {{}} where the label goes")
+        sentence: str = module.TEMPLATE if template is None else template
+        if sentence.count("{}") != 1:
+            raise UserError(f"`template` {sentence!r}: wants one {{}} where the label goes")
         quiet_libraries()
-        found = pretrained.find(str(args.checkpoint), {**entry.presets, **entry.zero_shot})
-        device = choose_device(args.device)
-        self.scorer: Scorer = module.load(found.folder, labels, template, device)
+        found = pretrained.find(model, {**entry.presets, **entry.zero_shot})
+        place = choose_device(device)
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.source = f"{model}, zero-shot"
+        self.device = place
+        self.scorer: Scorer = module.load(found.folder, names, sentence, place)
         self.task = self.scorer.task
 
     def outputs(self, batch: Sequence[Any]) -> "Outputs":
@@ -69,13 +82,16 @@ class ZeroShot(PredictionPipeline):
         return self.scorer.task.postprocess(self.outputs(batch))
 
 
-def read_labels(asked: str | None) -> tuple[str, ...]:
+def read_labels(asked: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the labels of `--labels`: separated by commas, or one a line of the file named after
-    an @.
+    an @; in Python also a list of them.
 
     Raises `UserError` for fewer than two labels, or a label that comes twice.
     """
-    if asked is not None and asked.startswith("@"):
+    parts: Sequence[str]
+    if asked is not None and not isinstance(asked, str):
+        parts = asked
+    elif asked is not None and asked.startswith("@"):
         try:
             # splitlines() would also cut at what may stand within a label
             parts = Path(asked[1:]).expanduser().read_text(encoding="utf-8-sig").split("\n")

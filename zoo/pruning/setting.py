@@ -106,6 +106,8 @@ def training(checkpoint: Checkpoint, args: "PruneArgs") -> TrainArgs:
     for name in ("learning_rate", "per_device_train_batch_size"):
         if (asked := getattr(args, name)) is not None:
             train = dataclasses.replace(train, **{name: asked})
+    if train.lr_scheduler_type == "plateau":  # which follows evaluations, and a stage has none
+        train = dataclasses.replace(train, lr_scheduler_type=usual.lr_scheduler_type)
     check_training(train)
     return train
 

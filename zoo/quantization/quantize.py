@@ -5,6 +5,7 @@ Recipes are chosen on the validation split and confirmed once on the test split:
 the whole interval of the drop lies above what is allowed.
 """
 
+import contextlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,18 @@ import torch
 from tasks.errors import UserError, spelled
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
-from zoo.deploy.chosen import confirm, measured_where, speed_fact
+from zoo.deploy.chosen import (
+    confirm,
+    measured_where,
+    say_what_rows_show,
+    speed_fact,
+    stop_after,
+)
 from zoo.deploy.export import ContractNotMet, ExportSource, quiet
 from zoo.machine import environment, terminal
 from zoo.machine.formatting import milliseconds, size
+from zoo.measure import Deadline, OutOfTime
+from zoo.measure.process import Worker
 from zoo.measure.workload import Workload
 from zoo.quantization import calibration, on_gpu, onnx_int8
 from zoo.quantization.recipes import Recipe, RecipeInputs, fitting
@@ -31,51 +40,118 @@ from zoo.store import evidence
 if TYPE_CHECKING:
     from zoo.cli.args import QuantizeArgs
     from zoo.evaluation.loop import Evaluation
-    from zoo.measure import Estimate
+    from zoo.measure import Estimate, Outcome
     from zoo.model.entry import Entry
+
+
+MAKING = 0.5
+"""Share of the time until which recipes are made; the rest is for timing them, and for confirming
+the one that is chosen."""
+TIMING_S = 60.0
+"""Seconds of timing after which more launches are not worth the wait, where all have had theirs."""
+LEAST_S = 12.0
+"""Seconds to time one recipe at all: three processes that import their libraries."""
 
 
 def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
     """Try the recipes, keep the best that meets the contract, and print the table of all.
 
+    Ctrl-C ends the search: the table is that of what was found so far, and the best of it is kept
+    as it would have been at the end.
+
     Raises:
-        UserError: a damaged checkpoint, data that can't be read, no recipe that could be tried.
+        UserError: a damaged checkpoint, data that can't be read, no recipe that could be tried, or
+            less time than the least there is takes.
         ContractNotMet: no recipe meets the contract; nothing was committed.
+        KeyboardInterrupt: after Ctrl-C, once the best so far was kept.
     """
+    deadline = Deadline(args.minutes)
     terminal.quiet_libraries()
     original = ExportSource.open(args.checkpoint, entry)
     recipes, left_out = fitting(original.network, args.method, args.device)
     if not recipes:
         raise UserError(nothing_to_try(left_out, args.device))
     validation = original.samples("validation", args.data, args.max_eval_samples)
+    say_what_rows_show(original.task.primary, len(validation.features), args.max_drop)
     workload = calibration.workload(original, validation, args.batch_size, args.length)
     drawn = calibration.draw(original, workload)
     with artifacts.workshop(args.checkpoint) as staging:
-        builds = any(recipe.build for recipe in recipes)
-        material = prepare(original, staging, args.data) if builds else None
+        began = deadline.spent()
         source = original.measured(validation.features)
+        reserve = 2 * (deadline.spent() - began)  # both are evaluated to confirm the chosen one
+        must_be_enough(deadline, reserve)
         builder = DeploymentBuilder(original, staging, validation, None, args.device, source)
         inputs = staging / "inputs.npz"
         np.savez(inputs, **drawn)  # type: ignore[arg-type]
-        candidates = []
-        for recipe in recipes:
-            terminal.lines(f"{recipe.deployment} ...")
-            candidates.append(attempt(builder, recipe, material, args.max_drop))
-        timed = [one for one in candidates if one.proof]
-        if not args.all:
-            timed = [one for one in timed if one.within(args.max_drop)]
-        eager = time_all(builder, timed, args, inputs)
+        candidates: list[Candidate] = []
+        eager, stopped = None, False
+        try:
+            make_all(builder, recipes, args, deadline, candidates)
+            eager = time_all(builder, to_time(candidates, args), args, inputs, deadline, reserve)
+        except KeyboardInterrupt:
+            stopped = True
         meet = [
             one for one in candidates if one.within(args.max_drop) and one.surely(args.min_speedup)
         ]
         best = max(meet, key=Candidate.speedup, default=None)
         show(args, original, source, candidates, left_out, best, workload)
-        if best is None:
-            raise ContractNotMet(
-                f"no recipe loses at most {args.max_drop:g} and is surely {args.min_speedup:g} "
-                "times as fast; nothing was put in place"
-            )
-        keep(builder, best, args, workload, eager)
+        with stop_after(stopped, best.name if best else None):
+            if best is None:
+                raise ContractNotMet(
+                    f"no recipe loses at most {args.max_drop:g} and is surely {args.min_speedup:g} "
+                    f"times as fast{within(deadline, candidates)}; nothing was put in place"
+                )
+            keep(builder, best, args, workload, eager)
+
+
+def must_be_enough(deadline: Deadline, reserve: float) -> None:
+    """Raise `UserError` if the time is too short for one recipe.
+
+    Args:
+        reserve: seconds that confirming a recipe takes, twice those of one evaluation.
+    """
+    least = deadline.spent() + 1.5 * reserve + LEAST_S
+    if deadline.seconds < least:
+        raise UserError(
+            f"`minutes` {deadline.seconds / 60:.2g} is too short: eager fp32 took "
+            f"{deadline.spent():.0f} s to open and to evaluate, and with one recipe, its timing "
+            f"and its confirmation it takes {least / 60:.1g} minutes at least: give more, or fewer "
+            "`max_eval_samples`"
+        )
+
+
+def within(deadline: Deadline, candidates: Sequence[Candidate]) -> str:
+    """Return a remark on a search whose time was too short to finish; empty if it was not."""
+    short = any(one.late for one in candidates) or not deadline.left()
+    return f" within {deadline} (more `minutes` may find one)" if short else ""
+
+
+def make_all(
+    builder: DeploymentBuilder,
+    recipes: Sequence[Recipe],
+    args: "QuantizeArgs",
+    deadline: Deadline,
+    candidates: list[Candidate],
+) -> None:
+    """Append a candidate for each recipe; one that is not made by the time for making is a result,
+    whose fault says so."""
+    material: RecipeInputs | None = None
+    for recipe in recipes:
+        late = f"not made within half of {deadline}"
+        made = Candidate(recipe.deployment, fault=late, late=True)
+        if deadline.spent() < MAKING * deadline.seconds:
+            terminal.lines(f"{recipe.deployment} ... ({deadline.countdown()})")
+            with contextlib.suppress(OutOfTime), deadline.cut(MAKING):
+                if material is None and recipe.build:
+                    material = prepare(builder.original, builder.staging, args.data)
+                made = attempt(builder, recipe, material, args.max_drop)
+        candidates.append(made)
+
+
+def to_time(candidates: Sequence[Candidate], args: "QuantizeArgs") -> list[Candidate]:
+    """Return the candidates that are worth timing: with `all` those that lose too much as well."""
+    proven = [one for one in candidates if one.proof]
+    return proven if args.all else [one for one in proven if one.within(args.max_drop)]
 
 
 def nothing_to_try(left_out: Sequence[tuple[Recipe, str]], device: str) -> str:
@@ -105,20 +181,21 @@ def attempt(
     if best.within(max_drop) or best.artifact is None or not recipe.excludes:
         return best
     assert material is not None
-    try:
-        with quiet():
-            ranking = material.ranking(recipe.method)
-    except (MemoryError, OSError, KeyboardInterrupt):
-        raise
-    except Exception as error:  # of the quantizer, about one layer
-        best.fault = best.fault or f"layers could not be ranked: {export.obstacle(error)}"
-        return best
-    count = 1
-    while count <= len(ranking) // 2 and not best.within(max_drop):
-        found = tried(ranking[:count])
-        if found.loses_less(best):
-            best = found
-        count *= 2
+    with contextlib.suppress(OutOfTime):  # the best until then stands
+        try:
+            with quiet():
+                ranking = material.ranking(recipe.method)
+        except (MemoryError, OSError):
+            raise
+        except Exception as error:  # of the quantizer, about one layer
+            best.fault = best.fault or f"layers could not be ranked: {export.obstacle(error)}"
+            return best
+        count = 1
+        while count <= len(ranking) // 2 and not best.within(max_drop):
+            found = tried(ranking[:count])
+            if found.loses_less(best):
+                best = found
+            count *= 2
     return best
 
 
@@ -160,28 +237,51 @@ def prepare(original: ExportSource, staging: Path, data: str | None) -> RecipeIn
 
 
 def time_all(
-    builder: DeploymentBuilder, candidates: Sequence[Candidate], args: "QuantizeArgs", inputs: Path
+    builder: DeploymentBuilder,
+    candidates: Sequence[Candidate],
+    args: "QuantizeArgs",
+    inputs: Path,
+    deadline: Deadline,
+    reserve: float,
 ) -> "Estimate | None":
     """Time the candidates against eager fp32, interleaved, each in its own processes; return the
-    seconds of eager."""
-    from zoo.measure import ArmFailed, Plan, compare
+    seconds of eager.
+
+    Args:
+        reserve: seconds that are kept of the time left.
+
+    Raises `MeasurementInterrupted` on Ctrl-C, once the candidates have the times so far.
+    """
+    from zoo.measure import ArmFailed, MeasurementInterrupted, Plan, compare
 
     if not candidates:
         return None
     threads = args.threads or torch.get_num_threads()
     all_of_them = [Candidate(Deployment(BASELINE)), *candidates]
-    plan = Plan(budget_s=args.budget_s)
+    left = max(0.0, deadline.left() - reserve)
+    plan = Plan(budget_s=min(left, TIMING_S), deadline_s=left)
     terminal.lines(
-        f"timing {len(candidates)} against eager fp32, in at least {plan.launches} processes each; "
-        f"more for up to {args.budget_s:.0f} s ..."
+        f"timing {len(candidates)} against eager fp32, in {plan.launches} processes each or as "
+        f"many as the time allows ... ({deadline.countdown()})"
     )
-    outcome = compare([builder.arm(one, inputs, threads) for one in all_of_them], plan)
-    for one in candidates:
-        one.take_times(outcome)
-        if one.times and one.times.violations:
-            one.fault = one.fault or f"while it was timed: {one.times.violations[0]}"
-    eager = outcome.times(BASELINE)
-    return None if isinstance(eager, ArmFailed) else eager.median
+
+    def tell(launches: int) -> None:
+        terminal.lines(f"  {launches} of at least {plan.launches} ({deadline.countdown()})")
+
+    def take(outcome: "Outcome") -> "Estimate | None":
+        for one in candidates:
+            one.take_times(outcome)
+            if one.times and one.times.violations:
+                one.fault = one.fault or f"while it was timed: {one.times.violations[0]}"
+        eager = outcome.times(BASELINE)
+        return None if isinstance(eager, ArmFailed) else eager.median
+
+    arms = [builder.arm(one, inputs, threads) for one in all_of_them]
+    try:
+        return take(compare(arms, plan, start=deadline.bound(Worker), tell=tell))
+    except MeasurementInterrupted as stop:
+        take(stop.outcome)
+        raise
 
 
 def show(

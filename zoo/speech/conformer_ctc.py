@@ -1,4 +1,4 @@
-"""conformer_ctc: a Conformer on log-mel features with CTC, trained from scratch.
+"""conformer_ctc: a Conformer on log-mel features with CTC, from scratch or from a checkpoint.
 
 Gulati et al. 2020, "Conformer: Convolution-augmented Transformer for Speech Recognition", as
 torchaudio has it; Graves et al. 2006 for CTC.
@@ -10,19 +10,24 @@ finetune`.
 
 import sys
 from dataclasses import dataclass
+from typing import Literal
 
-from tasks.bounds import BelowOne, Bounded, Count
+from tasks.bounds import BelowOne, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Activation, Initialization
+from zoo.speech.log_mel_args import LogMelArgs
 
 
 @dataclass(frozen=True)
-class Options(Bounded):
+class Options(LogMelArgs):
     """What only this model has."""
 
-    sampling_rate: Count = 16_000
-    """samples a second that sounds are brought to"""
-    num_mel_bins: Count = 80
-    """mel bins of the features"""
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of conformer_ctc, whose features, symbols
+    and shape are kept; none: new weights, shaped by what follows"""
+    vocabulary: Literal["auto", "new"] = "auto"
+    """symbols to write with: those of the weights; new: the characters of the training
+    transcriptions, with a new head"""
     hidden_size: Count = 144
     """width of the layers"""
     num_layers: Count = 4
@@ -30,9 +35,13 @@ class Options(Bounded):
     num_heads: Count = 4
     """attention heads"""
     kernel_size: Count = 15
-    """of the depthwise convolutions, in frames of 40 ms; odd"""
+    """of the depthwise convolutions, in frames of four hops (40 ms); odd"""
     conformer_dropout: BelowOne = 0.0
     """dropout of the layers; long training wants 0.1, a short one learns more without"""
+    activation: Activation = "silu"
+    """nonlinearity of the layers"""
+    initialization: Initialization = "default"
+    """first weights; default is Glorot's (xavier) for linear layers, He's for convolutions"""
 
 
 ENTRY = Entry(

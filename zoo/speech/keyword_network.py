@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from zoo.model import own_weights
 from zoo.model.loading import load_feature_extractor
 from zoo.model.network import Network
-from zoo.speech.log_mel import LogMelFeatureExtractor
+from zoo.speech.log_mel import extractor_of, features_of
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
+from zoo.store import pretrained
 
 if TYPE_CHECKING:
     import datasets
@@ -24,19 +26,60 @@ class KeywordNetwork(Network):
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """Return the extractor of log-mel features."""
-        return LogMelFeatureExtractor(options.num_mel_bins, options.sampling_rate)
+        """Return the extractor of log-mel features: a new one, or that of the weights.
+
+        Raises `UserError` for sizes that make none, and where the weights are not at hand, or are
+        of another kind.
+        """
+        if options.model != pretrained.NEW:
+            folder = pretrained.find(options.model, entry.presets).folder
+            own_weights.config_of(folder, KwsConfig, options.model, entry.name)
+            return load_feature_extractor(folder)
+        return extractor_of(options)
+
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
+        """Return the options with the shape and features of the weights
+        (`Network.options_of_weights`)."""
+        if options.model == pretrained.NEW:
+            return options
+        folder = pretrained.find(options.model, entry.presets).folder
+        config = own_weights.config_of(folder, KwsConfig, options.model, entry.name)
+        of_weights = {
+            **features_of(processor),
+            "hidden_size": config.hidden_size,
+            "num_layers": config.num_hidden_layers,
+            "activation": config.hidden_act,
+            "kws_dropout": config.hidden_dropout_prob,
+            "initialization": config.initialization,
+        }
+        return own_weights.settled(options, of_weights, free=("kws_dropout", "initialization"))
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """Return the model in fp32 with weights drawn from torch's global random state; seed it
-        first."""
+        """Return the model in fp32, and where its weights came from.
+
+        New weights, or a new head, are drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where the weights are not at hand, or are of another kind.
+        """
+        if options.model != pretrained.NEW:
+            found = pretrained.find(options.model, entry.presets)
+            config = own_weights.config_of(found.folder, KwsConfig, options.model, entry.name)
+            config.hidden_dropout_prob = options.kws_dropout
+            config.initialization = options.initialization
+            settings = task.model_config()
+            model = own_weights.begin(
+                KwsForAudioClassification, config, settings, found.folder, options.model
+            )
+            return model, found.source(options.model)
         config = KwsConfig(
             num_mel_bins=options.num_mel_bins,
             hidden_size=options.hidden_size,
             num_hidden_layers=options.num_layers,
             hidden_dropout_prob=options.kws_dropout,
+            hidden_act=options.activation,
+            initialization=options.initialization,
             **task.model_config(),
         )
         return KwsForAudioClassification(config), {"model": None, "license": None}

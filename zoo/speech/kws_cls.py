@@ -1,4 +1,5 @@
-"""kws_cls: a small convolutional network on log-mel features, trained from scratch on short sounds.
+"""kws_cls: a small convolutional network on log-mel features of short sounds, new or out of a
+checkpoint.
 
 Keyword spotting after Sainath & Parada 2015; see `zoo.speech.modeling_kws` for the network.
 
@@ -9,16 +10,19 @@ Embedded words, voices that training never heard, seed 42: test accuracy 0.967 (
 import sys
 from dataclasses import dataclass
 
-from tasks.bounds import BelowOne, Bounded, Count
+from tasks.bounds import BelowOne, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Activation, Initialization
+from zoo.speech.log_mel_args import LogMelArgs
 
 
 @dataclass(frozen=True)
-class Options(Bounded):
+class Options(LogMelArgs):
     """What only this model has."""
 
-    sampling_rate: Count = 16_000
-    """samples a second that sounds are brought to"""
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of kws_cls, whose features and shape are
+    kept; none: new weights, shaped by what follows"""
     num_mel_bins: Count = 40
     """mel bins of the features"""
     hidden_size: Count = 96
@@ -27,6 +31,10 @@ class Options(Bounded):
     """residual blocks over time"""
     kws_dropout: BelowOne = 0.1
     """dropout of the blocks and before the head"""
+    activation: Activation = "gelu"
+    """nonlinearity of the blocks"""
+    initialization: Initialization = "default"
+    """first weights; default is He's for convolutions, and Glorot's (xavier) for linear layers"""
 
 
 ENTRY = Entry(

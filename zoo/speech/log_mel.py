@@ -9,9 +9,12 @@ from torch import Tensor
 from transformers import BatchFeature, SequenceFeatureExtractor
 from transformers.utils import logging
 
+from tasks.errors import UserError
+from zoo.speech.log_mel_args import LogMelArgs
 from zoo.speech.mel import Floats, LogMel, other_rate
 
 logger = logging.get_logger(__name__)
+DEFAULT_WINDOW, DEFAULT_FFT = 400, 512  # samples
 
 
 class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
@@ -108,6 +111,34 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
     def frames(self, samples: "int | npt.NDArray[np.int64]") -> Any:
         """Return the number of frames made from so many samples: at least one."""
         return np.maximum(samples - self.win_length, 0) // self.hop_length + 1
+
+
+def extractor_of(args: LogMelArgs) -> LogMelFeatureExtractor:
+    """Return the feature extractor that the flags of a model describe.
+
+    Raises `UserError` where a frame is longer than its FFT, or shorter than the hop to the next.
+    """
+    win_length = args.win_length or args.n_fft or DEFAULT_WINDOW
+    n_fft = args.n_fft or max(DEFAULT_FFT, 1 << (win_length - 1).bit_length())
+    if not args.hop_length <= win_length <= n_fft:
+        raise UserError(
+            f"`hop_length` {args.hop_length}, `win_length` {win_length} and `n_fft` {n_fft}: none "
+            "may be below the one before it"
+        )
+    return LogMelFeatureExtractor(
+        args.num_mel_bins, args.sampling_rate, win_length, args.hop_length, n_fft
+    )
+
+
+def features_of(extractor: LogMelFeatureExtractor) -> dict[str, int]:
+    """Return the flags of `LogMelArgs` by which `extractor_of` makes an equal extractor."""
+    return {
+        "sampling_rate": extractor.sampling_rate,
+        "num_mel_bins": extractor.feature_size,
+        "n_fft": extractor.n_fft,
+        "win_length": extractor.win_length,
+        "hop_length": extractor.hop_length,
+    }
 
 
 def _utterances(raw_speech: Any) -> list[Floats]:

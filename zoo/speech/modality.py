@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 LONGEST_SECONDS = 30.0
 EXAMPLE_SECONDS = (0.93, 1.37, 1.71)
-FRAMES = 100  # of a spectrogram, a second
 
 
 class Sound(Modality):
@@ -114,7 +113,7 @@ class Sound(Modality):
         if audio_config.input_name == "input_values":
             least, longest = audio_config.rate // 40, int(LONGEST_SECONDS * audio_config.rate)
         else:
-            least, longest = 1, int(LONGEST_SECONDS * FRAMES)
+            least, longest = 1, int(LONGEST_SECONDS * audio_config.frames_per_second)
         frames = getattr(model, "_get_feat_extract_output_lengths", None)
         while frames is not None and int(frames(torch.tensor([least]))[0]) < 2:
             least += 1
@@ -124,10 +123,10 @@ class Sound(Modality):
         """Return the number of samples or frames in a length in seconds."""
         return round(length * self._per_second(len(signature.inputs[0].dims), task))
 
-    def fixed_length(self, signature: "Signature", task: Task) -> float:
+    def fixed_length(self, signature: "Signature", task: Any) -> float:
         """Return the length in seconds of a spectrogram of fixed size."""
         shape = max((port.dims for port in signature.inputs), key=len)
-        return int(shape[self._time_axis(task)]) / FRAMES
+        return int(shape[self._time_axis(task)]) / float(task.settled.frames_per_second)
 
     def work(self, arrays: Mapping[str, np.ndarray], task: Task) -> dict[str, float]:
         """Return the number of samples and the seconds of sound without padding."""
@@ -139,7 +138,7 @@ class Sound(Modality):
     def _per_second(self, rank: int, task: Any) -> float:
         """Return the positions per second of an input of this rank: 3 for a spectrogram, else a
         wave."""
-        return FRAMES if rank == 3 else float(task.settled.rate)
+        return float(task.settled.frames_per_second if rank == 3 else task.settled.rate)
 
     def _time_axis(self, task: Any) -> int:
         """Return the time axis of a spectrogram."""

@@ -26,9 +26,11 @@ from transformers.utils import can_return_tuple
 from tasks.speech.decoding import ctc
 from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
 from zoo.model.padding import in_front
+from zoo.model.scratch import activation, drawing
 from zoo.speech.log_mel import LogMelFeatureExtractor
 
 IGNORED = -100  # the label of padding
+ACTIVATION = 2  # its place in torchaudio's feed-forward module
 
 
 class ConformerConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -48,6 +50,9 @@ class ConformerConfig(PreTrainedConfig):  # type: ignore[misc]
     intermediate_size: int = 576
     conv_kernel_size: int = 31  # of the depthwise convolutions, in frames of 40 ms; odd
     hidden_dropout_prob: float = 0.1
+    hidden_act: str = "silu"
+    initialization: str = "default"
+    initializer_range: float = 0.02  # standard deviation of "normal"
     ctc_loss_reduction: str = "mean"
     ctc_zero_infinity: bool = True
     pad_token_id: int | None = 0  # the blank of CTC
@@ -78,6 +83,7 @@ class Subsampling(nn.Module):
         )
         bins = frames_out(config.num_mel_bins, config.num_subsampling_layers)
         self.projection = nn.Linear(channels * bins, config.hidden_size)
+        self.act = activation(config.hidden_act)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
     def forward(self, features: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
@@ -91,7 +97,7 @@ class Subsampling(nn.Module):
             if lengths is not None:
                 x = x * _before(lengths, x.shape[2])[:, None, :, None]
                 lengths = frames_out(lengths, 1)
-            x = nn.functional.silu(convolution(x))
+            x = self.act(convolution(x))
         x = self.projection(x.permute(0, 2, 3, 1).flatten(2))
         return self.dropout(x), None if lengths is None else _before(lengths, x.shape[1])
 
@@ -171,9 +177,9 @@ class ConvolutionModule(torchaudio_conformer._ConvolutionModule):  # type: ignor
             bias=True,
             use_group_norm=True,
         )
-        widen, gate, depthwise, _, *rest = self.sequential.children()
-        norm = MaskedGroupNorm(1, width)
-        self.sequential: nn.Module = MaskedSequential(widen, gate, depthwise, norm, *rest)
+        widen, gate, depthwise, _, _, *rest = self.sequential.children()
+        between = MaskedGroupNorm(1, width), activation(config.hidden_act)
+        self.sequential: nn.Module = MaskedSequential(widen, gate, depthwise, *between, *rest)
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
         """Apply the module to x [batch, frames, hidden]; valid bool [batch, frames], at least one
@@ -183,18 +189,27 @@ class ConvolutionModule(torchaudio_conformer._ConvolutionModule):  # type: ignor
         return y.transpose(1, 2)
 
 
+def _feed_forward(config: ConformerConfig) -> nn.Module:
+    """Return torchaudio's feed-forward module with the activation of the config."""
+    width, inner, p = config.hidden_size, config.intermediate_size, config.hidden_dropout_prob
+    feed_forward: nn.Module = torchaudio_conformer._FeedForwardModule(width, inner, dropout=p)
+    steps: Any = feed_forward.sequential
+    steps[ACTIVATION] = activation(config.hidden_act)
+    return feed_forward
+
+
 class ConformerLayer(nn.Module):
     """torchaudio's Conformer layer, batch first, made independent of padding."""
 
     def __init__(self, config: ConformerConfig) -> None:
         super().__init__()
-        width, inner, p = config.hidden_size, config.intermediate_size, config.hidden_dropout_prob
-        self.ffn1 = torchaudio_conformer._FeedForwardModule(width, inner, dropout=p)
+        width, p = config.hidden_size, config.hidden_dropout_prob
+        self.ffn1 = _feed_forward(config)
         self.self_attn_layer_norm = nn.LayerNorm(width)
         self.self_attn = SelfAttention(width, config.num_attention_heads, dropout=p)
         self.self_attn_dropout = nn.Dropout(p)
         self.conv_module = ConvolutionModule(config)
-        self.ffn2 = torchaudio_conformer._FeedForwardModule(width, inner, dropout=p)
+        self.ffn2 = _feed_forward(config)
         self.final_layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, valid: Tensor | None) -> Tensor:
@@ -218,13 +233,17 @@ class ConformerPreTrainedModel(ZooPreTrainedModel):
 
     def initialize(self, module: nn.Module) -> None:
         """Draw the weights of a module: Glorot & Bengio 2010 for linear layers, with attention's
-        three as separate matrices; He et al. 2015, by fan-in, for convolutions; biases are 0."""
+        three as separate matrices; He et al. 2015, by fan-in, for convolutions, unless
+        `initialization` says otherwise; biases are 0."""
+        draw = drawing(self.config)
         if isinstance(module, nn.MultiheadAttention):
             for part in module.in_proj_weight.chunk(3):
-                nn.init.xavier_uniform_(part)
+                (draw or nn.init.xavier_uniform_)(part)
             module.in_proj_bias.zero_()
         elif isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
-            if isinstance(module, nn.Linear):
+            if draw is not None:
+                draw(module.weight)
+            elif isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
             else:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

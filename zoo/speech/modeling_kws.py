@@ -20,6 +20,7 @@ from transformers.utils import can_return_tuple
 
 from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
 from zoo.model.padding import in_front
+from zoo.model.scratch import activation, drawing
 from zoo.speech.log_mel import LogMelFeatureExtractor
 
 
@@ -36,6 +37,9 @@ class KwsConfig(PreTrainedConfig):  # type: ignore[misc]
     kernel_size: int = 9  # of the depthwise convolutions, in frames of 20 ms; odd
     expansion: int = 2  # width of a block's inner layer in hidden sizes
     hidden_dropout_prob: float = 0.1
+    hidden_act: str = "gelu"
+    initialization: str = "default"
+    initializer_range: float = 0.02  # standard deviation of "normal"
 
 
 class KwsStem(nn.Module):
@@ -51,6 +55,7 @@ class KwsStem(nn.Module):
         self.second = nn.Conv2d(first, second, 3, stride=(1, 2), padding=1)
         self.projection = nn.Linear(second * -(-config.num_mel_bins // 4), config.hidden_size)
         self.norm = nn.LayerNorm(config.hidden_size)
+        self.act = activation(config.hidden_act)
 
     def forward(self, features: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the stem to features [batch, frames, bins], of which the first `lengths`, int64
@@ -61,8 +66,8 @@ class KwsStem(nn.Module):
         x = features * _before(lengths, features.shape[1]).unsqueeze(-1)
         x = self.first(x.unsqueeze(1).to(memory_format=torch.channels_last))
         mask = _before((lengths + 1) // 2, x.shape[2])
-        x = nn.functional.gelu(x) * mask[:, None, :, None]
-        x = nn.functional.gelu(self.second(x))  # [batch, channels, frames, bins / 4]
+        x = self.act(x) * mask[:, None, :, None]
+        x = self.act(self.second(x))  # [batch, channels, frames, bins / 4]
         return self.norm(self.projection(x.permute(0, 2, 3, 1).flatten(2))), mask
 
 
@@ -84,12 +89,13 @@ class KwsLayer(nn.Module):
         self.up = nn.Linear(width, inner)
         self.down = nn.Linear(inner, width)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.act = activation(config.hidden_act)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Apply the block to x [batch, frames, hidden]; mask bool [batch, frames], true at valid
         frames."""
         near = self.depthwise((x * mask.unsqueeze(-1)).transpose(1, 2)).transpose(1, 2)
-        inner = nn.functional.gelu(self.up(self.norm(near)))
+        inner = self.act(self.up(self.norm(near)))
         return x + self.dropout(self.down(inner))  # type: ignore[no-any-return]
 
 
@@ -103,9 +109,11 @@ class KwsPreTrainedModel(ZooPreTrainedModel):
 
     def initialize(self, module: nn.Module) -> None:
         """Draw the weights of a module: He et al. 2015, by fan-in, for convolutions, Glorot &
-        Bengio 2010 for linear layers; biases are 0."""
+        Bengio 2010 for linear layers, unless `initialization` says otherwise; biases are 0."""
         if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Linear):
-            if isinstance(module, nn.Linear):
+            if (draw := drawing(self.config)) is not None:
+                draw(module.weight)
+            elif isinstance(module, nn.Linear):
                 nn.init.xavier_uniform_(module.weight)
             else:
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu")

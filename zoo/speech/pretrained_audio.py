@@ -91,6 +91,7 @@ class PretrainedAudio(WithFrontEnd):
             entry,
             "classification head",
             task.model_config(),
+            same_head=None,
         )
         if model.config.model_type == AST and processor.max_length != model.config.max_length:
             resize_positions(model, processor.max_length)

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from zoo.model.loading import Unreadable, load_tokenizer
+from zoo.model.loading import Unreadable, load_json, load_tokenizer
 from zoo.speech import (
     ctc_processor,
     modeling_conformer,  # noqa: F401  a checkpoint of it may be the start
@@ -35,6 +35,15 @@ def _own_tokenizer(model: str, folder: "Path") -> Any:
             "`vocabulary` new takes the characters of the training transcriptions"
         ) from None
     return tokenizer
+
+
+def _has_symbols(options: "Options", entry: Any, processor: CtcProcessor) -> bool:
+    """Return whether the symbols of a processor are those that the weights write, as far as their
+    folder says: else a head of the same size would write others."""
+    folder = pretrained.find(options.model, entry.presets).folder
+    if options.vocabulary == "auto" or not (folder / "vocab.json").is_file():
+        return True
+    return bool(load_json(folder, "vocab.json") == processor.tokenizer.get_vocab())
 
 
 class PretrainedCtc(WithFrontEnd):
@@ -69,8 +78,9 @@ class PretrainedCtc(WithFrontEnd):
         """
         from transformers import AutoModelForCTC
 
+        same = _has_symbols(options, entry, processor)
         model, source = make_model(
-            AutoModelForCTC, options.model, entry, "CTC head", task.model_config()
+            AutoModelForCTC, options.model, entry, "CTC head", task.model_config(), same_head=same
         )
         freeze_front(model, options.freeze_feature_encoder)
         return model, source

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,13 @@ import torch
 from torch import Tensor
 
 from tasks.errors import UserError
-from zoo.model.loading import Unreadable, load_feature_extractor, load_pretrained
+from zoo.model import own_weights
+from zoo.model.loading import (
+    Unreadable,
+    head_names,
+    load_feature_extractor,
+    load_with_head,
+)
 from zoo.model.network import Network
 from zoo.store import pretrained
 
@@ -33,9 +40,14 @@ def make_extractor(model: str, entry: Any) -> Any:
 
 
 def make_model(
-    auto: Any, model: str, entry: Any, head: str, settings: dict[str, Any]
+    auto: Any,
+    model: str,
+    entry: Any,
+    head: str,
+    settings: dict[str, Any],
+    same_head: bool | None = True,
 ) -> tuple[Any, dict[str, Any]]:
-    """Return the model in fp32 and where its weights came from.
+    """Return the model in fp32 and where its weights came from, and say what of them was kept.
 
     What the weights lack, as a new head, is drawn from torch's global random state; seed it first.
 
@@ -43,16 +55,32 @@ def make_model(
         auto: one of transformers' Auto classes.
         head: what such a model has, for the error.
         settings: fields of its config.
+        same_head: whether a head that fits is kept; None: where its labels are the same.
 
     Raises `UserError` where the weights are not at hand or are of no such model.
     """
     found = pretrained.find(model, entry.presets)
     try:
-        made = load_pretrained(auto, found.folder, new_head=True, **settings)
+        if same_head is None:
+            made = own_weights.load_for_labels(auto, found.folder, model, **settings)
+        else:
+            made = _with_symbols(auto, found.folder, model, settings, same_head)
     except Unreadable as error:
         raise UserError(f"{model} has no {head} in transformers: {error.reason}") from None
     seed_masks(made)
     return made, found.source(model)
+
+
+def _with_symbols(
+    auto: Any, folder: Path, model: str, settings: dict[str, Any], same_head: bool
+) -> Any:
+    made, drawn = load_with_head(auto, folder, **settings)
+    head = head_names(made)
+    if not same_head and not head & set(drawn):
+        own_weights.draw(made, head)
+        drawn = sorted({*drawn, *head})
+    own_weights.tell(model, made, drawn)
+    return made
 
 
 def seed_masks(model: Any) -> None:

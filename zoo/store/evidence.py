@@ -4,6 +4,7 @@ Lines are added and never changed. A fact's id is a hash of what it says, so a l
 afterwards is recognised; a line cut short by a crash costs that line only.
 """
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -26,6 +27,8 @@ from zoo.store import append_only
 from zoo.store.portable import portable
 
 logger = logging.getLogger(__name__)
+_call: tuple[str, ...] | None = None
+"""Module and words that `command` returns in place of this process's own."""
 
 SCHEMA = 1
 FILE = "evidence.jsonl"
@@ -40,7 +43,8 @@ KINDS = frozenset(
         "cold_start",
         "energy",
         "training",
-        "class",  # of one class: precision, recall, f1; `label` names it, n are its rows
+        "class",  # of one class: precision, recall, f1, recognised; `label` names it, n its rows
+        "constant",  # a metric of one answer to every row, which `label` names
         "data",  # what the check before training counted; of one class where `label` names it
     )
 )
@@ -51,7 +55,7 @@ TYPES: Mapping[str, type] = (
         ("baseline", "deployment", "device", "split", "label", "command", "commit", "time"), str
     )
     | dict.fromkeys(("n", "threads", "seed"), int)
-    | dict.fromkeys(("interval", "workload", "dataset", "machine", "versions"), Mapping)
+    | dict.fromkeys(("interval", "workload", "dataset", "machine", "versions", "counts"), Mapping)
     | {"dirty": bool}
 )
 # What decides a checkpoint's outputs: its weights, and what turns an input into tensors.
@@ -100,6 +104,7 @@ class Fact:
     dataset: Mapping[str, Any] | None = None  # {name, fingerprint}
     split: str | None = None
     label: str | None = None  # the class that it is about
+    counts: Mapping[str, int] | None = None  # what its n are, by label: a row of a confusion matrix
     seed: int | None = None
     machine: Mapping[str, Any] | None = None
     versions: Mapping[str, str] | None = None
@@ -145,6 +150,7 @@ def fact(
     dataset: Mapping[str, Any] | None = None,
     split: str | None = None,
     label: str | None = None,
+    counts: Mapping[str, int] | None = None,
     seed: int | None = None,
 ) -> Fact:
     """A fact with the machine, versions, commit, command and time filled in; checked."""
@@ -166,11 +172,20 @@ def fact(
         dataset=dataset,
         split=split,
         label=label,
+        counts=counts,
         seed=seed,
         **origin(),
     )
     validate(made)
     return made
+
+
+def interval_of(estimate: Any) -> dict[str, Any] | None:
+    """Return the interval of a `tasks.metrics.intervals.MetricEstimate` as a fact has it; None
+    where it is undefined."""
+    if math.isnan(estimate.low):
+        return None
+    return {name: getattr(estimate, name) for name in ("low", "high", "level", "method")}
 
 
 def append(folder: Path, facts: Sequence[Fact]) -> list[str]:
@@ -251,6 +266,8 @@ def validate(fact: Fact) -> None:
         _validate_interval(fact.name, fact.interval)
     if fact.dataset is not None and not {"name", "fingerprint"} <= set(fact.dataset):
         raise ValueError(f"the data set of {fact.name} needs a name and a fingerprint")
+    if not all(_is_number(each) and isinstance(each, int) for each in (fact.counts or {}).values()):
+        raise ValueError(f"the counts of {fact.name} are no whole numbers: {fact.counts}")
     for field in ("dataset", "versions"):
         for key, value in (getattr(fact, field) or {}).items():
             is_text = field == "versions" or key in ("name", "fingerprint")
@@ -289,14 +306,31 @@ def command(argv: Sequence[str] | None = None) -> str:
     They become relative to the working directory where they lie below it, else their last part.
     """
     arguments, here = list(sys.argv if argv is None else argv), Path.cwd()
+    if argv is None and _call is not None:
+        module, *words = _call
+        return shlex.join(["python", "-m", module, *(portable(one, here) for one in words)])
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     if (
         argv is None and spec is not None
     ):  # python -m: argv[0] is the file, the module is what was typed
         begin = ["python", "-m", spec.name.removesuffix(".__main__")]
+    elif arguments and Path(arguments[0]).name == "zoo":  # the installed command
+        begin = ["python", "-m", "zoo"]
     else:
         begin = ["python", *(portable(one, here) for one in arguments[:1])]
     return shlex.join([*begin, *(portable(one, here) for one in arguments[1:])])
+
+
+@contextlib.contextmanager
+def recorded_as(module: str, words: Sequence[str]) -> Iterator[None]:
+    """Make `command` return `python -m MODULE WORDS` inside the context: the command line that
+    does what a call from Python does, where this process has another one (a notebook's)."""
+    global _call
+    before, _call = _call, (module, *words)
+    try:
+        yield
+    finally:
+        _call = before
 
 
 def origin(argv: Sequence[str] | None = None, gpu: bool | None = None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tasks.data.fingerprint import sha256, state_of
 from tasks.errors import UserError, foreign
 from zoo.model import remote_code
 from zoo.model.entry import Entry, Preset
+from zoo.store import libraries
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
@@ -140,6 +141,7 @@ def checked_sha256(path: Path) -> str:
 
 
 def _in_folder(folder: Path, presets: Mapping[str, Preset]) -> LocalWeights:
+    folder = libraries.weights_of(folder)
     _check(folder)
     digest = checked_sha256(folder / WEIGHTS) if (folder / WEIGHTS).exists() else None
     for name, preset in presets.items():

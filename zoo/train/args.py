@@ -7,7 +7,7 @@ Nothing here imports torch, and neither do the other files called `args`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Seed
+from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Seed, Threads
 from tasks.errors import UserError
 from zoo.train.methods.args import (
     AverageArgs,
@@ -21,7 +21,12 @@ from zoo.train.methods.args import (
     check_quantization,
     check_unlabelled,
 )
-from zoo.train.optim.args import LearningRateArgs, OptimizerArgs
+from zoo.train.optim.args import (
+    LearningRateArgs,
+    OptimizerArgs,
+    check_learning_rate,
+    check_optimizer,
+)
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -89,6 +94,9 @@ class ExecutionArgs(Bounded):
     rounds what is multiplied, fp16 scales the loss: both on NVIDIA's GPUs. Weights stay fp32"""
     device: str = "auto"
     """cuda, mps or cpu; auto takes the first of them that is there"""
+    threads: Threads | None = None
+    """of the processor; by default as many as there are cores, or fewer where a short measurement
+    shows that they get less than that and fewer are faster; OMP_NUM_THREADS is kept to"""
 
 
 def check_execution(args: "TrainArgs") -> None:
@@ -99,7 +107,7 @@ def check_execution(args: "TrainArgs") -> None:
     if args.compile_layers == "on" and (args.qat or args.distill_hidden):
         flag = "qat" if args.qat else "distill_hidden"
         raise UserError(f"`{flag}` reads layers that `compile_layers` on melts: leave one away")
-    if args.dtype == "fp16" and args.optim in ("rmsprop", "adamax"):
+    if args.dtype == "fp16" and args.optim not in ("adamw", "adam", "sgd"):
         raise UserError(
             f"`dtype` fp16 skips steps that overflow, and `optim` {args.optim} has no kernel that "
             "does: adamw, adam and sgd have"
@@ -193,6 +201,8 @@ class TrainArgs(  # the last has the first fields: `--help` begins with them
 
 CHECKS = (
     check_schedule,
+    check_optimizer,
+    check_learning_rate,
     check_execution,
     check_unlabelled,
     check_distillation,

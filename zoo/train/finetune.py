@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import functools
 import importlib
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,9 @@ from torch import nn
 
 from tasks.base import Examples, Features, Task, supervised
 from tasks.buckets import collate_of
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines
+from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import environment, places, plots
 from zoo.machine.accelerator import accelerator_on
@@ -23,16 +26,18 @@ from zoo.machine.precision import choose_device, choose_dtype, fp32_products
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.network import assemble, network_of
 from zoo.speedups.allocator import keep_freed_memory
-from zoo.store import checkpoint, evidence, pretrained
+from zoo.store import checkpoint, evidence
+from zoo.train import threads
 from zoo.train.args import TrainArgs, check, metric_for_best
 from zoo.train.loop import Loop
 from zoo.train.methods.base import Data, FinetuneJob, FinetuneResult, Learning, Method, Saved, Setup
 from zoo.train.methods.known import hooks_of, methods_of
+from zoo.train.optim.schedules import check_warmup
 from zoo.train.optim.sharding import whole_state
-from zoo.train.reporting import run_folder, summary
+from zoo.train.reporting import final_report, forecast, run_folder, summary
 from zoo.train.reporting.progress_bar import RunLogger
 from zoo.train.reporting.reporters import make_reporters
-from zoo.train.resume import run_record
+from zoo.train.resume import run_record, start_weights
 from zoo.train.resume import state as states
 from zoo.train.resume.progress import Progress
 
@@ -43,8 +48,8 @@ if TYPE_CHECKING:
     from zoo.model.entry import Entry
 
 
-def finetune(entry: "Entry", job: FinetuneJob) -> Path:
-    """Train a model, write its checkpoint, and return the checkpoint's folder.
+def finetune(entry: "Entry", job: FinetuneJob) -> CheckpointMetrics:
+    """Train a model, write its checkpoint, and return it with its metrics on the test split.
 
     Raises:
         UserError: the input, the machine or the run has a fault, which its text describes.
@@ -64,8 +69,11 @@ def finetune(entry: "Entry", job: FinetuneJob) -> Path:
         if args.dtype in ("fp32", "tf32"):
             stack.enter_context(fp32_products(accelerator.device, args.dtype == "tf32"))
         begun = Progress.read(states.read_progress(claim.state)) if claim.state else None
-        _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin)
-    return folder
+        stack.enter_context(threads.restored())
+        on_cpu = accelerator.device.type == "cpu"
+        then = begun.threads if begun and on_cpu else None
+        _say(accelerator, threads.take_known(args.threads, then))
+        return _finetune(Setup(entry, job, folder, accelerator, dtype, begun), claim, begin, stack)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,23 +84,30 @@ class _Run:
     claim: run_folder.OutputFolder
     known: run_record.Run
     methods: Sequence[Method]
+    closing: contextlib.ExitStack  # at the end of the run, whatever it is
 
 
-def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> None:
+def _finetune(
+    setup: Setup, claim: run_folder.OutputFolder, begin: float, closing: contextlib.ExitStack
+) -> CheckpointMetrics:
     known = run_record.Run(setup.folder, claim.state)
     known.know(run_record.of_flags(setup.entry, setup.job))
-    run = _Run(setup, claim, known, methods_of(setup))
-    data, model, source = _assemble(run)
+    run = _Run(setup, claim, known, methods_of(setup), closing)
+    data, model, source, options = _assemble(run)
     known.record["changes"] = known.changes()
     findings: list[Finding] = []
     if setup.is_main:
         findings = data.task.preflight(data.examples, data.features, model)
         run_folder.report_findings(findings)
     model.to(setup.device)
+    train = data.features["train"]
+    look = (model, data.task, train, forecast.typical(train), setup.device, setup.dtype)
+    _say(setup.accelerator, threads.choose(setup, lambda: forecast.one_pass(*look)))
     parameters = sum(p.numel() for p in model.parameters())
     for method in run.methods:
         model = method.model(model, data)
-    progress, records = _train(run, data, model, _manifest(run, data, source), parameters)
+    manifest = _manifest(run, data, source, options)
+    progress, watch = _train(run, data, model, manifest, parameters)
     training = summary.Training(progress, peak_memory(setup.device), findings)
     del model  # the final evaluation has the memory for itself
     result = _final_evaluation(run, data, parameters)
@@ -104,28 +119,41 @@ def _finetune(setup: Setup, claim: run_folder.OutputFolder, begin: float) -> Non
             facts += method.facts(facts)
         evidence.append(setup.folder, facts)
         curves = setup.folder / "plots" / "training.png"
-        plots.training_curves(curves, records, data.task.primary.name)
-        summary.show(setup, data, result, training, time.time() - begin)
+        plots.training_curves(curves, watch.records, data.task.primary.name)
+        pictures = final_report.send(watch.reporters, setup, data, result, progress, facts[0])
+        summary.show(setup, data, result, training, pictures, time.time() - begin)
         for method in run.methods:
             method.show()
     setup.accelerator.wait_for_everyone()
+    where = (setup.folder, setup.entry.name, data.examples.name, result.split)
+    return CheckpointMetrics.of(*where, result.evaluation)
 
 
-def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any]]:
-    """Return the data, the network for them, and a record of where its weights come from."""
+def _say(accelerator: "Accelerator", line: str | None) -> None:
+    if line and accelerator.is_main_process:
+        print_lines(spelled(line), file=sys.stderr)
+
+
+def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any], Any]:
+    """Return the data, the network for them, a record of where its weights come from, and the
+    model's options as its weights have them."""
     setup, methods = run.setup, run.methods
     entry, job = setup.entry, setup.job
     network = network_of(entry)
     for method in methods:
         method.look()
     start = next((found for method in methods if (found := method.start())), None)
+    options = job.options
     # the first fills the caches, the others read them
     with setup.accelerator.main_process_first():
         if start is None:  # before data are read or made, which may take long
-            pretrained.look(job.options, entry)
+            resumed = run.claim.state is not None
+            options = start_weights.at_hand(options, entry, setup.folder, resumed)
+        else:
+            options = start_weights.of_checkpoint(options, start.folder)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         trained, processor = network.load(start.folder) if start else (None, None)
-        assembly = assemble(entry, job.options, task, examples.splits, processor)
+        assembly = assemble(entry, options, task, examples.splits, processor)
         data = _read(run, assembly.task, examples, assembly.processor)
     torch.manual_seed(job.train.seed)  # the new head
     if start and trained is not None:
@@ -133,8 +161,13 @@ def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any]]:
         network.prepare_training(model, job.options)
     else:
         model, source = assembly.build()
+    options = assembly.options
+    if hasattr(options, "model"):  # as it was asked, wherever the weights were found
+        options = dataclasses.replace(options, model=job.options.model)
+        if not start and source["model"] is not None:
+            source = {**source, "model": job.options.model}
     run.known.know(run_record.of_source(source))
-    return data, model, source
+    return data, model, source, options
 
 
 def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
@@ -157,8 +190,9 @@ def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
     return Data(task, examples, processor, features, beside)
 
 
-def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what zoo.json records of the run."""
+def _manifest(run: _Run, data: Data, source: Mapping[str, Any], options: Any) -> dict[str, Any]:
+    """Return what zoo.json records of the run; `options` are the model's, as its weights have
+    them."""
     entry, job, examples = run.setup.entry, run.setup.job, data.examples
     manifest = {
         "model": entry.name,
@@ -166,7 +200,7 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any
         "pipeline": data.task.pipeline,
         "source": source,
         "config": {
-            "options": dataclasses.asdict(job.options),
+            "options": dataclasses.asdict(options),
             "data": dataclasses.asdict(job.data),
             "task": data.task.config(),
             "train": dataclasses.asdict(job.train),
@@ -191,8 +225,8 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any]) -> dict[str, Any
 
 def _train(
     run: _Run, data: Data, model: nn.Module, manifest: Mapping[str, Any], parameters: int
-) -> tuple[Progress, Sequence[Mapping[str, Any]]]:
-    """Train the network and write its checkpoint; return the progress and the logged records."""
+) -> tuple[Progress, RunLogger]:
+    """Train the network and write its checkpoint; return the progress, and what was logged."""
     setup, args, task = run.setup, run.setup.args, data.task
     objective = supervised(task, args.label_smoothing_factor)
     train = data.features["train"]
@@ -200,14 +234,19 @@ def _train(
     learning = Learning(train, collate, objective)
     for method in run.methods:
         learning = method.learning(learning, model, data)
-    run.claim.begin()
+    moved = run.claim.begin()
+    if setup.is_main and run.claim.state is None:
+        start_weights.keep(setup.job.options, setup.entry, setup.folder, moved)
     setup.accelerator.wait_for_everyone()
     reporters = []
     if setup.is_main:
         config = manifest["config"]
         reporters = make_reporters(args.report_to, setup.folder, setup.entry.name, config)
+    for reporter in reporters:
+        run.closing.callback(reporter.close)
     total = total_samples(args, learning.features)
-    watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main)
+    metric = task.primary.name
+    watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main, metric)
     if setup.is_main:
         run_folder.announce(setup, data, learning, run.methods, model, parameters)
     loop = Loop(
@@ -227,6 +266,9 @@ def _train(
         hooks_of(args, setup.accelerator, setup.dtype),
         learning.packing,
     )
+    if setup.is_main:
+        total_steps = loop.schedule.total_steps
+        run_folder.report_findings(check_warmup(total_steps, args.warmup_steps))
     resumed = run.claim.state is not None
     try:
         progress = loop.run(resume=resumed)
@@ -237,7 +279,7 @@ def _train(
             f"the run has ended, but its best checkpoint was lost before it went on ({fault}): "
             "train anew, without `resume`, into another `output_dir`"
         )
-    return progress, watch.records
+    return progress, watch
 
 
 def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn.Module) -> None:
@@ -272,7 +314,15 @@ def _final_evaluation(run: _Run, data: Data, parameters: int) -> FinetuneResult:
 
     def measured(network: nn.Module) -> Evaluation:
         with fp32_products(setup.device, rounded=False):
-            return measure(network, data.task, data.features[split], setup.args, setup.accelerator)
+            return measure(
+                network,
+                data.task,
+                data.features[split],
+                setup.args,
+                setup.accelerator,
+                split,
+                final_report.errors_kept(setup.args.report_to),
+            )
 
     return FinetuneResult(split, measured(model), parameters, measured)
 
@@ -298,9 +348,16 @@ def total_samples(args: TrainArgs, train: Features) -> int:
 
 
 def measure(
-    model: nn.Module, task: Task, features: Features, args: TrainArgs, accelerator: "Accelerator"
+    model: nn.Module,
+    task: Task,
+    features: Features,
+    args: TrainArgs,
+    accelerator: "Accelerator",
+    split: str | None = None,
+    keep_errors: int = 0,
 ) -> Evaluation:
-    """Evaluate a network on one split, in fp32."""
+    """Evaluate a network on one split, in fp32; with the split's name under a progress bar. Keep so
+    many of the hardest errors."""
     return evaluate(
         model,
         task,
@@ -308,6 +365,8 @@ def measure(
         batch_size=args.per_device_eval_batch_size,
         accelerator=accelerator,
         workers=args.dataloader_num_workers,
+        split=split,
+        keep_errors=keep_errors,
     )
 
 

@@ -21,6 +21,7 @@ from tasks.base import Collate, Features, Objective, Task
 from tasks.errors import UserError
 from tasks.packed import PackedShape
 from tasks.randomness import EpochView
+from zoo.evaluation import constant_answer
 from zoo.evaluation.loop import Evaluation, batches, evaluate
 from zoo.machine.memory import out_of_memory
 from zoo.machine.signals import Stopped, StopRequest, stop_on_signal
@@ -28,7 +29,7 @@ from zoo.train.args import TrainArgs, metric_for_best
 from zoo.train.device_feed import DeviceFeed, Step
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import make_optimizer, no_decay_names, set_learning_rates
-from zoo.train.optim.schedules import lr_factor
+from zoo.train.optim.schedules import lr_factor, plateau_warning
 from zoo.train.optim.sharding import keep_integers_local, shard
 from zoo.train.optimizer_step import MicroBatch, OptimizerStep, StepResult, entered
 from zoo.train.reporting.device_log import DeviceLog
@@ -110,6 +111,7 @@ class Loop:
         self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
         self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
         self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
+        self.progress.threads = self._threads()
         self.log = DeviceLog(watcher, self.computed.deferred)
         self._saved_at = time.monotonic()
         self._mark = time.perf_counter()
@@ -126,6 +128,10 @@ class Loop:
         after saving where SIGINT or SIGTERM came, and `UserError` where the loss is not finite or
         memory or disk ran out; earlier states stay intact.
         """
+        per_epoch = -(-self.schedule.epoch_size // self.schedule.step_size)
+        steps, can_evaluate = (self.schedule.total_steps, per_epoch), self.validation is not None
+        if warning := plateau_warning(self.args, *steps, can_evaluate=can_evaluate):
+            self.watcher.note(warning)
         with self.graphs.stream() if self.graphs else contextlib.nullcontext():
             if resume:
                 self._resume()
@@ -204,6 +210,7 @@ class Loop:
             self.schedule.total_steps,
             args.warmup_steps,
         )
+        factor *= progress.plateau.factor
         set_learning_rates(self.optimizer, factor)
         done = self.schedule.steps_done(progress.place) / self.schedule.total_steps
         for hook in self.hooks:
@@ -358,6 +365,7 @@ class Loop:
                     accelerator=self.accelerator,
                     dtype=self.dtype,
                     workers=self.args.dataloader_num_workers,
+                    split="validation",
                 )
             )
             metric, progress = self.best_by, self.progress
@@ -386,6 +394,10 @@ class Loop:
                 **record,
             }
         )
+        if (warning := constant_answer.warning(self.task, found.accumulator)) is not None:
+            self.watcher.note(f"on validation {warning}")
+        if (lowered := progress.plateau.follow(value, metric, self.args)) is not None:
+            self.watcher.note(lowered)
         return found
 
     def _epochs(self) -> float:
@@ -454,6 +466,7 @@ class Loop:
             for name, values in found.progress.get("pending_logs", {}).items()
         }
         self.progress = Progress.read(dict(found.progress))
+        self.progress.threads = self._threads()
         patience = self.args.early_stopping_patience  # may be another one by now
         self.progress.stopped_early &= (
             patience is not None and self.progress.evaluations_without_gain >= patience
@@ -466,6 +479,10 @@ class Loop:
         if changes and changes[-1]["step"] == self.progress.step:
             for name, (then, now) in changes[-1]["flags"].items():
                 self.watcher.note(f"from here on `{name}` is {now}, not {then}")
+
+    def _threads(self) -> int | None:
+        """Return the threads that decide the last bits of what is computed; None on a GPU."""
+        return torch.get_num_threads() if self.accelerator.device.type == "cpu" else None
 
     def _refuse_shorter(self) -> None:
         """Raise `UserError` for a schedule that ends before the position of the resumed state."""

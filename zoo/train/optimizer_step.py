@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from tasks.base import Batch, Loss, Objective
 from zoo.train.methods.base import Hook
 from zoo.train.optim.optimizer import skips_by_itself
-from zoo.train.optim.sharding import whole
+from zoo.train.optim.sharding import local, whole
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -173,10 +173,21 @@ class OptimizerStep:
                 assert p.grad is not None
                 p.grad.add_(p.detach().sign() / scale, alpha=self.args.l1)
         norm: Tensor = whole(torch.nn.utils.get_total_norm(gradients)) * scale
+        left = norm
+        if (most := self.args.max_grad_value) > 0:  # of the gradients themselves: scale them first
+            self._scale(gradients, scale)
+            parts = [local(gradient) for gradient in gradients]
+            torch._foreach_clamp_min_(parts, -most)
+            torch._foreach_clamp_max_(parts, most)
+            left = whole(torch.nn.utils.get_total_norm(gradients))
+            scale = torch.ones_like(scale)
         if self.args.max_grad_norm > 0:
-            scale = scale * torch.clamp(self.args.max_grad_norm / (norm + 1e-6), max=1.0)
-        torch._foreach_mul_(gradients, float(scale) if self.args.fsdp else scale)
+            scale = scale * torch.clamp(self.args.max_grad_norm / (left + 1e-6), max=1.0)
+        self._scale(gradients, scale)
         return norm
+
+    def _scale(self, gradients: list[Tensor], scale: Tensor) -> None:
+        torch._foreach_mul_(gradients, float(scale) if self.args.fsdp else scale)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,5 @@
-"""cnn_cls: a small residual convolutional network, trained from scratch on labelled images.
+"""cnn_cls: a small residual convolutional network on labelled images, from scratch or from a
+checkpoint.
 
 He et al. 2016, "Deep Residual Learning for Image Recognition", with a handful of layers.
 
@@ -16,14 +17,19 @@ from typing import Literal
 
 from tasks.bounds import BelowOne, Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Activation, Initialization
 
 
 @dataclass(frozen=True)
 class Options(Bounded):
     """What only this model has."""
 
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of cnn_cls, whose shape is kept, and how it
+    sees images; none: new weights, shaped by what follows"""
     image_size: Count | None = None
-    """side in pixels that images are resized to; that of the training images by default"""
+    """side in pixels that images are resized to; by default that of the weights, or of the training
+    images"""
     widths: tuple[Count, ...] = (32, 64, 128)
     """channels of each stage; the image is halved between stages"""
     depth: Count = 1
@@ -32,6 +38,10 @@ class Options(Bounded):
     """group: no image's result depends on the others of its batch, whatever the cut; slower"""
     cnn_dropout: BelowOne = 0.0
     """dropout before the head"""
+    activation: Activation = "relu"
+    """nonlinearity of the blocks"""
+    initialization: Initialization = "default"
+    """first weights; default is He's by fan-out, and torch's own for the head"""
 
 
 ENTRY = Entry(

@@ -1,9 +1,11 @@
 """The image processor that a checkpoint of a vision model carries: resize, rescale, normalise."""
 
+import sys
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
+from tasks.printing import print_lines
 from tasks.vision.image_args import SAVED_AS, ImageArgs, side_of
 from zoo.model import loading
 from zoo.model.loading import PROCESSOR, Unreadable, load_image_processor
@@ -72,6 +74,27 @@ def processor_of_weights(folder: "Path", args: ImageArgs) -> Any | None:
     if known["resize"] is None and getattr(found, "do_center_crop", False):
         known["resize"] = "crop"
     return make_processor(side_of(found), mean, std, ImageArgs(**known))
+
+
+def processor_of_checkpoint(
+    folder: "Path", model: str, args: ImageArgs, size: int | None = None
+) -> Any:
+    """Return the processor of a checkpoint of one of our own networks, with what `args` say
+    otherwise, for inputs of another `size` where one is given, which is said.
+
+    Args:
+        model: what the user calls the checkpoint.
+
+    Raises `UserError` where it has none, or one as of `processor_of_weights`.
+    """
+    found = processor_of_weights(folder, args)
+    if found is None:
+        raise UserError(f"{model} holds no {PROCESSOR}, which says how it sees images")
+    before = side_of(found)
+    if size in (None, before):
+        return found
+    print_lines(f"{model} was trained at {before} pixels, and goes on at {size}", file=sys.stderr)
+    return make_processor(size or before, found.image_mean, found.image_std, reading_of(found))
 
 
 def reading_of(processor: Any) -> ImageArgs:

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 from tasks.bounds import Bounded, Count
 from zoo.model.entry import Entry
+from zoo.model.scratch import Initialization
 
 
 @dataclass(frozen=True)
 class Options(Bounded):
     """What only this model has."""
 
+    model: str = "none"
+    """weights to go on with: the folder of a checkpoint of mae, whose shape is kept, and how it
+    sees images; none: new weights, shaped by what follows"""
     architecture: str = "vit_tiny_patch16_224"
     """timm's name of the encoder, a vision transformer"""
     image_size: Count | None = None
@@ -26,6 +30,8 @@ class Options(Bounded):
     """layers of the decoder"""
     decoder_heads: Count = 3
     """attention heads of the decoder"""
+    initialization: Initialization = "default"
+    """first weights; default is Glorot's (xavier)"""
 
 
 ENTRY = Entry(

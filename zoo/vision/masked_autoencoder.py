@@ -1,4 +1,5 @@
-"""The network of mae: a new masked autoencoder, and a classifier that starts from its encoder."""
+"""The network of mae: a masked autoencoder, new or out of a checkpoint, and a classifier that
+starts from its encoder."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,8 +7,11 @@ import torch
 
 from tasks.errors import UserError, foreign
 from tasks.vision.image_args import side_of
+from tasks.vision.patches import usual_patch
+from zoo.model import own_weights
 from zoo.model.loading import load_config, load_json
 from zoo.model.network import Network
+from zoo.store import pretrained
 from zoo.vision import image_processor
 from zoo.vision.image_processor import choose_size
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining
@@ -66,7 +70,7 @@ def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
 
 
 class MaskedAutoencoder(Network):
-    """The network of a new masked autoencoder."""
+    """The network of a masked autoencoder."""
 
     auto_class = "AutoModelForPreTraining"
     load_processor = staticmethod(image_processor.load_processor)
@@ -74,10 +78,28 @@ class MaskedAutoencoder(Network):
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
     ) -> Any:
-        """Return a processor for the requested image size, or for that of the training images.
+        """Return a processor for the requested image size, or for that of the weights or of the
+        training images.
 
-        Raises `UserError` for options that make no network.
+        Raises `UserError` for options that make no network, weights of another kind, or patches
+        or images of another size than the weights have.
         """
+        if options.model != pretrained.NEW:
+            folder = pretrained.find(options.model, entry.presets).folder
+            config = own_weights.config_of(folder, MaeConfig, options.model, entry.name)
+            for name, asked, have in (
+                ("image_size", options.image_size, config.image_size),
+                ("patch_size", task.args.patch_size, config.patch_size),
+            ):
+                # unsaid, patches are as for new weights: another size of theirs is to be said
+                if asked is None and name == "patch_size":
+                    asked = usual_patch(config.image_size)
+                if asked not in (None, have):
+                    raise UserError(
+                        f"`{name}` {asked}: {options.model} was pretrained at {have}, and its "
+                        f"positions are those of that size: give `{name}` {have}"
+                    )
+            return image_processor.processor_of_checkpoint(folder, options.model, task.args)
         if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
             raise UserError(
                 f"`decoder_size` {options.decoder_size} can't be shared out to `decoder_heads` "
@@ -91,14 +113,38 @@ class MaskedAutoencoder(Network):
         """Return the number of pixels in an input."""
         return side_of(processor) ** 2
 
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
+        """Return the options with the shape of the weights (`Network.options_of_weights`)."""
+        if options.model == pretrained.NEW:
+            return options
+        folder = pretrained.find(options.model, entry.presets).folder
+        config = own_weights.config_of(folder, MaeConfig, options.model, entry.name)
+        shape = ("architecture", "depth", "decoder_size", "decoder_depth", "decoder_heads")
+        free = ("initialization",)
+        of_weights = {name: getattr(config, name) for name in (*shape, *free)}
+        return own_weights.settled(options, of_weights, free)
+
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any
     ) -> tuple["nn.Module", dict[str, Any]]:
-        """Return the model in fp32 with weights drawn from torch's global random state; seed it
-        first.
+        """Return the model in fp32, and where its weights came from.
 
-        Raises `UserError` where timm has no such vision transformer.
+        New weights are drawn from torch's global random state; seed it first.
+
+        Raises `UserError` where timm has no such vision transformer, or the weights are not at hand
+        or of another kind.
         """
+        if options.model != pretrained.NEW:
+            found = pretrained.find(options.model, entry.presets)
+            config = own_weights.config_of(found.folder, MaeConfig, options.model, entry.name)
+            known(config.architecture)
+            config.initialization = options.initialization
+            settings = task.model_config()
+            model = own_weights.begin(
+                MaeForPreTraining, config, settings, found.folder, options.model, same_head=True
+            )
+            model.computes_loss = False  # the task does
+            return model, found.source(options.model)
         config = MaeConfig(
             architecture=known(options.architecture),
             image_size=side_of(processor),
@@ -106,6 +152,7 @@ class MaskedAutoencoder(Network):
             decoder_size=options.decoder_size,
             decoder_depth=options.decoder_depth,
             decoder_heads=options.decoder_heads,
+            initialization=options.initialization,
             **task.model_config(),
         )
         try:

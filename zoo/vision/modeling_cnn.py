@@ -16,6 +16,7 @@ from transformers.modeling_outputs import (
 from transformers.utils import can_return_tuple
 
 from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.model.scratch import activation, drawing
 
 
 class CnnConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -29,6 +30,9 @@ class CnnConfig(PreTrainedConfig):  # type: ignore[misc]
     depth: int = 1  # residual blocks of a stage
     norm: str = "batch"  # "group": no row depends on the others of its batch
     hidden_dropout_prob: float = 0.0
+    hidden_act: str = "relu"
+    initialization: str = "default"
+    initializer_range: float = 0.02  # standard deviation of "normal"
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -38,19 +42,20 @@ def _norm(kind: str, channels: int) -> nn.Module:
 class CnnBlock(nn.Module):
     """Two 3x3 convolutions with a shortcut; [b, inputs, h, w] to [b, outputs, h, w]."""
 
-    def __init__(self, inputs: int, outputs: int, norm: str) -> None:
+    def __init__(self, inputs: int, outputs: int, norm: str, hidden_act: str) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
         self.norm1 = _norm(norm, outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
         self.norm2 = _norm(norm, outputs)
         self.shortcut = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
+        self.act = activation(hidden_act)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return features [b, outputs, h, w] of x [b, inputs, h, w]."""
-        y = self.norm1(self.conv1(x)).relu_()
+        y = self.act(self.norm1(self.conv1(x)))
         y = self.norm2(self.conv2(y))
-        out: Tensor = (y + self.shortcut(x)).relu_()
+        out: Tensor = self.act(y + self.shortcut(x))
         return out
 
 
@@ -64,12 +69,19 @@ class CnnPreTrainedModel(ZooPreTrainedModel):
 
     def initialize(self, module: nn.Module) -> None:
         """Draw the weights of a module: normal with variance 2 / fan_out for convolutions (He et
-        al. 2015, section 2.2), torch's default for the head; the last norm of a block starts at 0
-        (Goyal et al. 2017, section 5.1)."""
+        al. 2015, section 2.2), torch's default for the head, both unless `initialization` says
+        otherwise; the last norm of a block starts at 0 (Goyal et al. 2017, section 5.1)."""
+        draw = drawing(self.config)
         if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if draw is None:
+                nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            else:
+                draw(module.weight)
             if module.bias is not None:
                 module.bias.zero_()
+        elif isinstance(module, nn.Linear) and draw is not None:
+            draw(module.weight)
+            module.bias.zero_()
         elif isinstance(module, CnnBlock):
             nn.init.zeros_(module.norm2.weight)  # type: ignore[arg-type]
         else:
@@ -85,13 +97,13 @@ class CnnModel(CnnPreTrainedModel):
         self.stem = nn.Sequential(
             nn.Conv2d(config.num_channels, first, 3, padding=1, bias=False),
             _norm(config.norm, first),
-            nn.ReLU(inplace=True),
+            activation(config.hidden_act),
         )
         inputs = (first, *config.widths[:-1])
         self.layers = nn.ModuleList(
             nn.Sequential(
                 *(
-                    CnnBlock(width_in if i == 0 else width, width, config.norm)
+                    CnnBlock(width_in if i == 0 else width, width, config.norm, config.hidden_act)
                     for i in range(config.depth)
                 )
             )

@@ -22,6 +22,7 @@ from transformers.utils import ModelOutput, can_return_tuple
 
 from tasks.vision.patches import painting_errors, seen
 from zoo.model.modeling import ZooPreTrainedModel, hidden_states, register
+from zoo.model.scratch import drawing
 
 
 class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
@@ -38,6 +39,8 @@ class MaeConfig(PreTrainedConfig):  # type: ignore[misc]
     decoder_size: int = 96
     decoder_depth: int = 2
     decoder_heads: int = 3
+    initialization: str = "default"
+    initializer_range: float = 0.02  # standard deviation of "normal"
 
     def timm_args(self) -> dict[str, Any]:
         """Return timm's arguments besides the architecture, the same as in vit_cls."""
@@ -69,10 +72,12 @@ class MaePreTrainedModel(ZooPreTrainedModel):
 
     def initialize(self, module: nn.Module) -> None:
         """Draw the weights of a module as He et al. 2022, appendix A.1: Glorot's uniform
-        everywhere, with the patch projection treated as linear; the encoder's positions are sines.
+        everywhere, with the patch projection treated as linear, unless `initialization` says
+        otherwise; the encoder's positions are sines.
         """
         if isinstance(module, nn.Linear | nn.Conv2d):
-            nn.init.xavier_uniform_(module.weight.view(len(module.weight), -1))
+            draw = drawing(self.config) or nn.init.xavier_uniform_
+            draw(module.weight.view(len(module.weight), -1))
             if module.bias is not None:
                 module.bias.zero_()
         elif isinstance(module, MaeEncoder):

@@ -13,13 +13,13 @@ import torch
 from tasks.errors import UserError, foreign
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
-from zoo.model.loading import load_config, load_json, load_with_head
+from zoo.model import own_weights
+from zoo.model.loading import PROCESSOR, head_names, load_config, load_json, load_with_head
 from zoo.model.narrowing import cut_pairs, rebuilt
-from zoo.model.network import Network
+from zoo.model.network import Network, StateDict
 from zoo.store import pretrained
 from zoo.vision import image_processor
 from zoo.vision.image_processor import (
-    PROCESSOR,
     choose_size,
     processor_of_weights,
     reading_of,
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.base import Task
-
-NAMED = 5  # labels that a message names at most
 
 
 def _usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
@@ -95,20 +93,6 @@ def _pretrained_here(folder: "Path") -> bool:
     from zoo.vision.masked_autoencoder import is_checkpoint
 
     return is_checkpoint(folder)
-
-
-def _labels(config: Any) -> tuple[str, ...]:
-    """Return the names of a network's outputs; empty for a regression."""
-    if config.problem_type == "regression":
-        return ()
-    return tuple(config.id2label[i] for i in range(config.num_labels))
-
-
-def _listed(labels: Sequence[str]) -> str:
-    if not labels:
-        return "a number"
-    named = ", ".join(labels[:NAMED])
-    return named if len(labels) <= NAMED else f"{named} and {len(labels) - NAMED} more"
 
 
 def _heads(model: Any) -> "Sequence[nn.Module]":
@@ -209,11 +193,7 @@ class TimmNetwork(Network):
             from zoo.vision.masked_autoencoder import classifier
 
             model = classifier(found.folder, task.model_config())
-            print_lines(
-                f"{options.model}: its encoder is kept, and a head is drawn for "
-                f"{_listed(task.labels)}",
-                file=sys.stderr,
-            )
+            own_weights.tell(options.model, model, head_names(model), (None, task.labels))
             return model, found.source(options.model)
         before, config = _config(found.folder), _config(found.folder)
         # one by one: a kind of labels that goes with the number of those before is an error of
@@ -223,15 +203,20 @@ class TimmNetwork(Network):
         model, drawn = load_with_head(
             TimmWrapperForImageClassification, found.folder, config=config
         )
-        if _labels(before) != _labels(model.config) or drawn:
+        knew, now = own_weights.labels_of(before), own_weights.labels_of(model.config)
+        if knew != now or drawn:
             _draw_head(model)
-            knew = f" (it knew {_listed(_labels(before))})" if before.num_labels else ""
-            print_lines(
-                f"{options.model}: its head is drawn anew, for {_listed(_labels(model.config))}"
-                f"{knew}; all other weights are kept",
-                file=sys.stderr,
-            )
+            drawn = sorted(head_names(model))
+        labels = (knew if before.num_labels and knew != now else None, now)
+        own_weights.tell(options.model, model, drawn, labels)
         return model, found.source(options.model)
+
+    def from_state_dict(self, weights: StateDict) -> "tuple[nn.Module, Any]":
+        """Return timm's network of a state dict of timm's or torchvision's, and its processor
+        (`Network.from_state_dict`)."""
+        from zoo.vision import timm_import
+
+        return timm_import.convert(weights)
 
     def prunable_widths(self, model: Any) -> tuple[int, ...]:
         """Return the width that `prune_units` can lower: that of a vision transformer's inner

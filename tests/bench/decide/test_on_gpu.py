@@ -115,7 +115,7 @@ def test_the_verb(
     """Times are those of a machine that does not exist; memory is the GPU's."""
     machine = Machine(0, Noise())
 
-    def compared(arms: list[Arm], plan: Plan) -> Outcome:
+    def compared(arms: list[Arm], plan: Plan, **_: Any) -> Outcome:
         assert {arm.kwargs["device"] for arm in arms} == {"cuda"}
         made_up = [
             Arm(arm.name, arm.target, {"times": 1 if "fp16" in arm.name else 3}) for arm in arms
@@ -130,7 +130,7 @@ def test_the_verb(
     monkeypatch.setattr(search, "choose_device", torch.device)
     monkeypatch.setattr(search, "compare", compared)
     monkeypatch.setattr(search, "halve", everyone)
-    monkeypatch.setattr(memory, "of", lambda arm: found)
+    monkeypatch.setattr(memory, "of", lambda arm, timeout_s: found)
     before = len(evidence.read(checkpoint))
     words = ("decide", checkpoint, "--device", "cuda", "--max_eval_samples", 32, "--deployments")
     assert cli.main([str(word) for word in (*words, "eager+fp16", "eager+bf16")]) == 0

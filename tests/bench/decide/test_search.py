@@ -6,21 +6,7 @@ import pytest
 
 from bench import cli
 from bench.decide import options
-from bench.decide.search import seconds_of
 from tasks.errors import UserError
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("90", 90), ("90s", 90), ("5m", 300), ("0.5h", 1800)]
-)
-def test_a_budget(text: str, seconds: float) -> None:
-    assert seconds_of(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "5 minutes", "-5m", "0s", "m"])
-def test_what_is_no_budget(text: str) -> None:
-    with pytest.raises(UserError, match="write 90s, 5m or 1h"):
-        seconds_of(text)
 
 
 def test_eager_comes_first_and_nothing_twice() -> None:
@@ -34,7 +20,7 @@ def test_eager_comes_first_and_nothing_twice() -> None:
     ("arguments", "said"),
     [
         (["{tmp}/none"], "no zoo.json"),
-        (["{tmp}/none", "--budget", "soon"], "--budget 'soon'"),
+        (["{tmp}/none", "--minutes", "0"], "--minutes 0.0: above 0"),
         (["{tmp}/none", "--p95_ms", "0"], "--p95_ms 0.0: above 0"),
         (["{tmp}/none", "--max_drop", "-1"], "--max_drop -1.0"),
         (["{tmp}/none", "--memory_mb", "-5"], "--memory_mb -5.0"),

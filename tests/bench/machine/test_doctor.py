@@ -72,9 +72,9 @@ def test_processes_that_open_a_gpu_are_few(budget_s: float, device: str, launche
     ("spread", "launches", "status", "remedy"),
     [
         (0.001, 12, "ok", ""),
-        (0.01, 3, "warn", "more launches: a larger --budget_s"),
-        (0.02, 2, "warn", "more launches: a larger --budget_s"),
-        (0.2, 12, "warn", "a quieter machine, or a larger --budget_s"),
+        (0.01, 3, "warn", "more launches: more --minutes"),
+        (0.02, 2, "warn", "more launches: more --minutes"),
+        (0.2, 12, "warn", "a quieter machine, or more --minutes"),
     ],
 )
 def test_why_a_floor_is_high(spread: float, launches: int, status: str, remedy: str) -> None:

@@ -119,7 +119,7 @@ TOLD: dict[str, Any] = {
     "host": [0.004] * 20,
     "device": [0.003] * 20,
     "call": [0.00408] * 20,
-    "do_bench": 0.004,
+    "do_bench": 0.0039,
     "without_pause": 0.004,
     "busy": 0.003,
     "profiled": 50,
@@ -134,7 +134,7 @@ def test_the_share_that_the_device_waits() -> None:
     assert found.values["waited"].value == pytest.approx(0.25)
     assert found.values["busy"].value == 0.003 and found.values["sm_clock"].value == 1410
     assert found.reason == "its clock was held down by power cap: 1,410 of 1,980 MHz"
-    assert found.values["over_do_bench"].value == pytest.approx(1.02)
+    assert found.values["over_do_bench"].value == pytest.approx(0.004 / 0.0039)
     full = device_time.found({**TOLD, "busy": 0.0041, "held_down": [], "do_bench": None})
     assert "do_bench" not in full.values
     assert full.values["waited"].value == 0.0 and full.reason == ""

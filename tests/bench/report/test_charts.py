@@ -47,13 +47,13 @@ def test_trade_offs_leave_out_what_is_wrong_and_say_so() -> None:
         )
     )
     (group,) = made.groups
-    assert group.absent == ("openvino, aoti (wrong)",)
-    error, memory, size = group.charts
+    assert group.absent == ("peak memory (the same for all)", "openvino, aoti (wrong)")
+    error, size = group.charts
     assert [series.name for series in size.series] == ["eager", "eager+bf16"]
     assert [point.is_hollow for point in size.points()] == [True, False]
     assert size.points()[1].y == 1.0 and size.points()[1].x == pytest.approx(50)
     assert size.points()[1].x_ends == pytest.approx((50 / 1.02, 50 * 1.02))
-    assert error.y.title == "error of outputs, %" and memory.y.title == "peak memory, MiB"
+    assert error.y.title == "error of outputs, %"
 
 
 def test_what_is_not_drawn_is_told_as_it_is() -> None:
@@ -83,6 +83,19 @@ def test_where_nothing_is_lost_no_loss_is_drawn() -> None:
         "peak memory, MiB",
         "size on disk, MiB",
     ]
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [([80.0, 100.0], 78.0, 102.0), ([1.0, 100.0], 0.0, 110.0), ([5.0, 5.0], 4.75, 5.25)],
+)
+def test_an_axis_begins_where_it_wastes_no_room(
+    values: list[float], low: float, high: float
+) -> None:
+    scale = Scale.fit(values, Axis("x", from_zero=False), 0, 1)
+    assert (scale.low, scale.high) == (pytest.approx(low), pytest.approx(high))
+    assert Scale.fit(values, Axis("x"), 0, 1).low == 0
+    assert all(scale.low <= tick <= scale.high for tick in scale.ticks())
 
 
 def test_latency_over_batch_sizes() -> None:

@@ -77,6 +77,27 @@ def test_the_page_needs_nothing_else_and_runs_nothing_else(page: Path) -> None:
     assert base64.b64encode(hashlib.sha256(script).digest()).decode() in policy
 
 
+def test_a_case_without_a_number_says_why_in_one_cell_and_comes_last(
+    page: Path, results: Path, tmp_path: Path
+) -> None:
+    """A word in each of ten columns would hide the cases that have numbers."""
+    text = page.read_text()
+    table = text[text.index('<section id="cases">') : text.index("</table>")]
+    rows = re.findall(r"<tr data-row=.*?</tr>", table)
+    why = [
+        re.findall(r'<td class="missing why" colspan="\d+"><span>(.*?)</span>', row) for row in rows
+    ]
+    begin = next(i for i, found in enumerate(why) if found)
+    assert 0 < begin < len(rows) and all(why[begin:]) and not any(why[:begin])
+    assert ["not installed"] in why
+    markdown = tmp_path / "report.md"
+    words = ["report", str(results), "--out", str(tmp_path / "x.html"), "--markdown", str(markdown)]
+    assert cli.main(words) == 0
+    lines = [line for line in markdown.read_text().splitlines() if line.startswith("| minilm")]
+    widths = {line.replace("\\|", "").count("|") for line in lines[: len(rows) - 1]}
+    assert len(widths) == 1 and any("| *not installed* |  |" in line for line in lines)
+
+
 def test_what_is_not_ok_is_a_word_and_no_number(page: Path) -> None:
     rows = {(row["data-words"] or ""): row for row in Reader(page.read_text()).rows()}
     assert len(rows) == 10

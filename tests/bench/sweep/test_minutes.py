@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from bench.cases.case import Case
-from bench.cases.deadline import Deadline
 from bench.record import store
 from bench.record.results import MeasureResult, Result, Value
 from bench.sweep import suite, table
@@ -15,6 +14,7 @@ from bench.sweep.run import left_out
 from bench.sweep.sweep import plan, shares, sweep
 from tests.bench.sweep.test_sweep import Silent
 from zoo.measure import ArmFailed
+from zoo.measure.deadline import Deadline
 from zoo.measure.process import WorkerFailed
 
 MEASURES = ["latency", "memory", "throughput"]

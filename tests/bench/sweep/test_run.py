@@ -22,7 +22,8 @@ SIZE = 8  # pixels
 def test_a_model_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "r.jsonl"
     arguments = ["run", "cnn_cls", "--lengths", str(SIZE), "--batch_sizes", "3", "--threads", "1"]
-    arguments += ["--measures", "latency", "--launches", "1", "--budget_s", "1"]
+    arguments += ["--measures", "latency", "--launches", "1"]
+    arguments += ["--minutes_per_case", "0.02"]
     assert cli.main([*arguments, "--out", str(path)]) == 0
     parity, latency = store.read(path)
     assert (parity.found.status, latency.found.status) == ("ok", "ok")
@@ -34,6 +35,26 @@ def test_a_model_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert median.n <= sum(len(block["ran"]["seconds"]) for block in blocks)
     assert str(tmp_path) not in path.read_text() and str(Path.home()) not in path.read_text()
     assert "cnn_cls" in capsys.readouterr().out
+
+
+def test_ctrl_c_shows_what_there_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = Performer.__call__
+
+    def call(self: Performer, case: Case, measure: str) -> object:
+        if measure == "latency":
+            raise KeyboardInterrupt
+        return own(self, case, measure)
+
+    monkeypatch.setattr(Performer, "__call__", call)
+    path = tmp_path / "r.jsonl"
+    words = ["run", "cnn_cls", "--lengths", str(SIZE), "--measures", "latency", "--out", str(path)]
+    assert cli.main(words) == 130
+    assert [each.measure for each in store.read(path)] == ["parity"]
+    out = capsys.readouterr().out
+    assert f"stopped: 1 results added to {path}; the same command goes on" in out
+    assert "cnn_cls" in out.splitlines()[1]
 
 
 @pytest.mark.parametrize("deployment", ["eager", pytest.param("compile", marks=pytest.mark.slow)])

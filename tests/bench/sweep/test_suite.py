@@ -9,7 +9,7 @@ from bench.sweep import suite
 from tasks.errors import UserError
 
 GOOD = """\
-budget_s: 12
+minutes_per_case: 0.2
 measures: latency
 cases:
   - models: [minilm, resnet18]
@@ -29,7 +29,7 @@ def _write(folder: Path, text: str) -> Path:
 
 def test_cross_product(tmp_path: Path) -> None:
     found = suite.read(_write(tmp_path, GOOD), threads=2)
-    assert (found.budget_s, found.measures, found.launches) == (12, ("latency",), None)
+    assert (found.minutes_per_case, found.measures, found.launches) == (0.2, ("latency",), None)
     assert len(found.cases) == len(set(found.cases)) == 2 * 2 * 2 + 2
     assert found.cases[0] == Case.of("minilm", "eager", 1, threads=2)
     assert found.cases[1] == Case.of("minilm", "onnx", 1, threads=2)
@@ -63,7 +63,7 @@ def test_ours_are_sound(name: str) -> None:
         ("[32, 0.5]", "[32, -1]", 8, "lengths: -1 is no number above 0"),
         ("training", "trainig", 9, "did you mean training?"),
         ("measures: latency", "measures: latncy", 2, "did you mean latency?"),
-        ("budget_s: 12", "budget_s: long", 1, "budget_s: 'long'"),
+        ("minutes_per_case: 0.2", "minutes_per_case: long", 1, "minutes_per_case: 'long'"),
         ("    lengths:", "    models: minilm\n    lengths:", 8, "models stands here twice"),
         ("  - models: minilm\n", "  - batch_sizes: 1\n", 7, "name no models"),
         ("cases:", "cases: [", 4, "not valid YAML"),
@@ -78,7 +78,7 @@ def test_a_typo_is_one_line(tmp_path: Path, before: str, after: str, line: int, 
     assert text.startswith(f"{path}, line {line}") and said in text and "\n" not in text
 
 
-@pytest.mark.parametrize("text", ["", "[]", "cases: 3", "cases: []", "- 1", "budget_s: 3"])
+@pytest.mark.parametrize("text", ["", "[]", "cases: 3", "cases: []", "- 1", "minutes_per_case: 3"])
 def test_what_is_no_suite(tmp_path: Path, text: str) -> None:
     with pytest.raises(UserError, match=r"mine\.yaml"):
         suite.read(_write(tmp_path, text), 2)

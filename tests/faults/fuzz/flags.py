@@ -175,7 +175,7 @@ def _prune(scene: Scene) -> Verb:
 def _quantize(scene: Scene) -> Verb:
     from zoo.cli.args import QuantizeArgs
 
-    words = ("quantize", str(scene.copy("vision")), "--budget_s", "1", "--method", "dynamic")
+    words = ("quantize", str(scene.copy("vision")), "--minutes", "0.3", "--method", "dynamic")
     return Verb("zoo.vision.cnn_cls", words, (QuantizeArgs,), WRONG, ("vision/*",))
 
 
@@ -208,11 +208,11 @@ def _bench(scene: Scene) -> Verb:
         "report": ((results, "--out", out), args.ReportArgs, ()),
         "compare": (("--results", results, results), args.CompareArgs, ()),
         "run": (
-            (checkpoint, "--out", out, "--budget_s", "1", "--launches", "1"),
+            (checkpoint, "--out", out, "--minutes_per_case", "0.02", "--launches", "1"),
             args.RunArgs,
             WRONG,
         ),
-        "decide": ((checkpoint, "--budget", "5s"), args.DecideArgs, WRONG),
+        "decide": ((checkpoint, "--minutes", "0.3"), args.DecideArgs, WRONG),
     }
     name = scene.draw.choice([*verbs])
     words, kind, numbers = verbs[name]

@@ -108,7 +108,8 @@ def test_labels_that_are_none_are_refused(
     feature: Any, values: list[Any], problem: Any, expected: str
 ) -> None:
     made = splits(feature, train=values)
-    assert expected in refusal(made, ["neg", "pos", "a", "b"], problem)
+    labels = [] if problem == "regression" else ["neg", "pos", "a", "b"]
+    assert expected in refusal(made, labels, problem)
 
 
 def test_codes_are_those_of_each_splits_own_names() -> None:

@@ -236,7 +236,8 @@ def test_broken_csv(tmp_path: Path, content: str | bytes, expected: str) -> None
         ("a.json", "[1, 2]", "entry 1, is 1, not an object"),
         ("a.json", "[]", "has no rows"),
         ("a.parquet", "PAR1 no", "not a readable parquet file"),
-        ("a.xlsx", "x", "a .xlsx file, which is none of csv, json, jsonl, parquet, tsv"),
+        ("a.xls", "x", "a .xls file, which is none of csv, json, jsonl, parquet, tsv, xlsx"),
+        ("a.tar.gz", "x", "is an archive: unpack it, and give the folder that comes out"),
         ("README", "x", "a file without a suffix"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tasks.base import Batch
-from tasks.kinds.classification import NumberPrediction
+from tasks.kinds.classification import NumberPrediction, NumbersPrediction
 from tasks.nlp.text_classification import Args, TextClassification
 from tests.evaluated import evaluated
 
@@ -52,11 +52,13 @@ def test_a_mistake_has_the_loss_of_its_sample_alone(
             said, truth = "|".join(sorted(said)), "|".join(LABELS[k] for k in truth)
         if said != truth:
             wrong.append((i, said, truth))
-    assert [row - 100 for _, row, _, _ in found] == [i for i, _, _ in wrong]
-    for (loss, _, truth, said), (i, their, its) in zip(found, wrong, strict=True):
+    assert [row - 100 for _, row, *_ in found] == [i for i, _, _ in wrong]
+    for (loss, _, truth, said, score), (i, their, its) in zip(found, wrong, strict=True):
         single = Batch({}, batch.ids[[i]], {"labels": labels[[i]]})
         alone = task.loss({"logits": logits[[i]]}, single)
         assert loss == pytest.approx(float(alone.sum), rel=1e-6)
+        is_single = problem_type == "single_label_classification"
+        assert score == (readings[i]["score"] if is_single else None)
         names = (f"{its:.4g}", f"{their:.4g}") if problem_type == "regression" else (its, their)
         assert (truth, said) == tuple(name or "-" for name in names)
 
@@ -74,6 +76,24 @@ def test_predictions_are_typed_and_made_of_tensors_or_arrays(as_given: Any) -> N
     assert several[1].scores == pytest.approx(LOGITS.sigmoid()[1].tolist(), rel=1e-6)
     numbers = task_of("regression").postprocess({"logits": as_given(LOGITS[:, :1])})
     assert numbers == [NumberPrediction(2.0), NumberPrediction(0.0)]
+
+
+def test_several_numbers() -> None:
+    """Their loss is the mean over them, as transformers has it; a prediction names each."""
+    task = TextClassification(Args(), ("width", "height"), "regression")
+    labels = torch.tensor([[1.0, 2.0], [0.0, -1.0]])
+    batch, outputs = Batch({}, torch.tensor([7, 8]), {"labels": labels}), {"logits": LOGITS[:, :2]}
+    loss = task.loss(outputs, batch)
+    expected = torch.nn.functional.mse_loss(LOGITS[:, :2], labels)
+    assert float(loss.sum / loss.count) == pytest.approx(float(expected))
+    seen = evaluated(task, batch, outputs)
+    assert seen.predictions[0] == NumbersPrediction((2.0, 1.0))
+    assert task.to_json(seen.predictions[0]) == {"label": ["width", "height"], "score": [2.0, 1.0]}
+    assert task.errors(seen) == [(1.0, 7, "width 1, height 2", "width 2, height 1")]
+    found = task.accumulator()
+    task.update(found, seen)
+    assert [one.value for one in found.compute() if one.name == "mse"] == [0.5]
+    assert "2 numbers for an input (width, height), each in the unit" in task.describe_outputs(str)
 
 
 def test_top_k_are_the_best_scores_in_order() -> None:

@@ -135,7 +135,7 @@ def test_a_linked_label_folder_is_followed(tmp_path: Path) -> None:
     ("name", "expected"),
     [
         ("1.png", "is a .png file: image data are a folder of them (LABEL/*), or a table (csv"),
-        ("1.zip", "is a .zip file"),
+        ("1.zip", "is an archive: unpack it, and give the folder that comes out"),
         ("one", "is a file without a suffix"),
     ],
 )

@@ -15,6 +15,7 @@ from tasks import metrics
 from tasks.errors import UserError
 from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.intervals import MetricEstimate
+from tasks.metrics.ranked import TopKMetric
 
 SINGLE, MULTI, REGRESSION = (
     "single_label_classification",
@@ -160,12 +161,16 @@ def test_single_label_values_are_scikit_learns_with_a_class_missing():
     accumulator = ClassificationMetric(SINGLE, 6)
     accumulator.update(np.arange(300), predictions, references)
     average = {"average": "macro", "zero_division": 0}
+    weighted = {"average": "weighted", "zero_division": 0}
     assert values(accumulator) == pytest.approx(
         {
             "accuracy": sk.accuracy_score(references, predictions),
             "f1_macro": sk.f1_score(references, predictions, **average),
             "precision_macro": sk.precision_score(references, predictions, **average),
             "recall_macro": sk.recall_score(references, predictions, **average),
+            "f1_weighted": sk.f1_score(references, predictions, **weighted),
+            "precision_weighted": sk.precision_score(references, predictions, **weighted),
+            "recall_weighted": sk.recall_score(references, predictions, **weighted),
             "matthews_correlation": sk.matthews_corrcoef(references, predictions),
         }
     )
@@ -182,6 +187,7 @@ def test_multi_label_values_are_scikit_learns(monkeypatch):
     predictions[:, 10] = references[:, 10] = 0  # a label nobody has counts 0 in the macro average
     accumulator = ClassificationMetric(MULTI, 11)
     accumulator.update(np.arange(90), predictions, references)
+    weighted = {"average": "weighted", "zero_division": 0}
     assert values(accumulator) == pytest.approx(
         {
             "accuracy": sk.accuracy_score(references, predictions),
@@ -189,6 +195,9 @@ def test_multi_label_values_are_scikit_learns(monkeypatch):
             "f1_macro": sk.f1_score(references, predictions, average="macro", zero_division=0),
             "precision_micro": sk.precision_score(references, predictions, average="micro"),
             "recall_micro": sk.recall_score(references, predictions, average="micro"),
+            "f1_weighted": sk.f1_score(references, predictions, **weighted),
+            "precision_weighted": sk.precision_score(references, predictions, **weighted),
+            "recall_weighted": sk.recall_score(references, predictions, **weighted),
         }
     )
 
@@ -206,6 +215,117 @@ def test_regression_values_are_scipys():
             "mse": ((y - x) ** 2).mean(),
         }
     )
+
+
+# ---- one answer to everything --------------------------------------------------------------------
+
+
+def counted(problem, predictions, references, labels=3):
+    accumulator = ClassificationMetric(problem, labels)
+    accumulator.update(np.arange(len(references)), np.array(predictions), np.array(references))
+    return accumulator
+
+
+def test_the_best_constant_answer_is_the_commonest_label():
+    rng = np.random.default_rng(8)
+    predictions, references = rng.integers(0, 4, 200), rng.choice(4, 200, p=[0.2, 0.1, 0.5, 0.2])
+    accumulator = counted(SINGLE, predictions, references, 4)
+    before = bits(accumulator)
+    constant = accumulator.constant()
+    assert constant.answer == 2
+    assert constant.values == values(counted(SINGLE, [2] * 200, references, 4))
+    assert constant.values["accuracy"] == (references == 2).mean() > 0.4
+    assert constant.values["matthews_correlation"] == 0
+    assert bits(accumulator) == before
+
+
+def test_the_best_constant_answer_of_several_labels_is_the_commonest():
+    references = [[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 1, 0]]
+    constant = counted(MULTI, [[0, 0, 1]] * 4, references).constant()
+    assert constant.answer == 1
+    assert constant.values == values(counted(MULTI, [[0, 1, 0]] * 4, references))
+    assert constant.values["accuracy"] == 0.5
+    assert counted(MULTI, [[0, 0, 1]] * 2, [[0, 0, 0]] * 2).constant() is None
+
+
+def test_the_best_constant_number_is_the_mean():
+    references = np.random.default_rng(9).normal(3, 2, 50)
+    constant = counted(REGRESSION, np.zeros(50), references).constant()
+    assert constant.answer == pytest.approx(references.mean())
+    assert constant.values["mse"] == pytest.approx(references.var())
+    assert math.isnan(constant.values["pearsonr"]) and math.isnan(constant.values["spearmanr"])
+
+
+def test_a_constant_answer_ranks_labels_by_how_common_they_are():
+    references = np.array([0] * 9 + [1] * 2 + [2] * 3 + [3] * 4)
+    ids, ranks = np.arange(len(references)), np.zeros(len(references), np.int64)
+    accumulator = TopKMetric(4, 2)
+    accumulator.update_ranked(ids, references, references, ranks)
+    constant = accumulator.constant()
+    assert constant.values["accuracy"] == 9 / 18 and constant.values["top2_accuracy"] == 13 / 18
+    assert [one.value for one in accumulator.compute(draws=0)][:2] == [1, 1]
+
+
+@pytest.mark.parametrize("problem", [SINGLE, MULTI, REGRESSION])
+def test_nothing_has_no_answer(problem):
+    accumulator = ClassificationMetric(problem, 2)
+    assert accumulator.constant() is None and accumulator.only_answer() is None
+
+
+@pytest.mark.parametrize(
+    ("problem", "predictions", "references", "answer"),
+    [
+        (SINGLE, [1, 1, 1], [0, 1, 2], 1),
+        (SINGLE, [1, 1, 0], [0, 1, 2], None),
+        (SINGLE, [1, 1, 1], [1, 1, 1], None),  # as it should
+        (SINGLE, [2, 2, 2], [1, 1, 1], None),  # there is but one answer to give
+        (SINGLE, [1], [0], None),
+        (MULTI, [[1, 0, 1]] * 2, [[1, 0, 1], [0, 0, 1]], (0, 2)),
+        (MULTI, [[0, 0, 0]] * 2, [[1, 0, 1], [0, 0, 1]], ()),
+        (MULTI, [[0, 1, 0], [0, 0, 0]], [[1, 0, 1], [0, 0, 1]], None),
+        (REGRESSION, [2.5, 2.501, 2.499], [1.0, 2.0, 3.0], 2.5),
+        (REGRESSION, [2.5, 2.6, 2.4], [1.0, 2.0, 3.0], None),
+        (REGRESSION, [2.5, math.nan, 2.5], [1.0, 2.0, 3.0], None),
+        (REGRESSION, [2.5, 2.5], [1.0, 1.0], None),
+    ],
+)
+def test_the_only_answer(problem, predictions, references, answer):
+    found = counted(problem, predictions, references).only_answer()
+    assert found == (answer if answer is None else pytest.approx(answer))
+
+
+# ---- each class ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("problem", [SINGLE, MULTI])
+def test_each_class_is_scikit_learns_with_an_interval(problem):
+    rng = np.random.default_rng(10)
+    if problem == SINGLE:
+        references = rng.choice(5, 300, p=[0.5, 0.3, 0.15, 0.05, 0])  # nothing is of label 4
+        predictions = np.where(rng.random(300) < 0.7, references, 0)
+    else:
+        references = rng.random((300, 5)) < [0.5, 0.3, 0.15, 0.05, 0]
+        predictions = references & (rng.random((300, 5)) < 0.7)
+        predictions[:, 0] |= rng.random(300) < 0.2
+    rows = counted(problem, predictions, references, 5).class_estimates()
+    columns = sk.precision_recall_fscore_support(
+        references, predictions, labels=range(5), zero_division=0
+    )
+    for row, *numbers, n in zip(rows[:4], *columns, strict=False):
+        expected = dict(zip(("precision", "recall", "f1"), numbers, strict=True))
+        assert {name: one.value for name, one in row.items()} == pytest.approx(expected)
+        assert {name: one.name for name, one in row.items()} == {name: name for name in row}
+        for one in row.values():
+            assert one.n == n
+            assert one.low <= one.value <= one.high and one.low < one.high
+        assert (row["recall"].method, row["f1"].method) == ("wilson", "bootstrap")
+    assert rows[4] == {}
+
+
+def test_a_class_that_is_never_predicted_has_no_precision():
+    (first, second) = counted(SINGLE, [0, 0, 0], [0, 1, 1], 2).class_estimates()
+    assert first["precision"].value == pytest.approx(1 / 3) and first["recall"].value == 1
+    assert set(second) == {"recall", "f1"} and second["recall"].value == second["f1"].value == 0
 
 
 def test_sample_statistics_come_in_the_order_of_ids():

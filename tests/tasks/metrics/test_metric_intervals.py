@@ -117,6 +117,9 @@ def test_bootstrap_intervals_cover_the_truth_of_single_labels():
         "f1_macro": (2 * hits / (predicted + actual)).mean(),
         "precision_macro": (hits / predicted).mean(),
         "recall_macro": (hits / actual).mean(),
+        "f1_weighted": (2 * hits / (predicted + actual)) @ actual,
+        "precision_weighted": (hits / predicted) @ actual,
+        "recall_weighted": hits.sum(),
         "matthews_correlation": (hits.sum() - predicted @ actual)
         / math.sqrt((1 - predicted @ predicted) * (1 - actual @ actual)),
         "accuracy": hits.sum(),
@@ -185,7 +188,7 @@ def silence():
 )
 def test_nothing_counted_is_undefined(problem, labels):
     measured = ClassificationMetric(problem, labels).compute()
-    assert len(measured) == (3 if problem == "regression" else 5)
+    assert len(measured) == (3 if problem == "regression" else 8)
     for one in measured:
         assert math.isnan(undefined(one).value) and one.n == 0
 

@@ -1,6 +1,7 @@
 """The paired bootstrap: the right values, the same draws for both, bounded memory."""
 
 import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -225,3 +226,15 @@ def test_a_million_samples_fit_in_memory(metric: str) -> None:
         tracemalloc.stop()
     assert len(draws) == 4
     assert peak < 400 * 2**20, "as its docstring says"
+
+
+@pytest.mark.parametrize("make", [_single, _multi])
+@pytest.mark.parametrize("metric", ["f1_weighted", "precision_weighted", "recall_weighted"])
+def test_weighted_averages_of_a_resample_are_those_of_the_resample(
+    make: Callable[[float], object], metric: str
+) -> None:
+    accumulator = make(0.2)
+    parts, chosen = accumulator.sample_statistics(metric), RNG.integers(N, size=N)
+    weights = np.bincount(chosen, minlength=N)[None]
+    expected = _plain(metric, accumulator, chosen)
+    assert parts.score(parts.rows, weights) == pytest.approx([expected], rel=1e-12)

@@ -207,3 +207,38 @@ def test_nothing_and_no_spans() -> None:
     }  # fmt: skip
     with pytest.raises(ValueError, match="not of the same words"):
         empty.update(np.array([1]), [np.array([0])], [np.array([0, 0])])
+
+
+def test_the_best_constant_answer_is_the_commonest_tag() -> None:
+    true = [["O", "O", "B-A"], ["B-A", "I-A", "O", "O"]]
+    names = ["B-A", "I-A", "O"]
+    metric = _counted(names, true, true)
+    whole = metric.compute(draws=0)
+    constant = metric.constant()
+    assert constant is not None and names[int(constant.answer)] == "O"  # type: ignore[arg-type]
+    nothing = _counted(names, true, [["O"] * len(row) for row in true])
+    assert constant.values == {one.name: one.value for one in nothing.compute(draws=0)}
+    assert constant.values["token_accuracy"] == 4 / 7 and constant.values["f1"] == 0
+    assert metric.compute(draws=0) == whole, "what was counted stays"
+    assert nothing.only_answer() == 2 and metric.only_answer() is None
+    assert SpanMetric(names).constant() is None and SpanMetric(names).only_answer() is None
+
+
+def test_each_type_has_its_scores_and_intervals(rows: tuple[list[np.ndarray], ...]) -> None:
+    names = ["O", "B-A", "B-B", "B-C"]  # there is no C
+    metric = SpanMetric(names)
+    metric.update(np.arange(80), *rows)
+    found = dict(zip(metric.scheme.types, metric.class_estimates(), strict=True))
+    counts = metric.by_class()
+    for i, kind in enumerate(("A", "B")):
+        hits, predicted, actual = (int(column[i]) for column in counts[:3])
+        expected = {
+            "precision": hits / predicted,
+            "recall": hits / actual,
+            "f1": 2 * hits / (predicted + actual),
+        }
+        assert {name: one.value for name, one in found[kind].items()} == pytest.approx(expected)
+        for one in found[kind].values():
+            assert one.low < one.value < one.high and one.method == "bootstrap"
+            assert one.n == actual
+    assert found["C"] == {}

@@ -227,3 +227,30 @@ def test_the_package_is_light_without_jiwer() -> None:
     heavy = "{'torch', 'evaluate', 'jiwer', 'scipy', 'sklearn'} & set(sys.modules)"
     program = f"import sys, tasks.metrics; sys.exit(str({heavy}) if {heavy} else 0)"
     run_program(program)
+
+
+# ---- one answer to everything --------------------------------------------------------------------
+
+
+def test_an_empty_text_is_the_constant_answer() -> None:
+    accumulator = tally_of([("a cat", "a cat"), ("b", ""), ("cat", "a")])
+    before = bits(accumulator)
+    constant = accumulator.constant()
+    assert constant is not None and constant.answer == ""
+    assert constant.values == {"wer": 1.0, "cer": 1.0, "exact_match": 1 / 3}
+    assert bits(accumulator) == before
+    assert TranscriptionMetric().constant() is None
+
+
+@pytest.mark.parametrize(
+    ("rows", "answer"),
+    [
+        ([("", "a"), (" ", "b")], ""),
+        ([("you", "a"), ("you ", "b")], "you"),
+        ([("a", "a"), ("b", "b")], None),
+        ([("", "a"), ("", "a")], None),
+        ([], None),
+    ],
+)
+def test_the_only_text(rows, answer) -> None:
+    assert tally_of(rows).only_answer() == answer

@@ -209,7 +209,8 @@ def test_mistakes_name_the_worst_guess_of_each_text(task: MaskedLM) -> None:
     model = Guesser(only=False)
     batch = task.collate(rows_of([9, 4, 13]))
     seen = evaluated(task, batch, task.forward(model, batch))
-    found = {row: (loss, truth, said) for loss, row, truth, said in task.errors(seen)}
+    found = {row: (loss, truth, said) for loss, row, truth, said, _ in task.errors(seen)}
+    given = {row: score for _, row, _, _, score in task.errors(seen)}
     assert set(found) <= {0, 1, 2} and found
     for row, (loss, truth, said) in found.items():
         labels = batch.targets["labels"][row]
@@ -217,6 +218,8 @@ def test_mistakes_name_the_worst_guess_of_each_text(task: MaskedLM) -> None:
         alone = Batch(single, batch.ids[[row]], {"labels": labels[None]})
         own = task.forward(model, alone)["logits"]
         losses = nn.functional.cross_entropy(own, labels[labels != IGNORED], reduction="none")
+        scores = {f"<{int(row.argmax())}>": float(row.softmax(-1).max()) for row in own}
+        assert scores[said] == pytest.approx(given[row], rel=1e-5)
         assert loss <= float(losses.max()) + 1e-5
         assert truth != said and f"<{int(labels[labels != IGNORED][losses.argmax()])}>" == truth
 

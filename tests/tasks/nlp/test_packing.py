@@ -100,6 +100,7 @@ def test_a_word_has_its_label_at_its_first_piece() -> None:
         ("single_label_classification", ("a", "b", "c"), [2, 0]),
         ("multi_label_classification", ("a", "b", "c"), [[0, 2], []]),
         ("regression", (), [0.5, -2.0]),
+        ("regression", ("width", "height"), [[0.5, 3.0], [-2.0, 1.0]]),
     ],
 )
 def test_the_loss_is_that_of_the_samples_alone(

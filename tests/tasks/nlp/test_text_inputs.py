@@ -126,7 +126,7 @@ def test_a_missing_text_is_an_empty_one(tmp_path: Path) -> None:
         ("a.jsonl", b'{"words": "fine"}\n', "its columns are words"),
         ("a.parquet", b"PAR1", "not a readable parquet file"),
         ("a.txt", "fine\n".encode("utf-16"), "line 1: not UTF-8 text (it looks like UTF-16)"),
-        ("a.xlsx", b"PK", "is a .xlsx file, which is none of csv, json, jsonl, parquet, tsv"),
+        ("a.xls", b"PK", "is a .xls file, which is none of csv, json, jsonl, parquet, tsv, xlsx"),
         ("a.txt.gz", b"\x1f\x8b", "is a .gz file"),
     ],
 )
@@ -139,6 +139,18 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     assert "there is no such file" in refusal(tmp_path / "no.csv")
     assert "is a folder" in refusal(tmp_path)
     assert refusal(tmp_path / "a.csv", text=("a",)) == "give `text` or `file`, not both"
+
+
+def test_a_folder_has_a_text_a_file(tmp_path: Path) -> None:
+    (tmp_path / "pos").mkdir()
+    (tmp_path / "pos" / "2.txt").write_text("two\nlines")
+    (tmp_path / "1").write_bytes(b"caf\xe9")
+    (tmp_path / "a.csv").write_text("text\nno\n")
+    assert found(tmp_path) == [
+        {"text": "café", "others": {"file": "1"}},
+        {"text": "two\nlines", "others": {"file": "pos/2.txt"}},
+    ]
+    assert "one text a file, and this model was trained on pairs" in refusal(tmp_path, PAIR)
 
 
 def test_the_columns_of_the_training_are_read(tmp_path: Path) -> None:

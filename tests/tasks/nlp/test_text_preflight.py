@@ -212,6 +212,22 @@ def test_numbers() -> None:
     assert constant == Finding("error", "train: every label is 1.5, so there is nothing to learn")
 
 
+def test_several_numbers_of_different_size() -> None:
+    values = [[1.0, 100.0], [2.0, 300.0], [3.0, 200.0]]
+    train = [("a", values[0]), ("b", values[1]), ("c", values[2])]
+    (finding,) = check("regression", train=train, names=["width", "price"])
+    assert finding.level == "warning"
+    assert finding.message == (
+        "train: price varies 100 times as much as width (standard deviations 81.6 and 0.816), so"
+        " the loss is hardly about width: bring them to one scale"
+    )
+    same = [("a", [1.0, 5.0]), ("b", [2.0, 5.0])]
+    (finding,) = check("regression", train=same, names=["width", "price"])
+    assert finding == Finding(
+        "error", "train: every label of price is 5, so there is nothing to learn"
+    )
+
+
 def test_several_labels_a_row() -> None:
     findings = check(
         "multi_label_classification",

@@ -189,7 +189,9 @@ def test_logits_loss_and_counts(bound) -> None:
     values = {one.name: one.value for one in accumulator.compute(draws=0)}
     right = 10 + sum(tokenizer.vocab[word] % 4 == code for word, code in (("the", 0), ("plot", 1)))
     assert len(accumulator) == 3 and values["token_accuracy"] == right / 13
-    worst = {row: truth for _, row, truth, _ in task.errors(seen)}
+    worst = {row: truth for _, row, truth, *_ in task.errors(seen)}
+    scores = {row: score for _, row, _, _, score in task.errors(seen)}
+    assert scores[1] == pytest.approx(1.0), "nothing is shown of the word: O for sure"
     assert worst[1] == "B-THING (word 2)" and 0 not in worst and 2 not in worst
 
 

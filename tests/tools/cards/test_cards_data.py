@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,9 @@ def test_each_class_is_what_its_predictions_say(run: Folder, home: Path) -> None
         if predicted:
             expected["precision"] = hits / predicted
         found = {f.name: f for f in run.facts if (f.kind, f.label) == ("class", label)}
+        row = found.pop("recognised")
+        assert (row.value, row.n, row.split) == (hits, n, "test")
+        assert row.counts == Counter(s for s, t in zip(said, truth, strict=True) if t == label)
         assert {name: f.value for name, f in found.items()} == pytest.approx(expected)
         assert {(f.n, f.split) for f in found.values()} == {(n, "test")}
         assert {f.id for f in found.values()} <= set(MARK.findall(run.card))

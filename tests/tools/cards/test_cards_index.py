@@ -1,5 +1,6 @@
 """MODEL_CARDS.md: from the records that are kept, and nothing else."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -41,17 +42,38 @@ def test_records_are_kept_without_weights_and_paths(carded: Folder, models: Path
     assert json.loads((kept / "zoo.json").read_text())["config"]["data"]["data"] == "reviews"
 
 
-def test_a_row_for_every_model_and_preset(models: Path) -> None:
+def test_what_was_measured_comes_first_and_all_else_in_a_line_a_model(models: Path) -> None:
     page = index.render(models)
-    for entry in registry.entries():
-        rows = re.findall(rf"^\| `{entry.name}` \|.*", page, re.MULTILINE)
-        assert len(rows) >= max(1, len(entry.presets))
-    (row,) = re.findall(r"^\| `bert_cls` \| \[`minilm`\].*", page, re.MULTILINE)
+    measured, rest = page.split("## Not measured yet")
+    (row,) = re.findall(r"^\| `\w+` \|.*", measured, re.MULTILINE)
+    assert row.startswith("| `bert_cls` | Text classification | [`minilm`](https://")
     assert "14<!-- e:" in row and "accuracy 0.857 (0.837 to 0.877)<!-- e:" in row
     assert "n = 1,500" in row and "`onnx`, 7.2 ms" in row and "loses +0.004<!-- e:" in row
     assert "batch 1, length 26, 2 threads on " in row
-    (other,) = re.findall(r"^\| `rnn_cls` .*", page, re.MULTILINE)
-    assert other == "| `rnn_cls` | from scratch |" + " not measured |" * 4
+    lines = dict(re.findall(r"^- `(\w+)` (.*)", rest, re.MULTILINE))
+    for entry in registry.entries():
+        for name in entry.presets:
+            named = f"[`{name}`](https://huggingface.co/{entry.presets[name].repo})"
+            was_measured = entry.name == "bert_cls" and name == "minilm"
+            assert (named in lines[entry.name]) == (not was_measured)
+            assert f"`{entry.name}`" in page and f"`{name}`" in page
+    assert lines["rnn_cls"] == "(text classification): from scratch"
+    assert index.NOT_MEASURED not in page
+
+
+def test_a_model_of_which_all_is_measured_is_not_among_the_rest(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bert,) = (entry for entry in registry.entries() if entry.name == "bert_cls")
+    one = dataclasses.replace(bert, presets={"minilm": bert.presets["minilm"]})
+    monkeypatch.setattr(registry, "entries", lambda: (one,))
+    assert "## Not measured yet" not in index.render(models)
+
+
+def test_a_page_without_records(tmp_path: Path) -> None:
+    (tmp_path / "models").mkdir()
+    page = index.render(tmp_path / "models")
+    assert "## Measured" not in page and "- `bert_cls` (text classification): [`minilm`]" in page
 
 
 def test_the_page_is_checked(models: Path, tmp_path: Path) -> None:

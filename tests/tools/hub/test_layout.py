@@ -43,6 +43,8 @@ def test_what_is_allowed_stays_inside(path: str) -> None:
         "card/..\\x.png",
         "onnx/a\n.onnx",
         "plots/mistakes.png",
+        "plots/mistakes.json",
+        "card/mistakes.json",
         "logs/metrics.jsonl",
         "state/step-1/weights.safetensors",
         "artifacts/aoti/model.pt2",
@@ -72,6 +74,7 @@ def test_these_do_not_go(path: str) -> None:
         "onnx/model_int8.export.json",
         "onnx/encoder.onnx",
         "card/front-0123456789ab.png",
+        "card/confusions-0123456789ab.png",
     ],
 )
 def test_these_do(path: str) -> None:

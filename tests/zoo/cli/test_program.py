@@ -40,3 +40,10 @@ def test_a_complaint_shows_control_characters(
 def test_words_are_read_as_they_were_given() -> None:
     text = "two lines\nand a bell\a"
     assert read_words(lambda words: words, ["--text", text]) == ["--text", text]
+
+
+@pytest.mark.parametrize("flag", ["--zero_shot=yes", "--zero-shot=", "--zero_shot=False"])
+def test_the_value_of_a_switch_is_no_input(flag: str) -> None:
+    done = run_cli("zoo.nlp.bert_cls", "predict", "x", flag, "--labels", "a,b")
+    assert done.code == 2 and "--zero_shot takes no value" in done.err
+    assert done.err.count("\n") == 1

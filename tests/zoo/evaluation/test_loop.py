@@ -61,14 +61,15 @@ def test_training_bootstraps_once_and_that_at_its_end(
     tiny_bert: Path, reviews: Path, tmp_path: Path, computed: list[int]
 ) -> None:
     finetune(tiny_bert, reviews, tmp_path / "run", "--num_train_epochs", 2)
-    assert computed == [0, 0, DRAWS], "two evaluations of the schedule, and that of the test split"
+    expected = [0, 0, DRAWS, 0]
+    assert computed == expected, "two of the schedule, the test split, and its constant answer"
 
 
 def test_evaluate_computes_once_in_one_pass(run: Run, computed: list[int], seen: list[int]) -> None:
     done = run_cli(MODEL, "evaluate", run.folder, "--per_device_eval_batch_size", 25)
     assert done.code == 0 and "worst mistakes" in done.out, done.err
     assert seen == [25, 25, 10], "each of the 60 samples once"
-    assert computed == [DRAWS]
+    assert computed == [DRAWS, 0], "and the values of the constant answer"
 
 
 def test_no_mistakes_cost_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,11 +110,13 @@ def test_the_hardest_are_those_of_each_sample_alone(case: Case, tmp_path: Path) 
         said = reading["text"] if "text" in reading else reading["label"]
         truth = example["text"] if "text" in reading else task.labels[example["label"]]
         if said != truth:
-            expected.append(Mistake(loss, i, truth, said))
+            expected.append(Mistake(loss, i, truth, said, reading.get("score")))
     expected.sort(key=lambda one: -one.loss)
     assert len(expected) > 5
     every = _found(original, EVERY)
-    assert [one[1:] for one in every] == [one[1:] for one in expected]
+    assert [one[1:4] for one in every] == [one[1:4] for one in expected]
+    scores = [(mine.score, its.score) for mine, its in zip(every, expected, strict=True)]
+    assert all(mine == (its if its is None else pytest.approx(its)) for mine, its in scores)
     assert [one.loss for one in every] == pytest.approx([one.loss for one in expected], rel=1e-4)
     assert _found(original, 5) == every[:5]
     assert _found(original, 0) == []

@@ -10,7 +10,7 @@ import pytest
 from tasks.metrics import metric_spec
 from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.transcription import TranscriptionMetric
-from zoo.evaluation.paired_test import MetricDrop
+from zoo.evaluation.paired_test import MetricDrop, most_unseen, rows_to_show
 from zoo.evaluation.paired_test import drop as drop_of
 
 RNG = np.random.default_rng(0)
@@ -179,3 +179,12 @@ def test_the_bootstrap_covers(metric: str) -> None:
         found.low <= truth <= found.high for found in (drop(*made(300), metric) for _ in range(400))
     )
     assert 0.92 * 400 <= covered <= 0.985 * 400
+
+
+@pytest.mark.parametrize("max_drop", [0.005, 0.01, 0.1])
+def test_how_many_rows_show_a_small_drop(max_drop: float) -> None:
+    """So many that the interval of equal answers ends within it, and not one less."""
+    rows = int(rows_to_show(max_drop))
+    assert most_unseen(rows) <= max_drop < most_unseen(rows - 1)
+    assert most_unseen(N) == drop(_tally(_wrong(40)), _tally(_wrong(40)), "accuracy").high
+    assert rows_to_show(0.0) == math.inf

@@ -17,6 +17,7 @@ from tests.terminals import on_a_terminal
 from tools.cards.cli import main as cards
 from zoo.cli import verbs
 from zoo.machine import terminal
+from zoo.machine.formatting import width
 from zoo.nlp.bert_cls import ENTRY
 
 LABELS = ("[/INST]", "[red]x", "a\x1b[2Jb|`c\nd\u202e", "$\\frac{", "<script>`|`")
@@ -131,3 +132,17 @@ def test_trackers_are_told_no_paths(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         "data": {"data": "reviews.csv"},
         "train": {"seed": 42, "teacher": None},
     }
+
+
+def test_columns_stand_below_each_other_in_any_script(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("好评", "1"), ("good", "2"), ("नमस्ते", "3"), ("e\u0301t\u00e9", "4")]
+    terminal.table(("label", "n"), rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert [width(line[:-1]) for line in lines] == [len("label  ")] * 5
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"), [("", 0), ("ab", 2), ("好评", 4), ("a好", 3), ("e\u0301", 1), ("한글", 4)]
+)
+def test_width_in_columns(text: str, columns: int) -> None:
+    assert width(text) == columns

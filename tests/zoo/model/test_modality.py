@@ -6,12 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tasks.speech.audio_features import AudioConfig
 from tests.cli import run_program
 from zoo.model import registry
 from zoo.model.modality import modality_of
 
-WAVE = SimpleNamespace(settled=SimpleNamespace(rate=8000, bins_first=False))
-WHISPER = SimpleNamespace(settled=SimpleNamespace(rate=8000, bins_first=True))
+WAVE = SimpleNamespace(settled=AudioConfig(rate=8000, hop=80))
+WHISPER = SimpleNamespace(settled=AudioConfig(rate=8000, hop=80, bins_first=True))
+HOP_256 = SimpleNamespace(settled=AudioConfig(hop=256))  # 62.5 frames a second
 TEXT, IMAGE, SOUND = (
     modality_of(registry.find(name)) for name in ("bert_cls", "cnn_cls", "kws_cls")
 )
@@ -33,6 +35,7 @@ MASK = np.array([[1, 1, 1, 1], [1, 0, 0, 0]])
             WAVE,
             {"samples": 1, "seconds": 0.5},
         ),
+        (SOUND, {"input_features": np.zeros((2, 125, 40))}, HOP_256, {"samples": 2, "seconds": 4}),
     ],
 )
 def test_work(
@@ -55,6 +58,7 @@ def test_a_length_of_sound_is_samples_or_frames(dims: tuple[Any, ...], positions
         (IMAGE, None, ("batch", 3, 28, 28), 28),
         (SOUND, WAVE, ("batch", 98, 40), 0.98),
         (SOUND, WHISPER, ("batch", 80, 3000), 30),
+        (SOUND, HOP_256, ("batch", 125, 80), 2),
         (TEXT, None, ("batch", 64), 64),
     ],
 )

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import zoo.auto  # noqa: F401
+from zoo.nlp import recurrent_loop
 from zoo.nlp.modeling_rnn import CELLS, EMBEDDING_STD, RnnConfig, RnnForSequenceClassification
 from zoo.speedups.bf16_weights import Bf16Weights
 from zoo.train.optim.optimizer import no_decay_names
@@ -44,11 +45,14 @@ def test_padding_does_not_change_the_result(cell: str, pooling: str, bidirection
 
 
 @pytest.mark.parametrize(
-    "cell",
-    [pytest.param(cell, marks=[pytest.mark.slow] if cell != "lstm" else []) for cell in CELLS],
+    ("cell", "act"),
+    [
+        pytest.param(cell, act, marks=[pytest.mark.slow] if cell != "lstm" else [])
+        for cell, act in (*((cell, "tanh") for cell in CELLS), ("rnn", "relu"))
+    ],
 )
-def test_exported_it_takes_any_length(cell: str) -> None:
-    model = model_of(cell=cell)
+def test_exported_it_takes_any_length(cell: str, act: str) -> None:
+    model = model_of(cell=cell, hidden_act=act)
     ids, mask = batch()
     dims = {0: torch.export.Dim("batch", min=1, max=64), 1: torch.export.Dim("length", max=512)}
     shapes = {"input_ids": dims, "attention_mask": dims}
@@ -77,6 +81,21 @@ def test_states_are_those_of_torch_reading_packed_rows(cell: str) -> None:
     expected = nn.utils.rnn.pad_packed_sequence(reference(packed)[0], batch_first=True)[0]
     states = model.rnn(ids, mask).last_hidden_state * mask.unsqueeze(-1)
     torch.testing.assert_close(states, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("act", ["tanh", "relu"])
+def test_a_step_of_the_plain_cell_is_torchs(act: str) -> None:
+    cell = model_of(cell="rnn", hidden_act=act).rnn.layers[0].ahead
+    assert cell.nonlinearity == act
+    x = torch.randn(3, 5, 12, generator=torch.Generator().manual_seed(2))
+    weights = cell.weight_ih_l0, cell.weight_hh_l0, cell.bias_ih_l0, cell.bias_hh_l0
+    ((w_in, w_state, b_in, b_state), state) = weights, x.new_zeros(3, 10)
+    step = recurrent_loop.step_of(cell)[0]
+    expected = cell(x)[0]
+    for i in range(5):
+        given = nn.functional.linear(x[:, i], w_in, b_in)
+        (state,) = step((state,), given, nn.functional.linear(state, w_state, b_state))
+        torch.testing.assert_close(state, expected[:, i], rtol=0, atol=1e-6)
 
 
 def test_a_row_of_nothing_but_padding_gives_finite_logits() -> None:

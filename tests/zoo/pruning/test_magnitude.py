@@ -1,6 +1,7 @@
 """What is set to 0, and that it stays 0 whatever the optimizer does."""
 
 import itertools
+from typing import get_args, get_type_hints
 
 import pytest
 import torch
@@ -91,7 +92,10 @@ def test_no_layer_is_emptied() -> None:
     assert all(mask.any() for mask in prune(model, 0.9999).values())
 
 
-@pytest.mark.parametrize("optim", ["adamw", "adam", "sgd", "rmsprop", "adamax"])
+OPTIMIZERS = get_args(get_type_hints(TrainArgs)["optim"])
+
+
+@pytest.mark.parametrize("optim", OPTIMIZERS)
 def test_masks_are_held(optim: str) -> None:
     torch.manual_seed(0)
     model = Net()

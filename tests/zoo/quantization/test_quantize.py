@@ -2,6 +2,8 @@
 has tests of its own, and `nox -s slow` runs the whole."""
 
 import json
+import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ class Timed:
 
 
 def _times(speedups: dict[str, float]) -> Any:
-    def time_all(_: Any, candidates: list[Candidate], args: Any, inputs: Path) -> Any:
+    def time_all(_: Any, candidates: list[Candidate], args: Any, inputs: Path, *more: Any) -> Any:
         assert inputs.is_file()
         for one in candidates:
             timed: Any = Timed(speedups[str(one.deployment)])
@@ -81,6 +83,53 @@ def test_the_fastest_that_keeps_to_it(trained: Path, monkeypatch: pytest.MonkeyP
     assert done.code == 0, done.out
     done = run_cli(MODEL, "evaluate", trained, "--deployment", "onnx+int8-static")
     assert done.code == 0, done.err
+
+
+def test_ctrl_c_keeps_the_best_so_far(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    times = _times({"onnx+int8-static": 3.0, "openvino+int8-static": 2.0})
+
+    def interrupted(*asked: Any) -> Any:
+        times(*asked)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(quantize, "time_all", interrupted)
+    folder = trained / "artifacts" / "onnx+int8-static"
+    done = run_cli(MODEL, "quantize", trained, *LOOSE, "--min_speedup", 2.5)
+    assert done.code == 130, done.err
+    assert "stopped; the best so far: onnx+int8-static" in done.out
+    assert (folder / "export.json").is_file() and "on the test split accuracy is" in done.out
+    shutil.rmtree(folder)
+    done = run_cli(MODEL, "quantize", trained, *LOOSE, "--min_speedup", 4)
+    assert done.code == 130 and not folder.exists()
+    assert "the best so far: none that meets the contract" in done.out
+
+
+def test_the_time_is_told_and_kept_to(trained: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No recipe is begun once half of the time is spent; too short a time is told at once."""
+    made = []
+
+    def attempt(builder: Any, recipe: Any, *more: Any) -> Candidate:
+        made.append(recipe)
+        time.sleep(60.0)
+        raise AssertionError("it was not ended")
+
+    monkeypatch.setattr(quantize, "attempt", attempt)
+    done = run_cli(MODEL, "quantize", trained, *LOOSE, "--minutes", 0.3)
+    assert len(made) == 1
+    assert done.code == 1 and "surely 1.2 times as fast" in done.err
+    assert done.out.count("not made within half of 0.3 minutes") == 2
+    assert "onnx+int8-static ... (" in done.out and " s left)" in done.out
+    done = run_cli(MODEL, "quantize", trained, *LOOSE, "--minutes", 0.01)
+    assert done.code == 2 and "--minutes 0.01 is too short: eager fp32 took" in done.err
+
+
+def test_what_few_rows_cannot_show_is_told_first(
+    trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize, "make_all", lambda *_: None)
+    few = ("--max_drop", 0.005, "--max_eval_samples", 32)
+    done = run_cli(MODEL, "quantize", trained, *few)
+    assert done.lines[0].startswith("warning: a drop of at most 0.005 cannot be shown with 32 rows")
 
 
 @pytest.mark.parametrize("speedup", [2.0, 2.6])  # not fast enough, and not surely

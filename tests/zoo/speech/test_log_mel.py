@@ -14,7 +14,9 @@ import zoo.auto
 from transformers import AutoFeatureExtractor
 from transformers.audio_utils import mel_filter_bank, spectrogram, window_function
 
-from zoo.speech.log_mel import LogMelFeatureExtractor
+from tasks.errors import UserError
+from zoo.speech.log_mel import LogMelFeatureExtractor, extractor_of
+from zoo.speech.log_mel_args import LogMelArgs
 from zoo.speech.mel import FLOOR, LEAST_STD
 
 assert zoo.auto  # it registers
@@ -104,6 +106,30 @@ def test_another_rate_and_two_channels_are_refused() -> None:
         LogMelFeatureExtractor(normalize="both")
     with pytest.raises(ValueError, match="in this order"):
         LogMelFeatureExtractor(win_length=600)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sizes"),
+    [
+        ({}, (400, 160, 512)),
+        ({"n_fft": 1024, "hop_length": 256}, (1024, 256, 1024)),  # as torchaudio reads them
+        ({"n_fft": 2048, "win_length": 1200}, (1200, 160, 2048)),
+        ({"win_length": 1200}, (1200, 160, 2048)),
+        ({"win_length": 512}, (512, 160, 512)),
+    ],
+)
+def test_the_flags_of_a_model(flags: dict[str, int], sizes: tuple[int, int, int]) -> None:
+    found = extractor_of(LogMelArgs(num_mel_bins=16, sampling_rate=8000, **flags))
+    assert (found.feature_size, found.sampling_rate) == (16, 8000)
+    assert (found.win_length, found.hop_length, found.n_fft) == sizes
+
+
+def test_flags_that_make_no_features() -> None:
+    said = "`win_length` 400 and `n_fft` 256: none may be below the one before it"
+    with pytest.raises(UserError, match=said):
+        extractor_of(LogMelArgs(n_fft=256, win_length=400))
+    with pytest.raises(UserError, match="`hop_length` 500, `win_length` 400"):
+        extractor_of(LogMelArgs(hop_length=500))
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32, list, torch.float32, "rows"])

@@ -40,6 +40,13 @@ def test_a_component_is_checked_by_itself() -> None:
         ({"qat": "x"}, "`dtype` fp32, not auto"),
         ({"qat": "x", "dtype": "fp32", "fsdp": True}, "leave `fsdp` away"),
         ({"dtype": "fp16", "optim": "adamax"}, "`optim` adamax has no kernel that does: adamw,"),
+        ({"dtype": "fp16", "optim": "adagrad"}, "`optim` adagrad has no kernel that does: adamw,"),
+        ({"nesterov": True}, "`optim` sgd with a `momentum`, not for `optim` adamw"),
+        ({"nesterov": True, "optim": "sgd", "momentum": 0.0}, "not for `momentum` 0"),
+        (
+            {"lr_scheduler_type": "plateau", "eval_strategy": "no"},
+            "`lr_scheduler_type` plateau follows evaluations, and `eval_strategy` no makes none",
+        ),
         ({"compile_layers": "on", "torch_compile": True}, "leave `compile_layers` on away"),
         ({"compile_layers": "on", "qat": "x"}, "`qat` reads layers that `compile_layers` on melts"),
     ],

@@ -1,5 +1,7 @@
 """What of a model is trained: all of it, its head, layer after layer, or low-rank adapters."""
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +62,7 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
     if args.tune == "head":
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(name.startswith(tuple(f"{head}." for head in heads)))
+        keep_statistics(model, heads)
         return model
     from peft import LoraConfig, get_peft_model
 
@@ -86,6 +89,23 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
             modules_to_save=heads or None,
         ),
     )
+
+
+def keep_statistics(model: nn.Module, heads: Sequence[str]) -> None:
+    """Let the batch norms of a frozen body compute as in evaluation, also in training, in place.
+
+    Their running statistics are part of the body, and the head learns from what it will see later.
+    """
+    for name, module in model.named_modules():
+        is_head = name.startswith(tuple(f"{head}." for head in heads))
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and not is_head:
+            module.eval()
+            module.train = functools.partial(_stay, module)  # type: ignore[assignment]
+
+
+def _stay(module: nn.Module, mode: bool = True) -> nn.Module:
+    """Take the place of a module's `train` that is to stay as it is."""
+    return module
 
 
 def body_of(model: Any) -> Any:

@@ -89,21 +89,27 @@ def make_optimizer(
     if args.optim == "sgd":
         # fused on a GPU only: on the CPU it rounds otherwise than the plain one
         fused = any(p.device.type == "cuda" for p in trained.values())
-        return _sgd(parameters, args.learning_rate, args.momentum, fused)
+        return _sgd(parameters, args.learning_rate, args.momentum, fused, args.nesterov)
     if args.optim == "rmsprop":
         return torch.optim.RMSprop(parameters, lr=args.learning_rate, momentum=args.momentum)
+    if args.optim == "adagrad":
+        return torch.optim.Adagrad(parameters)
+    if args.optim == "adadelta":
+        return torch.optim.Adadelta(parameters)
     return torch.optim.Adamax(parameters, betas=betas, eps=args.adam_epsilon)
 
 
 def _sgd(
-    groups: list[dict[str, Any]], rate: float, momentum: float, fused: bool
+    groups: list[dict[str, Any]], rate: float, momentum: float, fused: bool, nesterov: bool = False
 ) -> torch.optim.Optimizer:
     """Return SGD; the momentum of a fused one starts as zeros, which gives the same first step.
 
     torch (2.11) creates the buffers of all parameters in the first step. That fails if some have no
     gradient until later, and leaves their values undefined if `found_inf` skips the step.
     """
-    optimizer = torch.optim.SGD(groups, lr=rate, momentum=momentum, fused=fused or None)
+    optimizer = torch.optim.SGD(
+        groups, lr=rate, momentum=momentum, nesterov=nesterov, fused=fused or None
+    )
     if fused and momentum:
         for parameter in (p for group in optimizer.param_groups for p in group["params"]):
             optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)

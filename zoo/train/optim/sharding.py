@@ -51,6 +51,12 @@ def whole(tensor: Tensor) -> Tensor:
     return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
 
+def local(tensor: Tensor) -> Tensor:
+    """Return this rank's part of a sharded tensor, in the same memory; a plain one is returned
+    itself."""
+    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+
+
 def like(full: Tensor, sample: Tensor) -> Tensor:
     """Return a full tensor laid out like `sample`: on its device and with its sharding."""
     if not isinstance(sample, DTensor):

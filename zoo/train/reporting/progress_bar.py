@@ -11,10 +11,14 @@ import numpy as np
 
 from tasks import atomic
 from tasks.errors import spelled
-from tasks.printing import print_lines, visible
-from zoo.machine.formatting import size
+from tasks.printing import print_lines
+from zoo.machine.formatting import duration
+from zoo.machine.progress import ProgressBar, Rate, samples_per_second, units_per_second
 from zoo.train.resume.order import DataPosition
 from zoo.train.resume.progress import Progress
+
+WAITED = 0.1
+"""Share of the time from which on the bar tells that the training waits for its batches."""
 
 
 class RunLogger:
@@ -32,8 +36,10 @@ class RunLogger:
         unit: str,
         reporters: "list[Any]",
         enabled: bool,
+        metric: str = "",
     ) -> None:
-        self.enabled = enabled
+        """Args: metric: name of the task's main metric, which the bar shows."""
+        self.enabled, self.metric = enabled, metric
         self.unit = unit
         self.total = total_samples
         self.reporters = reporters
@@ -41,8 +47,11 @@ class RunLogger:
         self._metrics = folder / "logs" / "metrics.jsonl"
         self._samples = folder / "logs" / "samples.jsonl"
         self._open: IO[str] | None = None
-        self._bar: Any = None
-        self._interactive = enabled and sys.stderr.isatty()
+        self._bar: ProgressBar | None = None
+        self._samples_now, self._units_now = Rate(), Rate()
+        self._waited = Rate()  # seconds for batches in a second of training
+        self._done = 0  # samples
+        self._facts: dict[str, str] = {}  # the last loss and metric, as the bar shows them
 
     def rewind(self, step: int) -> None:
         """Drop what was logged after `step`."""
@@ -66,25 +75,23 @@ class RunLogger:
             self._open.write(json.dumps(line, separators=(",", ":")) + "\n")
 
     def step(self, progress: Progress, samples: int) -> None:
-        """Move the progress bar."""
-        if not self._interactive:
+        """Move the progress bar; what it shows of speed is that of the last steps."""
+        if not self.enabled:
             return
+        self._done = progress.samples
+        self._samples_now.add(progress.seconds, progress.samples)
+        self._units_now.add(progress.seconds, progress.units)
+        self._waited.add(progress.seconds, progress.data_seconds)
         if self._bar is None:
-            from tqdm import tqdm
+            self._bar = ProgressBar("training", self.total, progress.samples - samples)
+        self._show(self._bar)
 
-            self._bar = tqdm(
-                total=self.total,
-                initial=progress.samples - samples,
-                unit=" samples",
-                desc="training",
-                dynamic_ncols=True,
-            )
-        self._bar.update(samples)
-        if progress.seconds:
-            self._bar.set_postfix_str(
-                f"{progress.units / progress.seconds:,.0f} {self.unit}/s, "
-                f"{_memory()}, data {progress.data_seconds / progress.seconds:.0%}"
-            )
+    def _show(self, bar: ProgressBar) -> None:
+        facts = [f"{name} {value}" for name, value in self._facts.items()]
+        waited = self._waited.per_second or 0.0
+        if waited >= WAITED:
+            facts.append(f"waits for data {waited:.0%} of the time")
+        bar.show(self._done, self._samples_now.per_second, ", ".join(facts))
 
     def log(self, record: dict[str, Any]) -> None:
         """Write a record, show it, and pass it to the reporters."""
@@ -93,7 +100,12 @@ class RunLogger:
         self.records.append(record)
         with self._metrics.open("a") as file:
             file.write(json.dumps(record) + "\n")
-        self._say(_line(record, self.unit))
+        for name in ("loss",) if record["split"] == "train" else (self.metric,):
+            if name in record:
+                self._facts[name] = f"{record[name]:.4g}"
+        self._say(self._line(record))
+        if self._bar is not None:
+            self._show(self._bar)
         for reporter in self.reporters:
             reporter.log(record)
 
@@ -104,9 +116,35 @@ class RunLogger:
 
     def _say(self, text: str) -> None:
         if self._bar is not None:
-            self._bar.write(visible(text), file=sys.stderr)
+            self._bar.say(text)
         else:
             print_lines(text, file=sys.stderr)
+
+    def _line(self, record: dict[str, Any]) -> str:
+        """Return a record as a line; its speed is that of the last steps, where it is known."""
+        head = f"step {record['step']:>5}  epoch {record['epoch']:.2f}  {record['split']}"
+        if record["split"] == "train":
+            names = list(record)  # what the objective logs stands between these two
+            logs = names[names.index("loss") + 1 : names.index("grad_norm")]
+            now = self._samples_now.per_second
+            rest = self.total - self._done
+            units = self._units_now.per_second or record[f"{self.unit}_per_second"]
+            waited = self._waited.per_second
+            parts = [
+                *(f"{name} {record[name]:.4f}" for name in ("loss", *logs)),
+                f"lr {record['learning_rate']:.2e}",
+                samples_per_second(now or record["samples_per_second"]),
+                units_per_second(units, self.unit),
+                f"data {record['data_wait'] if waited is None else waited:.0%}",
+                f"{duration(rest / now)} left" if now and rest > 0 else "",
+            ]
+            return "  ".join([head, *filter(None, parts)])
+        shown = "  ".join(
+            f"{name} {value:.4f}"
+            for name, value in record.items()
+            if name not in ("step", "epoch", "split", "best")
+        )
+        return f"{head}  {shown}{'  (best so far)' if record['best'] else ''}"
 
     def flush(self) -> None:
         """Write what has been recorded to disk."""
@@ -114,40 +152,13 @@ class RunLogger:
             self._open.flush()
 
     def close(self) -> None:
-        """Close the progress bar and the log files."""
+        """Close the progress bar and the log files; the reporters go on to the end of the run."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None
         if self._open:
             self._open.close()
             self._open = None
-        for reporter in self.reporters:
-            reporter.close()
-
-
-def _memory() -> str:
-    import psutil
-
-    return size(psutil.Process().memory_info().rss, "GiB")
-
-
-def _line(record: dict[str, Any], unit: str) -> str:
-    head = f"step {record['step']:>5}  epoch {record['epoch']:.2f}  {record['split']}"
-    if record["split"] == "train":
-        names = list(record)  # what the objective logs stands between these two
-        logs = names[names.index("loss") + 1 : names.index("grad_norm")]
-        return (
-            f"{head}  {'  '.join(f'{name} {record[name]:.4f}' for name in ('loss', *logs))}  "
-            f"lr {record['learning_rate']:.2e}  "
-            f"{record['samples_per_second']:.1f} samples/s  "
-            f"{record[f'{unit}_per_second']:,.0f} {unit}/s  data {record['data_wait']:.0%}"
-        )
-    shown = "  ".join(
-        f"{name} {value:.4f}"
-        for name, value in record.items()
-        if name not in ("step", "epoch", "split", "best")
-    )
-    return f"{head}  {shown}{'  (best so far)' if record['best'] else ''}"
 
 
 def _read(path: Path) -> Iterator[dict[str, Any]]:

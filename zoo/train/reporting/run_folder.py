@@ -42,10 +42,11 @@ class OutputFolder:
         )
         self._lock = lock  # None on every rank but the first
 
-    def begin(self) -> None:
-        """Prepare the folder: unless the run in it is resumed, move its files aside."""
+    def begin(self) -> Path | None:
+        """Prepare the folder: unless the run in it is resumed, move its files aside; return where
+        they went, None if nothing was moved."""
         if self._lock is None or self.state or self._anew or not _contents(self.path):
-            return
+            return None
         aside = next(
             path
             for i in range(1, 10_000)
@@ -60,6 +61,7 @@ class OutputFolder:
         lock = FolderLock(self.path)
         self._lock.release(aside)
         self._lock = lock
+        return aside
 
     def release(self) -> None:
         """Unlock the folder for other runs."""

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tasks.metrics.spec import metric_spec
-from zoo.evaluation import class_facts
+from zoo.evaluation import class_facts, confusions, constant_answer, number_facts
 from zoo.machine import commands, terminal
-from zoo.machine.formatting import interval, size
+from zoo.machine.formatting import duration, interval, size
+from zoo.machine.progress import samples_per_second, units_per_second
 from zoo.store import evidence
 from zoo.train.resume.progress import Progress
 
 if TYPE_CHECKING:
+    from tasks.base import Task
     from tasks.metrics.intervals import MetricEstimate
     from tasks.preflight import Finding
     from zoo.train.methods.base import Data, FinetuneResult, Setup
@@ -56,9 +58,7 @@ def metric_facts(
             m.value,
             metric_spec(m.name).unit,
             n=m.n,
-            interval={"low": m.low, "high": m.high, "level": m.level, "method": m.method}
-            if m.low == m.low
-            else None,
+            interval=evidence.interval_of(m),
             subject=subject,
             run=run,
             dataset=dataset,
@@ -87,6 +87,7 @@ def facts(
         "seed": setup.args.seed,
     }
     where: dict[str, Any] = {"device": str(setup.device), "threads": torch.get_num_threads()}
+    evaluated: dict[str, Any] = {**whose, **where, "deployment": "eager", "split": split}
     common: dict[str, Any] = {
         **whose,
         **where,
@@ -106,14 +107,16 @@ def facts(
     ]
     return [
         *metric_facts(evaluation.measured, **whose, split=split, device=str(setup.device)),
-        *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
-        *class_facts.of_classes(
-            class_facts.rows_of(task, evaluation.accumulator),
-            **whose,
-            **where,
-            deployment="eager",
-            split=split,
+        *constant_answer.facts(
+            task,
+            evaluation.constant,
+            len(evaluation.accumulator),
+            evaluated,
         ),
+        *(evidence.fact(k, name, value, unit, **common) for k, name, value, unit in measured),
+        *class_facts.of_classes(class_facts.rows_of(task, evaluation.accumulator), **evaluated),
+        *number_facts.of_numbers(number_facts.rows_of(task, evaluation.accumulator), **evaluated),
+        *confusions.facts(task, evaluation.accumulator, **evaluated),
         *class_facts.of_data(task, examples, training.findings, whose),
     ]
 
@@ -127,29 +130,24 @@ def _deployment(setup: "Setup") -> str:
 
 
 def show(
-    setup: "Setup", data: "Data", result: "FinetuneResult", training: Training, seconds: float
+    setup: "Setup",
+    data: "Data",
+    result: "FinetuneResult",
+    training: Training,
+    pictures: Mapping[str, Path],
+    seconds: float,
 ) -> None:
     """Print the closing table and the next commands to type.
 
-    Args: seconds: duration of the whole run.
+    Args:
+        pictures: what was drawn beside the curves, by what it shows.
+        seconds: duration of the whole run.
     """
-    entry, folder, task, progress = setup.entry, setup.folder, data.task, training.progress
-    split, evaluation = result.split, result.evaluation
-    rows = [
-        (m.name, f"{m.value:.4f}", interval(m.low, m.high), f"{split}, n={m.n:,}")
-        for m in evaluation.measured
-    ]
-    rows += [
-        ("training", f"{progress.seconds:.1f} s", "", f"{seconds:.1f} s in all"),
-        (
-            "speed",
-            f"{progress.samples / progress.seconds:.1f} samples/s",
-            "",
-            f"{progress.units / progress.seconds:,.0f} {task.unit}/s",
-        ),
-        ("peak memory", size(training.peak, "GiB", 2), "", ""),
-    ]
-    terminal.table(("", "value", "95% interval", ""), rows, title=f"{entry.name} in {folder}")
+    task, split, evaluation = data.task, result.split, result.evaluation
+    _show_table(setup, task, result, training, seconds)
+    if warning := constant_answer.warning(task, evaluation.accumulator):
+        terminal.lines(f"warning: on {split} {warning}")
+    entry, folder = setup.entry, setup.folder
     example = commands.example(task.example_call, data.examples.splits[split], folder)
     own = "" if _known(folder) else "import zoo.auto, then "
     terminal.lines(
@@ -158,6 +156,7 @@ def show(
         f"evidence      {folder}/evidence.jsonl",
         f"curves        {folder}/plots/training.png;  "
         + shlex.join(["tensorboard", "--logdir", f"{folder}/logs"]),
+        *(f"{name:<13} {path}" for name, path in pictures.items()),
         "next:",
         f"  {commands.python(entry.module, 'evaluate', folder)}",
         *(
@@ -171,6 +170,36 @@ def show(
             else []
         ),
     )
+
+
+def _show_table(
+    setup: "Setup", task: "Task", result: "FinetuneResult", training: Training, seconds: float
+) -> None:
+    """Print the metrics, each beside that of one answer to every row, and what training took."""
+    progress, constant = training.progress, result.evaluation.constant
+    rows = [
+        (
+            m.name,
+            f"{m.value:.4f}",
+            interval(m.low, m.high),
+            *constant_answer.cell(constant, m.name),
+            f"{result.split}, n={m.n:,}",
+        )
+        for m in result.evaluation.measured
+    ]
+    others = [
+        ("training", duration(progress.seconds), f"{duration(seconds)} in all"),
+        (
+            "speed",
+            samples_per_second(progress.samples / progress.seconds),
+            units_per_second(progress.units / progress.seconds, task.unit),
+        ),
+        ("peak memory", size(training.peak, "GiB", 2), ""),
+    ]
+    empty = constant_answer.cell(constant, None)
+    rows += [(name, value, "", *empty, more) for name, value, more in others]
+    header = ("", "value", "95% interval", *constant_answer.heading(task, constant), "")
+    terminal.table(header, rows, title=f"{setup.entry.name} in {setup.folder}")
 
 
 def _known(folder: Path) -> bool:

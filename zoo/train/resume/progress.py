@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from zoo.train.optim.schedules import Plateau
 from zoo.train.resume.order import DataPosition
 
 
@@ -24,14 +25,20 @@ class Progress:
     max_samples: int | None = None  # in a pass, where memory has forced it below what was asked
     sampling: str = "group_by_length"
     """How an epoch is ordered; see `--train_sampling_strategy`. A run that goes on keeps it."""
+    threads: int | None = None
+    """of the processor, where it computes; see `zoo.train.threads`. A run that goes on keeps it."""
+    plateau: Plateau = field(default_factory=Plateau)
 
     @classmethod
     def read(cls, saved: dict[str, Any]) -> "Progress":
         """Return the progress in the JSON of a saved state."""
-        names = set(cls.__dataclass_fields__) - {"place"}
-        if "sampling" not in saved:  # a state of before there was a choice
-            names -= {"sampling"}
-        return cls(**{name: saved[name] for name in names}, place=DataPosition(**saved["place"]))
+        names = set(cls.__dataclass_fields__) - {"place", "plateau"}
+        names -= {"sampling", "threads"} - saved.keys()  # a state of before there was a choice
+        return cls(
+            **{name: saved[name] for name in names},
+            place=DataPosition(**saved["place"]),
+            plateau=Plateau(**saved.get("plateau", {})),  # older states have none
+        )
 
 
 class Watcher(Protocol):

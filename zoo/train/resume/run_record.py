@@ -31,14 +31,15 @@ MAY_CHANGE = frozenset(
         *("per_device_train_batch_size", "per_device_eval_batch_size"),
         *("gradient_accumulation_steps", "token_budget", "auto_find_batch_size", "packing"),
         *("gradient_checkpointing", "torch_compile", "compile_layers", "cuda_graphs"),
-        *("device", "dtype", "dataloader_num_workers"),
+        *("device", "dtype", "dataloader_num_workers", "threads"),
         *("eval_strategy", "eval_steps", "early_stopping_patience", "early_stopping_threshold"),
         *("save_steps", "save_minutes", "save_total_limit", "logging_steps", "report_to"),
-        *("learning_rate", "max_grad_norm"),  # what helps a run whose loss was not finite
+        # what helps a run whose loss was not finite
+        *("learning_rate", "max_grad_norm", "max_grad_value"),
     )
 )
-SILENT = frozenset(("output_dir", "resume"))
-"""Of these, what nobody needs to be told."""
+SILENT = frozenset(("output_dir", "resume", "threads"))
+"""Of these, what nobody needs to be told, and what `zoo.train.threads` tells."""
 BY_CONTENT = frozenset(("data", "data_config", "unlabeled", "teacher", "qat"))
 """Flags that name data and checkpoints: these count by their digests."""
 BEST = "metric_for_best_model"

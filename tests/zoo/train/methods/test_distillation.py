@@ -76,6 +76,12 @@ def test_regression_is_the_squared_distance() -> None:
     torch.testing.assert_close(found, (ours - theirs).square().sum())
 
 
+def test_several_numbers_are_their_mean() -> None:
+    ours, theirs = _pair(5, 3)
+    found = soft_loss(_task("regression"), ours, theirs, 2.0)
+    torch.testing.assert_close(found, (ours - theirs).square().mean(-1).sum())
+
+
 def test_frames_behind_the_end_cost_nothing() -> None:
     ours, theirs = _pair(2, 7, 5)
     task, frames = _task(None), torch.tensor([7, 4])

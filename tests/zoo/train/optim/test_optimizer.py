@@ -83,6 +83,8 @@ def test_depth_of_names_of_other_models() -> None:
         ("sgd", torch.optim.SGD),
         ("rmsprop", torch.optim.RMSprop),
         ("adamax", torch.optim.Adamax),
+        ("adagrad", torch.optim.Adagrad),
+        ("adadelta", torch.optim.Adadelta),
     ],
 )
 def test_the_optimizer_asked_for(model: nn.Module, name: str, kind: type) -> None:
@@ -91,6 +93,25 @@ def test_the_optimizer_asked_for(model: nn.Module, name: str, kind: type) -> Non
     assert type(optimizer) is kind
     group = optimizer.param_groups[0]
     assert group.get("momentum", 0.7) == 0.7 and group.get("betas", (0.8,))[0] == 0.8
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_nesterov_is_torchs(fused: bool) -> None:
+    found = []
+    for make in (
+        lambda groups: _sgd(groups, 0.1, 0.9, fused, nesterov=True),
+        lambda groups: torch.optim.SGD(groups, lr=0.1, momentum=0.9, nesterov=True),
+    ):
+        parameter = nn.Parameter(torch.arange(3.0))
+        optimizer = make([{"params": [parameter]}])
+        for step in range(3):
+            parameter.grad = torch.full((3,), 1.0 + step)
+            optimizer.step()
+        found.append(parameter.detach())
+    torch.testing.assert_close(*found)
+    asked = TrainArgs(optim="sgd", nesterov=True)
+    optimizer = make_optimizer([("w", nn.Parameter(torch.zeros(2)))], set(), asked)
+    assert optimizer.defaults["nesterov"]
 
 
 def test_frozen_parameters_are_left_out() -> None:

@@ -1,15 +1,17 @@
 """A promise of time, and what settings make of it."""
 
 import math
+import signal
+import time
 import types
 from typing import Any
 
 import pytest
 
-from bench.cases.deadline import LEAST_S, Deadline
 from bench.cases.job import FEW, Settings
 from tasks.errors import UserError
 from zoo.measure import Arm
+from zoo.measure.deadline import LEAST_S, Deadline, OutOfTime
 
 
 class Clock:
@@ -64,5 +66,55 @@ def test_answers_do_not_take_longer_than_what_is_left() -> None:
 
 @pytest.mark.parametrize("minutes", [0.0, -1.0, math.nan, math.inf, 1e6])
 def test_what_is_no_span_of_time(minutes: float) -> None:
-    with pytest.raises(UserError, match="--minutes"):
+    with pytest.raises(UserError, match="`minutes`"):
         Deadline(minutes)
+
+
+def test_what_takes_too_long_is_ended() -> None:
+    """And an alarm of who called goes on."""
+    deadline, rung = Deadline(0.3 / 60), []
+    before = signal.signal(signal.SIGALRM, lambda *_: rung.append(1))
+    others = signal.setitimer(signal.ITIMER_REAL, 0.6)
+    try:
+        with pytest.raises(OutOfTime), deadline.cut(0.5):
+            time.sleep(30)
+        assert deadline.spent() < 5 and not rung
+        with deadline.cut(1.0):
+            pass
+        with Deadline().cut(0.0):  # no limit
+            pass
+        while not rung and deadline.spent() < 30:
+            time.sleep(0.01)
+        assert rung == [1]
+    finally:
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *others)
+
+
+def test_the_countdown() -> None:
+    clock = Clock()
+    deadline = Deadline(5, clock)
+    assert deadline.countdown() == "5.0 min left"
+    clock.now += 215
+    assert deadline.countdown() == "85 s left"
+    clock.now += 1000
+    assert deadline.countdown() == "0 s left"
+    endless = Deadline(clock=clock)
+    clock.now += 40
+    assert endless.countdown() == "40 s so far"
+
+
+class Dying:
+    """Takes long as it is collected, where what is raised is swallowed."""
+
+    def __del__(self) -> None:
+        time.sleep(30)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_swallows_the_end_is_ended_again() -> None:
+    deadline = Deadline(0.2 / 60)
+    with pytest.raises(OutOfTime), deadline.cut(0.5):
+        Dying()
+        time.sleep(30)
+    assert deadline.spent() < 20

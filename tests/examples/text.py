@@ -1,0 +1,174 @@
+"""Worked examples about text."""
+
+from tests.examples.catalogue import Command, Example
+
+BERT = "--model tiny_bert --max_steps 4"
+RNN = "--max_train_samples 96 --max_eval_samples 24 --max_steps 4"
+ACCURACY = r"^accuracy +[01]\.\d+"
+
+EXAMPLES = (
+    Example(
+        "bert_reviews",
+        "BERT on reviews, by accuracy and weighted precision, recall and F1",
+        "reviews of products and of films, a label each; Adam with a learning rate of 5e-5; "
+        "precision, recall and F1 weighted by the size of the classes.",
+        commands=(
+            Command(
+                "python -m zoo.nlp.bert_cls finetune --data reviews.csv --optim adam "
+                "--learning_rate 5e-5 --output_dir runs/reviews",
+                BERT,
+                prints=(ACCURACY,),
+            ),
+            Command(
+                "python -m zoo.nlp.bert_cls evaluate runs/reviews",
+                prints=(ACCURACY, "precision_weighted", "recall_weighted", "f1_weighted"),
+            ),
+        ),
+        ours="Beside each metric stand n and its 95% interval.",
+    ),
+    Example(
+        "bert_trainer",
+        "The same with the arguments of Trainer",
+        "3 epochs, 16 samples a step and 64 an evaluation pass, 500 steps of warm-up, a weight "
+        "decay of 0.01.",
+        commands=(
+            Command(
+                "python -m zoo.nlp.bert_cls finetune --data reviews.csv --num_train_epochs 3 "
+                "--per_device_train_batch_size 16 --per_device_eval_batch_size 64 "
+                "--warmup_steps 500 --weight_decay 0.01 --output_dir runs/trainer",
+                BERT,
+                prints=(ACCURACY, "warmup_steps 500: the training ends after 4 steps"),
+            ),
+        ),
+        ours="The names are those of `TrainingArguments`. A run that is shorter than its warm-up "
+        "says so: the learning rate never reaches its peak.",
+    ),
+    Example(
+        "lstm_imdb_csv",
+        "LSTM on IMDb in one csv",
+        "columns `review` and `sentiment`; the 10,000 most frequent words, 500 of them a review; "
+        "embeddings of 64, an LSTM of 128, Adam.",
+        commands=(
+            Command(
+                "python -m zoo.nlp.rnn_cls finetune --data 'IMDB Dataset.csv' --tokenizer word "
+                "--vocab_size 10000 --max_length 500 --embedding_size 64 --hidden_size 128 "
+                "--no-bidirectional --pooling last --optim adam --learning_rate 1e-3 "
+                "--output_dir runs/lstm",
+                RNN,
+                prints=(ACCURACY,),
+                leaves=(
+                    ("config.json", "embedding_size", 64),
+                    ("config.json", "hidden_size", 128),
+                    ("config.json", "bidirectional", False),
+                    ("config.json", "pooling", "last"),
+                ),
+            ),
+        ),
+        ours="The vocabulary comes from the training split alone. Without these flags it is an "
+        "LSTM in both directions over subwords.",
+    ),
+    Example(
+        "lstm_imdb_folders",
+        "LSTM on IMDb as it is downloaded",
+        "the folders `train` and `test` with `pos`, `neg` and `unsup`, a file a review.",
+        commands=(
+            Command(
+                "python -m zoo.nlp.rnn_cls finetune --data aclImdb --clean html,space "
+                "--output_dir runs/imdb",
+                RNN,
+                prints=(ACCURACY, "clean html,space of aclImdb: 360 texts changed"),
+                leaves=(("zoo.json", "config.task.labels", ["neg", "pos"]),),
+            ),
+        ),
+        ours="`--clean html,space` takes out the `<br />` of the files; the texts of `unsup` are a "
+        "split without labels.",
+    ),
+    Example(
+        "lstm_newsgroups",
+        "LSTM on 20 Newsgroups as it is downloaded",
+        "a folder a group, a file a message.",
+        "the last layer is a sigmoid, which lets any number of groups be true at once; a message "
+        "has one, so ours is a softmax over the groups, with cross entropy.",
+        (
+            Command(
+                "python -m zoo.nlp.rnn_cls finetune --data 20news-bydate --output_dir runs/groups",
+                RNN,
+                prints=(ACCURACY,),
+                leaves=(
+                    ("zoo.json", "config.task.problem_type", "single_label_classification"),
+                    (
+                        "zoo.json",
+                        "config.task.labels",
+                        ["comp.graphics", "rec.autos", "talk.politics.misc"],
+                    ),
+                ),
+            ),
+        ),
+    ),
+    Example(
+        "lstm_frozen",
+        "Freeze all but the last layer, and train on",
+        "the LSTM of above, five more epochs.",
+        commands=(
+            Command(
+                "python -m zoo.nlp.rnn_cls finetune --model runs/lstm --data 'IMDB Dataset.csv' "
+                "--tune head --num_train_epochs 5 --output_dir runs/lstm-head",
+                RNN,
+                prints=(ACCURACY,),
+            ),
+        ),
+    ),
+    Example(
+        "lstm_predict",
+        'Predict "This is a great movie."',
+        commands=(
+            Command(
+                "python -m zoo.nlp.rnn_cls predict runs/lstm --text 'This is a great movie.'",
+                prints=(r'"label": "(positive|negative)"',),
+            ),
+        ),
+    ),
+    Example(
+        "rnn_cells",
+        "RNN, LSTM and GRU side by side",
+        commands=(
+            *(
+                Command(
+                    f"python -m zoo.nlp.rnn_cls finetune --data reviews.csv --cell {cell} "
+                    f"--output_dir runs/cells/{cell}",
+                    RNN,
+                    prints=(ACCURACY,),
+                    leaves=(("config.json", "cell", cell),),
+                )
+                for cell in ("rnn", "lstm", "gru")
+            ),
+            Command(
+                "python -m zoo runs runs/cells",
+                prints=(r"^rnn .*accuracy", r"^lstm .*accuracy", r"^gru .*accuracy"),
+            ),
+        ),
+        ours="The three see the same samples in the same order.",
+    ),
+    Example(
+        "zero_shot",
+        "Zero-shot: labels without training",
+        commands=(
+            Command(
+                "python -m zoo.nlp.bert_cls predict minilm --zero_shot "
+                "--labels sports,politics,cooking --text 'Fold the egg whites in'",
+                prints=(r'"label": "cooking"',),
+            ),
+        ),
+    ),
+    Example(
+        "attention",
+        "Encoder and decoder with attention; soft attention over recurrent states",
+        lacks="attention in recurrent networks, and an encoder and decoder of text.",
+    ),
+    Example("gpt", "A GPT that goes on with a text", lacks="models that generate text."),
+    Example(
+        "word_vectors",
+        "Word vectors: one-hot, CBOW, skip-gram, GloVe",
+        lacks="word vectors of their own.",
+    ),
+)

@@ -1,0 +1,309 @@
+"""--model CHECKPOINT in the models that have networks of their own, and what is kept of it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import zoo
+from tasks.data.fingerprint import sha256
+from tests.cli import Done, run_cli
+from tests.zoo.model.relabelled import relabelled
+from zoo.model import own_weights
+
+USUAL = ("--report_to", "none", "--max_steps", 1, "--per_device_train_batch_size", 8)
+USUAL += ("--max_train_samples", 24, "--max_eval_samples", 8, "--warmup_steps", 0)
+EXACT = ("--dtype", "fp32")
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model with a network of its own, so small that it trains in a second."""
+
+    module: str
+    data: str
+    """fixture"""
+    flags: tuple[object, ...]
+    heads: tuple[str, ...]
+    """prefixes of the names of its head"""
+    changed: tuple[object, ...]
+    """a flag that contradicts the weights"""
+    said: str
+    verb: str = "finetune"
+    processor: str = "preprocessor_config.json"
+
+    def train(self, folder: Path, data: Path, *flags: object) -> Done:
+        words = (self.verb, "--data", data, "--output_dir", folder, *USUAL)
+        return run_cli(self.module, *words, *flags)
+
+
+MODELS = {
+    "rnn_cls": Model(
+        "zoo.nlp.rnn_cls", "reviews",
+        ("--hidden_size", 8, "--embedding_size", 8, "--vocab_size", 300, "--tokenizer", "word"),
+        ("classifier.",), ("--hidden_size", 16), "--hidden_size 16: ", processor="tokenizer.json",
+    ),
+    "cnn_cls": Model(
+        "zoo.vision.cnn_cls", "images", ("--widths", 8, 16), ("classifier.",),
+        ("--widths", 16, 16), "--widths 16 16: ",
+    ),
+    "kws_cls": Model(
+        "zoo.speech.kws_cls", "sounds",
+        ("--sampling_rate", 8000, "--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 1),
+        ("classifier.",), ("--sampling_rate", 4000), "--sampling_rate 4000: ",
+    ),
+    "conformer_ctc": Model(
+        "zoo.speech.conformer_ctc", "utterances",
+        ("--sampling_rate", 8000, "--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 1,
+         "--num_heads", 2, "--kernel_size", 3),
+        ("ctc_head.",), ("--num_layers", 2), "--num_layers 2: ", processor="vocab.json",
+    ),
+    "mae": Model(
+        "zoo.vision.mae", "images",
+        ("--image_size", 16, "--depth", 1, "--decoder_size", 12, "--decoder_depth", 1),
+        (), ("--depth", 2), "--depth 2: ", verb="pretrain",
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def trained(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Path]:
+    """A checkpoint of each model."""
+    folders: dict[str, Path] = {}
+
+    def of(name: str) -> Path:
+        if name not in folders:
+            model = MODELS[name]
+            folders[name] = tmp_path_factory.mktemp(name) / "source"
+            data = request.getfixturevalue(model.data)
+            done = model.train(folders[name], data, *model.flags, *EXACT)
+            assert done.code == 0, done.err
+        return folders[name]
+
+    return of
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / "zoo.json").read_text())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_checkpoint_is_gone_on_with(
+    name: str, trained: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """All weights, the processor and the shape are the checkpoint's; zoo.json says whose."""
+    model, source = MODELS[name], trained(name)
+    data = request.getfixturevalue(model.data)
+    run = tmp_path / "run"
+    done = model.train(run, data, "--model", source, "--learning_rate", 0, *EXACT)
+    assert done.code == 0, done.err
+    before, after = weights(source), weights(run)
+    assert before.keys() == after.keys()
+    moving = ("running_mean", "running_var", "num_batches_tracked")  # of batch norms, in training
+    assert all(torch.equal(before[n], t) for n, t in after.items() if not n.endswith(moving))
+    assert f"{source}: all weights are kept, the head's too ({len(before)} tensors" in done.err
+    assert (run / model.processor).read_bytes() == (source / model.processor).read_bytes()
+    said = manifest(run)
+    assert said["source"]["sha256"] == sha256(source / "model.safetensors")
+    first, then = (manifest(folder)["config"]["options"] for folder in (source, run))
+    of_data = ("vocab_size", "image_size")  # of them the processor says what they have come to
+    assert {n: v for n, v in then.items() if n not in of_data} == {
+        n: v for n, v in (first | {"model": str(source)}).items() if n not in of_data
+    }
+
+
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.heads])
+def test_other_labels_have_a_new_head(
+    name: str, trained: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """As many labels, so that the old head would fit; it is drawn anew, which is said."""
+    model, source = MODELS[name], trained(name)
+    data = relabelled(request.getfixturevalue(model.data), tmp_path / "data")
+    run = tmp_path / "run"
+    flags = ("--vocabulary", "new") if name == "conformer_ctc" else ()
+    words = ("--model", source, "--learning_rate", 0, *EXACT, *flags)
+    done = model.train(run, data, *words)
+    assert done.code == 0, done.err
+    before, after = weights(source), weights(run)
+    heads = {n for n in after if n.startswith(model.heads)}
+    moving = ("running_mean", "running_var", "num_batches_tracked")
+    kept = after.keys() - heads
+    assert all(torch.equal(before[n], after[n]) for n in kept if not n.endswith(moving))
+    matrix = f"{model.heads[0]}weight"
+    assert before[matrix].shape == after[matrix].shape
+    assert not torch.equal(before[matrix], after[matrix])
+    line = next(line for line in done.err.splitlines() if "drawn anew" in line)
+    assert line.startswith(f"{source}: its head is drawn anew"), line
+    numbers = sum(after[n].numel() for n in heads)
+    assert f"({len(kept)} tensors, " in line, line
+    assert line.endswith(f"; drawn: {len(heads)} tensors, {numbers:,} parameters)"), line
+    if name != "conformer_ctc":
+        assert ", for 标签 " in line and "(it knew " in line, line
+        assert model.train(tmp_path / "again", data, *words).code == 0
+        assert all(torch.equal(after[n], t) for n, t in weights(tmp_path / "again").items())
+
+
+def test_a_new_head_is_that_of_from_scratch(
+    trained: Callable[[str], Path], images: Path, tmp_path: Path
+) -> None:
+    """The same seed draws the same head, so that the two differ in the body alone."""
+    data, model = relabelled(images, tmp_path / "data"), MODELS["cnn_cls"]
+    common = ("--learning_rate", 0, *EXACT)
+    for name, flags in (("own", ("--model", trained("cnn_cls"))), ("scratch", model.flags)):
+        assert model.train(tmp_path / name, data, *common, *flags).code == 0
+    own, scratch = weights(tmp_path / "own"), weights(tmp_path / "scratch")
+    assert torch.equal(own["classifier.weight"], scratch["classifier.weight"])
+    assert not torch.equal(own["cnn.stem.0.weight"], scratch["cnn.stem.0.weight"])
+
+
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+@pytest.mark.parametrize("name", [name for name, model in MODELS.items() if model.heads])
+def test_a_head_tuned_body_is_the_old_one(
+    name: str,
+    dtype: str,
+    trained: Callable[[str], Path],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """To the last bit, statistics of batch norms too; after steps that move the head."""
+    model, source = MODELS[name], trained(name)
+    data, run = request.getfixturevalue(model.data), tmp_path / "run"
+    words = ("--model", source, "--tune", "head", "--learning_rate", 0.1, "--dtype", dtype)
+    done = model.train(run, data, *words, "--max_steps", 3)
+    assert done.code == 0, done.err
+    before, after = weights(source), weights(run)
+    moved = {n for n in before if not torch.equal(before[n], after[n])}
+    assert moved == {n for n in before if n.startswith(model.heads)}
+
+
+@pytest.mark.parametrize(
+    ("name", "flags"),
+    [
+        ("rnn_cls", ("--tune", "gradual")),
+        ("rnn_cls", ("--tune", "full", "--ema_decay", 0.9)),
+        ("cnn_cls", ("--tune", "gradual")),
+        ("kws_cls", ("--tune", "lora")),
+        ("conformer_ctc", ("--tune", "lora")),
+    ],
+)
+def test_other_ways_to_tune(
+    name: str,
+    flags: tuple[object, ...],
+    trained: Callable[[str], Path],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    model, source = MODELS[name], trained(name)
+    data, run = request.getfixturevalue(model.data), tmp_path / "run"
+    words = ("--model", source, "--learning_rate", 0.01, "--max_steps", 3, *flags)
+    done = model.train(run, data, *words)
+    assert done.code == 0, done.err
+    before, after = weights(source), weights(run)
+    assert any(not torch.equal(before[n], t) for n, t in after.items())
+    assert zoo.load(str(run)) is not None
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_flag_that_contradicts_the_weights(
+    name: str, trained: Callable[[str], Path], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model, source = MODELS[name], trained(name)
+    data = request.getfixturevalue(model.data)
+    done = model.train(tmp_path / "run", data, "--model", source, *model.changed)
+    assert done.code == 2
+    line = done.err.splitlines()[-1]
+    assert model.said in line and str(source) in line and "leave it out" in line, line
+    same = model.train(tmp_path / "same", data, "--model", source, *model.flags)
+    assert same.code == 0, same.err  # flags that say what the weights have
+
+
+def test_other_sizes_of_images(
+    trained: Callable[[str], Path], images: Path, tmp_path: Path
+) -> None:
+    """A convolutional network takes another size, which is said; positions are of one size."""
+    size = ("--image_size", 24)
+    run = tmp_path / "run"
+    done = MODELS["cnn_cls"].train(run, images, "--model", trained("cnn_cls"), *size)
+    assert done.code == 0 and "was trained at 12 pixels, and goes on at 24" in done.err, done.err
+    assert json.loads((run / "config.json").read_text())["image_size"] == 24
+    done = MODELS["mae"].train(tmp_path / "mae", images, "--model", trained("mae"), *size)
+    assert done.code == 2 and "was pretrained at 16" in done.err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_weights_of_another_kind(
+    name: str, tiny_bert: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    model = MODELS[name]
+    data = request.getfixturevalue(model.data)
+    done = model.train(tmp_path / "run", data, "--model", tiny_bert)
+    assert done.code == 2
+    assert "holds weights of bert, and " in done.err.splitlines()[-1], done.err
+
+
+def test_damaged_bodies(trained: Callable[[str], Path], images: Path, tmp_path: Path) -> None:
+    """A checkpoint that lacks a tensor, or has another shape of it, is never filled up."""
+    from safetensors.torch import save_file
+
+    for damage in ("shape", "missing", "more"):
+        folder = shutil.copytree(trained("cnn_cls"), tmp_path / damage)
+        tensors = weights(folder)
+        if damage == "shape":
+            tensors["cnn.stem.0.weight"] = torch.zeros(8, 3, 5, 5)
+        elif damage == "missing":
+            del tensors["cnn.stem.0.weight"]
+        else:
+            tensors["cnn.other"] = torch.zeros(3)
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+        done = MODELS["cnn_cls"].train(tmp_path / "run", images, "--model", folder)
+        assert done.code == 2
+        said = {
+            "shape": "cnn.stem.0.weight is [8, 3, 5, 5], not [8, 3, 3, 3]",
+            "missing": "cnn.stem.0.weight is missing",
+            "more": "cnn.other is not known",
+        }
+        assert said[damage] in done.err.splitlines()[-1], done.err
+
+
+def test_options_at_their_default_ask_for_nothing() -> None:
+    from zoo.nlp.rnn_cls import Options
+
+    found = own_weights.settled(Options(model="x"), {"hidden_size": 64, "rnn_dropout": 0.2})
+    assert (found.hidden_size, found.rnn_dropout, found.model) == (64, 0.2, "x")
+    asked = Options(model="x", rnn_dropout=0.7)
+    assert own_weights.settled(asked, {"rnn_dropout": 0.2}, free=("rnn_dropout",)) == asked
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_a_transformer_with_other_labels_has_a_new_head(
+    same: bool, tiny_bert: Path, reviews: Path, tmp_path: Path
+) -> None:
+    """As many labels under other names: the old head would fit, and mean something else."""
+    words = ("finetune", *USUAL, *EXACT, "--data")
+    source = tmp_path / "source"
+    done = run_cli(
+        "zoo.nlp.bert_cls", *words, reviews, "--model", tiny_bert, "--output_dir", source
+    )
+    assert done.code == 0, done.err
+    data = reviews if same else relabelled(reviews, tmp_path / "data")
+    flags = ("--model", source, "--output_dir", tmp_path / "run", "--learning_rate", 0)
+    done = run_cli("zoo.nlp.bert_cls", *words, data, *flags)
+    assert done.code == 0, done.err
+    before, after = weights(source), weights(tmp_path / "run")
+    assert all(torch.equal(before[n], after[n]) for n in before if not n.startswith("classifier"))
+    assert torch.equal(before["classifier.weight"], after["classifier.weight"]) == same
+    assert ("all weights are kept" in done.err) == same
+    knew = "its head is drawn anew, for 标签 negative, 标签 positive (it knew negative, positive)"
+    assert (knew in done.err) == (not same)
