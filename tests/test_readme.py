@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli import ROOT
+from zoo.model import registry
 
 PAGES = {"en": ROOT / "README.md", "zh": ROOT / "README.zh.md"}
 LONGEST = 250
@@ -102,19 +103,24 @@ def test_a_page_is_short_and_its_links_lead_somewhere(page: Path) -> None:
         assert (ROOT / target).exists(), f"{page.name} links to {target}"
 
 
+def read_on() -> dict[str, str]:
+    """Return the docstrings that the page points to, by the names of their modules."""
+    names = re.findall(r"`python -m pydoc ([\w.]+)`", PAGES["en"].read_text(encoding="utf-8"))
+    return {name: importlib.import_module(name).__doc__ or "" for name in names}
+
+
 def commands() -> list[list[str]]:
-    """Return the words of each command of ours on the page, in its blocks and its text."""
-    found = []
+    """Return the words of each command of ours on the page and in what it points to: lines of code
+    and code within text."""
+    lines: list[str] = []
     for block in blocks(PAGES["en"]):
-        if block.startswith("```sh"):
-            lines = block.replace("\\\n", " ").splitlines()[1:-1]
-        else:
-            lines = CODE.findall(block)
-        for line in lines:
-            for part in re.split(r"&&|\|", line):
-                if OURS.match(part.strip()):
-                    found.append(shlex.split(part, comments=True))
-    return found
+        is_code = block.startswith("```sh")
+        lines += block.splitlines()[1:-1] if is_code else CODE.findall(block)
+    for text in read_on().values():
+        lines += [line for line in text.splitlines() if line.startswith("    ")]
+        lines += [" ".join(code.split()) for code in CODE.findall(text)]
+    parts = [part.strip() for line in lines for part in re.split(r"&&|\|", line)]
+    return [shlex.split(part, comments=True) for part in parts if OURS.match(part)]
 
 
 @cache
@@ -129,17 +135,16 @@ def help_of(*words: str) -> str:
 
 
 def program_of(words: list[str]) -> tuple[str, ...]:
-    """Return what of a command says whose flags it has: module, verb and model."""
-    program = ["zoo"] if words[0] == "zoo" else [words[2]]
+    """Return what of a command says whose flags it has: a module, with its verb where it has
+    several. Of `zoo VERB runs/bert_cls` and `zoo VERB bert_cls` it is the module of the model."""
     rest = words[1:] if words[0] == "zoo" else words[3:]
     own = [word for word in rest if not word.startswith(("-", "$"))]
-    if program == ["zoo"]:
-        known = own[:2] if own[:1] == ["finetune"] else own[:1]
-    elif program[0].startswith("zoo.") or program == ["bench"]:
-        known = own[:1]
-    else:
-        known = []
-    return (*program, *known)
+    if words[0] != "zoo":
+        has_verbs = words[2].startswith("zoo.") or words[2] in ("bench", "tools.hub")
+        return (words[2], *own[: int(has_verbs)])
+    models = {entry.name: entry.module for entry in registry.entries()}
+    model = own[1].rpartition("/")[2] if own[1:] else ""
+    return (models[model], own[0]) if model in models else ("zoo", own[0])
 
 
 def test_flags_of_the_commands_exist() -> None:
@@ -156,10 +161,8 @@ def test_flags_of_the_commands_exist() -> None:
 
 
 def test_where_to_read_on_has_something_to_read() -> None:
-    names = re.findall(r"`python -m pydoc ([\w.]+)`", PAGES["en"].read_text(encoding="utf-8"))
-    assert len(names) > 5
-    for name in names:
-        text = importlib.import_module(name).__doc__ or ""
+    assert len(read_on()) > 5
+    for name, text in read_on().items():
         assert len(text.splitlines()) > 3, f"{name} says next to nothing of itself"
 
 
