@@ -45,7 +45,8 @@ def config_of(folder: Path, kind: Any, asked: str, model: str) -> Any:
 
 
 def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> Given:
-    """Return a model's options as its weights have them; an option at its default asks for nothing.
+    """Return a model's options as its weights have them, and say which are not the usual ones; an
+    option at its default asks for nothing.
 
     Args:
         options: a dataclass with a field `model`, the name of the weights.
@@ -69,7 +70,19 @@ def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str]
                 "start from other weights"
             )
     result: Given = dataclasses.replace(asked, **found)
+    kept = [
+        f"{name} {_shown(have)}"
+        for name, have in of_weights.items()
+        if getattr(asked, name) == usual[name] != have
+    ]
+    if kept and _is_first():
+        print_lines(f"{asked.model} keeps its {', '.join(kept)}", file=sys.stderr)
     return result
+
+
+def _is_first() -> bool:
+    """Return whether this is the one process, of perhaps several, that prints."""
+    return os.environ.get("RANK", "0") == "0"
 
 
 def _shown(value: Any) -> str:
@@ -142,19 +155,24 @@ def fill(
     Raises `UserError` for what is missing, has another shape, or belongs to no such network.
     """
     own = {name: tensor for name, tensor in model.state_dict().items() if name not in without}
-    known = {*own, *without}
-    faults = [f"{name} is missing" for name in own if name not in tensors]
-    faults += [
-        f"{name} is {_shape(tensors[name])}, not {_shape(tensor)}"
-        for name, tensor in own.items()
-        if name in tensors and tensors[name].shape != tensor.shape
-    ]
-    faults += [f"{name} is not known" for name in tensors if name not in known]
-    if faults:
-        raise UserError(f"{asked} does not fit {type(model).__name__}: {listed(faults)}", "model")
+    given = {name: tensor for name, tensor in tensors.items() if name not in without}
+    if wrong := faults(own, given):
+        raise UserError(f"{asked} does not fit {type(model).__name__}: {listed(wrong)}", "model")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
+
+
+def faults(own: "Mapping[str, Tensor]", given: "Mapping[str, Tensor]") -> list[str]:
+    """Return how tensors differ by name and shape from a network's own: what is missing, has
+    another shape, or is not known there."""
+    found = [f"{name} is missing" for name in own if name not in given]
+    found += [
+        f"{name} is {_shape(given[name])}, not {_shape(tensor)}"
+        for name, tensor in own.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    return found + [f"{name} is not known" for name in given if name not in own]
 
 
 def _shape(tensor: "Tensor") -> str:
@@ -211,7 +229,7 @@ def tell(
         labels: those that the weights knew (empty for a number, None where they do not say), and
             those of the model; None where there are none.
     """
-    if os.environ.get("RANK", "0") != "0":
+    if not _is_first():
         return
     tensors = model.state_dict(keep_vars=True)
     new = {name: tensor for name, tensor in tensors.items() if name in drawn}

@@ -277,13 +277,15 @@ def test_damaged_bodies(trained: Callable[[str], Path], images: Path, tmp_path: 
         assert said[damage] in done.err.splitlines()[-1], done.err
 
 
-def test_options_at_their_default_ask_for_nothing() -> None:
+def test_options_at_their_default_ask_for_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     from zoo.nlp.rnn_cls import Options
 
     found = own_weights.settled(Options(model="x"), {"hidden_size": 64, "rnn_dropout": 0.2})
     assert (found.hidden_size, found.rnn_dropout, found.model) == (64, 0.2, "x")
+    assert capsys.readouterr().err == "x keeps its hidden_size 64, rnn_dropout 0.2\n"
     asked = Options(model="x", rnn_dropout=0.7)
     assert own_weights.settled(asked, {"rnn_dropout": 0.2}, free=("rnn_dropout",)) == asked
+    assert not capsys.readouterr().err, "what was asked for, or is usual, is not told"
 
 
 @pytest.mark.parametrize("same", [True, False])
