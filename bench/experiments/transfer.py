@@ -12,10 +12,9 @@ Three tasks, each with a source that has many labels and a target that has few (
 
 For each seed a network is trained on the source, and on the target three times: from scratch, from
 the source's checkpoint (`--model`), and from that with its body frozen (`--tune head`). The three
-share rows, order, steps and the rest of the recipe; the seed draws the rows of source and target,
-and all weights that are new. A learning rate goes with a start: from scratch it is the model's own,
-a third of it where weights are there, ten times as much where a head alone is trained (chosen on
-the images with seed 11, which is not among the usual ones). Nothing is chosen by a validation
+share rows, order, steps and recipe, but for the learning rate of a head alone, which is ten times
+the model's own (chosen on the images with seed 11, which is not among the usual ones). The seed
+draws the rows of source and target, and all weights that are new. Nothing is chosen by a validation
 split: the weights at the end are tested, on the whole test split of the target. A difference is
 that of a seed's test accuracies, and its interval Student's t over the seeds.
 
@@ -60,7 +59,7 @@ SHAPES = {
     "reviews": "--vocab_size 4000",
 }
 """Flags for what is new: the source, and from scratch; the others have the source's."""
-RATES = {SCRATCH: 1.0, WEIGHTS: 1 / 3, HEAD: 10.0}
+RATES = {SCRATCH: 1.0, WEIGHTS: 1.0, HEAD: 10.0}
 """Of each arm, in learning rates of the model's recipe."""
 LONGEST_S = 3600.0  # of a task and a seed
 

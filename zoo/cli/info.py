@@ -22,6 +22,8 @@ from zoo.store.checkpoint import MANIFEST
 WIDTH = 80
 ROWS = 10
 """Rows of a table at most, so that all is on one screen."""
+OF_ROWS = "_weighted"
+"""End of the names of averages that are left out here: where accuracy stands, they say little."""
 NOT_TOLD = {"output_dir", "data", "resume"}
 """Settings that say nothing of how a checkpoint was trained, or stand elsewhere."""
 
@@ -160,7 +162,7 @@ def _show_facts(folder: Path, facts: Sequence[evidence.Fact]) -> None:
     own = _subject(folder)
     newest: dict[tuple[Any, ...], evidence.Fact] = {}
     for fact in facts:
-        if fact.kind == "metric":
+        if fact.kind == "metric" and not fact.name.endswith(OF_ROWS):
             data = (fact.dataset or {}).get("fingerprint")
             newest.pop(key := (fact.name, data, fact.split, fact.deployment, fact.subject), None)
             newest[key] = fact

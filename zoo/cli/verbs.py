@@ -197,7 +197,7 @@ USUAL = {
         *("batch_size", "deployment", "device", "zero_shot", "labels"),
     ),
     "quantize": (
-        *("max_drop", "min_speedup", "batch_size", "method", "budget_s", "minutes"),
+        *("max_drop", "min_speedup", "batch_size", "method", "minutes"),
         *("device", "all"),
     ),
     "prune": ("sparsity", "structured", "stages", "steps", "output_dir", "data", "device"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 
 from tasks import json_files
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.model.loading import head_names, load_config, load_json, load_with_head
 
@@ -45,8 +45,8 @@ def config_of(folder: Path, kind: Any, asked: str, model: str) -> Any:
 
 
 def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> Given:
-    """Return a model's options as its weights have them, and say which are not the usual ones; an
-    option at its default asks for nothing.
+    """Return a model's options as its weights have them; an option at its default asks for nothing,
+    and what the weights have in its place is said.
 
     Args:
         options: a dataclass with a field `model`, the name of the weights.
@@ -69,19 +69,16 @@ def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str]
                 f"`{name}` {_shown(value)}: {asked.model} has {_shown(have)}; leave it out, or "
                 "start from other weights"
             )
+    other = {n: v for n, v in found.items() if getattr(asked, n) not in (None, v)}
+    if other and is_first():
+        shown = ", ".join(f"`{name}` {_shown(have)}" for name, have in other.items())
+        print_lines(spelled(f"{asked.model}: as it was trained: {shown}"), file=sys.stderr)
     result: Given = dataclasses.replace(asked, **found)
-    kept = [
-        f"{name} {_shown(have)}"
-        for name, have in of_weights.items()
-        if getattr(asked, name) == usual[name] != have
-    ]
-    if kept and _is_first():
-        print_lines(f"{asked.model} keeps its {', '.join(kept)}", file=sys.stderr)
     return result
 
 
-def _is_first() -> bool:
-    """Return whether this is the one process, of perhaps several, that prints."""
+def is_first() -> bool:
+    """Return whether this process is the one of several that says things."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -229,7 +226,7 @@ def tell(
         labels: those that the weights knew (empty for a number, None where they do not say), and
             those of the model; None where there are none.
     """
-    if not _is_first():
+    if not is_first():
         return
     tensors = model.state_dict(keep_vars=True)
     new = {name: tensor for name, tensor in tensors.items() if name in drawn}

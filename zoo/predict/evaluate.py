@@ -36,6 +36,7 @@ from zoo.runtimes.deployment import Deployment
 from zoo.speedups.allocator import keep_freed_memory
 from zoo.store import evidence
 from zoo.store.checkpoint import Checkpoint
+from zoo.train import threads
 from zoo.train.reporting.summary import metric_facts
 
 if TYPE_CHECKING:
@@ -54,6 +55,13 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
 
     Raises `UserError` for a damaged checkpoint, data that can't be read, or unknown labels.
     """
+    with threads.restored():  # who calls this from Python has theirs again
+        if args.threads is not None:
+            torch.set_num_threads(args.threads)  # also of what is computed beside the deployment
+        return _evaluate(entry, args)
+
+
+def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     from zoo.machine.accelerator import accelerator_on
 
     terminal.quiet_libraries()
@@ -61,8 +69,6 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
     deployment = Deployment.parse(args.deployment)
     if deployment != Deployment("eager") and args.dtype != "fp32":
         raise UserError(f"`dtype` is for eager: name the numerics in `deployment` {deployment}")
-    if args.threads is not None:
-        torch.set_num_threads(args.threads)  # also of what is computed beside the deployment
     how = (args.deployment, args.device, args.threads)
     checkpoint, model, _ = open_deployed(args.checkpoint, entry, *how)
     task, data = _with_bad_files(checkpoint.task, args), _data(checkpoint, args)
@@ -101,14 +107,11 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
     numbers = number_facts.rows_of(task, found.accumulator)
     classes = class_facts.rows_of(task, found.accumulator)
     where = common | {"threads": torch.get_num_threads()}
-    facts = [
-        *metric_facts(found.measured, **common),
-        *constant_answer.facts(task, found.constant, len(found.accumulator), where),
+    per_part = [
         *class_facts.of_classes(classes, **where),
         *number_facts.of_numbers(numbers, **where),
-        *confusions.facts(task, found.accumulator, **where),
     ]
-    evidence.append(folder, facts)
+    evidence.append(folder, [*_of_the_whole(task, found, common, where), *per_part])
     if args.json:
         said = {"checkpoint": str(folder), "data": examples.name, "split": split}
         terminal.lines(json.dumps(said | as_json(task, found, classes), ensure_ascii=False))
@@ -119,6 +122,17 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
     _show_confusions(folder, task, found.accumulator)
     _show_mistakes(folder, found, task, features, examples.splits[split], common)
     return metrics
+
+
+def _of_the_whole(
+    task: Task, found: Evaluation, common: dict[str, Any], where: dict[str, Any]
+) -> "list[evidence.Fact]":
+    """Return the facts that are of no single class or number."""
+    return [
+        *metric_facts(found.measured, **common),
+        *constant_answer.facts(task, found.constant, len(found.accumulator), where),
+        *confusions.facts(task, found.accumulator, **where),
+    ]
 
 
 def _show_mistakes(

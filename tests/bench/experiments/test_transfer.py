@@ -64,7 +64,7 @@ def test_the_arms_differ_in_their_start_and_its_rate(tmp_path: Path) -> None:
         place = words.index("--learning_rate") + 1
         rates.append(float(words[place]))
         words[place] = ""
-    assert rates == [3e-3, 1e-3, 3e-2]
+    assert rates == [3e-3, 3e-3, 3e-2]
     out = own.index("--output_dir") + 1
     assert scratch[:out] == own[:out] and scratch[out + 1 : -4] == own[out + 1 : -2]
     source = transfer.command(args, "images", "source", 3, tmp_path)
