@@ -139,6 +139,7 @@ def test_it_is_a_checkpoint_like_any_other(images: Path, picture: Path, tmp_path
     page = (folder / "README.md").read_text()
     digest = sha256(weights)[:12]
     assert f"Trained elsewhere, and imported from weights with sha256 `{digest}`" in page
+    assert "`none`" not in page, "that is no name of data"
     assert "## Training" not in page and "ine-tuned" not in page.partition("## Use")[0]
     assert cards.main([str(folder), "--check"]) == 0
     options = json.loads((folder / "zoo.json").read_text())["config"]["options"]
