@@ -33,17 +33,25 @@ class UserError(Exception):
         self.hint = hint
 
 
+LEAST_PART = 5
+"""Characters from which on a part of a name tells which one was meant: "lr" does not."""
+
+
 def did_you_mean(
     name: str, known: Iterable[str], shown: Callable[[str], object] = str
 ) -> str | None:
-    """Return a hint with the known name most similar to an unknown name; None if none is similar.
+    """Return a hint with the known name most similar to an unknown name, else with the first that
+    has it as a part ("epochs" of "num_train_epochs"); None if there is none.
 
     Args:
         shown: what a known name is shown as.
     """
     import difflib
 
-    near = difflib.get_close_matches(name, list(known), n=1)
+    names = list(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    if not near and len(name) >= LEAST_PART:
+        near = [one for one in names if f"_{name}_" in f"_{one}_"]
     return f"did you mean {shown(near[0])}?" if near else None
 
 

@@ -82,7 +82,7 @@ def evaluate(
     from zoo.store.checkpoint import read_manifest
 
     given = settings if data is None else {"data": data, **settings}
-    args = known.replaced(EvaluateArgs(Path(checkpoint)), given)
+    args = known.replaced(EvaluateArgs(Path(checkpoint).expanduser()), given)
     entry = registry.find(str(read_manifest(args.checkpoint)["model"]))
     places.check_cache()
     from zoo.predict.evaluate import evaluate_checkpoint
@@ -145,7 +145,6 @@ def load(
     for a deployment that is not known, not available here, or not exported, and for weights that
     are missing or have no labels yet.
     """
-    import os
     from pathlib import Path
 
     from tasks.errors import UserError
@@ -154,7 +153,7 @@ def load(
     from zoo.predict.pipeline import Predictor, are_weights
     from zoo.store.checkpoint import MANIFEST
 
-    name = os.fspath(checkpoint)
+    name = str(Path(checkpoint).expanduser())
     if labels is not None:
         from zoo.predict.zero_shot import ZeroShot
 

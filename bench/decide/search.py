@@ -154,8 +154,8 @@ class Search:
             raise UserError(
                 f"`minutes` {self.deadline.seconds / 60:.2g} is too short: eager fp32 took "
                 f"{took:.0f} s to open, to prove and to evaluate, and with one other deployment, "
-                f"their times and the confirmation it takes {least / 60:.2g} minutes at least: "
-                "give more, or fewer `max_eval_samples`"
+                f"their times and the confirmation it takes {Deadline.enough(least)} minutes at "
+                "least: give more, or fewer `max_eval_samples`"
             )
 
     def time_all(self) -> None:

@@ -20,9 +20,9 @@ FORMAT = 1
 T = TypeVar("T", str, bytes)
 _Array = npt.NDArray[Any]
 
-Answer = int | tuple[int, ...] | float | str
+Answer = int | tuple[int, ...] | float | tuple[float, ...] | str
 """What a sample is answered: the place of a label or tag, the places of several labels, a number,
-or a text."""
+several numbers, or a text."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ConstantAnswer:
     """One answer to every sample, and what it is worth: whoever has learned something does better.
 
     It is the answer that suits the samples of this very evaluation best: their commonest label or
-    tag, their mean, or an empty text.
+    tag, their mean (of several numbers: of each), or an empty text.
     """
 
     answer: Answer

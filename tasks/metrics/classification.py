@@ -18,7 +18,7 @@ PROBLEM_TYPES = ("single_label_classification", "multi_label_classification", "r
 
 _NAMES = ("ids", "predictions", "references")  # of the columns
 _CHUNK = 2**20  # unpacked multi-label values held at once
-_ALIKE = 0.01
+ALIKE = 0.01
 """Share of the references' standard deviation: numbers predicted within it are one answer."""
 
 _Array = npt.NDArray[Any]
@@ -160,7 +160,7 @@ class ClassificationMetric(MetricAccumulator):
             return None
         if self.problem_type == "regression":
             spread = np.ptp(predictions) if np.isfinite(predictions).all() else np.inf
-            is_one = spread < _ALIKE * np.std(references)
+            is_one = spread < ALIKE * np.std(references)
             return float(predictions.mean()) if is_one else None
         if not (predictions == predictions[0]).all():
             return None

@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.metrics import arithmetic, intervals
+from tasks.metrics.accumulator import Answer
 from tasks.metrics.arithmetic import Floats, Ints
-from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.classification import ALIKE, ClassificationMetric
 from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
 
 _Array = npt.NDArray[Any]
@@ -70,11 +71,20 @@ class SeveralNumbersMetric(ClassificationMetric):
             found.append(alone.compute(level))
         return found
 
-    def only_answer(self) -> None:
-        """Return None: numbers in several units have no one answer."""
+    def only_answer(self) -> Answer | None:
+        """Return the numbers that every sample got, as far as they hardly differ; None where one
+        of them does, or has one reference only."""
+        _, predictions, references = self._columns()
+        if len(references) < 2 or not np.isfinite(predictions).all():
+            return None
+        spread, least = np.ptp(predictions, axis=0), ALIKE * np.std(references, axis=0)
+        return tuple(predictions.mean(axis=0).tolist()) if (spread < least).all() else None
 
-    def _constant(self) -> None:
-        """Return None, likewise."""
+    def _constant(self) -> tuple[Answer, tuple[_Array, ...]]:
+        """Return the mean of each number, and the columns with these as every prediction."""
+        ids, _, references = self._columns()
+        means = references.mean(axis=0)
+        return tuple(means.tolist()), (ids, np.tile(means, (len(ids), 1)), references)
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """Return what one of the metrics of `compute` is computed from, sample by sample."""

@@ -163,6 +163,7 @@ def test_weights_that_write_as_they_are(tmp_path: Path, monkeypatch: pytest.Monk
         (lambda: zoo.finetune("mae"), "mae has no finetune; it has pretrain"),
         (lambda: zoo.pretrain("bert_cls"), "bert_cls has no pretrain; it has finetune"),
         (lambda: zoo.finetune("bert_cls", lr=1), "there is no setting 'lr' here"),
+        (lambda: zoo.finetune("bert_cls", epochs=1), "did you mean `num_train_epochs`"),
         (lambda: zoo.finetune("bert_cls", "no.csv"), "no.csv"),
         (lambda: zoo.finetune("bert_cls", max_steps=0), "`max_steps` 0: at least 1"),
         (lambda: zoo.evaluate("none"), "no checkpoint at none"),
@@ -210,6 +211,24 @@ def test_it_goes_on(
     zoo.finetune("bert_cls", reviews, output_dir=folder, **first)
     zoo.finetune("bert_cls", reviews, output_dir=folder, **first | {"max_steps": 5}, resume=True)
     assert len(Run(folder).losses) == 5
+
+
+def test_a_tilde_is_the_home_folder(
+    run: CheckpointMetrics,
+    tiny_bert: Path,
+    reviews: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No shell reads it in Python, and a folder called ~ in the working one is nobody's wish."""
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    short = {**SETTINGS, "max_steps": 1}
+    made = zoo.finetune("bert_cls", reviews, model=tiny_bert, output_dir="~/run", **short)
+    assert made.folder == tmp_path / "home" / "run" and not Path("~").exists()
+    assert zoo.load("~/run").labels == zoo.load(run).labels
+    assert zoo.evaluate("~/run", reviews).metrics["accuracy"].value >= 0
 
 
 def test_the_import_is_light() -> None:

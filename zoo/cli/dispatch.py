@@ -3,6 +3,7 @@ checkpoint, whose folder tells the model."""
 
 import dataclasses
 import importlib
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,6 +65,7 @@ def of_checkpoint(verb: str, words: Sequence[str]) -> int:
     code."""
     folders = [word for word in words if (Path(word).expanduser() / MANIFEST).is_file()]
     if folders:
+        _must_be_first(verb, folders[0], words)
         name = str(read_manifest(Path(folders[0]).expanduser())["model"])
         return verbs.main(registry.find(name), [verb, *words])
     if help_page.wanted(words):
@@ -81,6 +83,18 @@ def of_checkpoint(verb: str, words: Sequence[str]) -> int:
         f"which checkpoint? {command} {verb} FOLDER, as a fine-tune leaves it",
         hint=f"{command} runs lists those there are",
     )
+
+
+def _must_be_first(verb: str, folder: str, words: Sequence[str]) -> None:
+    """Raise `UserError` if an input stands before the checkpoint, as in `zoo predict photo.jpg
+    runs/x`."""
+    first = words[0]
+    if first == folder or first.startswith("-") or Path(first).expanduser().is_dir():
+        return
+    others = list(words)
+    others.remove(folder)
+    command = commands.program() or "python -m zoo"
+    raise UserError(f"the checkpoint comes first: {command} {shlex.join([verb, folder, *others])}")
 
 
 def _whose_weights(name: str) -> Entry | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shlex
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -179,7 +180,7 @@ def _show_facts(folder: Path, facts: Sequence[evidence.Fact]) -> None:
     counted = ", ".join(f"{n:,} {kind}" for kind, n in kinds.items())
     command = commands.program() or "python -m zoo"
     print_lines("", *textwrap.wrap(f"{len(facts):,} facts ({counted}); all of them:", WIDTH))
-    print_lines(f"  {command} info {folder} --json")
+    print_lines(f"  {command} info {shlex.quote(str(folder))} --json")
 
 
 def _print_json(content: Mapping[str, Any]) -> None:

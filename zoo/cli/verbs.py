@@ -6,7 +6,6 @@ defaults; flags win. Nothing here imports torch: a verb does, once its arguments
 
 import dataclasses
 import importlib
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -78,7 +77,7 @@ def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
             entry, lambda default, kind: parse(entry, verb, arguments, default, kind), verb
         )
     except Stopped as stop:
-        words = shlex.join(["python", "-m", entry.module, verb, *arguments])
+        words = commands.of_model(entry.module, verb, *arguments)
         if "--resume" not in arguments:
             words += " --resume"
         print_lines("stopped; the state is saved. To go on:", f"  {words}", file=sys.stderr)

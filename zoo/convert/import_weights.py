@@ -42,7 +42,7 @@ def import_weights(args: "ImportArgs") -> Path:
     if not hasattr(factory, "of_labels"):
         raise UserError(
             f"`as` {entry.name} is for training: start from the weights: "
-            f"{commands.python(entry.module, entry.verbs[0], '--model', args.weights)}"
+            f"{commands.of_model(entry.module, entry.verbs[0], '--model', args.weights)}"
         )
     folder = args.output_dir or Path("runs") / entry.name
     _must_be_free(folder)
@@ -64,8 +64,8 @@ def import_weights(args: "ImportArgs") -> Path:
     own_weights.tell(str(args.weights), model, ())
     print_lines(
         f"{folder}: {entry.name} for {own_weights.listed(labels) or 'a number'}",
-        f"  {commands.python(entry.module, 'predict', folder)} {factory.EXAMPLE_INPUT}",
-        f"  {commands.python(entry.module, 'finetune', '--model', folder, '--data', 'DATA')}",
+        f"  {commands.of_model(entry.module, 'predict', folder)} {factory.EXAMPLE_INPUT}",
+        f"  {commands.of_model(entry.module, 'finetune', '--model', folder, '--data', 'DATA')}",
     )
     return folder
 

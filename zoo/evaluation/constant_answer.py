@@ -19,19 +19,28 @@ LONGEST = 30
 
 
 def name_of(task: Task, answer: "Answer") -> str:
-    """Return an answer as people read it: the label or tag, the number, or the text itself."""
+    """Return an answer as people read it: the label or tag, the number, several of either, or the
+    text itself."""
     if isinstance(answer, tuple):
-        return ", ".join(task.labels[i] for i in answer)
+        return ", ".join(
+            f"{task.labels[place]} {one:.4g}" if isinstance(one, float) else task.labels[one]
+            for place, one in enumerate(answer)
+        )
     if isinstance(answer, int):
         return task.labels[answer]
     return f"{answer:.4g}" if isinstance(answer, float) else answer
+
+
+def are_numbers(answer: "Answer") -> bool:
+    """Return whether an answer is several numbers."""
+    return isinstance(answer, tuple) and any(isinstance(one, float) for one in answer)
 
 
 def quoted(task: Task, answer: "Answer") -> str:
     """Return an answer as it stands in a sentence or the head of a column: a label in quotes, an
     empty text as "nothing"."""
     name = name_of(task, answer)
-    if isinstance(answer, float):
+    if isinstance(answer, float) or are_numbers(answer):
         return name
     return (
         repr(name if len(name) <= LONGEST else f"{name[: LONGEST - 3]}...") if name else "nothing"
@@ -41,7 +50,11 @@ def quoted(task: Task, answer: "Answer") -> str:
 def heading(task: Task, constant: "ConstantAnswer | None") -> list[str]:
     """Return the head of a table's column with the metrics of a constant answer; no column without
     one."""
-    return [f"always {quoted(task, constant.answer)}"] if constant else []
+    if constant is None:
+        return []
+    if are_numbers(constant.answer):
+        return ["always the means"]  # each with its name would be a column as wide as the screen
+    return [f"always {quoted(task, constant.answer)}"]
 
 
 def cell(constant: "ConstantAnswer | None", metric: str | None) -> list[str]:
@@ -93,7 +106,7 @@ def warning(task: Task, accumulator: "MetricAccumulator") -> str | None:
     said = quoted(task, answer)
     if isinstance(answer, str):
         return f"it writes {said} for every row"
-    if isinstance(answer, float):
+    if isinstance(answer, float) or are_numbers(answer):
         return f"it answers about {said} to every row"
     if isinstance(answer, tuple):
         return f"it gives every row the same labels: {said}"

@@ -14,6 +14,8 @@ SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8": ".jpg", b"GIF8": ".gif", b"RIFF": "
 SUFFIXES |= {b"fLaC": ".flac", b"OggS": ".ogg"}
 ROWS = 50  # that are looked at for an example
 LONGEST = 60  # characters of one
+NAMED = ("finetune", "pretrain")
+"""Verbs of the command `zoo` that want the name of a model."""
 
 
 def program() -> str | None:
@@ -28,6 +30,16 @@ def program() -> str | None:
 def python(module: str, *words: object) -> str:
     """Return the shell command `python -m MODULE ...`."""
     return shlex.join(["python", "-m", module, *map(str, words)])
+
+
+def of_model(module: str, verb: str, *words: object) -> str:
+    """Return the shell command of a model's verb: `zoo evaluate FOLDER` if this process was called
+    so (an environment that is not active has no `python` with the package), else
+    `python -m MODULE evaluate FOLDER`."""
+    if program() != "zoo":
+        return python(module, verb, *words)
+    name = [module.rpartition(".")[2]] if verb in NAMED else []  # others read it in the folder
+    return shlex.join(["zoo", verb, *name, *map(str, words)])
 
 
 def example(usual: str, split: "datasets.Dataset", folder: Path) -> list[str]:

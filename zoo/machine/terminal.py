@@ -9,6 +9,11 @@ from tasks import import_hook
 from tasks.printing import print_lines, visible
 from zoo.machine.formatting import width
 
+UNLIMITED = 10_000
+"""Columns that no table fills."""
+SHORT = 12
+"""Columns up to which a word that ends in a digit is kept whole."""
+
 
 def table(
     header: Sequence[str],
@@ -23,19 +28,32 @@ def table(
     if after_gap:
         print_lines("")
     if sys.stdout.isatty():
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-
-        heading = None if title is None else Text(visible(title), style="table.title")
-        drawn = Table(title=heading, title_justify="left", header_style="bold")
-        for name in header:
-            drawn.add_column(Text(visible(name)))
-        for row in rows:
-            drawn.add_row(*(Text(visible(cell)) for cell in row))
-        Console().print(drawn)
+        _draw(header, rows, title)
         return
     aligned(header, rows, title)
+
+
+def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | None) -> None:
+    """Draw a table on the terminal: in a frame, and without one where that is wider than the
+    terminal. A cell that still doesn't fit goes on in the next line, so none loses its end; a
+    number stays whole, since 0.85 above 71 would be read as 0.85."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    heading = None if title is None else Text(visible(title), style="table.title")
+    drawn = Table(title=heading, title_justify="left", header_style="bold")
+    for name, *cells in zip(header, *rows, strict=True):
+        numbers = [width(word) for cell in cells for word in cell.split() if word[-1:].isdigit()]
+        least = min(max(numbers, default=1), SHORT)
+        drawn.add_column(Text(visible(name)), overflow="fold", min_width=least)
+    for row in rows:
+        drawn.add_row(*(Text(visible(cell)) for cell in row))
+    unlimited = console.options.update(max_width=UNLIMITED)
+    if drawn.__rich_measure__(console, unlimited).maximum > console.width:
+        drawn.box, drawn.padding, drawn.pad_edge = None, (0, 2, 0, 0), False
+    console.print(drawn)
 
 
 def aligned(header: Sequence[str], rows: Sequence[Sequence[str]], title: str | None = None) -> None:

@@ -68,6 +68,13 @@ class Deadline:
         seconds, what = (self.left(), "left") if self.is_set else (self.spent(), "so far")
         return f"{f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.1f} min'} {what}"
 
+    @staticmethod
+    def enough(seconds: float) -> str:
+        """Return seconds as minutes, rounded up to two digits: who gives them has enough."""
+        minutes = seconds / 60
+        step = 10.0 ** (math.floor(math.log10(minutes)) - 1)
+        return f"{math.ceil(minutes / step - 1e-9) * step:.2g}"
+
     def bound(self, start: Start) -> Start:
         """Return a `Start` like `start`, whose workers answer within the time left."""
         if not self.is_set:

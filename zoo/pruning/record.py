@@ -106,5 +106,5 @@ def show(entry: "Entry", setting: PruningRun, stages: Sequence[PruningStage]) ->
         f"checkpoint    {folder}/",
         f"evidence      {folder}/evidence.jsonl",
         "next:",
-        f"  {commands.python(entry.module, 'evaluate', folder)}",
+        f"  {commands.of_model(entry.module, 'evaluate', folder)}",
     )

@@ -115,8 +115,8 @@ def must_be_enough(deadline: Deadline, reserve: float) -> None:
         raise UserError(
             f"`minutes` {deadline.seconds / 60:.2g} is too short: eager fp32 took "
             f"{deadline.spent():.0f} s to open and to evaluate, and with one recipe, its timing "
-            f"and its confirmation it takes {least / 60:.1g} minutes at least: give more, or fewer "
-            "`max_eval_samples`"
+            f"and its confirmation it takes {Deadline.enough(least)} minutes at least: give more, "
+            "or fewer `max_eval_samples`"
         )
 
 
@@ -303,7 +303,8 @@ def show(
         )
         notes = [one.fault] if one.fault else []
         if one.excluded:
-            notes.append(f"{len(one.excluded)} layers in fp32")
+            layers = "1 layer" if len(one.excluded) == 1 else f"{len(one.excluded)} layers"
+            notes.append(f"{layers} in fp32")
         if one is best:
             notes.append("chosen")
         cells = (

@@ -136,8 +136,8 @@ def how_to_make(checkpoint: Path, deployment: Deployment) -> str:
     module = registry.find(read_checkpoint(checkpoint)["model"]).module
     if deployment.numerics.startswith("int8"):
         method = deployment.numerics.removeprefix("int8-")
-        return commands.python(module, "quantize", checkpoint, "--method", method)
-    return commands.python(module, "export", checkpoint, "--runtime", deployment)
+        return commands.of_model(module, "quantize", checkpoint, "--method", method)
+    return commands.of_model(module, "export", checkpoint, "--runtime", deployment)
 
 
 def read(folder: Path) -> Artifact:

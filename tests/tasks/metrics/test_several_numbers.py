@@ -76,3 +76,20 @@ def test_what_is_undefined(guess: np.ndarray, truth: np.ndarray) -> None:
 def test_shapes_are_checked() -> None:
     with pytest.raises(ValueError, match=r"predictions are \[4\], not \[4, 3\]"):
         SeveralNumbersMetric(3).update(np.arange(4), np.zeros(4), np.zeros((4, 3)))
+
+
+def test_the_best_constant_answer_is_the_mean_of_each() -> None:
+    constant = counted().constant()
+    assert constant is not None
+    assert constant.answer == pytest.approx(TRUTH.mean(axis=0))
+    assert constant.values["mse"] == pytest.approx(TRUTH.var(axis=0).mean())
+    assert np.isnan(constant.values["pearsonr"]) and np.isnan(constant.values["spearmanr"])
+    assert counted().compute(draws=0)[-1].value == pytest.approx(((GUESS - TRUTH) ** 2).mean())
+
+
+def test_one_answer_is_one_of_every_number() -> None:
+    assert counted().only_answer() is None
+    same = np.tile([1.0, 2.0, 3.0], (60, 1))
+    assert counted(same).only_answer() == (1.0, 2.0, 3.0)
+    same[:, 2] = GUESS[:, 2]
+    assert counted(same).only_answer() is None

@@ -9,6 +9,7 @@ from tests import cases
 from tests.cli import run_cli
 from tests.finetuning import Run
 from zoo.cli.dispatch import zero_shot_entry
+from zoo.machine import commands
 from zoo.model import registry
 
 
@@ -34,6 +35,19 @@ def test_the_folder_tells_the_model(run: Run, images: Path) -> None:
     assert given.out == flag.out and flag.code == 0
     behind = run_cli("zoo", "predict", "--top_k", 2, run.folder, *files)
     assert behind.out == given.out
+
+
+def test_the_checkpoint_comes_first(run: Run, images: Path) -> None:
+    file = next((images / "test").rglob("*.png"))
+    for verb in ("predict", "evaluate"):
+        done = run_cli("zoo", verb, file, run.folder)
+        assert done.code == 2
+        assert f"the checkpoint comes first: python -m zoo {verb} '{run.folder}' {file}" in done.err
+
+
+def test_info_names_a_command_that_can_be_typed(run: Run) -> None:
+    done = run_cli("zoo", "info", run.folder)
+    assert done.code == 0 and f"info '{run.folder}' --json" in done.out
 
 
 def test_a_folder_of_pictures_without_a_flag(run: Run, images: Path) -> None:
@@ -103,7 +117,12 @@ def test_the_command_is_shown_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -
     assert "  zoo finetune cnn_cls --data photos/" in out
     out = run_cli("zoo.nlp.bert_cls", "predict", "--help").out
     assert '  zoo predict runs/bert_cls "fine, I loved it"' in out
+    assert commands.of_model("zoo.nlp.bert_cls", "predict", "a b") == "zoo predict 'a b'"
+    named = commands.of_model("zoo.nlp.bert_cls", "finetune", "--model", "x")
+    assert named == "zoo finetune bert_cls --model x"
     monkeypatch.setattr("sys.argv", ["/x/zoo/nlp/bert_cls.py"])
+    said = commands.of_model("zoo.nlp.bert_cls", "predict", "a b")
+    assert said == "python -m zoo.nlp.bert_cls predict 'a b'"
     out = run_cli("zoo.nlp.bert_cls", "predict", "--help").out
     assert '  python -m zoo.nlp.bert_cls predict runs/bert_cls --text "fine, I loved it"' in out
 

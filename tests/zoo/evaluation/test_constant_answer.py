@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.metrics.classification import ClassificationMetric
+from tasks.metrics.several_numbers import SeveralNumbersMetric
 from tasks.metrics.spans import SpanMetric
 from tasks.metrics.transcription import TranscriptionMetric
 from tasks.nlp.text_classification import Args, TextClassification
@@ -44,6 +45,19 @@ def test_a_column_is_named_by_its_answer_and_has_a_dash_where_it_is_undefined() 
     assert constant_answer.heading(classifier("regression", ()), number) == ["always 4.25"]
     assert constant_answer.cell(number, "pearsonr") == ["-"]
     assert constant_answer.heading(classifier(), None) == constant_answer.cell(None, "x") == []
+
+
+def test_several_numbers_have_their_names() -> None:
+    task = classifier("regression", ("stars", "价格"))
+    numbers = SeveralNumbersMetric(2)
+    numbers.update(np.arange(2), np.full((2, 2), 4.0), np.array([[1.0, 10.0], [2.0, 20.0]]))
+    constant = numbers.constant()
+    assert constant is not None
+    assert constant_answer.name_of(task, constant.answer) == "stars 1.5, 价格 15"
+    assert constant_answer.heading(task, constant) == ["always the means"]
+    assert constant_answer.cell(constant, "mse") == [f"{(0.25 + 25) / 2:.4f}"]
+    said = constant_answer.warning(task, numbers)
+    assert said == "it answers about stars 4, 价格 4 to every row"
 
 
 def test_a_long_answer_is_cut_and_an_empty_one_is_nothing() -> None:

@@ -106,6 +106,28 @@ def test_titles_and_headers_are_no_markup() -> None:
     assert "x\\x1b[2J" in plain
 
 
+@pytest.mark.parametrize("columns", [80, 40])
+def test_no_cell_loses_its_end(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At 80 columns the frame is left out, at 40 names go on in the next line: numbers stay."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    header = ("metric", "value", "95% interval", "always 'neg'", "n", "method")
+    rows = [
+        ("precision_weighted", "0.6667", "0.4878 to 0.8077", "0.3333", "30", "bootstrap"),
+        ("matthews_correlation", "-0.5547", "-", "0.0000", "1,300", ""),
+    ]
+
+    def show() -> int:
+        terminal.table(header, rows)
+        return 0
+
+    shown = COLOURS.sub("", on_a_terminal(show).out)
+    assert "\u2026" not in shown
+    assert all(width(line) <= columns for line in shown.splitlines())
+    words = shown.split()
+    assert {"0.6667", "0.4878", "0.8077", "0.3333", "-0.5547", "1,300"} <= set(words)
+    assert ("matthews_correlation" in words) == (columns == 80)
+
+
 @pytest.mark.parametrize("label", ["$\\frac{", "a$b$", "\\", "x\ny"])
 def test_pictures_take_no_label_for_markup(tmp_path: Path, label: str) -> None:
     from zoo.machine import plots

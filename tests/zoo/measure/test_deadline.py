@@ -91,6 +91,13 @@ def test_what_takes_too_long_is_ended() -> None:
         signal.setitimer(signal.ITIMER_REAL, *others)
 
 
+@pytest.mark.parametrize(
+    ("seconds", "minutes"), [(20.1, "0.34"), (18.0, "0.3"), (66.0, "1.1"), (601.0, "11")]
+)
+def test_the_minutes_that_are_named_are_enough(seconds: float, minutes: str) -> None:
+    assert Deadline.enough(seconds) == minutes and 60 * float(minutes) >= seconds
+
+
 def test_the_countdown() -> None:
     clock = Clock()
     deadline = Deadline(5, clock)

@@ -158,14 +158,14 @@ def show(
         + shlex.join(["tensorboard", "--logdir", f"{folder}/logs"]),
         *(f"{name:<13} {path}" for name, path in pictures.items()),
         "next:",
-        f"  {commands.python(entry.module, 'evaluate', folder)}",
+        f"  {commands.of_model(entry.module, 'evaluate', folder)}",
         *(
-            [f"  {commands.python(entry.module, 'predict', folder, *example)}"]
+            [f"  {commands.of_model(entry.module, 'predict', folder, *example)}"]
             if "predict" in entry.verbs
             else []
         ),
         *(
-            [f"  {commands.python(entry.pretrains_for, 'finetune', '--model', folder)}"]
+            [f"  {commands.of_model(entry.pretrains_for, 'finetune', '--model', folder)}"]
             if entry.pretrains_for is not None
             else []
         ),
