@@ -1,6 +1,8 @@
 """The Pareto front of options: who is not beaten by another one in everything.
 
-Latencies are compared by their intervals: two that overlap are a tie, and a tie beats nobody.
+Latencies are compared by their intervals, and by those of how many times as fast as eager an option
+was in the same rounds, which what slowed a whole round does not widen. Two that overlap in both are
+a tie, and a tie beats nobody.
 """
 
 from collections.abc import Sequence
@@ -25,6 +27,8 @@ class OptionCost:
     """bytes at most above the libraries'; None: not measured"""
     size: float
     """bytes on disk"""
+    speedup: Estimate | None = None
+    """times as fast as eager, in rounds of both; None of eager itself"""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,13 @@ class Limits:
 
 
 def surely_faster(one: OptionCost, other: OptionCost) -> bool:
-    """Return whether the whole interval of one option's latency lies below that of the other."""
-    return one.seconds.interval.high < other.seconds.interval.low
+    """Return whether the whole interval of one option's latency lies below that of the other, or
+    that of its speedup above."""
+    if one.seconds.interval.high < other.seconds.interval.low:
+        return True
+    if one.speedup is None or other.speedup is None:
+        return False
+    return one.speedup.interval.low > other.speedup.interval.high
 
 
 def tied(one: OptionCost, other: OptionCost) -> bool:

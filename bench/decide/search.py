@@ -324,4 +324,5 @@ def _point(candidate: Candidate, found: Mapping[str, Value], device: str) -> Opt
         None if p95 is None else p95.value,
         candidate.memory,
         found["size_on_disk"].value,
+        candidate.compared.speedup if candidate.compared else None,
     )

@@ -11,6 +11,11 @@ that is best on validation is tested: accuracy is that of the test split in fp32
 A run is one line of the output; what stands there already is not run again, and with `--folder`
 a pretraining that was cut off goes on. The difference (pretrained minus from scratch) is paired by
 seed: its mean with Student's 95% interval.
+
+What was found (5,610 sentences, 128 wide, two layers, 20 epochs without dropout, then 250 of them
+with labels): test accuracy 0.494 pretrained and 0.410 from scratch, +0.084 (+0.017 to +0.151, three
+seeds, n = 704). In three other settings, with 1,000 labels or all of them, pretraining lost 0.02
+(one seed each).
 """
 
 import sys

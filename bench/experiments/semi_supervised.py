@@ -10,6 +10,12 @@ at the end are tested, and nothing is chosen by them. The unlabelled rows are th
 
 A difference is that of a seed's test accuracies, arm - supervised; its interval is Student's t over
 the seeds. Results are added to `--output`, and what it has already is not run again.
+
+What was found (Fashion-MNIST, 250 labels, `--flags --widths 16 32 64`, three seeds, n = 10,000
+each): after 4,000 steps with `--ratio 3 --threshold 0.8` FixMatch reaches 0.815, supervised only
+0.791: +0.025 (+0.008 to +0.041); pseudo-labels -0.004 (-0.043 to +0.035). After 1,000 steps with
+the paper's threshold of 0.95 neither was told apart from nothing: FixMatch +0.009 (-0.005 to
++0.023), pseudo-labels -0.002 (-0.025 to +0.020); nor after 2,500.
 """
 
 import random

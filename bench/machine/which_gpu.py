@@ -8,6 +8,7 @@ and no measurement: RESERVE is left for what it does not see.
 """
 
 import contextlib
+import io
 import math
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -132,7 +133,8 @@ def show(args: WhichGpuArgs) -> None:
     terminal.quiet_libraries()
     models.must_be_known(args.model)
     if models.is_random(args.model):
-        folder = random_weights.checkpoint(args.model, args.length)
+        with contextlib.redirect_stderr(io.StringIO()):  # that a head is new is no news here
+            folder = random_weights.checkpoint(args.model, args.length)
     else:
         folder = Path(args.model)
     need, length = forecast(ExportSource.open(folder), args)

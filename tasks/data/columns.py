@@ -16,6 +16,12 @@ def names_of(splits: "datasets.DatasetDict") -> list[str]:
     return names
 
 
+def folded(name: str) -> str:
+    """Return a column's name as it is compared: without case, and without blanks at its ends, which
+    nobody sees in a spreadsheet."""
+    return name.strip().casefold()
+
+
 def select(
     splits: "datasets.DatasetDict",
     columns: Mapping[str, str],
@@ -26,7 +32,7 @@ def select(
 
     Args:
         columns: new name by the name it has in train (see `names_of`); another split may write it
-            in other letters' case.
+            in other letters' case, or with blanks at its ends.
         where: the data's name, for the error.
         may_miss: new names of columns that some splits need not have (the labels of a test split);
             every value is None there.
@@ -37,10 +43,10 @@ def select(
 
     made = {}
     for name, split in splits.items():
-        folded = {column.casefold(): column for column in reversed(split.column_names)}
+        by_folded = {folded(column): column for column in reversed(split.column_names)}
         found = {}
         for old, new in columns.items():
-            column = old if old in split.column_names else folded.get(old.casefold())
+            column = old if old in split.column_names else by_folded.get(folded(old))
             if column is not None:
                 found[column] = new
             elif new not in may_miss:
@@ -71,8 +77,8 @@ def find_column(
 
     Args:
         names: the columns there are.
-        asked: the user's choice; an exact match wins over one that differs in case.
-        usual: names to try where nothing was asked for, best first, compared without case.
+        asked: the user's choice; an exact match wins over one that differs in case or blanks.
+        usual: names to try where nothing was asked for, best first, compared as `folded`.
         what: what the column holds, for the error ("text", "label").
         where: the data's name, for the error.
 
@@ -80,17 +86,17 @@ def find_column(
     """
     import difflib
 
-    by_folded = {name.casefold(): name for name in reversed(names)}
+    by_folded = {folded(name): name for name in reversed(names)}
     wanted = [asked] if asked is not None else list(usual)
     for name in wanted:
         if name in names:
             return name
-        if name.casefold() in by_folded:
-            return by_folded[name.casefold()]
+        if folded(name) in by_folded:
+            return by_folded[folded(name)]
     near = [
         by_folded[match]
         for name in wanted
-        for match in difflib.get_close_matches(name.casefold(), list(by_folded), n=1)
+        for match in difflib.get_close_matches(folded(name), list(by_folded), n=1)
     ]
     there = ", ".join(names) or "none at all"
     if asked is not None:

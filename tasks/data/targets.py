@@ -46,11 +46,11 @@ def _joined(
     import pyarrow as pa
 
     places = {part: f"{name}/{i}" for i, part in enumerate(parts)}
-    folded = {part.casefold() for part in parts}
+    wanted = set(map(columns.folded, parts))
     known = {
         split_name: split
         for split_name, split in splits.items()
-        if folded & {column.casefold() for column in split.column_names}
+        if wanted & set(map(columns.folded, split.column_names))
     }
     chosen = columns.select(datasets.DatasetDict(known), places, where, places.values())
     joined = {}

@@ -31,7 +31,7 @@ def read(path: Path) -> "pa.Table":
     """
     import pyarrow as pa
 
-    rows, others = _rows(path)
+    rows, sheets = _rows(path)
     _, names = next(rows)
     records = list(rows)
     for number, row in records:
@@ -45,13 +45,20 @@ def read(path: Path) -> "pa.Table":
             )
     if not records:
         raise UserError(f"{path} has a header ({', '.join(names)}) and no rows below it")
+    places = range(len(names))
+    empty = [i for i in places if all(i >= len(row) or row[i] is None for _, row in records)]
+    if empty and (formula := _formula(path, sheets[0], records[0][0], empty)):
+        raise UserError(
+            f"{path} has the formula {formula} and no value of it, as programs write them: open it"
+            " in Excel or LibreOffice, and save it"
+        )
     columns = {
         name: _column([row[place] if place < len(row) else None for _, row in records])
         for place, name in enumerate(names)
     }
     table = pa.table({name: chunks(values) for name, values in columns.items()})
-    if others:
-        chosen, *more = others
+    chosen, *more = sheets
+    if more:
         note = (
             f"note: of the sheets of {path} the first, {chosen!r}, is read, and not"
             f" {', '.join(map(repr, more))}: save another as a file of its own to use it"
@@ -60,14 +67,28 @@ def read(path: Path) -> "pa.Table":
     return table
 
 
+def _formula(path: Path, title: str, number: int, places: list[int]) -> str | None:
+    """Return a formula that stands in a row of a sheet at one of these places; None where none
+    does."""
+    import openpyxl
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        book = openpyxl.load_workbook(path, read_only=True)
+        row = next((values for at, values in _filled(book[title]) if at == number), [])
+        book.close()
+    found = [str(row[i]) for i in places if i < len(row) and str(row[i]).startswith("=")]
+    return found[0] if found else None
+
+
 def rows_of(path: Path) -> Iterator[Row]:
     """Yield each row that has a value, the header first."""
     return _rows(path)[0]
 
 
 def _rows(path: Path) -> tuple[Iterator[Row], list[str]]:
-    """Return the rows of the first sheet, the header as names; and the sheets with rows, where they
-    are several, the first one first."""
+    """Return the rows of the first sheet, the header as names; and all sheets with rows, that one
+    first."""
     try:
         import openpyxl
     except ModuleNotFoundError:
@@ -96,7 +117,7 @@ def _rows(path: Path) -> tuple[Iterator[Row], list[str]]:
         raise UserError(f"{path} has no rows in any sheet")
     (first, header), *rows = sheets[filled[0]]
     names = _names(path, header)
-    return iter([(first, names), *rows]), filled if len(filled) > 1 else []
+    return iter([(first, names), *rows]), filled
 
 
 def _filled(sheet: Any) -> list[Row]:

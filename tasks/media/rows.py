@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.data import arrow_copy, fingerprint
-from tasks.data.columns import find_column
+from tasks.data.columns import find_column, folded
 from tasks.errors import UserError
 
 if TYPE_CHECKING:
@@ -27,11 +27,11 @@ def find(features: "datasets.Features", kind: "MediaKind", asked: str | None, wh
     """
     usual = (MEDIA, *kind.columns)
     if asked is None:
-        folded = {name.casefold() for name in usual}
+        wanted = set(map(folded, usual))
         holding: list[str] = [
             name for name in features if holds_bytes(features.arrow_schema.field(name).type)
         ]
-        named = [name for name in holding if name.casefold() in folded]
+        named = [name for name in holding if folded(name) in wanted]
         if len(holding) == 1:
             return holding[0]
         if named:

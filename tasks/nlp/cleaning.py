@@ -32,7 +32,9 @@ INLINE = re.compile(
     r"|label|mark|meter|output|progress|q|rp|rt|ruby|s|samp|small|span|strike|strong|sub|sup"
     r"|time|tt|u|var|wbr"
 )
-TAG = re.compile(r"<(?:!(?=doctype\b)|/)?([a-z][a-z0-9]*)\b[^<>]*>", re.IGNORECASE)
+TAG = re.compile(r"<(?:!(?=doctype\b)|/)?([a-z][a-z0-9]*)\b([^<>]*)>", re.IGNORECASE)
+SWITCHES = frozenset(("checked", "compact", "disabled", "hidden", "nowrap", "readonly", "selected"))
+"""Attributes that stand without a value."""
 HIDDEN = re.compile(r"<(?:(script|style)\b[^<>]*>|!--)", re.IGNORECASE)
 """Where what nobody reads begins."""
 NO_LABEL = repr(None)
@@ -75,7 +77,8 @@ def without_html(text: str) -> str:
     """Return a text without HTML's tags, comments, scripts and styles, and its entities (`&amp;`)
     as the characters they stand for.
 
-    Only what is called as an element of HTML is is a tag: "a <b, c> d" and "<3" stay.
+    A tag has the name of an element of HTML, and perhaps attributes with it: "a <b, c> d", "<3" and
+    "if a<p and q>r" stay.
     """
     if "<" in text:
         text = TAG.sub(_instead, _without_hidden(text))
@@ -101,9 +104,19 @@ def _without_hidden(text: str) -> str:
 
 def _instead(tag: re.Match[str]) -> str:
     name = tag[1].lower()
+    if name != "doctype" and not _are_attributes(tag[2]):
+        return tag[0]
     if BLOCKS.fullmatch(name):
         return " "
     return "" if INLINE.fullmatch(name) else tag[0]
+
+
+def _are_attributes(rest: str) -> bool:
+    """Return whether what stands between a tag's name and its end may do so in HTML."""
+    words = rest.lower().replace("/", " ").split()
+    if not words:
+        return True
+    return rest[0] in " \t\r\n\f/" and ("=" in rest or SWITCHES.issuperset(words))
 
 
 def single_spaced(text: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tasks.base import Batch, Bindable, Evaluated, Examples, Loss, OutputKind, Outputs
 from tasks.bounds import Count, InnerShare
-from tasks.data.columns import find_column, names_of
+from tasks.data.columns import find_column, folded, names_of
 from tasks.data.source import DataArgs, Source, choose_split, cut_missing_splits, limit
 from tasks.data.source import load as load_source
 from tasks.data.splits import must_have_train
@@ -108,7 +108,7 @@ def _canonical(
         text, _ = text_inputs.text_columns(names, source.name, known)
     else:
         text = find_column(names, args.text_column, TEXT_COLUMNS, "text", source.name)
-    labelled = {name.casefold() for name in names} & set(LABEL_COLUMNS)
+    labelled = set(map(folded, names)) & set(LABEL_COLUMNS)
     label = None
     if args.label_column is not None or labelled:
         label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)

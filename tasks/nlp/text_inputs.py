@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks import standard_input
-from tasks.data.columns import find_column
+from tasks.data.columns import find_column, folded
 from tasks.errors import UserError
 from tasks.printing import print_lines
 
@@ -183,13 +183,13 @@ def training_columns(
 
     Raises `UserError` where one is missing.
     """
-    folded = {name.casefold(): name for name in reversed(names)}
+    by_folded = {folded(name): name for name in reversed(names)}
     if text is None and pair is None:
         for both in PAIRS:
-            if all(name in folded for name in both):
-                return folded[both[0]], folded[both[1]]
+            if all(name in by_folded for name in both):
+                return by_folded[both[0]], by_folded[both[1]]
     found = find_column(names, text, TEXT_COLUMNS, "text", where)
-    if pair == "none" or (pair is None and not folded.keys() & set(PAIR_COLUMNS)):
+    if pair == "none" or (pair is None and not by_folded.keys() & set(PAIR_COLUMNS)):
         return found, None
     return found, find_column(names, pair, PAIR_COLUMNS, "text pair", where)
 
@@ -215,7 +215,7 @@ def _column(
             f"{error}; training read {known!r}: call it so, or give predict"
             f" `{what.replace(' ', '_')}_column`"
         ) from None
-    if found.casefold() != known.casefold():
+    if folded(found) != folded(known):
         print_lines(
             f"note: {where} has no column {known!r}, which training read as the {what}: "
             f"{found!r} is read in its place",

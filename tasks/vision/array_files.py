@@ -174,7 +174,8 @@ def _idx(root: Path, every: Sequence[Path]) -> _Found | None:
     ]
     mapping = next((file for file in every if file == folder / f"{name}mapping.txt"), None)
     known = _mapped(mapping) if mapping else {}
-    if not known and any(part.lower().replace("-", "") == "fashionmnist" for part in folder.parts):
+    above = [re.sub(r"[^a-z]", "", part.lower()) for part in folder.absolute().parts]
+    if not known and "fashionmnist" in above:
         known = dict(enumerate(FASHION))
     names = [known.get(code, str(code)) for code in codes.tolist()]
     return _Found(parts, {"label": names}, [mapping] if mapping else [])

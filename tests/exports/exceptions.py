@@ -1,4 +1,4 @@
-"""What can't be exported where, and the operator that stands in the way. README has the same."""
+"""What can't be exported where, and the operator that stands in the way, as zoo.deploy says."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class Obstacle:
     """Why a runtime can't have a model."""
 
-    operator: str  # as README names it
+    operator: str  # as zoo.deploy names it
     said: str  # by the error
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from bench.record.markdown import code, safe
+from tasks.data.source import NONE
 from tools.cards import classes
 from tools.cards.about import data_of
 from tools.cards.facts import Facts
@@ -40,7 +41,8 @@ def _languages(record: Record) -> Iterator[str]:
 def _reach(facts: Facts) -> Iterator[str]:
     found, main = facts.record, facts.main
     if main is None or main.dataset is None:
-        yield f"It has not been measured on a test split of {data_of(found)}."
+        of = "" if found.data_name == NONE else f" of {data_of(found)}"
+        yield f"It has not been measured on a test split{of}."
         return
     same = main.dataset["fingerprint"] == found.manifest["data"]["fingerprint"]
     what = "the test split of the same source as the training data" if same else "other data"

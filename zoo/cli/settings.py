@@ -208,7 +208,7 @@ def _is_file(name: str, word: str) -> bool:
     if path.is_file():
         return True
     if path.is_dir():
-        way = f"name a file in it; to take this very word as a text, give `{name}`"
+        way = f"for the texts in it give `file` {word}; to take this very word as one, `{name}`"
         raise UserError(f"{word} is a folder", hint=way)
     is_meant = path.suffix.lower() in {*tables.READERS, *files.OTHER_SUFFIXES}
     if is_meant and len(word.split()) == 1:

@@ -33,8 +33,8 @@ PICKLED = "pytorch_model.bin"
 def import_weights(args: "ImportArgs") -> Path:
     """Write weights of another program as a checkpoint, and return its folder.
 
-    Raises `UserError` where the weights can't be read, are not those of the model, or go to a
-    folder that is not empty.
+    Raises `UserError` where the weights can't be read, are not those of the model or those of a
+    checkpoint of the zoo, or go to a folder that is not empty.
     """
     quiet_libraries()
     entry = registry.find(args.as_)
@@ -46,6 +46,7 @@ def import_weights(args: "ImportArgs") -> Path:
         )
     folder = args.output_dir or Path("runs") / entry.name
     _must_be_free(folder)
+    _must_be_elsewhere(_place(args.weights))
     network = network_of(entry)
     model, processor = _read(args, entry, network)
     config = model.config
@@ -73,6 +74,12 @@ def _must_be_free(folder: Path) -> None:
     places.check_folder("`output_dir`", folder)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise UserError(f"`output_dir` {folder} is not empty: name a new folder")
+
+
+def _must_be_elsewhere(source: Path) -> None:
+    """Raises `UserError` for a checkpoint of the zoo: its task would be lost, with how it reads."""
+    if (source / checkpoint.MANIFEST).is_file():
+        raise UserError(f"{source} is a checkpoint of the zoo already: use it as it is")
 
 
 def _read(args: "ImportArgs", entry: Entry, network: Network) -> tuple[Any, Any]:

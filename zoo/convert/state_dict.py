@@ -59,7 +59,10 @@ def _unpickled(path: Path) -> Any:
     except OSError as error:
         raise UserError(f"{path} can't be read: {error.strerror or error}") from None
     except Exception as error:  # whatever a damaged pickle, or one that wants code, raises
-        said = _said(foreign(error))
+        message = foreign(error)
+        if "PytorchStreamReader" in message:  # its archive, before any pickle
+            raise UserError(f"{path} is damaged: it was not copied or saved to its end") from None
+        said = _said(message)
     raise UserError(
         f"{path} is no file of tensors alone ({said}): code in a pickle is never run; where you "
         f"trust it, save the weights alone: {SAVE}"

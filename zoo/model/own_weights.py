@@ -69,7 +69,7 @@ def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str]
                 f"`{name}` {_shown(value)}: {asked.model} has {_shown(have)}; leave it out, or "
                 "start from other weights"
             )
-    other = {n: v for n, v in found.items() if getattr(asked, n) != v}
+    other = {n: v for n, v in found.items() if getattr(asked, n) not in (None, v)}
     if other and is_first():
         shown = ", ".join(f"`{name}` {_shown(have)}" for name, have in other.items())
         print_lines(spelled(f"{asked.model}: as it was trained: {shown}"), file=sys.stderr)
@@ -152,19 +152,24 @@ def fill(
     Raises `UserError` for what is missing, has another shape, or belongs to no such network.
     """
     own = {name: tensor for name, tensor in model.state_dict().items() if name not in without}
-    known = {*own, *without}
-    faults = [f"{name} is missing" for name in own if name not in tensors]
-    faults += [
-        f"{name} is {_shape(tensors[name])}, not {_shape(tensor)}"
-        for name, tensor in own.items()
-        if name in tensors and tensors[name].shape != tensor.shape
-    ]
-    faults += [f"{name} is not known" for name in tensors if name not in known]
-    if faults:
-        raise UserError(f"{asked} does not fit {type(model).__name__}: {listed(faults)}", "model")
+    given = {name: tensor for name, tensor in tensors.items() if name not in without}
+    if wrong := faults(own, given):
+        raise UserError(f"{asked} does not fit {type(model).__name__}: {listed(wrong)}", "model")
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(tensors[name])
+
+
+def faults(own: "Mapping[str, Tensor]", given: "Mapping[str, Tensor]") -> list[str]:
+    """Return how tensors differ by name and shape from a network's own: what is missing, has
+    another shape, or is not known there."""
+    found = [f"{name} is missing" for name in own if name not in given]
+    found += [
+        f"{name} is {_shape(given[name])}, not {_shape(tensor)}"
+        for name, tensor in own.items()
+        if name in given and given[name].shape != tensor.shape
+    ]
+    return found + [f"{name} is not known" for name in given if name not in own]
 
 
 def _shape(tensor: "Tensor") -> str:

@@ -8,6 +8,10 @@ Any other encoder embeds the text and the same sentences: mean of the last hidde
 (Reimers & Gurevych 2019, "Sentence-BERT"). A label's logit is the cosine times `SCALE`, so the
 order is that of the cosines, and the score is a share among the labels, not a probability that was
 ever calibrated. Encoders that embed by their first token, as some do, are worse served.
+
+Embeddings tell topics apart and are poor at sentiment: of the movie reviews minilm gets 0.618 right
+(0.593 to 0.642, n = 1,500), fine-tuned 0.860. Real weights of language inference have not run here;
+small random ones give what transformers' pipeline gives.
 """
 
 from collections.abc import Sequence

@@ -10,6 +10,7 @@ import difflib
 import importlib.util
 import os
 import re
+import shlex
 import struct
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -77,6 +78,8 @@ def find(model: str, presets: Mapping[str, Preset]) -> LocalWeights:
         return _in_folder(folder, presets)
     if model in presets:
         return _of_preset(model, presets[model])
+    if model and folder.is_file():
+        raise UserError(_is_file(folder))
     if model.startswith((".", "/", "~")) or not HUB_ID.fullmatch(model):
         raise UserError(_unknown(model, presets))
     for name, preset in presets.items():
@@ -257,6 +260,13 @@ def _unknown(model: str, presets: Mapping[str, Preset]) -> str:
         f"{model!r} is no preset{hint}, no folder and no Hub id of the form owner/name; "
         f"the presets are {', '.join(presets) or 'none'}"
     )
+
+
+def _is_file(path: Path) -> str:
+    if (path.parent / "config.json").is_file():
+        return f"{path} is a file: give the folder it is in"
+    command = shlex.join(("python", "-m", "zoo", "import", str(path), "--as"))
+    return f"{path} is a file: make a checkpoint of it ({command} MODEL), and give that folder"
 
 
 def _has_weights(folder: Path) -> bool:

@@ -1,5 +1,6 @@
 """A network of timm out of a state dict of timm's or torchvision's: which one, and how it sees."""
 
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,10 @@ FAMILIES = {
 }
 """By a tensor that only they have, architectures whose shapes tell them apart."""
 VITS = {192: "tiny", 384: "small", 768: "base", 1024: "large"}
+EPSILON_OF_TORCHVISION = {f"efficientnet_b{i}": 1e-3 for i in (5, 6, 7)}
+"""Epsilon of torchvision's batch norms where it is not that of timm, 1e-5; no tensor tells it."""
+HEAD_IN_PARTS = re.compile(r"(fc|classifier|head|head\.fc)(?:\.\d+)+\.(weight|bias)")
+"""A linear layer in a Sequential with layers without weights, say Dropout, for a head."""
 WRAPPED = "timm_model."
 
 
@@ -43,7 +48,10 @@ def convert(weights: "StateDict") -> tuple[Any, Any]:
     """
     tensors = {name.removeprefix(WRAPPED): t for name, t in weights.tensors.items()}
     tensors, is_torchvision = to_timm(tensors)
+    tensors = _with_plain_head(tensors)
     architecture, arguments = _architecture(weights, tensors)
+    if is_torchvision and architecture in EPSILON_OF_TORCHVISION:
+        arguments |= {"bn_eps": EPSILON_OF_TORCHVISION[architecture]}
     model = _network(weights, tensors, architecture, arguments)
     named = {f"{WRAPPED}{name}": tensor for name, tensor in tensors.items()}
     # files of before batch norms counted their batches; nothing here reads the count
@@ -52,12 +60,22 @@ def convert(weights: "StateDict") -> tuple[Any, Any]:
     return model, _processor(weights, model.config, is_torchvision)
 
 
+def _with_plain_head(tensors: "Mapping[str, Tensor]") -> "dict[str, Tensor]":
+    """Return tensors where a head of one linear layer in a Sequential is that layer."""
+    parts = {name: found for name in tensors if (found := HEAD_IN_PARTS.fullmatch(name))}
+    linear = {name.rpartition(".")[0] for name in parts}
+    if len(linear) != 1 or tensors.get(f"{min(linear)}.weight", torch.empty(0)).ndim != 2:
+        return dict(tensors)
+    plain = {name: f"{found[1]}.{found[2]}" for name, found in parts.items()}
+    return {plain.get(name, name): tensor for name, tensor in tensors.items()}
+
+
 def _network(
     weights: "StateDict", tensors: "Mapping[str, Tensor]", name: str, arguments: dict[str, Any]
 ) -> Any:
     from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
 
-    head = _head(name, arguments)
+    head = _head(_empty(name, arguments), name)
     if f"{head}.weight" not in tensors:
         raise UserError(
             f"{weights.asked} has no head ({head}.weight of {name}), so it names nothing: give the"
@@ -68,8 +86,8 @@ def _network(
     return TimmWrapperForImageClassification(config)
 
 
-def _head(name: str, arguments: Mapping[str, Any]) -> str:
-    network = _empty(name, arguments)
+def _head(network: Any, name: str) -> str:
+    """Return the name of the classifier's layer in an architecture of timm."""
     heads = [n for n, module in network.named_modules() if module is network.get_classifier()]
     if not heads:
         raise UserError(f"{name} has two heads, and one is known here", "architecture")
@@ -92,21 +110,30 @@ def _architecture(
         return _vision_transformer(weights, tensors)
     if weights.architecture is not None:
         return known(weights.architecture), {}
-    shapes = {n: t.shape for n, t in tensors.items() if not n.endswith("num_batches_tracked")}
     tried = next((names for tensor, names in FAMILIES.items() if tensor in tensors), ())
+    faults: dict[str, list[str]] = {}
     for name in tried:
-        network = _empty(name, {})
-        head = {f"{_head(name, {})}.{part}" for part in ("weight", "bias")}
-        wanted = {n: t.shape for n, t in network.state_dict().items()}
-        if all(
-            shapes.get(n) == shape
-            for n, shape in wanted.items()
-            if n not in head and not n.endswith("num_batches_tracked")
-        ) and not set(shapes) - set(wanted):
+        if not (wrong := _differences(name, tensors)):
             return name, {}
+        faults[name] = wrong
+    nearest = min(faults, key=lambda name: len(faults[name]), default=None)
+    closest = f" ({nearest} is nearest: {own_weights.listed(faults[nearest])})" if nearest else ""
     raise UserError(
-        f"{weights.asked} has the tensors of no network that is known by them: say which with "
-        "`architecture`, one of timm's names"
+        f"{weights.asked} has the tensors of no network that is known by them{closest}: say which "
+        "with `architecture`, one of timm's names"
+    )
+
+
+def _differences(name: str, tensors: "Mapping[str, Tensor]") -> list[str]:
+    """Return how tensors differ from those of an architecture of timm, but for the classes that a
+    head has; none where it is theirs."""
+    network = _empty(name, {})
+    head = _head(network, name)
+    free, counts = {f"{head}.weight", f"{head}.bias"}, "num_batches_tracked"
+    wanted = {n: t for n, t in network.state_dict().items() if not n.endswith(counts)}
+    return own_weights.faults(
+        {n: tensor for n, tensor in wanted.items() if n not in free},
+        {n: t for n, t in tensors.items() if n not in free and not n.endswith(counts)},
     )
 
 

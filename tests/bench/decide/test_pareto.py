@@ -1,5 +1,7 @@
 """The Pareto front, and who wins."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -50,6 +52,20 @@ def test_overlapping_latencies_are_a_tie() -> None:
     assert tied(one, other)
     assert not beats(one, other) and {each.name for each in front([one, other])} == {"one", "other"}
     assert beats(point("smaller", seconds=1.1, spread=0.1, size=0.5), one)
+
+
+def test_what_slowed_both_is_no_tie() -> None:
+    """On a busy machine single latencies scatter, and their ratio in one round does not."""
+
+    def times_as_fast(one: OptionCost, ratio: float) -> OptionCost:
+        interval = Interval(0.8 * ratio, 1.2 * ratio, 0.99, "made up")
+        return replace(one, speedup=Estimate(ratio, interval, 10))
+
+    slow, fast = point("slow", seconds=1.2, spread=0.5), point("fast", seconds=0.9, spread=0.5)
+    assert tied(slow, fast)
+    slow, fast = times_as_fast(slow, 1.5), times_as_fast(fast, 5.8)
+    assert not tied(slow, fast) and winner([slow, fast], Limits()) == fast
+    assert tied(slow, times_as_fast(fast, 1.6)) and tied(slow, point("eager", spread=0.5))
 
 
 @given(POINTS)

@@ -39,6 +39,17 @@ def test_each_split_may_write_them_in_its_own_way(
     assert found["test"].features["label"] == found["train"].features["label"]
 
 
+def test_blanks_at_the_ends_of_a_name_do_not_count() -> None:
+    """Nobody sees them in a spreadsheet; a name that is met exactly wins."""
+    names = ["text ", " 情感 标签 ", "score", "score "]
+    assert columns.find_column(names, None, ("text",), "text", "data") == "text "
+    assert columns.find_column(names, "情感 标签", (), "label", "data") == " 情感 标签 "
+    assert columns.find_column(names, "score ", (), "label", "data") == "score "
+    test = {"Text ": ["c"], " target": ["x"]}
+    found = columns.select(made(train=TRAIN, test=test), WANTED, "data")
+    assert found["test"].to_dict() == {"text": ["c"], "label": ["x"]}
+
+
 def test_a_split_without_its_text_is_refused() -> None:
     with pytest.raises(UserError) as error:
         columns.select(made(train=TRAIN, test={"body": ["c"]}), WANTED, "data")

@@ -137,3 +137,12 @@ def test_without_its_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     path = write(tmp_path / "a.xlsx", [["text"], ["a"]])
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     assert "openpyxl, which reads those, is not installed: pip install openpyxl" in refusal(path)
+
+
+def test_formulas_without_values(tmp_path: Path) -> None:
+    """A program that writes a table computes nothing: the values are not there."""
+    rows = [["text", "label"], ["a", '=IF(1=2,"x","y")'], ["b", '=IF(1=1,"x","y")']]
+    message = refusal(write(tmp_path / "table.xlsx", rows))
+    assert '=IF(1=2,"x","y") and no value of it' in message and "save it" in message
+    empty = write(tmp_path / "empty.xlsx", [["text", "note"], ["a", None], ["b", None]])
+    assert read(empty).splits["train"]["note"][:] == [None, None]

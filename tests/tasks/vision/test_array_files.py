@@ -88,7 +88,9 @@ def test_fashion_mnist_is_known_by_its_folder(tmp_path: Path) -> None:
     write_idx(tmp_path / "FashionMNIST" / "raw")
     named = read(tmp_path).splits["train"].features["label"].names
     assert named[0] == "T-shirt/top" and named[9] == "Ankle boot"
-    (tmp_path / "FashionMNIST").rename(tmp_path / "digits")
+    (tmp_path / "FashionMNIST").rename(tmp_path / "fashion_mnist")
+    assert read(tmp_path).splits["train"].features["label"].names == named
+    (tmp_path / "fashion_mnist").rename(tmp_path / "digits")
     again = read(tmp_path).splits["train"].features["label"].names
     assert again == [str(i) for i in range(10)], "the same files, and no longer out of the cache"
 

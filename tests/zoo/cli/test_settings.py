@@ -120,7 +120,12 @@ def test_inputs_without_a_flag(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     [
         (TextInputs(), ("typo.csv",), TEXT, "there is no file typo.csv; to take these"),
         (TextInputs(), ("new.csv", "fine"), TEXT, "new.csv is a file: give one file, or texts"),
-        (TextInputs(), ("folder",), TEXT, "folder is a folder; name a file in it"),
+        (
+            TextInputs(),
+            ("folder",),
+            TEXT,
+            "folder is a folder; for the texts in it give `file` folder",
+        ),
         (TextInputs(text=("a",)), ("b",), TEXT, "`text` is given, and b as well"),
         (TextInputs(file=Path("x")), ("-",), TEXT, "`file` is given, and - as well"),
         (ImageInputs(image=("a",)), ("b",), IMAGE, "`image` is given, and b as well"),

@@ -80,6 +80,34 @@ def test_a_state_dict_of_timm(
     assert (task.size, task.mean, task.std) == (32, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
+def test_a_head_behind_dropout(picture: Path, tmp_path: Path) -> None:
+    """`model.fc = Sequential(Dropout(), Linear())`, as tutorials replace it."""
+    theirs = drawn("test_resnet", num_classes=3)
+    theirs.fc = torch.nn.Sequential(torch.nn.Dropout(), theirs.fc).eval()
+    torch.save(theirs.state_dict(), tmp_path / "model.pth")
+    done = imported(tmp_path / "model.pth", "resnet_cls", tmp_path / "run", "--image_size", 32)
+    assert done.code == 0, done.err
+    with torch.no_grad():
+        wanted = theirs(seen(tmp_path / "run", picture))
+    loaded = zoo.load(str(tmp_path / "run"))
+    torch.testing.assert_close(torch.as_tensor(loaded.logits([str(picture)])), wanted)
+    two = torch.nn.Linear(3, 3)
+    theirs.fc.extend([torch.nn.ReLU(), two])
+    torch.save(theirs.state_dict(), tmp_path / "two.pth")
+    done = imported(tmp_path / "two.pth", "resnet_cls", tmp_path / "none")
+    assert done.code == 2 and "is known by them" in done.err, (
+        "a head of two layers is another network"
+    )
+
+
+def test_a_checkpoint_of_the_zoo_is_one_already(tmp_path: Path) -> None:
+    torch.save(drawn("test_resnet", num_classes=3).state_dict(), tmp_path / "model.pth")
+    assert imported(tmp_path / "model.pth", "resnet_cls", tmp_path / "run").code == 0
+    done = imported(tmp_path / "run", "vit_cls", tmp_path / "again")
+    assert done.code == 2 and "is a checkpoint of the zoo already" in done.err
+    assert not (tmp_path / "again").exists()
+
+
 def test_what_is_not_said_is_told(tmp_path: Path) -> None:
     weights = tmp_path / "model.pth"
     torch.save(drawn("resnet18", num_classes=3).state_dict(), weights)
@@ -111,6 +139,7 @@ def test_it_is_a_checkpoint_like_any_other(images: Path, picture: Path, tmp_path
     page = (folder / "README.md").read_text()
     digest = sha256(weights)[:12]
     assert f"Trained elsewhere, and imported from weights with sha256 `{digest}`" in page
+    assert "`none`" not in page, "that is no name of data"
     assert "## Training" not in page and "ine-tuned" not in page.partition("## Use")[0]
     assert cards.main([str(folder), "--check"]) == 0
     options = json.loads((folder / "zoo.json").read_text())["config"]["options"]
@@ -123,6 +152,7 @@ def test_it_is_a_checkpoint_like_any_other(images: Path, picture: Path, tmp_path
     ("change", "flags", "said"),
     [
         ("missing", (), "has the tensors of no network that is known by them"),
+        ("shape", (), "(resnet18 is nearest: layer1.0.conv1.weight is [1, 1], not [64, 64, 3, 3])"),
         ("missing", ("--architecture", "resnet18"), "layer1.0.conv1.weight is missing"),
         ("shape", ("--architecture", "resnet18"), "is [1, 1], not [64, 64, 3, 3]"),
         ("more", ("--architecture", "resnet18"), "timm_model.other is not known"),

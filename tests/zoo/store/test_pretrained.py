@@ -4,6 +4,7 @@ import hashlib
 import http.server
 import json
 import os
+import shlex
 import socket
 import struct
 import subprocess
@@ -143,6 +144,22 @@ def test_what_is_not_at_hand_tells_the_three_ways() -> None:
 def test_a_name_of_nothing(model: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         pretrained.find(model, {"tiny": TINY})
+
+
+def test_a_file_of_weights_is_to_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name such as runs/best.pth could be one of the Hub's, and is none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my runs").mkdir()
+    for name in ("best.pth", "my runs/best.pth"):
+        Path(name).write_bytes(b"x")
+        with pytest.raises(UserError, match="is a file: make a checkpoint of it") as error:
+            pretrained.find(name, {"tiny": TINY})
+        assert f"python -m zoo import {shlex.quote(name)} --as MODEL" in str(error.value)
+    (tmp_path / "config.json").write_bytes(CONFIG)
+    with pytest.raises(UserError, match=r"best\.pth is a file: give the folder it is in"):
+        pretrained.find("best.pth", {"tiny": TINY})
 
 
 def test_pickled_weights_are_refused(tmp_path: Path) -> None:

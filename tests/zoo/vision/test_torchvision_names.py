@@ -17,6 +17,7 @@ NETWORKS = {
     "resnext50_32x4d": ("resnext50_32x4d", 64),
     "convnext_tiny": ("convnext_tiny", 64),
     "efficientnet_b0": ("efficientnet_b0", 64),
+    "efficientnet_b5": ("efficientnet_b5", 64),  # batch norms with another epsilon
     "vit_b_16": ("vit_base_patch16_224", 32),
 }
 
