@@ -129,7 +129,6 @@ def test_pipelines_say_the_same(
     ("model", "flags"),
     [
         ("vit_cls", ("--tune", "lora")),
-        ("resnet_cls", ("--tune", "head")),
         ("resnet_cls", ("--tune", "gradual")),
         ("kws_cls", ("--tune", "head", "--augment", "none", "--max_steps", 20)),
         ("kws_cls", ("--ema_decay", 0.8, "--label_smoothing_factor", 0.1)),

@@ -100,7 +100,8 @@ def test_a_better_checkpoint_does_not_fit(
     (small_disk / "logs").write_bytes(bytes(24 << 10))  # room for the log of this run, when gone
     free = shutil.disk_usage(small_disk).free
     before = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
-    room = int(share * sum(map(len, before.values())))
+    written = (content for name, content in before.items() if name != "evidence.jsonl")
+    room = int(share * sum(map(len, written)))
     (small_disk / "filler").write_bytes(bytes(max(0, free - room)))
     (small_disk / "logs").unlink()
     done = run_cli(MODEL, *arguments(tiny_bert, reviews, folder, *flags), "--resume")

@@ -89,7 +89,7 @@ def test_several_numbers() -> None:
     seen = evaluated(task, batch, outputs)
     assert seen.predictions[0] == NumbersPrediction((2.0, 1.0))
     assert task.to_json(seen.predictions[0]) == {"label": ["width", "height"], "score": [2.0, 1.0]}
-    assert task.errors(seen) == [(1.0, 7, "width 1, height 2", "width 2, height 1")]
+    assert task.errors(seen) == [(1.0, 7, "width 1, height 2", "width 2, height 1", None)]
     found = task.accumulator()
     task.update(found, seen)
     assert [one.value for one in found.compute() if one.name == "mse"] == [0.5]

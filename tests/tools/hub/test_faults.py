@@ -92,7 +92,9 @@ def test_what_lasts_leaves_the_repo_as_it_was(
     assert all(set(repo.files()) == {".gitattributes"} for repo in hub.repos.values())
     assert len(hub.asked) < MANY and max(pauses, default=0) <= retries.LONGEST_PAUSE_S
     if fault.kind in (401, 403, 413):
-        assert fault.seen == 1  # asked again it would be the same
+        # asked again it would be the same; large files are uploaded side by side
+        large = [path for path in trained.rglob("*") if path.suffix in (".safetensors", ".png")]
+        assert fault.seen <= (len(large) if fault.call == "upload" else 1)
 
 
 def test_an_answer_that_stays_lost_is_not_taken_for_nothing(hub: TinyHub, trained: Path) -> None:

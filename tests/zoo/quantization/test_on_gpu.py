@@ -134,7 +134,7 @@ def test_the_checkpoint_runs_itself(
         runner.deployment = deployment
         return OnGpu(runner)
 
-    def time_all(_: Any, candidates: Any, args: Any, inputs: Path) -> Estimate:
+    def time_all(_: Any, candidates: Any, args: Any, inputs: Path, *more: Any) -> Estimate:
         assert args.device == "cuda"
         estimate = Estimate(2.0, Interval(1.9, 2.1, 0.99, "made up"), 5)
         for one in candidates:
