@@ -92,6 +92,7 @@ def test_it_holds_all_packages_and_what_they_read(wheel: Path) -> None:
     assert ours - set(PACKAGES) == {next(one for one in ours if one.endswith(".dist-info"))}
 
 
+@pytest.mark.slow
 def test_the_command_works_there(installed: Path, tmp_path: Path) -> None:
     where = "import zoo, tasks, bench, tools; print(zoo.__file__)"
     assert str(installed.parent) in _run(installed / "python", "-c", where, cwd=tmp_path)

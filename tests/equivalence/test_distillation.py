@@ -58,6 +58,7 @@ def test_two_processes(case: cases.Case, teacher: Path, tmp_path: Path) -> None:
     _same(Run(tmp_path / "two"), alone)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["text", "vision"], indirect=True)
 def test_bf16(case: cases.Case, teacher: Path, tmp_path: Path) -> None:
     """bf16 weights, and autocast: each near fp32."""

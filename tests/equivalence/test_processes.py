@@ -50,7 +50,10 @@ CLIPPED += ("--lr_scheduler_type", "plateau", "--lr_plateau_patience", 0, "--lea
 
 
 @pytest.mark.parametrize("case", ["text"], indirect=True)
-@pytest.mark.parametrize("more", [(), ("--fsdp",)], ids=["ddp", "fsdp"])
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param((), id="ddp"), pytest.param(("--fsdp",), id="fsdp", marks=pytest.mark.slow)],
+)
 def test_two_processes_clip_values_alike(
     case: Case, tmp_path: Path, more: tuple[object, ...]
 ) -> None:

@@ -60,6 +60,7 @@ def test_cut_and_killed(classifier: cases.Case, flags: tuple[object, ...], tmp_p
     assert all(np.array_equal(resumed.weights()[name], w) for name, w in second.items())
 
 
+@pytest.mark.slow
 def test_two_processes(classifier: cases.Case, tmp_path: Path) -> None:
     flags = (*classifier.exact, *LEARN, "--ssl", "fixmatch")
     alone = classifier.finetune(tmp_path / "alone", *flags)
@@ -89,6 +90,7 @@ def test_workers_change_nothing(request: pytest.FixtureRequest, tmp_path: Path) 
     assert alone.losses == helped.losses
 
 
+@pytest.mark.slow
 def test_bf16(classifier: cases.Case, tmp_path: Path) -> None:
     """bf16 weights, and autocast: each near fp32."""
     flags = ("--dropout", 0, *LEARN, "--ssl", "fixmatch", "--max_steps", 3, "--ssl_threshold", 0)
