@@ -2,6 +2,8 @@
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,13 @@ def must_be_a_name(path: Path, name: str) -> None:
             f"{path} has a column {name[:60]!r}, with a zero byte in its name, as UTF-16 has them:"
             " save the file as UTF-8"
         )
+
+
+def must_differ(path: Path, names: Sequence[str]) -> None:
+    """Raises `UserError` for two columns of one name."""
+    twice = next((name for name, count in Counter(names).items() if count > 1), None)
+    if twice is not None:
+        raise UserError(f"{path} has two columns called {twice!r}")
 
 
 def is_unicode(value: Any) -> bool:

@@ -3,12 +3,11 @@
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.data.cells import NOTE, chunks, must_be_a_name, text_of
+from tasks.data.cells import NOTE, chunks, must_be_a_name, must_differ, text_of
 from tasks.errors import UserError
 
 if TYPE_CHECKING:
@@ -68,9 +67,7 @@ def read(path: Path) -> "pa.Table":
     names = [name or f"Unnamed: {place}" for place, name in enumerate(header)]
     for name in names:
         must_be_a_name(path, name)
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise UserError(f"{path} has two columns called {twice[0]!r}")
+    must_differ(path, names)
     records = []
     for line, row in rows:
         if len(row) != len(names):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.data.cells import NOTE, chunks
+from tasks.data.cells import NOTE, chunks, must_differ
 from tasks.data.parquet import must_fit
 from tasks.errors import UserError, foreign
 
@@ -138,9 +138,7 @@ def _names(path: Path, header: list[Any]) -> list[str]:
     names = [
         f"Unnamed: {place}" if name is None else _text(name) for place, name in enumerate(header)
     ]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"{path} has two columns called {twice!r}")
+    must_differ(path, names)
     return names
 
 

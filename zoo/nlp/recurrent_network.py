@@ -11,7 +11,7 @@ from zoo.model.network import Network
 from zoo.nlp.encoder_fit import UNLIMITED
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
 from zoo.nlp.trained_tokenizer import train_tokenizer
-from zoo.store import pretrained
+from zoo.store import own_checkpoint, pretrained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,9 +52,8 @@ class RecurrentNetwork(Network):
         Raises `UserError` for options that make no network, or weights of another kind.
         """
         if options.model != pretrained.NEW:
-            folder = pretrained.find(options.model, entry.presets).folder
-            own_weights.config_of(folder, RnnConfig, options.model, entry.name)
-            return load_tokenizer(folder)
+            found, _ = own_checkpoint.find(options, RnnConfig, entry)
+            return load_tokenizer(found.folder)
         if options.cell != "rnn" and options.activation != "tanh":
             raise UserError(
                 f"`activation` {options.activation} is for `cell` rnn, and {options.cell} has gates"
@@ -78,8 +77,7 @@ class RecurrentNetwork(Network):
         (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
             return options
-        folder = pretrained.find(options.model, entry.presets).folder
-        config = own_weights.config_of(folder, RnnConfig, options.model, entry.name)
+        _, config = own_checkpoint.find(options, RnnConfig, entry)
         rules = json.loads(processor.backend_tokenizer.to_str())
         tokens = len(processor)  # perhaps fewer than were allowed
         most = max(tokens, options.vocab_size)
@@ -110,8 +108,7 @@ class RecurrentNetwork(Network):
         Raises `UserError` where the weights are not at hand, or are of another kind.
         """
         if options.model != pretrained.NEW:
-            found = pretrained.find(options.model, entry.presets)
-            config = own_weights.config_of(found.folder, RnnConfig, options.model, entry.name)
+            found, config = own_checkpoint.find(options, RnnConfig, entry)
             config.hidden_dropout_prob = options.rnn_dropout
             config.initialization = options.initialization
             model = own_weights.begin(

@@ -28,6 +28,7 @@ from zoo.evaluation.class_facts import ClassScores
 from zoo.evaluation.confusions import top_confusions
 from zoo.evaluation.loop import Evaluation, evaluate
 from zoo.machine import terminal
+from zoo.machine.accelerator import accelerator_on
 from zoo.machine.formatting import interval
 from zoo.machine.precision import choose_device, choose_dtype
 from zoo.predict.pipeline import open_deployed
@@ -62,8 +63,6 @@ def evaluate_checkpoint(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetri
 
 
 def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
-    from zoo.machine.accelerator import accelerator_on
-
     terminal.quiet_libraries()
     keep_freed_memory()
     deployment = Deployment.parse(args.deployment)

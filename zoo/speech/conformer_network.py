@@ -10,7 +10,7 @@ from zoo.speech import ctc_processor
 from zoo.speech.ctc_processor import CtcProcessor, train_tokenizer
 from zoo.speech.log_mel import extractor_of, features_of
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC
-from zoo.store import pretrained
+from zoo.store import own_checkpoint, pretrained
 
 if TYPE_CHECKING:
     import datasets
@@ -35,9 +35,8 @@ class ConformerNetwork(Network):
         Raises `UserError` for options that make no network, or weights of another kind.
         """
         if options.model != pretrained.NEW:
-            folder = pretrained.find(options.model, entry.presets).folder
-            own_weights.config_of(folder, ConformerConfig, options.model, entry.name)
-            kept = ctc_processor.load_processor(folder)
+            found, _ = own_checkpoint.find(options, ConformerConfig, entry)
+            kept = ctc_processor.load_processor(found.folder)
             if options.vocabulary == "auto":
                 return kept
             tokenizer = train_tokenizer(splits["train"], task.args)
@@ -53,8 +52,7 @@ class ConformerNetwork(Network):
         (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
             return options
-        folder = pretrained.find(options.model, entry.presets).folder
-        config = own_weights.config_of(folder, ConformerConfig, options.model, entry.name)
+        _, config = own_checkpoint.find(options, ConformerConfig, entry)
         of_weights = {
             **features_of(processor.feature_extractor),
             "hidden_size": config.hidden_size,
@@ -78,8 +76,7 @@ class ConformerNetwork(Network):
         Raises `UserError` where the weights are not at hand, or are of another kind.
         """
         if options.model != pretrained.NEW:
-            found = pretrained.find(options.model, entry.presets)
-            config = own_weights.config_of(found.folder, ConformerConfig, options.model, entry.name)
+            found, config = own_checkpoint.find(options, ConformerConfig, entry)
             config.hidden_dropout_prob = options.conformer_dropout
             config.initialization = options.initialization
             before = ctc_processor.load_processor(found.folder).tokenizer

@@ -7,7 +7,7 @@ from zoo.model.loading import load_feature_extractor
 from zoo.model.network import Network
 from zoo.speech.log_mel import extractor_of, features_of
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification
-from zoo.store import pretrained
+from zoo.store import own_checkpoint, pretrained
 
 if TYPE_CHECKING:
     import datasets
@@ -32,9 +32,8 @@ class KeywordNetwork(Network):
         of another kind.
         """
         if options.model != pretrained.NEW:
-            folder = pretrained.find(options.model, entry.presets).folder
-            own_weights.config_of(folder, KwsConfig, options.model, entry.name)
-            return load_feature_extractor(folder)
+            found, _ = own_checkpoint.find(options, KwsConfig, entry)
+            return load_feature_extractor(found.folder)
         return extractor_of(options)
 
     def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
@@ -42,8 +41,7 @@ class KeywordNetwork(Network):
         (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
             return options
-        folder = pretrained.find(options.model, entry.presets).folder
-        config = own_weights.config_of(folder, KwsConfig, options.model, entry.name)
+        _, config = own_checkpoint.find(options, KwsConfig, entry)
         of_weights = {
             **features_of(processor),
             "hidden_size": config.hidden_size,
@@ -64,8 +62,7 @@ class KeywordNetwork(Network):
         Raises `UserError` where the weights are not at hand, or are of another kind.
         """
         if options.model != pretrained.NEW:
-            found = pretrained.find(options.model, entry.presets)
-            config = own_weights.config_of(found.folder, KwsConfig, options.model, entry.name)
+            found, config = own_checkpoint.find(options, KwsConfig, entry)
             config.hidden_dropout_prob = options.kws_dropout
             config.initialization = options.initialization
             settings = task.model_config()

@@ -6,7 +6,7 @@ from tasks.errors import UserError
 from tasks.vision.image_args import side_of
 from zoo.model import own_weights
 from zoo.model.network import Network
-from zoo.store import pretrained
+from zoo.store import own_checkpoint, pretrained
 from zoo.vision import image_processor, narrow_cnn
 from zoo.vision.image_processor import choose_size
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification
@@ -37,13 +37,14 @@ class ConvolutionalNetwork(Network):
         """
         reading = task.args  # type: ignore[attr-defined]
         if options.model != pretrained.NEW:
-            folder = pretrained.find(options.model, entry.presets).folder
-            config = own_weights.config_of(folder, CnnConfig, options.model, entry.name)
+            found, config = own_checkpoint.find(options, CnnConfig, entry)
             size = options.image_size
             if size is not None:
                 smallest = max(8, 2 ** (len(config.widths) - 1))
                 size = choose_size(size, splits["train"], smallest, 4)
-            return image_processor.processor_of_checkpoint(folder, options.model, reading, size)
+            return image_processor.processor_of_checkpoint(
+                found.folder, options.model, reading, size
+            )
         if len(options.widths) < 1 or min(options.widths) < 8 or any(w % 8 for w in options.widths):
             raise UserError(f"`widths` {' '.join(map(str, options.widths))}: multiples of 8")
         smallest = 2 ** (len(options.widths) - 1)
@@ -54,8 +55,7 @@ class ConvolutionalNetwork(Network):
         """Return the options with the shape of the weights (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
             return options
-        folder = pretrained.find(options.model, entry.presets).folder
-        config = own_weights.config_of(folder, CnnConfig, options.model, entry.name)
+        _, config = own_checkpoint.find(options, CnnConfig, entry)
         of_weights = {
             "widths": tuple(config.widths),
             "depth": config.depth,
@@ -80,8 +80,7 @@ class ConvolutionalNetwork(Network):
         Raises `UserError` where the weights are not at hand, or are of another kind.
         """
         if options.model != pretrained.NEW:
-            found = pretrained.find(options.model, entry.presets)
-            config = own_weights.config_of(found.folder, CnnConfig, options.model, entry.name)
+            found, config = own_checkpoint.find(options, CnnConfig, entry)
             config.image_size = side_of(processor)
             config.hidden_dropout_prob = options.cnn_dropout
             config.initialization = options.initialization

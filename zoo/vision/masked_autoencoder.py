@@ -11,7 +11,7 @@ from tasks.vision.patches import usual_patch
 from zoo.model import own_weights
 from zoo.model.loading import load_config, load_json
 from zoo.model.network import Network
-from zoo.store import pretrained
+from zoo.store import own_checkpoint, pretrained
 from zoo.vision import image_processor
 from zoo.vision.image_processor import choose_size
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining
@@ -42,7 +42,6 @@ def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
 
     Raises `UserError` where the checkpoint does not hold what its config says.
     """
-    from safetensors.torch import load_file
     from transformers import TimmWrapperConfig, TimmWrapperForImageClassification
 
     config = load_config(folder, MaeConfig)
@@ -51,7 +50,7 @@ def classifier(folder: "Path", settings: dict[str, Any]) -> "nn.Module":
             architecture=config.architecture, model_args=config.timm_args(), **settings
         )
     )
-    tensors = load_file(folder / "model.safetensors")
+    tensors = own_weights.read(folder)
     encoder = {
         name.removeprefix(ENCODER): tensor
         for name, tensor in tensors.items()
@@ -85,8 +84,7 @@ class MaskedAutoencoder(Network):
         or images of another size than the weights have.
         """
         if options.model != pretrained.NEW:
-            folder = pretrained.find(options.model, entry.presets).folder
-            config = own_weights.config_of(folder, MaeConfig, options.model, entry.name)
+            found, config = own_checkpoint.find(options, MaeConfig, entry)
             for name, asked, have in (
                 ("image_size", options.image_size, config.image_size),
                 ("patch_size", task.args.patch_size, config.patch_size),
@@ -99,7 +97,7 @@ class MaskedAutoencoder(Network):
                         f"`{name}` {asked}: {options.model} was pretrained at {have}, and its "
                         f"positions are those of that size: give `{name}` {have}"
                     )
-            return image_processor.processor_of_checkpoint(folder, options.model, task.args)
+            return image_processor.processor_of_checkpoint(found.folder, options.model, task.args)
         if options.decoder_size < 4 or options.decoder_size % options.decoder_heads:
             raise UserError(
                 f"`decoder_size` {options.decoder_size} can't be shared out to `decoder_heads` "
@@ -117,8 +115,7 @@ class MaskedAutoencoder(Network):
         """Return the options with the shape of the weights (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
             return options
-        folder = pretrained.find(options.model, entry.presets).folder
-        config = own_weights.config_of(folder, MaeConfig, options.model, entry.name)
+        _, config = own_checkpoint.find(options, MaeConfig, entry)
         shape = ("architecture", "depth", "decoder_size", "decoder_depth", "decoder_heads")
         free = ("initialization",)
         of_weights = {name: getattr(config, name) for name in (*shape, *free)}
@@ -135,8 +132,7 @@ class MaskedAutoencoder(Network):
         or of another kind.
         """
         if options.model != pretrained.NEW:
-            found = pretrained.find(options.model, entry.presets)
-            config = own_weights.config_of(found.folder, MaeConfig, options.model, entry.name)
+            found, config = own_checkpoint.find(options, MaeConfig, entry)
             known(config.architecture)
             config.initialization = options.initialization
             settings = task.model_config()
