@@ -14,7 +14,7 @@ from zoo.serve.errors import DeadlineExceeded, NotFound, QueueFull, TooLarge, Un
 from zoo.serve.items import Item
 from zoo.serve.metrics import Metrics
 from zoo.serve.queue import Job, JobQueue
-from zoo.serve.worker_process import WorkerDied, WorkerProcess, WorkerSettings
+from zoo.serve.worker_process import WorkerDied, WorkerProcess, WorkerSettings, WorkerUnfit
 
 LOG = logging.getLogger(__name__)
 MOST_TRIES = 2
@@ -54,6 +54,8 @@ class ServedModel:
     tasks: "list[asyncio.Task[None]]" = field(default_factory=list)
     first: "asyncio.Future[None] | None" = None
     """done when the first worker is ready, or can't be"""
+    unfit: str | None = None
+    """why it is not to answer on this machine, as the self-test of its workers says"""
 
 
 class Service:
@@ -80,6 +82,7 @@ class Service:
             settings = WorkerSettings(
                 folder=one.folder,
                 deployment=one.deployment,
+                sha256=one.sha256,
                 device=device,
                 threads=threads,
                 budget=limits.budget,
@@ -117,7 +120,8 @@ class Service:
     async def wait_ready(self) -> None:
         """Wait until each model has a worker that is ready.
 
-        Raises `UserError` or `WorkerDied` where the first of them can't load its model.
+        Raises `UserError`, `WorkerUnfit` or `WorkerDied` where the first of them can't load its
+        model, or is not to answer.
         """
         await self._started.wait()
         for model in self._served.values():
@@ -138,6 +142,10 @@ class Service:
         """Return whether a model, or each of them, has a worker that is ready."""
         chosen = self._served.values() if name is None else [self._find(name)]
         return all(model.running for model in chosen)
+
+    def unfit(self) -> dict[str, str]:
+        """Return why models are not to answer on this machine, by name."""
+        return {name: one.unfit for name, one in self._served.items() if one.unfit}
 
     def waiting(self) -> int:
         """Return how many inputs wait in the longest queue."""
@@ -162,6 +170,8 @@ class Service:
             QueueFull, DeadlineExceeded, Unavailable: see there.
         """
         model = self._find(name)
+        if model.unfit and not model.running:
+            raise Unavailable(f"{model.description.name} is not ready: {model.unfit}")
         if not inputs:
             return []
         if len(inputs) > self.limits.max_queue:
@@ -206,6 +216,12 @@ class Service:
         while True:
             try:
                 worker = await WorkerProcess.start(model.settings)
+            except WorkerUnfit as error:  # the machine stays what it is
+                if model.unfit is None:
+                    LOG.error("%s is not ready: %s", model.description.name, error)
+                model.unfit = str(error)
+                self._is_first(model, error)
+                return
             except (UserError, WorkerDied, OSError) as error:
                 if self._is_first(model, error):
                     return
@@ -231,6 +247,8 @@ class Service:
         assert model.first is not None
         if not model.first.done():
             model.first.set_result(None)
+            if not worker.tested:
+                LOG.warning("%s: no golden inputs to test itself with", name)
         model.running.append(worker)
         self.metrics.workers(name, len(model.running))
         answered = False
