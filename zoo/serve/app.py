@@ -52,7 +52,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
             allow_origins=list(settings.cors),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "x-model-sha256", "retry-after"],
+            expose_headers=["x-request-id", "x-model-sha256", "x-cache", "retry-after"],
         )
     access = Access(settings.max_body, settings.slow_client_s, settings.keys, OPEN_PATHS)
     app.add_middleware(AccessMiddleware, access=access, metrics=service.metrics)

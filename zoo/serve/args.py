@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -34,6 +34,10 @@ class ServeArgs(Bounded):
     """inputs of a model that wait; more are answered with 429"""
     timeout_s: Positive = 30.0
     """for an answer; longer is answered with 504"""
+    cache_mb: NotNegative = 0.0
+    """of answers that are kept, for inputs that come again; 0: none"""
+    cache_policy: Literal["lru", "lfu"] = "lru"
+    """what goes where the cache is full: what was not asked for the longest, or the least often"""
     keys: Path | None = None
     """file of keys, one a line, of which a request brings one (Authorization: Bearer KEY);
     ZOO_SERVE_KEYS in the environment holds them as well, separated by commas"""

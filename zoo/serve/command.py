@@ -12,6 +12,7 @@ from tasks.errors import UserError
 from zoo.serve import connections, keys, logs, server
 from zoo.serve.app import AppSettings, create_app
 from zoo.serve.args import ServeArgs
+from zoo.serve.cache import AnswerCache
 from zoo.serve.description import AUTO, Description, describe
 from zoo.serve.service import Limits, Service
 
@@ -51,6 +52,8 @@ def serve(args: ServeArgs) -> int:
     )
     with listening(args.host, args.port) as listener, logs.written(args.quiet):
         service = Service(descriptions, limits, args.workers, args.device, threads)
+        if args.cache_mb:
+            service.cache = AnswerCache(int(args.cache_mb * 2**20), args.cache_policy)
         return server.run(service, _configuration(args, service, settings), listener)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.errors import UserError
+from zoo.serve import cache
 from zoo.serve.description import Description
 from zoo.serve.errors import DeadlineExceeded, NotFound, QueueFull, TooLarge, Unavailable
 from zoo.serve.items import Item
@@ -76,6 +77,7 @@ class Service:
             threads: of the processor, of each worker; what runs a model decides by default.
         """
         self.limits, self.metrics = limits, Metrics()
+        self.cache: cache.AnswerCache | None = None
         self._served: dict[str, ServedModel] = {}
         self._started = asyncio.Event()
         for one in descriptions:
@@ -174,6 +176,36 @@ class Service:
             raise Unavailable(f"{model.description.name} is not ready: {model.unfit}")
         if not inputs:
             return []
+        if self.cache is None:
+            return await self._computed(model, inputs, parameters or {})
+        return await self._remembered(self.cache, model, inputs, parameters or {})
+
+    async def _remembered(
+        self,
+        answers: cache.AnswerCache,
+        model: ServedModel,
+        inputs: Sequence[Item],
+        parameters: Mapping[str, Any],
+    ) -> list[dict[str, Any]]:
+        """Return predictions, those out of the cache that are there."""
+        keys = [cache.key_of(model.description, item, parameters) for item in inputs]
+        found = [answers.get(key) for key in keys]
+        missing = [place for place, one in enumerate(found) if one is None]
+        for one in found:
+            self.metrics.cached(model.description.name, hit=one is not None)
+        cache.tell(hit=not missing)
+        made = []
+        if missing:
+            made = await self._computed(model, [inputs[place] for place in missing], parameters)
+        for place, prediction in zip(missing, made, strict=True):
+            found[place] = prediction
+            answers.put(keys[place], prediction)
+        return [one for one in found if one is not None]
+
+    async def _computed(
+        self, model: ServedModel, inputs: Sequence[Item], parameters: Mapping[str, Any]
+    ) -> list[dict[str, Any]]:
+        """Return predictions that workers make; raises as `predict` does."""
         if len(inputs) > self.limits.max_queue:
             raise TooLarge(
                 f"{len(inputs):,} inputs in one request: at most {self.limits.max_queue:,}"
@@ -181,7 +213,7 @@ class Service:
         loop = asyncio.get_running_loop()
         now = time.monotonic()
         deadline = now + self.limits.timeout_s
-        jobs = [Job(item, parameters or {}, deadline, loop.create_future(), now) for item in inputs]
+        jobs = [Job(item, parameters, deadline, loop.create_future(), now) for item in inputs]
         try:
             model.queue.admit(jobs)
         except QueueFull:
