@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
-from zoo.serve import health
+from zoo.serve import health, repository
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
 from zoo.serve.protocols import docs, hub_api, open_inference, openai, plain
 from zoo.serve.service import Service
+from zoo.serve.update import Updater, UpdateSettings
 
 OPEN_PATHS = (health.LIVE, health.READY, "/", docs.PATH, f"{docs.PATH}/")
 """What needs no key: whether it lives, and the pages, which ask for one."""
@@ -35,24 +36,32 @@ class AppSettings:
     """see `zoo.serve.health.router`"""
     cors: Sequence[str] = ()
     """origins whose pages may call it"""
+    admin_keys: Sequence[bytes] = ()
+    """of those who may change what is served; none: nobody may"""
+    updates: UpdateSettings = field(default_factory=UpdateSettings)
+    """what a new version of a model must be like"""
 
 
 def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI:
     """Return the application of a service, which it starts and stops."""
     settings = settings or AppSettings()
+    updater = Updater(service, settings.updates)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
+        updater.start()
         try:
             yield
         finally:
+            await updater.stop()
             await service.stop()
 
     app = FastAPI(title="zoo", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _no_route)
     app.include_router(health.router(service, settings.ready_below))
     app.include_router(docs.router())
+    app.include_router(repository.router(updater, settings.admin_keys))
     for protocol in PROTOCOLS:
         app.include_router(protocol.router(service))
     if settings.cors:
@@ -66,7 +75,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     access = Access(
         settings.max_body,
         settings.slow_client_s,
-        settings.keys,
+        (*settings.keys, *settings.admin_keys) if settings.keys else (),
         OPEN_PATHS,
         {f"{openai.PREFIX}/": openai.refused},
     )

@@ -50,7 +50,7 @@ class AnswerCache:
 
 def key_of(model: Description, item: Item, parameters: Mapping[str, Any]) -> bytes:
     """Return the key of an answer, 32 bytes."""
-    said = [model.sha256, model.deployment, dict(parameters)]
+    said: list[Any] = [model.sha256, model.deployment, dict(parameters)]
     content = b""
     if isinstance(item, bytes):
         said.append("file")

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import UserError
+from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import connections, keys, logs, server
 from zoo.serve.app import AppSettings, create_app
 from zoo.serve.args import ServeArgs
 from zoo.serve.cache import AnswerCache
 from zoo.serve.description import AUTO, Description, describe
 from zoo.serve.service import Limits, Service
+from zoo.serve.update import UpdateSettings
 
 if TYPE_CHECKING:
     import uvicorn
@@ -33,6 +35,7 @@ def serve(args: ServeArgs) -> int:
     if not args.models:
         raise UserError("which checkpoint? zoo serve FOLDER, as a fine-tune leaves it", "models")
     known = keys.read_keys(args.keys)
+    admin_keys = keys.read_keys(args.admin_keys, "admin_keys", variable=None)
     keys.must_be_guarded(args.host, known)
     _must_encrypt(args)
     descriptions = [_described(word, args.deployment) for word in args.models]
@@ -49,6 +52,8 @@ def serve(args: ServeArgs) -> int:
         keys=known,
         ready_below=args.ready_below,
         cors=args.cors,
+        admin_keys=admin_keys,
+        updates=_updates(args),
     )
     with listening(args.host, args.port) as listener, logs.written(args.quiet):
         service = Service(descriptions, limits, args.workers, args.device, threads)
@@ -99,6 +104,21 @@ def _described(word: str, deployment: str) -> Description:
             f"name it, {word}=NAME",
         )
     return describe(folder, name, "eager" if deployment == AUTO else deployment)
+
+
+def _updates(args: ServeArgs) -> UpdateSettings:
+    """Raises `UserError` for a folder that is none, and for conditions that are none."""
+    if args.model_root is not None and not args.model_root.expanduser().is_dir():
+        raise UserError(f"`model_root` {args.model_root}: there is no such folder")
+    return UpdateSettings(
+        model_root=args.model_root and args.model_root.expanduser(),
+        watch_s=args.watch,
+        shadow_share=args.shadow_share,
+        shadow_requests=args.shadow_requests,
+        shadow_s=args.shadow_s,
+        max_disagreement=args.max_disagreement,
+        fail_if=[VerdictCondition.parse(text) for text in args.fail_if],
+    )
 
 
 def _must_encrypt(args: ServeArgs) -> None:
