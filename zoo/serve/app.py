@@ -35,6 +35,8 @@ class AppSettings:
     """see `zoo.serve.health.router`"""
     cors: Sequence[str] = ()
     """origins whose pages may call it"""
+    waits_until_ready: bool = False
+    """start only when each model has a worker that is ready, or not at all"""
 
 
 def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI:
@@ -45,6 +47,8 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
         try:
+            if settings.waits_until_ready:
+                await service.wait_ready()
             yield
         finally:
             await service.stop()
