@@ -39,7 +39,9 @@ export async function send(request, signal) {
     signal,
   });
   const ms = performance.now() - started;
-  return { answer: parsed(response, text), ms };
+  const answer = parsed(response, text);
+  if (!Array.isArray(answer.predictions)) throw new Refused(t("notPredictions"), response.status);
+  return { answer, ms };
 }
 
 export async function models() {

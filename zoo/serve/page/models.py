@@ -7,7 +7,7 @@ never shown: whoever opens the page need not have a right to them.
 
 import importlib
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from zoo.serve.description import Description
 
+EMBEDDED = "embedded"
+"""The name of the data that comes with the project, as a checkpoint has it."""
 MOST_LABELS = 200
 """Labels that the page lists; the scores of an answer name the others."""
 LONGEST_LABEL = 80  # characters
@@ -46,6 +48,10 @@ TEXTS = {  # by the name of the task
     ),
     "fill-mask": ("the [MASK] of the function", "Return a [MASK] of the [MASK] array."),
 }
+ZERO_SHOT = {  # what the labels are given with
+    "text": "Two late goals turned the match around.",
+    "labels": "sport, politics, weather",
+}
 FILES = {  # in the folder `examples`
     "image-classification": ("digit-3.png", "digit-7.png", "digit-8.png"),
     "audio-classification": ("yes.wav", "go.wav", "down.wav"),
@@ -64,8 +70,8 @@ def as_json(models: Mapping[str, "Description"]) -> dict[str, Any]:
     "image", "audio"), `pair` (it takes two texts), `mask` (the text that stands for a missing word,
     or null), `answer` (how its predictions read: "label", "labels", "number", "numbers", "spans",
     "guesses", "text"), `zero_shot` (it takes the labels with the input), `labels` and how many there
-    are in all (`label_count`), `unit` of an input's length, `examples` ({"text"(, "text_pair")} or
-    {"file": an address relative to the page's}), `live` (it transcribes, so sound may be streamed),
+    are in all (`label_count`), `unit` of an input's length, `examples` ({"text"(, "text_pair",
+    "labels")} or {"file": an address relative to the page's}), `live` (it transcribes, so sound may be streamed),
     `deployment`, `sha256`.
     """
     return {"models": [_of(one) for one in models.values()]}
@@ -74,22 +80,22 @@ def as_json(models: Mapping[str, "Description"]) -> dict[str, Any]:
 def _of(model: "Description") -> dict[str, Any]:
     task = model.task
     labels = [str(label) for label in task.labels]
-    answer, pair, mask = _answer(task), model.takes_pairs, None
-    if answer == "guesses":
-        mask = _mask_token(model.folder)
+    answer = _answer(task)
+    mask = _mask_token(model.folder) if answer == "guesses" else None
+    zero_shot = answer == "label" and not labels
     return {
         "name": model.name,
         "title": TITLES.get(task.name, {"en": task.name, "zh": task.name}),
         "task": task.name,
         "kind": model.kind,
-        "pair": pair,
+        "pair": model.takes_pairs,
         "mask": mask,
         "answer": answer,
-        "zero_shot": answer == "label" and not labels,
+        "zero_shot": zero_shot,
         "labels": [_cut(label, LONGEST_LABEL) for label in labels[:MOST_LABELS]],
         "label_count": len(labels),
         "unit": task.unit,
-        "examples": _examples(model, pair, mask),
+        "examples": _zero_shot_examples(model) if zero_shot else _examples(model, mask),
         "live": answer == "text" and model.kind == "audio",
         "deployment": model.deployment,
         "sha256": model.sha256,
@@ -118,18 +124,21 @@ def _mask_token(folder: "Path") -> str:
     return token if isinstance(token, str) else "[MASK]"
 
 
-def _examples(model: "Description", pair: bool, mask: str | None) -> list[dict[str, str]]:
-    trained_on = _data_of(model.folder)
-    name, takes_any = model.task.name, trained_on is None or mask is not None
+def _zero_shot_examples(model: "Description") -> list[dict[str, str]]:
+    return [ZERO_SHOT] if model.kind == "text" else []
+
+
+def _examples(model: "Description", mask: str | None) -> list[dict[str, str]]:
+    """Return examples for a model; `mask` is what stands for a missing word, if anything does."""
+    name, trained_on = model.task.name, _data_of(model.folder)
+    fits = trained_on in (None, EMBEDDED) or mask is not None
     if model.kind != "text":
-        fits = takes_any or trained_on == "embedded"
-        files: Sequence[str] = FILES.get(name, ()) if fits else ()
-        return [{"file": f"page/examples/{file}"} for file in files]
-    texts = list(TEXTS.get(name, ())) if takes_any or trained_on == "embedded" else []
+        return [{"file": f"page/examples/{file}"} for file in FILES.get(name, ()) if fits]
+    texts = list(TEXTS.get(name, ())) if fits else []
     if not texts:
         flag, _, text = importlib.import_module(model.entry.task).EXAMPLE_INPUT.partition(" ")
         texts = shlex.split(text) if flag == "--text" else []
-    if pair:
+    if model.takes_pairs:
         return [{"text": text, "text_pair": text} for text in texts[:1]]
     return [{"text": text.replace("[MASK]", mask or "[MASK]")} for text in texts]
 

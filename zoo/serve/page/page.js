@@ -1,165 +1,14 @@
 // The page: which model, what it is given, what it said, and what it said before.
 
-import { Refused, curlLine, fileRequest, key, models as servedModels, send, textRequest } from "./api.js";
-import { make, show, summary } from "./answers.js";
+import { Refused, fileRequest, key, models as servedModels, send, textRequest } from "./api.js";
+import { make } from "./answers.js";
 import { takePhoto } from "./camera.js";
 import { LONGEST, Recording, Transcription, deviceTrouble, loudness } from "./microphone.js";
-import { chooseLanguage, currentLanguage, duration, setLanguage, t, translate } from "./strings.js";
+import { chooseLanguage, currentLanguage, setLanguage, t } from "./strings.js";
+import { $, RANKED, render, renderBusy, renderHeard, renderHistory, renderKey, renderModel, renderResult, state } from "./view.js";
 
-const $ = (id) => document.getElementById(id);
 const MOST = 20; // entries of the history
 const USUAL = 5; // answers shown
-const RANKED = ["label", "labels", "guesses"]; // answers of which one may want more than the best
-
-const state = {
-  models: [],
-  model: null,
-  file: null, // the image or sound that would be sent
-  url: null, // of that file, in this tab
-  running: null, // AbortController of the request that is under way
-  recording: null, // {recording, transcription, timer, started}
-  history: [], // the newest first: {model, input, request, answer, ms, live}
-  shown: null, // the one of the history that is shown
-  error: null, // a sentence, or null
-  heard: null, // {text, partial} of a recording that is transcribed as it comes
-};
-
-// ---- what stands there, in the language that was chosen --------------------------------------
-
-function render() {
-  translate();
-  $("language").textContent = t("otherLanguage");
-  $("language").lang = currentLanguage() === "zh" ? "en" : "zh-Hans";
-  renderKey();
-  if (state.model) {
-    renderModel();
-    renderResult();
-    renderHistory();
-  }
-}
-
-function renderKey(isWanted = false) {
-  if (isWanted) $("key-part").hidden = false;
-  else if (key.get()) $("key-part").hidden = false;
-  $("key-forget").hidden = !key.get();
-}
-
-function renderModel() {
-  const { model } = state;
-  const isText = model.kind === "text";
-  const title = model.title[currentLanguage()] ?? model.title.en;
-  document.title = `${title} · ${model.name}`;
-  $("title").textContent = title;
-  $("about").textContent = model.name;
-  $("about").hidden = state.models.length > 1; // the switcher names it
-  $("served").textContent = t("served", model.name, model.deployment, model.sha256.slice(0, 12));
-  $("text-part").hidden = !isText;
-  $("file-part").hidden = isText;
-  $("text-label").textContent = t(model.pair ? "firstText" : "text");
-  $("text-note").textContent = model.mask ? t("maskNote", model.mask) : t("textNote");
-  $("mask").hidden = !model.mask;
-  $("mask").textContent = model.mask ? t("maskAdd", model.mask) : "";
-  $("pair-part").hidden = !model.pair;
-  $("labels-part").hidden = !model.zero_shot;
-  $("top-part").hidden = !RANKED.includes(model.answer);
-  if (!isText) renderFilePart(model);
-  renderBusy();
-  renderExamples(model);
-  renderLabels(model);
-}
-
-function renderFilePart(model) {
-  const isImage = model.kind === "image";
-  $("drop-hint").textContent = t(isImage ? "dropImage" : "dropAudio");
-  $("choose").textContent = t(isImage ? "chooseImage" : "chooseAudio");
-  $("take").textContent = t("take");
-  $("take").hidden = !isImage;
-  $("record").hidden = isImage;
-  $("record").textContent = t(state.recording ? "stop" : "record");
-  $("record").setAttribute("aria-pressed", String(Boolean(state.recording)));
-  $("recording").hidden = !state.recording;
-  $("level").setAttribute("aria-label", t("audio"));
-  $("live-part").hidden = !model.live;
-  $("live").disabled = Boolean(state.recording);
-  $("file").accept = isImage ? "image/*" : "audio/*";
-  $("preview").hidden = state.file === null;
-  $("picture").hidden = !isImage;
-  $("sound").hidden = isImage;
-  if (state.file === null) return;
-  $("file-name").textContent = `${state.file.name} · ${size(state.file.size)}`;
-  $("picture").alt = state.file.name;
-}
-
-function renderBusy() {
-  const isBusy = state.running !== null;
-  $("send").disabled = isBusy || state.recording !== null;
-  $("send").textContent = t(isBusy ? "sending" : "send");
-  $("cancel").hidden = !isBusy;
-  $("answer").setAttribute("aria-busy", String(isBusy));
-}
-
-function renderExamples(model) {
-  $("examples-part").hidden = model.examples.length === 0;
-  $("examples").replaceChildren(...model.examples.map((example) => {
-    const name = example.file?.split("/").pop();
-    const isImage = name && model.kind === "image";
-    const button = make("button", { type: "button", "aria-label": isImage ? name : null, dir: "auto" });
-    if (isImage) button.append(make("img", { src: example.file, alt: "" }));
-    else button.append(name ?? [example.text, example.text_pair].filter(Boolean).join(" / "));
-    button.addEventListener("click", () => tryExample(example, name));
-    return button;
-  }));
-}
-
-function renderLabels(model) {
-  const all = $("labels-known");
-  all.hidden = model.labels.length === 0;
-  const isWhole = model.labels.length === model.label_count;
-  all.firstElementChild.textContent = t(isWhole ? "allLabels" : "someLabels", model.label_count, model.labels.length);
-  all.lastElementChild.replaceChildren(...model.labels.map((label) => make("li", { dir: "auto" }, label)));
-}
-
-function renderResult() {
-  const entry = state.shown;
-  $("error").hidden = state.error === null;
-  $("error").textContent = state.error ?? "";
-  for (const id of ["request", "raw", "timing"]) $(id).hidden = entry === null;
-  if (state.heard !== null) {
-    renderHeard();
-    return;
-  }
-  if (entry === null) {
-    $("answer").replaceChildren(...(state.error === null ? [make("p", { class: "quiet" }, t("noAnswer"))] : []));
-    return;
-  }
-  $("answer").replaceChildren(...entry.answer.predictions.flatMap((one) => show(entry.model, one, entry.input)));
-  $("timing").textContent = t(entry.live ? "latencyLive" : "latency", duration(entry.ms));
-  $("curl").textContent = curlLine(entry.request);
-  $("json").textContent = JSON.stringify(entry.answer, null, 2);
-  $("copied").textContent = "";
-}
-
-// The text of a sound that is still recorded: what is certain, and what may change.
-function renderHeard() {
-  for (const id of ["request", "raw", "timing"]) $(id).hidden = true;
-  const { text, partial } = state.heard;
-  const line = make("p", { class: "read", dir: "auto" }, text ? `${text} ` : "", make("span", { class: "unsure" }, partial));
-  $("answer").replaceChildren(text || partial ? line : make("p", { class: "quiet" }, t("listening")));
-}
-
-function renderHistory() {
-  $("past").hidden = state.history.length === 0;
-  $("history").replaceChildren(...state.history.map((entry) => {
-    const asked = make("span", { class: "asked", dir: "auto" });
-    if (entry.model.kind === "image") asked.append(make("img", { src: entry.input.url, alt: "" }));
-    asked.append(entry.input.name ?? [entry.input.text, entry.input.pair].filter(Boolean).join(" / "));
-    const said = entry.answer.predictions.map((one) => summary(entry.model, one)).join(" · ");
-    const button = make("button", { type: "button", "aria-current": String(entry === state.shown) }, asked,
-      make("span", { class: "said", dir: "auto" }, said), make("span", { class: "ms" }, duration(entry.ms)));
-    button.addEventListener("click", () => bringBack(entry));
-    return make("li", {}, button);
-  }));
-}
 
 // ---- what is asked ---------------------------------------------------------------------------
 
@@ -180,6 +29,7 @@ function setFile(file, url = file && URL.createObjectURL(file)) {
   if (state.url && state.url !== url && !isKept) URL.revokeObjectURL(state.url);
   state.file = file;
   state.url = url;
+  state.isCut = false;
   for (const id of ["picture", "sound"]) $(id).removeAttribute("src");
   if (file !== null) $(state.model.kind === "image" ? "picture" : "sound").src = url;
 }
@@ -200,15 +50,20 @@ function takeFile(file) {
   ask();
 }
 
-async function tryExample(example, name) {
+async function tryExample(example) {
   if (example.file) {
-    const response = await fetch(example.file);
-    const blob = await response.blob();
-    takeFile(new File([blob], name, { type: blob.type }));
+    const name = example.file.split("/").pop();
+    try {
+      const blob = await (await fetch(example.file)).blob();
+      takeFile(new File([blob], name, { type: blob.type }));
+    } catch {
+      fail(t("unreachable"));
+    }
     return;
   }
   $("text").value = example.text;
   $("text-pair").value = example.text_pair ?? "";
+  if (example.labels) $("labels").value = example.labels;
   ask();
 }
 
@@ -227,8 +82,9 @@ function given() {
   return { text, pair };
 }
 
+// Separated by commas, Chinese ones too.
 function zeroShotLabels() {
-  return $("labels").value.split(/[,,、\n]/).map((label) => label.trim()).filter(Boolean);
+  return $("labels").value.split(/[,\uff0c\u3001\n]/).map((label) => label.trim()).filter(Boolean);
 }
 
 function options() {
@@ -273,7 +129,14 @@ async function ask() {
   } finally {
     if (state.running === controller) state.running = null;
     render();
+    reveal();
   }
+}
+
+// On a narrow screen the answer stands below what was asked.
+function reveal() {
+  const { top } = $("result").getBoundingClientRect();
+  if (top > 0.7 * innerHeight) $("result").scrollIntoView({ block: "start" });
 }
 
 function cancel() {
@@ -366,10 +229,11 @@ function hearing(text, partial) {
 function tick(started) {
   const seconds = Math.floor((performance.now() - started) / 1000);
   $("clock").textContent = `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
-  if (seconds >= LONGEST * 60) stopRecording();
+  if (seconds >= LONGEST * 60) stopRecording(true);
 }
 
-async function stopRecording() {
+// `isCut`: nobody has stopped it, it was as long as may be.
+async function stopRecording(isCut = false) {
   const { recording, transcription, model, timer } = state.recording;
   clearInterval(timer);
   state.recording = null;
@@ -381,6 +245,7 @@ async function stopRecording() {
     return;
   }
   setFile(file);
+  state.isCut = isCut;
   render();
   const transcribed = transcription && (await transcription.finish());
   state.heard = null;
@@ -416,10 +281,6 @@ async function copyCurl() {
     getSelection().selectAllChildren($("curl"));
     $("copied").textContent = t("notCopied");
   }
-}
-
-function size(bytes) {
-  return bytes < 1e6 ? `${(bytes / 1e3).toFixed(bytes < 1e4 ? 1 : 0)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 function listen() {
@@ -469,7 +330,17 @@ function listen() {
     state.shown = null;
     render();
   });
+  listenToPlaces($("examples"), (place) => tryExample(state.model.examples[place]));
+  listenToPlaces($("history"), (place) => bringBack(state.history[place]));
   listenToFiles();
+}
+
+// A button in a list stands for an entry by its place.
+function listenToPlaces(list, chosen) {
+  list.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-place]");
+    if (button) chosen(Number(button.dataset.place));
+  });
 }
 
 // Files that are dropped anywhere or pasted; a browser would open them in place of the page.
