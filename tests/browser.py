@@ -138,15 +138,17 @@ class Tab:
             told = event.get("params", {})
             if event["method"] == "Runtime.exceptionThrown":
                 found.append(json.dumps(told["exceptionDetails"]))
-            elif event["method"] == "Log.entryAdded" and told["entry"]["level"] == "error":
-                if told["entry"]["source"] != "network":
-                    found.append(told["entry"]["text"])
+            elif event["method"] == "Log.entryAdded":
+                entry = told["entry"]
+                if entry["level"] == "error" and entry["source"] != "network":
+                    found.append(entry["text"])
         return found
 
     def requested(self) -> list[str]:
         """The addresses that the page has asked for."""
-        events = [one["params"] for one in self.events if one["method"] == "Network.requestWillBeSent"]
-        return [event["request"]["url"] for event in events]
+        self.run("0")
+        sent = [one for one in self.events if one["method"] == "Network.requestWillBeSent"]
+        return [event["params"]["request"]["url"] for event in sent]
 
 
 @contextlib.contextmanager

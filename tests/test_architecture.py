@@ -123,7 +123,8 @@ FOLDERS = {
         "predict",
     }
     | {"pruning", "quantization", "runtimes", "speedups", "store", *MODALITIES}
-    | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"},
+    | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"}
+    | {"serve", "serve/page"},
     "bench": {"cases", "compare", "decide", "experiments", "gpu_check", "machine", "measures"}
     | {"record", "regression", "report", "sweep", "validity"},
     "tools": {"cards", "hub"},

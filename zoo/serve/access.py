@@ -46,14 +46,11 @@ class Access:
     keys: Sequence[bytes] = ()
     """of which a request brings one; none: it needs none"""
     open_paths: Sequence[str] = ()
-    """that need no key; those that end in a slash with all below them"""
+    """that are read without a key"""
 
-    def is_open(self, path: str) -> bool:
-        """Return whether a path needs no key."""
-        return any(
-            path == one or (one.endswith("/") and one != "/" and path.startswith(one))
-            for one in self.open_paths
-        )
+    def is_open(self, scope: Scope) -> bool:
+        """Return whether a request needs no key: what is open is open for reading."""
+        return scope.get("method") in ("GET", "HEAD") and scope["path"] in self.open_paths
 
 
 class AccessMiddleware:
@@ -73,9 +70,11 @@ class AccessMiddleware:
         await Exchange(self, scope, receive, send).run()
 
     def _may(self, scope: Scope) -> bool:
-        if not self.access.keys or self.access.is_open(scope["path"]):
+        if not self.access.keys or self.access.is_open(scope):
             return True
-        return keys.is_known(header(scope, b"authorization"), self.access.keys)
+        offered = scope.get("subprotocols", ())
+        given = header(scope, b"authorization") or keys.of_subprotocols(offered)
+        return keys.is_known(given, self.access.keys)
 
 
 class Exchange:

@@ -10,10 +10,11 @@ from fastapi.middleware.cors import CORSMiddleware
 import zoo
 from zoo.serve import health, plain
 from zoo.serve.access import Access, AccessMiddleware
+from zoo.serve.page import routes as page
 from zoo.serve.service import Service
 
-OPEN_PATHS = (health.LIVE, health.READY, "/")
-"""What needs no key: whether it lives, and the page, which asks for one."""
+OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths())
+"""What may be read without a key: whether it lives, and the page, which asks for one."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     app = FastAPI(title="zoo", version=zoo.__version__, lifespan=lifespan)
     app.include_router(health.router(service, settings.ready_below))
     app.include_router(plain.router(service))
+    app.include_router(page.router(service))
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,

@@ -51,6 +51,7 @@ export async function models() {
 
 async function exchange(path, { headers = {}, ...options }) {
   const known = key.get();
+  if (/[^\x21-\x7e]/.test(known)) throw new Refused(t("badKey"), 401); // no header can hold it
   if (known) headers = { ...headers, authorization: `Bearer ${known}` };
   let response;
   try {

@@ -1,8 +1,8 @@
 """What the page knows of each served model: `GET /page/models.json`.
 
-Examples come from the embedded data, and only for models that were trained on them, or that take any
-input; a model of other data gets the example of its task. Inputs out of a checkpoint's own data are
-never shown: whoever opens the page need not have a right to them.
+Examples come from the embedded data, and only for models that were trained on them, or that take
+any input; a model of other data gets the example of its task. Inputs out of a checkpoint's own data
+are never shown: whoever opens the page need not have a right to them.
 """
 
 import importlib
@@ -66,13 +66,15 @@ ANSWERS = {  # by the problem type of a classifier
 def as_json(models: Mapping[str, "Description"]) -> dict[str, Any]:
     """Return the content of models.json: `models`, in the order in which they are served.
 
-    Of each model: `name`, `title` by language ("en", "zh"), `task`, `kind` of its input ("text",
-    "image", "audio"), `pair` (it takes two texts), `mask` (the text that stands for a missing word,
-    or null), `answer` (how its predictions read: "label", "labels", "number", "numbers", "spans",
-    "guesses", "text"), `zero_shot` (it takes the labels with the input), `labels` and how many there
-    are in all (`label_count`), `unit` of an input's length, `examples` ({"text"(, "text_pair",
-    "labels")} or {"file": an address relative to the page's}), `live` (it transcribes, so sound may be streamed),
-    `deployment`, `sha256`.
+    A model has
+
+    - `name`, `title` ({"en", "zh"}), `task`, `deployment`, `sha256`;
+    - `kind` of its input ("text", "image", "audio"), `unit` of its length, `pair` (two texts),
+      `mask` (the text that stands for a missing word, or null), `live` (it transcribes, so its
+      sound may be streamed), `zero_shot` (it takes the labels with the input);
+    - `answer`, how its predictions read ("label", "labels", "number", "numbers", "spans",
+      "guesses", "text"), `labels`, and how many there are in all (`label_count`);
+    - `examples`: {"text"(, "text_pair", "labels")}, or {"file": an address relative to the page}.
     """
     return {"models": [_of(one) for one in models.values()]}
 

@@ -1,6 +1,6 @@
-"""A service that answers what it is told to, behind the real page: one model of every kind of answer.
+"""A service that answers as it is told, behind the real page: a model of every kind of answer.
 
-    python -m tests.zoo.serve.page.stand_in PORT
+python -m tests.zoo.serve.page.stand_in PORT
 """
 
 import asyncio
@@ -23,12 +23,19 @@ from zoo.serve.page import routes
 KEY = "a-key-of-the-tests"
 REVIEWS = {"label": "positive", "score": 0.9731, "scores": {"positive": 0.9731, "negative": 0.0269}}
 DIGITS = {str(digit): 0.002 for digit in range(10)} | {"7": 0.982}
+TOPICS = ("体育", "sport & <b>play</b>", "10", "9")
+
+
+def _guesses(**words: float) -> list[dict[str, Any]]:
+    return [{"score": score, "token": 5, "token_str": word} for word, score in words.items()]
+
+
 ANSWERS: dict[str, dict[str, Any]] = {
     "reviews": REVIEWS,
     "topics": {
-        "label": ["体育", "sport & <b>play</b>"],
+        "label": list(TOPICS[:2]),
         "score": [0.91, 0.72],
-        "scores": {"体育": 0.91, "sport & <b>play</b>": 0.72, "10": 0.31, "9": 0.02},
+        "scores": dict(zip(TOPICS, (0.91, 0.72, 0.31, 0.02), strict=True)),
     },
     "stars": {"label": "LABEL_0", "score": -3.25},
     "axes": {"label": ["joy", "anger"], "score": [0.5, -1.25]},
@@ -42,10 +49,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "gaps": {
         "label": ["cat", "mat"],
         "score": [0.5, 0.25],
-        "guesses": [
-            [{"score": 0.5, "token": 5, "token_str": "cat"}, {"score": 0.2, "token": 6, "token_str": "dog"}],
-            [{"score": 0.25, "token": 7, "token_str": "mat"}, {"score": 0.1, "token": 8, "token_str": "sofa"}],
-        ],
+        "guesses": [_guesses(cat=0.5, dog=0.2), _guesses(mat=0.25, sofa=0.1)],
     },
     "digits": {"label": "7", "score": 0.982, "scores": DIGITS},
     "boxes": {
@@ -70,7 +74,7 @@ def _task(name: str, labels: tuple[str, ...] = (), problem_type: str | None = No
 SINGLE, MULTI = "single_label_classification", "multi_label_classification"
 MODELS: dict[str, tuple[str, Any]] = {  # kind and task
     "reviews": ("text", _task("text-classification", ("negative", "positive"), SINGLE)),
-    "topics": ("text", _task("text-classification", ("体育", "sport & <b>play</b>", "10", "9"), MULTI)),
+    "topics": ("text", _task("text-classification", TOPICS, MULTI)),
     "stars": ("text", _task("text-classification", (), "regression")),
     "axes": ("text", _task("text-classification", ("joy", "anger"), "regression")),
     "pairs": ("text", _task("text-classification", ("same", "other"), SINGLE)),
