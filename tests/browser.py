@@ -93,7 +93,7 @@ class Tab:
 
     def press(self, key: str, control: bool = False) -> None:
         """Presses a key ("Enter", "Tab"), perhaps with Ctrl."""
-        codes = {"Enter": 13, "Tab": 9}
+        codes, texts = {"Enter": 13, "Tab": 9}, {"Enter": "\r"}
         for kind in ("keyDown", "keyUp"):
             self.call(
                 "Input.dispatchKeyEvent",
@@ -102,6 +102,7 @@ class Tab:
                 code=key,
                 windowsVirtualKeyCode=codes[key],
                 modifiers=2 * control,
+                text=texts.get(key, "") if kind == "keyDown" else "",
             )
 
     def choose_file(self, selector: str, *paths: Path) -> None:

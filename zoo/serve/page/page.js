@@ -121,6 +121,7 @@ async function ask() {
   const { model } = state;
   const request = requestOf(input);
   renderBusy();
+  renderResult();
   try {
     const { answer, ms } = await send(request, controller.signal);
     if (state.running === controller) keep({ model, input, request, answer, ms, live: false });

@@ -16,7 +16,7 @@ from typing import Any
 
 import uvicorn
 from fastapi import FastAPI, Request, WebSocket
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 
 from zoo.serve.page import routes
 
@@ -112,9 +112,14 @@ class StandIn:
     def __init__(self, folder: Path, wants_key: bool = False) -> None:
         self.models = descriptions(folder)
         self.wants_key = wants_key
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets what was asked, and answers as at first."""
         self.asked: list[dict[str, Any]] = []
         self.heard = bytearray()
-        self.refusals: list[JSONResponse] = []
+        """What came over the socket."""
+        self.refusals: list[Response] = []
         """The next answers, in place of predictions."""
         self.delay_s = 0.0
         self.has_socket = True
@@ -132,8 +137,8 @@ class StandIn:
                 return JSONResponse({"error": "no known key"}, 401)
             return await call_next(request)
 
-        @app.post("/predict")
-        async def predict(request: Request) -> JSONResponse:
+        @app.post("/predict", response_model=None)
+        async def predict(request: Request) -> Response:
             return await self._predict(request)
 
         @app.websocket("/websocket")
@@ -142,7 +147,7 @@ class StandIn:
 
         return app
 
-    async def _predict(self, request: Request) -> JSONResponse:
+    async def _predict(self, request: Request) -> Response:
         body = await request.body()
         if request.headers["content-type"] == "application/json":
             asked = await request.json()
@@ -188,7 +193,7 @@ def serving(app: FastAPI) -> Iterator[str]:
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
-            server.should_exit = True
+            server.should_exit = server.force_exit = True
             thread.join(10)
 
 
