@@ -18,6 +18,9 @@ import uvicorn
 from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, Response
 
+from zoo.serve.access import Access, AccessMiddleware
+from zoo.serve.app import OPEN_PATHS
+from zoo.serve.metrics import Metrics
 from zoo.serve.page import routes
 
 KEY = "a-key-of-the-tests"
@@ -129,13 +132,9 @@ class StandIn:
         app = FastAPI()
         app.include_router(routes.router(self))  # type: ignore[arg-type]
 
-        @app.middleware("http")
-        async def guard(request: Request, call_next: Any) -> Any:
-            is_open = request.url.path in routes.open_paths()
-            known = request.headers.get("authorization") == f"Bearer {KEY}"
-            if self.wants_key and not is_open and not known:
-                return JSONResponse({"error": "no known key"}, 401)
-            return await call_next(request)
+        if self.wants_key:
+            access = Access(10 * 2**20, 10.0, (KEY.encode(),), OPEN_PATHS)
+            app.add_middleware(AccessMiddleware, access=access, metrics=Metrics())
 
         @app.post("/predict", response_model=None)
         async def predict(request: Request) -> Response:

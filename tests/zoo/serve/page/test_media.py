@@ -148,7 +148,7 @@ def test_without_a_socket_the_recording_is_sent(page: Page) -> None:
     assert "top_k" not in page.service.asked[0]
 
 
-@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100, 48_000])
+@pytest.mark.parametrize("rate", [8_000, 16_000, 44_100])
 def test_any_rate_becomes_16_khz(rate: int, page: Page) -> None:
     page.open("speech")
     made = np.asarray(

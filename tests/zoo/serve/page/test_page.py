@@ -110,17 +110,17 @@ REFUSALS: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("refusal", "told"), REFUSALS)
-def test_a_refusal_is_shown_as_its_sentence(refusal: Any, told: str, page: Page) -> None:
+def test_a_refusal_is_shown_as_its_sentence(page: Page) -> None:
     page.open("reviews")
-    page.service.refusals.append(refusal)
     page.tab.type("#text", TEXT)
-    page.tab.click("#send")
-    assert told in page.error()
-    assert page.tab.text("#answer") == ""
-    page.tab.click("#send")  # and the next one is answered
-    assert page.answer().startswith("positive")
-    assert not page.tab.run("document.querySelector('#error').checkVisibility()")
+    for count, (refusal, told) in enumerate(REFUSALS, 1):
+        page.service.refusals.append(refusal)
+        page.tab.click("#send")
+        assert told in page.error()
+        assert page.tab.text("#answer") == ""
+        page.tab.click("#send")  # and the next one is answered
+        assert page.answer(count).startswith("positive")
+        assert not page.tab.run("document.querySelector('#error').checkVisibility()")
 
 
 def test_a_service_that_is_gone_is_said(chromium: Tab, tmp_path: Path) -> None:
@@ -153,6 +153,14 @@ def test_a_key_is_asked_for_and_kept_in_the_tab_alone(chromium: Tab, tmp_path: P
         line = chromium.run("document.querySelector('#curl').textContent")
         assert '-H "authorization: Bearer $ZOO_KEY"' in line
         assert KEY not in line + chromium.run("JSON.stringify(localStorage) + document.cookie")
+        page.open("speech")
+        chromium.click("#record")  # the socket knows the key as well
+        chromium.wait("document.querySelector('#answer').innerText === 'nine sev'")
+        chromium.click("#record")
+        assert page.answer().startswith("nine seven three")
+        assert len(service.asked) == 1
+        page.open("reviews")
+        chromium.type("#text", TEXT)
         chromium.click("#key-forget")
         assert chromium.run("sessionStorage.length") == 0
         chromium.click("#send")
@@ -184,14 +192,14 @@ def test_the_curl_line_is_the_very_request(page: Page, picture: Path) -> None:
 
 def test_the_history_brings_back_input_and_answer(page: Page) -> None:
     page.open("reviews")
-    for count in range(1, 23):
+    for count in range(1, 22):
         page.tab.run(f"document.querySelector('#text').value = 'text {count}'")
         page.tab.click("#send")
         page.answer(min(count, 20))
         page.tab.wait(f"document.querySelector('#history li').innerText.startsWith('text {count}')")
     page.tab.run("document.querySelectorAll('#history button')[19].click()")
-    assert page.tab.run("document.querySelector('#text').value") == "text 3"
-    assert page.tab.text("[aria-current=true] .asked") == "text 3"
+    assert page.tab.run("document.querySelector('#text').value") == "text 2"
+    assert page.tab.text("[aria-current=true] .asked") == "text 2"
     page.tab.click("#clear")
     assert page.tab.text("#answer") == "Nothing has been asked yet."
 
@@ -245,7 +253,7 @@ def test_both_languages_have_every_sentence(page: Page) -> None:
 
 def test_nothing_is_wider_than_a_small_phone(page: Page) -> None:
     page.tab.resize(320, 568, mobile=True)
-    for model in MODELS:
+    for model in ("topics", "names", "gaps", "digits", "speech"):
         page.open(model)
         if MODELS[model][0] == "text":
             long = "'[MASK]' + 'x'.repeat(300) + '[MASK]'"
@@ -269,8 +277,7 @@ def test_it_is_dark_where_that_is_preferred(page: Page) -> None:
     assert max(light) < 60
 
 
-@pytest.mark.parametrize("model", ["gaps", "boxes", "speech"])
-@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize(("model", "language"), [("gaps", "zh"), ("boxes", "en"), ("speech", "zh")])
 def test_everything_has_a_name_for_those_who_hear_it(model: str, language: str, page: Page) -> None:
     page.open(model, language)
     nodes = page.tab.call("Accessibility.getFullAXTree")["nodes"]

@@ -1,4 +1,4 @@
-"""The routes of the page: its files, what browsers keep of them, and what it knows of the models."""
+"""The routes of the page: its files, what a browser keeps of them, what it knows of the models."""
 
 import re
 from collections.abc import Iterator
@@ -76,6 +76,12 @@ def test_the_models_are_told_to_those_who_have_a_key(url: str) -> None:
     done = _get(f"{url}/page/models.json", authorization=f"Bearer {KEY}")
     assert done.headers["cache-control"] == "no-store"
     assert [one["name"] for one in done.json()["models"]] == list(MODELS)
+
+
+def test_what_is_open_is_open_for_reading_alone(url: str) -> None:
+    """The Hub's API is a POST of the very address of the page."""
+    assert requests.post(f"{url}/", json={"inputs": "a"}, timeout=20).status_code == 401
+    assert requests.post(f"{url}/predict", json={"input": "a"}, timeout=20).status_code == 401
 
 
 def test_files_of_a_folder_are_those_of_a_page(tmp_path: Path) -> None:
