@@ -122,9 +122,9 @@ FOLDERS = {
         "model",
         "predict",
     }
-    | {"pruning", "quantization", "runtimes", "speedups", "store", *MODALITIES}
+    | {"pruning", "quantization", "runtimes", "serve", "speedups", "store", *MODALITIES}
     | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"}
-    | {"serve", "serve/page"},
+    | {"serve/page"},
     "bench": {"cases", "compare", "decide", "experiments", "gpu_check", "machine", "measures"}
     | {"record", "regression", "report", "sweep", "validity"},
     "tools": {"cards", "hub"},

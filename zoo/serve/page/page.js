@@ -31,6 +31,7 @@ function setFile(file, url = file && URL.createObjectURL(file)) {
   state.url = url;
   state.isCut = false;
   for (const id of ["picture", "sound"]) $(id).removeAttribute("src");
+  $("picture").classList.remove("unseen");
   if (file !== null) $(state.model.kind === "image" ? "picture" : "sound").src = url;
 }
 
@@ -325,6 +326,8 @@ function listen() {
   $("take").addEventListener("click", () => takePhoto(takeFile, (reason) => fail(t("noCamera", reason))));
   $("record").addEventListener("click", record);
   $("copy").addEventListener("click", copyCurl);
+  // A format that only the service reads has no preview
+  $("picture").addEventListener("error", () => $("picture").classList.add("unseen"));
   $("picture").addEventListener("load", () => $("picture").classList.toggle("tiny", $("picture").naturalWidth < 100));
   $("clear").addEventListener("click", () => {
     for (const old of state.history.splice(0)) forget(old);

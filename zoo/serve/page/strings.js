@@ -199,6 +199,7 @@ export function translate(root = document) {
 }
 
 export function percent(share) {
+  if (share > 0 && share < 0.000005) return "<0.001%";
   const digits = share > 0 && share < 0.001 ? 3 : 1;
   return new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: digits }).format(share);
 }
