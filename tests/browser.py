@@ -33,6 +33,9 @@ class Tab:
         self.events: list[dict[str, Any]] = []
         for domain in ("Page", "Runtime", "Log", "DOM", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Emulation.setFocusEmulationEnabled", enabled=True)
+        permissions = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self.call("Browser.grantPermissions", permissions=permissions)
 
     def call(self, method: str, **parameters: Any) -> Any:
         """The result of a method of the protocol."""

@@ -26,7 +26,8 @@ export class Recording {
     try {
       recording.context = new AudioContext();
       await recording.context.audioWorklet.addModule("page/recorder.js");
-      recording.node = new AudioWorkletNode(recording.context, "recorder", { numberOfOutputs: 0 });
+      recording.node = new AudioWorkletNode(recording.context, "recorder");
+      recording.node.connect(recording.context.destination); // silence: some browsers run no other
       recording.pieces = [];
       recording.ended = new Promise((resolve) => {
         recording.node.port.onmessage = ({ data }) => {

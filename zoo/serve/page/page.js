@@ -275,14 +275,14 @@ function remember(values) {
 }
 
 async function copyCurl() {
-  const line = $("curl").textContent;
+  let isCopied = true;
   try {
-    await navigator.clipboard.writeText(line);
-    $("copied").textContent = t("copied");
-  } catch { // no https, or not allowed
+    await navigator.clipboard.writeText($("curl").textContent);
+  } catch { // no https, or not allowed: as browsers did before
     getSelection().selectAllChildren($("curl"));
-    $("copied").textContent = t("notCopied");
+    isCopied = document.execCommand("copy");
   }
+  $("copied").textContent = t(isCopied ? "copied" : "notCopied");
 }
 
 function listen() {

@@ -3,6 +3,12 @@
 
 export const RATE = 16000;
 const CROSSINGS = 16;
+const FINENESS = 512; // values of the kernel from one crossing to the next
+const KERNEL = Float32Array.from({ length: CROSSINGS * FINENESS + 2 }, (_, i) => {
+  const x = i / FINENESS;
+  if (x >= CROSSINGS) return 0;
+  return (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x)) * (0.5 + 0.5 * Math.cos((Math.PI * x) / CROSSINGS));
+});
 
 export class Resampler {
   constructor(from, to = RATE) {
@@ -39,9 +45,9 @@ export class Resampler {
     let sum = 0;
     const last = Math.floor(place) + this.reach;
     for (let i = Math.max(0, Math.ceil(place) - this.reach); i <= last; i++) {
-      const x = (place - i) * this.cutoff;
-      const window = 0.5 + 0.5 * Math.cos((Math.PI * x) / CROSSINGS);
-      sum += all[i] * (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x)) * (Math.abs(x) < CROSSINGS ? window : 0);
+      const x = Math.min(CROSSINGS, Math.abs(place - i) * this.cutoff) * FINENESS;
+      const k = Math.floor(x);
+      sum += all[i] * (KERNEL[k] + (x - k) * (KERNEL[k + 1] - KERNEL[k]));
     }
     return sum * this.cutoff;
   }

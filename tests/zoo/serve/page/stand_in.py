@@ -166,7 +166,9 @@ class StandIn:
         self.heard.clear()
         while True:
             message = await socket.receive()
-            if message.get("text") == "end" or message["type"] == "websocket.disconnect":
+            if message["type"] == "websocket.disconnect":
+                return
+            if message.get("text") == "end":
                 break
             before = len(self.heard)
             self.heard += message["bytes"]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.zoo.serve.page.conftest import SOUND, Page
+from tests.zoo.serve.page.conftest import OTHER, SOUND, Page
 
 FILE = "new File([Uint8Array.from(atob('{}'), (c) => c.charCodeAt(0))], '{}', {{ type: '{}' }})"
 
@@ -169,3 +169,22 @@ def test_any_rate_becomes_16_khz(rate: int, page: Page) -> None:
     assert abs(len(made) - 16_000) <= 2
     wanted = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(len(made)) / 16_000)
     assert np.abs(made - wanted)[200:-200].max() < 0.004  # 11 kHz is gone, and 1 kHz where it was
+
+
+def test_what_a_browser_gives_on_https_alone_is_said(page: Page, picture: Path) -> None:
+    page.url = page.url.replace("127.0.0.1", OTHER)
+    page.open("speech")
+    page.tab.click("#record")
+    assert page.error().endswith("browsers allow it only on https or on this machine itself")
+    page.open("digits")
+    page.tab.click("#take")  # a phone opens its own camera for it
+    page.tab.choose_file("#shot", picture)
+    page.answer()
+    assert page.service.asked[0]["body"] == picture.read_bytes()
+    page.tab.run("document.querySelector('#request').open = true")
+    page.tab.click("#copy")
+    page.tab.wait("document.querySelector('#copied').innerText === 'Copied.'")
+    page.tab.run("document.execCommand = () => false")
+    page.tab.click("#copy")
+    page.tab.wait("document.querySelector('#copied').innerText.startsWith('The browser did not')")
+    assert page.tab.run("getSelection().toString()").startswith("curl http")

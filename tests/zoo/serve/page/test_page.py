@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from tests.browser import Tab
@@ -133,6 +134,19 @@ def test_a_service_that_is_gone_is_said(chromium: Tab, tmp_path: Path) -> None:
     assert "can't be reached" in page.error()
 
 
+def test_it_may_stand_below_a_path(chromium: Tab, tmp_path: Path) -> None:
+    """Behind a balancer that serves other things as well."""
+    service, outer = StandIn(tmp_path), FastAPI()
+    outer.mount("/models/mine", service.app())
+    with serving(outer) as url:
+        page = Page(chromium, service, f"{url}/models/mine")
+        page.open("reviews")
+        assert page.ask(TEXT).startswith("positive")
+        assert f"curl {url}/models/mine/predict " in page.tab.run(
+            "document.querySelector('#curl').textContent"
+        )
+
+
 def test_a_key_is_asked_for_and_kept_in_the_tab_alone(chromium: Tab, tmp_path: Path) -> None:
     service = StandIn(tmp_path, wants_key=True)
     with serving(service.app()) as url:
@@ -178,6 +192,9 @@ def test_the_curl_line_is_the_very_request(page: Page, picture: Path) -> None:
     page.answer()
     sent = list(page.service.asked)
     lines = [page.tab.run("document.querySelector('#curl').textContent")]
+    page.tab.run("document.querySelector('#request').open = true")
+    page.tab.click("#copy")
+    page.tab.wait("document.querySelector('#copied').innerText === 'Copied.'")
     page.open("reviews")
     page.ask(sent[0]["input"])
     lines.insert(0, page.tab.run("document.querySelector('#curl').textContent"))
