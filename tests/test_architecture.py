@@ -122,9 +122,18 @@ FOLDERS = {
         "model",
         "predict",
     }
-    | {"pruning", "quantization", "runtimes", "serve", "speedups", "store", *MODALITIES}
-    | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"}
-    | {"serve/page"},
+    | {
+        "pruning",
+        "quantization",
+        "runtimes",
+        "serve",
+        "serve/page",
+        "serve/protocols",
+        "speedups",
+        "store",
+        *MODALITIES,
+    }
+    | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"},
     "bench": {"cases", "compare", "decide", "experiments", "gpu_check", "machine", "measures"}
     | {"record", "regression", "report", "sweep", "validity"},
     "tools": {"cards", "hub"},
