@@ -4,6 +4,7 @@ import { key } from "./api.js";
 import { RATE } from "./resample.js";
 import { t } from "./strings.js";
 
+const PATIENCE = 2000; // ms for what was heard last: a device that is gone says nothing more
 export const LONGEST = 5; // minutes of a recording: 9.6 MB
 
 // Why a device can't be used, in the words of the page.
@@ -49,7 +50,7 @@ export class Recording {
   // End it. Returns the sound as a WAV file, or null where nothing was heard.
   async stop() {
     this.node.port.postMessage("stop");
-    await this.ended;
+    await Promise.race([this.ended, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
     this.release();
     const count = this.pieces.reduce((sum, piece) => sum + piece.length, 0);
     return count ? new File([wavHeader(count), ...this.pieces], "recording.wav", { type: "audio/wav" }) : null;

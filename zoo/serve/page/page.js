@@ -14,6 +14,7 @@ const USUAL = 5; // answers shown
 
 function choose(model) {
   cancel();
+  dropRecording();
   state.model = model;
   setFile(null);
   state.shown = null;
@@ -37,6 +38,7 @@ function setFile(file, url = file && URL.createObjectURL(file)) {
 
 // Take a file that was chosen, dropped, pasted, recorded or photographed, and ask.
 function takeFile(file) {
+  dropRecording();
   const { kind } = state.model;
   if (file.type && file.type.split("/")[0] !== kind && !(kind === "audio" && file.type.startsWith("video/"))) {
     fail(t("wrongFile", t(kind), file.name, file.type));
@@ -52,6 +54,7 @@ function takeFile(file) {
 }
 
 async function tryExample(example) {
+  dropRecording();
   if (example.file) {
     const name = example.file.split("/").pop();
     try {
@@ -246,20 +249,38 @@ async function stopRecording(isCut = false) {
     fail(t("nothingRecorded"));
     return;
   }
+  if (state.model !== model) { // another one was chosen meanwhile
+    transcription?.cancel();
+    state.heard = null;
+    render();
+    return;
+  }
   setFile(file);
   state.isCut = isCut;
   render();
   const transcribed = transcription && (await transcription.finish());
   state.heard = null;
   if (!transcribed) { // not wanted, or there is no socket here: the whole recording is sent
-    ask();
+    if (state.file === file) ask();
     return;
   }
-  const input = { name: file.name, file, url: state.url };
+  const url = state.file === file ? state.url : URL.createObjectURL(file);
+  const input = { name: file.name, file, url };
   const { ms, ...prediction } = transcribed;
   const answer = { model: model.name, predictions: [prediction] };
-  keep({ model, input, request: requestOf(input), answer, ms, live: true });
+  keep({ model, input, request: fileRequest(model.name, file, {}), answer, ms, live: true });
   render();
+}
+
+// End a recording that nobody waits for any more.
+function dropRecording() {
+  if (!state.recording) return;
+  const { recording, transcription, timer } = state.recording;
+  clearInterval(timer);
+  transcription?.cancel();
+  recording.release();
+  state.recording = null;
+  state.heard = null;
 }
 
 // ---- the rest --------------------------------------------------------------------------------

@@ -139,6 +139,24 @@ def test_text_comes_while_one_speaks(page: Page) -> None:
     assert "0.10–0.40" in page.tab.text("#answer")
 
 
+def test_a_recording_is_dropped_where_something_else_is_begun(page: Page) -> None:
+    page.open("speech")
+    page.tab.click("#record")
+    page.tab.wait("document.querySelector('#answer').innerText === 'nine sev'")
+    page.tab.run("document.querySelector('#examples button').click()")
+    page.answer()
+    assert page.service.asked[0]["body"] == (SOUND.parent / "six-zero.wav").read_bytes()
+    assert page.tab.text("#record") == "Record"
+    page.tab.click("#record")
+    page.tab.wait("document.querySelector('#recording').checkVisibility()")
+    page.tab.run("document.querySelector('#model').value = 'reviews'")
+    page.tab.run("document.querySelector('#model').dispatchEvent(new Event('change'))")
+    page.tab.type("#text", "a text")
+    page.tab.click("#send")
+    assert page.answer(2).startswith("positive")
+    assert [one["model"] for one in page.service.asked] == ["speech", "reviews"]
+
+
 def test_without_a_socket_the_recording_is_sent(page: Page) -> None:
     page.open("speech")
     page.service.has_socket = False
@@ -187,4 +205,4 @@ def test_what_a_browser_gives_on_https_alone_is_said(page: Page, picture: Path) 
     page.tab.run("document.execCommand = () => false")
     page.tab.click("#copy")
     page.tab.wait("document.querySelector('#copied').innerText.startsWith('The browser did not')")
-    assert page.tab.run("getSelection().toString()").strip().startswith("curl http")
+    assert page.tab.run("getSelection().toString()").startswith("curl 'http")
