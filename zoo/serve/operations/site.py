@@ -119,17 +119,25 @@ class Site:
         """Seconds from the signal to end until a process is killed."""
         return self.drain_s + SLACK_S
 
-    def words(self, threads: int | None = None) -> list[str]:
+    def words(self, gpu: bool = False, threads: int | None = None) -> list[str]:
         """Return the arguments of `zoo serve` in a container.
 
         Args:
+            gpu: whether the container has a GPU, which is then used.
             threads: of a worker, where the settings leave it open.
         """
         words = [f"{MODELS}/{model.name}={model.name}" for model in self.models]
         words += ["--host", "0.0.0.0", "--port", str(self.port), "--workers", str(self.workers)]
+        words += ["--device", (self.device if self.on_gpu else "cuda") if gpu else "cpu"]
+        if len(deployments := {model.deployment for model in self.models}) == 1:
+            words += ["--deployment", *deployments]
         if (chosen := self.threads or threads) is not None:
             words += ["--threads", str(chosen)]
         return [*words, *self.flags]
+
+    def runs_on(self, device: str) -> bool:
+        """Return whether all models have a runtime for "cpu" or "cuda"."""
+        return all(device in RUNTIMES[name].devices for name in self.runtimes)
 
     def must_run_elsewhere(self) -> None:
         """Raise `UserError` for a model whose program no other machine may load."""
@@ -149,4 +157,4 @@ def seconds(value: float) -> int:
 
 def heading(mark: str, lines: Sequence[str]) -> str:
     """Return lines as comments, with the end of a line behind each."""
-    return "".join(f"{mark} {line}".rstrip() + "\n" for line in lines)
+    return "".join(f"{mark} {line}".rstrip().replace("\n", " ") + "\n" for line in lines)
