@@ -13,6 +13,7 @@ from zoo.serve import connections, keys, logs, server
 from zoo.serve.app import AppSettings, create_app
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import AUTO, Description, describe
+from zoo.serve.operations import write
 from zoo.serve.service import Limits, Service
 
 if TYPE_CHECKING:
@@ -32,12 +33,16 @@ def serve(args: ServeArgs) -> int:
     if not args.models:
         raise UserError("which checkpoint? zoo serve FOLDER, as a fine-tune leaves it", "models")
     known = keys.read_keys(args.keys)
-    keys.must_be_guarded(args.host, known)
+    if args.write_config is None:
+        keys.must_be_guarded(args.host, known)
     _must_encrypt(args)
     descriptions = [_described(word, args.deployment) for word in args.models]
     names = [one.name for one in descriptions]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two models are called {twice}: name one, CHECKPOINT=NAME", "models")
+    if args.write_config is not None:
+        write.write(args, descriptions)
+        return 0
     limits = Limits(
         args.max_queue, args.max_batch, args.max_wait_ms, args.timeout_s, args.batch_budget
     )

@@ -11,14 +11,17 @@ import re
 from collections.abc import Sequence
 
 from tasks.errors import UserError
-from zoo.serve.operations.site import METRICS, READY, Site, heading, seconds
+from zoo.serve.health import METRICS, READY
+from zoo.serve.operations.site import Site, heading, seconds
 
-PORT = 8000
-"""Where the balancer listens."""
+PORTS = (8000, 8088, 8008)
+"""Where a balancer listens: at the first that no instance has."""
 BUFFER = 64 * 1024
 """Bytes of a request that haproxy keeps; a larger one that was sent is not tried again."""
 TUNNEL_S = 3600
 """How long a WebSocket may be silent, in seconds."""
+SPARE = 16
+"""Connections of an instance that haproxy leaves free, for health and metrics."""
 OF_ONE_INSTANCE = (METRICS, "/v2/repository")
 """Paths that concern a single instance: they are asked there."""
 ERRORS = {
@@ -32,38 +35,38 @@ ERRORS = {
 """What a balancer says by itself, in the form of the service's own errors."""
 
 
-def instances_of(site: Site, named: Sequence[str] = ()) -> tuple[str, ...]:
-    """Return the instances of a service as HOST:PORT.
-
-    Args:
-        named: those the user named; by default two on this machine, at the service's port and the
-            next one.
+def instances_of(site: Site) -> tuple[str, ...]:
+    """Return the instances of a service as HOST:PORT: by default two on this machine, at the
+    service's port and the next one.
 
     Raises `UserError` for one that is no HOST:PORT, or is named twice.
     """
+    named, port = site.args.instances, site.port
     if not named:
-        host = site.host if site.host not in ("0.0.0.0", "::", "localhost") else "127.0.0.1"
+        host = site.args.host if site.args.host not in ("0.0.0.0", "::") else "127.0.0.1"
         host = f"[{host}]" if ":" in host else host
-        if site.port >= 65535:
-            raise UserError("`port` 65535 leaves no port for a second instance: name `instances`")
-        return f"{host}:{site.port}", f"{host}:{site.port + 1}"
+        if port == 65535:
+            raise UserError("`port` 65535 leaves none for a second instance: name `instances`")
+        return f"{host}:{port}", f"{host}:{port + 1}"
     for each in named:
         found = re.fullmatch(r"(?:[A-Za-z0-9._-]+|\[[0-9a-fA-F:]+\]):([0-9]{1,5})", each)
         if not found or not 0 < int(found[1]) < 65536:
-            raise UserError(f"`instances`: {each!r} is no HOST:PORT, as 10.0.0.7:{site.port} is")
-    twice = sorted({each for each in named if named.count(each) > 1})
-    if twice:
-        raise UserError(f"`instances` names {twice[0]} twice")
-    return tuple(named)
+            raise UserError(f"`instances`: {each!r} is no HOST:PORT, as 10.0.0.7:{port} is")
+    if twice := next((each for each in named if named.count(each) > 1), None):
+        raise UserError(f"`instances` names {twice} twice")
+    return named
 
 
-def haproxy(site: Site, instances: Sequence[str], port: int = PORT) -> str:
+def haproxy(site: Site, instances: Sequence[str], port: int | None = None) -> str:
     """Return haproxy.cfg, for haproxy 2.4 and later.
 
     Args:
         instances: HOST:PORT each.
-        port: where haproxy listens.
+        port: where haproxy listens; None: at one of `PORTS`.
     """
+    port = port or _free_port(instances)
+    slow = seconds(site.args.slow_client_s)
+    most = max(1, site.args.max_connections - SPARE)
     answer = "http-request return status {} content-type application/json string {}"
     own = " ".join(f"{{ path_beg {path} }}".replace("}", "} ||") for path in OF_ONE_INSTANCE)
     lines = [
@@ -79,11 +82,11 @@ def haproxy(site: Site, instances: Sequence[str], port: int = PORT) -> str:
         "    option httplog",
         "    option dontlognull",
         "    timeout connect 2s",
-        "    timeout http-request 10s",
+        f"    timeout http-request {slow}s",
         "    timeout http-keep-alive 60s",
         "    timeout client 60s",
         "    timeout queue 2s",
-        f"    timeout server {seconds(site.timeout_s + 5)}s",
+        f"    timeout server {seconds(site.args.timeout_s + 5)}s",
         f"    timeout tunnel {TUNNEL_S}s",
     ]
     for code in (408, 502, 503, 504):
@@ -98,7 +101,7 @@ def haproxy(site: Site, instances: Sequence[str], port: int = PORT) -> str:
         "    option http-buffer-request",
         "    option forwardfor",
         f"    {answer.format(413, _haproxy_quoted(_error(413, site)))} "
-        f"if {{ req.body_size gt {site.max_body_bytes} }}",
+        f"if {{ req.body_size gt {site.max_body} }}",
         f"    {answer.format(404, _haproxy_quoted(_error(404, site)))} "
         f"if {own.removesuffix(' ||')}",
         "    default_backend instances",
@@ -111,19 +114,21 @@ def haproxy(site: Site, instances: Sequence[str], port: int = PORT) -> str:
         "    retries 1",
         "    option redispatch 1",
         "    retry-on conn-failure empty-response 503",
-        "    default-server check inter 1s fastinter 250ms downinter 1s fall 2 rise 1",
+        f"    default-server check inter 1s fastinter 250ms fall 2 rise 1 maxconn {most}",
         *(f"    server zoo{number} {each}" for number, each in enumerate(instances, 1)),
     ]
     return heading("#", _head("haproxy", site, instances, port)) + "\n".join(lines) + "\n"
 
 
-def nginx(site: Site, instances: Sequence[str], port: int = PORT) -> str:
+def nginx(site: Site, instances: Sequence[str], port: int | None = None) -> str:
     """Return nginx.conf, for nginx 1.18 and later.
 
     Args:
         instances: HOST:PORT each.
-        port: where nginx listens.
+        port: where nginx listens; None: at one of `PORTS`.
     """
+    port = port or _free_port(instances)
+    slow = seconds(site.args.slow_client_s)
     lines = [
         "worker_processes auto;",
         f"worker_shutdown_timeout {seconds(site.grace_s)}s;",
@@ -148,16 +153,16 @@ def nginx(site: Site, instances: Sequence[str], port: int = PORT) -> str:
         "    server {",
         f"        listen {port};",
         "        # TLS: listen 443 ssl; ssl_certificate ...; ssl_certificate_key ...;",
-        f"        client_max_body_size {site.max_body_bytes};",
-        "        client_header_timeout 10s;",
-        "        client_body_timeout 10s;",
+        f"        client_max_body_size {site.max_body};",
+        f"        client_header_timeout {slow}s;",
+        f"        client_body_timeout {slow}s;",
         "        proxy_http_version 1.1;",
         "        proxy_set_header Host $host;",
         "        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
         "        proxy_set_header Upgrade $http_upgrade;",
         "        proxy_set_header Connection $connection_upgrade;",
         "        proxy_connect_timeout 2s;",
-        f"        proxy_read_timeout {seconds(site.timeout_s + 5)}s;",
+        f"        proxy_read_timeout {seconds(site.args.timeout_s + 5)}s;",
         "        proxy_next_upstream error timeout http_503 non_idempotent;",
         "        proxy_next_upstream_tries 2;",
         "        proxy_next_upstream_timeout 5s;",
@@ -182,11 +187,18 @@ def nginx(site: Site, instances: Sequence[str], port: int = PORT) -> str:
     return heading("#", _head("nginx", site, instances, port)) + "\n".join(lines) + "\n"
 
 
+def _free_port(instances: Sequence[str]) -> int:
+    taken = {int(each.rpartition(":")[2]) for each in instances}
+    return next(port for port in (*PORTS, *range(9000, 65536)) if port not in taken)
+
+
 def _head(program: str, site: Site, instances: Sequence[str], port: int) -> list[str]:
     """Return what the file is for, how it is used, and what it does not do."""
-    names = ", ".join(model.name for model in site.models)
     ports = " and ".join(sorted({each.rpartition(":")[2] for each in instances}))
-    lines = [f"{names} behind {program}, at port {port}; the instances are at port {ports}.", ""]
+    lines = [
+        f"{site.titles} behind {program}, at port {port}; the instances are at port {ports}.",
+        "",
+    ]
     if program == "haproxy":
         lines += [
             "check: haproxy -c -f haproxy.cfg",
@@ -205,15 +217,15 @@ def _head(program: str, site: Site, instances: Sequence[str], port: int) -> list
             "stop:  nginx -s quit -p FOLDER -c $PWD/nginx.conf: it ends with the last request",
             "",
             "This nginx has no active health check (nginx with a licence has): an instance that",
-            "is gone or answers 503 is left out for two or three seconds, and the request that found it so",
-            "is tried elsewhere.",
+            "is gone or answers 503 is left out for two or three seconds, and the request that",
+            "found it so is tried elsewhere.",
         ]
     return [*lines, ""]
 
 
 def _error(code: int, site: Site) -> str:
     """Return an answer of the balancer's own, in JSON without an apostrophe."""
-    return json.dumps({"error": ERRORS[code].format(limit=site.max_body_bytes)})
+    return json.dumps({"error": ERRORS[code].format(limit=site.max_body)})
 
 
 def _haproxy_quoted(text: str) -> str:

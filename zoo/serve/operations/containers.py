@@ -9,12 +9,14 @@ import yaml
 
 import zoo
 from zoo.runtimes.known import RUNTIMES
-from zoo.serve.operations.site import KEYS, LIVE, MODELS, USER, Site, heading, seconds
+from zoo.serve.health import LIVE
+from zoo.serve.keys import VARIABLE as KEYS
+from zoo.serve.operations.site import METRICS_KEY, MODELS, USER, Site, heading, seconds
 
 BASE = "python:3.11-slim-bookworm"
 """The image all stages start from; the version of Python is that of constraints.txt."""
 INDEX = "https://download.pytorch.org/whl/{}"
-"""Where a build of PyTorch comes from: the package index gives one for CUDA alone, of several GB."""
+"""Where a build of PyTorch comes from: that of the package index is for CUDA, of several GB."""
 CUDA = "cu130"
 PYTHON = "/opt/zoo/bin/python"
 SOURCES = ("constraints.txt", "pyproject.toml", "README.md", "LICENSE", "tasks", "zoo")
@@ -36,11 +38,13 @@ def dockerfile(site: Site, gpu: bool, ray: bool = False) -> str:
     name = "Dockerfile.ray" if ray else "Dockerfile.cuda" if gpu else "Dockerfile"
     tag = f"{site.name}:ray" if ray else f"{site.name}:{'cuda' if gpu else 'cpu'}"
     mounts = " ".join(
-        shlex.quote(f"--mount=type=bind,source={m.folder.resolve()},target={MODELS}/{m.name},readonly")
+        shlex.quote(
+            f"--mount=type=bind,source={m.folder.resolve()},target={MODELS}/{m.name},readonly"
+        )
         for m in site.models
     )
     head = [
-        f"The service of {', '.join(m.name for m in site.models)}"
+        f"The service of {site.titles}"
         + (" on Ray" if ray else f" on {'a GPU' if gpu else 'the processor'}")
         + ", its checkpoints mounted read-only.",
         "",
@@ -117,7 +121,9 @@ def compose(site: Site, folder: Path) -> str:
             "dockerfile": _literal(str(folder.resolve() / name)),
         },
         "image": f"{site.name}:{'cuda' if site.on_gpu else 'cpu'}",
-        "environment": {KEYS: f"${{{KEYS}:?it holds the key that clients send}}"},
+        "environment": {
+            KEYS: f"${{{KEYS}:?the key that clients send}},${{{METRICS_KEY}:?that of Prometheus}}"
+        },
         "ports": [f"{'' if site.is_public else '127.0.0.1:'}{site.port}:{site.port}"],
         "volumes": [
             {
@@ -152,6 +158,7 @@ def compose(site: Site, folder: Path) -> str:
                     {**read_only, "source": "./prometheus", "target": "/etc/prometheus"},
                     {"type": "volume", "source": "metrics", "target": "/prometheus"},
                 ],
+                "secrets": ["metrics_key"],
                 "depends_on": ["serve"],
                 "restart": "unless-stopped",
             },
@@ -179,12 +186,13 @@ def compose(site: Site, folder: Path) -> str:
             },
         },
         "volumes": {"metrics": None},
+        "secrets": {"metrics_key": {"environment": METRICS_KEY}},
     }
     head = [
-        f"{', '.join(m.name for m in site.models)} at port {site.port}, Prometheus at 9090, "
-        "Grafana at 3000 (user admin).",
+        f"{site.titles} at port {site.port}, Prometheus at 9090, Grafana at 3000 (user admin).",
         "",
-        f"start: export {KEYS}=$(openssl rand -hex 32) GRAFANA_PASSWORD=...",
+        f"start: export {KEYS}=$(openssl rand -hex 32) {METRICS_KEY}=$(openssl rand -hex 32)",
+        "       export GRAFANA_PASSWORD=...",
         "       docker compose up -d --build",
         "stop:  docker compose down",
         "",

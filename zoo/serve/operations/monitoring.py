@@ -3,8 +3,10 @@
 import json
 from typing import Any
 
+from zoo.serve.health import METRICS
+from zoo.serve.metrics import SECONDS
 from zoo.serve.operations.containers import dumped
-from zoo.serve.operations.site import METRICS, Site, heading
+from zoo.serve.operations.site import Site, heading
 
 JOB = "zoo"
 SOURCE = "prometheus"
@@ -51,7 +53,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "short",
         (
             ("sum by (model) (zoo_queue_length{M})", "{{model}} waits"),
-            ("sum by (model) (zoo_in_flight{M})", "{{model}} in work"),
+            ("sum(zoo_in_flight)", "requests in work"),
         ),
     ),
     (
@@ -149,7 +151,12 @@ def scrape_config(site: Site, target: str) -> str:
         "global": {"scrape_interval": "5s", "evaluation_interval": "15s"},
         "rule_files": ["/etc/prometheus/rules.yml"],
         "scrape_configs": [
-            {"job_name": JOB, "metrics_path": METRICS, "static_configs": [{"targets": [target]}]}
+            {
+                "job_name": JOB,
+                "metrics_path": METRICS,
+                "authorization": {"credentials_file": "/run/secrets/metrics_key"},
+                "static_configs": [{"targets": [target]}],
+            }
         ],
     }
     head = [f"Reads {METRICS} of {site.name}. Where warnings go is `alerting:`, to be added."]
@@ -158,8 +165,8 @@ def scrape_config(site: Site, target: str) -> str:
 
 def alerts(site: Site) -> dict[str, Any]:
     """Return the rules of Prometheus: when it warns, and what it says."""
-    half = site.timeout_s / 2
-    every = "sum by (model) (rate(zoo_requests_total[5m]))"
+    slow = min(site.args.timeout_s / 2, SECONDS[-2])  # beyond that a histogram tells nothing
+    every = 'sum by (model) (rate(zoo_requests_total{model!=""}[5m]))'
     return {
         "groups": [
             {
@@ -167,7 +174,7 @@ def alerts(site: Site) -> dict[str, Any]:
                 "rules": [
                     _rule(
                         "ZooErrors",
-                        'sum by (model) (rate(zoo_requests_total{code=~"5.."}[5m])) '
+                        'sum by (model) (rate(zoo_requests_total{model!="",code=~"5.."}[5m])) '
                         f"/ {every} > {ERROR_SHARE}",
                         "5m",
                         "critical",
@@ -177,17 +184,17 @@ def alerts(site: Site) -> dict[str, Any]:
                     _rule(
                         "ZooSlow",
                         "histogram_quantile(0.99, sum by (model, le) "
-                        f"(rate(zoo_request_seconds_bucket[5m]))) > {half:g}",
+                        f"(rate(zoo_request_seconds_bucket[5m]))) > {slow:g}",
                         "5m",
                         "warning",
                         "the slowest hundredth for {{ $labels.model }} takes "
-                        "{{ $value | humanizeDuration }}, above half of the deadline of "
-                        f"{site.timeout_s:g} s",
+                        "{{ $value | humanizeDuration }}; the deadline is "
+                        f"{site.args.timeout_s:g} s",
                     ),
                     _rule(
                         "ZooRefuses",
-                        f"sum by (model) (rate(zoo_rejected_total[5m])) / {every} "
-                        f"> {REJECTED_SHARE}",
+                        'sum by (model) (rate(zoo_rejected_total{model!=""}[5m])) '
+                        f"/ {every} > {REJECTED_SHARE}",
                         "5m",
                         "warning",
                         "{{ $value | humanizePercentage }} of the requests for "
@@ -263,7 +270,7 @@ def dashboard(site: Site) -> str:
     }
     content = {
         "uid": site.name,
-        "title": f"{site.name}: {', '.join(model.name for model in site.models)}",
+        "title": f"{site.name}: {site.titles}",
         "schemaVersion": 39,
         "editable": True,
         "refresh": "10s",

@@ -1,22 +1,22 @@
 """What is run elsewhere: the models, how they are served, and what all files say alike of it."""
 
+import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from tasks.errors import UserError
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
+from zoo.serve.args import ServeArgs
+from zoo.serve.description import Description
 
-LIVE, READY, METRICS = "/v2/health/live", "/v2/health/ready", "/metrics"
-"""Paths of the service that are asked by what runs it; none of them needs a key."""
-KEYS = "ZOO_SERVE_KEYS"
-"""The variable that holds the keys of those who may ask."""
+METRICS_KEY = "ZOO_METRICS_KEY"
+"""The variable that holds the key with which Prometheus asks."""
 MODELS = "/models"
 """Where checkpoints lie in a container, each under its name."""
 USER = 10001
-"""Number of the user and group in a container; Kubernetes knows by the number that it is no root."""
+"""Number of the user and group in a container; by a number Kubernetes sees that it is no root."""
 COMPILERS = ("compile", "torchao")
 """Runtimes that compile a model when it is loaded."""
 CODE = tuple(name for name, runtime in RUNTIMES.items() if runtime.is_code)
@@ -25,74 +25,66 @@ SLACK_S = 10.0
 """Seconds that a process has to end after it has drained."""
 
 
-@dataclass(frozen=True)
-class ServedModel:
-    """A checkpoint that is served.
-
-    Args:
-        name: in URLs.
-        folder: of the checkpoint, on this machine.
-        deployment: what runs it: "onnx+int8-dynamic".
-        sha256: digest of what is served, in hexadecimal.
-    """
-
-    name: str
-    folder: Path
-    deployment: str
-    sha256: str
-
-    @property
-    def weight_bytes(self) -> int:
-        """Size of the program or the weights that are loaded, in bytes."""
-        own = self.folder / "artifacts" / Deployment.parse(self.deployment).folder
-        folder = own if own.is_dir() else self.folder
-        return sum(each.stat().st_size for each in folder.iterdir() if each.is_file())
+LOOPBACK = ("127.", "localhost", "::1")
+OTHERWISE_SAID = {
+    *("models", "deployment", "host", "port", "workers", "threads", "device", "keys"),
+    *("ssl_certfile", "ssl_keyfile", "write_config", "instances"),
+}
+"""Settings that are no flags of a container as they stand."""
 
 
 @dataclass(frozen=True)
 class Site:
-    """Models and the settings they are served under.
+    """Models, and the settings they are served under.
 
     Args:
         models: at least one.
-        host: the address that is listened on by a service without a container.
-        port: of the service.
-        workers: processes a model.
-        threads: of a worker; None: as many as the service takes by itself.
-        device: "auto", "cpu", "cuda".
-        max_body_bytes: of a request.
-        timeout_s: a request's deadline, in seconds.
-        drain_s: how long accepted requests may take once the service is told to end, in seconds.
-        flags: words of the command line that say all else.
+        args: the settings of the service.
     """
 
-    models: tuple[ServedModel, ...]
-    host: str = "127.0.0.1"
-    port: int = 8080
-    workers: int = 1
-    threads: int | None = None
-    device: str = "auto"
-    max_body_bytes: int = 10 * 1024 * 1024
-    timeout_s: float = 30.0
-    drain_s: float = 30.0
-    flags: tuple[str, ...] = ()
+    models: tuple[Description, ...]
+    args: ServeArgs
+
+    def __post_init__(self) -> None:
+        """Raise `UserError` for what can't be run elsewhere as it stands."""
+        if self.args.port == 0:
+            raise UserError("`port` 0 is known to nobody beforehand: name one")
+        if self.args.ssl_certfile is not None:
+            raise UserError(
+                "`ssl_certfile` is a file of this machine: leave it out, and end TLS before the "
+                "service, at the balancer or the ingress"
+            )
+
+    @property
+    def port(self) -> int:
+        """The port of the service."""
+        return self.args.port
+
+    @property
+    def max_body(self) -> int:
+        """The most bytes of a request."""
+        return int(self.args.max_body_mb * 2**20)
+
+    @property
+    def titles(self) -> str:
+        """The names of the models, in a row."""
+        return ", ".join(model.name for model in self.models)
 
     @property
     def on_gpu(self) -> bool:
         """Whether the models are to run on a GPU of NVIDIA."""
-        return self.device.startswith("cuda")
+        return self.args.device.startswith("cuda")
 
     @property
     def is_public(self) -> bool:
         """Whether others than this machine are to reach the service."""
-        return self.host not in ("127.0.0.1", "::1", "localhost")
+        return not self.args.host.startswith(LOOPBACK)
 
     @property
     def name(self) -> str:
         """A name for containers and Kubernetes: small letters, digits and hyphens, at most 40."""
         words = re.sub(r"[^a-z0-9]+", "-", "-".join(m.name.lower() for m in self.models))
-        words = words.strip("-")[:36].strip("-")
-        return f"zoo-{words or self.models[0].sha256[:12]}"
+        return f"zoo-{words[:36].strip('-')}"
 
     @property
     def version(self) -> str:
@@ -117,7 +109,7 @@ class Site:
     @property
     def grace_s(self) -> float:
         """Seconds from the signal to end until a process is killed."""
-        return self.drain_s + SLACK_S
+        return self.args.drain_s + SLACK_S
 
     def words(self, gpu: bool = False, threads: int | None = None) -> list[str]:
         """Return the arguments of `zoo serve` in a container.
@@ -127,13 +119,14 @@ class Site:
             threads: of a worker, where the settings leave it open.
         """
         words = [f"{MODELS}/{model.name}={model.name}" for model in self.models]
-        words += ["--host", "0.0.0.0", "--port", str(self.port), "--workers", str(self.workers)]
-        words += ["--device", (self.device if self.on_gpu else "cuda") if gpu else "cpu"]
+        words += ["--host", "0.0.0.0", "--port", str(self.port)]
+        words += ["--workers", str(self.args.workers)]
+        words += ["--device", (self.args.device if self.on_gpu else "cuda") if gpu else "cpu"]
         if len(deployments := {model.deployment for model in self.models}) == 1:
             words += ["--deployment", *deployments]
-        if (chosen := self.threads or threads) is not None:
+        if (chosen := self.args.threads or threads) is not None:
             words += ["--threads", str(chosen)]
-        return [*words, *self.flags]
+        return [*words, *_other_flags(self.args)]
 
     def runs_on(self, device: str) -> bool:
         """Return whether all models have a runtime for "cpu" or "cuda"."""
@@ -148,6 +141,28 @@ class Site:
                     "the machine alone that exported it, and a container is another",
                     hint="serve it as eager, compile, onnx or openvino",
                 )
+
+
+def weight_bytes(model: Description) -> int:
+    """Return the size of the program or the weights that are loaded, in bytes."""
+    own = model.folder / "artifacts" / Deployment.parse(model.deployment).folder
+    folder = own if own.is_dir() else model.folder
+    return sum(each.stat().st_size for each in folder.iterdir() if each.is_file())
+
+
+def _other_flags(args: ServeArgs) -> list[str]:
+    """Return the settings that differ from their defaults as words of the command line."""
+    words: list[str] = []
+    for field in dataclasses.fields(args):
+        value = getattr(args, field.name)
+        if field.name in OTHERWISE_SAID or value == field.default:
+            continue
+        words.append(f"--{field.name}")
+        if isinstance(value, tuple):
+            words += map(str, value)
+        elif value is not True:
+            words.append(str(value))
+    return words
 
 
 def seconds(value: float) -> int:

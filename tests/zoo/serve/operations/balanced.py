@@ -19,10 +19,12 @@ from typing import Any
 
 import pytest
 
+from zoo.serve.args import ServeArgs
+from zoo.serve.description import Description
 from zoo.serve.operations import balancers
-from zoo.serve.operations.site import ServedModel, Site
+from zoo.serve.operations.site import Site
 
-LIMIT = 100_000
+LIMIT = 2**20 // 8
 AS_ROOT = "user root;" if os.geteuid() == 0 else ""
 """The folder of a test is closed to nobody, as whom nginx works where root starts it."""
 INSTANCE = Path(__file__).with_name("instance.py")
@@ -89,7 +91,7 @@ def balancer(kind: str, site: Site, ports: Sequence[int], folder: Path) -> Itera
     if program is None:
         pytest.skip(f"no {kind} here")
     (port,) = free_ports(1)
-    named = balancers.instances_of(site, [f"127.0.0.1:{each}" for each in ports])
+    named = [f"127.0.0.1:{each}" for each in ports]
     path = folder / ("haproxy.cfg" if kind == "haproxy" else "nginx.conf")
     path.write_text(getattr(balancers, kind)(site, named, port))
     if kind == "haproxy":
@@ -144,10 +146,19 @@ def instances(count: int = 2) -> Iterator[list[Instance]]:
             each.process.wait()
 
 
+def site_of(*names: str, folder: str = "runs/bert_cls", **settings: Any) -> Site:
+    """Models under these names, and settings; what is written asks nothing else of a model."""
+    deployment = settings.get("deployment", "eager")
+    models = [
+        Description(name, Path(folder), deployment, "ab" * 32, None, None)
+        for name in names or ("bert_cls",)
+    ]
+    return Site(tuple(models), ServeArgs(models=(folder,), **settings))
+
+
 def site() -> Site:
     """A service whose limits are those of the small instances."""
-    model = ServedModel("bert_cls", Path("runs/bert_cls"), "eager", "ab" * 32)
-    return Site((model,), max_body_bytes=LIMIT, timeout_s=10, drain_s=5)
+    return site_of(max_body_mb=LIMIT / 2**20, timeout_s=10.0, drain_s=5.0)
 
 
 class Clients:

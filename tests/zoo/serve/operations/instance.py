@@ -2,9 +2,9 @@
 
     python instance.py PORT LIMIT
 
-`POST /predict` waits the seconds its body names and answers with the port. SIGTERM makes it unready;
-it ends once it has answered what it has accepted. `POST /as/503` makes each prediction a 503,
-`/as/unready` only its readiness, `/as/usual` neither; `/seen` counts the predictions.
+`POST /predict` waits the seconds its body names and answers with the port. SIGTERM makes it
+unready; it ends once it has answered what it has accepted. `POST /as/503` makes each prediction a
+503, `/as/unready` only its readiness, `/as/usual` neither; `/seen` counts the predictions.
 """
 
 import base64

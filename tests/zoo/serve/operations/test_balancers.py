@@ -1,4 +1,4 @@
-"""haproxy and nginx, where they are installed, with our configurations in front of two instances."""
+"""haproxy and nginx, where they are installed, with our configurations before two instances."""
 
 import contextlib
 import json
@@ -21,6 +21,7 @@ from tests.zoo.serve.operations.balanced import (
     balancer,
     instances,
     site,
+    site_of,
 )
 from zoo.serve.operations import balancers
 
@@ -144,6 +145,7 @@ def test_with_nobody_there_it_says_so(own_stand: Stand) -> None:
     assert all(each.headers.get("retry-after") for each in answers if each.status == 503)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own_stand", ["haproxy"], indirect=True)
 def test_an_unready_instance_gets_no_more(own_stand: Stand) -> None:
     """By its health alone: it would answer each request that it gets."""
@@ -159,10 +161,15 @@ def test_an_unready_instance_gets_no_more(own_stand: Stand) -> None:
 
 
 def test_instances_are_named_right() -> None:
-    one = site()
-    assert balancers.instances_of(one) == ("127.0.0.1:8080", "127.0.0.1:8081")
+    assert balancers.instances_of(site_of()) == ("127.0.0.1:8080", "127.0.0.1:8081")
     named = ("10.0.0.7:80", "[::1]:8080", "zoo-1.local:1")
-    assert balancers.instances_of(one, named) == named
+    assert balancers.instances_of(site_of(instances=named)) == named
     for wrong in (["10.0.0.7"], ["a b:1"], ["x:0"], ["x:65536"], ["x:1\nbind"], ["x:1", "x:1"]):
         with pytest.raises(UserError, match="instances"):
-            balancers.instances_of(one, wrong)
+            balancers.instances_of(site_of(instances=tuple(wrong)))
+
+
+def test_a_balancer_does_not_listen_where_an_instance_does() -> None:
+    one = site_of(port=7999)
+    for written, line in ((balancers.haproxy, "bind :8088"), (balancers.nginx, "listen 8088;")):
+        assert line in written(one, balancers.instances_of(one))
