@@ -35,6 +35,8 @@ def serve(args: ServeArgs) -> int:
     known = keys.read_keys(args.keys)
     if args.write_config is None:
         keys.must_be_guarded(args.host, known)
+        if args.instances:
+            raise UserError("`instances` goes with `write_config`, which tells a balancer of them")
     _must_encrypt(args)
     descriptions = [_described(word, args.deployment) for word in args.models]
     names = [one.name for one in descriptions]

@@ -202,9 +202,18 @@ def compose(site: Site, folder: Path) -> str:
     return heading("#", head) + dumped(content)
 
 
+class _Dumper(yaml.SafeDumper):
+    """Writes out what stands in several places."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Return that nothing is written as a reference."""
+        return True
+
+
 def dumped(content: Any) -> str:
     """Return YAML, in the order given."""
-    return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    text: str = yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+    return text
 
 
 def checkout() -> Path:

@@ -37,7 +37,8 @@ def manifests(site: Site) -> str:
         documents.append(_autoscaler(site))
     documents.append(_disruption_budget(site))
     head = [
-        f"{site.titles}, from image REGISTRY/{site.name}:{site.version} (see Dockerfile.model).",
+        f"{site.titles}, from image REGISTRY/{site.name}:{site.version} (see Dockerfile.model);",
+        "REGISTRY is to be replaced by yours.",
         "",
         *_key_lines(site),
         "       kubectl apply -f kubernetes.yaml",
@@ -92,13 +93,14 @@ def operator_monitoring(site: Site) -> str:
 
 def _deployment(site: Site) -> dict[str, Any]:
     labels = _labels(site)
-    digests = {f"zoo/sha256.{model.name}": model.sha256 for model in site.models}
+    digests = {"zoo/served": " ".join(f"{m.name}={m.sha256}" for m in site.models)}
+    replicas = {"replicas": REPLICAS} if site.on_gpu else {}  # else the autoscaler's
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
         "metadata": {"name": site.name, "labels": labels},
         "spec": {
-            "replicas": REPLICAS,
+            **replicas,
             "revisionHistoryLimit": 5,
             "progressDeadlineSeconds": START_S + 60,
             "selector": {"matchLabels": labels},
