@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 
-import zoo
 from zoo.serve import health, plain
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.service import Service
@@ -44,7 +43,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
         finally:
             await service.stop()
 
-    app = FastAPI(title="zoo", version=zoo.__version__, lifespan=lifespan)
+    app = FastAPI(title="zoo", lifespan=lifespan)
     app.include_router(health.router(service, settings.ready_below))
     app.include_router(plain.router(service))
     if settings.cors:
