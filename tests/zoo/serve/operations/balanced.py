@@ -78,7 +78,7 @@ def free_ports(count: int) -> list[int]:
 
 def wait_until(port: int, path: str, status: int, process: "subprocess.Popen[bytes]") -> None:
     """Waits for an answer of that status; fails where the process ends before."""
-    end = time.monotonic() + 20
+    end = time.monotonic() + 60
     while ask(port, path, method="GET").status != status:
         assert process.poll() is None and time.monotonic() < end, f"no {status} at {path}"
         time.sleep(0.02)
