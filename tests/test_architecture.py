@@ -127,6 +127,7 @@ FOLDERS = {
         "quantization",
         "runtimes",
         "serve",
+        "serve/operations",
         "serve/protocols",
         "speedups",
         "store",

@@ -13,7 +13,6 @@ from zoo.serve import connections, keys, logs, server
 from zoo.serve.app import AppSettings, create_app
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import AUTO, Description, describe
-from zoo.serve.operations import write
 from zoo.serve.service import Limits, Service
 
 if TYPE_CHECKING:
@@ -30,21 +29,12 @@ def serve(args: ServeArgs) -> int:
 
     Raises `UserError` for models that can't be served, a port in use, and settings that can't be.
     """
-    if not args.models:
-        raise UserError("which checkpoint? zoo serve FOLDER, as a fine-tune leaves it", "models")
+    if args.instances:
+        raise UserError("`instances` goes with `write_config`, which tells a balancer of them")
     known = keys.read_keys(args.keys)
-    if args.write_config is None:
-        keys.must_be_guarded(args.host, known)
-        if args.instances:
-            raise UserError("`instances` goes with `write_config`, which tells a balancer of them")
+    keys.must_be_guarded(args.host, known)
     _must_encrypt(args)
-    descriptions = [_described(word, args.deployment) for word in args.models]
-    names = [one.name for one in descriptions]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(f"two models are called {twice}: name one, CHECKPOINT=NAME", "models")
-    if args.write_config is not None:
-        write.write(args, descriptions)
-        return 0
+    descriptions = described(args)
     limits = Limits(
         args.max_queue, args.max_batch, args.max_wait_ms, args.timeout_s, args.batch_budget
     )
@@ -59,6 +49,20 @@ def serve(args: ServeArgs) -> int:
     with listening(args.host, args.port) as listener, logs.written(args.quiet):
         service = Service(descriptions, limits, args.workers, args.device, threads)
         return server.run(service, _configuration(args, service, settings), listener)
+
+
+def described(args: ServeArgs) -> list[Description]:
+    """Return the descriptions of the models that are to be served.
+
+    Raises `UserError` where there is none, or two of one name, and for one that can't be served.
+    """
+    if not args.models:
+        raise UserError("which checkpoint? zoo serve FOLDER, as a fine-tune leaves it", "models")
+    descriptions = [_described(word, args.deployment) for word in args.models]
+    names = [one.name for one in descriptions]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"two models are called {twice}: name one, CHECKPOINT=NAME", "models")
+    return descriptions
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -128,7 +128,6 @@ def nginx(site: Site, instances: Sequence[str], port: int | None = None) -> str:
         port: where nginx listens; None: at one of `PORTS`.
     """
     port = port or _free_port(instances)
-    slow = seconds(site.args.slow_client_s)
     lines = [
         "worker_processes auto;",
         f"worker_shutdown_timeout {seconds(site.grace_s)}s;",
@@ -151,45 +150,56 @@ def nginx(site: Site, instances: Sequence[str], port: int | None = None) -> str:
         "        keepalive 64;",
         "    }",
         "    server {",
-        f"        listen {port};",
-        "        # TLS: listen 443 ssl; ssl_certificate ...; ssl_certificate_key ...;",
-        f"        client_max_body_size {site.max_body};",
-        f"        client_header_timeout {slow}s;",
-        f"        client_body_timeout {slow}s;",
-        "        proxy_http_version 1.1;",
-        "        proxy_set_header Host $host;",
-        "        proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
-        "        proxy_set_header Upgrade $http_upgrade;",
-        "        proxy_set_header Connection $connection_upgrade;",
-        "        proxy_connect_timeout 2s;",
-        f"        proxy_read_timeout {seconds(site.args.timeout_s + 5)}s;",
-        "        proxy_next_upstream error timeout http_503 non_idempotent;",
-        "        proxy_next_upstream_tries 2;",
-        "        proxy_next_upstream_timeout 5s;",
-        "        location / { proxy_pass http://instances; }",
-        "        location /v1/ { proxy_pass http://instances; proxy_buffering off; }",
-        "        location ~ ^/(websocket|v1/realtime)$ {",
-        "            proxy_pass http://instances;",
-        f"            proxy_read_timeout {TUNNEL_S}s;",
-        f"            proxy_send_timeout {TUNNEL_S}s;",
-        "        }",
-        *(f"        location {path} {{ return 404; }}" for path in OF_ONE_INSTANCE),
+        *(f"        {line}" for line in _nginx_server(site, port)),
+        "    }",
+        "}",
     ]
-    lines.append("        error_page 502 =503 @503;")  # also where all are left out
+    return heading("#", _head("nginx", site, instances, port)) + "\n".join(lines) + "\n"
+
+
+def _nginx_server(site: Site, port: int) -> list[str]:
+    """Return what nginx listens to, passes on, and says by itself."""
+    slow = seconds(site.args.slow_client_s)
+    lines = [
+        f"listen {port};",
+        "# TLS: listen 443 ssl; ssl_certificate ...; ssl_certificate_key ...;",
+        f"client_max_body_size {site.max_body};",
+        f"client_header_timeout {slow}s;",
+        f"client_body_timeout {slow}s;",
+        "proxy_http_version 1.1;",
+        "proxy_set_header Host $host;",
+        "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+        "proxy_set_header Upgrade $http_upgrade;",
+        "proxy_set_header Connection $connection_upgrade;",
+        "proxy_connect_timeout 2s;",
+        f"proxy_read_timeout {seconds(site.args.timeout_s + 5)}s;",
+        "proxy_next_upstream error timeout http_503 non_idempotent;",
+        "proxy_next_upstream_tries 2;",
+        "proxy_next_upstream_timeout 5s;",
+        "location / { proxy_pass http://instances; }",
+        "location /v1/ { proxy_pass http://instances; proxy_buffering off; }",
+        "location ~ ^/(websocket|v1/realtime)$ {",
+        "    proxy_pass http://instances;",
+        f"    proxy_read_timeout {TUNNEL_S}s;",
+        f"    proxy_send_timeout {TUNNEL_S}s;",
+        "}",
+        *(f"location {path} {{ return 404; }}" for path in OF_ONE_INSTANCE),
+        "error_page 502 =503 @503;  # also where all are left out",
+    ]
     for code in sorted(ERRORS.keys() - {502}):
         again = "add_header Retry-After 1 always; " if code == 503 else ""
         lines += [
-            f"        error_page {code} @{code};",
-            f"        location @{code} {{ default_type application/json; {again}"
+            f"error_page {code} @{code};",
+            f"location @{code} {{ default_type application/json; {again}"
             f"return {code} '{_error(code, site)}'; }}",
         ]
-    lines += ["    }", "}"]
-    return heading("#", _head("nginx", site, instances, port)) + "\n".join(lines) + "\n"
+    return lines
 
 
 def _free_port(instances: Sequence[str]) -> int:
     taken = {int(each.rpartition(":")[2]) for each in instances}
-    return next(port for port in (*PORTS, *range(9000, 65536)) if port not in taken)
+    free: int = next(port for port in (*PORTS, *range(9000, 65536)) if port not in taken)
+    return free
 
 
 def _head(program: str, site: Site, instances: Sequence[str], port: int) -> list[str]:

@@ -1,4 +1,4 @@
-"""Dockerfiles of a service, and a compose.yaml that runs it beside Prometheus and Grafana."""
+"""Dockerfiles of a service, and how files are written in YAML."""
 
 import json
 import shlex
@@ -11,7 +11,7 @@ import zoo
 from zoo.runtimes.known import RUNTIMES
 from zoo.serve.health import LIVE
 from zoo.serve.keys import VARIABLE as KEYS
-from zoo.serve.operations.site import METRICS_KEY, MODELS, USER, Site, heading, seconds
+from zoo.serve.operations.site import MODELS, USER, Site, heading, seconds
 
 BASE = "python:3.11-slim-bookworm"
 """The image all stages start from; the version of Python is that of constraints.txt."""
@@ -25,7 +25,6 @@ GPU_PACKAGES = {"onnx": ("onnx", "onnxscript", "onnxruntime-gpu")}
 """What a runtime needs on a GPU in place of its extra."""
 START_S = 600
 """Seconds that models have to be loaded and warmed up until a container counts as broken."""
-PROMETHEUS, GRAFANA = "prom/prometheus:v3.5.0", "grafana/grafana:12.1.0"
 
 
 def dockerfile(site: Site, gpu: bool, ray: bool = False) -> str:
@@ -105,101 +104,6 @@ def model_dockerfile(site: Site, base: str, dockerfile_name: str) -> str:
         *(f'LABEL zoo.sha256.{i}="{model.sha256}"' for i, model in enumerate(site.models)),
     ]
     return "# syntax=docker/dockerfile:1\n" + heading("#", head) + "\n".join(lines) + "\n"
-
-
-def compose(site: Site, folder: Path) -> str:
-    """Return compose.yaml: the service, Prometheus that reads its metrics, Grafana that shows
-    them.
-
-    Args:
-        folder: where the file and the Dockerfile will lie.
-    """
-    name = "Dockerfile.cuda" if site.on_gpu else "Dockerfile"
-    service: dict[str, Any] = {
-        "build": {
-            "context": _literal(str(checkout())),
-            "dockerfile": _literal(str(folder.resolve() / name)),
-        },
-        "image": f"{site.name}:{'cuda' if site.on_gpu else 'cpu'}",
-        "environment": {
-            KEYS: f"${{{KEYS}:?the key that clients send}},${{{METRICS_KEY}:?that of Prometheus}}"
-        },
-        "ports": [f"{'' if site.is_public else '127.0.0.1:'}{site.port}:{site.port}"],
-        "volumes": [
-            {
-                "type": "bind",
-                "source": _literal(str(model.folder.resolve())),
-                "target": _literal(f"{MODELS}/{model.name}"),
-                "read_only": True,
-                "bind": {"create_host_path": False},
-            }
-            for model in site.models
-        ],
-        "init": True,
-        "read_only": True,
-        "tmpfs": ["/tmp:exec,mode=1777"],
-        "cap_drop": ["ALL"],
-        "security_opt": ["no-new-privileges:true"],
-        "stop_grace_period": f"{seconds(site.grace_s)}s",
-        "restart": "unless-stopped",
-    }
-    if site.on_gpu:
-        device = {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
-        service["deploy"] = {"resources": {"reservations": {"devices": [device]}}}
-    read_only = {"type": "bind", "read_only": True}
-    content = {
-        "name": site.name,
-        "services": {
-            "serve": service,
-            "prometheus": {
-                "image": PROMETHEUS,
-                "ports": ["127.0.0.1:9090:9090"],
-                "volumes": [
-                    {**read_only, "source": "./prometheus", "target": "/etc/prometheus"},
-                    {"type": "volume", "source": "metrics", "target": "/prometheus"},
-                ],
-                "secrets": ["metrics_key"],
-                "depends_on": ["serve"],
-                "restart": "unless-stopped",
-            },
-            "grafana": {
-                "image": GRAFANA,
-                "environment": {
-                    "GF_SECURITY_ADMIN_PASSWORD": "${GRAFANA_PASSWORD:?of the user admin}",
-                    "GF_ANALYTICS_REPORTING_ENABLED": "false",
-                },
-                "ports": ["127.0.0.1:3000:3000"],
-                "volumes": [
-                    {
-                        **read_only,
-                        "source": "./grafana/provisioning",
-                        "target": "/etc/grafana/provisioning",
-                    },
-                    {
-                        **read_only,
-                        "source": "./grafana/dashboards",
-                        "target": "/var/lib/grafana/dashboards",
-                    },
-                ],
-                "depends_on": ["prometheus"],
-                "restart": "unless-stopped",
-            },
-        },
-        "volumes": {"metrics": None},
-        "secrets": {"metrics_key": {"environment": METRICS_KEY}},
-    }
-    head = [
-        f"{site.titles} at port {site.port}, Prometheus at 9090, Grafana at 3000 (user admin).",
-        "",
-        f"start: export {KEYS}=$(openssl rand -hex 32) {METRICS_KEY}=$(openssl rand -hex 32)",
-        "       export GRAFANA_PASSWORD=...",
-        "       docker compose up -d --build",
-        "stop:  docker compose down",
-        "",
-        "The user of the container has the number "
-        f"{USER}, and must be allowed to read the checkpoints.",
-    ]
-    return heading("#", head) + dumped(content)
 
 
 class _Dumper(yaml.SafeDumper):
@@ -299,8 +203,3 @@ def _last_stage(site: Site, gpu: bool, ray: bool) -> list[str]:
         f"ENTRYPOINT {json.dumps([PYTHON, '-m', 'zoo', 'serve'])}",
         f"CMD {json.dumps(site.words(gpu), ensure_ascii=False)}",
     ]
-
-
-def _literal(text: str) -> str:
-    """Return text in which compose replaces nothing."""
-    return text.replace("$", "$$")

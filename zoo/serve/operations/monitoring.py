@@ -165,66 +165,64 @@ def scrape_config(site: Site, target: str) -> str:
 
 def alerts(site: Site) -> dict[str, Any]:
     """Return the rules of Prometheus: when it warns, and what it says."""
-    slow = min(site.args.timeout_s / 2, SECONDS[-2])  # beyond that a histogram tells nothing
+    return {"groups": [{"name": "zoo", "rules": [_rule(*each) for each in _conditions(site)]}]}
+
+
+def _conditions(site: Site) -> list[tuple[str, str, str, str, str]]:
+    """Return what is warned of: name, expression, how long it lasts, severity, text."""
+    deadline = site.args.timeout_s
+    slow = min(deadline / 2, SECONDS[-2])  # beyond that a histogram tells nothing
     every = 'sum by (model) (rate(zoo_requests_total{model!=""}[5m]))'
-    return {
-        "groups": [
-            {
-                "name": "zoo",
-                "rules": [
-                    _rule(
-                        "ZooErrors",
-                        'sum by (model) (rate(zoo_requests_total{model!="",code=~"5.."}[5m])) '
-                        f"/ {every} > {ERROR_SHARE}",
-                        "5m",
-                        "critical",
-                        "{{ $value | humanizePercentage }} of the requests for "
-                        "{{ $labels.model }} fail",
-                    ),
-                    _rule(
-                        "ZooSlow",
-                        "histogram_quantile(0.99, sum by (model, le) "
-                        f"(rate(zoo_request_seconds_bucket[5m]))) > {slow:g}",
-                        "5m",
-                        "warning",
-                        "the slowest hundredth for {{ $labels.model }} takes "
-                        "{{ $value | humanizeDuration }}; the deadline is "
-                        f"{site.args.timeout_s:g} s",
-                    ),
-                    _rule(
-                        "ZooRefuses",
-                        'sum by (model) (rate(zoo_rejected_total{model!=""}[5m])) '
-                        f"/ {every} > {REJECTED_SHARE}",
-                        "5m",
-                        "warning",
-                        "{{ $value | humanizePercentage }} of the requests for "
-                        "{{ $labels.model }} are refused: it is given more than it holds",
-                    ),
-                    _rule(
-                        "ZooRestarts",
-                        "sum by (model) (increase(zoo_worker_restarts_total[15m])) > 0",
-                        "0m",
-                        "warning",
-                        "a worker of {{ $labels.model }} died and was started again",
-                    ),
-                    _rule(
-                        "ZooNotReady",
-                        "sum by (model, instance) (zoo_workers_ready) < 1",
-                        "1m",
-                        "critical",
-                        "{{ $labels.instance }} has no worker for {{ $labels.model }}",
-                    ),
-                    _rule(
-                        "ZooDown",
-                        f'up{{job=~".*{JOB}.*"}} == 0',
-                        "1m",
-                        "critical",
-                        "{{ $labels.instance }} does not answer",
-                    ),
-                ],
-            }
-        ]
-    }
+    failed = 'sum by (model) (rate(zoo_requests_total{model!="",code=~"5.."}[5m]))'
+    refused = 'sum by (model) (rate(zoo_rejected_total{model!=""}[5m]))'
+    buckets = "sum by (model, le) (rate(zoo_request_seconds_bucket[5m]))"
+    share, of = "{{ $value | humanizePercentage }} of the requests for", "{{ $labels.model }}"
+    where = "{{ $labels.instance }}"
+    return [
+        (
+            "ZooErrors",
+            f"{failed} / {every} > {ERROR_SHARE}",
+            "5m",
+            "critical",
+            f"{share} {of} fail",
+        ),
+        (
+            "ZooSlow",
+            f"histogram_quantile(0.99, {buckets}) > {slow:g}",
+            "5m",
+            "warning",
+            f"the slowest hundredth for {of} takes {{{{ $value | humanizeDuration }}}}; "
+            f"the deadline is {deadline:g} s",
+        ),
+        (
+            "ZooRefuses",
+            f"{refused} / {every} > {REJECTED_SHARE}",
+            "5m",
+            "warning",
+            f"{share} {of} are refused: it is given more than it holds",
+        ),
+        (
+            "ZooRestarts",
+            "sum by (model) (increase(zoo_worker_restarts_total[15m])) > 0",
+            "0m",
+            "warning",
+            f"a worker of {of} died and was started again",
+        ),
+        (
+            "ZooNotReady",
+            "sum by (model, instance) (zoo_workers_ready) < 1",
+            "1m",
+            "critical",
+            f"{where} has no worker for {of}",
+        ),
+        (
+            "ZooDown",
+            f'up{{job=~".*{JOB}.*"}} == 0',
+            "1m",
+            "critical",
+            f"{where} does not answer",
+        ),
+    ]
 
 
 def rules(site: Site) -> str:

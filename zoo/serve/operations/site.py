@@ -49,11 +49,12 @@ class Site:
         """Raise `UserError` for what can't be run elsewhere as it stands."""
         if self.args.port == 0:
             raise UserError("`port` 0 is known to nobody beforehand: name one")
-        if self.args.ssl_certfile is not None:
-            raise UserError(
-                "`ssl_certfile` is a file of this machine: leave it out, and end TLS before the "
-                "service, at the balancer or the ingress"
-            )
+        for name in ("ssl_certfile", "ssl_keyfile"):
+            if getattr(self.args, name) is not None:
+                raise UserError(
+                    f"`{name}` is a file of this machine: leave it out, and end TLS before the "
+                    "service, at the balancer or the ingress"
+                )
 
     @property
     def port(self) -> int:

@@ -8,7 +8,7 @@ from tasks.printing import print_lines
 from zoo.machine import output_file, places
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import Description
-from zoo.serve.operations import balancers, containers, kubernetes, monitoring
+from zoo.serve.operations import balancers, compose, containers, kubernetes, monitoring
 from zoo.serve.operations.site import Site
 
 KINDS = ("docker", "compose", "kubernetes", "haproxy", "nginx")
@@ -18,8 +18,9 @@ BALANCERS = {
 }
 
 
-def write(args: ServeArgs, models: Sequence[Description]) -> None:
-    """Write the files that run a service elsewhere, as `write_config` says, and print their paths.
+def write(args: ServeArgs, models: Sequence[Description]) -> int:
+    """Write the files that run a service elsewhere, as `write_config` says, and print their paths;
+    return the exit code.
 
     Files that are there with the same content are left alone.
 
@@ -48,6 +49,7 @@ def write(args: ServeArgs, models: Sequence[Description]) -> None:
     print_lines(*(str(folder / path) for path in files))
     if kind not in BALANCERS and containers.checkout() == Path("CHECKOUT"):
         print_lines("images are built from a checkout of the project: replace CHECKOUT by its path")
+    return 0
 
 
 def contents(kind: str, folder: Path, site: Site) -> dict[str, str]:
@@ -65,7 +67,7 @@ def contents(kind: str, folder: Path, site: Site) -> dict[str, str]:
         grafana = monitoring.provisioning("http://prometheus:9090")
         return {
             **_images(site),
-            "compose.yaml": containers.compose(site, folder),
+            "compose.yaml": compose.compose(site, folder),
             "prometheus/prometheus.yml": monitoring.scrape_config(site, f"serve:{site.port}"),
             "prometheus/rules.yml": monitoring.rules(site),
             **{f"grafana/{path}": text for path, text in grafana.items()},

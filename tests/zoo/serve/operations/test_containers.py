@@ -16,7 +16,7 @@ from tests.zoo.serve.operations.balanced import site_of
 from zoo.__main__ import PROGRAM
 from zoo.serve import app, health, keys
 from zoo.serve.args import ServeArgs
-from zoo.serve.operations import containers, write
+from zoo.serve.operations import compose, containers, write
 from zoo.serve.operations.site import METRICS_KEY
 
 
@@ -121,7 +121,7 @@ def test_a_device_without_a_runtime_gets_no_image() -> None:
 def test_compose_runs_the_image_with_its_checkpoints(tmp_path: Path) -> None:
     odd = tmp_path / "my $runs, 模型: 1"
     site = site_of("bert_cls", folder=str(odd), drain_s=12.5, host="0.0.0.0")
-    content = yaml.safe_load(containers.compose(site, tmp_path))
+    content = yaml.safe_load(compose.compose(site, tmp_path))
     serve = content["services"]["serve"]
     (mount,) = serve["volumes"]
     assert mount["source"] == str(odd).replace("$", "$$") and mount["read_only"] is True
@@ -133,9 +133,11 @@ def test_compose_runs_the_image_with_its_checkpoints(tmp_path: Path) -> None:
     (name,) = serve["environment"]
     assert name == keys.VARIABLE and METRICS_KEY in serve["environment"][name]
     assert content["secrets"]["metrics_key"] == {"environment": METRICS_KEY}
-    local = yaml.safe_load(containers.compose(site_of(), tmp_path))
+    local = yaml.safe_load(compose.compose(site_of(), tmp_path))
     assert local["services"]["serve"]["ports"] == ["127.0.0.1:8080:8080"]
-    gpu = yaml.safe_load(containers.compose(site_of(device="cuda"), tmp_path))["services"]["serve"]
+    taken = yaml.safe_load(compose.compose(site_of(port=9090), tmp_path))["services"]
+    assert taken["prometheus"]["ports"] == ["127.0.0.1:9091:9090"], "both at one port of the host"
+    gpu = yaml.safe_load(compose.compose(site_of(device="cuda"), tmp_path))["services"]["serve"]
     assert gpu["deploy"]["resources"]["reservations"]["devices"][0]["capabilities"] == ["gpu"]
     assert gpu["build"]["dockerfile"].endswith("Dockerfile.cuda")
 
