@@ -127,6 +127,7 @@ FOLDERS = {
         "quantization",
         "runtimes",
         "serve",
+        "serve/operations",
         "serve/page",
         "serve/protocols",
         "speedups",

@@ -29,6 +29,8 @@ def serve(args: ServeArgs) -> int:
 
     Raises `UserError` for models that can't be served, a port in use, and settings that can't be.
     """
+    if args.instances:
+        raise UserError("`instances` goes with `write_config`, which tells a balancer of them")
     keys.must_be_guarded(args.host, keys.read_keys(args.keys))
     _must_encrypt(args)
     if args.engine == "ray":
