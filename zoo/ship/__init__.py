@@ -15,8 +15,7 @@ command that does it alone: every step but the look is a program of its own.
 has no model in the zoo yet.
 
 The time is shared out at the start, and each step gets what the ones before have left. Training
-begins with the epochs that the recipe makes sense with; where the measured rate says that they do
-not fit, it is stopped, and goes on with as many steps as do. A command that was killed goes on from
-where it was when it is given again (`logs/ship/` in the output folder has the record, and what each
-program printed).
+takes as many steps as fit into its share, and no more than its recipe makes sense with (`finetune
+--minutes`). A command that was killed goes on from where it was when it is given again, also with
+more minutes: `logs/ship/` in the output folder has the record, and what each program printed.
 """

@@ -148,6 +148,7 @@ def can_read(folder: Path, texts: Sequence[str]) -> tuple[bool, str]:
         return False, "it has no tokenizer.json"
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_truncation()
+    tokenizer.no_padding()
     encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
     tokens = [token for one in encoded for token in one.tokens]
     if not tokens:

@@ -1,5 +1,8 @@
 """The step that decides the deployment: `bench decide` searches, proves and confirms it."""
 
+import math
+import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,12 +11,15 @@ from zoo.deploy import winner
 from zoo.deploy.winner import Winner
 from zoo.machine.formatting import duration, milliseconds
 from zoo.ship.args import ShipArgs
-from zoo.ship.clock import DECIDE_LEAST_S, Clock
-from zoo.ship.programs import Ended, Step, run
+from zoo.ship.clock import CARD_S, DECIDE_LEAST_S, Clock
+from zoo.ship.programs import Ended, Running, Step, run
 from zoo.ship.record import Record
 
 PROMISED = 0.95
 """Share of its time that the search is told of: it keeps to that within 10%."""
+LATE = 1.1
+"""Share of its time after which it is asked to end."""
+NEEDED = re.compile(r"it takes ([\d.]+) minutes at least")
 SHOWN = ("on the test split", "not confirmed", "warning:")
 """Beginnings of the lines of it that are shown."""
 
@@ -46,20 +52,27 @@ def decide(args: ShipArgs, record: Record, clock: Clock, say: Callable[..., None
     winner.forget(folder)
     seconds = clock.deciding()
     if seconds < DECIDE_LEAST_S / 2:
-        step = step_of(args, folder, DECIDE_LEAST_S * 2)
         raise NotShipped(
             f"not shipped: {duration(clock.left())} are left, too few to prove a deployment in: "
-            f"give more `minutes`, or decide by hand: {step}"
+            f"{_more(clock, DECIDE_LEAST_S)}"
         )
     step = step_of(args, folder, seconds)
     say("deployment", f"searched for {duration(seconds)}, proven and timed{_limits(args)}", step)
-    ended = run(step, record.place / "deployment.txt", lambda _: _keep(record, clock))
+    ends = clock.spent() + LATE * seconds
+
+    def look(running: Running) -> None:
+        if clock.spent() > ends:
+            running.interrupt()  # it confirms the best so far
+        if clock.spent() - record.spent > 5:
+            record.save(clock.spent())
+
+    ended = run(step, record.place / "deployment.txt", look)
     for line in ended.printed.splitlines():
         if line.startswith(SHOWN):
             say("", line)
-    found = winner.read(folder) if ended.code == 0 else None
-    if found is None:
-        raise _failed(ended, step)
+    found = winner.read(folder)
+    if found is None or ended.code not in (0, 128 + signal.SIGINT):
+        raise _failed(ended, step, clock)
     return found
 
 
@@ -78,16 +91,22 @@ def _limits(args: ShipArgs) -> str:
     return f"{p95}, at most {args.max_drop:g} of the metric lost"
 
 
-def _keep(record: Record, clock: Clock) -> None:
-    if clock.spent() - record.spent > 5:
-        record.save(clock.spent())
-
-
-def _failed(ended: Ended, step: Step) -> Exception:
+def _failed(ended: Ended, step: Step, clock: Clock) -> Exception:
     """What the search's failure is: a contract that nothing keeps, too little time, or a fault."""
-    if ended.code < 0 or ended.code >= 128:
+    if ended.code == 128 + signal.SIGINT:
+        return NotShipped(f"not shipped: no deployment was found in the time: {_more(clock, 0)}")
+    if ended.code < 0 or ended.code > 128:
         return UserError(f"deciding was stopped by a signal: the same command goes on ({step})")
-    if ended.code == 0:
-        return NotShipped(f"not shipped: {step} has left no deployment")
-    table = "its table is in logs/ship/deployment.txt"
-    return NotShipped(f"not shipped: {ended.last} ({table}): ease a limit, or give more `minutes`")
+    if needed := NEEDED.search(ended.last):
+        seconds = 60 * float(needed[1])
+        return NotShipped(f"not shipped: {needed[0]} for the deployment: {_more(clock, seconds)}")
+    return NotShipped(
+        f"not shipped: {ended.last}: ease a limit, or give more `minutes`; what was measured is in "
+        "logs/ship/deployment.txt"
+    )
+
+
+def _more(clock: Clock, seconds: float) -> str:
+    """What to do where so many seconds more were needed than there are, or twice the time."""
+    enough = max(2 * clock.seconds, clock.spent() + CARD_S + seconds)
+    return f"give `minutes` {math.ceil(enough / 60)}, and it goes on from here"

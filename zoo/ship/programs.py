@@ -62,6 +62,13 @@ class Running:
 
     process: "subprocess.Popen[bytes]"
     began: float
+    interrupted: bool = False
+
+    def interrupt(self) -> None:
+        """Ask it once to end with what it has found so far, as Ctrl-C does."""
+        if not self.interrupted and self.process.poll() is None:
+            self.interrupted = True
+            self.process.send_signal(signal.SIGINT)
 
     def stop(self) -> None:
         """Ask it to save its state and end, and wait until it has."""

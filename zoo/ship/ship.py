@@ -65,10 +65,12 @@ def _steps(args: ShipArgs, seen: Look, choice: Choice, record: Record, clock: Cl
 
 
 def _train(args: ShipArgs, seen: Look, choice: Choice, record: Record, clock: Clock) -> None:
-    if record.steps.get("training", {}).get("digest") == _digest(record.folder):
+    done = record.steps.get("training", {}).get("digest")
+    had_less = record.steps.get("training", {}).get("minutes", 0.0) < args.minutes
+    if done is not None and done == _digest(record.folder) and not had_less:
         return
     training.train(args, seen, choice, record, clock, _say)
-    _finish(record, clock, "training", digest=_digest(record.folder))
+    _finish(record, clock, "training", digest=_digest(record.folder), minutes=args.minutes)
 
 
 def _judge(seen: Look, record: Record, clock: Clock) -> None:

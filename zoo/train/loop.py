@@ -44,6 +44,7 @@ from zoo.train.resume.order import (
 )
 from zoo.train.resume.progress import Progress, Watcher
 from zoo.train.step_graphs import graphs_for
+from zoo.train.time_limit import TimedSchedule, TimeLimit
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -72,6 +73,7 @@ class Loop:
         record: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
         packing: PackedShape | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
         """Prepare the optimizer, hooks, schedule and device feed; `run` starts the training.
 
@@ -80,6 +82,7 @@ class Loop:
             record: stored as "run" in every saved state (`zoo.train.resume.run_record`).
             hooks: callbacks around steps, from `zoo.train.methods.known.hooks_of`.
             packing: the shape of every pass if `collate` packs samples, else None.
+            limit: when the run has to be over.
         """
         self.record, self.hooks, self.packing = record, hooks, packing
         self.task, self.args = task, args
@@ -108,7 +111,8 @@ class Loop:
         self.feed = DeviceFeed(accelerator.device, args.dataloader_num_workers)
         of_rank = args.per_device_train_batch_size * args.gradient_accumulation_steps
         size = of_rank * accelerator.num_processes
-        self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
+        whole = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
+        self.schedule = TimedSchedule(whole, limit, watcher.fit) if limit else whole
         self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
         self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
         self.progress.threads = self._threads()
