@@ -28,21 +28,23 @@ class NotShipped(Exception):
     """What was made keeps not to what was asked for, or is worth nothing."""
 
 
-def step_of(args: ShipArgs, folder: Path, seconds: float) -> Step:
-    """Return the command that decides in so many seconds."""
+def step_of(args: ShipArgs, folder: Path, seconds: float, rows: int | None) -> Step:
+    """Return the command that decides in so many seconds, on so many rows of a split at most."""
     words = ["decide", str(folder), "--minutes", f"{PROMISED * seconds / 60:.2f}"]
     words += ["--max_drop", f"{args.max_drop:g}"]
     if args.p95_ms is not None:
         words += ["--p95_ms", f"{args.p95_ms:g}"]
     if args.device.startswith("cuda"):
         words += ["--device", args.device]
-    if args.max_eval_samples is not None:
-        words += ["--max_eval_samples", str(args.max_eval_samples)]
+    if rows is not None:
+        words += ["--max_eval_samples", str(rows)]
     return Step("bench", (*words, "--export"))
 
 
-def decide(args: ShipArgs, record: Record, clock: Clock, say: Callable[..., None]) -> Winner:
-    """Return the deployment that is served.
+def decide(
+    args: ShipArgs, rows: int | None, record: Record, clock: Clock, say: Callable[..., None]
+) -> Winner:
+    """Return the deployment that is served; see `step_of`.
 
     Raises:
         NotShipped: none keeps to what was asked for, or there was no time to find out.
@@ -56,7 +58,7 @@ def decide(args: ShipArgs, record: Record, clock: Clock, say: Callable[..., None
             f"not shipped: {duration(clock.left())} are left, too few to prove a deployment in: "
             f"{_more(clock, DECIDE_LEAST_S)}"
         )
-    step = step_of(args, folder, seconds)
+    step = step_of(args, folder, seconds, rows)
     say("deployment", f"searched for {duration(seconds)}, proven and timed{_limits(args)}", step)
     ends = clock.spent() + LATE * seconds
 

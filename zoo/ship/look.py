@@ -46,6 +46,8 @@ class Look:
     """flags of `finetune` that read the data so"""
     reasons: tuple[str, ...]
     """what was guessed or left out, in half sentences"""
+    max_eval_samples: int | None = None
+    """most rows of each split that is measured on"""
 
     @property
     def rows(self) -> dict[str, int]:
@@ -117,7 +119,7 @@ def look(args: ShipArgs, kind: Kind | None = None) -> Look:
         if (most := getattr(data, name)) is not None:
             flags[name] = most
     typed = tuple(str(word) for name, value in flags.items() for word in (f"--{name}", value))
-    return Look(kind, task, examples, typed, tuple(reasons))
+    return Look(kind, task, examples, typed, tuple(reasons), data.max_eval_samples)
 
 
 def _columns(kind: Kind, args: ShipArgs) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def _steps(args: ShipArgs, seen: Look, choice: Choice, record: Record, clock: Cl
     _say("model", f"{choice.entry.name}: {choice.reason}")
     _train(args, seen, choice, record, clock)
     _judge(seen, record, clock)
-    _decide(args, record, clock)
+    _decide(args, seen, record, clock)
     _card(record, clock)
 
 
@@ -86,7 +86,7 @@ def _judge(seen: Look, record: Record, clock: Clock) -> None:
         raise NotShipped(found.refusal(seen.rows["train"]))
 
 
-def _decide(args: ShipArgs, record: Record, clock: Clock) -> None:
+def _decide(args: ShipArgs, seen: Look, record: Record, clock: Clock) -> None:
     limits = {"p95_ms": args.p95_ms, "max_drop": args.max_drop, "device": args.device}
     done = record.steps.get("deployment", {})
     known = _winner(record.folder) if done.get("limits") == limits else None
@@ -94,7 +94,7 @@ def _decide(args: ShipArgs, record: Record, clock: Clock) -> None:
         _say("deployment", deciding.describe(known))
         return
     record.steps.pop("card", None)
-    found = deciding.decide(args, record, clock, _say)
+    found = deciding.decide(args, seen.max_eval_samples, record, clock, _say)
     _say("", deciding.describe(found))
     _finish(record, clock, "deployment", limits=limits)
 
