@@ -135,7 +135,7 @@ def _doctor(words: Sequence[str]) -> int:
 
 
 def _ship(words: Sequence[str]) -> int:
-    from zoo.ship.args import ShipArgs
+    from zoo.cli.args import ShipArgs
 
     asked = PROGRAM.parse("ship", ShipArgs, words)
     from zoo.ship.deciding import NotShipped

@@ -21,7 +21,7 @@ from bench.decide.successive_halving import Halved, halve
 from bench.measures import memory
 from bench.record.results import Value
 from bench.sweep import suite
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm, say_what_rows_show, stop_after
@@ -272,6 +272,7 @@ def _settle(
         confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
         if chosen.artifact is not None:
             if not args.export:
+                terminal.lines(spelled("its program is not kept: `export` leaves it, for `serve`"))
                 return
             assert chosen.proof and chosen.drop
             lost = [(builder.validation, chosen.drop), *([confirmed] if confirmed else [])]

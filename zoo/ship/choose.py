@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import UserError, did_you_mean
+from zoo.cli.args import ShipArgs
 from zoo.model import registry
 from zoo.model.entry import Entry
-from zoo.ship.args import ShipArgs
 from zoo.ship.kinds import TASKS, Kind
 from zoo.ship.look import Look
 from zoo.store import pretrained

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tasks.errors import UserError
+from zoo.cli.args import ShipArgs
 from zoo.deploy import winner
 from zoo.deploy.winner import Winner
 from zoo.machine.formatting import duration, milliseconds
-from zoo.ship.args import ShipArgs
 from zoo.ship.clock import CARD_S, DECIDE_LEAST_S, Clock
 from zoo.ship.programs import Ended, Running, Step, run
 from zoo.ship.record import Record

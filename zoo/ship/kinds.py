@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tasks.data.columns import folded
 from tasks.errors import UserError
-from zoo.ship.args import ShipArgs
+from zoo.cli.args import ShipArgs
 
 if TYPE_CHECKING:
     import pyarrow as pa

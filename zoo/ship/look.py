@@ -4,17 +4,18 @@ so."""
 import dataclasses
 import importlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
-from zoo.ship.args import ShipArgs
+from zoo.cli.args import ShipArgs
 from zoo.ship.kinds import TASKS, Kind, kind_of
 
 if TYPE_CHECKING:
     from tasks.base import Examples, Task
 
+LIMITS = ("max_train_samples", "max_eval_samples")
 SHOWN = 5
 """Labels that are named."""
 SAMPLED = 500
@@ -46,8 +47,8 @@ class Look:
     """flags of `finetune` that read the data so"""
     reasons: tuple[str, ...]
     """what was guessed or left out, in half sentences"""
-    max_eval_samples: int | None = None
-    """most rows of each split that is measured on"""
+    limits: Mapping[str, int | None] = field(default_factory=dict)
+    """most rows that are read, by flag: of train, and of each other split"""
 
     @property
     def rows(self) -> dict[str, int]:
@@ -85,11 +86,14 @@ class Look:
         return f"{what} with one of {len(names)} labels ({shown})"
 
 
-def look(args: ShipArgs, kind: Kind | None = None) -> Look:
+def look(
+    args: ShipArgs, kind: Kind | None = None, before: Mapping[str, int | None] | None = None
+) -> Look:
     """Read the data as the task of their kind does.
 
     Args:
         kind: where a model tells it; else the data do.
+        before: the limits of rows that a command which is gone on with has set, by their flags.
 
     Raises `UserError` for what can't be read or learned.
     """
@@ -108,18 +112,19 @@ def look(args: ShipArgs, kind: Kind | None = None) -> Look:
         words = {**words, **{name: value for name, (value, _) in guessed.items()}}
         task, examples = _read(kind, words, data)
     reasons = [reason for _, reason in guessed.values()]
-    limits = dict(_limits(kind, args, examples))
+    limits = dict(_limits(kind, args, examples) if before is None else _kept(data, before))
     if limits:
         more: dict[str, Any] = {name: most for name, (most, _) in limits.items()}
         data = dataclasses.replace(data, **more)
         task, examples = _read(kind, words, data)
         reasons += [reason for _, reason in limits.values()]
     flags = {"data": args.data, **words}
-    for name in ("max_train_samples", "max_eval_samples"):
+    for name in LIMITS:
         if (most := getattr(data, name)) is not None:
             flags[name] = most
     typed = tuple(str(word) for name, value in flags.items() for word in (f"--{name}", value))
-    return Look(kind, task, examples, typed, tuple(reasons), data.max_eval_samples)
+    most = {name: getattr(data, name) for name in LIMITS}
+    return Look(kind, task, examples, typed, tuple(reasons), most)
 
 
 def _columns(kind: Kind, args: ShipArgs) -> dict[str, Any]:
@@ -179,3 +184,15 @@ def _limits(
     if args.max_train_samples is None and rows["train"] > most:
         reason = f"{most:,} of {rows['train']:,} rows of train are read, for the time's sake"
         yield "max_train_samples", (most, reason)
+
+
+def _kept(
+    data: DataArgs, before: Mapping[str, int | None]
+) -> Iterator[tuple[str, tuple[int, str]]]:
+    """Yield the limits of before that nothing else was asked for."""
+    for name in LIMITS:
+        if getattr(data, name) is None and (most := before.get(name)) is not None:
+            yield name, (most, f"at most {most:,} rows of {_SPLITS[name]}, as before")
+
+
+_SPLITS = {"max_train_samples": "train", "max_eval_samples": "each other split"}

@@ -7,10 +7,10 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
+from zoo.cli.args import ShipArgs
 from zoo.deploy import winner
 from zoo.machine import places, terminal
 from zoo.ship import choose, deciding, judge, training
-from zoo.ship.args import ShipArgs
 from zoo.ship.choose import Choice
 from zoo.ship.clock import Clock
 from zoo.ship.deciding import NotShipped
@@ -33,11 +33,11 @@ def ship(args: ShipArgs) -> int:
     clock = Clock(args.minutes)
     folder = (args.output_dir or Path("runs") / _name(args)).expanduser()
     places.check_folder("--output_dir", folder)
-    Record.open(folder)  # says where the folder is another run's, before anything is read
+    before = Record.open(folder)  # says where the folder is another run's
     terminal.quiet_libraries()
     asked = choose.asked_entry(args)
     of_model = choose.kind_of_entry(asked[0], args) if asked and args.data == "embedded" else None
-    seen = look(args, of_model)
+    seen = look(args, of_model, before.asked.get("limits"))
     choice = choose.choose(args, seen)
     with alone(folder):
         record = Record.open(folder)
@@ -94,7 +94,7 @@ def _decide(args: ShipArgs, seen: Look, record: Record, clock: Clock) -> None:
         _say("deployment", deciding.describe(known))
         return
     record.steps.pop("card", None)
-    found = deciding.decide(args, seen.max_eval_samples, record, clock, _say)
+    found = deciding.decide(args, seen.limits["max_eval_samples"], record, clock, _say)
     _say("", deciding.describe(found))
     _finish(record, clock, "deployment", limits=limits)
 
@@ -131,7 +131,8 @@ def _asked(args: ShipArgs, seen: Look, choice: Choice) -> dict[str, Any]:
         "data": seen.examples.fingerprint,
         "model": choice.entry.name,
         "weights": choice.words[1] if choice.words else None,
-        "flags": [word for word in seen.words if word != args.data],
+        "columns": [args.text_column, args.label_column],
+        "limits": dict(seen.limits),
         "seed": args.seed,
     }
 

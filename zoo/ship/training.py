@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import UserError
+from zoo.cli.args import ShipArgs
 from zoo.machine.formatting import duration
-from zoo.ship.args import ShipArgs
 from zoo.ship.choose import Choice, most_epochs
 from zoo.ship.clock import START_S, Clock
 from zoo.ship.look import Look

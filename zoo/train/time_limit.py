@@ -7,6 +7,7 @@ the time is over. It never becomes longer than what was asked for without the li
 
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from zoo.train.resume.order import DataPosition, Schedule
 
@@ -18,6 +19,9 @@ CLOSING_S = 6.0
 """That a run takes behind its last evaluation: it has opened the checkpoint anew, and draws."""
 TOLD = 0.1
 """Share of the steps by which their number changes before that is told again."""
+
+if TYPE_CHECKING:
+    from zoo.train.args import TrainArgs
 
 Tell = Callable[[int, float], None]
 
@@ -93,3 +97,16 @@ class TimedSchedule:
         if abs(self.total_steps - self._told) > TOLD * self._told:
             self._told = self.total_steps
             self.tell(self.total_steps, one)
+
+
+def schedule_of(
+    args: "TrainArgs", rows: int, ranks: int, limit: TimeLimit | None, tell: Tell
+) -> Schedule | TimedSchedule:
+    """Return how long is trained on so many rows: what the flags ask for, or what fits the limit.
+
+    Args:
+        tell: see `TimedSchedule`.
+    """
+    size = args.per_device_train_batch_size * args.gradient_accumulation_steps * ranks
+    whole = Schedule.of(rows, size, args.num_train_epochs, args.max_steps)
+    return whole if limit is None else TimedSchedule(whole, limit, tell)

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from tasks.errors import UserError
+from zoo.cli.args import ShipArgs
 from zoo.model import registry
 from zoo.model.entry import Preset
 from zoo.ship import choose
-from zoo.ship.args import ShipArgs
 from zoo.ship.look import look
 from zoo.store import pretrained
 from zoo.store.pretrained import LocalWeights

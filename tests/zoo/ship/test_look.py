@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import UserError
 from tests.cli import run_cli
-from zoo.ship.args import ShipArgs
+from zoo.cli.args import ShipArgs
 from zoo.ship.kinds import kind_of
 from zoo.ship.look import Look, look
 
@@ -95,9 +95,12 @@ def test_few_minutes_measure_on_few_rows(tmp_path: Path) -> None:
     with (tmp_path / "test.csv").open("a") as file:
         file.writelines(f"a film {i},positive\n" for i in range(1_000))
     found = seen(tmp_path, minutes=2)
-    assert found.rows["test"] == 600 == found.max_eval_samples
+    assert found.rows["test"] == 600 == found.limits["max_eval_samples"]
     assert found.words[-2:] == ("--max_eval_samples", "600") and "600 rows" in found.reasons[-1]
     assert seen(tmp_path, minutes=2, max_eval_samples=50).rows["test"] == 50
+    again = look(ShipArgs(str(tmp_path), minutes=1), before=found.limits)
+    assert again.rows["test"] == 600 and "as before" in again.reasons[-1]
+    assert look(ShipArgs(str(tmp_path), minutes=1), before={}).rows["test"] > 1_000
 
 
 def _nothing(folder: Path) -> Path:
