@@ -12,14 +12,17 @@ DEEPEST = 100
 """Levels of nesting. Configurations have ten at most, and what walks through them recurses."""
 
 
-def parse(text: str | bytes) -> Any:
+def parse(text: str | bytes, strict: bool = False) -> Any:
     """Return the value of a JSON text.
+
+    Args:
+        strict: refuse NaN and Infinity, which Python writes and JSON (RFC 8259) does not have.
 
     Raises ValueError for what is no JSON, has numbers of thousands of digits, or is nested deeper
     than `DEEPEST`.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_no_constant if strict else None)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if _has_halves(text, value):
@@ -27,6 +30,10 @@ def parse(text: str | bytes) -> Any:
     if _is_deep(value):
         raise ValueError(f"it is nested deeper than {DEEPEST} levels")
     return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def read(path: Path) -> Any:

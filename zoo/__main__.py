@@ -14,7 +14,7 @@ from pathlib import Path
 import zoo
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo.cli import import_verb, program
+from zoo.cli import import_verb, program, serve_verb
 from zoo.cli.program import Program, Verb
 from zoo.machine import commands, terminal
 from zoo.model import registry
@@ -176,6 +176,7 @@ VERBS = {
     ),
     "runs": Verb("compare the runs in a folder", ("runs", "runs experiments"), _runs),
     "import": import_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
+    "serve": serve_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
     "verify": Verb(
         "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
     ),

@@ -154,6 +154,18 @@ class PredictionPipeline:
         """Return the task's predictions for at least one input, computed in one pass."""
         raise NotImplementedError
 
+    def prepare(self, inputs: Sequence[Any]) -> list[Any]:
+        """Return what `compute` takes for each input: decoded, tokenised, not yet in a batch.
+
+        Raises `UserError` if any of them can't be read.
+        """
+        return list(inputs)
+
+    def compute(self, prepared: Sequence[Any]) -> Sequence[Any]:
+        """Return the task's predictions for at least one prepared input, computed in one pass."""
+        with self.context():
+            return self.predictions(prepared)
+
     def logits(self, inputs: Any) -> "torch.Tensor":
         """Return the logits of inputs, float32 [b, ...], from one pass, on the CPU and without
         gradients.
@@ -288,8 +300,16 @@ class Predictor(PredictionPipeline):
         gradients."""
         return contextlib.nullcontext() if isinstance(self.model, ArrayModel) else super().context()
 
-    def _batch(self, inputs: Sequence[Any]) -> Batch:
-        rows = self.task.inputs(inputs)
+    def prepare(self, inputs: Sequence[Any]) -> list[Any]:
+        """Return the task's row of each input; raises as `PredictionPipeline.prepare` does."""
+        return self.task.inputs(inputs)
+
+    def compute(self, prepared: Sequence[Any]) -> Sequence[Any]:
+        """Return the task's predictions for at least one row, computed in one pass."""
+        with self.context():
+            return self.task.predict(self.model, self._collate(prepared))
+
+    def _collate(self, rows: Sequence[Any]) -> Batch:
         if isinstance(self.model, ArrayModel):
             assert isinstance(self.task, PredictsArrays)
             return self.task.collate_arrays(rows)
@@ -297,8 +317,8 @@ class Predictor(PredictionPipeline):
 
     def outputs(self, batch: Sequence[Any]) -> Outputs:
         """Return the outputs of the model for inputs collated by the task."""
-        return self.task.forward(self.model, self._batch(batch))
+        return self.task.forward(self.model, self._collate(self.prepare(batch)))
 
     def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
         """Return the task's predictions for inputs, computed by the model."""
-        return self.task.predict(self.model, self._batch(batch))
+        return self.task.predict(self.model, self._collate(self.prepare(batch)))
