@@ -3,13 +3,13 @@
 import contextlib
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.load.generator import Job, Seen, Target
-from zoo.machine.environment import ROOT
 
 MODULE = "bench.load.generator"
 
@@ -29,7 +29,7 @@ class Clients:
                 [sys.executable, "-m", MODULE],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
                 process_group=0,  # Ctrl-C is ours to handle
             )
             for _ in range(processes)
@@ -37,7 +37,8 @@ class Clients:
         try:
             for each in self._processes:
                 _send(each, dataclasses.asdict(target))
-            self.payloads = [_answer(each)["payloads"] for each in self._processes][0]
+            for each in self._processes:
+                _answer(each)
         except ClientLost:
             self.close()
             raise

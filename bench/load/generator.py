@@ -63,8 +63,8 @@ class Job:
     it always goes on to its end"""
     timeout_s: float = 30.0
     """after which nobody waits for an answer any more"""
-    keep_bodies: bool = False
-    """return the bodies; and each payload is sent once, in its order"""
+    keep_bodies: int = 0
+    """send the first so many payloads once, in their order, and return the bodies of the answers"""
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Window:
     def __init__(self, job: Job, pool: Pool, payloads: list[bytes]) -> None:
         self.job, self.pool, self.payloads = job, pool, payloads
         self.loop = asyncio.get_running_loop()
-        self.order = Order(len(payloads), job.seed, job.keep_bodies)
+        self.order = Order(len(payloads), job.seed, in_order=bool(job.keep_bodies))
         self.seen = Seen()
         self.bodies: dict[int, str] = {}
         self.late: list[float] = []
@@ -149,7 +149,7 @@ class Window:
         if self.late:
             self.late.sort()
             seen.sent_late = self.late[math.ceil(SENT_LATE_SHARE * len(self.late)) - 1]
-        seen.bodies = [self.bodies.get(place, "") for place in range(len(self.bodies))]
+        seen.bodies = [self.bodies[place] for place in sorted(self.bodies)]
         return seen
 
     async def _open(self, rate: float) -> None:
@@ -245,8 +245,8 @@ class Window:
     async def _client(self) -> None:
         """Send one request after the other until the time is over or, where bodies are kept, every
         payload was sent."""
-        job, most = self.job, len(self.payloads)
-        while (self.seen.requests < most) if job.keep_bodies else (self._elapsed() < job.seconds):
+        job, most = self.job, min(self.job.keep_bodies, len(self.payloads))
+        while (self.seen.requests < most) if most else (self._elapsed() < job.seconds):
             answered: asyncio.Future[tuple[int, bytes]] = self.loop.create_future()
             place, now, counts = self.order.next(), self.loop.time(), self._elapsed() >= 0
             self.under_way += 1
@@ -279,7 +279,7 @@ def new_loop() -> asyncio.AbstractEventLoop:
 
 async def window(target: Target, payloads: list[bytes], job: Job) -> Seen:
     """Make one window of load with connections of its own."""
-    pool = Pool(target.url, target.connections, job.keep_bodies)
+    pool = Pool(target.url, target.connections, bool(job.keep_bodies))
     try:
         return await Window(job, pool, payloads).run()
     finally:

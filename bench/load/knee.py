@@ -9,8 +9,10 @@ from bench.load.step import Step
 FIRST, LATER = 1.5, 1.15
 """Factors between rates until the knee is between two of them: in a first round, and in one that
 begins near the result of the one before."""
-LOWEST = 0.05
+LOWEST = 0.2
 """Requests a second below which nothing is looked for."""
+MOST = 16
+"""Steps of a search."""
 
 
 @dataclass
@@ -44,7 +46,7 @@ def search(
         goes_on: asked before each step but the first; False ends the search.
     """
     found, rate, jump = Knee(), start, factor
-    while rate >= LOWEST and (not found.steps or goes_on()):
+    while rate >= LOWEST and len(found.steps) < MOST and (not found.steps or goes_on()):
         step = measure(rate)
         found.steps.append(step)
         if step.is_kept:

@@ -5,7 +5,7 @@ import dataclasses
 import importlib
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,8 +136,3 @@ def as_json(payloads: Sequence[Payload]) -> str:
     return json.dumps(
         [[each.content_type, base64.b64encode(each.body).decode()] for each in payloads]
     )
-
-
-def lengths(payloads: Sequence[Payload]) -> Iterator[int]:
-    """Yield the length of each body in bytes."""
-    return (len(each.body) for each in payloads)

@@ -11,7 +11,8 @@ SHARES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 COUNTED = ("200", "429", "503", "504", "none")
 """Answers that have a column of their own; all else is `other`."""
 LEAST = 400
-"""Requests of a step that looks for a p99: at 368 it has an interval (`zoo.measure.percentiles`)."""
+"""Requests of a step at the least: from 368 on a p99 has an interval; see
+`zoo.measure.percentiles`."""
 LONGEST_S = 60.0
 
 

@@ -24,7 +24,7 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # it has no types
         return request["input"]
 
     def predict(self, texts: Any) -> list[dict[str, Any]]:
-        """Return a prediction for each text of a batch; of batches of one, LitServe gives a text."""
+        """Return a prediction a text; where batches are of one, LitServe gives the text alone."""
         given = [texts] if isinstance(texts, str) else list(texts)
         return self.classify(given, self.given.batch)
 

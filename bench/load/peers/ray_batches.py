@@ -23,7 +23,9 @@ def main() -> int:
         def __init__(self, given: PeerFlags) -> None:
             self.classify, self.most = Classifier(given), given.batch
 
-        @serve.batch(max_batch_size=given.batch, batch_wait_timeout_s=given.wait_ms / 1e3)
+        @serve.batch(  # type: ignore[untyped-decorator]
+            max_batch_size=given.batch, batch_wait_timeout_s=given.wait_ms / 1e3
+        )
         async def handle(self, texts: list[str]) -> list[dict[str, Any]]:
             return self.classify(texts, self.most)
 
