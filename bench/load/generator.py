@@ -27,6 +27,8 @@ GRACE_S = 10.0
 LEAD_S = 0.02
 """Seconds from the begin of a window to its first possible request."""
 SENT_LATE_SHARE = 0.99
+clock = time.monotonic
+"""Seconds; those of a loop may tick in milliseconds."""
 REST_S = 0.05
 """Seconds that a client of a closed loop waits where it had no answer."""
 
@@ -138,7 +140,7 @@ class Window:
     async def run(self) -> Seen:
         """Make the load, and return what it showed."""
         cpu, began = time.process_time(), time.perf_counter()
-        self.begin = self.loop.time() + LEAD_S
+        self.begin = clock() + LEAD_S
         if self.job.rate is None:
             await self._closed()
         else:
@@ -159,7 +161,7 @@ class Window:
         if job.most_late is not None:
             self.allowed = math.floor(job.most_late * counted)
         if self.moments:
-            self.loop.call_at(self.begin + self.moments[0], self._fire, 0)
+            self.loop.call_later(LEAD_S + self.moments[0], self._fire, 0)
             wait = job.warm_s + job.seconds + max(GRACE_S, job.timeout_s)
             await self._wait(wait)
         self._end()
@@ -174,17 +176,18 @@ class Window:
             if number == len(self.moments):
                 self.moments = []
                 return
-            when = self.begin + self.moments[number]
-            if when > self.loop.time():
-                self.loop.call_at(when, self._fire, number)
+            rest = self.begin + self.moments[number] - clock()
+            if rest > 0:
+                self.loop.call_later(rest, self._fire, number)
                 return
 
     def _send(self, intended: float, counts: bool, place: int) -> None:
         self.under_way += 1
         self.seen.requests += 1
-        now = self.loop.time()
+        now = clock()
         if counts:
-            self.late.append(now - intended)
+            self.late.append(max(0.0, now - intended))
+        intended = min(intended, now)  # a loop whose clock ticks in milliseconds may be early
         done = functools.partial(self._take, intended, counts, place)
         self.pool.send(self.payloads[place], done)
 
@@ -192,7 +195,7 @@ class Window:
         self.under_way -= 1
         if self.is_over:
             return
-        latency = self.loop.time() - intended
+        latency = clock() - intended
         if counts:
             self._count(status, latency)
         if self.job.keep_bodies:
@@ -225,7 +228,7 @@ class Window:
         """What is not answered now has no answer; of a window that ended early nothing is said."""
         self.is_over = True
         if self.seen.stopped:
-            self.seen.wall = max(1e-9, self.loop.time() - self.begin - self.job.warm_s)
+            self.seen.wall = max(1e-9, clock() - self.begin - self.job.warm_s)
             self.seen.wall = min(self.seen.wall, self.job.seconds)
         else:
             unanswered = len(self.late) - sum(self.seen.statuses.values())
@@ -239,7 +242,7 @@ class Window:
         await asyncio.wait(tasks, timeout=wait)
         for task in tasks:
             task.cancel()
-        self.seen.wall = max(1e-9, self.loop.time() - self.begin - job.warm_s)
+        self.seen.wall = max(1e-9, clock() - self.begin - job.warm_s)
         self._end()
 
     async def _client(self) -> None:
@@ -248,7 +251,7 @@ class Window:
         job, most = self.job, min(self.job.keep_bodies, len(self.payloads))
         while (self.seen.requests < most) if most else (self._elapsed() < job.seconds):
             answered: asyncio.Future[tuple[int, bytes]] = self.loop.create_future()
-            place, now, counts = self.order.next(), self.loop.time(), self._elapsed() >= 0
+            place, now, counts = self.order.next(), clock(), self._elapsed() >= 0
             self.under_way += 1
             self.seen.requests += 1
             if counts:
@@ -260,7 +263,7 @@ class Window:
                 await asyncio.sleep(REST_S)  # a service that is gone refuses at once
 
     def _elapsed(self) -> float:
-        return self.loop.time() - self.begin - self.job.warm_s
+        return clock() - self.begin - self.job.warm_s
 
 
 def _settle(answered: "asyncio.Future[tuple[int, bytes]]", status: int, body: bytes) -> None:

@@ -145,7 +145,8 @@ class Serve(_Sized):
             raise UserError(f"p99_ms {limit!r}: a number above 0")
 
     def __str__(self) -> str:
-        return f"{self.phase} within {self.p99_ms:g} ms at p99"
+        server = " ".join(filter(None, (self.server, self.options)))
+        return f"served by {server}, p99 within {self.p99_ms:g} ms"
 
 
 Workload = Forward | TrainStep | Generate | Serve
