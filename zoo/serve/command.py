@@ -8,7 +8,9 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines
+from zoo.deploy import winner
 from zoo.serve import connections, keys, logs, server
 from zoo.serve.app import AppSettings, create_app
 from zoo.serve.args import ServeArgs
@@ -114,7 +116,18 @@ def _described(word: str, deployment: str) -> Description:
             "models",
             f"name it, {word}=NAME",
         )
-    return describe(folder, name, "eager" if deployment == AUTO else deployment)
+    return describe(folder, name, _chosen(folder, name) if deployment == AUTO else deployment)
+
+
+def _chosen(folder: Path, name: str) -> str:
+    """Return the deployment that `decide` chose for a checkpoint, else eager; a choice that no
+    longer holds is told."""
+    try:
+        found = winner.read(folder)
+    except UserError as error:
+        print_lines(f"{name}: eager, since {spelled(str(error))}")
+        return "eager"
+    return "eager" if found is None else found.deployment
 
 
 def _must_encrypt(args: ServeArgs) -> None:

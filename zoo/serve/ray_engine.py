@@ -170,7 +170,7 @@ def run(args: ServeArgs, models: Sequence[Description]) -> int:
             signal.signal(number, handler)
         if ray.is_initialized():
             if "RAY_ADDRESS" not in os.environ:
-                serve.shutdown()  # type: ignore[no-untyped-call]
+                serve.shutdown()
             ray.shutdown()
     return 128 + signal.SIGINT if numbers[:1] == [signal.SIGINT] else 0
 
