@@ -11,11 +11,12 @@ from starlette.exceptions import HTTPException
 from zoo.serve import health, repository
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
+from zoo.serve.page import routes as page
 from zoo.serve.protocols import docs, hub_api, open_inference, openai, plain
 from zoo.serve.service import Service
 from zoo.serve.update import Updater, UpdateSettings
 
-OPEN_PATHS = (health.LIVE, health.READY, "/", docs.PATH, f"{docs.PATH}/")
+OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths(), docs.PATH, f"{docs.PATH}/")
 """What needs no key: whether it lives, and the pages, which ask for one."""
 LONGEST_PATH = 100
 """Characters of a path that an answer repeats."""
@@ -40,6 +41,8 @@ class AppSettings:
     """of those who may change what is served; none: nobody may"""
     updates: UpdateSettings = field(default_factory=UpdateSettings)
     """what a new version of a model must be like"""
+    waits_until_ready: bool = False
+    """start only when each model has a worker that is ready, or not at all"""
 
 
 def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI:
@@ -52,6 +55,8 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
         await service.start()
         updater.start()
         try:
+            if settings.waits_until_ready:
+                await service.wait_ready()
             yield
         finally:
             await updater.stop()
@@ -60,6 +65,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     app = FastAPI(title="zoo", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _no_route)
     app.include_router(health.router(service, settings.ready_below))
+    app.include_router(page.router(service))
     app.include_router(docs.router())
     app.include_router(repository.router(updater, settings.admin_keys))
     for protocol in PROTOCOLS:
