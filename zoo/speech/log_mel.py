@@ -29,8 +29,8 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
         n_fft: samples the frame is extended to with zeros.
         min_frequency: where the lowest filter begins, in Hz.
         max_frequency: where the highest ends, in Hz; None: half the sampling rate.
-        normalize: per utterance and bin, over its frames: "none", "mean", or "mean_std"; "fixed": by
-            two constants, whatever the utterance.
+        normalize: per utterance and bin, over its frames: "none", "mean", or "mean_std"; "fixed":
+            by two constants, whatever the utterance.
         block_frames: frames that are computed together, so that no frame depends on how many there
             are; 0: as many as there are.
         tail_samples: silence that is heard behind an utterance, in samples.

@@ -8,11 +8,12 @@ one, past all others, to the head. In front of each layer a layer norm over the 
 makes training short. No layer sees a frame that comes later.
 
 A network in evaluation mode, in fp32 on the CPU and without gradients, computes an utterance in
-chunks of `chunk_frames`, one after the other (`StreamForCTC.in_chunks`), and carries the last frames of each layer from one
-to the next: that is what a stream does (`StreamForCTC.step`), so a stream's logits are those of the
-whole recording to the last bit, whatever else is in the batch. Matrix products of other sizes may
-round otherwise; in chunks they have one size. Everywhere else (training, bf16, a GPU, an exported
-program) all frames go through a layer together, which is faster and differs by rounding.
+chunks of `chunk_frames`, one after the other (`StreamForCTC.in_chunks`), and carries the last
+frames of each layer from one to the next: that is what a stream does (`StreamForCTC.step`), so a
+stream's logits are those of the whole recording to the last bit, whatever else is in the batch.
+Matrix products of other sizes may round otherwise; in chunks they have one size. Everywhere else
+(training, bf16, a GPU, an exported program) all frames go through a layer together, which is faster
+and differs by rounding.
 """
 
 from typing import Any
@@ -113,7 +114,8 @@ class StreamPreTrainedModel(ZooPreTrainedModel):
         otherwise; biases are 0."""
         if isinstance(module, nn.Linear | nn.Conv1d):
             (drawing(self.config) or nn.init.xavier_uniform_)(module.weight)
-            module.bias.zero_()
+            if module.bias is not None:
+                module.bias.zero_()
         else:
             super().initialize(module)
 
@@ -133,14 +135,16 @@ class StreamModel(StreamPreTrainedModel):
         self.layers = nn.ModuleList(
             GatedLayer(config, 2 ** (i % config.cycle)) for i in range(config.num_hidden_layers)
         )
+        self.hidden = nn.Linear(config.hidden_size, config.hidden_size)
         self.post_init()
 
-    def begin(self, batch: int = 1) -> State:
-        """Return the state of a stream of which nothing has been heard."""
-        size, weight = self.config.hidden_size, self.stack.weight
+    def begin(self, device: torch.device | None = None) -> State:
+        """Return the state of one stream of which nothing has been heard; on the device of the
+        weights, where they are on one."""
+        layers: Any = self.layers
+        size, place = int(self.config.hidden_size), device or self.device
         return tuple(
-            torch.zeros(batch, layer.past, size, dtype=weight.dtype, device=weight.device)
-            for layer in self.layers
+            torch.zeros(1, layer.past, size, dtype=self.dtype, device=place) for layer in layers
         )
 
     def advance(
@@ -166,7 +170,7 @@ class StreamModel(StreamPreTrainedModel):
             x, skip, past = layer(x, None if state is None else state[i])
             skips = skips + skip
             pasts.append(past)
-        return skips, tuple(pasts)
+        return self.hidden(skips.relu()).relu(), tuple(pasts)
 
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
@@ -177,7 +181,7 @@ class StreamModel(StreamPreTrainedModel):
         output_attentions: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutput:
-        """Return states [batch, ceil(frames / stacked), hidden]: the sums of the layers' skips.
+        """Return states [batch, ceil(frames / stacked), hidden], made of what the layers skip.
 
         Args:
             input_features: float [batch, frames, mel bins].
@@ -199,7 +203,7 @@ def _before(lengths: Tensor, size: int) -> Tensor:
 
 
 class StreamForCTC(StreamPreTrainedModel):
-    """A causal network with two linear layers to the vocabulary."""
+    """A causal network with a linear head over the vocabulary."""
 
     in_chunks = True
     """Whether an utterance is computed in chunks, where the module's docstring says so; validation
@@ -209,17 +213,17 @@ class StreamForCTC(StreamPreTrainedModel):
         super().__init__(config)
         self.stream = StreamModel(config)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.hidden = nn.Linear(config.hidden_size, config.hidden_size)
         self.ctc_head = nn.Linear(config.hidden_size, config.vocab_size)
         self.post_init()
 
     def _logits(self, states: Tensor) -> Tensor:
-        found: Tensor = self.ctc_head(self.dropout(self.hidden(states.relu()).relu()))
+        found: Tensor = self.ctc_head(self.dropout(states))
         return found
 
-    def begin(self) -> State:
-        """Return the state of a stream of which nothing has been heard."""
-        return self.stream.begin()
+    def begin(self, device: torch.device | None = None) -> State:
+        """Return the state of one stream of which nothing has been heard; on the device of the
+        weights, where they are on one."""
+        return self.stream.begin(device)
 
     @torch.inference_mode()
     def step(self, features: Tensor, state: State) -> tuple[Tensor, State]:
@@ -247,7 +251,7 @@ class StreamForCTC(StreamPreTrainedModel):
         most = self._get_feat_extract_output_lengths(features.shape[1])
         logits = features.new_zeros(len(features), most, self.config.vocab_size)
         for row, length in enumerate(lengths):
-            state, place = self.begin(), 0
+            state, place = self.begin(features.device), 0
             for start in range(0, length, self.config.chunk_frames):
                 end = min(start + self.config.chunk_frames, length)
                 found, state = self.step(features[row, start:end], state)
@@ -264,7 +268,7 @@ class StreamForCTC(StreamPreTrainedModel):
             or self.dtype != torch.float32
             or torch.is_autocast_enabled("cpu")
             or torch.compiler.is_compiling()
-            or torch.jit.is_tracing()
+            or torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]
         )
 
     @can_return_tuple  # type: ignore[untyped-decorator]
