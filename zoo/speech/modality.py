@@ -104,8 +104,9 @@ class Sound(Modality):
         return {port.name: drawn[port.name] for port in signature.inputs}
 
     def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:
-        """Return the shortest input that gives two frames, and the size of `LONGEST_SECONDS`; for a
-        model that generates text, whose sounds have one length, the bounds of its tokens.
+        """Return the shortest input that gives two frames, and the size of `LONGEST_SECONDS`, or
+        None if the task cuts no sound that is longer; for a model that generates text, whose sounds
+        have one length, the bounds of its tokens.
 
         Two, because torch.export takes a size of 1 for a constant: what it makes of several frames
         is no program for one.
@@ -122,7 +123,8 @@ class Sound(Modality):
         frames = getattr(model, "_get_feat_extract_output_lengths", None)
         while frames is not None and int(frames(torch.tensor([least]))[0]) < 2:
             least += 1
-        return least, longest
+        is_whole = task.args.window_seconds > LONGEST_SECONDS  # type: ignore[attr-defined]
+        return least, None if is_whole else longest
 
     def positions(self, length: float, signature: "Signature", task: Task) -> int:
         """Return the number of samples or frames in a length in seconds."""
