@@ -160,9 +160,10 @@ class StreamModel(StreamPreTrainedModel):
             state: what `begin` or the call before gave; None: nothing was heard before.
             found: takes what each layer is fed.
         """
-        # frames that are missing in the last stack are 0
+        # frames that are missing in the last stack are 0; contiguous, or torch.export would compare
+        # strides of sizes that it does not know
         x = F.pad(features, (0, 0, 0, self.config.stacked_frames - 1))
-        x = self.stack(x.transpose(1, 2)).transpose(1, 2)
+        x = self.stack(x.transpose(1, 2)).transpose(1, 2).contiguous()
         skips, pasts = torch.zeros_like(x), []
         for i, layer in enumerate(self.layers):
             if found is not None:
