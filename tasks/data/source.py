@@ -116,13 +116,17 @@ def choose_split(
 
     By default test, else validation, else train, the first that has labels. Of the data trained on
     (its fingerprint is `trained_on`), missing splits are cut as they were then, so that nothing
-    trained on is tested on; other data is taken as it comes.
+    trained on is tested on, and train has the rows that were learned from; other data is taken as
+    it comes. `max_eval_samples` limits whichever split is chosen, train too.
 
     Raises `UserError` where there is no such split, or none with labels.
     """
-    if source.fingerprint == trained_on:
+    is_known = source.fingerprint == trained_on
+    if is_known:
         splits = cut_missing_splits(splits, stratify, data)
-    splits = limit(splits, data)
+    limits = (data.max_train_samples if is_known else None, data.max_eval_samples)
+    most = min((rows for rows in limits if rows is not None), default=None)
+    splits = limit(splits, dataclasses.replace(data, max_train_samples=most))
     if split is not None and split not in splits:
         raise UserError(
             f"{source.name} has no split {split!r}", "split", f"it has {', '.join(splits)}"

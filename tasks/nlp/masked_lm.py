@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features, WrongPrediction
-    from tasks.metrics.ratios import RatioMetric
+    from tasks.metrics.masked import MaskedTokensMetric
     from tasks.nlp.masking import Vocabulary
     from tasks.packed import PackedShape
     from tasks.preflight import Finding
@@ -418,26 +418,20 @@ class MaskedLM(Bindable):
         counts: list[int] = owner.bincount(minlength=len(batch)).tolist()
         return counts
 
-    def accumulator(self) -> "RatioMetric":
-        """Return an empty accumulator of this task's metrics, over the columns loss, tokens and
-        hits."""
-        from tasks.metrics.ratios import Ratio, RatioMetric
+    def accumulator(self) -> "MaskedTokensMetric":
+        """Return an empty accumulator of this task's metrics."""
+        from tasks.metrics.masked import MaskedTokensMetric
 
-        return RatioMetric([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
+        return MaskedTokensMetric(self._token)
 
-    def update(self, accumulator: "RatioMetric", seen: Evaluated[MaskPrediction]) -> None:
+    def update(self, accumulator: "MaskedTokensMetric", seen: Evaluated[MaskPrediction]) -> None:
         """Add the guesses of a batch to an accumulator."""
         import numpy as np
-        import torch
 
         assert seen.loss.terms is not None
-        losses = seen.loss.terms.double()
-        hits = np.concatenate([g.tokens == r for g, r in self._pairs(seen)]).astype(np.float64)
-        found = [losses, torch.ones_like(losses), torch.from_numpy(hits).to(losses.device)]
-        _, owner = self._truth(seen.batch)
-        sums = torch.zeros(len(seen.batch), 3, dtype=torch.float64, device=losses.device)
-        sums.index_add_(0, owner, torch.stack(found, 1))
-        accumulator.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
+        losses = seen.loss.terms.double().cpu().numpy()
+        hits = np.concatenate([guess.tokens == truth for guess, truth in self._pairs(seen)])
+        accumulator.count(seen.batch.ids.cpu().numpy(), losses, hits, list(seen.references))
 
     @staticmethod
     def _pairs(seen: Evaluated[MaskPrediction]) -> "Iterator[tuple[MaskPrediction, np.ndarray]]":

@@ -172,8 +172,14 @@ def test_several_numbers_from_data_to_predictions(
     assert config["problem_type"] == "regression"
     done = run_cli(module, "evaluate", folder)
     assert done.code == 0, done.err
-    for said in ("pearsonr", "each number", "width", "height", "student-t"):
+    for said in ("pearsonr", "each number", "always its mean", "width", "height", "student-t"):
         assert said in done.out
+    told = json.loads(run_cli(module, "evaluate", folder, "--json").out)["numbers"]
+    assert [row["name"] for row in told] == ["width", "height"]
+    for row in told:
+        mse, always = row["metrics"]["mse"], row["constant"]["metrics"]["mse"]
+        assert mse["value"] > 0 and mse["n"] > 0 and always > 0
+        assert f"{always:.4f}" in done.out
     facts = [fact for fact in evidence.read(folder) if fact.kind == "class"]
     assert {fact.label for fact in facts} == {"width", "height"}
     errors = {fact.label: fact.value for fact in facts if fact.name == "mse"}

@@ -76,6 +76,8 @@ def test_evaluate(run: Run, reviews: Path) -> None:
         "--max_eval_samples", 50,
     )  # fmt: skip
     assert other.code == 0, other.err
+    row = next(line for line in other.lines if line.startswith("accuracy"))
+    assert row.split()[-2:] == ["50", "wilson"]
 
 
 def _predicted(run: Run) -> list[dict[str, object]]:
