@@ -92,7 +92,8 @@ def _finetune(
     setup: Setup, claim: run_folder.OutputFolder, begin: float, closing: contextlib.ExitStack
 ) -> CheckpointMetrics:
     known = run_record.Run(setup.folder, claim.state)
-    known.know(run_record.of_flags(setup.entry, setup.job))
+    job = setup.job
+    known.know(run_record.of_flags(setup.entry, job), job.options, job.data, job.train)
     run = _Run(setup, claim, known, methods_of(setup), closing)
     data, model, source, options = _assemble(run)
     known.record["changes"] = known.changes()
@@ -180,7 +181,7 @@ def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
         method.read(task, processor)
         said |= method.manifest()
     other = None if best_by == task.primary else best_by.name
-    run.known.know(run_record.of_data(task, examples, said, other))
+    run.known.know(run_record.of_data(task, examples, said, other), job.task)
     features: dict[str, Features] = {
         name: task.features(split, f"{examples.fingerprint}/{name}/{job.data}")
         for name, split in examples.splits.items()
