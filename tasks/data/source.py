@@ -15,6 +15,7 @@ from tasks.data.columns import find_column
 from tasks.data.labels import leave_out
 from tasks.data.splits import cut_missing_splits, limit
 from tasks.errors import UserError
+from tasks.paths import expanded
 
 if TYPE_CHECKING:
     import datasets
@@ -79,7 +80,7 @@ def load(
 
     Raises `UserError` for whatever is wrong with what the user named.
     """
-    path = Path(args.data).expanduser()
+    path = expanded(args.data)
     try:
         is_there = path.exists()
     except OSError as problem:  # a name too long, a folder that may not be entered

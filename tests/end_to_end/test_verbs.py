@@ -104,6 +104,14 @@ def test_predict_texts(run: Run) -> None:
     _same([json.loads(line) for line in done.lines], run)
 
 
+def test_texts_that_look_like_no_name_of_a_file(run: Run) -> None:
+    """Longer than any name may be, or with a ~ that is nobody's home."""
+    texts = ["a superb film " * 40, "~nobody-of-this-name was superb", "a\nb"]
+    done = run_cli("zoo", "predict", run.folder, *texts)
+    assert done.code == 0, done.err
+    assert [json.loads(line)["text"] for line in done.lines] == texts
+
+
 @pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "txt"])
 @pytest.mark.parametrize("batch", [2, 32])
 def test_predict_files(run: Run, tmp_path: Path, form: str, batch: int) -> None:

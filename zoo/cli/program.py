@@ -199,7 +199,7 @@ def parse_flags(
     given: dict[str, Any] = {"prog": prog, "description": description, "config": config}
     if default is not None:
         given["default"] = default
-    return read_words(lambda args: tyro.cli(kind, args=args, **given), words)
+    return places.at_home(read_words(lambda args: tyro.cli(kind, args=args, **given), words))
 
 
 def _no_values_of_switches(kind: Any, default: Any, words: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from tasks.data.source import DataArgs
 from tasks.errors import UserError, did_you_mean
+from tasks.paths import expanded, is_file, is_folder
 from zoo.machine import places
 from zoo.model.entry import Entry
 from zoo.train.args import TrainArgs
@@ -76,7 +77,7 @@ def replaced(default: Any, values: Mapping[str, Any]) -> Any:
     """
     parts = {field.name: getattr(default, field.name) for field in dataclasses.fields(default)}
     if not all(dataclasses.is_dataclass(part) for part in parts.values()):
-        return _replaced(default, values, parts)
+        return places.at_home(_replaced(default, values, parts))
     owners = {
         field.name: name for name, part in parts.items() for field in dataclasses.fields(part)
     }
@@ -85,7 +86,7 @@ def replaced(default: Any, values: Mapping[str, Any]) -> Any:
     for part_name, part in parts.items():
         own = {name: value for name, value in values.items() if owners[name] == part_name}
         parts[part_name] = _replaced(part, own, owners)
-    return type(default)(**parts)
+    return places.at_home(type(default)(**parts))
 
 
 def _replaced(part: Any, values: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
@@ -204,10 +205,10 @@ def _is_file(name: str, word: str) -> bool:
 
     if any(mark in word for mark in "\n\0") or len(os.fsencode(word)) > 255:
         return False
-    path = Path(word).expanduser()
-    if path.is_file():
+    path = expanded(word)
+    if is_file(path):
         return True
-    if path.is_dir():
+    if is_folder(path):
         way = f"for the texts in it give `file` {word}; to take this very word as one, `{name}`"
         raise UserError(f"{word} is a folder", hint=way)
     is_meant = path.suffix.lower() in {*tables.READERS, *files.OTHER_SUFFIXES}

@@ -105,6 +105,11 @@ class Network(ABC):
             "inputs: name with `base` a folder that has its configuration and its processor"
         )
 
+    def model_of(self, model: "nn.Module") -> str | None:
+        """Return the model of the zoo that a network of this kind is of, where several share it;
+        None where any will do."""
+        return None
+
     @abstractmethod
     def load_processor(self, folder: "Path") -> Any:
         """Return the processor of a checkpoint. Raises `UserError` where it is damaged."""

@@ -6,13 +6,13 @@ weights that know language: see `zoo.nlp.zero_shot_text` and `zoo.vision.zero_sh
 
 import importlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from tasks.errors import UserError
 from tasks.kinds.classification import Classification
+from tasks.paths import expanded
 from zoo.machine.precision import choose_device
 from zoo.machine.terminal import quiet_libraries
 from zoo.predict.pipeline import PredictionPipeline
@@ -94,7 +94,7 @@ def read_labels(asked: str | Sequence[str] | None) -> tuple[str, ...]:
     elif asked is not None and asked.startswith("@"):
         try:
             # splitlines() would also cut at what may stand within a label
-            parts = Path(asked[1:]).expanduser().read_text(encoding="utf-8-sig").split("\n")
+            parts = expanded(asked[1:]).read_text(encoding="utf-8-sig").split("\n")
         except OSError as error:
             raise UserError(f"`labels` {asked}: {error.strerror}") from None
         except UnicodeDecodeError:

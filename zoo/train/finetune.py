@@ -62,8 +62,7 @@ def finetune(entry: "Entry", job: FinetuneJob) -> CheckpointMetrics:
     if args.speedups:
         keep_freed_memory()
     accelerator = make_accelerator(args)
-    # no shell has read a ~ of Python or of a file of settings
-    folder = Path(args.output_dir or f"runs/{entry.name}").expanduser()
+    folder = Path(args.output_dir or f"runs/{entry.name}")
     with contextlib.ExitStack() as stack:
         claim = stack.enter_context(run_folder.claimed(folder, args.resume, accelerator))
         dtype = choose_dtype(args.dtype, accelerator.device)

@@ -1,6 +1,7 @@
 """Words of a command: what a parser says of them steers no terminal."""
 
 import importlib
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,24 @@ def test_the_value_of_a_switch_is_no_input(flag: str) -> None:
     done = run_cli("zoo.nlp.bert_cls", "predict", "x", flag, "--labels", "a,b")
     assert done.code == 2 and "--zero_shot takes no value" in done.err
     assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("zoo.vision.cnn_cls", ("prune", "~/x")),
+        ("zoo.vision.cnn_cls", ("quantize", "~/x")),
+        ("zoo.nlp.bert_cls", ("finetune", "--model=~/x")),
+        ("zoo.nlp.bert_cls", ("finetune", "--teacher=~/x")),
+        ("zoo", ("verify", "~/x")),
+        ("zoo", ("runs", "~/x")),
+    ],
+)
+def test_a_tilde_is_the_home_folder(
+    program: str, words: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is wrong there is said of the folder that was meant."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "x").write_text("no checkpoint")
+    done = run_cli(program, *words)
+    assert done.code == 2 and f"{tmp_path / 'x'}" in done.err, done.err
