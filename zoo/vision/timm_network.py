@@ -204,7 +204,7 @@ class TimmNetwork(Network):
             TimmWrapperForImageClassification, found.folder, config=config
         )
         knew, now = own_weights.labels_of(before), own_weights.labels_of(model.config)
-        if knew != now or drawn:
+        if drawn or (knew != now and not own_weights.goes_on(model, knew, now)):
             _draw_head(model)
             drawn = sorted(head_names(model))
         labels = (knew if before.num_labels and knew != now else None, now)
