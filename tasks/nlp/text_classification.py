@@ -122,7 +122,7 @@ def read_inputs(
 ) -> "Iterator[Mapping[str, Any]]":
     """Yield the inputs of `predict`: `text`, perhaps `text_pair`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    return text_inputs.read(inputs, task.columns, stack)
+    return text_inputs.read(inputs, task.columns, stack, task.classes)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -168,6 +168,8 @@ def _canonical(
     asked = args.label_column
     if known and asked is None and known["label"] in names:
         asked = known["label"]
+    if asked is None:
+        text_files.must_have_labels(names, source.name)
     source, label = targets.find(source, asked, LABEL_COLUMNS)
     columns: Columns = {"text": text, "text_pair": pair, "label": label}
     splits = canonical(source, text, pair, label)

@@ -57,6 +57,10 @@ def test_bert_learns_of_folders_cleans_them_and_what_it_predicts_on(
     done = run_cli(BERT, "predict", folder, "--text", *texts)
     plain, marked = (json.loads(line) for line in done.lines)
     assert marked["text"] == texts[1] and marked["score"] == plain["score"]
+    (data / "test" / "urls_pos.txt").write_text("http://a/b\n")
+    done = run_cli("zoo", "predict", folder, "--file", data / "test")
+    assert len(done.lines) == 60 and "left out: urls_pos.txt" in done.err
+    (data / "test" / "urls_pos.txt").unlink()
     told = run_cli(BERT, "finetune", "--data", data, "--output_dir", folder, "--resume", *QUIET,
                    "--model", tiny_bert, "--max_steps", 4, "--clean", "html")  # fmt: skip
     assert told.code == 2
