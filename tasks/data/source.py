@@ -110,7 +110,7 @@ def choose_split(
     stratify: str | None,
     data: DataArgs,
     split: str | None,
-    trained_on: str,
+    trained_on: str | None,
     without_labels: Collection[str] = (),
 ) -> "tuple[str, datasets.DatasetDict]":
     """The split to evaluate on, and all of them.
@@ -118,12 +118,13 @@ def choose_split(
     By default test, else validation, else train, the first that has labels. Of the data trained on
     (its fingerprint is `trained_on`), missing splits are cut as they were then, so that nothing
     trained on is tested on, and train has the rows that were learned from; other data is taken as
-    it comes. `max_eval_samples` limits whichever split is chosen, train too.
+    it comes. With None for `trained_on` nothing was learned from the data, and missing splits are cut
+    as for a training. `max_eval_samples` limits whichever split is chosen, train too.
 
     Raises `UserError` where there is no such split, or none with labels.
     """
     is_known = source.fingerprint == trained_on
-    if is_known:
+    if is_known or trained_on is None:
         splits = cut_missing_splits(splits, stratify, data)
     limits = (data.max_train_samples if is_known else None, data.max_eval_samples)
     most = min((rows for rows in limits if rows is not None), default=None)

@@ -219,7 +219,7 @@ class Classification(Bindable):
         splits: "datasets.DatasetDict",
         data: DataArgs,
         split: str | None,
-        trained_on: str,
+        trained_on: str | None,
     ) -> Examples:
         """Return one split encoded with this task's own order of labels; see `choose_split`.
 

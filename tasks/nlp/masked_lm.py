@@ -81,7 +81,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
 
 
 def for_evaluation(
-    task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str
+    task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets

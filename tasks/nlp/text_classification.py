@@ -69,7 +69,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
 
 
 def for_evaluation(
-    task: "TextClassification", data: DataArgs, split: str | None, trained_on: str
+    task: "TextClassification", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it: its columns, its labels, its order of labels.
 

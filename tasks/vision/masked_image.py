@@ -70,7 +70,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
 
 
 def for_evaluation(
-    task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str
+    task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
