@@ -171,6 +171,8 @@ class Examples:
     """rows of each split that the data itself has; a split that is not here was cut from train"""
     unlabelled: Mapping[str, int] = field(default_factory=dict)
     """Rows of the splits that were left out, because none of their rows has a label."""
+    cleaned: Mapping[str, int] = field(default_factory=dict)
+    """What was done to the texts, counted; see `tasks.nlp.cleaning.cleaned_splits`."""
 
 
 def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:

@@ -5,7 +5,7 @@
 """
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -64,6 +64,8 @@ class Source:
     splits: "datasets.DatasetDict"  # those there were, under the names train, validation, test
     name: str  # for a card: the file's or folder's own name, the Hub id, or "embedded"
     fingerprint: str  # sha256 over files or examples; of the Hub "COMMIT" or "COMMIT/CONFIG"
+    cleaned: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """What was done to the texts, counted; see `tasks.nlp.cleaning.cleaned_splits`."""
 
     @property
     def rows(self) -> dict[str, int]:

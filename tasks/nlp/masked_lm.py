@@ -77,7 +77,8 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
     task = MaskedLM(args, columns=columns)
-    return task, Examples(splits, source.name, source.fingerprint, source.rows)
+    where = source.name, source.fingerprint, source.rows
+    return task, Examples(splits, *where, cleaned=source.cleaned)
 
 
 def for_evaluation(
@@ -112,7 +113,9 @@ def _canonical(
     label = None
     if args.label_column is not None or labelled:
         label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
-    splits = cleaned_splits(canonical(source, text, label=label), args.clean, source.name)
+    splits = canonical(source, text, label=label)
+    splits, counts = cleaned_splits(splits, args.clean, source.name)
+    source = replace(source, cleaned=counts)
     columns: Columns = {"text": text, "text_pair": None}
     return source, splits, stratified(splits) if label else None, columns
 

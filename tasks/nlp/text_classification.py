@@ -106,7 +106,7 @@ def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
         text, pair = text_inputs.training_columns(names, found.name, args.text_column, asked_pair)
         if columns["text_pair"] and pair is None:
             pair = find_column(names, None, PAIR_COLUMNS, "text pair", found.name)
-        texts = cleaned_splits(canonical(found, text, pair), args.clean, found.name)
+        texts, _ = cleaned_splits(canonical(found, text, pair), args.clean, found.name)
         return replace(found, splits=texts)
 
     return find(source, cut(args, data, splits), data, asked, load)
@@ -173,7 +173,8 @@ def _canonical(
     source, label = targets.find(source, asked, LABEL_COLUMNS)
     columns: Columns = {"text": text, "text_pair": pair, "label": label}
     splits = canonical(source, text, pair, label)
-    return source, cleaned_splits(splits, args.clean, source.name), columns
+    splits, counts = cleaned_splits(splits, args.clean, source.name)
+    return replace(source, cleaned=counts), splits, columns
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,11 @@ def test_bert_learns_of_folders_cleans_them_and_what_it_predicts_on(
                    "--model", tiny_bert, "--max_steps", 4, "--clean", "html")  # fmt: skip
     assert told.code == 2
     assert "was begun with --clean html,space,duplicates, not html" in told.err
-    assert "The zoo cleans every text first" in render(record.read(folder))
+    cleaned = run.manifest["data"]["cleaned"]
+    assert cleaned["texts_changed"] == 360 and cleaned["rows_before"] >= cleaned["rows"] > 0
+    page = render(record.read(folder))
+    assert "The zoo cleans every text first" in page
+    assert "The data were cleaned (`html,space,duplicates`): 360 texts changed, and " in page
 
 
 def test_rnn_learns_of_newsgroups_and_cuts_what_is_missing(tmp_path: Path) -> None:

@@ -212,6 +212,7 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any], options: Any) ->
             "rows": {split: len(rows) for split, rows in examples.splits.items()},
             "source_rows": dict(examples.source_rows),
             "unlabelled": dict(examples.unlabelled),
+            **({"cleaned": dict(examples.cleaned)} if examples.cleaned else {}),
         },
         "seed": job.train.seed,
         "versions": environment.versions(),
