@@ -186,7 +186,9 @@ def _train(verb: str, name: str, data: Any, settings: "dict[str, Any]") -> "Chec
     words = [verb, *known.words_of(given, default)]
     try:
         with evidence.recorded_as(entry.module, words):
-            return known.train(entry, lambda default, _: known.replaced(default, given), verb)
+            return known.train(
+                entry, lambda default, _: known.replaced(default, given), verb, given
+            )
     except Stopped as stop:
         if stop.signum != signal.SIGINT:
             raise

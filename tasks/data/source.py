@@ -120,8 +120,8 @@ def choose_split(
     By default test, else validation, else train, the first that has labels. Of the data trained on
     (its fingerprint is `trained_on`), missing splits are cut as they were then, so that nothing
     trained on is tested on, and train has the rows that were learned from; other data is taken as
-    it comes. With None for `trained_on` nothing was learned from the data, and missing splits are cut
-    as for a training. `max_eval_samples` limits whichever split is chosen, train too.
+    it comes. With None for `trained_on` nothing was learned from the data, and missing splits are
+    cut as for a training. `max_eval_samples` limits whichever split is chosen, train too.
 
     Raises `UserError` where there is no such split, or none with labels.
     """

@@ -94,7 +94,9 @@ def _data(record: Record) -> list[str]:
         counts = [f"{count:,} of {safe(split)}" for split, count in _in_order(rows)]
         said += f" Rows: {', '.join(counts)}."
     for split, count in (trained_on.get("unlabelled") or {}).items():
-        said += f" Its {count:,} rows of {safe(split)} have no labels: nothing was measured on them."
+        said += (
+            f" Its {count:,} rows of {safe(split)} have no labels: nothing was measured on them."
+        )
     return [said, *_cleaned(record, trained_on.get("cleaned") or {})]
 
 

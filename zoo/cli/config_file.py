@@ -56,6 +56,14 @@ def take(arguments: Sequence[str]) -> tuple[list[str], list[ConfigLine]]:
     return rest, list(_read(expanded(paths[0]))) if paths else []
 
 
+def named(arguments: Sequence[str]) -> set[str]:
+    """Return the names of the settings that the arguments or their file give, at their default or
+    not."""
+    rest, lines = take(arguments)
+    flags = {word[2:].partition("=")[0].replace("-", "_") for word in rest if word[:2] == "--"}
+    return {*flags, *(flag.removeprefix("no_") for flag in flags), *(line.name for line in lines)}
+
+
 def apply(default: Any, settings: Sequence[ConfigLine]) -> Any:
     """Return a dataclass of dataclasses of flags with the settings replacing its values.
 

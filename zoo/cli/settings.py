@@ -10,7 +10,7 @@ import numbers
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
@@ -49,9 +49,15 @@ def of_training(entry: Entry, verb: str = "finetune") -> tuple[type, Any]:
 
 
 def train(
-    entry: Entry, read: Callable[[Any, type], Any], verb: str = "finetune"
+    entry: Entry,
+    read: Callable[[Any, type], Any],
+    verb: str = "finetune",
+    typed: Collection[str] = (),
 ) -> "CheckpointMetrics":
     """Train a model with the settings that `read` makes of the default and its dataclass.
+
+    Args:
+        typed: names of the settings that were given, at their default or not.
 
     Raises:
         UserError: a setting, the data or the machine has a fault, which its text describes.
@@ -66,7 +72,7 @@ def train(
     places.check_cache()
     from zoo.train.finetune import FinetuneJob, finetune
 
-    return finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train))
+    return finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train, typed))
 
 
 def replaced(default: Any, values: Mapping[str, Any]) -> Any:

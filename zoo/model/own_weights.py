@@ -44,14 +44,20 @@ def config_of(folder: Path, kind: Any, asked: str, model: str) -> Any:
     return load_config(folder, kind)
 
 
-def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> Given:
-    """Return a model's options as its weights have them; an option at its default asks for nothing,
-    and what the weights have in its place is said.
+def settled(
+    options: Given,
+    of_weights: Mapping[str, Any],
+    free: Collection[str] = (),
+    typed: Collection[str] = (),
+) -> Given:
+    """Return a model's options as its weights have them; an option that nobody gave asks for
+    nothing, and what the weights have in place of its default is said.
 
     Args:
-        options: a dataclass with a field `model`, the name of the weights.
+        options: a dataclass, with a field `model`, the name of the weights, where there are any.
         of_weights: what the weights have, by the names of options.
-        free: options that fit any weights (dropout), whose flag wins unless it is the default.
+        free: options that fit any weights (dropout), and win where they are given.
+        typed: names of options that were given; one that is not at its default was given, too.
 
     Raises `UserError` for an option that contradicts the weights.
     """
@@ -60,7 +66,7 @@ def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str]
     found = {}
     for name, have in of_weights.items():
         value = getattr(asked, name)
-        if value in (usual[name], have):
+        if value == have or (value == usual[name] and name not in typed):
             found[name] = have
         elif name in free:
             found[name] = value
@@ -122,7 +128,8 @@ def begin(
         setattr(config, name, value)
     now = labels_of(config)
     model = kind(config)
-    rows = new_order(before, now) if outputs_of(model, len(now)) else None
+    rows = new_order(before, now)
+    rows = rows if rows is not None and outputs_of(model, len(now)) else None
     keeps = before == now or rows is not None if same_head is None else same_head
     drawn: set[str] = set() if keeps else head_names(model)
     fill(model, read(folder), asked, drawn)
@@ -226,7 +233,12 @@ def outputs_of(model: Any, labels: int) -> "list[nn.Module]":
     by their shapes. timm's heads are all such layers: one, or two in a distilled network."""
     names = {name.rpartition(".")[0] for name in head_names(model)}
     modules = [model.get_submodule(name) for name in sorted(names)]
-    found = [one for one in modules if one.weight.ndim == 2 and len(one.weight) == labels]
+    weights = [getattr(one, "weight", torch.empty(0)) for one in modules]
+    found = [
+        one
+        for one, weight in zip(modules, weights, strict=True)
+        if weight.ndim == 2 and len(weight) == labels
+    ]
     return found if len(found) == 1 or hasattr(model, "timm_model") else []
 
 

@@ -25,6 +25,7 @@ class ConformerNetwork(Network):
 
     auto_class = "AutoModelForCTC"
     load_processor = staticmethod(ctc_processor.load_processor)
+    free_options = ("conformer_dropout", "initialization")
 
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
@@ -47,13 +48,12 @@ class ConformerNetwork(Network):
 
     def options_of_weights(
         self, options: "Options", processor: CtcProcessor, entry: Any
-    ) -> "Options":
-        """Return the options with the shape and features of the weights
-        (`Network.options_of_weights`)."""
+    ) -> dict[str, Any]:
+        """Return what the weights have, by the names of options (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
-            return options
+            return {}
         _, config = own_checkpoint.find(options, ConformerConfig, entry)
-        of_weights = {
+        return {
             **features_of(processor.feature_extractor),
             "hidden_size": config.hidden_size,
             "num_layers": config.num_hidden_layers,
@@ -63,8 +63,6 @@ class ConformerNetwork(Network):
             "conformer_dropout": config.hidden_dropout_prob,
             "initialization": config.initialization,
         }
-        free = ("conformer_dropout", "initialization")
-        return own_weights.settled(options, of_weights, free)
 
     def build(
         self, options: "Options", task: "Task", processor: CtcProcessor, entry: Any

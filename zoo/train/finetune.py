@@ -154,7 +154,7 @@ def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any], Any]:
             options = start_weights.of_checkpoint(options, start.folder)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         trained, processor = network.load(start.folder) if start else (None, None)
-        assembly = assemble(entry, options, task, examples.splits, processor)
+        assembly = assemble(entry, options, task, examples.splits, processor, job.typed)
         data = _read(run, assembly.task, examples, assembly.processor)
     torch.manual_seed(job.train.seed)  # the new head
     if start and trained is not None:

@@ -289,6 +289,28 @@ def test_options_at_their_default_ask_for_nothing(capsys: pytest.CaptureFixture[
     assert said == ["x: as it was trained: `hidden_size` 64, `rnn_dropout` 0.2"]
 
 
+def test_an_option_that_was_given_at_its_default_is_no_default(
+    trained: Callable[[str], Path], reviews: Path, tmp_path: Path
+) -> None:
+    """One that any weights take wins; one that the weights contradict is refused."""
+    from zoo.nlp.rnn_cls import Options
+
+    usual, model, source = Options(), MODELS["rnn_cls"], trained("rnn_cls")
+    given = ("--model", source, f"--hidden-size={usual.hidden_size}")
+    done = model.train(tmp_path / "run", reviews, *given)
+    assert done.code == 2
+    said = f"--hidden_size {usual.hidden_size}: {source} has 8; leave it out"
+    assert said in done.err.splitlines()[-1]
+    config = tmp_path / "flags.yaml"
+    config.write_text(f"num_layers: {usual.num_layers}\nhidden_size: {usual.hidden_size}\n")
+    done = model.train(tmp_path / "run", reviews, "--model", source, "--config", config)
+    assert done.code == 2 and said in done.err.splitlines()[-1]
+    before = own_weights.settled(
+        Options(model="x"), {"rnn_dropout": 0.9}, free=("rnn_dropout",), typed=("rnn_dropout",)
+    )
+    assert before.rnn_dropout == usual.rnn_dropout != 0.9
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_a_transformer_with_other_labels_has_a_new_head(
     same: bool, tiny_bert: Path, reviews: Path, tmp_path: Path
@@ -369,7 +391,7 @@ def test_the_same_labels_in_another_order_keep_the_head(
 
 
 def test_whose_rows_the_labels_are_must_be_plain() -> None:
-    """A head whose inner layer is as wide as there are labels could be turned in the wrong place."""
+    """A head whose inner layer is as wide as there are labels could be turned in a wrong place."""
     from transformers import RobertaConfig, RobertaForSequenceClassification
 
     sizes = {"hidden_size": 4, "num_attention_heads": 1, "intermediate_size": 4}
