@@ -8,12 +8,10 @@ import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-import torch
-
 from tasks.errors import UserError
 from tasks.kinds.classification import Classification
 from tasks.paths import expanded
-from zoo.machine.precision import choose_device
+from zoo.machine.precision import compute_on
 from zoo.machine.terminal import quiet_libraries
 from zoo.predict.pipeline import PredictionPipeline
 from zoo.store import pretrained
@@ -65,9 +63,7 @@ class ZeroShot(PredictionPipeline):
             raise UserError(f"`template` {sentence!r}: wants one {{}} where the label goes")
         quiet_libraries()
         found = pretrained.find(model, {**entry.presets, **entry.zero_shot})
-        place = choose_device(device)
-        if threads is not None:
-            torch.set_num_threads(threads)
+        place = compute_on(device, threads)
         self.source = f"{model}, zero-shot"
         self.device = place
         self.scorer: Scorer = module.load(found.folder, names, sentence, place)
