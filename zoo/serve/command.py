@@ -12,7 +12,7 @@ from tasks.errors import UserError
 from zoo.serve import connections, keys, logs, server
 from zoo.serve.app import AppSettings, create_app
 from zoo.serve.args import ServeArgs
-from zoo.serve.description import AUTO, Description, describe
+from zoo.serve.description import AUTO, EAGER, Description, describe, describe_weights
 from zoo.serve.service import Limits, Service
 
 if TYPE_CHECKING:
@@ -95,6 +95,11 @@ def _described(word: str, deployment: str) -> Description:
             "models",
             f"name it, {word}=NAME",
         )
+    weights = describe_weights(str(folder), name)
+    if weights is not None:
+        if deployment not in (AUTO, EAGER):
+            raise UserError(f"{folder} are weights, and `deployment` is for a checkpoint")
+        return weights
     return describe(folder, name, "eager" if deployment == AUTO else deployment)
 
 

@@ -183,16 +183,25 @@ class BatchingModel:
                 work, places[half:], rows[half:]
             )
         return [
-            self._worded(place, one, work[place].parameters)
-            for place, one in zip(places, found, strict=True)
+            self._worded(place, one, row, work[place].parameters)
+            for place, one, row in zip(places, found, rows, strict=True)
         ]
 
-    def _worded(self, place: int, prediction: Any, parameters: Mapping[str, Any]) -> Answer:
+    def _worded(
+        self, place: int, prediction: Any, row: Any, parameters: Mapping[str, Any]
+    ) -> Answer:
         try:
-            top_k = parameters.get("top_k")
-            return Answer(place, prediction=self.predictor.task.to_json(prediction, top_k))
+            said = self.predictor.task.to_json(prediction, parameters.get("top_k"))
         except UserError as error:
             return Answer(place, fault=fault_of(error))
+        if parameters.get("seconds"):
+            said["seconds"] = self._seconds(row)
+        return Answer(place, prediction=said)
+
+    def _seconds(self, row: Mapping[str, Any]) -> float:
+        """Return how long a sound is, whose row has its windows in samples."""
+        settled: Any = self.predictor.task
+        return float((row["starts"][-1] + row["sizes"][-1]) / settled.settled.rate)
 
     def _sizes(self, rows: Sequence[Any]) -> list[Size]:
         return [Size(*self.modality.row_size(row)) for row in rows]

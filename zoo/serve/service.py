@@ -85,6 +85,7 @@ class Service:
                 budget=limits.budget,
                 most=limits.max_batch,
                 silence_s=SILENCE_FACTOR * limits.timeout_s,
+                weights=one.entry.name if one.zero_shot else None,
             )
             model = ServedModel(one, JobQueue(limits.max_queue), settings, workers)
             self._served[one.name] = model

@@ -39,12 +39,15 @@ class WorkerSettings:
     """inputs that it is handed at once"""
     silence_s: float
     """of a worker with work: longer, and it is taken for dead"""
+    weights: str | None = None
+    """the model whose pretrained weights lie in the folder, where it is no checkpoint"""
 
     def written(self) -> dict[str, Any]:
         """Return the settings as the worker is told them."""
         return {
             "type": "load",
             "folder": str(self.folder),
+            "weights": self.weights,
             "deployment": self.deployment,
             "device": self.device,
             "threads": self.threads,

@@ -168,7 +168,8 @@ def _of_zero_shot(
     labels = given.get("candidate_labels")
     if isinstance(labels, str):  # as the pipelines of transformers take them
         labels = [label.strip() for label in labels.split(",")]
-    found = asking.parameters_of(model, None, labels, given.get("hypothesis_template"))
+    names = ("candidate_labels", "hypothesis_template")
+    found = asking.parameters_of(model, None, labels, given.get("hypothesis_template"), names)
     return {**found, "top_k": len(found["labels"])}
 
 
@@ -260,6 +261,9 @@ def router(service: "Service") -> APIRouter:
         tell(request, model)
         asked = parse(await bodies.read(request), model)
         found = await service.predict(model.name, asked.inputs, asked.parameters)
+        if asked.parameters.get("words"):
+            for one in found:
+                asking.must_have_words(one, model, "return_timestamps")
         mask = examples.mask_of(model) if asked.pipeline == "fill-mask" else ""
         return answer(answered(asked, found, mask))
 

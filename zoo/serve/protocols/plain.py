@@ -91,10 +91,10 @@ def parse(
         items = _in_json(settings, model)
     else:
         items = [file_of(body.content, model, "body", body.content_type)]
-    asked = {key: settings.get(key) for key in SETTINGS}
-    if asking.suited(model, asking.EMBEDS) and asked["labels"] is None and not pipelines:
+    top_k, labels, template = (settings.get(key) for key in SETTINGS)
+    if asking.suited(model, asking.EMBEDS) and labels is None and not pipelines:
         return PlainRequest(model, items, {"embed": True})
-    return PlainRequest(model, items, asking.parameters_of(model, **asked))
+    return PlainRequest(model, items, asking.parameters_of(model, top_k, labels, template))
 
 
 def _chosen(service: "Service", name: str | None, pipelines: tuple[str, ...]) -> Description:
