@@ -122,7 +122,16 @@ FOLDERS = {
         "model",
         "predict",
     }
-    | {"pruning", "quantization", "runtimes", "speedups", "store", *MODALITIES}
+    | {
+        "pruning",
+        "quantization",
+        "runtimes",
+        "serve",
+        "serve/protocols",
+        "speedups",
+        "store",
+        *MODALITIES,
+    }
     | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"},
     "bench": {"cases", "compare", "decide", "experiments", "gpu_check", "machine", "measures"}
     | {"record", "regression", "report", "sweep", "validity"},

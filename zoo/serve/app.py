@@ -8,7 +8,6 @@ from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
-import zoo
 from zoo.serve import health
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
@@ -50,9 +49,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
         finally:
             await service.stop()
 
-    app = FastAPI(
-        title="zoo", version=zoo.__version__, lifespan=lifespan, docs_url=None, redoc_url=None
-    )
+    app = FastAPI(title="zoo", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _no_route)
     app.include_router(health.router(service, settings.ready_below))
     app.include_router(docs.router())

@@ -12,6 +12,7 @@ text separated by commas) and `template` for weights that label without training
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 """
 
+import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, Request, Response
 
-import zoo
 from tasks.errors import UserError
 from zoo.serve.answers import answer, tell
 from zoo.serve.description import Description
@@ -285,7 +285,7 @@ def router(service: "Service") -> APIRouter:
 
     @made.get("", summary="What this service is")
     async def server() -> Response:
-        return answer({"name": "zoo", "version": zoo.__version__, "extensions": list(EXTENSIONS)})
+        return answer({"name": "zoo", "version": _version(), "extensions": list(EXTENSIONS)})
 
     @made.get("/models/{name}", summary="What a model takes and gives")
     @made.get("/models/{name}/versions/{version}", include_in_schema=False)
@@ -309,3 +309,11 @@ def router(service: "Service") -> APIRouter:
         return answered(asked, described, tensors_of(found, described))
 
     return made
+
+
+def _version() -> str:
+    """Return the version that is installed; a checkout that was only copied has none."""
+    try:
+        return importlib.metadata.version("zoo")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
