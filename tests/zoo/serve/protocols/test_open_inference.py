@@ -32,7 +32,7 @@ def _parse(*values: Any, model: Any = None, **more: Any) -> InferRequest:
 
 @pytest.mark.parametrize("binary", [True, False])
 def test_texts_as_tritonclient_sends_them(binary: bool) -> None:
-    asked = _parse("fine".encode(), "好".encode(), binary=binary)
+    asked = _parse(b"fine", "好".encode(), binary=binary)
     assert asked.inputs == ["fine", "好"] and asked.id == "7" and asked.all_binary
     assert asked.parameters == {"top_k": 3}
     asked = _parse(["fine"], ["dull"], binary=binary, top_k=1)
@@ -179,7 +179,7 @@ def test_a_wrong_request_is_refused(change: dict[str, Any], said: str) -> None:
 
 
 def test_what_was_cut_short_is_a_bad_request() -> None:
-    body, size = _written(["fine".encode(), "dull".encode()])
+    body, size = _written([b"fine", b"dull"])
     open_inference.parse(body, size, described.texts())
     for length in range(len(body)):
         with pytest.raises(BadRequest):
