@@ -39,7 +39,12 @@ def serve(args: ServeArgs) -> int:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two models are called {twice}: name one, CHECKPOINT=NAME", "models")
     limits = Limits(
-        args.max_queue, args.max_batch, args.max_wait_ms, args.timeout_s, args.batch_budget
+        args.max_queue,
+        args.max_batch,
+        args.max_wait_ms,
+        args.timeout_s,
+        args.batch_budget,
+        args.max_seconds,
     )
     threads = args.threads or max(1, (os.cpu_count() or 1) // (args.workers * len(descriptions)))
     settings = AppSettings(

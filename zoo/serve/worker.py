@@ -73,7 +73,9 @@ def load(asked: Mapping[str, Any]) -> BatchingModel:
         threads=asked["threads"],
     )
     modality = modality_of(predictor.checkpoint.entry)
-    model = BatchingModel(predictor, modality, KINDS[modality.name], asked["budget"])
+    model = BatchingModel(
+        predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
+    )
     model.warm_up(asked["most"])
     return model
 

@@ -36,6 +36,8 @@ class WorkerSettings:
     """inputs that it is handed at once"""
     silence_s: float
     """of a worker with work: longer, and it is taken for dead"""
+    max_seconds: float = 600.0
+    """of a sound that comes as a file"""
     weights: str | None = None
     """the model whose pretrained weights lie in the folder, where it is no checkpoint"""
 
@@ -49,6 +51,7 @@ class WorkerSettings:
             "device": self.device,
             "threads": self.threads,
             "budget": self.budget,
+            "max_seconds": self.max_seconds,
             "most": self.most,
         }
 
