@@ -290,7 +290,7 @@ def more(
         for name in MORE
     ]
     words = [f"{folder}={name}" for name, folder in zip(MORE, folders, strict=True)]
-    with serving(*words, "minilm", "--threads", 1) as served:
+    with serving(*words, "minilm", "--threads", 1, timeout=400) as served:
         yield served
 
 
