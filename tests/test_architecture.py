@@ -127,6 +127,7 @@ FOLDERS = {
         "quantization",
         "runtimes",
         "serve",
+        "serve/app",
         "serve/protocols",
         "speedups",
         "store",

@@ -39,7 +39,7 @@ def verb(parse: Callable[[str, type, Sequence[str]], Any]) -> Verb:
 
         asked = parse("serve", ServeArgs, words)
         must_be_installed()
-        from zoo.serve import command
+        from zoo.serve.app import command
 
         return command.serve(asked)
 
