@@ -270,11 +270,11 @@ def router(service: "Service") -> APIRouter:
     models = list(service.models.values())
     body = examples.documented({model.name: example_body(model) for model in models}, models)
 
-    @made.post("/", openapi_extra=body, summary="Ask the only model")
+    @made.post("/", openapi_extra=body, summary="A prediction", include_in_schema=len(models) == 1)
     async def ask_only(request: Request) -> Response:
         return await ask(None, request)
 
-    @made.post("/models/{name}", openapi_extra=body, summary="Ask a model by its name")
+    @made.post("/models/{name}", openapi_extra=body, summary="A prediction of one of several")
     async def ask_named(name: str, request: Request) -> Response:
         return await ask(name, request)
 

@@ -157,17 +157,13 @@ def test_openai_lists_models_and_has_no_text(openai_client: openai.OpenAI) -> No
         openai_client.models.retrieve("gpt")
 
 
-def test_a_key_is_wanted_in_each_protocols_form(
-    checkpoints: dict[str, Path], tmp_path: Path
-) -> None:
+@pytest.mark.slow
+def test_a_key_is_wanted_by_each_client(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     keys = tmp_path / "keys.txt"
     keys.write_text("k" * 40 + "\n", encoding="utf-8")
     keys.chmod(0o600)
     folder = f"{checkpoints['bert_cls']}=bert_cls"
     with serving(folder, "--keys", keys, "--threads", 1) as service:
-        # what is posted wants a key, also where the page at that path wants none
-        done = requests.post(service.url, json={"inputs": TEXT}, timeout=30)
-        assert done.status_code == 401
         with pytest.raises(HfHubHTTPError, match="no known key"):
             InferenceClient(model=service.url, token="wrong").text_classification(TEXT)
         good: Any = InferenceClient(model=service.url, token="k" * 40).text_classification(TEXT)
@@ -176,8 +172,6 @@ def test_a_key_is_wanted_in_each_protocols_form(
         with pytest.raises(openai.AuthenticationError, match="no known key") as caught:
             client.models.list()
         assert caught.value.code == "invalid_api_key"
-        assert requests.get(f"{service.url}/docs", timeout=30).status_code == 200
-        assert requests.get(f"{service.url}/openapi.json", timeout=30).status_code == 401
 
 
 def _png(side: int) -> bytes:
@@ -259,14 +253,11 @@ def test_examples_of_the_documentation_work(service: Served) -> None:
     for path, methods in said["paths"].items():
         body = methods.get("post", {}).get("requestBody", {}).get("content", {})
         for name, example in body.get("application/json", {}).get("examples", {}).items():
-            if path == "/":  # of the only model
-                continue
             url = service.url + path.replace("{name}", name)
             done = requests.post(url, json=example["value"], timeout=60)
-            wanted = 422 if path == "/transcribe" else 200
-            assert done.status_code == wanted, f"{path} {name}: {done.text}"
+            assert done.status_code == 200, f"{path} {name}: {done.text}"
             tried += 1
-    assert tried > 10
+    assert tried > 10 and "/transcribe" not in said["paths"]
 
 
 def test_the_documentation_loads_nothing_from_outside(service: Served) -> None:
