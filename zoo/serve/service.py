@@ -39,6 +39,8 @@ class Limits:
     """for an answer, from the arrival of the request"""
     budget: float | None = None
     """tokens, pixels or seconds of a pass; see `zoo.serve.model.BatchingModel`"""
+    max_seconds: float = 600.0
+    """of a sound that comes as a file"""
 
 
 @dataclass(eq=False)
@@ -83,8 +85,10 @@ class Service:
                 device=device,
                 threads=threads,
                 budget=limits.budget,
+                max_seconds=limits.max_seconds,
                 most=limits.max_batch,
                 silence_s=SILENCE_FACTOR * limits.timeout_s,
+                weights=one.entry.name if one.zero_shot else None,
             )
             model = ServedModel(one, JobQueue(limits.max_queue), settings, workers)
             self._served[one.name] = model

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.errors import UserError
+from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.predict.pipeline import Predictor
 from zoo.serve import frames
@@ -58,6 +59,13 @@ def load(asked: Mapping[str, Any]) -> BatchingModel:
 
     Raises `UserError` where it can't be loaded.
     """
+    if asked["weights"] is not None:
+        from zoo.serve import weights
+
+        entry, settings = registry.find(asked["weights"]), ("device", "threads", "budget")
+        answers = weights.load(entry, Path(asked["folder"]), *(asked[name] for name in settings))
+        answers.warm_up(asked["most"])
+        return answers
     predictor = Predictor(
         Path(asked["folder"]),
         device=asked["device"],
@@ -65,7 +73,9 @@ def load(asked: Mapping[str, Any]) -> BatchingModel:
         threads=asked["threads"],
     )
     modality = modality_of(predictor.checkpoint.entry)
-    model = BatchingModel(predictor, modality, KINDS[modality.name], asked["budget"])
+    model = BatchingModel(
+        predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
+    )
     model.warm_up(asked["most"])
     return model
 

@@ -9,7 +9,7 @@ from tasks.printing import print_lines
 from zoo.deploy import winner
 from zoo.serve import keys
 from zoo.serve.args import ServeArgs
-from zoo.serve.description import AUTO, Description, describe
+from zoo.serve.description import AUTO, EAGER, Description, describe, describe_weights
 from zoo.serve.engine.app import AppSettings
 from zoo.serve.service import Limits, Service
 
@@ -35,7 +35,12 @@ def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
     """
     models = described(args)
     limits = Limits(
-        args.max_queue, args.max_batch, args.max_wait_ms, args.timeout_s, args.batch_budget
+        args.max_queue,
+        args.max_batch,
+        args.max_wait_ms,
+        args.timeout_s,
+        args.batch_budget,
+        args.max_seconds,
     )
     threads = args.threads or max(1, (os.cpu_count() or 1) // (args.workers * len(models)))
     settings = AppSettings(
@@ -61,6 +66,11 @@ def _described(word: str, deployment: str) -> Description:
             "models",
             f"name it, {word}=NAME",
         )
+    weights = describe_weights(str(folder), name)
+    if weights is not None:
+        if deployment not in (AUTO, EAGER):
+            raise UserError(f"{folder} are weights, and `deployment` is for a checkpoint")
+        return weights
     return describe(folder, name, _chosen(folder, name) if deployment == AUTO else deployment)
 
 
@@ -71,5 +81,5 @@ def _chosen(folder: Path, name: str) -> str:
         found = winner.read(folder)
     except UserError as error:
         print_lines(f"{name}: eager, since {spelled(str(error))}")
-        return "eager"
-    return "eager" if found is None else found.deployment
+        return EAGER
+    return EAGER if found is None else found.deployment
