@@ -102,6 +102,8 @@ class ExportArgs(Bounded):
     """data to prove it with; that of the training by default"""
     opset: Count | None = None
     """of ONNX; the exporter's own by default"""
+    golden_inputs: CountOrZero = 8
+    """of the validation split, kept in golden/ with their outputs: serve tests itself with them"""
     threads: Threads | None = None
     """of the processor"""
 

@@ -18,6 +18,7 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError, foreign, spelled
 from tasks.metrics.spec import MetricSpec
 from tasks.printing import print_lines
+from zoo.deploy import golden
 from zoo.deploy.proof import REAL_ROWS, Proof, prove
 from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.machine import environment
@@ -172,6 +173,7 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
             )
         drops = [(samples, lost)] if samples and lost else []
         made = commit_artifact(made, proof, args.checkpoint, original.task.primary, drops)
+        golden.leave(original, made, runner, args.data, args.golden_inputs)
     print_lines(f"{made.folder}")
     return made
 

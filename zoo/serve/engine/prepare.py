@@ -7,11 +7,14 @@ from pathlib import Path
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.deploy import winner
+from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import keys
 from zoo.serve.args import ServeArgs
+from zoo.serve.cache import AnswerCache
 from zoo.serve.description import AUTO, EAGER, Description, describe, describe_weights
 from zoo.serve.engine.app import AppSettings
 from zoo.serve.service import Limits, Service
+from zoo.serve.update import UpdateSettings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A name that stands in a URL as it is."""
@@ -49,8 +52,28 @@ def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
         keys=keys.read_keys(args.keys),
         ready_below=args.ready_below,
         cors=args.cors,
+        admin_keys=keys.read_keys(args.admin_keys, "admin_keys", variable=None),
+        updates=_updates(args),
     )
-    return Service(models, limits, args.workers, args.device, threads), settings
+    service = Service(models, limits, args.workers, args.device, threads)
+    if args.cache_mb:
+        service.cache = AnswerCache(int(args.cache_mb * 2**20), args.cache_policy)
+    return service, settings
+
+
+def _updates(args: ServeArgs) -> UpdateSettings:
+    """Raises `UserError` for a folder that is none, and for conditions that are none."""
+    if args.model_root is not None and not args.model_root.expanduser().is_dir():
+        raise UserError(f"`model_root` {args.model_root}: there is no such folder")
+    return UpdateSettings(
+        model_root=args.model_root and args.model_root.expanduser(),
+        watch_s=args.watch,
+        shadow_share=args.shadow_share,
+        shadow_requests=args.shadow_requests,
+        shadow_s=args.shadow_s,
+        max_disagreement=args.max_disagreement,
+        fail_if=[VerdictCondition.parse(text) for text in args.fail_if],
+    )
 
 
 def _described(word: str, deployment: str) -> Description:
