@@ -52,8 +52,8 @@ class EvaluateArgs(Bounded):
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
     json: bool = False
-    """print one line of JSON instead of tables: metrics, classes, and what one constant answer is
-    worth; no pictures are drawn"""
+    """print one line of JSON instead of tables: metrics, classes or numbers, and what one constant
+    answer is worth; no pictures are drawn"""
 
 
 @dataclass(frozen=True)

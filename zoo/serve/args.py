@@ -48,6 +48,8 @@ class ServeArgs(Bounded):
     batch_budget: Positive | None = None
     """tokens, pixels or seconds of a pass, padding included; 16 inputs of usual length by default,
     128 on a GPU"""
+    max_seconds: Positive = 600.0
+    """of a sound: a small file may last days; longer ones are answered with 422"""
     max_body_mb: Positive = 10.0
     """of a request; more are answered with 413"""
     max_connections: Count = 1024

@@ -41,6 +41,8 @@ class Limits:
     """for an answer, from the arrival of the request"""
     budget: float | None = None
     """tokens, pixels or seconds of a pass; see `zoo.serve.model.BatchingModel`"""
+    max_seconds: float = 600.0
+    """of a sound that comes as a file"""
 
 
 @dataclass(eq=False)
@@ -110,8 +112,10 @@ class Service:
             device=self._device,
             threads=self._threads,
             budget=limits.budget,
+            max_seconds=limits.max_seconds,
             most=limits.max_batch,
             silence_s=SILENCE_FACTOR * limits.timeout_s,
+            weights=one.entry.name if one.zero_shot else None,
         )
         return ServedModel(one, JobQueue(limits.max_queue), settings, self._workers)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.errors import UserError
+from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.predict.pipeline import Predictor
 from zoo.runtimes.deployment import Deployment
@@ -65,6 +66,13 @@ def load(asked: Mapping[str, Any]) -> tuple[BatchingModel, int]:
         UserError: it can't be loaded, or is not there any more.
         Unfit: this machine computes something else than was proven.
     """
+    if asked["weights"] is not None:
+        from zoo.serve import weights
+
+        entry, settings = registry.find(asked["weights"]), ("device", "threads", "budget")
+        answers = weights.load(entry, Path(asked["folder"]), *(asked[name] for name in settings))
+        answers.warm_up(asked["most"])
+        return answers, 0
     folder, deployment = Path(asked["folder"]), Deployment.parse(asked["deployment"])
     predictor = Predictor(
         folder,
@@ -73,7 +81,9 @@ def load(asked: Mapping[str, Any]) -> tuple[BatchingModel, int]:
         threads=asked["threads"],
     )
     modality = modality_of(predictor.checkpoint.entry)
-    model = BatchingModel(predictor, modality, KINDS[modality.name], asked["budget"])
+    model = BatchingModel(
+        predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
+    )
     self_test.must_be_the_same(predictor, folder, deployment, asked["sha256"])
     model.warm_up(asked["most"])
     return model, self_test.run(predictor, folder, deployment, asked["sha256"])

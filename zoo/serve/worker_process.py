@@ -42,17 +42,23 @@ class WorkerSettings:
     """inputs that it is handed at once"""
     silence_s: float
     """of a worker with work: longer, and it is taken for dead"""
+    max_seconds: float = 600.0
+    """of a sound that comes as a file"""
+    weights: str | None = None
+    """the model whose pretrained weights lie in the folder, where it is no checkpoint"""
 
     def written(self) -> dict[str, Any]:
         """Return the settings as the worker is told them."""
         return {
             "type": "load",
             "folder": str(self.folder),
+            "weights": self.weights,
             "deployment": self.deployment,
             "sha256": self.sha256,
             "device": self.device,
             "threads": self.threads,
             "budget": self.budget,
+            "max_seconds": self.max_seconds,
             "most": self.most,
         }
 

@@ -37,12 +37,12 @@ class AppSettings:
     """see `zoo.serve.health.router`"""
     cors: Sequence[str] = ()
     """origins whose pages may call it"""
+    waits_until_ready: bool = False
+    """start only when each model has a worker that is ready, or not at all"""
     admin_keys: Sequence[bytes] = ()
     """of those who may change what is served; none: nobody may"""
     updates: UpdateSettings = field(default_factory=UpdateSettings)
     """what a new version of a model must be like"""
-    waits_until_ready: bool = False
-    """start only when each model has a worker that is ready, or not at all"""
 
 
 def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI:
