@@ -79,7 +79,9 @@ class AccessMiddleware:
     def _may(self, scope: Scope) -> bool:
         if not self.access.keys or self.access.is_open(scope.get("method", ""), scope["path"]):
             return True
-        return keys.is_known(header(scope, b"authorization"), self.access.keys)
+        offered = scope.get("subprotocols", ())
+        given = header(scope, b"authorization") or keys.of_subprotocols(offered)
+        return keys.is_known(given, self.access.keys)
 
 
 class Exchange:

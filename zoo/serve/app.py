@@ -11,10 +11,11 @@ from starlette.exceptions import HTTPException
 from zoo.serve import health
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
+from zoo.serve.page import routes as page
 from zoo.serve.protocols import docs, hub_api, open_inference, openai, plain
 from zoo.serve.service import Service
 
-OPEN_PATHS = (health.LIVE, health.READY, "/", docs.PATH, f"{docs.PATH}/")
+OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths(), docs.PATH, f"{docs.PATH}/")
 """What needs no key: whether it lives, and the pages, which ask for one."""
 LONGEST_PATH = 100
 """Characters of a path that an answer repeats."""
@@ -35,6 +36,8 @@ class AppSettings:
     """see `zoo.serve.health.router`"""
     cors: Sequence[str] = ()
     """origins whose pages may call it"""
+    waits_until_ready: bool = False
+    """start only when each model has a worker that is ready, or not at all"""
 
 
 def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI:
@@ -45,6 +48,8 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
         try:
+            if settings.waits_until_ready:
+                await service.wait_ready()
             yield
         finally:
             await service.stop()
@@ -52,6 +57,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     app = FastAPI(title="zoo", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.add_exception_handler(HTTPException, _no_route)
     app.include_router(health.router(service, settings.ready_below))
+    app.include_router(page.router(service))
     app.include_router(docs.router())
     for protocol in PROTOCOLS:
         app.include_router(protocol.router(service))
