@@ -29,6 +29,7 @@ LOOPBACK = ("127.", "localhost", "::1")
 OTHERWISE_SAID = {
     *("models", "deployment", "host", "port", "workers", "threads", "device", "keys"),
     *("ssl_certfile", "ssl_keyfile", "write_config", "instances"),
+    *("engine", "replicas", "max_replicas"),
 }
 """Settings that are no flags of a container as they stand."""
 
@@ -70,6 +71,11 @@ class Site:
     def titles(self) -> str:
         """The names of the models, in a row."""
         return ", ".join(model.name for model in self.models)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What objects of Kubernetes are found by."""
+        return {"app.kubernetes.io/name": "zoo", "app.kubernetes.io/instance": self.name}
 
     @property
     def on_gpu(self) -> bool:
