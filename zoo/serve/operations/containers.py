@@ -124,11 +124,19 @@ def ray_version() -> str:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes out what stands in several places."""
+    """Writes for readers: no references, and lines as lines."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Return that nothing is written as a reference."""
         return True
+
+    def lines(self, text: str) -> yaml.ScalarNode:
+        """Return a text; one of several lines as a block of them."""
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.lines)
 
 
 def dumped(content: Any) -> str:

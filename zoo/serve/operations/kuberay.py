@@ -95,7 +95,8 @@ def _pod(site: Site, name: str) -> dict[str, Any]:
     else:
         container["lifecycle"] = {"preStop": {"exec": {"command": ["ray", "stop"]}}}
     container["volumeMounts"].append({"name": "shared-memory", "mountPath": "/dev/shm"})
-    pod = kubernetes.pod(site, container)
+    # Ray's autoscaler is in the head's pod, and asks Kubernetes for more of them
+    pod = kubernetes.pod(site, container) | {"automountServiceAccountToken": is_head}
     memory = {"medium": "Memory", "sizeLimit": SHARED_MEMORY}
     pod["volumes"].append({"name": "shared-memory", "emptyDir": memory})
     return pod

@@ -24,9 +24,9 @@ BUSY_PERCENT = 70
 LEAVING_S = 5
 """Seconds that a pod that is to end goes on as before: others take that long to hear of it."""
 MIB = 2**20
-WORKER_MIB, FRONT_MIB, COPIES = 700, 256, 3
-"""Memory of a worker without its model, of the process before it, and of a model in copies of its
-weights; an estimate, to be held against what Grafana shows."""
+WORKER_MIB, GPU_WORKER_MIB, FRONT_MIB, COPIES = 700, 3072, 256, 3
+"""Memory of a worker without its model, on a processor (510 to 570 were seen) and on a GPU, of the
+process before it (70 were seen), and of a model in copies of its weights: an estimate."""
 
 
 def manifests(site: Site) -> str:
@@ -206,7 +206,8 @@ def _resources(site: Site) -> dict[str, Any]:
     stop a worker in the middle of a batch."""
     workers = site.args.workers * len(site.models)
     weights = sum(weight_bytes(model) for model in site.models) * site.args.workers
-    need = FRONT_MIB + workers * WORKER_MIB + COPIES * weights // MIB
+    worker = GPU_WORKER_MIB if site.on_gpu else WORKER_MIB
+    need = FRONT_MIB + workers * worker + COPIES * weights // MIB
     memory = f"{-(-need // 256) * 256}Mi"
     limits: dict[str, Any] = {"memory": memory}
     if site.on_gpu:
