@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from zoo.serve import ray_engine
+from zoo.serve.engine import ray_engine
 from zoo.serve.operations import kubernetes
 from zoo.serve.operations.containers import dumped, ray_version
 from zoo.serve.operations.kubernetes import THREADS

@@ -13,8 +13,9 @@ import yaml
 
 from tests.zoo.serve.operations.balanced import site_of
 from zoo.__main__ import PROGRAM
-from zoo.serve import app, health, keys, ray_engine
+from zoo.serve import health, keys
 from zoo.serve.args import ServeArgs
+from zoo.serve.engine import app, ray_engine
 from zoo.serve.operations import kuberay, kubernetes, write
 
 
