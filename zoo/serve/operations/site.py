@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tasks.errors import UserError
 from zoo.runtimes.deployment import Deployment
@@ -140,7 +141,14 @@ class Site:
         return all(device in RUNTIMES[name].devices for name in self.runtimes)
 
     def must_run_elsewhere(self) -> None:
-        """Raise `UserError` for a model whose program no other machine may load."""
+        """Raise `UserError` for a model whose program no other machine may load, and for a setting
+        that names a file of this machine; keys come by the environment instead."""
+        for field in dataclasses.fields(self.args):
+            if field.name != "keys" and isinstance(getattr(self.args, field.name), Path):
+                raise UserError(
+                    f"`{field.name}` is a place of this machine, which a container has not: "
+                    "leave it out"
+                )
         for model in self.models:
             if Deployment.parse(model.deployment).runtime in CODE:
                 raise UserError(

@@ -113,6 +113,7 @@ def test_a_mistake_is_one_sentence(checkpoint: Path, tmp_path: Path) -> None:
     refused(asked(checkpoint, "docker", new, "--replicas", 2), "--replicas", "kuberay")
     refused(asked(checkpoint, "docker", new, "--port", 0), "--port 0")
     refused(asked(checkpoint, "nginx", new, "--ssl_keyfile", "k.pem"), "--ssl_keyfile", "TLS")
+    refused(asked(checkpoint, "docker", new, "--admin_keys", "a.txt"), "--admin_keys", "container")
     refused(asked(tmp_path / "none", "docker", new), "none")
     refused(run_cli("zoo", "serve", checkpoint, "--instances", "a:1"), "--write_config")
     (tmp_path / "file").write_text("")
