@@ -125,6 +125,7 @@ FOLDERS = {
     | {"pruning", "quantization", "runtimes", "speedups", "store", *MODALITIES}
     | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"},
     "bench": {"cases", "compare", "decide", "experiments", "gpu_check", "machine", "measures"}
+    | {"load", "load/peers"}
     | {"record", "regression", "report", "sweep", "validity"},
     "tools": {"cards", "hub"},
 }
@@ -321,7 +322,11 @@ def test_nothing_is_executed(path: Path) -> None:
 
 
 LOADS = {"zoo/model/loading.py"}
-PEERS = {"bench/compare/peer_targets.py", "bench/experiments/against_trainer.py"}
+PEERS = {
+    "bench/compare/peer_targets.py",
+    "bench/experiments/against_trainer.py",
+    "bench/load/peers/pipeline.py",
+}
 """Measured against the zoo: they load the zoo's own weights as any user of transformers does."""
 
 
