@@ -125,7 +125,7 @@ def _named(verb: str, before: Sequence[str]) -> Iterator[str]:
         )
     if verb == "completion":
         yield from SHELLS
-    elif verb not in (*verbs.TRAINING, "list", "doctor", "runs"):
+    elif verb not in (*verbs.TRAINING, "list", "doctor", "runs", "ship"):
         yield from (str(path) for path in runs.found(Path("runs")) if (path / MANIFEST).exists())
 
 
@@ -165,6 +165,7 @@ OF_CHECKPOINTS = {
     "verify": "VerifyArgs",
     "info": "InfoArgs",
     "runs": "RunsArgs",
+    "ship": "ShipArgs",
 }
 """The dataclass of `zoo.cli.args` that holds a verb's flags."""
 

@@ -13,6 +13,7 @@ EXAMPLES = (
     "serve runs/bert_cls=reviews runs/cnn_cls=photos --port 8000",
     "serve runs/bert_cls --deployment onnx+int8-dynamic --workers 2",
     "serve runs/bert_cls --host 0.0.0.0 --keys keys.txt",
+    "serve runs/bert_cls --write_config compose deploy/bert_cls",
 )
 USUAL = (
     "models",
@@ -41,7 +42,11 @@ def verb(parse: Callable[[str, type, Sequence[str]], Any]) -> Verb:
         must_be_installed()
         from zoo.serve import command
 
-        return command.serve(asked)
+        if asked.write_config is None:
+            return command.serve(asked)
+        from zoo.serve.operations import write
+
+        return write.write(asked, command.described(asked))
 
     return Verb(SUMMARY, EXAMPLES, run, usual=USUAL)
 

@@ -183,7 +183,7 @@ DATA = {"nlp": "reviews.csv", "vision": "photos/", "speech": "recordings/"}
 USUAL = {
     "finetune": (
         *("data", "text_column", "label_column", "max_train_samples", "model", "tune"),
-        *("output_dir", "resume", "num_train_epochs", "learning_rate"),
+        *("output_dir", "resume", "num_train_epochs", "minutes", "learning_rate"),
         *("per_device_train_batch_size", "early_stopping_patience", "device", "seed"),
     ),
     "pretrain": (

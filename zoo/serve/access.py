@@ -9,8 +9,8 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -25,6 +25,7 @@ Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Form = Callable[[int, Mapping[str, Any]], dict[str, Any]]
 
 LOG = logging.getLogger(__name__)
 GIVEN_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -46,11 +47,14 @@ class Access:
     keys: Sequence[bytes] = ()
     """of which a request brings one; none: it needs none"""
     open_paths: Sequence[str] = ()
-    """that need no key; those that end in a slash with all below them"""
+    """that need no key to be read; those that end in a slash with all below them"""
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    """what a refusal looks like below a path that ends in a slash, given its status and what
+    `refusal` says, where it has another form"""
 
-    def is_open(self, path: str) -> bool:
-        """Return whether a path needs no key."""
-        return any(
+    def is_open(self, method: str, path: str) -> bool:
+        """Return whether a request needs no key; what is posted always does."""
+        return method in ("GET", "HEAD") and any(
             path == one or (one.endswith("/") and one != "/" and path.startswith(one))
             for one in self.open_paths
         )
@@ -73,9 +77,11 @@ class AccessMiddleware:
         await Exchange(self, scope, receive, send).run()
 
     def _may(self, scope: Scope) -> bool:
-        if not self.access.keys or self.access.is_open(scope["path"]):
+        if not self.access.keys or self.access.is_open(scope.get("method", ""), scope["path"]):
             return True
-        return keys.is_known(header(scope, b"authorization"), self.access.keys)
+        offered = scope.get("subprotocols", ())
+        given = header(scope, b"authorization") or keys.of_subprotocols(offered)
+        return keys.is_known(given, self.access.keys)
 
 
 class Exchange:
@@ -172,12 +178,16 @@ class Exchange:
         if self.status:  # half of an answer is out; the server closes the connection
             return
         headers = error.headers() if isinstance(error, ServeError) else {}
-        body = json.dumps(refusal(error), ensure_ascii=False).encode()
+        status, said = errors.status_of(error), refusal(error)
+        for prefix, form in self.access.forms.items():
+            if self.scope["path"].startswith(prefix):
+                said = form(status, said)
+        body = json.dumps(said, ensure_ascii=False).encode()
         written = {"content-type": "application/json", "content-length": str(len(body)), **headers}
         if isinstance(error, SlowRequest):
             written["connection"] = "close"
         pairs = [(name.encode(), value.encode()) for name, value in written.items()]
-        start = {"type": "http.response.start", "status": errors.status_of(error)}
+        start = {"type": "http.response.start", "status": status}
         await self.send({**start, "headers": pairs})
         await self._send({"type": "http.response.body", "body": body})
 
@@ -206,9 +216,9 @@ CLIENT_GONE = 499
 """nginx's status of a request whose client did not wait for the answer."""
 
 
-def refusal(error: ServeError | UserError) -> dict[str, str]:
+def refusal(error: ServeError | UserError) -> dict[str, Any]:
     """Return what is said of an error: `error`, and `field` and `hint` where there are such."""
-    said = {"error": spelled(str(error), pattern="{}")}
+    said: dict[str, Any] = {"error": spelled(str(error), pattern="{}")}
     if isinstance(error, UserError):
         said |= {"field": error.field} if error.field else {}
         said |= {"hint": spelled(error.hint, pattern="{}")} if error.hint else {}

@@ -4,16 +4,22 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
+from starlette.exceptions import HTTPException
 
-import zoo
-from zoo.serve import health, plain
+from zoo.serve import health
 from zoo.serve.access import Access, AccessMiddleware
+from zoo.serve.answers import answer
+from zoo.serve.page import routes as page
+from zoo.serve.protocols import docs, hub_api, open_inference, openai, plain
 from zoo.serve.service import Service
 
-OPEN_PATHS = (health.LIVE, health.READY, "/")
-"""What needs no key: whether it lives, and the page, which asks for one."""
+OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths(), docs.PATH, f"{docs.PATH}/")
+"""What needs no key: whether it lives, and the pages, which ask for one."""
+LONGEST_PATH = 100
+"""Characters of a path that an answer repeats."""
+PROTOCOLS = (plain, hub_api, open_inference, openai)
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,8 @@ class AppSettings:
     """see `zoo.serve.health.router`"""
     cors: Sequence[str] = ()
     """origins whose pages may call it"""
+    waits_until_ready: bool = False
+    """start only when each model has a worker that is ready, or not at all"""
 
 
 def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI:
@@ -40,13 +48,19 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
         try:
+            if settings.waits_until_ready:
+                await service.wait_ready()
             yield
         finally:
             await service.stop()
 
-    app = FastAPI(title="zoo", version=zoo.__version__, lifespan=lifespan)
+    app = FastAPI(title="zoo", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.add_exception_handler(HTTPException, _no_route)
     app.include_router(health.router(service, settings.ready_below))
-    app.include_router(plain.router(service))
+    app.include_router(page.router(service))
+    app.include_router(docs.router())
+    for protocol in PROTOCOLS:
+        app.include_router(protocol.router(service))
     if settings.cors:
         app.add_middleware(
             CORSMiddleware,
@@ -55,6 +69,21 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
             allow_headers=["*"],
             expose_headers=["x-request-id", "x-model-sha256", "retry-after"],
         )
-    access = Access(settings.max_body, settings.slow_client_s, settings.keys, OPEN_PATHS)
+    access = Access(
+        settings.max_body,
+        settings.slow_client_s,
+        settings.keys,
+        OPEN_PATHS,
+        {f"{openai.PREFIX}/": openai.refused},
+    )
     app.add_middleware(AccessMiddleware, access=access, metrics=service.metrics)
     return app
+
+
+async def _no_route(request: Request, error: Exception) -> Response:
+    """Answer a path that is not there, or has another method."""
+    assert isinstance(error, HTTPException)
+    what = f"{request.method} {request.url.path[:LONGEST_PATH]}"
+    said = answer({"error": f"{what}: {error.detail.lower()}"}, error.status_code)
+    said.headers.update(error.headers or {})
+    return said

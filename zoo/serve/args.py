@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -61,5 +61,17 @@ class ServeArgs(Bounded):
     """certificate, for https"""
     ssl_keyfile: Path | None = None
     """its key"""
+    write_config: tuple[str, str] | None = None
+    """KIND FOLDER: write what serves these models elsewhere, and end; docker, compose, kubernetes,
+    haproxy or nginx"""
+    instances: tuple[str, ...] = ()
+    """of which a balancer's `write_config` tells, HOST:PORT each; two on this machine by default"""
     quiet: bool = False
     """write no line for each request"""
+    engine: Literal["uvicorn", "ray"] = "uvicorn"
+    """uvicorn: one process and its workers; ray: replicas on Ray Serve, on this machine or on the
+    cluster of RAY_ADDRESS"""
+    replicas: Count = 1
+    """of each model on Ray"""
+    max_replicas: Count | None = None
+    """on Ray: add replicas up to so many while requests wait"""

@@ -8,7 +8,9 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines
+from zoo.deploy import winner
 from zoo.serve import connections, keys, logs, server
 from zoo.serve.app import AppSettings, create_app
 from zoo.serve.args import ServeArgs
@@ -29,29 +31,48 @@ def serve(args: ServeArgs) -> int:
 
     Raises `UserError` for models that can't be served, a port in use, and settings that can't be.
     """
+    if args.instances:
+        raise UserError("`instances` goes with `write_config`, which tells a balancer of them")
+    keys.must_be_guarded(args.host, keys.read_keys(args.keys))
+    _must_encrypt(args)
+    if args.engine == "ray":
+        from zoo.serve import ray_engine
+
+        return ray_engine.run(args, described(args))
+    service, settings = prepared(args)
+    with listening(args.host, args.port) as listener, logs.written(args.quiet):
+        return server.run(service, _configuration(args, service, settings), listener)
+
+
+def described(args: ServeArgs) -> list[Description]:
+    """Return the models of a command. Raises `UserError` for those that can't be served."""
     if not args.models:
         raise UserError("which checkpoint? zoo serve FOLDER, as a fine-tune leaves it", "models")
-    known = keys.read_keys(args.keys)
-    keys.must_be_guarded(args.host, known)
-    _must_encrypt(args)
-    descriptions = [_described(word, args.deployment) for word in args.models]
-    names = [one.name for one in descriptions]
+    found = [_described(word, args.deployment) for word in args.models]
+    names = [one.name for one in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(f"two models are called {twice}: name one, CHECKPOINT=NAME", "models")
+    return found
+
+
+def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
+    """Return the service of a command, and how its application answers.
+
+    Raises `UserError` for models that can't be served, and settings that can't be.
+    """
+    models = described(args)
     limits = Limits(
         args.max_queue, args.max_batch, args.max_wait_ms, args.timeout_s, args.batch_budget
     )
-    threads = args.threads or max(1, (os.cpu_count() or 1) // (args.workers * len(descriptions)))
+    threads = args.threads or max(1, (os.cpu_count() or 1) // (args.workers * len(models)))
     settings = AppSettings(
         max_body=int(args.max_body_mb * 2**20),
         slow_client_s=args.slow_client_s,
-        keys=known,
+        keys=keys.read_keys(args.keys),
         ready_below=args.ready_below,
         cors=args.cors,
     )
-    with listening(args.host, args.port) as listener, logs.written(args.quiet):
-        service = Service(descriptions, limits, args.workers, args.device, threads)
-        return server.run(service, _configuration(args, service, settings), listener)
+    return Service(models, limits, args.workers, args.device, threads), settings
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -95,7 +116,18 @@ def _described(word: str, deployment: str) -> Description:
             "models",
             f"name it, {word}=NAME",
         )
-    return describe(folder, name, "eager" if deployment == AUTO else deployment)
+    return describe(folder, name, _chosen(folder, name) if deployment == AUTO else deployment)
+
+
+def _chosen(folder: Path, name: str) -> str:
+    """Return the deployment that `decide` chose for a checkpoint, else eager; a choice that no
+    longer holds is told."""
+    try:
+        found = winner.read(folder)
+    except UserError as error:
+        print_lines(f"{name}: eager, since {spelled(str(error))}")
+        return "eager"
+    return "eager" if found is None else found.deployment
 
 
 def _must_encrypt(args: ServeArgs) -> None:

@@ -36,6 +36,13 @@ class Description:
     entry: "Entry"
     task: "Task"
     """not bound to a processor: what is told of it needs none"""
+    zero_shot: tuple[str, ...] = ()
+    """pipelines that pretrained weights answer as they are; empty of a checkpoint"""
+
+    @property
+    def pipelines(self) -> tuple[str, ...]:
+        """What it can be asked for, by the names of transformers' pipelines."""
+        return self.zero_shot or (self.task.pipeline,)
 
     @property
     def kind(self) -> str:

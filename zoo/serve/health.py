@@ -3,7 +3,7 @@ orchestrator restarts what does not live, and only passes by what is not ready."
 
 from fastapi import APIRouter, Response
 
-from zoo.serve.plain import answer
+from zoo.serve.answers import answer
 from zoo.serve.service import Service
 
 LIVE = "/v2/health/live"

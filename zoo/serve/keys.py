@@ -1,5 +1,6 @@
 """Who may ask: keys in a file or in the environment, compared in constant time, never written."""
 
+import base64
 import hmac
 import os
 import stat
@@ -11,6 +12,8 @@ from tasks.errors import UserError
 VARIABLE = "ZOO_SERVE_KEYS"
 LEAST = 16
 """Characters of a key: shorter ones are guessed."""
+SUBPROTOCOL = "bearer."
+"""Before a key, in base64url, among the subprotocols of a WebSocket: a browser sets no header."""
 LOOPBACK = ("127.", "localhost", "::1")
 
 
@@ -43,6 +46,20 @@ def is_known(header: str | None, keys: Iterable[bytes]) -> bool:
     key = given.strip().encode("utf-8", "surrogateescape")
     matches = [hmac.compare_digest(key, one) for one in keys]  # all of them: no early end
     return scheme.lower() == "bearer" and any(matches)
+
+
+def of_subprotocols(offered: Iterable[str]) -> str | None:
+    """Return what the header Authorization would be by the subprotocols that a browser offers with
+    a WebSocket: "zoo", which is to be accepted, and `SUBPROTOCOL` with the key."""
+    coded = next((one for one in offered if one.startswith(SUBPROTOCOL)), None)
+    if coded is None:
+        return None
+    letters = coded.removeprefix(SUBPROTOCOL)
+    try:
+        key = base64.urlsafe_b64decode(letters + "=" * (-len(letters) % 4))
+    except ValueError:  # no base64, and so no key
+        return None
+    return f"Bearer {key.decode('utf-8', 'surrogateescape')}"
 
 
 def _of_file(file: Path) -> list[str]:

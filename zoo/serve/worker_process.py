@@ -17,9 +17,6 @@ from zoo.serve.frames import Message
 from zoo.serve.items import to_wire
 from zoo.serve.queue import Job
 
-END_S = 5.0
-"""A worker whose socket is closed has so long to end by itself."""
-
 
 class WorkerDied(Exception):
     """The process ended, or said nothing for too long."""
@@ -91,10 +88,10 @@ class WorkerProcess:
             await worker._send(settings.written())
             said = await frames.read(worker._reader)
         except BaseException:
-            await worker.end(kill=True)
+            await worker.end()
             raise
         if said is None:
-            await worker.end(kill=True)
+            await worker.end()
             raise WorkerDied(f"a worker ended while it loaded (exit code {process.returncode})")
         if said.type == "failed":
             await worker.end()
@@ -129,10 +126,10 @@ class WorkerProcess:
             async with asyncio.timeout(self.settings.silence_s):
                 said = await frames.read(self._reader)
         except TimeoutError:
-            await self.end(kill=True)
+            await self.end()
             raise WorkerDied(f"worker {self.pid} said nothing for too long") from None
         if said is None:
-            await self.end(kill=True)
+            await self.end()
             raise WorkerDied(f"worker {self.pid} died (exit code {self.process.returncode})")
         return said
 
@@ -141,19 +138,12 @@ class WorkerProcess:
         with contextlib.suppress(ConnectionError):  # it died; whoever reads next sees it
             await self._writer.drain()
 
-    async def end(self, kill: bool = False) -> None:
-        """End the process: by closing its socket, and by force where that does not do it."""
+    async def end(self) -> None:
+        """End the process: it has nothing to save."""
         self._writer.close()
-        if kill:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-        try:
-            async with asyncio.timeout(END_S):
-                await self.process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self.process.kill()
-            await self.process.wait()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
 
 
 def _settle(job: Job, answer: Mapping[str, Any]) -> None:

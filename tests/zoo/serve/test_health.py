@@ -20,7 +20,5 @@ def test_metrics_count(service: Served) -> None:
 
     before = counted()
     for _ in range(3):
-        requests.post(
-            f"{service.url}/predict", json={"text": "a", "model": "bert_cls"}, timeout=60
-        )
+        requests.post(f"{service.url}/predict", json={"text": "a", "model": "bert_cls"}, timeout=60)
     assert counted() == before + 3

@@ -27,7 +27,7 @@ Record = dict[str, Any]
 
 MAY_CHANGE = frozenset(
     (
-        *("output_dir", "resume", "num_train_epochs", "max_steps"),
+        *("output_dir", "resume", "num_train_epochs", "max_steps", "minutes"),
         *("per_device_train_batch_size", "per_device_eval_batch_size"),
         *("gradient_accumulation_steps", "token_budget", "auto_find_batch_size", "packing"),
         *("gradient_checkpointing", "torch_compile", "compile_layers", "cuda_graphs"),
