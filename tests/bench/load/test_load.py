@@ -131,7 +131,7 @@ def test_flags_of_the_service_that_the_load_sets() -> None:
     with pytest.raises(UserError, match="flags behind --"):
         arms_of(LoadArgs("http://x", data="y"), None, ["--workers", "2"])
     arm = LoadArm("zoo", "/a b", "onnx", 2, ("--workers", "2"))
-    assert arm.words(99)[1:4] == ["-m", "zoo", "serve"] and "/a b" in arm.words(99)
+    assert arm.words(99)[1:5] == ["-m", "zoo", "serve", "/a b=model"]
     assert arm.name == "zoo onnx --workers 2"
 
 
