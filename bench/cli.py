@@ -40,8 +40,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _compare(arguments: Sequence[str]) -> int:
     from bench.cases.args import CompareArgs
-    from bench.compare.fail_if import VerdictCondition
     from tasks.errors import UserError
+    from zoo.measure.fail_if import VerdictCondition
 
     args: CompareArgs = parse("compare", CompareArgs, arguments)
     conditions = [VerdictCondition.parse(text) for text in args.fail_if]

@@ -23,7 +23,7 @@ from bench.measures import memory
 from bench.record.results import Value
 from bench.sweep import suite
 from tasks.errors import UserError, spelled
-from zoo.deploy import export
+from zoo.deploy import export, golden
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm, say_what_rows_show, stop_after
 from zoo.deploy.export import ContractNotMet, ExportSource
@@ -305,6 +305,7 @@ def _settle(
             metric = original.task.primary
             found = (chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
             chosen.artifact = export.commit_artifact(*found, device=builder.device)
+            golden.leave(original, chosen.artifact, runner, args.data)
             terminal.lines(f"{chosen.artifact.folder}")
     evidence.record_winner(builder, chosen, workload, threads, limits_of(args))
 

@@ -35,6 +35,18 @@ class Unauthorized(ServeError):
         return {"www-authenticate": "Bearer"}
 
 
+class Forbidden(ServeError):
+    """Nobody may do that here."""
+
+    status = 403
+
+
+class Conflict(ServeError):
+    """It can't be done in the state that the service is in."""
+
+    status = 409
+
+
 class NotFound(ServeError):
     """There is no such model or path here."""
 

@@ -22,12 +22,18 @@ class WorkerDied(Exception):
     """The process ended, or said nothing for too long."""
 
 
+class WorkerUnfit(Exception):
+    """The worker has failed its self-test: on this machine it answers wrongly."""
+
+
 @dataclass(frozen=True)
 class WorkerSettings:
     """What a worker loads, and how."""
 
     folder: Path
     deployment: str
+    sha256: str
+    """of what it is to find there: see `Description`"""
     device: str
     threads: int | None
     budget: float | None
@@ -36,22 +42,32 @@ class WorkerSettings:
     """inputs that it is handed at once"""
     silence_s: float
     """of a worker with work: longer, and it is taken for dead"""
+    max_seconds: float = 600.0
+    """of a sound that comes as a file"""
+    weights: str | None = None
+    """the model whose pretrained weights lie in the folder, where it is no checkpoint"""
 
     def written(self) -> dict[str, Any]:
         """Return the settings as the worker is told them."""
         return {
             "type": "load",
             "folder": str(self.folder),
+            "weights": self.weights,
             "deployment": self.deployment,
+            "sha256": self.sha256,
             "device": self.device,
             "threads": self.threads,
             "budget": self.budget,
+            "max_seconds": self.max_seconds,
             "most": self.most,
         }
 
 
 class WorkerProcess:
     """One process; it is started once, and not used again after it died."""
+
+    tested = 0
+    """golden inputs that it has passed"""
 
     def __init__(self, process: asyncio.subprocess.Process, settings: WorkerSettings) -> None:
         self.process, self.settings = process, settings
@@ -69,6 +85,7 @@ class WorkerProcess:
 
         Raises:
             UserError: it can't load what it is asked to.
+            WorkerUnfit: it has failed its self-test.
             WorkerDied: it ended without a word.
         """
         ours, theirs = socket.socketpair()
@@ -96,6 +113,10 @@ class WorkerProcess:
         if said.type == "failed":
             await worker.end()
             raise mistake(said.content)
+        if said.type == "unfit":
+            await worker.end()
+            raise WorkerUnfit(said.content["reason"])
+        worker.tested = said.content["tested"]
         return worker
 
     async def run(self, jobs: Sequence[Job], seen: Callable[[Mapping[str, Any]], None]) -> None:
