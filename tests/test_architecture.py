@@ -324,7 +324,11 @@ def test_nothing_is_executed(path: Path) -> None:
 
 
 LOADS = {"zoo/model/loading.py"}
-PEERS = {"bench/compare/peer_targets.py", "bench/experiments/against_trainer.py"}
+PEERS = {
+    "bench/compare/peer_targets.py",
+    "bench/experiments/against_trainer.py",
+    "bench/load/peers/pipeline.py",
+}
 """Measured against the zoo: they load the zoo's own weights as any user of transformers does."""
 
 
