@@ -123,9 +123,10 @@ FOLDERS = {
         "predict",
     }
     | {"pruning", "quantization", "runtimes", "ship", "speedups", "store", *MODALITIES}
-    | {"serve", "serve/operations", "serve/page", "serve/protocols"}
+    | {"serve", "serve/engine", "serve/operations", "serve/page", "serve/protocols"}
     | {"train", "train/methods", "train/optim", "train/reporting", "train/resume"},
-    "bench": {"cases", "compare", "decide", "experiments", "gpu_check", "machine", "measures"}
+    "bench": {"cases", "compare", "decide", "experiments", "gpu_check", "load", "load/peers"}
+    | {"machine", "measures"}
     | {"record", "regression", "report", "sweep", "validity"},
     "tools": {"cards", "hub"},
 }

@@ -10,6 +10,10 @@ from tests.cli import run_cli
 SHORT: tuple[object, ...] = ("--report_to", "none", "--max_steps", 2, "--dtype", "fp32")
 SHORT += ("--per_device_train_batch_size", 8, "--max_train_samples", 48, "--logging_steps", 1)
 
+STREAM = ("--sampling_rate", 8000, "--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 3)
+STREAM += ("--cycle", 2, "--tail_seconds", 0.1, "--freq_mask", 3)
+"""The shape of a tiny stream_ctc for `utterances`."""
+
 Fixture = Callable[[str], Any]
 """Gives the fixture of a name."""
 
@@ -64,6 +68,10 @@ def _conformer(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("utterances"), *shape, *flags
 
 
+def _stream(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("utterances"), *STREAM
+
+
 def _wav2vec2(fixture: Fixture, folder: Path, masked: bool = True) -> tuple[object, ...]:
     weights = tiny_speech.encoder(folder / "weights", "wav2vec2", masked)
     return "--data", fixture("utterances"), "--model", weights
@@ -90,6 +98,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "kws_cls": ("zoo.speech.kws_cls", _kws),
     "ast_cls": ("zoo.speech.ast_cls", _ast),
     "conformer_ctc": ("zoo.speech.conformer_ctc", _conformer),
+    "stream_ctc": ("zoo.speech.stream_ctc", _stream),
     "wav2vec2_ctc": ("zoo.speech.wav2vec2_ctc", _wav2vec2),
     "wav2vec2_ctc_unmasked": ("zoo.speech.wav2vec2_ctc", _wav2vec2_base),
     "whisper_asr": ("zoo.speech.whisper_asr", _whisper),

@@ -8,6 +8,7 @@ from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification, RnnMod
 from zoo.speech.log_mel import LogMelFeatureExtractor
 from zoo.speech.modeling_conformer import ConformerConfig, ConformerForCTC, ConformerModel
 from zoo.speech.modeling_kws import KwsConfig, KwsForAudioClassification, KwsModel
+from zoo.speech.modeling_stream import StreamConfig, StreamForCTC, StreamModel
 from zoo.vision.modeling_cnn import CnnConfig, CnnForImageClassification, CnnModel
 from zoo.vision.modeling_mae import MaeConfig, MaeForPreTraining, MaeModel
 
@@ -28,4 +29,7 @@ __all__ = [
     "RnnConfig",
     "RnnForSequenceClassification",
     "RnnModel",
+    "StreamConfig",
+    "StreamForCTC",
+    "StreamModel",
 ]

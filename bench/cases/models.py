@@ -87,6 +87,7 @@ SHAPES: Mapping[str, Shape] = {
     "bert_mlm": Shape("bert_mlm"),
     "kws_cls": Shape("kws_cls"),
     "conformer_ctc": Shape("conformer_ctc"),
+    "stream_ctc": Shape("stream_ctc"),
 }
 """Presets of the zoo (their published shapes) and its own networks, by name."""
 

@@ -103,7 +103,7 @@ def _point(row: Row, step: Mapping[str, Any]) -> ChartPoint | None:
     latency = step.get("latency")
     if not isinstance(latency, Mapping):
         return None
-    told = (step.get("rate"), latency.get("p50"), latency.get("p99"))
+    told: list[Any] = [step.get("rate"), latency.get("p50"), latency.get("p99")]
     if not all(map(_is_number, told)):
         return None
     rate, p50, p99 = map(float, told)

@@ -11,7 +11,8 @@ A checkpoint keeps how its images were read, and `evaluate`, `predict` and every
 theirs so. In plain transformers stretched, cropped and (on black) padded images are the same;
 transparency it throws away, and more than 8 bits it clips.
 
-A microphone: `arecord -q -f S16_LE -r 16000 | zoo predict runs/conformer_ctc --stream`.
+A microphone: `arecord -q -f S16_LE -r 16000 | zoo predict runs/stream_ctc --stream --partials`.
+Every model of sound takes one; from Python it is `zoo.speech.streaming.SpeechStream`.
 
 From Python an image or sound is a path, bytes, an open file, an array or tensor (images: 0..255 or
 0..1, channels first or last; sounds: one channel at the model's rate), an image also PIL's, a sound

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Literal
 
 from tasks import standard_input
-from tasks.bounds import Bounded, Count
+from tasks.bounds import Bounded, Bounds, Count
 from tasks.errors import UserError
 from tasks.media import inputs
 from tasks.speech.sound.audio import AUDIO, RATES
@@ -14,6 +14,9 @@ from tasks.speech.sound.audio import AUDIO, RATES
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+PAUSE_S = 0.8
+PauseSeconds = Annotated[float, Bounds(0.1, 60)]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class Inputs(Bounded):
     """read 16-bit little-endian mono PCM from standard input, text as it comes"""
     stream_rate: Count = 16_000
     """samples a second of the stream"""
+    pause_s: PauseSeconds = PAUSE_S
+    """seconds without speech that end what is written together of a stream"""
+    partials: bool = False
+    """of a stream: also write texts that may still change, with `final` false"""
     on_bad_file: Literal["skip", "stop"] = "stop"
     """what to do about a sound that can't be read"""
 
@@ -48,6 +55,8 @@ def check(inputs: Inputs) -> None:
         raise UserError("give `audio` or `stream`, not both")
     if not inputs.stream and not inputs.audio:
         raise UserError("what is to be heard? give `audio` FILES, or `stream` and PCM on stdin")
+    if not inputs.stream and (inputs.partials or inputs.pause_s != PAUSE_S):
+        raise UserError("`pause_s` and `partials` are of a stream: they go with `stream`")
     if not RATES[0] <= inputs.stream_rate <= RATES[1]:
         raise UserError(
             f"`stream_rate` {inputs.stream_rate} is outside {RATES[0]:,} to {RATES[1]:,}"

@@ -1,4 +1,4 @@
-"""What `predict` hears: files, or a stream cut at its pauses, as samples at the model's rate."""
+"""What `predict` hears: files, as samples at the model's rate, and streams cut at their pauses."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     import numpy as np
 
 PAUSE = 0.1  # seconds: the quietest stretch of this length is where a stream is cut
-PART = 6.0  # seconds of a stream that are read before some of it is said
+PART = 6.0  # seconds of a stream without a pause that are read before some of it is said
+HOP = 0.05  # seconds whose loudness is one number
+LOUDER = 9.0  # dB: a voice above the quietest tenth of a sound, for its pauses to be told
+QUIET = 1e-9  # added to powers, so that digital silence has a level
 
 
 def read(
     asked: Inputs, rate: int, window_seconds: float, stack: "ExitStack"
 ) -> Iterator[Mapping[str, Any]]:
-    """Yield each sound as `name` and `wave` float32 [samples] at `rate`.
+    """Yield the sound of each file as `name` and `wave` float32 [samples] at `rate`.
 
     A file that can't be read is named and skipped, or stops with a `UserError`, as asked.
     """
     audio_inputs.check(asked)
-    if asked.stream:
-        yield from _stream(asked, rate, min(PART, window_seconds))
-        return
     from tasks.speech.sound import audio
 
     def decode(_: str, media: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -37,28 +37,74 @@ def read(
     yield from inputs.decoded(audio_inputs.read(asked, stack), decode, asked.on_bad_file)
 
 
-def _stream(inputs: Inputs, rate: int, part: float) -> Iterator[Mapping[str, Any]]:
+class Splitter:
+    """Cuts a stream in pieces that share nothing: in the middle of a pause, and where it is
+    quietest if no pause comes. Where it cuts does not depend on how the samples came."""
+
+    def __init__(self, rate: int, seconds: float, pause_s: float) -> None:
+        """Begin a stream.
+
+        Args:
+            rate: samples a second.
+            seconds: longest piece; it is cut in its second half.
+            pause_s: seconds of a pause that end a piece.
+        """
+        import numpy as np
+
+        self._rate, self._size = rate, round(seconds * rate)
+        self._hop = max(1, round(HOP * rate))
+        self._pause_hops = max(1, round(pause_s / HOP))
+        self._rest: np.ndarray = np.zeros(0, np.float32)  # less than a hop
+        self.begin = 0
+        """Where what waits begins, in samples of the stream."""
+        self.waiting: np.ndarray = np.zeros(0, np.float32)
+        """What is in no piece yet, float32 [samples], but for less than a hop."""
+
+    def push(self, samples: "np.ndarray") -> list[tuple[int, "np.ndarray"]]:
+        """Return the pieces that samples float32 [samples] have completed: where each begins, in
+        samples of the stream, and its samples."""
+        import numpy as np
+
+        self._rest, found = np.concatenate([self._rest, samples]), []
+        while len(self._rest) >= self._hop:
+            self.waiting = np.concatenate([self.waiting, self._rest[: self._hop]])
+            self._rest = self._rest[self._hop :]
+            if len(self.waiting) >= self._size:
+                found.append(self._cut(quietest(self.waiting[: self._size], self._rate)))
+            elif ends_in_pause(self.waiting, self._hop, self._pause_hops):
+                found.append(self._cut(len(self.waiting) - self._pause_hops * self._hop // 2))
+        return found
+
+    def finish(self) -> list[tuple[int, "np.ndarray"]]:
+        """Return the last piece, if what waits is long enough to say anything."""
+        import numpy as np
+
+        self.waiting = np.concatenate([self.waiting, self._rest])
+        self._rest = self._rest[:0]
+        return [self._cut(len(self.waiting))] if len(self.waiting) >= PAUSE * self._rate else []
+
+    def _cut(self, end: int) -> tuple[int, "np.ndarray"]:
+        piece = self.begin, self.waiting[:end]
+        self.begin, self.waiting = self.begin + end, self.waiting[end:]
+        return piece
+
+
+def ends_in_pause(wave: "np.ndarray", hop: int, hops: int) -> bool:
+    """Return whether a sound ends in a pause of so many hops, with something louder before it.
+
+    Quiet is what is nearer to the quietest tenth of the sound than to its loudest twentieth, by a
+    quarter of the way between them in dB. Where these differ by less than `LOUDER` dB, nobody can
+    tell: nothing was said, or the noise is as loud as the voice.
+    """
     import numpy as np
 
-    from tasks.speech.sound.audio import resample
-
-    begin = 0
-    waiting = np.zeros(0, np.float32)
-    size = round(part * inputs.stream_rate)
-
-    def said(wave: "np.ndarray") -> Mapping[str, Any]:
-        seconds = begin / inputs.stream_rate, (begin + len(wave)) / inputs.stream_rate
-        name = f"{seconds[0]:.2f}-{seconds[1]:.2f} s"
-        return {"name": name, "wave": resample(wave, inputs.stream_rate, rate)}
-
-    for chunk in audio_inputs.pcm_chunks(audio_inputs.stdin(), inputs.stream_rate, part / 4):
-        waiting = np.concatenate([waiting, chunk])
-        while len(waiting) >= size:
-            end = quietest(waiting[:size], inputs.stream_rate)
-            yield said(waiting[:end])
-            begin, waiting = begin + end, waiting[end:]
-    if len(waiting) >= PAUSE * inputs.stream_rate:
-        yield said(waiting)
+    count = len(wave) // hop
+    if count <= hops:
+        return False
+    power = np.square(wave[-count * hop :].reshape(count, hop), dtype=np.float64).mean(1)
+    levels = 10 * np.log10(power + QUIET)
+    low, high = np.quantile(levels, (0.1, 0.95))
+    return bool(high - low >= LOUDER and (levels[-hops:] < low + 0.25 * (high - low)).all())
 
 
 def quietest(wave: "np.ndarray", rate: int) -> int:

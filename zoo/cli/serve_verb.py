@@ -40,13 +40,13 @@ def verb(parse: Callable[[str, type, Sequence[str]], Any]) -> Verb:
 
         asked = parse("serve", ServeArgs, words)
         must_be_installed()
-        from zoo.serve import command
+        from zoo.serve.engine import command, prepare
 
         if asked.write_config is None:
             return command.serve(asked)
         from zoo.serve.operations import write
 
-        return write.write(asked, command.described(asked))
+        return write.write(asked, prepare.described(asked))
 
     return Verb(SUMMARY, EXAMPLES, run, usual=USUAL)
 

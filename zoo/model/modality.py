@@ -88,6 +88,18 @@ class Modality(ABC):
     def describe_inputs(self, task: "Task") -> Iterator[str]:
         """Yield sentences for a card: how long or large an input may be, and what happens to it."""
 
+    def live(
+        self, predictor: Any, asked: Any, top_k: int | None
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield what is predicted of a live stream on standard input, as it comes: the input as the
+        task's `show_input` takes it, and the prediction as JSON.
+
+        Args:
+            predictor: a `zoo.predict.pipeline.Predictor`.
+            asked: the task's `Inputs`, which satisfy `tasks.inputs.FromStream`.
+        """
+        raise NotImplementedError(f"{self.name} has no streams")
+
     def program_inputs(self, repo: str) -> tuple[list[str], list[str]]:
         """Return Python that makes `inputs` of an ONNX `session` out of a Hub repo, imports and
         lines; none where that takes more than a few lines."""

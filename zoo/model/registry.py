@@ -16,6 +16,7 @@ MODULES = (
     "zoo.vision.mae",
     "zoo.speech.kws_cls",
     "zoo.speech.conformer_ctc",
+    "zoo.speech.stream_ctc",
     "zoo.speech.ast_cls",
     "zoo.speech.wav2vec2_ctc",
     "zoo.speech.whisper_asr",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tasks.errors import UserError
 from tasks.inputs import FromFile, FromStream
 from zoo.machine import output_file, places
+from zoo.model.modality import modality_of
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
@@ -54,12 +55,16 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
             settings = (args.device, entry, args.deployment, args.threads)
             predictor = Predictor(args.checkpoint, *settings)
         predictor.task = task.for_prediction(predictor.task, asked)
+        opened = open_stdout(form) if output is None else open_sink(output, FLAG, form)
+        if isinstance(asked, FromStream) and asked.stream:
+            live = modality_of(entry).live(predictor, asked, args.top_k)
+            sink = stack.enter_context(opened)
+            for item, reading in live:
+                sink.write(Written(task.show_input(item), None, reading))
+            return
         inputs = task.read_inputs(asked, predictor.task, stack)
-        # what comes live is read as it comes, and nobody waits for a batch to fill
-        is_live = isinstance(asked, FromStream) and asked.stream
-        batch_size = 1 if is_live else args.batch_size
-        sink = open_stdout(form) if output is None else open_sink(output, FLAG, form)
-        _write(stack.enter_context(sink), inputs, predictor, task, batch_size, args.top_k)
+        sink = stack.enter_context(opened)
+        _write(sink, inputs, predictor, task, args.batch_size, args.top_k)
 
 
 def format_of(output: Path | None, asked: str | None) -> str:

@@ -29,7 +29,11 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
         n_fft: samples the frame is extended to with zeros.
         min_frequency: where the lowest filter begins, in Hz.
         max_frequency: where the highest ends, in Hz; None: half the sampling rate.
-        normalize: per utterance and bin, over its frames: "none", "mean", or "mean_std".
+        normalize: per utterance and bin, over its frames: "none", "mean", or "mean_std"; "fixed":
+            by two constants, whatever the utterance.
+        block_frames: frames that are computed together, so that no frame depends on how many there
+            are; 0: as many as there are.
+        tail_samples: silence that is heard behind an utterance, in samples.
     """
 
     model_input_names = ["input_features", "attention_mask"]  # noqa: RUF012
@@ -45,6 +49,8 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
         max_frequency: float | None = None,
         normalize: str = "mean_std",
         padding_value: float = 0.0,
+        block_frames: int = 0,
+        tail_samples: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(feature_size, sampling_rate, padding_value, **kwargs)
@@ -54,9 +60,21 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
         self.min_frequency = min_frequency
         self.max_frequency = max_frequency
         self.normalize = normalize
-        self._mel()
+        self.block_frames = block_frames
+        self.tail_samples = tail_samples
+        self.settings()
 
-    def _mel(self) -> LogMel:
+    def to_dict(self) -> dict[str, Any]:
+        """Return what preprocessor_config.json holds; what only causal features have is left out
+        where it is 0, as in the files that were written before there was any."""
+        found: dict[str, Any] = super().to_dict()
+        for name in ("block_frames", "tail_samples"):
+            if not found[name]:
+                del found[name]
+        return found
+
+    def settings(self) -> LogMel:
+        """Return what computes the features, without transformers."""
         return LogMel(
             self.feature_size,
             self.sampling_rate,
@@ -66,6 +84,8 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
             self.min_frequency,
             self.max_frequency,
             self.normalize,
+            self.block_frames,
+            self.tail_samples,
         )
 
     def __call__(
@@ -94,7 +114,7 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
             )
         elif sampling_rate != self.sampling_rate:
             raise ValueError(other_rate(sampling_rate, self.sampling_rate))
-        mel = self._mel()
+        mel = self.settings()
         features = [mel.features(waveform) for waveform in _utterances(raw_speech)]
         batch = self.pad(
             BatchFeature({"input_features": features}),
@@ -110,11 +130,13 @@ class LogMelFeatureExtractor(SequenceFeatureExtractor):  # type: ignore[misc]
 
     def frames(self, samples: "int | npt.NDArray[np.int64]") -> Any:
         """Return the number of frames made from so many samples: at least one."""
-        return np.maximum(samples - self.win_length, 0) // self.hop_length + 1
+        heard = samples + self.tail_samples
+        return np.maximum(heard - self.win_length, 0) // self.hop_length + 1
 
 
-def extractor_of(args: LogMelArgs) -> LogMelFeatureExtractor:
-    """Return the feature extractor that the flags of a model describe.
+def extractor_of(args: LogMelArgs, **others: Any) -> LogMelFeatureExtractor:
+    """Return the feature extractor that the flags of a model describe; `others` are those of its
+    arguments that have no flag.
 
     Raises `UserError` where a frame is longer than its FFT, or shorter than the hop to the next.
     """
@@ -126,7 +148,7 @@ def extractor_of(args: LogMelArgs) -> LogMelFeatureExtractor:
             "may be below the one before it"
         )
     return LogMelFeatureExtractor(
-        args.num_mel_bins, args.sampling_rate, win_length, args.hop_length, n_fft
+        args.num_mel_bins, args.sampling_rate, win_length, args.hop_length, n_fft, **others
     )
 
 

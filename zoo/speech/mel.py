@@ -6,6 +6,10 @@ A frame of 25 ms every 10 ms, Hann window, power spectrum, triangular filters on
 
 Frames lie within the samples: nothing is padded at the ends, and each utterance is computed by
 itself, so that its features are the same to the last bit whatever comes with it in a batch.
+
+Features are causal where the normalization is "none" or "fixed" and `block_frames` is not 0: then a
+frame depends on its own samples alone, to the last bit, and a stream has the features of the whole
+recording. A matrix product of another size may round otherwise, which is why blocks have one size.
 """
 
 import functools
@@ -18,7 +22,7 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
-NORMALIZATIONS = ("none", "mean", "mean_std")
+NORMALIZATIONS = ("none", "mean", "mean_std", "fixed")
 
 # Added to the energies: some 20 dB above what rounding to 16 bits adds, so that digital silence and
 # the quietest of rooms look alike.
@@ -26,6 +30,9 @@ FLOOR = 2.0**-24
 # A bin's standard deviation is taken as at least this, in nats (speech has 2 to 4), so that a bin
 # where nothing is heard (above 4 kHz in a telephone's recording) isn't blown up to full scale.
 LEAST_STD = 0.5
+# Of log-mel features of the embedded speech, over all frames and bins: what "fixed" takes away and
+# divides by, so that 0 is a usual value for a mask to put in place of others.
+FIXED_MEAN, FIXED_STD = -8.0, 4.0
 _BLOCK = 4096  # frames whose spectra are held at once: 24 MB
 
 
@@ -51,7 +58,13 @@ class LogMel:
     max_frequency: float | None = None
     """where the highest ends, in Hz; None: half the sampling rate"""
     normalize: str = "mean_std"
-    """per utterance and bin, over its frames: "none", "mean", or "mean_std\""""
+    """per utterance and bin, over its frames: "none", "mean", or "mean_std"; "fixed": by two
+    constants, whatever the utterance"""
+    block_frames: int = 0
+    """frames that are computed together, the last of them filled up with silence, so that no frame
+    depends on how many there are; 0: as many as there are"""
+    tail_samples: int = 0
+    """silence that is heard behind an utterance, in samples: a causal network answers late"""
     padding_value: float = 0.0
     """of frames behind the end of an utterance"""
     return_attention_mask: bool = True
@@ -67,6 +80,11 @@ class LogMel:
             raise ValueError(
                 f"hop_length {self.hop_length}, win_length {self.win_length} and n_fft {self.n_fft}"
                 " must be above 0 and in this order"
+            )
+        if self.block_frames < 0 or self.tail_samples < 0:
+            raise ValueError(
+                f"block_frames {self.block_frames} and tail_samples {self.tail_samples} must be 0 "
+                "or more"
             )
 
     @classmethod
@@ -104,8 +122,25 @@ class LogMel:
         In numpy: a batch of short clips is hundreds of small operations, which torch would hand to
         all threads, one by one.
         """
+        if self.tail_samples:
+            waveform = np.pad(waveform, (0, self.tail_samples))
         if len(waveform) < self.win_length:
             waveform = np.pad(waveform, (0, self.win_length - len(waveform)))
+        framed = np.lib.stride_tricks.sliding_window_view(waveform, self.win_length)
+        framed = framed[:: self.hop_length]
+        features = np.empty((len(framed), self.feature_size), np.float32)
+        size = self.block_frames or _BLOCK
+        for start in range(0, len(framed), size):
+            features[start : start + size] = self.log_energies(framed[start : start + size])
+        if self.normalize in ("mean", "mean_std"):
+            features -= features.mean(0, dtype=np.float64).astype(np.float32)
+        if self.normalize == "mean_std":
+            features /= np.maximum(np.sqrt(np.square(features).mean(0)), np.float32(LEAST_STD))
+        return features
+
+    def log_energies(self, framed: Floats) -> Floats:
+        """Return the features float32 [frames, mel bins] of frames [frames, win_length], before
+        what is normalized over an utterance; at most `block_frames`, where that is not 0."""
         window, filters = _tables(
             self.win_length,
             self.n_fft,
@@ -114,18 +149,15 @@ class LogMel:
             self.min_frequency,
             self.sampling_rate / 2 if self.max_frequency is None else self.max_frequency,
         )
-        framed = np.lib.stride_tricks.sliding_window_view(waveform, self.win_length)
-        framed = framed[:: self.hop_length]
-        features = np.empty((len(framed), self.feature_size), np.float32)
-        for start in range(0, len(framed), _BLOCK):
-            spectrum = np.fft.rfft(framed[start : start + _BLOCK] * window, self.n_fft)
-            power = spectrum.real**2 + spectrum.imag**2
-            features[start : start + _BLOCK] = np.log(power @ filters + np.float32(FLOOR))
-        if self.normalize != "none":
-            features -= features.mean(0, dtype=np.float64).astype(np.float32)
-        if self.normalize == "mean_std":
-            features /= np.maximum(np.sqrt(np.square(features).mean(0)), np.float32(LEAST_STD))
-        return features
+        count = len(framed)
+        if count < self.block_frames:
+            framed = np.pad(framed, ((0, self.block_frames - count), (0, 0)))
+        spectrum = np.fft.rfft(framed * window, self.n_fft)
+        power = spectrum.real**2 + spectrum.imag**2
+        found: Floats = np.log(power @ filters + np.float32(FLOOR))
+        if self.normalize == "fixed":
+            found = (found - np.float32(FIXED_MEAN)) / np.float32(FIXED_STD)
+        return found[:count]
 
 
 def other_rate(rate: int, wanted: int) -> str:

@@ -1,8 +1,9 @@
 """Sound: samples of a wave, or the frames of a spectrogram."""
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
 LONGEST_SECONDS = 30.0
 EXAMPLE_SECONDS = (0.93, 1.37, 1.71)
+CHUNK_S = 0.25  # seconds of a stream that are read at once, at most
+PARTIAL_S = 0.5  # seconds between texts that may still change, of models that hear windows
+
+T = TypeVar("T")
 
 
 class Sound(Modality):
@@ -99,8 +104,9 @@ class Sound(Modality):
         return {port.name: drawn[port.name] for port in signature.inputs}
 
     def bounds(self, task: Task, model: "nn.Module") -> tuple[int, int | None]:
-        """Return the shortest input that gives two frames, and the size of `LONGEST_SECONDS`; for a
-        model that generates text, whose sounds have one length, the bounds of its tokens.
+        """Return the shortest input that gives two frames, and the size of `LONGEST_SECONDS`, or
+        None if the task cuts no sound that is longer; for a model that generates text, whose sounds
+        have one length, the bounds of its tokens.
 
         Two, because torch.export takes a size of 1 for a constant: what it makes of several frames
         is no program for one.
@@ -117,7 +123,8 @@ class Sound(Modality):
         frames = getattr(model, "_get_feat_extract_output_lengths", None)
         while frames is not None and int(frames(torch.tensor([least]))[0]) < 2:
             least += 1
-        return least, longest
+        is_whole = task.args.window_seconds > LONGEST_SECONDS  # type: ignore[attr-defined]
+        return least, None if is_whole else longest
 
     def positions(self, length: float, signature: "Signature", task: Task) -> int:
         """Return the number of samples or frames in a length in seconds."""
@@ -156,6 +163,32 @@ class Sound(Modality):
             f"Sound is brought to {rate:,} samples a second, so nothing above {rate // 2:,} Hz is "
             f"heard; trained and measured on recordings of {task.args.max_seconds:g} s at most."
         )
+
+    def live(
+        self, predictor: Any, asked: Any, top_k: int | None
+    ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+        """Yield what is heard in 16-bit PCM on standard input (`Modality.live`)."""
+        from tasks.speech import audio_inputs
+        from zoo.speech.streaming import SpeechStream
+
+        audio_inputs.check(asked)
+        stream = SpeechStream(
+            predictor,
+            asked.stream_rate,
+            pause_s=asked.pause_s,
+            partial_s=PARTIAL_S if asked.partials else None,
+            top_k=top_k,
+        )
+        chunks = audio_inputs.pcm_chunks(audio_inputs.stdin(), asked.stream_rate, CHUNK_S)
+        pushed = (one for chunk in chunks for one in stream.push(chunk))
+        for one in itertools.chain(pushed, _lazily(stream.finish)):
+            final = {"final": one.final} if asked.partials else {}
+            yield {"name": f"{one.start:.2f}-{one.end:.2f} s"}, {**one.to_json(), **final}
+
+
+def _lazily(finish: Callable[[], list[T]]) -> Iterator[T]:
+    """Yield what `finish` gives, called when the first is wanted."""
+    yield from finish()
 
 
 MODALITY = Sound()

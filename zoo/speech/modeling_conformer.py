@@ -29,7 +29,6 @@ from zoo.model.padding import in_front
 from zoo.model.scratch import activation, drawing
 from zoo.speech.log_mel import LogMelFeatureExtractor
 
-IGNORED = -100  # the label of padding
 ACTIVATION = 2  # its place in torchaudio's feed-forward module
 
 
@@ -336,14 +335,11 @@ class ConformerForCTC(ConformerPreTrainedModel):
         if attention_mask is not None:
             frames = self._get_feat_extract_output_lengths((attention_mask != 0).sum(1))
             logits = ctc.mask_frames(logits, frames, self.config.pad_token_id)
-        loss = None if labels is None else self._loss(logits, labels)
+        loss = None
+        if labels is not None:
+            how = self.config.pad_token_id, self.config.ctc_loss_reduction
+            loss = ctc.mean_loss(logits, labels, *how)
         return CausalLMOutput(loss=loss, logits=logits, hidden_states=base.hidden_states)
-
-    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
-        losses = ctc.losses(logits, labels, self.config.pad_token_id)
-        if self.config.ctc_loss_reduction == "sum":
-            return losses.sum()
-        return (losses / (labels != IGNORED).sum(1).clamp(min=1)).mean()
 
 
 register(

@@ -31,6 +31,7 @@ __all__ = [
     "log_softmax",
     "losses",
     "mask_frames",
+    "mean_loss",
     "stitch",
 ]
 
@@ -106,6 +107,15 @@ def losses(logits: "Tensor", labels: "Tensor", blank: int) -> "Tensor":
             zero_infinity=True,
         )
     return found
+
+
+def mean_loss(logits: "Tensor", labels: "Tensor", blank: int, reduction: str) -> "Tensor":
+    """The loss of a batch as transformers' CTC models have it: the `losses`, each divided by its
+    number of symbols, and their mean; "sum": their sum."""
+    found = losses(logits, labels, blank)
+    if reduction == "sum":
+        return found.sum()
+    return (found / (labels >= 0).sum(1).clamp(min=1)).mean()
 
 
 def stitch(windows: Sequence[tuple[_Logits, int, int]]) -> _Logits:

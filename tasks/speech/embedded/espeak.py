@@ -10,10 +10,12 @@ flutter, the noise of its Klatt voices), and so each is spoken by a library load
 
 import ctypes
 import importlib.metadata
+import itertools
 import os
 import re
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,7 @@ _SYNCHRONOUS = 2  # espeak_Synth returns when all is said; the callback runs in 
 _DONT_EXIT = 0x8000  # an error is a return value and not the end of the process
 _RATE, _VOLUME, _PITCH = 1, 2, 3
 _UTF8 = 1
+_WORD = 1  # type of an event; the list of events ends with type 0
 _LONGEST_PATH = 140  # espeak-ng cuts the path of its data to 160 characters without a word
 
 _lock = threading.Lock()  # the library has one voice, one output, and no locks
@@ -62,6 +65,16 @@ def variants() -> list[str]:
     return sorted(file.name for file in (_data() / "voices" / "!v").iterdir())
 
 
+@dataclass(frozen=True)
+class Spoken:
+    """What a voice said."""
+
+    samples: "npt.NDArray[np.float32]"
+    """float32 [samples] in [-1, 1) at `RATE`, one channel"""
+    word_starts: tuple[int, ...]
+    """where each word begins, in samples"""
+
+
 def synthesize(
     text: str, voice: str, rate_wpm: int = 175, pitch: int = 50
 ) -> "npt.NDArray[np.float32]":
@@ -74,6 +87,11 @@ def synthesize(
 
     Raises `UserError` where espeak-ng is not installed, `ValueError` for what it can't speak.
     """
+    return speak(text, voice, rate_wpm, pitch).samples
+
+
+def speak(text: str, voice: str, rate_wpm: int = 175, pitch: int = 50) -> Spoken:
+    """Return the speech of a voice with the places of its words; see `synthesize`."""
     import numpy as np
 
     if not (80 <= rate_wpm <= 450 and 0 <= pitch <= 100):
@@ -89,7 +107,23 @@ def synthesize(
             content = engine.say(text, voice, rate_wpm, pitch)
         finally:
             engine.close()
-    return np.frombuffer(content, np.int16).astype(np.float32) / np.float32(32768)
+    samples = np.frombuffer(content, np.int16).astype(np.float32) / np.float32(32768)
+    return Spoken(samples, tuple(engine.word_starts))
+
+
+class _Event(ctypes.Structure):
+    """espeak_EVENT of espeak-ng's speak_lib.h; its `id` is a union of 8 bytes."""
+
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", ctypes.c_char * 8),
+    )
 
 
 class _Engine:
@@ -102,8 +136,12 @@ class _Engine:
                 f" {_LONGEST_PATH} bytes; install into a folder with a shorter name"
             )
         self._parts: list[bytes] = []
+        self.word_starts: list[int] = []
         callback = ctypes.CFUNCTYPE(
-            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+            ctypes.c_int,
+            ctypes.POINTER(ctypes.c_short),
+            ctypes.c_int,
+            ctypes.POINTER(_Event),
         )
         self._callback = callback(self._take)  # held here: the library's pointer counts for nothing
         self._library = lib = ctypes.CDLL(str(library))
@@ -129,8 +167,11 @@ class _Engine:
             raise UserError(f"espeak-ng does not start with the voices in {data} (status {rate})")
         lib.espeak_SetSynthCallback(self._callback)
 
-    def _take(self, samples: Any, count: int, _: int | None) -> int:
+    def _take(self, samples: Any, count: int, events: Any) -> int:
         """Called by the library with what it has spoken; an empty pointer is the end."""
+        for event in itertools.takewhile(lambda one: one.type, events or ()):
+            if event.type == _WORD:
+                self.word_starts.append(int(event.sample))
         if samples and count > 0:
             self._parts.append(ctypes.string_at(samples, 2 * count))
         return 0  # go on

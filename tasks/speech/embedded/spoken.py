@@ -80,6 +80,13 @@ def digit_strings() -> "datasets.DatasetDict":
     )
 
 
+def digit_clips(split: str, count: int) -> "Iterator[Clip]":
+    """Speak the first digit strings of a split once more, with the ends of their words, which
+    `digit_strings` does not keep; their sounds are the same to the last bit."""
+    for place in range(min(count, STRING_CLIPS[split])):
+        yield _digits(split, place)
+
+
 @dataclasses.dataclass(frozen=True)
 class Clip:
     """A spoken clip: the words, the voice, and the sound as 16-bit WAV."""
@@ -87,6 +94,8 @@ class Clip:
     said: str
     voice: str
     wav: bytes
+    word_ends: tuple[float, ...]
+    """seconds; a word ends where the next begins"""
 
 
 def _word(split: str, place: int) -> Clip:
@@ -115,11 +124,15 @@ def _clip(
     pitch = int(random.integers(*PITCH))
     before, after = (round(seconds * RATE) for seconds in random.uniform(*PAUSE, 2))
     while True:
-        x = resample(espeak.synthesize(said, voice, round(speed), pitch), espeak.RATE, RATE)
-        x = _without_pauses(x)
+        spoken = espeak.speak(said, voice, round(speed), pitch)
+        whole = resample(spoken.samples, espeak.RATE, RATE)
+        begin, end = _speech_span(whole)
+        x = whole[begin:end]
         if before + len(x) + after <= longest * RATE or speed > 400:
             break
         speed *= 1.15
+    starts = [start / espeak.RATE - begin / RATE for start in spoken.word_starts[1:]]
+    ends = tuple(round(before / RATE + one, 4) for one in (*starts, len(x) / RATE))
     x = np.pad(x, (before, after))
     if random.random() < ROOMS:
         x = noise.room(x, RATE, random.uniform(*DECAY), random.uniform(*DIRECT), random)
@@ -131,17 +144,18 @@ def _clip(
     )
     x = noise.mixed(x, made, random.uniform(*SNR))
     x = x / np.abs(x).max() * np.float32(random.uniform(*PEAK))
-    return Clip(said, voice, _wav(x))
+    return Clip(said, voice, _wav(x), ends)
 
 
-def _without_pauses(x: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float32]":
-    """Cut to where somebody speaks. Raises `ValueError` where nobody does."""
+def _speech_span(x: "npt.NDArray[np.float32]") -> tuple[int, int]:
+    """Return where somebody begins to speak, and where the last one ends, in samples. Raises
+    `ValueError` where nobody does."""
     import numpy as np
 
     loud = np.flatnonzero(np.abs(x) > SILENCE * np.abs(x).max(initial=noise.QUIET))
     if not len(loud) or noise.rms(x) < 100 * noise.QUIET:
         raise ValueError("espeak-ng said nothing")
-    return x[loud[0] : loud[-1] + 1]
+    return int(loud[0]), int(loud[-1]) + 1
 
 
 def _wav(x: "npt.NDArray[np.float32]") -> bytes:

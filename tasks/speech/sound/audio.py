@@ -40,6 +40,8 @@ ENOUGH = 0.9
 BLOCK = 8_192  # frames read at once: what is lost of a broken file, at most
 LONGEST_PATH = 1_000  # bytes; libsndfile's own limit is 1,024
 FINEST_RATIO = 20_000  # largest factor of a resampling: its filter has 20 coefficients for each
+REACH = 10
+"""Samples of the lower of two rates that a resampled one depends on, on each side."""
 
 Media = Mapping[str, Any]
 """`bytes` (the file's content) or `path`, as of `datasets.Audio(decode=False)`."""
@@ -109,12 +111,13 @@ def resample(samples: "npt.NDArray[np.float32]", rate: int, to: int) -> "npt.NDA
     import numpy as np
     from scipy.signal import resample_poly
 
-    up, down = _ratio(rate, to)
+    up, down = ratio(rate, to)
     done = resample_poly(samples, up, down, window=_filter(max(up, down)))
     return np.asarray(done, np.float32)
 
 
-def _ratio(rate: int, to: int) -> tuple[int, int]:
+def ratio(rate: int, to: int) -> tuple[int, int]:
+    """Return by which factors `resample` goes up and down from one rate to another."""
     exact = Fraction(to, rate)
     largest = max(exact.numerator, exact.denominator)
     if largest > FINEST_RATIO:
@@ -128,7 +131,9 @@ def _filter(factor: int) -> "npt.NDArray[np.float32]":
     import numpy as np
     from scipy.signal import firwin
 
-    return np.asarray(firwin(20 * factor + 1, 1 / factor, window=("kaiser", 5.0)), np.float32)
+    return np.asarray(
+        firwin(2 * REACH * factor + 1, 1 / factor, window=("kaiser", 5.0)), np.float32
+    )
 
 
 def _read(file: "soundfile.SoundFile", most: int) -> "npt.NDArray[np.float32]":

@@ -30,6 +30,7 @@ INPUTS = {
     "mae": ("images", "photo.jpg", "[["),
     "ast_cls": WORD,
     "conformer_ctc": SPEECH,
+    "stream_ctc": SPEECH,
     "wav2vec2_ctc": SPEECH,
     "whisper_asr": SPEECH,
 }

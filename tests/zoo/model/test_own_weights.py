@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 
 import zoo
 from tasks.data.fingerprint import sha256
+from tests import tiny_models
 from tests.cli import Done, run_cli
 from tests.zoo.model.relabelled import relabelled
 from zoo.model import own_weights
@@ -63,6 +64,10 @@ MODELS = {
         ("--sampling_rate", 8000, "--num_mel_bins", 16, "--hidden_size", 16, "--num_layers", 1,
          "--num_heads", 2, "--kernel_size", 3),
         ("ctc_head.",), ("--num_layers", 2), "--num_layers 2: ", processor="vocab.json",
+    ),
+    "stream_ctc": Model(
+        "zoo.speech.stream_ctc", "utterances", tiny_models.STREAM,
+        ("ctc_head.",), ("--chunk_frames", 4), "--chunk_frames 4: ", processor="vocab.json",
     ),
     "mae": Model(
         "zoo.vision.mae", "images",
@@ -133,7 +138,7 @@ def test_other_labels_have_a_new_head(
     model, source = MODELS[name], trained(name)
     data = relabelled(request.getfixturevalue(model.data), tmp_path / "data")
     run = tmp_path / "run"
-    flags = ("--vocabulary", "new") if name == "conformer_ctc" else ()
+    flags = ("--vocabulary", "new") if name.endswith("_ctc") else ()
     words = ("--model", source, "--learning_rate", 0, *EXACT, *flags)
     done = model.train(run, data, *words)
     assert done.code == 0, done.err
@@ -150,7 +155,7 @@ def test_other_labels_have_a_new_head(
     numbers = sum(after[n].numel() for n in heads)
     assert f"({len(kept)} tensors, " in line, line
     assert line.endswith(f"; drawn: {len(heads)} tensors, {numbers:,} parameters)"), line
-    if name != "conformer_ctc":
+    if not name.endswith("_ctc"):
         assert ", for 标签 " in line and "(it knew " in line, line
         assert model.train(tmp_path / "again", data, *words).code == 0
         assert all(torch.equal(after[n], t) for n, t in weights(tmp_path / "again").items())
@@ -197,6 +202,7 @@ def test_a_head_tuned_body_is_the_old_one(
         ("cnn_cls", ("--tune", "gradual")),
         ("kws_cls", ("--tune", "lora")),
         ("conformer_ctc", ("--tune", "lora")),
+        ("stream_ctc", ("--tune", "lora")),
     ],
 )
 def test_other_ways_to_tune(

@@ -1,6 +1,7 @@
 """The log-mel extractor: right numbers, the same bits in any batch, and at home in transformers."""
 
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from transformers.audio_utils import mel_filter_bank, spectrogram, window_functi
 from tasks.errors import UserError
 from zoo.speech.log_mel import LogMelFeatureExtractor, extractor_of
 from zoo.speech.log_mel_args import LogMelArgs
-from zoo.speech.mel import FLOOR, LEAST_STD
+from zoo.speech.mel import FIXED_MEAN, FIXED_STD, FLOOR, LEAST_STD
 
 assert zoo.auto  # it registers
 RATE = 16_000
@@ -68,6 +69,34 @@ def test_an_utterance_is_the_same_bits_alone_and_in_any_batch(
         assert frames == extractor.frames(len(waveform)) == mask[row].sum()
         assert features[row, :frames].tobytes() == alone.tobytes()
         assert not features[row, frames:].any() and not mask[row, frames:].any()
+
+
+@settings(max_examples=25, deadline=None)
+@given(length=st.integers(0, 9000), block=st.integers(1, 20), tail=st.sampled_from([0, 480]))
+def test_causal_features_are_the_same_bits_whatever_follows(
+    length: int, block: int, tail: int
+) -> None:
+    settled = {"normalize": "fixed", "block_frames": block, "tail_samples": tail}
+    extractor = LogMelFeatureExtractor(40, **settled)
+    whole, wave = (extractor(noise(n), RATE)["input_features"][0] for n in (12_000, length))
+    assert len(wave) == extractor.frames(length)
+    alike = max(0, length - extractor.win_length) // extractor.hop_length
+    alike += length >= extractor.win_length  # frames without any of the tail
+    assert wave[:alike].tobytes() == whole[:alike].tobytes()
+    plain = LogMelFeatureExtractor(40, normalize="none")(noise(12_000), RATE)["input_features"][0]
+    expected = (plain - FIXED_MEAN) / FIXED_STD
+    np.testing.assert_allclose(whole[: len(plain)], expected, rtol=0, atol=1e-5)
+
+
+def test_what_only_causal_features_have_is_not_written_for_others(tmp_path: Path) -> None:
+    new = {"block_frames", "tail_samples"}
+    assert not new & set(LogMelFeatureExtractor().to_dict())
+    causal = LogMelFeatureExtractor(normalize="fixed", block_frames=8, tail_samples=99)
+    causal.save_pretrained(tmp_path)
+    again = AutoFeatureExtractor.from_pretrained(tmp_path)
+    assert again.to_dict() == causal.to_dict() and again.settings() == causal.settings()
+    with pytest.raises(ValueError, match="must be 0 or more"):
+        LogMelFeatureExtractor(block_frames=-1)
 
 
 def test_bins_have_mean_zero_and_deviation_one_but_silence_is_not_blown_up() -> None:

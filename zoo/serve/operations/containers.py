@@ -7,7 +7,6 @@ from typing import Any
 
 import yaml
 
-import zoo
 from zoo.runtimes.known import RUNTIMES
 from zoo.serve.health import LIVE
 from zoo.serve.keys import VARIABLE as KEYS
@@ -123,7 +122,7 @@ def dumped(content: Any) -> str:
 def checkout() -> Path:
     """Return the folder of the project that this process runs from; `CHECKOUT`, to be filled in,
     where it runs from an installed package, since images are built from a checkout."""
-    folder = Path(zoo.__file__).resolve().parent.parent
+    folder = Path(__file__).resolve().parents[3]
     return folder if (folder / "constraints.txt").is_file() else Path("CHECKOUT")
 
 

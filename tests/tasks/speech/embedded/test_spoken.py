@@ -121,13 +121,27 @@ def test_no_speaker_is_silent() -> None:
     for groups in speakers.by_split().values():
         for group in groups:
             for name in group:
-                said = spoken._without_pauses(espeak.synthesize("seven", f"en-us+{name}", 200))
+                whole = espeak.synthesize("seven", f"en-us+{name}", 200)
+                said = whole[slice(*spoken._speech_span(whole))]
                 assert noise.rms(said) > 0.01, name
                 assert (np.abs(said) > 0.99).mean() < 0.01, name
 
 
 def test_silence_is_found_out() -> None:
     with pytest.raises(ValueError, match="said nothing"):
-        spoken._without_pauses(np.zeros(1_000, np.float32))
+        spoken._speech_span(np.zeros(1_000, np.float32))
     with pytest.raises(ValueError, match="said nothing"):
-        spoken._without_pauses(np.zeros(0, np.float32))
+        spoken._speech_span(np.zeros(0, np.float32))
+
+
+def test_the_ends_of_words_are_told() -> None:
+    """One a word, in order and within the sound; a clip is that of the split to the last bit."""
+    split = spoken.digit_strings()["test"]
+    clips = list(spoken.digit_clips("test", 10))
+    for clip, row in zip(clips, split, strict=False):
+        assert (clip.said, clip.wav) == (row["transcription"], row["media"]["bytes"])
+        sound = decode({"bytes": clip.wav}, rate=spoken.RATE, max_seconds=60)
+        assert len(clip.word_ends) == len(clip.said.split())
+        gaps = np.diff([0.0, *clip.word_ends, len(sound) / spoken.RATE])
+        assert (gaps[:-1] > 0.1).all() and 0.02 < gaps[-1] < 0.2, clip.said
+    assert len(list(spoken.digit_clips("validation", 3))) == 3

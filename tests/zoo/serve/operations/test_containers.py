@@ -14,8 +14,9 @@ from tasks.errors import UserError
 from tests.cli import ROOT
 from tests.zoo.serve.operations.balanced import site_of
 from zoo.__main__ import PROGRAM
-from zoo.serve import app, health, keys
+from zoo.serve import health, keys
 from zoo.serve.args import ServeArgs
+from zoo.serve.engine import app
 from zoo.serve.operations import compose, containers, write
 from zoo.serve.operations.site import METRICS_KEY
 

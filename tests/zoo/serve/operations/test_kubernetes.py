@@ -12,8 +12,9 @@ import yaml
 
 from tests.zoo.serve.operations.balanced import site_of
 from zoo.__main__ import PROGRAM
-from zoo.serve import app, health, keys
+from zoo.serve import health, keys
 from zoo.serve.args import ServeArgs
+from zoo.serve.engine import app
 from zoo.serve.operations import kubernetes, write
 
 

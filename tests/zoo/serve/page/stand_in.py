@@ -19,7 +19,7 @@ from fastapi import FastAPI, Request, WebSocket
 from fastapi.responses import JSONResponse, Response
 
 from zoo.serve.access import Access, AccessMiddleware
-from zoo.serve.app import OPEN_PATHS
+from zoo.serve.engine.app import OPEN_PATHS
 from zoo.serve.metrics import Metrics
 from zoo.serve.page import routes
 

@@ -20,15 +20,15 @@ import yaml
 from tasks import atomic
 from tasks.errors import UserError
 from tasks.printing import print_lines
-from zoo.serve.app import create_app
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import Description
+from zoo.serve.engine.app import create_app
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
     from ray.serve import Application, Deployment
 
-IMPORT_PATH = "zoo.serve.ray_engine:build"
+IMPORT_PATH = "zoo.serve.engine.ray_engine:build"
 """What a config of Ray Serve names to make an application."""
 NEVER_SENT = {"RAY_USAGE_STATS_ENABLED": "0"}
 """Ray tells its makers of each cluster unless it is told not to."""
@@ -122,7 +122,7 @@ def _deployment(args: ServeArgs) -> "Deployment":
     from ray import serve
 
     def app() -> "FastAPI":
-        from zoo.serve.command import prepared
+        from zoo.serve.engine.prepare import prepared
 
         service, settings = prepared(args)
         return create_app(service, dataclasses.replace(settings, waits_until_ready=True))
@@ -170,7 +170,7 @@ def run(args: ServeArgs, models: Sequence[Description]) -> int:
             signal.signal(number, handler)
         if ray.is_initialized():
             if "RAY_ADDRESS" not in os.environ:
-                serve.shutdown()  # type: ignore[no-untyped-call]
+                serve.shutdown()
             ray.shutdown()
     return 128 + signal.SIGINT if numbers[:1] == [signal.SIGINT] else 0
 

@@ -1,25 +1,20 @@
 """The verb serve: checkpoints in, a service out, until it is told to stop."""
 
 import errno
-import os
-import re
 import socket
 import ssl
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.errors import UserError
-from zoo.serve import connections, keys, logs, server
-from zoo.serve.app import AppSettings, create_app
+from zoo.serve import connections, keys, logs
 from zoo.serve.args import ServeArgs
-from zoo.serve.description import AUTO, Description, describe
-from zoo.serve.service import Limits, Service
+from zoo.serve.engine import prepare, server
+from zoo.serve.engine.app import AppSettings, create_app
+from zoo.serve.service import Service
 
 if TYPE_CHECKING:
     import uvicorn
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""A name that stands in a URL as it is."""
 BACKLOG = 2048
 """Connections that the system holds before they are taken."""
 
@@ -34,43 +29,12 @@ def serve(args: ServeArgs) -> int:
     keys.must_be_guarded(args.host, keys.read_keys(args.keys))
     _must_encrypt(args)
     if args.engine == "ray":
-        from zoo.serve import ray_engine
+        from zoo.serve.engine import ray_engine
 
-        return ray_engine.run(args, described(args))
-    service, settings = prepared(args)
+        return ray_engine.run(args, prepare.described(args))
+    service, settings = prepare.prepared(args)
     with listening(args.host, args.port) as listener, logs.written(args.quiet):
         return server.run(service, _configuration(args, service, settings), listener)
-
-
-def described(args: ServeArgs) -> list[Description]:
-    """Return the models of a command. Raises `UserError` for those that can't be served."""
-    if not args.models:
-        raise UserError("which checkpoint? zoo serve FOLDER, as a fine-tune leaves it", "models")
-    found = [_described(word, args.deployment) for word in args.models]
-    names = [one.name for one in found]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UserError(f"two models are called {twice}: name one, CHECKPOINT=NAME", "models")
-    return found
-
-
-def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
-    """Return the service of a command, and how its application answers.
-
-    Raises `UserError` for models that can't be served, and settings that can't be.
-    """
-    models = described(args)
-    limits = Limits(
-        args.max_queue, args.max_batch, args.max_wait_ms, args.timeout_s, args.batch_budget
-    )
-    threads = args.threads or max(1, (os.cpu_count() or 1) // (args.workers * len(models)))
-    settings = AppSettings(
-        max_body=int(args.max_body_mb * 2**20),
-        slow_client_s=args.slow_client_s,
-        keys=keys.read_keys(args.keys),
-        ready_below=args.ready_below,
-        cors=args.cors,
-    )
-    return Service(models, limits, args.workers, args.device, threads), settings
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -99,22 +63,6 @@ def listening(host: str, port: int) -> socket.socket:
         setting = "port" if error.errno == errno.EACCES else "host"
         raise UserError(f"`{setting}` {host}:{port}: {error.strerror}") from None
     return made
-
-
-def _described(word: str, deployment: str) -> Description:
-    """Return the description of a model that was given as CHECKPOINT or CHECKPOINT=NAME."""
-    folder, name = Path(word).expanduser(), ""
-    if not folder.exists() and "=" in word:
-        path, _, name = word.rpartition("=")
-        folder = Path(path).expanduser()
-    name = name or folder.resolve().name
-    if not NAME.fullmatch(name):
-        raise UserError(
-            f"{name!r} can't stand in a URL as it is: letters, digits and . _ - can",
-            "models",
-            f"name it, {word}=NAME",
-        )
-    return describe(folder, name, "eager" if deployment == AUTO else deployment)
 
 
 def _must_encrypt(args: ServeArgs) -> None:

@@ -15,9 +15,9 @@ import yaml
 
 from tasks.errors import UserError
 from tests.cli import environment
-from zoo.serve import ray_engine
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import describe
+from zoo.serve.engine import ray_engine
 
 
 def test_a_command_is_read_as_it_was_written() -> None:
@@ -39,7 +39,7 @@ def test_a_config_names_each_model(checkpoints: dict[str, Path], tmp_path: Path)
     applications = {one["name"]: one for one in written["applications"]}
     assert [one["route_prefix"] for one in applications.values()] == ["/bert_cls", "/cnn_cls"]
     for name, one in applications.items():
-        assert one["import_path"] == "zoo.serve.ray_engine:build"
+        assert one["import_path"] == "zoo.serve.engine.ray_engine:build"
         own = ray_engine.read(one["args"])
         assert own.models == (f"{checkpoints[name].resolve()}={name}",)
         assert own.deployment == "onnx" and own.threads == 1
