@@ -153,6 +153,26 @@ def _peers(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _load(arguments: Sequence[str]) -> int:
+    from bench.load.args import LoadArgs
+
+    own, options = _split(arguments)
+    args: LoadArgs = parse("load", LoadArgs, own)
+    places.check_file("--out", args.out)
+    places.check_cache()
+    from bench.load.load import load
+
+    load(args, options)
+    return 0
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return the words before and behind `--`."""
+    words = list(arguments)
+    place = words.index("--") if "--" in words else len(words)
+    return words[:place], words[place + 1 :]
+
+
 def _gpu_check(arguments: Sequence[str]) -> int:
     from bench.gpu_check import wheels
 
@@ -214,6 +234,17 @@ VERBS = {
         "beside transformers.pipeline, torch.compile and onnxruntime: text in, label out",
         ("peers runs/bert_cls --deployments eager onnx+int8-dynamic --batch_sizes 1 16",),
         _peers,
+    ),
+    "load": Verb(
+        "how many requests a second services hold, ours and those of other tools",
+        (
+            "load runs/bert_cls --p99_ms 100",
+            "load runs/bert_cls --deployments eager onnx+int8-dynamic -- --workers 2",
+            "load runs/bert_cls --peers transformers litserve ray --rounds 3",
+            "load http://127.0.0.1:8080 --data texts.csv --rate 50 100",
+            "load runs/bert_cls --clients 8 --minutes 2",
+        ),
+        _load,
     ),
     "report": Verb(
         "results as a page, as Markdown and as pictures",

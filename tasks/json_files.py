@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,20 +13,36 @@ DEEPEST = 100
 """Levels of nesting. Configurations have ten at most, and what walks through them recurses."""
 
 
-def parse(text: str | bytes) -> Any:
+def parse(text: str | bytes, strict: bool = False) -> Any:
     """Return the value of a JSON text.
+
+    Args:
+        strict: refuse NaN and Infinity, which Python writes and JSON (RFC 8259) does not have, and
+            numbers that are too large for a float, which would be read as one of these.
 
     Raises ValueError for what is no JSON, has numbers of thousands of digits, or is nested deeper
     than `DEEPEST`.
     """
     try:
-        value = json.loads(text)
+        constant, number = (_no_constant, _finite) if strict else (None, None)
+        value = json.loads(text, parse_constant=constant, parse_float=number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
     if _has_halves(text, value):
         raise ValueError("it holds half a character, which nothing can write")
     if _is_deep(value):
         raise ValueError(f"it is nested deeper than {DEEPEST} levels")
+    return value
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:40]} is too large for a number")
     return value
 
 

@@ -9,12 +9,12 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import zoo
 from tasks.errors import UserError
+from tasks.paths import expanded
 from tasks.printing import print_lines
-from zoo.cli import import_verb, program
+from zoo.cli import import_verb, program, serve_verb
 from zoo.cli.program import Program, Verb
 from zoo.machine import commands, terminal
 from zoo.model import registry
@@ -94,8 +94,8 @@ def _info(words: Sequence[str]) -> int:
     models = {entry.name: entry for entry in registry.entries()}
     if args.what in models:
         info.show_model(models[args.what], args.json)
-    elif Path(args.what).is_dir():
-        info.show_checkpoint(Path(args.what), args.json)
+    elif (folder := expanded(args.what)).is_dir():
+        info.show_checkpoint(folder, args.json)
     elif os.sep in args.what:
         raise UserError(f"there is no folder {args.what}")
     else:
@@ -132,6 +132,19 @@ def _doctor(words: Sequence[str]) -> int:
         if finding.remedy:
             print_lines(f"{'':<{width + 11}}-> {finding.remedy}")
     return 0
+
+
+def _ship(words: Sequence[str]) -> int:
+    from zoo.cli.args import ShipArgs
+
+    asked = PROGRAM.parse("ship", ShipArgs, words)
+    from zoo.ship.deciding import NotShipped
+    from zoo.ship.ship import ship
+
+    try:
+        return ship(asked)
+    except NotShipped as refused:
+        return program.fail("zoo", str(refused), code=1)
 
 
 def _completion(words: Sequence[str]) -> int:
@@ -175,7 +188,17 @@ VERBS = {
         "a model or a checkpoint on one screen", ("info bert_cls", "info runs/bert_cls"), _info
     ),
     "runs": Verb("compare the runs in a folder", ("runs", "runs experiments"), _runs),
+    "ship": Verb(
+        "from data to a service, in the minutes you give",
+        (
+            "ship reviews.csv --minutes 10 --p95_ms 20 --serve",
+            "ship photos/ --minutes 5 --output_dir runs/photos",
+            "ship embedded --model kws_cls",
+        ),
+        _ship,
+    ),
     "import": import_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
+    "serve": serve_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
     "verify": Verb(
         "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
     ),

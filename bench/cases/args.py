@@ -164,7 +164,7 @@ class DecideArgs(Bounded):
     threads: Threads | None = None
     """of the processor; OMP_NUM_THREADS or as many as there are cores by default"""
     export: bool = False
-    """leave the winning artifact in the checkpoint"""
+    """leave the winning artifact in the checkpoint, where `serve` finds it"""
     picture: Path | None = None
     """file for a picture of the Pareto front, .png, .svg or .pdf"""
 

@@ -12,7 +12,15 @@ from typing import Any, Self
 from tasks.errors import UserError
 from zoo.machine import environment
 from zoo.machine.environment import ROOT
-from zoo.measure.workload import LARGEST, NEW_TOKENS, Forward, Generate, Workload, workload_of
+from zoo.measure.workload import (
+    LARGEST,
+    NEW_TOKENS,
+    Forward,
+    Generate,
+    Serve,
+    Workload,
+    workload_of,
+)
 from zoo.runtimes import check_threads
 from zoo.runtimes.deployment import Deployment
 
@@ -81,6 +89,8 @@ class Case:
         }
         if isinstance(workload, Generate) and workload.new_tokens != NEW_TOKENS:
             content["new_tokens"] = workload.new_tokens  # older records do not say the usual
+        if isinstance(workload, Serve):
+            content |= {name: getattr(workload, name) for name in ("p99_ms", "server", "options")}
         return content
 
     @classmethod

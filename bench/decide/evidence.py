@@ -1,8 +1,11 @@
 """What `bench.decide.search` has measured of the finalists, as evidence in the checkpoint."""
 
+import dataclasses
 from collections.abc import Sequence
 
+from bench.decide.pareto import Limits
 from zoo.deploy import export
+from zoo.deploy import winner as winners
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import measured_where, speed_fact
 from zoo.measure.workload import Workload
@@ -48,3 +51,27 @@ def record(
                 lost = (builder.validation, one.drop, metric, run, builder.device)
                 facts.append(export.drop_fact(one.artifact, *lost))
     evidence.append(checkpoint, facts)
+
+
+def record_winner(
+    builder: DeploymentBuilder, chosen: Candidate, workload: Workload, threads: int, limits: Limits
+) -> None:
+    """Leave in the checkpoint which deployment `serve` takes: one that lies there, ready to run."""
+    assert chosen.times is not None
+    folder = builder.original.checkpoint.folder
+    source = evidence.subject_digest(folder)
+    p95 = chosen.times.percentiles.get("p95")
+    left = winners.Winner(
+        deployment=chosen.name,
+        digest=source if chosen.artifact is None else chosen.artifact.digest,
+        source=source,
+        device=builder.device,
+        threads=threads,
+        workload=dict(workload.sizes),
+        seconds=chosen.times.median.value,
+        p95_s=None if p95 is None else p95.value,
+        speedup=chosen.compared.speedup.value if chosen.compared else None,
+        lost=None if chosen.drop is None else chosen.drop.value,
+        limits=dataclasses.asdict(limits),
+    )
+    winners.record(folder, left)

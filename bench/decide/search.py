@@ -21,7 +21,7 @@ from bench.decide.successive_halving import Halved, halve
 from bench.measures import memory
 from bench.record.results import Value
 from bench.sweep import suite
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.deploy import export
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import confirm, say_what_rows_show, stop_after
@@ -94,7 +94,7 @@ def decide(args: DecideArgs) -> OptionCost:
         with stop_after(search.stopped, best.name if best else None, search.first_look()):
             if best is None:
                 raise ContractNotMet(search.why_none())
-            _settle(args, builder, search.named(best.name))
+            _settle(args, builder, search.named(best.name), workload, threads)
     return best
 
 
@@ -254,23 +254,33 @@ class Search:
         return f"{name}, {1e3 * self.looks[name]:.2f} ms at a first look"
 
 
-def _settle(args: DecideArgs, builder: DeploymentBuilder, chosen: Candidate) -> None:
-    """Confirm the winner on the test split, name it, and leave its artifact where asked."""
+def _settle(
+    args: DecideArgs,
+    builder: DeploymentBuilder,
+    chosen: Candidate,
+    workload: Workload,
+    threads: int,
+) -> None:
+    """Confirm the winner on the test split, name it, and leave its artifact where asked; what is
+    served by default is then recorded."""
     original = builder.original
     module = original.checkpoint.entry.module
     command = options.command(chosen, module, args.checkpoint, builder.device)
     terminal.lines(f"winner: {chosen.name}", f"  {command}")
-    if chosen.name == BASELINE:
-        return
-    runner = builder.runner(chosen)
-    confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
-    if args.export and chosen.artifact is not None:
-        assert chosen.proof and chosen.drop
-        lost = [(builder.validation, chosen.drop), *([confirmed] if confirmed else [])]
-        metric = original.task.primary
-        found = (chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
-        placed = export.commit_artifact(*found, device=builder.device)
-        terminal.lines(f"{placed.folder}")
+    if chosen.name != BASELINE:
+        runner = builder.runner(chosen)
+        confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
+        if chosen.artifact is not None:
+            if not args.export:
+                terminal.lines(spelled("its program is not kept: `export` leaves it, for `serve`"))
+                return
+            assert chosen.proof and chosen.drop
+            lost = [(builder.validation, chosen.drop), *([confirmed] if confirmed else [])]
+            metric = original.task.primary
+            found = (chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
+            chosen.artifact = export.commit_artifact(*found, device=builder.device)
+            terminal.lines(f"{chosen.artifact.folder}")
+    evidence.record_winner(builder, chosen, workload, threads, limits_of(args))
 
 
 def _device(name: str) -> str:

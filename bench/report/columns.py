@@ -83,6 +83,7 @@ def tables(report: Report) -> dict[str, Table]:
         "training": _measured("training", "A training step in parts", _parts(), rows, "parts"),
         "graphs": _measured("graphs", "Compiled programs", _graphs(rows), rows, "graph"),
         "devices": _measured("devices", "Host and device", _devices(), rows, "device_time"),
+        "loads": Table.of("loads", "What services hold", _loads(), report.loads),
     }
     return {name: each for name, each in found.items() if each.columns or name == "cases"}
 
@@ -226,6 +227,24 @@ def _cases(rows: Sequence[Row]) -> list[Column]:
             "energy",
             "sample_above_idle",
         ),
+    ]
+
+
+def _loads() -> list[Column]:
+    columns = (
+        ("requests_per_s", "requests/s", "Within the limit at p99, the highest rate kept", 1.0),
+        ("times_as_many", "times as many", "As the first service of the same command", 1.0),
+        ("p50", "p50, ms", "At that rate, from the intended start", 1e3),
+        ("p99", "p99, ms", "At that rate, from the intended start", 1e3),
+        ("service_cpu", "CPU, ms", "Of the service's processes, for a request", 1e3),
+        ("client_cpu", "client's CPU, ms", "For a request", 1e3),
+        ("memory_start", "memory at start, MiB", "PSS of all its processes", 2**-20),
+        ("memory_peak", "peak memory, MiB", "PSS of all its processes", 2**-20),
+        ("start", "start, s", "Until the first answer", 1.0),
+        ("energy", "J/request", "All that the device takes meanwhile", 1.0),
+    )
+    return [
+        _plain(name, title, help_, "load", name, scale) for name, title, help_, scale in columns
     ]
 
 

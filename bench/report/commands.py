@@ -3,13 +3,15 @@
 import shlex
 
 from bench.cases.case import Case
-from zoo.measure.workload import Forward
+from zoo.measure.workload import Forward, Serve
 
 
 def reproduce(case: Case) -> str:
     """Return the command that measures a case again, as it is typed into a shell."""
     words = ["python", "-m", "bench", "run", case.model, "--deployments", case.deployment]
     work = case.workload
+    if isinstance(work, Serve):
+        return shlex.join(_load(case, work))
     words += ["--batch_sizes", str(work.batch)]
     if work.length is not None:
         words += ["--lengths", f"{work.length:g}"]
@@ -18,3 +20,15 @@ def reproduce(case: Case) -> str:
     if case.device != "cpu":
         words += ["--device", case.device]
     return shlex.join([*words, "--threads", str(case.threads)])
+
+
+def _load(case: Case, work: Serve) -> list[str]:
+    """Return the words of the command that loads a service again; a peer stands beside ours."""
+    words = ["python", "-m", "bench", "load", case.model, "--p99_ms", f"{work.p99_ms:g}"]
+    if work.server == "url":
+        return [*words, "--data", "FILE"]
+    words += ["--threads", str(case.threads)]
+    if work.server != "zoo":
+        return [*words, "--peers", work.server]
+    options = ["--", *shlex.split(work.options)] if work.options else []
+    return [*words, "--deployments", case.deployment, *options]

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.cases.case import Case
+from bench.load.arms import LoadArm
 from bench.measures import FIRST
 from bench.record.results import Result, Value
 from bench.sweep import table
 from zoo.machine.formatting import NOT_MEASURED
-from zoo.measure.workload import Forward
+from zoo.measure.workload import Forward, Serve
 
 BASELINE = "eager"
 SAMPLES = "samples"
@@ -85,13 +86,24 @@ class Row:
         )
 
     @property
+    def label(self) -> str:
+        """Return what runs the model: its deployment, or of a load the service."""
+        return service_of(self.case) if is_load(self.case) else self.case.deployment
+
+    @property
     def is_proven(self) -> bool:
-        """Return whether the outputs are right: what is not proven has no number."""
+        """Return whether the outputs are right: what is not proven has no number. A load compares
+        the answers itself."""
+        if is_load(self.case):
+            return True
         return FIRST in self.found and self.found[FIRST].found.status == "ok"
 
     @property
     def status(self) -> str:
         """Return the status of the row in a word or two, as `bench.sweep.table` says it."""
+        if is_load(self.case):
+            statuses = [each.found.status for each in self.found.values()]
+            return next((one for one in statuses if one != "ok"), "ok").replace("_", " ")
         return table.status(self.found).replace("_", " ")
 
     def value(self, measure: str, name: str) -> Value | None:
@@ -150,16 +162,25 @@ class Report:
     """of a workload side by side"""
     outdated: int
     """results left out, as newer ones of the same case are there"""
+    loads: tuple[Row, ...] = ()
+    """services that were loaded, which no other measure is taken of"""
 
     @property
     def deployments(self) -> list[str]:
-        """Return the deployments, each once, eager first."""
-        return sorted({row.case.deployment for row in self.rows}, key=lambda d: (d != BASELINE, d))
+        """Return the deployments, each once, eager first, and behind them the services."""
+        named = {row.case.deployment for row in self.rows}
+        services = {row.label for row in self.loads} - named
+        return [*sorted(named, key=lambda d: (d != BASELINE, d)), *sorted(services)]
+
+    @property
+    def all(self) -> tuple[Row, ...]:
+        """Return the rows of all workloads."""
+        return (*self.rows, *self.loads)
 
     def notes(self) -> list[str]:
         """Return what is wrong or worth knowing, a line each."""
         lines = []
-        for row in self.rows:
+        for row in self.all:
             lines += table.notes_of(row.case, row.found)
         return list(dict.fromkeys(lines))
 
@@ -185,11 +206,25 @@ def gather(sources: Sequence[str], results: Iterable[Result]) -> Report:
         Row("", case, names[where], kept[case, where, key]) for (case, where), key in newest.items()
     ]
     chosen.sort(key=lambda row: (row.scenario, row.case.deployment != BASELINE))
-    rows = tuple(
-        Row(f"r{i}", row.case, row.environment, row.found) for i, row in enumerate(chosen, 1)
-    )
+    rows = [Row(f"r{i}", row.case, row.environment, row.found) for i, row in enumerate(chosen, 1)]
     shown = sum(len(row.found) for row in rows)
-    return Report(tuple(sources), tuple(environments), rows, total - shown)
+    loads = tuple(row for row in rows if is_load(row.case))
+    others = tuple(row for row in rows if not is_load(row.case))
+    return Report(tuple(sources), tuple(environments), others, total - shown, loads)
+
+
+def is_load(case: Case) -> bool:
+    """Return whether a case is a service that is loaded."""
+    return isinstance(case.workload, Serve)
+
+
+def service_of(case: Case) -> str:
+    """Return the service of a load as tables name it."""
+    work = case.workload
+    assert isinstance(work, Serve)
+    return LoadArm(
+        work.server, case.model, case.deployment, case.threads, tuple(work.options.split())
+    ).name
 
 
 def _place(origin: Mapping[str, Any], environments: list[Environment]) -> str:

@@ -13,7 +13,7 @@ TELLING_VERSIONS = ("python", "torch", "transformers", "onnxruntime", "openvino"
 
 def title(row: Row) -> str:
     """Return a case in one line."""
-    return f"{row.case.deployment}, {row.scenario}"
+    return f"{row.label}, {row.scenario}"
 
 
 def subject(row: Row) -> str:
@@ -37,7 +37,7 @@ def words(row: Row) -> str:
     case = row.case
     said = [
         case.model,
-        case.deployment,
+        row.label,
         case.workload.phase,
         case.device,
         f"batch-{case.workload.batch}",
@@ -50,8 +50,8 @@ def words(row: Row) -> str:
 
 def summary(report: Report) -> list[str]:
     """Return what the report is about, in sentences."""
-    cases, results = len(report.rows), sum(len(row.found) for row in report.rows)
-    models = len({row.case.model for row in report.rows})
+    cases, results = len(report.all), sum(len(row.found) for row in report.all)
+    models = len({row.case.model for row in report.all})
     lines = [
         f"{count(cases, 'case')} of {count(models, 'model')}, {count(results, 'measurement')}, "
         f"from {', '.join(report.sources)}.",
@@ -78,7 +78,7 @@ def count(number: int, what: str) -> str:
 def _levels(report: Report) -> str:
     found = {
         float(value.interval["level"])
-        for row in report.rows
+        for row in report.all
         for result in row.found.values()
         for value in result.found.values.values()
         if value.interval and "level" in value.interval

@@ -68,7 +68,7 @@ def _table(table: Table) -> str:
 def _row(row: Row, columns: Sequence[Column]) -> list[str]:
     own = [
         safe(described.subject(row)),
-        safe(row.case.deployment),
+        safe(row.label),
         str(row.case.workload.batch),
         described.length(row),
         row.status if row.status == "ok" else f"**{row.status}**",

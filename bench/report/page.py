@@ -23,6 +23,8 @@ OPEN_CHARTS = 12
 """Groups of a section are unfolded until so many charts are."""
 BEHIND = ("training", "graphs", "devices")
 """Tables that stand at the end."""
+BELOW = {"start": "starts", "load": "loads"}
+"""Tables that stand below the charts of a section."""
 BAD = ("wrong", "error", "oom")
 
 
@@ -42,7 +44,7 @@ def render(report: Report, tables: dict[str, Table], sections: Sequence[Section]
         _notes(report),
     ]
     for section in sections:
-        table = tables.get("starts") if section.name == "start" else None
+        table = tables.get(BELOW.get(section.name, ""))
         body.append(_section(section, looks, table))
     body += [_table_section(tables[name]) for name in BEHIND if name in tables]
     return (
@@ -157,8 +159,8 @@ def _row(row: Row, place: int, columns: Sequence[Column]) -> str:
     cells = [(column.name, column.cell(row)) for column in columns]
     case = row.case
     values: dict[str, Any] = {
-        "model": f"{case.model} {case.deployment}",
-        "deployment": case.deployment,
+        "model": f"{case.model} {row.label}",
+        "deployment": row.label,
         "batch": case.workload.batch,
         "status": row.status,
     }
@@ -176,7 +178,7 @@ def _row(row: Row, place: int, columns: Sequence[Column]) -> str:
         f'data-values="{escape(json.dumps(values))}" '
         f'data-words="{escape(described.words(row))}" '
         f'data-command="{escape(reproduce(case))}">'
-        f'<th scope="row" class="case"><strong>{escape(case.deployment)}</strong>'
+        f'<th scope="row" class="case"><strong>{escape(row.label)}</strong>'
         f"{escape(described.subject(row))}</th>"
         f"<td>{case.workload.batch}</td><td>{escape(length)}</td>{_status(row)}"
         f"{measured}"

@@ -9,6 +9,7 @@ from bench.report import (
     columns,
     data,
     described,
+    loads,
     markdown,
     page,
     pictures,
@@ -44,7 +45,7 @@ def report(args: ReportArgs) -> Report:
 def _write_all(args: ReportArgs, report: Report) -> None:
     tables, sections = columns.tables(report), sections_of(report)
     _write(args.out, "--out", page.render(report, tables, sections))
-    terminal.lines(f"{args.out}: {described.count(len(report.rows), 'case')}")
+    terminal.lines(f"{args.out}: {described.count(len(report.all), 'case')}")
     drawn: dict[tuple[str, str], Path] = {}
     if args.pictures is not None:
         looks = {name: number for number, name in enumerate(report.deployments)}
@@ -78,6 +79,7 @@ def read(paths: tuple[Path, ...]) -> Report:
 def sections_of(report: Report) -> list[Section]:
     """Return all sections with charts, in the order of the page."""
     return [
+        *([loads.section(report)] if report.loads else []),
         trade_offs.section(report),
         *(sweeps.section(report, sweep) for sweep in sweeps.SWEEPS),
         start_charts.section(report),

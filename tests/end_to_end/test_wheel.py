@@ -20,6 +20,7 @@ PACKAGES = ("bench", "tasks", "tools", "zoo")
 HELD = (*("tools/cards/hub_rules.json", "bench/report/style.css", "bench/report/script.js"),)
 HELD += ("bench/suites/smoke.yaml", "tasks/metrics/modules/accuracy.py", "zoo/py.typed")
 HELD += ("zoo/train/methods/args.py", "tasks/speech/decoding/ctc.py", "tasks/py.typed")
+HELD += ("zoo/serve/page/index.html", "zoo/serve/page/page.js", "zoo/serve/page/examples/yes.wav")
 
 
 def _run(*words: object, cwd: Path, **variables: str) -> str:

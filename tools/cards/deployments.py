@@ -22,9 +22,10 @@ def section(facts: Facts) -> list[str]:
     """The section, as paragraphs; none where no program was measured."""
     lost = _lost(facts)
     speed = _speed(facts, {program.deployment: program for program, _ in lost})
-    if not speed and not lost:
+    load = _load(facts)
+    if not speed and not lost and not load:
         return []
-    return ["## Deployments", *speed, *_front(facts), *_losses(facts, lost)]
+    return ["## Deployments", *speed, *load, *_front(facts), *_losses(facts, lost)]
 
 
 def _speed(facts: Facts, lost: Mapping[str, Program]) -> list[str]:
@@ -54,6 +55,42 @@ def _speed(facts: Facts, lost: Mapping[str, Program]) -> list[str]:
     )
     notes = [note for sign, note in NOTES.items() if sign in marks]
     return [*paragraphs, " ".join([said, *notes])]
+
+
+def _load(facts: Facts) -> list[str]:
+    """What the checkpoint's service holds, as a table; nothing where it was not loaded."""
+    rows = []
+    for fact in facts.of(kind="load", name="requests_per_s"):
+        program = facts.programs.get((fact.deployment or EAGER, fact.subject))
+        if program is None:
+            continue
+        setting = TimingSetting.of(fact)
+        alike = [
+            each
+            for each in facts.of(kind="load", name="cpu_per_request", subject=fact.subject)
+            if TimingSetting.of(each) == setting
+        ]
+        work = dict(fact.workload or {})
+        limit, options = work.get("p99_ms"), str(work.get("options", ""))
+        within = f"{limit:g} ms" if isinstance(limit, int | float) else str(limit)
+        machine = machine_name(json.loads(setting.machine))
+        rows.append(
+            (
+                " ".join(filter(None, (code(program.deployment), safe(options)))),
+                within,
+                format_fact(fact),
+                format_fact(facts.newest(alike)) if alike else "",
+                safe(machine),
+            )
+        )
+    if not rows:
+        return []
+    header = ("deployment", "p99 within", "requests", "processor time of one", "machine")
+    said = (
+        "Requests a second that `python -m zoo serve` answers over HTTP, 99 of 100 within the "
+        "limit, counted from the moment that each was meant to start (open loop)."
+    )
+    return ["### Under load", said, table(header, rows)]
 
 
 def _signs(program: Program, lost: Mapping[str, Program]) -> str:

@@ -14,7 +14,14 @@ from tools.cards.settings import TimingSetting, as_json
 from zoo.store.evidence import Fact
 
 EAGER = "eager"
-TIMED = ("latency", "throughput", "energy", "cold_start", "memory")  # kinds that a machine decides
+TIMED = (
+    "latency",
+    "throughput",
+    "energy",
+    "cold_start",
+    "memory",
+    "load",
+)  # kinds that a machine decides
 
 
 @dataclass(frozen=True)

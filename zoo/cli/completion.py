@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
+from tasks.paths import expanded, is_file
 from tasks.printing import print_lines
 from zoo.cli import help as help_page
 from zoo.cli import runs, settings, verbs
@@ -125,7 +126,7 @@ def _named(verb: str, before: Sequence[str]) -> Iterator[str]:
         )
     if verb == "completion":
         yield from SHELLS
-    elif verb not in (*verbs.TRAINING, "list", "doctor", "runs"):
+    elif verb not in (*verbs.TRAINING, "list", "doctor", "runs", "ship"):
         yield from (str(path) for path in runs.found(Path("runs")) if (path / MANIFEST).exists())
 
 
@@ -134,8 +135,8 @@ def _entry(verb: str, words: Sequence[str]) -> Entry | None:
     for word in words:
         if verb in verbs.TRAINING:
             return next((one for one in registry.entries() if one.name == word), None)
-        if (Path(word).expanduser() / MANIFEST).is_file():
-            return registry.find(str(read_manifest(Path(word).expanduser())["model"]))
+        if is_file(expanded(word) / MANIFEST):
+            return registry.find(str(read_manifest(expanded(word))["model"]))
     return None
 
 
@@ -165,6 +166,7 @@ OF_CHECKPOINTS = {
     "verify": "VerifyArgs",
     "info": "InfoArgs",
     "runs": "RunsArgs",
+    "ship": "ShipArgs",
 }
 """The dataclass of `zoo.cli.args` that holds a verb's flags."""
 

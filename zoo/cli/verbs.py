@@ -72,10 +72,11 @@ def _pretrain(entry: Entry, arguments: Sequence[str]) -> int:
 def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
     from zoo.machine.signals import Stopped
 
+    def read(default: Any, kind: type) -> Any:
+        return parse(entry, verb, arguments, default, kind)
+
     try:
-        settings.train(
-            entry, lambda default, kind: parse(entry, verb, arguments, default, kind), verb
-        )
+        settings.train(entry, read, verb, config_file.named(arguments))
     except Stopped as stop:
         words = commands.of_model(entry.module, verb, *arguments)
         if "--resume" not in arguments:
@@ -183,7 +184,7 @@ DATA = {"nlp": "reviews.csv", "vision": "photos/", "speech": "recordings/"}
 USUAL = {
     "finetune": (
         *("data", "text_column", "label_column", "max_train_samples", "model", "tune"),
-        *("output_dir", "resume", "num_train_epochs", "learning_rate"),
+        *("output_dir", "resume", "num_train_epochs", "minutes", "learning_rate"),
         *("per_device_train_batch_size", "early_stopping_patience", "device", "seed"),
     ),
     "pretrain": (

@@ -76,7 +76,8 @@ class ExportSource:
         return self.checkpoint.task
 
     def samples(self, split: str, data: str | None = None, limit: int | None = None) -> "EvalSplit":
-        """The samples of one split of the data it was trained on, or of other data.
+        """The samples of one split of the data it was trained on, or of other data, whose missing
+        splits are cut as for a training.
 
         Raises `UserError` where the data can't be read, or has no such split.
         """
@@ -100,9 +101,8 @@ class ExportSource:
             max_eval_samples=limit,
         )
         module = importlib.import_module(self.checkpoint.entry.task)
-        examples: Examples = module.for_evaluation(
-            self.task, args, split, self.checkpoint.manifest["data"]["fingerprint"]
-        )
+        trained_on = None if data else self.checkpoint.manifest["data"]["fingerprint"]
+        examples: Examples = module.for_evaluation(self.task, args, split, trained_on)
         return examples, f"{examples.fingerprint}/{next(iter(examples.splits))}/{args}"
 
     def proven(self, runner: "Runner", rows: Sequence[Any]) -> Proof:

@@ -1,4 +1,5 @@
-"""`python -m zoo verify`: replays the proof of every artifact of a checkpoint."""
+"""`python -m zoo verify`: replays the proof of every artifact of a checkpoint, and looks whether
+the deployment that `decide` chose still lies there."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from typing import Any
 
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
+from zoo.deploy import winner
 from zoo.deploy.export import ExportSource, obstacle, open_runner, proof_samples, quiet
 from zoo.deploy.proof import NOTHING, Proof
 from zoo.machine import terminal
@@ -38,12 +40,24 @@ def verify(checkpoint: Path, data: str | None = None) -> list[ArtifactVerdict]:
     quiet_libraries()
     folders = artifacts.all_of(checkpoint)
     original = ExportSource.open(checkpoint)
-    if not folders:
+    verdicts = []
+    if folders:
+        source = evidence.subject_digest(checkpoint)
+        samples = proof_samples(original, data)
+        rows = samples.rows() if samples else []
+        verdicts = [_verify(folder, original, source, rows) for folder in folders]
+    return [*verdicts, *_winner(checkpoint)]
+
+
+def _winner(checkpoint: Path) -> list[ArtifactVerdict]:
+    """Whether what `decide` chose is still what lies there; nothing where it left no choice."""
+    try:
+        found = winner.read(checkpoint)
+    except UserError as error:
+        return [ArtifactVerdict(winner.FILE, "drift", str(error))]
+    if found is None:
         return []
-    source = evidence.subject_digest(checkpoint)
-    samples = proof_samples(original, data)
-    rows = samples.rows() if samples else []
-    return [_verify(folder, original, source, rows) for folder in folders]
+    return [ArtifactVerdict(winner.FILE, "ok", f"{found.deployment} is what is served by default")]
 
 
 def _verify(folder: Path, original: ExportSource, source: str, rows: list[Any]) -> ArtifactVerdict:

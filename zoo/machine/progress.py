@@ -82,6 +82,12 @@ class ProgressBar:
             self.say(f"{self.title} {share}: {self._text(done, rate, facts)}")
         self._done = done
 
+    def resize(self, total: int) -> None:
+        """Show what is done as a part of another total from here on."""
+        self.total = total
+        if self._bar is not None:
+            self._bar.total = total
+
     def say(self, text: str) -> None:
         """Print a line, above the bar if there is one."""
         self._said_at = self.clock()

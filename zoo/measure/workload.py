@@ -121,8 +121,38 @@ class Generate(_Sized):
             raise UserError(f"new_tokens {self.new_tokens}: above 1, and below {LARGEST:,}")
 
 
-Workload = Forward | TrainStep | Generate
-PHASES: Mapping[str, type[Workload]] = {kind.phase: kind for kind in (Forward, TrainStep, Generate)}
+@dataclass(frozen=True)
+class Serve(_Sized):
+    """Requests to a service over HTTP, of one sample each, as many a second as it answers within
+    a limit."""
+
+    p99_ms: float = 100.0
+    """milliseconds within which 99 of 100 requests are answered"""
+    server: str = "zoo"
+    """what serves: "zoo", the name of a peer, or "url" """
+    options: str = ""
+    """further flags that it was started with"""
+
+    phase = "serving"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("server", "options"):
+            if not isinstance(getattr(self, name), str):
+                raise UserError(f"{name} {getattr(self, name)!r}: a text")
+        limit = self.p99_ms
+        if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 < limit < LARGEST:
+            raise UserError(f"p99_ms {limit!r}: a number above 0")
+
+    def __str__(self) -> str:
+        server = " ".join(filter(None, (self.server, self.options)))
+        return f"served by {server}, p99 within {self.p99_ms:g} ms"
+
+
+Workload = Forward | TrainStep | Generate | Serve
+PHASES: Mapping[str, type[Workload]] = {
+    kind.phase: kind for kind in (Forward, TrainStep, Generate, Serve)
+}
 
 
 def workload_of(phase: Any, sizes: Mapping[str, float], **more: Any) -> Workload:

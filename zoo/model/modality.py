@@ -71,6 +71,11 @@ class Modality(ABC):
         """Return the size of `axis` that a length in `unit` is."""
         return round(length)
 
+    def row_size(self, row: Mapping[str, Any]) -> tuple[int, int]:
+        """Return how large a row of `Task.inputs` is: the rows of a batch that it fills (several
+        for a text or sound cut in windows), and the size of `axis` of the longest of them."""
+        return 1, 1
+
     @abstractmethod
     def fixed_length(self, signature: "Signature", task: "Task") -> float:
         """Return the length in `unit` (pixels: of a side) of inputs that have one size only."""

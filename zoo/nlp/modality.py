@@ -69,6 +69,11 @@ class Text(Modality):
         longest: int = task.args.max_length  # type: ignore[attr-defined]
         return 1, longest
 
+    def row_size(self, row: Mapping[str, Any]) -> tuple[int, int]:
+        """Return the number of windows and the tokens of the longest."""
+        windows = row["input_ids"]
+        return len(windows), max(map(len, windows))
+
     def fixed_length(self, signature: "Signature", task: Task) -> float:
         """Return the number of tokens in an input of fixed size."""
         return int(signature.inputs[0].dims[-1])

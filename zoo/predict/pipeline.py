@@ -58,13 +58,9 @@ def _open(
     """Return the checkpoint, its network or runner, and the processor of its inputs."""
     wanted = Deployment.parse(deployment)
     if wanted == Deployment("eager"):
-        from zoo.machine.precision import choose_device
+        from zoo.machine.precision import compute_on
 
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
-        place = choose_device(device)
+        place = compute_on(device, threads)
         checkpoint = open_checkpoint(folder, entry)
         model, processor = load_network(checkpoint, place)
         return checkpoint.bind(processor), model, processor
@@ -153,6 +149,18 @@ class PredictionPipeline:
     def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
         """Return the task's predictions for at least one input, computed in one pass."""
         raise NotImplementedError
+
+    def prepare(self, inputs: Sequence[Any]) -> list[Any]:
+        """Return what `compute` takes for each input: decoded, tokenised, not yet in a batch.
+
+        Raises `UserError` if any of them can't be read.
+        """
+        return list(inputs)
+
+    def compute(self, prepared: Sequence[Any]) -> Sequence[Any]:
+        """Return the task's predictions for at least one prepared input, computed in one pass."""
+        with self.context():
+            return self.predictions(prepared)
 
     def logits(self, inputs: Any) -> "torch.Tensor":
         """Return the logits of inputs, float32 [b, ...], from one pass, on the CPU and without
@@ -264,21 +272,18 @@ class Predictor(PredictionPipeline):
         Raises `UserError` where the weights are not at hand, or of another kind, and for another
         deployment than eager.
         """
-        from zoo.machine.precision import choose_device
+        from zoo.machine.precision import compute_on
         from zoo.model.network import assemble
 
         if deployment != "eager":
             raise UserError(f"{model} are weights, and `deployment` is for a checkpoint")
         quiet_libraries()
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
+        place = compute_on(device, threads)
         task = importlib.import_module(entry.task).without_data()
         assembly = assemble(entry, entry.options(model=model), task, {})
         network, _ = assembly.build()
         made = cls.__new__(cls)
-        made.device, made.task = choose_device(device), assembly.task
+        made.device, made.task = place, assembly.task
         made.model, made.processor = network.to(made.device).eval(), assembly.processor
         made.source = f"{entry.name} with {model}"
         return made
@@ -288,8 +293,16 @@ class Predictor(PredictionPipeline):
         gradients."""
         return contextlib.nullcontext() if isinstance(self.model, ArrayModel) else super().context()
 
-    def _batch(self, inputs: Sequence[Any]) -> Batch:
-        rows = self.task.inputs(inputs)
+    def prepare(self, inputs: Sequence[Any]) -> list[Any]:
+        """Return the task's row of each input; raises as `PredictionPipeline.prepare` does."""
+        return self.task.inputs(inputs)
+
+    def compute(self, prepared: Sequence[Any]) -> Sequence[Any]:
+        """Return the task's predictions for at least one row, computed in one pass."""
+        with self.context():
+            return self.task.predict(self.model, self._collate(prepared))
+
+    def _collate(self, rows: Sequence[Any]) -> Batch:
         if isinstance(self.model, ArrayModel):
             assert isinstance(self.task, PredictsArrays)
             return self.task.collate_arrays(rows)
@@ -297,8 +310,8 @@ class Predictor(PredictionPipeline):
 
     def outputs(self, batch: Sequence[Any]) -> Outputs:
         """Return the outputs of the model for inputs collated by the task."""
-        return self.task.forward(self.model, self._batch(batch))
+        return self.task.forward(self.model, self._collate(self.prepare(batch)))
 
     def predictions(self, batch: Sequence[Any]) -> Sequence[Any]:
         """Return the task's predictions for inputs, computed by the model."""
-        return self.task.predict(self.model, self._batch(batch))
+        return self.task.predict(self.model, self._collate(self.prepare(batch)))

@@ -130,6 +130,10 @@ class Sound(Modality):
         """Return the number of samples or frames in a length in seconds."""
         return round(length * self._per_second(len(signature.inputs[0].dims), task))
 
+    def row_size(self, row: Mapping[str, Any]) -> tuple[int, int]:
+        """Return the number of windows and the samples or frames of the longest."""
+        return len(row["windows"]), max(map(len, row["windows"]))
+
     def fixed_length(self, signature: "Signature", task: Any) -> float:
         """Return the length in seconds of a spectrogram of fixed size."""
         shape = max((port.dims for port in signature.inputs), key=len)

@@ -143,7 +143,7 @@ class _Causal:
         self._mel = self._task.processor.feature_extractor.settings()
         config = self._model.config
         self._chunk = int(config.chunk_frames)
-        self._seconds: float = config.inputs_to_logits_ratio / self._mel.sampling_rate  # of a frame
+        self._seconds = config.inputs_to_logits_ratio / self._mel.sampling_rate  # of a frame
         self._pause_frames = max(1, round(pause_s / self._seconds))
         self._state = self._model.begin()
         self._reader = GreedyReader(self._task.spelling)
@@ -218,8 +218,8 @@ class _Causal:
 
     def _now(self) -> float:
         """Return how much was heard, in seconds, by the network."""
-        heard: float = self._heard / self._mel.sampling_rate
-        return min(self._reader.frames * self._seconds, heard)
+        seconds: float = self._reader.frames * self._seconds
+        return min(seconds, float(self._heard / self._mel.sampling_rate))
 
     def _ended(self) -> list[Partial]:
         """Return the text as a final one, if there is any, and begin the next."""

@@ -42,6 +42,7 @@ KINDS = frozenset(
         "size",
         "cold_start",
         "energy",
+        "load",  # requests a second that a service holds, and what it takes for one
         "training",
         "class",  # of one class: precision, recall, f1, recognised; `label` names it, n its rows
         "constant",  # a metric of one answer to every row, which `label` names

@@ -7,7 +7,7 @@ Nothing here imports torch, and neither do the other files called `args`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Seed, Threads
+from tasks.bounds import BelowOne, Bounded, Bounds, Count, NotNegative, Positive, Seed, Threads
 from tasks.errors import UserError
 from zoo.train.methods.args import (
     AverageArgs,
@@ -45,6 +45,8 @@ class ScheduleArgs(Bounded):
     """passes over the training data; may be a fraction"""
     max_steps: Annotated[int, Bounds(-1, 10**9)] = -1
     """optimizer steps; overrides num_train_epochs when positive"""
+    minutes: Positive | None = None
+    """for everything, the last evaluation included: the steps that fit, and no more than these"""
     per_device_train_batch_size: Count = 32
     """samples of a device in one pass; times accumulation and devices it makes an optimizer step"""
     per_device_eval_batch_size: Count = 64

@@ -40,6 +40,7 @@ from zoo.train.reporting.reporters import make_reporters
 from zoo.train.resume import run_record, start_weights
 from zoo.train.resume import state as states
 from zoo.train.resume.progress import Progress
+from zoo.train.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -55,15 +56,14 @@ def finetune(entry: "Entry", job: FinetuneJob) -> CheckpointMetrics:
         UserError: the input, the machine or the run has a fault, which its text describes.
         zoo.machine.signals.Stopped: a signal stopped the run, after its state was saved.
     """
-    begin = time.time()
+    begin = time.monotonic()
     quiet_libraries()
     args = job.train
     check(args)
     if args.speedups:
         keep_freed_memory()
     accelerator = make_accelerator(args)
-    # no shell has read a ~ of Python or of a file of settings
-    folder = Path(args.output_dir or f"runs/{entry.name}").expanduser()
+    folder = Path(args.output_dir or f"runs/{entry.name}")
     with contextlib.ExitStack() as stack:
         claim = stack.enter_context(run_folder.claimed(folder, args.resume, accelerator))
         dtype = choose_dtype(args.dtype, accelerator.device)
@@ -86,14 +86,16 @@ class _Run:
     known: run_record.Run
     methods: Sequence[Method]
     closing: contextlib.ExitStack  # at the end of the run, whatever it is
+    began: float  # on the monotonic clock
 
 
 def _finetune(
     setup: Setup, claim: run_folder.OutputFolder, begin: float, closing: contextlib.ExitStack
 ) -> CheckpointMetrics:
     known = run_record.Run(setup.folder, claim.state)
-    known.know(run_record.of_flags(setup.entry, setup.job))
-    run = _Run(setup, claim, known, methods_of(setup), closing)
+    job = setup.job
+    known.know(run_record.of_flags(setup.entry, job), job.options, job.data, job.train)
+    run = _Run(setup, claim, known, methods_of(setup), closing, begin)
     data, model, source, options = _assemble(run)
     known.record["changes"] = known.changes()
     findings: list[Finding] = []
@@ -122,7 +124,7 @@ def _finetune(
         curves = setup.folder / "plots" / "training.png"
         plots.training_curves(curves, watch.records, data.task.primary.name)
         pictures = final_report.send(watch.reporters, setup, data, result, progress, facts[0])
-        summary.show(setup, data, result, training, pictures, time.time() - begin)
+        summary.show(setup, data, result, training, pictures, time.monotonic() - begin)
         for method in run.methods:
             method.show()
     setup.accelerator.wait_for_everyone()
@@ -154,7 +156,7 @@ def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any], Any]:
             options = start_weights.of_checkpoint(options, start.folder)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         trained, processor = network.load(start.folder) if start else (None, None)
-        assembly = assemble(entry, options, task, examples.splits, processor)
+        assembly = assemble(entry, options, task, examples.splits, processor, job.typed)
         data = _read(run, assembly.task, examples, assembly.processor)
     torch.manual_seed(job.train.seed)  # the new head
     if start and trained is not None:
@@ -180,7 +182,7 @@ def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
         method.read(task, processor)
         said |= method.manifest()
     other = None if best_by == task.primary else best_by.name
-    run.known.know(run_record.of_data(task, examples, said, other))
+    run.known.know(run_record.of_data(task, examples, said, other), job.task)
     features: dict[str, Features] = {
         name: task.features(split, f"{examples.fingerprint}/{name}/{job.data}")
         for name, split in examples.splits.items()
@@ -212,6 +214,7 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any], options: Any) ->
             "rows": {split: len(rows) for split, rows in examples.splits.items()},
             "source_rows": dict(examples.source_rows),
             "unlabelled": dict(examples.unlabelled),
+            **({"cleaned": dict(examples.cleaned)} if examples.cleaned else {}),
         },
         "seed": job.train.seed,
         "versions": environment.versions(),
@@ -247,7 +250,8 @@ def _train(
         run.closing.callback(reporter.close)
     total = total_samples(args, learning.features)
     metric = task.primary.name
-    watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main, metric)
+    size = args.per_device_train_batch_size * args.gradient_accumulation_steps
+    watch = RunLogger(setup.folder, total, task.unit, reporters, setup.is_main, metric, size)
     if setup.is_main:
         run_folder.announce(setup, data, learning, run.methods, model, parameters)
     loop = Loop(
@@ -266,6 +270,7 @@ def _train(
         run.known.record,
         hooks_of(args, setup.accelerator, setup.dtype),
         learning.packing,
+        _time_limit(run, data),
     )
     if setup.is_main:
         total_steps = loop.schedule.total_steps
@@ -281,6 +286,17 @@ def _train(
             "train anew, without `resume`, into another `output_dir`"
         )
     return progress, watch
+
+
+def _time_limit(run: _Run, data: Data) -> TimeLimit | None:
+    """Return when the run has to be over; None where it has no limit."""
+    setup = run.setup
+    if setup.args.minutes is None:
+        return None
+    if setup.accelerator.num_processes > 1:
+        raise UserError("`minutes` is for one process: ranks would stop at different steps")
+    rows = sum(len(data.features[name]) for name in ("validation", "test") if name in data.features)
+    return TimeLimit(setup.args.minutes, run.began, rows, setup.dtype != torch.float32)
 
 
 def _save_best(run: _Run, processor: Any, manifest: Mapping[str, Any], model: nn.Module) -> None:

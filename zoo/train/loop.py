@@ -36,7 +36,6 @@ from zoo.train.reporting.device_log import DeviceLog
 from zoo.train.resume import state as states
 from zoo.train.resume.order import (
     MicroBatchIds,
-    Schedule,
     cut_packed,
     cut_step,
     epoch_order,
@@ -44,6 +43,7 @@ from zoo.train.resume.order import (
 )
 from zoo.train.resume.progress import Progress, Watcher
 from zoo.train.step_graphs import graphs_for
+from zoo.train.time_limit import TimeLimit, schedule_of
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -72,6 +72,7 @@ class Loop:
         record: Mapping[str, Any] | None = None,
         hooks: Sequence[Hook] = (),
         packing: PackedShape | None = None,
+        limit: TimeLimit | None = None,
     ) -> None:
         """Prepare the optimizer, hooks, schedule and device feed; `run` starts the training.
 
@@ -80,11 +81,11 @@ class Loop:
             record: stored as "run" in every saved state (`zoo.train.resume.run_record`).
             hooks: callbacks around steps, from `zoo.train.methods.known.hooks_of`.
             packing: the shape of every pass if `collate` packs samples, else None.
+            limit: when the run has to be over.
         """
         self.record, self.hooks, self.packing = record, hooks, packing
-        self.task, self.args = task, args
+        self.task, self.args, self.collate = task, args, collate
         self.best_by = metric_for_best(args, task)
-        self.collate = collate
         self.train_features, self.validation = train, validation
         self.accelerator, self.watcher, self.save_best = accelerator, watcher, save_best
         self.states = folder / "state"
@@ -106,9 +107,8 @@ class Loop:
             hook.begin(self.computed.parameters)
         self.graphs = graphs_for(self.computed, watcher.note)
         self.feed = DeviceFeed(accelerator.device, args.dataloader_num_workers)
-        of_rank = args.per_device_train_batch_size * args.gradient_accumulation_steps
-        size = of_rank * accelerator.num_processes
-        self.schedule = Schedule.of(len(train), size, args.num_train_epochs, args.max_steps)
+        ranks = accelerator.num_processes
+        self.schedule = schedule_of(args, len(train), ranks, limit, watcher.fit)
         self._pass_overhead = pass_overhead(train.lengths, accelerator.device.type)
         self.progress = Progress(sampling=args.sampling_strategy(packing is not None))
         self.progress.threads = self._threads()

@@ -61,6 +61,11 @@ class Image(Modality):
         """Return the least and the largest side of an image, in pixels."""
         return 1, None
 
+    def row_size(self, row: Mapping[str, Any]) -> tuple[int, int]:
+        """Return one row of so many pixels."""
+        height, width = row["image"].shape[:2]
+        return 1, height * width
+
     def fixed_length(self, signature: "Signature", task: Task) -> float:
         """Return the side, in pixels, of images of fixed size."""
         return int(max((port.dims for port in signature.inputs), key=len)[-1])

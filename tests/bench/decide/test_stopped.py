@@ -13,6 +13,7 @@ from bench.measures import memory
 from bench.record.results import MeasureResult, Value
 from tests import tiny_models
 from tests.zoo.measure.machine import Machine, Noise
+from zoo.deploy import winner
 from zoo.deploy.candidate import Candidate
 from zoo.measure import Arm, MeasurementInterrupted, Plan, compare
 from zoo.store import evidence
@@ -60,6 +61,9 @@ def test_while_finalists_are_compared(
     assert "winner: eager+bf16" in out and "on the test split accuracy is" in out
     names = {fact.name for fact in evidence.read(checkpoint)[before:]}
     assert {"latency", "speedup", "peak_memory"} <= names
+    left = winner.read(checkpoint)
+    assert left is not None and left.deployment == "eager+bf16" and left.workload["batch"] == 1
+    assert left.speedup == pytest.approx(2, rel=0.2) and left.limits["max_drop"] == 0.5
 
 
 def test_while_they_are_made(

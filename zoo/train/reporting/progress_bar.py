@@ -12,7 +12,7 @@ import numpy as np
 from tasks import atomic
 from tasks.errors import spelled
 from tasks.printing import print_lines
-from zoo.machine.formatting import duration
+from zoo.machine.formatting import duration, short
 from zoo.machine.progress import ProgressBar, Rate, samples_per_second, units_per_second
 from zoo.train.resume.order import DataPosition
 from zoo.train.resume.progress import Progress
@@ -37,9 +37,14 @@ class RunLogger:
         reporters: "list[Any]",
         enabled: bool,
         metric: str = "",
+        step_size: int = 1,
     ) -> None:
-        """Args: metric: name of the task's main metric, which the bar shows."""
-        self.enabled, self.metric = enabled, metric
+        """
+        Args:
+            metric: name of the task's main metric, which the bar shows.
+            step_size: samples of an optimizer step.
+        """
+        self.enabled, self.metric, self.step_size = enabled, metric, step_size
         self.unit = unit
         self.total = total_samples
         self.reporters = reporters
@@ -113,6 +118,14 @@ class RunLogger:
         """Print a message."""
         if self.enabled:
             self._say(spelled(text))
+
+    def fit(self, steps: int, seconds: float) -> None:
+        """Print how many optimizer steps of so many seconds a time limit leaves, and show the rest
+        by them."""
+        self.total = steps * self.step_size
+        if self._bar is not None:
+            self._bar.resize(self.total)
+        self.note(f"{steps:,} steps fit into `minutes`, as one takes {short(seconds)} s")
 
     def _say(self, text: str) -> None:
         if self._bar is not None:

@@ -1,0 +1,162 @@
+"""What is loaded: services of ours under one deployment each, services of other tools, or one that
+runs elsewhere."""
+
+import contextlib
+import importlib.util
+import itertools
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.cases.case import threads_of
+from bench.load import service
+from bench.load.args import LoadArgs
+from bench.load.payloads import Payload
+from bench.load.service import Service
+from tasks.errors import UserError
+from zoo.machine import terminal
+from zoo.runtimes import artifacts
+from zoo.runtimes.deployment import Deployment
+from zoo.runtimes.known import RUNTIMES
+from zoo.store.checkpoint import Checkpoint
+
+OURS, URL = "zoo", "url"
+EAGER = "eager"
+READY = "/v2/health/ready"
+SET_HERE = ("--port", "--host", "--deployment", "--threads")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A service of another tool."""
+
+    title: str
+    module: str
+    """of its server"""
+    packages: tuple[str, ...]
+    batches: bool
+    """whether it makes batches"""
+
+
+PEERS = {
+    "transformers": Peer(
+        "FastAPI + pipeline",
+        "bench.load.peers.fastapi_pipeline",
+        ("fastapi", "uvicorn"),
+        batches=False,
+    ),
+    "litserve": Peer("LitServe", "bench.load.peers.litserve_batches", ("litserve",), batches=True),
+    "ray": Peer("Ray Serve", "bench.load.peers.ray_batches", ("ray",), batches=True),
+}
+
+
+@dataclass(frozen=True)
+class LoadArm:
+    """A service that is measured."""
+
+    server: str
+    """`OURS`, `URL`, or a key of `PEERS`"""
+    model: str
+    """folder of the checkpoint; of a service elsewhere its URL"""
+    deployment: str = EAGER
+    """of ours; peers run the weights as they are"""
+    threads: int = 1
+    options: tuple[str, ...] = ()
+    """further flags that it is started with"""
+
+    @property
+    def name(self) -> str:
+        """Return what it is called in tables."""
+        if self.server == URL:
+            return self.model
+        if self.server == OURS:
+            return " ".join(("zoo", self.deployment, *self.options))
+        return " ".join((PEERS[self.server].title, *self.options))
+
+    def words(self, port: int) -> list[str]:
+        """Return its command line."""
+        common = [self.model, "--port", str(port), "--threads", str(self.threads), *self.options]
+        if self.server == OURS:
+            quiet = [] if "--quiet" in self.options else ["--quiet"]
+            own = ["-m", "zoo", "serve", "--deployment", self.deployment, *quiet]
+        else:
+            own = ["-m", PEERS[self.server].module]
+        return [sys.executable, *own, *common]
+
+    @contextlib.contextmanager
+    def running(self, probe: Payload) -> Iterator[Service]:
+        """Context manager of the service; what is started here ends with it.
+
+        Raises `bench.load.service.ServiceFailed` if it does not start, and `UserError` where nobody
+        answers at a URL.
+        """
+        if self.server == URL:
+            yield service.elsewhere(self.model)
+            return
+        port = service.free_port()
+        ready = READY if self.server == OURS else None
+        with service.started(self.words(port), port, probe, self.threads, ready) as found:
+            yield found
+
+
+def arms_of(args: LoadArgs, checkpoint: Checkpoint | None, options: Sequence[str]) -> list[LoadArm]:
+    """Return what is to be loaded, the first one being what others are compared with: ours in the
+    order of the deployments, then the peers. A peer that is not installed is left out, after a line
+    that says so.
+
+    Args:
+        checkpoint: that is served; None where the service runs elsewhere.
+        options: flags for `zoo serve`.
+
+    Raises `UserError` for a deployment that has to be exported before, options that a URL or the
+    harness itself has no room for, and peers of another task than text classification.
+    """
+    if checkpoint is None:
+        if options:
+            raise UserError("flags behind -- are for `zoo serve`, which a URL does not start")
+        return [LoadArm(URL, args.service)]
+    for word in options:
+        if (flag := word.partition("=")[0]) in SET_HERE:
+            raise UserError(f"{flag} behind --: the load sets it itself")
+    if args.peers and checkpoint.task.name != "text-classification":
+        raise UserError(
+            f"{args.service} is of {checkpoint.task.name}; `peers` are compared on text "
+            "classification"
+        )
+    folder = str(Path(args.service).absolute())
+    threads = args.threads or max(1, threads_of(None) // workers_of(options))
+    arms = [
+        LoadArm(OURS, folder, _checked(checkpoint.folder, name), threads, tuple(options))
+        for name in args.deployments or (EAGER,)
+    ]
+    batches = ("--batch", str(args.peer_batch), "--wait_ms", f"{args.peer_wait_ms:g}")
+    for name in args.peers:
+        peer = PEERS[name]
+        absent = [each for each in peer.packages if importlib.util.find_spec(each) is None]
+        if absent:
+            terminal.lines(
+                f"{peer.title} is left out: {', '.join(absent)} not installed "
+                "(pip install -c constraints.txt -e '.[peers]')"
+            )
+            continue
+        own = batches if peer.batches else ()
+        arms.append(LoadArm(name, folder, EAGER, args.threads or threads_of(None), own))
+    return list(dict.fromkeys(arms))
+
+
+def workers_of(options: Sequence[str]) -> int:
+    """Return how many workers flags of `zoo serve` ask for."""
+    words = [part for word in options for part in word.split("=", 1)]
+    for flag, value in itertools.pairwise(words):
+        if flag == "--workers" and value.isdecimal() and int(value):
+            return int(value)
+    return 1
+
+
+def _checked(folder: Path, name: str) -> str:
+    """Return a deployment as it is written. Raises `UserError` where its program is not there."""
+    deployment = Deployment.parse(name)
+    if RUNTIMES[deployment.runtime].artifact:
+        artifacts.open_artifact(folder, deployment)
+    return str(deployment)

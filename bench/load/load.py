@@ -1,0 +1,296 @@
+"""The verb load: how many requests a second services hold, side by side."""
+
+import random
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from bench.load import answers, clients, knee, payloads, process_tree, show
+from bench.load.args import LoadArgs
+from bench.load.arms import LoadArm, arms_of
+from bench.load.clients import ClientLost, Clients
+from bench.load.generator import Job, Target
+from bench.load.keep import keep
+from bench.load.measured import ArmLoad, Round
+from bench.load.payloads import Payload
+from bench.load.service import Service, ServiceFailed
+from bench.load.step import Cost, Limits, Step, length_of, of_window
+from bench.measures import energy
+from tasks import atomic
+from tasks.errors import UserError
+from zoo.machine import terminal
+from zoo.measure import usage
+from zoo.measure.deadline import Deadline
+from zoo.store.checkpoint import Checkpoint, open_checkpoint
+
+PROBE_CLIENTS, PROBE_S = 8, 2.0
+"""Closed loop that tells about how many requests a second a service makes."""
+BEGIN = 0.5
+"""Share of that at which the search begins."""
+NEAR = 0.9
+"""Share of the last round's result at which the search begins in later rounds."""
+STEPS = 7
+"""Steps that a search takes, about."""
+LEAST_S = 2.0
+"""Seconds of a step, at the least, however short the time is."""
+CLOSE_S = 5.0
+"""Seconds that the end of a service and the records take, of the time that was given."""
+
+
+def load(args: LoadArgs, options: Sequence[str] = ()) -> list[ArmLoad]:
+    """Load the services, print the table, keep the results; return what was measured.
+
+    Args:
+        options: flags for `zoo serve`.
+
+    Ctrl-C ends the load: what was measured so far is shown and kept.
+
+    Raises:
+        UserError: data or a service that can't be used, or a time too short for anything.
+        KeyboardInterrupt: after Ctrl-C.
+    """
+    deadline = Deadline(args.minutes)
+    terminal.quiet_libraries()
+    checkpoint = None if args.is_url else open_checkpoint(Path(args.service))
+    arms = arms_of(args, checkpoint, options)
+    if checkpoint is None:
+        given = payloads.of_data(Path(str(args.data)), args.seed)
+    else:
+        given = payloads.of_checkpoint(checkpoint, args.data, args.seed)
+    found = [ArmLoad(arm) for arm in arms]
+    with atomic.exit_on_sigterm(), TemporaryDirectory(prefix="zoo-load-") as folder:
+        path = Path(folder) / "payloads.json"
+        atomic.write_text(path, payloads.as_json(given))
+        session = Session(args, found, given, path, deadline)
+        terminal.lines(show.heading(args, len(given)))
+        try:
+            session.run()
+        except KeyboardInterrupt:
+            _close(args, found, checkpoint)
+            raise
+    _close(args, found, checkpoint)
+    if not any(one.steps() for one in found):
+        raise UserError("; ".join(f"{one.arm.name}: {one.fault}" for one in found))
+    return found
+
+
+def _close(args: LoadArgs, found: list[ArmLoad], checkpoint: Checkpoint | None) -> None:
+    if any(one.steps() for one in found):
+        show.table(args, found)
+        keep(args, found, checkpoint)
+
+
+@dataclass
+class Session:
+    """The rounds of all services, one service at a time."""
+
+    args: LoadArgs
+    found: list[ArmLoad]
+    payloads: list[Payload]
+    path: Path
+    """of the file of payloads"""
+    deadline: Deadline
+    wanted: list[str] = field(default_factory=list)
+    """answers of the first service that gave some"""
+
+    def __post_init__(self) -> None:
+        self.limits = Limits(self.args.p99_ms / 1e3, self.args.max_failed)
+        self.key = _key(self.args.key_file)
+
+    def run(self) -> None:
+        """Make the rounds, until all are made or the time is over."""
+        draw = random.Random(f"rounds {self.args.seed}")
+        for number in range(self.args.rounds):
+            # the first service of the first round says what is right
+            order = self.found[1:] if number == 0 else list(self.found)
+            draw.shuffle(order)
+            order = [self.found[0], *order] if number == 0 else order
+            for place, one in enumerate(order):
+                if one.fault:
+                    continue
+                rounds_left = self.args.rounds - number - 1
+                turns = len(order) - place + rounds_left * len(order)
+                self._round(one, number, turns)
+
+    def _round(self, one: ArmLoad, number: int, turns: int) -> None:
+        """Launch a service and load it, with an equal share of the time for all turns to come."""
+        share = max(0.0, self.deadline.left() - CLOSE_S) / turns
+        made = Round(number + 1)
+        if self.deadline.is_set and one.rounds and share < (one.rounds[0].start_s or 0) + LEAST_S:
+            return
+        terminal.lines(f"round {number + 1}: {one.arm.name} ({self.deadline.countdown()})")
+        ends = self.deadline.spent() + share
+        try:
+            with ExitStack() as stack:
+                service = stack.enter_context(one.arm.running(self.payloads[0]))
+                made.start_s = service.start_s
+                target = Target(service.url, str(self.path), self.key)
+                client = stack.enter_context(clients.started(target, self.args.client_processes))
+                if service.tree is not None:
+                    made.memory = stack.enter_context(process_tree.watched_memory(service.tree))
+                self._must_answer(one, service, client)
+                one.rounds.append(made)
+                turn = Turn(self, one.arm, service, client, made, ends)
+                turn.run(_start_of(one, number))
+        except (ServiceFailed, ClientLost) as error:
+            one.fault = str(error)
+            terminal.lines(f"{one.arm.name}: {error}")
+
+    def _must_answer(self, one: ArmLoad, service: Service, client: Clients) -> None:
+        """Compare the answers with those of the first service, once; raises `ServiceFailed` where
+        it gives none, or others."""
+        if one.rounds:
+            return
+        seen = client.run(
+            Job(0.0, 0.0, clients=2, keep_bodies=answers.CHECKED, timeout_s=self.args.timeout_s)
+        )
+        answered = [body for body in seen.bodies if body]
+        if not answered:
+            raise ServiceFailed(_why_none(service, seen.statuses))
+        if not self.wanted:
+            self.wanted = seen.bodies
+            return
+        others, count = answers.differing(self.wanted, seen.bodies)
+        if others > max(int(self.args.max_other > 0), self.args.max_other * count):
+            one.is_wrong = True
+            raise ServiceFailed(
+                f"{others} of {count} answers are others than those of {self.found[0].arm.name}"
+            )
+
+
+@dataclass
+class Turn:
+    """A service that is alive, and the load it gets."""
+
+    session: Session
+    arm: LoadArm
+    service: Service
+    client: Clients
+    made: Round
+    ends: float
+    """by the deadline's clock"""
+
+    def run(self, start: float | None) -> None:
+        """Make the steps: those that were asked for, or those of a search.
+
+        Args:
+            start: rate at which the search begins; None: it is found by a closed loop.
+        """
+        args = self.session.args
+        if args.clients is not None:
+            self.made.steps.append(self._step(None, args.clients))
+        elif args.rate:
+            for rate in args.rate:
+                if self.made.steps and not self._has_time():
+                    return
+                self.made.steps.append(self._step(rate))
+        else:
+            factor = knee.FIRST if start is None else knee.LATER
+            begin = BEGIN * self._about() if start is None else start
+            goes_on = self._has_time
+            found = knee.search(self._kept_step, begin, args.resolution, factor, goes_on)
+            self.made.knee = found
+
+    def _about(self) -> float:
+        """Return about how many requests a second the service makes."""
+        seen = self.client.run(
+            Job(PROBE_S, 0.5, clients=PROBE_CLIENTS, timeout_s=self.session.args.timeout_s)
+        )
+        return max(knee.LOWEST, seen.requests / seen.spent)
+
+    def _kept_step(self, rate: float) -> Step:
+        """Make a step; one that was broken while others took the machine is made again, once."""
+        step = self._step(rate)
+        self.made.steps.append(step)
+        is_disturbed = (step.foreign or 0.0) > usage.MAX_FOREIGN
+        if not step.is_kept and is_disturbed and self._has_time():
+            step = self._step(rate)
+            self.made.steps.append(step)
+        return step
+
+    def _has_time(self) -> bool:
+        deadline = self.session.deadline
+        return not deadline.is_set or deadline.spent() + self._seconds() < self.ends
+
+    def _seconds(self) -> float:
+        """Return how long a step is at the least: shorter than asked where time is short."""
+        args, deadline = self.session.args, self.session.deadline
+        if not deadline.is_set:
+            return args.seconds
+        return max(LEAST_S, min(args.seconds, (self.ends - deadline.spent()) / STEPS))
+
+    def _step(self, rate: float | None, count: int | None = None) -> Step:
+        """Make one window of load and say what it showed."""
+        args, session = self.session.args, self.session
+        seconds = self._seconds()
+        if rate is not None and not session.deadline.is_set:
+            seconds = length_of(rate, seconds)
+        searches = not args.rate and count is None
+        job = Job(
+            seconds,
+            min(args.warm_s, seconds),
+            rate,
+            count or 1,
+            seed=1000 * args.seed + self.made.number,
+            limit_s=session.limits.p99_s,
+            most_late=0.01 if searches else None,
+            timeout_s=args.timeout_s,
+        )
+        tree = self.service.tree
+        joules = _joules(is_local=tree is not None)
+        cpu, power = (tree.cpu() if tree else 0.0), (joules() if joules else 0.0)
+        before = usage.read()
+        seen = self.client.run(job)
+        after = usage.read()
+        spent = tree.cpu() - cpu if tree else None
+        foreign = None
+        if spent is not None and before.busy is not None and after.busy is not None:
+            own = spent + seen.cpu + after.cpu - before.cpu
+            foreign = max(0.0, after.busy - before.busy - own) / (after.wall - before.wall)
+        cost = Cost(spent, foreign, joules() - power if joules else None)
+        step = of_window(seen, session.limits, cost, rate, count)
+        terminal.lines(show.step(step))
+        if searches and not step.is_kept:
+            self._wait_for_rest()
+        return step
+
+    def _wait_for_rest(self) -> None:
+        """Wait until what was left of the last step is done: a request is answered behind it."""
+        timeout = self.session.args.timeout_s
+        for _ in range(2):
+            self.client.run(Job(0.0, 0.0, clients=1, keep_bodies=1, timeout_s=timeout))
+
+
+def _start_of(one: ArmLoad, number: int) -> float | None:
+    """Return the rate at which a later search begins: near the last result."""
+    tops = one.tops()
+    return NEAR * (tops[max(tops)].rate or 0.0) if number and tops else None
+
+
+def _why_none(service: Service, statuses: dict[str, int]) -> str:
+    told = ", ".join(f"{count} x {name}" for name, count in sorted(statuses.items()))
+    return f"no request to {service.url} was answered with 200 ({told or 'none was answered'})"
+
+
+def _joules(is_local: bool) -> energy.Counter | None:
+    if not is_local:
+        return None
+    try:
+        return energy.counter_of("cpu")
+    except energy.NoCounter:
+        return None
+
+
+def _key(path: Path | None) -> str | None:
+    """Return the key in a file. Raises `UserError` for a file that can't be read or is empty."""
+    if path is None:
+        return None
+    try:
+        lines = path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"`key_file` {path} can't be read: {error}") from None
+    if not lines:
+        raise UserError(f"`key_file` {path} is empty")
+    return lines[0]

@@ -1,0 +1,39 @@
+"""Tiny checkpoints that are served, and a service of three of them, for all tests here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import tiny_models
+from tests.cli import run_cli
+from tests.serving import Served, serving
+
+SERVED = ("bert_cls", "cnn_cls", "kws_cls")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A tiny checkpoint of texts, one of images, one of sounds, by model; each also as a program
+    that starts without torch. They are read, not written."""
+    made = {
+        name: tiny_models.checkpoint(
+            name, request.getfixturevalue, tmp_path_factory.mktemp(f"served-{name}")
+        )
+        for name in SERVED
+    }
+    for folder in made.values():
+        assert run_cli("zoo", "export", folder, "--runtime", "onnx").code == 0
+    return made
+
+
+@pytest.fixture(scope="session")
+def service(checkpoints: dict[str, Path]) -> Iterator[Served]:
+    """A service of the three, each under the name of its model."""
+    words = [f"{folder}={name}" for name, folder in checkpoints.items()]
+    with serving(
+        *words, "--deployment", "onnx", "--max_body_mb", 1, "--slow_client_s", 2
+    ) as served:
+        yield served

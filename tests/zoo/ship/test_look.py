@@ -1,0 +1,176 @@
+"""What the data are, and what is said where nothing can be learned from them."""
+
+import csv
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import UserError
+from tests.cli import run_cli
+from zoo.cli.args import ShipArgs
+from zoo.ship.kinds import kind_of
+from zoo.ship.look import Look, look
+
+POSITIVE, NEGATIVE = ("superb", "moving", "clever"), ("awful", "dull", "hollow")
+
+
+def write(path: Path, *rows: tuple[object, ...]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+    return path
+
+
+def reviews_in(path: Path, positive: str = "positive", negative: str = "negative") -> Path:
+    rows = [
+        (f"the film was {word} {i}", label)
+        for i in range(10)
+        for words, label in ((POSITIVE, positive), (NEGATIVE, negative))
+        for word in words
+    ]
+    return write(path, ("text", "label"), *rows)
+
+
+def seen(path: Path, **more: object) -> Look:
+    return look(ShipArgs(str(path), **more))  # type: ignore[arg-type]
+
+
+def test_fixtures_of_each_kind(
+    reviews: Path, tagged: Path, images: Path, sounds: Path, utterances: Path
+) -> None:
+    folders = {"text": reviews, "tags": tagged, "image": images, "sound": sounds}
+    folders["speech"] = utterances
+    assert {kind: kind_of(ShipArgs(str(path))) for kind, path in folders.items()} == {
+        kind: kind for kind in folders
+    }
+    first = next(images.rglob("*.png"))
+    with pytest.raises(UserError, match="is a single file"):
+        kind_of(ShipArgs(str(first)))
+
+
+def test_a_table_of_texts(tmp_path: Path) -> None:
+    found = seen(reviews_in(tmp_path / "two words.csv", "好评", "差评"))
+    assert found.kind == "text" and found.task.labels == ("好评", "差评")
+    assert "texts with one of 2 labels (好评, 差评)" in found.describe()
+    assert found.rows == {"train": 48, "validation": 6, "test": 6}
+    assert found.words == ("--data", str(tmp_path / "two words.csv")) and not found.reasons
+
+
+def test_pairs(tmp_path: Path) -> None:
+    rows = [(f"one {i}", f"two {i}", "same" if i % 2 else "other") for i in range(40)]
+    found = seen(write(tmp_path / "pairs.csv", ("sentence1", "sentence2", "label"), *rows))
+    assert "pairs of texts" in found.describe()
+
+
+def test_several_labels_of_a_row(tmp_path: Path) -> None:
+    rows = [
+        (f"a story {i}", ("comedy|drama", "comedy", "drama", "drama|war")[i % 4]) for i in range(60)
+    ]
+    found = seen(write(tmp_path / "films.csv", ("text", "label"), *rows))
+    assert found.words[-2:] == ("--problem_type", "multi_label")
+    assert "any of 3 labels" in found.describe() and "several a row" in found.reasons[0]
+
+
+@pytest.mark.parametrize("form", ["{}.5", "{}"])
+def test_a_number(tmp_path: Path, form: str) -> None:
+    rows = [(f"a house of {i} rooms", form.format(i)) for i in range(80)]
+    found = seen(write(tmp_path / "prices.csv", ("text", "score"), *rows))
+    assert "texts with a number" in found.describe()
+    assert bool(found.reasons) == (form == "{}")
+
+
+def test_columns_that_are_named(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "a.csv", ("内容", "标签"), *((f"text {i}", "ab"[i % 2]) for i in range(40))
+    )
+    found = seen(path, text_column="内容", label_column="标签")
+    assert found.words[2:] == ("--text_column", "内容", "--label_column", "标签")
+    done = run_cli("zoo", "ship", path)
+    assert done.code == 2 and done.err.count("\n") == 1 and "no text column" in done.err
+
+
+def test_few_minutes_measure_on_few_rows(tmp_path: Path) -> None:
+    path = reviews_in(tmp_path / "train.csv")
+    shutil.copy(path, tmp_path / "test.csv")
+    with (tmp_path / "test.csv").open("a") as file:
+        file.writelines(f"a film {i},positive\n" for i in range(1_000))
+    found = seen(tmp_path, minutes=2)
+    assert found.rows["test"] == 600 == found.limits["max_eval_samples"]
+    assert found.words[-2:] == ("--max_eval_samples", "600") and "600 rows" in found.reasons[-1]
+    assert seen(tmp_path, minutes=2, max_eval_samples=50).rows["test"] == 50
+    again = look(ShipArgs(str(tmp_path), minutes=1), before=found.limits)
+    assert again.rows["test"] == 600 and "as before" in again.reasons[-1]
+    assert look(ShipArgs(str(tmp_path), minutes=1), before={}).rows["test"] > 1_000
+
+
+def _nothing(folder: Path) -> Path:
+    return folder / "nothing.csv"
+
+
+def _empty_folder(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return folder / "empty"
+
+
+def _unlabelled(folder: Path) -> Path:
+    return write(folder / "texts.csv", ("text",), *((f"a text {i}",) for i in range(9)))
+
+
+def _numbers(folder: Path) -> Path:
+    return write(
+        folder / "sizes.csv", ("width", "label"), *((f"{i}.5", "ab"[i % 2]) for i in range(9))
+    )
+
+
+def _archive(folder: Path) -> Path:
+    (folder / "data.zip").write_bytes(b"PK\x03\x04")
+    return folder / "data.zip"
+
+
+def _folder_of_archives(folder: Path) -> Path:
+    _archive(folder)
+    return folder
+
+
+def _one_class(folder: Path) -> Path:
+    return write(folder / "a.csv", ("text", "label"), *((f"a text {i}", "a") for i in range(9)))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (_nothing, "there is no file or folder"),
+        (_empty_folder, "has no files in it"),
+        (_unlabelled, "no label column"),
+        (_numbers, "no model for tables yet"),
+        (_archive, "is an archive: unpack it"),
+        (_folder_of_archives, "has only .zip"),
+        (_one_class, "one class only"),
+    ],
+)
+def test_what_is_refused_is_refused_in_one_line(make: object, said: str, tmp_path: Path) -> None:
+    data = make(tmp_path)  # type: ignore[operator]
+    output = tmp_path / "runs" / "one"
+    done = run_cli("zoo", "ship", data, "--output_dir", output)
+    assert done.code == 2 and said in done.err and done.err.count("\n") == 1, done.err
+    assert not output.exists(), "nothing is left of it"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("embedded",), "name one with --model"),
+        (("x.csv", "--model", "bert_cl"), "did you mean bert_cls?"),
+        (("embedded", "--model", "bert_mlm"), "bert_mlm is no model that is shipped"),
+        (("x.csv", "--minutes", "0.5"), "too short"),
+        (("x.csv", "--p95_ms", "0"), "--p95_ms 0.0: above 0"),
+        (("x.csv", "--port", "70000"), "--port 70000"),
+    ],
+)
+def test_mistakes_are_one_line(
+    words: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    reviews_in(tmp_path / "x.csv")
+    done = run_cli("zoo", "ship", *words)
+    assert done.code == 2 and said in done.err and done.err.count("\n") == 1, done.err

@@ -1,0 +1,233 @@
+"""The verb ship: its steps in their order, what each says, and how it goes on."""
+
+import dataclasses
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli import Done, run_cli, run_process
+from zoo.deploy import winner
+from zoo.deploy.winner import Winner
+from zoo.ship import deciding, ship, training
+from zoo.ship.programs import Ended, Running, Step
+from zoo.store import evidence
+
+
+@dataclasses.dataclass
+class Programs:
+    """Stands for the programs: leaves in the folder what each would."""
+
+    checkpoint: Path
+    accuracy: tuple[float, float, float] = (0.9, 0.8, 0.95)
+    decided: Ended = dataclasses.field(default_factory=lambda: Ended(0, "", 1.0))
+    trained: Ended = dataclasses.field(default_factory=lambda: Ended(0, "", 1.0))
+    stop_at: str = ""
+    steps: list[Step] = dataclasses.field(default_factory=list)
+
+    def run(
+        self, step: Step, printed: Path, look: Callable[[Running], None] | None = None
+    ) -> Ended:
+        self.steps.append(step)
+        verb = step.words[0]
+        if verb == self.stop_at:
+            raise KeyboardInterrupt
+        if verb == "finetune":
+            return self._train(Path(step.words[-1]))
+        if verb == "decide":
+            return self._decide(Path(step.words[1]))
+        (Path(verb) / "README.md").write_text("a card")
+        return Ended(0, "", 1.0)
+
+    def _train(self, folder: Path) -> Ended:
+        if self.trained.code:
+            return self.trained
+        shutil.copytree(self.checkpoint, folder, dirs_exist_ok=True)
+        (folder / evidence.FILE).unlink(missing_ok=True)
+        record = {"split": "validation", "epoch": 1.0, "accuracy": 0.91}
+        (folder / "logs" / "metrics.jsonl").write_text(json.dumps(record) + "\n")
+        value, low, high = self.accuracy
+        common: dict[str, Any] = {"subject": evidence.subject_digest(folder), "run": "r", "n": 90}
+        common |= {"split": "test", "deployment": "eager"}
+        ends = {"low": low, "high": high, "level": 0.95, "method": "wilson"}
+        facts = [
+            evidence.fact("metric", "accuracy", value, "1", interval=ends, **common),
+            evidence.fact("constant", "constant_accuracy", 0.5, "1", label="red", **common),
+        ]
+        evidence.append(folder, facts)
+        return self.trained
+
+    def _decide(self, folder: Path) -> Ended:
+        if not self.decided.code:
+            source = evidence.subject_digest(folder)
+            found = Winner("eager+bf16", source, source, "cpu", 2, {"batch": 1}, 0.004, p95_s=0.005)
+            winner.record(folder, found)
+        return self.decided
+
+    @property
+    def verbs(self) -> list[str]:
+        return [step.words[0] if step.module != "tools.cards" else "card" for step in self.steps]
+
+
+@pytest.fixture
+def programs(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Programs:
+    made = Programs(checkpoint)
+    for module in (training, deciding, ship):
+        monkeypatch.setattr(module, "run", made.run)
+    return made
+
+
+def shipped(data: Path, output: Path, *more: object) -> Done:
+    return run_cli("zoo", "ship", data, "--output_dir", output, *more)
+
+
+def test_each_choice_has_its_line_and_its_command(
+    programs: Programs, images: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "my pets"
+    done = shipped(images, output, "--minutes", 2, "--p95_ms", 20, "--max_drop", 0.01)
+    assert done.code == 0, done.err
+    assert programs.verbs == ["finetune", "decide", "card"]
+    for step in programs.steps:
+        assert str(step) in done.out and f"'{output}'" in str(step)
+    train, decide, _ = programs.steps
+    assert train.words[:4] == ("finetune", "cnn_cls", "--data", str(images))
+    assert "--minutes" in train.words and "--resume" in train.words
+    assert decide.words[6:8] == ("--p95_ms", "20") and decide.words[-1] == "--export"
+    topics = [line.split()[0] for line in done.lines if not line.startswith(" ")]
+    assert topics == ["data", "model", "training", "worth", "deployment", "card", "ready"]
+    assert "accuracy 0.9100 on validation" in done.out
+    assert "always 'red' gives 0.5000" in done.out and "used, " in done.out
+    assert "eager+bf16: 4.00 ms a call of batch 1 (p95 5.00 ms)" in done.out
+    assert done.lines[-1].strip() == f"python -m zoo serve '{output}'"
+
+
+def test_the_same_command_again_does_nothing_twice(
+    programs: Programs, images: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    assert shipped(images, output).code == 0
+    programs.steps.clear()
+    done = shipped(images, output)
+    assert done.code == 0 and not programs.steps
+    assert "training, deployment, card is done" in done.out and "eager+bf16" in done.out
+    assert shipped(images, output, "--max_drop", 0.1).code == 0
+    assert programs.verbs == ["decide", "card"], "other limits are decided anew"
+    programs.steps.clear()
+    assert shipped(images, output, "--max_drop", 0.1, "--minutes", 20).code == 0
+    assert programs.verbs == ["finetune"], "with more minutes it is trained on"
+
+
+@pytest.mark.parametrize("stop_at", ["finetune", "decide"])
+def test_it_goes_on_where_it_was_stopped(
+    programs: Programs, images: Path, tmp_path: Path, stop_at: str
+) -> None:
+    output = tmp_path / "run"
+    programs.stop_at = stop_at
+    assert shipped(images, output).code == 130
+    programs.stop_at, programs.steps = "", []
+    done = shipped(images, output)
+    assert done.code == 0, done.err
+    every = ["finetune", "decide", "card"]
+    assert programs.verbs == every[every.index(stop_at) :]
+
+
+def test_other_data_in_the_same_folder(
+    programs: Programs, images: Path, reviews: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    assert shipped(images, output).code == 0
+    done = shipped(images, output, "--seed", 7)
+    assert done.code == 2 and "begun with seed 42, and now it is 7" in done.err
+    done = shipped(reviews, output)
+    assert done.code == 2 and "--output_dir" in done.err and done.err.count("\n") == 1
+
+
+def test_what_is_worth_nothing_is_not_shipped(
+    programs: Programs, images: Path, tmp_path: Path
+) -> None:
+    programs.accuracy = (0.55, 0.45, 0.65)
+    done = shipped(images, tmp_path / "run", "--serve")
+    assert done.code == 1 and programs.verbs == ["finetune"]
+    assert "not shipped: accuracy 0.5500" in done.err and "no better than always 'red'" in done.err
+
+
+def _ended(code: int, last: str) -> Ended:
+    return Ended(code, f"a table\nbench: {last}\n", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("decided", "code", "said"),
+    [
+        (_ended(1, "none of them meets what was asked for"), 1, "ease a limit"),
+        (_ended(2, "too short: it takes 3.5 minutes at least: give more"), 1, "give --minutes 20"),
+        (_ended(130, "stopped; the best so far: none"), 1, "give --minutes 20"),
+        (_ended(-9, "killed"), 2, "stopped by a signal: the same command goes on"),
+    ],
+)
+def test_no_deployment(
+    programs: Programs, images: Path, tmp_path: Path, decided: Ended, code: int, said: str
+) -> None:
+    programs.decided = decided
+    done = shipped(images, tmp_path / "run")
+    assert done.code == code and said in done.err and done.err.count("\n") == 1, done.err
+    assert winner.read(tmp_path / "run") is None
+
+
+@pytest.mark.parametrize(
+    ("trained", "said"),
+    [
+        (_ended(2, "the data is wrong"), "training: the data is wrong"),
+        (_ended(143, ""), "stopped by a signal"),
+    ],
+)
+def test_training_that_fails(
+    programs: Programs, images: Path, tmp_path: Path, trained: Ended, said: str
+) -> None:
+    programs.trained = trained
+    done = shipped(images, tmp_path / "run")
+    assert done.code == 2 and said in done.err and done.err.count("\n") == 1
+
+
+def test_it_becomes_the_service(
+    programs: Programs, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[list[str]] = []
+
+    def execv(program: str, words: list[str]) -> None:
+        became.append(words[1:])
+        raise SystemExit(0)
+
+    monkeypatch.setattr(os, "execv", execv)
+    assert shipped(images, tmp_path / "run", "--serve", "--port", 9000).code == 0
+    assert became == [["-m", "zoo", "serve", str(tmp_path / "run"), "--port", "9000"]]
+
+
+@pytest.mark.slow
+def test_pictures_to_a_service(tmp_path: Path) -> None:
+    """All of it with the programs themselves, in three minutes."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    photos = tmp_path / "my photos"
+    for number, (pixels, label) in enumerate(zip(*load_digits(return_X_y=True), strict=True)):
+        folder = photos / ("even" if label % 2 == 0 else "奇数")
+        folder.mkdir(parents=True, exist_ok=True)
+        image = (pixels.reshape(8, 8) * 15).astype("uint8")
+        Image.fromarray(image).save(folder / f"{number}.png")
+    output = tmp_path / "run"
+    words = ("ship", photos, "--output_dir", output, "--minutes", 3, "--max_drop", 0.05)
+    done = run_process("zoo", *words, timeout=400)
+    assert done.code == 0, done.err
+    assert "one of 2 labels (even, 奇数)" in done.out
+    found = winner.read(output)
+    assert found is not None and found.lost is not None and found.lost <= 0.05
+    assert (output / "README.md").is_file() and "奇数" in (output / "README.md").read_text()
+    again = run_process("zoo", *words, timeout=100)
+    assert again.code == 0 and "training, deployment, card is done" in again.out
+    said = run_process("zoo", "verify", output, timeout=200)
+    assert said.code == 0, said.out

@@ -1,0 +1,230 @@
+"""What every request passes: its id, its key, its size, its time; and what its answer carries.
+
+A pure ASGI middleware, since it is on the path of each request: https://asgi.readthedocs.io
+"""
+
+import asyncio
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from starlette.requests import ClientDisconnect
+
+from tasks.errors import UserError, spelled
+from zoo.serve import errors, keys
+from zoo.serve.errors import ServeError, SlowRequest, TooLarge, Unauthorized, Unavailable
+from zoo.serve.logs import REQUESTS
+from zoo.serve.metrics import Metrics
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Form = Callable[[int, Mapping[str, Any]], dict[str, Any]]
+
+LOG = logging.getLogger(__name__)
+GIVEN_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+"""A request id that is taken from the client."""
+QUICK_S = 0.05
+"""Answers that come sooner are not worth a look at whether the client has gone."""
+STATE = "zoo"
+"""The key of a scope under which a route leaves what is said of the request: model, sha256."""
+
+
+@dataclass(frozen=True)
+class Access:
+    """What requests are held to."""
+
+    max_body: int
+    """bytes"""
+    slow_client_s: float
+    """that a client has to send a body"""
+    keys: Sequence[bytes] = ()
+    """of which a request brings one; none: it needs none"""
+    open_paths: Sequence[str] = ()
+    """that need no key to be read; those that end in a slash with all below them"""
+    forms: Mapping[str, Form] = field(default_factory=dict)
+    """what a refusal looks like below a path that ends in a slash, given its status and what
+    `refusal` says, where it has another form"""
+
+    def is_open(self, method: str, path: str) -> bool:
+        """Return whether a request needs no key; what is posted always does."""
+        return method in ("GET", "HEAD") and any(
+            path == one or (one.endswith("/") and one != "/" and path.startswith(one))
+            for one in self.open_paths
+        )
+
+
+class AccessMiddleware:
+    """See the module."""
+
+    def __init__(self, app: App, access: Access, metrics: Metrics) -> None:
+        self.app, self.access, self.metrics = app, access, metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or refuse it."""
+        if scope["type"] == "websocket" and not self._may(scope):
+            await send({"type": "websocket.close", "code": 1008, "reason": "no known key"})
+            return
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        await Exchange(self, scope, receive, send).run()
+
+    def _may(self, scope: Scope) -> bool:
+        if not self.access.keys or self.access.is_open(scope.get("method", ""), scope["path"]):
+            return True
+        offered = scope.get("subprotocols", ())
+        given = header(scope, b"authorization") or keys.of_subprotocols(offered)
+        return keys.is_known(given, self.access.keys)
+
+
+class Exchange:
+    """One request and its answer."""
+
+    def __init__(
+        self, middleware: AccessMiddleware, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        self.app, self.access = middleware.app, middleware.access
+        self.metrics, self.may = middleware.metrics, middleware._may
+        self.scope, self._receive, self._send = scope, receive, send
+        given = header(scope, b"x-request-id") or ""
+        self.id = given if GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
+        self.said: dict[str, str] = {}
+        scope[STATE] = self.said
+        self.began = time.monotonic()
+        self.status = 0
+        self.read = 0
+        self.is_read = False
+
+    async def run(self) -> None:
+        """Answer it, whatever happens on the way, and tell of it."""
+        self.metrics.began()
+        try:
+            await self._answered()
+        except (ServeError, UserError) as error:
+            await self._refuse(error)
+        except ClientDisconnect:
+            self.status = self.status or CLIENT_GONE
+        except asyncio.CancelledError:  # the time to drain is over
+            await self._refuse(Unavailable("the service ends"))
+        except Exception:
+            LOG.exception("request %s", self.id)
+            await self._refuse(Unavailable("an error of the service's own; its log has more"))
+        finally:
+            self._tell()
+
+    async def _answered(self) -> None:
+        if not self.may(self.scope):
+            raise Unauthorized("no known key: Authorization: Bearer KEY")
+        size = header(self.scope, b"content-length")
+        if size is not None and int(size) > self.access.max_body:  # the parser has read a number
+            raise self._too_large()
+        work = asyncio.ensure_future(self.app(self.scope, self.receive, self.send))
+        try:
+            await asyncio.wait((work,), timeout=QUICK_S)
+            if not work.done() and self.is_read:
+                await self._unless_gone(work)
+            await work
+        finally:
+            work.cancel()
+
+    async def _unless_gone(self, work: "asyncio.Future[None]") -> None:
+        """Wait for the answer; where the client goes before, drop the work."""
+        gone = asyncio.ensure_future(self._receive())
+        try:
+            await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
+            if not work.done() and not self.status:
+                work.cancel()
+                self.status = CLIENT_GONE
+                await asyncio.wait((work,))
+        finally:
+            gone.cancel()
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """Return the next part of the body, within its time and size."""
+        left = self.began + self.access.slow_client_s - time.monotonic()
+        if self.is_read:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(max(left, 0.0)):
+                message = await self._receive()
+        except TimeoutError:
+            raise SlowRequest(
+                f"the body did not come within {self.access.slow_client_s:g} s"
+            ) from None
+        self.read += len(message.get("body", b""))
+        if self.read > self.access.max_body:
+            raise self._too_large()
+        self.is_read = not message.get("more_body", False)
+        return message
+
+    async def send(self, message: MutableMapping[str, Any]) -> None:
+        """Send a part of the answer, its head with what all answers carry."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            more = [(b"x-request-id", self.id.encode())]
+            if sha256 := self.said.get("sha256"):
+                more.append((b"x-model-sha256", sha256.encode()))
+            message["headers"] = [*message.get("headers", ()), *more]
+        await self._send(message)
+
+    async def _refuse(self, error: ServeError | UserError) -> None:
+        if self.status:  # half of an answer is out; the server closes the connection
+            return
+        headers = error.headers() if isinstance(error, ServeError) else {}
+        status, said = errors.status_of(error), refusal(error)
+        for prefix, form in self.access.forms.items():
+            if self.scope["path"].startswith(prefix):
+                said = form(status, said)
+        body = json.dumps(said, ensure_ascii=False).encode()
+        written = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+        if isinstance(error, SlowRequest):
+            written["connection"] = "close"
+        pairs = [(name.encode(), value.encode()) for name, value in written.items()]
+        start = {"type": "http.response.start", "status": status}
+        await self.send({**start, "headers": pairs})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _too_large(self) -> TooLarge:
+        return TooLarge(f"the body is larger than {self.access.max_body:,} bytes")
+
+    def _tell(self) -> None:
+        seconds = time.monotonic() - self.began
+        route = getattr(self.scope.get("route"), "path", "other")
+        self.metrics.ended(self.said.get("model", ""), route, self.status, seconds)
+        if REQUESTS.isEnabledFor(logging.INFO):
+            REQUESTS.info(
+                {
+                    "request": self.id,
+                    "method": self.scope["method"],
+                    "path": self.scope["path"],
+                    "status": self.status,
+                    "seconds": round(seconds, 6),
+                    "bytes": self.read,
+                    **self.said,
+                }
+            )
+
+
+CLIENT_GONE = 499
+"""nginx's status of a request whose client did not wait for the answer."""
+
+
+def refusal(error: ServeError | UserError) -> dict[str, Any]:
+    """Return what is said of an error: `error`, and `field` and `hint` where there are such."""
+    said: dict[str, Any] = {"error": spelled(str(error), pattern="{}")}
+    if isinstance(error, UserError):
+        said |= {"field": error.field} if error.field else {}
+        said |= {"hint": spelled(error.hint, pattern="{}")} if error.hint else {}
+    return said
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return the value of a header, the first of several."""
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

@@ -1,0 +1,79 @@
+"""The flags of the verb serve."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from tasks.bounds import Bounded, Bounds, Count, CountOrZero, NotNegative, Positive, Threads
+
+Port = Annotated[int, Bounds(0, 65_535)]
+
+
+@dataclass(frozen=True)
+class ServeArgs(Bounded):
+    """Models over HTTP."""
+
+    models: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="CHECKPOINT")]
+    """folders of checkpoints; CHECKPOINT=NAME names one in URLs, which is the folder's name else"""
+    deployment: str = "auto"
+    """what runs it: eager, compile, or an artifact that was exported: onnx, openvino+bf16; auto is
+    what `bench decide` chose, else eager"""
+    host: str = "127.0.0.1"
+    """address to listen on; any other than this machine's own wants `keys`"""
+    port: Port = 8080
+    """0 takes a free one, and says which"""
+    workers: Count = 1
+    """processes of each model"""
+    threads: Threads | None = None
+    """of the processor, of each worker; all cores, shared by the workers, by default"""
+    device: str = "auto"
+    """cuda, mps or cpu"""
+    max_queue: Count = 256
+    """inputs of a model that wait; more are answered with 429"""
+    timeout_s: Positive = 30.0
+    """for an answer; longer is answered with 504"""
+    keys: Path | None = None
+    """file of keys, one a line, of which a request brings one (Authorization: Bearer KEY);
+    ZOO_SERVE_KEYS in the environment holds them as well, separated by commas"""
+    max_batch: Count = 64
+    """inputs that a worker is handed at once"""
+    max_wait_ms: NotNegative = 0.0
+    """that an idle worker waits for more inputs; 0: batches form while it is busy"""
+    batch_budget: Positive | None = None
+    """tokens, pixels or seconds of a pass, padding included; 16 inputs of usual length by default,
+    128 on a GPU"""
+    max_seconds: Positive = 600.0
+    """of a sound: a small file may last days; longer ones are answered with 422"""
+    max_body_mb: Positive = 10.0
+    """of a request; more are answered with 413"""
+    max_connections: Count = 1024
+    """that are open at once; more are answered with 503"""
+    slow_client_s: Positive = 10.0
+    """that a client has to send its request"""
+    drain_s: NotNegative = 30.0
+    """for requests that came before SIGTERM"""
+    ready_below: CountOrZero | None = None
+    """not ready (v2/health/ready) while so many inputs wait, or more; by default that is not looked
+    at"""
+    cors: tuple[str, ...] = ()
+    """origins of pages that may call it: https://example.org"""
+    ssl_certfile: Path | None = None
+    """certificate, for https"""
+    ssl_keyfile: Path | None = None
+    """its key"""
+    write_config: tuple[str, str] | None = None
+    """KIND FOLDER: write what serves these models elsewhere, and end; docker, compose, kubernetes,
+    haproxy or nginx"""
+    instances: tuple[str, ...] = ()
+    """of which a balancer's `write_config` tells, HOST:PORT each; two on this machine by default"""
+    quiet: bool = False
+    """write no line for each request"""
+    engine: Literal["uvicorn", "ray"] = "uvicorn"
+    """uvicorn: one process and its workers; ray: replicas on Ray Serve, on this machine or on the
+    cluster of RAY_ADDRESS"""
+    replicas: Count = 1
+    """of each model on Ray"""
+    max_replicas: Count | None = None
+    """on Ray: add replicas up to so many while requests wait"""

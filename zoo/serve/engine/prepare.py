@@ -1,0 +1,85 @@
+"""The service that a command asks for: its models, found and checked, and its limits."""
+
+import os
+import re
+from pathlib import Path
+
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines
+from zoo.deploy import winner
+from zoo.serve import keys
+from zoo.serve.args import ServeArgs
+from zoo.serve.description import AUTO, EAGER, Description, describe, describe_weights
+from zoo.serve.engine.app import AppSettings
+from zoo.serve.service import Limits, Service
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""A name that stands in a URL as it is."""
+
+
+def described(args: ServeArgs) -> list[Description]:
+    """Return the models of a command. Raises `UserError` for those that can't be served."""
+    if not args.models:
+        raise UserError("which checkpoint? zoo serve FOLDER, as a fine-tune leaves it", "models")
+    found = [_described(word, args.deployment) for word in args.models]
+    names = [one.name for one in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise UserError(f"two models are called {twice}: name one, CHECKPOINT=NAME", "models")
+    return found
+
+
+def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
+    """Return the service of a command, and how its application answers.
+
+    Raises `UserError` for models that can't be served, and settings that can't be.
+    """
+    models = described(args)
+    limits = Limits(
+        args.max_queue,
+        args.max_batch,
+        args.max_wait_ms,
+        args.timeout_s,
+        args.batch_budget,
+        args.max_seconds,
+    )
+    threads = args.threads or max(1, (os.cpu_count() or 1) // (args.workers * len(models)))
+    settings = AppSettings(
+        max_body=int(args.max_body_mb * 2**20),
+        slow_client_s=args.slow_client_s,
+        keys=keys.read_keys(args.keys),
+        ready_below=args.ready_below,
+        cors=args.cors,
+    )
+    return Service(models, limits, args.workers, args.device, threads), settings
+
+
+def _described(word: str, deployment: str) -> Description:
+    """Return the description of a model that was given as CHECKPOINT or CHECKPOINT=NAME."""
+    folder, name = Path(word).expanduser(), ""
+    if not folder.exists() and "=" in word:
+        path, _, name = word.rpartition("=")
+        folder = Path(path).expanduser()
+    name = name or folder.resolve().name
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"{name!r} can't stand in a URL as it is: letters, digits and . _ - can",
+            "models",
+            f"name it, {word}=NAME",
+        )
+    weights = describe_weights(str(folder), name)
+    if weights is not None:
+        if deployment not in (AUTO, EAGER):
+            raise UserError(f"{folder} are weights, and `deployment` is for a checkpoint")
+        return weights
+    return describe(folder, name, _chosen(folder, name) if deployment == AUTO else deployment)
+
+
+def _chosen(folder: Path, name: str) -> str:
+    """Return the deployment that `decide` chose for a checkpoint, else eager; a choice that no
+    longer holds is told."""
+    try:
+        found = winner.read(folder)
+    except UserError as error:
+        print_lines(f"{name}: eager, since {spelled(str(error))}")
+        return EAGER
+    return EAGER if found is None else found.deployment

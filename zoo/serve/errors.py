@@ -1,0 +1,89 @@
+"""What a service refuses, each kind with its status of HTTP (RFC 9110, RFC 6585).
+
+A request that is understood and wrong is a `tasks.errors.UserError`, which is 422.
+"""
+
+import math
+
+from tasks.errors import UserError
+
+UNPROCESSABLE = 422
+
+
+class ServeError(Exception):
+    """A request that is not answered, for a reason that is not in what it asks to predict."""
+
+    status = 500
+
+    def headers(self) -> dict[str, str]:
+        """Return headers of the answer that belong to the refusal."""
+        return {}
+
+
+class BadRequest(ServeError):
+    """The body is not what its headers say: no JSON, cut short, not UTF-8."""
+
+    status = 400
+
+
+class Unauthorized(ServeError):
+    """No key, or none that is known."""
+
+    status = 401
+
+    def headers(self) -> dict[str, str]:
+        return {"www-authenticate": "Bearer"}
+
+
+class NotFound(ServeError):
+    """There is no such model or path here."""
+
+    status = 404
+
+
+class SlowRequest(ServeError):
+    """The body did not come in the time that a client has for it."""
+
+    status = 408
+
+
+class TooLarge(ServeError):
+    """The body is larger than is read."""
+
+    status = 413
+
+
+class QueueFull(ServeError):
+    """As many inputs wait as may; `retry_after_s` is when there should be room again."""
+
+    status = 429
+
+    def __init__(self, waiting: int, retry_after_s: float) -> None:
+        super().__init__(f"{waiting:,} inputs wait already, which is all that may: come back later")
+        self.retry_after_s = retry_after_s
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
+
+
+class Unavailable(ServeError):
+    """No worker could answer: none is ready, or those that tried have died."""
+
+    status = 503
+
+    def headers(self) -> dict[str, str]:
+        return {"retry-after": "1"}
+
+
+class DeadlineExceeded(ServeError):
+    """The answer did not come in the time that a request has."""
+
+    status = 504
+
+
+def status_of(error: Exception) -> int:
+    """Return the status of HTTP for an error: 422 of a `UserError`, 500 of one that nobody
+    expected."""
+    if isinstance(error, UserError):
+        return UNPROCESSABLE
+    return error.status if isinstance(error, ServeError) else 500

@@ -1,0 +1,58 @@
+"""Inputs of a request, as the front hands them to a worker: in JSON, with bytes beside it.
+
+An item is a text, a pair of texts, the content of an image or sound file, or a sound as samples.
+Never a path or a URL: a request opens no file, and fetches nothing.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+import numpy as np
+
+
+class Sound(TypedDict):
+    """Samples of a sound."""
+
+    array: "np.ndarray"
+    """float32 [n], from -1 to 1"""
+    sampling_rate: int
+
+
+Item = str | tuple[str, str] | bytes | Sound
+
+
+def to_wire(item: Item, blobs: list[bytes]) -> Any:
+    """Return an item as JSON; what is bytes is added to `blobs` and named by its place there."""
+    if isinstance(item, str):
+        return item
+    if isinstance(item, tuple):
+        return list(item)
+    if isinstance(item, bytes):
+        blobs.append(item)
+        return {"blob": len(blobs) - 1}
+    blobs.append(np.ascontiguousarray(item["array"], np.float32).tobytes())
+    return {"blob": len(blobs) - 1, "sampling_rate": item["sampling_rate"]}
+
+
+def from_wire(written: Any, blobs: Sequence[bytes]) -> Item:
+    """Return the item that `to_wire` has written."""
+    if isinstance(written, str):
+        return written
+    if isinstance(written, list):
+        return str(written[0]), str(written[1])
+    content: bytes = blobs[written["blob"]]
+    if "sampling_rate" not in written:
+        return content
+    return Sound(
+        array=np.frombuffer(content, np.float32), sampling_rate=int(written["sampling_rate"])
+    )
+
+
+def kind_of(item: Item) -> str:
+    """Return what an item is: "text", "pair", "file" or "samples"; only items of one kind are
+    prepared together."""
+    if isinstance(item, str):
+        return "text"
+    if isinstance(item, tuple):
+        return "pair"
+    return "file" if isinstance(item, bytes) else "samples"

@@ -1,0 +1,77 @@
+"""Who may ask: keys in a file or in the environment, compared in constant time, never written."""
+
+import base64
+import hmac
+import os
+import stat
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tasks.errors import UserError
+
+VARIABLE = "ZOO_SERVE_KEYS"
+LEAST = 16
+"""Characters of a key: shorter ones are guessed."""
+SUBPROTOCOL = "bearer."
+"""Before a key, in base64url, among the subprotocols of a WebSocket: a browser sets no header."""
+LOOPBACK = ("127.", "localhost", "::1")
+
+
+def read_keys(file: Path | None) -> tuple[bytes, ...]:
+    """Return the keys of a file, one a line, and those of `VARIABLE`, separated by commas.
+
+    Raises `UserError` for a file that can't be read, is empty, or that others may read, and for a
+    key that is too short.
+    """
+    found = [] if file is None else _of_file(file)
+    found += os.environ.get(VARIABLE, "").split(",")
+    keys = [key.strip() for key in found if key.strip()]
+    if short := sum(len(key) < LEAST for key in keys):
+        raise UserError(f"`keys`: {short} of {len(keys)} is shorter than {LEAST} characters")
+    return tuple(key.encode() for key in keys)
+
+
+def must_be_guarded(host: str, keys: Sequence[bytes]) -> None:
+    """Raises `UserError` where others than this machine may ask, and no key is wanted of them."""
+    if not keys and not host.startswith(LOOPBACK):
+        raise UserError(
+            f"`host` {host} is open to other machines, and wants `keys`: a file of keys, one a "
+            f"line (or {VARIABLE} in the environment)"
+        )
+
+
+def is_known(header: str | None, keys: Iterable[bytes]) -> bool:
+    """Return whether the value of the header Authorization holds one of the keys."""
+    scheme, _, given = (header or "").partition(" ")
+    key = given.strip().encode("utf-8", "surrogateescape")
+    matches = [hmac.compare_digest(key, one) for one in keys]  # all of them: no early end
+    return scheme.lower() == "bearer" and any(matches)
+
+
+def of_subprotocols(offered: Iterable[str]) -> str | None:
+    """Return what the header Authorization would be by the subprotocols that a browser offers with
+    a WebSocket: "zoo", which is to be accepted, and `SUBPROTOCOL` with the key."""
+    coded = next((one for one in offered if one.startswith(SUBPROTOCOL)), None)
+    if coded is None:
+        return None
+    letters = coded.removeprefix(SUBPROTOCOL)
+    try:
+        key = base64.urlsafe_b64decode(letters + "=" * (-len(letters) % 4))
+    except ValueError:  # no base64, and so no key
+        return None
+    return f"Bearer {key.decode('utf-8', 'surrogateescape')}"
+
+
+def _of_file(file: Path) -> list[str]:
+    try:
+        mode = file.stat().st_mode
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise UserError(f"`keys` {file}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"`keys` {file}: not UTF-8 text") from None
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise UserError(f"`keys` {file}: others may read it; chmod 600 {file}")
+    if not any(line.strip() for line in lines):
+        raise UserError(f"`keys` {file}: it holds no key")
+    return lines

@@ -1,0 +1,251 @@
+"""A model in a worker: inputs of many requests in, an answer to each out, batch by batch."""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tasks.errors import UserError, spelled
+from zoo.model.modality import Modality
+from zoo.predict.pipeline import PredictionPipeline
+from zoo.serve import batching
+from zoo.serve.batching import Size
+from zoo.serve.items import Item, kind_of
+from zoo.serve.probes import probe
+
+if TYPE_CHECKING:
+    from tasks.speech.audio_features import AudioConfig
+
+LOG = logging.getLogger(__name__)
+USUAL = {"text": 128.0, "audio": 4.0}
+"""Tokens, or seconds, of an input of usual length; an image has one size."""
+AT_ONCE = {"cpu": 16}
+"""Inputs of usual length in a batch: on a processor more do not pay."""
+AT_ONCE_ELSEWHERE = 128
+
+
+@dataclass(frozen=True)
+class Work:
+    """An input to be answered."""
+
+    item: Item
+    parameters: Mapping[str, Any]
+    deadline: float = math.inf
+    """seconds of `time.monotonic`"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What becomes of an input: a prediction as JSON, or what was wrong with it."""
+
+    place: int
+    """of the input in the list of work"""
+    prediction: Mapping[str, Any] | None = None
+    fault: Mapping[str, str | None] | None = None
+    """`error`, `field` and `hint` of a mistake in the input"""
+    failure: str | None = None
+    """what happened to the model, where the input is not to blame"""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one pass of the model answered."""
+
+    answers: Sequence[Answer]
+    seconds: float
+    inputs: int
+    padding: float
+    """share of the pass that was padding"""
+
+
+class BatchingModel:
+    """Predicts for the inputs of many requests at once; see the module."""
+
+    def __init__(
+        self,
+        predictor: PredictionPipeline,
+        modality: Modality,
+        kind: str,
+        budget: float | None,
+        max_seconds: float = math.inf,
+    ) -> None:
+        """
+        Args:
+            kind: see `Description.kind`.
+            max_seconds: of a sound that comes as a file.
+            budget: tokens, pixels or seconds that a batch has at most, padding included; by default
+                what so many inputs of usual length are, `AT_ONCE`.
+        """
+        self.predictor, self.modality, self.kind = predictor, modality, kind
+        self.max_seconds = max_seconds
+        units = USUAL.get(kind)
+        [usual] = self._sizes(predictor.prepare([self.probe(units or 1.0)]))
+        if budget is None:
+            device = str(predictor.device).partition(":")[0]
+            budget = usual.length * AT_ONCE.get(device, AT_ONCE_ELSEWHERE)
+        elif kind == "audio":
+            assert units is not None
+            budget *= usual.length / units
+        self.budget = max(1, round(budget))
+
+    def probe(self, units: float) -> Item:
+        """Return an input of about so many tokens or seconds."""
+        task = self.predictor.task
+        return probe(self.kind, task, getattr(task, "processor", None), units)
+
+    def warm_up(self, most: int) -> None:
+        """Run the smallest batch, a usual one, and the largest that there may be.
+
+        Args:
+            most: inputs in a batch.
+        """
+        units = USUAL.get(self.kind, 1.0)
+        [size] = self._sizes(self.predictor.prepare([self.probe(units)]))
+        largest = max(1, self.budget // size.length)
+        for count in (1, 2, min(most, largest)):
+            work = [Work(self.probe(units), {})] * count
+            for batch in self.answers(work):
+                for answer in batch.answers:
+                    if answer.failure or answer.fault:
+                        raise RuntimeError(f"warm-up failed: {answer.failure or answer.fault}")
+
+    def answers(self, work: Sequence[Work]) -> Iterator[Batch]:
+        """Yield the answers to inputs as batches of them are computed, the short ones first.
+
+        What nobody waits for any more when its batch begins is left out.
+        """
+        groups: dict[str, list[int]] = {}
+        for place, one in enumerate(work):
+            key = f"{kind_of(one.item)} {json.dumps(self._shared(one.parameters), sort_keys=True)}"
+            groups.setdefault(key, []).append(place)
+        for places in groups.values():
+            yield from self._of_group(work, places)
+
+    def _shared(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters that all inputs of a batch must have alike."""
+        return {}
+
+    def _of_group(self, work: Sequence[Work], places: list[int]) -> Iterator[Batch]:
+        began = time.perf_counter()
+        prepared, refused = self._prepared(work, places)
+        if refused:
+            yield Batch(refused, time.perf_counter() - began, len(refused), 0.0)
+        known = list(prepared)
+        sizes = self._sizes([prepared[place] for place in known])
+        for chosen in batching.batches(sizes, self.budget):
+            now = time.monotonic()
+            wanted = [i for i in chosen if work[known[i]].deadline > now]
+            if not wanted:
+                continue
+            yield self._pass(
+                work,
+                [known[i] for i in wanted],
+                [prepared[known[i]] for i in wanted],
+                batching.padding([sizes[i] for i in wanted]),
+            )
+
+    def _prepared(
+        self, work: Sequence[Work], places: Sequence[int]
+    ) -> tuple[dict[int, Any], list[Answer]]:
+        """Return what is computed on, by place, and the answers to inputs that can't be read."""
+        try:
+            rows = self._prepare([work[place].item for place in places])
+            return dict(zip(places, rows, strict=True)), []
+        except UserError:
+            pass  # one of them is wrong: the others are none the worse for it
+        prepared, refused = {}, []
+        for place in places:
+            try:
+                [prepared[place]] = self._prepare([work[place].item])
+            except UserError as error:
+                refused.append(Answer(place, fault=fault_of(error)))
+        return prepared, refused
+
+    def _prepare(self, items: Sequence[Item]) -> list[Any]:
+        """Return what is computed on. Raises `UserError` for an input that can't be read."""
+        if self.kind != "audio":
+            return self.predictor.prepare(items)
+        return self.predictor.prepare([self._sound(one) for one in items])
+
+    def _sound(self, item: Item) -> Any:
+        """Return a sound decoded, as the task takes it: a file of a few bytes may last days.
+
+        Raises `UserError` where it can't be read, or is longer than `max_seconds`.
+        """
+        from tasks.media.items import named_errors
+        from tasks.speech.sound import audio
+
+        if not isinstance(item, bytes):
+            return item
+        media: Mapping[str, Any] = {"bytes": item, "path": None}
+        with named_errors(media, "sound"):
+            wave = audio.decode(media, rate=self._config().rate, max_seconds=self.max_seconds)
+            return {"wave": wave}
+
+    def _config(self) -> "AudioConfig":
+        """Return what the task of a model of sounds has settled: its rate of samples."""
+        config: AudioConfig = self.predictor.task.settled  # type: ignore[attr-defined]
+        return config
+
+    def _pass(
+        self, work: Sequence[Work], places: Sequence[int], rows: Sequence[Any], padding: float
+    ) -> Batch:
+        began = time.perf_counter()
+        answers = self._computed(work, places, rows)
+        return Batch(answers, time.perf_counter() - began, len(places), padding)
+
+    def _computed(
+        self, work: Sequence[Work], places: Sequence[int], rows: Sequence[Any]
+    ) -> list[Answer]:
+        """Return an answer to each row; where a batch fails (memory, mostly) its halves are tried,
+        so that one input that breaks the model is not the fault of its neighbours."""
+        try:
+            found = self.predictor.compute(rows)
+        except UserError as error:
+            if len(rows) == 1:
+                return [Answer(places[0], fault=fault_of(error))]
+            found = None
+        except Exception as error:  # whatever a model raises: the worker goes on
+            LOG.exception("a batch of %d failed", len(rows))
+            if len(rows) == 1:
+                return [Answer(places[0], failure=type(error).__name__)]
+            found = None
+        if found is None:
+            half = len(rows) // 2
+            return self._computed(work, places[:half], rows[:half]) + self._computed(
+                work, places[half:], rows[half:]
+            )
+        return [
+            self._worded(place, one, row, work[place].parameters)
+            for place, one, row in zip(places, found, rows, strict=True)
+        ]
+
+    def _worded(
+        self, place: int, prediction: Any, row: Any, parameters: Mapping[str, Any]
+    ) -> Answer:
+        try:
+            said = self.predictor.task.to_json(prediction, parameters.get("top_k"))
+        except UserError as error:
+            return Answer(place, fault=fault_of(error))
+        if parameters.get("seconds"):
+            said["seconds"] = self._seconds(row)
+        return Answer(place, prediction=said)
+
+    def _seconds(self, row: Mapping[str, Any]) -> float:
+        """Return how long a sound is, whose row has its windows in samples."""
+        return float((row["starts"][-1] + row["sizes"][-1]) / self._config().rate)
+
+    def _sizes(self, rows: Sequence[Any]) -> list[Size]:
+        return [Size(*self.modality.row_size(row)) for row in rows]
+
+
+def fault_of(error: UserError) -> dict[str, str | None]:
+    """Return a user's mistake as an answer tells it."""
+    return {
+        "error": spelled(str(error), pattern="{}"),
+        "field": error.field,
+        "hint": error.hint and spelled(error.hint, pattern="{}"),
+    }

@@ -1,0 +1,22 @@
+"""Files that run a service elsewhere: containers, Kubernetes, Ray, a balancer, its monitoring.
+
+    python -m zoo serve runs/bert_cls --write_config compose deploy
+
+writes what runs this very checkpoint under these very settings, and ends. Nothing is started.
+
+    docker      Dockerfile, Dockerfile.cuda: the service; its checkpoints are mounted
+    compose     the same, with Prometheus (alerts) and Grafana (a dashboard)
+    kubernetes  Dockerfile.model (the service with its checkpoints), kubernetes.yaml, and
+                monitoring.yaml for a cluster with the Prometheus operator
+    haproxy     haproxy.cfg in front of several instances
+    nginx       nginx.conf in front of several instances
+
+How a file is used stands at its head. Ports, paths of probes, names of metrics, limits and
+deadlines are those of the service: tests hold them against a running one.
+
+What was run and what was not: haproxy 2.6 and nginx 1.22 ran in front of two services, of which one
+was killed and one was drained. Prometheus 2.42 read its configuration, and its rules passed tests
+of their own. The steps of the Dockerfiles ran in a fresh environment, and hadolint read the files;
+the manifests were held against the schemas of Kubernetes 1.37. No image was built, and no cluster
+was asked. nginx without a licence has no active health checks: it learns from failed requests.
+"""

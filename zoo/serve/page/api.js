@@ -1,0 +1,94 @@
+// Talks to the service: requests as values, so that the very same is sent and written as a curl line.
+
+import { t } from "./strings.js";
+
+const KEY = "zoo-key"; // in sessionStorage: gone with the tab
+
+export const key = {
+  get: () => sessionStorage.getItem(KEY) ?? "",
+  set: (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY)),
+};
+
+// What the service, or the way to it, refused: its sentence, and the status (0: no answer at all).
+export class Refused extends Error {
+  constructor(sentence, status) {
+    super(sentence);
+    this.status = status;
+  }
+}
+
+// A request of texts. `input`: a text or two; `options`: top_k, parameters.
+export function textRequest(model, input, options) {
+  const body = JSON.stringify({ model, input, ...options });
+  return { path: "predict", type: "application/json", body, file: null };
+}
+
+// A request of an image or sound: the file itself is the body.
+export function fileRequest(model, file, options) {
+  const query = new URLSearchParams({ model, ...options });
+  return { path: `predict?${query}`, type: file.type || "application/octet-stream", body: file, file: file.name };
+}
+
+// Send a request. Returns {answer, ms}; raises Refused, or AbortError where `signal` says so.
+export async function send(request, signal) {
+  const started = performance.now();
+  const { response, text } = await exchange(request.path, {
+    method: "POST",
+    headers: { "content-type": request.type },
+    body: request.body,
+    signal,
+  });
+  const ms = performance.now() - started;
+  const answer = parsed(response, text);
+  if (!Array.isArray(answer.predictions)) throw new Refused(t("notPredictions"), response.status);
+  return { answer, ms };
+}
+
+export async function models() {
+  const { response, text } = await exchange("page/models.json", {});
+  return parsed(response, text).models;
+}
+
+async function exchange(path, { headers = {}, ...options }) {
+  const known = key.get();
+  if (/[^\x21-\x7e]/.test(known)) throw new Refused(t("badKey"), 401); // no header can hold it
+  if (known) headers = { ...headers, authorization: `Bearer ${known}` };
+  let response;
+  try {
+    response = await fetch(path, { ...options, headers, cache: "no-store" });
+    return { response, text: await response.text() };
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(t("unreachable"), 0);
+  }
+}
+
+function parsed(response, text) {
+  let content;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    throw new Refused(response.ok ? t("notJson") : t("status", response.status), response.status);
+  }
+  if (response.ok) return content;
+  const told = [content.error, content.detail].find((sentence) => typeof sentence === "string");
+  const parts = [told ?? t("status", response.status)];
+  if (content.hint && !parts[0].includes(content.hint)) parts.push(content.hint);
+  const wait = response.headers.get("retry-after");
+  if (wait) parts.push(t("later", wait));
+  throw new Refused(parts.join(" · "), response.status);
+}
+
+// The request as one line for a POSIX shell. A key is named, never written.
+export function curlLine(request) {
+  const words = ["curl", quoted(new URL(request.path, document.baseURI).href)];
+  words.push("-H", quoted(`content-type: ${request.type}`));
+  if (key.get()) words.push("-H", '"authorization: Bearer $ZOO_KEY"');
+  if (request.file === null) words.push("--data-binary", quoted(request.body));
+  else words.push("--data-binary", quoted(`@${request.file}`));
+  return words.join(" ");
+}
+
+export function quoted(word) {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+}

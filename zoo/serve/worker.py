@@ -1,0 +1,119 @@
+"""A worker: the process in which one model runs. `python -m zoo.serve.worker FD`.
+
+On the socket FD it is told what to load, says that it is ready, and answers inputs until the other
+end closes, which is also what it sees when the service is killed.
+"""
+
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from tasks.errors import UserError
+from zoo.model import registry
+from zoo.model.modality import modality_of
+from zoo.predict.pipeline import Predictor
+from zoo.serve import frames
+from zoo.serve.description import KINDS
+from zoo.serve.frames import Message
+from zoo.serve.items import from_wire
+from zoo.serve.model import Answer, Batch, BatchingModel, Work, fault_of
+
+
+def main(words: list[str]) -> int:
+    """Serve a model on the socket whose number is the first word; return the exit code."""
+    for signum in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # the front decides: its end of the socket closes
+        signal.signal(signum, signal.SIG_IGN)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    with (
+        socket.socket(fileno=int(words[0])) as connection,
+        connection.makefile("rb") as told,
+        connection.makefile("wb") as said,
+    ):
+        asked = frames.receive(told)
+        if asked is None:
+            return 0
+        began = time.perf_counter()
+        try:
+            model = load(asked.content)
+        except UserError as error:
+            _send(said, {"type": "failed", **fault_of(error)})
+            return 2
+        _send(said, {"type": "ready", "seconds": time.perf_counter() - began, "pid": os.getpid()})
+        while (message := frames.receive(told)) is not None:
+            _answer(said, model, message)
+    return 0
+
+
+def load(asked: Mapping[str, Any]) -> BatchingModel:
+    """Return the model that a message asks for, warm.
+
+    Raises `UserError` where it can't be loaded.
+    """
+    if asked["weights"] is not None:
+        from zoo.serve import weights
+
+        entry, settings = registry.find(asked["weights"]), ("device", "threads", "budget")
+        answers = weights.load(entry, Path(asked["folder"]), *(asked[name] for name in settings))
+        answers.warm_up(asked["most"])
+        return answers
+    predictor = Predictor(
+        Path(asked["folder"]),
+        device=asked["device"],
+        deployment=asked["deployment"],
+        threads=asked["threads"],
+    )
+    modality = modality_of(predictor.checkpoint.entry)
+    model = BatchingModel(
+        predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
+    )
+    model.warm_up(asked["most"])
+    return model
+
+
+def _answer(said: IO[bytes], model: BatchingModel, message: Message) -> None:
+    """Answer the inputs of a message, batch by batch, and say at last that it is done."""
+    work = [
+        Work(from_wire(one["item"], message.blobs), one["parameters"], one["deadline"] or math.inf)
+        for one in message.content["work"]
+    ]
+    for batch in model.answers(work):
+        _send(said, _written(batch))
+    _send(said, {"type": "done"})
+
+
+def _written(batch: Batch) -> dict[str, Any]:
+    return {
+        "type": "answers",
+        "answers": [_answer_written(answer) for answer in batch.answers],
+        "seconds": batch.seconds,
+        "inputs": batch.inputs,
+        "padding": batch.padding,
+    }
+
+
+def _answer_written(answer: Answer) -> dict[str, Any]:
+    said = {
+        "prediction": answer.prediction,
+        "fault": answer.fault,
+        "failure": answer.failure,
+    }
+    return {"place": answer.place} | {name: one for name, one in said.items() if one is not None}
+
+
+def _send(stream: IO[bytes], content: Mapping[str, Any]) -> None:
+    stream.write(frames.pack(content))
+    stream.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

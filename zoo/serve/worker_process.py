@@ -1,0 +1,180 @@
+"""The front's side of a worker: starts its process, hands it inputs, sees it die."""
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.errors import UserError
+from zoo.serve import frames
+from zoo.serve.errors import Unavailable
+from zoo.serve.frames import Message
+from zoo.serve.items import to_wire
+from zoo.serve.queue import Job
+
+
+class WorkerDied(Exception):
+    """The process ended, or said nothing for too long."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker loads, and how."""
+
+    folder: Path
+    deployment: str
+    device: str
+    threads: int | None
+    budget: float | None
+    """see `BatchingModel`"""
+    most: int
+    """inputs that it is handed at once"""
+    silence_s: float
+    """of a worker with work: longer, and it is taken for dead"""
+    max_seconds: float = 600.0
+    """of a sound that comes as a file"""
+    weights: str | None = None
+    """the model whose pretrained weights lie in the folder, where it is no checkpoint"""
+
+    def written(self) -> dict[str, Any]:
+        """Return the settings as the worker is told them."""
+        return {
+            "type": "load",
+            "folder": str(self.folder),
+            "weights": self.weights,
+            "deployment": self.deployment,
+            "device": self.device,
+            "threads": self.threads,
+            "budget": self.budget,
+            "max_seconds": self.max_seconds,
+            "most": self.most,
+        }
+
+
+class WorkerProcess:
+    """One process; it is started once, and not used again after it died."""
+
+    def __init__(self, process: asyncio.subprocess.Process, settings: WorkerSettings) -> None:
+        self.process, self.settings = process, settings
+        self._reader: asyncio.StreamReader
+        self._writer: asyncio.StreamWriter
+
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self.process.pid
+
+    @classmethod
+    async def start(cls, settings: WorkerSettings) -> "WorkerProcess":
+        """Return a worker that is ready: loaded, and warm.
+
+        Raises:
+            UserError: it can't load what it is asked to.
+            WorkerDied: it ended without a word.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "zoo.serve.worker",
+                str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+                env=_environment(settings.threads),
+            )
+        worker = cls(process, settings)
+        worker._reader, worker._writer = await asyncio.open_connection(sock=ours)
+        try:
+            await worker._send(settings.written())
+            said = await frames.read(worker._reader)
+        except BaseException:
+            await worker.end()
+            raise
+        if said is None:
+            await worker.end()
+            raise WorkerDied(f"a worker ended while it loaded (exit code {process.returncode})")
+        if said.type == "failed":
+            await worker.end()
+            raise mistake(said.content)
+        return worker
+
+    async def run(self, jobs: Sequence[Job], seen: Callable[[Mapping[str, Any]], None]) -> None:
+        """Have jobs answered: each one's future gets its prediction, or what was wrong with it.
+
+        Args:
+            seen: is called with each batch, as the worker tells of it.
+
+        Raises `WorkerDied`; what was answered before stands.
+        """
+        blobs: list[bytes] = []
+        work = [
+            {
+                "item": to_wire(job.item, blobs),
+                "parameters": job.parameters,
+                "deadline": job.deadline,
+            }
+            for job in jobs
+        ]
+        await self._send({"type": "run", "work": work}, blobs)
+        while (said := await self._next()).type != "done":
+            for answer in said.content["answers"]:
+                _settle(jobs[answer["place"]], answer)
+            seen(said.content)
+
+    async def _next(self) -> Message:
+        try:
+            async with asyncio.timeout(self.settings.silence_s):
+                said = await frames.read(self._reader)
+        except TimeoutError:
+            await self.end()
+            raise WorkerDied(f"worker {self.pid} said nothing for too long") from None
+        if said is None:
+            await self.end()
+            raise WorkerDied(f"worker {self.pid} died (exit code {self.process.returncode})")
+        return said
+
+    async def _send(self, content: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> None:
+        self._writer.write(frames.pack(content, blobs))
+        with contextlib.suppress(ConnectionError):  # it died; whoever reads next sees it
+            await self._writer.drain()
+
+    async def end(self) -> None:
+        """End the process: it has nothing to save."""
+        self._writer.close()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        await self.process.wait()
+
+
+def _settle(job: Job, answer: Mapping[str, Any]) -> None:
+    """Give a job its answer, if somebody still waits for it."""
+    if job.answer.done():
+        return
+    if "prediction" in answer:
+        job.answer.set_result(answer["prediction"])
+    elif "fault" in answer:
+        job.answer.set_exception(mistake(answer["fault"]))
+    else:
+        job.answer.set_exception(Unavailable(f"the model failed on it ({answer['failure']})"))
+
+
+def mistake(fault: Mapping[str, Any]) -> UserError:
+    """Return the error that `zoo.serve.model.fault_of` has written."""
+    error = UserError(fault["error"], fault["field"])
+    error.hint = fault["hint"]  # which the message has already
+    return error
+
+
+def _environment(threads: int | None) -> dict[str, str]:
+    """Return the environment of a worker: its thread pools are as large as it is told, and its
+    tokenizer does not take the cores that the model computes on."""
+    ours = dict(os.environ)
+    if threads is not None:
+        ours |= {"OMP_NUM_THREADS": str(threads), "RAYON_NUM_THREADS": str(threads)}
+    return ours

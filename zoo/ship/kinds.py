@@ -1,0 +1,247 @@
+"""What kind of examples a file, a folder or a data set of the Hub holds, by names, types and the
+first few values."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from tasks.data.columns import folded
+from tasks.errors import UserError
+from zoo.cli.args import ShipArgs
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Kind = Literal["text", "tags", "image", "sound", "speech"]
+TASKS: dict[Kind, str] = {
+    "text": "tasks.nlp.text_classification",
+    "tags": "tasks.nlp.token_classification",
+    "image": "tasks.vision.image_classification",
+    "sound": "tasks.speech.audio_classification",
+    "speech": "tasks.speech.speech_recognition",
+}
+"""The module of the task that learns a kind."""
+
+ROWS = 16
+"""That are looked at."""
+OF_SOUND = frozenset({"audio", "wav", "sound", "speech", "clip", "recording"})
+OF_IMAGE = frozenset({"image", "img", "picture", "photo", "pixels"})
+SOUND_BEGINS = (b"RIFF", b"fLaC", b"OggS", b"ID3", b"FORM", b".snd", b"caff")
+NO_TABLES = (
+    "holds a table of numbers without a column of texts, and the zoo has no model for tables yet: "
+    "name the column of the texts where there is one (`text_column`)"
+)
+
+
+def kind_of(args: ShipArgs) -> Kind:
+    """Return what the data are.
+
+    Raises `UserError` where there is nothing that can be read, or nothing to learn from.
+    """
+    from tasks.data import files
+
+    path = Path(args.data).expanduser()
+    try:
+        if path.is_dir():
+            return _of_folder(path, args)
+        if path.exists():
+            return _of_file(path, args)
+    except OSError as problem:
+        raise UserError(f"{args.data} cannot be read: {problem.strerror}") from None
+    if files.looks_like_a_path(args.data):
+        raise files.missing(args.data)
+    return _of_table(_of_hub(args.data), args.data, args)
+
+
+def _of_folder(path: Path, args: ShipArgs) -> Kind:
+    """By what most of its files are; tables beside pictures and sounds list them."""
+    from tasks.data import conll, tables
+    from tasks.data.files import NOT_DATA
+    from tasks.media.files import walk
+    from tasks.nlp import text_files
+    from tasks.speech.sound.audio import AUDIO
+    from tasks.vision.images import IMAGE
+
+    folders, every = walk(path.absolute())
+    if not every:
+        raise UserError(f"the folder {path} has no files in it")
+    by_suffix = Counter(file.suffix.lower() for file in every if file.name not in NOT_DATA)
+
+    def count(suffixes: Sequence[str] | frozenset[str]) -> int:
+        return sum(by_suffix[suffix] for suffix in suffixes)
+
+    listings = [
+        file
+        for file in every
+        if file.suffix.lower() in tables.READERS and file.name not in NOT_DATA
+    ]
+    images, sounds = count(IMAGE.suffixes), count(AUDIO.suffixes)
+    if sounds > images:
+        named = [file for file in listings if file.stem.lower() == "metadata"] or listings
+        return _heard(_head(named[0]).column_names if named else ["label"], args)
+    if images:
+        return "image"
+    if listings:
+        return _of_table(_head(listings[0]), str(path), args)
+    if count(list(conll.READERS)):
+        return "tags"
+    if IMAGE.of_arrays is not None and IMAGE.of_arrays(path.absolute(), every) is not None:
+        return "image"
+    if count(text_files.SUFFIXES):
+        by_label = any(folder != path.absolute() and _has_files(folder) for folder in folders)
+        return "text" if by_label else "tags"
+    others = ", ".join(sorted(suffix or "files without a suffix" for suffix in by_suffix)[:5])
+    raise UserError(
+        f"the folder {path} has only {others}: give tables, texts, images or sounds in folders by "
+        "label (an archive has to be unpacked)"
+    )
+
+
+def _has_files(folder: Path) -> bool:
+    return any(each.is_file() for each in folder.iterdir())
+
+
+def _of_file(path: Path, args: ShipArgs) -> Kind:
+    from tasks.data import conll, files, tables
+    from tasks.speech.sound.audio import AUDIO
+    from tasks.vision.images import IMAGE
+
+    suffix = path.suffix.lower()
+    if suffix in conll.READERS:
+        return "tags"
+    if suffix in tables.READERS:
+        return _of_table(_head(path), str(path), args)
+    if suffix in IMAGE.suffixes | AUDIO.suffixes:
+        raise UserError(f"{path} is a single file: give the folder, with a folder for each label")
+    if suffix not in files.ARCHIVES and IMAGE.of_arrays is not None and path.is_file():
+        beside = sorted(file for file in path.parent.iterdir() if file.is_file())
+        if IMAGE.of_arrays(path.absolute(), beside) is not None:
+            return "image"
+    files.load(path)  # says what it is instead
+    raise UserError(f"{path} is nothing that can be learned from")
+
+
+def _of_hub(name: str) -> "pa.Table":
+    from tasks.data import hub
+
+    splits, _ = hub.load(name, None)
+    split = splits["train"] if "train" in splits else next(iter(splits.values()))
+    head: pa.Table = split.with_format("arrow")[:ROWS]
+    return head
+
+
+def _head(path: Path) -> "pa.Table":
+    """The first rows of a table; of parquet, which may be large, no more than those are read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from tasks.data import files
+
+    if path.suffix.lower() == ".parquet":
+        try:
+            with pq.ParquetFile(path) as file:
+                return pa.Table.from_batches(
+                    [next(file.iter_batches(batch_size=ROWS))], file.schema_arrow
+                )
+        except (pa.ArrowException, StopIteration, OSError):
+            pass  # its reader says what is wrong with it
+    splits, _ = files.load(path)
+    head: pa.Table = next(iter(splits.values())).with_format("arrow")[:ROWS]
+    return head
+
+
+def _of_table(head: "pa.Table", where: str, args: ShipArgs) -> Kind:
+    """By the types and the names of columns, and by the endings of paths."""
+    import pyarrow as pa
+
+    from tasks.media.rows import holds_bytes
+    from tasks.nlp.text_inputs import TEXT_COLUMNS
+    from tasks.nlp.token_classification import TAG_COLUMNS, TOKEN_COLUMNS
+
+    types = {folded(field.name): field.type for field in head.schema}
+    lists = {name for name, kind in types.items() if _is_list(kind)}
+    if lists & {*TOKEN_COLUMNS} and lists & {*TAG_COLUMNS}:
+        return "tags"
+    media = [field.name for field in head.schema if holds_bytes(field.type)]
+    for name in media:
+        if _is_sound(folded(name), head.column(name).to_pylist()):
+            return _heard(head.column_names, args)
+    if media or types.keys() & OF_IMAGE:
+        return "image"
+    if found := _by_paths(head):
+        return found if found == "image" else _heard(head.column_names, args)
+    texts = {name for name, kind in types.items() if pa.types.is_string(kind) or _is_large(kind)}
+    if args.text_column is None and not types.keys() & {*TEXT_COLUMNS}:
+        labels = {folded(name) for name in (args.label_column or "").split(",")}
+        if not texts or all(_are_numbers(head, name, labels) for name in head.column_names):
+            raise UserError(f"{where} {NO_TABLES}")
+    return "text"
+
+
+def _by_paths(head: "pa.Table") -> Kind | None:
+    """By a column whose every value looks like the path of an image or a sound."""
+    import pyarrow as pa
+
+    from tasks.speech.sound.audio import AUDIO
+    from tasks.vision.images import IMAGE
+
+    for field in head.schema:
+        if not (pa.types.is_string(field.type) or _is_large(field.type)):
+            continue
+        values = [value for value in head.column(field.name).to_pylist() if value]
+        suffixes = {Path(value[-300:]).suffix.lower() for value in values}
+        if values and suffixes <= AUDIO.suffixes:
+            return "sound"
+        if values and suffixes <= IMAGE.suffixes:
+            return "image"
+    return None
+
+
+def _is_list(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def _is_large(kind: "pa.DataType") -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_large_string(kind))
+
+
+def _is_sound(name: str, values: Sequence[object]) -> bool:
+    """By its column's name, else by how the first file begins."""
+    if name in OF_SOUND:
+        return True
+    first = next((value for value in values if value), None)
+    content = first.get("bytes") if isinstance(first, dict) else first
+    return isinstance(content, bytes) and content.startswith(SOUND_BEGINS)
+
+
+def _are_numbers(head: "pa.Table", name: str, labels: set[str]) -> bool:
+    """Whether a column holds numbers, or is that of the labels; in a csv all is text."""
+    from tasks.data.labels import NUMBER
+    from tasks.kinds.classification import LABEL_COLUMNS
+
+    if folded(name) in labels or folded(name) in LABEL_COLUMNS:
+        return True
+    values = [value for value in head.column(name).to_pylist() if value not in (None, "")]
+    return all(
+        isinstance(value, int | float)
+        or (isinstance(value, str) and bool(NUMBER.fullmatch(value.strip())))
+        for value in values
+    )
+
+
+def _heard(names: Sequence[str], args: ShipArgs) -> Kind:
+    """Sounds are transcribed where there are transcriptions, else told apart by their labels."""
+    from tasks.kinds.classification import LABEL_COLUMNS
+    from tasks.speech.speech_recognition import TEXT_COLUMNS
+
+    there = set(map(folded, names))
+    if args.label_column is not None:
+        return "sound"
+    if args.text_column is not None or there & ({*TEXT_COLUMNS} - {*LABEL_COLUMNS}):
+        return "speech"
+    return "sound"

@@ -1,0 +1,106 @@
+"""The step that trains, in the time that it has."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.errors import UserError
+from zoo.cli.args import ShipArgs
+from zoo.machine.formatting import duration
+from zoo.ship.choose import Choice, most_epochs
+from zoo.ship.clock import START_S, Clock
+from zoo.ship.look import Look
+from zoo.ship.programs import Ended, Running, Step, run
+from zoo.ship.record import Record
+from zoo.store.checkpoint import MANIFEST
+
+LEAST_S = 20.0
+"""That training gets where earlier calls have spent its share."""
+EVALUATIONS = 5
+"""Of a training whose validation split is nearly as large as its train split."""
+
+
+def step_of(args: ShipArgs, look: Look, choice: Choice, seconds: float, folder: Path) -> Step:
+    """Return the command that trains for so many seconds at most."""
+    rows = look.rows
+    epochs = round(most_epochs(choice.entry, rows["train"]), 2)
+    words = ["finetune", choice.entry.name, *choice.words, *look.words]
+    words += ["--num_train_epochs", f"{epochs:g}", "--minutes", f"{seconds / 60:.2f}"]
+    if rows.get("validation", 0) > 0.3 * rows["train"] and epochs > EVALUATIONS:
+        batch = int(choice.entry.recipe["per_device_train_batch_size"])
+        every = math.ceil(epochs * rows["train"] / batch / EVALUATIONS)
+        words += ["--eval_strategy", "steps", "--eval_steps", str(every)]
+    if args.device != "auto":
+        words += ["--device", args.device]
+    if args.seed != type(args).seed:
+        words += ["--seed", str(args.seed)]
+    words += ["--save_minutes", "2", "--report_to", "none"]
+    return Step("zoo", (*words, "--resume", "--output_dir", str(folder)))
+
+
+@dataclass
+class Watch:
+    """Tells what a training finds while it runs, and keeps how much time was spent."""
+
+    logs: Path
+    metric: str
+    record: Record
+    clock: Clock
+    say: Callable[..., None]
+    told: int = 0
+    """bytes of the log that were looked at"""
+
+    def __call__(self, running: Running | None = None) -> None:
+        """Look once."""
+        try:
+            lines = (self.logs / "metrics.jsonl").read_bytes()[self.told :]
+        except OSError:
+            lines = b""
+        whole, end, _ = lines.rpartition(b"\n")
+        self.told += len(whole) + len(end)
+        for line in whole.splitlines():
+            found = json.loads(line)
+            if found["split"] == "validation" and self.metric in found:
+                value = f"{self.metric} {found[self.metric]:.4f}"
+                self.say("", f"epoch {found['epoch']:.2g}: {value} on validation")
+        if self.clock.spent() - self.record.spent > 5:
+            self.record.save(self.clock.spent())
+
+
+def train(
+    args: ShipArgs,
+    look: Look,
+    choice: Choice,
+    record: Record,
+    clock: Clock,
+    say: Callable[..., None],
+) -> None:
+    """Train in the time there is; the checkpoint lies in the record's folder then.
+
+    Raises `UserError` where the data or the machine has a fault.
+    """
+    seconds = max(LEAST_S, clock.training_ends() - clock.spent() - START_S)
+    epochs = most_epochs(choice.entry, look.rows["train"])
+    step = step_of(args, look, choice, seconds, record.folder)
+    text = f"{duration(seconds)} of {args.minutes:g} min, and no more than {epochs:.2g} epochs"
+    say("training", text, step)
+    watch = Watch(record.folder / "logs", look.task.primary.name, record, clock, say)
+    if (watch.logs / "metrics.jsonl").is_file():  # of before
+        watch.told = (watch.logs / "metrics.jsonl").stat().st_size
+    ended = run(step, record.place / "training.txt", watch)
+    watch()
+    for line in ended.printed.splitlines():
+        if " fit into " in line:
+            say("", line.strip())
+    _must_have_ended(ended, record.folder, step)
+
+
+def _must_have_ended(ended: Ended, folder: Path, step: Step) -> None:
+    """Raises `UserError` with what the program has said, where it has failed."""
+    if ended.code == 0 and (folder / MANIFEST).is_file():
+        return
+    if ended.code < 0 or ended.code >= 128:
+        raise UserError(f"training was stopped by a signal: the same command goes on ({step})")
+    raise UserError(f"training: {ended.last}")
