@@ -7,6 +7,8 @@ the time is over, what was not tried is told.
 """
 
 import math
+import os
+import shutil
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -152,18 +154,25 @@ def settings_of(finalists: Sequence[Candidate]) -> Iterator[ServiceSetting]:
 
 
 def serving_folder(checkpoint: Path, finalists: Sequence[Candidate], place: Path) -> Path:
-    """Return a folder with links to the files of a checkpoint, and to the programs of candidates
-    that are not in place yet."""
+    """Return a folder with the files of a checkpoint, and the programs of candidates that are not
+    in place yet: hard links, as a checkpoint may not lead elsewhere; copies where there can't be
+    any."""
     place.mkdir()
     for path in checkpoint.iterdir():
-        if path.name != artifacts.FOLDER:
-            (place / path.name).symlink_to(path.absolute())
-    (place / artifacts.FOLDER).mkdir()
+        if path.is_file():
+            _link(path, place / path.name)
     for each in finalists:
         if each.artifact is not None:
-            link = place / artifacts.FOLDER / each.deployment.folder
-            link.symlink_to(each.artifact.folder.absolute())
+            program = artifacts.folder_of(place, each.deployment)
+            shutil.copytree(each.artifact.folder, program, copy_function=_link)
     return place
+
+
+def _link(path: str | Path, to: str | Path) -> None:
+    try:
+        os.link(path, to)
+    except OSError:
+        shutil.copy2(path, to)
 
 
 def _tried(
