@@ -19,7 +19,7 @@ What was run and what was not: haproxy 2.6 and nginx 1.22 ran in front of three 
 one was drained and one was killed under load: no client saw it. Prometheus 2.42 read a service by
 its key, and the rules passed tests of their own. The first stage of the Dockerfile ran in a fresh
 environment, which then served, and hadolint read the files; the manifests were held against the
-schemas of Kubernetes 1.37, and Ray's config against that of Ray 2.60. No image was built, no cluster
-nor KubeRay was asked, no Grafana has drawn the dashboard. Memory and cores of a pod are estimates.
-nginx without a licence has no active health checks: it learns from failed requests.
+schemas of Kubernetes 1.37, and Ray's config against that of Ray 2.60. No image was built, neither a
+cluster nor KubeRay was asked, and no Grafana has drawn the dashboard. Memory and cores of a pod are
+estimates. nginx without a licence has no active health checks: it learns from failed requests.
 """
