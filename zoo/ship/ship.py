@@ -43,8 +43,9 @@ def ship(args: ShipArgs) -> int:
         record = Record.open(folder)
         record.must_be(_asked(args, seen, choice))
         clock.before = record.spent
-        if record.steps:
-            _say("again", f"goes on in {folder}, where {', '.join(record.steps)} is done; {clock}")
+        if record.spent:
+            done = f"{', '.join(record.steps)} is done" if record.steps else "training was begun"
+            _say("again", f"goes on in {folder}, where {done}; {clock}")
         try:
             _steps(args, seen, choice, record, clock)
         finally:

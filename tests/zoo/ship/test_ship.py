@@ -14,7 +14,9 @@ from tests.cli import Done, run_cli, run_process
 from zoo.deploy import winner
 from zoo.deploy.winner import Winner
 from zoo.ship import deciding, ship, training
+from zoo.ship.clock import Clock
 from zoo.ship.programs import Ended, Running, Step
+from zoo.ship.record import Record
 from zoo.store import evidence
 
 
@@ -48,7 +50,7 @@ class Programs:
             return self.trained
         shutil.copytree(self.checkpoint, folder, dirs_exist_ok=True)
         (folder / evidence.FILE).unlink(missing_ok=True)
-        record = {"split": "validation", "epoch": 1.0, "accuracy": 0.91}
+        record = {"step": 9, "split": "validation", "epoch": 1.0, "accuracy": 0.91}
         (folder / "logs" / "metrics.jsonl").write_text(json.dumps(record) + "\n")
         value, low, high = self.accuracy
         common: dict[str, Any] = {"subject": evidence.subject_digest(folder), "run": "r", "n": 90}
@@ -206,6 +208,25 @@ def test_training_that_fails(
     programs.trained = trained
     done = shipped(images, tmp_path / "run")
     assert done.code == 2 and said in done.err and done.err.count("\n") == 1
+
+
+def test_each_evaluation_is_told_once(tmp_path: Path) -> None:
+    """Also where the log was written anew, as by a training that goes on from an earlier state."""
+    log, said = tmp_path / "metrics.jsonl", list[str]()
+    clock, record = Clock(2), Record(tmp_path / "run", spent=1e9)
+    watch = training.Watch(tmp_path, "wer", record, clock, lambda topic, text: said.append(text))
+
+    def write(*steps: int, torn: str = "") -> None:
+        lines = [{"step": s, "epoch": s / 4, "split": "validation", "wer": 0.5} for s in steps]
+        rows = [{"step": 1, "epoch": 0.25, "split": "train", "loss": 2.0}, *lines]
+        log.write_text("".join(json.dumps(row) + "\n" for row in rows) + torn)
+        watch()
+
+    watch()
+    write(2, 4, torn='{"step": 6, "split": "validation", "we')
+    write(2)
+    write(2, 4, 6)
+    assert said == [f"epoch {e}: wer 0.5000 on validation" for e in ("0.5", "1", "1.5")]
 
 
 def test_it_becomes_the_service(
