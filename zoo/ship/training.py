@@ -17,6 +17,8 @@ from zoo.ship.programs import Ended, Running, Step, run
 from zoo.ship.record import Record
 from zoo.store.checkpoint import MANIFEST
 
+CUT = " fit into "
+"""In the line of a training that its time has made shorter."""
 VALIDATION = b'"split": "validation"'
 """In the lines of a log that are evaluations."""
 LEAST_S = 20.0
@@ -82,8 +84,9 @@ def train(
     record: Record,
     clock: Clock,
     say: Callable[..., None],
-) -> None:
-    """Train in the time there is; the checkpoint lies in the record's folder then.
+) -> bool:
+    """Train in the time there is; the checkpoint lies in the record's folder then. Returns whether
+    there was too little time for all that the recipe makes sense with.
 
     Raises `UserError` where the data or the machine has a fault.
     """
@@ -96,10 +99,11 @@ def train(
     watch.told = max((int(one["step"]) for one in watch.evaluations()), default=-1)  # of before
     ended = run(step, record.place / "training.txt", watch)
     watch()
-    for line in ended.printed.splitlines():
-        if " fit into " in line:
-            say("", line.strip())
+    cuts = [line.strip() for line in ended.printed.splitlines() if CUT in line]
+    for line in cuts[-1:]:
+        say("", line)
     _must_have_ended(ended, record.folder, step)
+    return bool(cuts)
 
 
 def _must_have_ended(ended: Ended, folder: Path, step: Step) -> None:

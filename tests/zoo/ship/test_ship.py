@@ -112,7 +112,9 @@ def test_the_same_command_again_does_nothing_twice(
     programs: Programs, images: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
-    assert shipped(images, output).code == 0
+    programs.trained = Ended(0, "9 steps fit into --minutes, as one takes 2 s\n", 1.0)
+    done = shipped(images, output)
+    assert done.code == 0 and "9 steps fit into --minutes" in done.out
     programs.steps.clear()
     done = shipped(images, output)
     assert done.code == 0 and not programs.steps
@@ -122,6 +124,11 @@ def test_the_same_command_again_does_nothing_twice(
     programs.steps.clear()
     assert shipped(images, output, "--max_drop", 0.1, "--minutes", 20).code == 0
     assert programs.verbs == ["finetune"], "with more minutes it is trained on"
+    programs.trained = Ended(0, "", 1.0)
+    assert shipped(images, output, "--max_drop", 0.1, "--minutes", 30).code == 0
+    programs.steps.clear()
+    assert shipped(images, output, "--max_drop", 0.1, "--minutes", 40).code == 0
+    assert not programs.steps, "it had all its epochs"
 
 
 def test_more_minutes_read_the_same_rows(programs: Programs, tmp_path: Path) -> None:
@@ -182,6 +189,7 @@ def _ended(code: int, last: str) -> Ended:
     [
         (_ended(1, "none of them meets what was asked for"), 1, "ease a limit"),
         (_ended(2, "too short: it takes 3.5 minutes at least: give more"), 1, "give --minutes 20"),
+        (_ended(1, "2 minutes did not suffice: name fewer --deployments"), 1, "give --minutes 20"),
         (_ended(130, "stopped; the best so far: none"), 1, "give --minutes 20"),
         (_ended(-9, "killed"), 2, "stopped by a signal: the same command goes on"),
     ],
