@@ -40,8 +40,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _compare(arguments: Sequence[str]) -> int:
     from bench.cases.args import CompareArgs
-    from bench.compare.fail_if import VerdictCondition
     from tasks.errors import UserError
+    from zoo.measure.fail_if import VerdictCondition
 
     args: CompareArgs = parse("compare", CompareArgs, arguments)
     conditions = [VerdictCondition.parse(text) for text in args.fail_if]
@@ -227,6 +227,7 @@ VERBS = {
         (
             "decide runs/bert_cls --p95_ms 20 --max_drop 0.005 --memory_mb 500",
             "decide runs/bert_cls --minutes 5 --export --picture front.png",
+            "decide runs/bert_cls --p99_ms 50 --rate 200 --minutes 12",
         ),
         _decide,
     ),

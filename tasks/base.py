@@ -171,6 +171,8 @@ class Examples:
     """rows of each split that the data itself has; a split that is not here was cut from train"""
     unlabelled: Mapping[str, int] = field(default_factory=dict)
     """Rows of the splits that were left out, because none of their rows has a label."""
+    cleaned: Mapping[str, int] = field(default_factory=dict)
+    """What was done to the texts, counted; see `tasks.nlp.cleaning.cleaned_splits`."""
 
 
 def supervised(task: "Task", label_smoothing: float = 0.0) -> Objective:
@@ -470,7 +472,7 @@ class TaskFactory(Protocol):
     def from_data(self, args: Any, data: "DataArgs") -> tuple[Task, Examples]: ...
     def from_config(self, config: Mapping[str, Any]) -> Task: ...
     def for_evaluation(
-        self, task: Task, data: "DataArgs", split: str | None, trained_on: str
+        self, task: Task, data: "DataArgs", split: str | None, trained_on: str | None
     ) -> Examples: ...
     def unlabelled(self, args: Any, data: "DataArgs", asked: str) -> Examples: ...
     def for_prediction(self, task: Task, asked: Any) -> Task: ...

@@ -19,6 +19,7 @@ import psutil
 from tests.cli import environment
 
 READY = re.compile(r"ready after .*: (https?://\S+)")
+NOT_READY = re.compile(r"not ready: (https?://\S+?):? ")
 
 
 @dataclass
@@ -48,9 +49,13 @@ class Served:
 
 @contextlib.contextmanager
 def serving(
-    *words: object, env: Mapping[str, str] | None = None, timeout: float = 120
+    *words: object,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120,
+    until: re.Pattern[str] = READY,
 ) -> Iterator[Served]:
-    """A service on a free port, from its being ready to the end of the context."""
+    """A service on a free port, from its being ready (`until` it says so) to the end of the
+    context."""
     command = [sys.executable, "-m", "zoo", "serve", *map(str, words), "--port", "0"]
     process = subprocess.Popen(
         command,
@@ -66,7 +71,7 @@ def serving(
         assert process.stdout is not None
         for line in process.stdout:
             served.lines.append(line.rstrip("\n"))
-            if found := READY.match(line):
+            if found := until.match(line):
                 served.url = found[1]
                 ready.set()
         ready.set()  # it has ended

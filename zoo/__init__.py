@@ -72,8 +72,7 @@ def evaluate(
     Raises `tasks.errors.UserError` for a damaged checkpoint, data that can't be read, or unknown
     labels.
     """
-    from pathlib import Path
-
+    from tasks.paths import expanded
     from zoo.cli import settings as known
     from zoo.cli.args import EvaluateArgs
     from zoo.machine import places
@@ -82,7 +81,7 @@ def evaluate(
     from zoo.store.checkpoint import read_manifest
 
     given = settings if data is None else {"data": data, **settings}
-    args = known.replaced(EvaluateArgs(Path(checkpoint).expanduser()), given)
+    args = known.replaced(EvaluateArgs(expanded(checkpoint)), given)
     entry = registry.find(str(read_manifest(args.checkpoint)["model"]))
     places.check_cache()
     from zoo.predict.evaluate import evaluate_checkpoint
@@ -148,12 +147,13 @@ def load(
     from pathlib import Path
 
     from tasks.errors import UserError
+    from tasks.paths import expanded
     from zoo.cli.dispatch import zero_shot_entry
     from zoo.model import registry
     from zoo.predict.pipeline import Predictor, are_weights
     from zoo.store.checkpoint import MANIFEST
 
-    name = str(Path(checkpoint).expanduser())
+    name = str(expanded(checkpoint))
     if labels is not None:
         from zoo.predict.zero_shot import ZeroShot
 
@@ -186,7 +186,9 @@ def _train(verb: str, name: str, data: Any, settings: "dict[str, Any]") -> "Chec
     words = [verb, *known.words_of(given, default)]
     try:
         with evidence.recorded_as(entry.module, words):
-            return known.train(entry, lambda default, _: known.replaced(default, given), verb)
+            return known.train(
+                entry, lambda default, _: known.replaced(default, given), verb, given
+            )
     except Stopped as stop:
         if stop.signum != signal.SIGINT:
             raise

@@ -9,10 +9,10 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import zoo
 from tasks.errors import UserError
+from tasks.paths import expanded
 from tasks.printing import print_lines
 from zoo.cli import import_verb, program, serve_verb
 from zoo.cli.program import Program, Verb
@@ -95,8 +95,8 @@ def _info(words: Sequence[str]) -> int:
     models = {entry.name: entry for entry in registry.entries()}
     if args.what in models:
         info.show_model(models[args.what], args.json)
-    elif Path(args.what).is_dir():
-        info.show_checkpoint(Path(args.what), args.json)
+    elif (folder := expanded(args.what)).is_dir():
+        info.show_checkpoint(folder, args.json)
     elif os.sep in args.what:
         raise UserError(f"there is no folder {args.what}")
     else:

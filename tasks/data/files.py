@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tasks.data import arrow_copy, fingerprint, tables
 from tasks.data.splits import CANONICAL
 from tasks.errors import UserError, did_you_mean
+from tasks.paths import expanded
 
 if TYPE_CHECKING:
     import datasets
@@ -73,7 +74,7 @@ def looks_like_a_path(name: str) -> bool:
 
 def missing(name: str) -> UserError:
     """The error for a path where there is nothing; names the nearest file beside it."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     there = [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
     hint = did_you_mean(path.name, there, shown=path.with_name)
     return UserError(f"there is no file or folder {name}", hint=hint)

@@ -5,7 +5,7 @@
 """
 
 import dataclasses
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from tasks.data.columns import find_column
 from tasks.data.labels import leave_out
 from tasks.data.splits import cut_missing_splits, limit
 from tasks.errors import UserError
+from tasks.paths import expanded
 
 if TYPE_CHECKING:
     import datasets
@@ -63,6 +64,8 @@ class Source:
     splits: "datasets.DatasetDict"  # those there were, under the names train, validation, test
     name: str  # for a card: the file's or folder's own name, the Hub id, or "embedded"
     fingerprint: str  # sha256 over files or examples; of the Hub "COMMIT" or "COMMIT/CONFIG"
+    cleaned: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    """What was done to the texts, counted; see `tasks.nlp.cleaning.cleaned_splits`."""
 
     @property
     def rows(self) -> dict[str, int]:
@@ -79,7 +82,7 @@ def load(
 
     Raises `UserError` for whatever is wrong with what the user named.
     """
-    path = Path(args.data).expanduser()
+    path = expanded(args.data)
     try:
         is_there = path.exists()
     except OSError as problem:  # a name too long, a folder that may not be entered
@@ -109,20 +112,25 @@ def choose_split(
     stratify: str | None,
     data: DataArgs,
     split: str | None,
-    trained_on: str,
+    trained_on: str | None,
     without_labels: Collection[str] = (),
 ) -> "tuple[str, datasets.DatasetDict]":
     """The split to evaluate on, and all of them.
 
     By default test, else validation, else train, the first that has labels. Of the data trained on
     (its fingerprint is `trained_on`), missing splits are cut as they were then, so that nothing
-    trained on is tested on; other data is taken as it comes.
+    trained on is tested on, and train has the rows that were learned from; other data is taken as
+    it comes. With None for `trained_on` nothing was learned from the data, and missing splits are
+    cut as for a training. `max_eval_samples` limits whichever split is chosen, train too.
 
     Raises `UserError` where there is no such split, or none with labels.
     """
-    if source.fingerprint == trained_on:
+    is_known = source.fingerprint == trained_on
+    if is_known or trained_on is None:
         splits = cut_missing_splits(splits, stratify, data)
-    splits = limit(splits, data)
+    limits = (data.max_train_samples if is_known else None, data.max_eval_samples)
+    most = min((rows for rows in limits if rows is not None), default=None)
+    splits = limit(splits, dataclasses.replace(data, max_train_samples=most))
     if split is not None and split not in splits:
         raise UserError(
             f"{source.name} has no split {split!r}", "split", f"it has {', '.join(splits)}"

@@ -78,7 +78,8 @@ class Labelled(NamedTuple):
 
     def examples(self, source: Source) -> Examples:
         """Return these labelled splits as the `Examples` of a task."""
-        return Examples(self.splits, source.name, source.fingerprint, source.rows, self.unlabelled)
+        where = source.name, source.fingerprint, source.rows
+        return Examples(self.splits, *where, self.unlabelled, source.cleaned)
 
 
 def media_and_label(source: Source, asked: str | None) -> "datasets.DatasetDict":
@@ -219,7 +220,7 @@ class Classification(Bindable):
         splits: "datasets.DatasetDict",
         data: DataArgs,
         split: str | None,
-        trained_on: str,
+        trained_on: str | None,
     ) -> Examples:
         """Return one split encoded with this task's own order of labels; see `choose_split`.
 

@@ -10,6 +10,7 @@ from typing import Any
 from tasks import standard_input
 from tasks.data.files import missing
 from tasks.errors import UserError, spelled
+from tasks.paths import expanded
 from tasks.printing import print_lines
 
 LONGEST_NAME = 255  # bytes, on nearly every file system
@@ -30,7 +31,7 @@ def expand(names: Sequence[str], suffixes: Collection[str], what: str) -> Iterat
         if name == "-":
             yield from _listed(what)
             continue
-        path = Path(name).expanduser()
+        path = expanded(name)
         if len(os.fsencode(path.name)) > LONGEST_NAME:
             raise UserError(f"{name[:40]}... is too long to be the name of a file")
         if path.is_dir():
@@ -80,7 +81,7 @@ def _in_folder(folder: Path, suffixes: Collection[str], what: str) -> Iterator[P
 
 
 def _matching(pattern: str, suffixes: Collection[str], what: str) -> Iterator[Path]:
-    whole = str(Path(pattern).expanduser())
+    whole = str(expanded(pattern))
     # Path.glob takes no absolute pattern
     found = sorted(map(Path, glob.glob(whole, recursive=True)))  # noqa: PTH207
     files = [path for path in found if path.is_file()]
@@ -96,7 +97,7 @@ def _listed(what: str) -> Iterator[Path]:
         name = line.removeprefix("\ufeff") if number == 1 else line  # a byte order mark
         if not name:
             continue
-        path = Path(name).expanduser()
+        path = expanded(name)
         if not path.is_file():
             raise UserError(f"standard input, line {number}: there is no file {name}")
         yield path

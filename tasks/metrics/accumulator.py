@@ -30,7 +30,8 @@ class ConstantAnswer:
     """One answer to every sample, and what it is worth: whoever has learned something does better.
 
     It is the answer that suits the samples of this very evaluation best: their commonest label or
-    tag, their mean (of several numbers: of each), or an empty text.
+    tag, their mean (of several numbers: of each), an empty text, a flat patch, or, of hidden
+    tokens, the likelihoods that they have by their frequency, named by the commonest.
     """
 
     answer: Answer

@@ -43,21 +43,25 @@ class Ratio:
 class RatioMetric(MetricAccumulator):
     """Sums of each sample of one evaluation, and the ratios computed from them."""
 
-    def __init__(self, ratios: Sequence[Ratio]) -> None:
+    def __init__(self, ratios: Sequence[Ratio], columns: int | None = None) -> None:
+        """Start with no samples; there are as many columns as the ratios name, or more."""
         self.ratios = tuple(ratios)
-        self.columns = 1 + max(max(ratio.over, ratio.under) for ratio in ratios)
+        self.columns = columns or 1 + max(max(ratio.over, ratio.under) for ratio in ratios)
         super().__init__((np.empty(0, np.int64), np.empty((0, self.columns))), self.columns)
 
     def update(self, ids: _Array, sums: _Array) -> None:
         """Count a batch: integers [b], and sums [b, columns]. Else: ValueError."""
+        self._append(self._checked(ids, sums))
+
+    def _checked(self, ids: _Array, sums: _Array) -> tuple[Ints, Floats]:
         ids, sums = checked_ids(ids), np.asarray(sums)
         if sums.shape != (len(ids), self.columns):
             raise ValueError(f"{len(ids)} ids and sums of shape {list(sums.shape)}")
-        self._append((ids, sums.astype(np.float64)))
+        return ids, sums.astype(np.float64)
 
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Each ratio with a bootstrap interval over samples (Efron 1979); none with 0 `draws`."""
-        _, sums = self._columns()
+        _, sums, *_ = self._columns()
         total = sums.sum(0)
         values = {ratio.name: float(ratio.of(total)) for ratio in self.ratios}
 
@@ -69,17 +73,17 @@ class RatioMetric(MetricAccumulator):
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """What one of the ratios is computed from: the sums of each sample."""
-        ids, sums = self._columns()
+        ids, sums, *_ = self._columns()
         ratio = next(ratio for ratio in self.ratios if ratio.name == metric)
         return SampleStatistics(ids, sums, lambda rows, weights: ratio.of(weights @ rows))
 
-    def _distinct(self, chunks: Sequence[Any]) -> tuple[Ints, Floats]:
+    def _distinct(self, chunks: Sequence[Any]) -> tuple[Any, ...]:
         ids, sums = (np.concatenate(column) for column in zip(*chunks, strict=True))
         order = by_id(ids, [sums[:, ::-1]])
         return ids[order], sums[order]
 
-    def _packed(self, columns: tuple[Ints, Floats]) -> dict[str, _Array]:
+    def _packed(self, columns: Any) -> dict[str, _Array]:
         return dict(zip(("ids", "sums"), columns, strict=True))
 
-    def _unpacked(self, state: Mapping[str, _Array]) -> tuple[_Array, _Array]:
+    def _unpacked(self, state: Mapping[str, _Array]) -> tuple[Any, ...]:
         return state["ids"], state["sums"]

@@ -63,12 +63,14 @@ class SeveralNumbersMetric(ClassificationMetric):
 
     def of_each(self, level: float = 0.95) -> list[list[MetricEstimate]]:
         """Return the metrics that each number has by itself, in the order of the numbers."""
+        return [alone.compute(level) for alone in self.each()]
+
+    def each(self) -> list[ClassificationMetric]:
+        """Return an accumulator of each number by itself, in the order of the numbers."""
         ids, predictions, references = self._columns()
-        found = []
-        for i in range(self.num_labels):
-            alone = ClassificationMetric("regression")
+        found = [ClassificationMetric("regression") for _ in range(self.num_labels)]
+        for i, alone in enumerate(found):
             alone.update(ids, predictions[:, i], references[:, i])
-            found.append(alone.compute(level))
         return found
 
     def only_answer(self) -> Answer | None:

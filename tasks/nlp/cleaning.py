@@ -145,20 +145,25 @@ def cleaned_item(item: Mapping[str, Any], clean: str) -> Mapping[str, Any]:
 
 def cleaned_splits(
     splits: "datasets.DatasetDict", clean: str, where: str
-) -> "datasets.DatasetDict":
+) -> "tuple[datasets.DatasetDict, dict[str, int]]":
     """Return the splits with their columns text and text_pair cleaned, and without the rows that
-    repeat another's texts; what was done is told in a line on standard error.
+    repeat another's texts; and what was done, counted, which is also told in a line on standard
+    error.
 
     Texts count as the same where they differ by blanks alone; empty ones are not compared.
 
     Args:
         where: the data's name.
+
+    The counts, of all splits: texts_changed, contradicted (rows that were dropped though they had
+    another label than the row that stays), rows_before and rows, characters_before and characters.
+    There are none where nothing is asked for.
     """
     import datasets
 
     steps = steps_of(clean)
     if not steps:
-        return splits
+        return splits, {}
     before, after, changed = [0, 0], [0, 0], 0
     made = {}
     for name, split in splits.items():
@@ -172,8 +177,9 @@ def cleaned_splits(
             split = _with(split, column, new) if differs else split
         made[name] = split
     told = [f"{changed:,} text{'s'[: changed != 1]} changed"] * (steps != (DUPLICATES,))
+    contradicted = 0
     if DUPLICATES in steps:
-        kept, dropped = _without_duplicates(made)
+        kept, dropped, contradicted = _without_duplicates(made)
         made = {
             name: split if len(kept[name]) == len(split) else split.select(kept[name])
             for name, split in made.items()
@@ -187,7 +193,10 @@ def cleaned_splits(
         f" {before[1]:,} characters, after {after[0]:,} with {after[1]:,}",
         file=sys.stderr,
     )
-    return datasets.DatasetDict(made)
+    counts = {"texts_changed": changed, "contradicted": contradicted}
+    counts |= {"rows_before": before[0], "rows": after[0]}
+    counts |= {"characters_before": before[1], "characters": after[1]}
+    return datasets.DatasetDict(made), counts
 
 
 def described(clean: str) -> str:
@@ -222,8 +231,9 @@ def _with(split: "datasets.Dataset", column: str, texts: Sequence[str]) -> "data
 
 def _without_duplicates(
     splits: "Mapping[str, datasets.Dataset]",
-) -> tuple[dict[str, list[int]], str]:
-    """Return the rows of each split to keep, and what is dropped in words."""
+) -> tuple[dict[str, list[int]], str, int]:
+    """Return the rows of each split to keep, what is dropped in words, and how many of these had
+    another label than the row that stays."""
     seen: dict[tuple[str, ...], tuple[str, str]] = {}  # the texts: their split, their label
     kept: dict[str, list[int]] = {}
     told, contradicted = [], 0
@@ -249,4 +259,4 @@ def _without_duplicates(
     said = ", ".join(told) or "none"
     if contradicted:
         said += f" ({contradicted:,} with another label than the row that stays)"
-    return {name: kept[name] for name in splits}, f"duplicates dropped: {said}"
+    return {name: kept[name] for name in splits}, f"duplicates dropped: {said}", contradicted

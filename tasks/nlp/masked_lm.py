@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features, WrongPrediction
-    from tasks.metrics.ratios import RatioMetric
+    from tasks.metrics.masked import MaskedTokensMetric
     from tasks.nlp.masking import Vocabulary
     from tasks.packed import PackedShape
     from tasks.preflight import Finding
@@ -77,11 +77,12 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedLM", Examples]:
     must_have_train(splits, source.name)
     splits = limit(cut_missing_splits(splits, label, data), data).select_columns(["text"])
     task = MaskedLM(args, columns=columns)
-    return task, Examples(splits, source.name, source.fingerprint, source.rows)
+    where = source.name, source.fingerprint, source.rows
+    return task, Examples(splits, *where, cleaned=source.cleaned)
 
 
 def for_evaluation(
-    task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str
+    task: "MaskedLM", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
@@ -112,7 +113,9 @@ def _canonical(
     label = None
     if args.label_column is not None or labelled:
         label = find_column(names, args.label_column, LABEL_COLUMNS, "label", source.name)
-    splits = cleaned_splits(canonical(source, text, label=label), args.clean, source.name)
+    splits = canonical(source, text, label=label)
+    splits, counts = cleaned_splits(splits, args.clean, source.name)
+    source = replace(source, cleaned=counts)
     columns: Columns = {"text": text, "text_pair": None}
     return source, splits, stratified(splits) if label else None, columns
 
@@ -418,26 +421,20 @@ class MaskedLM(Bindable):
         counts: list[int] = owner.bincount(minlength=len(batch)).tolist()
         return counts
 
-    def accumulator(self) -> "RatioMetric":
-        """Return an empty accumulator of this task's metrics, over the columns loss, tokens and
-        hits."""
-        from tasks.metrics.ratios import Ratio, RatioMetric
+    def accumulator(self) -> "MaskedTokensMetric":
+        """Return an empty accumulator of this task's metrics."""
+        from tasks.metrics.masked import MaskedTokensMetric
 
-        return RatioMetric([Ratio("perplexity", 0, 1, exp=True), Ratio("masked_accuracy", 2, 1)])
+        return MaskedTokensMetric(self._token)
 
-    def update(self, accumulator: "RatioMetric", seen: Evaluated[MaskPrediction]) -> None:
+    def update(self, accumulator: "MaskedTokensMetric", seen: Evaluated[MaskPrediction]) -> None:
         """Add the guesses of a batch to an accumulator."""
         import numpy as np
-        import torch
 
         assert seen.loss.terms is not None
-        losses = seen.loss.terms.double()
-        hits = np.concatenate([g.tokens == r for g, r in self._pairs(seen)]).astype(np.float64)
-        found = [losses, torch.ones_like(losses), torch.from_numpy(hits).to(losses.device)]
-        _, owner = self._truth(seen.batch)
-        sums = torch.zeros(len(seen.batch), 3, dtype=torch.float64, device=losses.device)
-        sums.index_add_(0, owner, torch.stack(found, 1))
-        accumulator.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
+        losses = seen.loss.terms.double().cpu().numpy()
+        hits = np.concatenate([guess.tokens == truth for guess, truth in self._pairs(seen)])
+        accumulator.count(seen.batch.ids.cpu().numpy(), losses, hits, list(seen.references))
 
     @staticmethod
     def _pairs(seen: Evaluated[MaskPrediction]) -> "Iterator[tuple[MaskPrediction, np.ndarray]]":

@@ -69,7 +69,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TextClassification", Example
 
 
 def for_evaluation(
-    task: "TextClassification", data: DataArgs, split: str | None, trained_on: str
+    task: "TextClassification", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it: its columns, its labels, its order of labels.
 
@@ -106,7 +106,7 @@ def unlabelled(args: Args, data: DataArgs, asked: str) -> Examples:
         text, pair = text_inputs.training_columns(names, found.name, args.text_column, asked_pair)
         if columns["text_pair"] and pair is None:
             pair = find_column(names, None, PAIR_COLUMNS, "text pair", found.name)
-        texts = cleaned_splits(canonical(found, text, pair), args.clean, found.name)
+        texts, _ = cleaned_splits(canonical(found, text, pair), args.clean, found.name)
         return replace(found, splits=texts)
 
     return find(source, cut(args, data, splits), data, asked, load)
@@ -122,7 +122,7 @@ def read_inputs(
 ) -> "Iterator[Mapping[str, Any]]":
     """Yield the inputs of `predict`: `text`, perhaps `text_pair`, and a table's other columns; see
     `tasks.nlp.text_inputs.read`."""
-    return text_inputs.read(inputs, task.columns, stack)
+    return text_inputs.read(inputs, task.columns, stack, task.classes)
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -168,10 +168,13 @@ def _canonical(
     asked = args.label_column
     if known and asked is None and known["label"] in names:
         asked = known["label"]
+    if asked is None:
+        text_files.must_have_labels(names, source.name)
     source, label = targets.find(source, asked, LABEL_COLUMNS)
     columns: Columns = {"text": text, "text_pair": pair, "label": label}
     splits = canonical(source, text, pair, label)
-    return source, cleaned_splits(splits, args.clean, source.name), columns
+    splits, counts = cleaned_splits(splits, args.clean, source.name)
+    return replace(source, cleaned=counts), splits, columns
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ texts: LABEL/*.txt, or SPLIT/LABEL/*.txt, at whatever depth below the label.
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ DIGEST = re.compile(r"\.[0-9a-f]{32}")
 UNSUPERVISED = "unsup"
 """The folder of IMDb's reviews without label (Maas et al. 2011), beside those of the labels."""
 MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
+COLUMNS = ("text", "label", "file", "encoding")
 ROWS = 1_000  # texts that are in memory together
 NAMED = 3  # files that a note names
 
@@ -52,6 +53,48 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
     if not texts:
         return files.load(path)  # which says what is there
     groups, beside = _grouped(root, folders, texts)
+    _tell_left_out(path, root, beside)
+    splits, digest = _read(root, groups)
+    _tell_encodings(path, splits)
+    return splits, digest
+
+
+def texts_in(folder: Path, labels: Collection[str] = ()) -> list[Path]:
+    """Return the files with texts below a folder, in the order of their paths.
+
+    Where its folders are those of labels, as in the data that a model was trained on, what lies
+    beside them is left out, as it is there (IMDb's lists of addresses), and told.
+
+    Args:
+        labels: those that the model tells apart.
+    """
+    folders, every = walk(folder)
+    texts = [file for file in every if _is_text(file)]
+    if not labels:
+        return texts
+    try:
+        groups, beside = _grouped(folder, folders, texts)
+    except UserError:  # of splits, which nobody asks for here
+        return texts
+    if not {label for split in groups.values() for label in split if label} <= {*labels}:
+        return texts
+    _tell_left_out(folder, folder, beside)
+    left = set(beside)
+    return [file for file in texts if file not in left]
+
+
+def must_have_labels(names: Sequence[str], where: str) -> None:
+    """Raise `UserError`, which says what layout is wanted, where columns are those of a folder of
+    texts without folders of labels."""
+    if list(names) == [name for name in COLUMNS if name != "label"]:
+        raise UserError(
+            f"{where} is a folder of texts without labels: put the texts of each label into a "
+            f"folder of its name ({where}/LABEL/*.txt, or {where}/train/LABEL/*.txt and so on), or "
+            "give a table with a column of labels"
+        )
+
+
+def _tell_left_out(path: Path, root: Path, beside: Sequence[Path]) -> None:
     if beside:
         some = ", ".join(str(file.relative_to(root)) for file in beside[:NAMED])
         more = f" and {len(beside) - NAMED:,} more" if len(beside) > NAMED else ""
@@ -59,14 +102,6 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
             f"note: texts of {path} outside of the folders of labels are left out: {some}{more}",
             file=sys.stderr,
         )
-    splits, digest = _read(root, groups)
-    _tell_encodings(path, splits)
-    return splits, digest
-
-
-def texts_in(folder: Path) -> list[Path]:
-    """Return the files with texts below a folder, in the order of their paths."""
-    return [file for file in walk(folder)[1] if _is_text(file)]
 
 
 def read_text(file: Path) -> tuple[str, str]:
@@ -222,7 +257,7 @@ def _batches(
     import pyarrow as pa
     from tqdm import tqdm
 
-    names = ["text", *["label"] * is_labelled, "file", "encoding"]
+    names = [name for name in COLUMNS if is_labelled or name != "label"]
     schema = pa.schema([(name, pa.string()) for name in names])
 
     def batches() -> "Iterator[pa.RecordBatch]":

@@ -6,7 +6,7 @@ line no more than a line is held.
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +61,9 @@ class Inputs:
     texts"""
 
 
-def read(inputs: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[str, Any]]:
+def read(
+    inputs: Inputs, known: Columns, stack: ExitStack, labels: Collection[str] = ()
+) -> Iterator[Mapping[str, Any]]:
     """Items one by one: `text`, of pairs `text_pair`, and of a table's row `others`.
 
     `others` is a `pyarrow.RecordBatch` of one row, with the columns that are no text.
@@ -69,6 +71,7 @@ def read(inputs: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[s
     Args:
         known: the columns of the training.
         stack: closes the file.
+        labels: what the model tells apart: beside folders of these names no text is read.
 
     Raises `UserError` for a file that can't be read, and in its turn for a text that can't.
     """
@@ -91,6 +94,8 @@ def read(inputs: Inputs, known: Columns, stack: ExitStack) -> Iterator[Mapping[s
         stream = standard_input.opened("texts, one a line,")
         lines = getattr(stream, "buffer", stream)
         return _lines(lines, "standard input", stream.encoding or "utf-8")
+    if file.is_dir():
+        return _in_folder(file, wants_pairs, labels)
     return _in_file(file, inputs, known, wants_pairs, stack)
 
 
@@ -101,8 +106,6 @@ def _in_file(
 
     if not file.exists():
         raise UserError(f"`file` {file}: there is no such file")
-    if file.is_dir():
-        return _in_folder(file, wants_pairs)
     suffix = file.suffix.lower()
     if suffix in tables.READERS:
         if not file.is_file():
@@ -125,12 +128,14 @@ def _in_file(
     return _lines(opened, str(file), "utf-8")
 
 
-def _in_folder(folder: Path, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
+def _in_folder(
+    folder: Path, wants_pairs: bool, labels: Collection[str]
+) -> Iterator[Mapping[str, Any]]:
     """A text a file, as `tasks.nlp.text_files` reads them, and its path under `others`."""
     from tasks.nlp import text_files
 
     _must_be_single(wants_pairs, f"{folder} has one text a file")
-    found = text_files.texts_in(folder)
+    found = text_files.texts_in(folder, labels)
     if not found:
         raise UserError(f"`file` {folder} is a folder without texts (*.txt): name a file in it")
     return _each(folder, found)

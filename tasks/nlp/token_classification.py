@@ -106,7 +106,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["TokenClassification", Exampl
 
 
 def for_evaluation(
-    task: "TokenClassification", data: DataArgs, split: str | None, trained_on: str
+    task: "TokenClassification", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`.
 

@@ -46,7 +46,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["AudioClassification", Exampl
 
 
 def for_evaluation(
-    task: "AudioClassification", data: DataArgs, split: str | None, trained_on: str
+    task: "AudioClassification", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it; see `Classification.evaluation_split`."""
     source, splits = _canonical(task.args, data)

@@ -83,7 +83,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["SpeechRecognition", Examples
 
 
 def for_evaluation(
-    task: "SpeechRecognition", data: DataArgs, split: str | None, trained_on: str
+    task: "SpeechRecognition", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it."""
     import datasets

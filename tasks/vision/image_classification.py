@@ -58,7 +58,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["ImageClassification", Exampl
 
 
 def for_evaluation(
-    task: "ImageClassification", data: DataArgs, split: str | None, trained_on: str
+    task: "ImageClassification", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it; see `Classification.evaluation_split`."""
     source, splits = _canonical(task.args, data)

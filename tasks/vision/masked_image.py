@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from tasks.base import Features
-    from tasks.metrics.ratios import RatioMetric
+    from tasks.metrics.masked import PaintedPatchesMetric
     from tasks.preflight import Finding
 
 EXAMPLE_INPUT = ""
@@ -70,7 +70,7 @@ def from_data(args: Args, data: DataArgs) -> tuple["MaskedImage", Examples]:
 
 
 def for_evaluation(
-    task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str
+    task: "MaskedImage", data: DataArgs, split: str | None, trained_on: str | None
 ) -> Examples:
     """Return one split as a trained task reads it; see `tasks.data.source.choose_split`."""
     import datasets
@@ -249,14 +249,17 @@ class MaskedImage(Bindable):
         """
         import torch
 
+        errors = self._errors(outputs["logits"], batch)
+        count = torch.full((), float(errors.numel()), device=errors.device)
+        return Loss(errors.sum(), count, {}, errors.detach())  # of each hidden patch [b, hidden]
+
+    def _errors(self, painted: "Tensor", batch: Batch) -> "Tensor":
+        """Return the error of each hidden patch, float32 [b, hidden]."""
         from tasks.vision.patches import painting_errors, seen
 
         assert self.args.patch_size is not None, "bind_for_training() decides it"
         hidden = batch.inputs["shuffle"][:, seen(self.patches, self.args.mask_ratio) :]
-        pixels = batch.inputs["pixel_values"]
-        errors = painting_errors(outputs["logits"], pixels, hidden, self.args.patch_size)
-        count = torch.full((), float(errors.numel()), device=errors.device)
-        return Loss(errors.sum(), count, {}, errors.detach())  # of each hidden patch [b, hidden]
+        return painting_errors(painted, batch.inputs["pixel_values"], hidden, self.args.patch_size)
 
     def predict(
         self, model: "nn.Module", batch: Batch, outputs: Outputs | None = None
@@ -269,19 +272,21 @@ class MaskedImage(Bindable):
         """The images themselves, normalised, float32 [3, size, size]."""
         return list(batch.inputs["pixel_values"])
 
-    def accumulator(self) -> "RatioMetric":
-        """The accumulator of this task's metric, over the columns error and hidden patches."""
-        from tasks.metrics.ratios import Ratio, RatioMetric
+    def accumulator(self) -> "PaintedPatchesMetric":
+        """The accumulator of this task's metric."""
+        from tasks.metrics.masked import PaintedPatchesMetric
 
-        return RatioMetric([Ratio("reconstruction_loss", 0, 1)])
+        return PaintedPatchesMetric()
 
-    def update(self, accumulator: "RatioMetric", seen: Evaluated[PaintedImage]) -> None:
+    def update(self, accumulator: "PaintedPatchesMetric", seen: Evaluated[PaintedImage]) -> None:
         """Adds the errors of a batch to an accumulator."""
         import torch
 
         assert seen.loss.terms is not None
         errors = seen.loss.terms.double()
-        sums = torch.stack([errors.sum(1), torch.full_like(errors[:, 0], errors.shape[1])], 1)
+        flat = self._errors(torch.zeros_like(seen.outputs["logits"]), seen.batch).double()
+        hidden = torch.full_like(errors[:, 0], errors.shape[1])
+        sums = torch.stack([errors.sum(1), hidden, flat.sum(1)], 1)
         accumulator.update(seen.batch.ids.cpu().numpy(), sums.cpu().numpy())
 
     def errors(self, seen: Evaluated[PaintedImage]) -> list[tuple[float, int, str, str]]:

@@ -69,7 +69,7 @@ def test_a_mistake_is_one_line(
 
 def test_a_field_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     code, err = _run(capsys, "run", "minilm", "--bach_sizes", 3)
-    assert code == 2 and "--batch-sizes" in err
+    assert code == 2 and "--batch_sizes" in err
 
 
 def test_results_of_a_newer_version(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

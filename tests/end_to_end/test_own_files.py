@@ -57,11 +57,19 @@ def test_bert_learns_of_folders_cleans_them_and_what_it_predicts_on(
     done = run_cli(BERT, "predict", folder, "--text", *texts)
     plain, marked = (json.loads(line) for line in done.lines)
     assert marked["text"] == texts[1] and marked["score"] == plain["score"]
+    (data / "test" / "urls_pos.txt").write_text("http://a/b\n")
+    done = run_cli("zoo", "predict", folder, "--file", data / "test")
+    assert len(done.lines) == 60 and "left out: urls_pos.txt" in done.err
+    (data / "test" / "urls_pos.txt").unlink()
     told = run_cli(BERT, "finetune", "--data", data, "--output_dir", folder, "--resume", *QUIET,
                    "--model", tiny_bert, "--max_steps", 4, "--clean", "html")  # fmt: skip
     assert told.code == 2
     assert "was begun with --clean html,space,duplicates, not html" in told.err
-    assert "The zoo cleans every text first" in render(record.read(folder))
+    cleaned = run.manifest["data"]["cleaned"]
+    assert cleaned["texts_changed"] == 360 and cleaned["rows_before"] >= cleaned["rows"] > 0
+    page = render(record.read(folder))
+    assert "The zoo cleans every text first" in page
+    assert "The data were cleaned (`html,space,duplicates`): 360 texts changed, and " in page
 
 
 def test_rnn_learns_of_newsgroups_and_cuts_what_is_missing(tmp_path: Path) -> None:
@@ -172,8 +180,14 @@ def test_several_numbers_from_data_to_predictions(
     assert config["problem_type"] == "regression"
     done = run_cli(module, "evaluate", folder)
     assert done.code == 0, done.err
-    for said in ("pearsonr", "each number", "width", "height", "student-t"):
+    for said in ("pearsonr", "each number", "always its mean", "width", "height", "student-t"):
         assert said in done.out
+    told = json.loads(run_cli(module, "evaluate", folder, "--json").out)["numbers"]
+    assert [row["name"] for row in told] == ["width", "height"]
+    for row in told:
+        mse, always = row["metrics"]["mse"], row["constant"]["metrics"]["mse"]
+        assert mse["value"] > 0 and mse["n"] > 0 and always > 0
+        assert f"{always:.4f}" in done.out
     facts = [fact for fact in evidence.read(folder) if fact.kind == "class"]
     assert {fact.label for fact in facts} == {"width", "height"}
     errors = {fact.label: fact.value for fact in facts if fact.name == "mse"}

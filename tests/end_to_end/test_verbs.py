@@ -76,6 +76,8 @@ def test_evaluate(run: Run, reviews: Path) -> None:
         "--max_eval_samples", 50,
     )  # fmt: skip
     assert other.code == 0, other.err
+    row = next(line for line in other.lines if line.startswith("accuracy"))
+    assert row.split()[-2:] == ["50", "wilson"]
 
 
 def _predicted(run: Run) -> list[dict[str, object]]:
@@ -100,6 +102,14 @@ def test_predict_texts(run: Run) -> None:
     done = run_cli(MODEL, "predict", run.folder, "--text", *TEXTS)
     assert done.code == 0, done.err
     _same([json.loads(line) for line in done.lines], run)
+
+
+def test_texts_that_look_like_no_name_of_a_file(run: Run) -> None:
+    """Longer than any name may be, or with a ~ that is nobody's home."""
+    texts = ["a superb film " * 40, "~nobody-of-this-name was superb", "a\nb"]
+    done = run_cli("zoo", "predict", run.folder, *texts)
+    assert done.code == 0, done.err
+    assert [json.loads(line)["text"] for line in done.lines] == texts
 
 
 @pytest.mark.parametrize("form", ["csv", "tsv", "jsonl", "txt"])

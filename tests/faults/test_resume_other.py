@@ -14,6 +14,7 @@ from tests.cases import Case
 from tests.cli import run_cli
 from tests.finetuning import EXACT, MODEL, Run, arguments, finetune
 from zoo.speedups import compiled_layers
+from zoo.train.resume import state as states
 
 STEADY = (*EXACT, "--lr_scheduler_type", "constant", "--save_steps", 4, "--num_train_epochs", 1)
 STEADY += ("--learning_rate", 5e-5)
@@ -81,6 +82,35 @@ def test_another_flag_is_refused(
     folder: Path, tiny_bert: Path, reviews: Path, flags: tuple[object, ...], parts: list[str]
 ) -> None:
     _refused(folder, arguments(tiny_bert, reviews, folder, *STEADY, *flags), *parts)
+
+
+def _forget(folder: Path, *names: str) -> None:
+    """As a version left it which did not have these flags."""
+    for path in (folder / "state").glob("step-*/progress.json"):
+        progress = states.read_progress(path.parent)
+        for part in ("flags", "task_flags"):
+            for name in names:
+                progress["run"][part].pop(name, None)
+        path.write_text(json.dumps({**progress, "sum": states._sum(progress)}))
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--label_smoothing_factor", 0.1), "--label_smoothing_factor 0.0, not 0.1"),
+        (("--class_weights", "balanced"), "--class_weights none, not balanced"),
+    ],
+)
+def test_a_flag_that_an_older_version_did_not_have_was_at_its_default(
+    folder: Path, tiny_bert: Path, reviews: Path, flags: tuple[object, ...], said: str
+) -> None:
+    _forget(folder, "label_smoothing_factor", "class_weights", "max_grad_value", "max_length")
+    argv = arguments(tiny_bert, reviews, folder, *STEADY)
+    _refused(folder, [*argv, *map(str, flags)], said)
+    done = run_cli(MODEL, *argv, "--max_grad_value", 1.0, "--resume")
+    assert done.code == 0, done.err  # what the model decides (max_length) is not known of then
+    changes = json.loads((folder / "zoo.json").read_text())["changes"]
+    assert changes[-1]["flags"] == {"max_grad_value": [0.0, 1.0]}
 
 
 def test_other_data_are_refused(

@@ -229,6 +229,9 @@ def test_a_tilde_is_the_home_folder(
     assert made.folder == tmp_path / "home" / "run" and not Path("~").exists()
     assert zoo.load("~/run").labels == zoo.load(run).labels
     assert zoo.evaluate("~/run", reviews).metrics["accuracy"].value >= 0
+    again = {**short, "qat": "~/run"}
+    assert zoo.finetune("bert_cls", reviews, output_dir="~/qat", **again).folder.is_dir()
+    assert not Path("~").exists()
 
 
 def test_the_import_is_light() -> None:

@@ -10,14 +10,40 @@ from zoo.store.portable import last_part, portable
 
 OF_FILES = ("--data", "--unlabeled", "--model", "--teacher", "--qat", "--config", "--lm", "--words")
 """Flags that may name a file or folder, which does not come with the zoo then."""
+RENAMED = {"--budget": "--minutes"}
+"""Flags with times that older records quote, and what has taken their place."""
+SECONDS = {"s": 1, "m": 60, "h": 3600}
 HELD = ("embedded", "rest", "none")
 """Values of them that name none."""
 
 
 def paragraphs(record: Record, commands: Sequence[str]) -> list[str]:
-    """The commands as one block, and a sentence on what has to be there to run them."""
+    """The commands as one block, a sentence on what has to be there to run them, and one on what
+    is written otherwise since they were run."""
     lines = [quoted(command) for command in commands]
-    return [block("sh", lines), *needs(record, lines)]
+    return [block("sh", lines), *needs(record, lines), *written_otherwise(lines)]
+
+
+def written_otherwise(commands: Sequence[str]) -> list[str]:
+    """The sentence on flags that had another name when the commands were run; none without any."""
+    said = [
+        f"{code(f'{old} {value}')} is now {code(f'{new} {_minutes(value)}')}"
+        for old, new in RENAMED.items()
+        for command in commands
+        for value in _values(command, (old,))
+    ]
+    if not said:
+        return []
+    return [f"Commands stand here as they were run: {', '.join(dict.fromkeys(said))}."]
+
+
+def _minutes(budget: str) -> str:
+    """Return a time as it was written ("90s", "6m", "1h") in minutes."""
+    number, unit = budget[:-1], budget[-1:]
+    try:
+        return f"{float(number) * SECONDS[unit] / 60:g}"
+    except (KeyError, ValueError):
+        return "MINUTES"
 
 
 def needs(record: Record, commands: Sequence[str]) -> list[str]:

@@ -94,8 +94,23 @@ def _data(record: Record) -> list[str]:
         counts = [f"{count:,} of {safe(split)}" for split, count in _in_order(rows)]
         said += f" Rows: {', '.join(counts)}."
     for split, count in (trained_on.get("unlabelled") or {}).items():
-        said += f" Its {count:,} rows of {split} have no labels: nothing was measured on them."
-    return [said]
+        said += (
+            f" Its {count:,} rows of {safe(split)} have no labels: nothing was measured on them."
+        )
+    return [said, *_cleaned(record, trained_on.get("cleaned") or {})]
+
+
+def _cleaned(record: Record, counts: Mapping[str, int]) -> list[str]:
+    """Return what was done to the texts before training, as a paragraph; none where nothing was."""
+    if not counts:
+        return []
+    clean = record.manifest["config"]["task"].get("args", {}).get("clean", "")
+    rows, before = counts.get("rows", 0), counts.get("rows_before", 0)
+    said = f"The data were cleaned ({code(str(clean))}): {counts.get('texts_changed', 0):,} texts "
+    said += f"changed, and {before - rows:,} of {before:,} rows dropped that repeated another"
+    if contradicted := counts.get("contradicted"):
+        said += f", {contradicted:,} of them with another label than the row that stays"
+    return [f"{said}."]
 
 
 def _in_order(rows: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -52,8 +52,8 @@ class EvaluateArgs(Bounded):
     mistakes: CountOrZero = 10
     """how many of the worst mistakes to list; 0 for none"""
     json: bool = False
-    """print one line of JSON instead of tables: metrics, classes, and what one constant answer is
-    worth; no pictures are drawn"""
+    """print one line of JSON instead of tables: metrics, classes or numbers, and what one constant
+    answer is worth; no pictures are drawn"""
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,8 @@ class ExportArgs(Bounded):
     """data to prove it with; that of the training by default"""
     opset: Count | None = None
     """of ONNX; the exporter's own by default"""
+    golden_inputs: CountOrZero = 8
+    """of the validation split, kept in golden/ with their outputs: serve tests itself with them"""
     threads: Threads | None = None
     """of the processor"""
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.errors import UserError
+from tasks.paths import expanded, is_file
 from tasks.printing import print_lines
 from zoo.cli import help as help_page
 from zoo.cli import runs, settings, verbs
@@ -40,9 +41,14 @@ compdef _zoo zoo""",
     "fish": """\
 function __zoo
     set -l words (commandline -opc) (commandline -ct)
-    zoo complete $words[2..-1] 2>/dev/null
+    set -l found (zoo complete $words[2..-1] 2>/dev/null)
+    if test -n "$found"
+        printf '%s\\n' $found
+    else
+        __fish_complete_path $words[-1]
+    end
 end
-complete -c zoo -a '(__zoo)'""",
+complete -c zoo -f -a '(__zoo)'""",
 }
 """What each shell reads; where `zoo complete` answers nothing, files are completed."""
 INSTALL = {
@@ -134,8 +140,8 @@ def _entry(verb: str, words: Sequence[str]) -> Entry | None:
     for word in words:
         if verb in verbs.TRAINING:
             return next((one for one in registry.entries() if one.name == word), None)
-        if (Path(word).expanduser() / MANIFEST).is_file():
-            return registry.find(str(read_manifest(Path(word).expanduser())["model"]))
+        if is_file(expanded(word) / MANIFEST):
+            return registry.find(str(read_manifest(expanded(word))["model"]))
     return None
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, Union
 
 from tasks.errors import UserError, did_you_mean
+from tasks.paths import expanded
 
 if TYPE_CHECKING:
     import yaml
@@ -52,7 +53,15 @@ def take(arguments: Sequence[str]) -> tuple[list[str], list[ConfigLine]]:
         paths.append(path)
     if len(paths) > 1:
         raise UserError(f"--config is given {len(paths)} times, {' and '.join(paths)}: give one")
-    return rest, list(_read(Path(paths[0]))) if paths else []
+    return rest, list(_read(expanded(paths[0]))) if paths else []
+
+
+def named(arguments: Sequence[str]) -> set[str]:
+    """Return the names of the settings that the arguments or their file give, at their default or
+    not."""
+    rest, lines = take(arguments)
+    flags = {word[2:].partition("=")[0].replace("-", "_") for word in rest if word[:2] == "--"}
+    return {*flags, *(flag.removeprefix("no_") for flag in flags), *(line.name for line in lines)}
 
 
 def apply(default: Any, settings: Sequence[ConfigLine]) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tasks import json_files
 from tasks.errors import UserError, did_you_mean
+from tasks.paths import expanded, is_file, is_folder
 from tasks.printing import print_lines
 from zoo.cli import help as help_page
 from zoo.cli import verbs
@@ -63,10 +64,10 @@ def trainable(verb: str, name: str) -> Entry:
 def of_checkpoint(verb: str, words: Sequence[str]) -> int:
     """Run a verb on the checkpoint among the words, whichever model it is of; return the exit
     code."""
-    folders = [word for word in words if (Path(word).expanduser() / MANIFEST).is_file()]
+    folders = [word for word in words if is_file(expanded(word) / MANIFEST)]
     if folders:
         _must_be_first(verb, folders[0], words)
-        name = str(read_manifest(Path(folders[0]).expanduser())["model"])
+        name = str(read_manifest(expanded(folders[0]))["model"])
         return verbs.main(registry.find(name), [verb, *words])
     if help_page.wanted(words):
         return _help(verb, words)
@@ -89,7 +90,7 @@ def _must_be_first(verb: str, folder: str, words: Sequence[str]) -> None:
     """Raise `UserError` if an input stands before the checkpoint, as in `zoo predict photo.jpg
     runs/x`."""
     first = words[0]
-    if first == folder or first.startswith("-") or Path(first).expanduser().is_dir():
+    if first == folder or first.startswith("-") or is_folder(expanded(first)):
         return
     others = list(words)
     others.remove(folder)
@@ -117,9 +118,9 @@ def zero_shot_entry(weights: str) -> Entry:
     for entry in able:
         if weights in {**entry.presets, **entry.zero_shot}:
             return entry
-    config = Path(weights).expanduser() / "config.json"
+    config = expanded(weights) / "config.json"
     sees = False
-    if config.is_file():
+    if is_file(config):
         try:
             sees = "vision_config" in json_files.read_object(config)
         except (OSError, ValueError):  # whoever loads it says what is wrong

@@ -4,6 +4,7 @@ and what goes wrong becomes one line and an exit code. Nothing here imports torc
 import contextlib
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -187,7 +188,7 @@ def parse_flags(
         groups = help_page.groups_of(kind, default)
         print_lines(*help_page.page(prog, description or "", groups, usual, wanted == "all"))
         raise SystemExit(0)
-    _no_values_of_switches(kind, default, words)
+    _check_flags(kind, default, words)
     import tyro
 
     config = (
@@ -199,18 +200,22 @@ def parse_flags(
     given: dict[str, Any] = {"prog": prog, "description": description, "config": config}
     if default is not None:
         given["default"] = default
-    return read_words(lambda args: tyro.cli(kind, args=args, **given), words)
+    return places.at_home(read_words(lambda args: tyro.cli(kind, args=args, **given), words))
 
 
-def _no_values_of_switches(kind: Any, default: Any, words: Sequence[str]) -> None:
-    """Raise `UserError` for `--resume=yes`: the parser would take `yes` for a word of its own, an
-    input of `predict` perhaps."""
-    given = [word.partition("=") for word in words if word.startswith("--") and "=" in word]
+def _check_flags(kind: Any, default: Any, words: Sequence[str]) -> None:
+    """Raise `UserError` for a flag that is not there, and for `--resume=yes`: the parser would take
+    `yes` for a word of its own, an input of `predict` perhaps."""
+    given = [word.partition("=") for word in words if re.match("--[A-Za-z]", word)]
     if not given:
         return
     flags = [flag for group in help_page.groups_of(kind, default) for flag in group.flags]
-    switches = {flag.name for flag in flags if not flag.value}
-    for flag, _, value in given:
-        name = flag[2:].replace("-", "_")
-        if name in switches:
+    known = {flag.name: flag for flag in flags if not flag.positional}
+    for word, equals, value in given:
+        name = word[2:].replace("-", "_")
+        if name not in known:
+            hint = did_you_mean(name, known, shown=lambda near: f"`{near}`") or ""
+            where = f"{help_page.ALL[0]} lists those there are" if known else "nor any other"
+            raise UserError(f"there is no flag {word}", hint=f"{hint} {where}".lstrip())
+        if equals and not known[name].value:
             raise UserError(f"`{name}` takes no value, and here it has {value!r}")

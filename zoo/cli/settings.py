@@ -10,12 +10,13 @@ import numbers
 import os
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union
 
 from tasks.data.source import DataArgs
 from tasks.errors import UserError, did_you_mean
+from tasks.paths import expanded, is_file, is_folder
 from zoo.machine import places
 from zoo.model.entry import Entry
 from zoo.train.args import TrainArgs
@@ -48,9 +49,15 @@ def of_training(entry: Entry, verb: str = "finetune") -> tuple[type, Any]:
 
 
 def train(
-    entry: Entry, read: Callable[[Any, type], Any], verb: str = "finetune"
+    entry: Entry,
+    read: Callable[[Any, type], Any],
+    verb: str = "finetune",
+    typed: Collection[str] = (),
 ) -> "CheckpointMetrics":
     """Train a model with the settings that `read` makes of the default and its dataclass.
+
+    Args:
+        typed: names of the settings that were given, at their default or not.
 
     Raises:
         UserError: a setting, the data or the machine has a fault, which its text describes.
@@ -65,7 +72,7 @@ def train(
     places.check_cache()
     from zoo.train.finetune import FinetuneJob, finetune
 
-    return finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train))
+    return finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train, typed))
 
 
 def replaced(default: Any, values: Mapping[str, Any]) -> Any:
@@ -76,7 +83,7 @@ def replaced(default: Any, values: Mapping[str, Any]) -> Any:
     """
     parts = {field.name: getattr(default, field.name) for field in dataclasses.fields(default)}
     if not all(dataclasses.is_dataclass(part) for part in parts.values()):
-        return _replaced(default, values, parts)
+        return places.at_home(_replaced(default, values, parts))
     owners = {
         field.name: name for name, part in parts.items() for field in dataclasses.fields(part)
     }
@@ -85,7 +92,7 @@ def replaced(default: Any, values: Mapping[str, Any]) -> Any:
     for part_name, part in parts.items():
         own = {name: value for name, value in values.items() if owners[name] == part_name}
         parts[part_name] = _replaced(part, own, owners)
-    return type(default)(**parts)
+    return places.at_home(type(default)(**parts))
 
 
 def _replaced(part: Any, values: Mapping[str, Any], known: Mapping[str, Any]) -> Any:
@@ -204,10 +211,10 @@ def _is_file(name: str, word: str) -> bool:
 
     if any(mark in word for mark in "\n\0") or len(os.fsencode(word)) > 255:
         return False
-    path = Path(word).expanduser()
-    if path.is_file():
+    path = expanded(word)
+    if is_file(path):
         return True
-    if path.is_dir():
+    if is_folder(path):
         way = f"for the texts in it give `file` {word}; to take this very word as one, `{name}`"
         raise UserError(f"{word} is a folder", hint=way)
     is_meant = path.suffix.lower() in {*tables.READERS, *files.OTHER_SUFFIXES}

@@ -72,10 +72,11 @@ def _pretrain(entry: Entry, arguments: Sequence[str]) -> int:
 def _train(entry: Entry, verb: str, arguments: Sequence[str]) -> int:
     from zoo.machine.signals import Stopped
 
+    def read(default: Any, kind: type) -> Any:
+        return parse(entry, verb, arguments, default, kind)
+
     try:
-        settings.train(
-            entry, lambda default, kind: parse(entry, verb, arguments, default, kind), verb
-        )
+        settings.train(entry, read, verb, config_file.named(arguments))
     except Stopped as stop:
         words = commands.of_model(entry.module, verb, *arguments)
         if "--resume" not in arguments:

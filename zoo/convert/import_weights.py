@@ -46,10 +46,15 @@ def import_weights(args: "ImportArgs") -> Path:
         )
     folder = args.output_dir or Path("runs") / entry.name
     _must_be_free(folder)
-    _must_be_elsewhere(_place(args.weights))
+    _must_be_elsewhere(args.weights)
     network = network_of(entry)
     model, processor = _read(args, entry, network)
     config = model.config
+    if (fitting := network.model_of(model)) not in (None, entry.name):
+        raise UserError(
+            f"{args.weights} is {config.architecture}, which is no {entry.name}: give `as` "
+            f"{fitting}"
+        )
     if config.problem_type is None:  # as transformers itself takes it
         single = config.num_labels > 1
         config.problem_type = "single_label_classification" if single else "regression"
@@ -84,7 +89,7 @@ def _must_be_elsewhere(source: Path) -> None:
 
 def _read(args: "ImportArgs", entry: Entry, network: Network) -> tuple[Any, Any]:
     """Return the model in fp32 and its processor."""
-    source = _place(args.weights)
+    source = args.weights
     if source.is_dir():
         return _of_folder(source, entry, network)
     tensors = state_dict.read(source)
@@ -95,13 +100,6 @@ def _read(args: "ImportArgs", entry: Entry, network: Network) -> tuple[Any, Any]
         return network.from_state_dict(asked)
     base = pretrained.find(args.base, entry.presets).folder
     return _like(base, tensors, str(source), network)
-
-
-def _place(path: Path) -> Path:
-    try:
-        return path.expanduser()
-    except RuntimeError:  # ~somebody, whom this machine does not know
-        raise UserError(f"there is no file {path}") from None
 
 
 def _of_folder(source: Path, entry: Entry, network: Network) -> tuple[Any, Any]:
@@ -168,8 +166,7 @@ def _longest(model: Any, processor: Any) -> int:
 
 def _manifest(args: "ImportArgs", entry: Entry, task: Any, config: Any) -> dict[str, Any]:
     """Return what zoo.json says: whose weights these are, and that nothing was trained here."""
-    source = _place(args.weights)
-    digest = _digest(source)
+    source, digest = args.weights, _digest(args.weights)
     return {
         "model": entry.name,
         "module": entry.module,

@@ -18,6 +18,7 @@ from tasks.data.source import DataArgs
 from tasks.errors import UserError, foreign, spelled
 from tasks.metrics.spec import MetricSpec
 from tasks.printing import print_lines
+from zoo.deploy import golden
 from zoo.deploy.proof import REAL_ROWS, Proof, prove
 from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.machine import environment
@@ -76,7 +77,8 @@ class ExportSource:
         return self.checkpoint.task
 
     def samples(self, split: str, data: str | None = None, limit: int | None = None) -> "EvalSplit":
-        """The samples of one split of the data it was trained on, or of other data.
+        """The samples of one split of the data it was trained on, or of other data, whose missing
+        splits are cut as for a training.
 
         Raises `UserError` where the data can't be read, or has no such split.
         """
@@ -100,9 +102,8 @@ class ExportSource:
             max_eval_samples=limit,
         )
         module = importlib.import_module(self.checkpoint.entry.task)
-        examples: Examples = module.for_evaluation(
-            self.task, args, split, self.checkpoint.manifest["data"]["fingerprint"]
-        )
+        trained_on = None if data else self.checkpoint.manifest["data"]["fingerprint"]
+        examples: Examples = module.for_evaluation(self.task, args, split, trained_on)
         return examples, f"{examples.fingerprint}/{next(iter(examples.splits))}/{args}"
 
     def proven(self, runner: "Runner", rows: Sequence[Any]) -> Proof:
@@ -172,6 +173,7 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
             )
         drops = [(samples, lost)] if samples and lost else []
         made = commit_artifact(made, proof, args.checkpoint, original.task.primary, drops)
+        golden.leave(original, made, runner, args.data, args.golden_inputs)
     print_lines(f"{made.folder}")
     return made
 

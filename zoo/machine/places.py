@@ -3,15 +3,20 @@
 Only a try tells: permissions say nothing to root, and nothing about a read-only mount.
 """
 
+import dataclasses
 import errno
 import os
 import re
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tasks.data import cache
 from tasks.errors import UserError
+from tasks.paths import expanded
+
+Settings = TypeVar("Settings")
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 WAYS = {
@@ -33,6 +38,8 @@ WAYS = {
 OPEN_FILES = {"/dev/stdout": 1, "/dev/stderr": 2}
 OPEN_FILE = re.compile(r"/(?:dev|proc/self|proc/thread-self)/fd/(\d+)")
 """How a file that this process has open is named; the shell's >(...) is one."""
+PATHS = frozenset(("lm", "output_dir", "qat", "teacher", "words"))
+"""Settings of texts that are paths and nothing else: `model` or `data` may also be a name."""
 MOST_LINKS = 40  # that follow on each other; Linux allows as many
 
 
@@ -50,6 +57,27 @@ def explain(error: OSError, again: str) -> str:
         return f"can't write{where}: {what}; {way}"
     way = WAYS.get(error.errno or 0, "what was saved before stays")
     return f"can't read or write{where}: {what}; {way}"
+
+
+def at_home(settings: Settings) -> Settings:
+    """Return a dataclass of settings, or of parts that hold them, with the home folder in place of
+    a ~ that begins a path: no shell has read those of a file, of Python, or behind a =."""
+    given: Any = settings
+    changed = {
+        field.name: now
+        for field in dataclasses.fields(given)
+        if (now := _at_home(field.name, old := getattr(given, field.name))) != old
+    }
+    return dataclasses.replace(given, **changed) if changed else settings
+
+
+def _at_home(name: str, value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return at_home(value)
+    if isinstance(value, tuple):
+        return tuple(_at_home(name, each) for each in value)
+    is_path = isinstance(value, Path) or (name in PATHS and isinstance(value, str))
+    return type(value)(expanded(value)) if is_path and str(value).startswith("~") else value
 
 
 def check_folder(flag: str, folder: Path) -> None:

@@ -31,6 +31,14 @@ def choose_device(asked: str) -> torch.device:
     return device
 
 
+def compute_on(device: str, threads: int | None) -> torch.device:
+    """Return the device of a name (see `choose_device`), and give this process so many threads of
+    the processor, where a number is given."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return choose_device(device)
+
+
 def choose_dtype(
     asked: Literal["auto", "fp32", "tf32", "bf16", "fp16"], device: torch.device
 ) -> torch.dtype:

@@ -2,12 +2,13 @@
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo.model.loading import load_model, must_agree
+from zoo.model.own_weights import settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,6 +53,9 @@ class Network(ABC):
     """Methods of int8 that are tried on it. Dynamic int8 ruins convolutions, those that make the
     patches of a vision transformer too, so a network without any says that it takes both."""
 
+    free_options: tuple[str, ...] = ()
+    """Options that fit any weights (dropout): one that is given wins over what they had."""
+
     @abstractmethod
     def make_processor(
         self, options: Any, task: Any, splits: "datasets.DatasetDict", entry: "Entry"
@@ -73,15 +77,16 @@ class Network(ABC):
         the task has a limit."""
         return 0
 
-    def options_of_weights(self, options: Any, processor: Any, entry: "Entry") -> Any:
-        """Return the options as the weights that they name have them, for zoo.json and `build`.
+    def options_of_weights(self, options: Any, processor: Any, entry: "Entry") -> dict[str, Any]:
+        """Return what the weights that the options name have, by the names of the options; empty
+        where the weights are new, or have nothing to say.
 
         Args:
             processor: what `make_processor` gave.
 
-        Raises `UserError` for an option that contradicts the weights.
+        Raises `UserError` where the weights are of another kind.
         """
-        return options
+        return {}
 
     @abstractmethod
     def build(
@@ -104,6 +109,11 @@ class Network(ABC):
             f"{weights.asked}: tensors alone do not say what this network is, nor how it reads its "
             "inputs: name with `base` a folder that has its configuration and its processor"
         )
+
+    def model_of(self, model: "nn.Module") -> str | None:
+        """Return the model of the zoo that a network of this kind is of, where several share it;
+        None where any will do."""
+        return None
 
     @abstractmethod
     def load_processor(self, folder: "Path") -> Any:
@@ -207,6 +217,7 @@ def assemble(
     task: "Task",
     splits: "datasets.DatasetDict",
     processor: Any = None,
+    typed: Collection[str] = (),
 ) -> Assembly:
     """Return what a model needs to be made for some data: its processor, and the task bound to it.
 
@@ -214,6 +225,7 @@ def assemble(
         options: the flags that only this model has, `entry.options`.
         splits: the examples of the task.
         processor: that of a checkpoint; None makes one.
+        typed: names of options that were given, at their default or not.
 
     Raises `UserError` for options that make no network, weights that are not at hand, or more than
     the model takes.
@@ -221,7 +233,8 @@ def assemble(
     network = network_of(entry)
     if processor is None:
         processor = network.make_processor(options, task, splits, entry)
-        options = network.options_of_weights(options, processor, entry)
+        theirs = network.options_of_weights(options, processor, entry)
+        options = settled(options, theirs, network.free_options, typed)
     task = task.bind_for_training(processor, network.max_length(options, processor, entry))
     return Assembly(entry, network, options, task, processor)
 

@@ -16,7 +16,7 @@ from tasks.printing import print_lines
 from zoo.model.loading import head_names, load_config, load_json, load_with_head
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Given = TypeVar("Given")
 
@@ -44,14 +44,20 @@ def config_of(folder: Path, kind: Any, asked: str, model: str) -> Any:
     return load_config(folder, kind)
 
 
-def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str] = ()) -> Given:
-    """Return a model's options as its weights have them; an option at its default asks for nothing,
-    and what the weights have in its place is said.
+def settled(
+    options: Given,
+    of_weights: Mapping[str, Any],
+    free: Collection[str] = (),
+    typed: Collection[str] = (),
+) -> Given:
+    """Return a model's options as its weights have them; an option that nobody gave asks for
+    nothing, and what the weights have in place of its default is said.
 
     Args:
-        options: a dataclass with a field `model`, the name of the weights.
+        options: a dataclass, with a field `model`, the name of the weights, where there are any.
         of_weights: what the weights have, by the names of options.
-        free: options that fit any weights (dropout), whose flag wins unless it is the default.
+        free: options that fit any weights (dropout), and win where they are given.
+        typed: names of options that were given; one that is not at its default was given, too.
 
     Raises `UserError` for an option that contradicts the weights.
     """
@@ -60,7 +66,7 @@ def settled(options: Given, of_weights: Mapping[str, Any], free: Collection[str]
     found = {}
     for name, have in of_weights.items():
         value = getattr(asked, name)
-        if value in (usual[name], have):
+        if value == have or (value == usual[name] and name not in typed):
             found[name] = have
         elif name in free:
             found[name] = value
@@ -122,9 +128,13 @@ def begin(
         setattr(config, name, value)
     now = labels_of(config)
     model = kind(config)
-    keeps = before == now if same_head is None else same_head
+    rows = new_order(before, now)
+    rows = rows if rows is not None and outputs_of(model, len(now)) else None
+    keeps = before == now or rows is not None if same_head is None else same_head
     drawn: set[str] = set() if keeps else head_names(model)
     fill(model, read(folder), asked, drawn)
+    if same_head is None and rows is not None:
+        reorder(model, rows)
     tell(asked, model, drawn, None if same_head is not None else (before, now))
     return model
 
@@ -192,12 +202,52 @@ def load_for_labels(auto: Any, folder: Path, asked: str, **settings: Any) -> Any
     before = labels_of(load_config(folder))
     model, drawn = load_with_head(auto, folder, **settings)
     now, head = labels_of(model.config), head_names(model)
-    if before != now and not head & set(drawn):
+    if before != now and not head & set(drawn) and not goes_on(model, before, now):
         draw(model, head)
         drawn = sorted({*drawn, *head})
     unnamed = all(name == f"LABEL_{i}" for i, name in enumerate(before)) and before
     tell(asked, model, drawn, (None if unnamed else before, now))
     return model
+
+
+def goes_on(model: Any, before: Sequence[str], now: Sequence[str]) -> bool:
+    """Put the outputs of a head that knew the same labels in another order into the order of now,
+    in place; return whether these are such, and which outputs they are is known."""
+    rows = new_order(before, now)
+    if rows is None or not outputs_of(model, len(now)):
+        return False
+    reorder(model, rows)
+    return True
+
+
+def new_order(before: Sequence[str], now: Sequence[str]) -> list[int] | None:
+    """Return at which place each label was before; None where they are not the same labels in
+    another order."""
+    if before == now or len(set(before)) != len(before) or sorted(before) != sorted(now):
+        return None
+    return [before.index(label) for label in now]
+
+
+def outputs_of(model: Any, labels: int) -> "list[nn.Module]":
+    """Return the last layers of a head, whose rows are the labels; none where that can't be told
+    by their shapes. timm's heads are all such layers: one, or two in a distilled network."""
+    names = {name.rpartition(".")[0] for name in head_names(model)}
+    modules = [model.get_submodule(name) for name in sorted(names)]
+    weights = [getattr(one, "weight", torch.empty(0)) for one in modules]
+    found = [
+        one
+        for one, weight in zip(modules, weights, strict=True)
+        if weight.ndim == 2 and len(weight) == labels
+    ]
+    return found if len(found) == 1 or hasattr(model, "timm_model") else []
+
+
+@torch.no_grad()
+def reorder(model: Any, rows: list[int]) -> None:
+    """Take the rows of a head's last layers in another order, in place."""
+    for layer in outputs_of(model, len(rows)):
+        for tensor in layer.parameters(recurse=False):
+            tensor.copy_(tensor[rows].clone())
 
 
 @torch.no_grad()
@@ -232,7 +282,9 @@ def tell(
     new = {name: tensor for name, tensor in tensors.items() if name in drawn}
     kept = {name: tensor for name, tensor in tensors.items() if name not in drawn}
     if not new:
-        line = f"all weights are kept, the head's too ({_counted(kept)})"
+        moved = labels is not None and labels[0] is not None and labels[0] != labels[1]
+        order = f"; its labels are now in the order {listed(labels[1])}" if labels and moved else ""
+        line = f"all weights are kept, the head's too ({_counted(kept)}){order}"
     elif not head_names(model) & set(new):
         line = f"drawn anew is {listed(sorted(new))}; all other weights are kept"
     else:

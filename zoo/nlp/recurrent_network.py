@@ -42,6 +42,7 @@ class RecurrentNetwork(Network):
     auto_class = "AutoModelForSequenceClassification"
     load_processor = staticmethod(load_tokenizer)
     quantization_methods = ("dynamic", "static")
+    free_options = ("rnn_dropout", "initialization")
 
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
@@ -72,16 +73,13 @@ class RecurrentNetwork(Network):
             return options.token_limit
         return _limit(processor, options)
 
-    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
-        """Return the options with the shape and the tokenizer of the weights
-        (`Network.options_of_weights`)."""
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
+        """Return what the weights have, by the names of options (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
-            return options
+            return {}
         _, config = own_checkpoint.find(options, RnnConfig, entry)
         rules = json.loads(processor.backend_tokenizer.to_str())
-        tokens = len(processor)  # perhaps fewer than were allowed
-        most = max(tokens, options.vocab_size)
-        of_weights = {
+        return {
             "cell": config.cell,
             "embedding_size": config.embedding_size,
             "hidden_size": config.hidden_size,
@@ -92,11 +90,10 @@ class RecurrentNetwork(Network):
             "initialization": config.initialization,
             "activation": config.hidden_act,
             "tokenizer": "word" if rules["model"]["type"] == "WordLevel" else "bpe",
-            "vocab_size": tokens if options.vocab_size == type(options).vocab_size else most,
+            "vocab_size": max(len(processor), options.vocab_size),  # perhaps it has fewer
             "lowercase": '"Lowercase"' in json.dumps(rules["normalizer"]),
             "token_limit": _limit(processor, options),
         }
-        return own_weights.settled(options, of_weights, free=("rnn_dropout", "initialization"))
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any

@@ -58,6 +58,14 @@ class Encoder:
         )
         return dict(encoded.to(self.device))
 
+    def embed(self, texts: list[str]) -> Tensor:
+        """Return embeddings of length one, float32 [b, hidden]."""
+        batch = self.encode(texts)
+        hidden = self.model(**batch).last_hidden_state.float()  # [b, seq, hidden]
+        mask = batch["attention_mask"].unsqueeze(-1).float()
+        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
+        return torch.nn.functional.normalize(mean, dim=-1)
+
     def check(self, sentences: Sequence[str]) -> None:
         """Raise `UserError` if a label's sentence leaves no room for a text."""
         for sentence in sentences:
@@ -97,20 +105,12 @@ class Embeddings:
         encoder.check(sentences)
         with torch.inference_mode():
             self.labels = torch.cat(
-                [self.embed(sentences[i : i + ROWS]) for i in range(0, len(sentences), ROWS)]
+                [encoder.embed(sentences[i : i + ROWS]) for i in range(0, len(sentences), ROWS)]
             )
-
-    def embed(self, texts: list[str]) -> Tensor:
-        """Return embeddings of length one, float32 [b, hidden]."""
-        batch = self.encoder.encode(texts)
-        hidden = self.encoder.model(**batch).last_hidden_state.float()  # [b, seq, hidden]
-        mask = batch["attention_mask"].unsqueeze(-1).float()
-        mean = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
-        return torch.nn.functional.normalize(mean, dim=-1)
 
     def logits(self, inputs: Sequence[Any]) -> Tensor:
         """Return scaled cosines, float32 [b, labels]."""
-        return SCALE * self.embed(plain(inputs)) @ self.labels.T
+        return SCALE * self.encoder.embed(plain(inputs)) @ self.labels.T
 
 
 def plain(inputs: Sequence[Any]) -> list[str]:
@@ -121,10 +121,32 @@ def plain(inputs: Sequence[Any]) -> list[str]:
     return [each["text"] for each in items]
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights that label texts without training, for any labels."""
+
+    encoder: Encoder
+    entailment: int | None
+    """the output that says that one text follows from the other; None: they embed texts"""
+
+    def scorer(self, labels: tuple[str, ...], template: str) -> Entailment | Embeddings:
+        """Return a scorer for labels. Raises `UserError` where they leave no room for a text."""
+        task = TextClassification(Args(), labels, "single_label_classification")
+        sentences = [template.replace("{}", label) for label in labels]
+        if self.entailment is None:
+            return Embeddings(task, self.encoder, sentences)
+        return Entailment(task, self.encoder, sentences, self.entailment)
+
+
 def load(
     folder: Path, labels: tuple[str, ...], template: str, device: torch.device
 ) -> Entailment | Embeddings:
-    """Return a scorer made from the weights in a folder.
+    """Return a scorer made from the weights in a folder. Raises as `load_weights` does."""
+    return load_weights(folder, device).scorer(labels, template)
+
+
+def load_weights(folder: Path, device: torch.device) -> Weights:
+    """Return the weights in a folder, on a device.
 
     Raises `UserError` where they are of no text encoder, or of a classifier of something else.
     """
@@ -155,11 +177,7 @@ def load(
     encoder_fit.check_padding(model, tokenizer, str(folder))
     longest = min(encoder_fit.longest(config, tokenizer), _trained_length(folder))
     encoder = Encoder(model.to(device).eval(), tokenizer, longest, device)
-    task = TextClassification(Args(), labels, "single_label_classification")
-    sentences = [template.replace("{}", label) for label in labels]
-    if entails:
-        return Entailment(task, encoder, sentences, entails[0])
-    return Embeddings(task, encoder, sentences)
+    return Weights(encoder, entails[0] if entails else None)
 
 
 def _trained_length(folder: Path) -> int:

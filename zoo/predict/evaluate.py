@@ -27,6 +27,7 @@ from zoo.evaluation.checkpoint_metrics import CheckpointMetrics
 from zoo.evaluation.class_facts import ClassScores
 from zoo.evaluation.confusions import top_confusions
 from zoo.evaluation.loop import Evaluation, evaluate
+from zoo.evaluation.number_facts import NumberScores
 from zoo.machine import terminal
 from zoo.machine.accelerator import accelerator_on
 from zoo.machine.formatting import interval
@@ -43,6 +44,7 @@ from zoo.train.reporting.summary import metric_facts
 if TYPE_CHECKING:
     import datasets
 
+    from tasks.metrics.accumulator import ConstantAnswer
     from tasks.metrics.classification import ClassificationMetric
     from tasks.metrics.intervals import MetricEstimate
     from zoo.cli.args import EvaluateArgs
@@ -113,7 +115,8 @@ def _evaluate(entry: "Entry", args: "EvaluateArgs") -> CheckpointMetrics:
     evidence.append(folder, [*_of_the_whole(task, found, common, where), *per_part])
     if args.json:
         said = {"checkpoint": str(folder), "data": examples.name, "split": split}
-        terminal.lines(json.dumps(said | as_json(task, found, classes), ensure_ascii=False))
+        parts = as_json(task, found, classes, numbers)
+        terminal.lines(json.dumps(said | parts, ensure_ascii=False))
         return metrics
     _show_metrics(task, found, f"{folder} on {examples.name}, {split}")
     class_facts.show(classes)
@@ -198,19 +201,20 @@ def _show_metrics(task: Task, evaluation: Evaluation, title: str) -> None:
         terminal.lines(f"warning: {warning}")
 
 
-def as_json(task: Task, evaluation: Evaluation, classes: Sequence[ClassScores]) -> dict[str, Any]:
+def as_json(
+    task: Task,
+    evaluation: Evaluation,
+    classes: Sequence[ClassScores],
+    numbers: Sequence[NumberScores],
+) -> dict[str, Any]:
     """Return an evaluation as plain JSON: loss, metrics, what one constant answer would be worth,
-    and the classes, those without rows as well. What is undefined is None."""
-    constant = evaluation.constant
+    the classes, those without rows as well, and each of several numbers. What is undefined is
+    None."""
     found: dict[str, Any] = {
         "loss": _finite(evaluation.loss),
         "metrics": {one.name: _estimate(one) for one in evaluation.measured},
+        **_constant(task, evaluation.constant),
     }
-    if constant is not None:
-        found["constant"] = {
-            "answer": constant_answer.name_of(task, constant.answer),
-            "metrics": {name: _finite(value) for name, value in constant.values.items()},
-        }
     if warning := constant_answer.warning(task, evaluation.accumulator):
         found["warning"] = warning
     if classes:
@@ -219,7 +223,22 @@ def as_json(task: Task, evaluation: Evaluation, classes: Sequence[ClassScores]) 
             | {name: _estimate(one) for name, one in row.scores.items()}
             for row in classes
         ]
+    if numbers:
+        found["numbers"] = [
+            {"name": row.name, "metrics": {one.name: _estimate(one) for one in row.metrics}}
+            | _constant(task, row.constant)
+            for row in numbers
+        ]
     return found
+
+
+def _constant(task: Task, constant: "ConstantAnswer | None") -> dict[str, Any]:
+    """Return what a constant answer is worth, under `constant`; nothing without one."""
+    if constant is None:
+        return {}
+    worth = {name: _finite(value) for name, value in constant.values.items()}
+    answer = constant_answer.name_of(task, constant.answer)
+    return {"constant": {"answer": answer, "metrics": worth}}
 
 
 def _estimate(one: "MetricEstimate") -> dict[str, Any]:

@@ -58,13 +58,9 @@ def _open(
     """Return the checkpoint, its network or runner, and the processor of its inputs."""
     wanted = Deployment.parse(deployment)
     if wanted == Deployment("eager"):
-        from zoo.machine.precision import choose_device
+        from zoo.machine.precision import compute_on
 
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
-        place = choose_device(device)
+        place = compute_on(device, threads)
         checkpoint = open_checkpoint(folder, entry)
         model, processor = load_network(checkpoint, place)
         return checkpoint.bind(processor), model, processor
@@ -276,21 +272,18 @@ class Predictor(PredictionPipeline):
         Raises `UserError` where the weights are not at hand, or of another kind, and for another
         deployment than eager.
         """
-        from zoo.machine.precision import choose_device
+        from zoo.machine.precision import compute_on
         from zoo.model.network import assemble
 
         if deployment != "eager":
             raise UserError(f"{model} are weights, and `deployment` is for a checkpoint")
         quiet_libraries()
-        if threads is not None:
-            import torch
-
-            torch.set_num_threads(threads)
+        place = compute_on(device, threads)
         task = importlib.import_module(entry.task).without_data()
         assembly = assemble(entry, entry.options(model=model), task, {})
         network, _ = assembly.build()
         made = cls.__new__(cls)
-        made.device, made.task = choose_device(device), assembly.task
+        made.device, made.task = place, assembly.task
         made.model, made.processor = network.to(made.device).eval(), assembly.processor
         made.source = f"{entry.name} with {model}"
         return made

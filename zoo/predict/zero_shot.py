@@ -6,14 +6,12 @@ weights that know language: see `zoo.nlp.zero_shot_text` and `zoo.vision.zero_sh
 
 import importlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-
-import torch
 
 from tasks.errors import UserError
 from tasks.kinds.classification import Classification
-from zoo.machine.precision import choose_device
+from tasks.paths import expanded
+from zoo.machine.precision import compute_on
 from zoo.machine.terminal import quiet_libraries
 from zoo.predict.pipeline import PredictionPipeline
 from zoo.store import pretrained
@@ -65,9 +63,7 @@ class ZeroShot(PredictionPipeline):
             raise UserError(f"`template` {sentence!r}: wants one {{}} where the label goes")
         quiet_libraries()
         found = pretrained.find(model, {**entry.presets, **entry.zero_shot})
-        place = choose_device(device)
-        if threads is not None:
-            torch.set_num_threads(threads)
+        place = compute_on(device, threads)
         self.source = f"{model}, zero-shot"
         self.device = place
         self.scorer: Scorer = module.load(found.folder, names, sentence, place)
@@ -94,7 +90,7 @@ def read_labels(asked: str | Sequence[str] | None) -> tuple[str, ...]:
     elif asked is not None and asked.startswith("@"):
         try:
             # splitlines() would also cut at what may stand within a label
-            parts = Path(asked[1:]).expanduser().read_text(encoding="utf-8-sig").split("\n")
+            parts = expanded(asked[1:]).read_text(encoding="utf-8-sig").split("\n")
         except OSError as error:
             raise UserError(f"`labels` {asked}: {error.strerror}") from None
         except UnicodeDecodeError:

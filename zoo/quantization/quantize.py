@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tasks.errors import UserError, spelled
-from zoo.deploy import export
+from zoo.deploy import export, golden
 from zoo.deploy.candidate import BASELINE, Candidate, DeploymentBuilder
 from zoo.deploy.chosen import (
     confirm,
@@ -358,4 +358,5 @@ def keep(
     artifact = export.commit_artifact(
         made, best.proof, args.checkpoint, metric, drops, {"contract": contract}, speeds
     )
+    golden.leave(original, artifact, runner, args.data)
     terminal.lines(f"{artifact.folder}")

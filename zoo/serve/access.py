@@ -16,7 +16,7 @@ from typing import Any
 from starlette.requests import ClientDisconnect
 
 from tasks.errors import UserError, spelled
-from zoo.serve import errors, keys
+from zoo.serve import cache, errors, keys
 from zoo.serve.errors import ServeError, SlowRequest, TooLarge, Unauthorized, Unavailable
 from zoo.serve.logs import REQUESTS
 from zoo.serve.metrics import Metrics
@@ -105,6 +105,7 @@ class Exchange:
     async def run(self) -> None:
         """Answer it, whatever happens on the way, and tell of it."""
         self.metrics.began()
+        cache.SAID.set(self.said)
         try:
             await self._answered()
         except (ServeError, UserError) as error:
@@ -171,6 +172,8 @@ class Exchange:
             more = [(b"x-request-id", self.id.encode())]
             if sha256 := self.said.get("sha256"):
                 more.append((b"x-model-sha256", sha256.encode()))
+            if cached := self.said.get("cache"):
+                more.append((b"x-cache", cached.encode()))
             message["headers"] = [*message.get("headers", ()), *more]
         await self._send(message)
 

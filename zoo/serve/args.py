@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from tasks.bounds import Bounded, Bounds, Count, CountOrZero, NotNegative, Positive, Threads
+from tasks.bounds import Bounded, Bounds, Count, CountOrZero, NotNegative, Positive, Share, Threads
 
 Port = Annotated[int, Bounds(0, 65_535)]
 
@@ -34,6 +34,10 @@ class ServeArgs(Bounded):
     """inputs of a model that wait; more are answered with 429"""
     timeout_s: Positive = 30.0
     """for an answer; longer is answered with 504"""
+    cache_mb: NotNegative = 0.0
+    """of answers that are kept, for inputs that come again; 0: none"""
+    cache_policy: Literal["lru", "lfu"] = "lru"
+    """what goes where the cache is full: what was not asked for the longest, or the least often"""
     keys: Path | None = None
     """file of keys, one a line, of which a request brings one (Authorization: Bearer KEY);
     ZOO_SERVE_KEYS in the environment holds them as well, separated by commas"""
@@ -44,6 +48,8 @@ class ServeArgs(Bounded):
     batch_budget: Positive | None = None
     """tokens, pixels or seconds of a pass, padding included; 16 inputs of usual length by default,
     128 on a GPU"""
+    max_seconds: Positive = 600.0
+    """of a sound: a small file may last days; longer ones are answered with 422"""
     max_body_mb: Positive = 10.0
     """of a request; more are answered with 413"""
     max_connections: Count = 1024
@@ -52,6 +58,23 @@ class ServeArgs(Bounded):
     """that a client has to send its request"""
     drain_s: NotNegative = 30.0
     """for requests that came before SIGTERM"""
+    admin_keys: Path | None = None
+    """file of keys for those who may change what is served: v2/repository/models/NAME/load"""
+    model_root: Path | None = None
+    """folder of checkpoints, of which one may be named to be served from now on; by default that
+    which is served is read anew"""
+    watch: Positive | None = None
+    """look at the folders that are served, each so many seconds, and serve what is new there"""
+    shadow_share: Share = 0.1
+    """of the batches, that a new version gets beside the one that answers, before it does"""
+    shadow_requests: CountOrZero = 200
+    """inputs that are compared"""
+    shadow_s: Positive = 60.0
+    """that they are waited for; what was compared until then decides"""
+    max_disagreement: Share = 0.02
+    """of the inputs, that may have another answer from a new version; more, and it is refused"""
+    fail_if: tuple[str, ...] = ()
+    """refuse a new version that is so: slower, slower:5%, cant_tell"""
     ready_below: CountOrZero | None = None
     """not ready (v2/health/ready) while so many inputs wait, or more; by default that is not looked
     at"""
@@ -63,7 +86,7 @@ class ServeArgs(Bounded):
     """its key"""
     write_config: tuple[str, str] | None = None
     """KIND FOLDER: write what serves these models elsewhere, and end; docker, compose, kubernetes,
-    haproxy or nginx"""
+    kuberay, haproxy or nginx"""
     instances: tuple[str, ...] = ()
     """of which a balancer's `write_config` tells, HOST:PORT each; two on this machine by default"""
     quiet: bool = False

@@ -1,17 +1,20 @@
 """A model that is served, as far as it is known without its weights: no torch is imported."""
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tasks import json_files
 from tasks.errors import UserError
+from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
-from zoo.store import evidence
-from zoo.store.checkpoint import open_checkpoint
+from zoo.store import evidence, pretrained
+from zoo.store.checkpoint import MANIFEST, open_checkpoint
 
 if TYPE_CHECKING:
     from tasks.base import Task
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 KINDS = {"nlp": "text", "vision": "image", "speech": "audio"}
 """What an input is, by the name of the modality."""
-AUTO = "auto"
+AUTO, EAGER = "auto", "eager"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,57 @@ class Description:
         """Whether an input is a pair of texts."""
         columns: Mapping[str, Any] = getattr(self.task, "columns", None) or {}
         return columns.get("text_pair") is not None
+
+
+def describe_weights(asked: str, name: str) -> Description | None:
+    """Return the description of pretrained weights that label without training, and embed.
+
+    Args:
+        asked: a preset's name, a Hub id, or a folder with `config.json` that is no checkpoint.
+
+    Returns None where it is none of these. Raises `UserError` for weights that are not at hand, or
+    of another kind.
+    """
+    entry = _entry_of(asked)
+    if entry is None:
+        return None
+    folder = pretrained.find(asked, {**entry.presets, **entry.zero_shot}).folder
+    kind = KINDS[modality_of(entry).name]
+    pipelines: tuple[str, ...] = ("zero-shot-image-classification",)
+    if kind == "text":
+        pipelines = ("zero-shot-classification",)
+        if not _entails(folder):
+            pipelines += ("feature-extraction", "sentence-similarity")
+    task = importlib.import_module(entry.task).of_labels((), "single_label_classification")
+    digest = evidence.subject_digest(folder)
+    return Description(name, folder, EAGER, digest, entry, task, pipelines)
+
+
+def _entry_of(asked: str) -> "Entry | None":
+    """Return the model whose weights a name stands for, or None."""
+    able = [entry for entry in registry.entries() if entry.zero_shot]
+    folder = Path(asked).expanduser()
+    config = _read_config(folder)
+    if not config:
+        return next((one for one in able if asked in {**one.presets, **one.zero_shot}), None)
+    if (folder / MANIFEST).exists():
+        return None
+    kind = "image" if "vision_config" in config else "text"
+    return next(one for one in able if KINDS[modality_of(one).name] == kind)
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    try:
+        return json_files.read_object(folder / "config.json")
+    except (OSError, ValueError):  # whoever loads it says what is wrong
+        return {}
+
+
+def _entails(folder: Path) -> bool:
+    """Whether weights judge if one text follows from another."""
+    labels = _read_config(folder).get("id2label")
+    names = labels.values() if isinstance(labels, dict) else ()
+    return any(str(name).lower().startswith("entail") for name in names)
 
 
 def describe(folder: Path, name: str, deployment: str) -> Description:

@@ -35,6 +35,18 @@ class Unauthorized(ServeError):
         return {"www-authenticate": "Bearer"}
 
 
+class Forbidden(ServeError):
+    """Nobody may do that here."""
+
+    status = 403
+
+
+class Conflict(ServeError):
+    """It can't be done in the state that the service is in."""
+
+    status = 409
+
+
 class NotFound(ServeError):
     """There is no such model or path here."""
 
@@ -64,6 +76,15 @@ class QueueFull(ServeError):
 
     def headers(self) -> dict[str, str]:
         return {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
+
+
+class TooManyStreams(ServeError):
+    """As many sounds are heard while they are spoken as may be."""
+
+    status = 429
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most:,} streams are heard already, which is all that may")
 
 
 class Unavailable(ServeError):

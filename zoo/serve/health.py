@@ -28,7 +28,10 @@ def router(service: Service, ready_below: int | None = None) -> APIRouter:
         models = {name: service.is_ready(name) for name in service.models}
         waiting = service.waiting()
         good = all(models.values()) and (ready_below is None or waiting < ready_below)
-        return answer({"ready": good, "models": models, "waiting": waiting}, 200 if good else 503)
+        said = {"ready": good, "models": models, "waiting": waiting}
+        if unfit := service.unfit():
+            said["unfit"] = unfit
+        return answer(said, 200 if good else 503)
 
     @made.get(METRICS)
     async def metrics() -> Response:

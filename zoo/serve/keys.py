@@ -17,17 +17,22 @@ SUBPROTOCOL = "bearer."
 LOOPBACK = ("127.", "localhost", "::1")
 
 
-def read_keys(file: Path | None) -> tuple[bytes, ...]:
-    """Return the keys of a file, one a line, and those of `VARIABLE`, separated by commas.
+def read_keys(
+    file: Path | None, setting: str = "keys", variable: str | None = VARIABLE
+) -> tuple[bytes, ...]:
+    """Return the keys of a file, one a line, and those of a variable, separated by commas.
+
+    Args:
+        setting: that named the file.
 
     Raises `UserError` for a file that can't be read, is empty, or that others may read, and for a
     key that is too short.
     """
-    found = [] if file is None else _of_file(file)
-    found += os.environ.get(VARIABLE, "").split(",")
+    found = [] if file is None else _of_file(file, setting)
+    found += os.environ.get(variable, "").split(",") if variable else []
     keys = [key.strip() for key in found if key.strip()]
     if short := sum(len(key) < LEAST for key in keys):
-        raise UserError(f"`keys`: {short} of {len(keys)} is shorter than {LEAST} characters")
+        raise UserError(f"`{setting}`: {short} of {len(keys)} is shorter than {LEAST} characters")
     return tuple(key.encode() for key in keys)
 
 
@@ -62,16 +67,16 @@ def of_subprotocols(offered: Iterable[str]) -> str | None:
     return f"Bearer {key.decode('utf-8', 'surrogateescape')}"
 
 
-def _of_file(file: Path) -> list[str]:
+def _of_file(file: Path, setting: str) -> list[str]:
     try:
         mode = file.stat().st_mode
         lines = file.read_text(encoding="utf-8").splitlines()
     except OSError as error:
-        raise UserError(f"`keys` {file}: {error.strerror}") from None
+        raise UserError(f"`{setting}` {file}: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UserError(f"`keys` {file}: not UTF-8 text") from None
+        raise UserError(f"`{setting}` {file}: not UTF-8 text") from None
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
-        raise UserError(f"`keys` {file}: others may read it; chmod 600 {file}")
+        raise UserError(f"`{setting}` {file}: others may read it; chmod 600 {file}")
     if not any(line.strip() for line in lines):
-        raise UserError(f"`keys` {file}: it holds no key")
+        raise UserError(f"`{setting}` {file}: it holds no key")
     return lines

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 WAITING = 10_000
 """Lines that wait to be written."""
 REQUESTS = logging.getLogger("zoo.serve.requests")
+UPDATES = logging.getLogger("zoo.serve.updates")
 
 
 class JsonLines(logging.Formatter):
@@ -62,6 +63,7 @@ def written(quiet: bool) -> Iterator[None]:
     before, level = root.handlers[:], root.level
     root.handlers[:] = [Dropping(waiting)]
     root.setLevel(logging.WARNING)
+    UPDATES.setLevel(logging.INFO)
     REQUESTS.setLevel(logging.WARNING if quiet else logging.INFO)
     listener.start()
     try:

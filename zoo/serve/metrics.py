@@ -59,6 +59,11 @@ class Metrics:
         for counter in (self._restarts, self._hits, self._misses):
             counter.labels(one.name)
 
+    def replaced(self, old: Description, new: Description) -> None:
+        """Tell that another version of a model answers from now on."""
+        self._info.remove(old.name, old.sha256, old.deployment)
+        self._info.labels(new.name, new.sha256, new.deployment).set(1)
+
     def began(self) -> None:
         """Count a request that has come."""
         self._in_flight.inc()

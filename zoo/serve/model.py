@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError, spelled
 from zoo.model.modality import Modality
@@ -15,6 +15,9 @@ from zoo.serve import batching
 from zoo.serve.batching import Size
 from zoo.serve.items import Item, kind_of
 from zoo.serve.probes import probe
+
+if TYPE_CHECKING:
+    from tasks.speech.audio_features import AudioConfig
 
 LOG = logging.getLogger(__name__)
 USUAL = {"text": 128.0, "audio": 4.0}
@@ -62,15 +65,22 @@ class BatchingModel:
     """Predicts for the inputs of many requests at once; see the module."""
 
     def __init__(
-        self, predictor: PredictionPipeline, modality: Modality, kind: str, budget: float | None
+        self,
+        predictor: PredictionPipeline,
+        modality: Modality,
+        kind: str,
+        budget: float | None,
+        max_seconds: float = math.inf,
     ) -> None:
         """
         Args:
             kind: see `Description.kind`.
+            max_seconds: of a sound that comes as a file.
             budget: tokens, pixels or seconds that a batch has at most, padding included; by default
                 what so many inputs of usual length are, `AT_ONCE`.
         """
         self.predictor, self.modality, self.kind = predictor, modality, kind
+        self.max_seconds = max_seconds
         units = USUAL.get(kind)
         [usual] = self._sizes(predictor.prepare([self.probe(units or 1.0)]))
         if budget is None:
@@ -142,17 +152,43 @@ class BatchingModel:
     ) -> tuple[dict[int, Any], list[Answer]]:
         """Return what is computed on, by place, and the answers to inputs that can't be read."""
         try:
-            rows = self.predictor.prepare([work[place].item for place in places])
+            rows = self._prepare([work[place].item for place in places])
             return dict(zip(places, rows, strict=True)), []
         except UserError:
             pass  # one of them is wrong: the others are none the worse for it
         prepared, refused = {}, []
         for place in places:
             try:
-                [prepared[place]] = self.predictor.prepare([work[place].item])
+                [prepared[place]] = self._prepare([work[place].item])
             except UserError as error:
                 refused.append(Answer(place, fault=fault_of(error)))
         return prepared, refused
+
+    def _prepare(self, items: Sequence[Item]) -> list[Any]:
+        """Return what is computed on. Raises `UserError` for an input that can't be read."""
+        if self.kind != "audio":
+            return self.predictor.prepare(items)
+        return self.predictor.prepare([self._sound(one) for one in items])
+
+    def _sound(self, item: Item) -> Any:
+        """Return a sound decoded, as the task takes it: a file of a few bytes may last days.
+
+        Raises `UserError` where it can't be read, or is longer than `max_seconds`.
+        """
+        from tasks.media.items import named_errors
+        from tasks.speech.sound import audio
+
+        if not isinstance(item, bytes):
+            return item
+        media: Mapping[str, Any] = {"bytes": item, "path": None}
+        with named_errors(media, "sound"):
+            wave = audio.decode(media, rate=self._config().rate, max_seconds=self.max_seconds)
+            return {"wave": wave}
+
+    def _config(self) -> "AudioConfig":
+        """Return what the task of a model of sounds has settled: its rate of samples."""
+        config: AudioConfig = self.predictor.task.settled  # type: ignore[attr-defined]
+        return config
 
     def _pass(
         self, work: Sequence[Work], places: Sequence[int], rows: Sequence[Any], padding: float
@@ -183,16 +219,24 @@ class BatchingModel:
                 work, places[half:], rows[half:]
             )
         return [
-            self._worded(place, one, work[place].parameters)
-            for place, one in zip(places, found, strict=True)
+            self._worded(place, one, row, work[place].parameters)
+            for place, one, row in zip(places, found, rows, strict=True)
         ]
 
-    def _worded(self, place: int, prediction: Any, parameters: Mapping[str, Any]) -> Answer:
+    def _worded(
+        self, place: int, prediction: Any, row: Any, parameters: Mapping[str, Any]
+    ) -> Answer:
         try:
-            top_k = parameters.get("top_k")
-            return Answer(place, prediction=self.predictor.task.to_json(prediction, top_k))
+            said = self.predictor.task.to_json(prediction, parameters.get("top_k"))
         except UserError as error:
             return Answer(place, fault=fault_of(error))
+        if parameters.get("seconds"):
+            said["seconds"] = self._seconds(row)
+        return Answer(place, prediction=said)
+
+    def _seconds(self, row: Mapping[str, Any]) -> float:
+        """Return how long a sound is, whose row has its windows in samples."""
+        return float((row["starts"][-1] + row["sizes"][-1]) / self._config().rate)
 
     def _sizes(self, rows: Sequence[Any]) -> list[Size]:
         return [Size(*self.modality.row_size(row)) for row in rows]

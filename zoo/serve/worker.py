@@ -16,21 +16,22 @@ from pathlib import Path
 from typing import IO, Any
 
 from tasks.errors import UserError
+from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.predict.pipeline import Predictor
-from zoo.serve import frames
+from zoo.runtimes.deployment import Deployment
+from zoo.serve import frames, self_test
 from zoo.serve.description import KINDS
 from zoo.serve.frames import Message
 from zoo.serve.items import from_wire
+from zoo.serve.live import LiveSounds
 from zoo.serve.model import Answer, Batch, BatchingModel, Work, fault_of
 
 
 def main(words: list[str]) -> int:
     """Serve a model on the socket whose number is the first word; return the exit code."""
-    for signum in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # the front decides: its end of the socket closes
+    # whether it ends is up to the front, whose end of the socket closes then
+    for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     with (
@@ -43,31 +44,52 @@ def main(words: list[str]) -> int:
             return 0
         began = time.perf_counter()
         try:
-            model = load(asked.content)
+            model, tested = load(asked.content)
         except UserError as error:
             _send(said, {"type": "failed", **fault_of(error)})
             return 2
-        _send(said, {"type": "ready", "seconds": time.perf_counter() - began, "pid": os.getpid()})
+        except self_test.Unfit as error:
+            _send(said, {"type": "unfit", "reason": str(error)})
+            return 3
+        seconds = time.perf_counter() - began
+        _send(said, {"type": "ready", "seconds": seconds, "pid": os.getpid(), "tested": tested})
+        sounds = LiveSounds(model.predictor)
         while (message := frames.receive(told)) is not None:
-            _answer(said, model, message)
+            if message.type == "run":
+                _answer(said, model, message)
+            else:
+                _send(said, sounds.answer(message))
     return 0
 
 
-def load(asked: Mapping[str, Any]) -> BatchingModel:
-    """Return the model that a message asks for, warm.
+def load(asked: Mapping[str, Any]) -> tuple[BatchingModel, int]:
+    """Return the model that a message asks for, warm, and the golden inputs that it was tested on.
 
-    Raises `UserError` where it can't be loaded.
+    Raises:
+        UserError: it can't be loaded, or is not there any more.
+        Unfit: this machine computes something else than was proven.
     """
+    if asked["weights"] is not None:
+        from zoo.serve import weights
+
+        entry, settings = registry.find(asked["weights"]), ("device", "threads", "budget")
+        answers = weights.load(entry, Path(asked["folder"]), *(asked[name] for name in settings))
+        answers.warm_up(asked["most"])
+        return answers, 0
+    folder, deployment = Path(asked["folder"]), Deployment.parse(asked["deployment"])
     predictor = Predictor(
-        Path(asked["folder"]),
+        folder,
         device=asked["device"],
         deployment=asked["deployment"],
         threads=asked["threads"],
     )
     modality = modality_of(predictor.checkpoint.entry)
-    model = BatchingModel(predictor, modality, KINDS[modality.name], asked["budget"])
+    model = BatchingModel(
+        predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
+    )
+    self_test.must_be_the_same(predictor, folder, deployment, asked["sha256"])
     model.warm_up(asked["most"])
-    return model
+    return model, self_test.run(predictor, folder, deployment, asked["sha256"])
 
 
 def _answer(said: IO[bytes], model: BatchingModel, message: Message) -> None:

@@ -22,12 +22,18 @@ class WorkerDied(Exception):
     """The process ended, or said nothing for too long."""
 
 
+class WorkerUnfit(Exception):
+    """The worker has failed its self-test: on this machine it answers wrongly."""
+
+
 @dataclass(frozen=True)
 class WorkerSettings:
     """What a worker loads, and how."""
 
     folder: Path
     deployment: str
+    sha256: str
+    """of what it is to find there: see `Description`"""
     device: str
     threads: int | None
     budget: float | None
@@ -36,16 +42,23 @@ class WorkerSettings:
     """inputs that it is handed at once"""
     silence_s: float
     """of a worker with work: longer, and it is taken for dead"""
+    max_seconds: float = 600.0
+    """of a sound that comes as a file"""
+    weights: str | None = None
+    """the model whose pretrained weights lie in the folder, where it is no checkpoint"""
 
     def written(self) -> dict[str, Any]:
         """Return the settings as the worker is told them."""
         return {
             "type": "load",
             "folder": str(self.folder),
+            "weights": self.weights,
             "deployment": self.deployment,
+            "sha256": self.sha256,
             "device": self.device,
             "threads": self.threads,
             "budget": self.budget,
+            "max_seconds": self.max_seconds,
             "most": self.most,
         }
 
@@ -53,10 +66,17 @@ class WorkerSettings:
 class WorkerProcess:
     """One process; it is started once, and not used again after it died."""
 
+    tested = 0
+    """golden inputs that it has passed"""
+    streams = 0
+    """sounds that it hears while they are spoken"""
+    is_ended = False
+
     def __init__(self, process: asyncio.subprocess.Process, settings: WorkerSettings) -> None:
         self.process, self.settings = process, settings
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
+        self._turn = asyncio.Lock()  # of one question and all that is said to it
 
     @property
     def pid(self) -> int:
@@ -69,6 +89,7 @@ class WorkerProcess:
 
         Raises:
             UserError: it can't load what it is asked to.
+            WorkerUnfit: it has failed its self-test.
             WorkerDied: it ended without a word.
         """
         ours, theirs = socket.socketpair()
@@ -96,6 +117,10 @@ class WorkerProcess:
         if said.type == "failed":
             await worker.end()
             raise mistake(said.content)
+        if said.type == "unfit":
+            await worker.end()
+            raise WorkerUnfit(said.content["reason"])
+        worker.tested = said.content["tested"]
         return worker
 
     async def run(self, jobs: Sequence[Job], seen: Callable[[Mapping[str, Any]], None]) -> None:
@@ -115,11 +140,31 @@ class WorkerProcess:
             }
             for job in jobs
         ]
-        await self._send({"type": "run", "work": work}, blobs)
-        while (said := await self._next()).type != "done":
-            for answer in said.content["answers"]:
-                _settle(jobs[answer["place"]], answer)
-            seen(said.content)
+        async with self._turn:
+            await self._send({"type": "run", "work": work}, blobs)
+            while (said := await self._next()).type != "done":
+                for answer in said.content["answers"]:
+                    _settle(jobs[answer["place"]], answer)
+                seen(said.content)
+
+    async def ask(self, content: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> Message:
+        """Return what the worker says to a message, in turn with its batches.
+
+        Raises `WorkerDied`.
+        """
+        async with self._turn:
+            if self.is_ended:
+                raise WorkerDied(f"worker {self.pid} has ended")
+            asked = asyncio.ensure_future(self._asked(content, blobs))
+            try:
+                return await asyncio.shield(asked)
+            except asyncio.CancelledError:  # nobody waits; the answer must not be another's
+                await asked
+                raise
+
+    async def _asked(self, content: Mapping[str, Any], blobs: Sequence[bytes]) -> Message:
+        await self._send(content, blobs)
+        return await self._next()
 
     async def _next(self) -> Message:
         try:
@@ -140,6 +185,7 @@ class WorkerProcess:
 
     async def end(self) -> None:
         """End the process: it has nothing to save."""
+        self.is_ended = True
         self._writer.close()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()

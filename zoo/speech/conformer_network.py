@@ -27,7 +27,7 @@ class ConformerNetwork(OwnCtcNetwork):
         "conformer_dropout": "hidden_dropout_prob",
         "initialization": "initialization",
     }
-    free = ("conformer_dropout", "initialization")
+    free_options = ("conformer_dropout", "initialization")
 
     def make_extractor(self, options: "Options") -> LogMelFeatureExtractor:
         """Return the feature extractor of new weights.

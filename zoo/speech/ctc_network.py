@@ -28,8 +28,6 @@ class OwnCtcNetwork(Network):
     model_class: ClassVar[Any]
     fields: ClassVar[Mapping[str, str]]
     """The field of the configuration that an option sets, by the name of the option."""
-    free: ClassVar[tuple[str, ...]]
-    """The options that fit any weights, so that a checkpoint goes on with another value."""
 
     def make_extractor(self, options: Any) -> "LogMelFeatureExtractor":
         """Return the feature extractor of new weights.
@@ -61,15 +59,15 @@ class OwnCtcNetwork(Network):
         """Return the options by which `make_extractor` makes an equal extractor."""
         return features_of(extractor)
 
-    def options_of_weights(self, options: Any, processor: CtcProcessor, entry: Any) -> Any:
-        """Return the options with the shape and features of the weights
-        (`Network.options_of_weights`)."""
+    def options_of_weights(
+        self, options: Any, processor: CtcProcessor, entry: Any
+    ) -> dict[str, Any]:
+        """Return what the weights have, by the names of options (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
-            return options
+            return {}
         _, config = own_checkpoint.find(options, self.config_class, entry)
         of_weights = {name: getattr(config, field) for name, field in self.fields.items()}
-        of_weights |= self.features_of(processor.feature_extractor)
-        return own_weights.settled(options, of_weights, self.free)
+        return of_weights | self.features_of(processor.feature_extractor)
 
     def build(
         self, options: Any, task: "Task", processor: CtcProcessor, entry: Any
@@ -82,7 +80,7 @@ class OwnCtcNetwork(Network):
         """
         if options.model != pretrained.NEW:
             found, config = own_checkpoint.find(options, self.config_class, entry)
-            for name in self.free:
+            for name in self.free_options:
                 setattr(config, self.fields[name], getattr(options, name))
             before = ctc_processor.load_processor(found.folder).tokenizer
             model = own_weights.begin(

@@ -22,6 +22,7 @@ class KeywordNetwork(Network):
 
     auto_class = "AutoModelForAudioClassification"
     load_processor = staticmethod(load_feature_extractor)
+    free_options = ("kws_dropout", "initialization")
 
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
@@ -36,13 +37,12 @@ class KeywordNetwork(Network):
             return load_feature_extractor(found.folder)
         return extractor_of(options)
 
-    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
-        """Return the options with the shape and features of the weights
-        (`Network.options_of_weights`)."""
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
+        """Return what the weights have, by the names of options (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
-            return options
+            return {}
         _, config = own_checkpoint.find(options, KwsConfig, entry)
-        of_weights = {
+        return {
             **features_of(processor),
             "hidden_size": config.hidden_size,
             "num_layers": config.num_hidden_layers,
@@ -50,7 +50,6 @@ class KeywordNetwork(Network):
             "kws_dropout": config.hidden_dropout_prob,
             "initialization": config.initialization,
         }
-        return own_weights.settled(options, of_weights, free=("kws_dropout", "initialization"))
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any

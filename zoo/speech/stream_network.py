@@ -30,7 +30,7 @@ class StreamNetwork(OwnCtcNetwork):
         "stream_dropout": "hidden_dropout_prob",
         "initialization": "initialization",
     }
-    free = ("stream_dropout", "initialization")
+    free_options = ("stream_dropout", "initialization")
 
     def make_extractor(self, options: "Options") -> LogMelFeatureExtractor:
         """Return the feature extractor of new weights: frames within the samples, normalized by

@@ -219,7 +219,7 @@ class _Causal:
     def _now(self) -> float:
         """Return how much was heard, in seconds, by the network."""
         seconds: float = self._reader.frames * self._seconds
-        return min(seconds, self._heard / self._mel.sampling_rate)
+        return min(seconds, float(self._heard / self._mel.sampling_rate))
 
     def _ended(self) -> list[Partial]:
         """Return the text as a final one, if there is any, and begin the next."""

@@ -33,6 +33,7 @@ class DataRecord:
     name: str
     fingerprint: str
     rows: Mapping[str, int] = field(default_factory=dict)  # by split
+    cleaned: Mapping[str, int] = field(default_factory=dict)  # by what was counted
 
 
 @dataclass(frozen=True)

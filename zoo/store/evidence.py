@@ -46,6 +46,7 @@ KINDS = frozenset(
         "training",
         "class",  # of one class: precision, recall, f1, recognised; `label` names it, n its rows
         "constant",  # a metric of one answer to every row, which `label` names
+        "update",  # a step of a service from one version of a model to another, or back
         "data",  # what the check before training counted; of one class where `label` names it
     )
 )

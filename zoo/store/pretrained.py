@@ -21,6 +21,7 @@ from tasks.atomic import write_json
 from tasks.data import cache
 from tasks.data.fingerprint import sha256, state_of
 from tasks.errors import UserError, foreign
+from tasks.paths import expanded, is_file, is_folder
 from zoo.model import remote_code
 from zoo.model.entry import Entry, Preset
 from zoo.store import libraries
@@ -72,13 +73,13 @@ def find(model: str, presets: Mapping[str, Preset]) -> LocalWeights:
 
     Raises UserError where they are not at hand, damaged, not those they should be, or pickled.
     """
-    folder = Path(model).expanduser()
+    folder = expanded(model)
     # A folder that only happens to be called like a preset is not meant.
-    if model and folder.is_dir() and (model not in presets or (folder / "config.json").exists()):
+    if model and is_folder(folder) and (model not in presets or (folder / "config.json").exists()):
         return _in_folder(folder, presets)
     if model in presets:
         return _of_preset(model, presets[model])
-    if model and folder.is_file():
+    if model and is_file(folder):
         raise UserError(_is_file(folder))
     if model.startswith((".", "/", "~")) or not HUB_ID.fullmatch(model):
         raise UserError(_unknown(model, presets))

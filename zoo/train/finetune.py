@@ -63,8 +63,7 @@ def finetune(entry: "Entry", job: FinetuneJob) -> CheckpointMetrics:
     if args.speedups:
         keep_freed_memory()
     accelerator = make_accelerator(args)
-    # no shell has read a ~ of Python or of a file of settings
-    folder = Path(args.output_dir or f"runs/{entry.name}").expanduser()
+    folder = Path(args.output_dir or f"runs/{entry.name}")
     with contextlib.ExitStack() as stack:
         claim = stack.enter_context(run_folder.claimed(folder, args.resume, accelerator))
         dtype = choose_dtype(args.dtype, accelerator.device)
@@ -94,7 +93,8 @@ def _finetune(
     setup: Setup, claim: run_folder.OutputFolder, begin: float, closing: contextlib.ExitStack
 ) -> CheckpointMetrics:
     known = run_record.Run(setup.folder, claim.state)
-    known.know(run_record.of_flags(setup.entry, setup.job))
+    job = setup.job
+    known.know(run_record.of_flags(setup.entry, job), job.options, job.data, job.train)
     run = _Run(setup, claim, known, methods_of(setup), closing, begin)
     data, model, source, options = _assemble(run)
     known.record["changes"] = known.changes()
@@ -156,7 +156,7 @@ def _assemble(run: _Run) -> tuple[Data, nn.Module, Mapping[str, Any], Any]:
             options = start_weights.of_checkpoint(options, start.folder)
         task, examples = importlib.import_module(entry.task).from_data(job.task, job.data)
         trained, processor = network.load(start.folder) if start else (None, None)
-        assembly = assemble(entry, options, task, examples.splits, processor)
+        assembly = assemble(entry, options, task, examples.splits, processor, job.typed)
         data = _read(run, assembly.task, examples, assembly.processor)
     torch.manual_seed(job.train.seed)  # the new head
     if start and trained is not None:
@@ -182,7 +182,7 @@ def _read(run: _Run, task: Task, examples: Examples, processor: Any) -> Data:
         method.read(task, processor)
         said |= method.manifest()
     other = None if best_by == task.primary else best_by.name
-    run.known.know(run_record.of_data(task, examples, said, other))
+    run.known.know(run_record.of_data(task, examples, said, other), job.task)
     features: dict[str, Features] = {
         name: task.features(split, f"{examples.fingerprint}/{name}/{job.data}")
         for name, split in examples.splits.items()
@@ -214,6 +214,7 @@ def _manifest(run: _Run, data: Data, source: Mapping[str, Any], options: Any) ->
             "rows": {split: len(rows) for split, rows in examples.splits.items()},
             "source_rows": dict(examples.source_rows),
             "unlabelled": dict(examples.unlabelled),
+            **({"cleaned": dict(examples.cleaned)} if examples.cleaned else {}),
         },
         "seed": job.train.seed,
         "versions": environment.versions(),

@@ -26,6 +26,7 @@ class ConvolutionalNetwork(Network):
     load_processor = staticmethod(image_processor.load_processor)
     prunable_widths = staticmethod(narrow_cnn.widths)
     prune_units = staticmethod(narrow_cnn.narrow)
+    free_options = ("cnn_dropout", "initialization")
 
     def make_processor(
         self, options: "Options", task: "Task", splits: "datasets.DatasetDict", entry: Any
@@ -51,12 +52,12 @@ class ConvolutionalNetwork(Network):
         size = choose_size(options.image_size, splits["train"], max(8, smallest), 4)
         return image_processor.make_processor(size, reading=reading)
 
-    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
-        """Return the options with the shape of the weights (`Network.options_of_weights`)."""
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
+        """Return what the weights have, by the names of options (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
-            return options
+            return {}
         _, config = own_checkpoint.find(options, CnnConfig, entry)
-        of_weights = {
+        return {
             "widths": tuple(config.widths),
             "depth": config.depth,
             "norm": config.norm,
@@ -64,7 +65,6 @@ class ConvolutionalNetwork(Network):
             "cnn_dropout": config.hidden_dropout_prob,
             "initialization": config.initialization,
         }
-        return own_weights.settled(options, of_weights, free=("cnn_dropout", "initialization"))
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Return the number of pixels in an input."""

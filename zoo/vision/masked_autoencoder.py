@@ -73,6 +73,7 @@ class MaskedAutoencoder(Network):
 
     auto_class = "AutoModelForPreTraining"
     load_processor = staticmethod(image_processor.load_processor)
+    free_options = ("initialization",)
 
     def make_processor(
         self, options: "Options", task: Any, splits: "datasets.DatasetDict", entry: Any
@@ -111,15 +112,13 @@ class MaskedAutoencoder(Network):
         """Return the number of pixels in an input."""
         return side_of(processor) ** 2
 
-    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> "Options":
-        """Return the options with the shape of the weights (`Network.options_of_weights`)."""
+    def options_of_weights(self, options: "Options", processor: Any, entry: Any) -> dict[str, Any]:
+        """Return what the weights have, by the names of options (`Network.options_of_weights`)."""
         if options.model == pretrained.NEW:
-            return options
+            return {}
         _, config = own_checkpoint.find(options, MaeConfig, entry)
         shape = ("architecture", "depth", "decoder_size", "decoder_depth", "decoder_heads")
-        free = ("initialization",)
-        of_weights = {name: getattr(config, name) for name in (*shape, *free)}
-        return own_weights.settled(options, of_weights, free)
+        return {name: getattr(config, name) for name in (*shape, "initialization")}
 
     def build(
         self, options: "Options", task: "Task", processor: Any, entry: Any

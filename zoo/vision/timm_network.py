@@ -204,7 +204,7 @@ class TimmNetwork(Network):
             TimmWrapperForImageClassification, found.folder, config=config
         )
         knew, now = own_weights.labels_of(before), own_weights.labels_of(model.config)
-        if knew != now or drawn:
+        if drawn or (knew != now and not own_weights.goes_on(model, knew, now)):
             _draw_head(model)
             drawn = sorted(head_names(model))
         labels = (knew if before.num_labels and knew != now else None, now)
@@ -217,6 +217,15 @@ class TimmNetwork(Network):
         from zoo.vision import timm_import
 
         return timm_import.convert(weights)
+
+    def model_of(self, model: Any) -> str | None:
+        """Return vit_cls of a network that cuts patches and has attention, resnet_cls of one that
+        convolves and has none, None of what is neither (`Network.model_of`)."""
+        modules = dict(model.timm_model.named_modules())
+        if any(name.endswith("attn") for name in modules):
+            return "vit_cls" if "patch_embed" in modules else None
+        convolutions = sum(isinstance(one, torch.nn.Conv2d) for one in modules.values())
+        return "resnet_cls" if convolutions > 1 else None
 
     def prunable_widths(self, model: Any) -> tuple[int, ...]:
         """Return the width that `prune_units` can lower: that of a vision transformer's inner

@@ -10,6 +10,7 @@ No real weights of these were at hand: what has run are small random ones.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,28 @@ def _rgb(item: Any) -> "PILImage":
     return Image.fromarray(np.ascontiguousarray(np.broadcast_to(pixels, (*pixels.shape[:2], 3))))
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Weights that label images without training, for any labels."""
+
+    model: Any
+    processor: Any
+    device: torch.device
+
+    def scorer(self, labels: tuple[str, ...], template: str) -> Similarity:
+        """Return a scorer for labels."""
+        task = ImageClassification(Args(), labels, "single_label_classification")
+        sentences = [template.replace("{}", label) for label in labels]
+        return Similarity(task, self.model, self.processor, sentences, self.device)
+
+
 def load(folder: Path, labels: tuple[str, ...], template: str, device: torch.device) -> Similarity:
-    """Return a scorer made from the weights in a folder.
+    """Return a scorer made from the weights in a folder. Raises as `load_weights` does."""
+    return load_weights(folder, device).scorer(labels, template)
+
+
+def load_weights(folder: Path, device: torch.device) -> Weights:
+    """Return the weights in a folder, on a device.
 
     Raises `UserError` where they do not embed both images and texts.
     """
@@ -111,6 +132,4 @@ def load(folder: Path, labels: tuple[str, ...], template: str, device: torch.dev
             f"{folder} can't label images without training ({reason}): `zero_shot` wants weights "
             "of CLIP or SigLIP"
         ) from None
-    task = ImageClassification(Args(), labels, "single_label_classification")
-    sentences = [template.replace("{}", label) for label in labels]
-    return Similarity(task, model.to(device).eval(), processor, sentences, device)
+    return Weights(model.to(device).eval(), processor, device)

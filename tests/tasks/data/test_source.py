@@ -13,7 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.data.source import DataArgs, Source, cut_missing_splits, find_column, limit, load
+from tasks.data.source import (
+    DataArgs,
+    Source,
+    choose_split,
+    cut_missing_splits,
+    find_column,
+    limit,
+    load,
+)
 from tasks.errors import UserError
 from tests.cli import run_program
 
@@ -456,3 +464,37 @@ def test_limit() -> None:
     assert set(other["train"]["id"]) != set(few["train"]["id"])
     with pytest.raises(UserError, match="`max_train_samples` 0: at least 1"):
         limit(splits, DataArgs(max_train_samples=0))
+
+
+@pytest.mark.parametrize(
+    ("trained_on", "limits", "rows"),
+    [
+        (None, {"max_eval_samples": 10}, 10),
+        ("same", {"max_train_samples": 30, "max_eval_samples": 10}, 10),
+        ("same", {"max_train_samples": 30, "max_eval_samples": 50}, 30),
+        ("same", {"max_eval_samples": 10}, 10),
+        ("other", {"max_train_samples": 30}, 100),  # that limit was of other data
+    ],
+)
+def test_the_train_split_is_evaluated_within_the_limit(
+    trained_on: str | None, limits: dict[str, int], rows: int
+) -> None:
+    splits = made(list(range(100)), validation=40, test=5)
+    data = DataArgs(**limits)  # type: ignore[arg-type]
+    source = Source(splits, "a", "same")
+    chosen, found = choose_split(source, splits, None, data, "train", trained_on)
+    assert (chosen, found["train"].num_rows) == ("train", rows)
+    learned = limit(splits, DataArgs(max_train_samples=30))["train"]
+    assert rows > 30 or set(found["train"]["id"]) <= set(learned["id"])
+
+
+def test_data_that_nobody_learned_from_are_cut_as_for_a_training() -> None:
+    splits = made(list(range(100)), test=5)
+    source = Source(splits, "a", "b")
+    chosen, found = choose_split(source, splits, None, DataArgs(), "validation", None)
+    assert chosen == "validation"
+    assert {name: split.num_rows for name, split in found.items()} == {
+        "train": 90, "validation": 10, "test": 5
+    }  # fmt: skip
+    with pytest.raises(UserError, match="a has no split 'validation'; it has train, test"):
+        choose_split(source, splits, None, DataArgs(), "validation", "c")

@@ -81,7 +81,7 @@ def test_duplicates_stay_where_they_are_measured(capsys: pytest.CaptureFixture[s
         validation=of({"text": ["c", "e"], "label": ["y", "x"]}),
         test=of({"text": ["a", "e", "e"], "label": ["x", "x", "x"]}),
     )
-    made = cleaned_splits(splits, "html,duplicates", "films")
+    made, counts = cleaned_splits(splits, "html,duplicates", "films")
     assert made["train"]["text"] == ["b ", "", "", "d"]
     assert made["validation"]["text"] == ["c"]
     assert made["test"]["text"] == ["a", "e"]
@@ -92,11 +92,15 @@ def test_duplicates_stay_where_they_are_measured(capsys: pytest.CaptureFixture[s
         " train also in test (2 with another label than the row that stays); before 12 rows with 15"
         " characters, after 7 with 6\n"
     )
+    assert counts == {
+        "texts_changed": 1, "contradicted": 2, "rows_before": 12, "rows": 7,
+        "characters_before": 15, "characters": 6,
+    }  # fmt: skip
 
 
 def test_pairs_are_duplicates_only_together(capsys: pytest.CaptureFixture[str]) -> None:
     rows = {"text": ["a", "a", "a "], "text_pair": ["b", "c", "b"], "label": ["x", "y", "x"]}
-    made = cleaned_splits(
+    made, _ = cleaned_splits(
         datasets.DatasetDict(train=datasets.Dataset.from_dict(rows)), "duplicates", "pairs"
     )
     assert made["train"].to_dict() == {k: v[:2] for k, v in rows.items()}
@@ -105,7 +109,7 @@ def test_pairs_are_duplicates_only_together(capsys: pytest.CaptureFixture[str]) 
 
 def test_nothing_changes_where_nothing_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     splits = datasets.DatasetDict(train=datasets.Dataset.from_dict({"text": ["<b>a", "<b>a"]}))
-    assert cleaned_splits(splits, "none", "a") is splits
+    assert cleaned_splits(splits, "none", "a") == (splits, {})
     item = {"text": "<b> a"}
     assert cleaned_item(item, "none") is item
     assert described("none") == described("duplicates") == ""

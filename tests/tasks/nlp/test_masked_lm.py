@@ -203,6 +203,12 @@ def test_the_tally_counts_texts_and_pieces_of_one_text_together(task: MaskedLM) 
     assert (perplexity.n, accuracy.n) == (2, 2)
     truth = batch.targets["labels"][batch.targets["labels"] != IGNORED]
     assert accuracy.value == pytest.approx(float((logits.argmax(-1) == truth).float().mean()))
+    _, counts = truth.unique(return_counts=True)
+    shares, constant = counts / counts.sum(), accumulator.constant()
+    assert constant is not None
+    assert constant.values["masked_accuracy"] == pytest.approx(float(shares.max()))
+    entropy = -(shares * shares.log()).sum()
+    assert constant.values["perplexity"] == pytest.approx(float(entropy.exp()), rel=1e-5)
 
 
 def test_mistakes_name_the_worst_guess_of_each_text(task: MaskedLM) -> None:

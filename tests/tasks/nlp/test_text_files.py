@@ -138,8 +138,40 @@ def test_texts_without_labels_have_no_column_of_them(tmp_path: Path) -> None:
     split = read(tmp_path).splits["train"]
     assert split.column_names == ["text", "file", "encoding"]
     assert split["file"] == ["1.txt", "2.txt"]
-    with pytest.raises(UserError, match="no label column that is plain from its name"):
+    wanted = f"put the texts of each label into a folder of its name ({tmp_path.name}/LABEL/"
+    with pytest.raises(UserError) as error:
         text_classification.from_data(Args(), DataArgs(data=str(tmp_path)))
+    assert wanted in str(error.value)
+
+
+OF_TEST = {"test/neg/0_1.txt": "dull", "test/pos/0_9.txt": "fine", "test/urls_neg.txt": "http://a"}
+
+
+@pytest.mark.parametrize(
+    ("folder", "labels", "expected", "told"),
+    [
+        ("test", ("neg", "pos"), ["neg/0_1.txt", "pos/0_9.txt"], "left out: urls_neg.txt"),
+        ("", ("neg", "pos"), ["test/neg/0_1.txt", "test/pos/0_9.txt"], "test/urls_neg.txt"),
+        ("test", (), ["neg/0_1.txt", "pos/0_9.txt", "urls_neg.txt"], ""),
+        ("test", ("bad", "good"), ["neg/0_1.txt", "pos/0_9.txt", "urls_neg.txt"], ""),
+        ("test/neg", ("neg", "pos"), ["0_1.txt"], ""),
+    ],
+)
+def test_texts_to_predict_on_are_those_of_the_labels(
+    tmp_path: Path,
+    folder: str,
+    labels: tuple[str, ...],
+    expected: list[str],
+    told: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Folders that are called otherwise than the labels are just folders: all in them is read."""
+    write(tmp_path, OF_TEST)
+    root = tmp_path / folder
+    found = text_files.texts_in(root, labels)
+    assert [file.relative_to(root).as_posix() for file in found] == expected
+    said = capsys.readouterr().err
+    assert told in said and bool(said) == bool(told)
 
 
 def test_a_folder_that_is_no_split_beside_those_that_are(tmp_path: Path) -> None:

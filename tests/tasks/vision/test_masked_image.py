@@ -110,6 +110,11 @@ def test_the_loss_is_that_of_hidden_patches(task: MaskedImage) -> None:
     (measured,) = accumulator.compute()
     assert measured.name == "reconstruction_loss" and measured.n == 3
     assert measured.value == pytest.approx(float(loss.sum / loss.count), rel=1e-6)
+    constant = accumulator.constant()
+    assert constant is not None and constant.answer == "a flat patch"
+    flat = task.loss({"logits": torch.zeros_like(painted)}, batch)
+    expected = float(flat.sum / flat.count)
+    assert constant.values == {"reconstruction_loss": pytest.approx(expected, rel=1e-6)}
 
 
 def test_a_task_comes_back_from_its_record(task: MaskedImage) -> None:

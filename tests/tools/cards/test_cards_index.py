@@ -10,7 +10,7 @@ import pytest
 
 from tasks.errors import UserError
 from tests.tools.cards.folders import Folder
-from tools.cards import index
+from tools.cards import commands, index
 from tools.cards.archive import archive
 from tools.cards.cli import main
 from zoo.model import registry
@@ -131,3 +131,12 @@ def test_keeping_again_replaces(copy: Folder, tmp_path: Path) -> None:
         shutil.rmtree(copy.path / "artifacts", ignore_errors=True)
     assert not (tmp_path / "models" / "reviews" / "artifacts").exists()
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["reviews"]
+
+
+def test_commands_of_an_older_grammar_are_told() -> None:
+    """All others are of today: tests/test_readme.py holds that."""
+    lines = ["python -m bench decide runs/a --budget 90s", "x --budget=6m", "y --budget ?"]
+    (said,) = commands.written_otherwise(lines)
+    for old, new in (("90s", "1.5"), ("6m", "6"), ("?", "MINUTES")):
+        assert f"`--budget {old}` is now `--minutes {new}`" in said
+    assert commands.written_otherwise(["python -m bench decide runs/a --minutes 6"]) == []

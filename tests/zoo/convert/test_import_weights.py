@@ -180,6 +180,26 @@ def test_what_does_not_fit(change: str, flags: tuple[str, ...], said: str, tmp_p
     assert not (tmp_path / "run").exists()
 
 
+def test_the_model_that_it_fits_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also in the home folder, behind an = where no shell reads the ~."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    vit = {"img_size": 32, "patch_size": 8, "depth": 1}
+    torch.save(drawn("test_resnet", num_classes=3).state_dict(), tmp_path / "conv.pth")
+    torch.save(drawn("vit_tiny_patch16_224", num_classes=3, **vit).state_dict(), tmp_path / "v.pth")
+    for weights, wrong, right in (
+        ("~/conv.pth", "vit_cls", "resnet_cls"),
+        ("~/v.pth", "resnet_cls", "vit_cls"),
+    ):
+        done = run_cli("zoo", "import", weights, f"--as={wrong}", "--output_dir=~/run")
+        said = f"which is no {wrong}: give --as {right}"
+        assert done.code == 2 and said in done.err.splitlines()[-1], done.err
+        assert not (tmp_path / "run").exists()
+    done = run_cli("zoo", "import", "~/v.pth", "--as=vit_cls", "--output_dir=~/run")
+    assert done.code == 0 and (tmp_path / "run" / "zoo.json").is_file(), done.err
+    assert not Path("~").exists()
+
+
 def test_where_it_goes(images: Path, tmp_path: Path) -> None:
     weights = tmp_path / "model.pth"
     torch.save(drawn("test_resnet", num_classes=3).state_dict(), weights)

@@ -295,6 +295,28 @@ def test_options_at_their_default_ask_for_nothing(capsys: pytest.CaptureFixture[
     assert said == ["x: as it was trained: `hidden_size` 64, `rnn_dropout` 0.2"]
 
 
+def test_an_option_that_was_given_at_its_default_is_no_default(
+    trained: Callable[[str], Path], reviews: Path, tmp_path: Path
+) -> None:
+    """One that any weights take wins; one that the weights contradict is refused."""
+    from zoo.nlp.rnn_cls import Options
+
+    usual, model, source = Options(), MODELS["rnn_cls"], trained("rnn_cls")
+    given = ("--model", source, f"--hidden-size={usual.hidden_size}")
+    done = model.train(tmp_path / "run", reviews, *given)
+    assert done.code == 2
+    said = f"--hidden_size {usual.hidden_size}: {source} has 8; leave it out"
+    assert said in done.err.splitlines()[-1]
+    config = tmp_path / "flags.yaml"
+    config.write_text(f"num_layers: {usual.num_layers}\nhidden_size: {usual.hidden_size}\n")
+    done = model.train(tmp_path / "run", reviews, "--model", source, "--config", config)
+    assert done.code == 2 and said in done.err.splitlines()[-1]
+    before = own_weights.settled(
+        Options(model="x"), {"rnn_dropout": 0.9}, free=("rnn_dropout",), typed=("rnn_dropout",)
+    )
+    assert before.rnn_dropout == usual.rnn_dropout != 0.9
+
+
 @pytest.mark.parametrize("same", [True, False])
 def test_a_transformer_with_other_labels_has_a_new_head(
     same: bool, tiny_bert: Path, reviews: Path, tmp_path: Path
@@ -316,3 +338,78 @@ def test_a_transformer_with_other_labels_has_a_new_head(
     assert ("all weights are kept" in done.err) == same
     knew = "its head is drawn anew, for 标签 negative, 标签 positive (it knew negative, positive)"
     assert (knew in done.err) == (not same)
+
+
+def _turned(source: Path, folder: Path) -> Path:
+    """A checkpoint with its labels the other way round, as another program may order them."""
+    from safetensors.torch import save_file
+
+    shutil.copytree(source, folder)
+    said = json.loads((folder / "config.json").read_text())
+    if "label_names" in said:  # as timm has them
+        said["label_names"].reverse()
+    else:
+        names = list(said["id2label"].values())[::-1]
+        said["id2label"] = {str(i): name for i, name in enumerate(names)}
+        said["label2id"] = {name: i for i, name in enumerate(names)}
+    (folder / "config.json").write_text(json.dumps(said))
+    tensors = weights(folder)
+    for name in tensors:
+        if name.startswith(("classifier.", "timm_model.fc.")):
+            tensors[name] = tensors[name].flip(0).contiguous()
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+@pytest.mark.parametrize("name", ["cnn_cls", "bert_cls", "resnet_cls"])
+def test_the_same_labels_in_another_order_keep_the_head(
+    name: str,
+    trained: Callable[[str], Path],
+    tiny_bert: Path,
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+) -> None:
+    """Each output goes on as the one of its own label."""
+    own: dict[str, tuple[str, str, tuple[object, ...]]] = {
+        "bert_cls": ("zoo.nlp.bert_cls", "reviews", ("--model", tiny_bert)),
+        "resnet_cls": ("zoo.vision.resnet_cls", "images",
+                       ("--architecture", "test_resnet", "--image_size", 32)),
+    }  # fmt: skip
+    if name in own:
+        module, fixture, flags = own[name]
+        model, source = Model(module, fixture, flags, (), (), ""), tmp_path / "source"
+        data = request.getfixturevalue(fixture)
+        assert model.train(source, data, *flags, *EXACT).code == 0
+    else:
+        model, source = MODELS[name], trained(name)
+        data = request.getfixturevalue(model.data)
+    turned = _turned(source, tmp_path / "turned")
+    (turned / "zoo.json").unlink()
+    words = ("--model", turned, "--learning_rate", 0, *EXACT)
+    done = model.train(tmp_path / "run", data, *words)
+    assert done.code == 0, done.err
+    labels = list(manifest(tmp_path / "run")["config"]["task"]["labels"])
+    assert "the head's too" in done.err
+    assert f"; its labels are now in the order {', '.join(labels)}" in done.err, done.err
+    before, after = weights(source), weights(tmp_path / "run")
+    moving = ("running_mean", "running_var", "num_batches_tracked")
+    assert all(torch.equal(before[n], t) for n, t in after.items() if not n.endswith(moving))
+
+
+def test_whose_rows_the_labels_are_must_be_plain() -> None:
+    """A head whose inner layer is as wide as there are labels could be turned in a wrong place."""
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    sizes = {"hidden_size": 4, "num_attention_heads": 1, "intermediate_size": 4}
+    sizes |= {"num_hidden_layers": 1, "vocab_size": 9}
+    for labels, known in ((3, True), (4, False)):
+        config = RobertaConfig(**sizes, num_labels=labels)
+        model = RobertaForSequenceClassification(config)
+        names = [str(i) for i in range(labels)]
+        before = model.classifier.out_proj.weight.detach().clone()
+        assert own_weights.goes_on(model, names, names[::-1]) == known
+        now = model.classifier.out_proj.weight
+        assert torch.equal(now, before.flip(0) if known else before)
+    assert own_weights.new_order(("a", "b"), ("a", "c")) is None
+    assert own_weights.new_order(("a", "a", "b"), ("a", "b", "a")) is None
+    assert own_weights.new_order(("a", "b", "c"), ("c", "a", "b")) == [2, 0, 1]

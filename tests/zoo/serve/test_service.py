@@ -33,7 +33,7 @@ class _Process:
 class _Worker:
     """Stands for `WorkerProcess`; `behaviour` answers jobs, or raises."""
 
-    pid = 1
+    pid, tested = 1, 0
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.process, self._behaviour = _Process(), behaviour

@@ -2,24 +2,33 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fastapi import FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.exceptions import HTTPException
 
-from zoo.serve import health
+from zoo.serve import health, repository
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
 from zoo.serve.page import routes as page
-from zoo.serve.protocols import docs, hub_api, open_inference, openai, plain
+from zoo.serve.protocols import (
+    docs,
+    hub_api,
+    open_inference,
+    openai,
+    plain,
+    realtime,
+    websocket,
+)
 from zoo.serve.service import Service
+from zoo.serve.update import Updater, UpdateSettings
 
 OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths(), docs.PATH, f"{docs.PATH}/")
 """What needs no key: whether it lives, and the pages, which ask for one."""
 LONGEST_PATH = 100
 """Characters of a path that an answer repeats."""
-PROTOCOLS = (plain, hub_api, open_inference, openai)
+PROTOCOLS = (plain, websocket, realtime, hub_api, open_inference, openai)
 
 
 @dataclass(frozen=True)
@@ -38,20 +47,27 @@ class AppSettings:
     """origins whose pages may call it"""
     waits_until_ready: bool = False
     """start only when each model has a worker that is ready, or not at all"""
+    admin_keys: Sequence[bytes] = ()
+    """of those who may change what is served; none: nobody may"""
+    updates: UpdateSettings = field(default_factory=UpdateSettings)
+    """what a new version of a model must be like"""
 
 
 def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI:
     """Return the application of a service, which it starts and stops."""
     settings = settings or AppSettings()
+    updater = Updater(service, settings.updates)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await service.start()
+        updater.start()
         try:
             if settings.waits_until_ready:
                 await service.wait_ready()
             yield
         finally:
+            await updater.stop()
             await service.stop()
 
     app = FastAPI(title="zoo", lifespan=lifespan, docs_url=None, redoc_url=None)
@@ -59,6 +75,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     app.include_router(health.router(service, settings.ready_below))
     app.include_router(page.router(service))
     app.include_router(docs.router())
+    app.include_router(repository.router(updater, settings.admin_keys))
     for protocol in PROTOCOLS:
         app.include_router(protocol.router(service))
     if settings.cors:
@@ -67,12 +84,12 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
             allow_origins=list(settings.cors),
             allow_methods=["GET", "POST"],
             allow_headers=["*"],
-            expose_headers=["x-request-id", "x-model-sha256", "retry-after"],
+            expose_headers=["x-request-id", "x-model-sha256", "x-cache", "retry-after"],
         )
     access = Access(
         settings.max_body,
         settings.slow_client_s,
-        settings.keys,
+        (*settings.keys, *settings.admin_keys) if settings.keys else (),
         OPEN_PATHS,
         {f"{openai.PREFIX}/": openai.refused},
     )

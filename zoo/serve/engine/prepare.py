@@ -7,11 +7,14 @@ from pathlib import Path
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.deploy import winner
+from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import keys
 from zoo.serve.args import ServeArgs
-from zoo.serve.description import AUTO, Description, describe
+from zoo.serve.cache import AnswerCache
+from zoo.serve.description import AUTO, EAGER, Description, describe, describe_weights
 from zoo.serve.engine.app import AppSettings
 from zoo.serve.service import Limits, Service
+from zoo.serve.update import UpdateSettings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A name that stands in a URL as it is."""
@@ -35,7 +38,12 @@ def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
     """
     models = described(args)
     limits = Limits(
-        args.max_queue, args.max_batch, args.max_wait_ms, args.timeout_s, args.batch_budget
+        args.max_queue,
+        args.max_batch,
+        args.max_wait_ms,
+        args.timeout_s,
+        args.batch_budget,
+        args.max_seconds,
     )
     threads = args.threads or max(1, (os.cpu_count() or 1) // (args.workers * len(models)))
     settings = AppSettings(
@@ -44,8 +52,28 @@ def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
         keys=keys.read_keys(args.keys),
         ready_below=args.ready_below,
         cors=args.cors,
+        admin_keys=keys.read_keys(args.admin_keys, "admin_keys", variable=None),
+        updates=_updates(args),
     )
-    return Service(models, limits, args.workers, args.device, threads), settings
+    service = Service(models, limits, args.workers, args.device, threads)
+    if args.cache_mb:
+        service.cache = AnswerCache(int(args.cache_mb * 2**20), args.cache_policy)
+    return service, settings
+
+
+def _updates(args: ServeArgs) -> UpdateSettings:
+    """Raises `UserError` for a folder that is none, and for conditions that are none."""
+    if args.model_root is not None and not args.model_root.expanduser().is_dir():
+        raise UserError(f"`model_root` {args.model_root}: there is no such folder")
+    return UpdateSettings(
+        model_root=args.model_root and args.model_root.expanduser(),
+        watch_s=args.watch,
+        shadow_share=args.shadow_share,
+        shadow_requests=args.shadow_requests,
+        shadow_s=args.shadow_s,
+        max_disagreement=args.max_disagreement,
+        fail_if=[VerdictCondition.parse(text) for text in args.fail_if],
+    )
 
 
 def _described(word: str, deployment: str) -> Description:
@@ -61,6 +89,11 @@ def _described(word: str, deployment: str) -> Description:
             "models",
             f"name it, {word}=NAME",
         )
+    weights = describe_weights(str(folder), name)
+    if weights is not None:
+        if deployment not in (AUTO, EAGER):
+            raise UserError(f"{folder} are weights, and `deployment` is for a checkpoint")
+        return weights
     return describe(folder, name, _chosen(folder, name) if deployment == AUTO else deployment)
 
 
@@ -71,5 +104,5 @@ def _chosen(folder: Path, name: str) -> str:
         found = winner.read(folder)
     except UserError as error:
         print_lines(f"{name}: eager, since {spelled(str(error))}")
-        return "eager"
-    return "eager" if found is None else found.deployment
+        return EAGER
+    return EAGER if found is None else found.deployment

@@ -13,7 +13,7 @@ from tasks.errors import UserError
 from tasks.printing import print_lines
 from zoo.machine.formatting import duration
 from zoo.serve.service import Service
-from zoo.serve.worker_process import WorkerDied
+from zoo.serve.worker_process import WorkerDied, WorkerUnfit
 
 
 class Server(uvicorn.Server):
@@ -72,6 +72,9 @@ async def _announce(service: Service, server: Server, listener: socket.socket) -
         print_lines(f"{one.name}: {one.folder}, {one.deployment}, sha256 {one.sha256[:12]}")
     try:
         await service.wait_ready()
+    except WorkerUnfit as error:  # it serves on: whoever asks for its health is told
+        print_lines(f"not ready: {url}: {error}")
+        return
     except WorkerDied as error:
         server.should_exit = True
         raise UserError(f"a model can't be served: {error}") from None

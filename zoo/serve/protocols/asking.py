@@ -12,6 +12,8 @@ from zoo.serve.protocols.bodies import check_names, count_of, list_of, text_of
 if TYPE_CHECKING:
     from zoo.serve.service import Service
 
+MOST_LABELS = 256
+"""That weights choose from: each is a text that they read."""
 ZERO_SHOT = ("zero-shot-classification", "zero-shot-image-classification")
 CLASSIFIES = ("text-classification", "image-classification", "audio-classification", *ZERO_SHOT)
 TRANSCRIBES = ("automatic-speech-recognition",)
@@ -74,9 +76,16 @@ def unsuited(
 
 
 def parameters_of(
-    model: Description, top_k: Any = None, labels: Any = None, template: Any = None
+    model: Description,
+    top_k: Any = None,
+    labels: Any = None,
+    template: Any = None,
+    names: tuple[str, str] = ("labels", "template"),
 ) -> dict[str, Any]:
     """Return the parameters of `Service.predict`, each checked; None is left out.
+
+    Args:
+        names: what the request calls `labels` and `template`.
 
     Raises `UserError` for labels of a model that has its own, and for weights without any.
     """
@@ -84,7 +93,7 @@ def parameters_of(
     if top_k is not None:
         found["top_k"] = count_of(top_k, "top_k")
     if not suited(model, ZERO_SHOT):
-        for field, given in (("labels", labels), ("template", template)):
+        for field, given in zip(names, (labels, template), strict=True):
             if given is not None:
                 raise UserError(
                     f"`{field}` is for weights that label without training, and {model.name} does"
@@ -96,13 +105,35 @@ def parameters_of(
     if labels is None:
         raise UserError(
             f"{model.name} was not trained on labels: it wants some to choose from",
-            "labels",
-            "give `labels`, a list of at least two",
+            names[0],
+            f"give `{names[0]}`, a list of at least two",
         )
-    found["labels"] = list_of(labels, "labels", text_of)
+    found["labels"] = _labels_of(labels, names[0])
     if template is not None:
-        found["template"] = text_of(template, "template")
+        found["template"] = text_of(template, names[1])
+        if found["template"].count("{}") != 1:
+            raise UserError(f"`{names[1]}` wants one {{}} where the label goes", names[1])
     return found
+
+
+def _labels_of(given: Any, field: str) -> list[str]:
+    """Return labels to choose from. Raises `UserError` for fewer than two, an empty one, one that
+    comes twice, and more than `MOST_LABELS`."""
+    labels = [label.strip() for label in list_of(given, field, text_of)]
+    if not 2 <= len(labels) <= MOST_LABELS:
+        raise UserError(f"`{field}` has {len(labels):,}: from 2 to {MOST_LABELS}", field)
+    if "" in labels:
+        raise UserError(f"`{field}` has an empty label", field)
+    twice = next((label for i, label in enumerate(labels) if label in labels[:i]), None)
+    if twice is not None:
+        raise UserError(f"`{field}` has {twice[:40]!r} twice", field)
+    return labels
+
+
+def must_have_words(prediction: Mapping[str, Any], model: Description, field: str) -> None:
+    """Raise `UserError` where a transcription has no times of its words (`words`)."""
+    if "words" not in prediction:
+        raise UserError(f"`{field}`: {model.name} does not tell when a word was said", field)
 
 
 def every_label(model: Description) -> dict[str, Any]:

@@ -29,7 +29,13 @@ function binaryType(content) {
   return Object.keys(content).find((type) => type.endsWith("/*"));
 }
 
-function operation(path, method, described) {
+// The names of the models, as the examples have them.
+function modelsOf(paths) {
+  const content = paths["/predict"]?.post?.requestBody?.content ?? {};
+  return Object.keys(content["application/json"]?.examples ?? {});
+}
+
+function operation(path, method, described, models) {
   const content = described.requestBody?.content ?? {};
   const examples = content["application/json"]?.examples ?? {};
   const form = content["multipart/form-data"]?.schema.properties;
@@ -39,7 +45,8 @@ function operation(path, method, described) {
   const filled = parameters.map((one) => {
     const input = element("input");
     input.name = one.name;
-    input.value = one.schema?.default ?? one.example ?? "";
+    input.value = one.name === "name" ? (models[0] ?? "") : "";
+    input.required = true;
     fields.append(element("label", one.name, input));
     return input;
   });
@@ -64,8 +71,10 @@ function operation(path, method, described) {
     : raw ? ["file"] : [];
   const file = element("input");
   file.type = "file";
+  file.required = !names.length;
   if (files.length) {
-    const what = form ? `or a file, as the form field ${files.join(" or ")}` : "or a file as it is";
+    const either = names.length ? "or a file" : "a file";
+    const what = form ? `${either}, as the form field ${files.join(" or ")}` : `${either} as it is`;
     fields.append(element("label", what, file));
   }
   const send = element("button", "Send");
@@ -123,11 +132,12 @@ async function show() {
     return;
   }
   const groups = new Map();
-  for (const [path, methods] of Object.entries((await got.json()).paths)) {
+  const paths = (await got.json()).paths;
+  for (const [path, methods] of Object.entries(paths)) {
     for (const [method, described] of Object.entries(methods)) {
       const tag = described.tags?.[0] ?? "service";
       if (!groups.has(tag)) groups.set(tag, []);
-      groups.get(tag).push(operation(path, method, described));
+      groups.get(tag).push(operation(path, method, described, modelsOf(paths)));
     }
   }
   const shown = [...groups].flatMap(([tag, operations]) => [element("h2", tag), ...operations]);

@@ -168,7 +168,8 @@ def _of_zero_shot(
     labels = given.get("candidate_labels")
     if isinstance(labels, str):  # as the pipelines of transformers take them
         labels = [label.strip() for label in labels.split(",")]
-    found = asking.parameters_of(model, None, labels, given.get("hypothesis_template"))
+    names = ("candidate_labels", "hypothesis_template")
+    found = asking.parameters_of(model, None, labels, given.get("hypothesis_template"), names)
     return {**found, "top_k": len(found["labels"])}
 
 
@@ -260,17 +261,20 @@ def router(service: "Service") -> APIRouter:
         tell(request, model)
         asked = parse(await bodies.read(request), model)
         found = await service.predict(model.name, asked.inputs, asked.parameters)
+        if asked.parameters.get("words"):
+            for one in found:
+                asking.must_have_words(one, model, "return_timestamps")
         mask = examples.mask_of(model) if asked.pipeline == "fill-mask" else ""
         return answer(answered(asked, found, mask))
 
     models = list(service.models.values())
     body = examples.documented({model.name: example_body(model) for model in models}, models)
 
-    @made.post("/", openapi_extra=body, summary="Ask the only model")
+    @made.post("/", openapi_extra=body, summary="A prediction", include_in_schema=len(models) == 1)
     async def ask_only(request: Request) -> Response:
         return await ask(None, request)
 
-    @made.post("/models/{name}", openapi_extra=body, summary="Ask a model by its name")
+    @made.post("/models/{name}", openapi_extra=body, summary="A prediction of one of several")
     async def ask_named(name: str, request: Request) -> Response:
         return await ask(name, request)
 

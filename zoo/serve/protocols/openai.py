@@ -61,9 +61,11 @@ class TranscriptionRequest:
     granularities: tuple[str, ...] = ("segment",)
 
     @property
-    def wants_words(self) -> bool:
-        """Whether the answer has times."""
-        return self.form in subtitles.WRITERS or "word" in self.granularities
+    def parameters(self) -> dict[str, bool]:
+        """What the answer has beside the text, as parameters of `Service.predict`."""
+        if self.form in subtitles.WRITERS or "word" in self.granularities:
+            return {"words": True, "seconds": True}
+        return {"seconds": True} if self.form == "verbose_json" else {}
 
 
 def refused(status: int, said: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,8 +130,13 @@ def parse_transcription(body: Body, service: "Service") -> TranscriptionRequest:
 
 
 def transcribed(request: TranscriptionRequest, prediction: Mapping[str, Any]) -> Response:
-    """Return the answer in the form that was asked for."""
+    """Return the answer in the form that was asked for.
+
+    Raises `UserError` where it needs times of words, and the model has none.
+    """
     text = prediction["text"]
+    if request.parameters.get("words"):
+        asking.must_have_words(prediction, request.model, "response_format")
     if request.form == "json":
         return answer({"text": text})
     if request.form == "text":
@@ -141,15 +148,16 @@ def transcribed(request: TranscriptionRequest, prediction: Mapping[str, Any]) ->
     found: dict[str, Any] = {
         "task": "transcribe",
         "language": request.language,
-        "duration": prediction.get("seconds"),
+        "duration": prediction["seconds"],
         "text": text,
     }
     if "word" in request.granularities:
         found["words"] = list(words)
-    if "segment" in request.granularities and words:
+    if "segment" in request.granularities:
+        whole = subtitles.Cue(0.0, prediction["seconds"], text)
         found["segments"] = [
             {"id": i, "start": one.start, "end": one.end, "text": one.text}
-            for i, one in enumerate(subtitles.cues(words))
+            for i, one in enumerate(subtitles.cues(words) or [whole])
         ]
     return answer(found)
 
@@ -219,8 +227,7 @@ def router(service: "Service") -> APIRouter:
         async def transcribe(request: Request) -> Response:
             asked = parse_transcription(await bodies.read(request), service)
             tell(request, asked.model)
-            parameters = {"words": True} if asked.wants_words else {}
-            [found] = await service.predict(asked.model.name, [asked.sound], parameters)
+            [found] = await service.predict(asked.model.name, [asked.sound], asked.parameters)
             return transcribed(asked, found)
 
     embeds = [model for model in models if asking.suited(model, asking.EMBEDS)]

@@ -36,14 +36,15 @@ FILE_FIELDS = ("image", "audio", "file")
 TEXT_FIELDS = ("text", "input")
 """Fields of a form that hold texts."""
 PAIR_FIELD = "text_pair"
-ROUTES = {
-    "/predict": (),
-    "/prediction": (),
-    "/classify": asking.CLASSIFIES,
-    "/recognize": (*asking.CLASSIFIES, *asking.TRANSCRIBES),
-    "/transcribe": asking.TRANSCRIBES,
+RECOGNIZES = (*asking.CLASSIFIES, *asking.TRANSCRIBES)
+ROUTES: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "/predict": ((), "A prediction"),
+    "/prediction": ((), "A prediction"),
+    "/classify": (asking.CLASSIFIES, "The label of an input"),
+    "/recognize": (RECOGNIZES, "What an image or sound is, or what is said"),
+    "/transcribe": (asking.TRANSCRIBES, "What is said in a sound"),
 }
-"""The pipelines that a route is for; empty: all."""
+"""The pipelines that a route is for (empty: all), and what it answers."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ def parse(
         items = _in_json(settings, model)
     else:
         items = [file_of(body.content, model, "body", body.content_type)]
-    asked = {key: settings.get(key) for key in SETTINGS}
-    if asking.suited(model, asking.EMBEDS) and asked["labels"] is None and not pipelines:
+    top_k, labels, template = (settings.get(key) for key in SETTINGS)
+    if asking.suited(model, asking.EMBEDS) and labels is None and not pipelines:
         return PlainRequest(model, items, {"embed": True})
-    return PlainRequest(model, items, asking.parameters_of(model, **asked))
+    return PlainRequest(model, items, asking.parameters_of(model, top_k, labels, template))
 
 
 def _chosen(service: "Service", name: str | None, pipelines: tuple[str, ...]) -> Description:
@@ -188,26 +189,21 @@ def router(service: "Service") -> APIRouter:
     """Return the plain routes, those that a model here can answer."""
     made = APIRouter(tags=["plain"])
     every = list(service.models.values())
-    for path, pipelines in ROUTES.items():
+    for path, (pipelines, _) in ROUTES.items():
         able = [one for one in every if not pipelines or asking.suited(one, pipelines)]
-        _add(made, service, path, pipelines, able or every)
+        _add(made, service, path, able)
     return made
 
 
-def _add(
-    made: APIRouter,
-    service: "Service",
-    path: str,
-    pipelines: tuple[str, ...],
-    able: Sequence[Description],
-) -> None:
+def _add(made: APIRouter, service: "Service", path: str, able: Sequence[Description]) -> None:
+    """Add a route; where no model is able to answer it, it says so, and is not documented."""
+    pipelines, summary = ROUTES[path]
     named = {model.name: example_body(model) for model in able}
     properties = {name: {"type": "string", "format": "binary"} for name in FILE_FIELDS}
     texts = {name: {"type": "string"} for name in ("text", "model", "top_k")}
     body = examples.documented(named, able, {**properties, **texts})
-    what = " or ".join(pipelines) or "Any model"
 
-    @made.post(path, openapi_extra=body, summary=f"{what[0].upper()}{what[1:]}")
+    @made.post(path, openapi_extra=body, summary=summary, include_in_schema=bool(able))
     async def predict(request: Request) -> Response:
         url = asking.query_of(request, ("model", *SETTINGS))
         asked = parse(await bodies.read(request), url, service, pipelines)

@@ -6,7 +6,7 @@ here, so that a method has those alone that it needs; `zoo.train.methods.known` 
 """
 
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +38,8 @@ class FinetuneJob:
     data: DataArgs
     task: Any
     train: "TrainArgs"
+    typed: Collection[str] = ()
+    """names of the settings that were given, at their default or not"""
 
 
 @dataclass(frozen=True)

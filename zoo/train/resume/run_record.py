@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,9 +65,18 @@ class Run:
                 file=sys.stderr,
             )
 
-    def know(self, more: Record) -> None:
-        """Add a part to the record; raises `UserError` if it differs from the resumed run's."""
+    def know(self, more: Record, *settings: Any) -> None:
+        """Add a part to the record.
+
+        Args:
+            settings: dataclasses that its flags are of: what a run of an older version did not
+                have counts as its default.
+
+        Raises `UserError` if it differs from the resumed run's.
+        """
         if self._begun is not None:
+            for part in {"flags", "task_flags"} & more.keys():
+                self._begun[part] = usual(settings, part) | self._begun[part]
             check(self.folder, self._begun, more)
         elif self._progress is not None and BEST in more:  # an older version, which had no choice
             check(self.folder, {"model": None}, {BEST: more[BEST]})
@@ -94,6 +103,19 @@ def of_flags(entry: "Entry", job: "FinetuneJob") -> Record:
             "qat": job.train.qat,
         }
     )
+
+
+def usual(settings: Sequence[Any], part: str) -> Record:
+    """Return the defaults of dataclasses, given by instances, as a part of a record has them.
+
+    A task's flags are recorded as data and model have decided them; a default that leaves it to
+    these (None, "auto") says nothing of an older run, and is left out.
+    """
+    every = [field for one in settings for field in dataclasses.fields(one)]
+    found = {f.name: f.default for f in every if f.default is not dataclasses.MISSING}
+    if part == "task_flags":
+        found = {name: value for name, value in found.items() if value not in (None, "auto")}
+    return _plain({n: value for n, value in found.items() if n not in {*BY_CONTENT, BEST}})
 
 
 def of_data(
@@ -180,11 +202,12 @@ def _differences(begun: Record, now: Record) -> Iterator[tuple[str, str]]:
         yield f"`{BEST}` {_value(begun.get(BEST))}", _value(now[BEST])
     for part in ("flags", "task_flags"):
         for name, value in now.get(part, {}).items():
-            if name in MAY_CHANGE or begun[part].get(name, value) == value:
+            had = begun[part].get(name, value)
+            if name in MAY_CHANGE or had == value:
                 continue
-            if name == "model" and _both_folders(begun[part][name], value):
+            if name == "model" and _both_folders(had, value):
                 continue  # the weights tell
-            yield f"`{name}` {_value(begun[part][name])}", _value(value)
+            yield f"`{name}` {_value(had)}", _value(value)
     for name, value in now.get("task", {}).items():
         if begun["task"].get(name) != value:
             yield f"the {name} {_value(begun['task'].get(name))}", _value(value)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.atomic import put_in_place, replacing, staged
+from tasks.paths import expanded
 from zoo.store import pretrained
 from zoo.store.checkpoint import MANIFEST
 
@@ -49,7 +50,7 @@ def of_checkpoint(options: Any, folder: Path) -> Any:
 
 def _is_gone(model: str, folder: Path) -> bool:
     """Return whether a folder of weights is no more, or is the run's own folder by now."""
-    source = Path(model).expanduser()
+    source = expanded(model)
     return not source.is_dir() or source.resolve() == folder.resolve()
 
 
@@ -65,7 +66,7 @@ def keep(options: Any, entry: "Entry", folder: Path, moved: Path | None) -> None
     target = folder / FOLDER
     shutil.rmtree(target, ignore_errors=True)  # of a run that was stopped before its first state
     model = getattr(options, "model", pretrained.NEW)
-    source = Path(model).expanduser()
+    source = expanded(model)
     if moved is not None and source.resolve() == folder.resolve():
         source = moved
     if model == pretrained.NEW or not source.is_dir():

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.compare.fail_if import WORDS, VerdictCondition
 from tasks.errors import UserError
+from zoo.measure.fail_if import WORDS, VerdictCondition
 
 
 @pytest.mark.parametrize(

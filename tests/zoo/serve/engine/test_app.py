@@ -1,0 +1,72 @@
+"""The application without workers: what needs a key, and the form of what is refused."""
+
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from tests.zoo.serve.protocols import described
+from zoo.serve.engine.app import AppSettings, create_app
+from zoo.serve.service import Limits, Service
+
+KEY = "k" * 40
+
+
+def _client(*keys: str, **more: Any) -> TestClient:
+    service = Service([described.texts(), described.speech()], Limits())
+    settings = AppSettings(keys=[key.encode() for key in keys], **more)
+    return TestClient(create_app(service, settings))
+
+
+@pytest.mark.parametrize("path", ["/", "/models/reviews", "/predict", "/v2/models/reviews/infer"])
+def test_what_is_posted_needs_a_key(path: str) -> None:
+    """That of the page's path, which needs none to be read, too."""
+    client = _client(KEY)
+    done = client.post(path, json={"inputs": "a"})
+    assert done.status_code == 401 and done.headers["www-authenticate"] == "Bearer"
+    assert "no known key" in done.json()["error"]
+    assert client.post(path, json=[], headers={"authorization": f"Bearer {KEY}"}).status_code != 401
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/docs", 200),
+        ("/docs/docs.js", 200),
+        ("/v2/health/live", 200),
+        ("/openapi.json", 401),
+        ("/v2", 401),
+        ("/v2/models/reviews", 401),
+        ("/metrics", 401),
+    ],
+)
+def test_what_can_be_read_without_a_key(path: str, status: int) -> None:
+    assert _client(KEY).get(path).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "status", "code", "param"),
+    [
+        ("/v1/models", None, 401, "invalid_api_key", None),
+        ("/v1/embeddings", b"{}", 401, "invalid_api_key", None),
+        ("/v1/nothing", None, 401, "invalid_api_key", None),
+        ("/v1/nothing", None, 404, "model_not_found", None),
+        ("/v1/audio/transcriptions", b"{}", 422, None, "file"),
+        ("/v1/audio/transcriptions", b"x" * 2000, 413, None, None),
+    ],
+)
+def test_openais_paths_refuse_in_openais_form(
+    path: str, content: bytes | None, status: int, code: str | None, param: str | None
+) -> None:
+    client = _client(*[KEY] * (status == 401), max_body=1000)
+    done = client.get(path) if content is None else client.post(path, content=content)
+    assert done.status_code == status, done.text
+    error = done.json()["error"]
+    assert error["code"] == code and error["param"] == param and error["message"]
+    assert "x-request-id" in done.headers
+
+
+def test_a_method_that_is_not_there_is_told() -> None:
+    done = _client().get("/predict")
+    assert done.status_code == 405 and done.headers["allow"] == "POST"
+    assert done.json() == {"error": "GET /predict: method not allowed"}

@@ -1,0 +1,156 @@
+"""Conversions of the Hub's inference API, without a service."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tasks.errors import UserError
+from tests.zoo.serve.protocols import described
+from zoo.serve.protocols import hub_api
+from zoo.serve.protocols.bodies import Body
+from zoo.serve.protocols.hub_api import HubRequest
+
+
+def _parse(model: Any, inputs: Any, **parameters: Any) -> HubRequest:
+    content = {"inputs": inputs, "parameters": parameters}
+    return hub_api.parse(Body(json.dumps(content).encode(), "application/json"), model)
+
+
+def test_a_text_is_asked_for_all_its_labels() -> None:
+    asked = _parse(described.texts(), "fine")
+    assert asked == HubRequest(["fine"], {"top_k": 3}, "text-classification")
+    [found] = hub_api.answered(asked, described.predictions("moving"))
+    assert found[0] == {"label": "moving", "score": 0.8} and len(found) == 3
+
+
+def test_a_list_is_answered_by_a_list() -> None:
+    asked = _parse(described.texts(), ["a", "b"], top_k=2)
+    assert asked.is_batch and asked.parameters == {"top_k": 2}
+    found = hub_api.answered(asked, described.predictions("dull", "fine"))
+    assert [one[0]["label"] for one in found] == ["dull", "fine"]
+    assert hub_api.answered(_parse(described.texts(), []), []) == []
+
+
+def test_a_pair_is_an_object() -> None:
+    asked = _parse(described.pairs(), {"text": "a", "text_pair": "b"})
+    assert asked.inputs == [("a", "b")]
+
+
+def test_a_file_comes_as_it_is() -> None:
+    asked = hub_api.parse(Body(b"\x89PNG", "image/png"), described.images())
+    assert asked == HubRequest([b"\x89PNG"], {"top_k": 3}, "image-classification")
+    assert hub_api.answered(asked, described.predictions("fine"))[0]["label"] == "fine"
+
+
+@pytest.mark.parametrize(
+    ("prediction", "expected"),
+    [
+        ({"label": "LABEL_0", "score": 2.5}, [{"label": "LABEL_0", "score": 2.5}]),
+        ({"label": [], "score": []}, []),
+        (
+            {"label": ["a"], "score": [0.9], "scores": {"a": 0.9, "b": 0.2}},
+            [{"label": "a", "score": 0.9}, {"label": "b", "score": 0.2}],
+        ),
+    ],
+)
+def test_numbers_and_several_labels(prediction: Any, expected: Any) -> None:
+    asked = _parse(described.texts("regression"), "fine")
+    assert hub_api.answered(asked, [prediction]) == [expected]
+
+
+def test_spans_but_for_those_to_ignore() -> None:
+    spans = [
+        {"label": name, "score": 0.5, "start": i, "end": i + 1, "text": "ab"[i]}
+        for i, name in enumerate(("PER", "LOC"))
+    ]
+    asked = HubRequest(["ab"], {}, "token-classification", ignored=("PER",))
+    expected = {"entity_group": "LOC", "score": 0.5, "word": "b", "start": 1, "end": 2}
+    assert hub_api.answered(asked, [{"spans": spans}]) == [expected]
+
+
+def test_each_mask_is_filled_in_its_own_place() -> None:
+    def guess(token: str) -> dict[str, Any]:
+        return {"score": 0.5, "token": 7, "token_str": token}
+
+    asked = HubRequest(["a [M] and [M]"], {}, "fill-mask")
+    guesses = [[guess("cat"), guess(" dog")], [guess("##s")]]
+    first, second = hub_api.answered(asked, [{"guesses": guesses}], "[M]")
+    assert [one["sequence"] for one in first] == ["a cat and [M]", "a dog and [M]"]
+    assert [one["sequence"] for one in second] == ["a [M] ands"]
+    alone = HubRequest(["a [M]"], {}, "fill-mask")
+    assert hub_api.answered(alone, [{"guesses": [[guess("cat")]]}], "[M]")[0]["token"] == 7
+
+
+def test_words_with_times_are_chunks() -> None:
+    asked = _parse(described.speech(), "aGVsbG8=", return_timestamps=True)
+    assert asked.parameters == {"words": True} and asked.inputs == [b"hello"]
+    words = [{"word": "yes", "start": 0.5, "end": 0.75}]
+    found = hub_api.answered(asked, [{"text": "yes", "words": words}])
+    assert found == {"text": "yes", "chunks": [{"text": "yes", "timestamp": [0.5, 0.75]}]}
+
+
+def test_weights_label_embed_and_compare() -> None:
+    model = described.weights()
+    asked = _parse(model, "a", candidate_labels=["x", "y"], multi_label=False)
+    assert asked.parameters == {"labels": ["x", "y"], "top_k": 2}
+    asked = hub_api.parse(
+        Body(b'{"inputs": ["a", "b"], "normalize": true}', "application/json"), model
+    )
+    assert asked == HubRequest(["a", "b"], {"embed": True}, "feature-extraction", True)
+    vectors = [{"embedding": [1.0, 0.0]}, {"embedding": [0.6, 0.8]}, {"embedding": [0.0, 1.0]}]
+    assert hub_api.answered(asked, vectors[:2]) == [[1.0, 0.0], [0.6, 0.8]]
+    asked = _parse(model, {"source_sentence": "a", "sentences": ["b", "c"]})
+    assert asked.inputs == ["a", "b", "c"]
+    assert hub_api.answered(asked, vectors) == pytest.approx([0.6, 0.0])
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs", "parameters", "field"),
+    [
+        (described.texts(), "a", {"top_k": 0}, "top_k"),
+        (described.texts(), "a", {"topk": 2}, "topk"),
+        (described.texts(), "a", {"function_to_apply": "sigmoid"}, "function_to_apply"),
+        (described.texts(), "a", {"candidate_labels": ["a", "b"]}, "candidate_labels"),
+        (described.texts(), {"source_sentence": "a", "sentences": []}, {}, "inputs"),
+        (described.images(), "a moving film", {}, "inputs"),
+        (described.images(), "https://example.org/a.png", {}, "inputs"),
+        (described.speech(), "aGVsbG8=", {"generation_parameters": {"top_k": 3}},
+         "generation_parameters"),
+        (described.speech(), "aGVsbG8=", {"return_timestamps": "word"}, "return_timestamps"),
+        (described.weights(), "a", {"candidate_labels": ["a"]}, "candidate_labels"),
+        (described.weights(), "a", {"candidate_labels": ["a", " a"]}, "candidate_labels"),
+        (described.weights(), "a", {"candidate_labels": ["a", 3]}, "candidate_labels"),
+        (described.weights(), "a", {"candidate_labels": [str(i) for i in range(257)]},
+         "candidate_labels"),
+        (described.weights(), "a", {"candidate_labels": "@/etc/passwd"}, "candidate_labels"),
+        (described.weights(), "a", {"candidate_labels": ["a", "b"], "multi_label": True},
+         "multi_label"),
+        (described.weights(), "a",
+         {"candidate_labels": ["a", "b"], "hypothesis_template": "no place"},
+         "hypothesis_template"),
+        (described.weights(), "a", {"normalize": False}, "normalize"),
+        (described.weights(), {"source_sentence": "a", "sentences": "b"}, {}, "sentences"),
+    ],
+)  # fmt: skip
+def test_what_can_not_be_kept_is_refused(
+    model: Any, inputs: Any, parameters: Any, field: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        _parse(model, inputs, **parameters)
+    assert caught.value.field == field, str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"{}", "`inputs` is missing"),
+        (b'{"inputs": "a", "input": "b"}', "'input'"),
+        (b'{"inputs": "a", "parameters": 3}', "not an object"),
+    ],
+)
+def test_the_body_is_looked_at(body: bytes, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        hub_api.parse(Body(body, "application/json"), described.texts())
+    with pytest.raises(UserError, match="labels are missing"):
+        hub_api.parse(Body(b"a text", "text/plain"), described.weights())

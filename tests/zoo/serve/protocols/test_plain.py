@@ -1,0 +1,115 @@
+"""What the plain routes read, without a service; `tests.zoo.serve.test_plain` asks a real one."""
+
+import json
+from typing import Any
+
+import pytest
+import requests
+
+from tasks.errors import UserError
+from tests.zoo.serve.protocols import described
+from zoo.serve.protocols import asking, plain
+from zoo.serve.protocols.bodies import Body
+
+SERVICE = described.service()
+
+
+def _parse(content: Any, path: str = "/predict", **url: str) -> plain.PlainRequest:
+    body = Body(json.dumps(content).encode(), "application/json")
+    return plain.parse(body, url, SERVICE, plain.ROUTES[path][0])
+
+
+def _form(files: Any = None, path: str = "/predict", **fields: Any) -> plain.PlainRequest:
+    parts = {**(files or {}), **{name: (None, value) for name, value in fields.items()}}
+    made = requests.Request("POST", "http://x", files=parts).prepare()
+    kind, _, boundary = made.headers["content-type"].partition("; boundary=")
+    assert isinstance(made.body, bytes)
+    body = Body(made.body, kind, {"boundary": boundary})
+    return plain.parse(body, {}, SERVICE, plain.ROUTES[path][0])
+
+
+@pytest.mark.parametrize(
+    ("content", "inputs"),
+    [
+        ({"input": "a"}, ["a"]),
+        ({"text": "a", "image": None}, ["a"]),
+        ({"inputs": ["a", {"text": "b"}]}, ["a", "b"]),
+        ({"inputs": []}, []),
+    ],
+)
+def test_inputs_in_json(content: Any, inputs: list[str]) -> None:
+    asked = _parse({**content, "model": "reviews"})
+    assert asked.inputs == inputs and asked.model.name == "reviews" and asked.parameters == {}
+
+
+def test_the_url_has_what_the_body_leaves_out() -> None:
+    asked = plain.parse(
+        Body(b"\x89PNG", "image/png"), {"model": "photos", "top_k": "2"}, SERVICE, ()
+    )
+    assert asked.inputs == [b"\x89PNG"] and asked.parameters == {"top_k": 2}
+    assert _parse(["a", "b"], model="reviews").inputs == ["a", "b"]
+    assert _parse("a", model="reviews").inputs == ["a"]
+
+
+def test_a_route_finds_the_model_that_can() -> None:
+    assert _parse({"input": "aGVsbG8="}, "/transcribe").model.name == "words"
+    with pytest.raises(UserError, match="name one of reviews, photos, minilm"):
+        _parse({"input": "a"}, "/classify")
+    with pytest.raises(UserError, match="words can") as caught:
+        _parse({"input": "a", "model": "reviews"}, "/transcribe")
+    assert caught.value.field == "model"
+
+
+def test_pairs() -> None:
+    service: Any = described.Models(described.pairs())
+    content = {"text": "a", "text_pair": "b"}
+    body = Body(json.dumps(content).encode(), "application/json")
+    assert plain.parse(body, {}, service, ()).inputs == [("a", "b")]
+    with pytest.raises(UserError, match="for a model of pairs"):
+        _parse({**content, "model": "reviews"})
+
+
+def test_forms() -> None:
+    asked = _form({"image": b"\x89PNG"}, model="photos", top_k="1")
+    assert asked.inputs == [b"\x89PNG"] and asked.parameters == {"top_k": 1}
+    assert _form({"audio": b"RIFF"}, "/transcribe").inputs == [b"RIFF"]
+    assert _form({"file": b"a text"}, model="reviews").inputs == ["a text"]
+    assert _form(text="a text", model="reviews").inputs == ["a text"]
+
+
+def test_weights_label_or_embed() -> None:
+    asked = _parse({"input": "a", "labels": ["x", "y"], "model": "minilm"})
+    assert asked.parameters == {"labels": ["x", "y"]}
+    assert _parse({"input": "a", "model": "minilm"}).parameters == {"embed": True}
+    assert _form(text="a", labels="x, y", model="minilm").parameters == {"labels": ["x", "y"]}
+    with pytest.raises(UserError, match="some to choose from") as caught:
+        _parse({"input": "a", "model": "minilm"}, "/classify")
+    assert caught.value.field == "labels"
+
+
+@pytest.mark.parametrize(
+    ("files", "fields", "field"),
+    [
+        ({"image": b"\x89PNG"}, {"model": "words"}, "image"),
+        ({"picture": b"\x89PNG"}, {"model": "photos"}, "picture"),
+        ({}, {"model": "photos"}, "image"),
+        ({}, {"model": "photos", "text": "a"}, "text"),
+        ({}, {"model": "reviews", "text": "a", "text_pair": "b"}, "text_pair"),
+        ({}, {"model": "reviews", "text": "a", "top_k": "two"}, "top_k"),
+        ({}, {"model": "reviews", "text": "a", "labels": "x,y"}, "labels"),
+    ],
+)
+def test_a_wrong_form_is_refused(
+    files: dict[str, bytes], fields: dict[str, str], field: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        _form(files, **fields)
+    assert caught.value.field == field, str(caught.value)
+
+
+def test_labels_are_looked_at() -> None:
+    for labels, said in ((["x"], "has 1"), (["x", ""], "empty"), (["x", "x "], "twice")):
+        with pytest.raises(UserError, match=said):
+            asking.parameters_of(described.weights(), labels=labels)
+    with pytest.raises(UserError, match="one \\{\\} where"):
+        asking.parameters_of(described.weights(), labels=["x", "y"], template="{} or {}")

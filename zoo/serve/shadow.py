@@ -1,0 +1,183 @@
+"""A new version in the shadow of the one that answers: it gets a share of the same inputs, its
+answers go to nobody, and both are compared.
+
+A batch goes to the new version after the clients have their answers, so that it delays none; where
+it can't keep up batches are left out. It is run twice: what one version differs from itself is the
+noise floor. Times are compared of batches for which both versions had as much of the machine, by
+the tests of `zoo.measure`: consecutive batches in groups stand for launches, since the processes
+that are compared are those that would serve. Batches are taken in bursts: while the new version
+works on one, the old one is as crowded with the next.
+"""
+
+import asyncio
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from zoo.serve.activity import Pass
+from zoo.serve.errors import QueueFull
+from zoo.serve.queue import Job
+
+if TYPE_CHECKING:
+    from zoo.measure.intervals import Estimate
+    from zoo.measure.verdicts import Verdict
+    from zoo.serve.service import ServedModel
+
+WAITING = 8
+"""Batches that wait for the new version; more are left out."""
+GROUPS, LEAST_IN_GROUP = 10, 5
+"""Into which the batches are cut, at most, and how many are in one at least."""
+BURST = 8
+"""Batches that are taken one after another."""
+END_S = 1.0
+"""From the last answer of a batch to the end of its pass, at most; a worker that died has none."""
+SCORES = ("score", "scores")
+CLOSE = 0.05
+"""Numbers that are predicted agree where they differ by this share at most."""
+
+
+@dataclass
+class Compared:
+    """What was found of the two versions."""
+
+    inputs: int = 0
+    disagreed: int = 0
+    ratios: list[float] = field(default_factory=list)
+    """logarithms, of each batch that can be compared: time of the old version over time of the
+    new"""
+    twins: list[float] = field(default_factory=list)
+    """the same of the new version to itself"""
+
+    @property
+    def disagreement(self) -> float:
+        """The share of inputs with another answer; 0 where there was none to compare."""
+        return self.disagreed / self.inputs if self.inputs else 0.0
+
+    def verdict(self, seconds: float) -> "tuple[Verdict, Estimate | None]":
+        """Return whether the new version is faster or slower, and the speedup.
+
+        Args:
+            seconds: that the comparison took.
+        """
+        import numpy as np
+
+        from zoo.measure.intervals import estimate
+        from zoo.measure.verdicts import Verdict, floor_of, judge
+
+        groups = min(GROUPS, len(self.ratios) // LEAST_IN_GROUP)
+        if groups < 2:
+            why = f"{len(self.ratios)} times of both are comparable; {2 * LEAST_IN_GROUP} wanted"
+            return Verdict("can't tell", why), None
+        cut, twins = (np.array_split(np.asarray(x), groups) for x in (self.ratios, self.twins))
+        ratio = estimate(cut, len(self.ratios))
+        floor = floor_of([statistics.median(group) for group in twins])
+        return judge(ratio, groups, floor, seconds), ratio
+
+
+class Shadow:
+    """Sends what a model answered to another version of it, and compares."""
+
+    def __init__(
+        self, active: "ServedModel", candidate: "ServedModel", share: float, timeout_s: float
+    ) -> None:
+        """
+        Args:
+            share: of the batches, from 0 to 1.
+            timeout_s: of an answer of the candidate.
+        """
+        self.active, self.candidate = active, candidate
+        self.share, self.timeout_s = share, timeout_s
+        self.compared = Compared()
+        self._due, self._left = float(BURST), 0
+        self._waiting: asyncio.Queue[tuple[Sequence[Job], Pass]] = asyncio.Queue(WAITING)
+
+    async def run(self, inputs: int, seconds: float) -> Compared:
+        """Compare so many inputs, or for so long; return what was found."""
+        self.active.observer = self._answered
+        try:
+            async with asyncio.timeout(seconds):
+                while self.compared.inputs < inputs and not self.candidate.deaths:
+                    await self._compare(*await self._waiting.get())
+        except TimeoutError:
+            pass  # what was compared until then decides
+        finally:
+            self.active.observer = self.candidate.observer = None
+        return self.compared
+
+    def _answered(self, jobs: Sequence[Job], ran: Pass) -> None:
+        """Take a share of what the active version has answered; never waits."""
+        self._due += self.share
+        if self._due >= BURST - 1e-9:
+            self._due -= BURST
+            self._left = BURST
+        if self._left:
+            self._left -= 1
+            if not self._waiting.full():
+                self._waiting.put_nowait((jobs, ran))
+
+    async def _compare(self, jobs: Sequence[Job], ran: Pass) -> None:
+        known = [job for job in jobs if job.answer.done() and not job.answer.cancelled()]
+        if not known:
+            return
+        first, answers = await self._once(known)
+        again, _ = await self._once(known)
+        for job, other in zip(known, answers, strict=True):
+            self.compared.inputs += 1
+            self.compared.disagreed += not agree(_outcome(job), other)
+        if first is None or again is None or len(known) < len(jobs):
+            return
+        if first.is_like(ran) and first.is_like(again):
+            self.compared.ratios.append(math.log(ran.seconds / first.seconds))
+            self.compared.twins.append(math.log(first.seconds / again.seconds))
+
+    async def _once(self, jobs: Sequence[Job]) -> tuple[Pass | None, list[Any]]:
+        """Return how the candidate's pass over these inputs ran, and its answers."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[Pass | None] = loop.create_future()
+        now = time.monotonic()
+        copies = [
+            Job(job.item, job.parameters, now + self.timeout_s, loop.create_future(), now)
+            for job in jobs
+        ]
+
+        def told(ran_jobs: Sequence[Job], ran: Pass) -> None:
+            if not ended.done():  # where they went in several parts, no time is that of all
+                ended.set_result(ran if len(ran_jobs) == len(copies) else None)
+
+        self.candidate.observer = told
+        try:
+            self.candidate.queue.admit(copies)
+        except QueueFull:
+            return None, [None] * len(jobs)
+        await asyncio.wait([copy.answer for copy in copies], timeout=self.timeout_s)
+        await asyncio.wait([ended], timeout=END_S)
+        found = [_outcome(copy) if copy.answer.done() else None for copy in copies]
+        for copy in copies:
+            copy.answer.cancel()
+        return (ended.result() if ended.done() else None), found
+
+
+def agree(one: Any, other: Any) -> bool:
+    """Return whether two predictions, as JSON, say the same: scores aside, and the order of
+    several labels; numbers may differ by `CLOSE`. Errors are texts, and agree where they are equal.
+    """
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        dropped = (*SCORES, "guesses") if "label" in one else SCORES
+        mine, its = ({k: v for k, v in x.items() if k not in dropped} for x in (one, other))
+        return mine.keys() == its.keys() and all(agree(mine[name], its[name]) for name in mine)
+    if isinstance(one, list) and isinstance(other, list):
+        if all(isinstance(x, str) for x in (*one, *other)):
+            return sorted(one) == sorted(other)
+        return len(one) == len(other) and all(map(agree, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=CLOSE, abs_tol=1e-6)
+    return bool(one == other)
+
+
+def _outcome(job: Job) -> Any:
+    """Return the prediction, or the text of the error."""
+    error = job.answer.exception()
+    return str(error) if error is not None else job.answer.result()
