@@ -219,20 +219,31 @@ class BatchingModel:
                 work, places[half:], rows[half:]
             )
         return [
-            self._worded(place, one, row, work[place].parameters)
+            self._worded(place, one, row, work[place])
             for place, one, row in zip(places, found, rows, strict=True)
         ]
 
-    def _worded(
-        self, place: int, prediction: Any, row: Any, parameters: Mapping[str, Any]
-    ) -> Answer:
+    def _worded(self, place: int, prediction: Any, row: Any, one: Work) -> Answer:
         try:
-            said = self.predictor.task.to_json(prediction, parameters.get("top_k"))
+            said = self.predictor.task.to_json(prediction, one.parameters.get("top_k"))
+            if one.parameters.get("words"):
+                said |= self._with_words(one.item)
         except UserError as error:
             return Answer(place, fault=fault_of(error))
-        if parameters.get("seconds"):
+        if one.parameters.get("seconds"):
             said["seconds"] = self._seconds(row)
         return Answer(place, prediction=said)
+
+    def _with_words(self, item: Item) -> dict[str, Any]:
+        """Return what is said in a sound, and when; `words` is left out where that is not known.
+
+        It is heard once more, by itself: in a batch nothing tells where its frames end.
+        """
+        from tasks.speech import audio_items
+        from zoo.speech import streaming
+
+        wave = audio_items.samples(self._sound(item), self._config().rate)
+        return streaming.hear(self.predictor, wave).to_json()
 
     def _seconds(self, row: Mapping[str, Any]) -> float:
         """Return how long a sound is, whose row has its windows in samples."""

@@ -139,13 +139,11 @@ class WeightsModel(BatchingModel):
     def _sizes(self, rows: Sequence[Any]) -> list[Size]:
         return [self.predictor.size(row) for row in rows]
 
-    def _worded(
-        self, place: int, prediction: Any, row: Any, parameters: Mapping[str, Any]
-    ) -> Answer:
+    def _worded(self, place: int, prediction: Any, row: Any, one: Work) -> Answer:
         if isinstance(prediction, Embedding):
             said = {"embedding": prediction.vector, "tokens": prediction.tokens}
             return Answer(place, prediction=said)
-        return super()._worded(place, prediction, row, parameters)
+        return super()._worded(place, prediction, row, one)
 
 
 def load(
