@@ -67,7 +67,7 @@ ENTRY = Entry(
         "max_grad_norm": 5.0,
         "ema_decay": 0.995,
     },
-    task_defaults={"window_seconds": LONGEST_SECONDS},
+    task_defaults={"window_seconds": LONGEST_SECONDS, "pauses": 2.0},
 )
 
 if __name__ == "__main__":

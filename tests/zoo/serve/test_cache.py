@@ -65,7 +65,9 @@ def test_lfu_keeps_what_is_asked_often() -> None:
 @pytest.fixture(scope="module")
 def caching(checkpoints: dict[str, Path]) -> Iterator[Served]:
     """A service of texts with a cache of a megabyte."""
-    with serving(f"{checkpoints['bert_cls']}=texts", "--cache_mb", 1) as served:
+    with serving(
+        f"{checkpoints['bert_cls']}=texts", "--cache_mb", 1, "--deployment", "onnx"
+    ) as served:
         yield served
 
 

@@ -1,7 +1,6 @@
 """A machine that computes something else than was proven is not ready, and says why."""
 
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import requests
 import zoo
 from tasks.errors import UserError
 from tests.cli import run_cli
-from tests.serving import NOT_READY, Served, serving
+from tests.serving import NOT_READY, serving
 from tests.tiny_models import MODELS
 from tools.hub import layout
 from zoo.deploy import golden
@@ -25,14 +24,9 @@ EAGER, ONNX = Deployment("eager"), Deployment("onnx")
 
 
 @pytest.fixture(scope="module")
-def exported(checkpoints: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the checkpoint of images, exported to ONNX; read, not written."""
-    folder = tmp_path_factory.mktemp("golden") / "images"
-    shutil.copytree(checkpoints["cnn_cls"], folder)
-    done = run_cli(MODELS["cnn_cls"][0], "export", folder, "--runtime", "onnx")
-    assert done.code == 0, done.err
-    assert "golden inputs, for the self-test" in done.out
-    return folder
+def exported(checkpoints: dict[str, Path]) -> Path:
+    """The checkpoint of images, exported to ONNX; read, not written."""
+    return checkpoints["cnn_cls"]
 
 
 @pytest.fixture
@@ -80,8 +74,8 @@ def test_an_input_is_as_the_split_has_it(exported: Path) -> None:
 
 
 def test_a_machine_that_is_off_stays_unready(mine: Path) -> None:
-    _skew(mine, EAGER)
-    with serving(f"{mine}=one", "--device", "cpu", until=NOT_READY) as service:
+    _skew(mine, ONNX)
+    with serving(f"{mine}=one", "--deployment", "onnx", until=NOT_READY) as service:
         ready = requests.get(f"{service.url}/v2/health/ready", timeout=9)
         assert ready.status_code == 503
         assert "SQNR" in ready.json()["unfit"]["one"]
@@ -91,9 +85,22 @@ def test_a_machine_that_is_off_stays_unready(mine: Path) -> None:
         assert sum("self-test" in line for line in service.lines if line.startswith("{")) == 1
 
 
-def test_none_is_said_once(service: Served) -> None:
-    said = [line for line in service.lines if "no golden inputs" in line]
-    assert len(said) == 3
+def test_none_is_said_once(mine: Path, tmp_path: Path) -> None:
+    shutil.rmtree(mine / golden.FOLDER)
+    with serving(f"{mine}=one", "--deployment", "onnx", "--workers", 2) as service:
+        said = [line for line in service.lines if "no golden inputs" in line]
+    assert len(said) == 1
+
+
+def test_a_worker_serves_nothing_else_than_it_was_told(mine: Path) -> None:
+    predictor = zoo.load(mine, device="cpu")
+    self_test.must_be_the_same(predictor, mine, EAGER, _subject(mine, EAGER))
+    with pytest.raises(UserError, match="another version by now"):
+        self_test.must_be_the_same(predictor, mine, EAGER, "0" * 64)
+    predictor = zoo.load(mine, device="cpu", deployment="onnx")
+    self_test.must_be_the_same(predictor, mine, ONNX, _subject(mine, ONNX))
+    with pytest.raises(UserError, match="another version by now"):
+        self_test.must_be_the_same(predictor, mine, ONNX, _subject(mine, EAGER))
 
 
 def test_those_of_other_weights_are_left_aside(mine: Path) -> None:
@@ -118,18 +125,8 @@ def test_nobody_publishes_them() -> None:
     assert not layout.allowed("golden/onnx.json")
 
 
-@pytest.fixture
-def texts(checkpoints: dict[str, Path], tmp_path: Path) -> Iterator[Path]:
-    """A copy of the checkpoint of texts."""
-    yield Path(shutil.copytree(checkpoints["bert_cls"], tmp_path / "texts"))
-
-
-def test_texts_and_sounds_have_them_too(
-    texts: Path, checkpoints: dict[str, Path], tmp_path: Path
-) -> None:
-    sounds = Path(shutil.copytree(checkpoints["kws_cls"], tmp_path / "sounds"))
-    for name, folder, kind in (("bert_cls", texts, str), ("kws_cls", sounds, bytes)):
-        done = run_cli(MODELS[name][0], "export", folder, "--runtime", "torchscript")
-        assert done.code == 0, done.err
+def test_texts_and_sounds_have_them_too(checkpoints: dict[str, Path]) -> None:
+    for name, kind in (("bert_cls", str), ("kws_cls", bytes)):
+        folder = checkpoints[name]
         inputs = golden.read(folder, EAGER, evidence.subject_digest(folder))
         assert inputs and all(isinstance(one.raw, kind) for one in inputs)

@@ -122,6 +122,21 @@ def test_the_same_command_again_does_nothing_twice(
     assert programs.verbs == ["finetune"], "with more minutes it is trained on"
 
 
+def test_more_minutes_read_the_same_rows(programs: Programs, tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    for split, count in (("train", 40), ("test", 900)):
+        rows = "".join(f"a film {i},{'ab'[i % 2]}\n" for i in range(count))
+        (data / f"{split}.csv").write_text(f"text,label\n{rows}")
+    words = (data, output, "--model", "rnn_cls")
+    done = shipped(*words, "--minutes", 2)
+    assert done.code == 0 and "600 test" in done.out, done.err
+    done = shipped(*words, "--minutes", 20)
+    assert done.code == 0 and "600 test" in done.out and "as before" in done.out, done.err
+    done = shipped(*words, "--minutes", 20, "--max_eval_samples", 700)
+    assert done.code == 2 and "begun with limits" in done.err
+
+
 @pytest.mark.parametrize("stop_at", ["finetune", "decide"])
 def test_it_goes_on_where_it_was_stopped(
     programs: Programs, images: Path, tmp_path: Path, stop_at: str

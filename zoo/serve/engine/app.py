@@ -12,7 +12,15 @@ from zoo.serve import health, repository
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
 from zoo.serve.page import routes as page
-from zoo.serve.protocols import docs, hub_api, open_inference, openai, plain
+from zoo.serve.protocols import (
+    docs,
+    hub_api,
+    open_inference,
+    openai,
+    plain,
+    realtime,
+    websocket,
+)
 from zoo.serve.service import Service
 from zoo.serve.update import Updater, UpdateSettings
 
@@ -20,7 +28,7 @@ OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths(), docs.PATH, f"{docs.
 """What needs no key: whether it lives, and the pages, which ask for one."""
 LONGEST_PATH = 100
 """Characters of a path that an answer repeats."""
-PROTOCOLS = (plain, hub_api, open_inference, openai)
+PROTOCOLS = (plain, websocket, realtime, hub_api, open_inference, openai)
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,11 @@ def serve(args: ServeArgs) -> int:
     keys.must_be_guarded(args.host, keys.read_keys(args.keys))
     _must_encrypt(args)
     if args.engine == "ray":
+        if args.admin_keys or args.watch:
+            raise UserError(
+                "`admin_keys` and `watch` are for the engine uvicorn: on Ray each replica would go "
+                "its own way"
+            )
         from zoo.serve.engine import ray_engine
 
         return ray_engine.run(args, prepare.described(args))

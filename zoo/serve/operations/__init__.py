@@ -8,6 +8,7 @@ writes what runs this very checkpoint under these very settings, and ends. Nothi
     compose     the same, with Prometheus (alerts) and Grafana (a dashboard)
     kubernetes  Dockerfile.model (the service with its checkpoints), kubernetes.yaml, and
                 monitoring.yaml for a cluster with the Prometheus operator
+    kuberay     Dockerfile.ray, Dockerfile.model, and a RayService for KubeRay's operator
     haproxy     haproxy.cfg in front of several instances
     nginx       nginx.conf in front of several instances
 

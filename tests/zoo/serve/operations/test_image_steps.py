@@ -52,7 +52,7 @@ def image(
 ) -> Iterator[tuple[Path, Stage]]:
     """The folder in which the first stage was run, and the last stage."""
     root = tmp_path_factory.mktemp("image")
-    site = site_of("cnn_cls", folder=str(checkpoints["cnn_cls"]), deployment="onnx", port=port)
+    site = site_of("cnn_cls", folder=str(checkpoints["cnn_cls"]), deployment="eager", port=port)
     build, last = stages(containers.dockerfile(site, gpu=False))
     (root / "tmp").mkdir()
     (root / "bin").mkdir()
