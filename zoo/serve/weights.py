@@ -33,14 +33,6 @@ STAND_INS = ("one", "other")
 
 
 @dataclass(frozen=True)
-class PreparedText:
-    """A text, and how many tokens of it are read."""
-
-    text: str
-    tokens: int
-
-
-@dataclass(frozen=True)
 class Embedding:
     """A text as a vector of length one."""
 
@@ -93,13 +85,8 @@ class WeightsPipeline(PredictionPipeline):
 
         Raises `UserError` if any of them can't be read.
         """
-        if not self.is_text:
-            from tasks.vision import image_items, images
-
-            return [image_items.pixels(one, images.decode, images.open_any) for one in inputs]
-        encoder, texts = self.weights.encoder, self.module.plain(inputs)
-        ids = encoder.tokenizer(texts, truncation=True, max_length=encoder.longest)["input_ids"]
-        return [PreparedText(text, len(one)) for text, one in zip(texts, ids, strict=True)]
+        rows: list[Any] = self.weights.prepare(inputs)
+        return rows
 
     def size(self, row: Any) -> Size:
         """Return how large a prepared input is."""
