@@ -1,25 +1,23 @@
 """Sounds that come while they are spoken, in a worker: each a `SpeechStream` of its own."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tasks.errors import UserError
+from zoo.model.modality import Modality
 from zoo.predict.pipeline import PredictionPipeline
 from zoo.serve.frames import Message
 from zoo.serve.model import fault_of
-
-if TYPE_CHECKING:
-    from zoo.speech.streaming import Partial, SpeechStream
 
 
 class LiveSounds:
     """The streams that a worker hears at once, by number."""
 
-    def __init__(self, predictor: PredictionPipeline) -> None:
-        self._predictor = predictor
-        self._streams: dict[int, SpeechStream] = {}
+    def __init__(self, predictor: PredictionPipeline, modality: Modality) -> None:
+        self._predictor, self._modality = predictor, modality
+        self._streams: dict[int, Any] = {}
 
     def answer(self, message: Message) -> dict[str, Any]:
         """Do what a message asks, and return what to say: `partials`, or a `fault`.
@@ -35,21 +33,22 @@ class LiveSounds:
             return {"type": "stream", "fault": fault_of(error)}
         return {"type": "stream", "partials": [_written(one) for one in found]}
 
-    def _done(self, asked: Mapping[str, Any], number: int, samples: bytes) -> "list[Partial]":
+    def _done(self, asked: Mapping[str, Any], number: int, samples: bytes) -> list[Any]:
         if asked["do"] == "open":
-            from zoo.speech.streaming import SpeechStream
-
-            pause = {} if asked["pause_s"] is None else {"pause_s": asked["pause_s"]}
-            self._streams[number] = SpeechStream(self._predictor, asked["rate"], **pause)
+            given = asked["rate"], asked["pause_s"]
+            self._streams[number] = self._modality.open_stream(self._predictor, *given)
             return []
+        found: list[Any] = []
         if asked["do"] == "push":
-            wave = np.frombuffer(samples, "<i2").astype(np.int16)
-            return self._streams[number].push(wave)
-        stream = self._streams.pop(number, None)
-        return stream.finish() if stream is not None and asked["do"] == "finish" else []
+            found = self._streams[number].push(np.frombuffer(samples, "<i2").astype(np.int16))
+        else:
+            stream = self._streams.pop(number, None)
+            if stream is not None and asked["do"] == "finish":
+                found = stream.finish()
+        return found
 
 
-def _written(one: "Partial") -> dict[str, Any]:
+def _written(one: Any) -> dict[str, Any]:
     return {
         "type": "final" if one.final else "partial",
         "start": one.start,

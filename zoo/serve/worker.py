@@ -53,7 +53,7 @@ def main(words: list[str]) -> int:
             return 3
         seconds = time.perf_counter() - began
         _send(said, {"type": "ready", "seconds": seconds, "pid": os.getpid(), "tested": tested})
-        sounds = LiveSounds(model.predictor)
+        sounds = LiveSounds(model.predictor, model.modality)
         while (message := frames.receive(told)) is not None:
             if message.type == "run":
                 _answer(said, model, message)
