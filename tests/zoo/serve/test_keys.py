@@ -1,5 +1,5 @@
-"""Keys as a file has them, and as a browser brings them with a WebSocket: among its subprotocols, in
-base64url."""
+"""Keys as a file has them, and as a browser brings them with a WebSocket: among its subprotocols,
+in base64url."""
 
 import base64
 from pathlib import Path
@@ -35,7 +35,8 @@ def _written(folder: Path, *lines: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "wrong", ["ein-schlüssel-von-uns", "密" * 16, "# the keys of the office", "a\tkey-of-16-letters"]
+    "wrong",
+    ["ein-schlüssel-von-uns", "密" * 16, "# the keys of the office", "a\tkey-of-16-letters"],
 )
 def test_a_line_that_no_header_can_carry_is_no_key(
     wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
