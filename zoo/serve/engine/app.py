@@ -78,14 +78,6 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     app.include_router(repository.router(updater, settings.admin_keys))
     for protocol in PROTOCOLS:
         app.include_router(protocol.router(service))
-    if settings.cors:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors),
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=["x-request-id", "x-model-sha256", "x-cache", "retry-after"],
-        )
     access = Access(
         settings.max_body,
         settings.slow_client_s,
@@ -94,6 +86,14 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
         {f"{openai.PREFIX}/": openai.refused},
     )
     app.add_middleware(AccessMiddleware, access=access, metrics=service.metrics)
+    if settings.cors:  # outermost: a preflight has no key, and a page may read a refusal
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "x-model-sha256", "x-cache", "retry-after"],
+        )
     return app
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,10 @@ from typing import Any
 import numpy as np
 import openai
 import pytest
+import requests
 import soundfile
 import websocket
+from prometheus_client.parser import text_string_to_metric_families
 
 from tests import tiny_models
 from tests.serving import Served, serving
@@ -61,6 +64,20 @@ def _rest(socket: websocket.WebSocket) -> list[dict[str, Any]]:
         if opcode == websocket.ABNF.OPCODE_CLOSE:
             return found
         found.append(json.loads(content))
+
+
+def _wait_until_heard(service: Served, count: int) -> None:
+    """Waits until the service tells of so many streams; it sees a client go a moment later."""
+    end = time.monotonic() + 60
+    while True:
+        told = text_string_to_metric_families(requests.get(f"{service.url}/metrics").text)
+        [family] = [one for one in told if one.name == "zoo_live_streams"]
+        [sample] = family.samples
+        assert sample.labels == {"model": "live"}
+        if sample.value == count:
+            return
+        assert time.monotonic() < end, f"{sample.value:g} streams, not {count}"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("size", [999, 4000, 10**9])
@@ -121,10 +138,12 @@ def test_no_more_than_may_be_are_heard(service: Served) -> None:
     sockets = [_connected(service) for _ in range(MOST)]
     for socket in sockets:
         socket.send_binary(bytes(2))
+    _wait_until_heard(service, MOST)
     refused = _connected(service)
     assert "streams" in json.loads(refused.recv())["error"]
     for socket in sockets:
         socket.close()
+    _wait_until_heard(service, 0)
     again = _connected(service)
     again.send("end")
     assert all(one["type"] != "error" for one in _rest(again))
@@ -154,3 +173,33 @@ def test_openai_hears_the_same(service: Served, samples: bytes, expected: list[s
                 texts.append(event.transcript)
                 deltas = ""
     assert texts == expected
+
+
+def test_a_client_is_told_that_its_worker_died(
+    service: Served, samples: bytes, expected: list[str]
+) -> None:
+    socket = _connected(service)
+    socket.send_binary(samples[:4000])
+    _wait_until_heard(service, 1)
+    [worker] = service.workers()
+    worker.kill()
+    worker.wait(20)
+    socket.send_binary(samples[4000:])
+    opcode, content = socket.recv_data()
+    while opcode == websocket.ABNF.OPCODE_TEXT and json.loads(content)["type"] == "partial":
+        opcode, content = socket.recv_data()
+    assert opcode == websocket.ABNF.OPCODE_TEXT
+    said = json.loads(content)
+    assert said["type"] == "error" and "begin the sound again" in said["error"]
+    opcode, content = socket.recv_data()
+    assert opcode == websocket.ABNF.OPCODE_CLOSE
+    assert int.from_bytes(content[:2], "big") == 1012
+    end = time.monotonic() + 60
+    while requests.get(f"{service.url}/v2/health/ready").status_code != 200:
+        assert time.monotonic() < end, service.log
+        time.sleep(0.1)
+    _wait_until_heard(service, 0)
+    again = _connected(service)
+    again.send_binary(samples)
+    again.send("end")
+    assert [one["text"] for one in _rest(again) if one["type"] == "final"] == expected
