@@ -88,7 +88,8 @@ def test_a_machine_that_is_off_stays_unready(mine: Path) -> None:
 def test_none_is_said_once(mine: Path, tmp_path: Path) -> None:
     shutil.rmtree(mine / golden.FOLDER)
     with serving(f"{mine}=one", "--deployment", "onnx", "--workers", 2) as service:
-        said = [line for line in service.lines if "no golden inputs" in line]
+        assert service.end() == 0
+    said = [line for line in service.lines if "no golden inputs" in line]
     assert len(said) == 1
 
 
