@@ -227,6 +227,7 @@ VERBS = {
         (
             "decide runs/bert_cls --p95_ms 20 --max_drop 0.005 --memory_mb 500",
             "decide runs/bert_cls --minutes 5 --export --picture front.png",
+            "decide runs/bert_cls --p99_ms 50 --rate 200 --minutes 12",
         ),
         _decide,
     ),

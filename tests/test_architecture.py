@@ -324,7 +324,11 @@ def test_nothing_is_executed(path: Path) -> None:
 
 
 LOADS = {"zoo/model/loading.py"}
-PEERS = {"bench/compare/peer_targets.py", "bench/experiments/against_trainer.py"}
+PEERS = {
+    "bench/compare/peer_targets.py",
+    "bench/experiments/against_trainer.py",
+    "bench/load/peers/pipeline.py",
+}
 """Measured against the zoo: they load the zoo's own weights as any user of transformers does."""
 
 
@@ -428,10 +432,10 @@ COMMAND = re.compile(r"(python -m|torchrun) .*")
 """What is to be typed as it stands, flags and all."""
 
 
-@_named([path for path in _sources("tasks", "zoo") if "cli" not in path.parts])
+@_named([path for path in _sources("tasks", "zoo") if not {"cli", "operations"} & {*path.parts}])
 def test_messages_name_fields_and_no_flags(path: Path) -> None:
     """They are read in Python and in a server's answers, too; the command line makes flags of
-    them."""
+    them. What `operations` writes are commands of other programs."""
     of_no_message = set()
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Expr | ast.Assign):  # docstrings, and what `predict` is shown with

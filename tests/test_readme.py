@@ -145,7 +145,8 @@ def program_of(words: list[str]) -> tuple[str, ...]:
         return (words[2], *own[: int(has_verbs)])
     models = {entry.name: entry.module for entry in registry.entries()}
     model = own[1].rpartition("/")[2] if own[1:] else ""
-    return (models[model], own[0]) if model in models else ("zoo", own[0])
+    of_a_model = model in models and own[0] not in ("serve", "ship")
+    return (models[model], own[0]) if of_a_model else ("zoo", own[0])
 
 
 def test_flags_of_the_commands_exist() -> None:

@@ -19,6 +19,7 @@ from zoo.cli.program import Program, Verb
 from zoo.machine import commands, terminal
 from zoo.model import registry
 from zoo.model.entry import Entry
+from zoo.ship import verb as ship_verb
 from zoo.store import pretrained
 
 
@@ -134,19 +135,6 @@ def _doctor(words: Sequence[str]) -> int:
     return 0
 
 
-def _ship(words: Sequence[str]) -> int:
-    from zoo.cli.args import ShipArgs
-
-    asked = PROGRAM.parse("ship", ShipArgs, words)
-    from zoo.ship.deciding import NotShipped
-    from zoo.ship.ship import ship
-
-    try:
-        return ship(asked)
-    except NotShipped as refused:
-        return program.fail("zoo", str(refused), code=1)
-
-
 def _completion(words: Sequence[str]) -> int:
     from zoo.cli import completion
 
@@ -188,15 +176,7 @@ VERBS = {
         "a model or a checkpoint on one screen", ("info bert_cls", "info runs/bert_cls"), _info
     ),
     "runs": Verb("compare the runs in a folder", ("runs", "runs experiments"), _runs),
-    "ship": Verb(
-        "from data to a service, in the minutes you give",
-        (
-            "ship reviews.csv --minutes 10 --p95_ms 20 --serve",
-            "ship photos/ --minutes 5 --output_dir runs/photos",
-            "ship embedded --model kws_cls",
-        ),
-        _ship,
-    ),
+    "ship": ship_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
     "import": import_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
     "serve": serve_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
     "verify": Verb(

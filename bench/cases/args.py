@@ -142,6 +142,11 @@ class DecideArgs(Bounded):
     """folder of the checkpoint"""
     p95_ms: Positive | None = None
     """milliseconds that 95 of 100 calls may take at most"""
+    p99_ms: Positive | None = None
+    """milliseconds within which 99 of 100 requests to a service are answered; goes with `rate`"""
+    rate: Positive | None = None
+    """requests a second that a service gets: the winner is the deployment, with its workers and
+    batches, that keeps the p99 for the least of the processor"""
     max_drop: MaxDrop = 0.005
     """most that the task's main metric may lose, absolute, on the validation split"""
     memory_mb: Positive | None = None

@@ -15,8 +15,9 @@ import numpy as np
 from bench.cases import child
 from bench.cases.args import DecideArgs
 from bench.cases.case import threads_of
-from bench.decide import evidence, options, picture, table
+from bench.decide import evidence, options, picture, services, table
 from bench.decide.pareto import Limits, OptionCost, front, winner
+from bench.decide.services import ServiceContract
 from bench.decide.successive_halving import Halved, halve
 from bench.measures import memory
 from bench.record.results import Value
@@ -59,6 +60,7 @@ def decide(args: DecideArgs) -> OptionCost:
         KeyboardInterrupt: after Ctrl-C, once the best so far was shown.
     """
     deadline = Deadline(args.minutes)
+    contract = services.contract_of(args.rate, args.p99_ms, args.data)
     limits, threads = limits_of(args), threads_of(args.threads)
     if not (args.checkpoint / MANIFEST).is_file():
         raise UserError(f"{args.checkpoint} holds no {MANIFEST}, so it is no checkpoint of ours")
@@ -78,6 +80,8 @@ def decide(args: DecideArgs) -> OptionCost:
         builder = DeploymentBuilder(original, staging, validation, threads, device)
         make = options.maker(builder, args.data, args.max_drop)
         search = Search(builder, deadline, inputs, threads)
+        if contract is not None:
+            search.kept_back = services.SHARE * deadline.seconds
         try:
             search.make_all(make, wanted, args.max_drop)
             search.time_all()
@@ -94,6 +98,8 @@ def decide(args: DecideArgs) -> OptionCost:
         with stop_after(search.stopped, best.name if best else None, search.first_look()):
             if best is None:
                 raise ContractNotMet(search.why_none())
+            if contract is not None and not search.stopped:
+                best = search.serve(contract, limits, args.checkpoint)
             _settle(args, builder, search.named(best.name), workload, threads)
     return best
 
@@ -115,6 +121,8 @@ class Search:
     are evaluated then"""
     looks: dict[str, float] = field(default_factory=dict)
     """seconds of a call in the rounds of halving, by name"""
+    kept_back: float = 0.0
+    """seconds that finalists get as services, behind all else but the confirmation"""
 
     def named(self, name: str) -> Candidate:
         """Return the candidate of that name."""
@@ -137,7 +145,7 @@ class Search:
             if not self.found:
                 terminal.lines(f"{deployment} ... ({self.deadline.countdown()})")
                 made = make(deployment)
-                self.reserve = 2 * (self.deadline.spent() - began)
+                self.reserve = 2 * (self.deadline.spent() - began) + self.kept_back
                 self._must_be_enough()
             elif began < MAKING * self.deadline.seconds:
                 terminal.lines(f"{deployment} ... ({self.deadline.countdown()})")
@@ -233,6 +241,24 @@ class Search:
         timed = [self.named(point.name) for point in self.points]
         if timed:
             evidence.record(self.builder, timed, workload, threads)
+
+    def serve(self, contract: ServiceContract, limits: Limits, checkpoint: Path) -> OptionCost:
+        """Return the option that serves best, of those within the limits; print how it is started.
+
+        Raises `ContractNotMet` where none keeps its p99 at the rate.
+        """
+        within = [point for point in self.points if not limits.broken_by(point)]
+        within.sort(key=lambda point: point.seconds.value)
+        finalists = [self.named(point.name) for point in within]
+        ends = self.deadline.seconds - (self.reserve - self.kept_back)
+        best = services.choose(contract, self.builder, finalists, self.deadline, ends)
+        if best is None:
+            raise ContractNotMet(
+                f"no service keeps a p99 of {1e3 * contract.p99_s:g} ms at {contract.rate:g} "
+                "requests/s: `bench load` says how many each holds"
+            )
+        terminal.lines(f"serves best: {best.setting.command(checkpoint)}")
+        return next(point for point in within if point.name == best.setting.candidate.name)
 
     def why_none(self) -> str:
         """Return why there is no winner."""

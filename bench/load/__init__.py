@@ -21,5 +21,9 @@ turns in a random order in each round; one service is alive at a time, and the o
 each round is a launch of its own, so what differs between launches is in the interval.
 
 The client is one process or several (`--client_processes`), on the same cores as the service where
-that is local. What it takes is measured and told: about 0.1 ms of a core a request.
+that is local. What it takes is measured and told: 0.1 ms of a core a request where
+it is busy, 0.3 ms at 50 requests/s, as it then wakes up for each (uvloop, two busy cores).
+
+`python -m bench decide CHECKPOINT --p99_ms 50 --rate 200` tries the finalists of a decision so, and
+chooses what keeps the p99 for the least of the processor.
 """

@@ -6,8 +6,8 @@ from typing import Any
 
 COMPARED = ("label", "labels", "text", "spans")
 """Fields of a prediction that are the same whatever computes it, but for a few near a border."""
-CHECKED = 200
-"""Inputs whose answers are compared."""
+CHECKED, TRIED = 60, 4
+"""Inputs whose answers are compared with those of other services, or only have to be answered."""
 
 
 def answer_of(body: str) -> Any:

@@ -36,7 +36,8 @@ class LoadArgs(Bounded):
     rounds: Count = 3
     """launches of each service, over which the intervals are"""
     seconds: Positive = 10.0
-    """of a step that count; more where a p99 needs more requests"""
+    """of a step that count; where the highest rate is looked for, more if a p99 needs more
+    requests"""
     warm_s: NotNegative = 2.0
     """seconds of load before them, left out"""
     minutes: Positive | None = None

@@ -15,6 +15,7 @@ from bench.load.args import LoadArgs
 from bench.load.payloads import Payload
 from bench.load.service import Service
 from tasks.errors import UserError
+from zoo.deploy import winner
 from zoo.machine import terminal
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
@@ -22,8 +23,10 @@ from zoo.runtimes.known import RUNTIMES
 from zoo.store.checkpoint import Checkpoint
 
 OURS, URL = "zoo", "url"
-EAGER = "eager"
+EAGER, AUTO = "eager", "auto"
 READY = "/v2/health/ready"
+MODEL = "model"
+"""What a checkpoint is called in its service."""
 SET_HERE = ("--port", "--host", "--deployment", "--threads")
 
 
@@ -76,13 +79,13 @@ class LoadArm:
 
     def words(self, port: int) -> list[str]:
         """Return its command line."""
-        common = [self.model, "--port", str(port), "--threads", str(self.threads), *self.options]
-        if self.server == OURS:
-            quiet = [] if "--quiet" in self.options else ["--quiet"]
-            own = ["-m", "zoo", "serve", "--deployment", self.deployment, *quiet]
-        else:
-            own = ["-m", PEERS[self.server].module]
-        return [sys.executable, *own, *common]
+        common = ["--port", str(port), "--threads", str(self.threads), *self.options]
+        if self.server != OURS:
+            return [sys.executable, "-m", PEERS[self.server].module, self.model, *common]
+        quiet = [] if "--quiet" in self.options else ["--quiet"]
+        # any folder may be loaded, also one whose name can't stand in a URL
+        own = ["-m", "zoo", "serve", f"{self.model}={MODEL}", "--deployment", self.deployment]
+        return [sys.executable, *own, *quiet, *common]
 
     @contextlib.contextmanager
     def running(self, probe: Payload) -> Iterator[Service]:
@@ -128,7 +131,7 @@ def arms_of(args: LoadArgs, checkpoint: Checkpoint | None, options: Sequence[str
     threads = args.threads or max(1, threads_of(None) // workers_of(options))
     arms = [
         LoadArm(OURS, folder, _checked(checkpoint.folder, name), threads, tuple(options))
-        for name in args.deployments or (EAGER,)
+        for name in args.deployments or (AUTO,)
     ]
     batches = ("--batch", str(args.peer_batch), "--wait_ms", f"{args.peer_wait_ms:g}")
     for name in args.peers:
@@ -155,7 +158,11 @@ def workers_of(options: Sequence[str]) -> int:
 
 
 def _checked(folder: Path, name: str) -> str:
-    """Return a deployment as it is written. Raises `UserError` where its program is not there."""
+    """Return a deployment as it is written; for auto the one that `decide` chose, else eager, as
+    `zoo serve` does. Raises `UserError` where its program is not there."""
+    if name == AUTO:
+        found = winner.read(folder)
+        return EAGER if found is None else found.deployment
     deployment = Deployment.parse(name)
     if RUNTIMES[deployment.runtime].artifact:
         artifacts.open_artifact(folder, deployment)

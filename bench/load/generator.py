@@ -7,6 +7,7 @@ that it starts at once and holds little memory.
 
 import asyncio
 import base64
+import contextlib
 import dataclasses
 import functools
 import importlib.util
@@ -257,8 +258,13 @@ class Window:
             if counts:
                 self.late.append(0.0)
             self.pool.send(self.payloads[place], functools.partial(_settle, answered))
-            status, body = await answered
+            status, body = 0, b""
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(job.timeout_s):
+                    status, body = await answered
             self._take(now, counts, place, status, body)
+            if status == 0 and most:
+                return
             if status == 0:
                 await asyncio.sleep(REST_S)  # a service that is gone refuses at once
 

@@ -16,8 +16,8 @@ from bench.load.keep import keep
 from bench.load.measured import ArmLoad, Round
 from bench.load.payloads import Payload
 from bench.load.service import Service, ServiceFailed
-from bench.load.step import Cost, Limits, Step, length_of, of_window
-from bench.measures import energy
+from bench.load.step import Limits, Step, length_of
+from bench.load.window import step_of
 from tasks import atomic
 from tasks.errors import UserError
 from zoo.machine import terminal
@@ -35,8 +35,9 @@ STEPS = 7
 """Steps that a search takes, about."""
 LEAST_S = 2.0
 """Seconds of a step, at the least, however short the time is."""
-CLOSE_S = 5.0
-"""Seconds that the end of a service and the records take, of the time that was given."""
+CLOSE_S, CLOSING = 5.0, 0.1
+"""Seconds that the end of a service and the records take, and the largest share of the time that is
+kept back for them."""
 
 
 def load(args: LoadArgs, options: Sequence[str] = ()) -> list[ArmLoad]:
@@ -116,7 +117,8 @@ class Session:
 
     def _round(self, one: ArmLoad, number: int, turns: int) -> None:
         """Launch a service and load it, with an equal share of the time for all turns to come."""
-        share = max(0.0, self.deadline.left() - CLOSE_S) / turns
+        closing = min(CLOSE_S, CLOSING * self.deadline.seconds)
+        share = max(0.0, self.deadline.left() - closing) / turns
         made = Round(number + 1)
         if self.deadline.is_set and one.rounds and share < (one.rounds[0].start_s or 0) + LEAST_S:
             return
@@ -143,8 +145,9 @@ class Session:
         it gives none, or others."""
         if one.rounds:
             return
+        count = answers.CHECKED if len(self.found) > 1 else answers.TRIED
         seen = client.run(
-            Job(0.0, 0.0, clients=2, keep_bodies=answers.CHECKED, timeout_s=self.args.timeout_s)
+            Job(0.0, 0.0, clients=2, keep_bodies=count, timeout_s=self.args.timeout_s)
         )
         answered = [body for body in seen.bodies if body]
         if not answered:
@@ -225,9 +228,9 @@ class Turn:
         """Make one window of load and say what it showed."""
         args, session = self.session.args, self.session
         seconds = self._seconds()
-        if rate is not None and not session.deadline.is_set:
-            seconds = length_of(rate, seconds)
         searches = not args.rate and count is None
+        if rate is not None and searches and not session.deadline.is_set:
+            seconds = length_of(rate, seconds)
         job = Job(
             seconds,
             min(args.warm_s, seconds),
@@ -238,19 +241,7 @@ class Turn:
             most_late=0.01 if searches else None,
             timeout_s=args.timeout_s,
         )
-        tree = self.service.tree
-        joules = _joules(is_local=tree is not None)
-        cpu, power = (tree.cpu() if tree else 0.0), (joules() if joules else 0.0)
-        before = usage.read()
-        seen = self.client.run(job)
-        after = usage.read()
-        spent = tree.cpu() - cpu if tree else None
-        foreign = None
-        if spent is not None and before.busy is not None and after.busy is not None:
-            own = spent + seen.cpu + after.cpu - before.cpu
-            foreign = max(0.0, after.busy - before.busy - own) / (after.wall - before.wall)
-        cost = Cost(spent, foreign, joules() - power if joules else None)
-        step = of_window(seen, session.limits, cost, rate, count)
+        step = step_of(self.service, self.client, job, session.limits)
         terminal.lines(show.step(step))
         if searches and not step.is_kept:
             self._wait_for_rest()
@@ -259,8 +250,7 @@ class Turn:
     def _wait_for_rest(self) -> None:
         """Wait until what was left of the last step is done: a request is answered behind it."""
         timeout = self.session.args.timeout_s
-        for _ in range(2):
-            self.client.run(Job(0.0, 0.0, clients=1, keep_bodies=1, timeout_s=timeout))
+        self.client.run(Job(0.0, 0.0, clients=1, keep_bodies=1, timeout_s=timeout))
 
 
 def _start_of(one: ArmLoad, number: int) -> float | None:
@@ -272,15 +262,6 @@ def _start_of(one: ArmLoad, number: int) -> float | None:
 def _why_none(service: Service, statuses: dict[str, int]) -> str:
     told = ", ".join(f"{count} x {name}" for name, count in sorted(statuses.items()))
     return f"no request to {service.url} was answered with 200 ({told or 'none was answered'})"
-
-
-def _joules(is_local: bool) -> energy.Counter | None:
-    if not is_local:
-        return None
-    try:
-        return energy.counter_of("cpu")
-    except energy.NoCounter:
-        return None
 
 
 def _key(path: Path | None) -> str | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.load.args import LoadArgs
 from bench.load.measured import ArmLoad, over_rounds, times_as_many
-from bench.load.step import Step
+from bench.load.step import LEAST, Step
 from zoo.machine import formatting, terminal
 from zoo.machine.formatting import NOTHING, significant
 from zoo.measure.intervals import Estimate
@@ -70,7 +70,8 @@ def _of_knees(args: LoadArgs, found: Sequence[ArmLoad]) -> None:
         capacity, tops = one.capacity(), list(one.tops().values())
         times = None if one is found[0] else times_as_many(found[0], one)
         ratio = "1" if one is found[0] else NOTHING if times is None else estimate(times)
-        rows.append((one.arm.name, estimate(capacity), ratio, *_costs(one, tops)))
+        held = estimate(capacity) if one.is_wrong or tops else _none_kept(one)
+        rows.append((one.arm.name, held, ratio, *_costs(one, tops)))
     terminal.table(
         (
             "service",
@@ -82,6 +83,12 @@ def _of_knees(args: LoadArgs, found: Sequence[ArmLoad]) -> None:
         title="in brackets: 95%, Student's t over rounds",
         after_gap=True,
     )
+
+
+def _none_kept(one: ArmLoad) -> str:
+    """Return what stands where no rate was kept."""
+    lowest = min((step.rate for step in one.steps() if step.rate), default=None)
+    return NOTHING if lowest is None else f"none kept, not even {significant(lowest, 3)}"
 
 
 COSTS = ("p50", "p99", "rounds", "CPU a request", "memory at start, end, peak", "energy a request")
@@ -125,6 +132,11 @@ def _of_steps(found: Sequence[ArmLoad]) -> None:
     )
     title = "in brackets: 95%, Student's t over rounds"
     terminal.table(header, rows, title=title, after_gap=True)
+    fewest = min(step.requests for one in found for step in one.steps())
+    if fewest < LEAST:
+        terminal.lines(
+            f"a step had {fewest:,} requests: a p99 wants {LEAST} or more, so give more --seconds"
+        )
 
 
 def _of(steps: Sequence[Step], name: str) -> str:

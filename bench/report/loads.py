@@ -103,10 +103,10 @@ def _point(row: Row, step: Mapping[str, Any]) -> ChartPoint | None:
     latency = step.get("latency")
     if not isinstance(latency, Mapping):
         return None
-    told: list[Any] = [step.get("rate"), latency.get("p50"), latency.get("p99")]
+    told: tuple[Any, ...] = (step.get("rate"), latency.get("p50"), latency.get("p99"))
     if not all(map(_is_number, told)):
         return None
-    rate, p50, p99 = map(float, told)
+    rate, p50, p99 = (float(each) for each in told)
     is_kept = step.get("is_kept") is True
     word = "kept" if is_kept else "broken, ended early" if step.get("is_cut") else "broken"
     numbers = f"p50 {significant(1e3 * p50, 3)} ms, p99 {significant(1e3 * p99, 3)} ms"

@@ -167,8 +167,9 @@ class AudioFeatures(Viewed):
             found = extract(waves, self.extractor, self.audio_config)
         else:
             draws = SampleRandom(view, list(indices))
+            how = self.args, view.strength, self.audio_config.rate
             varied = [
-                self._whole(wave, augment.waveform(wave, draws, i, self.args, view.strength))
+                self._whole(wave, augment.waveform(wave, draws, i, *how))
                 for i, wave in enumerate(waves)
             ]
             found = extract(varied, self.extractor, self.audio_config)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+NOISY_PAUSES = 0.75  # share of the pauses that are no digital silence
 SPEED_STEPS = 100  # a speed is a whole number of hundredths, so that few filters serve them all
 
 
@@ -45,11 +46,14 @@ def waveform(
     i: int,
     args: AugmentArgs,
     strength: AugmentStrength = "standard",
+    rate: int = 16_000,
 ) -> "npt.NDArray[np.float32]":
-    """A varied copy of the i-th of the draws' samples, float32 [samples]; another length by speed.
+    """A varied copy of the i-th of the draws' samples, float32 [samples]; another length by speed
+    and pauses.
 
     Args:
         x: float32 [samples].
+        rate: samples a second.
         strength: the view's. none leaves x as it is; weak changes speed (half as much), loudness
             and place; strong adds noise to every sample and changes speed half as much again.
     """
@@ -63,6 +67,8 @@ def waveform(
     speed = 1 + _signed(draws, i, "speed") * min(0.5, args.speed * dose.speed)
     x = resample(x, round(SPEED_STEPS * speed), SPEED_STEPS)
     x = _shifted(x, round(_signed(draws, i, "time_shift") * args.time_shift * dose.shift * len(x)))
+    if args.pauses:
+        x = _between_pauses(x, draws, i, args.pauses * rate)
     if args.noise_db < QUIETEST_NOISE and _unit(draws, i, "noisy") < dose.noisy:
         snr = args.noise_db + _unit(draws, i, "noise_db") * (QUIETEST_NOISE - args.noise_db)
         made = noise.coloured(len(x), 2 * _unit(draws, i, "colour"), draws.generator(i, "noise"))
@@ -102,6 +108,26 @@ def _span(draws: SampleRandom, i: int, name: str, size: int, widest: int) -> tup
     width = int(draws.integers(name, widest + 1)[i])
     start = int(draws.integers(name + " start", size - width + 1)[i])
     return start, start + width
+
+
+def _between_pauses(
+    x: "npt.NDArray[np.float32]", draws: SampleRandom, i: int, most: float
+) -> "npt.NDArray[np.float32]":
+    """A sound with a pause at each end of up to `most` samples, short ones more often: silence, or
+    noise that is 20 to 80 dB below the sound."""
+    import numpy as np
+
+    parts = [x]
+    for end in ("before", "behind"):
+        size = round(most * _unit(draws, i, f"pause {end}") ** 2)
+        pause = np.zeros(size, np.float32)
+        if size and _unit(draws, i, f"pause {end} is noisy") < NOISY_PAUSES:
+            colour = 2 * _unit(draws, i, f"pause {end} colour")
+            made = noise.coloured(size, colour, draws.generator(i, f"pause {end}"))
+            below = 20 + 60 * _unit(draws, i, f"pause {end} level")
+            pause = made * np.float32(noise.rms(x) * 10 ** (-below / 20))
+        parts = [pause, *parts] if end == "before" else [*parts, pause]
+    return np.concatenate(parts)
 
 
 def _shifted(x: "npt.NDArray[np.float32]", by: int) -> "npt.NDArray[np.float32]":

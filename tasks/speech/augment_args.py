@@ -22,6 +22,9 @@ class AugmentArgs(Bounded):
     """lowest signal-to-noise ratio of random noise in half of the samples, in dB; 40 adds none"""
     time_shift: Annotated[float, Bounds(0, 0.9)] = 0.0
     """largest random shift, as a share of the length: silence comes in and the other end is cut"""
+    pauses: Annotated[float, Bounds(0, 60)] = 0.0
+    """most seconds of near silence that are put before and behind a sound, each by chance; what
+    hears a stream wants 2"""
     freq_mask: Annotated[int, Bounds(0, 1000)] = 15
     """most neighbouring mel bins that one mask blanks"""
     freq_masks: Annotated[int, Bounds(0, 100)] = 2

@@ -3,6 +3,9 @@
 import shlex
 from dataclasses import dataclass
 
+ADDRESS = "127.0.0.1:8080"
+"""Where a service answers, by default; in a test it is another port."""
+
 
 @dataclass(frozen=True)
 class Command:
@@ -57,6 +60,16 @@ class Command:
             else:
                 values.append(word)
         return found
+
+    @property
+    def serves(self) -> bool:
+        """Whether the command starts a service, which goes on."""
+        return self.line.startswith("python -m zoo serve ") and "write_config" not in self.flags
+
+    @property
+    def asks(self) -> bool:
+        """Whether the command asks a service that another one has started."""
+        return ADDRESS in self.line and not self.serves
 
     def positional(self, verb: str) -> str:
         """The word behind a verb: the checkpoint that it is about."""

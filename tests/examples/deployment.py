@@ -1,10 +1,23 @@
 """Worked examples about small, portable and served models."""
 
-from tests.examples.catalogue import Command, Example
+from tests.examples.catalogue import ADDRESS, Command, Example
 
+URL = f"http://{ADDRESS}"
 BAR = "photos/test/bar/000.png"
+SOUND = "prompts/test/000.wav"
 LABEL = r'"label": "(bar|dot|ring)"'
-NO_SERVER = "a server."
+LIVE = f"""
+import soundfile
+from websockets.sync.client import connect
+
+wave, rate = soundfile.read("{SOUND}", dtype="int16")
+with connect(f"ws://{ADDRESS}/websocket?model=asr&rate={{rate}}") as socket:
+    for begin in range(0, len(wave), rate // 10):
+        socket.send(wave[begin : begin + rate // 10].tobytes())
+    socket.send("end")
+    for message in socket:
+        print(message)
+"""
 
 EXAMPLES = (
     Example(
@@ -80,29 +93,113 @@ EXAMPLES = (
         "A service in Flask",
         "`/predict` (json), `/classify` (an image), `/recognize` and `/transcribe` (a sound); "
         "answers with `predictions` or a text.",
-        lacks=NO_SERVER,
+        commands=(
+            Command(
+                "python -m zoo serve runs/reviews runs/photos runs/asr --cache_mb 64",
+                prints=(rf"^ready after .*: {URL}$",),
+            ),
+            Command(
+                f"curl -s {URL}/predict "
+                """-d '{"model": "reviews", "text": "This is a great movie."}'""",
+                prints=(r'"predictions":\s*\[\{"label":\s*"(positive|negative)"',),
+            ),
+            Command(
+                f"curl -s {URL}/classify -F model=photos -F image=@{BAR}",
+                prints=(r'"label":\s*"(bar|dot|ring)"',),
+            ),
+            Command(
+                f"curl -s {URL}/recognize -F model=asr -F audio=@{SOUND}",
+                prints=(r'"predictions":\s*\[\{"text":',),
+            ),
+            Command(
+                f"curl -s {URL}/transcribe -H 'Content-Type: audio/wav' --data-binary @{SOUND}",
+                prints=(r'"predictions":\s*\[\{"text":',),
+            ),
+        ),
+        ours="The service goes on until Ctrl-C, and is asked from another terminal; the examples "
+        "below ask the same one. A route that only one of the models can answer needs no `model`.",
     ),
     Example(
         "model_server",
         "A model server, and its clients",
         'port 8081; `POST /prediction` with `{"input": [...]}`, or with a file `image`; '
         '`response.json()["predictions"][0]`.',
-        lacks=NO_SERVER,
+        commands=(
+            Command(
+                f"curl -s {URL}/prediction "
+                """-d '{"model": "reviews", "inputs": ["a great movie", "a dull plot"]}'""",
+                prints=(r'"predictions":\s*\[\{"label":.*\},\s*\{"label":',),
+            ),
+            Command(
+                f"curl -s {URL}/prediction -F model=photos -F image=@{BAR}",
+                prints=(r'"predictions":\s*\[\{"label":\s*"(bar|dot|ring)"',),
+            ),
+        ),
+        ours="`input` holds one input and `inputs` a list of them; `--port 8081` takes another "
+        "port. The clients of Triton (`/v2`), of the Hub and of OpenAI (`/v1`) are answered too.",
     ),
-    Example("balancer", "Several servers behind a balancer", "port 8080.", lacks=NO_SERVER),
+    Example(
+        "balancer",
+        "Several servers behind a balancer",
+        "port 8080.",
+        commands=(
+            Command(
+                "python -m zoo serve runs/photos --instances 127.0.0.1:8081 127.0.0.1:8082 "
+                "--write_config haproxy deploy/balancer",
+                prints=(r"^deploy/balancer/haproxy\.cfg$",),
+            ),
+            Command(
+                "python -m zoo serve runs/photos --instances 127.0.0.1:8081 127.0.0.1:8082 "
+                "--write_config nginx deploy/balancer",
+                prints=(r"^deploy/balancer/nginx\.conf$",),
+            ),
+        ),
+        ours="The head of each file says how it is started. An instance that is not ready gets no "
+        "requests from haproxy, and one that fails is passed by.",
+    ),
     Example(
         "live_speech",
         "Live speech over a WebSocket",
         "`ws://host:8080/websocket`; pieces of sound are sent, one text comes back.",
-        ours="On one machine, `predict runs/asr --stream` writes what it hears on standard input.",
-        lacks=NO_SERVER,
+        commands=(Command(f"python -c '{LIVE}'", prints=(r'^\{"type": "final".*"text": "',)),),
+        ours="Texts come back while it is spoken. `predict runs/asr --stream` writes what it hears "
+        "on standard input, without a service; `zoo.speech.stream_ctc` is made for live speech.",
     ),
-    Example("container", "The service in a container", lacks=NO_SERVER),
+    Example(
+        "container",
+        "The service in a container",
+        commands=(
+            Command(
+                "python -m zoo serve runs/photos --write_config docker deploy/container",
+                prints=(r"^deploy/container/Dockerfile$",),
+            ),
+            Command(
+                "python -m zoo serve runs/photos --write_config kubernetes deploy/cluster",
+                prints=(r"^deploy/cluster/kubernetes\.yaml$",),
+            ),
+        ),
+        ours="The head of each file says how it is used. The steps of the Dockerfile have run; no "
+        "image was built here, and no cluster asked.",
+    ),
     Example(
         "cache",
         "An LRU cache of answers",
         wrong="the call that it shows does not exist.",
-        lacks=NO_SERVER,
+        commands=(
+            Command(
+                f"curl -si {URL}/predict {URL}/predict "
+                """-d '{"model": "reviews", "text": "I have seen this one before."}'""",
+                prints=(r"(?s)x-cache: miss.*x-cache: hit",),
+            ),
+        ),
+        ours="`--cache_mb 64` above is the cache; `--cache_policy lfu` keeps what is asked for "
+        "most often. A new version of the model never gives answers of the old one.",
     ),
-    Example("upload", "A page to upload a picture to", lacks=NO_SERVER),
+    Example(
+        "upload",
+        "A page to upload a picture to",
+        commands=(Command(f"curl -s {URL}/", prints=(r"<title>", r'<input type="file"')),),
+        ours=f"In a browser it is {URL}: a picture is dropped, pasted or taken, a sound is "
+        "recorded, a text is typed.",
+    ),
 )

@@ -85,7 +85,7 @@ def _paragraph(text: str) -> str:
 def wrapped(line: str) -> list[str]:
     """Return a command in lines of at most `WIDTH` characters, each but the last with a backslash
     behind it; a flag stays beside its values."""
-    pieces = re.split(r" (?=--[a-z])", line)
+    pieces = re.split(r" (?=--[a-z]|-[dFH] )", line)  # -d, -F, -H: curl's
     lines = [pieces[0]]
     for piece in pieces[1:]:
         if len(lines[-1]) + len(piece) + 3 > WIDTH:

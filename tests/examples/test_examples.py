@@ -3,16 +3,20 @@
 import contextlib
 import json
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.cli import Done, run_cli, run_process
+from tests.cli import Done, environment, run_cli, run_process
 from tests.examples import inputs
-from tests.examples.catalogue import Command
+from tests.examples.catalogue import ADDRESS, Command
 from tests.examples.chapters import CHAPTERS
+from tests.serving import serving
 
 COMMANDS = {
     f"{example.name}-{number}": command
@@ -20,28 +24,43 @@ COMMANDS = {
     for example in chapter.examples
     for number, command in enumerate(example.commands)
 }
+[SERVICE] = [command for command in COMMANDS.values() if command.serves]
+"""What the commands below it ask."""
 NOT_RECORDED = {"data", "model", "output_dir", "unlabeled", "nproc_per_node"}
 """Names of files, for which a digest stands in the record, and the flag of torchrun."""
 TRAINING = {"finetune", "pretrain"}
 
 
 class Workspace:
-    """A folder with the inputs, where each command runs once."""
+    """A folder with the inputs, where each command runs once, and a service once it is asked."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, stack: contextlib.ExitStack) -> None:
+        self.folder, self._stack = folder, stack
         self._done: dict[str, Done] = {}
+        self._address = ADDRESS
 
     def run(self, command: Command) -> Done:
         """Run a command, and before it those that make the checkpoints it reads."""
         if command.line not in self._done:
+            if command.asks:
+                self.run(SERVICE)
             for name in command.inputs:
                 for makes in _making(name):
                     before = self.run(makes)
                     assert before.code == 0, f"{makes.line}: {before.err}"
             with contextlib.chdir(self.folder):
-                self._done[command.line] = _run(command.words)
+                done = self._serve(command) if command.serves else self._run(command)
+                self._done[command.line] = done
         return self._done[command.line]
+
+    def _serve(self, command: Command) -> Done:
+        """Start a service on a free port; it goes on as long as the folder is there."""
+        service = self._stack.enter_context(serving(*command.words[4:]))
+        self._address = service.url.removeprefix("http://")
+        return Done(0, service.log.replace(self._address, ADDRESS), "")
+
+    def _run(self, command: Command) -> Done:
+        return _run([word.replace(ADDRESS, self._address) for word in command.words])
 
 
 def _making(name: str) -> list[Command]:
@@ -56,15 +75,29 @@ def _making(name: str) -> list[Command]:
 def _run(words: list[str]) -> Done:
     if words[0] == "torchrun":
         return run_process("torch.distributed.run", *words[1:])
+    if words[0] == "curl" or words[:2] == ["python", "-c"]:
+        return _program(words)
     assert words[:2] == ["python", "-m"], words
     return (run_process if words[2] == "bench" else run_cli)(*words[2:])
+
+
+def _program(words: list[str]) -> Done:
+    """Run curl, or lines of Python: what asks a service and is none of our commands."""
+    program = sys.executable if words[0] == "python" else shutil.which(words[0])
+    if program is None:
+        pytest.skip(f"{words[0]} is not installed")
+    done = subprocess.run(
+        [program, *words[1:]], env=environment(), capture_output=True, text=True, timeout=60
+    )
+    return Done(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     folder = tmp_path_factory.mktemp("examples")
     inputs.write(folder)
-    yield Workspace(folder)
+    with contextlib.ExitStack() as stack:
+        yield Workspace(folder, stack)
 
 
 def _marked(name: str, command: Command) -> Any:

@@ -71,5 +71,10 @@ def test_what_a_command_reads_and_makes() -> None:
     assert (export.output, export.inputs) == ("runs/b/artifacts/onnx", {"runs/b"})
     predict = Command("python -m zoo.nlp.rnn_cls predict runs/b --deployment onnx --text hello")
     assert (predict.output, predict.inputs) == (None, {"runs/b/artifacts/onnx"})
+    served = Command("python -m zoo serve runs/b runs/c --cache_mb 64")
+    assert served.serves and not served.asks and served.inputs == {"runs/b", "runs/c"}
+    files = Command("python -m zoo serve runs/b --write_config docker deploy")
+    assert not files.serves and not files.asks
+    assert Command("curl -s http://127.0.0.1:8080/predict").asks
     small = Command("python -m zoo.nlp.bert_cls finetune --model minilm", "--model tiny_bert")
     assert small.flags == {"model": ["tiny_bert"]}

@@ -41,9 +41,14 @@ compdef _zoo zoo""",
     "fish": """\
 function __zoo
     set -l words (commandline -opc) (commandline -ct)
-    zoo complete $words[2..-1] 2>/dev/null
+    set -l found (zoo complete $words[2..-1] 2>/dev/null)
+    if test -n "$found"
+        printf '%s\\n' $found
+    else
+        __fish_complete_path $words[-1]
+    end
 end
-complete -c zoo -a '(__zoo)'""",
+complete -c zoo -f -a '(__zoo)'""",
 }
 """What each shell reads; where `zoo complete` answers nothing, files are completed."""
 INSTALL = {

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tasks.errors import UserError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -75,6 +77,30 @@ class Modality(ABC):
         """Return how large a row of `Task.inputs` is: the rows of a batch that it fills (several
         for a text or sound cut in windows), and the size of `axis` of the longest of them."""
         return 1, 1
+
+    def decode(self, item: Any, task: "Task", max_seconds: float) -> Any:
+        """Return an input of a service as `Task.inputs` takes it. A sound that came as a file is
+        decoded: one of a few bytes may last days.
+
+        Raises `UserError` where it can't be read, or is longer than `max_seconds`.
+        """
+        return item
+
+    def duration(self, row: Mapping[str, Any], task: "Task") -> float | None:
+        """Return how long the sound of a row of `Task.inputs` is, in seconds; None: it is none."""
+        return None
+
+    def with_words(self, predictor: Any, item: Any) -> dict[str, Any]:
+        """Return the prediction for one sound, computed by itself, as JSON: with `words` and their
+        times where the model knows them. Empty of other modalities."""
+        return {}
+
+    def open_stream(self, predictor: Any, rate: int, pause_s: float | None) -> Any:
+        """Return a `zoo.speech.streaming.SpeechStream` for a sound that comes piece by piece.
+
+        Raises `UserError` for a rate that no sound has, and a modality that is not heard.
+        """
+        raise UserError("only sounds come as a stream")
 
     @abstractmethod
     def fixed_length(self, signature: "Signature", task: "Task") -> float:

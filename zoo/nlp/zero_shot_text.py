@@ -122,12 +122,26 @@ def plain(inputs: Sequence[Any]) -> list[str]:
 
 
 @dataclass(frozen=True)
+class PreparedText:
+    """A text, and how many tokens of it are read."""
+
+    text: str
+    tokens: int
+
+
+@dataclass(frozen=True)
 class Weights:
     """Weights that label texts without training, for any labels."""
 
     encoder: Encoder
     entailment: int | None
     """the output that says that one text follows from the other; None: they embed texts"""
+
+    def prepare(self, inputs: Sequence[Any]) -> list[PreparedText]:
+        """Return texts with their lengths. Raises `UserError` for what is no single text."""
+        texts, longest = plain(inputs), self.encoder.longest
+        ids = self.encoder.tokenizer(texts, truncation=True, max_length=longest)["input_ids"]
+        return [PreparedText(text, len(one)) for text, one in zip(texts, ids, strict=True)]
 
     def scorer(self, labels: tuple[str, ...], template: str) -> Entailment | Embeddings:
         """Return a scorer for labels. Raises `UserError` where they leave no room for a text."""

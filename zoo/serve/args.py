@@ -86,7 +86,7 @@ class ServeArgs(Bounded):
     """its key"""
     write_config: tuple[str, str] | None = None
     """KIND FOLDER: write what serves these models elsewhere, and end; docker, compose, kubernetes,
-    haproxy or nginx"""
+    kuberay, haproxy or nginx"""
     instances: tuple[str, ...] = ()
     """of which a balancer's `write_config` tells, HOST:PORT each; two on this machine by default"""
     quiet: bool = False

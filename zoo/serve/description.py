@@ -113,12 +113,13 @@ def _entails(folder: Path) -> bool:
 def describe(folder: Path, name: str, deployment: str) -> Description:
     """Return the description of a checkpoint under a deployment.
 
-    Raises `UserError` for a folder that is no checkpoint or damaged, and for a deployment that is
-    not known, not available here, or not exported.
+    Raises `UserError` for a folder that is no checkpoint or damaged, for a model that predicts
+    nothing, and for a deployment that is not known, not available here, or not exported.
     """
     wanted = Deployment.parse(deployment)
     runtime = RUNTIMES[wanted.runtime]
     checkpoint = open_checkpoint(folder, weights=not runtime.artifact)
+    _must_predict(folder, checkpoint.entry)
     if runtime.artifact:
         if reason := runtime.missing():
             raise UserError(f"{wanted}: {reason}")
@@ -126,3 +127,12 @@ def describe(folder: Path, name: str, deployment: str) -> Description:
     else:
         digest = evidence.subject_digest(folder)
     return Description(name, folder, str(wanted), digest, checkpoint.entry, checkpoint.task)
+
+
+def _must_predict(folder: Path, entry: "Entry") -> None:
+    """Raises `UserError` for a model that is only a start for another one."""
+    if "predict" in entry.verbs:
+        return
+    starts = entry.pretrains_for
+    hint = f"python -m {starts} finetune --model {folder}" if starts else None
+    raise UserError(f"{folder}: {entry.name} predicts nothing that could be served", hint=hint)

@@ -78,6 +78,15 @@ class QueueFull(ServeError):
         return {"retry-after": str(max(1, math.ceil(self.retry_after_s)))}
 
 
+class TooManyStreams(ServeError):
+    """As many sounds are heard while they are spoken as may be."""
+
+    status = 429
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most:,} streams are heard already, which is all that may")
+
+
 class Unavailable(ServeError):
     """No worker could answer: none is ready, or those that tried have died."""
 

@@ -3,6 +3,7 @@
 import base64
 import hmac
 import os
+import re
 import stat
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,6 +13,9 @@ from tasks.errors import UserError
 VARIABLE = "ZOO_SERVE_KEYS"
 LEAST = 16
 """Characters of a key: shorter ones are guessed."""
+SENDABLE = re.compile(r"[!-~]+")
+"""What the header Authorization can carry as one word: printable ASCII without blanks. A remark in
+the file is no key for that."""
 SUBPROTOCOL = "bearer."
 """Before a key, in base64url, among the subprotocols of a WebSocket: a browser sets no header."""
 LOOPBACK = ("127.", "localhost", "::1")
@@ -26,13 +30,18 @@ def read_keys(
         setting: that named the file.
 
     Raises `UserError` for a file that can't be read, is empty, or that others may read, and for a
-    key that is too short.
+    key that is too short or has a character that a header can't carry.
     """
     found = [] if file is None else _of_file(file, setting)
     found += os.environ.get(variable, "").split(",") if variable else []
     keys = [key.strip() for key in found if key.strip()]
     if short := sum(len(key) < LEAST for key in keys):
         raise UserError(f"`{setting}`: {short} of {len(keys)} is shorter than {LEAST} characters")
+    if odd := sum(not SENDABLE.fullmatch(key) for key in keys):
+        raise UserError(
+            f"`{setting}`: {odd} of {len(keys)} can't be sent in a header, which has letters, "
+            "digits and signs of ASCII, and no blanks"
+        )
     return tuple(key.encode() for key in keys)
 
 

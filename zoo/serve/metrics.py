@@ -32,6 +32,7 @@ class Metrics:
         )
         self._in_flight = made(Gauge, "in_flight", "Requests that are being answered.")
         self._queue = made(Gauge, "queue_length", "Inputs that wait for a worker.", by)
+        self._streams = made(Gauge, "live_streams", "Sounds heard while they are spoken.", by)
         self._sizes = made(Histogram, "batch_size", "Inputs of a pass.", by, buckets=INPUTS)
         self._passes = made(
             Histogram, "batch_seconds", "Computing time of a pass.", by, buckets=SECONDS
@@ -51,10 +52,18 @@ class Metrics:
             Gauge, "model_info", "What is served; always 1.", by, "sha256", "deployment"
         )
 
-    def add_model(self, one: Description, waiting: Callable[[], int]) -> None:
-        """Tell of a model from now on; `waiting` gives the length of its queue."""
+    def add_model(
+        self, one: Description, waiting: Callable[[], int], streams: Callable[[], int]
+    ) -> None:
+        """Tell of a model from now on.
+
+        Args:
+            waiting: gives the length of its queue.
+            streams: gives how many sounds are heard while they are spoken.
+        """
         self._info.labels(one.name, one.sha256, one.deployment).set(1)
         self._queue.labels(one.name).set_function(waiting)
+        self._streams.labels(one.name).set_function(streams)
         self._ready.labels(one.name).set(0)
         for counter in (self._restarts, self._hits, self._misses):
             counter.labels(one.name)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.errors import UserError, spelled
 from zoo.model.modality import Modality
@@ -15,9 +15,6 @@ from zoo.serve import batching
 from zoo.serve.batching import Size
 from zoo.serve.items import Item, kind_of
 from zoo.serve.probes import probe
-
-if TYPE_CHECKING:
-    from tasks.speech.audio_features import AudioConfig
 
 LOG = logging.getLogger(__name__)
 USUAL = {"text": 128.0, "audio": 4.0}
@@ -166,29 +163,10 @@ class BatchingModel:
 
     def _prepare(self, items: Sequence[Item]) -> list[Any]:
         """Return what is computed on. Raises `UserError` for an input that can't be read."""
-        if self.kind != "audio":
-            return self.predictor.prepare(items)
-        return self.predictor.prepare([self._sound(one) for one in items])
+        return self.predictor.prepare([self._decoded(one) for one in items])
 
-    def _sound(self, item: Item) -> Any:
-        """Return a sound decoded, as the task takes it: a file of a few bytes may last days.
-
-        Raises `UserError` where it can't be read, or is longer than `max_seconds`.
-        """
-        from tasks.media.items import named_errors
-        from tasks.speech.sound import audio
-
-        if not isinstance(item, bytes):
-            return item
-        media: Mapping[str, Any] = {"bytes": item, "path": None}
-        with named_errors(media, "sound"):
-            wave = audio.decode(media, rate=self._config().rate, max_seconds=self.max_seconds)
-            return {"wave": wave}
-
-    def _config(self) -> "AudioConfig":
-        """Return what the task of a model of sounds has settled: its rate of samples."""
-        config: AudioConfig = self.predictor.task.settled  # type: ignore[attr-defined]
-        return config
+    def _decoded(self, item: Item) -> Any:
+        return self.modality.decode(item, self.predictor.task, self.max_seconds)
 
     def _pass(
         self, work: Sequence[Work], places: Sequence[int], rows: Sequence[Any], padding: float
@@ -219,24 +197,21 @@ class BatchingModel:
                 work, places[half:], rows[half:]
             )
         return [
-            self._worded(place, one, row, work[place].parameters)
+            self._worded(place, one, row, work[place])
             for place, one, row in zip(places, found, rows, strict=True)
         ]
 
-    def _worded(
-        self, place: int, prediction: Any, row: Any, parameters: Mapping[str, Any]
-    ) -> Answer:
+    def _worded(self, place: int, prediction: Any, row: Any, one: Work) -> Answer:
         try:
-            said = self.predictor.task.to_json(prediction, parameters.get("top_k"))
+            said = self.predictor.task.to_json(prediction, one.parameters.get("top_k"))
+            if one.parameters.get("words"):
+                # heard once more, by itself: in a batch nothing tells where its frames end
+                said |= self.modality.with_words(self.predictor, self._decoded(one.item))
         except UserError as error:
             return Answer(place, fault=fault_of(error))
-        if parameters.get("seconds"):
-            said["seconds"] = self._seconds(row)
+        if one.parameters.get("seconds"):
+            said["seconds"] = self.modality.duration(row, self.predictor.task)
         return Answer(place, prediction=said)
-
-    def _seconds(self, row: Mapping[str, Any]) -> float:
-        """Return how long a sound is, whose row has its windows in samples."""
-        return float((row["starts"][-1] + row["sizes"][-1]) / self._config().rate)
 
     def _sizes(self, rows: Sequence[Any]) -> list[Size]:
         return [Size(*self.modality.row_size(row)) for row in rows]

@@ -101,7 +101,11 @@ class Service:
         self._started = asyncio.Event()
         for one in descriptions:
             self._served[one.name] = self._made(one)
-            self.metrics.add_model(one, functools.partial(self._waiting_for, one.name))
+            self.metrics.add_model(
+                one,
+                functools.partial(self._waiting_for, one.name),
+                functools.partial(self._streams_of, one.name),
+            )
 
     def _made(self, one: Description) -> ServedModel:
         limits = self.limits
@@ -121,6 +125,12 @@ class Service:
 
     def _waiting_for(self, name: str) -> int:
         return len(self._served[name].queue) if name in self._served else 0
+
+    def _streams_of(self, name: str) -> int:
+        """Return how many sounds the workers of a model hear, those of an old version too."""
+        versions = [*self._served.values(), *self._beside]
+        of_name = [one for one in versions if one.description.name == name]
+        return sum(worker.streams for one in of_name for worker in one.running)
 
     @property
     def models(self) -> Mapping[str, Description]:

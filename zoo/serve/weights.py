@@ -33,14 +33,6 @@ STAND_INS = ("one", "other")
 
 
 @dataclass(frozen=True)
-class PreparedText:
-    """A text, and how many tokens of it are read."""
-
-    text: str
-    tokens: int
-
-
-@dataclass(frozen=True)
 class Embedding:
     """A text as a vector of length one."""
 
@@ -93,13 +85,8 @@ class WeightsPipeline(PredictionPipeline):
 
         Raises `UserError` if any of them can't be read.
         """
-        if not self.is_text:
-            from tasks.vision import image_items, images
-
-            return [image_items.pixels(one, images.decode, images.open_any) for one in inputs]
-        encoder, texts = self.weights.encoder, self.module.plain(inputs)
-        ids = encoder.tokenizer(texts, truncation=True, max_length=encoder.longest)["input_ids"]
-        return [PreparedText(text, len(one)) for text, one in zip(texts, ids, strict=True)]
+        rows: list[Any] = self.weights.prepare(inputs)
+        return rows
 
     def size(self, row: Any) -> Size:
         """Return how large a prepared input is."""
@@ -139,13 +126,11 @@ class WeightsModel(BatchingModel):
     def _sizes(self, rows: Sequence[Any]) -> list[Size]:
         return [self.predictor.size(row) for row in rows]
 
-    def _worded(
-        self, place: int, prediction: Any, row: Any, parameters: Mapping[str, Any]
-    ) -> Answer:
+    def _worded(self, place: int, prediction: Any, row: Any, one: Work) -> Answer:
         if isinstance(prediction, Embedding):
             said = {"embedding": prediction.vector, "tokens": prediction.tokens}
             return Answer(place, prediction=said)
-        return super()._worded(place, prediction, row, parameters)
+        return super()._worded(place, prediction, row, one)
 
 
 def load(

@@ -24,15 +24,14 @@ from zoo.serve import frames, self_test
 from zoo.serve.description import KINDS
 from zoo.serve.frames import Message
 from zoo.serve.items import from_wire
+from zoo.serve.live import LiveSounds
 from zoo.serve.model import Answer, Batch, BatchingModel, Work, fault_of
 
 
 def main(words: list[str]) -> int:
     """Serve a model on the socket whose number is the first word; return the exit code."""
-    for signum in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # the front decides: its end of the socket closes
+    # whether it ends is up to the front, whose end of the socket closes then
+    for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     with (
@@ -54,8 +53,12 @@ def main(words: list[str]) -> int:
             return 3
         seconds = time.perf_counter() - began
         _send(said, {"type": "ready", "seconds": seconds, "pid": os.getpid(), "tested": tested})
+        sounds = LiveSounds(model.predictor, model.modality)
         while (message := frames.receive(told)) is not None:
-            _answer(said, model, message)
+            if message.type == "run":
+                _answer(said, model, message)
+            else:
+                _send(said, sounds.answer(message))
     return 0
 
 

@@ -68,11 +68,15 @@ class WorkerProcess:
 
     tested = 0
     """golden inputs that it has passed"""
+    streams = 0
+    """sounds that it hears while they are spoken"""
+    is_ended = False
 
     def __init__(self, process: asyncio.subprocess.Process, settings: WorkerSettings) -> None:
         self.process, self.settings = process, settings
         self._reader: asyncio.StreamReader
         self._writer: asyncio.StreamWriter
+        self._turn = asyncio.Lock()  # of one question and all that is said to it
 
     @property
     def pid(self) -> int:
@@ -136,11 +140,31 @@ class WorkerProcess:
             }
             for job in jobs
         ]
-        await self._send({"type": "run", "work": work}, blobs)
-        while (said := await self._next()).type != "done":
-            for answer in said.content["answers"]:
-                _settle(jobs[answer["place"]], answer)
-            seen(said.content)
+        async with self._turn:
+            await self._send({"type": "run", "work": work}, blobs)
+            while (said := await self._next()).type != "done":
+                for answer in said.content["answers"]:
+                    _settle(jobs[answer["place"]], answer)
+                seen(said.content)
+
+    async def ask(self, content: Mapping[str, Any], blobs: Sequence[bytes] = ()) -> Message:
+        """Return what the worker says to a message, in turn with its batches.
+
+        Raises `WorkerDied`.
+        """
+        async with self._turn:
+            if self.is_ended:
+                raise WorkerDied(f"worker {self.pid} has ended")
+            asked = asyncio.ensure_future(self._asked(content, blobs))
+            try:
+                return await asyncio.shield(asked)
+            except asyncio.CancelledError:  # nobody waits; the answer must not be another's
+                await asked
+                raise
+
+    async def _asked(self, content: Mapping[str, Any], blobs: Sequence[bytes]) -> Message:
+        await self._send(content, blobs)
+        return await self._next()
 
     async def _next(self) -> Message:
         try:
@@ -161,6 +185,7 @@ class WorkerProcess:
 
     async def end(self) -> None:
         """End the process: it has nothing to save."""
+        self.is_ended = True
         self._writer.close()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()

@@ -20,6 +20,8 @@ PROMISED = 0.95
 LATE = 1.1
 """Share of its time after which it is asked to end."""
 NEEDED = re.compile(r"it takes ([\d.]+) minutes at least")
+TOO_LITTLE = "did not suffice"
+"""In what the search says where its time was over before anything was compared."""
 SHOWN = ("on the test split", "not confirmed", "warning:")
 """Beginnings of the lines of it that are shown."""
 
@@ -102,6 +104,9 @@ def _failed(ended: Ended, step: Step, clock: Clock) -> Exception:
     if needed := NEEDED.search(ended.last):
         seconds = 60 * float(needed[1])
         return NotShipped(f"not shipped: {needed[0]} for the deployment: {_more(clock, seconds)}")
+    if TOO_LITTLE in ended.last:
+        said = "the time did not suffice to make and compare a deployment beside eager"
+        return NotShipped(f"not shipped: {said}: {_more(clock, 0)}")
     return NotShipped(
         f"not shipped: {ended.last}: ease a limit, or give more `minutes`; what was measured is in "
         "logs/ship/deployment.txt"

@@ -43,8 +43,9 @@ def ship(args: ShipArgs) -> int:
         record = Record.open(folder)
         record.must_be(_asked(args, seen, choice))
         clock.before = record.spent
-        if record.steps:
-            _say("again", f"goes on in {folder}, where {', '.join(record.steps)} is done; {clock}")
+        if record.spent:
+            done = f"{', '.join(record.steps)} is done" if record.steps else "training was begun"
+            _say("again", f"goes on in {folder}, where {done}; {clock}")
         try:
             _steps(args, seen, choice, record, clock)
         finally:
@@ -65,12 +66,13 @@ def _steps(args: ShipArgs, seen: Look, choice: Choice, record: Record, clock: Cl
 
 
 def _train(args: ShipArgs, seen: Look, choice: Choice, record: Record, clock: Clock) -> None:
-    done = record.steps.get("training", {}).get("digest")
-    had_less = record.steps.get("training", {}).get("minutes", 0.0) < args.minutes
-    if done is not None and done == _digest(record.folder) and not had_less:
+    done = record.steps.get("training", {})
+    is_whole = not done.get("cut") or done.get("minutes", 0.0) >= args.minutes
+    if done and done.get("digest") == _digest(record.folder) and is_whole:
         return
-    training.train(args, seen, choice, record, clock, _say)
-    _finish(record, clock, "training", digest=_digest(record.folder), minutes=args.minutes)
+    cut = training.train(args, seen, choice, record, clock, _say)
+    digest = _digest(record.folder)
+    _finish(record, clock, "training", digest=digest, minutes=args.minutes, cut=cut)
 
 
 def _judge(seen: Look, record: Record, clock: Clock) -> None:

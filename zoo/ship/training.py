@@ -1,11 +1,12 @@
 """The step that trains, in the time that it has."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from tasks import json_files
 from tasks.errors import UserError
 from zoo.cli.args import ShipArgs
 from zoo.machine.formatting import duration
@@ -16,6 +17,10 @@ from zoo.ship.programs import Ended, Running, Step, run
 from zoo.ship.record import Record
 from zoo.store.checkpoint import MANIFEST
 
+CUT = " fit into "
+"""In the line of a training that its time has made shorter."""
+VALIDATION = b'"split": "validation"'
+"""In the lines of a log that are evaluations."""
 LEAST_S = 20.0
 """That training gets where earlier calls have spent its share."""
 EVALUATIONS = 5
@@ -49,24 +54,27 @@ class Watch:
     record: Record
     clock: Clock
     say: Callable[..., None]
-    told: int = 0
-    """bytes of the log that were looked at"""
+    told: int = -1
+    """optimizer step of the last evaluation that was told"""
 
     def __call__(self, running: Running | None = None) -> None:
         """Look once."""
-        try:
-            lines = (self.logs / "metrics.jsonl").read_bytes()[self.told :]
-        except OSError:
-            lines = b""
-        whole, end, _ = lines.rpartition(b"\n")
-        self.told += len(whole) + len(end)
-        for line in whole.splitlines():
-            found = json.loads(line)
-            if found["split"] == "validation" and self.metric in found:
-                value = f"{self.metric} {found[self.metric]:.4f}"
-                self.say("", f"epoch {found['epoch']:.2g}: {value} on validation")
+        for found in self.evaluations():
+            self.told = int(found["step"])
+            value = f"{self.metric} {found[self.metric]:.4f}"
+            self.say("", f"epoch {found['epoch']:.2g}: {value} on validation")
         if self.clock.spent() - self.record.spent > 5:
             self.record.save(self.clock.spent())
+
+    def evaluations(self) -> list[dict[str, Any]]:
+        """Return the evaluations that were not told yet. The log is read anew: a training that goes
+        on has written it anew, without what came after its state."""
+        try:
+            lines = (self.logs / "metrics.jsonl").read_bytes().split(b"\n")[:-1]
+        except OSError:
+            return []
+        found = [json_files.parse(line) for line in lines if VALIDATION in line]
+        return [one for one in found if one["step"] > self.told and self.metric in one]
 
 
 def train(
@@ -76,8 +84,9 @@ def train(
     record: Record,
     clock: Clock,
     say: Callable[..., None],
-) -> None:
-    """Train in the time there is; the checkpoint lies in the record's folder then.
+) -> bool:
+    """Train in the time there is; the checkpoint lies in the record's folder then. Returns whether
+    there was too little time for all that the recipe makes sense with.
 
     Raises `UserError` where the data or the machine has a fault.
     """
@@ -87,14 +96,14 @@ def train(
     text = f"{duration(seconds)} of {args.minutes:g} min, and no more than {epochs:.2g} epochs"
     say("training", text, step)
     watch = Watch(record.folder / "logs", look.task.primary.name, record, clock, say)
-    if (watch.logs / "metrics.jsonl").is_file():  # of before
-        watch.told = (watch.logs / "metrics.jsonl").stat().st_size
+    watch.told = max((int(one["step"]) for one in watch.evaluations()), default=-1)  # of before
     ended = run(step, record.place / "training.txt", watch)
     watch()
-    for line in ended.printed.splitlines():
-        if " fit into " in line:
-            say("", line.strip())
+    cuts = [line.strip() for line in ended.printed.splitlines() if CUT in line]
+    for line in cuts[-1:]:
+        say("", line)
     _must_have_ended(ended, record.folder, step)
+    return bool(cuts)
 
 
 def _must_have_ended(ended: Ended, folder: Path, step: Step) -> None:

@@ -134,6 +134,36 @@ class Sound(Modality):
         """Return the number of windows and the samples or frames of the longest."""
         return len(row["windows"]), max(map(len, row["windows"]))
 
+    def decode(self, item: Any, task: Any, max_seconds: float) -> Any:
+        """Return an input with the content of a file decoded: `wave` float32 [samples]."""
+        from tasks.media.items import named_errors
+        from tasks.speech.sound import audio
+
+        if not isinstance(item, bytes):
+            return item
+        media: Mapping[str, Any] = {"bytes": item, "path": None}
+        with named_errors(media, "sound"):
+            return {"wave": audio.decode(media, rate=task.settled.rate, max_seconds=max_seconds)}
+
+    def duration(self, row: Mapping[str, Any], task: Any) -> float:
+        """Return how long the sound of a row is, in seconds; its windows are in samples."""
+        return float((row["starts"][-1] + row["sizes"][-1]) / task.settled.rate)
+
+    def with_words(self, predictor: Any, item: Any) -> dict[str, Any]:
+        """Return the prediction for one sound, with its words where the model knows their times."""
+        from tasks.speech import audio_items
+        from zoo.speech import streaming
+
+        wave = audio_items.samples(item, predictor.task.settled.rate)
+        return streaming.hear(predictor, wave).to_json()
+
+    def open_stream(self, predictor: Any, rate: int, pause_s: float | None) -> Any:
+        """Return a stream that hears with a predictor."""
+        from tasks.speech.audio_inputs import PAUSE_S
+        from zoo.speech.streaming import SpeechStream
+
+        return SpeechStream(predictor, rate, pause_s=PAUSE_S if pause_s is None else pause_s)
+
     def fixed_length(self, signature: "Signature", task: Any) -> float:
         """Return the length in seconds of a spectrogram of fixed size."""
         shape = max((port.dims for port in signature.inputs), key=len)

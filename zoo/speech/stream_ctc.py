@@ -5,6 +5,13 @@ van den Oord et al. 2016, "WaveNet", for the dilated gated convolutions; Graves 
 What a stream writes is what the whole recording gives, to the last bit of its logits
 (`zoo.speech.modeling_stream`): no frame of features or of the network depends on a later one, nor
 on how the sound was cut. Log-mel frames lie within the samples and are normalized by two constants.
+Training puts pauses before and behind its sounds (`--pauses`): without, letters are made up where a
+stream is silent.
+
+Embedded digit strings, voices that training never heard, seed 42, one thread in fp32: WER 0.172
+(0.146 to 0.199, 400 strings) after 8 epochs without pauses, and 0.140 (0.087 to 0.196, the first
+100) after 2 more with them (`--model FIRST --num_train_epochs 2 --learning_rate 1e-3`). What a
+stream takes: `python -m bench.experiments.live_speech`.
 """
 
 import sys
@@ -67,7 +74,7 @@ ENTRY = Entry(
         "max_grad_norm": 5.0,
         "ema_decay": 0.995,
     },
-    task_defaults={"window_seconds": LONGEST_SECONDS},
+    task_defaults={"window_seconds": LONGEST_SECONDS, "pauses": 2.0},
 )
 
 if __name__ == "__main__":

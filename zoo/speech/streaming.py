@@ -271,18 +271,38 @@ class _Pieces:
         return [self._heard(begin, piece, final=True) for begin, piece in self._splitter.finish()]
 
     def _heard(self, begin: int, wave: "npt.NDArray[np.float32]", final: bool) -> Partial:
-        task, start, length = self._task, begin / self._rate, len(wave) / self._rate
-        words: tuple[Word, ...] | None = None
-        item = [{"wave": wave}]
-        if isinstance(task, SpeechRecognition):
-            with self._predictor.context():
-                outputs = self._predictor.outputs(item)
-                (read,) = task.postprocess(outputs)
-                if task.decoding is None:
-                    words = _words(outputs["logits"][0], task, start, length)
-        else:
-            (read,) = self._predictor.typed(item)
-        return Partial(start, start + length, final, task.to_json(read, self._top_k), words)
+        return hear(self._predictor, wave, begin / self._rate, final, self._top_k)
+
+
+def hear(
+    predictor: Any,
+    wave: "npt.NDArray[np.float32]",
+    start: float = 0.0,
+    final: bool = True,
+    top_k: int | None = None,
+) -> Partial:
+    """Return what is predicted of a whole sound, with the times of its words where a model has
+    them.
+
+    Args:
+        predictor: as in `SpeechStream`.
+        wave: [samples] at the model's rate.
+        start: when the sound begins, in seconds, from which the times count.
+        final: what the result says of itself.
+        top_k: as in `predict`.
+    """
+    task, length = predictor.task, len(wave) / predictor.task.settled.rate
+    words: tuple[Word, ...] | None = None
+    item = [{"wave": wave}]
+    if isinstance(task, SpeechRecognition):
+        with predictor.context():
+            outputs = predictor.outputs(item)
+            (read,) = task.postprocess(outputs)
+            if task.decoding is None:
+                words = _words(outputs["logits"][0], task, start, length)
+    else:
+        (read,) = predictor.typed(item)
+    return Partial(start, start + length, final, task.to_json(read, top_k), words)
 
 
 def _words(logits: Any, task: SpeechRecognition, start: float, length: float) -> tuple[Word, ...]:

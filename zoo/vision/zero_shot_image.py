@@ -95,6 +95,10 @@ class Weights:
     processor: Any
     device: torch.device
 
+    def prepare(self, inputs: Sequence[Any]) -> "list[images.Pixels]":
+        """Return the pixels of images. Raises `UserError` for what is no image."""
+        return [image_items.pixels(one, images.decode, images.open_any) for one in inputs]
+
     def scorer(self, labels: tuple[str, ...], template: str) -> Similarity:
         """Return a scorer for labels."""
         task = ImageClassification(Args(), labels, "single_label_classification")

@@ -66,6 +66,30 @@ def varied(strength: AugmentStrength = "standard", **asked: float) -> list[np.nd
     return [waveform(X, draws(i), 0, args, strength) for i in range(200)]
 
 
+def test_pauses_are_put_before_and_behind() -> None:
+    """The sound itself stays as it was; its pauses are quiet, and of every length."""
+    rate = 8_000
+    args = AugmentArgs(speed=0, gain_db=0, noise_db=40, time_shift=0, pauses=2)
+    before, levels = [], []
+    for i in range(200):
+        found = waveform(X, draws(i), 0, args, rate=rate)
+        place = (
+            int(
+                np.flatnonzero(
+                    np.lib.stride_tricks.sliding_window_view(found, 9) @ X[1:10]
+                    > 0.99 * float(X[1:10] @ X[1:10])
+                )[0]
+            )
+            - 1
+        )
+        np.testing.assert_array_equal(found[place : place + len(X)], X)
+        before.append(place / rate)
+        levels.append(noise.rms(found[place + len(X) :]) / noise.rms(X))
+        assert len(found) - place - len(X) <= 2 * rate and found.dtype == np.float32
+    assert max(before) > 1.7 and np.median(before) < 0.8
+    assert max(levels) < 0.11 and 0.1 < np.mean(np.array(levels) == 0) < 0.5
+
+
 def test_speed_changes_length_and_pitch() -> None:
     lengths = np.array([len(x) for x in varied(speed=0.1)]) / len(X)
     assert 1 / 1.105 < lengths.min() < 0.93

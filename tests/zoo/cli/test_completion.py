@@ -82,13 +82,32 @@ def test_what_is_printed_for_a_shell() -> None:
     assert run_cli("zoo", "completion", "--help").code == 0
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
-def test_bash_completes(checkpoint: Path, tmp_path: Path) -> None:
-    """In a real bash, with a command `zoo` on its path."""
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    """A search path with a command `zoo` on it."""
     programs = tmp_path / "programs"
     programs.mkdir()
     (programs / "zoo").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m zoo "$@"\n')
     (programs / "zoo").chmod(0o755)
+    return f"{programs}{os.pathsep}{os.environ['PATH']}"
+
+
+def _lines(path: str, *words: str) -> list[str]:
+    done = subprocess.run(
+        words,
+        env=environment({"PATH": path}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert not done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash")
+def test_bash_completes(checkpoint: Path, path: str) -> None:
+    """In a real bash."""
 
     def tab(*words: str) -> list[str]:
         typed = " ".join(f"'{word}'" for word in ("zoo", *words))
@@ -97,18 +116,21 @@ def test_bash_completes(checkpoint: Path, tmp_path: Path) -> None:
             f"COMP_WORDS=({typed}); COMP_CWORD={len(words)}; _zoo\n"
             'for one in "${COMPREPLY[@]}"; do printf "%s\\n" "$one"; done'
         )
-        path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-        done = subprocess.run(
-            ["bash", "--norc", "-c", script],
-            env=environment({"PATH": path}),
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
-        )
-        assert not done.stderr
-        return done.stdout.splitlines()
+        return _lines(path, "bash", "--norc", "-c", script)
 
     assert tab("finetune", "cnn") == ["cnn_cls"]
     assert tab("predict", "") == [r"runs/my\ photos"]
     assert tab("finetune", "bert_cls", "--data", "") == []
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+def test_fish_completes(checkpoint: Path, path: str) -> None:
+    """In a real fish: files only where the command has nothing to say."""
+
+    def tab(line: str) -> list[str]:
+        script = f'zoo completion fish | source; complete -C "{line}"'
+        return _lines(path, "fish", "--no-config", "-c", script)
+
+    assert tab("zoo finetune bert_cls --tune ") == ["full", "gradual", "head", "lora"]
+    assert tab("zoo predict ") == [str(checkpoint)]
+    assert tab("zoo finetune bert_cls --data ru") == ["runs/"]

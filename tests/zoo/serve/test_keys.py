@@ -1,9 +1,12 @@
-"""Keys as a browser brings them with a WebSocket: among its subprotocols, in base64url."""
+"""Keys as a file has them, and as a browser brings them with a WebSocket: among its subprotocols,
+in base64url."""
 
 import base64
+from pathlib import Path
 
 import pytest
 
+from tasks.errors import UserError
 from zoo.serve import keys
 
 KEY = "key-of-ÿ-and-密?>~~"
@@ -22,3 +25,28 @@ def test_a_key_comes_as_a_subprotocol() -> None:
 @pytest.mark.parametrize("offered", [[], ["zoo"], ["bearer"], ["bearer.a"], ["bearer.密"]])
 def test_what_is_no_key_is_none(offered: list[str]) -> None:
     assert not keys.is_known(keys.of_subprotocols(offered), [KEY.encode(), b"\xff"])
+
+
+def _written(folder: Path, *lines: str) -> Path:
+    file = folder / "keys.txt"
+    file.write_text("\n".join(lines), encoding="utf-8")
+    file.chmod(0o600)
+    return file
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["ein-schlüssel-von-uns", "密" * 16, "# the keys of the office", "a\tkey-of-16-letters"],
+)
+def test_a_line_that_no_header_can_carry_is_no_key(
+    wrong: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(keys.VARIABLE, raising=False)
+    good = "key+of/us.all~_-=!?"
+    assert keys.read_keys(_written(tmp_path, "", f"  {good} ")) == (good.encode(),)
+    with pytest.raises(UserError, match="`keys`: 1 of 2 can't be sent in a header") as caught:
+        keys.read_keys(_written(tmp_path, good, wrong))
+    assert wrong not in str(caught.value) and "\n" not in str(caught.value)
+    monkeypatch.setenv(keys.VARIABLE, f"{good},{wrong}")
+    with pytest.raises(UserError, match="1 of 2 can't be sent"):
+        keys.read_keys(None)

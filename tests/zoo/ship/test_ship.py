@@ -14,7 +14,9 @@ from tests.cli import Done, run_cli, run_process
 from zoo.deploy import winner
 from zoo.deploy.winner import Winner
 from zoo.ship import deciding, ship, training
+from zoo.ship.clock import Clock
 from zoo.ship.programs import Ended, Running, Step
+from zoo.ship.record import Record
 from zoo.store import evidence
 
 
@@ -48,7 +50,7 @@ class Programs:
             return self.trained
         shutil.copytree(self.checkpoint, folder, dirs_exist_ok=True)
         (folder / evidence.FILE).unlink(missing_ok=True)
-        record = {"split": "validation", "epoch": 1.0, "accuracy": 0.91}
+        record = {"step": 9, "split": "validation", "epoch": 1.0, "accuracy": 0.91}
         (folder / "logs" / "metrics.jsonl").write_text(json.dumps(record) + "\n")
         value, low, high = self.accuracy
         common: dict[str, Any] = {"subject": evidence.subject_digest(folder), "run": "r", "n": 90}
@@ -110,7 +112,9 @@ def test_the_same_command_again_does_nothing_twice(
     programs: Programs, images: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "run"
-    assert shipped(images, output).code == 0
+    programs.trained = Ended(0, "9 steps fit into --minutes, as one takes 2 s\n", 1.0)
+    done = shipped(images, output)
+    assert done.code == 0 and "9 steps fit into --minutes" in done.out
     programs.steps.clear()
     done = shipped(images, output)
     assert done.code == 0 and not programs.steps
@@ -120,6 +124,26 @@ def test_the_same_command_again_does_nothing_twice(
     programs.steps.clear()
     assert shipped(images, output, "--max_drop", 0.1, "--minutes", 20).code == 0
     assert programs.verbs == ["finetune"], "with more minutes it is trained on"
+    programs.trained = Ended(0, "", 1.0)
+    assert shipped(images, output, "--max_drop", 0.1, "--minutes", 30).code == 0
+    programs.steps.clear()
+    assert shipped(images, output, "--max_drop", 0.1, "--minutes", 40).code == 0
+    assert not programs.steps, "it had all its epochs"
+
+
+def test_more_minutes_read_the_same_rows(programs: Programs, tmp_path: Path) -> None:
+    data, output = tmp_path / "data", tmp_path / "run"
+    data.mkdir()
+    for split, count in (("train", 40), ("test", 900)):
+        rows = "".join(f"a film {i},{'ab'[i % 2]}\n" for i in range(count))
+        (data / f"{split}.csv").write_text(f"text,label\n{rows}")
+    words = (data, output, "--model", "rnn_cls")
+    done = shipped(*words, "--minutes", 2)
+    assert done.code == 0 and "600 test" in done.out, done.err
+    done = shipped(*words, "--minutes", 20)
+    assert done.code == 0 and "600 test" in done.out and "as before" in done.out, done.err
+    done = shipped(*words, "--minutes", 20, "--max_eval_samples", 700)
+    assert done.code == 2 and "begun with limits" in done.err
 
 
 @pytest.mark.parametrize("stop_at", ["finetune", "decide"])
@@ -165,6 +189,7 @@ def _ended(code: int, last: str) -> Ended:
     [
         (_ended(1, "none of them meets what was asked for"), 1, "ease a limit"),
         (_ended(2, "too short: it takes 3.5 minutes at least: give more"), 1, "give --minutes 20"),
+        (_ended(1, "2 minutes did not suffice: name fewer --deployments"), 1, "give --minutes 20"),
         (_ended(130, "stopped; the best so far: none"), 1, "give --minutes 20"),
         (_ended(-9, "killed"), 2, "stopped by a signal: the same command goes on"),
     ],
@@ -191,6 +216,25 @@ def test_training_that_fails(
     programs.trained = trained
     done = shipped(images, tmp_path / "run")
     assert done.code == 2 and said in done.err and done.err.count("\n") == 1
+
+
+def test_each_evaluation_is_told_once(tmp_path: Path) -> None:
+    """Also where the log was written anew, as by a training that goes on from an earlier state."""
+    log, said = tmp_path / "metrics.jsonl", list[str]()
+    clock, record = Clock(2), Record(tmp_path / "run", spent=1e9)
+    watch = training.Watch(tmp_path, "wer", record, clock, lambda topic, text: said.append(text))
+
+    def write(*steps: int, torn: str = "") -> None:
+        lines = [{"step": s, "epoch": s / 4, "split": "validation", "wer": 0.5} for s in steps]
+        rows = [{"step": 1, "epoch": 0.25, "split": "train", "loss": 2.0}, *lines]
+        log.write_text("".join(json.dumps(row) + "\n" for row in rows) + torn)
+        watch()
+
+    watch()
+    write(2, 4, torn='{"step": 6, "split": "validation", "we')
+    write(2)
+    write(2, 4, 6)
+    assert said == [f"epoch {e}: wer 0.5000 on validation" for e in ("0.5", "1", "1.5")]
 
 
 def test_it_becomes_the_service(

@@ -59,11 +59,15 @@ def test_resume_gives_the_same_bits(pretrained: Run, tmp_path: Path) -> None:
     assert all(torch.equal(tensor, states[1][name]) for name, tensor in states[0].items())
 
 
-def test_evaluate_and_no_predict(pretrained: Run) -> None:
+def test_evaluate_and_neither_predict_nor_serve(pretrained: Run) -> None:
     done = run_cli(ENTRY, "evaluate", pretrained.folder)
     assert done.code == 0 and "reconstruction_loss" in done.out
     done = run_cli(ENTRY, "predict", pretrained.folder)
     assert done.code == 2 and "there are pretrain, evaluate" in done.err
+    done = run_cli("zoo", "serve", pretrained.folder, "--port", 0)
+    assert done.code == 2 and len(done.err.splitlines()) == 1
+    assert "mae predicts nothing" in done.err
+    assert f"python -m zoo.vision.vit_cls finetune --model {pretrained.folder}" in done.err
 
 
 def test_vit_cls_starts_from_the_very_encoder(pretrained: Run, tmp_path: Path) -> None:

@@ -12,7 +12,15 @@ from zoo.serve import health, repository
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
 from zoo.serve.page import routes as page
-from zoo.serve.protocols import docs, hub_api, open_inference, openai, plain
+from zoo.serve.protocols import (
+    docs,
+    hub_api,
+    open_inference,
+    openai,
+    plain,
+    realtime,
+    websocket,
+)
 from zoo.serve.service import Service
 from zoo.serve.update import Updater, UpdateSettings
 
@@ -20,7 +28,7 @@ OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths(), docs.PATH, f"{docs.
 """What needs no key: whether it lives, and the pages, which ask for one."""
 LONGEST_PATH = 100
 """Characters of a path that an answer repeats."""
-PROTOCOLS = (plain, hub_api, open_inference, openai)
+PROTOCOLS = (plain, websocket, realtime, hub_api, open_inference, openai)
 
 
 @dataclass(frozen=True)
@@ -70,14 +78,6 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     app.include_router(repository.router(updater, settings.admin_keys))
     for protocol in PROTOCOLS:
         app.include_router(protocol.router(service))
-    if settings.cors:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors),
-            allow_methods=["GET", "POST"],
-            allow_headers=["*"],
-            expose_headers=["x-request-id", "x-model-sha256", "x-cache", "retry-after"],
-        )
     access = Access(
         settings.max_body,
         settings.slow_client_s,
@@ -86,6 +86,14 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
         {f"{openai.PREFIX}/": openai.refused},
     )
     app.add_middleware(AccessMiddleware, access=access, metrics=service.metrics)
+    if settings.cors:  # outermost: a preflight has no key, and a page may read a refusal
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors),
+            allow_methods=["GET", "POST"],
+            allow_headers=["*"],
+            expose_headers=["x-request-id", "x-model-sha256", "x-cache", "retry-after"],
+        )
     return app
 
 

@@ -1,5 +1,6 @@
 """Dockerfiles of a service, and how files are written in YAML."""
 
+import importlib.metadata
 import json
 import shlex
 from pathlib import Path
@@ -7,7 +8,9 @@ from typing import Any
 
 import yaml
 
+from tasks.errors import UserError
 from zoo.runtimes.known import RUNTIMES
+from zoo.serve.engine import ray_engine
 from zoo.serve.health import LIVE
 from zoo.serve.keys import VARIABLE as KEYS
 from zoo.serve.operations.site import MODELS, USER, Site, heading, seconds
@@ -70,19 +73,20 @@ def dockerignore() -> str:
     return "\n".join(lines) + "\n"
 
 
-def model_dockerfile(site: Site, base: str, dockerfile_name: str) -> str:
+def model_dockerfile(site: Site, base: str, dockerfile_name: str, suffix: str = "") -> str:
     """Return a Dockerfile that adds the checkpoints to the image of the service, so that a tag says
     what is served, and an earlier one brings it back.
 
     Args:
         base: tag of the image without checkpoints.
         dockerfile_name: of that image.
+        suffix: behind the version, in the tag.
     """
     contexts = " ".join(
         f"--build-context model{i}={shlex.quote(str(m.folder.resolve()))}"
         for i, m in enumerate(site.models)
     )
-    tag = f"{site.name}:{site.version}"
+    tag = f"{site.name}:{site.version}{suffix}"
     head = [
         "The service with its checkpoints; the tag is the digest of what is served.",
         "",
@@ -105,12 +109,33 @@ def model_dockerfile(site: Site, base: str, dockerfile_name: str) -> str:
     return "# syntax=docker/dockerfile:1\n" + heading("#", head) + "\n".join(lines) + "\n"
 
 
+def ray_version() -> str:
+    """Return the version of Ray that an image gets: the one that is installed here.
+
+    Raises `UserError` where none is.
+    """
+    try:
+        return importlib.metadata.version("ray")
+    except importlib.metadata.PackageNotFoundError:
+        raise UserError(
+            "`write_config` kuberay wants Ray, not installed here", hint="pip install -e '.[ray]'"
+        ) from None
+
+
 class _Dumper(yaml.SafeDumper):
-    """Writes out what stands in several places."""
+    """Writes for readers: no references, and lines as lines."""
 
     def ignore_aliases(self, data: Any) -> bool:
         """Return that nothing is written as a reference."""
         return True
+
+    def lines(self, text: str) -> yaml.ScalarNode:
+        """Return a text; one of several lines as a block of them."""
+        style = "|" if "\n" in text else None
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _Dumper.lines)
 
 
 def dumped(content: Any) -> str:
@@ -128,14 +153,14 @@ def checkout() -> Path:
 
 def _build_stage(site: Site, gpu: bool, ray: bool) -> list[str]:
     """Return the stage that installs: what changes seldom comes first."""
-    extras = ["serve", *(["ray"] if ray else [])]
-    packages: list[str] = []
+    extras = ["serve"]
+    packages = [f"ray[serve]=={ray_version()}"] if ray else []
     for name in site.runtimes:
         if gpu and name in GPU_PACKAGES:
             packages += GPU_PACKAGES[name]
         elif (extra := RUNTIMES[name].extra) is not None:
             extras.append(extra)
-    wanted = " ".join([shlex.quote(f".[{','.join(dict.fromkeys(extras))}]"), *packages])
+    wanted = shlex.join([f".[{','.join(dict.fromkeys(extras))}]", *packages])
     install = f"python -m pip --python {PYTHON} install --no-cache-dir -c constraints.txt"
     return [
         f"ARG BASE={BASE}",
@@ -183,6 +208,8 @@ def _last_stage(site: Site, gpu: bool, ray: bool) -> list[str]:
         "ZOO_CACHE": "/tmp/zoo",
         "XDG_STATE_HOME": "/tmp/state",
     }
+    if ray:
+        variables |= ray_engine.NEVER_SENT
     if gpu:
         variables |= {
             "NVIDIA_VISIBLE_DEVICES": "all",

@@ -24,9 +24,9 @@ BUSY_PERCENT = 70
 LEAVING_S = 5
 """Seconds that a pod that is to end goes on as before: others take that long to hear of it."""
 MIB = 2**20
-WORKER_MIB, FRONT_MIB, COPIES = 700, 256, 3
-"""Memory of a worker without its model, of the process before it, and of a model in copies of its
-weights; an estimate, to be held against what Grafana shows."""
+WORKER_MIB, GPU_WORKER_MIB, FRONT_MIB, COPIES = 700, 3072, 256, 3
+"""Memory of a worker without its model, on a processor (510 to 570 were seen) and on a GPU, of the
+process before it (70 were seen), and of a model in copies of its weights: an estimate."""
 
 
 def manifests(site: Site) -> str:
@@ -37,10 +37,10 @@ def manifests(site: Site) -> str:
         documents.append(_autoscaler(site))
     documents.append(_disruption_budget(site))
     head = [
-        f"{site.titles}, from image REGISTRY/{site.name}:{site.version} (see Dockerfile.model);",
+        f"{site.titles}, from image {image(site)} (see Dockerfile.model);",
         "REGISTRY is to be replaced by yours.",
         "",
-        *_key_lines(site),
+        *key_lines(site),
         "       kubectl apply -f kubernetes.yaml",
         f"back:  kubectl rollout undo deployment/{site.name}",
         "",
@@ -56,7 +56,7 @@ def operator_monitoring(site: Site) -> str:
     """Return monitoring.yaml for a cluster with the Prometheus operator: ServiceMonitor,
     PrometheusRule, and a ConfigMap with the dashboard, as the sidecar of Grafana's chart reads
     it."""
-    name, labels = site.name, _labels(site)
+    name = site.name
     key = {"name": f"{name}-keys", "key": "metrics"}
     endpoint = {
         "port": "http",
@@ -68,13 +68,13 @@ def operator_monitoring(site: Site) -> str:
         {
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "ServiceMonitor",
-            "metadata": {"name": name, "labels": labels},
-            "spec": {"selector": {"matchLabels": labels}, "endpoints": [endpoint]},
+            "metadata": {"name": name, "labels": site.labels},
+            "spec": {"selector": {"matchLabels": site.labels}, "endpoints": [endpoint]},
         },
         {
             "apiVersion": "monitoring.coreos.com/v1",
             "kind": "PrometheusRule",
-            "metadata": {"name": name, "labels": labels},
+            "metadata": {"name": name, "labels": site.labels},
             "spec": monitoring.alerts(site),
         },
         {
@@ -92,37 +92,36 @@ def operator_monitoring(site: Site) -> str:
 
 
 def _deployment(site: Site) -> dict[str, Any]:
-    labels = _labels(site)
     digests = {"zoo/served": " ".join(f"{m.name}={m.sha256}" for m in site.models)}
     replicas = {"replicas": REPLICAS} if site.on_gpu else {}  # else the autoscaler's
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": {"name": site.name, "labels": labels},
+        "metadata": {"name": site.name, "labels": site.labels},
         "spec": {
             **replicas,
             "revisionHistoryLimit": 5,
             "progressDeadlineSeconds": START_S + 60,
-            "selector": {"matchLabels": labels},
+            "selector": {"matchLabels": site.labels},
             "strategy": {
                 "type": "RollingUpdate",
                 "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1},
             },
             "template": {
-                "metadata": {"labels": labels, "annotations": digests},
-                "spec": _pod(site, _container(site)),
+                "metadata": {"labels": site.labels, "annotations": digests},
+                "spec": pod(site, _serving(site)),
             },
         },
     }
 
 
-def _pod(site: Site, container: dict[str, Any]) -> dict[str, Any]:
+def pod(site: Site, container: dict[str, Any]) -> dict[str, Any]:
     """Return the specification of a pod with one container, which writes to /tmp alone."""
     spread = {
         "maxSkew": 1,
         "topologyKey": "kubernetes.io/hostname",
         "whenUnsatisfiable": "ScheduleAnyway",
-        "labelSelector": {"matchLabels": _labels(site)},
+        "labelSelector": {"matchLabels": site.labels},
     }
     return {
         "automountServiceAccountToken": False,
@@ -140,17 +139,30 @@ def _pod(site: Site, container: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _container(site: Site) -> dict[str, Any]:
+def _serving(site: Site) -> dict[str, Any]:
+    """Return the container of the service, and how it is asked whether it lives and is ready."""
     return {
-        "name": "serve",
-        "image": f"REGISTRY/{site.name}:{site.version}",
+        **container(site, "serve", image(site)),
         "args": site.words(site.on_gpu, THREADS),
-        "env": _keys(site),
         "ports": [{"name": "http", "containerPort": site.port}],
         "startupProbe": _probe(LIVE, periodSeconds=2, failureThreshold=60),
         "livenessProbe": _probe(LIVE, periodSeconds=10, failureThreshold=3),
         "readinessProbe": _probe(READY, periodSeconds=2, failureThreshold=2),
         "lifecycle": {"preStop": {"exec": {"command": ["sleep", str(LEAVING_S)]}}},
+    }
+
+
+def image(site: Site, ray: bool = False) -> str:
+    """Return the image with the checkpoints, in a registry that is not known here."""
+    return f"REGISTRY/{site.name}:{site.version}{'-ray' if ray else ''}"
+
+
+def container(site: Site, name: str, image: str) -> dict[str, Any]:
+    """Return a container of the image: what it needs, and what it may do."""
+    return {
+        "name": name,
+        "image": image,
+        "env": _keys(site),
         "resources": _resources(site),
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -180,7 +192,7 @@ def _keys(site: Site) -> list[dict[str, Any]]:
     ]
 
 
-def _key_lines(site: Site) -> list[str]:
+def key_lines(site: Site) -> list[str]:
     """Return the comment that says how the secret is made."""
     return [
         f"start: kubectl create secret generic {site.name}-keys \\",
@@ -194,7 +206,8 @@ def _resources(site: Site) -> dict[str, Any]:
     stop a worker in the middle of a batch."""
     workers = site.args.workers * len(site.models)
     weights = sum(weight_bytes(model) for model in site.models) * site.args.workers
-    need = FRONT_MIB + workers * WORKER_MIB + COPIES * weights // MIB
+    worker = GPU_WORKER_MIB if site.on_gpu else WORKER_MIB
+    need = FRONT_MIB + workers * worker + COPIES * weights // MIB
     memory = f"{-(-need // 256) * 256}Mi"
     limits: dict[str, Any] = {"memory": memory}
     if site.on_gpu:
@@ -204,13 +217,12 @@ def _resources(site: Site) -> dict[str, Any]:
 
 
 def _service(site: Site) -> dict[str, Any]:
-    labels = _labels(site)
     ports = [{"name": "http", "port": 80, "targetPort": "http"}]
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": site.name, "labels": labels},
-        "spec": {"selector": labels, "ports": ports},
+        "metadata": {"name": site.name, "labels": site.labels},
+        "spec": {"selector": site.labels, "ports": ports},
     }
 
 
@@ -220,7 +232,7 @@ def _autoscaler(site: Site) -> dict[str, Any]:
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": site.name, "labels": _labels(site)},
+        "metadata": {"name": site.name, "labels": site.labels},
         "spec": {
             "scaleTargetRef": target,
             "minReplicas": REPLICAS,
@@ -232,17 +244,12 @@ def _autoscaler(site: Site) -> dict[str, Any]:
 
 
 def _disruption_budget(site: Site) -> dict[str, Any]:
-    labels = _labels(site)
     return {
         "apiVersion": "policy/v1",
         "kind": "PodDisruptionBudget",
-        "metadata": {"name": site.name, "labels": labels},
-        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": labels}},
+        "metadata": {"name": site.name, "labels": site.labels},
+        "spec": {"maxUnavailable": 1, "selector": {"matchLabels": site.labels}},
     }
-
-
-def _labels(site: Site) -> dict[str, str]:
-    return {"app.kubernetes.io/name": "zoo", "app.kubernetes.io/instance": site.name}
 
 
 def _documents(documents: list[dict[str, Any]]) -> str:

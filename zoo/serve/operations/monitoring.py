@@ -54,6 +54,7 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (
             ("sum by (model) (zoo_queue_length{M})", "{{model}} waits"),
             ("sum(zoo_in_flight)", "requests in work"),
+            ("sum by (model) (zoo_live_streams{M})", "{{model}} hears live"),
         ),
     ),
     (

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from tasks.errors import UserError
 from zoo.runtimes.deployment import Deployment
@@ -29,6 +30,7 @@ LOOPBACK = ("127.", "localhost", "::1")
 OTHERWISE_SAID = {
     *("models", "deployment", "host", "port", "workers", "threads", "device", "keys"),
     *("ssl_certfile", "ssl_keyfile", "write_config", "instances"),
+    *("engine", "replicas", "max_replicas"),
 }
 """Settings that are no flags of a container as they stand."""
 
@@ -70,6 +72,11 @@ class Site:
     def titles(self) -> str:
         """The names of the models, in a row."""
         return ", ".join(model.name for model in self.models)
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What objects of Kubernetes are found by."""
+        return {"app.kubernetes.io/name": "zoo", "app.kubernetes.io/instance": self.name}
 
     @property
     def on_gpu(self) -> bool:
@@ -134,7 +141,14 @@ class Site:
         return all(device in RUNTIMES[name].devices for name in self.runtimes)
 
     def must_run_elsewhere(self) -> None:
-        """Raise `UserError` for a model whose program no other machine may load."""
+        """Raise `UserError` for a model whose program no other machine may load, and for a setting
+        that names a file of this machine; keys come by the environment instead."""
+        for field in dataclasses.fields(self.args):
+            if field.name != "keys" and isinstance(getattr(self.args, field.name), Path):
+                raise UserError(
+                    f"`{field.name}` is a place of this machine, which a container has not: "
+                    "leave it out"
+                )
         for model in self.models:
             if Deployment.parse(model.deployment).runtime in CODE:
                 raise UserError(

@@ -8,10 +8,12 @@ from tasks.printing import print_lines
 from zoo.machine import output_file, places
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import Description
-from zoo.serve.operations import balancers, compose, containers, kubernetes, monitoring
+from zoo.serve.operations import balancers, compose, containers, kuberay, kubernetes, monitoring
 from zoo.serve.operations.site import Site
 
-KINDS = ("docker", "compose", "kubernetes", "haproxy", "nginx")
+KINDS = ("docker", "compose", "kubernetes", "kuberay", "haproxy", "nginx")
+NO_RAY = ("uvicorn", 1, None)
+"""Engine and replicas of a service without Ray."""
 BALANCERS = {
     "haproxy": ("haproxy.cfg", balancers.haproxy),
     "nginx": ("nginx.conf", balancers.nginx),
@@ -39,6 +41,11 @@ def write(args: ServeArgs, models: Sequence[Description]) -> int:
         )
     if args.instances and kind not in BALANCERS:
         raise UserError(f"`instances` are told to a balancer alone, and {kind} is none")
+    if kind != "kuberay" and (args.engine, args.replicas, args.max_replicas) != NO_RAY:
+        raise UserError(
+            f"`engine` ray, `replicas` and `max_replicas` are settings of Ray, and `write_config` "
+            f"{kind} has none: kuberay has"
+        )
     site, folder = Site(tuple(models), args), Path(place).expanduser()
     files = contents(kind, folder, site)
     places.check_folder("`write_config`", folder)
@@ -72,6 +79,14 @@ def contents(kind: str, folder: Path, site: Site) -> dict[str, str]:
             "prometheus/rules.yml": monitoring.rules(site),
             **{f"grafana/{path}": text for path, text in grafana.items()},
             "grafana/dashboards/zoo.json": monitoring.dashboard(site),
+        }
+    if kind == "kuberay":
+        base = f"{site.name}:ray"
+        return {
+            "Dockerfile.ray": containers.dockerfile(site, site.on_gpu, ray=True),
+            "Dockerfile.ray.dockerignore": containers.dockerignore(),
+            "Dockerfile.model": containers.model_dockerfile(site, base, "Dockerfile.ray", "-ray"),
+            "rayservice.yaml": kuberay.ray_service(site),
         }
     device = "cuda" if site.on_gpu else "cpu"
     name = "Dockerfile.cuda" if site.on_gpu else "Dockerfile"

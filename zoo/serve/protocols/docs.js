@@ -122,6 +122,17 @@ function pretty(text) {
   }
 }
 
+// A link brings no key, so that with one the file is what was read already.
+let linkedUrl = "";
+function linked(text) {
+  if (!sessionStorage.getItem(KEY)) return;
+  URL.revokeObjectURL(linkedUrl);
+  linkedUrl = URL.createObjectURL(new Blob([text], { type: "application/json" }));
+  const link = document.querySelector("#file");
+  link.href = linkedUrl;
+  link.download = "openapi.json";
+}
+
 async function show() {
   const got = await fetch("./openapi.json", { headers: headers() });
   const trouble = document.querySelector("#trouble");
@@ -131,8 +142,10 @@ async function show() {
     trouble.textContent = (await got.json()).error;
     return;
   }
+  const text = await got.text();
+  linked(text);
   const groups = new Map();
-  const paths = (await got.json()).paths;
+  const paths = JSON.parse(text).paths;
   for (const [path, methods] of Object.entries(paths)) {
     for (const [method, described] of Object.entries(methods)) {
       const tag = described.tags?.[0] ?? "service";

@@ -66,6 +66,37 @@ def test_openais_paths_refuse_in_openais_form(
     assert "x-request-id" in done.headers
 
 
+PAGE = "https://example.org"
+
+
+def test_a_page_of_another_origin_may_ask_first_without_its_key() -> None:
+    """Browsers send no key with the question whether they may send one."""
+    client = _client(KEY, cors=[PAGE])
+    asks = {"access-control-request-method": "POST"}
+    asks |= {"access-control-request-headers": "authorization,content-type"}
+    done = client.options("/predict", headers={"origin": PAGE, **asks})
+    assert done.status_code == 200, done.text
+    assert done.headers["access-control-allow-origin"] == PAGE
+    assert "authorization" in done.headers["access-control-allow-headers"]
+    other = client.options("/predict", headers={"origin": "https://example.com", **asks})
+    assert other.status_code == 400 and "access-control-allow-origin" not in other.headers
+    assert client.options("/predict", headers={"origin": PAGE}).status_code == 401  # asks nothing
+
+
+@pytest.mark.parametrize(("key", "size", "status"), [("none", 10, 401), (KEY, 2000, 413)])
+def test_a_page_of_another_origin_can_read_a_refusal(key: str, size: int, status: int) -> None:
+    client = _client(KEY, cors=[PAGE], max_body=1000)
+    headers = {"origin": PAGE, "authorization": f"Bearer {key}"}
+    done = client.post("/predict", content=b"x" * size, headers=headers)
+    assert done.status_code == status and done.json()["error"]
+    assert done.headers["access-control-allow-origin"] == PAGE
+    assert "x-request-id" in done.headers["access-control-expose-headers"]
+    assert done.headers["x-request-id"]
+    headers["origin"] = "https://example.com"
+    other = client.post("/predict", content=b"x" * size, headers=headers)
+    assert other.status_code == status and "access-control-allow-origin" not in other.headers
+
+
 def test_a_method_that_is_not_there_is_told() -> None:
     done = _client().get("/predict")
     assert done.status_code == 405 and done.headers["allow"] == "POST"

@@ -11,6 +11,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def image(
 ) -> Iterator[tuple[Path, Stage]]:
     """The folder in which the first stage was run, and the last stage."""
     root = tmp_path_factory.mktemp("image")
-    site = site_of("cnn_cls", folder=str(checkpoints["cnn_cls"]), deployment="onnx", port=port)
+    site = site_of("cnn_cls", folder=str(checkpoints["cnn_cls"]), deployment="eager", port=port)
     build, last = stages(containers.dockerfile(site, gpu=False))
     (root / "tmp").mkdir()
     (root / "bin").mkdir()
@@ -84,7 +85,7 @@ def image(
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)  # of which most is the installation of 2 GB
 def test_the_image_serves(image: tuple[Path, Stage], port: int) -> None:
     root, last = image
     env = environment(root, last) | {keys.VARIABLE: f"{KEY},{KEY}2"}
@@ -102,7 +103,7 @@ def test_the_image_serves(image: tuple[Path, Stage], port: int) -> None:
     assert not (root / "opt/zoo/bin/pip").exists()
     before = written(root)
     process = subprocess.Popen(
-        [inside(root, word) for word in words], cwd=root / "tmp", env=env, start_new_session=True
+        [inside(root, word) for word in [*words, "--quiet"]], cwd=root / "tmp", env=env
     )
     try:
         wait_until(port, health.READY, 200, process)
@@ -110,6 +111,10 @@ def test_the_image_serves(image: tuple[Path, Stage], port: int) -> None:
         subprocess.run([inside(root, word) for word in look], env=env, check=True, timeout=20)
         assert ask(port).status == 401
         assert ask(port, health.METRICS, method="GET").status == 401
+        head = {"Authorization": f"Bearer {KEY}"}
+        about = urllib.request.Request(f"http://127.0.0.1:{port}/v2/models/cnn_cls", headers=head)
+        with urllib.request.urlopen(about, timeout=20) as answer:
+            assert json.load(answer)["name"] == "cnn_cls"
         process.send_signal(getattr(signal, last.one("STOPSIGNAL")))
         assert process.wait(40) == 0
     finally:

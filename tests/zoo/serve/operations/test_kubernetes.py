@@ -1,5 +1,6 @@
 """Manifests: what a cluster refuses or does wrong, looked for here, since there is none."""
 
+import importlib
 import json
 import re
 import shutil
@@ -14,8 +15,8 @@ from tests.zoo.serve.operations.balanced import site_of
 from zoo.__main__ import PROGRAM
 from zoo.serve import health, keys
 from zoo.serve.args import ServeArgs
-from zoo.serve.engine import app
-from zoo.serve.operations import kubernetes, write
+from zoo.serve.engine import app, ray_engine
+from zoo.serve.operations import kuberay, kubernetes, write
 
 
 def documents(folder: Path, *names: str, **settings: Any) -> dict[str, dict[str, Any]]:
@@ -127,6 +128,68 @@ def test_the_operator_reads_and_warns(tmp_path: Path) -> None:
     assert json.loads(dashboard)["panels"]
 
 
+def ray_service(folder: Path, **settings: Any) -> dict[str, Any]:
+    """The RayService of two models."""
+    pytest.importorskip("ray")
+    site = site_of("bert_cls", "b.2", folder=str(folder), **settings)
+    content: dict[str, Any] = yaml.safe_load(kuberay.ray_service(site))
+    return content
+
+
+def test_ray_is_given_what_the_service_takes(tmp_path: Path) -> None:
+    given = ray_service(tmp_path, workers=3, port=9001, replicas=2, timeout_s=2.5)["spec"]
+    config = yaml.safe_load(given["serveConfigV2"])
+    assert config["http_options"] == {"host": "0.0.0.0", "port": 9001}
+    for application, name in zip(config["applications"], ("bert_cls", "b.2"), strict=True):
+        module, _, attribute = application["import_path"].partition(":")
+        assert callable(getattr(importlib.import_module(module), attribute))
+        asked = ray_engine.read(application["args"])
+        assert asked.models == (f"/models/{name}={name}",) and asked.device == "cpu"
+        assert (asked.workers, asked.timeout_s, asked.host) == (3, 2.5, "0.0.0.0")
+        assert asked.write_config is None and asked.threads == kubernetes.THREADS
+
+
+@pytest.mark.slow
+def test_the_schema_of_ray_holds(tmp_path: Path) -> None:
+    config = yaml.safe_load(ray_service(tmp_path, max_replicas=4)["spec"]["serveConfigV2"])
+    schema = importlib.import_module("ray.serve.schema").ServeDeploySchema  # takes seconds
+    schema.model_validate(config)
+
+
+@pytest.mark.parametrize("device", ["auto", "cuda"])
+def test_a_cluster_of_ray_has_room_for_its_replicas(tmp_path: Path, device: str) -> None:
+    settings = {"replicas": 2, "max_replicas": 5, "port": 9001, "device": device}
+    content = ray_service(tmp_path, **settings)
+    cluster = content["spec"]["rayClusterConfig"]
+    assert content["kind"] == "RayService" and cluster["enableInTreeAutoscaling"] is True
+    (group,) = cluster["workerGroupSpecs"]
+    assert (group["replicas"], group["minReplicas"], group["maxReplicas"]) == (4, 4, 10)
+    (worker,) = group["template"]["spec"]["containers"]
+    config = yaml.safe_load(content["spec"]["serveConfigV2"])
+    (deployment,) = config["applications"][0]["deployments"]
+    wanted = deployment["ray_actor_options"]
+    assert wanted["num_cpus"] <= worker["resources"]["requests"]["cpu"]
+    assert wanted.get("num_gpus", 0) == worker["resources"]["limits"].get("nvidia.com/gpu", 0)
+    (head,) = cluster["headGroupSpec"]["template"]["spec"]["containers"]
+    assert cluster["headGroupSpec"]["rayStartParams"]["num-cpus"] == "0", "it has no replica"
+    assert "nvidia.com/gpu" not in head["resources"]["limits"]
+    for container in (head, worker):
+        assert {"name": "serve", "containerPort": 9001} in container["ports"]
+        assert {each["name"] for each in container["env"]} >= {keys.VARIABLE}
+        assert "args" not in container and "livenessProbe" not in container, "they are KubeRay's"
+
+
+def test_an_image_for_ray_is_what_a_cluster_starts(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    files = write.contents("kuberay", tmp_path, site_of(folder=str(tmp_path)))
+    cluster = yaml.safe_load(files["rayservice.yaml"])["spec"]["rayClusterConfig"]
+    assert f"'ray[serve]=={cluster['rayVersion']}'" in files["Dockerfile.ray"]
+    assert "ENTRYPOINT" not in files["Dockerfile.ray"], "KubeRay calls ray"
+    assert "/usr/local/bin/ray" in files["Dockerfile.ray"] and "wget" in files["Dockerfile.ray"]
+    (head,) = cluster["headGroupSpec"]["template"]["spec"]["containers"]
+    assert head["image"].removeprefix("REGISTRY/") in files["Dockerfile.model"]
+
+
 def test_the_schemas_of_kubernetes_hold(tmp_path: Path) -> None:
     program = shutil.which("kubernetes-validate")
     if program is None:
@@ -135,4 +198,16 @@ def test_the_schemas_of_kubernetes_hold(tmp_path: Path) -> None:
         site = site_of(folder=str(tmp_path), device=device)
         (tmp_path / "all.yaml").write_text(kubernetes.manifests(site))
         done = subprocess.run([program, tmp_path / "all.yaml"], capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_schema_of_a_pod_holds_for_those_of_ray(tmp_path: Path) -> None:
+    program = shutil.which("kubernetes-validate")
+    if program is None:
+        pytest.skip("no kubernetes-validate here")
+    cluster = ray_service(tmp_path)["spec"]["rayClusterConfig"]
+    for group in (cluster["headGroupSpec"], *cluster["workerGroupSpecs"]):
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x"}, **group["template"]}
+        (tmp_path / "pod.yaml").write_text(yaml.safe_dump(pod))
+        done = subprocess.run([program, tmp_path / "pod.yaml"], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr

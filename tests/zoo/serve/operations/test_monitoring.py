@@ -29,7 +29,7 @@ def queries() -> list[str]:
 def told() -> dict[str, set[str]]:
     """The labels of each series of a service that has answered, by name."""
     metrics = Metrics()
-    metrics.add_model(SITE.models[0], lambda: 0)
+    metrics.add_model(SITE.models[0], lambda: 0, lambda: 0)
     metrics.began()
     metrics.ended("bert_cls", "/predict", "200", 0.1)
     metrics.released("bert_cls", "idle")

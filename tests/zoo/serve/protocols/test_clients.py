@@ -313,13 +313,26 @@ def test_speech_is_written_by_each_client(more: Served, utterances: Path) -> Non
         assert transcribe(model=name, file=sound, response_format="text").rstrip("\n") == text
         said = transcribe(model=name, file=sound, response_format="verbose_json")
         assert said.text == text and 0.1 < said.duration < 2
-        with pytest.raises(openai.UnprocessableEntityError, match="when a word was said"):
-            transcribe(model=name, file=sound, response_format="srt")
         url = f"{more.url}/transcribe"
         files = {"audio": sound.read_bytes()}
         done = requests.post(url, files=files, data={"model": name}, timeout=60)
         assert done.json()["predictions"] == [{"text": text}]
     tensors.close()
+    with pytest.raises(openai.UnprocessableEntityError, match="when a word was said"):
+        transcribe(model="whisper_asr", file=sound, response_format="srt")
+    said = transcribe(
+        model="conformer_ctc",
+        file=sound,
+        response_format="verbose_json",
+        timestamp_granularities=["word"],
+    )
+    assert " ".join(one.word for one in said.words) == said.text
+    assert all(0 <= one.start < one.end <= said.duration + 0.1 for one in said.words)
+    hub = _hub(more, "conformer_ctc")
+    found = hub.automatic_speech_recognition(sound, extra_body={"return_timestamps": True})
+    assert [one.text for one in found.chunks or []] == [one.word for one in said.words]
+    subtitles = transcribe(model="conformer_ctc", file=sound, response_format="srt")
+    assert subtitles.count(" --> 00:00:0") >= bool(said.text)
     with pytest.raises(openai.UnprocessableEntityError, match="does fill-mask") as caught:
         transcribe(model="bert_mlm", file=sound)
     assert caught.value.param == "model"

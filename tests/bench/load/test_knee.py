@@ -1,0 +1,112 @@
+"""Where a service breaks: the search for the highest rate, and what a step keeps."""
+
+import dataclasses
+import math
+
+import pytest
+
+from bench.load import knee
+from bench.load.arms import LoadArm
+from bench.load.generator import Seen
+from bench.load.measured import ArmLoad, Round, over_rounds, times_as_many
+from bench.load.step import Cost, Limits, Step, length_of, of_window
+
+LIMITS = Limits(0.1, 0.001)
+
+
+def seen(latencies: list[float], **statuses: int) -> Seen:
+    """A window with these answers; names of statuses as `s429`."""
+    found = {"200": len(latencies)} | {name[1:]: count for name, count in statuses.items()}
+    return Seen(latencies, found, 10.0, len(latencies) + 10, 0.5, 12.0, 0.001)
+
+
+def step(rate: float, is_kept: bool = True) -> Step:
+    """A step at a rate."""
+    latency = 0.05 if is_kept else 0.5
+    return of_window(seen([latency] * 1000), LIMITS, Cost(3.0, 0.1, 20.0), rate)
+
+
+def test_a_step_keeps_its_limits_or_not() -> None:
+    good = of_window(seen([0.01] * 990 + [0.2] * 10), LIMITS, Cost(), 100.0)
+    assert good.is_kept and good.p99_of_all == 0.01 and good.answered_per_s == 100.0
+    late = of_window(seen([0.01] * 989 + [0.2] * 11), LIMITS, Cost(), 100.0)
+    assert not late.is_kept and late.p99_of_all == 0.2
+    cut = of_window(
+        dataclasses.replace(seen([0.01] * 999), stopped=True), LIMITS, Cost(), rate=100.0
+    )
+    assert not cut.is_kept and cut.is_cut
+
+
+def test_a_request_that_failed_took_forever() -> None:
+    some = of_window(seen([0.01] * 999, s429=1), LIMITS, Cost(), 100.0)
+    assert some.is_kept and some.statuses["429"] == 1
+    more = of_window(seen([0.01] * 995, s503=2, s418=2, snone=1), LIMITS, Cost(), 100.0)
+    assert not more.is_kept and more.p99_of_all == 0.01  # the share of failed ones is too large
+    assert (more.statuses["503"], more.statuses["other"], more.statuses["none"]) == (2, 2, 1)
+    assert more.failed == pytest.approx(0.005)
+    many = of_window(seen([0.01] * 900, s504=100), LIMITS, Cost(), 100.0)
+    assert many.p99_of_all is None and not many.is_kept
+    nothing = of_window(seen([]), LIMITS, Cost(), 100.0)
+    assert not nothing.is_kept and not nothing.latency
+
+
+def test_what_a_step_costs_is_told_for_a_request() -> None:
+    found = step(100.0)
+    assert found.client_cpu == pytest.approx(0.5 / 1010)
+    assert found.service_cpu == pytest.approx(3.0 / 1010) and found.joules == pytest.approx(
+        20 / 1010
+    )
+    assert of_window(seen([0.01]), LIMITS, Cost(), 1.0).service_cpu is None
+
+
+def test_a_step_is_long_enough_for_its_p99() -> None:
+    assert length_of(100.0, 10.0) == 10.0
+    assert 20.0 * length_of(20.0, 10.0) >= 368
+    assert length_of(0.1, 10.0) == 60.0
+
+
+@pytest.mark.parametrize("holds", [3.0, 47.0, 333.0, 9_000.0])
+@pytest.mark.parametrize("start", [0.5, 60.0, 5_000.0])
+@pytest.mark.parametrize("factor", [knee.FIRST, knee.LATER])
+def test_the_highest_rate_is_found_from_anywhere(holds: float, start: float, factor: float) -> None:
+    found = knee.search(lambda rate: step(rate, rate <= holds), start, 0.05, factor)
+    if found.is_bracketed:
+        assert found.kept and found.kept.rate
+        assert found.kept.rate <= holds <= found.kept.rate * 1.0501
+    assert len(found.steps) <= knee.MOST
+    if start == 60.0:
+        assert found.is_bracketed
+
+
+def test_a_search_ends_where_nothing_is_kept_or_the_time_is_over() -> None:
+    lost = knee.search(lambda rate: step(rate, False), 10.0, 0.05)
+    assert lost.kept is None and not lost.is_bracketed
+    assert min(one.rate or 0 for one in lost.steps) < 2 * knee.LOWEST
+    left = iter([True, False])
+    short = knee.search(lambda rate: step(rate), 10.0, 0.05, goes_on=lambda: next(left))
+    assert [one.rate for one in short.steps] == [10.0, 15.0] and short.kept is short.steps[-1]
+
+
+def _arm(name: str, *tops: float) -> ArmLoad:
+    rounds = [Round(i, [step(top), step(1.04 * top, False)]) for i, top in enumerate(tops, 1)]
+    return ArmLoad(LoadArm("zoo", name), rounds)
+
+
+def test_rounds_give_the_interval() -> None:
+    capacity = _arm("a", 100.0, 110.0, 121.0).capacity()
+    assert capacity is not None
+    assert capacity.value == pytest.approx(110.0)
+    # Student's t with two degrees of freedom, on logarithms
+    half = 4.3027 * math.log(1.1) / math.sqrt(3)
+    assert capacity.interval.high == pytest.approx(110.0 * math.exp(half), rel=1e-3)
+    assert capacity.n == 3000 and "t over 3 launches" in capacity.interval.method
+    assert over_rounds([], 0) is None
+
+
+def test_ratios_are_of_the_rounds_that_both_have() -> None:
+    base, other = _arm("a", 100.0, 120.0, 90.0), _arm("b", 300.0, 360.0)
+    ratio = times_as_many(base, other)
+    assert ratio is not None and ratio.value == pytest.approx(3.0)
+    assert ratio.interval.low == pytest.approx(3.0)
+    other.is_wrong = True
+    assert times_as_many(base, other) is None and other.capacity() is None

@@ -1,0 +1,172 @@
+"""The verb load, against services that were started elsewhere."""
+
+from pathlib import Path
+
+import pytest
+
+from bench import cli
+from bench.load import answers, payloads
+from bench.load.args import LoadArgs
+from bench.load.arms import LoadArm, arms_of, workers_of
+from bench.load.payloads import of_data, of_media, of_row, of_text
+from bench.record import store
+from bench.report import write
+from tasks.errors import UserError
+from tests.bench.load.conftest import Serves
+from zoo.measure.workload import Serve
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """A file with a line a text, in a folder with a blank in its name."""
+    path = tmp_path / "my data" / "texts.txt"
+    path.parent.mkdir()
+    path.write_text("good film\nbad film\n好 电影\n", encoding="utf-8")
+    return path
+
+
+def _load(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, str]:
+    try:
+        code = cli.main(["load", *map(str, words)])
+    except SystemExit as stop:
+        code = stop.code if isinstance(stop.code, int) else 1
+    found = capsys.readouterr()
+    return code, found.out, found.err
+
+
+def test_steps_of_a_service_that_runs(
+    serves: Serves, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, url = tmp_path / "results.jsonl", serves().url
+    common = ("--data", texts, "--seconds", 0.4, "--warm_s", 0.1, "--rounds", 2, "--out", out)
+    code, said, error = _load(capsys, url, *common, "--rate", 40, 20, "--p99_ms", 9000)
+    assert code == 0, error
+    assert "40/s" in said and "20/s" in said and "2 of 2" in said
+    assert "the client took" in said and "1 results added" in said
+    (result,) = store.read(out)
+    work = result.case.workload
+    assert isinstance(work, Serve) and (work.server, work.p99_ms) == ("url", 9000)
+    assert result.found.status == "ok" and "requests_per_s" not in result.found.values
+    rounds = result.found.samples["rounds"]
+    assert [[step["rate"] for step in each["steps"]] for each in rounds] == [[40, 20]] * 2
+    # the same arrivals in the same round, whatever the run
+    code, _, error = _load(capsys, url, *common, "--rate", 40, "--p99_ms", 9000)
+    assert code == 0, error
+    again = store.read(out)[-1].found.samples["rounds"]
+    counts = [[each["steps"][0]["requests"] for each in one] for one in (rounds, again)]
+    assert counts[0] == counts[1]
+
+
+def test_the_knee_is_found_and_drawn(
+    serves: Serves, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results.jsonl"
+    words = (serves("ok", 0.02).url.removesuffix("/predict"), "--data", texts, "--out", out)
+    code, said, error = _load(
+        capsys, *words, "--minutes", 0.15, "--rounds", 1, "--resolution", 0.5, "--p99_ms", 400
+    )
+    assert code == 0, error
+    assert "requests/s at a p99 of 400 ms" in said and "answered" in said
+    (result,) = store.read(out)
+    held = result.found.values["requests_per_s"]
+    assert 0 < held.value < 60  # one at a time takes 20 ms or more
+    report = write.read((out,))
+    assert not report.rows and len(report.loads) == 1
+    assert cli.main(["report", str(out), "--out", str(tmp_path / "page.html")]) == 0
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "Latency against load" in page and "What services hold" in page
+    assert "bench load" in page
+
+
+def test_a_closed_loop(
+    serves: Serves, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "results.jsonl"
+    words = ("--clients", 3, "--seconds", 0.4, "--warm_s", 0, "--rounds", 1, "--out", out)
+    code, said, error = _load(capsys, serves("refuse").url, "--data", texts, *words)
+    assert code == 0, error
+    assert "3 clients" in said and "x 429" in said
+
+
+def test_a_service_that_never_answers_is_said(
+    serves: Serves, texts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = serves().url.replace("/predict", "/predict?deaf")
+    nothing = url.rsplit(":", 1)[0] + ":1"
+    code, _, error = _load(capsys, nothing, "--data", texts, "--out", tmp_path / "r.jsonl")
+    assert code == 2 and "nobody answers" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["http://127.0.0.1:9/predict"], "give --data"),
+        (["http://127.0.0.1:9", "--data", "none.csv"], "none.csv"),
+        (["https://127.0.0.1:9", "--data", "{texts}"], "no TLS"),
+        (["http://me:secret@127.0.0.1:9", "--data", "{texts}"], "--key_file"),
+        (["ftp://x", "--data", "{texts}"], "http://HOST:PORT"),
+        (["http://127.0.0.1:9", "--data", "{texts}", "--peers", "ray"], "give a checkpoint"),
+        (["http://127.0.0.1:9", "--data", "{texts}", "--", "--workers", "2"], "zoo serve"),
+        (["{tmp}", "--rate", "5", "--clients", "2"], "closed loop"),
+        (["{tmp}", "--rate", "0"], "above 0"),
+        (["{tmp}", "--rounds", "0"], "at least 1"),
+        (["{tmp}"], "zoo.json"),
+    ],
+    ids=lambda each: " ".join(each) if isinstance(each, list) else None,
+)
+def test_mistakes_are_one_line(
+    tmp_path: Path, texts: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    out = ["--out", str(tmp_path / "r.jsonl")]
+    given = [each.format(texts=texts, tmp=tmp_path) for each in words]
+    place = given.index("--") if "--" in given else len(given)
+    code, _, error = _load(capsys, *given[:place], *out, *given[place:])
+    assert code == 2 and said in error and error.count("\n") == 1, error
+    assert "secret" not in error
+
+
+def test_flags_of_the_service_that_the_load_sets() -> None:
+    assert workers_of(("--quiet", "--workers", "3")) == workers_of(("--workers=3",)) == 3
+    assert workers_of(()) == 1
+    with pytest.raises(UserError, match="flags behind --"):
+        arms_of(LoadArgs("http://x", data="y"), None, ["--workers", "2"])
+    arm = LoadArm("zoo", "/a b", "onnx", 2, ("--workers", "2"))
+    assert arm.words(99)[1:5] == ["-m", "zoo", "serve", "/a b=model"]
+    assert arm.name == "zoo onnx --workers 2"
+
+
+def test_inputs(tmp_path: Path, texts: Path) -> None:
+    assert {each.body.decode() for each in of_data(texts, 0)} == {
+        '{"input": "good film"}',
+        '{"input": "bad film"}',
+        '{"input": "好 电影"}',
+    }
+    assert of_text("a", "b").body == b'{"input": ["a", "b"]}'
+    assert of_media(b"\x89PNG....").content_type == "image/png"
+    assert of_media(b"what").content_type == "application/octet-stream"
+    assert of_row({"media": {"bytes": b"RIFF1", "path": None}}).content_type == "audio/wav"
+    with pytest.raises(UserError, match="the data has words"):
+        of_row({"words": ["a"]})
+    table = tmp_path / "t.csv"
+    table.write_text("label,text\n1,one\n0,two\n")
+    assert len(of_data(table, 0)) == 2
+    table.write_text("label,text\n")
+    with pytest.raises(UserError, match="no rows"):
+        of_data(table, 0)
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(UserError, match="no inputs"):
+        of_data(tmp_path / "empty.txt", 0)
+    folder = tmp_path / "pictures" / "a"
+    folder.mkdir(parents=True)
+    (folder / "1.png").write_bytes(b"\x89PNG1")
+    assert [each.content_type for each in of_data(folder.parent, 0)] == ["image/png"]
+    assert payloads.as_json([of_text("a")]) == '[["application/json", "eyJpbnB1dCI6ICJhIn0="]]'
+
+
+def test_answers_are_compared_where_they_can_be() -> None:
+    same = '{"predictions": [{"label": "a", "score": 0.9}]}'
+    near = '{"predictions": [{"label": "a", "score": 0.8}]}'
+    other = '{"predictions": [{"label": "b", "score": 0.9}]}'
+    assert answers.differing([same, same, same], [same, near, other]) == (1, 3)
+    assert answers.differing(["", "no json", '{"predictions": []}'], [other] * 3) == (0, 0)
+    assert answers.differing([same], [""]) == (1, 1)
