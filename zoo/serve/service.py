@@ -254,6 +254,8 @@ class Service:
             QueueFull, DeadlineExceeded, Unavailable: see there.
         """
         model = self._find(name)
+        if (said := cache.SAID.get()) is not None:  # perhaps not the version that was there before
+            said["sha256"] = model.description.sha256
         if model.unfit and not model.running:
             raise Unavailable(f"{model.description.name} is not ready: {model.unfit}")
         if not inputs:
