@@ -3,15 +3,13 @@ answers go to nobody, and both are compared.
 
 A batch goes to the new version after the clients have their answers, so that it delays none; where
 it can't keep up batches are left out. It is run twice: what one version differs from itself is the
-noise floor. Times are compared of batches for which both versions had as much of the machine, by
-the tests of `zoo.measure`: consecutive batches in groups stand for launches, since the processes
-that are compared are those that would serve. Batches are taken in bursts: while the new version
-works on one, the old one is as crowded with the next.
+noise floor. Times are compared by the tests of `zoo.measure`: consecutive batches in groups stand
+for launches, since the processes that are compared are those that would serve. Batches are taken in
+bursts: while the new version works on one, the old one is as crowded with the next.
 """
 
 import asyncio
 import math
-import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -45,11 +43,8 @@ class Compared:
 
     inputs: int = 0
     disagreed: int = 0
-    ratios: list[float] = field(default_factory=list)
-    """logarithms, of each batch that can be compared: time of the old version over time of the
-    new"""
-    twins: list[float] = field(default_factory=list)
-    """the same of the new version to itself"""
+    times: list[tuple[Pass, Pass, Pass]] = field(default_factory=list)
+    """of each batch: the pass of the old version, that of the new one, and the new one's second"""
 
     @property
     def disagreement(self) -> float:
@@ -59,22 +54,47 @@ class Compared:
     def verdict(self, seconds: float) -> "tuple[Verdict, Estimate | None]":
         """Return whether the new version is faster or slower, and the speedup.
 
+        It is told by the batches for which both had as much of the machine. Where these are too
+        few, by what the others show at least: n passes beside it make a pass take n + 1 times as
+        long at most, so what is slower by more than that is slower.
+
         Args:
             seconds: that the comparison took.
         """
-        import numpy as np
+        alike = [one for one in self.times if one[1].is_like(one[0]) and one[1].is_like(one[2])]
+        found = _judged([_ratio(old, new) for old, new, _ in alike], alike, seconds)
+        if found[0].word != "can't tell":
+            return found
+        best = [_ratio(old, new) * (1 + new.others) for old, new, _ in self.times]
+        worst = [_ratio(old, new) / (1 + old.others) for old, new, _ in self.times]
+        for bounds, word in ((best, "slower"), (worst, "faster")):
+            by_bounds = _judged(bounds, self.times, seconds)
+            if by_bounds[0].word == word:
+                return by_bounds
+        return found
 
-        from zoo.measure.intervals import estimate
-        from zoo.measure.verdicts import Verdict, floor_of, judge
 
-        groups = min(GROUPS, len(self.ratios) // LEAST_IN_GROUP)
-        if groups < 2:
-            why = f"{len(self.ratios)} times of both are comparable; {2 * LEAST_IN_GROUP} wanted"
-            return Verdict("can't tell", why), None
-        cut, twins = (np.array_split(np.asarray(x), groups) for x in (self.ratios, self.twins))
-        ratio = estimate(cut, len(self.ratios))
-        floor = floor_of([statistics.median(group) for group in twins])
-        return judge(ratio, groups, floor, seconds), ratio
+def _ratio(old: Pass, new: Pass) -> float:
+    return old.seconds / new.seconds
+
+
+def _judged(
+    ratios: Sequence[float], times: Sequence[tuple[Pass, Pass, Pass]], seconds: float
+) -> "tuple[Verdict, Estimate | None]":
+    """Return the verdict on the ratios of batches, and their estimate; None where they are few."""
+    import numpy as np
+
+    from zoo.measure.intervals import estimate
+    from zoo.measure.verdicts import Verdict, floor_of, judge
+
+    groups = min(GROUPS, len(ratios) // LEAST_IN_GROUP)
+    if groups < 2:
+        why = f"{len(ratios)} times of both are comparable; {2 * LEAST_IN_GROUP} wanted"
+        return Verdict("can't tell", why), None
+    twins = np.array_split(np.log([_ratio(new, again) for _, new, again in times]), groups)
+    ratio = estimate(np.array_split(np.log(ratios), groups), len(ratios))
+    floor = floor_of([float(np.median(group)) for group in twins])
+    return judge(ratio, groups, floor, seconds), ratio
 
 
 class Shadow:
@@ -127,11 +147,8 @@ class Shadow:
         for job, other in zip(known, answers, strict=True):
             self.compared.inputs += 1
             self.compared.disagreed += not agree(_outcome(job), other)
-        if first is None or again is None or len(known) < len(jobs):
-            return
-        if first.is_like(ran) and first.is_like(again):
-            self.compared.ratios.append(math.log(ran.seconds / first.seconds))
-            self.compared.twins.append(math.log(first.seconds / again.seconds))
+        if first is not None and again is not None and len(known) == len(jobs):
+            self.compared.times.append((ran, first, again))
 
     async def _once(self, jobs: Sequence[Job]) -> tuple[Pass | None, list[Any]]:
         """Return how the candidate's pass over these inputs ran, and its answers."""

@@ -265,6 +265,8 @@ class Updater:
             said: dict[str, Any] = {"n": ratio.n, "interval": ratio.interval.as_json()}
             said["workload"] = {"verdict": verdict.word}
             await steps.tell("speedup", ratio.value, why=verdict.why, **said)
+        else:
+            await steps.tell("not_timed", why=verdict.why)
         if share > most:
             raise Refused(
                 "disagreement",

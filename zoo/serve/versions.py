@@ -105,7 +105,9 @@ class Steps:
             why: a sentence, for the log.
             more: of the fact: n, interval, workload, status.
         """
-        known = {"n": more.get("n"), "why": why, **more.get("workload", {})}
+        known = {"n": more.get("n"), **more.get("workload", {})}
+        if why:
+            known["why"] = why
         UPDATES.log(
             logging.ERROR if more.get("status") == "wrong" else logging.INFO,
             {

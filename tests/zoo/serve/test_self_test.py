@@ -115,6 +115,7 @@ def test_a_damaged_file_is_named(mine: Path) -> None:
         golden.read(mine, EAGER, evidence.subject_digest(mine))
 
 
+@pytest.mark.slow
 def test_none_are_left_where_none_are_asked_for(mine: Path) -> None:
     words = ("export", mine, "--runtime", "onnx", "--golden_inputs", 0)
     done = run_cli(MODELS["cnn_cls"][0], *words)

@@ -10,7 +10,7 @@ import pytest
 
 from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import versions
-from zoo.serve.activity import Activity
+from zoo.serve.activity import Activity, Pass
 from zoo.serve.shadow import Compared, agree
 from zoo.serve.update import Refused, Updater, UpdateSettings
 from zoo.serve.versions import Steps
@@ -44,10 +44,24 @@ def test_answers_agree_where_they_say_the_same(one: Any, other: Any, wanted: boo
     assert agree(one, other) is wanted
 
 
-def _compared(ratio: float, count: int, inputs: int = 100, disagreed: int = 0) -> Compared:
-    noise = np.random.default_rng(0)
-    ratios = list(np.log(ratio) + noise.normal(0, 0.01, count))
-    return Compared(inputs, disagreed, ratios, list(noise.normal(0, 0.01, count)))
+def _compared(
+    ratio: float, count: int, inputs: int = 100, disagreed: int = 0, crowd: float = 0
+) -> Compared:
+    """What is found where the new version takes 1 / ratio seconds, and the old one a second; so
+    many passes run beside the new one."""
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.01, (count, 3)))
+    times = [
+        (Pass(a), Pass(b / ratio, crowd), Pass(c / ratio, crowd)) for a, b, c in noise.tolist()
+    ]
+    return Compared(inputs, disagreed, times)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "word"), [(0.3, "slower"), (0.6, "can't tell"), (1.4, "faster"), (1.0, "can't tell")]
+)
+def test_a_crowd_explains_some_of_it(ratio: float, word: str) -> None:
+    """A pass beside another one may take twice as long, and no more."""
+    assert _compared(ratio, 100, crowd=1.0).verdict(10.0)[0].word == word
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
 
-KEY = "an admin's key, long enough"
+KEY = "an-admins-key-that-is-long"
 ADMIN = {"authorization": f"Bearer {KEY}"}
 
 
