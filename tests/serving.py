@@ -18,7 +18,7 @@ import psutil
 
 from tests.cli import environment
 
-READY = re.compile(r"ready after .*: (https?://\S+)")
+READY = re.compile(r"ready after .*: (https?://[^\s{]+)")  # a line of the log may follow at once
 NOT_READY = re.compile(r"not ready: (https?://\S+?):? ")
 
 

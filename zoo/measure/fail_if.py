@@ -28,9 +28,9 @@ class VerdictCondition:
             word = re.split(r"[:\s]", text)[0]
             near = difflib.get_close_matches(word, WORDS, n=1)
             hint = f"did you mean {near[0]}? " if near and near[0] != word else ""
-            raise UserError(f"--fail_if {text!r}: {hint}Write slower, slower:3%, faster, cant_tell")
+            raise UserError(f"`fail_if` {text!r}: {hint}Write slower, slower:3%, faster, cant_tell")
         if match["percent"] and match["word"] not in ("slower", "faster"):
-            raise UserError(f"--fail_if {text!r}: only slower and faster have a size")
+            raise UserError(f"`fail_if` {text!r}: only slower and faster have a size")
         return cls(WORDS[match["word"]], float(match["percent"] or 0) / 100)
 
     def holds(self, word: str, speedup: float) -> bool:

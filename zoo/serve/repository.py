@@ -62,7 +62,7 @@ def router(updater: Updater, admin_keys: Sequence[bytes]) -> APIRouter:
 def _must_be_admin(request: Request, admin_keys: Sequence[bytes]) -> None:
     if not admin_keys:
         raise Forbidden(
-            "what is served is not changed here: start the service with --admin_keys FILE, and "
+            "what is served is not changed here: start the service with `admin_keys` FILE, and "
             "send one of its keys (Authorization: Bearer KEY)"
         )
     if not keys.is_known(request.headers.get("authorization"), admin_keys):

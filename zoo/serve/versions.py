@@ -44,7 +44,7 @@ def folder_of(active: Description, root: Path | None, wanted: str | None) -> Pat
         raise UserError(
             "no other folder than the one that is served may be named here",
             "folder",
-            "start the service with --model_root DIR for folders below it",
+            "start the service with `model_root` DIR for folders below it",
         )
     found = (root / wanted).resolve()
     if not found.is_relative_to(root.resolve()):

@@ -218,7 +218,7 @@ def test_only_an_admin_may(updating: Served, service: Served) -> None:
         wrong = {"authorization": "Bearer another key, as long"}
         assert _post(updating, path, headers=wrong).status_code == 401
         nobody = _post(service, path, headers=ADMIN)
-        assert nobody.status_code == 403 and "--admin_keys FILE" in nobody.json()["error"]
+        assert nobody.status_code == 403 and "admin_keys FILE" in nobody.json()["error"]
 
 
 def test_the_last_model_stays(updating: Served) -> None:

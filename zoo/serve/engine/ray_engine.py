@@ -110,7 +110,7 @@ def config(args: ServeArgs, models: Sequence[Description]) -> str:
 def write_config(args: ServeArgs, models: Sequence[Description], file: Path) -> None:
     """Write the config that `serve deploy` takes, and say how it is used."""
     atomic.write_text(file, config(args, models))
-    print_lines(f"{file}: serve deploy {file} gives it to a cluster (ray start --head begins one)")
+    print_lines(f"{file}: serve deploy {file} gives it to a cluster of Ray")
 
 
 def build(given: Mapping[str, Any]) -> "Application":
