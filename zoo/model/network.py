@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from zoo.model.loading import load_model, must_agree
-from zoo.model.own_weights import settled
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -233,6 +232,8 @@ def assemble(
     network = network_of(entry)
     if processor is None:
         processor = network.make_processor(options, task, splits, entry)
+        from zoo.model.own_weights import settled
+
         theirs = network.options_of_weights(options, processor, entry)
         options = settled(options, theirs, network.free_options, typed)
     task = task.bind_for_training(processor, network.max_length(options, processor, entry))

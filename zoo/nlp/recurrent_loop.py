@@ -1,6 +1,7 @@
 """A recurrent cell as a loop over time, for torch.export: what that makes of nn.LSTM and its kin is
 the steps of the one length that it was traced with."""
 
+import functools
 from collections.abc import Callable
 
 import torch
@@ -81,5 +82,15 @@ def states(cell: nn.RNNBase, x: Tensor) -> Tensor:
     and by `loop` during export."""
     if torch.compiler.is_exporting():
         return loop(cell, x)
+    if x.is_cpu and torch.is_autocast_enabled("cpu") and not _has_bf16_cells():
+        with torch.autocast("cpu", enabled=False):
+            return cell(x.float())[0]  # type: ignore[no-any-return]
     found: Tensor = cell(x)[0]
     return found
+
+
+@functools.cache
+def _has_bf16_cells() -> bool:
+    """Return whether this processor computes recurrent cells in bf16: oneDNN has no LSTM in bf16
+    below AVX-512, and PyTorch does not go another way."""
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

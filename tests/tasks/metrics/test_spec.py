@@ -8,7 +8,9 @@ from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.ranked import TopKMetric
 from tasks.metrics.spec import title_of
 from tasks.metrics.transcription import TranscriptionMetric
+from tasks.nlp import masked_lm
 from tasks.nlp.masked_lm import MaskedLM
+from tasks.vision import masked_image
 from tasks.vision.masked_image import MaskedImage
 
 
@@ -41,8 +43,8 @@ def test_what_is_said_to_be_a_mean_is_one(accumulator: object) -> None:
 
 def test_every_metric_of_every_task_is_in_it() -> None:
     named = {one.name for accumulator in _tallies() for one in accumulator.compute()}
-    for task in (MaskedLM, MaskedImage):
-        named |= {ratio.name for ratio in task.accumulator(None).ratios}
+    for task in (MaskedLM(masked_lm.Args()), MaskedImage(masked_image.Args())):
+        named |= {ratio.name for ratio in task.accumulator().ratios}
         assert task.primary.name in named
     assert named <= METRICS.keys()
     for name, spec in METRICS.items():

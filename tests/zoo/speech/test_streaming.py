@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import select
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from zoo.speech.streaming import Partial, SpeechStream, joined
 
 RATE = cases.RATE
 STEPS = ("--learning_rate", 2e-2, "--warmup_steps", 0, "--max_steps", 40, "--eval_strategy", "no")
+STEPS += ("--pauses", 0)  # with them so short a training writes nothing
 BATCH = ("--per_device_train_batch_size", 16, "--report_to", "none", "--dtype", "fp32")
 
 
@@ -239,6 +241,9 @@ def test_predict_reads_a_pipe(causal: Path, waves: Sequence[np.ndarray]) -> None
         assert process.stdin is not None and process.stdout is not None
         process.stdin.write((waves[2] * 32768).astype("<i2").tobytes())
         process.stdin.flush()
+        with select.epoll() as waiting:
+            waiting.register(process.stdout, select.EPOLLIN)
+            assert waiting.poll(60), "no text came while the pipe was open"
         lines = [json.loads(process.stdout.readline())]
         rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0

@@ -89,7 +89,7 @@ def test_nothing_folds_back_from_above_the_new_rate() -> None:
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1_000, 400_000), st.integers(1_000, 400_000))
 def test_ratios_are_bounded_and_close(rate: int, to: int) -> None:
-    up, down = audio._ratio(rate, to)
+    up, down = audio.ratio(rate, to)
     assert 1 <= up <= audio.FINEST_RATIO
     assert 1 <= down <= audio.FINEST_RATIO
     assert up / down == pytest.approx(to / rate, rel=1 / audio.FINEST_RATIO)
