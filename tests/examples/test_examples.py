@@ -101,7 +101,7 @@ def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
 
 
 def _marked(name: str, command: Command) -> Any:
-    marks = [pytest.mark.slow] if command.slow else []
+    marks = [pytest.mark.slow] if command.slow or command.serves or command.asks else []
     if command.lacks:  # to be taken away once it is there: strict
         marks.append(pytest.mark.xfail(strict=True, reason=command.lacks))
     return pytest.param(command, marks=marks, id=name)

@@ -17,6 +17,8 @@ from tests import tiny_models
 from tests.cli import run_cli
 from tests.serving import Served, serving
 
+pytestmark = pytest.mark.slow
+
 PATHS = (
     *("/predict", "/classify", "/transcribe", "/", "/models/run", "/models/%20", "/nowhere"),
     *("/v2/models/run/infer", "/v2/models/run", "/v2/repository/models/run/load"),
@@ -125,7 +127,6 @@ def test_fuzzed_requests_are_answered(service: Served) -> None:
     _fuzz(service, 150, seed=1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 7))
 def test_many_fuzzed_requests_are_answered(seed: int, service: Served) -> None:
     _fuzz(service, 1000, seed)

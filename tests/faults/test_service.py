@@ -100,6 +100,7 @@ def test_while_no_worker_is_there_it_lives_and_is_not_ready(service: Served) -> 
     assert _ask(service) == 200  # it waits for the next one
 
 
+@pytest.mark.slow
 def test_a_worker_that_hangs_is_replaced(checkpoint: Path) -> None:
     with serving(checkpoint, *FLAGS, "--timeout_s", 1) as service:
         [worker] = service.workers()

@@ -14,6 +14,8 @@ from tasks.errors import UserError
 from tests.cli import run_process
 from tests.tiny_text import review_rows
 
+pytestmark = pytest.mark.slow
+
 
 def _args(data: Path, **changes: Any) -> transfer.Args:
     given: dict[str, Any] = {

@@ -19,6 +19,8 @@ from tests.cli import run_cli
 from tools.cards import record, render
 from zoo.store import evidence
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -57,6 +57,7 @@ def test_ctrl_c_shows_what_there_is(
     assert "cnn_cls" in out.splitlines()[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deployment", ["eager", pytest.param("compile", marks=pytest.mark.slow)])
 def test_measures_that_share_a_process_find_what_they_find_alone(deployment: str) -> None:
     """What is counted is the same, and nothing is compiled again for the second of them."""

@@ -299,6 +299,7 @@ sys.exit(any(codes))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_two_processes_load_every_module_offline_into_one_fresh_cache(tmp_path):
     environment = os.environ | {

@@ -18,6 +18,8 @@ from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
 
+pytestmark = pytest.mark.slow
+
 KEY = "an-admins-key-that-is-long"
 ADMIN = {"authorization": f"Bearer {KEY}"}
 

@@ -144,6 +144,7 @@ def test_mask(text: str, expected: str) -> None:
     assert docstring_text.mask(text, {"torch", "eigsh"}) == expected
 
 
+@pytest.mark.slow
 def test_the_fingerprint_is_stable_with_the_constrained_versions() -> None:
     """The same libraries give the same text, on any machine."""
     root = Path(__file__).parents[4]

@@ -22,6 +22,8 @@ import zoo
 from tests import tiny_models
 from tests.serving import Served, serving
 
+pytestmark = pytest.mark.slow
+
 TEXT = "a moving film"
 MORE = ("bert_tok", "bert_mlm", "conformer_ctc", "whisper_asr")
 """What the service of all tests does not have: each takes seconds to start."""
