@@ -78,14 +78,14 @@ class BatchingModel:
         """
         self.predictor, self.modality, self.kind = predictor, modality, kind
         self.max_seconds = max_seconds
-        units = USUAL.get(kind)
-        [usual] = self._sizes(predictor.prepare([self.probe(units or 1.0)]))
+        self._usual = USUAL.get(kind, 1.0)
+        [size] = self._sizes(predictor.prepare([self.probe(self._usual)]))
+        self._usual_length = size.length
         if budget is None:
             device = str(predictor.device).partition(":")[0]
-            budget = usual.length * AT_ONCE.get(device, AT_ONCE_ELSEWHERE)
+            budget = size.length * AT_ONCE.get(device, AT_ONCE_ELSEWHERE)
         elif kind == "audio":
-            assert units is not None
-            budget *= usual.length / units
+            budget *= size.length / self._usual
         self.budget = max(1, round(budget))
 
     def probe(self, units: float) -> Item:
@@ -99,11 +99,9 @@ class BatchingModel:
         Args:
             most: inputs in a batch.
         """
-        units = USUAL.get(self.kind, 1.0)
-        [size] = self._sizes(self.predictor.prepare([self.probe(units)]))
-        largest = max(1, self.budget // size.length)
+        largest = max(1, self.budget // self._usual_length)
         for count in (1, 2, min(most, largest)):
-            work = [Work(self.probe(units), {})] * count
+            work = [Work(self.probe(self._usual), {})] * count
             for batch in self.answers(work):
                 for answer in batch.answers:
                     if answer.failure or answer.fault:

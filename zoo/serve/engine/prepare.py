@@ -45,7 +45,7 @@ def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
         args.batch_budget,
         args.max_seconds,
     )
-    threads = args.threads or max(1, (os.cpu_count() or 1) // (args.workers * len(models)))
+    threads = threads_of(args, args.workers * len(models))
     settings = AppSettings(
         max_body=int(args.max_body_mb * 2**20),
         slow_client_s=args.slow_client_s,
@@ -59,6 +59,11 @@ def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
     if args.cache_mb:
         service.cache = AnswerCache(int(args.cache_mb * 2**20), args.cache_policy)
     return service, settings
+
+
+def threads_of(args: ServeArgs, workers: int) -> int:
+    """Return the threads of each of so many workers: as asked, else their share of the cores."""
+    return args.threads or max(1, (os.cpu_count() or 1) // workers)
 
 
 def _updates(args: ServeArgs) -> UpdateSettings:

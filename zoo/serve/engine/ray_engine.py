@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from tasks import atomic
 from tasks.errors import UserError
 from tasks.printing import print_lines
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import Description
 from zoo.serve.engine.app import create_app
+from zoo.serve.engine.prepare import prepared, threads_of
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -49,8 +49,7 @@ class Plan:
 
 def plans(args: ServeArgs, models: Sequence[Description]) -> list[Plan]:
     """Return the applications that serve models with the settings of a command."""
-    cores = os.cpu_count() or 1
-    threads = args.threads or max(1, cores // (args.workers * args.replicas * len(models)))
+    threads = threads_of(args, args.workers * args.replicas * len(models))
     found = []
     for one in models:
         own = dataclasses.replace(
@@ -107,12 +106,6 @@ def config(args: ServeArgs, models: Sequence[Description]) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
 
 
-def write_config(args: ServeArgs, models: Sequence[Description], file: Path) -> None:
-    """Write the config that `serve deploy` takes, and say how it is used."""
-    atomic.write_text(file, config(args, models))
-    print_lines(f"{file}: serve deploy {file} gives it to a cluster of Ray")
-
-
 def build(given: Mapping[str, Any]) -> "Application":
     """Return the application that the arguments of a config describe; Ray calls it."""
     return _deployment(read(given)).bind()
@@ -122,8 +115,6 @@ def _deployment(args: ServeArgs) -> "Deployment":
     from ray import serve
 
     def app() -> "FastAPI":
-        from zoo.serve.engine.prepare import prepared
-
         service, settings = prepared(args)
         return create_app(service, dataclasses.replace(settings, waits_until_ready=True))
 

@@ -31,11 +31,10 @@ def test_a_command_is_read_as_it_was_written() -> None:
         ray_engine.read({"modles": ["a"]})
 
 
-def test_a_config_names_each_model(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+def test_a_config_names_each_model(checkpoints: dict[str, Path]) -> None:
     models = [describe(checkpoints[name], name, "onnx") for name in ("bert_cls", "cnn_cls")]
     args = ServeArgs(("ignored",), deployment="onnx", replicas=2, max_replicas=4, threads=1)
-    ray_engine.write_config(args, models, tmp_path / "serve config.yaml")
-    written = yaml.safe_load((tmp_path / "serve config.yaml").read_text())
+    written = yaml.safe_load(ray_engine.config(args, models))
     applications = {one["name"]: one for one in written["applications"]}
     assert [one["route_prefix"] for one in applications.values()] == ["/bert_cls", "/cnn_cls"]
     for name, one in applications.items():
