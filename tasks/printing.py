@@ -35,6 +35,17 @@ def print_lines(*lines: str, file: TextIO | None = None) -> None:
     print("\n".join(map(visible, lines)), file=stream, flush=True)
 
 
+def print_piece(text: str) -> None:
+    """Print a piece of a text to standard output at once, without a line end of its own; its lines
+    and tabs stay."""
+    parts = re.split("([\n\t])", text)
+    print(
+        "".join(part if part in ("\n", "\t") else visible(part) for part in parts),
+        end="",
+        flush=True,
+    )
+
+
 def for_terminal(stream: IO[str]) -> IO[str]:
     """Return a stream for lines of data; on a terminal, its control characters are escaped."""
     return cast(IO[str], _Shown(stream)) if stream.isatty() else stream

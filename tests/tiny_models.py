@@ -35,6 +35,15 @@ def _mlm(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("reviews"), *shape
 
 
+GPT: tuple[object, ...] = ("--hidden_size", 16, "--num_layers", 2, "--num_heads", 2)
+GPT += ("--vocab_size", 300, "--token_limit", 64)
+"""The shape of a tiny gpt_lm."""
+
+
+def _gpt(fixture: Fixture, folder: Path) -> tuple[object, ...]:
+    return "--data", fixture("reviews"), *GPT
+
+
 def _cnn(fixture: Fixture, folder: Path) -> tuple[object, ...]:
     return "--data", fixture("images"), "--widths", 8, 16
 
@@ -91,6 +100,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
     "bert_tok": ("zoo.nlp.bert_tok", _tok),
     "rnn_cls": ("zoo.nlp.rnn_cls", _rnn),
     "bert_mlm": ("zoo.nlp.bert_mlm", _mlm),
+    "gpt_lm": ("zoo.nlp.gpt_lm", _gpt),
     "cnn_cls": ("zoo.vision.cnn_cls", _cnn),
     "resnet_cls": ("zoo.vision.resnet_cls", _resnet),
     "vit_cls": ("zoo.vision.vit_cls", _vit),
@@ -109,7 +119,7 @@ MODELS: dict[str, tuple[str, Callable[[Fixture, Path], tuple[object, ...]]]] = {
 def checkpoint(name: str, fixture: Fixture, folder: Path) -> Path:
     """Trains the model of a name for two steps; returns its folder."""
     module, flags = MODELS[name]
-    verb = "pretrain" if name in ("bert_mlm", "mae") else "finetune"
+    verb = "pretrain" if name in ("bert_mlm", "gpt_lm", "mae") else "finetune"
     words = (verb, *flags(fixture, folder), "--output_dir", folder / "run", *SHORT)
     done = run_cli(module, *words)
     assert done.code == 0, done.err

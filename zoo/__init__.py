@@ -47,8 +47,8 @@ def finetune(
 def pretrain(
     name: str, /, data: "str | os.PathLike[str] | None" = None, **settings: Any
 ) -> "CheckpointMetrics":
-    """Train a model without labels ("bert_mlm", "mae"), for another one to start from; arguments,
-    result and errors as of `finetune`."""
+    """Train a model without labels ("bert_mlm", "mae"), for another one to start from, or one that
+    goes on with texts ("gpt_lm"); arguments, result and errors as of `finetune`."""
     return _train("pretrain", name, data, settings)
 
 

@@ -61,7 +61,7 @@ class RatioMetric(MetricAccumulator):
 
     def compute(self, level: float = 0.95, draws: int = DRAWS) -> list[MetricEstimate]:
         """Each ratio with a bootstrap interval over samples (Efron 1979); none with 0 `draws`."""
-        _, sums, *_ = self._columns()
+        _, sums = self._resampled()
         total = sums.sum(0)
         values = {ratio.name: float(ratio.of(total)) for ratio in self.ratios}
 
@@ -73,9 +73,14 @@ class RatioMetric(MetricAccumulator):
 
     def sample_statistics(self, metric: str) -> SampleStatistics:
         """What one of the ratios is computed from: the sums of each sample."""
-        ids, sums, *_ = self._columns()
+        ids, sums = self._resampled()
         ratio = next(ratio for ratio in self.ratios if ratio.name == metric)
         return SampleStatistics(ids, sums, lambda rows, weights: ratio.of(weights @ rows))
+
+    def _resampled(self) -> tuple[Ints, Floats]:
+        """Return what an interval resamples, one number each and sorted, and the sums of each."""
+        ids, sums, *_ = self._columns()
+        return ids, sums
 
     def _distinct(self, chunks: Sequence[Any]) -> tuple[Any, ...]:
         ids, sums = (np.concatenate(column) for column in zip(*chunks, strict=True))

@@ -33,6 +33,7 @@ METRICS: Mapping[str, MetricSpec] = {
     spec.name: spec
     for spec in (
         MetricSpec("accuracy", "Accuracy", "accuracy", greater_is_better=True, is_mean=True),
+        MetricSpec("bits_per_byte", "Bits per byte", None, greater_is_better=False),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),
         MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True

@@ -62,7 +62,11 @@ class Inputs:
 
 
 def read(
-    inputs: Inputs, known: Columns, stack: ExitStack, labels: Collection[str] = ()
+    inputs: Inputs,
+    known: Columns,
+    stack: ExitStack,
+    labels: Collection[str] = (),
+    usual: Sequence[str] = TEXT_COLUMNS,
 ) -> Iterator[Mapping[str, Any]]:
     """Items one by one: `text`, of pairs `text_pair`, and of a table's row `others`.
 
@@ -72,6 +76,7 @@ def read(
         known: the columns of the training.
         stack: closes the file.
         labels: what the model tells apart: beside folders of these names no text is read.
+        usual: names of the column of the text in a table, best first, where nothing is asked for.
 
     Raises `UserError` for a file that can't be read, and in its turn for a text that can't.
     """
@@ -96,11 +101,16 @@ def read(
         return _lines(lines, "standard input", stream.encoding or "utf-8")
     if file.is_dir():
         return _in_folder(file, wants_pairs, labels)
-    return _in_file(file, inputs, known, wants_pairs, stack)
+    return _in_file(file, inputs, known, wants_pairs, stack, usual)
 
 
 def _in_file(
-    file: Path, inputs: Inputs, known: Columns, wants_pairs: bool, stack: ExitStack
+    file: Path,
+    inputs: Inputs,
+    known: Columns,
+    wants_pairs: bool,
+    stack: ExitStack,
+    usual: Sequence[str],
 ) -> Iterator[Mapping[str, Any]]:
     from tasks.data import cells, files, tables
 
@@ -112,8 +122,8 @@ def _in_file(
             raise UserError(f"`file` {file} is no regular file, as a table has to be")
         table = tables.read(file)
         cells.tell(table)
-        pair = inputs.text_pair_column
-        columns = text_columns(table.column_names, str(file), known, inputs.text_column, pair)
+        asked = inputs.text_column, inputs.text_pair_column
+        columns = text_columns(table.column_names, str(file), known, *asked, usual=usual)
         return _rows(file, table, columns)
     if suffix in files.OTHER_SUFFIXES - {".txt"}:
         raise UserError(
@@ -158,6 +168,7 @@ def text_columns(
     known: Columns,
     text: str | None = None,
     pair: str | None = None,
+    usual: Sequence[str] = TEXT_COLUMNS,
 ) -> tuple[str, str | None]:
     """The columns of the text and of its pair (None: single texts) in other data than training's.
 
@@ -166,10 +177,11 @@ def text_columns(
         where: the data's name, for messages.
         known: the columns of the training: taken where nothing else is asked for.
         text, pair: the user's choice; "none" for single texts.
+        usual: names of the column of the text to try where nothing else is asked for.
 
     Raises `UserError` where one is missing, or both are the same.
     """
-    found = _column(names, where, text, known.get("text"), TEXT_COLUMNS, "text")
+    found = _column(names, where, text, known.get("text"), usual, "text")
     if pair == "none" or not (pair or known.get("text_pair")):
         return found, None
     other = _column(names, where, pair, known.get("text_pair"), PAIR_COLUMNS, "text pair")
@@ -233,19 +245,20 @@ def _given(inputs: Inputs, wants_pairs: bool) -> Iterator[Mapping[str, Any]]:
     """Yield the texts of the command line."""
     if not inputs.text_pair:
         _must_be_single(wants_pairs, "`text` alone is one text")
-        return ({"text": _argument(text, "`text`")} for text in inputs.text)
+        return ({"text": argument(text, "`text`")} for text in inputs.text)
     if len(inputs.text) != len(inputs.text_pair):
         raise UserError(
             f"`text` has {len(inputs.text)} and `text_pair` {len(inputs.text_pair)}: give as many"
         )
     return (
-        {"text": _argument(text, "`text`"), "text_pair": _argument(pair, "`text_pair`")}
+        {"text": argument(text, "`text`"), "text_pair": argument(pair, "`text_pair`")}
         for text, pair in zip(inputs.text, inputs.text_pair, strict=True)
     )
 
 
-def _argument(text: str, flag: str) -> str:
-    """A text of the command line, which is UTF-8 where the locale says otherwise too."""
+def argument(text: str, flag: str) -> str:
+    """Return a text of the command line, which is UTF-8 where the locale says otherwise too. Raises
+    `UserError` where it is no text; `flag` names where it stood."""
     try:
         return os.fsencode(text).decode("utf-8")
     except UnicodeError:

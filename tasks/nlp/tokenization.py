@@ -84,6 +84,17 @@ def encodings(
         return names, encoded, backend.num_special_tokens_to_add(pairs is not None)
 
 
+def whole(texts: Sequence[str], tokenizer: Any) -> list[list[int]]:
+    """Return the token ids of each text, however long, without tokens around it."""
+    backend = tokenizer.backend_tokenizer
+    with panics.told("the tokenizer fails on a text"), _as_it_was(backend):
+        backend.encode_special_tokens = tokenizer.split_special_tokens
+        backend.no_padding()
+        backend.no_truncation()
+        encoded = backend.encode_batch(list(texts), add_special_tokens=False)
+    return [document.ids for document in encoded]
+
+
 @contextlib.contextmanager
 def _as_it_was(backend: Any) -> Iterator[None]:
     """Takes back the truncation and padding that are set in a fast tokenizer: what is saved of it

@@ -25,6 +25,7 @@ def write(folder: Path) -> None:
     rows = tiny_text.review_rows()
     _csv(folder / "reviews.csv", ("text", "label"), rows)
     _csv(folder / "IMDB Dataset.csv", ("review", "sentiment"), rows)
+    _put(folder / "book.txt", "\n\n".join(text for text, _ in rows).encode())
     write_pth(folder / "model.pth")
 
 

@@ -4,6 +4,7 @@ from tests.examples.catalogue import Command, Example
 
 BERT = "--model tiny_bert --max_steps 4"
 RNN = "--max_train_samples 96 --max_eval_samples 24 --max_steps 4"
+GPT = "--hidden_size 32 --num_layers 2 --num_heads 2 --max_steps 4"
 ACCURACY = r"^accuracy +[01]\.\d+"
 
 EXAMPLES = (
@@ -165,7 +166,38 @@ EXAMPLES = (
         "Encoder and decoder with attention; soft attention over recurrent states",
         lacks="attention in recurrent networks, and an encoder and decoder of text.",
     ),
-    Example("gpt", "A GPT that goes on with a text", lacks="models that generate text."),
+    Example(
+        "gpt",
+        "A GPT that goes on with a text",
+        "a book in one file of text, cut into pieces of a fixed length; a table of characters, or "
+        "pairs of bytes; a text from a prompt, by temperature and top-k.",
+        commands=(
+            Command(
+                "python -m zoo.nlp.gpt_lm pretrain --data book.txt --output_dir runs/book",
+                GPT,
+                prints=(r"^bits_per_byte +\d+\.\d+", r"^token_accuracy +[01]\.\d+"),
+            ),
+            Command(
+                "python -m zoo.nlp.gpt_lm pretrain --data book.txt --tokenizer char "
+                "--output_dir runs/characters",
+                GPT,
+                prints=(r"^bits_per_byte +\d+\.\d+",),
+            ),
+            Command(
+                "python -m zoo.nlp.gpt_lm predict runs/book --prompt 'It was a' "
+                "--max_new_tokens 40 --temperature 0.8 --top_k 40 --seed 1",
+                prints=(r'"prompt": "It was a", "text": ".*", "finish_reason": "(stop|length)"',),
+            ),
+            Command(
+                "python -m zoo.nlp.gpt_lm finetune --model runs/book --data reviews.csv "
+                "--output_dir runs/like_reviews",
+                "--max_train_samples 96 --max_eval_samples 24 --max_steps 4",
+                prints=(r"^bits_per_byte +\d+\.\d+",),
+            ),
+        ),
+        ours="Bits per byte do not depend on the tokenizer, so the two trainings can be compared. "
+        "Documents of a folder or a table see nothing of each other.",
+    ),
     Example(
         "word_vectors",
         "Word vectors: one-hot, CBOW, skip-gram, GloVe",

@@ -17,6 +17,7 @@ NO_SCAN_IN_EXECUTORCH = Obstacle("`scan`", "Propagating input shapes failed")
 ONE_SIZE_IN_XNNPACK = Obstacle("`aten.convolution`", "Propagating input shapes failed")
 BATCH_OF_EXECUTORCH = Obstacle("`aten.sum`", "operator aten::sum.IntList_out")
 ONLY_IN_ONNX = Obstacle("encoder and decoder with a cache", "no encoder and decoder with a cache")
+NOT_YET = Obstacle("a cache of keys and values", "no verb 'export'")
 
 EXCEPTIONS: dict[tuple[str, str], Obstacle] = {
     ("rnn_cls", "aoti"): NO_SCAN_IN_INDUCTOR,
@@ -26,6 +27,10 @@ EXCEPTIONS: dict[tuple[str, str], Obstacle] = {
     ("wav2vec2_ctc", "executorch"): ONE_SIZE_IN_XNNPACK,
     ("wav2vec2_ctc_unmasked", "executorch"): ONE_SIZE_IN_XNNPACK,
     ("conformer_ctc", "executorch"): BATCH_OF_EXECUTORCH,
+    **{
+        ("gpt_lm", runtime): NOT_YET
+        for runtime in ("onnx", "pt2", "aoti", "executorch", "torchscript", "openvino")
+    },
     **{
         ("whisper_asr", runtime): ONLY_IN_ONNX
         for runtime in ("pt2", "aoti", "executorch", "torchscript", "openvino")

@@ -39,12 +39,13 @@ def _close(found: Tensor, expected: Tensor) -> None:
     assert error < TOLERANCE
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("window", [None, 8])
-def test_the_kernel_computes_what_plain_attention_does(window: int | None) -> None:
+def test_the_kernel_computes_what_plain_attention_does(window: int | None, causal: bool) -> None:
     states, cu = _states(), _bounds()
     exact = [each.detach().float().requires_grad_() for each in states]
-    found = kernel_attention(*states, cu, cu, 64, 64, window=window)
-    expected = reference_attention(*exact, cu, cu, 64, 64, window=window)
+    found = kernel_attention(*states, cu, cu, 64, 64, window=window, causal=causal)
+    expected = reference_attention(*exact, cu, cu, 64, 64, window=window, causal=causal)
     _close(found, expected)
     weight = torch.randn_like(expected)
     gradients = torch.autograd.grad((found.float() * weight).sum(), states)

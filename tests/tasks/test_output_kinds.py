@@ -14,6 +14,7 @@ LOGITS = {"logits": "logits"}
 HEARD = {"logits": "logits", "encoder_last_hidden_state": "hidden_state"}
 TASKS: dict[str, tuple[str, Mapping[str, str]]] = {
     "tasks.nlp.masked_lm": ("MaskedLM", LOGITS),
+    "tasks.nlp.causal_lm": ("CausalLM", LOGITS),
     "tasks.nlp.token_classification": ("TokenClassification", LOGITS),
     "tasks.vision.masked_image": ("MaskedImage", {"logits": "image"}),
     "tasks.speech.speech_recognition": ("SpeechRecognition", LOGITS),

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from tasks.printing import print_lines, visible
+from tasks.printing import print_lines, print_piece, visible
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,9 @@ def test_a_text_is_one_line() -> None:
     file = io.StringIO()
     print_lines("a\nforged: 1.000", "b", file=file)
     assert file.getvalue() == "a\\nforged: 1.000\nb\n"
+
+
+def test_a_piece_keeps_its_lines_and_steers_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_piece("a\n\tb")
+    print_piece("\x1b[2J\r")
+    assert capsys.readouterr().out == "a\n\tb\\x1b[2J\\r"

@@ -27,6 +27,7 @@ PAGE = ROOT / "MODEL_CARDS.md"
 MOST_LOST = 0.005  # of the main metric; the default of `quantize` and `bench decide`
 TASKS = {
     "masked_lm": "Masked language modelling",
+    "causal_lm": "Causal language modelling",
     "masked_image": "Masked image modelling",
     "seq2seq_recognition": "Speech recognition, sequence to sequence",
 }

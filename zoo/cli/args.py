@@ -71,7 +71,8 @@ class PredictArgs(Bounded):
     format: Literal["jsonl", "csv", "parquet"] | None = None
     """that of the output's name, else jsonl"""
     top_k: Count | None = None
-    """scores of the best k labels as well"""
+    """scores of the best k labels as well; of a model that writes: draw among the k likeliest
+    tokens"""
     batch_size: Count = 32
     """inputs in a pass"""
     device: str = "auto"

@@ -43,8 +43,9 @@ def of_training(entry: Entry, verb: str = "finetune") -> tuple[type, Any]:
         [("options", entry.options), ("data", DataArgs), ("task", task_args), ("train", TrainArgs)],
         frozen=True,
     )
+    recipe = {**entry.recipe, **(entry.finetune_recipe if verb == "finetune" else {})}
     return kind, kind(
-        entry.options(), DataArgs(), task_args(**entry.task_defaults), TrainArgs(**entry.recipe)
+        entry.options(), DataArgs(), task_args(**entry.task_defaults), TrainArgs(**recipe)
     )
 
 
@@ -69,10 +70,24 @@ def train(
         from zoo.train.methods import qat
 
         args = read(qat.defaults(entry, Path(args.train.qat), default), kind)
+    if verb == "finetune" and "pretrain" in entry.verbs:
+        _must_have_weights(args.options)
     places.check_cache()
     from zoo.train.finetune import FinetuneJob, finetune
 
     return finetune(entry, FinetuneJob(args.options, args.data, args.task, args.train, typed))
+
+
+def _must_have_weights(options: Any) -> None:
+    """Raise `UserError` where a model that is pretrained first is to be fine-tuned from nothing."""
+    from zoo.store.pretrained import NEW
+
+    if options.model == NEW:
+        raise UserError(
+            "finetune goes on with weights, and `model` names none",
+            "model",
+            "give a checkpoint's folder, or begin from nothing with pretrain",
+        )
 
 
 def replaced(default: Any, values: Mapping[str, Any]) -> Any:

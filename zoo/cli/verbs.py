@@ -35,14 +35,14 @@ def program_of(entry: Entry) -> Program:
     def of(name: str) -> Verb:
         summary, examples, run = VERBS[name]
         again = "go on with --resume" if name in TRAINING else "try again"
-        shown = [example.format(**words) for example in examples]
+        shown = entry.examples.get(name) or [example.format(**words) for example in examples]
         typed = f"{name} {entry.name}" if command and name in TRAINING else name
         return Verb(
             summary,
             tuple(example.replace(name, typed, 1) for example in shown),
             lambda arguments: run(entry, arguments),
             again,
-            USUAL.get(name, ()),
+            tuple(flag for flag in USUAL.get(name, ()) if entry.zero_shot or flag not in ZERO_SHOT),
             typed,
         )
 
@@ -193,8 +193,9 @@ USUAL = {
     ),
     "evaluate": ("data", "split", "max_eval_samples", "deployment", "device", "mistakes"),
     "predict": (
-        *("text", "file", "image", "audio", "stream", "output", "format", "top_k"),
-        *("batch_size", "deployment", "device", "zero_shot", "labels"),
+        *("text", "prompt", "file", "image", "audio", "stream", "max_new_tokens", "temperature"),
+        *("top_p", "stop", "seed", "output", "format", "top_k", "batch_size"),
+        *("deployment", "device", "zero_shot", "labels"),
     ),
     "quantize": (
         *("max_drop", "min_speedup", "batch_size", "method", "minutes"),
@@ -203,6 +204,8 @@ USUAL = {
     "prune": ("sparsity", "structured", "stages", "steps", "output_dir", "data", "device"),
 }
 """The flags that --help shows of a verb, in this order; --help-all shows the rest."""
+ZERO_SHOT = ("zero_shot", "labels")
+"""Of these, those of models that have weights which choose without training."""
 
 VERBS: dict[str, tuple[str, tuple[str, ...], Callable[[Entry, Sequence[str]], int]]] = {
     "finetune": (

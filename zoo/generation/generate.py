@@ -22,6 +22,7 @@ def generate(
     inputs: Mapping[str, Any],
     decoding: Decoding | None = None,
     ids: Sequence[int] | None = None,
+    limits: Sequence[int] | None = None,
 ) -> Iterator[Ids]:
     """Yield the texts of a batch token by token: int64 [rows], the pad token for a text that has
     ended. Tokens of the prompt and those that end a text are not yielded.
@@ -34,28 +35,32 @@ def generate(
         decoding: how tokens are chosen; None uses the model's own configuration.
         ids: numbers of the rows, which together with the seed determine sampling; default 0, 1,
             ...
+        limits: tokens of each row at most, where rows differ; not with beam search.
     """
     decoding = decoding or runner.decoding
     session = runner.start(inputs)
     if decoding.num_beams > 1:
+        assert limits is None, "beams have one limit"
         yield from beam_search(runner, session, decoding)
         return
     scores, rows = session.logits, len(session.logits)
     suppression = Suppression(runner.special_tokens, decoding, scores.shape[-1])
     draws = SampleRandom(EpochView(decoding.seed, 0), range(rows) if ids is None else ids)
     ended = np.zeros(rows, bool)
-    for position in range(decoding.max_new_tokens):
+    most = np.full(rows, decoding.max_new_tokens) if limits is None else np.asarray(limits)
+    last = decoding.max_new_tokens if limits is None else min(decoding.max_new_tokens, max(limits))
+    for position in range(last):
         scores = suppression(scores, position)
         if decoding.do_sample:
             chosen = draw(to_numpy(scores), decoding, draws.uniform(f"token {position}"))
         else:
             chosen = np.array(scores.argmax(-1).tolist(), np.int64)  # of a GPU's tensor too
-        ended |= np.isin(chosen, suppression.ends)
+        ended |= np.isin(chosen, suppression.ends) | (most <= position)
         if ended.all():
             return
         tokens = np.where(ended, runner.special_tokens.pad, chosen)
         yield tokens
-        if position + 1 < decoding.max_new_tokens:
+        if position + 1 < last:
             scores = runner.step(session, tokens[:, None])[:, -1]
 
 

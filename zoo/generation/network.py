@@ -1,13 +1,15 @@
 """A network of transformers that generates token by token, with its keys and values kept."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
+from zoo.generation.generate import generate
 from zoo.generation.session import Ids, Session
 
 
@@ -80,14 +82,66 @@ class NetworkDecoder:
         else:
             given = {"input_ids": tokens}
             if "position_ids" in self.arguments:
-                mask = session.state["attention_mask"]
-                places = (mask.long().cumsum(-1) - 1).masked_fill(mask == 0, 0)
-                given["position_ids"] = places[:, -tokens.shape[1] :]
+                given["position_ids"] = self._places(session)[:, -tokens.shape[1] :]
         with torch.inference_mode():
             found = self.model(**given, **session.state, **more, use_cache=True, return_dict=True)
         session.state["past_key_values"] = found.past_key_values
         logits: Tensor = found.logits.float()
         return logits
+
+    def _places(self, session: Session) -> Tensor:
+        """Return the position of every token so far, int64 [rows, n]; 0 where there is padding."""
+        mask = session.state["attention_mask"]
+        return (mask.long().cumsum(-1) - 1).masked_fill(mask == 0, 0)
+
+
+class PromptWriter:
+    """Goes on with prompts by a network that keeps keys and values; satisfies
+    `tasks.writes.WritesTokens`."""
+
+    def __init__(self, model: Any, context: int) -> None:
+        """Take a decoder in eval mode, and the most tokens that it sees at once."""
+        self.model, self.context = model, context
+
+    def __call__(
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        special: tuple[tuple[int, ...], int],
+        ids: Sequence[int],
+        sampling: Mapping[str, Any],
+    ) -> Iterator[Ids]:
+        """Yield the next token of each prompt; see `tasks.writes.WritesTokens`."""
+        ends, pad = special
+        tokens = SpecialTokens(eos=(*ends, pad), pad=pad)  # a model that pads has ended the text
+        decoding = Decoding(max_new_tokens=max(limits), **sampling)
+        runner = _WithinContext(self.model, tokens, decoding)
+        runner.context = self.context
+        inputs = left_padded(prompts, pad, self.model.device)
+        for column in generate(runner, inputs, decoding, ids, limits):
+            yield np.where(np.isin(column, tokens.eos), -1, column)
+
+
+class _WithinContext(NetworkDecoder):
+    """A decoder with learned positions, whose rows may end at different steps: one that has ended
+    is computed beside the others, and nobody reads what comes of it beyond the last position."""
+
+    context: int
+
+    def _places(self, session: Session) -> Tensor:
+        return super()._places(session).clamp(max=self.context - 1)
+
+
+def left_padded(prompts: Sequence[Sequence[int]], pad: int, device: Any) -> dict[str, Tensor]:
+    """Return input_ids and attention_mask int64 [prompts, n] of prompts, each at the end of its
+    row: what follows then stands in one column for all."""
+    longest = max(map(len, prompts))
+    ids = torch.full((len(prompts), longest), pad)
+    mask = torch.zeros_like(ids)
+    for i, prompt in enumerate(prompts):
+        ids[i, longest - len(prompt) :] = torch.tensor(prompt)
+        mask[i, longest - len(prompt) :] = 1
+    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def _array(logits: Tensor) -> Any:

@@ -43,5 +43,9 @@ class Entry:
     default_preset: str | None = None  # None: trained from scratch
     zero_shot: Mapping[str, Preset] = dataclasses.field(default_factory=dict)  # for predict only
     verbs: tuple[str, ...] = ("finetune", "evaluate", "predict", "export", "quantize", "prune")
+    finetune_recipe: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    """what differs from the recipe in `finetune`, of a model that has `pretrain`, too"""
+    examples: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    """of a verb, for its help, where the usual ones do not suit"""
     training: str = "zoo.train.args"  # module of TrainArgs, the flags that all models train with
     pretrains_for: str | None = None  # the module whose --model takes this one's checkpoints

@@ -43,13 +43,16 @@ class FastTokenizer:
         backend.encode_special_tokens = self.split_special_tokens
         named = {name: _text(settings.get(f"{name}_token")) for name in NAMES}
         self.mask_token = named["mask"]
-        self.mask_token_id, self.pad_token_id, self.unk_token_id = (
-            None if named[name] is None else backend.token_to_id(named[name])
-            for name in ("mask", "pad", "unk")
-        )
+        ids = {
+            name: None if token is None else backend.token_to_id(token)
+            for name, token in named.items()
+        }
+        self.bos_token_id, self.eos_token_id = ids["bos"], ids["eos"]
+        self.mask_token_id, self.pad_token_id = ids["mask"], ids["pad"]
+        self.unk_token_id = ids["unk"]
         special = [*named.values(), *map(_text, settings.get("extra_special_tokens") or ())]
-        ids = (backend.token_to_id(token) for token in special if token is not None)
-        self.all_special_ids = sorted({number for number in ids if number is not None})
+        found = (backend.token_to_id(token) for token in special if token is not None)
+        self.all_special_ids = sorted({number for number in found if number is not None})
 
     def __len__(self) -> int:
         """Return the number of tokens, including added ones."""

@@ -4,6 +4,7 @@ That is what resuming and several processes rest on, and why there is no unigram
 trainer adds up expectations in an order that changes from run to run (tokenizers 0.23).
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from tasks.nlp.text_lengths import SHORTEST
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
 SPECIAL = [PAD, UNKNOWN, SEPARATOR]  # ids 0, 1, 2
 FIRST, MASK = "[CLS]", "[MASK]"  # ids 3, 4 where there are any
+END = "<|endoftext|>"  # GPT-2's
 BYTES = 256  # a byte-level vocabulary has every one
 # a word (with its vowel signs and accents), a number, or one other character; spaces fall away
 PIECE = r"[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]"
@@ -74,6 +76,82 @@ def train_tokenizer(
         padding_side="right",
         clean_up_tokenization_spaces=False,
     )
+
+
+def train_lossless_tokenizer(
+    batches: Iterable[list[str]], kind: Literal["bpe", "char"], vocab_size: int, longest: int
+) -> Any:
+    """Train a tokenizer that AutoTokenizer can load, whose tokens give every text back to the last
+    byte; `END` begins a text, and is the end of one.
+
+    Args:
+        batches: the texts, in lists.
+        kind: "bpe", byte-level byte-pair encoding as of GPT-2; "char", the most frequent characters
+            that occur twice or more, and bytes for all others.
+        vocab_size: most tokens.
+        longest: `model_max_length`.
+
+    Raises `UserError` for sizes that leave no room.
+    """
+    if longest < SHORTEST:
+        raise UserError(
+            f"`token_limit` {longest} leaves no room for text", hint=f"at least {SHORTEST}"
+        )
+    if vocab_size < BYTES + 1:
+        raise UserError(
+            f"`vocab_size` {vocab_size}: at least {BYTES + 1}, which is every byte and the end"
+        )
+    from tokenizers import processors
+    from transformers import PreTrainedTokenizerFast
+
+    backend = (_lossless_pairs if kind == "bpe" else _characters)(batches, vocab_size)
+    special = (END, backend.token_to_id(END))
+    backend.post_processor = processors.TemplateProcessing(
+        single=f"{END} $A", pair=f"{END} $A $B", special_tokens=[special]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend,
+        bos_token=END,
+        eos_token=END,
+        pad_token=END,
+        model_max_length=longest,
+        model_input_names=["input_ids", "attention_mask"],
+        padding_side="left",  # what is written follows the last column
+        split_special_tokens=True,  # in a text it is no end
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def _lossless_pairs(batches: Iterable[list[str]], vocab_size: int) -> Any:
+    """Return a trained tokenizer of byte-level pairs that drops nothing."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=2,
+        special_tokens=[END],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator(batches, trainer)
+    return backend
+
+
+def _characters(batches: Iterable[list[str]], vocab_size: int) -> Any:
+    """Return a tokenizer of characters; one that it does not know is its bytes in UTF-8."""
+    from tokenizers import Tokenizer, decoders, models
+
+    counts = Counter(character for texts in batches for text in texts for character in text)
+    known = sorted((c for c in counts if counts[c] > 1), key=lambda c: (-counts[c], c))
+    tokens = [END, *(f"<0x{byte:02X}>" for byte in range(BYTES)), *known]
+    vocabulary = {token: number for number, token in enumerate(tokens[:vocab_size])}
+    backend = Tokenizer(models.BPE(vocab=vocabulary, merges=[], byte_fallback=True))
+    backend.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    backend.add_special_tokens([END])
+    return backend
 
 
 def _byte_pairs(vocab_size: int, special: list[str]) -> tuple[Any, Any]:

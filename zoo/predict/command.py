@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
 from tasks.inputs import FromFile, FromStream
+from tasks.writes import Writes
 from zoo.machine import output_file, places
 from zoo.model.modality import modality_of
+from zoo.predict import live_text
 from zoo.predict.files import FORMATS, Sink, Written, open_sink, open_stdout
 from zoo.predict.pipeline import PredictionPipeline, Predictor, are_weights
 
@@ -55,16 +57,22 @@ def predict(entry: "Entry", asked: Any, args: "PredictArgs") -> None:
             settings = (args.device, entry, args.deployment, args.threads)
             predictor = Predictor(args.checkpoint, *settings)
         predictor.task = task.for_prediction(predictor.task, asked)
+        top_k = args.top_k
+        if isinstance(predictor.task, Writes):  # which draws among so many
+            predictor.task, top_k = predictor.task.writing_as(top_k=top_k), None
+            if live_text.is_read(output, args.format):
+                live_text.show(task.read_inputs(asked, predictor.task, stack), predictor)
+                return
         opened = open_stdout(form) if output is None else open_sink(output, FLAG, form)
         if isinstance(asked, FromStream) and asked.stream:
-            live = modality_of(entry).live(predictor, asked, args.top_k)
+            live = modality_of(entry).live(predictor, asked, top_k)
             sink = stack.enter_context(opened)
             for item, reading in live:
                 sink.write(Written(task.show_input(item), None, reading))
             return
         inputs = task.read_inputs(asked, predictor.task, stack)
         sink = stack.enter_context(opened)
-        _write(sink, inputs, predictor, task, args.batch_size, args.top_k)
+        _write(sink, inputs, predictor, task, args.batch_size, top_k)
 
 
 def format_of(output: Path | None, asked: str | None) -> str:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import zoo.runtimes
 from tasks.base import Batch, Outputs, PredictsArrays, Task
 from tasks.errors import UserError
+from tasks.writes import Writes
 from zoo.machine.terminal import quiet_libraries
 from zoo.model.loading import must_agree
 from zoo.model.modality import modality_of
@@ -187,7 +188,7 @@ class PredictionPipeline:
         """Return the prediction for one input, or a list of predictions for several.
 
         A prediction is a dict: `label` and `score`, and with `top_k` the `scores` of the best k
-        labels; `text` of a recogniser.
+        labels; `text` of a recogniser, and of a model that goes on with texts (see `write`).
 
         Args:
             inputs: one input, or a list (or any other row) of them. A text is a str, or a tuple of
@@ -215,13 +216,29 @@ class PredictionPipeline:
         for one in self.typed(inputs, batch_size=batch_size):
             yield self.task.to_json(one, top_k)
 
+    def write(self, prompt: Any, **settings: Any) -> Iterator[str]:
+        """Yield the text that goes on behind a prompt, piece by piece, as it is written.
+
+            for piece in zoo.load("runs/gpt_lm").write("This package", temperature=0.8):
+                print(piece, end="", flush=True)
+
+        Args:
+            settings: flags of `predict` by name: `max_new_tokens`, `temperature`, `top_k`, `top_p`,
+                `stop`, `seed`.
+
+        Raises `UserError` for a prompt that can't be gone on with, a setting out of bounds, and a
+        model that writes nothing.
+        """
+        raise UserError(f"{self.source} does not go on with texts")
+
     def typed(self, inputs: Iterable[Any], *, batch_size: int = 32) -> Iterator[Any]:
         """Yield the prediction of each input as the task's own frozen dataclass, before it becomes
         JSON: a classifier's has the number of the label (see `labels`) and all scores.
 
         Its types: `LabelPrediction`, `LabelsPrediction`, `NumberPrediction` of
         `tasks.kinds.label_values`, `TextPrediction` of `tasks.speech.transcription`,
-        `TagsPrediction` of `tasks.nlp.tagged_words`, `MaskPrediction` of `tasks.nlp.masked_lm`.
+        `TagsPrediction` of `tasks.nlp.tagged_words`, `MaskPrediction` of `tasks.nlp.masked_lm`,
+        `Continuation` of `tasks.nlp.writing`.
         """
         if batch_size < 1:
             raise UserError(f"`batch_size` {batch_size}: at least 1")
@@ -301,6 +318,19 @@ class Predictor(PredictionPipeline):
         """Return the task's predictions for at least one row, computed in one pass."""
         with self.context():
             return self.task.predict(self.model, self._collate(prepared))
+
+    def write(self, prompt: Any, **settings: Any) -> Iterator[str]:
+        """Yield the text behind a prompt as it is written; see `PredictionPipeline.write`."""
+        if not isinstance(self.task, Writes):
+            yield from super().write(prompt)
+            return
+        task: Any = self.task.writing_as(**settings)
+        batch = task.collate(task.inputs([prompt])).to(self.device)
+        shown = 0
+        for [text] in task.write(self.model, batch):
+            if len(text.text) > shown:
+                yield text.text[shown:]
+                shown = len(text.text)
 
     def _collate(self, rows: Sequence[Any]) -> Batch:
         if isinstance(self.model, ArrayModel):

@@ -79,6 +79,7 @@ def _attention(
         dropout=dropout,
         # transformers counts the token itself
         window=None if sliding is None else sliding - 1,
+        causal=bool(getattr(module, "is_causal", False)),
     )
     return mixed.unsqueeze(0), None
 
@@ -95,6 +96,7 @@ def packed_attention(
     scale: float | None = None,
     dropout: float = 0.0,
     window: int | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """Return softmax(scale q k^T) v within each sequence, [tokens_q, heads, dim].
 
@@ -106,11 +108,22 @@ def packed_attention(
         scale: dim ** -0.5 where it is None.
         dropout: probability at which a weight becomes 0.
         window: how far a query sees to both sides of its own position; None: everything.
+        causal: whether a query sees no key behind its own position.
     """
     on_gpu = query.device.type == "cuda" and query.dtype in KERNEL_DTYPES
     compute = kernel_attention if on_gpu else reference_attention
     return compute(
-        query, key, value, cu_q, cu_k, max_q, max_k, scale=scale, dropout=dropout, window=window
+        query,
+        key,
+        value,
+        cu_q,
+        cu_k,
+        max_q,
+        max_k,
+        scale=scale,
+        dropout=dropout,
+        window=window,
+        causal=causal,
     )
 
 
@@ -126,12 +139,14 @@ def kernel_attention(
     scale: float | None = None,
     dropout: float = 0.0,
     window: int | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """Compute `packed_attention` in bf16 or fp16 on a GPU, without waiting for it."""
-    side = -1 if window is None else window
+    left = -1 if window is None else window
+    right = 0 if causal else left
     if not dropout:
         mixed = varlen_attn(
-            query, key, value, cu_q, cu_k, max_q, max_k, scale=scale, window_size=(side, side)
+            query, key, value, cu_q, cu_k, max_q, max_k, scale=scale, window_size=(left, right)
         )
         assert isinstance(mixed, Tensor), "nothing beside it is asked for"
         return mixed
@@ -145,11 +160,11 @@ def kernel_attention(
         max_q,
         max_k,
         dropout,
-        False,  # is_causal
+        causal and window is None,  # is_causal, as varlen_attn says it
         False,  # return_debug_mask
         scale=scale,
-        window_size_left=side,
-        window_size_right=side,
+        window_size_left=left,
+        window_size_right=right,
     )
     attended: Tensor = found[0]
     return attended
@@ -167,6 +182,7 @@ def reference_attention(
     scale: float | None = None,
     dropout: float = 0.0,
     window: int | None = None,
+    causal: bool = False,
 ) -> Tensor:
     """Compute `packed_attention` on any device and in any precision.
 
@@ -175,9 +191,13 @@ def reference_attention(
     rows_q, rows_k = _rows(cu_q, max_q), _rows(cu_k, max_k)
     inside = torch.arange(max_k, device=key.device) < cu_k.diff().unsqueeze(1)  # [sequences, max_k]
     mask = inside.unsqueeze(1)
-    if window is not None:
+    if window is not None or causal:
         places_q, places_k = rows_q - cu_q[:-1, None], rows_k - cu_k[:-1, None]
-        mask = mask & ((places_q.unsqueeze(2) - places_k.unsqueeze(1)).abs() <= window)
+        back = places_q.unsqueeze(2) - places_k.unsqueeze(1)  # [sequences, max_q, max_k]
+        if window is not None:
+            mask = mask & (back.abs() <= window)
+        if causal:
+            mask = mask & (back >= 0)
 
     def apart(states: Tensor, rows: Tensor) -> Tensor:
         """Pad packed states [tokens, heads, dim] to [sequences, heads, longest, dim]."""

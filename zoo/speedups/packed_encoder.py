@@ -1,4 +1,5 @@
-"""Encoders out of transformers that take texts packed in one row; see `tasks.packed`.
+"""Encoders out of transformers that take texts packed in one row, and decoders; see
+`tasks.packed`.
 
 Positions begin anew in each text, attention stays within it, and a head that reads one vector a
 text is given the first token of each, or their mean, as the model does. Weights, names and
@@ -52,7 +53,7 @@ def pack(model: Any, shape: PackedShape) -> None:
     returns logits [sequences, labels] for them, other models [1, tokens, labels].
 
     Args:
-        model: one that has no `fault`.
+        model: one that has no `fault`, or a decoder whose attention has a key for every query.
     """
     plain = model.config._attn_implementation.removeprefix(packed_attention.PREFIX)
     model.set_attn_implementation(packed_attention.register(plain))

@@ -8,7 +8,8 @@ from tasks.metrics.classification import ClassificationMetric
 from tasks.metrics.ranked import TopKMetric
 from tasks.metrics.spec import title_of
 from tasks.metrics.transcription import TranscriptionMetric
-from tasks.nlp import masked_lm
+from tasks.nlp import causal_lm, masked_lm
+from tasks.nlp.causal_lm import CausalLM
 from tasks.nlp.masked_lm import MaskedLM
 from tasks.vision import masked_image
 from tasks.vision.masked_image import MaskedImage
@@ -43,7 +44,8 @@ def test_what_is_said_to_be_a_mean_is_one(accumulator: object) -> None:
 
 def test_every_metric_of_every_task_is_in_it() -> None:
     named = {one.name for accumulator in _tallies() for one in accumulator.compute()}
-    for task in (MaskedLM(masked_lm.Args()), MaskedImage(masked_image.Args())):
+    tasks = MaskedLM(masked_lm.Args()), CausalLM(causal_lm.Args()), MaskedImage(masked_image.Args())
+    for task in tasks:
         named |= {ratio.name for ratio in task.accumulator().ratios}
         assert task.primary.name in named
     assert named <= METRICS.keys()
@@ -55,7 +57,13 @@ def test_every_metric_of_every_task_is_in_it() -> None:
 
 def test_names_on_the_hub() -> None:
     own = {name for name, spec in METRICS.items() if spec.hub_id is None}
-    assert own == {"loss", "masked_accuracy", "reconstruction_loss", "top5_accuracy"}
+    assert own == {
+        "bits_per_byte",
+        "loss",
+        "masked_accuracy",
+        "reconstruction_loss",
+        "top5_accuracy",
+    }
     assert {spec.hub_id for spec in METRICS.values() if spec.average} == {
         "f1", "precision", "recall"
     }  # fmt: skip

@@ -25,6 +25,7 @@ INPUTS = {
     "kws_cls": WORD,
     "rnn_cls": ("", "", "score"),
     "bert_mlm": ("", "", "score"),
+    "gpt_lm": ("", "", "generated_text"),
     "resnet_cls": IMAGE,
     "vit_cls": IMAGE,
     "mae": ("images", "photo.jpg", "[["),

@@ -18,7 +18,7 @@ from tests.zoo.generation.networks import (
 )
 from zoo.generation.decoding import Decoding
 from zoo.generation.generate import sequences
-from zoo.generation.network import NetworkDecoder
+from zoo.generation.network import NetworkDecoder, PromptWriter, left_padded
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,3 +95,53 @@ def test_what_is_suppressed_is_what_transformers_suppresses() -> None:
     )
     ours = sequences(runner, inputs, Decoding(max_new_tokens=16, min_new_tokens=12))
     assert trimmed(ours) == theirs
+
+
+PROMPTS = [[11, 12, 13, 14, 15, 16, 17], [30], [21, 22, 23], [31, 32, 33, 34]]
+DRAWN = {"do_sample": True, "temperature": 0.9, "top_k": 30, "seed": 4}
+
+
+def _written(writer: PromptWriter, chosen: list[int], limits: list[int], sampling: dict) -> list:
+    """The tokens behind some of PROMPTS, in one batch."""
+    given = [PROMPTS[i] for i in chosen]
+    special = (ENDS, PAD)
+    columns = list(writer(given, [limits[i] for i in chosen], special, chosen, sampling))
+    texts = [[int(column[row]) for column in columns] for row in range(len(chosen))]
+    for text in texts:
+        assert -1 not in text or set(text[text.index(-1) :]) == {-1}, "what has ended stays so"
+    return [[token for token in text if token >= 0] for text in texts]
+
+
+@pytest.mark.parametrize("sampling", [{}, DRAWN], ids=["greedy", "drawn"])
+@pytest.mark.parametrize("kind", ["gpt2", "llama"])
+def test_a_text_does_not_depend_on_its_batch(kind: str, sampling: dict) -> None:
+    """Prompts padded on the left, which end at different steps; in any order, and alone."""
+    writer = PromptWriter(network(kind), 48)
+    limits = [3, 16, 9, 12]
+    together = _written(writer, [0, 1, 2, 3], limits, sampling)
+    assert [len(text) <= limit for text, limit in zip(together, limits, strict=True)] == [True] * 4
+    assert len({len(text) for text in together}) > 1
+    assert _written(writer, [3, 1], limits, sampling) == [together[3], together[1]]
+    for i, text in enumerate(together):
+        assert _written(writer, [i], limits, sampling) == [text]
+    if sampling:
+        assert _written(writer, [0, 1, 2, 3], limits, {**sampling, "seed": 5}) != together
+
+
+def test_a_long_prompt_beside_a_short_one_stays_within_its_places() -> None:
+    """Rows that have ended are computed beside others, at no place that there is none of."""
+    model = network("gpt2")
+    model.generation_config.eos_token_id = None
+    writer = PromptWriter(model, 48)
+    prompts = [list(range(8, 38)) + list(range(8, 24)), [9]]  # of 46 and of 1 token
+    columns = list(writer(prompts, [2, 47], ((39,), 39), [0, 1], {}))
+    alone = list(writer(prompts[1:], [47], ((39,), 39), [1], {}))
+    assert [column[0] >= 0 for column in columns[2:]] == [False] * (len(columns) - 2)
+    assert [int(column[1]) for column in columns] == [int(column[0]) for column in alone]
+    assert len(columns) > 2, "the short one goes on"
+
+
+def test_prompts_are_padded_on_the_left() -> None:
+    inputs = left_padded([[5, 6, 7], [8]], 1, "cpu")
+    assert inputs["input_ids"].tolist() == [[5, 6, 7], [1, 1, 8]]
+    assert inputs["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]

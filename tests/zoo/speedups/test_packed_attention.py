@@ -25,16 +25,21 @@ def _by_blocks(query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scale: A
     return F.scaled_dot_product_attention(*turned, attn_mask=mask, scale=scale).transpose(0, 1)
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("window", [None, 0, 2, 100])
 @pytest.mark.parametrize("scale", [None, 0.7])
-def test_each_sequence_sees_itself_alone(window: int | None, scale: float | None) -> None:
+def test_each_sequence_sees_itself_alone(
+    window: int | None, scale: float | None, causal: bool
+) -> None:
     owner = torch.repeat_interleave(torch.arange(4), torch.tensor(SIZES))
     place = torch.cat([torch.arange(n) for n in SIZES])
     mask = owner[:, None] == owner
     if window is not None:
         mask &= (place[:, None] - place).abs() <= window
+    if causal:
+        mask &= place[:, None] >= place
     states = [_states(seed=i) for i in range(3)]
-    settings: dict[str, Any] = {"scale": scale, "window": window}
+    settings: dict[str, Any] = {"scale": scale, "window": window, "causal": causal}
     found = module.packed_attention(*states, CU, CU, 9, 9, **settings)
     expected = _by_blocks(*states, mask, scale)
     torch.testing.assert_close(found, expected)
@@ -67,15 +72,19 @@ def test_dropout_keeps_the_mean() -> None:
     torch.testing.assert_close(torch.stack(drawn).mean(0), expected, atol=0.1, rtol=0)
 
 
+@pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 @pytest.mark.parametrize("window", [None, 4])
-def test_the_kernels_take_what_they_are_given(dropout: float, window: int | None) -> None:
+def test_the_kernels_take_what_they_are_given(
+    dropout: float, window: int | None, causal: bool
+) -> None:
     """On no device: torch's own rules for the operators' arguments and shapes."""
     states = [torch.empty(64, 2, 16, device="meta", dtype=torch.bfloat16) for _ in range(3)]
     for each in states:
         each.requires_grad_()
     cu = torch.empty(9, device="meta", dtype=torch.int32)
-    found = module.kernel_attention(*states, cu, cu, 30, 30, dropout=dropout, window=window)
+    settings: dict[str, Any] = {"dropout": dropout, "window": window, "causal": causal}
+    found = module.kernel_attention(*states, cu, cu, 30, 30, **settings)
     assert found.shape == (64, 2, 16) and found.dtype == torch.bfloat16
     gradients = torch.autograd.grad(found.sum(), states)
     assert [gradient.shape for gradient in gradients] == [(64, 2, 16)] * 3

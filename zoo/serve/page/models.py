@@ -29,6 +29,7 @@ TITLES = {  # by the name of the task
     "text-classification": {"en": "Text classification", "zh": "文本分类"},
     "token-classification": {"en": "Marking words", "zh": "序列标注"},
     "fill-mask": {"en": "Filling in missing words", "zh": "填补缺词"},
+    "text-generation": {"en": "Writing text", "zh": "文本生成"},
     "image-classification": {"en": "Image classification", "zh": "图像分类"},
     "masked-image": {"en": "Restoring images", "zh": "图像复原"},
     "audio-classification": {"en": "Sound classification", "zh": "声音分类"},

@@ -65,12 +65,13 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
         keep_statistics(model, heads)
         return model
     from peft import LoraConfig, get_peft_model
+    from transformers.pytorch_utils import Conv1D  # GPT-2's linear layer, its weight transposed
 
     embeddings = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
     linear = [
         name
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear)
+        if isinstance(module, nn.Linear | Conv1D)
         and id(module.weight) not in embeddings  # an output layer that shares it
         and not f"{name}.".startswith(tuple(f"{h}." for h in heads))
     ]
@@ -87,6 +88,7 @@ def prepare_tuning(model: Any, args: "TrainArgs") -> Any:
             lora_dropout=args.lora_dropout,
             target_modules=linear,
             modules_to_save=heads or None,
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
         ),
     )
 

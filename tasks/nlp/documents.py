@@ -1,0 +1,118 @@
+"""Documents as a language model reads them: whole, in pieces of the length of its context.
+
+A document is its tokens between two end tokens: the first token is guessed from the end of what was
+before, and the end is guessed too. A piece is a sample: it overlaps the next by one token, which is
+the last that is guessed in the one and the first that is given in the other. So every token is
+guessed once, and a book is as many samples as it fills pieces.
+"""
+
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tasks.data import arrow_copy, files, fingerprint
+from tasks.errors import UserError
+from tasks.nlp import text_files
+from tasks.nlp.tokenization import TokenFeatures, whole
+from tasks.printing import print_lines
+
+if TYPE_CHECKING:
+    import datasets
+
+VERSION = 1  # of the documents that a file is cut into: raise it with every change there
+SUFFIXES = frozenset((".text", ".txt"))
+LEAST = 2_000
+"""Characters of a document out of a file of text, but for the last."""
+PARAGRAPH = re.compile(r"\n(?:[ \t\r]*\n)+")
+
+
+def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
+    """Return the splits in a file or folder, and their fingerprint (sha256, hex).
+
+    A file of text is cut at empty lines into documents of `LEAST` characters or more, in the column
+    text. Everything else is `tasks.nlp.text_files.load`'s: of a folder a file is a document.
+
+    Raises `UserError` for what can't be read, with its path.
+    """
+    if path.is_dir() or path.suffix.lower() not in SUFFIXES:
+        return text_files.load(path)
+    import datasets
+    import pyarrow as pa
+
+    try:
+        digest = fingerprint.of_files([(path.name, path)])
+    except OSError as problem:
+        raise UserError(f"{path} cannot be read: {problem.strerror}") from None
+    home = Path(datasets.config.HF_DATASETS_CACHE) / "zoo" / f"documents-{digest}-{VERSION}"
+    split = files.split_of(Path(path.name)) or "train"
+    copy = home / f"{split}.arrow"
+    if not copy.exists():
+        text, encoding = text_files.read_text(path)
+        if encoding == "latin-1":
+            print_lines(f"note: {path} is not UTF-8 and was read as Latin-1", file=sys.stderr)
+        arrow_copy.write(copy, pa.table({"text": pa.array(documents_of(text), pa.string())}))
+    rows = arrow_copy.read(copy, split, f"{digest[:32]}-documents-{VERSION}-{split}")
+    return datasets.DatasetDict({split: rows}), digest
+
+
+def documents_of(text: str) -> list[str]:
+    """Return the documents of a text: paragraphs that follow each other, until they have `LEAST`
+    characters."""
+    found: list[str] = []
+    begin = 0
+    for gap in PARAGRAPH.finditer(text):
+        if gap.start() - begin >= LEAST:
+            found.append(text[begin : gap.start()])
+            begin = gap.end()
+    rest = text[begin:].rstrip("\n")
+    return [*found, rest] if rest or not found else found
+
+
+class DocumentFeatures(TokenFeatures):
+    """The pieces of the documents of one split. Satisfies `tasks.base.Features`.
+
+    `origins` is the document of each piece, and a length counts the tokens that are guessed.
+    """
+
+    given = ("text",)
+    made = ("input_ids", "bytes")
+
+    def __init__(self, tokens: "datasets.Dataset", *others: Any) -> None:
+        """Take the columns of `encode`, and length and windows; others as `TokenFeatures`."""
+        import numpy as np
+
+        super().__init__(tokens, *others)
+        column = tokens.with_format("numpy", columns=["piece"])["piece"]
+        self.origins = np.cumsum(np.asarray(column[:]) == 0) - 1
+        self.lengths = self.lengths - 1
+
+    @staticmethod
+    def encode(rows: Mapping[str, Any], tokenizer: Any, **encoding: Any) -> dict[str, list[Any]]:
+        """Return the pieces of a batch of documents in columns: input_ids, bytes (of the text in
+        UTF-8; all with the first piece), piece (its number), and untruncated (its tokens).
+
+        Args:
+            encoding: `window`, the tokens that are guessed in a piece, and the token that a
+                document begins and the one that it ends with, `begin` and `end`.
+        """
+        names = ("input_ids", "bytes", "piece", "untruncated")
+        columns: dict[str, list[Any]] = {name: [] for name in names}
+        window, begin, end = (encoding[name] for name in ("window", "begin", "end"))
+        for text, ids in zip(rows["text"], whole(rows["text"], tokenizer), strict=True):
+            document = [begin, *ids, end]
+            size = len(text.encode("utf-8", "surrogatepass"))
+            for number, start in enumerate(range(0, len(document) - 1, window)):
+                piece = document[start : start + window + 1]
+                values = ([piece], 0 if number else size, number, len(piece))
+                for name, value in zip(names, values, strict=True):
+                    columns[name].append(value)
+        return columns
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
+        rows = super().__getitems__(indices)
+        return [
+            {**row, "document": int(self.origins[index])}
+            for row, index in zip(rows, indices, strict=True)
+        ]

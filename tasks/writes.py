@@ -1,0 +1,52 @@
+"""Tasks whose models go on with a text, and the models that do: by these protocols they are asked.
+
+A task of this kind knows prompts and texts; a model knows tokens, and how the next is chosen.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+
+from tasks.base import Batch
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+class WritesTokens(Protocol):
+    """What the `write` of a model is that goes on with prompts, token by token."""
+
+    def __call__(
+        self,
+        prompts: Sequence[Sequence[int]],
+        limits: Sequence[int],
+        special: tuple[tuple[int, ...], int],
+        ids: Sequence[int],
+        sampling: Mapping[str, Any],
+    ) -> "Iterator[np.ndarray]":
+        """Yield the next token of each prompt, int64 [prompts], -1 where its text has ended.
+
+        Args:
+            prompts: token ids, one at least in each.
+            limits: tokens that are written behind each prompt at most.
+            special: the tokens that end a text, and the one that pads.
+            ids: numbers of the prompts, from which with the seed all that is drawn follows.
+            sampling: settings of a draw, by the names of transformers; none: the likeliest token.
+        """
+        ...
+
+
+@runtime_checkable
+class Writes(Protocol):
+    """A task whose models go on with a text, which can be read while it is written."""
+
+    def writing_as(self, **settings: Any) -> Self:
+        """Return the task with some settings changed that say how a text goes on.
+
+        Raises `UserError` for a value out of bounds, or settings that contradict each other.
+        """
+        ...
+
+    def write(self, model: Any, batch: Batch) -> Iterator[Sequence[Any]]:
+        """Yield what is written of each prompt in a batch, after every token: objects with `text`,
+        as far as it is sure, and `finish_reason`, None until the text has ended."""
+        ...

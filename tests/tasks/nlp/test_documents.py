@@ -1,0 +1,98 @@
+"""Documents in pieces: every token is guessed once, and nothing of a text is lost."""
+
+from pathlib import Path
+
+import datasets
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.errors import UserError
+from tasks.nlp import documents
+from tasks.nlp.documents import LEAST, DocumentFeatures, documents_of
+from zoo.nlp.trained_tokenizer import train_lossless_tokenizer
+
+TEXTS = ["the film was fine", "", "a", "naïve €uro 图书 \x07 <|endoftext|>", "the end " * 40]
+
+
+@pytest.fixture(scope="module", params=["bpe", "char"])
+def tokenizer(request: pytest.FixtureRequest):
+    return train_lossless_tokenizer([TEXTS * 2], request.param, 400, 64)
+
+
+def test_a_tokenizer_gives_back_every_text(tokenizer) -> None:
+    for text in (*TEXTS, "  two  blanks\r\n\ttab ", "\u0130stanbul ǆ ﬁ é", "🙂\ufffd"):
+        ids = tokenizer(text).input_ids
+        assert ids[0] == tokenizer.eos_token_id not in ids[1:]
+        assert tokenizer.decode(ids[1:]) == text
+
+
+@pytest.mark.parametrize("kind", ["bpe", "char"])
+def test_the_same_texts_give_the_same_tokenizer(kind) -> None:
+    one, other = (train_lossless_tokenizer([TEXTS], kind, 300, 64) for _ in range(2))
+    assert one.backend_tokenizer.to_str() == other.backend_tokenizer.to_str()
+    assert len(one) <= 300
+
+
+@pytest.mark.parametrize(
+    ("size", "longest", "said"), [(256, 64, "`vocab_size` 256: at least 257"), (300, 3, "room")]
+)
+def test_sizes_without_room_are_refused(size: int, longest: int, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        train_lossless_tokenizer([TEXTS], "bpe", size, longest)
+
+
+@pytest.mark.parametrize("window", [1, 3, 64])
+def test_every_token_is_guessed_once(tokenizer, window: int) -> None:
+    end = tokenizer.eos_token_id
+    columns = DocumentFeatures.encode({"text": TEXTS}, tokenizer, window=window, begin=end, end=end)
+    found: list[list[int]] = []
+    for [piece], number in zip(columns["input_ids"], columns["piece"], strict=True):
+        assert 2 <= len(piece) <= window + 1
+        if number == 0:
+            assert piece[0] == end
+            found.append([])
+        else:
+            assert piece[0] == found[-1][-1], "a piece begins with what was guessed last"
+        found[-1] += piece[1:]
+    assert [tokenizer.decode(ids[:-1]) for ids in found] == TEXTS
+    assert all(ids[-1] == end and end not in ids[:-1] for ids in found)
+    sizes = [size for size, number in zip(columns["bytes"], columns["piece"], strict=True) if size]
+    assert sizes == [len(text.encode()) for text in TEXTS if text]
+
+
+def test_features_know_the_document_of_a_piece(tokenizer) -> None:
+    end = tokenizer.eos_token_id
+    rows = datasets.Dataset.from_dict({"text": TEXTS})
+    features = DocumentFeatures.make(rows, tokenizer, {"window": 8, "begin": end, "end": end})
+    assert len(features) == len(features.lengths) > len(TEXTS)
+    assert sorted(set(features.origins.tolist())) == list(range(len(TEXTS)))
+    assert features.rows.tolist() == [1] * len(features) and features.lengths.max() == 8
+    for row in features.__getitems__(range(len(features))):
+        assert row["document"] == features.origins[row["sample_id"]]
+        assert len(row["input_ids"][0]) == features.lengths[row["sample_id"]] + 1
+
+
+@given(st.lists(st.text(alphabet="ab \n", max_size=3000), max_size=8))
+def test_paragraphs_are_joined_and_none_is_lost(parts: list[str]) -> None:
+    text = "\n\n".join(parts)
+    found = documents_of(text)
+    assert all(len(document) >= LEAST for document in found[:-1])
+    assert "".join("".join(found).split()) == "".join(text.split())
+
+
+def test_a_file_of_text(tmp_path: Path) -> None:
+    (tmp_path / "book.txt").write_text("\n\n".join(f"{i} " + "word " * 150 for i in range(30)))
+    splits, digest = documents.load(tmp_path / "book.txt")
+    again, other = documents.load(tmp_path / "book.txt")
+    assert list(splits) == ["train"] and 5 < splits["train"].num_rows < 30
+    assert digest == other and splits["train"]["text"] == again["train"]["text"]
+    (tmp_path / "test.txt").write_bytes("caf\xe9".encode("latin-1"))
+    splits, _ = documents.load(tmp_path / "test.txt")
+    assert splits["test"]["text"][:] == ["café"]
+
+
+def test_a_file_that_is_no_text(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_bytes(b"a\0b")
+    with pytest.raises(UserError, match=r"a\.txt has zero bytes, so it is no text"):
+        documents.load(tmp_path / "a.txt")
