@@ -51,7 +51,8 @@ def decide(args: DecideArgs) -> OptionCost:
     """Search, print the table, and add what was measured to the evidence; return the winner.
 
     Ctrl-C ends the search: the table is that of what was found so far, and the best of it is
-    confirmed as it would have been at the end.
+    confirmed as it would have been at the end. While services are loaded it ends all: what was
+    tried of them is shown, and nothing is confirmed.
 
     Raises:
         UserError: a damaged checkpoint, data that can't be read, limits that make no sense, or less
