@@ -64,7 +64,8 @@ class LoadArgs(Bounded):
     peer_wait_ms: NotNegative = 5.0
     """milliseconds that these wait for a batch to fill"""
     key_file: Path | None = None
-    """file with a key, sent as a bearer token"""
+    """file with a key, sent as a bearer token; to a service of ours by default the first that it
+    takes"""
     seed: Seed = 0
     """of the arrivals, the inputs, and the order of the services"""
     out: Path = Path("bench-results.jsonl")
