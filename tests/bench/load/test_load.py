@@ -273,7 +273,7 @@ def test_inputs(tmp_path: Path, texts: Path) -> None:
     assert of_media(b"\x89PNG....").content_type == "image/png"
     assert of_media(b"what").content_type == "application/octet-stream"
     assert of_row({"media": {"bytes": b"RIFF1", "path": None}}).content_type == "audio/wav"
-    with pytest.raises(UserError, match="gone.png: No such file"):
+    with pytest.raises(UserError, match=r"gone\.png: No such file"):
         of_row({"media": {"bytes": None, "path": str(tmp_path / "gone.png")}})
     with pytest.raises(UserError, match="the data has words"):
         of_row({"words": ["a"]})
