@@ -1,6 +1,7 @@
 """Ray Serve with `@serve.batch`, around a tokenizer and a model of transformers."""
 
 import asyncio
+import os
 import signal
 import sys
 import threading
@@ -16,6 +17,7 @@ QUIET = {"enable_access_log": False}
 
 def main() -> int:
     """Serve until SIGTERM."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"  # else it tells its makers
     import ray
     from ray import serve
 
