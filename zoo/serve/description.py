@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 KINDS = {"nlp": "text", "vision": "image", "speech": "audio"}
 """What an input is, by the name of the modality."""
 AUTO, EAGER = "auto", "eager"
+DIGITS = 12
+"""Of a digest, by which people call a version."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,11 @@ class Description:
     """not bound to a processor: what is told of it needs none"""
     zero_shot: tuple[str, ...] = ()
     """pipelines that pretrained weights answer as they are; empty of a checkpoint"""
+
+    @property
+    def version(self) -> str:
+        """The first digits of the digest."""
+        return self.sha256[:DIGITS]
 
     @property
     def pipelines(self) -> tuple[str, ...]:

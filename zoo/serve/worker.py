@@ -20,7 +20,7 @@ from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.predict.pipeline import Predictor
 from zoo.runtimes.deployment import Deployment
-from zoo.serve import frames, self_test
+from zoo.serve import frames, logs, self_test
 from zoo.serve.description import KINDS
 from zoo.serve.frames import Message
 from zoo.serve.items import from_wire
@@ -33,7 +33,9 @@ def main(words: list[str]) -> int:
     # whether it ends is up to the front, whose end of the socket closes then
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    lines = logging.StreamHandler()  # of the front's standard error, in the form of its log
+    lines.setFormatter(logs.JsonLines())
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)
     with (
         socket.socket(fileno=int(words[0])) as connection,
         connection.makefile("rb") as told,

@@ -95,7 +95,9 @@ def test_a_pass_is_as_crowded_as_others_run_meanwhile() -> None:
     assert alone.is_like(last) and not long.is_like(within)
 
 
-DESCRIBED: Any = SimpleNamespace(name="one", sha256="0" * 64, deployment="eager", folder=None)
+DESCRIBED: Any = SimpleNamespace(
+    name="one", sha256="0" * 64, version="0" * 12, deployment="eager", folder=None
+)
 
 
 def _judged(compared: Compared, **settings: Any) -> None:

@@ -26,7 +26,8 @@ def serve(args: ServeArgs) -> int:
     """
     if args.instances:
         raise UserError("`instances` goes with `write_config`, which tells a balancer of them")
-    keys.must_be_guarded(args.host, keys.read_keys(args.keys))
+    request_keys = keys.read_keys(args.keys)
+    keys.must_be_guarded(args.host, request_keys)
     _must_encrypt(args)
     if args.engine == "ray":
         if args.admin_keys or args.watch:
@@ -37,7 +38,7 @@ def serve(args: ServeArgs) -> int:
         from zoo.serve.engine import ray_engine
 
         return ray_engine.run(args, prepare.described(args))
-    service, settings = prepare.prepared(args)
+    service, settings = prepare.prepared(args, request_keys)
     with listening(args.host, args.port) as listener, logs.written(args.quiet):
         return server.run(service, _configuration(args, service, settings), listener)
 
@@ -89,13 +90,12 @@ def _configuration(args: ServeArgs, service: Service, settings: AppSettings) -> 
 
     return uvicorn.Config(
         create_app(service, settings),
-        http=connections.protocol(args.slow_client_s),
+        http=connections.protocol(args.slow_client_s, args.max_connections),
         ws="websockets-sansio",
         ws_max_size=settings.max_body,
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=args.max_connections,
         timeout_graceful_shutdown=max(1, round(args.drain_s)),
         ssl_certfile=args.ssl_certfile,
         ssl_keyfile=args.ssl_keyfile,
