@@ -47,7 +47,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._settle()
         if self._is_full():  # the application refuses: it knows the probes, which are answered
-            self.scope[FULL] = self.max_connections  # type: ignore[typeddict-unknown-key]
+            scope: Any = self.scope
+            scope[FULL] = self.max_connections
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

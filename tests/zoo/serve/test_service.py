@@ -32,7 +32,7 @@ class _Process:
 
 
 class _Worker:
-    """Stands for `WorkerProcess`; `behaviour` answers jobs, or raises, or gives what to wait for."""
+    """Stands for `WorkerProcess`; `behaviour` answers jobs, raises, or gives what to wait for."""
 
     pid, tested, streams = 1, 0, 0
 
