@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import versions
 from zoo.serve.activity import Activity, Pass
-from zoo.serve.shadow import Compared, agree
+from zoo.serve.queue import Job, JobQueue
+from zoo.serve.shadow import Compared, Shadow, agree
 from zoo.serve.update import Refused, Updater, UpdateSettings
 from zoo.serve.versions import Steps
 from zoo.store import evidence
@@ -93,6 +95,25 @@ def test_a_pass_is_as_crowded_as_others_run_meanwhile() -> None:
     assert [one.seconds for one in (alone, long, within, last)] == [2, 4, 1, 2]
     assert [one.others for one in (alone, long, within, last)] == [0, 0.25, 1, 0]
     assert alone.is_like(last) and not long.is_like(within)
+
+
+def test_what_nobody_waits_for_any_more_is_not_computed() -> None:
+    """When the time to compare is over, the new version has none of it left in its queue."""
+
+    async def run() -> None:
+        job = Job("a", {}, math.inf, asyncio.get_running_loop().create_future())
+        job.answer.set_result({"label": "a"})
+        candidate: Any = SimpleNamespace(queue=JobQueue(8), observer=None, deaths=0)
+        active: Any = SimpleNamespace(observer=None)
+        shadow = Shadow(active, candidate, 1.0, 60.0)
+        running = asyncio.create_task(shadow.run(8, 0.1))
+        await asyncio.sleep(0)
+        active.observer([job], Pass())
+        await running
+        [copy] = candidate.queue.empty()
+        assert copy.answer.cancelled()
+
+    asyncio.run(run())
 
 
 DESCRIBED: Any = SimpleNamespace(

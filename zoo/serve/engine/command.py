@@ -28,16 +28,12 @@ def serve(args: ServeArgs) -> int:
         raise UserError("`instances` goes with `write_config`, which tells a balancer of them")
     request_keys = keys.read_keys(args.keys)
     keys.must_be_guarded(args.host, request_keys)
-    _must_encrypt(args)
     if args.engine == "ray":
-        if args.admin_keys or args.watch:
-            raise UserError(
-                "`admin_keys` and `watch` are for the engine uvicorn: on Ray each replica would go "
-                "its own way"
-            )
+        _must_suit_ray(args)
         from zoo.serve.engine import ray_engine
 
         return ray_engine.run(args, prepare.described(args))
+    _must_encrypt(args)
     service, settings = prepare.prepared(args, request_keys)
     with listening(args.host, args.port) as listener, logs.written(args.quiet):
         return server.run(service, _configuration(args, service, settings), listener)
@@ -69,6 +65,20 @@ def listening(host: str, port: int) -> socket.socket:
         setting = "port" if error.errno == errno.EACCES else "host"
         raise UserError(f"`{setting}` {host}:{port}: {error.strerror}") from None
     return made
+
+
+def _must_suit_ray(args: ServeArgs) -> None:
+    """Raises `UserError` for settings that would not hold on Ray."""
+    if args.admin_keys or args.watch:
+        raise UserError(
+            "`admin_keys` and `watch` are for the engine uvicorn: on Ray each replica would go "
+            "its own way"
+        )
+    if args.ssl_certfile or args.ssl_keyfile:
+        raise UserError(
+            "`ssl_certfile` is for the engine uvicorn: Ray's proxies speak plain HTTP",
+            hint="end TLS at a balancer before them",
+        )
 
 
 def _must_encrypt(args: ServeArgs) -> None:

@@ -30,8 +30,10 @@ class Server(uvicorn.Server):
         """Take no more, have live sounds end with their last texts, and wait for all answers."""
         for server in self.servers:
             server.close()
-        if not self.force_exit:
-            await self.service.end_streams()
+        ending = asyncio.create_task(self.service.end_streams())
+        while not ending.done() and not self.force_exit:
+            await asyncio.sleep(0.05)
+        ending.cancel()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tasks.errors import UserError
 from tests.zoo.serve.protocols import described
 from zoo.machine import environment
 from zoo.serve.args import ServeArgs
@@ -41,3 +42,10 @@ def test_workers_share_the_cores_that_are_granted(
     monkeypatch.setattr(environment, "machine", lambda gpu: {"cores": cores})
     assert prepare.threads_of(ServeArgs(("m",)), workers) == threads
     assert prepare.threads_of(ServeArgs(("m",), threads=3), workers) == 3
+
+
+@pytest.mark.parametrize("setting", ["admin_keys", "ssl_certfile", "ssl_keyfile"])
+def test_what_ray_would_not_hold_is_refused(setting: str) -> None:
+    args: Any = {"models": ("m",), "engine": "ray", setting: Path("nowhere")}
+    with pytest.raises(UserError, match="for the engine uvicorn"):
+        command.serve(ServeArgs(**args))
