@@ -208,7 +208,7 @@ class Service:
         model.role, began = "leaving", time.monotonic()
         while True:
             spent = time.monotonic() - began
-            model.is_over = spent >= self.limits.drain_s
+            model.is_over = model.is_over or spent >= self.limits.drain_s
             is_asked = model.in_flight and spent < self.limits.timeout_s
             is_heard = model.streams and spent < self.limits.drain_s + LAST_WORDS_S
             if not is_asked and not is_heard:

@@ -323,6 +323,23 @@ def test_at_the_end_live_sounds_are_waited_for(monkeypatch: pytest.MonkeyPatch) 
     asyncio.run(_during(service, end()))
 
 
+def test_the_end_comes_while_a_version_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    service = _service([_well], monkeypatch, drain_s=60)
+    monkeypatch.setattr("zoo.serve.service.LAST_WORDS_S", 0.2)
+
+    async def end() -> None:
+        await service.wait_ready()
+        old = service.replace(service.start_beside(model(sha256="1" * 64)))
+        old.running[0].streams = 1
+        retiring = asyncio.create_task(service.retire(old))
+        await asyncio.sleep(0.06)
+        await service.end_streams()
+        assert old.is_over
+        retiring.cancel()
+
+    asyncio.run(_during(service, end()))
+
+
 def test_metrics_tell_of_what_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     service = service_of({"m": [_well], "n": [_well]}, monkeypatch, drain_s=0)
 
