@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 KINDS = {"nlp": "text", "vision": "image", "speech": "audio"}
 """What an input is, by the name of the modality."""
 AUTO, EAGER = "auto", "eager"
-DIGITS = 12
-"""Of a digest, by which people call a version."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,8 @@ class Description:
 
     @property
     def version(self) -> str:
-        """The first digits of the digest."""
-        return self.sha256[:DIGITS]
+        """The first digits of the digest, by which people call it."""
+        return self.sha256[:12]
 
     @property
     def pipelines(self) -> tuple[str, ...]:

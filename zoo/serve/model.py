@@ -79,8 +79,7 @@ class BatchingModel:
         self.predictor, self.modality, self.kind = predictor, modality, kind
         self.max_seconds = max_seconds
         self._usual = USUAL.get(kind, 1.0)
-        self._usual_row = predictor.prepare([self.probe(self._usual)])
-        [size] = self._sizes(self._usual_row)
+        [size] = self._sizes(predictor.prepare([self.probe(self._usual)]))
         self._usual_length = size.length
         if budget is None:
             device = str(predictor.device).partition(":")[0]
@@ -190,7 +189,7 @@ class BatchingModel:
             if len(rows) == 1:
                 answer = refusal(places[0], error)
                 if answer.failure:
-                    self.predictor.compute(self._usual_row)
+                    self.predictor.compute(self.predictor.prepare([self.probe(self._usual)]))
                 return [answer]
             if not isinstance(error, UserError):
                 name = type(error).__name__

@@ -20,11 +20,12 @@ from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.predict.pipeline import Predictor
 from zoo.runtimes.deployment import Deployment
-from zoo.serve import frames, logs, self_test
+from zoo.serve import frames, self_test
 from zoo.serve.description import KINDS
 from zoo.serve.frames import Message
 from zoo.serve.items import from_wire
 from zoo.serve.live import LiveSounds
+from zoo.serve.logs import JsonLines
 from zoo.serve.model import Answer, Batch, BatchingModel, Work, fault_of
 
 
@@ -34,7 +35,7 @@ def main(words: list[str]) -> int:
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
     lines = logging.StreamHandler()  # of the front's standard error, in the form of its log
-    lines.setFormatter(logs.JsonLines())
+    lines.setFormatter(JsonLines())
     logging.basicConfig(handlers=[lines], level=logging.WARNING)
     with (
         socket.socket(fileno=int(words[0])) as connection,
