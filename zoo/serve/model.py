@@ -22,6 +22,9 @@ USUAL = {"text": 128.0, "audio": 4.0}
 AT_ONCE = {"cpu": 16}
 """Inputs of usual length in a batch: on a processor more do not pay."""
 AT_ONCE_ELSEWHERE = 128
+SHORT, SHORT_ROWS, TRIES = 1 / 8, 8, 3
+"""Share of a usual length, inputs, and passes by which it is measured what a pass costs however
+small it is."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,8 @@ class BatchingModel:
         elif kind == "audio":
             budget *= size.length / self._usual
         self.budget = max(1, round(budget))
+        self.overhead = 1.0
+        """What a pass costs however small it is, in the unit of the budget; see `warm_up`."""
 
     def probe(self, units: float) -> Item:
         """Return an input of about so many tokens or seconds."""
@@ -94,7 +99,8 @@ class BatchingModel:
         return probe(self.kind, task, getattr(task, "processor", None), units)
 
     def warm_up(self, most: int) -> None:
-        """Run the smallest batch, a usual one, and the largest that there may be.
+        """Run the smallest batch, a usual one, and the largest that there may be; measure what a
+        pass costs beside its work, which decides whether inputs of different length share one.
 
         Args:
             most: inputs in a batch.
@@ -106,6 +112,23 @@ class BatchingModel:
                 for answer in batch.answers:
                     if answer.failure or answer.fault:
                         raise RuntimeError(f"warm-up failed: {answer.failure or answer.fault}")
+        self.overhead = self._overhead()
+
+    def _overhead(self) -> float:
+        rows = self.predictor.prepare([self.probe(SHORT * self._usual)] * SHORT_ROWS)
+        [size, *_] = self._sizes(rows)
+        alone = min(self._seconds(rows[:1]) for _ in range(TRIES))
+        together = min(self._seconds(rows) for _ in range(TRIES))
+        an_input = (together - alone) / (SHORT_ROWS - 1)
+        if an_input <= 0:  # more of them cost nothing
+            return float(self.budget)
+        passes = (alone - an_input) / an_input * size.rows * size.length
+        return min(max(1.0, passes), float(self.budget))
+
+    def _seconds(self, rows: Sequence[Any]) -> float:
+        began = time.perf_counter()
+        self.predictor.compute(rows)
+        return time.perf_counter() - began
 
     def answers(self, work: Sequence[Work]) -> Iterator[Batch]:
         """Yield the answers to inputs as batches of them are computed, the short ones first.
@@ -130,7 +153,7 @@ class BatchingModel:
             yield Batch(refused, time.perf_counter() - began, len(refused), 0.0)
         known = list(prepared)
         sizes = self._sizes([prepared[place] for place in known])
-        for chosen in batching.batches(sizes, self.budget):
+        for chosen in batching.batches(sizes, self.budget, self.overhead):
             now = time.monotonic()
             wanted = [i for i in chosen if work[known[i]].deadline > now]
             if not wanted:
