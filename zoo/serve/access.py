@@ -17,7 +17,14 @@ from starlette.requests import ClientDisconnect
 
 from tasks.errors import UserError, spelled
 from zoo.serve import cache, errors, keys
-from zoo.serve.errors import ServeError, SlowRequest, TooLarge, Unauthorized, Unavailable
+from zoo.serve.errors import (
+    ServeError,
+    SlowRequest,
+    TooLarge,
+    TooManyConnections,
+    Unauthorized,
+    Unavailable,
+)
 from zoo.serve.logs import REQUESTS
 from zoo.serve.metrics import Metrics
 
@@ -34,6 +41,8 @@ QUICK_S = 0.05
 """Answers that come sooner are not worth a look at whether the client has gone."""
 STATE = "zoo"
 """The key of a scope under which a route leaves what is said of the request: model, sha256."""
+FULL = "zoo.full"
+"""The key of a scope that says, of a request on one connection too many, how many there may be."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,9 @@ class Access:
     forms: Mapping[str, Form] = field(default_factory=dict)
     """what a refusal looks like below a path that ends in a slash, given its status and what
     `refusal` says, where it has another form"""
+    probes: Sequence[str] = ()
+    """paths that are asked again and again: answered on one connection too many as well, and no
+    line of the log where nothing is wrong"""
 
     def is_open(self, method: str, path: str) -> bool:
         """Return whether a request needs no key; what is posted always does."""
@@ -121,6 +133,9 @@ class Exchange:
             self._tell()
 
     async def _answered(self) -> None:
+        if FULL in self.scope and self.scope["path"] not in self.access.probes:
+            self.metrics.rejected("", "connections")
+            raise TooManyConnections(self.scope[FULL])
         if not self.may(self.scope):
             raise Unauthorized("no known key: Authorization: Bearer KEY")
         size = header(self.scope, b"content-length")
@@ -201,8 +216,11 @@ class Exchange:
         seconds = time.monotonic() - self.began
         route = getattr(self.scope.get("route"), "path", "other")
         self.metrics.ended(self.said.get("model", ""), route, self.status, seconds)
-        if REQUESTS.isEnabledFor(logging.INFO):
-            REQUESTS.info(
+        is_probe = self.scope["path"] in self.access.probes and self.status < 400
+        level = logging.DEBUG if is_probe else logging.INFO
+        if REQUESTS.isEnabledFor(level):
+            REQUESTS.log(
+                level,
                 {
                     "request": self.id,
                     "method": self.scope["method"],
@@ -211,7 +229,7 @@ class Exchange:
                     "seconds": round(seconds, 6),
                     "bytes": self.read,
                     **self.said,
-                }
+                },
             )
 
 

@@ -34,4 +34,6 @@ def batches(sizes: Sequence[Size], budget: int) -> list[list[int]]:
 def padding(sizes: Sequence[Size]) -> float:
     """Return the share of a batch's work that is padding."""
     work = sum(size.rows for size in sizes) * max(size.length for size in sizes)
+    if not work:  # empty texts alone
+        return 0.0
     return 1 - sum(size.rows * size.length for size in sizes) / work

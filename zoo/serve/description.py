@@ -43,6 +43,11 @@ class Description:
     """pipelines that pretrained weights answer as they are; empty of a checkpoint"""
 
     @property
+    def version(self) -> str:
+        """The first digits of the digest, by which people call it."""
+        return self.sha256[:12]
+
+    @property
     def pipelines(self) -> tuple[str, ...]:
         """What it can be asked for, by the names of transformers' pipelines."""
         return self.zero_shot or (self.task.pipeline,)

@@ -96,6 +96,16 @@ class Unavailable(ServeError):
         return {"retry-after": "1"}
 
 
+class TooManyConnections(Unavailable):
+    """As many connections are open as may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most:,} connections are open, which is all that may: come back later")
+
+    def headers(self) -> dict[str, str]:
+        return {**super().headers(), "connection": "close"}
+
+
 class DeadlineExceeded(ServeError):
     """The answer did not come in the time that a request has."""
 

@@ -149,14 +149,14 @@ class BatchingModel:
         try:
             rows = self._prepare([work[place].item for place in places])
             return dict(zip(places, rows, strict=True)), []
-        except UserError:
+        except Exception:
             pass  # one of them is wrong: the others are none the worse for it
         prepared, refused = {}, []
         for place in places:
             try:
                 [prepared[place]] = self._prepare([work[place].item])
-            except UserError as error:
-                refused.append(Answer(place, fault=fault_of(error)))
+            except Exception as error:  # whatever a decoder raises: the worker goes on
+                refused.append(refusal(place, error))
         return prepared, refused
 
     def _prepare(self, items: Sequence[Item]) -> list[Any]:
@@ -177,18 +177,23 @@ class BatchingModel:
         self, work: Sequence[Work], places: Sequence[int], rows: Sequence[Any]
     ) -> list[Answer]:
         """Return an answer to each row; where a batch fails (memory, mostly) its halves are tried,
-        so that one input that breaks the model is not the fault of its neighbours."""
+        so that one input that breaks the model is not the fault of its neighbours.
+
+        Raises what the model raises where it fails on any input by now, as it does once a GPU is in
+        error: the process is to end, and another one answers.
+        """
+        found = None
         try:
             found = self.predictor.compute(rows)
-        except UserError as error:
-            if len(rows) == 1:
-                return [Answer(places[0], fault=fault_of(error))]
-            found = None
         except Exception as error:  # whatever a model raises: the worker goes on
-            LOG.exception("a batch of %d failed", len(rows))
             if len(rows) == 1:
-                return [Answer(places[0], failure=type(error).__name__)]
-            found = None
+                answer = refusal(places[0], error)
+                if answer.failure:
+                    self.predictor.compute(self.predictor.prepare([self.probe(self._usual)]))
+                return [answer]
+            if not isinstance(error, UserError):
+                name = type(error).__name__
+                LOG.warning("a batch of %d failed (%s): its halves are tried", len(rows), name)
         if found is None:
             half = len(rows) // 2
             return self._computed(work, places[:half], rows[:half]) + self._computed(
@@ -205,14 +210,23 @@ class BatchingModel:
             if one.parameters.get("words"):
                 # heard once more, by itself: in a batch nothing tells where its frames end
                 said |= self.modality.with_words(self.predictor, self._decoded(one.item))
-        except UserError as error:
-            return Answer(place, fault=fault_of(error))
-        if one.parameters.get("seconds"):
-            said["seconds"] = self.modality.duration(row, self.predictor.task)
+            if one.parameters.get("seconds"):
+                said["seconds"] = self.modality.duration(row, self.predictor.task)
+        except Exception as error:  # the others of its batch are answered
+            return refusal(place, error)
         return Answer(place, prediction=said)
 
     def _sizes(self, rows: Sequence[Any]) -> list[Size]:
         return [Size(*self.modality.row_size(row)) for row in rows]
+
+
+def refusal(place: int, error: Exception) -> Answer:
+    """Return the answer to an input for which an error was raised: a mistake in it, else a failure,
+    which is logged."""
+    if isinstance(error, UserError):
+        return Answer(place, fault=fault_of(error))
+    LOG.error("an input failed", exc_info=error)
+    return Answer(place, failure=type(error).__name__)
 
 
 def fault_of(error: UserError) -> dict[str, str | None]:

@@ -25,6 +25,7 @@ from zoo.serve.description import KINDS
 from zoo.serve.frames import Message
 from zoo.serve.items import from_wire
 from zoo.serve.live import LiveSounds
+from zoo.serve.logs import JsonLines
 from zoo.serve.model import Answer, Batch, BatchingModel, Work, fault_of
 
 
@@ -33,7 +34,9 @@ def main(words: list[str]) -> int:
     # whether it ends is up to the front, whose end of the socket closes then
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    lines = logging.StreamHandler()  # of the front's standard error, in the form of its log
+    lines.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)
     with (
         socket.socket(fileno=int(words[0])) as connection,
         connection.makefile("rb") as told,

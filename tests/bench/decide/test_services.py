@@ -131,7 +131,7 @@ def test_what_was_tried_is_shown_where_it_is_stopped(
     with pytest.raises(KeyboardInterrupt):
         services.choose(ServiceContract(200.0, 0.05), builder, FINALISTS, Deadline(5.0), 300.0)
     said = capsys.readouterr().out
-    assert "20 ms" in said and "further settings were not tried" in said
+    assert "20.0 ms" in said and "further settings were not tried" in said
 
 
 def test_a_step_that_others_disturbed_is_made_again(

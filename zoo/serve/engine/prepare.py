@@ -1,19 +1,20 @@
 """The service that a command asks for: its models, found and checked, and its limits."""
 
-import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.deploy import winner
+from zoo.machine import environment
 from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import keys
 from zoo.serve.args import ServeArgs
 from zoo.serve.cache import AnswerCache
 from zoo.serve.description import AUTO, EAGER, Description, describe, describe_weights
 from zoo.serve.engine.app import AppSettings
-from zoo.serve.service import Limits, Service
+from zoo.serve.service import Service
 from zoo.serve.update import UpdateSettings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -31,39 +32,35 @@ def described(args: ServeArgs) -> list[Description]:
     return found
 
 
-def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
+def prepared(args: ServeArgs, request_keys: Sequence[bytes]) -> tuple[Service, AppSettings]:
     """Return the service of a command, and how its application answers.
+
+    Args:
+        request_keys: what `keys.read_keys` has read; a pipe can be read once only.
 
     Raises `UserError` for models that can't be served, and settings that can't be.
     """
     models = described(args)
-    limits = Limits(
-        args.max_queue,
-        args.max_batch,
-        args.max_wait_ms,
-        args.timeout_s,
-        args.batch_budget,
-        args.max_seconds,
-    )
     threads = threads_of(args, args.workers * len(models))
     settings = AppSettings(
         max_body=int(args.max_body_mb * 2**20),
         slow_client_s=args.slow_client_s,
-        keys=keys.read_keys(args.keys),
+        keys=request_keys,
         ready_below=args.ready_below,
         cors=args.cors,
         admin_keys=keys.read_keys(args.admin_keys, "admin_keys", variable=None),
         updates=_updates(args),
     )
-    service = Service(models, limits, args.workers, args.device, threads)
+    service = Service(models, args, args.workers, args.device, threads)
     if args.cache_mb:
         service.cache = AnswerCache(int(args.cache_mb * 2**20), args.cache_policy)
     return service, settings
 
 
 def threads_of(args: ServeArgs, workers: int) -> int:
-    """Return the threads of each of so many workers: as asked, else their share of the cores."""
-    return args.threads or max(1, (os.cpu_count() or 1) // workers)
+    """Return the threads of each of so many workers: as asked, else their share of the cores that
+    this process may use."""
+    return args.threads or max(1, int(environment.machine(gpu=False)["cores"]) // workers)
 
 
 def _updates(args: ServeArgs) -> UpdateSettings:
