@@ -21,7 +21,9 @@ turns in a random order in each round; one service is alive at a time, and the o
 each round is a launch of its own, so what differs between launches is in the interval. A search
 that time ends before, one that kept no rate, and a step of too few requests for a p99 are told. A
 service that ends under load has no further rounds, and other answers than those of the first
-service have no number.
+service have no number. A step is as sure as it is long: where a service stands still for 0.2 s
+once, a hundredth of the requests of 10 s takes longer than 100 ms. Numbers that are to be quoted
+want `--seconds 30`.
 
 The client is one process or several (`--client_processes`), on the same cores as the service where
 that is local. What it takes is measured and told: 0.1 ms of a core a request where

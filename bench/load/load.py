@@ -100,6 +100,8 @@ class Session:
     """whether the answers are numbers"""
     wanted: list[str] = field(default_factory=list)
     """answers of the first service that gave some"""
+    right: str = ""
+    """the name of that service"""
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.args.p99_ms / 1e3, self.args.max_failed)
@@ -110,7 +112,7 @@ class Session:
 
         Raises `UserError` for keys that a service would refuse.
         """
-        wanted = {one.arm: self.key or one.arm.key() for one in self.found}
+        keys = {one.arm: self.key or one.arm.key() for one in self.found}
         draw = random.Random(f"rounds {self.args.seed}")
         for number in range(self.args.rounds):
             # the first service of the first round says what is right
@@ -123,7 +125,7 @@ class Session:
                 rounds_left = self.args.rounds - number - 1
                 sound = [sum(not each.fault for each in some) for some in (order[place:], order)]
                 turns = sound[0] + rounds_left * sound[1]
-                self._round(one, number, turns, wanted[one.arm])
+                self._round(one, number, turns, keys[one.arm])
 
     def _round(self, one: ArmLoad, number: int, turns: int, key: str | None) -> None:
         """Launch a service and load it, with an equal share of the time for all turns to come."""
@@ -148,7 +150,9 @@ class Session:
                 one.rounds.append(made)
                 turn = Turn(self, one.arm, service, client, made, ends)
                 turn.run(_start_of(one, number))
-        except (ServiceFailed, ClientLost) as error:
+        except (ServiceFailed, ClientLost, UserError) as error:
+            if isinstance(error, UserError) and not any(each.steps() for each in self.found):
+                raise  # a URL where nobody answers; one that has gone since leaves what it showed
             one.fault = str(error)
             terminal.lines(spelled(f"{one.arm.name}: {error}"))
         finally:
@@ -167,7 +171,7 @@ class Session:
         if not answered:
             raise ServiceFailed(_why_none(service, seen.statuses))
         if not self.wanted:
-            self.wanted = seen.bodies
+            self.wanted, self.right = seen.bodies, one.arm.name
             return
         others, count = answers.differing(self.wanted, seen.bodies, self.of_numbers)
         if not count:
@@ -175,7 +179,7 @@ class Session:
         if others > max(int(self.args.max_other > 0), self.args.max_other * count):
             one.is_wrong = True
             raise ServiceFailed(
-                f"{others} of {count} answers are others than those of {self.found[0].arm.name}"
+                f"{others} of {count} answers are others than those of {self.right}"
             )
 
 

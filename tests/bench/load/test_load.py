@@ -17,8 +17,8 @@ from bench.load.load import Session, Turn
 from bench.load.measured import ArmLoad, Round
 from bench.load.payloads import of_data, of_media, of_row, of_text
 from bench.load.peers import pipeline
-from bench.load.service import ServiceFailed
-from bench.load.step import Limits
+from bench.load.service import Service, ServiceFailed
+from bench.load.step import Cost, Limits, of_window
 from bench.load.window import step_of
 from bench.record import store
 from bench.report import write
@@ -246,6 +246,42 @@ def test_what_is_left_out_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     one = ArmLoad(LoadArm("url", "x"), [Round(1, start_s=3.0)])
     session._round(one, 1, 1, None)
     assert "round 2: x is left out, for lack of time" in capsys.readouterr().out
+
+
+class Answering:
+    """A client whose answers are these."""
+
+    def __init__(self, label: str) -> None:
+        self.body = json.dumps({"predictions": [{"label": label}]})
+
+    def run(self, job: Job) -> Seen:
+        """All that is asked."""
+        return Seen(statuses={"200": 9}, bodies=[self.body] * 9)
+
+
+def test_answers_are_compared_with_those_of_the_service_that_gave_some() -> None:
+    found = [ArmLoad(LoadArm("zoo", name)) for name in ("eager", "onnx", "openvino")]
+    session = Session(LoadArgs("runs/a"), found, [], Path(), Deadline())
+    found[0].fault = "it ended"
+    service, right, wrong = Service("http://x"), Answering("a"), Answering("b")
+    session._must_answer(found[1], service, right)  # type: ignore[arg-type]
+    with pytest.raises(ServiceFailed, match="9 of 9 answers are others than those of zoo onnx"):
+        session._must_answer(found[2], service, wrong)  # type: ignore[arg-type]
+    assert found[2].is_wrong
+
+
+def test_a_url_that_has_gone_leaves_what_it_showed() -> None:
+    arm = LoadArm("url", "http://127.0.0.1:1")
+    session = Session(
+        LoadArgs(arm.model, data="y"), [ArmLoad(arm)], [of_text("a")], Path(), Deadline()
+    )
+    with pytest.raises(UserError, match="nobody answers"):
+        session.run()
+    session.found[0].rounds.append(
+        Round(1, [of_window(Seen(wall=1.0), Limits(1.0, 0.0), Cost(), 1.0)])
+    )
+    session.run()
+    assert "nobody answers" in session.found[0].fault and session.found[0].steps()
 
 
 def test_the_time_of_a_service_that_failed_goes_to_the_others(
