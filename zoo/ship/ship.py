@@ -45,8 +45,10 @@ def ship(args: ShipArgs) -> int:
         record = Record.open(folder)
         record.must_be(_asked(args, seen, choice))
         clock.before = record.spent
-        record.save(record.spent)  # a training that is killed at once leaves a folder that is known
-        if record.spent:
+        record.save(
+            clock.spent()
+        )  # a training that is killed at once leaves a folder that is known
+        if record.is_begun:
             done = f"{', '.join(record.steps)} is done" if record.steps else "training was begun"
             _say("again", f"goes on in {folder}, where {done}; {clock}")
         try:
