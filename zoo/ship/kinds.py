@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tasks.data.columns import folded
 from tasks.errors import UserError
+from tasks.paths import expanded
 from zoo.cli.args import ShipArgs
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def kind_of(args: ShipArgs) -> Kind:
     """
     from tasks.data import files
 
-    path = Path(args.data).expanduser()
+    path = expanded(args.data)
     try:
         if path.is_dir():
             return _of_folder(path, args)

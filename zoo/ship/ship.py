@@ -32,7 +32,7 @@ def ship(args: ShipArgs) -> int:
         NotShipped: the result is worth nothing, or keeps not to what was asked for.
     """
     clock = Clock(args.minutes)
-    folder = (args.output_dir or Path("runs") / _name(args)).expanduser()
+    folder = expanded(args.output_dir or Path("runs") / _name(args))
     places.check_folder("`output_dir`", folder)
     _must_lie_apart(folder, args)
     before = Record.open(folder)  # says where the folder is another run's
@@ -45,9 +45,8 @@ def ship(args: ShipArgs) -> int:
         record = Record.open(folder)
         record.must_be(_asked(args, seen, choice))
         clock.before = record.spent
-        record.save(
-            clock.spent()
-        )  # a training that is killed at once leaves a folder that is known
+        # before any program runs: one that is killed at once must leave a folder that is known
+        record.save(clock.spent())
         if record.is_begun:
             done = f"{', '.join(record.steps)} is done" if record.steps else "training was begun"
             _say("again", f"goes on in {folder}, where {done}; {clock}")

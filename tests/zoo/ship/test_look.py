@@ -107,6 +107,10 @@ def _nothing(folder: Path) -> Path:
     return folder / "nothing.csv"
 
 
+def _nobodys(folder: Path) -> Path:
+    return Path("~nobody-of-that-name/films.csv")
+
+
 def _empty_folder(folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"
@@ -140,6 +144,7 @@ def _one_class(folder: Path) -> Path:
     ("make", "said"),
     [
         (_nothing, "there is no file or folder"),
+        (_nobodys, "there is no file or folder"),
         (_empty_folder, "has no files in it"),
         (_unlabelled, "no label column"),
         (_numbers, "no model for tables yet"),
