@@ -184,11 +184,11 @@ def test_mistakes_are_one_line(
 @pytest.mark.parametrize(
     ("column", "first", "rows", "is_number"),
     [
-        ("label", 0, 360, False),
-        ("label", 1, 360, False),
-        ("label", 7, 360, True),  # ages
+        ("label", 0, 480, False),
+        ("label", 1, 480, False),
+        ("label", 7, 480, True),  # ages
         ("label", 0, 120, True),  # counts that happen to have no gap
-        ("score", 0, 360, True),
+        ("score", 0, 480, True),
     ],
 )
 def test_codes_of_many_classes(

@@ -284,24 +284,20 @@ def test_a_training_that_is_killed_at_once_is_gone_on_with(
 ) -> None:
     """kill -9 leaves no time to write a record."""
     output = tmp_path / "run"
+    with monkeypatch.context() as patch:
 
-    def killed(step: Step, *_: Any) -> Ended:
-        (output / "state").mkdir()
-        monkeypatch.setattr(Record, "save", lambda record, spent: None)
-        raise KeyboardInterrupt
+        def killed(step: Step, *_: Any) -> Ended:
+            (output / "state").mkdir()
+            patch.setattr(Record, "save", lambda record, spent: None)
+            raise KeyboardInterrupt
 
-    monkeypatch.setattr(training, "run", killed)
-    assert shipped(images, output).code == 130
-    monkeypatch.undo()
-    for module in (training, deciding, ship):
-        monkeypatch.setattr(module, "run", programs.run)
+        patch.setattr(training, "run", killed)
+        assert shipped(images, output).code == 130
     done = shipped(images, output)
     assert done.code == 0 and "goes on in" in done.out, done.err
 
 
-def test_data_that_were_mended_are_taken(
-    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_data_that_were_mended_are_taken(programs: Programs, tmp_path: Path) -> None:
     data, output = tmp_path / "films.csv", tmp_path / "run"
     programs.trained = _ended(2, "train has classes that ...")
     for more in ("", "the film was,good\n"):
