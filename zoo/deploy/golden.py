@@ -1,9 +1,10 @@
 """Golden inputs: a few inputs of the validation split beside the outputs that they must have.
 
-`export` leaves them in `golden/DEPLOYMENT.json` of a checkpoint; `serve` runs them on the machine
-that is to answer, before it is ready. The reference is the fp32 source where it was exported; what
-the deployment itself gave there is kept beside it. They are rows of somebody's data, so nothing
-publishes them: `tools.hub` leaves the folder where it is.
+`export`, `quantize` and `bench decide` leave them in `golden/DEPLOYMENT.json` of a checkpoint, also
+for what runs the checkpoint itself; `serve` runs them on the machine that is to answer, before it
+is ready. The reference is the fp32 source where they were made; what the deployment itself gave
+there is kept beside it. They are rows of somebody's data, so nothing publishes them: `tools.hub`
+leaves the folder where it is.
 """
 
 import base64
@@ -29,7 +30,6 @@ from zoo.store import evidence, typed
 
 if TYPE_CHECKING:
     from zoo.deploy.export import ExportSource
-    from zoo.runtimes.artifacts import Artifact
     from zoo.runtimes.runner import Runner
 
 FOLDER = "golden"
@@ -80,20 +80,22 @@ def path_of(checkpoint: Path, deployment: Deployment) -> Path:
 
 def leave(
     original: "ExportSource",
-    artifact: "Artifact",
     runner: "Runner",
+    subject: str,
     data: str | None = None,
     count: int = COUNT,
 ) -> None:
-    """Write golden inputs for an artifact, and for the checkpoint as it is, where a few can be had;
-    say in a line how many, or why there are none.
+    """Write golden inputs for a deployment, and for the checkpoint as it is, where a few can be
+    had; say in a line how many, or why there are none.
 
     Args:
+        runner: of the deployment.
+        subject: see `write`.
         data: to take them from; that of the training by default.
         count: inputs at most; 0: none, and what lay there before goes.
     """
-    folder, deployment = original.checkpoint.folder, artifact.deployment
-    places = {deployment: artifact.digest, EAGER: evidence.subject_digest(folder)}
+    folder, deployment = original.checkpoint.folder, runner.deployment
+    places = {deployment: subject, EAGER: evidence.subject_digest(folder)}
     found, why = _of(original, runner, data, count)
     for one, subject in places.items():
         chosen = found if one == deployment else [_as_source(each) for each in found]
