@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
 from tasks.errors import UserError
+from tasks.paths import expanded, is_file
 from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.runtimes import artifacts
@@ -63,15 +64,17 @@ def describe_weights(asked: str, name: str) -> Description | None:
     """Return the description of pretrained weights that label without training, and embed.
 
     Args:
-        asked: a preset's name, a Hub id, or a folder with `config.json` that is no checkpoint.
+        asked: a preset's name, or a folder with `config.json` that is no checkpoint.
 
     Returns None where it is none of these. Raises `UserError` for weights that are not at hand, or
     of another kind.
     """
-    entry = _entry_of(asked)
-    if entry is None:
+    entry = registry.zero_shot_entry(asked)
+    given, presets = expanded(asked), registry.presets_of(entry)
+    is_weights = bool(_read_config(given)) or asked in presets
+    if not is_weights or is_file(given / MANIFEST):
         return None
-    folder = pretrained.find(asked, {**entry.presets, **entry.zero_shot}).folder
+    folder = pretrained.find(asked, presets).folder
     kind = KINDS[modality_of(entry).name]
     pipelines: tuple[str, ...] = ("zero-shot-image-classification",)
     if kind == "text":
@@ -81,19 +84,6 @@ def describe_weights(asked: str, name: str) -> Description | None:
     task = importlib.import_module(entry.task).of_labels((), "single_label_classification")
     digest = evidence.subject_digest(folder)
     return Description(name, folder, EAGER, digest, entry, task, pipelines)
-
-
-def _entry_of(asked: str) -> "Entry | None":
-    """Return the model whose weights a name stands for, or None."""
-    able = [entry for entry in registry.entries() if entry.zero_shot]
-    folder = Path(asked).expanduser()
-    config = _read_config(folder)
-    if not config:
-        return next((one for one in able if asked in {**one.presets, **one.zero_shot}), None)
-    if (folder / MANIFEST).exists():
-        return None
-    kind = "image" if "vision_config" in config else "text"
-    return next(one for one in able if KINDS[modality_of(one).name] == kind)
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
