@@ -9,7 +9,8 @@
 
 What it speaks, each with its errors in its own form (`zoo.serve.protocols` has a module for each):
 
-    POST /predict, /classify, /recognize, /transcribe    JSON, a form, or the file itself
+    POST /predict, /classify, /recognize, /transcribe    JSON, a form, or the file itself; an input
+                                        or a list of them
     POST /, /models/NAME                the Hub's inference API: huggingface_hub.InferenceClient
     /v2/...                             the Open Inference Protocol: tritonclient.http
     /v1/...                             OpenAI's: transcriptions, embeddings, realtime

@@ -112,7 +112,8 @@ class Exchange:
         self.began = time.monotonic()
         self.status = 0
         self.read = 0
-        self.is_read = False
+        self._whole = asyncio.Event()
+        """set when the body has come"""
 
     async def run(self) -> None:
         """Answer it, whatever happens on the way, and tell of it."""
@@ -144,7 +145,7 @@ class Exchange:
         work = asyncio.ensure_future(self.app(self.scope, self.receive, self.send))
         try:
             await asyncio.wait((work,), timeout=QUICK_S)
-            if not work.done() and self.is_read:
+            if not work.done():
                 await self._unless_gone(work)
             await work
         finally:
@@ -152,7 +153,7 @@ class Exchange:
 
     async def _unless_gone(self, work: "asyncio.Future[None]") -> None:
         """Wait for the answer; where the client goes before, drop the work."""
-        gone = asyncio.ensure_future(self._receive())
+        gone = asyncio.ensure_future(self._gone())
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
             if not work.done() and not self.status:
@@ -162,10 +163,16 @@ class Exchange:
         finally:
             gone.cancel()
 
+    async def _gone(self) -> None:
+        """Wait until the client goes; until it has sent its body, whoever reads that would see it,
+        and may be the only one that reads."""
+        await self._whole.wait()
+        await self._receive()
+
     async def receive(self) -> MutableMapping[str, Any]:
         """Return the next part of the body, within its time and size."""
         left = self.began + self.access.slow_client_s - time.monotonic()
-        if self.is_read:
+        if self._whole.is_set():
             return await self._receive()
         try:
             async with asyncio.timeout(max(left, 0.0)):
@@ -177,7 +184,8 @@ class Exchange:
         self.read += len(message.get("body", b""))
         if self.read > self.access.max_body:
             raise self._too_large()
-        self.is_read = not message.get("more_body", False)
+        if not message.get("more_body", False):
+            self._whole.set()
         return message
 
     async def send(self, message: MutableMapping[str, Any]) -> None:

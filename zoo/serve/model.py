@@ -82,6 +82,8 @@ class BatchingModel:
         self.predictor, self.modality, self.kind = predictor, modality, kind
         self.max_seconds = max_seconds
         self._usual = USUAL.get(kind, 1.0)
+        if kind == "audio":  # what it warms up with is read as a request is
+            self._usual = min(self._usual, max_seconds / 2)
         [size] = self._sizes(predictor.prepare([self.probe(self._usual)]))
         self._usual_length = size.length
         if budget is None:

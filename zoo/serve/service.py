@@ -13,7 +13,7 @@ from zoo.serve import cache
 from zoo.serve.activity import Activity, Pass
 from zoo.serve.args import Limits
 from zoo.serve.description import Description
-from zoo.serve.errors import DeadlineExceeded, NotFound, QueueFull, TooLarge, Unavailable
+from zoo.serve.errors import DeadlineExceeded, NotFound, QueueFull, TooManyInputs, Unavailable
 from zoo.serve.items import Item
 from zoo.serve.metrics import Metrics, VersionState
 from zoo.serve.queue import Job, JobQueue
@@ -253,7 +253,7 @@ class Service:
         Raises:
             UserError: an input can't be read, or does not suit the model.
             NotFound: there is no such model.
-            TooLarge: more inputs than may ever wait.
+            TooManyInputs: more inputs than may ever wait.
             QueueFull, DeadlineExceeded, Unavailable: see there.
         """
         model = self._find(name)
@@ -263,6 +263,8 @@ class Service:
             raise Unavailable(f"{model.description.name} is not ready: {model.unfit}")
         if not inputs:
             return []
+        if len(inputs) > self.limits.max_queue:
+            raise TooManyInputs(len(inputs), self.limits.max_queue)
         if self.cache is None:
             return await self._computed(model, inputs, parameters or {})
         return await self._remembered(self.cache, model, inputs, parameters or {})
@@ -293,10 +295,6 @@ class Service:
         self, model: ServedModel, inputs: Sequence[Item], parameters: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """Return predictions that workers make; raises as `predict` does."""
-        if len(inputs) > self.limits.max_queue:
-            raise TooLarge(
-                f"{len(inputs):,} inputs in one request: at most {self.limits.max_queue:,}"
-            )
         loop = asyncio.get_running_loop()
         now = time.monotonic()
         deadline = now + self.limits.timeout_s

@@ -20,7 +20,7 @@ from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.predict.pipeline import Predictor
 from zoo.runtimes.deployment import Deployment
-from zoo.serve import frames, self_test
+from zoo.serve import frames, self_test, tagging
 from zoo.serve.description import KINDS
 from zoo.serve.frames import Message
 from zoo.serve.items import from_wire
@@ -87,7 +87,7 @@ def load(asked: Mapping[str, Any]) -> tuple[BatchingModel, int]:
         threads=asked["threads"],
     )
     modality = modality_of(predictor.checkpoint.entry)
-    model = BatchingModel(
+    model = tagging.model_of(
         predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
     )
     self_test.must_be_the_same(predictor, folder, deployment, asked["sha256"])

@@ -19,6 +19,7 @@ from zoo.serve.update import UpdateSettings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A name that stands in a URL as it is."""
+OTHERS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def described(args: ServeArgs) -> list[Description]:
@@ -84,12 +85,12 @@ def _described(word: str, deployment: str) -> Description:
     if not folder.exists() and "=" in word:
         path, _, name = word.rpartition("=")
         folder = Path(path).expanduser()
-    name = name or folder.resolve().name
+    name = name or _name_of(folder)
     if not NAME.fullmatch(name):
         raise UserError(
             f"{name!r} can't stand in a URL as it is: letters, digits and . _ - can",
             "models",
-            f"name it, {word}=NAME",
+            f"name it, {folder}=NAME",
         )
     weights = describe_weights(str(folder), name)
     if weights is not None:
@@ -97,6 +98,16 @@ def _described(word: str, deployment: str) -> Description:
             raise UserError(f"{folder} are weights, and `deployment` is for a checkpoint")
         return weights
     return describe(folder, name, _chosen(folder, name) if deployment == AUTO else deployment)
+
+
+def _name_of(folder: Path) -> str:
+    """Return the name of a folder; what can't stand in a URL is a hyphen, which is told."""
+    given = folder.resolve().name
+    name = OTHERS.sub("-", given).strip("-._")
+    if not name or name == given:
+        return given
+    print_lines(f"{folder} is served as {name}; CHECKPOINT=NAME names it otherwise")
+    return name
 
 
 def _chosen(folder: Path, name: str) -> str:

@@ -100,6 +100,8 @@ def test_a_page_of_another_origin_can_read_a_refusal(key: str, size: int, status
 
 
 def test_a_method_that_is_not_there_is_told() -> None:
+    gone = _client().delete("/v1/models/reviews")
+    assert gone.status_code == 404 and gone.json()["error"]["code"] == "model_not_found"
     done = _client().get("/predict")
     assert done.status_code == 405 and done.headers["allow"] == "POST"
     assert done.json() == {"error": "GET /predict: method not allowed"}
