@@ -451,6 +451,16 @@ class Generates(Protocol):
 
 
 @runtime_checkable
+class TagsPieces(Protocol):
+    """A task that tags words, and can tag the pieces of which a tokenizer makes them."""
+
+    def of_pieces(self) -> Task:
+        """Return the task that tags each piece by itself, of the same model and outputs; training
+        taught the first piece of a word alone. Its `to_json` gives `pieces`: label, score, start,
+        end and text of each, O's too."""
+
+
+@runtime_checkable
 class HasClasses(Protocol):
     """A task whose metric counts, for each class, correct predictions, all predictions and true
     examples."""

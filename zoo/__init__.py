@@ -148,7 +148,6 @@ def load(
 
     from tasks.errors import UserError
     from tasks.paths import expanded
-    from zoo.cli.dispatch import zero_shot_entry
     from zoo.model import registry
     from zoo.predict.pipeline import Predictor, are_weights
     from zoo.store.checkpoint import MANIFEST
@@ -159,7 +158,7 @@ def load(
 
         if deployment != "eager":
             raise UserError("`labels` are for weights, and `deployment` for a checkpoint")
-        return ZeroShot(zero_shot_entry(name), name, labels, template, device)
+        return ZeroShot(registry.zero_shot_entry(name), name, labels, template, device)
     if template is not None:
         raise UserError("`template` goes with `labels`")
     owner = next((entry for entry in registry.entries() if name in entry.presets), None)

@@ -178,7 +178,7 @@ VERBS = {
     "runs": Verb("compare the runs in a folder", ("runs", "runs experiments"), _runs),
     "ship": ship_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
     "import": import_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
-    "serve": serve_verb.verb(lambda *asked: PROGRAM.parse(*asked)),
+    "serve": serve_verb.verb(lambda *asked, **more: PROGRAM.parse(*asked, **more)),
     "verify": Verb(
         "replay the proof of a checkpoint's artifacts", ("verify runs/bert_cls",), _verify
     ),

@@ -2,7 +2,8 @@
 
 Every deployment is made and proven, and its metric measured on the validation split; those that are
 left are timed by successive halving, the finalists compared with eager fp32, interleaved, and their
-memory taken. The winner is confirmed once on the test split.
+memory taken. The winner is confirmed once on the test split. Where all others fall out, eager fp32
+is timed by itself, and wins if it keeps to the limits.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ from zoo.deploy.chosen import confirm, say_what_rows_show, stop_after
 from zoo.deploy.export import ContractNotMet, ExportSource
 from zoo.machine import terminal
 from zoo.machine.precision import choose_device
-from zoo.measure import Arm, MeasurementInterrupted, Outcome, Plan, compare
+from zoo.measure import Arm, MeasurementInterrupted, Outcome, Plan, compare, measure
 from zoo.measure.deadline import Deadline, OutOfTime
 from zoo.measure.process import Worker, WorkerFailed
 from zoo.measure.workload import Workload
@@ -37,6 +38,7 @@ from zoo.quantization import calibration
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
 from zoo.store.checkpoint import MANIFEST
+from zoo.store.evidence import subject_digest
 
 MAKING, HALVING = 0.45, 0.15
 """Shares of the time: until the first is spent options are made, the second goes to the rounds of
@@ -45,13 +47,16 @@ LEAST_S = 5.0
 """Seconds that the times of two options take at the least."""
 WARM_S = 2.0
 """Seconds for which a process is warmed up and timed in a launch, at the least."""
+ALONE = "no other deployment is left: eager fp32 is timed by itself, and wins for want of others"
+"""Said where all others fell out; `zoo.ship` shows the line."""
 
 
 def decide(args: DecideArgs) -> OptionCost:
     """Search, print the table, and add what was measured to the evidence; return the winner.
 
     Ctrl-C ends the search: the table is that of what was found so far, and the best of it is
-    confirmed as it would have been at the end.
+    confirmed as it would have been at the end. While services are loaded it ends all: what was
+    tried of them is shown, and nothing is confirmed.
 
     Raises:
         UserError: a damaged checkpoint, data that can't be read, limits that make no sense, or less
@@ -167,8 +172,8 @@ class Search:
             )
 
     def time_all(self) -> None:
-        """Time those that are sound: first a little, by halving, then the finalists, if there are
-        at least two.
+        """Time those that are sound: first a little, by halving, then the finalists, or the
+        baseline by itself where it is the only one.
 
         Raises KeyboardInterrupt on Ctrl-C, once what was measured until then is taken.
         """
@@ -183,6 +188,8 @@ class Search:
         self.halved = _halved(list(arms.values()), drops, self.deadline, self.looks)
         finalists = [BASELINE, *(name for name in self.halved.left if name != BASELINE)]
         if len(finalists) < 2:
+            if not self._lacked_time():
+                self._time_alone(arms[BASELINE])
             return
         finalists, sizes = self._sizes(finalists, arms)
         plan = plan_of(self.deadline, self.reserve)
@@ -200,6 +207,21 @@ class Search:
         except MeasurementInterrupted as stop:
             self._take(stop.outcome, sizes)
             raise
+
+    def _time_alone(self, arm: Arm) -> None:
+        terminal.lines(f"{ALONE} ({self.deadline.countdown()})")
+        _, sizes = self._sizes([arm.name], {arm.name: arm})
+        left = self.deadline.left() - self.reserve
+        seconds = max(0.0, min(HALVING * self.deadline.seconds, left))
+        plan = Plan(budget_s=seconds, deadline_s=seconds)
+        try:
+            self._take(measure([arm], plan, start=self.deadline.bound(Worker)), sizes)
+        except MeasurementInterrupted as stop:
+            self._take(stop.outcome, sizes)
+            raise
+
+    def _lacked_time(self) -> bool:
+        return any(each.late for each in self.found) or self.deadline.left() <= self.reserve
 
     def _sizes(
         self, finalists: Sequence[str], arms: Mapping[str, Arm]
@@ -264,12 +286,12 @@ class Search:
         """Return why there is no winner."""
         if self.points:
             return "none of them meets what was asked for"
-        if any(each.late for each in self.found) or self.deadline.left() <= self.reserve:
+        if self._lacked_time():
             return (
                 f"{self.deadline} did not suffice to make and compare another deployment: give "
                 "more `minutes`, or name fewer `deployments`"
             )
-        return "eager fp32 is all that is left: there is nothing to decide"
+        return f"eager fp32 is all that is left, and it can't be timed: {self.found[0].fault}"
 
     def first_look(self) -> str:
         """Return in words the fastest in the rounds of halving, which nothing confirms; empty if
@@ -288,13 +310,13 @@ def _settle(
     threads: int,
 ) -> None:
     """Confirm the winner on the test split, name it, and leave its artifact where asked; what is
-    served by default is then recorded."""
+    served by default is then recorded, with golden inputs for its self-test."""
     original = builder.original
     module = original.checkpoint.entry.module
     command = options.command(chosen, module, args.checkpoint, builder.device)
     terminal.lines(f"winner: {chosen.name}", f"  {command}")
+    runner, subject = builder.runner(chosen), subject_digest(args.checkpoint)
     if chosen.name != BASELINE:
-        runner = builder.runner(chosen)
         confirmed = confirm(original, runner, args.data, args.max_eval_samples, args.max_drop)
         if chosen.artifact is not None:
             if not args.export:
@@ -305,8 +327,10 @@ def _settle(
             metric = original.task.primary
             found = (chosen.artifact, chosen.proof, args.checkpoint, metric, lost)
             chosen.artifact = export.commit_artifact(*found, device=builder.device)
-            golden.leave(original, chosen.artifact, runner, args.data)
-            terminal.lines(f"{chosen.artifact.folder}")
+            subject = chosen.artifact.digest
+    golden.leave(original, runner, subject, args.data)
+    if chosen.artifact is not None:
+        terminal.lines(f"{chosen.artifact.folder}")
     evidence.record_winner(builder, chosen, workload, threads, limits_of(args))
 
 

@@ -6,6 +6,7 @@ loop (`bench.load`). Those with the fastest calls come first, and one worker bef
 the time is over, what was not tried is told.
 """
 
+import dataclasses
 import math
 import os
 import shutil
@@ -24,10 +25,11 @@ from bench.load.service import ServiceFailed
 from bench.load.step import Limits, Step, length_of
 from bench.load.window import step_of
 from tasks import atomic
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.deploy.candidate import Candidate, DeploymentBuilder
 from zoo.machine import commands, environment, terminal
 from zoo.machine.formatting import NOTHING, significant
+from zoo.machine.precision import choose_device
 from zoo.measure.deadline import Deadline
 from zoo.runtimes import artifacts
 from zoo.store import evidence
@@ -39,8 +41,6 @@ BATCHES = (8, 64)
 STEP_S, WARM_S = 8.0, 2.0
 SHARE = 0.4
 """Of the time of a decision, that the services get."""
-START_S = 15.0
-"""Seconds that a start takes, as long as none was seen."""
 MAX_FAILED = 0.001
 
 
@@ -53,11 +53,14 @@ class ServiceSetting:
     max_batch: int
     threads: int
     """of each worker"""
+    device: str | None = None
+    """None: the one that a service takes by itself"""
 
     @property
     def options(self) -> tuple[str, ...]:
         """Return the flags of `zoo serve`."""
-        return ("--workers", str(self.workers), "--max_batch", str(self.max_batch))
+        device = () if self.device is None else ("--device", self.device)
+        return ("--workers", str(self.workers), "--max_batch", str(self.max_batch), *device)
 
     def command(self, checkpoint: Path) -> str:
         """Return the command that starts it, for people."""
@@ -111,33 +114,39 @@ def choose(
         finalists: the fastest first.
         ends: when it has to be over, in seconds of the deadline.
 
-    Raises `UserError` for data without inputs.
+    Ctrl-C ends it: what was tried so far is shown and kept.
+
+    Raises:
+        UserError: data without inputs.
+        KeyboardInterrupt: after Ctrl-C.
     """
     checkpoint = builder.original.checkpoint
     given = payloads.of_checkpoint(checkpoint, contract.data, 0)
-    settings = list(settings_of(finalists))
+    device = None if builder.device == str(choose_device("auto")) else builder.device
+    settings = [dataclasses.replace(each, device=device) for each in settings_of(finalists)]
     terminal.lines(
         f"loading services with {contract.rate:g} requests/s, p99 within "
         f"{1e3 * contract.p99_s:g} ms ... ({deadline.countdown()})"
     )
     tried: list[ServiceTried] = []
     slowest = 0.0
-    with TemporaryDirectory(prefix="zoo-services-", dir=builder.staging) as folder:
-        place = Path(folder)
-        atomic.write_text(place / "payloads.json", payloads.as_json(given))
-        served = serving_folder(checkpoint.folder, finalists, place / "checkpoint")
-        for setting in settings:
-            began = deadline.spent()
-            needed = max(slowest, START_S if not tried else 0.0)
-            if tried and began + needed > ends:
-                break
-            arm = LoadArm(
-                OURS, str(served), setting.candidate.name, setting.threads, setting.options
-            )
-            tried.append(_tried(setting, arm, contract, given, place / "payloads.json"))
-            slowest = max(slowest, deadline.spent() - began)
-    _show(tried, settings[len(tried) :], contract)
-    _record(checkpoint.folder, tried, contract, builder.device)
+    try:
+        with TemporaryDirectory(prefix="zoo-services-", dir=builder.staging) as folder:
+            place = Path(folder)
+            atomic.write_text(place / "payloads.json", payloads.as_json(given))
+            served = serving_folder(checkpoint.folder, finalists, place / "checkpoint")
+            for setting in settings:
+                began = deadline.spent()
+                if tried and began + slowest > ends:
+                    break
+                name, options = setting.candidate.name, setting.options
+                arm = LoadArm(OURS, str(served), name, setting.threads, options)
+                tried.append(_tried(setting, arm, contract, given, place / "payloads.json"))
+                slowest = max(slowest, deadline.spent() - began)
+    finally:
+        if tried:
+            _show(tried, settings[len(tried) :], contract)
+            _record(checkpoint.folder, tried, contract, builder.device)
     kept = [each for each in tried if each.is_kept]
     return min(kept, key=lambda each: (each.cost, each.setting.workers), default=None)
 
@@ -192,11 +201,15 @@ def _tried(
     )
     try:
         with ExitStack() as stack:
-            service = stack.enter_context(arm.running(given[0]))
-            client = stack.enter_context(clients.started(Target(service.url, str(path))))
+            key = arm.key()
+            service = stack.enter_context(arm.running(given[0], key))
+            client = stack.enter_context(clients.started(Target(service.url, str(path), key)))
             step = step_of(service, client, job, limits)
+            if not step.is_kept and step.is_disturbed:  # others had the machine: once more
+                terminal.lines(f"  {arm.name}: {show.step(step).strip()}")
+                step = step_of(service, client, job, limits)
     except (ServiceFailed, ClientLost) as error:
-        terminal.lines(f"  {arm.name}: {error}")
+        terminal.lines(spelled(f"  {arm.name}: {error}"))
         return ServiceTried(setting, None, str(error))
     terminal.lines(f"  {arm.name}: {show.step(step).strip()}")
     return ServiceTried(setting, step)

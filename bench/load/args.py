@@ -22,8 +22,8 @@ class LoadArgs(Bounded):
     deployments: tuple[str, ...] = ()
     """of ours, each a service of its own; `auto` by default, which is what `decide` chose"""
     peers: tuple[Literal["transformers", "litserve", "ray"], ...] = ()
-    """services of other tools beside ours: FastAPI around transformers.pipeline, LitServe with
-    batches, Ray Serve with @serve.batch"""
+    """services of other tools beside ours: FastAPI around transformers.pipeline; LitServe with
+    batches and Ray Serve with @serve.batch, around tokenizer and model"""
     p99_ms: Positive = 100.0
     """milliseconds within which 99 of 100 requests are to be answered"""
     rate: tuple[Positive, ...] = ()
@@ -47,19 +47,25 @@ class LoadArgs(Bounded):
     max_failed: Share = 0.001
     """share of answers other than 200 that a rate may have"""
     max_other: Share = 0.02
-    """share of answers that may differ from those of the first service, at least one"""
+    """share of answers that may differ from those of the first service, at least one; numbers by
+    more than a tenth of their standard deviation"""
     client_processes: Annotated[int, Bounds(1, 64)] = 1
     """that make the requests"""
     timeout_s: Positive = 30.0
     """seconds that an answer is waited for"""
     threads: Threads | None = None
-    """of each service's worker; OMP_NUM_THREADS or as many as there are cores by default"""
+    """of each service's worker; OMP_NUM_THREADS or as many as there are cores by default, shared by
+    the workers"""
+    peer_workers: Count = 1
+    """processes of each peer that have the model, and share the threads; LitServe asks for as many
+    as there are cores"""
     peer_batch: Count = 16
     """requests of a batch at most, of the peers that make batches"""
     peer_wait_ms: NotNegative = 5.0
     """milliseconds that these wait for a batch to fill"""
     key_file: Path | None = None
-    """file with a key, sent as a bearer token"""
+    """file with a key, sent as a bearer token; to a service of ours by default the first that it
+    takes"""
     seed: Seed = 0
     """of the arrivals, the inputs, and the order of the services"""
     out: Path = Path("bench-results.jsonl")
@@ -69,6 +75,11 @@ class LoadArgs(Bounded):
         super().__post_init__()
         if self.rate and self.clients is not None:
             raise UserError("`clients` is a closed loop, which has no `rate`: give one of them")
+        if self.clients is not None and self.clients < self.client_processes:
+            raise UserError(
+                f"`client_processes` {self.client_processes} are more than the `clients` that they "
+                f"share, {self.clients}"
+            )
         if self.is_url and (self.peers or self.deployments):
             raise UserError(
                 "`peers` and `deployments` are started here: give a checkpoint, not a URL"

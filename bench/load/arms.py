@@ -3,7 +3,6 @@ runs elsewhere."""
 
 import contextlib
 import importlib.util
-import itertools
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from zoo.machine import terminal
 from zoo.runtimes import artifacts
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
+from zoo.serve import keys
 from zoo.store.checkpoint import Checkpoint
 
 OURS, URL = "zoo", "url"
@@ -27,7 +27,9 @@ EAGER, AUTO = "eager", "auto"
 READY = "/v2/health/ready"
 MODEL = "model"
 """What a checkpoint is called in its service."""
-SET_HERE = ("--port", "--host", "--deployment", "--threads")
+SET_HERE = ("port", "host", "deployment", "threads")
+ENCRYPTED = ("ssl_certfile", "ssl_keyfile")
+"""Flags of `zoo serve` that the client can't do with."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,25 @@ class LoadArm:
         own = ["-m", "zoo", "serve", f"{self.model}={MODEL}", "--deployment", self.deployment]
         return [sys.executable, *own, *quiet, *common]
 
+    def key(self) -> str | None:
+        """Return a key that a service of ours takes, out of the file that its flags name or of the
+        environment, which it shares; None where it wants none, and of other services.
+
+        Raises `UserError` for a file that it would refuse.
+        """
+        if self.server != OURS:
+            return None
+        file = flag_of(self.options, "keys")
+        found = keys.read_keys(None if file is None else Path(file))
+        return found[0].decode() if found else None
+
     @contextlib.contextmanager
-    def running(self, probe: Payload) -> Iterator[Service]:
+    def running(self, probe: Payload, key: str | None = None) -> Iterator[Service]:
         """Context manager of the service; what is started here ends with it.
+
+        Args:
+            probe: the request that it has to answer before it counts as ready.
+            key: sent with that request as a bearer token.
 
         Raises `bench.load.service.ServiceFailed` if it does not start, and `UserError` where nobody
         answers at a URL.
@@ -99,7 +117,7 @@ class LoadArm:
             return
         port = service.free_port()
         ready = READY if self.server == OURS else None
-        with service.started(self.words(port), port, probe, self.threads, ready) as found:
+        with service.started(self.words(port), port, probe, self.threads, ready, key) as found:
             yield found
 
 
@@ -113,20 +131,20 @@ def arms_of(args: LoadArgs, checkpoint: Checkpoint | None, options: Sequence[str
         options: flags for `zoo serve`.
 
     Raises `UserError` for a deployment that has to be exported before, options that a URL or the
-    harness itself has no room for, and peers of another task than text classification.
+    harness itself has no room for, and peers of another task than the classification of texts by
+    one label.
     """
     if checkpoint is None:
         if options:
             raise UserError("flags behind -- are for `zoo serve`, which a URL does not start")
         return [LoadArm(URL, args.service)]
-    for word in options:
-        if (flag := word.partition("=")[0]) in SET_HERE:
-            raise UserError(f"{flag} behind --: the load sets it itself")
-    if args.peers and checkpoint.task.name != "text-classification":
-        raise UserError(
-            f"{args.service} is of {checkpoint.task.name}; `peers` are compared on text "
-            "classification"
-        )
+    for flag, _ in flags_of(options):
+        if flag in SET_HERE:
+            raise UserError(f"--{flag} behind --: the load sets it itself")
+        if flag in ENCRYPTED:
+            raise UserError(f"--{flag} behind --: the load speaks no TLS")
+    if args.peers:
+        _must_suit_peers(args, checkpoint)
     folder = str(Path(args.service).absolute())
     threads = args.threads or max(1, threads_of(None) // workers_of(options))
     arms = [
@@ -134,6 +152,8 @@ def arms_of(args: LoadArgs, checkpoint: Checkpoint | None, options: Sequence[str
         for name in args.deployments or (AUTO,)
     ]
     batches = ("--batch", str(args.peer_batch), "--wait_ms", f"{args.peer_wait_ms:g}")
+    workers = ("--workers", str(args.peer_workers)) if args.peer_workers > 1 else ()
+    shared = args.threads or max(1, threads_of(None) // args.peer_workers)
     for name in args.peers:
         peer = PEERS[name]
         absent = [each for each in peer.packages if importlib.util.find_spec(each) is None]
@@ -143,18 +163,44 @@ def arms_of(args: LoadArgs, checkpoint: Checkpoint | None, options: Sequence[str
                 "(pip install -c constraints.txt -e '.[peers]')"
             )
             continue
-        own = batches if peer.batches else ()
-        arms.append(LoadArm(name, folder, EAGER, args.threads or threads_of(None), own))
+        own = (*workers, *(batches if peer.batches else ()))
+        arms.append(LoadArm(name, folder, EAGER, shared, own))
     return list(dict.fromkeys(arms))
+
+
+def _must_suit_peers(args: LoadArgs, checkpoint: Checkpoint) -> None:
+    """Raises `UserError` for a checkpoint whose answers peers don't give."""
+    what, several = checkpoint.task.name, "multi_label_classification"
+    if what == "text-classification":
+        if getattr(checkpoint.task, "problem_type", None) != several:
+            return
+        what = "text classification by several labels"
+    raise UserError(
+        f"{args.service} is of {what}; `peers` are compared on text classification by one label"
+    )
 
 
 def workers_of(options: Sequence[str]) -> int:
     """Return how many workers flags of `zoo serve` ask for."""
-    words = [part for word in options for part in word.split("=", 1)]
-    for flag, value in itertools.pairwise(words):
-        if flag == "--workers" and value.isdecimal() and int(value):
-            return int(value)
-    return 1
+    value = flag_of(options, "workers") or ""
+    return int(value) if value.isdecimal() and int(value) else 1
+
+
+def flag_of(options: Sequence[str], name: str) -> str | None:
+    """Return what flags of `zoo serve` say of a setting; None where they don't."""
+    return next((value for flag, value in flags_of(options) if flag == name), None)
+
+
+def flags_of(options: Sequence[str]) -> list[tuple[str, str | None]]:
+    """Return the settings that words of a command line name, each with the word behind it or
+    behind its `=`; None where there is none."""
+    found = []
+    for place, word in enumerate(options):
+        if word.startswith("--"):
+            flag, equals, value = word[2:].partition("=")
+            behind = options[place + 1] if place + 1 < len(options) else None
+            found.append((flag.replace("-", "_"), value if equals else behind))
+    return found
 
 
 def _checked(folder: Path, name: str) -> str:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.load.generator import Job, Seen, Target
+from bench.load.generator import Job, Seen, Target, counted
 
 MODULE = "bench.load.generator"
 
@@ -72,13 +72,18 @@ def started(target: Target, processes: int = 1) -> Iterator[Clients]:
 
 def parts(job: Job, processes: int) -> list[Job]:
     """Return the part of each process: the sum of Poisson processes is one of the sum of their
-    rates. Of clients of a closed loop, each process gets one at least."""
+    rates. Of clients of a closed loop, each process gets one at least.
+
+    A part ends early only by what all of them may have late: one that has more than its own share
+    of these says nothing of the whole."""
     if processes == 1:
         return [job]
     seeds = [processes * job.seed + place for place in range(processes)]
     if job.rate is not None:
         rate = job.rate / processes
-        return [dataclasses.replace(job, rate=rate, seed=seed) for seed in seeds]
+        found = [dataclasses.replace(job, rate=rate, seed=seed) for seed in seeds]
+        total = sum(map(counted, found))
+        return [dataclasses.replace(each, counted=total) for each in found]
     shares = [len(range(place, job.clients, processes)) for place in range(processes)]
     return [
         dataclasses.replace(job, clients=max(1, share), seed=seed)

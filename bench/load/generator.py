@@ -64,6 +64,9 @@ class Job:
     most_late: float | None = None
     """share of late requests, failed ones among them, above which the window ends at once; None:
     it always goes on to its end"""
+    counted: int | None = None
+    """requests that this is a share of: those of all processes that share the load; None: those
+    of this one"""
     timeout_s: float = 30.0
     """after which nobody waits for an answer any more"""
     keep_bodies: int = 0
@@ -100,6 +103,14 @@ def arrivals(rate: float, seconds: float, seed: int) -> list[float]:
     while (now := now + draw.expovariate(1.0) / rate) < seconds:
         moments.append(now)
     return moments
+
+
+def counted(job: Job) -> int:
+    """Return how many requests of an open loop count: those behind the warm-up."""
+    if job.rate is None:
+        return 0
+    moments = arrivals(job.rate, job.warm_s + job.seconds, job.seed)
+    return sum(moment >= job.warm_s for moment in moments)
 
 
 class Order:
@@ -141,10 +152,11 @@ class Window:
     async def run(self) -> Seen:
         """Make the load, and return what it showed."""
         cpu, began = time.process_time(), time.perf_counter()
-        self.begin = clock() + LEAD_S
+        self.begin = clock()
         if self.job.rate is None:
             await self._closed()
         else:
+            self.begin += LEAD_S
             await self._open(self.job.rate)
         seen = self.seen
         seen.cpu, seen.spent = time.process_time() - cpu, time.perf_counter() - began
@@ -158,9 +170,9 @@ class Window:
     async def _open(self, rate: float) -> None:
         job = self.job
         self.moments = arrivals(rate, job.warm_s + job.seconds, job.seed)
-        counted = sum(moment >= job.warm_s for moment in self.moments)
         if job.most_late is not None:
-            self.allowed = math.floor(job.most_late * counted)
+            of = counted(job) if job.counted is None else job.counted
+            self.allowed = math.floor(job.most_late * of)
         if self.moments:
             self.loop.call_later(LEAD_S + self.moments[0], self._fire, 0)
             wait = job.warm_s + job.seconds + max(GRACE_S, job.timeout_s)

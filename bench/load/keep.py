@@ -8,7 +8,7 @@ from typing import Any
 from bench.cases import models
 from bench.cases.case import Case, source_digest
 from bench.load.args import LoadArgs
-from bench.load.arms import OURS, URL, LoadArm
+from bench.load.arms import OURS, URL, LoadArm, flag_of
 from bench.load.measured import ArmLoad, over_rounds, times_as_many
 from bench.load.show import mean
 from bench.load.step import Step
@@ -52,33 +52,34 @@ def result_of(args: LoadArgs, base: ArmLoad, one: ArmLoad) -> Result:
         "client": {"processes": args.client_processes},
     }
     found = MeasureResult(values if status == "ok" else {}, status, one.fault, samples=samples)
-    seconds = sum(step.requests / max(step.answered_per_s, 1e-9) for step in one.steps())
+    seconds = sum(each.seconds for each in one.rounds)
     key = case.key(subject, told)
-    return Result(key, case, MEASURE, found, min(seconds, 1e9), {"samples": 1.0}, origin)
+    return Result(key, case, MEASURE, found, seconds, {"samples": 1.0}, origin)
 
 
 def values_of(base: ArmLoad, one: ArmLoad) -> dict[str, Value]:
-    """Return the numbers of a service: requests a second at the highest rate that was kept, and at
-    that rate latency, cost and memory."""
+    """Return the numbers of a service: requests a second at the highest rate that was kept, latency
+    and cost at that rate, and memory. p50 and p95 are of the answers with status 200, p99 of all
+    requests: it is left out where too many have none."""
     values: dict[str, Value] = {}
-    tops = list(one.tops().values())
 
     def add(name: str, found: Estimate | None, unit: str) -> None:
         if found is not None:
             values[name] = value_of(found, unit)
 
-    if any(each.knee is not None for each in one.rounds):
+    if one.searches():
         add("requests_per_s", one.capacity(), "1/s")
         if one is not base:
             add("times_as_many", times_as_many(base, one), "1")
-    steps = tops or one.steps()
+    steps = one.told()
     rounds = [each for each in one.rounds if each.memory.first]
-    for name in ("p50", "p95", "p99"):
-        add(
-            name,
-            over_rounds([each.latency[name] for each in steps if each.latency], len(steps)),
-            "s",
-        )
+    requests = sum(step.requests for step in steps)
+    for name in ("p50", "p95"):
+        seen = [each.latency[name] for each in steps if each.latency]
+        add(name, over_rounds(seen, requests), "s")
+    p99s = [each.p99_of_all for each in steps if each.p99_of_all is not None]
+    if len(p99s) == len(steps):  # a request without an answer took forever
+        add("p99", over_rounds(p99s, requests), "s")
     plain = {
         "service_cpu": (mean([step.service_cpu for step in steps]), "s"),
         "client_cpu": (mean([step.client_cpu for step in steps]), "s"),
@@ -121,7 +122,7 @@ def facts_of(args: LoadArgs, found: Sequence[ArmLoad]) -> list[evidence.Fact]:
         }
         options = {"options": shlex.join(arm.options)} if arm.options else {}
         capacity = one.capacity()
-        if capacity is not None and any(each.knee is not None for each in one.rounds):
+        if capacity is not None and one.searches():
             work = {"p99_ms": args.p99_ms, **options}
             facts.append(_fact("requests_per_s", capacity, "1/s", work, common))
             cost = _cpu(list(one.tops().values()))
@@ -160,7 +161,6 @@ def _fact(
 
 def device_of(arm: LoadArm) -> str:
     """Return the device that a service was told to use, or would choose."""
-    words = [part for word in arm.options for part in word.split("=", 1)]
-    if arm.server == OURS and "--device" in words[:-1]:
-        return words[words.index("--device") + 1]
-    return str(choose_device("auto")) if arm.server == OURS else "cpu"
+    if arm.server != OURS:
+        return "cpu"
+    return str(choose_device(flag_of(arm.options, "device") or "auto"))

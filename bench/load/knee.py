@@ -27,6 +27,8 @@ class Knee:
     """the lowest that was not"""
     is_bracketed: bool = False
     """whether the two are as near to each other as was asked"""
+    is_complete: bool = False
+    """whether the search has ended by itself, and neither by `goes_on` nor by an exception"""
 
 
 def search(
@@ -35,6 +37,7 @@ def search(
     resolution: float,
     factor: float = FIRST,
     goes_on: Callable[[], bool] = lambda: True,
+    found: Knee | None = None,
 ) -> Knee:
     """Return the highest rate that is kept: the rate rises (or falls) by a factor, which is squared
     from step to step, until the knee is between two rates; their geometric middle is tried until
@@ -44,9 +47,13 @@ def search(
         measure: makes a step at a rate.
         start: the first rate, in requests a second.
         goes_on: asked before each step but the first; False ends the search.
+        found: is filled and returned; so it holds the steps of a search that an exception ends.
     """
-    found, rate, jump = Knee(), start, factor
-    while rate >= LOWEST and len(found.steps) < MOST and (not found.steps or goes_on()):
+    found = Knee() if found is None else found
+    rate, jump = start, factor
+    while rate >= LOWEST and len(found.steps) < MOST:
+        if found.steps and not goes_on():
+            return found
         step = measure(rate)
         found.steps.append(step)
         if step.is_kept:
@@ -62,6 +69,7 @@ def search(
         else:
             rate = rate * jump if step.is_kept else rate / jump
             jump = min(jump**2, 2.0)
+    found.is_complete = True
     return found
 
 

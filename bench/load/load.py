@@ -1,6 +1,7 @@
 """The verb load: how many requests a second services hold, side by side."""
 
 import random
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,9 +20,8 @@ from bench.load.service import Service, ServiceFailed
 from bench.load.step import Limits, Step, length_of
 from bench.load.window import step_of
 from tasks import atomic
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
 from zoo.machine import terminal
-from zoo.measure import usage
 from zoo.measure.deadline import Deadline
 from zoo.store.checkpoint import Checkpoint, open_checkpoint
 
@@ -35,6 +35,8 @@ STEPS = 7
 """Steps that a search takes, about."""
 LEAST_S = 2.0
 """Seconds of a step, at the least, however short the time is."""
+AGAIN_S = 0.1
+"""Seconds after which a request that was refused is sent again."""
 CLOSE_S, CLOSING = 5.0, 0.1
 """Seconds that the end of a service and the records take, and the largest share of the time that is
 kept back for them."""
@@ -49,7 +51,7 @@ def load(args: LoadArgs, options: Sequence[str] = ()) -> list[ArmLoad]:
     Ctrl-C ends the load: what was measured so far is shown and kept.
 
     Raises:
-        UserError: data or a service that can't be used, or a time too short for anything.
+        UserError: data, a key or a service that can't be used, or a time too short for anything.
         KeyboardInterrupt: after Ctrl-C.
     """
     deadline = Deadline(args.minutes)
@@ -64,7 +66,8 @@ def load(args: LoadArgs, options: Sequence[str] = ()) -> list[ArmLoad]:
     with atomic.exit_on_sigterm(), TemporaryDirectory(prefix="zoo-load-") as folder:
         path = Path(folder) / "payloads.json"
         atomic.write_text(path, payloads.as_json(given))
-        session = Session(args, found, given, path, deadline)
+        of_numbers = checkpoint is not None and _predicts_numbers(checkpoint)
+        session = Session(args, found, given, path, deadline, of_numbers)
         terminal.lines(show.heading(args, len(given)))
         try:
             session.run()
@@ -93,15 +96,23 @@ class Session:
     path: Path
     """of the file of payloads"""
     deadline: Deadline
+    of_numbers: bool = False
+    """whether the answers are numbers"""
     wanted: list[str] = field(default_factory=list)
     """answers of the first service that gave some"""
+    right: str = ""
+    """the name of that service"""
 
     def __post_init__(self) -> None:
         self.limits = Limits(self.args.p99_ms / 1e3, self.args.max_failed)
         self.key = _key(self.args.key_file)
 
     def run(self) -> None:
-        """Make the rounds, until all are made or the time is over."""
+        """Make the rounds, until all are made or the time is over.
+
+        Raises `UserError` for keys that a service would refuse.
+        """
+        keys = {one.arm: self.key or one.arm.key() for one in self.found}
         draw = random.Random(f"rounds {self.args.seed}")
         for number in range(self.args.rounds):
             # the first service of the first round says what is right
@@ -112,23 +123,26 @@ class Session:
                 if one.fault:
                     continue
                 rounds_left = self.args.rounds - number - 1
-                turns = len(order) - place + rounds_left * len(order)
-                self._round(one, number, turns)
+                sound = [sum(not each.fault for each in some) for some in (order[place:], order)]
+                turns = sound[0] + rounds_left * sound[1]
+                self._round(one, number, turns, keys[one.arm])
 
-    def _round(self, one: ArmLoad, number: int, turns: int) -> None:
+    def _round(self, one: ArmLoad, number: int, turns: int, key: str | None) -> None:
         """Launch a service and load it, with an equal share of the time for all turns to come."""
         closing = min(CLOSE_S, CLOSING * self.deadline.seconds)
         share = max(0.0, self.deadline.left() - closing) / turns
         made = Round(number + 1)
         if self.deadline.is_set and one.rounds and share < (one.rounds[0].start_s or 0) + LEAST_S:
+            terminal.lines(f"round {number + 1}: {one.arm.name} is left out, for lack of time")
             return
         terminal.lines(f"round {number + 1}: {one.arm.name} ({self.deadline.countdown()})")
-        ends = self.deadline.spent() + share
+        began = self.deadline.spent()
+        ends = began + share
         try:
             with ExitStack() as stack:
-                service = stack.enter_context(one.arm.running(self.payloads[0]))
+                service = stack.enter_context(one.arm.running(self.payloads[0], key))
                 made.start_s = service.start_s
-                target = Target(service.url, str(self.path), self.key)
+                target = Target(service.url, str(self.path), key)
                 client = stack.enter_context(clients.started(target, self.args.client_processes))
                 if service.tree is not None:
                     made.memory = stack.enter_context(process_tree.watched_memory(service.tree))
@@ -136,9 +150,13 @@ class Session:
                 one.rounds.append(made)
                 turn = Turn(self, one.arm, service, client, made, ends)
                 turn.run(_start_of(one, number))
-        except (ServiceFailed, ClientLost) as error:
+        except (ServiceFailed, ClientLost, UserError) as error:
+            if isinstance(error, UserError) and not any(each.steps() for each in self.found):
+                raise  # a URL where nobody answers; one that has gone since leaves what it showed
             one.fault = str(error)
-            terminal.lines(f"{one.arm.name}: {error}")
+            terminal.lines(spelled(f"{one.arm.name}: {error}"))
+        finally:
+            made.seconds = self.deadline.spent() - began
 
     def _must_answer(self, one: ArmLoad, service: Service, client: Clients) -> None:
         """Compare the answers with those of the first service, once; raises `ServiceFailed` where
@@ -153,13 +171,15 @@ class Session:
         if not answered:
             raise ServiceFailed(_why_none(service, seen.statuses))
         if not self.wanted:
-            self.wanted = seen.bodies
+            self.wanted, self.right = seen.bodies, one.arm.name
             return
-        others, count = answers.differing(self.wanted, seen.bodies)
+        others, count = answers.differing(self.wanted, seen.bodies, self.of_numbers)
+        if not count:
+            terminal.lines(f"{one.arm.name}: its answers have nothing that could be compared")
         if others > max(int(self.args.max_other > 0), self.args.max_other * count):
             one.is_wrong = True
             raise ServiceFailed(
-                f"{others} of {count} answers are others than those of {self.found[0].arm.name}"
+                f"{others} of {count} answers are others than those of {self.right}"
             )
 
 
@@ -174,6 +194,8 @@ class Turn:
     made: Round
     ends: float
     """by the deadline's clock"""
+    is_behind: bool = False
+    """whether requests of the last step may still be waiting in the service"""
 
     def run(self, start: float | None) -> None:
         """Make the steps: those that were asked for, or those of a search.
@@ -185,16 +207,19 @@ class Turn:
         if args.clients is not None:
             self.made.steps.append(self._step(None, args.clients))
         elif args.rate:
-            for rate in args.rate:
+            for place, rate in enumerate(args.rate):
                 if self.made.steps and not self._has_time():
+                    left = ", ".join(f"{each:g}/s" for each in args.rate[place:])
+                    terminal.lines(f"  left out, for lack of time: {left}")
                     return
                 self.made.steps.append(self._step(rate))
         else:
             factor = knee.FIRST if start is None else knee.LATER
             begin = BEGIN * self._about() if start is None else start
-            goes_on = self._has_time
-            found = knee.search(self._kept_step, begin, args.resolution, factor, goes_on)
-            self.made.knee = found
+            self.made.knee = knee.Knee()  # now: a search that is broken off was one, too
+            knee.search(
+                self._kept_step, begin, args.resolution, factor, self._has_time, self.made.knee
+            )
 
     def _about(self) -> float:
         """Return about how many requests a second the service makes."""
@@ -207,8 +232,7 @@ class Turn:
         """Make a step; one that was broken while others took the machine is made again, once."""
         step = self._step(rate)
         self.made.steps.append(step)
-        is_disturbed = (step.foreign or 0.0) > usage.MAX_FOREIGN
-        if not step.is_kept and is_disturbed and self._has_time():
+        if not step.is_kept and step.is_disturbed and self._has_time():
             step = self._step(rate)
             self.made.steps.append(step)
         return step
@@ -227,6 +251,8 @@ class Turn:
     def _step(self, rate: float | None, count: int | None = None) -> Step:
         """Make one window of load and say what it showed."""
         args, session = self.session.args, self.session
+        if self.is_behind:
+            self._wait_for_rest()
         seconds = self._seconds()
         searches = not args.rate and count is None
         if rate is not None and searches and not session.deadline.is_set:
@@ -243,14 +269,22 @@ class Turn:
         )
         step = step_of(self.service, self.client, job, session.limits)
         terminal.lines(show.step(step))
-        if searches and not step.is_kept:
-            self._wait_for_rest()
+        self.is_behind = not step.is_kept
         return step
 
     def _wait_for_rest(self) -> None:
-        """Wait until what was left of the last step is done: a request is answered behind it."""
+        """Wait until what was left of the last step is done: a request is answered with 200 behind
+        it. One that is refused, as the queue is still full, is sent again."""
         timeout = self.session.args.timeout_s
-        self.client.run(Job(0.0, 0.0, clients=1, keep_bodies=1, timeout_s=timeout))
+        job = Job(0.0, 0.0, clients=1, keep_bodies=1, timeout_s=timeout)
+        ends = time.monotonic() + timeout
+        while "200" not in self.client.run(job).statuses and time.monotonic() < ends:
+            time.sleep(AGAIN_S)
+
+
+def _predicts_numbers(checkpoint: Checkpoint) -> bool:
+    """Return whether a checkpoint answers with numbers, and with no labels."""
+    return getattr(checkpoint.task, "problem_type", None) == "regression"
 
 
 def _start_of(one: ArmLoad, number: int) -> float | None:

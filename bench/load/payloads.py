@@ -85,10 +85,10 @@ def of_checkpoint(checkpoint: "Checkpoint", data: str | None, seed: int) -> list
 
 def of_row(row: Mapping[str, Any]) -> Payload:
     """Return the request for a row of data, as tasks read it. Raises `UserError` for a row that
-    has no text and no file."""
+    has no text and no file, or one that can't be read."""
     if "media" in row:
         media = row["media"]
-        content = media["bytes"] if media.get("bytes") else Path(media["path"]).read_bytes()
+        content = media["bytes"] if media.get("bytes") else _content(Path(media["path"]))
         return of_media(content)
     if "text" in row:
         return of_text(row["text"], row.get("text_pair"))
@@ -106,13 +106,21 @@ def of_data(data: Path, seed: int) -> list[Payload]:
     if not data.exists():
         raise UserError(f"`data` {data}: there is no such file")
     if data.is_file() and data.suffix.lower() in MEDIA:
-        return [of_media(data.read_bytes())]
+        return [of_media(_content(data))]
     if data.is_dir():
         found = sorted(path for path in data.rglob("*") if path.suffix.lower() in MEDIA)
         if found:
             drawn = _drawn(len(found), seed, str(data))
-            return [of_media(found[place].read_bytes()) for place in drawn]
+            return [of_media(_content(found[place])) for place in drawn]
     return of_file(data, {}, seed)
+
+
+def _content(file: Path) -> bytes:
+    """Return the bytes of a file. Raises `UserError` where it can't be read."""
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise UserError(f"`data` {file}: {error.strerror}") from None
 
 
 def of_file(file: Path, known: Mapping[str, str | None], seed: int) -> list[Payload]:

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from bench.load.payloads import Payload
 from bench.load.process_tree import ProcessTree
-from tasks.errors import UserError
+from tasks.errors import UserError, foreign
 from zoo.measure.arms import THREADS
 
 READY_S = 180.0
@@ -28,6 +28,9 @@ ASK_S = 10.0
 LOOK_S = 0.1
 PREDICT = "/predict"
 LAUNCH = "bench.load.launch"
+REFUSED = frozenset((400, 401, 403, 413, 415, 422))
+"""Statuses that a first request has for good: waiting changes nothing."""
+KEYLESS = frozenset((401, 403))
 LAST = 2_000
 """Characters of what a service said that are read for the reason of its end."""
 
@@ -46,6 +49,8 @@ class Service:
     """its processes; None where it runs elsewhere"""
     start_s: float | None = None
     """seconds from its start until it was ready"""
+    ended: Callable[[], str | None] = lambda: None
+    """tells how it has ended by itself; None while it runs, and of one that runs elsewhere"""
 
 
 def free_port() -> int:
@@ -107,6 +112,7 @@ def started(
     probe: Payload,
     threads: int | None = None,
     ready_path: str | None = None,
+    key: str | None = None,
     ready_s: float = READY_S,
 ) -> Iterator[Service]:
     """Context manager of a service that is started here, waited for until it is ready and has
@@ -118,8 +124,9 @@ def started(
         probe: the request that it has to answer with 200.
         threads: of OpenMP and its like; None leaves them to the environment.
         ready_path: what is asked by GET first; 200 says that it is ready.
+        key: sent with the request as a bearer token.
 
-    Raises `ServiceFailed` if it ends before, or isn't ready in time.
+    Raises `ServiceFailed` if it ends before, isn't ready in time, or refuses the request.
     """
     began = time.monotonic()
     base = f"http://127.0.0.1:{port}"
@@ -139,8 +146,13 @@ def started(
             ends = time.monotonic() + ready_s
             ready = lambda: ready_path is None or ask(base + ready_path) == 200  # noqa: E731
             _wait(process, ready, ends, log.fileno())
-            _wait(process, lambda: ask(f"{base}{PREDICT}", probe) == 200, ends, log.fileno())
-            yield Service(f"{base}{PREDICT}", tree, time.monotonic() - began)
+            _wait(process, lambda: _answers(base + PREDICT, probe, key), ends, log.fileno())
+            yield Service(
+                base + PREDICT,
+                tree,
+                time.monotonic() - began,
+                lambda: _end_of(process, log.fileno()),
+            )
         finally:
             stop(process, tree)
 
@@ -149,11 +161,27 @@ def _wait(
     process: "subprocess.Popen[bytes]", holds: Callable[[], bool], ends: float, log: int
 ) -> None:
     while not holds():
-        if (code := process.poll()) is not None:
-            raise ServiceFailed(f"it ended with exit code {code}: {_last_words(log)}")
+        if (end := _end_of(process, log)) is not None:
+            raise ServiceFailed(end)
         if time.monotonic() > ends:
             raise ServiceFailed(f"it was not ready in time: {_last_words(log)}")
         time.sleep(LOOK_S)
+
+
+def _answers(url: str, probe: Payload, key: str | None) -> bool:
+    """Return whether a request is answered with 200; raises `ServiceFailed` where it never will
+    be."""
+    status = ask(url, probe, key)
+    if status in REFUSED:
+        hint = "; give the key that it wants by `key_file`" if status in KEYLESS else ""
+        raise ServiceFailed(f"it refused a first request with status {status}{hint}")
+    return status == 200
+
+
+def _end_of(process: "subprocess.Popen[bytes]", log: int) -> str | None:
+    """Return in words how a process has ended; None while it runs."""
+    code = process.poll()
+    return None if code is None else f"it ended with exit code {code}: {_last_words(log)}"
 
 
 def stop(process: "subprocess.Popen[bytes]", tree: ProcessTree, drain_s: float = DRAIN_S) -> None:
@@ -182,4 +210,4 @@ def _last_words(log: int) -> str:
     text = os.pread(log, LAST, max(0, size - LAST)).decode("utf-8", "replace")
     lines = [line.strip(" \t│|") for line in text.splitlines()]
     lines = [line for line in lines if any(map(str.isalpha, line)) and "--help" not in line]
-    return lines[-1] if lines else "it said nothing"
+    return foreign(lines[-1]) if lines else "it said nothing"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from bench.load.args import LoadArgs
 from bench.load.measured import ArmLoad, over_rounds, times_as_many
 from bench.load.step import LEAST, Step
+from tasks.errors import spelled
 from zoo.machine import formatting, terminal
 from zoo.machine.formatting import NOTHING, significant
 from zoo.measure.intervals import Estimate
@@ -58,7 +59,7 @@ def table(args: LoadArgs, found: Sequence[ArmLoad]) -> None:
         _of_knees(args, found)
     for one in found:
         if one.fault:
-            terminal.lines(f"{one.arm.name}: {one.fault}")
+            terminal.lines(spelled(f"{one.arm.name}: {one.fault}"))
     _client(found)
 
 
@@ -70,7 +71,7 @@ def _of_knees(args: LoadArgs, found: Sequence[ArmLoad]) -> None:
         capacity, tops = one.capacity(), list(one.tops().values())
         times = None if one is found[0] else times_as_many(found[0], one)
         ratio = "1" if one is found[0] else NOTHING if times is None else estimate(times)
-        held = estimate(capacity) if one.is_wrong or tops else _none_kept(one)
+        held = estimate(capacity) if one.is_wrong or capacity else _none_kept(one)
         rows.append((one.arm.name, held, ratio, *_costs(one, tops)))
     terminal.table(
         (
@@ -83,10 +84,43 @@ def _of_knees(args: LoadArgs, found: Sequence[ArmLoad]) -> None:
         title="in brackets: 95%, Student's t over rounds",
         after_gap=True,
     )
+    for one in found:
+        _tell_of_searches(args, one)
+    tops = [step for one in found for step in one.tops().values()]
+    _tell_of_few(min((step.requests for step in tops), default=LEAST))
+
+
+def _tell_of_searches(args: LoadArgs, one: ArmLoad) -> None:
+    """Say what the number of a service is not made of, and where it may be too low."""
+    rounds, kept = len(one.searches()), len(one.tops())
+    of = f"of {rounds} search{'es' * (rounds != 1)}"
+    if short := one.too_short():
+        terminal.lines(
+            f"{one.arm.name}: {short} {of} ended before the highest rate was known within "
+            f"{100 * args.resolution:g}%: it may be higher"
+        )
+    if none := one.without_rate():
+        terminal.lines(f"{one.arm.name}: {none} {of} kept no rate, so there is no mean")
+    if kept and (lost := rounds - kept - none):
+        terminal.lines(
+            f"{one.arm.name}: {lost} {of} ended before a rate was kept, and does not count"
+        )
+
+
+def _tell_of_few(fewest: int) -> None:
+    if fewest < LEAST:
+        terminal.lines(
+            spelled(
+                f"a step had {fewest:,} requests: a p99 wants {LEAST} or more, so give more "
+                "`seconds`, or `minutes` where they are set"
+            )
+        )
 
 
 def _none_kept(one: ArmLoad) -> str:
-    """Return what stands where no rate was kept."""
+    """Return what stands where there is no mean of rates that were kept."""
+    if one.tops():
+        return NOTHING
     lowest = min((step.rate for step in one.steps() if step.rate), default=None)
     return NOTHING if lowest is None else f"none kept, not even {significant(lowest, 3)}"
 
@@ -132,11 +166,7 @@ def _of_steps(found: Sequence[ArmLoad]) -> None:
     )
     title = "in brackets: 95%, Student's t over rounds"
     terminal.table(header, rows, title=title, after_gap=True)
-    fewest = min(step.requests for one in found for step in one.steps())
-    if fewest < LEAST:
-        terminal.lines(
-            f"a step had {fewest:,} requests: a p99 wants {LEAST} or more, so give more --seconds"
-        )
+    _tell_of_few(min(step.requests for one in found for step in one.steps()))
 
 
 def _of(steps: Sequence[Step], name: str) -> str:

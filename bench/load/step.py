@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from bench.load.generator import Seen
+from zoo.measure import usage
 
 SHARES = {"p50": 0.50, "p90": 0.90, "p95": 0.95, "p99": 0.99, "p99.9": 0.999}
 COUNTED = ("200", "429", "503", "504", "none")
@@ -76,6 +77,11 @@ class Step:
     def as_json(self) -> dict[str, Any]:
         """Return the fields as JSON-ready data."""
         return asdict(self)
+
+    @property
+    def is_disturbed(self) -> bool:
+        """Whether others took so much of the machine that the times are doubtful."""
+        return (self.foreign or 0.0) > usage.MAX_FOREIGN
 
     @property
     def failed(self) -> float:

@@ -29,6 +29,7 @@ def _load(case: Case, work: Serve) -> list[str]:
         return [*words, "--data", "FILE"]
     words += ["--threads", str(case.threads)]
     if work.server != "zoo":
-        return [*words, "--peers", work.server]
+        own = [word.replace("--", "--peer_", 1) for word in shlex.split(work.options)]
+        return [*words, "--peers", work.server, *own]
     options = ["--", *shlex.split(work.options)] if work.options else []
     return [*words, "--deployments", case.deployment, *options]

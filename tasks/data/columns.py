@@ -7,6 +7,7 @@ from tasks.errors import UserError
 
 if TYPE_CHECKING:
     import datasets
+    import pyarrow as pa
 
 
 def names_of(splits: "datasets.DatasetDict") -> list[str]:
@@ -63,6 +64,42 @@ def select(
                 split = datasets.concatenate_datasets([split, empty], axis=1)
         made[name] = split
     return datasets.DatasetDict(made)
+
+
+def values_of(split: "datasets.Dataset", column: str) -> "pa.ChunkedArray":
+    """Return the values of a column in the order of the split's rows."""
+    values: pa.ChunkedArray = split.data.column(column)
+    return values if split._indices is None else values.take(split._indices.column(0))
+
+
+def with_column(
+    split: "datasets.Dataset", column: str, values: "pa.Array | pa.ChunkedArray"
+) -> "datasets.Dataset":
+    """Return the split with other values in a column, which moves behind the others, or with a new
+    one.
+
+    The rows of a split that was cut from another one stay where they are: `datasets` would write
+    all of them once more, pictures and sounds too, before it joins a column to them.
+    """
+    import datasets
+    import numpy as np
+    import pyarrow as pa
+    from datasets.fingerprint import Hasher
+
+    split = split.remove_columns(column) if column in split.column_names else split
+    chosen = split._indices
+    if chosen is None:
+        added = datasets.Dataset(pa.table({column: values}))
+        return datasets.concatenate_datasets([split, added], axis=1)
+    rows = chosen.column(0).to_numpy()
+    places = np.full(split.data.num_rows, -1)
+    places[rows] = np.arange(len(rows))
+    assert np.array_equal(places[rows], np.arange(len(rows))), "a row was chosen twice"
+    spread = values.take(pa.array(places, mask=places < 0))  # nothing in the rows of other splits
+    whole = datasets.Dataset(split.data, split.info.copy(), fingerprint=split._fingerprint)
+    joined = with_column(whole, column, spread)
+    named = Hasher.hash([joined._fingerprint, split._fingerprint])
+    return datasets.Dataset(joined.data, joined.info, indices_table=chosen, fingerprint=named)
 
 
 def _feature_of(splits: "datasets.DatasetDict", column: str) -> object:

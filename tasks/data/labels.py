@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.data import targets
+from tasks.data.columns import with_column
 from tasks.errors import UserError
 from tasks.printing import print_lines
 
@@ -248,29 +249,23 @@ def encode_labels(
     that is no number, naming the row.
     """
     import datasets
+    import pyarrow as pa
 
     index = {name: i for i, name in enumerate(labels)}
-    feature: Any = {
-        "regression": datasets.List(datasets.Value("float32"))
-        if labels
-        else datasets.Value("float32"),
-        "single_label_classification": datasets.Value("int64"),
-        "multi_label_classification": datasets.List(datasets.Value("int64")),
+    stored = {
+        "regression": pa.list_(pa.float32()) if labels else pa.float32(),
+        "single_label_classification": pa.int64(),
+        "multi_label_classification": pa.list_(pa.int64()),
     }[problem_type]
     encoded = datasets.DatasetDict()
     for name, split in splits.items():
         if only not in (None, name):
             continue
-        values = _encoded(name, split, index, problem_type)
-        column = datasets.Dataset.from_dict(
-            {"label": values}, features=datasets.Features({"label": feature})
-        )
-        encoded[name] = datasets.concatenate_datasets(
-            [split.remove_columns("label"), column], axis=1
-        )
+        values = pa.array(_encoded(name, split, index, problem_type), stored)
+        encoded[name] = with_column(split, "label", values)
     counts = [0] * len(labels)
     if problem_type != "regression" and "train" in encoded:
-        for value in encoded["train"]["label"]:
+        for value in encoded["train"]["label"][:]:
             for label in value if isinstance(value, list) else [value]:
                 counts[label] += 1
     return encoded, counts
@@ -292,7 +287,7 @@ def _encoded(
 ) -> list[Any]:
     encode = _encoder(split, index, problem_type)
     values = []
-    for row, value in enumerate(split["label"], start=1):
+    for row, value in enumerate(split["label"][:], start=1):
         try:
             values.append(encode(value))
         except ValueError as problem:

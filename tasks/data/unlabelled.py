@@ -77,7 +77,7 @@ def _without(
     known = {content(row) for split in held_out for row in split}
     kept: Sequence[int] = range(rows.num_rows)
     if "text" in rows.column_names:
-        kept = [i for i, text in enumerate(rows["text"]) if text not in (None, "")]
+        kept = [i for i, text in enumerate(rows["text"][:]) if text not in (None, "")]
     if known:
         pairs = zip(kept, rows.select(kept), strict=True)
         kept = [i for i, row in pairs if content(row) not in known]

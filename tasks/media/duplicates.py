@@ -17,6 +17,8 @@ Place = tuple[str, int]
 PIECE = 65_536
 """Bytes of a file on disk that are read at its start, middle and end: to read all of a large data
 set once more only for this would take as long as to decode it."""
+BATCH = 32
+"""Rows that are in memory together."""
 
 
 def duplicates(
@@ -134,6 +136,6 @@ def _counted(found: Sequence[object], noun: str) -> str:
 
 
 def _media(split: "datasets.Dataset") -> Iterator[Mapping[str, Any] | None]:
-    """Yield the media of a split one by one: a split may be larger than memory."""
-    for row in split.select_columns(["media"]):
-        yield row["media"]
+    """Yield the media of a split, a few at a time: a split may be larger than memory."""
+    for batch in split.select_columns(["media"]).iter(BATCH):
+        yield from batch["media"]

@@ -1,8 +1,9 @@
 """Words with tags: columns of lists, what is wrong with them, and the tokens of words."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from tasks.data.label_checks import warning
 from tasks.data.labels import UNLABELLED
@@ -34,6 +35,35 @@ class TagsPrediction:
     """The text, where it was given as one."""
     words: Words = ()
     """Where its words stand in it."""
+
+
+def tagged(prediction: TagsPrediction, labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return each word of a text with its tag: label, score, start, end (characters) and text."""
+    rows = zip(prediction.words, prediction.tags, prediction.scores, strict=True)
+    return [_at(prediction, labels[tag], score, span) for span, tag, score in rows]
+
+
+def spans_of(prediction: TagsPrediction, scheme: "TagScheme") -> list[dict[str, Any]]:
+    """Return the spans that the tags of a text stand for, as `tagged` does its words; a score is
+    the mean of its words'."""
+    import numpy as np
+
+    found = scheme.spans(prediction.tags, np.array([len(prediction.tags)]))
+    spans = []
+    for kind, first, last in zip(found.type, found.start, found.end, strict=True):
+        place = prediction.words[first][0], prediction.words[last - 1][1]
+        score = prediction.scores[first:last].mean()
+        spans.append(_at(prediction, scheme.types[kind], score, place))
+    return spans
+
+
+def _at(
+    prediction: TagsPrediction, label: str, score: Any, span: tuple[int, int]
+) -> dict[str, Any]:
+    assert prediction.text is not None, "only texts have characters"
+    start, end = span
+    text = prediction.text[start:end]
+    return {"label": label, "score": float(score), "start": start, "end": end, "text": text}
 
 
 class Names(NamedTuple):
@@ -237,18 +267,22 @@ def places(words: Sequence[str]) -> Words:
 
 def encode_words(
     texts: Sequence[str],
-    words: Sequence[Words] | None,
+    words: Sequence[Words] | Literal["blanks", "tokenizer", "pieces"],
     tokenizer: Any,
     max_length: int,
     window_overlap: int | None,
 ) -> dict[str, list[Any]]:
     """Token ids of texts in windows (one, unless `window_overlap` is given), and where words stand.
 
+    Args:
+        words: of each text; or what a word is: what stands between blanks, what the tokenizer takes
+            for one, or each piece that it makes.
+
     Returns input_ids (and token_type_ids, where they are not all 0): for every text a list of
     windows, each a list of ints; untruncated: the length in tokens before any cut; words: as given,
-    or what the tokenizer takes for words; and of each word word_windows and word_positions: the
-    window, and the place in it, of its first piece. Of several windows it is the one with most
-    tokens to the nearer side; -1 where the tokenizer makes nothing of the word, or a cut took it.
+    or as they were found; and of each word word_windows and word_positions: the window, and the
+    place in it, of its first piece. Of several windows it is the one with most tokens to the nearer
+    side; -1 where the tokenizer makes nothing of the word, or a cut took it.
     """
     import numpy as np
 
@@ -262,7 +296,7 @@ def encode_words(
         columns["untruncated"].append(special + sum(lengths) - overlap)
         kept = parts if window_overlap is not None else parts[:1]
         pieces = [_Pieces.of(part) for part in kept]
-        found = _words_of(text, pieces) if words is None else words[i]
+        found = _words_of(text, pieces, words) if isinstance(words, str) else words[i]
         begins = np.array([begin for begin, _ in found], np.int64)
         ends = np.array([end for _, end in found], np.int64)
         windows, positions = _central(pieces, begins, ends)
@@ -322,13 +356,17 @@ class _Pieces(NamedTuple):
         return cls(position, offsets[:, 0], offsets[:, 1], np.asarray(numbers, np.int64)[position])
 
 
-def _words_of(text: str, windows: "Sequence[_Pieces]") -> list[tuple[int, int]]:
-    """The words that the tokenizer finds in a text, without blanks at their ends."""
-    found: dict[int, tuple[int, int]] = {}
+def _words_of(text: str, windows: "Sequence[_Pieces]", by: str) -> list[tuple[int, int]]:
+    """The words of a text, without blanks at their ends; see `encode_words`."""
+    if by == "blanks":
+        return [found.span() for found in re.finditer(r"\S+", text)]
+    found: dict[Any, tuple[int, int]] = {}
     for pieces in windows:
         for begin, end, word in zip(pieces.begin, pieces.end, pieces.word, strict=True):
-            first, last = found.get(int(word), (int(begin), int(end)))
-            found[int(word)] = min(first, int(begin)), max(last, int(end))
+            span = int(begin), int(end)
+            key = span if by == "pieces" else int(word)
+            first, last = found.get(key, span)
+            found[key] = min(first, span[0]), max(last, span[1])
     trimmed = []
     for _, (begin, end) in sorted(found.items()):
         stripped = text[begin:end].strip()

@@ -49,7 +49,7 @@ def load(path: Path) -> "tuple[datasets.DatasetDict, str]":
         return files.load(path)
     root = path.absolute()
     folders, every = walk(root)
-    texts = [file for file in every if _is_text(file)]
+    texts = [file for file in every if is_text(file)]
     if not texts:
         return files.load(path)  # which says what is there
     groups, beside = _grouped(root, folders, texts)
@@ -69,7 +69,7 @@ def texts_in(folder: Path, labels: Collection[str] = ()) -> list[Path]:
         labels: those that the model tells apart.
     """
     folders, every = walk(folder)
-    texts = [file for file in every if _is_text(file)]
+    texts = [file for file in every if is_text(file)]
     if not labels:
         return texts
     try:
@@ -130,7 +130,8 @@ def decoded(content: bytes, where: str) -> tuple[str, str]:
     return text, encoding.removesuffix("-sig")
 
 
-def _is_text(file: Path) -> bool:
+def is_text(file: Path) -> bool:
+    """Return whether a file is a text by its name, inside of a folder of texts."""
     suffix = file.suffix.lower()
     return suffix in SUFFIXES or bool(DIGEST.fullmatch(suffix))
 

@@ -44,11 +44,13 @@ def check(
         unknown_shares: of the tokens of each split, how many the tokenizer can't read (0 to 1).
     """
     rows = {
-        name: [tuple(row) for row in zip(*(split[column] for column in text_columns), strict=True)]
+        name: [
+            tuple(row) for row in zip(*(split[column][:] for column in text_columns), strict=True)
+        ]
         for name, split in splits.items()
     }
     labels = {
-        name: [None] * len(split) if label_column is None else list(split[label_column])
+        name: [None] * len(split) if label_column is None else split[label_column][:]
         for name, split in splits.items()
     }
     findings = [*_empty(rows), *_across(rows, labels)]

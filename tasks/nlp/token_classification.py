@@ -5,7 +5,6 @@ overlap; a word is tagged where it has most of the text around it. Only the firs
 has its tag, as in Devlin et al. 2018, "BERT", section 5.3.
 """
 
-import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -203,9 +202,10 @@ class TokenClassification(LongTexts, Bindable):
 
     args: Args
     labels: tuple[str, ...]
-    words: Literal["blanks", "tokenizer"] = "tokenizer"
+    words: Literal["blanks", "tokenizer", "pieces"] = "tokenizer"
     """What a word of a text is: what stands between blanks, or what the tokenizer takes for one:
-    that where the training's words have punctuation apart, as CoNLL's."""
+    that where the training's words have punctuation apart, as CoNLL's. For `of_pieces` each
+    piece."""
     pad_token_id: int = 0
     columns: Columns = field(default_factory=dict, hash=False)
     processor: Any = field(default=None, compare=False, repr=False)
@@ -299,6 +299,10 @@ class TokenClassification(LongTexts, Bindable):
         )
         return found + list(tagged_words.check(examples.splits, self.scheme))
 
+    def of_pieces(self) -> "TokenClassification":
+        """See `tasks.base.TagsPieces`."""
+        return replace(self, words="pieces")
+
     def is_one(self, raw: Any) -> bool:
         """Return whether an input is a single text, and not a list of them."""
         return text_inputs.is_one(raw)
@@ -311,10 +315,7 @@ class TokenClassification(LongTexts, Bindable):
         from tasks.nlp import tagged_words
 
         texts = [text_inputs.item(each, TEXT)["text"] for each in raw]
-        words = None
-        if self.words == "blanks":
-            words = [[found.span() for found in re.finditer(r"\S+", text)] for text in texts]
-        columns = tagged_words.encode_words(texts, words, self.processor, **self.encoding())
+        columns = tagged_words.encode_words(texts, self.words, self.processor, **self.encoding())
         columns |= {"sample_id": list(range(len(texts))), "text": texts}
         return [{name: column[i] for name, column in columns.items()} for i in range(len(texts))]
 
@@ -477,24 +478,13 @@ class TokenClassification(LongTexts, Bindable):
 
     def to_json(self, prediction: "TagsPrediction", top_k: int | None = None) -> dict[str, Any]:
         """Spans for people, in their order: label, score (the mean of its words' probabilities),
-        start and end (characters of the text), and text. `top_k` changes nothing.
+        start and end (characters of the text), and text; of `of_pieces` each piece with its tag.
+        `top_k` changes nothing.
 
         With BIO tags they are those of transformers' pipeline with aggregation_strategy="first".
         """
-        import numpy as np
+        from tasks.nlp import tagged_words
 
-        assert prediction.text is not None, "only texts have characters"
-        found = self.scheme.spans(prediction.tags, np.array([len(prediction.tags)]))
-        spans = []
-        for kind, first, last in zip(found.type, found.start, found.end, strict=True):
-            start, end = prediction.words[first][0], prediction.words[last - 1][1]
-            spans.append(
-                {
-                    "label": self.scheme.types[kind],
-                    "score": float(prediction.scores[first:last].mean()),
-                    "start": start,
-                    "end": end,
-                    "text": prediction.text[start:end],
-                }
-            )
-        return {"spans": spans}
+        if self.words == "pieces":
+            return {"pieces": tagged_words.tagged(prediction, self.labels)}
+        return {"spans": tagged_words.spans_of(prediction, self.scheme)}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from tasks import panics
 from tasks.base import Batch, Viewed
 from tasks.data import arrow_copy, cache, fingerprint
+from tasks.data.columns import values_of
 from tasks.nlp import perturb
 from tasks.nlp.perturb import PerturbVocabulary
 from tasks.randomness import SampleRandom
@@ -160,6 +161,9 @@ class TokenFeatures(Viewed):
         The cache file is named by the content of these columns and all that decides how they are
         encoded, so nothing stale can be read.
         """
+        import datasets
+        import pyarrow as pa
+
         texts = examples.select_columns(
             [name for name in cls.given if name in examples.column_names]
         )
@@ -186,7 +190,9 @@ class TokenFeatures(Viewed):
                 new_fingerprint=name,
                 desc="tokenizing",
             )
-        labels = examples.select_columns(["label"]) if "label" in examples.column_names else None
+        labels = None
+        if "label" in examples.column_names:  # by themselves they are found at once
+            labels = datasets.Dataset(pa.table({"label": values_of(examples, "label")}))
         return cls(encoded, labels, PerturbVocabulary.of(tokenizer), _unknown(tokenizer))
 
     def __len__(self) -> int:

@@ -142,7 +142,7 @@ class AudioClassification(Classification):
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Return the sounds of one split as features."""
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
-        targets = {"label": examples["label"]} if "label" in examples.column_names else {}
+        targets = {"label": examples["label"][:]} if "label" in examples.column_names else {}
         return AudioFeatures(decoded, targets, self.processor, self.settled, self.args)
 
     def preflight(

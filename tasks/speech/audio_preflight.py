@@ -52,7 +52,7 @@ def check(
             findings += _lengths(name, decoded[name].sizes)
             findings += _rates(name, split, decoded[name].kept, rate)
     if all("label" in split.column_names for split in splits.values()):
-        given = {name: list(split["label"]) for name, split in splits.items()}
+        given = {name: split["label"][:] for name, split in splits.items()}
         findings += label_checks.check(given, labels or ())
     return _errors_first(findings)
 
@@ -75,7 +75,7 @@ def check_transcripts(
         frames: that the model makes of each decoded sound, integer [n]; splits may miss.
     """
     texts = {
-        name: [normalized(text) if text else "" for text in split[column]]
+        name: [normalized(text) if text else "" for text in split[column][:]]
         for name, split in splits.items()
     }
     findings = [*_empty(texts), *_unknown(texts, characters), *_known_texts(texts)]

@@ -110,7 +110,7 @@ def _canonical(args: Args, data: DataArgs) -> "tuple[Source, datasets.DatasetDic
 def _must_be_texts(splits: "datasets.DatasetDict") -> None:
     """Raises `UserError` for a sound without a transcription, or with one that is no text."""
     for name, split in splits.items():
-        for row, text in enumerate(split["text"], start=1):
+        for row, text in enumerate(split["text"][:], start=1):
             if not isinstance(text, str):
                 what = "has no transcription" if text is None else f"is transcribed as {text!r}"
                 raise UserError(
@@ -222,7 +222,7 @@ class SpeechRecognition(Transcription):
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Return the sounds of one split as features."""
         decoded = audio_features.decode_split(examples, self.args, self.settled.rate, cache_key)
-        targets = {"text": examples["text"]} if "text" in examples.column_names else {}
+        targets = {"text": examples["text"][:]} if "text" in examples.column_names else {}
         extractor = self.processor.feature_extractor
         return AudioFeatures(decoded, targets, extractor, self.settled, self.args)
 

@@ -201,7 +201,7 @@ class ImageClassification(Classification):
             digests=True,
         )
         _tell_what_is_cut(examples, decoded, args)
-        labels = examples["label"] if "label" in examples.column_names else None
+        labels = examples["label"][:] if "label" in examples.column_names else None
         return ImageFeatures(decoded, labels, self._partners())
 
     def decode(self, media: Mapping[str, Any]) -> "tuple[np.ndarray, Facts]":

@@ -62,7 +62,7 @@ def check(
     except BadFile as problem:
         raise UserError(f"an image that could be read cannot be any more: {problem}") from None
     values = {
-        name: [None] * len(split) if labels is None else list(split["label"])
+        name: [None] * len(split) if labels is None else split["label"][:]
         for name, split in splits.items()
     }
     if all(found.digests is not None for found in decoded.values()):

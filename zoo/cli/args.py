@@ -250,6 +250,8 @@ class ShipArgs(Bounded):
     """column of the texts or transcriptions; found by itself where it has a usual name"""
     label_column: str | None = None
     """column of the labels; several with commas for as many numbers to predict"""
+    data_config: str | None = None
+    """configuration of a Hub data set that has several"""
     max_train_samples: Count | None = None
     """at most so many rows of train"""
     max_eval_samples: Annotated[int, Bounds(2, 10**9)] | None = None

@@ -7,7 +7,6 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks import json_files
 from tasks.errors import UserError, did_you_mean
 from tasks.paths import expanded, is_file, is_folder
 from tasks.printing import print_lines
@@ -74,7 +73,7 @@ def of_checkpoint(verb: str, words: Sequence[str]) -> int:
     named = [word for word in words if not word.startswith("-")]
     if verb == "predict" and named:
         if {*ZERO_SHOT} & set(words):
-            return verbs.main(zero_shot_entry(named[0]), [verb, *words])
+            return verbs.main(registry.zero_shot_entry(named[0]), [verb, *words])
         if owner := _whose_weights(named[0]):
             return verbs.main(owner, [verb, *words])
     if named:
@@ -109,24 +108,6 @@ def _whose_weights(name: str) -> Entry | None:
         f"{name} is a preset: pretrained weights that have no labels yet",
         hint=f"{command} finetune {owner.name} --model {name} gives them yours",
     )
-
-
-def zero_shot_entry(weights: str) -> Entry:
-    """Return the model that takes weights for zero-shot predictions: that of the preset, else of
-    images if a folder's configuration has a part for them, else of texts."""
-    able = [entry for entry in registry.entries() if entry.zero_shot]
-    for entry in able:
-        if weights in {**entry.presets, **entry.zero_shot}:
-            return entry
-    config = expanded(weights) / "config.json"
-    sees = False
-    if is_file(config):
-        try:
-            sees = "vision_config" in json_files.read_object(config)
-        except (OSError, ValueError):  # whoever loads it says what is wrong
-            sees = False
-    kind = "vision" if sees else "nlp"
-    return next(entry for entry in able if f".{kind}." in entry.module)
 
 
 def _help(verb: str, words: Sequence[str]) -> int:

@@ -28,17 +28,28 @@ USUAL = (
     "keys",
 )
 """Fields whose flags --help shows; --help-all shows the rest."""
+REQUESTS = """
+
+requests, once it is ready (python -m pydoc zoo.serve has more):
+  curl -s http://127.0.0.1:8080/predict -d '{"text": "fine, I loved it"}'
+  curl -s http://127.0.0.1:8080/predict -d '{"text": ["a list", "of texts"], "model": "reviews"}'
+  curl -s http://127.0.0.1:8080/classify --data-binary @photo.jpg -H "content-type: image/jpeg"
+  curl -s http://127.0.0.1:8080/transcribe -F audio=@meeting.wav
+  curl -s http://127.0.0.1:8080/models/reviews -d '{"inputs": "fine"}'          (the Hub's API)
+  curl -s http://127.0.0.1:8080/v1/audio/transcriptions -F file=@meeting.wav    (OpenAI's API)
+  curl -s http://127.0.0.1:8080/v2/models/reviews                      (Open Inference Protocol)"""
+"""What --help says behind the examples."""
 PACKAGES = ("fastapi", "uvicorn", "httptools", "uvloop", "websockets", "prometheus_client")
 """What the extra `serve` brings, by the names that are imported."""
 
 
-def verb(parse: Callable[[str, type, Sequence[str]], Any]) -> Verb:
-    """Return the verb; `parse` reads its words, given its name and the class of its flags."""
+def verb(parse: Callable[..., Any]) -> Verb:
+    """Return the verb; `parse` is that of the program it belongs to, `Program.parse`."""
 
     def run(words: Sequence[str]) -> int:
         from zoo.serve.args import ServeArgs
 
-        asked = parse("serve", ServeArgs, words)
+        asked = parse("serve", ServeArgs, words, more=REQUESTS)
         must_be_installed()
         from zoo.serve.engine import command, prepare
 

@@ -173,7 +173,7 @@ def export_checkpoint(entry: "Entry | None", args: "ExportArgs") -> Artifact:
             )
         drops = [(samples, lost)] if samples and lost else []
         made = commit_artifact(made, proof, args.checkpoint, original.task.primary, drops)
-        golden.leave(original, made, runner, args.data, args.golden_inputs)
+        golden.leave(original, runner, made.digest, args.data, args.golden_inputs)
     print_lines(f"{made.folder}")
     return made
 

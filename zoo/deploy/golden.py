@@ -1,18 +1,20 @@
 """Golden inputs: a few inputs of the validation split beside the outputs that they must have.
 
-`export` leaves them in `golden/DEPLOYMENT.json` of a checkpoint; `serve` runs them on the machine
-that is to answer, before it is ready. The reference is the fp32 source where it was exported; what
-the deployment itself gave there is kept beside it. They are rows of somebody's data, so nothing
-publishes them: `tools.hub` leaves the folder where it is.
+`export`, `quantize` and `bench decide` leave them in `golden/DEPLOYMENT.json` of a checkpoint, also
+for what runs the checkpoint itself; `serve` runs them on the machine that is to answer, before it
+is ready. The reference is the fp32 source where they were made; what the deployment itself gave
+there is kept beside it. Of a model that writes text it is the text, on which both agreed. They are
+rows of somebody's data, so nothing publishes them: `tools.hub` leaves the folder where it is.
 """
 
 import base64
 import binascii
 import hashlib
+import itertools
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +31,6 @@ from zoo.store import evidence, typed
 
 if TYPE_CHECKING:
     from zoo.deploy.export import ExportSource
-    from zoo.runtimes.artifacts import Artifact
     from zoo.runtimes.runner import Runner
 
 FOLDER = "golden"
@@ -37,6 +38,8 @@ SCHEMA = 1
 COUNT = 8
 TRIED = 32
 """Rows of the split of which they are chosen: those on which the deployment is nearest to fp32."""
+TRIED_TEXTS = 16
+"""Rows that a model is to write the text of: each takes it many passes."""
 LONGEST_TEXT = 2000
 """Characters."""
 LARGEST_FILE = 256 * 2**10
@@ -50,6 +53,8 @@ Raw = str | tuple[str, str] | bytes
 Arrays = Mapping[str, np.ndarray]
 Run = Callable[[Raw], Arrays]
 """Gives the outputs of the task for one input, by name, float32 [1, ...]."""
+Models = tuple[Any, Any]
+"""The fp32 source and its deployment, each as a network."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,12 @@ class GoldenInput:
     """An input with its outputs, where it was exported."""
 
     raw: Raw
-    reference: Arrays
+    reference: Arrays = field(default_factory=dict)
     """of the fp32 source"""
-    recorded: Arrays
+    recorded: Arrays = field(default_factory=dict)
     """of the deployment"""
+    text: str | None = None
+    """what the deployment wrote, of a model that writes text"""
 
 
 @dataclass(frozen=True)
@@ -80,20 +87,22 @@ def path_of(checkpoint: Path, deployment: Deployment) -> Path:
 
 def leave(
     original: "ExportSource",
-    artifact: "Artifact",
     runner: "Runner",
+    subject: str,
     data: str | None = None,
     count: int = COUNT,
 ) -> None:
-    """Write golden inputs for an artifact, and for the checkpoint as it is, where a few can be had;
-    say in a line how many, or why there are none.
+    """Write golden inputs for a deployment, and for the checkpoint as it is, where a few can be
+    had; say in a line how many, or why there are none.
 
     Args:
+        runner: of the deployment.
+        subject: see `write`.
         data: to take them from; that of the training by default.
         count: inputs at most; 0: none, and what lay there before goes.
     """
-    folder, deployment = original.checkpoint.folder, artifact.deployment
-    places = {deployment: artifact.digest, EAGER: evidence.subject_digest(folder)}
+    folder, deployment = original.checkpoint.folder, runner.deployment
+    places = {deployment: subject, EAGER: evidence.subject_digest(folder)}
     found, why = _of(original, runner, data, count)
     for one, subject in places.items():
         chosen = found if one == deployment else [_as_source(each) for each in found]
@@ -185,6 +194,24 @@ def fault(
     return None
 
 
+def text_fault(
+    inputs: Sequence[GoldenInput], texts: Sequence[str], least: float = 1.0
+) -> str | None:
+    """Return what is wrong with texts, in a sentence without them; None where they are those that
+    were written before.
+
+    Args:
+        texts: of the inputs, in their order.
+        least: share of the texts that has to be the same.
+    """
+    pairs = zip(inputs, texts, strict=True)
+    wrong = [i for i, (one, text) in enumerate(pairs, 1) if text != one.text]
+    if len(wrong) <= len(inputs) * (1 - least):
+        return None
+    first = f"number {wrong[0]}" if len(wrong) == 1 else f"number {wrong[0]} first"
+    return f"{len(wrong)} of them gave another text where it was exported ({first})"
+
+
 def _of(
     original: "ExportSource", runner: "Runner", data: str | None, count: int
 ) -> tuple[list[GoldenInput], str]:
@@ -196,30 +223,59 @@ def _of(
     if not count:
         return [], "none were asked for"
     task = original.task
-    if isinstance(task, Generates):
-        return [], "its models write text, token by token"
     try:
         examples, _ = original.examples("validation", data, TRIED)
     except UserError as error:
         return [], str(error)
     exported = RunnerModel(runner, original.checkpoint.folder).eval()
-    source, deployed = (outputs_of(task, model) for model in (original.model, exported))
     [rows] = examples.splits.values()
-    made = []
+    raws = _raw_inputs(rows.select(range(min(TRIED, len(rows)))))
+    models = original.model, exported
     with torch.inference_mode():
-        for raw in _raw_inputs(rows.select(range(min(TRIED, len(rows))))):
-            try:
-                reference, recorded = source(raw), deployed(raw)
-            except UserError:  # some rows of a split are no inputs: a text without a mask
-                continue
-            if sum(each.size for each in reference.values()) <= MOST_VALUES:
-                made.append(GoldenInput(raw, reference, recorded))
-    numerics = runner.deployment.numerics
+        if isinstance(task, Generates):
+            best = _written_alike(task, models, raws, count)
+        else:
+            best = _nearest(task, models, raws, runner.deployment.numerics)[:count]
+    return best, f"no small input of {examples.name} suits"
+
+
+def _nearest(task: Task, models: Models, raws: Iterable[Raw], numerics: str) -> list[GoldenInput]:
+    """Return inputs on which a deployment is within its tolerance, the nearest to fp32 first."""
+    source, deployed = (outputs_of(task, model) for model in models)
+    made = []
+    for raw in raws:
+        try:
+            reference, recorded = source(raw), deployed(raw)
+        except UserError:  # some rows of a split are no inputs: a text without a mask
+            continue
+        if sum(each.size for each in reference.values()) <= MOST_VALUES:
+            made.append(GoldenInput(raw, reference, recorded))
     good = [
         one for one in made if fault([one], [one.recorded], task.output_kinds, numerics) is None
     ]
-    best = sorted(good, key=_distance)[:count]
-    return best, f"no small input of {examples.name} suits"
+    return sorted(good, key=_distance)
+
+
+def _written_alike(
+    task: Task, models: Models, raws: Iterable[Raw], count: int
+) -> list[GoldenInput]:
+    """Return inputs of which both models write the same text, as many as are wanted."""
+    made: list[GoldenInput] = []
+    for raw in itertools.islice(raws, TRIED_TEXTS):
+        if len(made) == count:
+            break
+        try:
+            text, other = (_text_of(task, model, raw) for model in models)
+        except UserError:
+            continue
+        if text and text == other:
+            made.append(GoldenInput(raw, text=text))
+    return made
+
+
+def _text_of(task: Task, model: Any, raw: Raw) -> str:
+    [written] = task.predict(model, task.collate(task.inputs([raw])))
+    return str(task.to_json(written)["text"])
 
 
 def outputs_of(task: Task, model: Any) -> Run:
@@ -243,7 +299,7 @@ def _distance(one: GoldenInput) -> float:
 
 
 def _as_source(one: GoldenInput) -> GoldenInput:
-    return GoldenInput(one.raw, one.reference, one.reference)
+    return replace(one, recorded=one.reference)
 
 
 def _raw_inputs(rows: Any) -> Iterator[Raw]:
@@ -272,11 +328,12 @@ def _written(one: GoldenInput) -> dict[str, Any]:
     raw: Any = one.raw
     if isinstance(raw, bytes):
         raw = {"base64": base64.b64encode(raw).decode()}
-    return {
+    written = {
         "input": raw,
         "fp32": {name: _packed(array) for name, array in one.reference.items()},
         "outputs": {name: _packed(array) for name, array in one.recorded.items()},
     }
+    return written if one.text is None else {**written, "text": one.text}
 
 
 def _read(written: Mapping[str, Any]) -> GoldenInput:
@@ -289,7 +346,7 @@ def _read(written: Mapping[str, Any]) -> GoldenInput:
         {name: _unpacked(packed) for name, packed in written[key].items()}
         for key in ("fp32", "outputs")
     )
-    return GoldenInput(raw, reference, recorded)
+    return GoldenInput(raw, reference, recorded, written.get("text"))
 
 
 def _packed(array: np.ndarray) -> dict[str, Any]:

@@ -111,7 +111,7 @@ def of_data(
         return counted
     if not 0 < len(task.classes) <= MOST_CLASSES:
         return counted
-    given = examples.splits["train"]["label"]
+    given = examples.splits["train"]["label"][:]
     codes = np.array([code for label in given for code in np.atleast_1d(label)], np.int64)
     counts = np.bincount(codes, minlength=len(task.classes))
     return counted + [

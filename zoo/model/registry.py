@@ -2,8 +2,10 @@
 
 import importlib
 
+from tasks import json_files
 from tasks.errors import UserError
-from zoo.model.entry import Entry
+from tasks.paths import expanded, is_file
+from zoo.model.entry import Entry, Preset
 
 MODULES = (
     "zoo.nlp.bert_cls",
@@ -39,3 +41,29 @@ def find(name: str) -> Entry:
             return entry
     known = ", ".join(module.rpartition(".")[2] for module in MODULES)
     raise UserError(f"no model called {name!r}", "model", f"there are {known}")
+
+
+def zero_shot_entry(weights: str) -> Entry:
+    """Return the model that takes weights for labels without training.
+
+    Of a folder with a `config.json` it is that of images if the configuration has a part for them,
+    else that of texts. A preset has its own model; any other name, such as a Hub id, is taken for
+    texts.
+    """
+    able = [entry for entry in entries() if entry.zero_shot]
+    config, sees = expanded(weights) / "config.json", False
+    if is_file(config):
+        try:
+            sees = "vision_config" in json_files.read_object(config)
+        except (OSError, ValueError):  # whoever loads it says what is wrong
+            sees = False
+    elif of_preset := next((one for one in able if weights in presets_of(one)), None):
+        return of_preset
+    kind = "vision" if sees else "nlp"
+    return next(entry for entry in able if f".{kind}." in entry.module)
+
+
+def presets_of(entry: Entry) -> dict[str, Preset]:
+    """Return all weights of a model that have a name: to fine-tune, and to predict with as they
+    are."""
+    return {**entry.presets, **entry.zero_shot}

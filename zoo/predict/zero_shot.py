@@ -13,6 +13,7 @@ from tasks.kinds.classification import Classification
 from tasks.paths import expanded
 from zoo.machine.precision import compute_on
 from zoo.machine.terminal import quiet_libraries
+from zoo.model import registry
 from zoo.predict.pipeline import PredictionPipeline
 from zoo.store import pretrained
 
@@ -62,7 +63,7 @@ class ZeroShot(PredictionPipeline):
         if sentence.count("{}") != 1:
             raise UserError(f"`template` {sentence!r}: wants one {{}} where the label goes")
         quiet_libraries()
-        found = pretrained.find(model, {**entry.presets, **entry.zero_shot})
+        found = pretrained.find(model, registry.presets_of(entry))
         place = compute_on(device, threads)
         self.source = f"{model}, zero-shot"
         self.device = place

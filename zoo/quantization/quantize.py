@@ -353,10 +353,11 @@ def keep(
         speeds.append(speed_fact("speedup", ratio, made.digest, deployment, common, speeds[1]))
     if best.artifact is None:
         on_gpu.record(made, best.proof, metric, drops, speeds)
+        golden.leave(original, runner, made.digest, args.data)
         terminal.lines(spelled(f"{made.folder} `deployment` {deployment}"))
         return
     artifact = export.commit_artifact(
         made, best.proof, args.checkpoint, metric, drops, {"contract": contract}, speeds
     )
-    golden.leave(original, artifact, runner, args.data)
+    golden.leave(original, runner, artifact.digest, args.data)
     terminal.lines(f"{artifact.folder}")

@@ -62,6 +62,8 @@ class OpenVINORunner(Runner):
         super().__init__(deployment, artifact.signature, device, threads)
         settings: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
+            # else every process pins its threads to the same first cores
+            "ENABLE_CPU_PINNING": False,
             "INFERENCE_PRECISION_HINT": PRECISIONS[deployment.numerics],
         }
         if threads:

@@ -9,7 +9,8 @@
 
 What it speaks, each with its errors in its own form (`zoo.serve.protocols` has a module for each):
 
-    POST /predict, /classify, /recognize, /transcribe    JSON, a form, or the file itself
+    POST /predict, /classify, /recognize, /transcribe    JSON, a form, or the file itself; an input
+                                        or a list of them
     POST /, /models/NAME                the Hub's inference API: huggingface_hub.InferenceClient
     /v2/...                             the Open Inference Protocol: tritonclient.http
     /v1/...                             OpenAI's: transcriptions, embeddings, realtime
@@ -24,10 +25,11 @@ themselves while a worker is busy; `--max_wait_ms` has an idle one wait for more
 
 **What it takes on.** `--max_queue` inputs wait, more are answered 429 with Retry-After; an answer
 comes within `--timeout_s`, or 504, and what has not begun by then is dropped, as it is when the
-client goes; a body has `--max_body_mb`, more is 413 before it is read. A worker that dies is
-replaced, and its requests are tried once more, else 503. SIGTERM takes no more, and ends when all
-is answered (`--drain_s`). `/v2/health/live` says that it lives; `/v2/health/ready` that each model
-has a worker that is loaded, warm, and has passed its self-test: golden inputs, which `export`
+client goes; a body has `--max_body_mb`, more is 413 before it is read; of `--max_connections` those
+above are 503, but for probes. A worker that dies is replaced, and its requests are tried once more,
+each by itself, else 503. SIGTERM takes no more, and ends when all is answered (`--drain_s`); live
+sounds have their last texts. `/v2/health/live` says that it lives; `/v2/health/ready` that each
+model has a worker that is loaded, warm, and has passed its self-test: golden inputs, which `export`
 leaves beside a program, must give what they gave there, within the tolerance of
 `zoo.deploy.parity`.
 
@@ -39,7 +41,8 @@ name in it, and logs (JSON lines on standard error) have no inputs.
 one of `--admin_keys` is told: the new version is loaded beside the old one, tested, given a share
 of the traffic as a shadow, compared, and takes over without a dropped request; `.../rollback` goes
 back at once. `--max_disagreement` and `--fail_if slower:5%` refuse it. Each step is in the
-checkpoint's evidence.
+checkpoint's evidence. A live sound stays with the version that heard it first, and has `--drain_s`
+to end when that goes, which is at the next update but one.
 
 **Several machines.** `--engine ray --replicas 2` runs the same application on Ray Serve, on this
 machine or, with RAY_ADDRESS, on a cluster (`ray start --head` begins one, `ray start --address`

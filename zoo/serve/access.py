@@ -17,7 +17,14 @@ from starlette.requests import ClientDisconnect
 
 from tasks.errors import UserError, spelled
 from zoo.serve import cache, errors, keys
-from zoo.serve.errors import ServeError, SlowRequest, TooLarge, Unauthorized, Unavailable
+from zoo.serve.errors import (
+    ServeError,
+    SlowRequest,
+    TooLarge,
+    TooManyConnections,
+    Unauthorized,
+    Unavailable,
+)
 from zoo.serve.logs import REQUESTS
 from zoo.serve.metrics import Metrics
 
@@ -34,6 +41,8 @@ QUICK_S = 0.05
 """Answers that come sooner are not worth a look at whether the client has gone."""
 STATE = "zoo"
 """The key of a scope under which a route leaves what is said of the request: model, sha256."""
+FULL = "zoo.full"
+"""The key of a scope that says, of a request on one connection too many, how many there may be."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,9 @@ class Access:
     forms: Mapping[str, Form] = field(default_factory=dict)
     """what a refusal looks like below a path that ends in a slash, given its status and what
     `refusal` says, where it has another form"""
+    probes: Sequence[str] = ()
+    """paths that are asked again and again: answered on one connection too many as well, and no
+    line of the log where nothing is wrong"""
 
     def is_open(self, method: str, path: str) -> bool:
         """Return whether a request needs no key; what is posted always does."""
@@ -100,7 +112,8 @@ class Exchange:
         self.began = time.monotonic()
         self.status = 0
         self.read = 0
-        self.is_read = False
+        self._whole = asyncio.Event()
+        """set when the body has come"""
 
     async def run(self) -> None:
         """Answer it, whatever happens on the way, and tell of it."""
@@ -121,6 +134,9 @@ class Exchange:
             self._tell()
 
     async def _answered(self) -> None:
+        if FULL in self.scope and self.scope["path"] not in self.access.probes:
+            self.metrics.rejected("", "connections")
+            raise TooManyConnections(self.scope[FULL])
         if not self.may(self.scope):
             raise Unauthorized("no known key: Authorization: Bearer KEY")
         size = header(self.scope, b"content-length")
@@ -129,7 +145,7 @@ class Exchange:
         work = asyncio.ensure_future(self.app(self.scope, self.receive, self.send))
         try:
             await asyncio.wait((work,), timeout=QUICK_S)
-            if not work.done() and self.is_read:
+            if not work.done():
                 await self._unless_gone(work)
             await work
         finally:
@@ -137,7 +153,7 @@ class Exchange:
 
     async def _unless_gone(self, work: "asyncio.Future[None]") -> None:
         """Wait for the answer; where the client goes before, drop the work."""
-        gone = asyncio.ensure_future(self._receive())
+        gone = asyncio.ensure_future(self._gone())
         try:
             await asyncio.wait((work, gone), return_when=asyncio.FIRST_COMPLETED)
             if not work.done() and not self.status:
@@ -147,10 +163,16 @@ class Exchange:
         finally:
             gone.cancel()
 
+    async def _gone(self) -> None:
+        """Wait until the client goes; until it has sent its body, whoever reads that would see it,
+        and may be the only one that reads."""
+        await self._whole.wait()
+        await self._receive()
+
     async def receive(self) -> MutableMapping[str, Any]:
         """Return the next part of the body, within its time and size."""
         left = self.began + self.access.slow_client_s - time.monotonic()
-        if self.is_read:
+        if self._whole.is_set():
             return await self._receive()
         try:
             async with asyncio.timeout(max(left, 0.0)):
@@ -162,7 +184,8 @@ class Exchange:
         self.read += len(message.get("body", b""))
         if self.read > self.access.max_body:
             raise self._too_large()
-        self.is_read = not message.get("more_body", False)
+        if not message.get("more_body", False):
+            self._whole.set()
         return message
 
     async def send(self, message: MutableMapping[str, Any]) -> None:
@@ -201,8 +224,11 @@ class Exchange:
         seconds = time.monotonic() - self.began
         route = getattr(self.scope.get("route"), "path", "other")
         self.metrics.ended(self.said.get("model", ""), route, self.status, seconds)
-        if REQUESTS.isEnabledFor(logging.INFO):
-            REQUESTS.info(
+        is_probe = self.scope["path"] in self.access.probes and self.status < 400
+        level = logging.DEBUG if is_probe else logging.INFO
+        if REQUESTS.isEnabledFor(level):
+            REQUESTS.log(
+                level,
                 {
                     "request": self.id,
                     "method": self.scope["method"],
@@ -211,7 +237,7 @@ class Exchange:
                     "seconds": round(seconds, 6),
                     "bytes": self.read,
                     **self.said,
-                }
+                },
             )
 
 

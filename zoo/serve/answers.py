@@ -10,12 +10,17 @@ from zoo.serve.description import Description
 
 
 def answer(content: Any, status: int = 200) -> Response:
-    """Return an answer in JSON; numbers that are none are null, as in JavaScript."""
+    """Return an answer in JSON."""
+    return Response(as_json(content), status, media_type="application/json")
+
+
+def as_json(content: Any) -> bytes:
+    """Return content as JSON; numbers that are none are null, as in JavaScript."""
     try:
         body = json.dumps(content, ensure_ascii=False, allow_nan=False)
     except ValueError:
         body = json.dumps(_finite(content), ensure_ascii=False)
-    return Response(body.encode(), status, media_type="application/json")
+    return body.encode()
 
 
 def tell(request: Request, model: Description) -> None:

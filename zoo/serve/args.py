@@ -1,4 +1,4 @@
-"""The flags of the verb serve."""
+"""The flags of the verb serve, and those among them that its models are held to."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +11,29 @@ from tasks.bounds import Bounded, Bounds, Count, CountOrZero, NotNegative, Posit
 Port = Annotated[int, Bounds(0, 65_535)]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Limits(Bounded):
+    """What a service takes on, for each of its models."""
+
+    max_queue: Count = 256
+    """inputs of a model that wait; more are answered with 429"""
+    timeout_s: Positive = 30.0
+    """for an answer; longer is answered with 504"""
+    max_batch: Count = 64
+    """inputs that a worker is handed at once"""
+    max_wait_ms: NotNegative = 0.0
+    """that an idle worker waits for more inputs; 0: batches form while it is busy"""
+    batch_budget: Positive | None = None
+    """tokens, pixels or seconds of a pass, padding included; 16 inputs of usual length by default,
+    128 on a GPU"""
+    max_seconds: Positive = 600.0
+    """of a sound: a small file may last days; longer ones are answered with 422"""
+    drain_s: NotNegative = 30.0
+    """for requests that came before SIGTERM, and for live sounds whose version of a model goes"""
+
+
 @dataclass(frozen=True)
-class ServeArgs(Bounded):
+class ServeArgs(Limits):
     """Models over HTTP."""
 
     models: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="CHECKPOINT")]
@@ -30,10 +51,6 @@ class ServeArgs(Bounded):
     """of the processor, of each worker; all cores, shared by the workers, by default"""
     device: str = "auto"
     """cuda, mps or cpu"""
-    max_queue: Count = 256
-    """inputs of a model that wait; more are answered with 429"""
-    timeout_s: Positive = 30.0
-    """for an answer; longer is answered with 504"""
     cache_mb: NotNegative = 0.0
     """of answers that are kept, for inputs that come again; 0: none"""
     cache_policy: Literal["lru", "lfu"] = "lru"
@@ -41,23 +58,12 @@ class ServeArgs(Bounded):
     keys: Path | None = None
     """file of keys, one a line, of which a request brings one (Authorization: Bearer KEY);
     ZOO_SERVE_KEYS in the environment holds them as well, separated by commas"""
-    max_batch: Count = 64
-    """inputs that a worker is handed at once"""
-    max_wait_ms: NotNegative = 0.0
-    """that an idle worker waits for more inputs; 0: batches form while it is busy"""
-    batch_budget: Positive | None = None
-    """tokens, pixels or seconds of a pass, padding included; 16 inputs of usual length by default,
-    128 on a GPU"""
-    max_seconds: Positive = 600.0
-    """of a sound: a small file may last days; longer ones are answered with 422"""
     max_body_mb: Positive = 10.0
     """of a request; more are answered with 413"""
     max_connections: Count = 1024
     """that are open at once; more are answered with 503"""
     slow_client_s: Positive = 10.0
     """that a client has to send its request"""
-    drain_s: NotNegative = 30.0
-    """for requests that came before SIGTERM"""
     admin_keys: Path | None = None
     """file of keys for those who may change what is served: v2/repository/models/NAME/load"""
     model_root: Path | None = None

@@ -1,20 +1,29 @@
 """Connections that are bounded: a client that is slow to send its request, or sends headers without
-end, is closed; uvicorn by itself waits for both."""
+end, is closed, and what comes on one connection too many is refused. Uvicorn by itself waits for
+both, takes any number of WebSockets, and refuses probes where it refuses requests."""
 
 import asyncio
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from zoo.serve.access import FULL
+
 LARGEST_HEAD = 64 * 1024
 """Bytes of a request's line and headers."""
+REFUSED = (
+    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n"
+    b"connection: close\r\n\r\n"
+)
+"""What a WebSocket too many is told."""
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """HTTP/1.1 on one connection; the class attribute bounds how long a head may take to come, and
-    what is left of a body that was refused."""
+    """HTTP/1.1 on one connection; the class attributes bound how long a head may take to come, and
+    what is left of a body that was refused, and how many connections may be open."""
 
     slow_client_s = 10.0
+    max_connections = 1024
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -37,6 +46,9 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._settle()
+        if self._is_full():  # the application refuses: it knows the probes, which are answered
+            scope: Any = self.scope
+            scope[FULL] = self.max_connections
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -48,6 +60,16 @@ class BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._settle()
         super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        if not self._is_full():
+            super().handle_websocket_upgrade()
+            return
+        self.transport.write(REFUSED)
+        self.transport.close()
+
+    def _is_full(self) -> bool:
+        return len(self.connections) > self.max_connections
 
     def _wait(self) -> None:
         self._head_bytes = 0
@@ -64,6 +86,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
 
-def protocol(slow_client_s: float) -> type[Any]:
-    """Return the class of connections whose clients have so many seconds for a request's head."""
-    return type("Bounded", (BoundedProtocol,), {"slow_client_s": slow_client_s})
+def protocol(slow_client_s: float, max_connections: int) -> type[Any]:
+    """Return the class of connections of which so many may be open, and whose clients have so many
+    seconds for a request's head."""
+    bounds = {"slow_client_s": slow_client_s, "max_connections": max_connections}
+    return type("Bounded", (BoundedProtocol,), bounds)

@@ -1,6 +1,8 @@
 """A model that is served, as far as it is known without its weights: no torch is imported."""
 
+import functools
 import importlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tasks import json_files
 from tasks.errors import UserError
+from tasks.paths import expanded, is_file
 from tasks.writes import Writes
 from zoo.model import registry
 from zoo.model.modality import modality_of
@@ -24,6 +27,11 @@ if TYPE_CHECKING:
 KINDS = {"nlp": "text", "vision": "image", "speech": "audio"}
 """What an input is, by the name of the modality."""
 AUTO, EAGER = "auto", "eager"
+CONFIG = "config.json"
+LANGUAGE = re.compile(r"[a-z]{2,3}")
+TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")
+"""Where a tokenizer says which text is its mask."""
+USUAL_MASK = "[MASK]"
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,11 @@ class Description:
     """pipelines that pretrained weights answer as they are; empty of a checkpoint"""
 
     @property
+    def version(self) -> str:
+        """The first digits of the digest, by which people call it."""
+        return self.sha256[:12]
+
+    @property
     def pipelines(self) -> tuple[str, ...]:
         """What it can be asked for, by the names of transformers' pipelines."""
         return self.zero_shot or (self.task.pipeline,)
@@ -52,6 +65,23 @@ class Description:
     def kind(self) -> str:
         """What an input is: "text", "image" or "audio"."""
         return KINDS[modality_of(self.entry).name]
+
+    @functools.cached_property
+    def mask(self) -> str:
+        """The text that its tokenizer reads as a missing word."""
+        for name in TOKENIZER_FILES:
+            token = _read_object(self.folder / name).get("mask_token")
+            if isinstance(token, Mapping):
+                token = token.get("content")
+            if isinstance(token, str) and token:
+                return token
+        return USUAL_MASK
+
+    @functools.cached_property
+    def language(self) -> str | None:
+        """The code of the language that it takes speech for ("en"), where it knows several."""
+        told = _read_object(self.folder / "generation_config.json").get("language")
+        return told if isinstance(told, str) and LANGUAGE.fullmatch(told) else None
 
     @property
     def takes_pairs(self) -> bool:
@@ -64,15 +94,17 @@ def describe_weights(asked: str, name: str) -> Description | None:
     """Return the description of pretrained weights that label without training, and embed.
 
     Args:
-        asked: a preset's name, a Hub id, or a folder with `config.json` that is no checkpoint.
+        asked: a preset's name, or a folder with `config.json` that is no checkpoint.
 
     Returns None where it is none of these. Raises `UserError` for weights that are not at hand, or
     of another kind.
     """
-    entry = _entry_of(asked)
-    if entry is None:
+    entry = registry.zero_shot_entry(asked)
+    given, presets = expanded(asked), registry.presets_of(entry)
+    is_weights = bool(_read_object(given / CONFIG)) or asked in presets
+    if not is_weights or is_file(given / MANIFEST):
         return None
-    folder = pretrained.find(asked, {**entry.presets, **entry.zero_shot}).folder
+    folder = pretrained.find(asked, presets).folder
     kind = KINDS[modality_of(entry).name]
     pipelines: tuple[str, ...] = ("zero-shot-image-classification",)
     if kind == "text":
@@ -84,29 +116,18 @@ def describe_weights(asked: str, name: str) -> Description | None:
     return Description(name, folder, EAGER, digest, entry, task, pipelines)
 
 
-def _entry_of(asked: str) -> "Entry | None":
-    """Return the model whose weights a name stands for, or None."""
-    able = [entry for entry in registry.entries() if entry.zero_shot]
-    folder = Path(asked).expanduser()
-    config = _read_config(folder)
-    if not config:
-        return next((one for one in able if asked in {**one.presets, **one.zero_shot}), None)
-    if (folder / MANIFEST).exists():
-        return None
-    kind = "image" if "vision_config" in config else "text"
-    return next(one for one in able if KINDS[modality_of(one).name] == kind)
-
-
-def _read_config(folder: Path) -> dict[str, Any]:
+def _read_object(file: Path) -> dict[str, Any]:
+    """Return the object in a JSON file, empty where it can't be read: whoever loads the model says
+    what is wrong with it."""
     try:
-        return json_files.read_object(folder / "config.json")
-    except (OSError, ValueError):  # whoever loads it says what is wrong
+        return json_files.read_object(file)
+    except (OSError, ValueError):
         return {}
 
 
 def _entails(folder: Path) -> bool:
     """Whether weights judge if one text follows from another."""
-    labels = _read_config(folder).get("id2label")
+    labels = _read_object(folder / CONFIG).get("id2label")
     names = labels.values() if isinstance(labels, dict) else ()
     return any(str(name).lower().startswith("entail") for name in names)
 

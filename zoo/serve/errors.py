@@ -65,6 +65,13 @@ class TooLarge(ServeError):
     status = 413
 
 
+class TooManyInputs(TooLarge):
+    """More inputs in one request than may ever wait for a model."""
+
+    def __init__(self, count: int, most: int) -> None:
+        super().__init__(f"{count:,} inputs in one request: at most {most:,}, so send several")
+
+
 class QueueFull(ServeError):
     """As many inputs wait as may; `retry_after_s` is when there should be room again."""
 
@@ -94,6 +101,16 @@ class Unavailable(ServeError):
 
     def headers(self) -> dict[str, str]:
         return {"retry-after": "1"}
+
+
+class TooManyConnections(Unavailable):
+    """As many connections are open as may be."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"{most:,} connections are open, which is all that may: come back later")
+
+    def headers(self) -> dict[str, str]:
+        return {**super().headers(), "connection": "close"}
 
 
 class DeadlineExceeded(ServeError):

@@ -9,6 +9,8 @@ from zoo.serve.service import Service
 LIVE = "/v2/health/live"
 READY = "/v2/health/ready"
 METRICS = "/metrics"
+PROBES = (LIVE, READY, METRICS)
+"""What is asked again and again, also of a service that is full."""
 
 
 def router(service: Service, ready_below: int | None = None) -> APIRouter:

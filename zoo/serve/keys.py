@@ -2,6 +2,7 @@
 
 import base64
 import hmac
+import ipaddress
 import os
 import re
 import stat
@@ -18,7 +19,6 @@ SENDABLE = re.compile(r"[!-~]+")
 the file is no key for that."""
 SUBPROTOCOL = "bearer."
 """Before a key, in base64url, among the subprotocols of a WebSocket: a browser sets no header."""
-LOOPBACK = ("127.", "localhost", "::1")
 
 
 def read_keys(
@@ -32,14 +32,19 @@ def read_keys(
     Raises `UserError` for a file that can't be read, is empty, or that others may read, and for a
     key that is too short or has a character that a header can't carry.
     """
-    found = [] if file is None else _of_file(file, setting)
-    found += os.environ.get(variable, "").split(",") if variable else []
-    keys = [key.strip() for key in found if key.strip()]
+    found = () if file is None else _checked(_of_file(file, setting), f"`{setting}` {file}")
+    of_variable = os.environ.get(variable, "").split(",") if variable else []
+    return (*found, *_checked(of_variable, f"{variable} in the environment"))
+
+
+def _checked(words: Iterable[str], where: str) -> tuple[bytes, ...]:
+    """Return words as keys, but for empty ones; errors say where they stand."""
+    keys = [key.strip() for key in words if key.strip()]
     if short := sum(len(key) < LEAST for key in keys):
-        raise UserError(f"`{setting}`: {short} of {len(keys)} is shorter than {LEAST} characters")
+        raise UserError(f"{where}: {short} of {len(keys)} is shorter than {LEAST} characters")
     if odd := sum(not SENDABLE.fullmatch(key) for key in keys):
         raise UserError(
-            f"`{setting}`: {odd} of {len(keys)} can't be sent in a header, which has letters, "
+            f"{where}: {odd} of {len(keys)} can't be sent in a header, which has letters, "
             "digits and signs of ASCII, and no blanks"
         )
     return tuple(key.encode() for key in keys)
@@ -47,11 +52,19 @@ def read_keys(
 
 def must_be_guarded(host: str, keys: Sequence[bytes]) -> None:
     """Raises `UserError` where others than this machine may ask, and no key is wanted of them."""
-    if not keys and not host.startswith(LOOPBACK):
+    if not keys and not is_own(host):
         raise UserError(
             f"`host` {host} is open to other machines, and wants `keys`: a file of keys, one a "
             f"line (or {VARIABLE} in the environment)"
         )
+
+
+def is_own(host: str) -> bool:
+    """Return whether nobody but this machine reaches an address; of names localhost alone."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, which may begin like such an address and be another machine's
+        return host.lower() == "localhost"
 
 
 def is_known(header: str | None, keys: Iterable[bytes]) -> bool:

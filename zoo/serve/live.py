@@ -1,5 +1,6 @@
 """Sounds that come while they are spoken, in a worker: each a `SpeechStream` of its own."""
 
+import logging
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,8 @@ from zoo.predict.pipeline import PredictionPipeline
 from zoo.serve.frames import Message
 from zoo.serve.model import fault_of
 
+LOG = logging.getLogger(__name__)
+
 
 class LiveSounds:
     """The streams that a worker hears at once, by number."""
@@ -20,7 +23,8 @@ class LiveSounds:
         self._streams: dict[int, Any] = {}
 
     def answer(self, message: Message) -> dict[str, Any]:
-        """Do what a message asks, and return what to say: `partials`, or a `fault`.
+        """Do what a message asks, and return what to say: `partials`, a `fault` of the sound, or a
+        `failure` of the model; a sound with either of these has ended.
 
         A message has `stream`, its number, and `do`: "open" (with `rate` and `pause_s`), "push"
         (with 16-bit samples as its blob), "finish", which gives the last texts, or "close".
@@ -31,6 +35,10 @@ class LiveSounds:
         except UserError as error:
             self._streams.pop(number, None)
             return {"type": "stream", "fault": fault_of(error)}
+        except Exception as error:  # whatever a model raises: the worker hears the others
+            LOG.exception("a live sound failed")
+            self._streams.pop(number, None)
+            return {"type": "stream", "failure": type(error).__name__}
         return {"type": "stream", "partials": [_written(one) for one in found]}
 
     def _done(self, asked: Mapping[str, Any], number: int, samples: bytes) -> list[Any]:
@@ -40,6 +48,8 @@ class LiveSounds:
             return []
         found: list[Any] = []
         if asked["do"] == "push":
+            if number not in self._streams:
+                raise UserError("this sound has ended: begin another one")
             found = self._streams[number].push(np.frombuffer(samples, "<i2").astype(np.int16))
         else:
             stream = self._streams.pop(number, None)

@@ -1,20 +1,24 @@
 """The service's log: a JSON object a line on standard error, without what was asked.
 
 Lines are written by a thread of their own, and dropped where nobody takes them: a terminal that is
-held, or a full pipe, must not stop the service.
+held, or a full pipe, must not stop the service, nor keep it from ending.
 """
 
 import contextlib
 import json
 import logging
 import logging.handlers
+import os
 import queue
 import sys
+import threading
 import time
 from collections.abc import Iterator
 
 WAITING = 10_000
 """Lines that wait to be written."""
+END_S = 2.0
+"""That the last lines have to be written."""
 REQUESTS = logging.getLogger("zoo.serve.requests")
 UPDATES = logging.getLogger("zoo.serve.updates")
 
@@ -48,6 +52,30 @@ class Dropping(logging.handlers.QueueHandler):
             self.queue.put_nowait(record)
 
 
+class Writer(threading.Thread):
+    """Writes records to a file as they come; it shares no lock with anything else, so that nothing
+    waits for it where the file takes no more."""
+
+    def __init__(self, waiting: "queue.Queue[logging.LogRecord | None]", file: int) -> None:
+        """`file` is the number of the open file."""
+        super().__init__(name="log", daemon=True)
+        self._waiting, self._file, self._lines = waiting, file, JsonLines()
+
+    def run(self) -> None:
+        """Write until there is a None."""
+        while (record := self._waiting.get()) is not None:
+            with contextlib.suppress(Exception):  # the next one may be taken
+                rest = f"{self._lines.format(record)}\n".encode(errors="backslashreplace")
+                while rest:
+                    rest = rest[os.write(self._file, rest) :]
+
+    def end(self) -> None:
+        """Return when all is written, or nobody has taken it for a while."""
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=END_S)
+        self.join(END_S)
+
+
 @contextlib.contextmanager
 def written(quiet: bool) -> Iterator[None]:
     """Write logs to standard error inside the context.
@@ -55,19 +83,18 @@ def written(quiet: bool) -> Iterator[None]:
     Args:
         quiet: no line for each request.
     """
-    waiting: queue.Queue[logging.LogRecord] = queue.Queue(WAITING)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines())
-    listener = logging.handlers.QueueListener(waiting, handler)
+    waiting: queue.Queue[logging.LogRecord | None] = queue.Queue(WAITING)
+    writer = Writer(waiting, sys.stderr.fileno())
     root = logging.getLogger()
     before, level = root.handlers[:], root.level
     root.handlers[:] = [Dropping(waiting)]
     root.setLevel(logging.WARNING)
     UPDATES.setLevel(logging.INFO)
     REQUESTS.setLevel(logging.WARNING if quiet else logging.INFO)
-    listener.start()
+    writer.start()
     try:
         yield
     finally:
-        listener.stop()
-        root.handlers[:], root.level = before, level
+        root.handlers[:] = before
+        root.setLevel(level)
+        writer.end()

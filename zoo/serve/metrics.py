@@ -1,12 +1,19 @@
 """What a service counts, in the form that Prometheus reads.
 
-https://prometheus.io/docs/practices/naming
+What clients see has the label `model`; what workers do has `version` too, the first digits of the
+digest, so that a new version in the shadow of the one that answers is not taken for it. Which of
+them answers is the `role` of `zoo_model_info` and `zoo_workers_ready`: active, standby, next or
+leaving. https://prometheus.io/docs/practices/naming
 """
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
 
 from zoo.serve.description import Description
 
@@ -14,64 +21,98 @@ SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 """Upper bounds of the times that are told apart."""
 INPUTS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Upper bounds of the sizes of batches."""
+RELEASES = ("full", "waited", "idle", "again")
+"""Why inputs went to a worker: see `zoo.serve.queue.JobQueue.take`."""
+
+
+@dataclass(frozen=True)
+class VersionState:
+    """What a version of a model is doing now."""
+
+    description: Description
+    role: str
+    """active, standby, next or leaving"""
+    workers: int
+    """that can answer"""
+    waiting: int
+    """inputs that wait for a worker"""
+    streams: int
+    """sounds heard while they are spoken"""
+
+
+class _Versions:
+    """Gauges of the versions that are there when Prometheus asks; one that has gone has none."""
+
+    def __init__(self, states: Callable[[], Iterable[VersionState]]) -> None:
+        self._states = states
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the gauges, each label set once."""
+        info: dict[tuple[str, ...], int] = {}
+        ready, waiting, streams = (Tally[tuple[str, ...]]() for _ in range(3))
+        for one in self._states():
+            model = one.description
+            labels = (*_labels(model), one.role)
+            info[(*labels, model.sha256, model.deployment)] = 1
+            ready[labels] += one.workers
+            waiting[(model.name,)] += one.waiting if one.role != "next" else 0
+            streams[(model.name,)] += one.streams
+        of = ("model", "version", "role")
+        yield _gauge("model_info", "What is loaded; always 1.", (*of, "sha256", "deployment"), info)
+        yield _gauge("workers_ready", "Workers that can answer.", of, ready)
+        yield _gauge("queue_length", "Inputs that wait for a worker.", of[:1], waiting)
+        yield _gauge("live_streams", "Sounds heard while they are spoken.", of[:1], streams)
 
 
 class Metrics:
-    """Counters, gauges and histograms of one service, by model."""
+    """Counters, gauges and histograms of one service; see the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, states: Callable[[], Iterable[VersionState]] = tuple) -> None:
+        """`states` gives what the versions are doing, whenever it is asked."""
         self.registry = CollectorRegistry()
+        self.registry.register(_Versions(states))
 
         def made(kind: type, name: str, what: str, *labels: str, **more: Any) -> Any:
             return kind(f"zoo_{name}", what, labels, registry=self.registry, **more)
 
-        by = "model"
+        by, version = "model", ("model", "version")
         self._requests = made(Counter, "requests_total", "Requests answered.", by, "route", "code")
         self._seconds = made(
             Histogram, "request_seconds", "From a request to its answer.", by, buckets=SECONDS
         )
         self._in_flight = made(Gauge, "in_flight", "Requests that are being answered.")
-        self._queue = made(Gauge, "queue_length", "Inputs that wait for a worker.", by)
-        self._streams = made(Gauge, "live_streams", "Sounds heard while they are spoken.", by)
-        self._sizes = made(Histogram, "batch_size", "Inputs of a pass.", by, buckets=INPUTS)
-        self._passes = made(
-            Histogram, "batch_seconds", "Computing time of a pass.", by, buckets=SECONDS
-        )
-        self._padding = made(Gauge, "padding_share", "Share of the last pass that was padding.", by)
-        self._released = made(
-            Counter, "batches_released_total", "Why inputs went to a worker.", by, "reason"
-        )
-        self._restarts = made(Counter, "worker_restarts_total", "Workers that died.", by)
-        self._ready = made(Gauge, "workers_ready", "Workers that can answer.", by)
         self._rejected = made(
             Counter, "rejected_total", "Requests that were not answered.", by, "reason"
         )
         self._hits = made(Counter, "cache_hits_total", "Answers out of the cache.", by)
         self._misses = made(Counter, "cache_misses_total", "Answers that were computed.", by)
-        self._info = made(
-            Gauge, "model_info", "What is served; always 1.", by, "sha256", "deployment"
+        self._sizes = made(Histogram, "batch_size", "Inputs of a pass.", *version, buckets=INPUTS)
+        self._passes = made(
+            Histogram, "batch_seconds", "Computing time of a pass.", *version, buckets=SECONDS
+        )
+        self._padding = made(
+            Gauge, "padding_share", "Share of the last pass that was padding.", *version
+        )
+        self._restarts = made(Counter, "worker_restarts_total", "Workers that died.", *version)
+        self._released = made(
+            Counter, "batches_released_total", "Why inputs went to a worker.", *version, "reason"
         )
 
-    def add_model(
-        self, one: Description, waiting: Callable[[], int], streams: Callable[[], int]
-    ) -> None:
-        """Tell of a model from now on.
-
-        Args:
-            waiting: gives the length of its queue.
-            streams: gives how many sounds are heard while they are spoken.
-        """
-        self._info.labels(one.name, one.sha256, one.deployment).set(1)
-        self._queue.labels(one.name).set_function(waiting)
-        self._streams.labels(one.name).set_function(streams)
-        self._ready.labels(one.name).set(0)
-        for counter in (self._restarts, self._hits, self._misses):
+    def add_version(self, one: Description) -> None:
+        """Tell of a version from now on; what has not happened yet is 0, and not absent."""
+        self._restarts.labels(*_labels(one))
+        for counter in (self._hits, self._misses):
             counter.labels(one.name)
 
-    def replaced(self, old: Description, new: Description) -> None:
-        """Tell that another version of a model answers from now on."""
-        self._info.remove(old.name, old.sha256, old.deployment)
-        self._info.labels(new.name, new.sha256, new.deployment).set(1)
+    def remove_version(self, one: Description) -> None:
+        """Forget what the workers of a version did, which has gone."""
+        labels = _labels(one)
+        for metric in (self._sizes, self._passes, self._padding, self._restarts):
+            with contextlib.suppress(KeyError):
+                metric.remove(*labels)
+        for reason in RELEASES:
+            with contextlib.suppress(KeyError):
+                self._released.remove(*labels, reason)
 
     def began(self) -> None:
         """Count a request that has come."""
@@ -84,32 +125,42 @@ class Metrics:
         if model:
             self._seconds.labels(model).observe(seconds)
 
-    def released(self, model: str, reason: str) -> None:
-        """Count inputs that went to a worker."""
-        self._released.labels(model, reason).inc()
-
-    def batch(self, model: str, told: Mapping[str, Any]) -> None:
-        """Count a pass of a model, as the worker tells of it: inputs, seconds, padding."""
-        self._sizes.labels(model).observe(told["inputs"])
-        self._passes.labels(model).observe(told["seconds"])
-        self._padding.labels(model).set(told["padding"])
-
     def rejected(self, name: str, reason: str) -> None:
-        """Count a request that was refused."""
+        """Count a request that was refused; `name` is empty where it asked for no model."""
         self._rejected.labels(name, reason).inc()
-
-    def restarted(self, model: str) -> None:
-        """Count a worker that died."""
-        self._restarts.labels(model).inc()
-
-    def workers(self, model: str, ready: int) -> None:
-        """Tell how many workers of a model can answer."""
-        self._ready.labels(model).set(ready)
 
     def cached(self, model: str, hit: bool) -> None:
         """Count an answer, out of the cache or not."""
         (self._hits if hit else self._misses).labels(model).inc()
 
+    def released(self, one: Description, reason: str) -> None:
+        """Count inputs that went to a worker."""
+        self._released.labels(*_labels(one), reason).inc()
+
+    def batch(self, one: Description, told: Mapping[str, Any]) -> None:
+        """Count a pass of a model, as the worker tells of it: inputs, seconds, padding."""
+        labels = _labels(one)
+        self._sizes.labels(*labels).observe(told["inputs"])
+        self._passes.labels(*labels).observe(told["seconds"])
+        self._padding.labels(*labels).set(told["padding"])
+
+    def restarted(self, one: Description) -> None:
+        """Count a worker that died, or could not be started again."""
+        self._restarts.labels(*_labels(one)).inc()
+
     def written(self) -> bytes:
         """Return all of it in Prometheus's text format."""
         return generate_latest(self.registry)
+
+
+def _labels(one: Description) -> tuple[str, str]:
+    return one.name, one.version
+
+
+def _gauge(
+    name: str, what: str, labels: tuple[str, ...], values: Mapping[tuple[str, ...], float]
+) -> Metric:
+    made = GaugeMetricFamily(f"zoo_{name}", what, labels=labels)
+    for key, value in values.items():
+        made.add_metric(key, value)
+    return made

@@ -22,6 +22,9 @@ USUAL = {"text": 128.0, "audio": 4.0}
 AT_ONCE = {"cpu": 16}
 """Inputs of usual length in a batch: on a processor more do not pay."""
 AT_ONCE_ELSEWHERE = 128
+SHORT, SHORT_ROWS, TRIES = 1 / 8, 8, 3
+"""Share of a usual length, inputs, and passes by which it is measured what a pass costs however
+small it is."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,8 @@ class BatchingModel:
         self.predictor, self.modality, self.kind = predictor, modality, kind
         self.max_seconds = max_seconds
         self._usual = USUAL.get(kind, 1.0)
+        if kind == "audio":  # what it warms up with is read as a request is
+            self._usual = min(self._usual, max_seconds / 2)
         [size] = self._sizes(predictor.prepare([self.probe(self._usual)]))
         self._usual_length = size.length
         if budget is None:
@@ -87,6 +92,8 @@ class BatchingModel:
         elif kind == "audio":
             budget *= size.length / self._usual
         self.budget = max(1, round(budget))
+        self.overhead = 1.0
+        """What a pass costs however small it is, in the unit of the budget; see `warm_up`."""
 
     def probe(self, units: float) -> Item:
         """Return an input of about so many tokens or seconds."""
@@ -94,7 +101,8 @@ class BatchingModel:
         return probe(self.kind, task, getattr(task, "processor", None), units)
 
     def warm_up(self, most: int) -> None:
-        """Run the smallest batch, a usual one, and the largest that there may be.
+        """Run the smallest batch, a usual one, and the largest that there may be; measure what a
+        pass costs beside its work, which decides whether inputs of different length share one.
 
         Args:
             most: inputs in a batch.
@@ -106,6 +114,23 @@ class BatchingModel:
                 for answer in batch.answers:
                     if answer.failure or answer.fault:
                         raise RuntimeError(f"warm-up failed: {answer.failure or answer.fault}")
+        self.overhead = self._overhead()
+
+    def _overhead(self) -> float:
+        rows = self.predictor.prepare([self.probe(SHORT * self._usual)] * SHORT_ROWS)
+        [size, *_] = self._sizes(rows)
+        alone = min(self._seconds(rows[:1]) for _ in range(TRIES))
+        together = min(self._seconds(rows) for _ in range(TRIES))
+        an_input = (together - alone) / (SHORT_ROWS - 1)
+        if an_input <= 0:  # more of them cost nothing
+            return float(self.budget)
+        passes = (alone - an_input) / an_input * size.rows * size.length
+        return min(max(1.0, passes), float(self.budget))
+
+    def _seconds(self, rows: Sequence[Any]) -> float:
+        began = time.perf_counter()
+        self.predictor.compute(rows)
+        return time.perf_counter() - began
 
     def answers(self, work: Sequence[Work]) -> Iterator[Batch]:
         """Yield the answers to inputs as batches of them are computed, the short ones first.
@@ -130,7 +155,7 @@ class BatchingModel:
             yield Batch(refused, time.perf_counter() - began, len(refused), 0.0)
         known = list(prepared)
         sizes = self._sizes([prepared[place] for place in known])
-        for chosen in batching.batches(sizes, self.budget):
+        for chosen in batching.batches(sizes, self.budget, self.overhead):
             now = time.monotonic()
             wanted = [i for i in chosen if work[known[i]].deadline > now]
             if not wanted:
@@ -149,14 +174,14 @@ class BatchingModel:
         try:
             rows = self._prepare([work[place].item for place in places])
             return dict(zip(places, rows, strict=True)), []
-        except UserError:
+        except Exception:
             pass  # one of them is wrong: the others are none the worse for it
         prepared, refused = {}, []
         for place in places:
             try:
                 [prepared[place]] = self._prepare([work[place].item])
-            except UserError as error:
-                refused.append(Answer(place, fault=fault_of(error)))
+            except Exception as error:  # whatever a decoder raises: the worker goes on
+                refused.append(refusal(place, error))
         return prepared, refused
 
     def _prepare(self, items: Sequence[Item]) -> list[Any]:
@@ -177,18 +202,23 @@ class BatchingModel:
         self, work: Sequence[Work], places: Sequence[int], rows: Sequence[Any]
     ) -> list[Answer]:
         """Return an answer to each row; where a batch fails (memory, mostly) its halves are tried,
-        so that one input that breaks the model is not the fault of its neighbours."""
+        so that one input that breaks the model is not the fault of its neighbours.
+
+        Raises what the model raises where it fails on any input by now, as it does once a GPU is in
+        error: the process is to end, and another one answers.
+        """
+        found = None
         try:
             found = self.predictor.compute(rows)
-        except UserError as error:
-            if len(rows) == 1:
-                return [Answer(places[0], fault=fault_of(error))]
-            found = None
         except Exception as error:  # whatever a model raises: the worker goes on
-            LOG.exception("a batch of %d failed", len(rows))
             if len(rows) == 1:
-                return [Answer(places[0], failure=type(error).__name__)]
-            found = None
+                answer = refusal(places[0], error)
+                if answer.failure:
+                    self.predictor.compute(self.predictor.prepare([self.probe(self._usual)]))
+                return [answer]
+            if not isinstance(error, UserError):
+                name = type(error).__name__
+                LOG.warning("a batch of %d failed (%s): its halves are tried", len(rows), name)
         if found is None:
             half = len(rows) // 2
             return self._computed(work, places[:half], rows[:half]) + self._computed(
@@ -205,14 +235,23 @@ class BatchingModel:
             if one.parameters.get("words"):
                 # heard once more, by itself: in a batch nothing tells where its frames end
                 said |= self.modality.with_words(self.predictor, self._decoded(one.item))
-        except UserError as error:
-            return Answer(place, fault=fault_of(error))
-        if one.parameters.get("seconds"):
-            said["seconds"] = self.modality.duration(row, self.predictor.task)
+            if one.parameters.get("seconds"):
+                said["seconds"] = self.modality.duration(row, self.predictor.task)
+        except Exception as error:  # the others of its batch are answered
+            return refusal(place, error)
         return Answer(place, prediction=said)
 
     def _sizes(self, rows: Sequence[Any]) -> list[Size]:
         return [Size(*self.modality.row_size(row)) for row in rows]
+
+
+def refusal(place: int, error: Exception) -> Answer:
+    """Return the answer to an input for which an error was raised: a mistake in it, else a failure,
+    which is logged."""
+    if isinstance(error, UserError):
+        return Answer(place, fault=fault_of(error))
+    LOG.error("an input failed", exc_info=error)
+    return Answer(place, failure=type(error).__name__)
 
 
 def fault_of(error: UserError) -> dict[str, str | None]:

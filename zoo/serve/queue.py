@@ -65,7 +65,9 @@ class JobQueue:
 
     async def take(self, most: int, wait_s: float = 0.0) -> tuple[list[Job], str]:
         """Return the jobs that have waited longest, `most` at most, and why they were released:
-        "full", or "waited" for `wait_s` since the first of them came, or "idle" without a wait.
+        "full", or "waited" for `wait_s` since the first of them came, or "idle" without a wait. A
+        job that a worker died with is released "again" by itself: perhaps it was to blame, and
+        those beside it were not.
 
         Waits until there is one.
         """
@@ -75,6 +77,8 @@ class JobQueue:
                 self._jobs.popleft()
             if not self._jobs:
                 await self._arrival(None)
+            elif self._jobs[0].tried:
+                return self._pop(1, now), "again"
             elif len(self._jobs) >= most:
                 return self._pop(most, now), "full"
             elif (left := self._jobs[0].arrived + wait_s - now) > 0:

@@ -17,7 +17,7 @@ from tasks.errors import UserError, did_you_mean
 from zoo.serve import keys
 from zoo.serve.answers import answer
 from zoo.serve.errors import BadRequest, Conflict, Forbidden, Unauthorized
-from zoo.serve.update import SHOWN, Update, Updater
+from zoo.serve.update import Update, Updater
 
 ROOT = "/v2/repository"
 PARAMETERS = ("folder", "wait")
@@ -31,7 +31,8 @@ def router(updater: Updater, admin_keys: Sequence[bytes]) -> APIRouter:
     """
     made = APIRouter(prefix=ROOT)
 
-    @made.api_route("/index", methods=["GET", "POST"])
+    @made.get("/index")
+    @made.post("/index")
     async def index() -> Response:
         return answer(updater.index())
 
@@ -48,7 +49,7 @@ def router(updater: Updater, admin_keys: Sequence[bytes]) -> APIRouter:
     async def rollback(name: str, request: Request) -> Response:
         _must_be_admin(request, admin_keys)
         now = (await updater.rollback(name)).description
-        return answer({"name": name, "version": now.sha256[:SHOWN], "sha256": now.sha256})
+        return answer({"name": name, "version": now.version, "sha256": now.sha256})
 
     @made.post("/models/{name}/unload")
     async def unload(name: str, request: Request) -> Response:
@@ -97,7 +98,7 @@ def _parameters(body: bytes) -> dict[str, Any]:
 def _said(update: Update) -> dict[str, Any]:
     return {
         "name": update.new.name,
-        "version": update.new.sha256[:SHOWN],
+        "version": update.new.version,
         "sha256": update.new.sha256,
         "state": update.state,
     }

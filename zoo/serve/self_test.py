@@ -17,6 +17,10 @@ LOG = logging.getLogger(__name__)
 ON_A_GPU = {"fp32": "tf32"}
 """Numerics by whose tolerance others are judged there: convolutions of fp32 round to tf32."""
 
+ALIKE_ON_A_GPU = 0.5
+"""Share of texts that are to be the same there: its rounding decides between two tokens that are
+nearly as likely, and from then on the text is another one."""
+
 
 class Unfit(Exception):
     """This machine computes something else than was proven; the text says how far it is off."""
@@ -48,7 +52,15 @@ def run(predictor: Predictor, folder: Path, deployment: Deployment, sha256: str)
     if not inputs:
         return 0
     task, numerics = predictor.task, deployment.numerics
-    if not str(predictor.device).startswith("cpu"):
+    on_gpu = not str(predictor.device).startswith("cpu")
+    if inputs[0].text is not None:
+        texts = [
+            one["text"] for one in predictor.predict([one.raw for one in inputs], batch_size=1)
+        ]
+        if wrong := golden.text_fault(inputs, texts, ALIKE_ON_A_GPU if on_gpu else 1.0):
+            raise Unfit(f"self-test: {len(inputs)} golden inputs: {wrong}")
+        return len(inputs)
+    if on_gpu:
         numerics = ON_A_GPU.get(numerics, numerics)
     found = []
     for one in inputs:

@@ -4,17 +4,18 @@ import asyncio
 import functools
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.errors import UserError
 from zoo.serve import cache
 from zoo.serve.activity import Activity, Pass
+from zoo.serve.args import Limits
 from zoo.serve.description import Description
-from zoo.serve.errors import DeadlineExceeded, NotFound, QueueFull, TooLarge, Unavailable
+from zoo.serve.errors import DeadlineExceeded, NotFound, QueueFull, TooManyInputs, Unavailable
 from zoo.serve.items import Item
-from zoo.serve.metrics import Metrics
+from zoo.serve.metrics import Metrics, VersionState
 from zoo.serve.queue import Job, JobQueue
 from zoo.serve.worker_process import WorkerDied, WorkerProcess, WorkerSettings, WorkerUnfit
 
@@ -23,26 +24,8 @@ MOST_TRIES = 2
 """Workers that a request is given to: one that killed two is not tried on a third."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.5, 30.0
 """Before a worker that died is started again; doubled each time, until one has answered."""
-SILENCE_FACTOR = 2.0
-"""A worker that says nothing for so many times the deadline is taken for dead."""
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a service takes on, for each of its models."""
-
-    max_queue: int = 256
-    """inputs that wait"""
-    max_batch: int = 64
-    """inputs that a worker is handed at once"""
-    max_wait_ms: float = 0.0
-    """that an idle worker waits for more inputs after the first"""
-    timeout_s: float = 30.0
-    """for an answer, from the arrival of the request"""
-    budget: float | None = None
-    """tokens, pixels or seconds of a pass; see `zoo.serve.model.BatchingModel`"""
-    max_seconds: float = 600.0
-    """of a sound that comes as a file"""
+LAST_WORDS_S = 5.0
+"""That live sounds have to fetch their last texts, once they are to end."""
 
 
 @dataclass(eq=False)
@@ -60,8 +43,11 @@ class ServedModel:
     """done when the first worker is ready, or can't be"""
     unfit: str | None = None
     """why it is not to answer on this machine, as the self-test of its workers says"""
-    role: str = ""
-    """of a version that does not answer clients: "next" or "standby" """
+    role: str = "active"
+    """"active" answers clients; "next" is compared with it, "standby" has answered before, and
+    "leaving" answers what it was asked and goes"""
+    is_over: bool = False
+    """whether the sounds that it hears live are to end"""
     deaths: int = 0
     """of its workers"""
     in_flight: int = 0
@@ -70,10 +56,9 @@ class ServedModel:
     """is given each batch once it was answered; must not wait"""
 
     @property
-    def label(self) -> str:
-        """The name in metrics."""
-        name = self.description.name
-        return f"{name}:{self.role}" if self.role else name
+    def streams(self) -> int:
+        """How many sounds its workers hear while they are spoken."""
+        return sum(worker.streams for worker in self.running)
 
 
 class Service:
@@ -93,7 +78,8 @@ class Service:
             device: "cuda", "mps", "cpu" or "auto".
             threads: of the processor, of each worker; what runs a model decides by default.
         """
-        self.limits, self.metrics, self.activity = limits, Metrics(), Activity()
+        self.limits, self.activity = limits, Activity()
+        self.metrics = Metrics(self._states)
         self.cache: cache.AnswerCache | None = None
         self._workers, self._device, self._threads = workers, device, threads
         self._served: dict[str, ServedModel] = {}
@@ -101,36 +87,28 @@ class Service:
         self._started = asyncio.Event()
         for one in descriptions:
             self._served[one.name] = self._made(one)
-            self.metrics.add_model(
-                one,
-                functools.partial(self._waiting_for, one.name),
-                functools.partial(self._streams_of, one.name),
-            )
 
     def _made(self, one: Description) -> ServedModel:
-        limits = self.limits
         settings = WorkerSettings(
             folder=one.folder,
             deployment=one.deployment,
             sha256=one.sha256,
             device=self._device,
             threads=self._threads,
-            budget=limits.budget,
-            max_seconds=limits.max_seconds,
-            most=limits.max_batch,
-            silence_s=SILENCE_FACTOR * limits.timeout_s,
+            limits=self.limits,
             weights=one.entry.name if one.zero_shot else None,
         )
-        return ServedModel(one, JobQueue(limits.max_queue), settings, self._workers)
+        self.metrics.add_version(one)
+        return ServedModel(one, JobQueue(self.limits.max_queue), settings, self._workers)
 
-    def _waiting_for(self, name: str) -> int:
-        return len(self._served[name].queue) if name in self._served else 0
+    def _versions(self) -> list[ServedModel]:
+        """Return all versions of all models: those that answer, and those beside them."""
+        return [*self._served.values(), *self._beside]
 
-    def _streams_of(self, name: str) -> int:
-        """Return how many sounds the workers of a model hear, those of an old version too."""
-        versions = [*self._served.values(), *self._beside]
-        of_name = [one for one in versions if one.description.name == name]
-        return sum(worker.streams for one in of_name for worker in one.running)
+    def _states(self) -> Iterator[VersionState]:
+        for one in self._versions():
+            waiting = len(one.queue)
+            yield VersionState(one.description, one.role, len(one.running), waiting, one.streams)
 
     @property
     def models(self) -> Mapping[str, Description]:
@@ -159,17 +137,25 @@ class Service:
     async def wait_ready(self) -> None:
         """Wait until each model has a worker that is ready.
 
-        Raises `UserError`, `WorkerUnfit` or `WorkerDied` where the first of them can't load its
-        model, or is not to answer.
+        Raises `UserError` or `WorkerDied` as soon as the first worker of one can't load it; where
+        nothing of that kind happens, `WorkerUnfit` for one that is not to answer.
         """
         await self._started.wait()
-        for model in self._served.values():
-            assert model.first is not None
-            await asyncio.shield(model.first)
+        waiting = {one.first for one in self._served.values() if one.first is not None}
+        unfit: WorkerUnfit | None = None
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for error in (first.exception() for first in done):
+                if isinstance(error, WorkerUnfit):
+                    unfit = error
+                elif error is not None:
+                    raise error
+        if unfit is not None:
+            raise unfit
 
     async def stop(self) -> None:
         """End all workers; what still waits is answered that the service has ended."""
-        for model in [*self._served.values(), *self._beside]:
+        for model in self._versions():
             await self.end(model)
 
     async def end(self, model: ServedModel) -> None:
@@ -178,11 +164,12 @@ class Service:
         for task in model.tasks:
             task.cancel()
         await asyncio.gather(*model.tasks, return_exceptions=True)
-        for job in model.queue.empty():
-            if not job.answer.done():
-                job.answer.set_exception(Unavailable("the service ends"))
+        _refuse(model.queue.empty())
         if model in self._beside:
             self._beside.remove(model)
+            mine = (model.description.name, model.description.sha256)
+            if mine not in ((x.description.name, x.description.sha256) for x in self._versions()):
+                self.metrics.remove_version(model.description)
 
     def version(self, name: str) -> ServedModel:
         """Return the version of a model that answers. Raises `NotFound`."""
@@ -203,24 +190,40 @@ class Service:
         self._served[model.description.name] = model
         self._beside.remove(model)
         self._beside.append(old)
-        model.role, old.role = "", "standby"
-        self.metrics.replaced(old.description, model.description)
-        for one in (model, old):
-            self.metrics.workers(one.label, len(one.running))
+        model.role, old.role = "active", "standby"
         return old
 
-    async def remove(self, name: str) -> None:
-        """Take no more for a model, and end it when what was asked is answered."""
+    def take_out(self, name: str) -> ServedModel:
+        """Take no more for a model; return its version, which is to be retired."""
         model = self._served.pop(name)
         self._beside.append(model)
-        await self.retire(model)
+        return model
 
     async def retire(self, model: ServedModel) -> None:
-        """End a version when what was asked of it is answered, or would be too late."""
-        deadline = time.monotonic() + self.limits.timeout_s
-        while model.in_flight and time.monotonic() < deadline:
+        """End a version when what was asked of it is answered, or would be too late.
+
+        Live sounds have `drain_s` to end by themselves; what is heard then has its last texts, and
+        its client is told.
+        """
+        model.role, began = "leaving", time.monotonic()
+        while True:
+            spent = time.monotonic() - began
+            model.is_over = model.is_over or spent >= self.limits.drain_s
+            is_asked = model.in_flight and spent < self.limits.timeout_s
+            is_heard = model.streams and spent < self.limits.drain_s + LAST_WORDS_S
+            if not is_asked and not is_heard:
+                break
             await asyncio.sleep(0.05)
         await self.end(model)
+
+    async def end_streams(self) -> None:
+        """Have all live sounds end with their last texts; return when they have, or the time for
+        that is over. No other one begins."""
+        for model in self._versions():
+            model.is_over = True
+        until = time.monotonic() + min(LAST_WORDS_S, self.limits.drain_s)
+        while any(one.streams for one in self._versions()) and time.monotonic() < until:
+            await asyncio.sleep(0.05)
 
     def is_ready(self, name: str | None = None) -> bool:
         """Return whether a model, or each of them, has a worker that is ready."""
@@ -250,7 +253,7 @@ class Service:
         Raises:
             UserError: an input can't be read, or does not suit the model.
             NotFound: there is no such model.
-            TooLarge: more inputs than may ever wait.
+            TooManyInputs: more inputs than may ever wait.
             QueueFull, DeadlineExceeded, Unavailable: see there.
         """
         model = self._find(name)
@@ -260,6 +263,8 @@ class Service:
             raise Unavailable(f"{model.description.name} is not ready: {model.unfit}")
         if not inputs:
             return []
+        if len(inputs) > self.limits.max_queue:
+            raise TooManyInputs(len(inputs), self.limits.max_queue)
         if self.cache is None:
             return await self._computed(model, inputs, parameters or {})
         return await self._remembered(self.cache, model, inputs, parameters or {})
@@ -290,10 +295,6 @@ class Service:
         self, model: ServedModel, inputs: Sequence[Item], parameters: Mapping[str, Any]
     ) -> list[dict[str, Any]]:
         """Return predictions that workers make; raises as `predict` does."""
-        if len(inputs) > self.limits.max_queue:
-            raise TooLarge(
-                f"{len(inputs):,} inputs in one request: at most {self.limits.max_queue:,}"
-            )
         loop = asyncio.get_running_loop()
         now = time.monotonic()
         deadline = now + self.limits.timeout_s
@@ -340,14 +341,14 @@ class Service:
                 model.unfit = str(error)
                 self._is_first(model, error)
                 return
-            except (UserError, WorkerDied, OSError) as error:
+            except (UserError, WorkerDied) as error:
                 if self._is_first(model, error):
                     return
                 LOG.error("%s: a worker can't start: %s", model.description.name, error)
             else:
                 answered = await self._feed(model, worker)
                 pause = FIRST_PAUSE_S if answered else pause
-                self.metrics.restarted(model.label)
+            self.metrics.restarted(model.description)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_S)
 
@@ -357,6 +358,7 @@ class Service:
         if model.first.done():
             return False
         model.first.set_exception(error)
+        model.first.exception()  # whoever waits is told; there may be nobody
         return True
 
     async def _feed(self, model: ServedModel, worker: WorkerProcess) -> bool:
@@ -368,7 +370,6 @@ class Service:
             if not worker.tested:
                 LOG.warning("%s: no golden inputs to test itself with", name)
         model.running.append(worker)
-        self.metrics.workers(model.label, len(model.running))
         answered = False
         jobs: list[Job] = []
         death = asyncio.create_task(worker.process.wait())
@@ -376,38 +377,43 @@ class Service:
         try:
             while True:
                 taking = model.queue.take(self.limits.max_batch, wait_s)
-                jobs, reason = await _unless_dead(worker, death, taking)
-                self.metrics.released(model.label, reason)
+                jobs, reason = await _unless_dead(worker, death, model.queue, taking)
+                self.metrics.released(model.description, reason)
                 with self.activity.running() as ran:
-                    await worker.run(jobs, lambda batch: self.metrics.batch(model.label, batch))
-                model.queue.answered(len(jobs), ran.seconds)
+                    await worker.run(jobs, functools.partial(self.metrics.batch, model.description))
+                # as many workers answer as much in that time
+                model.queue.answered(len(jobs) * len(model.running), ran.seconds)
                 if model.observer is not None:
                     model.observer(jobs, ran)
                 answered, jobs = True, []
-        except WorkerDied as error:
+        except asyncio.CancelledError:  # the version ends
+            _refuse(jobs)
+            raise
+        except Exception as error:  # whatever it is, the model is not left without a worker
+            LOG.error("%s: %s", name, error, exc_info=not isinstance(error, WorkerDied))
             model.deaths += 1
-            LOG.error("%s: %s", name, error)
             _try_again(model, jobs)
             return answered
         finally:
             death.cancel()
-            _refuse(jobs)
             model.running.remove(worker)
-            self.metrics.workers(model.label, len(model.running))
             await asyncio.shield(worker.end())
 
 
 async def _unless_dead(
     worker: WorkerProcess,
     death: "asyncio.Task[int]",
+    queue: JobQueue,
     taking: Coroutine[Any, Any, tuple[list[Job], str]],
 ) -> tuple[list[Job], str]:
-    """Return what is taken; raise `WorkerDied` where the worker ends before there is anything."""
+    """Return what is taken of a queue; raise `WorkerDied` where the worker ends before there is
+    anything."""
     take = asyncio.create_task(taking)
     try:
         await asyncio.wait((take, death), return_when=asyncio.FIRST_COMPLETED)
     except asyncio.CancelledError:
-        take.cancel()
+        if not take.cancel():  # it has taken some already, which nobody else would answer
+            queue.put_back(take.result()[0])
         raise
     if not take.done():
         take.cancel()
@@ -416,9 +422,9 @@ async def _unless_dead(
 
 
 def _refuse(jobs: Sequence[Job]) -> None:
-    """Answer jobs that a worker had when the service ended, and no other worker will get."""
+    """Answer jobs that no worker will get any more."""
     for job in jobs:
-        if not job.answer.done() and not job.tried:
+        if not job.answer.done():
             job.answer.set_exception(Unavailable("the service ends"))
 
 

@@ -167,13 +167,14 @@ class Shadow:
         self.candidate.observer = told
         try:
             self.candidate.queue.admit(copies)
+            await asyncio.wait([copy.answer for copy in copies], timeout=self.timeout_s)
+            await asyncio.wait([ended], timeout=END_S)
+            found = [_outcome(copy) if copy.answer.done() else None for copy in copies]
         except QueueFull:
             return None, [None] * len(jobs)
-        await asyncio.wait([copy.answer for copy in copies], timeout=self.timeout_s)
-        await asyncio.wait([ended], timeout=END_S)
-        found = [_outcome(copy) if copy.answer.done() else None for copy in copies]
-        for copy in copies:
-            copy.answer.cancel()
+        finally:  # the time to compare may be over, and nobody waits for what is left
+            for copy in copies:
+                copy.answer.cancel()
         return (ended.result() if ended.done() else None), found
 
 

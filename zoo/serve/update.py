@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 LOAD_S = 600.0
 """That the workers of a new version have to become ready."""
-SHOWN = 12
-"""Digits of a digest by which people call a version."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +114,8 @@ class Updater:
         place = versions.folder_of(active, self.settings.model_root, folder)
         try:
             update = await self._begin(active, place)
+        except versions.SameVersion:  # nothing is wrong with it
+            raise
         except UserError as error:
             await Steps(active).tell_refused("not_served", spelled(str(error), pattern="{}"))
             raise
@@ -152,10 +152,13 @@ class Updater:
         self._at_rest(name)
         if len(self.service.models) == 1:
             raise Conflict(f"{name} is the only model here: end the service instead")
+        # before anything is waited for: nobody else changes the model meanwhile
+        going = [self.service.take_out(name)]
         if before := self._standby.pop(name, None):
-            await self.service.end(before)
+            going.append(before)
         self._updates.pop(name, None)
-        await self.service.remove(name)
+        retiring = [self._spawn(self.service.retire(one)) for one in going]
+        await asyncio.shield(asyncio.gather(*retiring))
 
     def index(self) -> list[dict[str, Any]]:
         """Return all versions: name, version (the first digits of the digest), state, and reason
@@ -203,17 +206,16 @@ class Updater:
             await steps.tell_refused(refused.code, str(refused))
             update.state = "refused"
         except Exception:
-            update.state, update.why = "refused", "an error of the service's own; its log has more"
-            await self.service.end(candidate)
             LOG.exception("%s: the update has failed", update.old.name)
-            raise
+            await self.service.end(candidate)
+            update.state, update.why = "refused", "an error of the service's own; its log has more"
         else:
             oldest = self._standby.pop(update.old.name, None)
             self._standby[update.old.name] = self.service.replace(candidate)
             update.state = "ready"
+            if oldest is not None:  # it may hear live sounds, for which nobody is to wait
+                self._spawn(self.service.retire(oldest))
             await steps.tell("took_over")
-            if oldest is not None:
-                await self.service.retire(oldest)
 
     async def _prove(self, update: Update, candidate: ServedModel, steps: Steps) -> None:
         """Load a new version and compare it. Raises `Refused`."""
@@ -226,7 +228,10 @@ class Updater:
         await steps.tell("loaded", seconds, "s", workload={"golden_inputs": tested})
         active = self.service.version(update.old.name)
         settings = self.settings
-        if not (settings.shadow_share and settings.shadow_requests and active.running):
+        if not (settings.shadow_share and settings.shadow_requests):
+            return
+        if not active.running:
+            await steps.tell("not_compared", why="the version before has no worker that is ready")
             return
         update.state = "shadow"
         shadow = Shadow(active, candidate, settings.shadow_share, self.service.limits.timeout_s)
@@ -241,10 +246,12 @@ class Updater:
             async with asyncio.timeout(LOAD_S):
                 await candidate.first
                 while len(candidate.running) < candidate.workers and not candidate.deaths:
+                    if candidate.unfit is not None:
+                        raise WorkerUnfit(candidate.unfit)
                     await asyncio.sleep(0.05)
         except WorkerUnfit as error:
             raise Refused("unfit", str(error)) from None
-        except (UserError, WorkerDied, OSError) as error:
+        except (UserError, WorkerDied) as error:
             raise Refused("not_loaded", f"it can't be loaded: {error}") from None
         except TimeoutError:
             raise Refused("not_loaded", f"it is not loaded after {LOAD_S:g} s") from None
@@ -291,6 +298,8 @@ class Updater:
                 now = await asyncio.to_thread(versions.stamp, one)
                 if now in (None, seen.get(name)) or self._is_busy(name):
                     continue
+                if self.service.version(name).description is not one:
+                    continue  # another one answers by now: look again
                 try:
                     await self._begin(one, one.folder)
                 except versions.SameVersion:
@@ -299,6 +308,9 @@ class Updater:
                     if said.get(name) != str(error):
                         said[name] = str(error)
                         await Steps(one).tell_refused("not_served", spelled(str(error), "{}"))
+                    continue
+                except Exception:  # whatever it is, others are looked at
+                    LOG.exception("%s: a new version can't be looked at", name)
                     continue
                 seen[name] = now
 
@@ -317,7 +329,7 @@ class Updater:
 def _entry(one: Description, role: str, ready: bool, reason: str | None) -> dict[str, Any]:
     said: Mapping[str, Any] = {
         "name": one.name,
-        "version": one.sha256[:SHOWN],
+        "version": one.version,
         "state": "READY" if ready else "UNAVAILABLE",
         "reason": reason or ("" if ready else "no worker is ready"),
         "role": role,

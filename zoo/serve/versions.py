@@ -46,7 +46,10 @@ def folder_of(active: Description, root: Path | None, wanted: str | None) -> Pat
             "folder",
             "start the service with `model_root` DIR for folders below it",
         )
-    found = (root / wanted).resolve()
+    try:
+        found = (root / wanted).resolve()
+    except ValueError as error:  # NUL
+        raise UserError(f"the folder can't be: {error}", "folder") from None
     if not found.is_relative_to(root.resolve()):
         raise UserError("the folder is not below the one that models may lie in", "folder")
     return found
@@ -56,12 +59,15 @@ def opened(active: Description, folder: Path) -> Description:
     """Return the description of a new version.
 
     Raises:
-        UserError: it is damaged, not exported, or of another task.
+        UserError: it is damaged, not exported, can't be read, or is of another task.
         SameVersion: it is what is served already.
     """
     if active.zero_shot:
         raise UserError(f"{active.name} are pretrained weights, which have no other version")
-    found = describe(folder, active.name, active.deployment)
+    try:
+        found = describe(folder, active.name, active.deployment)
+    except OSError as error:
+        raise UserError(f"{folder}: {error.strerror or error}", "folder") from None
     mine, its = ((one.task.name, one.kind, one.takes_pairs) for one in (active, found))
     if mine != its:
         raise UserError(
@@ -115,8 +121,8 @@ class Steps:
                 "model": self.old.name,
                 "step": name,
                 "value": value,
-                "from": self.old.sha256[:12],
-                "to": self.new.sha256[:12] if self.new else "",
+                "from": self.old.version,
+                "to": self.new.version if self.new else "",
                 **{key: one for key, one in known.items() if one},
             },
         )

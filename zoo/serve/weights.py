@@ -19,7 +19,7 @@ from zoo.predict.pipeline import PredictionPipeline
 from zoo.predict.zero_shot import SCORERS, Scorer
 from zoo.serve.batching import Size
 from zoo.serve.description import KINDS
-from zoo.serve.model import Answer, Batch, BatchingModel, Work, fault_of
+from zoo.serve.model import Answer, Batch, BatchingModel, Work, refusal
 
 if TYPE_CHECKING:
     from zoo.model.entry import Entry
@@ -117,9 +117,8 @@ class WeightsModel(BatchingModel):
         shared = self._shared(work[places[0]].parameters)
         try:
             self.predictor.choose(shared or {"labels": STAND_INS})  # none: it warms up
-        except UserError as error:
-            fault = fault_of(error)
-            yield Batch([Answer(place, fault=fault) for place in places], 0.0, len(places), 0.0)
+        except Exception as error:  # whatever it raises: the worker goes on
+            yield Batch([refusal(place, error) for place in places], 0.0, len(places), 0.0)
             return
         yield from super()._of_group(work, places)
 

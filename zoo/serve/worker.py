@@ -20,11 +20,12 @@ from zoo.model import registry
 from zoo.model.modality import modality_of
 from zoo.predict.pipeline import Predictor
 from zoo.runtimes.deployment import Deployment
-from zoo.serve import frames, self_test
+from zoo.serve import frames, self_test, tagging
 from zoo.serve.description import KINDS
 from zoo.serve.frames import Message
 from zoo.serve.items import from_wire
 from zoo.serve.live import LiveSounds
+from zoo.serve.logs import JsonLines
 from zoo.serve.model import Answer, Batch, BatchingModel, Work, fault_of
 
 
@@ -33,7 +34,9 @@ def main(words: list[str]) -> int:
     # whether it ends is up to the front, whose end of the socket closes then
     for signum in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signum, signal.SIG_IGN)
-    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    lines = logging.StreamHandler()  # of the front's standard error, in the form of its log
+    lines.setFormatter(JsonLines())
+    logging.basicConfig(handlers=[lines], level=logging.WARNING)
     with (
         socket.socket(fileno=int(words[0])) as connection,
         connection.makefile("rb") as told,
@@ -84,7 +87,7 @@ def load(asked: Mapping[str, Any]) -> tuple[BatchingModel, int]:
         threads=asked["threads"],
     )
     modality = modality_of(predictor.checkpoint.entry)
-    model = BatchingModel(
+    model = tagging.model_of(
         predictor, modality, KINDS[modality.name], asked["budget"], asked["max_seconds"]
     )
     self_test.must_be_the_same(predictor, folder, deployment, asked["sha256"])

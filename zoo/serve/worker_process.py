@@ -12,14 +12,18 @@ from typing import Any
 
 from tasks.errors import UserError
 from zoo.serve import frames
+from zoo.serve.args import Limits
 from zoo.serve.errors import Unavailable
 from zoo.serve.frames import Message
 from zoo.serve.items import to_wire
 from zoo.serve.queue import Job
 
+SILENCE_FACTOR = 2.0
+"""A worker with work that says nothing for so many times the deadline is taken for dead."""
+
 
 class WorkerDied(Exception):
-    """The process ended, or said nothing for too long."""
+    """The process ended, could not be started, or said nothing for too long."""
 
 
 class WorkerUnfit(Exception):
@@ -36,14 +40,7 @@ class WorkerSettings:
     """of what it is to find there: see `Description`"""
     device: str
     threads: int | None
-    budget: float | None
-    """see `BatchingModel`"""
-    most: int
-    """inputs that it is handed at once"""
-    silence_s: float
-    """of a worker with work: longer, and it is taken for dead"""
-    max_seconds: float = 600.0
-    """of a sound that comes as a file"""
+    limits: Limits
     weights: str | None = None
     """the model whose pretrained weights lie in the folder, where it is no checkpoint"""
 
@@ -57,9 +54,9 @@ class WorkerSettings:
             "sha256": self.sha256,
             "device": self.device,
             "threads": self.threads,
-            "budget": self.budget,
-            "max_seconds": self.max_seconds,
-            "most": self.most,
+            "budget": self.limits.batch_budget,
+            "max_seconds": self.limits.max_seconds,
+            "most": self.limits.max_batch,
         }
 
 
@@ -72,10 +69,15 @@ class WorkerProcess:
     """sounds that it hears while they are spoken"""
     is_ended = False
 
-    def __init__(self, process: asyncio.subprocess.Process, settings: WorkerSettings) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        settings: WorkerSettings,
+        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+    ) -> None:
+        """`connection` is our end of the socket that the process speaks on."""
         self.process, self.settings = process, settings
-        self._reader: asyncio.StreamReader
-        self._writer: asyncio.StreamWriter
+        self._reader, self._writer = connection
         self._turn = asyncio.Lock()  # of one question and all that is said to it
 
     @property
@@ -90,21 +92,13 @@ class WorkerProcess:
         Raises:
             UserError: it can't load what it is asked to.
             WorkerUnfit: it has failed its self-test.
-            WorkerDied: it ended without a word.
+            WorkerDied: it could not be started, or ended without a word.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "zoo.serve.worker",
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
-                env=_environment(settings.threads),
-            )
-        worker = cls(process, settings)
-        worker._reader, worker._writer = await asyncio.open_connection(sock=ours)
+        try:
+            worker = await cls._spawned(settings)
+        except OSError as error:  # no memory, or no file handles, are left
+            raise WorkerDied(f"a worker can't be started: {error.strerror or error}") from None
+        process = worker.process
         try:
             await worker._send(settings.written())
             said = await frames.read(worker._reader)
@@ -122,6 +116,31 @@ class WorkerProcess:
             raise WorkerUnfit(said.content["reason"])
         worker.tested = said.content["tested"]
         return worker
+
+    @classmethod
+    async def _spawned(cls, settings: WorkerSettings) -> "WorkerProcess":
+        """Return a worker that was told nothing yet; what was begun is undone where it fails."""
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "zoo.serve.worker",
+                    str(theirs.fileno()),
+                    pass_fds=(theirs.fileno(),),
+                    stdin=asyncio.subprocess.DEVNULL,
+                    env=_environment(settings.threads),
+                )
+            try:
+                return cls(process, settings, await asyncio.open_connection(sock=ours))
+            except BaseException:
+                process.kill()
+                await process.wait()
+                raise
+        except BaseException:
+            ours.close()
+            raise
 
     async def run(self, jobs: Sequence[Job], seen: Callable[[Mapping[str, Any]], None]) -> None:
         """Have jobs answered: each one's future gets its prediction, or what was wrong with it.
@@ -168,7 +187,7 @@ class WorkerProcess:
 
     async def _next(self) -> Message:
         try:
-            async with asyncio.timeout(self.settings.silence_s):
+            async with asyncio.timeout(SILENCE_FACTOR * self.settings.limits.timeout_s):
                 said = await frames.read(self._reader)
         except TimeoutError:
             await self.end()

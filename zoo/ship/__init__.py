@@ -17,5 +17,7 @@ has no model in the zoo yet.
 The time is shared out at the start, and each step gets what the ones before have left. Training
 takes as many steps as fit into its share, and no more than its recipe makes sense with (`finetune
 --minutes`). A command that was killed goes on from where it was when it is given again, also with
-more minutes: `logs/ship/` in the output folder has the record, and what each program printed.
+more minutes: `logs/ship/` in the output folder has the record, and what each program printed. With
+other data it is refused, unless nothing was trained yet. Where all other deployments fall out, as
+none is installed or keeps to the limits, eager fp32 is served, and a line says so.
 """

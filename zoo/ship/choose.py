@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.errors import UserError, did_you_mean
+from tasks.paths import expanded
 from zoo.cli.args import ShipArgs
 from zoo.model import registry
 from zoo.model.entry import Entry
@@ -54,7 +55,7 @@ def asked_entry(args: ShipArgs) -> tuple[Entry, tuple[str, ...], str] | None:
     if args.model is None:
         return None
     models = {entry.name: entry for entry in registry.entries()}
-    folder = Path(args.model).expanduser()
+    folder = expanded(args.model)
     if args.model in models and not (folder / MANIFEST).is_file():
         return models[args.model], (), "as asked"
     if (folder / MANIFEST).is_file():

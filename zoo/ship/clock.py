@@ -6,7 +6,8 @@ from collections.abc import Callable
 from tasks.errors import UserError
 from zoo.machine.formatting import duration
 
-LEAST_MINUTES = 1.0
+LEAST_MINUTES = 1.5
+"""Training has 20 s in it then, and the search half of what it wants."""
 CARD_S = 12.0
 """That writing the card takes."""
 DECIDE_SHARE = 0.35

@@ -18,11 +18,13 @@ from zoo.ship.record import Record
 PROMISED = 0.95
 """Share of its time that the search is told of: it keeps to that within 10%."""
 LATE = 1.1
-"""Share of its time after which it is asked to end."""
+"""Share of its time after which it is asked to end ..."""
+OVER = 1.5
+"""... and after which it is ended, whatever it does."""
 NEEDED = re.compile(r"it takes ([\d.]+) minutes at least")
 TOO_LITTLE = "did not suffice"
 """In what the search says where its time was over before anything was compared."""
-SHOWN = ("on the test split", "not confirmed", "warning:")
+SHOWN = ("on the test split", "not confirmed", "no other deployment is left", "warning:")
 """Beginnings of the lines of it that are shown."""
 
 
@@ -53,7 +55,6 @@ def decide(
         UserError: the search has failed.
     """
     folder = record.folder
-    winner.forget(folder)
     seconds = clock.deciding()
     if seconds < DECIDE_LEAST_S / 2:
         raise NotShipped(
@@ -62,11 +63,16 @@ def decide(
         )
     step = step_of(args, folder, seconds, rows)
     say("deployment", f"searched for {duration(seconds)}, proven and timed{_limits(args)}", step)
-    ends = clock.spent() + LATE * seconds
+    winner.forget(folder)
+    began, is_over = clock.spent(), False
 
     def look(running: Running) -> None:
-        if clock.spent() > ends:
+        nonlocal is_over
+        if clock.spent() > began + LATE * seconds:
             running.interrupt()  # it confirms the best so far
+        if clock.spent() > began + OVER * seconds:
+            is_over = True
+            running.stop()
         if clock.spent() - record.spent > 5:
             record.save(clock.spent())
 
@@ -75,7 +81,9 @@ def decide(
         if line.startswith(SHOWN):
             say("", line)
     found = winner.read(folder)
-    if found is None or ended.code not in (0, 128 + signal.SIGINT):
+    if found is None and is_over:
+        raise _found_none(clock)
+    if found is None or (ended.code not in (0, 128 + signal.SIGINT) and not is_over):
         raise _failed(ended, step, clock)
     return found
 
@@ -98,7 +106,7 @@ def _limits(args: ShipArgs) -> str:
 def _failed(ended: Ended, step: Step, clock: Clock) -> Exception:
     """What the search's failure is: a contract that nothing keeps, too little time, or a fault."""
     if ended.code == 128 + signal.SIGINT:
-        return NotShipped(f"not shipped: no deployment was found in the time: {_more(clock, 0)}")
+        return _found_none(clock)
     if ended.code < 0 or ended.code > 128:
         return UserError(f"deciding was stopped by a signal: the same command goes on ({step})")
     if needed := NEEDED.search(ended.last):
@@ -111,6 +119,10 @@ def _failed(ended: Ended, step: Step, clock: Clock) -> Exception:
         f"not shipped: {ended.last}: ease a limit, or give more `minutes`; what was measured is in "
         "logs/ship/deployment.txt"
     )
+
+
+def _found_none(clock: Clock) -> NotShipped:
+    return NotShipped(f"not shipped: no deployment was found in the time: {_more(clock, 0)}")
 
 
 def _more(clock: Clock, seconds: float) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from tasks.data.columns import folded
 from tasks.errors import UserError
+from tasks.paths import expanded
 from zoo.cli.args import ShipArgs
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def kind_of(args: ShipArgs) -> Kind:
     """
     from tasks.data import files
 
-    path = Path(args.data).expanduser()
+    path = expanded(args.data)
     try:
         if path.is_dir():
             return _of_folder(path, args)
@@ -51,7 +52,7 @@ def kind_of(args: ShipArgs) -> Kind:
         raise UserError(f"{args.data} cannot be read: {problem.strerror}") from None
     if files.looks_like_a_path(args.data):
         raise files.missing(args.data)
-    return _of_table(_of_hub(args.data), args.data, args)
+    return _of_table(_of_hub(args.data, args.data_config), args.data, args)
 
 
 def _of_folder(path: Path, args: ShipArgs) -> Kind:
@@ -77,18 +78,22 @@ def _of_folder(path: Path, args: ShipArgs) -> Kind:
         if file.suffix.lower() in tables.READERS and file.name not in NOT_DATA
     ]
     images, sounds = count(IMAGE.suffixes), count(AUDIO.suffixes)
+    metadata = [file for file in listings if file.stem.lower() == "metadata"]
+    media = [file for file in every if file.suffix.lower() in IMAGE.suffixes | AUDIO.suffixes]
+    # what lies beside tables, and in no folder by label, may be a plot of them
+    are_beside = not metadata and all(file.parent == path.absolute() for file in media)
+    if listings and (not media or are_beside):
+        return _of_table(_head(listings[0]), str(path), args)
     if sounds > images:
-        named = [file for file in listings if file.stem.lower() == "metadata"] or listings
+        named = metadata or listings
         return _heard(_head(named[0]).column_names if named else ["label"], args)
     if images:
         return "image"
-    if listings:
-        return _of_table(_head(listings[0]), str(path), args)
     if count(list(conll.READERS)):
         return "tags"
     if IMAGE.of_arrays is not None and IMAGE.of_arrays(path.absolute(), every) is not None:
         return "image"
-    if count(text_files.SUFFIXES):
+    if any(map(text_files.is_text, every)):
         by_label = any(folder != path.absolute() and _has_files(folder) for folder in folders)
         return "text" if by_label else "tags"
     others = ", ".join(sorted(suffix or "files without a suffix" for suffix in by_suffix)[:5])
@@ -122,10 +127,10 @@ def _of_file(path: Path, args: ShipArgs) -> Kind:
     raise UserError(f"{path} is nothing that can be learned from")
 
 
-def _of_hub(name: str) -> "pa.Table":
+def _of_hub(name: str, config: str | None) -> "pa.Table":
     from tasks.data import hub
 
-    splits, _ = hub.load(name, None)
+    splits, _ = hub.load(name, config)
     split = splits["train"] if "train" in splits else next(iter(splits.values()))
     head: pa.Table = split.with_format("arrow")[:ROWS]
     return head
@@ -167,10 +172,12 @@ def _of_table(head: "pa.Table", where: str, args: ShipArgs) -> Kind:
     for name in media:
         if _is_sound(folded(name), head.column(name).to_pylist()):
             return _heard(head.column_names, args)
-    if media or types.keys() & OF_IMAGE:
+    are_images = bool(media or types.keys() & OF_IMAGE)
+    found = "image" if are_images else _by_paths(head)
+    if found == "sound":
+        return _heard(head.column_names, args)
+    if found and args.text_column is None:  # with it the pictures stand beside the texts
         return "image"
-    if found := _by_paths(head):
-        return found if found == "image" else _heard(head.column_names, args)
     texts = {name for name, kind in types.items() if pa.types.is_string(kind) or _is_large(kind)}
     if args.text_column is None and not types.keys() & {*TEXT_COLUMNS}:
         labels = {folded(name) for name in (args.label_column or "").split(",")}

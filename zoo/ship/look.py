@@ -1,12 +1,15 @@
 """The data as the task reads them: their kind, labels and rows, and what must be said to read them
 so."""
 
+import contextlib
 import dataclasses
 import importlib
-from collections.abc import Iterator, Mapping
+import io
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tasks.data.columns import folded
 from tasks.data.source import DataArgs
 from tasks.errors import UserError
 from zoo.cli.args import ShipArgs
@@ -23,7 +26,12 @@ SAMPLED = 500
 SEVERAL = "|"
 """Stands between the labels of a row in a csv."""
 MOST_CLASSES = 50
-"""Whole numbers of more values than this are numbers to predict, not names of classes."""
+"""Whole numbers of more values than this are numbers to predict, unless they are codes: see
+`_are_numbers`."""
+ROWS_OF_A_CODE = 5
+"""Rows of train that the code of a class has on average, at the least."""
+OF_NUMBERS = frozenset({"score", "stars", "rating", "quality", "age", "price"})
+"""Columns that hold no codes."""
 TRAIN_ROWS_A_MINUTE = 20_000
 EVAL_ROWS_A_MINUTE: Mapping[Kind, int] = {
     "text": 300,
@@ -103,23 +111,24 @@ def look(
     words = _columns(kind, args)
     data = DataArgs(
         data=args.data,
+        data_config=args.data_config,
         max_train_samples=args.max_train_samples,
         max_eval_samples=args.max_eval_samples,
     )
     task, examples = _read(kind, words, data)
-    guessed = dict(_guesses(kind, task, examples))
+    guessed = dict(_guesses(args, kind, task, examples))
     if guessed:
         words = {**words, **{name: value for name, (value, _) in guessed.items()}}
-        task, examples = _read(kind, words, data)
+        task, examples = _read_again(kind, words, data)
     reasons = [reason for _, reason in guessed.values()]
     limits = dict(_limits(kind, args, examples) if before is None else _kept(data, before))
     if limits:
         more: dict[str, Any] = {name: most for name, (most, _) in limits.items()}
         data = dataclasses.replace(data, **more)
-        task, examples = _read(kind, words, data)
+        task, examples = _read_again(kind, words, data)
         reasons += [reason for _, reason in limits.values()]
     flags = {"data": args.data, **words}
-    for name in LIMITS:
+    for name in ("data_config", *LIMITS):
         if (most := getattr(data, name)) is not None:
             flags[name] = most
     typed = tuple(str(word) for name, value in flags.items() for word in (f"--{name}", value))
@@ -149,8 +158,14 @@ def _read(kind: Kind, words: Mapping[str, Any], data: DataArgs) -> "tuple[Task, 
     return found
 
 
+def _read_again(kind: Kind, words: Mapping[str, Any], data: DataArgs) -> "tuple[Task, Examples]":
+    """Read the same data in another way, without the warnings, which were said the first time."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        return _read(kind, words, data)
+
+
 def _guesses(
-    kind: Kind, task: "Task", examples: "Examples"
+    args: ShipArgs, kind: Kind, task: "Task", examples: "Examples"
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """Yield how else labels are to be read than their type says: flag, value, and why."""
     if kind not in ("text", "image", "sound"):
@@ -165,9 +180,25 @@ def _guesses(
             reason = f"labels are joined by {SEVERAL!r}: several a row"
             yield "problem_type", ("multi_label", reason)
         return
-    if len(names) > MOST_CLASSES and all(name.strip().lstrip("+-").isdecimal() for name in names):
+    if len(names) > MOST_CLASSES and _are_numbers(names, _label_column(args, task), examples):
         reason = f"{len(names):,} different whole numbers are no classes: a number is predicted"
         yield "problem_type", ("regression", reason)
+
+
+def _label_column(args: ShipArgs, task: "Task") -> str:
+    found = args.label_column or getattr(task, "columns", {}).get("label") or ""
+    return folded(found)
+
+
+def _are_numbers(names: Sequence[str], column: str, examples: "Examples") -> bool:
+    """Return whether labels are whole numbers to predict. Codes of classes are numbered from 0 or 1
+    on without a gap, and each has several rows."""
+    if not all(name.strip().lstrip("+-").isdecimal() for name in names):
+        return False
+    first, *_, last = sorted(map(int, names))
+    has_no_gap = first in (0, 1) and last - first + 1 == len(names)
+    has_rows = len(examples.splits["train"]) >= ROWS_OF_A_CODE * len(names)
+    return column in OF_NUMBERS or not (has_no_gap and has_rows)
 
 
 def _limits(

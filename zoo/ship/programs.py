@@ -20,8 +20,6 @@ LOOK_S = 1.0
 """Between two looks at a program that runs."""
 GRACE_S = 90.0
 """That a program gets to save its state once it was asked to stop."""
-LAST = 4_000
-"""Bytes at the end of what was printed that are searched for what went wrong."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def run(step: Step, printed: Path, look: Callable[[Running], None] | None = None
     """
     begin = time.monotonic()
     printed.parent.mkdir(parents=True, exist_ok=True)
-    with printed.open("ab") as file:
+    with printed.open("a+b") as file:
         start = file.tell()
         with _started(step, file.fileno()) as running:
             while True:
@@ -103,7 +101,8 @@ def run(step: Step, printed: Path, look: Callable[[Running], None] | None = None
                     break
                 if look is not None:
                     look(running)
-    text = printed.read_bytes()[start:].decode("utf-8", "replace")
+        file.seek(start)  # by its name it may not be found: a training moves an older run aside
+        text = file.read().decode("utf-8", "replace")
     return Ended(running.process.returncode, text, time.monotonic() - begin)
 
 

@@ -17,6 +17,8 @@ from zoo.store.lock import locked
 
 FOLDER = ("logs", "ship")
 FILE = "record.json"
+TRAINED = (MANIFEST, "state")
+"""What a training leaves that can be gone on with."""
 
 
 @dataclass
@@ -36,6 +38,12 @@ class Record:
     def place(self) -> Path:
         """Return the folder of the record and of what programs have printed."""
         return self.folder.joinpath(*FOLDER)
+
+    @property
+    def is_begun(self) -> bool:
+        """Return whether anything was trained that another call can go on with; not where the data
+        had a fault, say."""
+        return bool(self.steps) or any((self.folder / each).exists() for each in TRAINED)
 
     @classmethod
     def open(cls, folder: Path) -> Self:
@@ -63,13 +71,17 @@ class Record:
         return cls(folder, said["asked"], float(said["spent"]), said["steps"])
 
     def must_be(self, asked: Mapping[str, Any]) -> None:
-        """Note what is asked for; raises `UserError` where the folder has something else."""
-        for name, value in self.asked.items():
-            if asked.get(name) != value:
-                raise UserError(
-                    f"`output_dir` {self.folder} was begun with {name} {_short(value)}, and now it "
-                    f"is {_short(asked.get(name))}: name another, or remove it to begin anew"
-                )
+        """Note what is asked for; raises `UserError` where the folder has something else that was
+        trained."""
+        other = next((name for name, old in self.asked.items() if asked.get(name) != old), None)
+        if other is not None and self.is_begun:
+            raise UserError(
+                f"`output_dir` {self.folder} was begun with {other} {_short(self.asked[other])}, "
+                f"and now it is {_short(asked.get(other))}: name another, or remove it to begin "
+                "anew"
+            )
+        if other is not None:
+            self.spent = 0.0
         self.asked = dict(asked)
 
     def done(self, step: str, **found: Any) -> None:

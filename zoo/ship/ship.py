@@ -6,6 +6,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from tasks.errors import UserError
+from tasks.paths import expanded, is_file, is_folder
 from tasks.printing import print_lines
 from zoo.cli.args import ShipArgs
 from zoo.deploy import winner
@@ -31,19 +32,22 @@ def ship(args: ShipArgs) -> int:
         NotShipped: the result is worth nothing, or keeps not to what was asked for.
     """
     clock = Clock(args.minutes)
-    folder = (args.output_dir or Path("runs") / _name(args)).expanduser()
-    places.check_folder("--output_dir", folder)
+    folder = expanded(args.output_dir or Path("runs") / _name(args))
+    places.check_folder("`output_dir`", folder)
+    _must_lie_apart(folder, args)
     before = Record.open(folder)  # says where the folder is another run's
     terminal.quiet_libraries()
     asked = choose.asked_entry(args)
     of_model = choose.kind_of_entry(asked[0], args) if asked and args.data == "embedded" else None
-    seen = look(args, of_model, before.asked.get("limits"))
+    seen = look(args, of_model, before.asked.get("limits") if before.is_begun else None)
     choice = choose.choose(args, seen)
     with alone(folder):
         record = Record.open(folder)
         record.must_be(_asked(args, seen, choice))
         clock.before = record.spent
-        if record.spent:
+        # before any program runs: one that is killed at once must leave a folder that is known
+        record.save(clock.spent())
+        if record.is_begun:
             done = f"{', '.join(record.steps)} is done" if record.steps else "training was begun"
             _say("again", f"goes on in {folder}, where {done}; {clock}")
         try:
@@ -80,8 +84,8 @@ def _judge(seen: Look, record: Record, clock: Clock) -> None:
     found = judge.worth(record.folder, seen.task.primary)
     if found is None:
         raise NotShipped(
-            f"not shipped: {seen.task.primary.name} is undefined, as it answers the same to every "
-            "row: more `minutes` or more rows may help, or another `model`"
+            f"not shipped: {seen.task.primary.name} is undefined, as the rows are too few or it "
+            "answers the same to each: more `minutes` or more rows may help, or another `model`"
         )
     _say("worth", f"{found}; {clock}")
     if not found.is_any:
@@ -151,8 +155,21 @@ def _name(args: ShipArgs) -> str:
     """What a run is called: as its data, or as the model whose own data they are."""
     if args.data == "embedded":
         return PurePath(args.model or "embedded").name
-    path = PurePath(args.data)
-    return (path.stem if path.suffix else path.name) or "shipped"
+    path = expanded(args.data)
+    if path.name in ("", ".."):
+        path = path.resolve()
+    return (path.stem if is_file(path) else path.name) or "shipped"
+
+
+def _must_lie_apart(folder: Path, args: ShipArgs) -> None:
+    """Raise `UserError` where the pictures and tables of the run would be data the next time."""
+    data = expanded(args.data)
+    if args.data == "embedded" or not is_folder(data):
+        return
+    if folder.resolve().is_relative_to(data.resolve()):
+        raise UserError(
+            f"`output_dir` {folder} lies inside of the data, {data}: name a folder outside of it"
+        )
 
 
 def _next(folder: Path, args: ShipArgs) -> tuple[Step, ...]:

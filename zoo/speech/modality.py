@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from tasks.base import Batch, Generates, Task
+from tasks.errors import UserError
 from zoo.model import loading
 from zoo.model.modality import Modality
 from zoo.speech.mel import LogMel
@@ -135,11 +136,17 @@ class Sound(Modality):
         return len(row["windows"]), max(map(len, row["windows"]))
 
     def decode(self, item: Any, task: Any, max_seconds: float) -> Any:
-        """Return an input with the content of a file decoded: `wave` float32 [samples]."""
+        """Return an input with the content of a file decoded: `wave` float32 [samples].
+
+        Raises `UserError` for what is no sound, or lasts longer than it may.
+        """
         from tasks.media.items import named_errors
         from tasks.speech.sound import audio
 
         if not isinstance(item, bytes):
+            seconds = len(item["array"]) / item["sampling_rate"]
+            if seconds > max_seconds:
+                raise UserError(f"the sound: {audio.too_long(seconds, max_seconds)}")
             return item
         media: Mapping[str, Any] = {"bytes": item, "path": None}
         with named_errors(media, "sound"):

@@ -65,7 +65,7 @@ class TimedSchedule:
         self.epoch_size, self.step_size = whole.epoch_size, whole.step_size
         self.total_steps = whole.total_steps
         self._told = whole.total_steps
-        self._first: float | None = None
+        self._start: tuple[float, float] | None = None
         self._mark: tuple[float, float] | None = None
 
     def steps_done(self, place: DataPosition) -> float:
@@ -81,9 +81,13 @@ class TimedSchedule:
     def _fit(self, done: float) -> None:
         """Set the end by what steps took so far, evaluations between them included."""
         now = self.limit.clock()
-        if self._first is None:
-            self._first = done
-        if done - self._first < FIRST_STEPS:
+        if self._start is None:
+            self._start = (done, now)
+        first, began = self._start
+        if done > first and now >= self.limit.ends:  # before a rate was measured, perhaps
+            self._end_at(done, (now - began) / (done - first))
+            return
+        if done - first < FIRST_STEPS:
             return
         if self._mark is None:
             self._mark = (done, now)
@@ -93,7 +97,11 @@ class TimedSchedule:
         one = seconds / steps
         closing = CLOSING_S + one * self.limit.steps_at_end / self.step_size
         room = max(0.0, self.limit.ends - now - closing)
-        self.total_steps = min(self.whole.total_steps, max(1, int(done + room / one)))
+        self._end_at(done + room / one, one)
+
+    def _end_at(self, steps: float, one: float) -> None:
+        """Set the end, and tell it where it is another one; `one`: seconds of a step."""
+        self.total_steps = min(self.whole.total_steps, max(1, int(steps)))
         if abs(self.total_steps - self._told) > TOLD * self._told:
             self._told = self.total_steps
             self.tell(self.total_steps, one)

@@ -13,11 +13,12 @@ import torch
 from tasks.errors import UserError, foreign
 from tasks.printing import print_lines
 from tasks.vision.image_args import side_of
-from zoo.model import own_weights
+from zoo.model import own_weights, registry
 from zoo.model.loading import PROCESSOR, head_names, load_config, load_json, load_with_head
 from zoo.model.narrowing import cut_pairs, rebuilt
 from zoo.model.network import Network, StateDict
 from zoo.store import pretrained
+from zoo.store.checkpoint import MANIFEST, read_manifest
 from zoo.vision import image_processor
 from zoo.vision.image_processor import (
     choose_size,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from tasks.base import Task
+    from zoo.model.entry import Entry
 
 
 def _usual_reading(folder: "Path", model: str) -> tuple[int, Any, Any]:
@@ -68,8 +70,8 @@ def _config(folder: "Path") -> Any:
     kind = content.get("model_type", TimmWrapperConfig.model_type)
     if kind != TimmWrapperConfig.model_type or not isinstance(content.get("architecture"), str):
         raise UserError(
-            f"{folder} holds weights of {kind}, and this model takes networks of timm: its own, "
-            "or checkpoints of resnet_cls, vit_cls and mae"
+            f"{folder} holds weights of {kind}, and this model takes networks of timm: "
+            "checkpoints of its own, or what transformers saved of one"
         )
     known(content["architecture"])
     return load_config(folder, TimmWrapperConfig)
@@ -93,6 +95,21 @@ def _pretrained_here(folder: "Path") -> bool:
     from zoo.vision.masked_autoencoder import is_checkpoint
 
     return is_checkpoint(folder)
+
+
+def _must_be_of(entry: "Entry", folder: "Path", asked: str) -> None:
+    """Raise `UserError` for a checkpoint of another model of the zoo, unless that one pretrains
+    for this: its recipe and its options are not those that the network was trained with."""
+    if not (folder / MANIFEST).is_file():
+        return
+    model = str(read_manifest(folder)["model"])
+    starts = [each.name for each in registry.entries() if each.pretrains_for == entry.module]
+    if model not in (entry.name, *starts):
+        own = " or ".join([f"a checkpoint of {entry.name}", *starts])
+        raise UserError(
+            f"`model` {asked} is a checkpoint of {model}, and not {own}: finetune {model} goes on "
+            "from it"
+        )
 
 
 def _heads(model: Any) -> "Sequence[nn.Module]":
@@ -142,6 +159,7 @@ class TimmNetwork(Network):
         here = _pretrained_here(found.folder)
         if not here:
             _config(found.folder)  # which refuses what is no network of timm's
+        _must_be_of(entry, found.folder, options.model)
         own = processor_of_weights(found.folder, reading)
         if own is None and here:
             raise UserError(f"{options.model} holds no {PROCESSOR}, which says how it sees images")

@@ -1,11 +1,11 @@
-"""LitServe around `transformers.pipeline`, with its batches."""
+"""LitServe with its batches, around a tokenizer and a model of transformers."""
 
 import sys
 from typing import Any
 
 import litserve
 
-from bench.load.peers.pipeline import Classifier, PeerFlags, answer, flags
+from bench.load.peers.pipeline import BatchClassifier, PeerFlags, answer, flags
 
 
 class Api(litserve.LitAPI):  # type: ignore[misc]  # it has no types
@@ -17,7 +17,7 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # it has no types
 
     def setup(self, device: str) -> None:
         """Load the model, in the process that runs it."""
-        self.classify = Classifier(self.given)
+        self.classify = BatchClassifier(self.given)
 
     def decode_request(self, request: dict[str, str]) -> str:
         """Return the text of a request."""
@@ -25,8 +25,7 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # it has no types
 
     def predict(self, texts: Any) -> list[dict[str, Any]]:
         """Return a prediction a text; where batches are of one, LitServe gives the text alone."""
-        given = [texts] if isinstance(texts, str) else list(texts)
-        return self.classify(given, self.given.batch)
+        return self.classify([texts] if isinstance(texts, str) else list(texts))
 
     def encode_response(self, output: Any) -> dict[str, Any]:
         """Return the answer to a request."""
@@ -36,7 +35,13 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # it has no types
 def main() -> int:
     """Serve until SIGTERM."""
     given = flags(str(__doc__))
-    server = litserve.LitServer(Api(given), accelerator="cpu", workers_per_device=1, timeout=30)
+    server = litserve.LitServer(
+        Api(given),
+        accelerator="cpu",
+        workers_per_device=given.workers,
+        timeout=30,
+        fast_queue=True,  # what its documentation asks for above 100 requests a second
+    )
     server.run(host="127.0.0.1", port=given.port, log_level="warning", generate_client_file=False)
     return 0
 

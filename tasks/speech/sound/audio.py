@@ -83,14 +83,14 @@ def decode(
     with _open(media) as file:
         own = _info(file)
         if own.seconds > max_seconds:
-            raise BadFile(_too_long(own.seconds, max_seconds))
+            raise BadFile(too_long(own.seconds, max_seconds))
         claimed = max(file.frames, riff.claimed_frames(_source(media)) or 0)
         mono = _read(file, most=int(max_seconds * own.rate) + 1)
     there = len(mono) / own.rate
     if not len(mono):
         raise BadFile("no samples in it")
     if there > max_seconds:
-        raise BadFile(_too_long(there, max_seconds, "at least "))
+        raise BadFile(too_long(there, max_seconds, "at least "))
     if len(mono) < ENOUGH * claimed:
         raise BadFile(f"truncated: {there:,.3g} of {claimed / own.rate:,.3g} s")
     if there < min_seconds:
@@ -201,6 +201,7 @@ def _open(media: Media) -> "soundfile.SoundFile":
         raise BadFile(f"not a sound file that can be read: {reason}") from None
 
 
-def _too_long(found: float, limit: float, prefix: str = "") -> str:
+def too_long(found: float, limit: float, prefix: str = "") -> str:
+    """Return what is wrong with a sound that lasts longer than it may, in seconds."""
     shown = math.floor(found * 10) / 10
     return f"{prefix}{shown:,g} s, longer than `max_seconds` {limit:g}"

@@ -1,5 +1,7 @@
 """The finalists of a decision as services."""
 
+import contextlib
+import dataclasses
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +11,10 @@ import pytest
 from bench import cli
 from bench.decide import services
 from bench.decide.services import ServiceContract, ServiceSetting, ServiceTried
+from bench.load.arms import LoadArm
 from bench.load.generator import Seen
+from bench.load.payloads import of_text
+from bench.load.service import Service
 from bench.load.step import Cost, Limits, of_window
 from tasks.errors import UserError
 from tests import tiny_models
@@ -63,8 +68,21 @@ def _tried(name: str, workers: int, latency: float, cpu: float) -> ServiceTried:
     return ServiceTried(setting, step)
 
 
+@pytest.fixture
+def builder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """What a decision has made, of a checkpoint that nothing is read of."""
+    monkeypatch.setattr(services.payloads, "of_checkpoint", lambda *_: [])
+    monkeypatch.setattr(services, "_record", lambda *_: None)
+    (tmp_path / "run").mkdir()
+    return SimpleNamespace(
+        original=SimpleNamespace(checkpoint=SimpleNamespace(folder=tmp_path / "run")),
+        staging=tmp_path,
+        device="cpu",
+    )
+
+
 def test_the_winner_keeps_the_p99_for_the_least_of_the_processor(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, builder: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tried = [
         _tried("eager", 1, 0.2, 0.001),  # the cheapest, and too slow
@@ -75,20 +93,63 @@ def test_the_winner_keeps_the_p99_for_the_least_of_the_processor(
     left = iter(tried)
     monkeypatch.setattr(services, "settings_of", lambda _: [each.setting for each in tried])
     monkeypatch.setattr(services, "_tried", lambda *_: next(left))
-    monkeypatch.setattr(services, "_record", lambda *_: None)
-    monkeypatch.setattr(services.payloads, "of_checkpoint", lambda *_: [])
-    (tmp_path / "run").mkdir()
-    builder: Any = SimpleNamespace(
-        original=SimpleNamespace(checkpoint=SimpleNamespace(folder=tmp_path / "run")),
-        staging=tmp_path,
-        device="cpu",
-    )
     contract = ServiceContract(200.0, 0.05)
     best = services.choose(contract, builder, FINALISTS[:1], Deadline(5.0), 300.0)
     assert best is tried[2]
     said = capsys.readouterr().out
     assert "broken" in said and "kept" in said and "exit code 2" in said
     assert "0.80" in said  # cores: 200 requests/s of 4 ms
+
+
+def test_a_service_runs_where_it_was_decided(monkeypatch: pytest.MonkeyPatch, builder: Any) -> None:
+    """Where there is a GPU a service takes it, unless it is told not to."""
+    seen = []
+
+    def tried(setting: ServiceSetting, arm: LoadArm, *_: object) -> ServiceTried:
+        seen.append(arm.options)
+        return ServiceTried(setting, None, "not started")
+
+    monkeypatch.setattr(services, "_tried", tried)
+    for device, told in (("cuda:0", ("--device", "cpu")), ("cpu", ())):
+        monkeypatch.setattr(services, "choose_device", lambda _, device=device: device)
+        contract, one = ServiceContract(1.0, 0.05), FINALISTS[:1]
+        assert services.choose(contract, builder, one, Deadline(5.0), 0.0) is None
+        assert seen.pop()[4:] == told and not seen
+
+
+def test_what_was_tried_is_shown_where_it_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, builder: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = [_tried("onnx", 1, 0.02, 0.004)]
+
+    def tried(*_: object) -> ServiceTried:
+        if not done:
+            raise KeyboardInterrupt
+        return done.pop()
+
+    monkeypatch.setattr(services, "_tried", tried)
+    with pytest.raises(KeyboardInterrupt):
+        services.choose(ServiceContract(200.0, 0.05), builder, FINALISTS, Deadline(5.0), 300.0)
+    said = capsys.readouterr().out
+    assert "20.0 ms" in said and "further settings were not tried" in said
+
+
+def test_a_step_that_others_disturbed_is_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    broken = _tried("onnx", 1, 0.2, 0.004).step
+    kept = _tried("onnx", 1, 0.02, 0.004).step
+    assert broken and kept
+    steps = [dataclasses.replace(broken, foreign=0.9), kept, broken, kept]
+    monkeypatch.setattr(services, "step_of", lambda *_: steps.pop(0))
+    monkeypatch.setattr(services.clients, "started", lambda *_: contextlib.nullcontext())
+    monkeypatch.setattr(
+        LoadArm, "running", lambda *_: contextlib.nullcontext(Service("http://127.0.0.1:1"))
+    )
+    setting, given = ServiceSetting(FINALISTS[0], 1, 8, 1), [of_text("a")]
+    common = (setting, LoadArm("zoo", "a"), ServiceContract(200.0, 0.05), given, tmp_path)
+    assert services._tried(*common).is_kept
+    assert not services._tried(*common).is_kept, "nobody had disturbed it"
 
 
 def test_flags_that_go_together() -> None:

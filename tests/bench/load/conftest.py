@@ -21,11 +21,11 @@ def serves(monkeypatch: pytest.MonkeyPatch) -> Iterator[Serves]:
     monkeypatch.syspath_prepend(str(ROOT))
     with ExitStack() as stack:
 
-        def start(mode: str = "ok", service_s: float = 0.0) -> Service:
+        def start(mode: str = "ok", service_s: float = 0.0, key: str | None = None) -> Service:
             port = service.free_port()
             words = [sys.executable, "-m", "tests.bench.load.tiny_service", str(port), mode]
             return stack.enter_context(
-                service.started([*words, str(service_s)], port, of_text("good"))
+                service.started([*words, str(service_s)], port, of_text("good"), key=key)
             )
 
         yield start

@@ -81,6 +81,18 @@ def test_rates_that_were_asked_for(
     assert facts[0].workload == {"requests_per_s": 20}
 
 
+def test_a_service_that_wants_a_key_is_sent_it(checkpoint: Path, tmp_path: Path) -> None:
+    file, out = tmp_path / "keys.txt", tmp_path / "results.jsonl"
+    file.write_text("k" * 20)
+    file.chmod(0o600)
+    words = ["load", str(checkpoint), "--rate", "20", *QUICK, "--out", str(out)]
+    assert cli.main([*words, "--", "--keys", str(file)]) == 0
+    (result,) = store.read(out)
+    (step,) = result.found.samples["rounds"][0]["steps"]
+    assert step["statuses"]["200"] == step["requests"] > 0
+    assert "k" * 20 not in out.read_text()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -127,6 +139,7 @@ def test_other_tools_beside_ours(
 ) -> None:
     out, peers = tmp_path / "results.jsonl", ["transformers", "litserve", "ray"]
     words = ["--deployments", "eager", "--peers", *peers, "--rate", "10", *QUICK]
+    words += ["--peer_workers", "2"]
     assert cli.main(["load", str(checkpoint), *words, "--out", str(out)]) == 0
     said = capsys.readouterr().out
     names = ["zoo", "transformers"]

@@ -10,7 +10,7 @@ import pytest
 
 from bench.load import clients, payloads
 from bench.load.clients import ClientLost
-from bench.load.generator import Job, Order, Seen, Target, arrivals
+from bench.load.generator import Job, Order, Seen, Target, arrivals, counted
 from bench.load.http_client import Pool, request_bytes
 from tests.bench.load.conftest import Serves
 from tests.bench.load.tiny_service import STALL_S
@@ -97,6 +97,23 @@ def test_a_step_that_is_lost_ends_at_once(serves: Serves, inputs: Path) -> None:
     with clients.started(Target(serves("ok", 0.02).url, str(inputs))) as client:
         seen = client.run(Job(20.0, 0.0, rate=200.0, limit_s=0.05, most_late=0.01))
     assert seen.stopped and seen.spent < 10
+
+
+def test_a_process_ends_a_step_by_what_all_may_have_late() -> None:
+    """Its own share is broken sooner, and says nothing of the whole."""
+    job = Job(10.0, 1.0, rate=60.0, seed=5, limit_s=0.1, most_late=0.01)
+    assert 500 < counted(job) < 700 and counted(Job(10.0, 1.0, clients=2)) == 0
+    shared = clients.parts(job, 3)
+    assert {part.counted for part in shared} == {sum(map(counted, shared))}
+    assert clients.parts(job, 1) == [job]
+
+
+def test_what_a_closed_loop_was_answered_first_is_counted(serves: Serves, inputs: Path) -> None:
+    with clients.started(Target(serves("refuse").url, str(inputs))) as client:
+        seen = client.run(Job(0.0, 0.0, clients=1, keep_bodies=4))
+    # the service counts the request that it was waited for by
+    assert seen.statuses == {"429": 2, "200": 2}
+    assert [bool(body) for body in seen.bodies] == [False, True, False, True]
 
 
 def test_several_processes_share_the_load(serves: Serves, inputs: Path) -> None:

@@ -5,8 +5,10 @@ import math
 
 import pytest
 
-from bench.load import knee
+from bench.load import keep, knee, show
+from bench.load.args import LoadArgs
 from bench.load.arms import LoadArm
+from bench.load.clients import ClientLost
 from bench.load.generator import Seen
 from bench.load.measured import ArmLoad, Round, over_rounds, times_as_many
 from bench.load.step import Cost, Limits, Step, length_of, of_window
@@ -85,6 +87,78 @@ def test_a_search_ends_where_nothing_is_kept_or_the_time_is_over() -> None:
     left = iter([True, False])
     short = knee.search(lambda rate: step(rate), 10.0, 0.05, goes_on=lambda: next(left))
     assert [one.rate for one in short.steps] == [10.0, 15.0] and short.kept is short.steps[-1]
+
+
+def test_a_search_that_is_broken_off_leaves_its_steps() -> None:
+    def measure(rate: float) -> Step:
+        if rate > 20.0:
+            raise ClientLost("gone")
+        return step(rate)
+
+    found = knee.Knee()
+    with pytest.raises(ClientLost):
+        knee.search(measure, 10.0, 0.05, found=found)
+    assert [one.rate for one in found.steps] == [10.0, 15.0] and found.kept is found.steps[-1]
+    assert not found.is_complete
+    assert knee.search(lambda rate: step(rate, rate < 50), 10.0, 0.05).is_complete
+    assert not knee.search(step, 10.0, 0.05, goes_on=lambda: False).is_complete
+
+
+def _searched(*rounds: tuple[float | None, bool, bool]) -> ArmLoad:
+    """Rounds of searches: the highest rate that was kept, whether it is known as exactly as was
+    asked, and whether the search came to its end."""
+    found = []
+    for number, (top, is_bracketed, is_complete) in enumerate(rounds, 1):
+        steps = [step(50.0, False), *([] if top is None else [step(top)])]
+        search = knee.Knee(steps, is_bracketed=is_bracketed, is_complete=is_complete)
+        found.append(Round(number, steps, search))
+    return ArmLoad(LoadArm("zoo", "a"), found)
+
+
+def test_a_number_says_what_it_is_not_made_of(capsys: pytest.CaptureFixture[str]) -> None:
+    whole = _searched((10.0, True, True), (11.0, True, True))
+    short = _searched((10.0, True, True), (4.0, False, False), (None, False, False))
+    none = _searched((10.0, True, True), (None, False, True))
+    assert whole.capacity() and short.capacity() and short.too_short() == 1
+    # the mean of the other rounds would say too much
+    assert none.capacity() is None and none.without_rate() == 1
+    assert times_as_many(whole, none) is None and times_as_many(none, whole) is None
+    args = LoadArgs("http://x", data="y", resolution=0.05)
+    show.table(args, [whole])
+    assert "search" not in capsys.readouterr().out
+    show.table(args, [short, none])
+    said = capsys.readouterr().out
+    assert "1 of 3 searches ended before the highest rate was known within 5%" in said
+    assert "1 of 3 searches ended before a rate was kept, and does not count" in said
+    assert "1 of 2 searches kept no rate, so there is no mean" in said
+
+
+def test_too_few_requests_for_a_p99_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    few = of_window(seen([0.01] * 30), LIMITS, Cost(), 3.0)
+    show.table(
+        LoadArgs("http://x", data="y"),
+        [ArmLoad(LoadArm("zoo", "a"), [Round(1, [few], knee.Knee([few], few))])],
+    )
+    assert "a step had 30 requests: a p99 wants 400 or more" in capsys.readouterr().out
+
+
+def test_latency_is_that_of_one_load() -> None:
+    arm = _searched((10.0, True, True))
+    assert [one.rate for one in arm.told()] == [10.0]
+    lost = ArmLoad(arm.arm, [Round(1, [step(20.0, False), step(10.0, False)], knee.Knee())])
+    assert lost.told() == [] and "p50" not in keep.values_of(lost, lost)
+    asked = ArmLoad(arm.arm, [Round(1, [step(20.0, False)]), Round(2, [step(20.0, False)])])
+    assert len(asked.told()) == 2 and keep.values_of(asked, asked)["p50"].n == 2000
+
+
+def test_the_p99_that_is_kept_is_that_of_all_requests() -> None:
+    arm = LoadArm("zoo", "a")
+    some = of_window(seen([0.01] * 985 + [0.09] * 10, s503=5), LIMITS, Cost(), 100.0)
+    values = keep.values_of(*[ArmLoad(arm, [Round(1, [some])])] * 2)
+    assert some.latency["p99"] == 0.09 and values["p99"].value == 0.09
+    many = of_window(seen([0.01] * 900, s503=100), LIMITS, Cost(), 100.0)
+    values = keep.values_of(*[ArmLoad(arm, [Round(1, [many])])] * 2)
+    assert values["p50"].value == 0.01 and "p99" not in values, "a tenth took forever"
 
 
 def _arm(name: str, *tops: float) -> ArmLoad:

@@ -1,18 +1,31 @@
 """The verb load, against services that were started elsewhere."""
 
+import itertools
+import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from bench import cli
-from bench.load import answers, payloads
+from bench.load import answers, clients, payloads
 from bench.load.args import LoadArgs
 from bench.load.arms import LoadArm, arms_of, workers_of
+from bench.load.generator import Job, Seen, Target
+from bench.load.load import Session, Turn
+from bench.load.measured import ArmLoad, Round
 from bench.load.payloads import of_data, of_media, of_row, of_text
+from bench.load.peers import pipeline
+from bench.load.service import Service, ServiceFailed
+from bench.load.step import Cost, Limits, of_window
+from bench.load.window import step_of
 from bench.record import store
 from bench.report import write
 from tasks.errors import UserError
 from tests.bench.load.conftest import Serves
+from tests.bench.load.tiny_service import KEY
+from zoo.measure.deadline import Deadline
 from zoo.measure.workload import Serve
 
 
@@ -108,6 +121,7 @@ def test_a_service_that_never_answers_is_said(
         (["http://127.0.0.1:9", "--data", "{texts}", "--peers", "ray"], "give a checkpoint"),
         (["http://127.0.0.1:9", "--data", "{texts}", "--", "--workers", "2"], "zoo serve"),
         (["{tmp}", "--rate", "5", "--clients", "2"], "closed loop"),
+        (["{tmp}", "--clients", "2", "--client_processes", "3"], "--client_processes 3"),
         (["{tmp}", "--rate", "0"], "above 0"),
         (["{tmp}", "--rounds", "0"], "at least 1"),
         (["{tmp}"], "zoo.json"),
@@ -135,6 +149,156 @@ def test_flags_of_the_service_that_the_load_sets() -> None:
     assert arm.name == "zoo onnx --workers 2"
 
 
+@pytest.mark.parametrize(
+    "flag", ["--ssl-certfile=a.pem", "--ssl_keyfile", "--threads", "--port=80"]
+)
+def test_flags_that_the_load_can_not_do_with(flag: str) -> None:
+    checkpoint: Any = SimpleNamespace(task=SimpleNamespace(name="text-classification"))
+    with pytest.raises(UserError, match=flag[2:5]):
+        arms_of(LoadArgs("runs/a"), checkpoint, ["--workers", "2", flag])
+
+
+def test_peers_are_given_their_settings(tmp_path: Path) -> None:
+    task = SimpleNamespace(name="text-classification", problem_type="single_label_classification")
+    checkpoint: Any = SimpleNamespace(task=task, folder=tmp_path)
+    args = LoadArgs(str(tmp_path), ("eager",), ("transformers",), peer_workers=2)
+    ours, peer = arms_of(args, checkpoint, ["--workers=2"])
+    assert peer.options == ("--workers", "2") and peer.threads == ours.threads
+    task.problem_type = "multi_label_classification"
+    with pytest.raises(UserError, match="by one label"):
+        arms_of(args, checkpoint, [])
+
+
+def test_peers_cut_texts_where_the_service_does(tmp_path: Path) -> None:
+    manifest = {"config": {"task": {"args": {"max_length": 77}}}}
+    (tmp_path / "zoo.json").write_text(json.dumps(manifest))
+    assert pipeline.longest_of(str(tmp_path)) == 77
+
+
+def test_a_service_is_sent_the_key_that_it_wants(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "keys.txt"
+    file.write_text(f"{KEY}\nanother-key-of-this-file\n")
+    file.chmod(0o600)
+    monkeypatch.delenv("ZOO_SERVE_KEYS", raising=False)
+    assert LoadArm("zoo", "a", options=("--keys", str(file))).key() == KEY
+    assert LoadArm("zoo", "a", options=(f"--keys={file}",)).key() == KEY
+    assert LoadArm("zoo", "a").key() is None
+    monkeypatch.setenv("ZOO_SERVE_KEYS", "a-key-of-the-environment")
+    assert LoadArm("zoo", "a").key() == "a-key-of-the-environment"
+    assert LoadArm("ray", "a").key() is None
+    with pytest.raises(UserError, match="keys"):
+        LoadArm("zoo", "a", options=("--keys", str(tmp_path / "none"))).key()
+
+
+def test_a_service_with_a_key_gets_ready(serves: Serves, tmp_path: Path, texts: Path) -> None:
+    url = serves("keyed", key=KEY).url
+    path = tmp_path / "payloads.json"
+    path.write_text(payloads.as_json([of_text("good")]))
+    with clients.started(Target(url, str(path), KEY)) as client:
+        assert client.run(Job(0.0, 0.0, keep_bodies=1)).statuses == {"200": 1}
+    with pytest.raises(ServiceFailed, match=r"status 401; .*`key_file`"):  # at once
+        serves("keyed")
+
+
+def test_a_service_that_ends_under_load_is_told(serves: Serves, tmp_path: Path) -> None:
+    path = tmp_path / "payloads.json"
+    path.write_text(payloads.as_json([of_text("good")]))
+    service = serves("mortal")
+    assert service.ended() is None
+    with (
+        clients.started(Target(service.url, str(path))) as client,
+        pytest.raises(ServiceFailed, match="under load it ended with exit code 3"),
+    ):
+        step_of(service, client, Job(0.5, 0.0, 100.0, timeout_s=1.0), Limits(1.0, 0.001))
+
+
+class Refusing:
+    """A client whose requests are refused so many times."""
+
+    def __init__(self, times: int) -> None:
+        self.left = times
+
+    def run(self, job: Job) -> Seen:
+        """One request."""
+        self.left -= 1
+        return Seen(statuses={"429" if self.left >= 0 else "200": 1})
+
+
+def test_the_rest_of_a_step_is_over_when_a_request_is_answered() -> None:
+    """A refusal comes at once, while the queue is full."""
+    client: Any = Refusing(2)
+    session: Any = SimpleNamespace(args=LoadArgs("http://x", data="y"))
+    Turn(session, LoadArm("url", "x"), client, client, Round(1), 0.0)._wait_for_rest()
+    assert client.left == -1
+
+
+def test_what_is_left_out_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    args = LoadArgs("http://x", data="y", rate=(5.0, 10.0, 20.0))
+    nothing: Any = None
+    over = Deadline(1.0, clock=itertools.count(0.0, 100.0).__next__)
+    session = Session(args, [], [], Path(), over)
+    turn = Turn(session, LoadArm("url", "x"), nothing, nothing, Round(1), 0.0)
+    turn._step = lambda rate, count=None: nothing  # type: ignore[method-assign]
+    turn.run(None)
+    assert "left out, for lack of time: 10/s, 20/s" in capsys.readouterr().out
+    one = ArmLoad(LoadArm("url", "x"), [Round(1, start_s=3.0)])
+    session._round(one, 1, 1, None)
+    assert "round 2: x is left out, for lack of time" in capsys.readouterr().out
+
+
+class Answering:
+    """A client whose answers are these."""
+
+    def __init__(self, label: str) -> None:
+        self.body = json.dumps({"predictions": [{"label": label}]})
+
+    def run(self, job: Job) -> Seen:
+        """All that is asked."""
+        return Seen(statuses={"200": 9}, bodies=[self.body] * 9)
+
+
+def test_answers_are_compared_with_those_of_the_service_that_gave_some() -> None:
+    found = [ArmLoad(LoadArm("zoo", name)) for name in ("eager", "onnx", "openvino")]
+    session = Session(LoadArgs("runs/a"), found, [], Path(), Deadline())
+    found[0].fault = "it ended"
+    service, right, wrong = Service("http://x"), Answering("a"), Answering("b")
+    session._must_answer(found[1], service, right)  # type: ignore[arg-type]
+    with pytest.raises(ServiceFailed, match="9 of 9 answers are others than those of zoo onnx"):
+        session._must_answer(found[2], service, wrong)  # type: ignore[arg-type]
+    assert found[2].is_wrong
+
+
+def test_a_url_that_has_gone_leaves_what_it_showed() -> None:
+    arm = LoadArm("url", "http://127.0.0.1:1")
+    session = Session(
+        LoadArgs(arm.model, data="y"), [ArmLoad(arm)], [of_text("a")], Path(), Deadline()
+    )
+    with pytest.raises(UserError, match="nobody answers"):
+        session.run()
+    session.found[0].rounds.append(
+        Round(1, [of_window(Seen(wall=1.0), Limits(1.0, 0.0), Cost(), 1.0)])
+    )
+    session.run()
+    assert "nobody answers" in session.found[0].fault and session.found[0].steps()
+
+
+def test_the_time_of_a_service_that_failed_goes_to_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = [ArmLoad(LoadArm("url", name)) for name in "abc"]
+    turns = []
+
+    def made(self: Session, one: ArmLoad, number: int, left: int, key: str | None) -> None:
+        turns.append(left)
+        found[0].fault = "it ended"
+
+    monkeypatch.setattr(Session, "_round", made)
+    Session(LoadArgs("http://x", data="y", rounds=2), found, [], Path(), Deadline()).run()
+    assert turns == [6, 4, 3, 2, 1]
+
+
 def test_inputs(tmp_path: Path, texts: Path) -> None:
     assert {each.body.decode() for each in of_data(texts, 0)} == {
         '{"input": "good film"}',
@@ -145,6 +309,8 @@ def test_inputs(tmp_path: Path, texts: Path) -> None:
     assert of_media(b"\x89PNG....").content_type == "image/png"
     assert of_media(b"what").content_type == "application/octet-stream"
     assert of_row({"media": {"bytes": b"RIFF1", "path": None}}).content_type == "audio/wav"
+    with pytest.raises(UserError, match=r"gone\.png: No such file"):
+        of_row({"media": {"bytes": None, "path": str(tmp_path / "gone.png")}})
     with pytest.raises(UserError, match="the data has words"):
         of_row({"words": ["a"]})
     table = tmp_path / "t.csv"
@@ -161,6 +327,24 @@ def test_inputs(tmp_path: Path, texts: Path) -> None:
     (folder / "1.png").write_bytes(b"\x89PNG1")
     assert [each.content_type for each in of_data(folder.parent, 0)] == ["image/png"]
     assert payloads.as_json([of_text("a")]) == '[["application/json", "eyJpbnB1dCI6ICJhIn0="]]'
+
+
+def test_numbers_are_compared_as_numbers() -> None:
+    """Their label is the same, whatever they are."""
+
+    def told(*numbers: float | list[float]) -> list[str]:
+        each = [{"predictions": [{"label": "LABEL_0", "score": number}]} for number in numbers]
+        return [json.dumps(one) for one in each]
+
+    wanted, near = told(1.0, 2.0, 3.0), told(1.01, 2.0, 2.99)
+    assert answers.differing(wanted, near, of_numbers=True) == (0, 3)
+    assert answers.differing(wanted, told(1.5, 2.0, 30.0), of_numbers=True) == (2, 3)
+    assert answers.differing(wanted, ["", "", "{}"], of_numbers=True) == (3, 3)
+    assert answers.differing(told(2.0, 2.0), told(2.0000001, 2.1), of_numbers=True) == (1, 2)
+    several = told([1.0, 10.0], [2.0, 20.0])
+    assert answers.differing(several, told([1.0, 10.0], [2.0, 29.0]), of_numbers=True) == (1, 2)
+    assert answers.differing(several, told([1.0], [2.0, 20.0]), of_numbers=True) == (1, 2)
+    assert answers.differing([""], [""], of_numbers=True) == (0, 0)
 
 
 def test_answers_are_compared_where_they_can_be() -> None:

@@ -3,13 +3,15 @@ tests.bench.load.tiny_service PORT [MODE]`.
 
 One request at a time, in order, as a model of one worker does. Modes: `ok`; `refuse` answers every
 second request with 429; `stall` stops once for half a second, at the 50th request; `chunked` and
-`close` send their answers so; `wrong` gives other labels; `deaf` never answers a POST.
+`close` send their answers so; `wrong` gives other labels; `deaf` never answers a POST; `keyed`
+wants the bearer key `KEY`; `mortal` ends at the 20th request.
 """
 
 import asyncio
 import json
 import sys
 
+KEY = "k" * 20
 LABELS = {"good": "positive", "bad": "negative"}
 STALL_S = 0.5
 
@@ -29,7 +31,8 @@ class Service:
                 lines = head.split("\r\n")
                 fields = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
                 body = await reader.readexactly(int(fields.get("content-length", 0)))
-                answer = await self.answer(lines[0], body)
+                keyed = fields.get("authorization") == f"bearer {KEY}"
+                answer = await self.answer(lines[0], body, keyed)
                 writer.write(answer)
                 await writer.drain()
                 if self.mode == "close" and lines[0].startswith("POST"):
@@ -38,12 +41,16 @@ class Service:
             pass
         writer.close()
 
-    async def answer(self, first: str, body: bytes) -> bytes:
+    async def answer(self, first: str, body: bytes, keyed: bool) -> bytes:
         """Return the answer to a request."""
         if not first.startswith("POST"):
             return self.framed(200, b"{}")
+        if self.mode == "keyed" and not keyed:
+            return self.framed(401, b"{}")
         async with self.turn:
             self.posts += 1
+            if self.mode == "mortal" and self.posts == 20:
+                sys.exit(3)
             if self.mode == "deaf":
                 await asyncio.sleep(3600)
             if self.mode == "stall" and self.posts == 50:

@@ -8,6 +8,7 @@ from bench.report import data, losses
 from bench.report.commands import reproduce
 from bench.report.data import gather
 from tests.bench.report.made import MACHINE, VERSIONS, failed, measured, result
+from zoo.measure.workload import Serve
 
 EAGER, ONNX = Case("minilm", "eager"), Case("minilm", "onnx")
 
@@ -110,4 +111,9 @@ def test_the_command_of_a_case() -> None:
     assert reproduce(case) == (
         "python -m bench run 'runs/my model' --deployments onnx+int8-dynamic --batch_sizes 8 "
         "--lengths 128 --phases training --device cuda --threads 2"
+    )
+    work = Serve({}, 50.0, "litserve", "--workers 2 --batch 8 --wait_ms 2")
+    assert reproduce(Case("runs/a", "eager", work)) == (
+        "python -m bench load runs/a --p99_ms 50 --threads 1 --peers litserve --peer_workers 2 "
+        "--peer_batch 8 --peer_wait_ms 2"
     )

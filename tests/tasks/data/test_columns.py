@@ -3,6 +3,7 @@
 from typing import Any
 
 import datasets
+import pyarrow as pa
 import pytest
 
 from tasks.data import columns
@@ -93,3 +94,27 @@ def test_what_is_no_text_is_refused(values: list[Any], kind: str) -> None:
 def test_a_column_is_one_thing() -> None:
     with pytest.raises(UserError, match="the column 'Text' of data can't be two things at once"):
         canonical(Source(made(train=TRAIN), "data", ""), "Text", label="Text")
+
+
+LISTS = pa.array([[1], [2, 3], [], [4]], pa.list_(pa.int64()))
+
+
+@pytest.mark.parametrize("values", [pa.array([5, 6, 7, 8]), LISTS], ids=["numbers", "lists"])
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_column_of_other_values(
+    values: pa.Array, is_cut: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows of a split that was cut from a larger one are not copied."""
+    monkeypatch.delattr(datasets.Dataset, "flatten_indices")
+    rows = [4, 0, 2, 5] if is_cut else range(4)
+    split = datasets.Dataset.from_dict({"label": list("abcdef"), "place": list(range(6))})
+    split = split.select(rows)
+    found = columns.with_column(split, "label", values)
+    assert found.column_names == ["place", "label"] and len(found) == 4
+    assert list(found) == [
+        {"place": row, "label": value} for row, value in zip(rows, values.to_pylist(), strict=True)
+    ]
+    assert columns.values_of(found, "label").to_pylist() == values.to_pylist()
+    assert found.select([3, 1])["label"][:] == [values.to_pylist()[i] for i in (3, 1)]
+    again = columns.with_column(split, "label", values)
+    assert again._fingerprint == found._fingerprint != split._fingerprint

@@ -54,12 +54,23 @@ def test_a_window_that_begins_within_a_word_does_not_tag_it(tokenizer) -> None:
 
 def test_what_the_tokenizer_takes_for_words(tokenizer) -> None:
     text = "  The film, peter\u200b!"
-    made = encode_words([text, ""], None, tokenizer, 32, 4)
+    made = encode_words([text, ""], "tokenizer", tokenizer, 32, 4)
     assert [text[begin:end] for begin, end in made["words"][0]] == [
         "The", "film", ",", "peter", "!"
     ]  # fmt: skip
     assert made["words"][1] == [] and made["word_positions"][1] == []
     assert made["word_positions"][0][:4] == [1, 2, 3, 4]
+
+
+def test_each_piece_is_a_word_where_that_is_asked(tokenizer) -> None:
+    text = "The films, " * 12
+    made = encode_words([text], "pieces", tokenizer, 16, 4)
+    [whole] = tokenizer.backend_tokenizer.encode_batch([text])
+    spans = [
+        span for span, word in zip(whole.offsets, whole.word_ids, strict=True) if word is not None
+    ]
+    assert made["words"] == [spans] and len(made["input_ids"][0]) > 1
+    assert min(made["word_positions"][0]) == 1 and len(spans) > len(text.split())
 
 
 def test_the_tokenizer_stays_as_it_was(tokenizer) -> None:

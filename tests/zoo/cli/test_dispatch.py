@@ -8,7 +8,6 @@ import pytest
 from tests import cases
 from tests.cli import run_cli
 from tests.finetuning import Run
-from zoo.cli.dispatch import zero_shot_entry
 from zoo.machine import commands
 from zoo.model import registry
 
@@ -125,13 +124,3 @@ def test_the_command_is_shown_as_it_was_typed(monkeypatch: pytest.MonkeyPatch) -
     assert said == "python -m zoo.nlp.bert_cls predict 'a b'"
     out = run_cli("zoo.nlp.bert_cls", "predict", "--help").out
     assert '  python -m zoo.nlp.bert_cls predict runs/bert_cls --text "fine, I loved it"' in out
-
-
-def test_whose_weights_choose_without_training(tmp_path: Path) -> None:
-    assert zero_shot_entry("minilm").name == "bert_cls"
-    assert zero_shot_entry("bart-large-mnli").name == "bert_cls"
-    assert zero_shot_entry("owner/unknown").name == "bert_cls"
-    (tmp_path / "config.json").write_text('{"vision_config": {}}')
-    assert zero_shot_entry(str(tmp_path)).name == "vit_cls"
-    (tmp_path / "config.json").write_text("{ half")
-    assert zero_shot_entry(str(tmp_path)).name == "bert_cls"

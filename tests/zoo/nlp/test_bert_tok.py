@@ -75,6 +75,23 @@ def test_spans_are_those_of_transformers(trained: Run, strategy: str) -> None:
     assert pieces >= 5
 
 
+def test_pieces_are_the_tokens_of_transformers(trained: Run) -> None:
+    from transformers import pipeline
+
+    theirs = pipeline("token-classification", str(trained.folder), device="cpu", ignore_labels=[])
+    model, texts = zoo.load(trained.folder), (*TEXTS, "the truly finer films, filming")
+    words = [len(model.task.inputs([text])[0]["words"]) for text in texts]
+    model.task = model.task.of_pieces()
+    found = [model.predict(text)["pieces"] for text in texts]
+    for text, pieces in zip(texts, found, strict=True):
+        expected = theirs(text)
+        keys = [(one["label"], one["start"], one["end"]) for one in pieces]
+        assert keys == [(one["entity"], one["start"], one["end"]) for one in expected]
+        scores = [one["score"] for one in pieces], [float(one["score"]) for one in expected]
+        np.testing.assert_allclose(*scores, rtol=1e-5)
+    assert sum(map(len, found)) > sum(words), "no word has several pieces"
+
+
 def test_long_texts_are_read_to_their_end(trained: Run) -> None:
     """Of 70 words in windows of 14: spans in their order, none twice, to the last words."""
     text = " ".join(word for row in tagged_rows(7, 8) for word, _ in row)

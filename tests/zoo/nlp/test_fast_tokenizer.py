@@ -168,7 +168,7 @@ def test_the_words_are_those_of_transformers(
     """Where the words of a text stand, and the ids of its windows."""
     theirs, ours = both
     texts = [*TEXTS, " ".join(TEXTS), ""]
-    found = encode_words(texts, None, ours, 8, overlap)
+    found = encode_words(texts, "tokenizer", ours, 8, overlap)
     expected = called(texts, None, theirs, 8, overlap)
     assert found["input_ids"] == [[ids for ids, _ in windows] for windows in expected]
     assert found["untruncated"] == [len(ids) for ids in theirs(texts)["input_ids"]]

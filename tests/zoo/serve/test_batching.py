@@ -21,5 +21,5 @@ def test_each_input_is_in_one_batch_within_the_budget(sizes: list[Size], budget:
 
 
 def test_equal_sizes_fill_the_budget() -> None:
-    assert [len(batch) for batch in batches([Size(1, 128)] * 40, 2048)] == [16, 16, 8]
+    assert [len(batch) for batch in batches([Size(1, 128)] * 40, 2048)] == [8, 16, 16]
     assert padding([Size(1, 1), Size(1, 3)]) == 1 - 4 / 6

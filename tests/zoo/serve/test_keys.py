@@ -44,9 +44,23 @@ def test_a_line_that_no_header_can_carry_is_no_key(
     monkeypatch.delenv(keys.VARIABLE, raising=False)
     good = "key+of/us.all~_-=!?"
     assert keys.read_keys(_written(tmp_path, "", f"  {good} ")) == (good.encode(),)
-    with pytest.raises(UserError, match="`keys`: 1 of 2 can't be sent in a header") as caught:
+    with pytest.raises(UserError, match=r"`keys` .*: 1 of 2 can't be sent in a header") as caught:
         keys.read_keys(_written(tmp_path, good, wrong))
     assert wrong not in str(caught.value) and "\n" not in str(caught.value)
     monkeypatch.setenv(keys.VARIABLE, f"{good},{wrong}")
-    with pytest.raises(UserError, match="1 of 2 can't be sent"):
+    with pytest.raises(UserError, match=f"^{keys.VARIABLE} in .*: 1 of 2 can't be sent"):
         keys.read_keys(None)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "::1", "localhost", "LocalHost"])
+def test_this_machine_needs_no_key(host: str) -> None:
+    keys.must_be_guarded(host, ())
+
+
+@pytest.mark.parametrize(
+    "host", ["0.0.0.0", "::", "", "localhost.example.org", "127.example.org", "::1:2", "10.0.0.1"]
+)
+def test_what_others_reach_needs_keys(host: str) -> None:
+    with pytest.raises(UserError, match="wants `keys`"):
+        keys.must_be_guarded(host, ())
+    keys.must_be_guarded(host, (KEY.encode(),))

@@ -42,7 +42,7 @@ def test_a_text_is_answered_as_predict_does(
 
 def test_several_texts_are_answered_in_their_order(service: Served) -> None:
     texts = [TEXT, "dull", "a very long and hollow story without an end " * 5, "好电影"]
-    done = _post(service, json={"inputs": texts, "model": "bert_cls", "top_k": 2})
+    done = _post(service, json={"input": texts, "model": "bert_cls", "top_k": 2})
     together = done.json()["predictions"]
     alone = [
         _post(service, json={"input": text, "model": "bert_cls", "top_k": 2}).json()
@@ -95,11 +95,12 @@ def test_a_sound_is_answered(service: Served, sounds: Path) -> None:
         ({"json": {"txt": "a", "model": "bert_cls"}}, 422, "did you mean text"),
         ({"json": {"text": 3, "model": "bert_cls"}}, 422, "a number"),
         ({"json": {"text": "a", "top_k": 0, "model": "bert_cls"}}, 422, "top_k"),
-        ({"json": {"inputs": "a", "model": "bert_cls"}}, 422, "no list"),
+        ({"json": {"inputs": {}, "model": "bert_cls"}}, 422, "an object"),
         ({"json": {"input": "http://example.org/a.png", "model": "cnn_cls"}}, 422, "fetched"),
         ({"json": {"input": "@@", "model": "cnn_cls"}}, 422, "base64"),
         ({"json": {"input": "aGVsbG8=", "model": "cnn_cls"}}, 422, "image"),
         ({"json": {"inputs": ["a"] * 257, "model": "bert_cls"}}, 413, "257"),
+        ({"json": {"text": ["a"] * 257, "model": "bert_cls"}}, 413, "257"),
         ({"data": b"x" * 1_100_000}, 413, "larger"),
     ],
 )

@@ -43,6 +43,24 @@ def test_all_or_none_are_admitted() -> None:
     asyncio.run(run())
 
 
+def test_a_job_that_a_worker_died_with_comes_alone() -> None:
+    async def run() -> None:
+        queue = JobQueue(8)
+        queue.admit([_job("c")])
+        again = [_job("a"), _job("b")]
+        for job in again:
+            job.tried = 1
+        queue.put_back(again)
+        taken = [await queue.take(8) for _ in range(3)]
+        assert [(_items(jobs), reason) for jobs, reason in taken] == [
+            (["a"], "again"),
+            (["b"], "again"),
+            (["c"], "idle"),
+        ]
+
+    asyncio.run(run())
+
+
 def test_those_that_have_gone_make_room() -> None:
     async def run() -> None:
         queue = JobQueue(2)

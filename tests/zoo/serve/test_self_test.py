@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import requests
 
 import zoo
 from tasks.errors import UserError
+from tests import tiny_models
 from tests.cli import run_cli
 from tests.serving import NOT_READY, serving
 from tests.tiny_models import MODELS
@@ -132,3 +134,69 @@ def test_texts_and_sounds_have_them_too(checkpoints: dict[str, Path]) -> None:
         folder = checkpoints[name]
         inputs = golden.read(folder, EAGER, evidence.subject_digest(folder))
         assert inputs and all(isinstance(one.raw, kind) for one in inputs)
+
+
+class Writer:
+    """A predictor that writes what it is told to."""
+
+    def __init__(self, *texts: str, device: str = "cpu") -> None:
+        self.texts, self.device, self.task = texts, device, None
+
+    def predict(self, inputs: list[bytes], batch_size: int) -> list[dict[str, str]]:
+        assert inputs == [b"a", b"b"] and batch_size == 1
+        return [{"text": text} for text in self.texts]
+
+
+def test_a_model_that_writes_has_to_write_the_same(tmp_path: Path) -> None:
+    written = [golden.GoldenInput(b"a", text="nine"), golden.GoldenInput(b"b", text="seven three")]
+    golden.write(tmp_path, ONNX, "0" * 64, written)
+
+    def run(*texts: str, device: str = "cpu") -> int:
+        predictor: Any = Writer(*texts, device=device)
+        return self_test.run(predictor, tmp_path, ONNX, "0" * 64)
+
+    assert run("nine", "seven three") == 2
+    with pytest.raises(
+        self_test.Unfit, match="2 golden inputs: 1 of them gave another text"
+    ) as caught:
+        run("nine", "seven tree")
+    assert "seven" not in str(caught.value), "whoever asks for the health has no right to the data"
+    assert run("nine", "seven tree", device="cuda:0") == 2
+    with pytest.raises(self_test.Unfit, match="2 of them gave another"):
+        run("five", "seven tree", device="cuda:0")
+
+
+class Texts:
+    """The part of a task that a text needs; a model is a mapping of sounds to texts."""
+
+    def inputs(self, raw: list[bytes]) -> list[bytes]:
+        return raw
+
+    collate = inputs
+
+    def predict(self, model: dict[bytes, str], batch: list[bytes]) -> list[str]:
+        if batch == [b"bad"]:
+            raise UserError("no sound")
+        return [model[one] for one in batch]
+
+    def to_json(self, prediction: str) -> dict[str, str]:
+        return {"text": prediction}
+
+
+def test_texts_are_kept_on_which_both_agree() -> None:
+    sounds = [b"bad", b"a", b"b", b"c", b"d", b"e"]
+    source = {b"a": "one", b"b": "two", b"c": "", b"d": "four", b"e": "five"}
+    task: Any = Texts()
+    models = (source, source | {b"b": "too"})
+    found = golden._written_alike(task, models, iter(sounds), 2)
+    assert [(one.raw, one.text) for one in found] == [(b"a", "one"), (b"d", "four")]
+
+
+@pytest.mark.slow
+def test_an_export_of_a_writer_leaves_texts(request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    folder = tiny_models.checkpoint("whisper_asr", request.getfixturevalue, tmp_path)
+    done = run_cli("zoo", "export", folder, "--runtime", "onnx")
+    assert done.code == 0 and "golden inputs, for the self-test" in done.out, done.out
+    for deployment in (EAGER, ONNX):
+        predictor = zoo.load(folder, deployment=str(deployment), device="cpu")
+        assert self_test.run(predictor, folder, deployment, _subject(folder, deployment)) > 0

@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import versions
 from zoo.serve.activity import Activity, Pass
-from zoo.serve.shadow import Compared, agree
+from zoo.serve.queue import Job, JobQueue
+from zoo.serve.shadow import Compared, Shadow, agree
 from zoo.serve.update import Refused, Updater, UpdateSettings
 from zoo.serve.versions import Steps
 from zoo.store import evidence
@@ -95,7 +97,28 @@ def test_a_pass_is_as_crowded_as_others_run_meanwhile() -> None:
     assert alone.is_like(last) and not long.is_like(within)
 
 
-DESCRIBED: Any = SimpleNamespace(name="one", sha256="0" * 64, deployment="eager", folder=None)
+def test_what_nobody_waits_for_any_more_is_not_computed() -> None:
+    """When the time to compare is over, the new version has none of it left in its queue."""
+
+    async def run() -> None:
+        job = Job("a", {}, math.inf, asyncio.get_running_loop().create_future())
+        job.answer.set_result({"label": "a"})
+        candidate: Any = SimpleNamespace(queue=JobQueue(8), observer=None, deaths=0)
+        active: Any = SimpleNamespace(observer=None)
+        shadow = Shadow(active, candidate, 1.0, 60.0)
+        running = asyncio.create_task(shadow.run(8, 0.1))
+        await asyncio.sleep(0)
+        active.observer([job], Pass())
+        await running
+        [copy] = candidate.queue.empty()
+        assert copy.answer.cancelled()
+
+    asyncio.run(run())
+
+
+DESCRIBED: Any = SimpleNamespace(
+    name="one", sha256="0" * 64, version="0" * 12, deployment="eager", folder=None
+)
 
 
 def _judged(compared: Compared, **settings: Any) -> None:

@@ -107,6 +107,10 @@ def _nothing(folder: Path) -> Path:
     return folder / "nothing.csv"
 
 
+def _nobodys(folder: Path) -> Path:
+    return Path("~nobody-of-that-name/films.csv")
+
+
 def _empty_folder(folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"
@@ -140,6 +144,7 @@ def _one_class(folder: Path) -> Path:
     ("make", "said"),
     [
         (_nothing, "there is no file or folder"),
+        (_nobodys, "there is no file or folder"),
         (_empty_folder, "has no files in it"),
         (_unlabelled, "no label column"),
         (_numbers, "no model for tables yet"),
@@ -174,3 +179,70 @@ def test_mistakes_are_one_line(
     reviews_in(tmp_path / "x.csv")
     done = run_cli("zoo", "ship", *words)
     assert done.code == 2 and said in done.err and done.err.count("\n") == 1, done.err
+
+
+@pytest.mark.parametrize(
+    ("column", "first", "rows", "is_number"),
+    [
+        ("label", 0, 480, False),
+        ("label", 1, 480, False),
+        ("label", 7, 480, True),  # ages
+        ("label", 0, 120, True),  # counts that happen to have no gap
+        ("score", 0, 480, True),
+    ],
+)
+def test_codes_of_many_classes(
+    column: str, first: int, rows: int, is_number: bool, tmp_path: Path
+) -> None:
+    data = [(f"a text {i}", first + i % 60) for i in range(rows)]
+    found = seen(write(tmp_path / "train.csv", ("text", column), *data))
+    assert ("texts with a number" in found.describe()) == is_number, found.describe()
+
+
+def test_pictures_beside_the_data(tmp_path: Path, images: Path) -> None:
+    """A plot does not make pictures of tables, nor does a column of paths if texts are named."""
+    reviews_in(tmp_path / "train.csv")
+    shutil.copy(next(images.rglob("*.png")), tmp_path / "plot.png")
+    assert seen(tmp_path).kind == "text"
+    rows = [("a.png", f"a text {i}", "ab"[i % 2]) for i in range(20)]
+    path = write(tmp_path / "posts.csv", ("image", "post", "label"), *rows)
+    assert kind_of(ShipArgs(str(path))) == "image"
+    assert seen(path, text_column="post").kind == "text"
+
+
+def test_pictures_that_a_table_lists(tmp_path: Path, images: Path) -> None:
+    for i, file in enumerate(sorted(images.rglob("*.png"))[:6]):
+        shutil.copy(file, tmp_path / f"{i}.png")
+    write(
+        tmp_path / "labels.csv", ("file", "label"), *((f"{i}.png", "ab"[i % 2]) for i in range(6))
+    )
+    assert kind_of(ShipArgs(str(tmp_path))) == "image"
+
+
+def test_mails_called_by_their_digest(tmp_path: Path) -> None:
+    """SpamAssassin's corpus."""
+    for label in ("ham", "spam"):
+        (tmp_path / label).mkdir()
+        for i in range(4):
+            (tmp_path / label / f"{i:05}.{i:032x}").write_text(f"a mail {i}")
+    assert kind_of(ShipArgs(str(tmp_path))) == "text"
+
+
+def test_a_warning_is_said_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    reviews_in(tmp_path / "train.csv")
+    write(tmp_path / "test.csv", ("text", "label"), *((f"a film {i}", "") for i in range(9)))
+    found = seen(tmp_path, minutes=2, max_train_samples=40)
+    assert found.rows.keys() == {"train", "validation"}
+    reviews_in(tmp_path / "validation.csv")
+    with (tmp_path / "validation.csv").open("a") as file:
+        file.writelines(f"a film {i},positive\n" for i in range(700))
+    capsys.readouterr()
+    found = seen(tmp_path, minutes=2)
+    assert found.rows["validation"] == 600, "it was read twice"
+    assert capsys.readouterr().err.count("test has no labels") == 1
+
+
+def test_a_configuration_is_handed_on(tmp_path: Path) -> None:
+    path = reviews_in(tmp_path / "a.csv")
+    with pytest.raises(UserError, match="is for a data set of the Hub"):
+        seen(path, data_config="sst2")

@@ -29,6 +29,7 @@ def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_other_data_are_another_run(tmp_path: Path) -> None:
     record = Record.open(tmp_path)
     record.must_be(ASKED)
+    record.done("training")
     record.save(1)
     with pytest.raises(UserError, match=r"begun with data a+.*, and now it is b"):
         Record.open(tmp_path).must_be(ASKED | {"data": "b" * 64})
@@ -114,3 +115,19 @@ def test_other_weights_have_no_worth(tmp_path: Path) -> None:
     _facts(tmp_path, "accuracy", 0.8, 0.7, 0.9, 0.5)
     (tmp_path / "model.safetensors").write_bytes(b"others")
     assert judge.worth(tmp_path, metric_spec("accuracy")) is None
+
+
+def test_what_was_never_trained_is_begun_anew(tmp_path: Path) -> None:
+    """As where the data had a fault, which was mended."""
+    record = Record.open(tmp_path)
+    record.must_be(ASKED)
+    record.save(40)
+    again = Record.open(tmp_path)
+    again.must_be(ASKED)
+    assert again.spent == 40
+    again.must_be(ASKED | {"data": "b" * 64})
+    assert again.spent == 0 and not again.is_begun
+    again.save(50)
+    (tmp_path / "state").mkdir()
+    with pytest.raises(UserError, match="begun with data b"):
+        Record.open(tmp_path).must_be(ASKED)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from bench.decide import search
 from tests.cli import Done, run_cli, run_process
+from zoo.cli.args import ShipArgs
 from zoo.deploy import winner
 from zoo.deploy.winner import Winner
 from zoo.ship import deciding, ship, training
@@ -275,3 +277,115 @@ def test_pictures_to_a_service(tmp_path: Path) -> None:
     assert again.code == 0 and "training, deployment, card is done" in again.out
     said = run_process("zoo", "verify", output, timeout=200)
     assert said.code == 0, said.out
+
+
+def test_a_training_that_is_killed_at_once_is_gone_on_with(
+    programs: Programs, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """kill -9 leaves no time to write a record."""
+    output = tmp_path / "run"
+    with monkeypatch.context() as patch:
+
+        def killed(step: Step, *_: Any) -> Ended:
+            (output / "state").mkdir()
+            patch.setattr(Record, "save", lambda record, spent: None)
+            raise KeyboardInterrupt
+
+        patch.setattr(training, "run", killed)
+        assert shipped(images, output).code == 130
+    done = shipped(images, output)
+    assert done.code == 0 and "goes on in" in done.out, done.err
+
+
+def test_data_that_were_mended_are_taken(programs: Programs, tmp_path: Path) -> None:
+    data, output = tmp_path / "films.csv", tmp_path / "run"
+    programs.trained = _ended(2, "train has classes that ...")
+    for more in ("", "the film was,good\n"):
+        rows = "".join(f"a film {i},{('good', 'bad')[i % 2]}\n" for i in range(40))
+        data.write_text(f"text,label\n{rows}{more}")
+        done = shipped(data, output, "--model", "rnn_cls")
+        assert done.code == 2 and "train has classes" in done.err
+    assert programs.verbs == ["finetune", "finetune"]
+
+
+def test_the_run_lies_outside_of_the_data(images: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(images, data)
+    done = shipped(data, data / "runs" / "one")
+    assert done.code == 2 and "lies inside of the data" in done.err and done.err.count("\n") == 1
+    assert not (data / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("data", "name"),
+    [
+        ("my films.csv", "my films"),
+        ("photos.v2", "photos.v2"),
+        ("org/set-1.5", "set-1.5"),
+        (".", "here"),
+        ("photos.v2/..", "here"),
+    ],
+)
+def test_what_a_run_is_called(
+    data: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = tmp_path / "here"
+    (here / "photos.v2").mkdir(parents=True)
+    (here / "my films.csv").write_text("")
+    monkeypatch.chdir(here)
+    assert ship._name(ShipArgs(data)) == name
+
+
+def test_a_winner_stays_until_a_search_begins(
+    programs: Programs, images: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    assert shipped(images, output, "--minutes", 2).code == 0
+    record = Record.open(output)
+    record.save(119)
+    done = shipped(images, output, "--minutes", 2, "--p95_ms", 1)
+    assert done.code == 1 and "too few to prove a deployment" in done.err
+    assert winner.read(output) is not None
+
+
+def test_a_search_that_does_not_end_is_ended(
+    images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 0.0
+    clock, asked = Clock(4, clock=lambda: now), list[str]()
+
+    class Hangs:
+        def interrupt(self) -> None:
+            asked.append("interrupt")
+
+        def stop(self) -> None:
+            asked.append("stop")
+
+    def run(step: Step, printed: Path, look: Callable[[Any], None]) -> Ended:
+        nonlocal now
+        for moment in (10.0, 250.0, 400.0):
+            now = moment
+            look(Hangs())
+        return Ended(-9, "", now)
+
+    monkeypatch.setattr(deciding, "run", run)
+    record = Record(tmp_path / "run", spent=1e9)
+    args = ShipArgs(str(images))
+    with pytest.raises(deciding.NotShipped, match="no deployment was found in the time"):
+        deciding.decide(args, None, record, clock, lambda *_: None)
+    assert asked == ["interrupt", "interrupt", "stop"]
+
+
+def test_eager_that_wins_for_want_of_others_is_told(
+    programs: Programs, images: Path, tmp_path: Path
+) -> None:
+    programs.decided = Ended(0, "no other deployment is left: eager fp32 wins\nwinner: eager\n", 1)
+    done = shipped(images, tmp_path / "run")
+    assert done.code == 0 and "no other deployment is left: eager fp32 wins" in done.out
+
+
+def test_what_the_search_says_is_understood() -> None:
+    """`bench` can't be imported from here, so its sentences are held by this."""
+    text = Path(search.__file__).read_text()
+    assert deciding.TOO_LITTLE in text and search.ALONE.startswith(deciding.SHOWN)
+    assert "it takes {Deadline.enough(least)} minutes at " in text

@@ -58,6 +58,10 @@ def test_one_that_has_no_time_takes_a_few_steps() -> None:
     assert 1 <= steps <= 6
 
 
+def test_steps_too_long_to_measure_end_with_the_time() -> None:
+    assert _trained(1, 40.0) == (80.0, 2, 1)
+
+
 def test_a_run_ends_in_time(images: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     flags = ("--data", images, "--widths", 8, 16, "--num_train_epochs", 1_000_000, "--report_to")

@@ -322,3 +322,13 @@ def test_weights_of_another_kind(
     assert done.code == 2
     (line,) = done.err.splitlines()
     assert "holds weights of bert, and this model takes networks of timm" in line
+
+
+@pytest.mark.parametrize(("name", "other"), [("vit_cls", "resnet_cls"), ("resnet_cls", "vit_cls")])
+def test_a_checkpoint_of_another_model(
+    name: str, other: str, trained: dict[str, Path], images: Path, tmp_path: Path
+) -> None:
+    done = finetune(name, tmp_path / "run", "--model", trained[other], "--data", images)
+    assert done.code == 2 and done.err.count("\n") == 1, done.err
+    assert f"is a checkpoint of {other}, and not a checkpoint of {name}" in done.err
+    assert f"finetune {other} goes on from it" in done.err

@@ -84,6 +84,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
         (*settings.keys, *settings.admin_keys) if settings.keys else (),
         OPEN_PATHS,
         {f"{openai.PREFIX}/": openai.refused},
+        health.PROBES,
     )
     app.add_middleware(AccessMiddleware, access=access, metrics=service.metrics)
     if settings.cors:  # outermost: a preflight has no key, and a page may read a refusal

@@ -26,18 +26,15 @@ def serve(args: ServeArgs) -> int:
     """
     if args.instances:
         raise UserError("`instances` goes with `write_config`, which tells a balancer of them")
-    keys.must_be_guarded(args.host, keys.read_keys(args.keys))
-    _must_encrypt(args)
+    request_keys = keys.read_keys(args.keys)
+    keys.must_be_guarded(args.host, request_keys)
     if args.engine == "ray":
-        if args.admin_keys or args.watch:
-            raise UserError(
-                "`admin_keys` and `watch` are for the engine uvicorn: on Ray each replica would go "
-                "its own way"
-            )
+        _must_suit_ray(args)
         from zoo.serve.engine import ray_engine
 
         return ray_engine.run(args, prepare.described(args))
-    service, settings = prepare.prepared(args)
+    _must_encrypt(args)
+    service, settings = prepare.prepared(args, request_keys)
     with listening(args.host, args.port) as listener, logs.written(args.quiet):
         return server.run(service, _configuration(args, service, settings), listener)
 
@@ -70,6 +67,20 @@ def listening(host: str, port: int) -> socket.socket:
     return made
 
 
+def _must_suit_ray(args: ServeArgs) -> None:
+    """Raises `UserError` for settings that would not hold on Ray."""
+    if args.admin_keys or args.watch:
+        raise UserError(
+            "`admin_keys` and `watch` are for the engine uvicorn: on Ray each replica would go "
+            "its own way"
+        )
+    if args.ssl_certfile or args.ssl_keyfile:
+        raise UserError(
+            "`ssl_certfile` is for the engine uvicorn: Ray's proxies speak plain HTTP",
+            hint="end TLS at a balancer before them",
+        )
+
+
 def _must_encrypt(args: ServeArgs) -> None:
     """Raises `UserError` for a certificate or key that can't be used."""
     if args.ssl_certfile is None and args.ssl_keyfile is None:
@@ -89,13 +100,12 @@ def _configuration(args: ServeArgs, service: Service, settings: AppSettings) -> 
 
     return uvicorn.Config(
         create_app(service, settings),
-        http=connections.protocol(args.slow_client_s),
+        http=connections.protocol(args.slow_client_s, args.max_connections),
         ws="websockets-sansio",
         ws_max_size=settings.max_body,
         log_config=None,
         access_log=False,
         server_header=False,
-        limit_concurrency=args.max_connections,
         timeout_graceful_shutdown=max(1, round(args.drain_s)),
         ssl_certfile=args.ssl_certfile,
         ssl_keyfile=args.ssl_keyfile,

@@ -1,23 +1,25 @@
 """The service that a command asks for: its models, found and checked, and its limits."""
 
-import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import UserError, spelled
 from tasks.printing import print_lines
 from zoo.deploy import winner
+from zoo.machine import environment
 from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import keys
 from zoo.serve.args import ServeArgs
 from zoo.serve.cache import AnswerCache
 from zoo.serve.description import AUTO, EAGER, Description, describe, describe_weights
 from zoo.serve.engine.app import AppSettings
-from zoo.serve.service import Limits, Service
+from zoo.serve.service import Service
 from zoo.serve.update import UpdateSettings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A name that stands in a URL as it is."""
+OTHERS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 def described(args: ServeArgs) -> list[Description]:
@@ -31,39 +33,35 @@ def described(args: ServeArgs) -> list[Description]:
     return found
 
 
-def prepared(args: ServeArgs) -> tuple[Service, AppSettings]:
+def prepared(args: ServeArgs, request_keys: Sequence[bytes]) -> tuple[Service, AppSettings]:
     """Return the service of a command, and how its application answers.
+
+    Args:
+        request_keys: what `keys.read_keys` has read; a pipe can be read once only.
 
     Raises `UserError` for models that can't be served, and settings that can't be.
     """
     models = described(args)
-    limits = Limits(
-        args.max_queue,
-        args.max_batch,
-        args.max_wait_ms,
-        args.timeout_s,
-        args.batch_budget,
-        args.max_seconds,
-    )
     threads = threads_of(args, args.workers * len(models))
     settings = AppSettings(
         max_body=int(args.max_body_mb * 2**20),
         slow_client_s=args.slow_client_s,
-        keys=keys.read_keys(args.keys),
+        keys=request_keys,
         ready_below=args.ready_below,
         cors=args.cors,
         admin_keys=keys.read_keys(args.admin_keys, "admin_keys", variable=None),
         updates=_updates(args),
     )
-    service = Service(models, limits, args.workers, args.device, threads)
+    service = Service(models, args, args.workers, args.device, threads)
     if args.cache_mb:
         service.cache = AnswerCache(int(args.cache_mb * 2**20), args.cache_policy)
     return service, settings
 
 
 def threads_of(args: ServeArgs, workers: int) -> int:
-    """Return the threads of each of so many workers: as asked, else their share of the cores."""
-    return args.threads or max(1, (os.cpu_count() or 1) // workers)
+    """Return the threads of each of so many workers: as asked, else their share of the cores that
+    this process may use."""
+    return args.threads or max(1, int(environment.machine(gpu=False)["cores"]) // workers)
 
 
 def _updates(args: ServeArgs) -> UpdateSettings:
@@ -87,12 +85,12 @@ def _described(word: str, deployment: str) -> Description:
     if not folder.exists() and "=" in word:
         path, _, name = word.rpartition("=")
         folder = Path(path).expanduser()
-    name = name or folder.resolve().name
+    name = name or _name_of(folder)
     if not NAME.fullmatch(name):
         raise UserError(
             f"{name!r} can't stand in a URL as it is: letters, digits and . _ - can",
             "models",
-            f"name it, {word}=NAME",
+            f"name it, {folder}=NAME",
         )
     weights = describe_weights(str(folder), name)
     if weights is not None:
@@ -100,6 +98,16 @@ def _described(word: str, deployment: str) -> Description:
             raise UserError(f"{folder} are weights, and `deployment` is for a checkpoint")
         return weights
     return describe(folder, name, _chosen(folder, name) if deployment == AUTO else deployment)
+
+
+def _name_of(folder: Path) -> str:
+    """Return the name of a folder; what can't stand in a URL is a hyphen, which is told."""
+    given = folder.resolve().name
+    name = OTHERS.sub("-", given).strip("-._")
+    if not name or name == given:
+        return given
+    print_lines(f"{folder} is served as {name}; CHECKPOINT=NAME names it otherwise")
+    return name
 
 
 def _chosen(folder: Path, name: str) -> str:

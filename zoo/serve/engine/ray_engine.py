@@ -19,6 +19,7 @@ import yaml
 
 from tasks.errors import UserError
 from tasks.printing import print_lines
+from zoo.serve import keys
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import Description
 from zoo.serve.engine.app import create_app
@@ -115,7 +116,7 @@ def _deployment(args: ServeArgs) -> "Deployment":
     from ray import serve
 
     def app() -> "FastAPI":
-        service, settings = prepared(args)
+        service, settings = prepared(args, keys.read_keys(args.keys))
         return create_app(service, dataclasses.replace(settings, waits_until_ready=True))
 
     made: Any = serve.deployment(serve.ingress(app)(), name=DEPLOYMENT)

@@ -22,6 +22,20 @@ class Server(uvicorn.Server):
 
     signum: int | None = None
 
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more, have live sounds end with their last texts, and wait for all answers."""
+        for server in self.servers:
+            server.close()
+        ending = asyncio.create_task(self.service.end_streams())
+        while not ending.done() and not self.force_exit:
+            await asyncio.sleep(0.05)
+        ending.cancel()
+        await super().shutdown(sockets)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take signals inside the context."""
@@ -50,7 +64,7 @@ def run(service: Service, config: uvicorn.Config, listener: socket.socket) -> in
 
 
 async def _run(service: Service, config: uvicorn.Config, listener: socket.socket) -> int:
-    server = Server(config)
+    server = Server(config, service)
     announced = asyncio.create_task(_announce(service, server, listener))
     await server.serve(sockets=[listener])
     if not announced.done():
@@ -69,7 +83,7 @@ async def _announce(service: Service, server: Server, listener: socket.socket) -
     host, port = listener.getsockname()[:2]
     url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
     for one in service.models.values():
-        print_lines(f"{one.name}: {one.folder}, {one.deployment}, sha256 {one.sha256[:12]}")
+        print_lines(f"{one.name}: {one.folder}, {one.deployment}, sha256 {one.version}")
     try:
         await service.wait_ready()
     except WorkerUnfit as error:  # it serves on: whoever asks for its health is told

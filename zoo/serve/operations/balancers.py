@@ -20,6 +20,11 @@ BUFFER = 64 * 1024
 """Bytes of a request that haproxy keeps; a larger one that was sent is not tried again."""
 TUNNEL_S = 3600
 """How long a WebSocket may be silent, in seconds."""
+MORE_S = 5
+"""Seconds that an answer is waited for beyond the deadline of the service, which says so first."""
+IDLE_S = 4
+"""Seconds after which nginx closes an idle connection to an instance. The instance does after five,
+and a request that met that would count as its failure."""
 SPARE = 16
 """Connections of an instance that haproxy leaves free, for health and metrics."""
 OF_ONE_INSTANCE = (METRICS, "/v2/repository")
@@ -65,10 +70,10 @@ def haproxy(site: Site, instances: Sequence[str], port: int | None = None) -> st
         port: where haproxy listens; None: at one of `PORTS`.
     """
     port = port or _free_port(instances)
-    slow = seconds(site.args.slow_client_s)
+    slow, longest = seconds(site.args.slow_client_s), seconds(site.args.timeout_s + MORE_S)
     most = max(1, site.args.max_connections - SPARE)
     answer = "http-request return status {} content-type application/json string {}"
-    own = " ".join(f"{{ path_beg {path} }}".replace("}", "} ||") for path in OF_ONE_INSTANCE)
+    own = " || ".join(f"{{ path,url_dec -m beg {path} }}" for path in OF_ONE_INSTANCE)
     lines = [
         "global",
         "    log stderr format raw local0",
@@ -84,9 +89,10 @@ def haproxy(site: Site, instances: Sequence[str], port: int | None = None) -> st
         "    timeout connect 2s",
         f"    timeout http-request {slow}s",
         "    timeout http-keep-alive 60s",
-        "    timeout client 60s",
+        # that of the server at least: a client says nothing while it waits for its answer
+        f"    timeout client {max(60, longest)}s",
         "    timeout queue 2s",
-        f"    timeout server {seconds(site.args.timeout_s + 5)}s",
+        f"    timeout server {longest}s",
         f"    timeout tunnel {TUNNEL_S}s",
     ]
     for code in (408, 502, 503, 504):
@@ -102,8 +108,7 @@ def haproxy(site: Site, instances: Sequence[str], port: int | None = None) -> st
         "    option forwardfor",
         f"    {answer.format(413, _haproxy_quoted(_error(413, site)))} "
         f"if {{ req.body_size gt {site.max_body} }}",
-        f"    {answer.format(404, _haproxy_quoted(_error(404, site)))} "
-        f"if {own.removesuffix(' ||')}",
+        f"    {answer.format(404, _haproxy_quoted(_error(404, site)))} if {own}",
         "    default_backend instances",
         "",
         "backend instances",
@@ -148,6 +153,7 @@ def nginx(site: Site, instances: Sequence[str], port: int | None = None) -> str:
         "        least_conn;",
         *(f"        server {each} max_fails=1 fail_timeout=2s;" for each in instances),
         "        keepalive 64;",
+        f"        keepalive_timeout {IDLE_S}s;  # before an instance closes it",
         "    }",
         "    server {",
         *(f"        {line}" for line in _nginx_server(site, port)),
@@ -172,7 +178,7 @@ def _nginx_server(site: Site, port: int) -> list[str]:
         "proxy_set_header Upgrade $http_upgrade;",
         "proxy_set_header Connection $connection_upgrade;",
         "proxy_connect_timeout 2s;",
-        f"proxy_read_timeout {seconds(site.args.timeout_s + 5)}s;",
+        f"proxy_read_timeout {seconds(site.args.timeout_s + MORE_S)}s;",
         "proxy_next_upstream error timeout http_503 non_idempotent;",
         "proxy_next_upstream_tries 2;",
         "proxy_next_upstream_timeout 5s;",
@@ -215,10 +221,10 @@ def _head(program: str, site: Site, instances: Sequence[str], port: int) -> list
             "start: haproxy -W -f haproxy.cfg",
             "stop:  kill -USR1 PID: it takes no more connections and ends with the last request",
             "",
-            f"An instance is asked {READY} each second. One that drains answers 503 there, gets no",
-            "more requests, and ends the ones it has. A request above "
-            f"{BUFFER // 1024} KiB that an instance",
-            "already has is not tried elsewhere: haproxy keeps no more of it.",
+            f"An instance is asked {READY} each second. One that drains takes no more connections:",
+            "what it is sent is tried elsewhere, and it ends the requests it has. A request above",
+            f"{BUFFER // 1024} KiB that an instance already has is not tried elsewhere: haproxy",
+            "keeps no more of it.",
         ]
     else:
         lines += [

@@ -219,7 +219,11 @@ def _last_stage(site: Site, gpu: bool, ray: bool) -> list[str]:
     lines += ["WORKDIR /tmp", f"USER {USER}:{USER}"]
     if ray:
         return lines
-    look = f"import urllib.request as r; r.urlopen('http://127.0.0.1:{site.port}{LIVE}', timeout=3)"
+    # by no proxy: Docker passes on that of its own settings, which knows no address of a container
+    look = (
+        "import urllib.request as r; r.build_opener(r.ProxyHandler({})).open("
+        f"'http://127.0.0.1:{site.port}{LIVE}', timeout=3)"
+    )
     return [
         *lines,
         f"EXPOSE {site.port}",

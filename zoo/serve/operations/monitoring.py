@@ -67,14 +67,14 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "short",
         (
             (
-                "sum(rate(zoo_batch_size_sum{M}[$__rate_interval])) "
-                "/ sum(rate(zoo_batch_size_count{M}[$__rate_interval]))",
-                "mean",
+                "sum by (model, version) (rate(zoo_batch_size_sum{M}[$__rate_interval])) "
+                "/ sum by (model, version) (rate(zoo_batch_size_count{M}[$__rate_interval]))",
+                "{{model}} {{version}} mean",
             ),
             (
-                "histogram_quantile(0.95, sum by (le) "
+                "histogram_quantile(0.95, sum by (model, version, le) "
                 "(rate(zoo_batch_size_bucket{M}[$__rate_interval])))",
-                "p95",
+                "{{model}} {{version}} p95",
             ),
         ),
     ),
@@ -83,8 +83,9 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "ops",
         (
             (
-                "sum by (reason) (rate(zoo_batches_released_total{M}[$__rate_interval]))",
-                "{{reason}}",
+                "sum by (model, version, reason) "
+                "(rate(zoo_batches_released_total{M}[$__rate_interval]))",
+                "{{model}} {{version}} {{reason}}",
             ),
         ),
     ),
@@ -93,25 +94,28 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "s",
         (
             (
-                "sum(rate(zoo_batch_seconds_sum{M}[$__rate_interval])) "
-                "/ sum(rate(zoo_batch_seconds_count{M}[$__rate_interval]))",
-                "mean",
+                "sum by (model, version) (rate(zoo_batch_seconds_sum{M}[$__rate_interval])) "
+                "/ sum by (model, version) (rate(zoo_batch_seconds_count{M}[$__rate_interval]))",
+                "{{model}} {{version}} mean",
             ),
         ),
     ),
     (
         "Share of a batch that is padding",
         "percentunit",
-        (("avg by (model) (zoo_padding_share{M})", "{{model}}"),),
+        (("avg by (model, version) (zoo_padding_share{M})", "{{model}} {{version}}"),),
     ),
     (
         "Workers",
         "short",
         (
-            ("sum by (model) (zoo_workers_ready{M})", "{{model}} ready"),
             (
-                "sum by (model) (increase(zoo_worker_restarts_total{M}[$__range]))",
-                "{{model}} restarted",
+                "sum by (model, version, role) (zoo_workers_ready{M})",
+                "{{model}} {{version}} ready, {{role}}",
+            ),
+            (
+                "sum by (model, version) (increase(zoo_worker_restarts_total{M}[$__range]))",
+                "{{model}} {{version}} restarted",
             ),
         ),
     ),
@@ -132,8 +136,8 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         "short",
         (
             (
-                "count by (model, deployment, sha256) (zoo_model_info{M})",
-                "{{model}} {{deployment}} {{sha256}}",
+                "count by (model, version, role, deployment) (zoo_model_info{M})",
+                "{{model}} {{version}} {{role}} {{deployment}}",
             ),
         ),
     ),
@@ -204,14 +208,14 @@ def _conditions(site: Site) -> list[tuple[str, str, str, str, str]]:
         ),
         (
             "ZooRestarts",
-            "sum by (model) (increase(zoo_worker_restarts_total[15m])) > 0",
+            "sum by (model, version) (increase(zoo_worker_restarts_total[15m])) > 0",
             "0m",
             "warning",
-            f"a worker of {of} died and was started again",
+            f"a worker of {of} {{{{ $labels.version }}}} died and was started again",
         ),
         (
             "ZooNotReady",
-            "sum by (model, instance) (zoo_workers_ready) < 1",
+            'sum by (model, instance) (zoo_workers_ready{role="active"}) < 1',
             "1m",
             "critical",
             f"{where} has no worker for {of}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from tasks.errors import UserError
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
+from zoo.serve import keys
 from zoo.serve.args import ServeArgs
 from zoo.serve.description import Description
 
@@ -26,7 +27,6 @@ SLACK_S = 10.0
 """Seconds that a process has to end after it has drained."""
 
 
-LOOPBACK = ("127.", "localhost", "::1")
 OTHERWISE_SAID = {
     *("models", "deployment", "host", "port", "workers", "threads", "device", "keys"),
     *("ssl_certfile", "ssl_keyfile", "write_config", "instances"),
@@ -86,7 +86,7 @@ class Site:
     @property
     def is_public(self) -> bool:
         """Whether others than this machine are to reach the service."""
-        return not self.args.host.startswith(LOOPBACK)
+        return not keys.is_own(self.args.host)
 
     @property
     def name(self) -> str:

@@ -10,7 +10,6 @@ import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tasks import json_files
 from tasks.errors import UserError
 from zoo.store.checkpoint import read_manifest
 
@@ -84,7 +83,7 @@ def _of(model: "Description") -> dict[str, Any]:
     task = model.task
     labels = [str(label) for label in task.labels]
     answer = _answer(task)
-    mask = _mask_token(model.folder) if answer == "guesses" else None
+    mask = model.mask if answer == "guesses" else None
     zero_shot = answer == "label" and not labels
     return {
         "name": model.name,
@@ -114,17 +113,6 @@ def _answer(task: Any) -> str:
         return ANSWERS[problem_type]
     by_task = {"token-classification": "spans", "fill-mask": "guesses"}
     return by_task.get(task.name, "text")
-
-
-def _mask_token(folder: "Path") -> str:
-    """Return the text that a checkpoint's tokenizer reads as a missing word."""
-    try:
-        token = json_files.read(folder / "tokenizer_config.json").get("mask_token")
-    except (OSError, ValueError, AttributeError):  # the model was opened without this file
-        token = None
-    if isinstance(token, dict):
-        token = token.get("content")
-    return token if isinstance(token, str) else "[MASK]"
 
 
 def _zero_shot_examples(model: "Description") -> list[dict[str, str]]:

@@ -201,6 +201,8 @@ async function record() {
     await stopRecording();
     return;
   }
+  if (state.isStarting) return; // the browser still asks whether it may
+  state.isStarting = true;
   cancel();
   const { model } = state;
   const isLive = model.live && $("live").checked;
@@ -212,6 +214,11 @@ async function record() {
     };
     if (isLive) transcription = new Transcription(model.name, hearing);
     const recording = await Recording.start(heard);
+    if (state.model !== model) { // another one was chosen meanwhile
+      transcription?.cancel();
+      recording.release();
+      return;
+    }
     const started = performance.now();
     state.recording = { recording, transcription, model, timer: setInterval(() => tick(started), 250) };
     state.error = null;
@@ -222,6 +229,8 @@ async function record() {
   } catch (error) {
     transcription?.cancel();
     fail(t("noMicrophone", deviceTrouble(error)));
+  } finally {
+    state.isStarting = false;
   }
 }
 

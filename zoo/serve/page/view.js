@@ -15,6 +15,7 @@ export const state = {
   url: null, // of that file, in this tab
   isCut: false, // it is a recording that was as long as may be
   running: null, // AbortController of the request that is under way
+  isStarting: false, // a recording is about to begin
   recording: null, // {recording, transcription, timer, started}
   history: [], // the newest first: {model, input, request, answer, ms, live}
   shown: null, // the one of the history that is shown

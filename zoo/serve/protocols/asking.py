@@ -116,6 +116,21 @@ def parameters_of(
     return found
 
 
+def to_embed(top_k: Any = None, template: Any = None) -> dict[str, Any]:
+    """Return the parameters of `Service.predict` for embeddings.
+
+    Raises `UserError` for what only labels have: it would change nothing.
+    """
+    for field, given in (("top_k", top_k), ("template", template)):
+        if given is not None:
+            raise UserError(
+                f"`{field}` goes with `labels`, and without them the answer is an embedding",
+                field,
+                "give `labels`, or leave it out",
+            )
+    return {"embed": True}
+
+
 def _labels_of(given: Any, field: str) -> list[str]:
     """Return labels to choose from. Raises `UserError` for fewer than two, an empty one, one that
     comes twice, and more than `MOST_LABELS`."""

@@ -2,11 +2,14 @@
 
 import base64
 import binascii
+import codecs
+import itertools
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl
 
 from fastapi import Request
 from python_multipart.exceptions import FormParserError
@@ -21,8 +24,10 @@ DATA_URL = re.compile(r"\s*data:[^,]{0,200},")
 BLANKS = re.compile(r"\s+")
 MOST_PARTS = 1_000
 """Of a form."""
+LONGEST_NAME = 100
+"""Bytes in which the first name of a form ends."""
 MISTYPED = "application/x-www-form-urlencoded"
-"""What curl says of any body unless it is told; nobody sends such a form here."""
+"""What curl says of any body unless it is told, and a form as HTML writes it."""
 
 
 class UnsupportedMediaType(ServeError):
@@ -58,8 +63,15 @@ class Body:
     def is_json(self) -> bool:
         """Whether it is JSON by its type; where that says nothing, by its first character."""
         if self.content_type in ("", MISTYPED):
-            return self.content.lstrip()[:1] in (b"{", b"[", b'"')
+            begins = self.content.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
+            return begins in (b"{", b"[", b'"')
         return self.content_type == "application/json" or self.content_type.endswith("+json")
+
+    def is_urlencoded(self, names: Collection[str]) -> bool:
+        """Whether it is a form as HTML writes it: by its type, and since that is what curl says of
+        any body, by its first name, which is one of these."""
+        first, equals, _ = self.content[:LONGEST_NAME].partition(b"=")
+        return self.content_type == MISTYPED and bool(equals) and first.decode("latin-1") in names
 
 
 async def read(request: Request) -> Body:
@@ -109,19 +121,20 @@ def parse_form(body: Body) -> Form:
     fields: dict[str, list[str]] = {}
     files: dict[str, list[bytes]] = {}
     ended: list[bool] = []
+    parts = itertools.count(1)
+
+    def name_of_part(part: Field | File) -> str:
+        if next(parts) > MOST_PARTS:
+            raise FormParserError(f"it has more than {MOST_PARTS:,} parts")
+        return _utf8(part.field_name or b"", "the name of a field")
 
     def add_field(part: Field) -> None:
-        name = _utf8(part.field_name or b"", "the name of a field")
+        name = name_of_part(part)
         fields.setdefault(name, []).append(_utf8(part.value or b"", f"the field {name!r}"))
-        if len(fields[name]) > MOST_PARTS:
-            raise FormParserError("too many parts")
 
     def add_file(part: File) -> None:
         part.file_object.seek(0)
-        name = _utf8(part.field_name or b"", "the name of a field")
-        files.setdefault(name, []).append(part.file_object.read())
-        if len(files[name]) > MOST_PARTS:
-            raise FormParserError("too many parts")
+        files.setdefault(name_of_part(part), []).append(part.file_object.read())
 
     try:
         parser = FormParser(
@@ -139,6 +152,21 @@ def parse_form(body: Body) -> Form:
     if not ended:
         raise BadRequest("the body is a form that was cut short: its last boundary is missing")
     return Form(fields, files)
+
+
+def parse_urlencoded(content: bytes) -> Form:
+    """Return the fields of a form as HTML writes it. Raises `BadRequest` for more than may be, and
+    for texts that are not UTF-8."""
+    text, fields = _utf8(content, "the body"), dict[str, list[str]]()
+    try:
+        pairs = parse_qsl(text, True, errors="strict", max_num_fields=MOST_PARTS)
+    except UnicodeDecodeError:
+        raise BadRequest("the form is not UTF-8 text") from None
+    except ValueError:
+        raise BadRequest(f"the form has more than {MOST_PARTS:,} fields") from None
+    for name, value in pairs:
+        fields.setdefault(name, []).append(value)
+    return Form(fields, {})
 
 
 def _utf8(content: bytes, what: str) -> str:

@@ -7,10 +7,8 @@ import io
 import math
 import wave
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from tasks import json_files
 from zoo.serve.description import Description
 from zoo.serve.items import Item
 
@@ -22,8 +20,6 @@ SIDE = 28
 """Pixels of the example image."""
 RATE, SECONDS, TONE_HZ, LOUDNESS = 16_000, 0.3, 440.0, 0.3
 """Of the example sound."""
-TOKENIZER_FILES = ("tokenizer_config.json", "special_tokens_map.json")
-USUAL_MASK = "[MASK]"
 
 
 def input_of(model: Description) -> Item:
@@ -36,7 +32,7 @@ def input_of(model: Description) -> Item:
     if model.takes_pairs:
         return PAIR
     if "fill-mask" in model.pipelines:
-        return f"a film that is {mask_of(model)} to watch"
+        return f"a film that is {model.mask} to watch"
     try:
         text = ast.literal_eval(model.task.example_code(is_english=True))
     except (ValueError, SyntaxError):  # the code computes it, or there is none
@@ -50,25 +46,6 @@ def as_json(model: Description) -> Any:
     if isinstance(item, bytes):
         return base64.b64encode(item).decode("ascii")
     return {"text": item[0], "text_pair": item[1]} if isinstance(item, tuple) else item
-
-
-def mask_of(model: Description) -> str:
-    """Return the mask of a model's tokenizer, as its files have it."""
-    return _mask_in(model.folder)
-
-
-@functools.lru_cache(maxsize=32)
-def _mask_in(folder: Path) -> str:
-    for name in TOKENIZER_FILES:
-        try:
-            token = json_files.read_object(folder / name).get("mask_token")
-        except (OSError, ValueError):
-            continue
-        if isinstance(token, Mapping):
-            token = token.get("content")
-        if isinstance(token, str) and token:
-            return token
-    return USUAL_MASK
 
 
 @functools.cache

@@ -4,11 +4,17 @@ Its routes:
 
     POST /               the only model that is served
     POST /models/NAME    one of several
+    GET  /health, /info  behind either: whether it can answer, and what it is
 
 A body is `{"inputs": ..., "parameters": {...}}`, or an image or sound file as it is; files in JSON
-are base64. A list of inputs is answered by a list. Parameters that would change the answer and
-can't be kept are refused. The answers are those of transformers' pipelines, whose names stand in
-`Description.pipelines`; huggingface.co/docs/inference-providers/tasks describes them.
+are base64. A list of inputs is answered by a list, and has at most as many as may wait. Parameters
+that would change the answer and can't be kept are refused. The answers are those of transformers'
+pipelines, whose names stand in `Description.pipelines`; what they mean is described at
+huggingface.co/docs/inference-providers/tasks.
+
+Of `aggregation_strategy` there is `first`, which is meant where none is named: spans of whole
+words, each by the tag of its first piece, as they were trained; `none`, each piece by itself; and
+`simple`, pieces put together by their own tags, which may cut a word in two.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +29,7 @@ from zoo.serve.description import Description
 from zoo.serve.items import Item
 from zoo.serve.protocols import asking, bodies, examples
 from zoo.serve.protocols.bodies import Body, check_names, flag_of, list_of, text_of
-from zoo.serve.protocols.inputs import file_of, input_of
+from zoo.serve.protocols.inputs import file_of, items_of
 
 if TYPE_CHECKING:
     from zoo.serve.service import Service
@@ -33,6 +39,9 @@ MOST_SCORES = 5
 CONTINUES = "##"
 """What WordPiece writes before a token that goes on with a word."""
 OUTER = ("inputs", "parameters", "options")
+AGGREGATIONS = ("first", "simple", "none")
+OUTSIDE = "O"
+"""The tag of what is in no span."""
 OF_EMBEDDING = ("normalize", "truncate", "truncation_direction", "dimensions", "encoding_format")
 """Parameters of an embedding, which stand beside `inputs`."""
 TRANSFORMS = {
@@ -53,17 +62,23 @@ class HubRequest:
     is_batch: bool = False
     """whether a list of inputs was given, and a list of answers is wanted"""
     ignored: tuple[str, ...] = ()
-    """labels of spans that are left out of the answer"""
+    """labels of spans, or tags of pieces, that are left out of the answer"""
+    aggregation: str = "first"
+    """how pieces of words become spans: one of `AGGREGATIONS`"""
 
 
-def parse(body: Body, model: Description) -> HubRequest:
+def parse(body: Body, model: Description, most: int) -> HubRequest:
     """Return what a body asks a model for.
+
+    Args:
+        most: inputs in one request.
 
     Raises:
         BadRequest: it is no JSON.
+        TooManyInputs: it has more than a request may have.
         UserError: it does not suit the model, or has a parameter that can't be kept.
     """
-    if body.is_form:
+    if body.is_form or body.is_urlencoded(OUTER):
         raise UserError("the body is a form", hint="send JSON, or a file as it is")
     if not body.is_json:
         if asking.suited(model, asking.ZERO_SHOT):
@@ -75,12 +90,13 @@ def parse(body: Body, model: Description) -> HubRequest:
         raise UserError("`inputs` is missing", "inputs", f"send {example_body(model)}")
     given = content["inputs"]
     if asking.suited(model, asking.EMBEDS) and "candidate_labels" not in _parameters(content):
-        return _of_embedding(content, given, model)
+        return _of_embedding(content, given, model, most)
     check_names(content, OUTER, "the request")
-    is_batch = isinstance(given, list)
-    items = [input_of(one, model, "inputs") for one in (given if is_batch else [given])]
-    parameters, ignored = _parsed(_parameters(content), model)
-    return HubRequest(items, parameters, model.pipelines[0], is_batch, ignored)
+    items, is_batch = items_of(given, model, "inputs", most)
+    pipeline, given = model.pipelines[0], _parameters(content)
+    if pipeline == "token-classification":
+        return HubRequest(items, is_batch=is_batch, pipeline=pipeline, **_of_tags(given))
+    return HubRequest(items, _parsed(given, model), pipeline, is_batch)
 
 
 def _parameters(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -93,10 +109,12 @@ def _parameters(content: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _of_embedding(content: Mapping[str, Any], given: Any, model: Description) -> HubRequest:
+def _of_embedding(
+    content: Mapping[str, Any], given: Any, model: Description, most: int
+) -> HubRequest:
     """Return a request for embeddings, or for the similarities of sentences."""
     check_names(content, (*OUTER, *OF_EMBEDDING, "prompt_name"), "the request")
-    asked = {**_parameters(content), **content}
+    asked = {**content, **_parameters(content)}
     kept = {"normalize": True, "truncate": True, "truncation_direction": "right"}
     kept |= {"encoding_format": "float", "dimensions": None, "prompt_name": None}
     for name, only in kept.items():
@@ -109,36 +127,48 @@ def _of_embedding(content: Mapping[str, Any], given: Any, model: Description) ->
         source = text_of(given.get("source_sentence"), "source_sentence")
         others = list_of(given.get("sentences"), "sentences", text_of)
         return HubRequest([source, *others], {"embed": True}, "sentence-similarity")
-    is_batch = isinstance(given, list)
-    items = [input_of(one, model, "inputs") for one in (given if is_batch else [given])]
+    items, is_batch = items_of(given, model, "inputs", most)
     return HubRequest(items, {"embed": True}, "feature-extraction", is_batch)
 
 
-def _parsed(given: Mapping[str, Any], model: Description) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Return the parameters of `Service.predict`, and the labels to leave out of spans."""
+def _of_tags(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of a request for tags."""
+    check_names(given, ("aggregation_strategy", "ignore_labels", "stride"), "parameters")
+    _only(given, "stride", 0, "leave it out: long texts are read in windows of the model's own")
+    how = given.get("aggregation_strategy", "first")
+    if how not in AGGREGATIONS:
+        hint = f"there is {', '.join(AGGREGATIONS)}"
+        raise UserError(
+            f"`aggregation_strategy` is {how!r}, which can't be had here",
+            "aggregation_strategy",
+            hint,
+        )
+    ignored = list_of(given.get("ignore_labels", [OUTSIDE]), "ignore_labels", text_of)
+    parameters = {} if how == "first" else {"pieces": True}
+    return {"parameters": parameters, "ignored": tuple(ignored), "aggregation": how}
+
+
+def _parsed(given: Mapping[str, Any], model: Description) -> dict[str, Any]:
+    """Return the parameters of `Service.predict`."""
     pipeline = model.pipelines[0]
     known = {
-        "token-classification": ("aggregation_strategy", "ignore_labels", "stride"),
         "fill-mask": ("top_k", "targets"),
         "automatic-speech-recognition": ("return_timestamps", "generation_parameters"),
     }.get(pipeline, ("top_k", "function_to_apply"))
     if pipeline in asking.ZERO_SHOT:
         known = ("candidate_labels", "hypothesis_template", "multi_label")
-        return _of_zero_shot(given, known, model), ()
+        return _of_zero_shot(given, known, model)
     if "candidate_labels" in given:
         raise asking.unsuited(model, asking.ZERO_SHOT, [model], "candidate_labels")
     check_names(given, known, "parameters")
     wanted = TRANSFORMS.get(getattr(model.task, "problem_type", ""))
     _only(given, "function_to_apply", wanted, f"this model's scores are those of {wanted}")
-    _only(given, "aggregation_strategy", "first", "only first: whole words, by their first token")
-    _only(given, "stride", 0, "leave it out: long texts are read in windows of the model's own")
     _only(given, "targets", [], "leave it out, and choose among `top_k` guesses")
     _only(given, "generation_parameters", {}, "leave it out")
-    if flag_of(given.get("return_timestamps", False), "return_timestamps"):
-        return {"words": True}, ()
-    ignored = list_of(given.get("ignore_labels", []), "ignore_labels", text_of)
-    chosen = asking.parameters_of(model, given.get("top_k"))
-    return _usual(model, chosen), tuple(ignored)
+    times = given.get("return_timestamps", False)
+    if times == "word" or flag_of(times, "return_timestamps"):
+        return {"words": True}
+    return _usual(model, asking.parameters_of(model, given.get("top_k")))
 
 
 def _only(given: Mapping[str, Any], name: str, possible: Any, hint: str) -> None:
@@ -199,20 +229,55 @@ def _one(request: HubRequest, item: Item, prediction: Mapping[str, Any], mask: s
     if request.pipeline == "automatic-speech-recognition":
         return _transcribed(prediction)
     if request.pipeline == "token-classification":
-        return [_span(one) for one in prediction["spans"] if one["label"] not in request.ignored]
+        return _spans(request, prediction, str(item))
     if request.pipeline == "fill-mask":
         return _filled(str(item), prediction["guesses"], mask)
     return asking.scored(prediction)
 
 
-def _span(span: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "entity_group": span["label"],
-        "score": span["score"],
-        "word": span["text"],
-        "start": span["start"],
-        "end": span["end"],
-    }
+def _spans(request: HubRequest, prediction: Mapping[str, Any], text: str) -> list[dict[str, Any]]:
+    """Return the spans of a text, or its pieces, without those that are to be ignored."""
+    spans, name = prediction.get("spans", ()), "entity_group"
+    if request.aggregation == "none":
+        spans, name = prediction["pieces"], "entity"
+    elif request.aggregation == "simple":
+        spans = [_joined(pieces, text) for pieces in _together(prediction["pieces"])]
+    return [
+        {
+            name: one["label"],
+            "score": one["score"],
+            "word": one["text"],
+            "start": one["start"],
+            "end": one["end"],
+        }
+        for one in spans
+        if one["label"] not in request.ignored
+    ]
+
+
+def _together(pieces: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+    """Return the pieces that `simple` puts together: neighbours of one type, but for a B-, which
+    begins anew."""
+    found: list[list[Mapping[str, Any]]] = []
+    for one in pieces:
+        if found and not one["label"].startswith("B-") and _type(found[-1][-1]) == _type(one):
+            found[-1].append(one)
+        else:
+            found.append([one])
+    return found
+
+
+def _joined(pieces: Sequence[Mapping[str, Any]], text: str) -> dict[str, Any]:
+    start, end = pieces[0]["start"], pieces[-1]["end"]
+    score = sum(one["score"] for one in pieces) / len(pieces)
+    said = {"score": score, "start": start, "end": end, "text": text[start:end]}
+    return {"label": pieces[0]["label"].split("-", 1)[-1], **said}
+
+
+def _type(piece: Mapping[str, Any]) -> str:
+    """Return the type of a piece's tag: PER of B-PER and I-PER."""
+    label: str = piece["label"]
+    return label[2:] if label.startswith(("B-", "I-")) else label
 
 
 def _transcribed(prediction: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,12 +324,12 @@ def router(service: "Service") -> APIRouter:
     async def ask(name: str | None, request: Request) -> Response:
         model = service.model(name)
         tell(request, model)
-        asked = parse(await bodies.read(request), model)
+        asked = parse(await bodies.read(request), model, service.limits.max_queue)
         found = await service.predict(model.name, asked.inputs, asked.parameters)
         if asked.parameters.get("words"):
             for one in found:
                 asking.must_have_words(one, model, "return_timestamps")
-        mask = examples.mask_of(model) if asked.pipeline == "fill-mask" else ""
+        mask = model.mask if asked.pipeline == "fill-mask" else ""
         return answer(answered(asked, found, mask))
 
     models = list(service.models.values())
@@ -278,4 +343,34 @@ def router(service: "Service") -> APIRouter:
     async def ask_named(name: str, request: Request) -> Response:
         return await ask(name, request)
 
+    @made.get("/health", summary="Whether each model can answer")
+    async def health() -> Response:
+        return _health(service.is_ready())
+
+    @made.get("/models/{name}/health", summary="Whether a model can answer")
+    async def health_of(name: str) -> Response:
+        return _health(service.is_ready(service.model(name).name))
+
+    @made.get("/info", summary="What the model is", include_in_schema=len(models) == 1)
+    async def info() -> Response:
+        return answer(_info(service.model(None)))
+
+    @made.get("/models/{name}/info", summary="What a model is")
+    async def info_of(name: str) -> Response:
+        return answer(_info(service.model(name)))
+
     return made
+
+
+def _health(is_ready: bool) -> Response:
+    return answer({"ready": is_ready}, 200 if is_ready else 503)
+
+
+def _info(model: Description) -> dict[str, Any]:
+    """Return what a model is, by the names that text-generation-inference has for it."""
+    return {
+        "model_id": model.name,
+        "model_sha": model.sha256,
+        "model_pipeline_tag": model.pipelines[0],
+        "deployment": model.deployment,
+    }

@@ -11,10 +11,9 @@ import numpy as np
 
 from tasks.errors import UserError
 from zoo.serve.description import Description
-from zoo.serve.errors import BadRequest
+from zoo.serve.errors import BadRequest, TooManyInputs
 from zoo.serve.items import Item, Sound
 from zoo.serve.protocols.bodies import (
-    Body,
     check_names,
     count_of,
     list_of,
@@ -72,7 +71,8 @@ def file_of(content: bytes, model: Description, field: str, content_type: str = 
         UserError: a file of another kind than the model takes, by its type, and an empty one.
     """
     family = content_type.partition("/")[0]
-    if family in ("image", "audio", "video", "text") and family != model.kind:
+    is_sound = family == "video" and model.kind == "audio"  # what some call every .ogg and .mp4
+    if family in ("image", "audio", "video", "text") and family != model.kind and not is_sound:
         raise _other(f"{content_type} by its type", model, field)
     if not content:
         raise UserError(f"`{field}` is empty", field, f"{model.name} takes {wanted(model)}")
@@ -85,18 +85,40 @@ def file_of(content: bytes, model: Description, field: str, content_type: str = 
     return input_of(text, model, field)
 
 
-def is_file(body: Body, model: Description) -> bool:
-    """Whether a body is an input as it is, and not a JSON object or a form that holds one."""
-    return not body.is_form and not body.is_json
+def items_of(value: Any, model: Description, field: str, most: int) -> tuple[list[Item], bool]:
+    """Return the inputs that stand in a field of JSON, and whether they came as a list.
+
+    For a model of pairs two texts in a list are one input, and a list of such pairs are several.
+
+    Args:
+        most: inputs in one request.
+
+    Raises:
+        TooManyInputs: there are more.
+        UserError: one is of another kind than the model takes.
+    """
+    is_pair = model.takes_pairs and isinstance(value, list) and _are_texts(value)
+    if not isinstance(value, list) or is_pair:
+        return [input_of(value, model, field)], False
+    must_fit(len(value), most)
+    return [input_of(one, model, field) for one in value], True
+
+
+def must_fit(count: int, most: int) -> None:
+    """Raise `TooManyInputs` for more inputs than a request may have, before any is looked at."""
+    if count > most:
+        raise TooManyInputs(count, most)
+
+
+def _are_texts(values: list[Any]) -> bool:
+    return bool(values) and all(isinstance(one, str) for one in values)
 
 
 def _text(value: Any, model: Description, field: str) -> str:
     if isinstance(value, Mapping) and set(value) == {"text"}:
         value = value["text"]
     if not isinstance(value, str):
-        several = isinstance(value, list | dict)
-        hint = "send several texts as a list of `inputs`" if several else None
-        raise UserError(str(_other(name_of(value), model, field)), field, hint)
+        raise _other(name_of(value), model, field)
     return value
 
 

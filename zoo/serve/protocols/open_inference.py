@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import APIRouter, Request, Response
 
 from tasks.errors import UserError
-from zoo.serve.answers import answer, tell
+from zoo.serve.answers import answer, as_json, tell
 from zoo.serve.description import Description
 from zoo.serve.errors import BadRequest, NotFound
 from zoo.serve.items import Item
@@ -200,7 +200,7 @@ def _parameters(given: Mapping[str, Any], model: Description) -> dict[str, Any]:
     if isinstance(labels, str):
         labels = [label.strip() for label in labels.split(",") if label.strip()]
     if labels is None and asking.suited(model, asking.EMBEDS):
-        return {"embed": True}
+        return asking.to_embed(given.get("top_k"), given.get("template"))
     found = asking.parameters_of(model, given.get("top_k"), labels, given.get("template"))
     if "top_k" not in found and labels is not None:
         found["top_k"] = len(labels)
@@ -248,7 +248,7 @@ def answered(request: InferRequest, model: Description, found: Sequence[Tensor])
         outputs.append(described)
     head: dict[str, Any] = {"model_name": model.name, "model_version": VERSION}
     head |= {} if request.id is None else {"id": request.id}
-    written = json.dumps({**head, "outputs": outputs}, ensure_ascii=False).encode()
+    written = as_json({**head, "outputs": outputs})
     if not binary:
         return Response(written, media_type="application/json")
     return Response(

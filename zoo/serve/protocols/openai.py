@@ -19,7 +19,7 @@ from fastapi import APIRouter, Request, Response
 
 from tasks.errors import UserError
 from zoo.serve.answers import answer, tell
-from zoo.serve.description import Description
+from zoo.serve.description import LANGUAGE, Description
 from zoo.serve.errors import NotFound
 from zoo.serve.items import Item
 from zoo.serve.protocols import asking, bodies, examples, subtitles
@@ -38,6 +38,8 @@ OF_TRANSCRIPTION = (
 )
 OF_EMBEDDING = ("model", "input", "encoding_format", "dimensions", "user")
 GRANULARITIES = ("word", "segment")
+METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+"""Of which each is answered in OpenAI's form."""
 WRITES = ("/completions", "/chat/completions", "/responses")
 """What a model that writes text would answer."""
 CODES = {
@@ -57,7 +59,7 @@ class TranscriptionRequest:
     form: str = "json"
     """one of `FORMATS`"""
     language: str = ""
-    """as the client has named it"""
+    """as the client has named it, else the one that the model is for; empty where nobody says"""
     granularities: tuple[str, ...] = ("segment",)
 
     @property
@@ -122,11 +124,19 @@ def parse_transcription(body: Body, service: "Service") -> TranscriptionRequest:
         raise UserError("`stream`: the text is written at once", "stream", "leave it out")
     if given.get("temperature", "0").rstrip("0") not in ("", "0.", "."):
         raise UserError("`temperature` can't be had here", "temperature", "0, or leave it out")
+    language = given.get("language", "")
+    if model.language and LANGUAGE.fullmatch(language) and language != model.language:
+        raise UserError(
+            f"`language` {language!r}: {model.name} takes all speech for {model.language!r}",
+            "language",
+            "leave it out",
+        )
     if "prompt" in given:
         raise UserError("`prompt` can't be had here", "prompt", "leave it out")
     sound = file_of(sounds[0], model, "file")
     granularities = tuple(many) or ("segment",)
-    return TranscriptionRequest(model, sound, chosen, given.get("language", ""), granularities)
+    language = language or model.language or ""
+    return TranscriptionRequest(model, sound, chosen, language, granularities)
 
 
 def transcribed(request: TranscriptionRequest, prediction: Mapping[str, Any]) -> Response:
@@ -241,7 +251,7 @@ def router(service: "Service") -> APIRouter:
             found = await service.predict(model.name, texts, {"embed": True})
             return answer(embedded(found, model, in_base64))
 
-    @made.api_route("/{path:path}", methods=["GET", "POST"], include_in_schema=False)
+    @made.api_route("/{path:path}", methods=METHODS, include_in_schema=False)
     async def other(path: str) -> Response:
         what = "writes text" if f"/{path}" in WRITES else f"answers {PREFIX}/{path[:60]}"
         does = "; ".join(f"{m.name} does {', '.join(m.pipelines)}" for m in models)

@@ -5,10 +5,12 @@
     POST /recognize               a model that labels its inputs, or writes what is said
     POST /transcribe              a model that writes what is said
 
-A body is JSON with one input (`input`, `text`, `image`, `audio`) or several (`inputs`); a form with
-the files `image`, `audio` or `file`; or a file as it is. Beside them stand `model` and `top_k`, and
-`labels` and `template` of weights that label without training; with a file as it is they stand in
-the URL. The answer is `{"model": NAME, "predictions": [...]}`, each as `zoo predict` prints it.
+A body is JSON with one input or a list of them (`input`, `inputs`, `text`, `image` or `audio`); a
+form with the files `image`, `audio` or `file`; or a file as it is. Beside them stand `model` and
+`top_k`, and `labels` and `template` of weights that label without training; with a file as it is
+they stand in the URL. The answer is `{"model": NAME, "predictions": [...]}`, one for each input in
+their order, as `zoo predict` prints it. A request has at most as many inputs as may wait
+(`--max_queue`); more are answered 413.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,19 +25,20 @@ from zoo.serve.description import Description
 from zoo.serve.items import Item
 from zoo.serve.protocols import asking, bodies, examples
 from zoo.serve.protocols.bodies import Body, Form, check_names, text_of
-from zoo.serve.protocols.inputs import FILES, file_of, input_of, wanted
+from zoo.serve.protocols.inputs import FILES, file_of, input_of, items_of, wanted
 
 if TYPE_CHECKING:
     from zoo.serve.service import Service
 
-ONE = ("input", "text", "image", "audio")
-"""Fields that hold one input."""
+GIVEN = ("input", "text", "image", "audio", "inputs")
+"""Fields that hold an input, or a list of them."""
 SETTINGS = ("top_k", "labels", "template")
 FILE_FIELDS = ("image", "audio", "file")
 """Fields of a form that hold files."""
-TEXT_FIELDS = ("text", "input")
+TEXT_FIELDS = ("text", "input", "inputs")
 """Fields of a form that hold texts."""
 PAIR_FIELD = "text_pair"
+FORM_FIELDS = ("model", *SETTINGS, *TEXT_FIELDS, PAIR_FIELD)
 RECOGNIZES = (*asking.CLASSIFIES, *asking.TRANSCRIBES)
 ROUTES: Mapping[str, tuple[tuple[str, ...], str]] = {
     "/predict": ((), "A prediction"),
@@ -68,33 +71,38 @@ def parse(
     Raises:
         BadRequest: the body is not what its type says.
         NotFound: there is no such model.
+        TooManyInputs: it has more than a request may have.
         UserError: it does not suit the model, or says something that is not known here.
     """
+    form = None
     if body.is_form:
         form = bodies.parse_form(body)
-        check_names(form.fields, ("model", *SETTINGS, *TEXT_FIELDS, PAIR_FIELD), "the form")
+    elif body.is_urlencoded(FORM_FIELDS):
+        form = bodies.parse_urlencoded(body.content)
+    if form is not None:
+        check_names(form.fields, FORM_FIELDS, "the form")
         check_names(form.files, FILE_FIELDS, "the form")
         settings = _settings_of(form)
     elif body.is_json:
         content = bodies.parse_json(body.content)
         if not isinstance(content, dict):
             content = {"inputs" if isinstance(content, list) else "input": content}
-        check_names(content, ("model", *SETTINGS, *ONE, PAIR_FIELD, "inputs"), "the request")
+        check_names(content, ("model", *SETTINGS, *GIVEN, PAIR_FIELD), "the request")
         settings = {name: one for name, one in content.items() if one is not None}
     else:
         settings = {}
     settings = {**_split_labels(url), **settings}
     name = settings.get("model")
     model = _chosen(service, None if name is None else text_of(name, "model"), pipelines)
-    if body.is_form:
+    if form is not None:
         items = _in_form(form, model)
     elif body.is_json:
-        items = _in_json(settings, model)
+        items = _in_json(settings, model, service.limits.max_queue)
     else:
         items = [file_of(body.content, model, "body", body.content_type)]
     top_k, labels, template = (settings.get(key) for key in SETTINGS)
     if asking.suited(model, asking.EMBEDS) and labels is None and not pipelines:
-        return PlainRequest(model, items, {"embed": True})
+        return PlainRequest(model, items, asking.to_embed(top_k, template))
     return PlainRequest(model, items, asking.parameters_of(model, top_k, labels, template))
 
 
@@ -125,12 +133,13 @@ def _split_labels(given: Mapping[str, str]) -> dict[str, Any]:
     return found
 
 
-def _in_json(content: Mapping[str, Any], model: Description) -> list[Item]:
-    given = [name for name in (*ONE, "inputs") if name in content]
+def _in_json(content: Mapping[str, Any], model: Description, most: int) -> list[Item]:
+    given = [name for name in GIVEN if name in content]
     if PAIR_FIELD in content:
         if given != ["text"] or not model.takes_pairs:
             raise UserError(f"`{PAIR_FIELD}` goes with `text`, for a model of pairs", PAIR_FIELD)
-        return [input_of([content["text"], content[PAIR_FIELD]], model, "text")]
+        items, _ = items_of(_pairs(content["text"], content[PAIR_FIELD]), model, "text", most)
+        return items
     if len(given) != 1:
         said = f"both {given[0]} and {given[1]}" if given else "no input"
         raise UserError(
@@ -139,15 +148,17 @@ def _in_json(content: Mapping[str, Any], model: Description) -> list[Item]:
     [name] = given
     if name in FILES and name != model.kind:
         raise UserError(f"`{name}`: {_wants(model)}", name)
-    if name != "inputs":
-        return [input_of(content[name], model, name)]
-    if not isinstance(content["inputs"], list):
-        raise UserError(
-            f"`inputs` is {bodies.name_of(content['inputs'])}, and no list",
-            "inputs",
-            "send one input as `input`",
-        )
-    return [input_of(one, model, "inputs") for one in content["inputs"]]
+    items, _ = items_of(content[name], model, name, most)
+    return items
+
+
+def _pairs(texts: Any, others: Any) -> Any:
+    """Return a text and its other one as a pair, and two lists of such as a list of pairs."""
+    if not isinstance(texts, list) or not isinstance(others, list):
+        return {"text": texts, PAIR_FIELD: others}
+    if len(texts) != len(others):
+        raise UserError(f"`text` has {len(texts):,} and `{PAIR_FIELD}` {len(others):,}", PAIR_FIELD)
+    return [{"text": one, PAIR_FIELD: other} for one, other in zip(texts, others, strict=True)]
 
 
 def _in_form(form: Form, model: Description) -> list[Item]:

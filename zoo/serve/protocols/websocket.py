@@ -2,24 +2,26 @@
 
     ws://HOST/websocket?model=NAME&rate=16000&pause_s=0.5
 
-In come binary messages, 16-bit samples (little endian, one channel) cut anywhere, and the text
-message "end" (or {"type": "end"}), which ends the sound. Out come text messages, JSON:
+All of the query may be left out: the only model that hears needs no name. In come binary messages,
+16-bit samples (little endian, one channel) cut anywhere, and the text message "end" (or
+{"type": "end"}), which ends the sound. Out come text messages, JSON:
 {"type": "partial" | "final", "start", "end", "text", "words"}, seconds of the sound, and
 {"type": "error", "error"} before the service closes. A partial text may still change: the next one
 stands in its place.
 """
 
 import asyncio
+import contextlib
 import json
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from fastapi import APIRouter, WebSocket, WebSocketDisconnect
 
 from tasks.errors import UserError
 from zoo.serve.access import refusal
-from zoo.serve.errors import ServeError, SlowRequest
+from zoo.serve.errors import ServeError, SlowRequest, status_of
 from zoo.serve.service import Service
 from zoo.serve.streams import LiveStream
 
@@ -27,6 +29,12 @@ PATH = "/websocket"
 RATE = 16_000
 SUBPROTOCOL = "zoo"
 """What a browser offers beside its key, and wants to be accepted."""
+LONGEST_PAUSE_S = 60.0
+"""That ends a text."""
+FASTEST_RATE = 1e6
+"""Samples a second."""
+LONGEST_REASON = 120
+"""Bytes of the reason that a socket is closed with; RFC 6455 has room for 123."""
 CLOSES = {422: 1007, 404: 1008, 408: 1008, 413: 1009, 429: 1013, 503: 1012}
 """The code of RFC 6455 that a socket is closed with, by the status of HTTP."""
 
@@ -39,24 +47,43 @@ def router(service: Service) -> APIRouter:
     async def listen(socket: WebSocket) -> None:
         offered = socket.scope.get("subprotocols", ())
         await socket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        try:
-            await _heard(service, socket)
-        except WebSocketDisconnect:
-            return
-        except (ServeError, UserError) as error:
-            await ended(socket, error)
-        else:
-            await socket.close()
+        await held(socket, _heard(service, socket), lambda _, said: dict(said))
 
     return made
 
 
-async def ended(socket: WebSocket, error: ServeError | UserError) -> None:
-    """Tell a client what was wrong, and close."""
-    status = error.status if isinstance(error, ServeError) else 422
-    said = refusal(error)
-    await socket.send_text(json.dumps({"type": "error", **said}, ensure_ascii=False))
-    await socket.close(CLOSES.get(status, 1011), said["error"][:100])
+async def held(
+    socket: WebSocket,
+    talk: Awaitable[None],
+    form: Callable[[int, Mapping[str, Any]], dict[str, Any]],
+) -> None:
+    """Hold a conversation to its end; what it is refused for is told, and the socket is closed.
+
+    Args:
+        form: what an error looks like, given its status of HTTP and what `refusal` says.
+    """
+    with contextlib.suppress(WebSocketDisconnect):  # the client may go at any time
+        try:
+            await talk
+        except (ServeError, UserError) as error:
+            status, said = status_of(error), refusal(error)
+            told = {"type": "error", **form(status, said)}
+            await socket.send_text(json.dumps(told, ensure_ascii=False))
+            reason = said["error"].encode()[:LONGEST_REASON].decode("utf-8", "ignore")
+            await socket.close(CLOSES.get(status, 1011), reason)
+        else:
+            await socket.close()
+
+
+def hearing(service: Service, name: str | None) -> str:
+    """Return the name of the model that is to hear: the named one, else the only one that can.
+
+    Raises:
+        NotFound: there is none of this name.
+        UserError: none is named, and several could be meant.
+    """
+    able = [one.name for one in service.models.values() if one.kind == "audio"]
+    return able[0] if name is None and len(able) == 1 else service.model(name).name
 
 
 async def messages(socket: WebSocket, idle_s: float) -> AsyncIterator[bytes | str]:
@@ -80,10 +107,11 @@ async def messages(socket: WebSocket, idle_s: float) -> AsyncIterator[bytes | st
 
 async def _heard(service: Service, socket: WebSocket) -> None:
     query = socket.query_params
-    rate = _number(query.get("rate"), "rate", RATE)
+    rate = _number(query.get("rate", str(RATE)), "rate", FASTEST_RATE)
     pause = query.get("pause_s")
-    pause_s = None if pause is None else _number(pause, "pause_s", 0.0)
-    stream = await LiveStream.open(service, query.get("model"), round(rate), pause_s)
+    pause_s = None if pause is None else _number(pause, "pause_s", LONGEST_PAUSE_S)
+    model = hearing(service, query.get("model"))
+    stream = await LiveStream.open(service, model, round(rate), pause_s)
     try:
         async for message in messages(socket, service.limits.timeout_s):
             if isinstance(message, bytes):
@@ -112,13 +140,11 @@ async def _say(socket: WebSocket, partials: list[dict[str, Any]]) -> None:
         await socket.send_text(json.dumps(one, ensure_ascii=False))
 
 
-def _number(text: str | None, name: str, usual: float) -> float:
-    if text is None:
-        return usual
+def _number(text: str, name: str, most: float) -> float:
     try:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not 0 < number < math.inf:
-        raise UserError(f"`{name}` {text!r}: a number above 0")
+    if not 0 < number <= most:
+        raise UserError(f"`{name}` {text[:40]!r}: a number above 0, at most {most:,.0f}", name)
     return number

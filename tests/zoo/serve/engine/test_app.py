@@ -1,5 +1,7 @@
 """The application without workers: what needs a key, and the form of what is refused."""
 
+import logging
+import warnings
 from typing import Any
 
 import pytest
@@ -98,6 +100,33 @@ def test_a_page_of_another_origin_can_read_a_refusal(key: str, size: int, status
 
 
 def test_a_method_that_is_not_there_is_told() -> None:
+    gone = _client().delete("/v1/models/reviews")
+    assert gone.status_code == 404 and gone.json()["error"]["code"] == "model_not_found"
     done = _client().get("/predict")
     assert done.status_code == 405 and done.headers["allow"] == "POST"
     assert done.json() == {"error": "GET /predict: method not allowed"}
+
+
+def test_probes_are_no_lines_of_the_log_where_nothing_is_wrong(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client = _client(KEY)
+    caplog.set_level(logging.INFO, "zoo.serve.requests")
+    assert client.get("/v2/health/live").status_code == 200
+    headers = {"authorization": f"Bearer {KEY}"}
+    assert client.get("/metrics", headers=headers).status_code == 200
+    assert not caplog.records
+    assert client.get("/metrics").status_code == 401
+    assert client.get("/v2/health/ready").status_code == 503  # it has no worker
+    told: list[Any] = [record.msg for record in caplog.records]
+    assert [(one["path"], one["status"]) for one in told] == [
+        ("/metrics", 401),
+        ("/v2/health/ready", 503),
+    ]
+
+
+def test_the_api_is_described_without_a_warning() -> None:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Duplicate Operation ID")
+        described = _client().get("/openapi.json").json()
+    assert set(described["paths"]["/v2/repository/index"]) == {"get", "post"}

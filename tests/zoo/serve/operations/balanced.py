@@ -146,6 +146,12 @@ def instances(count: int = 2) -> Iterator[list[Instance]]:
             each.process.wait()
 
 
+def program_of(package: str) -> str | None:
+    """The program of a Python package: beside this Python, which need not be on PATH, or there."""
+    beside = str(Path(sys.executable).parent)
+    return shutil.which(package, path=os.pathsep.join((beside, os.environ.get("PATH", ""))))
+
+
 def site_of(*names: str, folder: str = "runs/bert_cls", **settings: Any) -> Site:
     """Models under these names, and settings; what is written asks nothing else of a model."""
     deployment = settings.get("deployment", "eager")

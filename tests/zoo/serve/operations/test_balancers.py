@@ -1,7 +1,9 @@
 """haproxy and nginx, where they are installed, with our configurations before two instances."""
 
 import contextlib
+import inspect
 import json
+import re
 import signal
 import socket
 import time
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import uvicorn
 
 from tasks.errors import UserError
 from tests.zoo.serve.operations.balanced import (
@@ -129,7 +132,7 @@ def test_a_socket_is_passed_through(stand: Stand) -> None:
 
 
 def test_what_is_of_one_instance_is_not_passed_on(stand: Stand) -> None:
-    for path in ("/metrics", "/v2/repository/models/bert_cls/load"):
+    for path in ("/metrics", "/%6detrics", "/v2/repository/models/bert_cls/load"):
         answer = ask(stand.port, path)
         assert answer.status == 404 and "single instance" in answer.json["error"]
     assert ask(stand.port, "/v2/models/bert_cls", method="GET").json["path"].startswith("/v2/mod")
@@ -158,6 +161,23 @@ def test_an_unready_instance_gets_no_more(own_stand: Stand) -> None:
     first.become("usual")
     time.sleep(1.5)
     assert {ask(own_stand.port).json["port"] for _ in range(6)} == {first.port, second.port}
+
+
+def test_an_answer_is_waited_for_as_long_as_the_service_takes() -> None:
+    one = site_of(timeout_s=600.0)
+    behind = balancers.instances_of(one)
+    found = re.findall(r"timeout (\w+) (\d+)s", balancers.haproxy(one, behind))
+    seconds = {name: int(value) for name, value in found}
+    assert seconds["server"] > 600 and seconds["client"] >= seconds["server"]
+    read = re.search(r"proxy_read_timeout (\d+)s;", balancers.nginx(one, behind))
+    assert read and int(read[1]) > 600
+
+
+def test_nginx_closes_an_idle_connection_before_an_instance_does() -> None:
+    one = site_of()
+    idle = re.search(r"keepalive_timeout (\d+)s", balancers.nginx(one, balancers.instances_of(one)))
+    closes = inspect.signature(uvicorn.Config).parameters["timeout_keep_alive"].default
+    assert idle and int(idle[1]) < closes
 
 
 def test_instances_are_named_right() -> None:

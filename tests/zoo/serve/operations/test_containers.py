@@ -1,9 +1,10 @@
 """Dockerfiles and compose.yaml: read as text, held against the checkout and the command line."""
 
 import json
+import os
 import shlex
-import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import yaml
 
 from tasks.errors import UserError
 from tests.cli import ROOT
-from tests.zoo.serve.operations.balanced import site_of
+from tests.zoo.serve.operations.balanced import instances, program_of, site_of
 from zoo.__main__ import PROGRAM
 from zoo.serve import health, keys
 from zoo.serve.args import ServeArgs
@@ -100,6 +101,16 @@ def test_its_health_is_asked_where_the_service_tells_it() -> None:
     assert last.one("EXPOSE") == "9001" and last.one("STOPSIGNAL") == "SIGTERM"
 
 
+def test_its_health_is_asked_by_no_proxy() -> None:
+    """Docker gives a container the one that the machine has."""
+    with instances(1) as (one,):
+        last = stages(containers.dockerfile(site_of(port=one.port), gpu=False))[-1]
+        _, *look = json.loads(last.one("HEALTHCHECK").partition(" CMD ")[2])
+        env = {name: value for name, value in os.environ.items() if name.lower() != "no_proxy"}
+        env["http_proxy"] = "http://127.0.0.1:9"
+        assert subprocess.run([sys.executable, *look], env=env).returncode == 0
+
+
 def test_what_compiles_brings_a_compiler() -> None:
     text = containers.dockerfile(site_of(deployment="compile:max-autotune"), gpu=True)
     assert "g++" in " ".join(stages(text)[-1].all("RUN"))
@@ -171,7 +182,7 @@ def test_an_image_of_checkpoints_leaves_out_what_training_left() -> None:
 
 
 def test_hadolint_finds_no_fault(tmp_path: Path) -> None:
-    program = shutil.which("hadolint")
+    program = program_of("hadolint")
     if program is None:
         pytest.skip("no hadolint here")
     site = site_of(folder=str(tmp_path), deployment="compile")

@@ -3,7 +3,6 @@
 import importlib
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.zoo.serve.operations.balanced import site_of
+from tests.zoo.serve.operations.balanced import program_of, site_of
 from zoo.__main__ import PROGRAM
 from zoo.serve import health, keys
 from zoo.serve.args import ServeArgs
@@ -191,7 +190,7 @@ def test_an_image_for_ray_is_what_a_cluster_starts(tmp_path: Path) -> None:
 
 
 def test_the_schemas_of_kubernetes_hold(tmp_path: Path) -> None:
-    program = shutil.which("kubernetes-validate")
+    program = program_of("kubernetes-validate")
     if program is None:
         pytest.skip("no kubernetes-validate here")
     for device in ("auto", "cuda"):
@@ -202,7 +201,7 @@ def test_the_schemas_of_kubernetes_hold(tmp_path: Path) -> None:
 
 
 def test_the_schema_of_a_pod_holds_for_those_of_ray(tmp_path: Path) -> None:
-    program = shutil.which("kubernetes-validate")
+    program = program_of("kubernetes-validate")
     if program is None:
         pytest.skip("no kubernetes-validate here")
     cluster = ray_service(tmp_path)["spec"]["rayClusterConfig"]

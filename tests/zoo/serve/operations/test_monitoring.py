@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.zoo.serve.operations.balanced import site_of
 from zoo.serve import health
-from zoo.serve.metrics import SECONDS, Metrics
+from zoo.serve.metrics import SECONDS, Metrics, VersionState
 from zoo.serve.operations import monitoring, write
 
 SITE = site_of(timeout_s=20.0)
@@ -28,12 +28,13 @@ def queries() -> list[str]:
 
 def told() -> dict[str, set[str]]:
     """The labels of each series of a service that has answered, by name."""
-    metrics = Metrics()
-    metrics.add_model(SITE.models[0], lambda: 0, lambda: 0)
+    model = SITE.models[0]
+    metrics = Metrics(lambda: [VersionState(model, "active", 1, 0, 0)])
+    metrics.add_version(model)
     metrics.began()
     metrics.ended("bert_cls", "/predict", "200", 0.1)
-    metrics.released("bert_cls", "idle")
-    metrics.batch("bert_cls", {"inputs": 1, "seconds": 0.1, "padding": 0.0})
+    metrics.released(model, "idle")
+    metrics.batch(model, {"inputs": 1, "seconds": 0.1, "padding": 0.0})
     metrics.rejected("bert_cls", "queue")
     return series(metrics.written().decode())
 
@@ -140,8 +141,11 @@ WARNS: dict[str, dict[str, str]] = {
         'zoo_requests_total{model="m",code="429"}': "0+10x60",
         'zoo_rejected_total{model="m",reason="queue"}': "0+10x60",
     },
-    "ZooRestarts": {'zoo_worker_restarts_total{model="m"}': "0x20 1x40"},
-    "ZooNotReady": {'zoo_workers_ready{model="m",instance="a:1"}': "1x20 0x40"},
+    "ZooRestarts": {'zoo_worker_restarts_total{model="m",version="v"}': "0x20 1x40"},
+    "ZooNotReady": {
+        'zoo_workers_ready{model="m",role="active",instance="a:1"}': "1x20 0x40",
+        'zoo_workers_ready{model="m",role="standby",instance="a:1"}': "1x60",
+    },
     "ZooDown": {'up{job="zoo",instance="a:1"}': "1x20 0x40"},
 }
 """Series, one value each half minute, in which one thing alone is wrong."""
@@ -151,8 +155,9 @@ QUIET = {
     'zoo_requests_total{model="",code="503"}': "0+50x60",  # asked for its readiness
     'zoo_request_seconds_bucket{model="m",le="10.0"}': "0+1001x60",
     'zoo_request_seconds_bucket{model="m",le="+Inf"}': "0+1001x60",
-    'zoo_worker_restarts_total{model="m"}': "3x60",
-    'zoo_workers_ready{model="m",instance="a:1"}': "1x60",
+    'zoo_worker_restarts_total{model="m",version="v"}': "3x60",
+    'zoo_workers_ready{model="m",role="active",instance="a:1"}': "1x60",
+    'zoo_workers_ready{model="m",role="next",instance="a:1"}': "0x60",
     'up{job="zoo",instance="a:1"}': "1x60",
 }
 

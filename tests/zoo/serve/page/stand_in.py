@@ -104,6 +104,7 @@ def descriptions(folder: Path) -> dict[str, Any]:
             task=task,
             kind=kind,
             takes_pairs=name == "pairs",
+            mask="[MASK]",
         )
         for name, (kind, task) in MODELS.items()
     }

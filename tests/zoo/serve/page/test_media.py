@@ -157,6 +157,23 @@ def test_a_recording_is_dropped_where_something_else_is_begun(page: Page) -> Non
     assert [one["model"] for one in page.service.asked] == ["speech", "reviews"]
 
 
+def test_two_clicks_begin_one_recording(page: Page) -> None:
+    """Of two nobody would end the first: the microphone would stay open."""
+    page.open("words")
+    page.tab.run("""{
+      const devices = navigator.mediaDevices, ask = devices.getUserMedia.bind(devices);
+      window.begun = 0;
+      devices.getUserMedia = (wanted) => { window.begun += 1; return ask(wanted); };
+      document.querySelector('#record').click();
+      document.querySelector('#record').click();
+    }""")
+    page.tab.wait("document.querySelector('#recording').checkVisibility()")
+    assert page.tab.run("window.begun") == 1
+    page.tab.wait("document.querySelector('#level').value > 0.2")
+    page.tab.click("#record")
+    page.answer()
+
+
 def test_without_a_socket_the_recording_is_sent(page: Page) -> None:
     page.open("speech")
     page.service.has_socket = False

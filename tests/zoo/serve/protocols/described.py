@@ -6,17 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.errors import UserError
-from tasks.nlp import text_classification
+from tasks.nlp import text_classification, token_classification
 from tasks.speech.transcription import Transcription
 from tasks.vision import image_classification
 from zoo.model import registry
 from zoo.serve.description import Description
 from zoo.serve.errors import NotFound
+from zoo.serve.service import Limits
 
 if TYPE_CHECKING:
     from zoo.serve.service import Service
 
 LABELS = ("dull", "fine", "moving")
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 WEIGHTS = ("zero-shot-classification", "feature-extraction", "sentence-similarity")
 
 
@@ -37,6 +39,12 @@ def images() -> Description:
     return _described("photos", "cnn_cls", task)
 
 
+def tags() -> Description:
+    """A tagger of words."""
+    task = token_classification.TokenClassification(token_classification.Args(), TAGS)
+    return _described("names", "bert_tok", task)
+
+
 def speech() -> Description:
     """A recogniser."""
     return _described("words", "conformer_ctc", Transcription())
@@ -54,10 +62,11 @@ def _described(name: str, entry: str, task: Any) -> Description:
 
 
 class Models:
-    """The part of a `Service` that conversions use."""
+    """The part of a `Service` that conversions use; a request has four inputs at most."""
 
     def __init__(self, *models: Description) -> None:
         self.models: Mapping[str, Description] = {model.name: model for model in models}
+        self.limits = Limits(max_queue=4)
 
     def model(self, name: str | None) -> Description:
         """As `Service.model`."""

@@ -53,6 +53,7 @@ def test_json_is_read() -> None:
         ("application/json", b"", True),
         ("application/vnd.api+json", b"{}", True),
         ("", b' {"a": 1}', True),
+        ("", '\ufeff{"a": 1}'.encode(), True),  # which is told, and not taken for a text
         (bodies.MISTYPED, b'{"a": 1}', True),
         (bodies.MISTYPED, b"\x89PNG", False),
         ("", b"\x89PNG", False),
@@ -93,6 +94,13 @@ def test_a_damaged_form_is_a_bad_request() -> None:
     latin = Body(body.content.replace(b"\x00", b"\xe9"), body.content_type, body.parameters)
     with pytest.raises(BadRequest, match="'a' is not UTF-8"):
         bodies.parse_form(latin)
+
+
+def test_a_form_has_so_many_parts() -> None:
+    names = [str(i) for i in range(bodies.MOST_PARTS)]
+    assert len(bodies.parse_form(_form(files=dict.fromkeys(names, b""))).files) == len(names)
+    with pytest.raises(BadRequest, match="more than 1,000 parts"):
+        bodies.parse_form(_form(files=dict.fromkeys(names, b""), data={"one": "more"}))
 
 
 def test_base64_is_read_in_each_form() -> None:

@@ -88,6 +88,14 @@ def test_the_hub_classifies_images_and_sounds(
         assert len(ask(file, top_k=2)) == 2  # in base64, for the sake of its parameter
 
 
+def test_the_hub_looks_at_health(service: Served, checkpoints: dict[str, Path]) -> None:
+    client = _hub(service, "bert_cls")
+    assert client.health_check() and InferenceClient(model=service.url).health_check()
+    told = client.get_endpoint_info()
+    assert (told["model_id"], told["model_pipeline_tag"]) == ("bert_cls", "text-classification")
+    assert not _hub(service, "none").health_check()
+
+
 def test_the_hub_tells_what_was_wrong(service: Served) -> None:
     with pytest.raises(HfHubHTTPError, match=r"sigmoid.*softmax") as caught:
         _hub(service, "bert_cls").text_classification(TEXT, function_to_apply="sigmoid")
@@ -292,8 +300,14 @@ def test_the_hub_tags_and_fills(more: Served) -> None:
     text = "the truly fine film , the story"
     spans = _hub(more, "bert_tok").token_classification(text)
     assert all(text[one.start : one.end] == one.word and one.entity_group for one in spans)
-    with pytest.raises(HfHubHTTPError, match="only first"):
+    with pytest.raises(HfHubHTTPError, match="there is first, simple, none"):
         _hub(more, "bert_tok").token_classification(text, aggregation_strategy="average")
+    ask = _hub(more, "bert_tok").token_classification
+    pieces = ask(text, aggregation_strategy="none", ignore_labels=[])
+    assert {one.entity for one in pieces} >= {f"B-{one.entity_group}" for one in spans}
+    assert "".join(one.word for one in pieces) == text.replace(" ", "")
+    joined = ask(text, aggregation_strategy="simple")
+    assert all(text[one.start : one.end] == one.word and one.entity_group for one in joined)
     guesses = _hub(more, "bert_mlm").fill_mask("the film was [MASK]", top_k=3)
     assert len(guesses) == 3
     assert all(one.sequence.startswith("the film was ") for one in guesses)

@@ -7,14 +7,18 @@ import pytest
 
 from tasks.errors import UserError
 from tests.zoo.serve.protocols import described
-from zoo.serve.protocols import hub_api
+from zoo.serve.errors import TooManyInputs
+from zoo.serve.protocols import bodies, hub_api
 from zoo.serve.protocols.bodies import Body
 from zoo.serve.protocols.hub_api import HubRequest
+
+MOST = 3
+"""Inputs of a request."""
 
 
 def _parse(model: Any, inputs: Any, **parameters: Any) -> HubRequest:
     content = {"inputs": inputs, "parameters": parameters}
-    return hub_api.parse(Body(json.dumps(content).encode(), "application/json"), model)
+    return hub_api.parse(Body(json.dumps(content).encode(), "application/json"), model, MOST)
 
 
 def test_a_text_is_asked_for_all_its_labels() -> None:
@@ -30,15 +34,19 @@ def test_a_list_is_answered_by_a_list() -> None:
     found = hub_api.answered(asked, described.predictions("dull", "fine"))
     assert [one[0]["label"] for one in found] == ["dull", "fine"]
     assert hub_api.answered(_parse(described.texts(), []), []) == []
+    with pytest.raises(TooManyInputs, match="4 inputs in one request: at most 3"):
+        _parse(described.texts(), ["a"] * 4)
 
 
 def test_a_pair_is_an_object() -> None:
     asked = _parse(described.pairs(), {"text": "a", "text_pair": "b"})
-    assert asked.inputs == [("a", "b")]
+    assert asked.inputs == [("a", "b")] and not asked.is_batch
+    asked = _parse(described.pairs(), [["a", "b"], {"text": "c", "text_pair": "d"}])
+    assert asked.inputs == [("a", "b"), ("c", "d")] and asked.is_batch
 
 
 def test_a_file_comes_as_it_is() -> None:
-    asked = hub_api.parse(Body(b"\x89PNG", "image/png"), described.images())
+    asked = hub_api.parse(Body(b"\x89PNG", "image/png"), described.images(), MOST)
     assert asked == HubRequest([b"\x89PNG"], {"top_k": 3}, "image-classification")
     assert hub_api.answered(asked, described.predictions("fine"))[0]["label"] == "fine"
 
@@ -69,6 +77,48 @@ def test_spans_but_for_those_to_ignore() -> None:
     assert hub_api.answered(asked, [{"spans": spans}]) == [expected]
 
 
+PIECES = [("B-PER", "Ada"), ("I-PER", "##m"), ("O", "of"), ("I-LOC", "Ro"), ("B-LOC", "##me")]
+
+
+def _pieces(text: str) -> dict[str, Any]:
+    """Pieces of a text as a worker tells of them."""
+    found, start = [], 0
+    for label, token in PIECES:
+        start = text.index(token.removeprefix("##"), start)
+        end = start + len(token.removeprefix("##"))
+        found.append({"label": label, "start": start, "end": end, "text": text[start:end]})
+    return {"pieces": [{**one, "score": (i + 1) / 8} for i, one in enumerate(found)]}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"aggregation_strategy": "none"},
+         [("B-PER", 1 / 8, "Ada"), ("I-PER", 2 / 8, "m"), ("I-LOC", 4 / 8, "Ro"),
+          ("B-LOC", 5 / 8, "me")]),
+        ({"aggregation_strategy": "none", "ignore_labels": ["B-LOC"]},
+         [("B-PER", 1 / 8, "Ada"), ("I-PER", 2 / 8, "m"), ("O", 3 / 8, "of"),
+          ("I-LOC", 4 / 8, "Ro")]),
+        ({"aggregation_strategy": "simple"},
+         [("PER", 1.5 / 8, "Adam"), ("LOC", 4 / 8, "Ro"), ("LOC", 5 / 8, "me")]),
+    ],
+)  # fmt: skip
+def test_pieces_are_put_together_as_transformers_does(parameters: Any, expected: Any) -> None:
+    text = "Adam of Rome"
+    asked = _parse(described.tags(), text, **parameters)
+    assert asked.parameters == {"pieces": True}
+    found = hub_api.answered(asked, [_pieces(text)])
+    name = "entity" if parameters["aggregation_strategy"] == "none" else "entity_group"
+    assert [(one[name], one["score"], one["word"]) for one in found] == expected
+    assert all(text[one["start"] : one["end"]] == one["word"] for one in found)
+
+
+def test_spans_of_whole_words_are_meant_where_nothing_is_said() -> None:
+    for parameters in ({}, {"aggregation_strategy": "first"}):
+        asked = _parse(described.tags(), "Adam", **parameters)
+        assert (asked.parameters, asked.aggregation) == ({}, "first")
+
+
 def test_each_mask_is_filled_in_its_own_place() -> None:
     def guess(token: str) -> dict[str, Any]:
         return {"score": 0.5, "token": 7, "token_str": token}
@@ -83,8 +133,9 @@ def test_each_mask_is_filled_in_its_own_place() -> None:
 
 
 def test_words_with_times_are_chunks() -> None:
-    asked = _parse(described.speech(), "aGVsbG8=", return_timestamps=True)
-    assert asked.parameters == {"words": True} and asked.inputs == [b"hello"]
+    for times in (True, "word"):
+        asked = _parse(described.speech(), "aGVsbG8=", return_timestamps=times)
+        assert asked.parameters == {"words": True} and asked.inputs == [b"hello"]
     words = [{"word": "yes", "start": 0.5, "end": 0.75}]
     found = hub_api.answered(asked, [{"text": "yes", "words": words}])
     assert found == {"text": "yes", "chunks": [{"text": "yes", "timestamp": [0.5, 0.75]}]}
@@ -95,7 +146,7 @@ def test_weights_label_embed_and_compare() -> None:
     asked = _parse(model, "a", candidate_labels=["x", "y"], multi_label=False)
     assert asked.parameters == {"labels": ["x", "y"], "top_k": 2}
     asked = hub_api.parse(
-        Body(b'{"inputs": ["a", "b"], "normalize": true}', "application/json"), model
+        Body(b'{"inputs": ["a", "b"], "normalize": true}', "application/json"), model, MOST
     )
     assert asked == HubRequest(["a", "b"], {"embed": True}, "feature-extraction", True)
     vectors = [{"embedding": [1.0, 0.0]}, {"embedding": [0.6, 0.8]}, {"embedding": [0.0, 1.0]}]
@@ -117,7 +168,10 @@ def test_weights_label_embed_and_compare() -> None:
         (described.images(), "https://example.org/a.png", {}, "inputs"),
         (described.speech(), "aGVsbG8=", {"generation_parameters": {"top_k": 3}},
          "generation_parameters"),
-        (described.speech(), "aGVsbG8=", {"return_timestamps": "word"}, "return_timestamps"),
+        (described.speech(), "aGVsbG8=", {"return_timestamps": "char"}, "return_timestamps"),
+        (described.tags(), "a", {"aggregation_strategy": "average"}, "aggregation_strategy"),
+        (described.tags(), "a", {"aggregation_strategy": ["first"]}, "aggregation_strategy"),
+        (described.tags(), "a", {"stride": 8}, "stride"),
         (described.weights(), "a", {"candidate_labels": ["a"]}, "candidate_labels"),
         (described.weights(), "a", {"candidate_labels": ["a", " a"]}, "candidate_labels"),
         (described.weights(), "a", {"candidate_labels": ["a", 3]}, "candidate_labels"),
@@ -151,6 +205,8 @@ def test_what_can_not_be_kept_is_refused(
 )
 def test_the_body_is_looked_at(body: bytes, said: str) -> None:
     with pytest.raises(UserError, match=said):
-        hub_api.parse(Body(body, "application/json"), described.texts())
+        hub_api.parse(Body(body, "application/json"), described.texts(), MOST)
+    with pytest.raises(UserError, match="the body is a form"):
+        hub_api.parse(Body(b"inputs=a+film", bodies.MISTYPED), described.texts(), MOST)
     with pytest.raises(UserError, match="labels are missing"):
-        hub_api.parse(Body(b"a text", "text/plain"), described.weights())
+        hub_api.parse(Body(b"a text", "text/plain"), described.weights(), MOST)

@@ -43,7 +43,7 @@ def test_samples() -> None:
     [
         (described.texts(), 3, "a number, and reviews takes a text"),
         (described.texts(), None, "null, and reviews takes a text"),
-        (described.texts(), ["a", "b"], "send several texts"),
+        (described.texts(), ["a", "b"], "a list, and reviews takes a text"),
         (described.texts(), {"text": "a", "text_pair": "b"}, "an object"),
         (described.pairs(), "a", "takes a pair of texts"),
         (described.pairs(), ["a", "b", "c"], "takes a pair of texts"),
@@ -79,6 +79,13 @@ def test_another_input_is_refused(model: Any, value: Any, said: str) -> None:
 def test_a_file_of_another_kind_is_refused(model: Any, kind: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         file_of(FILE, model, "body", kind)
+
+
+def test_a_sound_may_be_called_a_video() -> None:
+    """As browsers and Python call some .ogg, .mp4 and .webm files that hold nothing but sound."""
+    assert file_of(FILE, described.speech(), "body", "video/ogg") == FILE
+    with pytest.raises(UserError, match="video/mp4 by its type"):
+        file_of(FILE, described.images(), "body", "video/mp4")
 
 
 def test_a_damaged_text_is_a_bad_request() -> None:

@@ -196,3 +196,12 @@ def test_metadata_has_what_is_taken_and_given() -> None:
     assert [one["name"] for one in said["inputs"]] == ["text", "text_pair"]
     assert said["outputs"][-1] == {"name": "scores", "datatype": "FP32", "shape": [-1, 3]}
     assert said["versions"] == ["1"] and said["platform"] == "zoo_eager"
+
+
+def test_a_number_that_is_none_is_null() -> None:
+    """JSON has no NaN, and a client that reads it strictly would see no answer at all."""
+    asked = InferRequest(None, ["fine"], {}, {})
+    scores = [tensors.numbers("score", [float("nan"), 0.5])]
+    body = open_inference.answered(asked, described.texts(), scores).body
+    assert b"NaN" not in bytes(body)
+    assert json.loads(bytes(body))["outputs"][0]["data"] == [None, 0.5]

@@ -1,7 +1,9 @@
 """Conversions of OpenAI's API, and subtitles, without a service."""
 
 import base64
+import dataclasses
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -63,6 +65,18 @@ def test_what_can_not_be_kept_is_refused(fields: dict[str, str], field: str) -> 
     with pytest.raises(UserError) as caught:
         openai.parse_transcription(_form(**fields), SERVICE)
     assert caught.value.field == field
+
+
+def test_a_model_of_another_language_is_none(tmp_path: Path) -> None:
+    (tmp_path / "generation_config.json").write_text('{"language": "de"}')
+    model = dataclasses.replace(described.speech(), folder=tmp_path)
+    service: Any = described.Models(model)
+    for language in ("", "de", "German"):
+        asked = openai.parse_transcription(_form(language=language), service)
+        assert asked.language == (language or "de")
+    with pytest.raises(UserError, match="words takes all speech for 'de'") as caught:
+        openai.parse_transcription(_form(language="en"), service)
+    assert caught.value.field == "language"
 
 
 def test_a_form_with_a_file_is_wanted() -> None:

@@ -8,7 +8,8 @@ import requests
 
 from tasks.errors import UserError
 from tests.zoo.serve.protocols import described
-from zoo.serve.protocols import asking, plain
+from zoo.serve.errors import BadRequest, TooManyInputs
+from zoo.serve.protocols import asking, bodies, plain
 from zoo.serve.protocols.bodies import Body
 
 SERVICE = described.service()
@@ -35,6 +36,10 @@ def _form(files: Any = None, path: str = "/predict", **fields: Any) -> plain.Pla
         ({"text": "a", "image": None}, ["a"]),
         ({"inputs": ["a", {"text": "b"}]}, ["a", "b"]),
         ({"inputs": []}, []),
+        ({"input": ["a", {"text": "b"}]}, ["a", "b"]),
+        ({"text": ["a", "b"]}, ["a", "b"]),
+        ({"inputs": "a"}, ["a"]),
+        ({"input": []}, []),
     ],
 )
 def test_inputs_in_json(content: Any, inputs: list[str]) -> None:
@@ -65,8 +70,27 @@ def test_pairs() -> None:
     content = {"text": "a", "text_pair": "b"}
     body = Body(json.dumps(content).encode(), "application/json")
     assert plain.parse(body, {}, service, ()).inputs == [("a", "b")]
+    for several in (
+        {"text": ["a", "c"], "text_pair": ["b", "d"]},
+        {"input": [["a", "b"], {"text": "c", "text_pair": "d"}]},
+    ):
+        body = Body(json.dumps(several).encode(), "application/json")
+        assert plain.parse(body, {}, service, ()).inputs == [("a", "b"), ("c", "d")]
+    with pytest.raises(UserError, match="`text` has 2 and `text_pair` 1"):
+        plain.parse(
+            Body(b'{"text": ["a", "b"], "text_pair": ["c"]}', "application/json"), {}, service, ()
+        )
     with pytest.raises(UserError, match="for a model of pairs"):
         _parse({**content, "model": "reviews"})
+
+
+@pytest.mark.parametrize("path", ["/predict", "/classify"])
+def test_a_list_has_a_limit_before_it_is_read(path: str) -> None:
+    with pytest.raises(TooManyInputs, match="5 inputs in one request: at most 4") as caught:
+        _parse({"input": [3] * 5, "model": "reviews"}, path)
+    assert caught.value.status == 413
+    images = ["aGVsbG8=", "aGVsbG8="]
+    assert _parse({"image": images, "model": "photos"}, path).inputs == [b"hello"] * 2
 
 
 def test_forms() -> None:
@@ -77,10 +101,36 @@ def test_forms() -> None:
     assert _form(text="a text", model="reviews").inputs == ["a text"]
 
 
+def _posted(content: Any) -> plain.PlainRequest:
+    """What `requests.post(url, data=content)` and `curl -d content` ask for."""
+    made = requests.Request("POST", "http://x", data=content).prepare()
+    written = made.body if isinstance(made.body, bytes) else str(made.body).encode()
+    return plain.parse(Body(written, bodies.MISTYPED), {}, SERVICE, ())
+
+
+def test_a_form_as_html_writes_it_is_no_text() -> None:
+    asked = _posted({"text": "a fine=film & 好", "model": "reviews", "top_k": 2})
+    assert asked.inputs == ["a fine=film & 好"] and asked.parameters == {"top_k": 2}
+    asked = _posted({"inputs": ["a", "b"], "model": "reviews"})
+    assert asked.inputs == ["a", "b"]
+    only: Any = described.Models(described.texts())
+    for text in (b"a fine film", b"score=9, story=7", b"text"):
+        asked = plain.parse(Body(text, bodies.MISTYPED), {}, only, ())
+        assert asked.inputs == [text.decode()]
+    with pytest.raises(UserError, match="'txt'"):
+        _posted({"text": "a", "txt": "b", "model": "reviews"})
+    with pytest.raises(BadRequest, match="not UTF-8"):
+        _posted("model=reviews&text=%ff")
+    with pytest.raises(BadRequest, match="more than 1,000 fields"):
+        _posted("model=reviews" + "&text=a" * 1000)
+
+
 def test_weights_label_or_embed() -> None:
     asked = _parse({"input": "a", "labels": ["x", "y"], "model": "minilm"})
     assert asked.parameters == {"labels": ["x", "y"]}
     assert _parse({"input": "a", "model": "minilm"}).parameters == {"embed": True}
+    with pytest.raises(UserError, match="`top_k` goes with `labels`"):
+        _parse({"input": "a", "top_k": 2, "model": "minilm"})
     assert _form(text="a", labels="x, y", model="minilm").parameters == {"labels": ["x", "y"]}
     with pytest.raises(UserError, match="some to choose from") as caught:
         _parse({"input": "a", "model": "minilm"}, "/classify")
