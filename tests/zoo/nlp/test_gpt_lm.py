@@ -21,7 +21,7 @@ from zoo.cli.verbs import main
 from zoo.nlp.gpt_lm import ENTRY
 
 EXACT = ("--logging_steps", 1, "--report_to", "none", "--dtype", "fp32", "--warmup_steps", 0)
-STEPS = 24
+STEPS = 80
 PROMPTS = ("the film was", "", "the", "the music was quite superb and the cast")
 
 
@@ -51,32 +51,32 @@ def states_equal(one: Path, other: Path, step: int = STEPS) -> bool:
 @pytest.fixture(scope="module")
 def trained(reviews: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("gpt") / "run"
-    flags = (*GPT, "--max_steps", STEPS, "--save_steps", 8, "--save_total_limit", 9)
-    return train("pretrain", reviews, folder, *flags, "--learning_rate", 1e-2)
+    flags = (*GPT, "--max_steps", STEPS, "--save_steps", 20, "--save_total_limit", 9)
+    return train("pretrain", reviews, folder, *flags, "--learning_rate", 2e-2)
 
 
 def test_the_loss_falls(trained: Run) -> None:
     assert len(trained.losses) == STEPS
-    assert sum(trained.losses[-5:]) < 0.6 * sum(trained.losses[:5])
+    assert sum(trained.losses[-5:]) < 0.7 * sum(trained.losses[:5])
     [line] = [one for one in trained.done.lines if one.startswith("bits_per_byte")]
-    assert "60" in line.split(), "over documents"
+    assert "n=60" in line, "over documents"
     assert any(one.startswith("token_accuracy") for one in trained.done.lines)
 
 
 def test_a_killed_run_goes_on_to_the_same_bits(trained: Run, reviews: Path, tmp_path: Path) -> None:
-    flags = (*GPT, "--max_steps", STEPS, "--save_steps", 8, "--save_total_limit", 9)
-    given = words("pretrain", reviews, tmp_path / "run", *flags, "--learning_rate", 1e-2)
+    flags = (*GPT, "--max_steps", STEPS, "--save_steps", 20, "--save_total_limit", 9)
+    given = words("pretrain", reviews, tmp_path / "run", *flags, "--learning_rate", 2e-2)
     log = tmp_path / "log"
-    assert run(given, log, death=Death(steps=11), module=ENTRY.module) == -9, log.read_text()
+    assert run(given, log, death=Death(steps=27), module=ENTRY.module) == -9, log.read_text()
     done = run_cli(ENTRY, *given, "--resume")
-    assert done.code == 0 and "going on at step 8" in done.err
+    assert done.code == 0 and "going on at step 20" in done.err
     assert Run(tmp_path / "run").losses == trained.losses
     assert states_equal(tmp_path / "run", trained.folder)
 
 
 @pytest.mark.slow
 def test_two_ranks_learn_the_same(trained: Run, reviews: Path, tmp_path: Path) -> None:
-    flags = (*GPT, "--max_steps", STEPS, "--learning_rate", 1e-2)
+    flags = (*GPT, "--max_steps", STEPS, "--learning_rate", 2e-2)
     flags = (*flags, "--per_device_train_batch_size", 16)
     given = words("pretrain", reviews, tmp_path / "two", *flags)
     run_ranks(given, tmp_path / "logs", module=ENTRY.module)
@@ -151,7 +151,7 @@ def test_greedy_texts_are_those_of_plain_transformers(trained: Run) -> None:
     write = pipeline("text-generation", model=str(trained.folder), device="cpu")
     ours = written(trained.folder, "--prompt", *PROMPTS[::2], "--max_new_tokens", 16)
     for one in ours:
-        [theirs] = write(one["prompt"], max_new_tokens=16, return_full_text=False)
+        [theirs] = write(one["prompt"], max_new_tokens=16, do_sample=False, return_full_text=False)
         assert theirs["generated_text"] == one["text"]
 
 
