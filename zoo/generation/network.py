@@ -91,7 +91,7 @@ class NetworkDecoder:
 
     def _places(self, session: Session) -> Tensor:
         """Return the position of every token so far, int64 [rows, n]; 0 where there is padding."""
-        mask = session.state["attention_mask"]
+        mask: Tensor = session.state["attention_mask"]
         return (mask.long().cumsum(-1) - 1).masked_fill(mask == 0, 0)
 
 
