@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-MOST_LOGITS = 2**26
-"""Logits that an evaluation holds at once, 256 MiB in float32."""
+MOST_LOGITS = 2**24
+"""Logits that an evaluation holds at once, 64 MiB in float32."""
 
 
 def apart(values: "Tensor", batch: Batch) -> "list[np.ndarray]":
