@@ -51,6 +51,19 @@ def load(
     return OpenVINORunner(artifact, deployment, device, threads)
 
 
+def settings_of(numerics: str, threads: int | None) -> dict[str, Any]:
+    """Return how OpenVINO compiles a program for a processor: a call at a time, by `threads` that
+    the system places. OpenVINO would pin those of each process to the same first cores."""
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
+        "INFERENCE_PRECISION_HINT": PRECISIONS[numerics],
+    }
+    if threads:
+        settings["INFERENCE_NUM_THREADS"] = threads
+    return settings
+
+
 class OpenVINORunner(Runner):
     """A runner of a model that OpenVINO has compiled."""
 
@@ -60,16 +73,8 @@ class OpenVINORunner(Runner):
         import openvino
 
         super().__init__(deployment, artifact.signature, device, threads)
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            # else every process pins its threads to the same first cores
-            "ENABLE_CPU_PINNING": False,
-            "INFERENCE_PRECISION_HINT": PRECISIONS[deployment.numerics],
-        }
-        if threads:
-            settings["INFERENCE_NUM_THREADS"] = threads
-        core = openvino.Core()
-        self.model = core.compile_model(artifact.folder / FILE, "CPU", settings)
+        settings = settings_of(deployment.numerics, threads)
+        self.model = openvino.Core().compile_model(artifact.folder / FILE, "CPU", settings)
         self.request = self.model.create_infer_request()
 
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:

@@ -260,7 +260,7 @@ class Answering:
 
 
 def test_answers_are_compared_with_those_of_the_service_that_gave_some() -> None:
-    found = [ArmLoad(LoadArm("zoo", name)) for name in ("eager", "onnx", "openvino")]
+    found = [ArmLoad(LoadArm("zoo", "a", name)) for name in ("eager", "onnx", "openvino")]
     session = Session(LoadArgs("runs/a"), found, [], Path(), Deadline())
     found[0].fault = "it ended"
     service, right, wrong = Service("http://x"), Answering("a"), Answering("b")

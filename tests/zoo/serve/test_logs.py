@@ -37,8 +37,8 @@ def test_a_full_pipe_keeps_nothing_from_ending(monkeypatch: pytest.MonkeyPatch) 
     writer = logs.Writer(waiting, writing)
     writer.start()
     handler, began = logs.Dropping(waiting), time.monotonic()
-    for _ in range(200):
-        handler.enqueue(_record("x" * 10_000))
+    for _ in range(5):  # each more than a pipe holds
+        handler.enqueue(_record("x" * 1_000_000))
     writer.end()
     assert time.monotonic() - began < 2 and writer.is_alive()
     os.set_blocking(reading, False)

@@ -132,8 +132,8 @@ def _archive(folder: Path) -> Path:
 
 
 def _folder_of_archives(folder: Path) -> Path:
-    _archive(folder)
-    return folder
+    (folder / "archives").mkdir()
+    return _archive(folder / "archives").parent
 
 
 def _one_class(folder: Path) -> Path:

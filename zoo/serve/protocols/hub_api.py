@@ -151,10 +151,11 @@ def _of_tags(given: Mapping[str, Any]) -> dict[str, Any]:
 def _parsed(given: Mapping[str, Any], model: Description) -> dict[str, Any]:
     """Return the parameters of `Service.predict`."""
     pipeline = model.pipelines[0]
-    known = {
+    of_pipeline: dict[str, tuple[str, ...]] = {
         "fill-mask": ("top_k", "targets"),
         "automatic-speech-recognition": ("return_timestamps", "generation_parameters"),
-    }.get(pipeline, ("top_k", "function_to_apply"))
+    }
+    known = of_pipeline.get(pipeline, ("top_k", "function_to_apply"))
     if pipeline in asking.ZERO_SHOT:
         known = ("candidate_labels", "hypothesis_template", "multi_label")
         return _of_zero_shot(given, known, model)

@@ -67,11 +67,11 @@ def own_stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]
 def test_the_instance_with_the_fewest_requests_gets_the_next(stand: Stand) -> None:
     before = sum(each.seen for each in stand.behind)
     with ThreadPoolExecutor() as pool:
-        first = pool.submit(ask, stand.port, content={"seconds": 0.6})
+        first = pool.submit(ask, stand.port, content={"seconds": 1.5})
         while sum(each.seen for each in stand.behind) == before:
             time.sleep(0.01)
         short = [ask(stand.port) for _ in range(3)]
-        second = pool.submit(ask, stand.port, content={"seconds": 0.6})
+        second = pool.submit(ask, stand.port, content={"seconds": 1.5})
         ports = {first.result().json["port"], second.result().json["port"]}
     assert ports == {each.port for each in stand.behind}
     assert {each.json["port"] for each in short} == {second.result().json["port"]}
