@@ -173,7 +173,7 @@ def test_the_words_are_those_of_transformers(
     assert found["input_ids"] == [[ids for ids, _ in windows] for windows in expected]
     assert found["untruncated"] == [len(ids) for ids in theirs(texts)["input_ids"]]
     assert TEXTS[0][slice(*found["words"][0][0])] == "the"
-    assert found == encode_words(texts, None, theirs, 8, overlap)
+    assert found == encode_words(texts, "tokenizer", theirs, 8, overlap)
 
 
 NAMES = (
