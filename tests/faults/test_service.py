@@ -179,8 +179,9 @@ def test_a_slow_client_is_closed(sent: bytes, service: Served) -> None:
 def test_headers_without_end_are_closed(service: Served) -> None:
     with _open(service) as client:
         client.sendall(b"GET / HTTP/1.1\r\n")
-        with pytest.raises(OSError):
-            for _ in range(1000):
+        ends = time.monotonic() + 30  # the system's buffers take a few megabytes by themselves
+        with pytest.raises(ConnectionError):
+            while time.monotonic() < ends:
                 client.sendall(b"x: " + b"y" * 1000 + b"\r\n")
     assert _ask(service) == 200
 

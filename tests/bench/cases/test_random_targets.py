@@ -8,9 +8,11 @@ import pytest
 
 from bench.cases.case import Case
 from bench.cases.prepare import prepare
+from bench.cases.targets import TARGETS
 from bench.cases.training_step import TrainingStep, training
 from bench.measures import parity
 from tests import tiny_models
+from zoo.measure.workload import TrainStep
 
 SLOW = ("whisper_asr", "wav2vec2_ctc", "wav2vec2_ctc_unmasked")
 """Their learning rates are for pretrained weights."""
@@ -30,7 +32,7 @@ def test_a_step_of_every_model(
         "device": "cpu",
         "threads": None,
     }
-    told = parity.compare("training", given, found["reference"], 2)
+    told = parity.compare(TARGETS[TrainStep], given, "training", found["reference"], 2)
     assert told["fault"] == "" and told["values"] > 0, told
     step = training(**given)
     first = mean_loss(step)

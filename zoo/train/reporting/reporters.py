@@ -87,6 +87,15 @@ def _flat(config: Mapping[str, Any], part: str) -> Iterator[tuple[str, str, bool
             yield part, name, ", ".join(map(str, value))
 
 
+def _outwait(folder: Path) -> None:
+    """Wait until the second is over in which the last event file was begun: files are read in the
+    order of their names, which after the second have numbers that do not sort."""
+    begun = [each.name.split(".")[3] for each in folder.glob("events.out.tfevents.*")]
+    while begun and f"{int(time.time()):010d}" == max(begun):
+        time.sleep(0.02)
+
+
+
 class TensorBoard:
     """Writes TensorBoard event files to the run's logs folder.
 
@@ -110,6 +119,7 @@ class TensorBoard:
                 stale.unlink()
         if self._writer:
             self._writer.close()
+        _outwait(self.folder)
         self._writer = SummaryWriter(str(self.folder), purge_step=step + 1)
         # without a group's name a run is a row of its own, whatever runs have the same settings
         started = plugin_data_pb2.SessionStartInfo(start_time_secs=time.time())

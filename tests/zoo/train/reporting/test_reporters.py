@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from tensorboard.backend.event_processing.event_multiplexer import EventMultiplexer
 from tensorboard.plugins.hparams import metadata, plugin_data_pb2
+from tensorboard.summary.writer import event_file_writer
 
 from zoo.train.reporting.reporters import FinalReport, TensorBoard, hyperparameters
 
@@ -83,7 +84,11 @@ def test_a_run_that_ended_badly_has_no_end(tmp_path: Path) -> None:
     assert metadata.SESSION_END_INFO_TAG not in read(tmp_path / "logs").summary_metadata
 
 
-def test_a_resumed_run_goes_on_in_the_same_place(tmp_path: Path) -> None:
+def test_a_resumed_run_goes_on_in_the_same_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counter = event_file_writer.AtomicCounter(9)  # of the next two files: 10 sorts before 9
+    monkeypatch.setattr(event_file_writer, "_global_uid", counter)
     for begin, steps in ((0, (1, 2, 3)), (2, (3, 4))):
         board = TensorBoard(tmp_path / "logs", CONFIG)
         board.rewind(begin)
