@@ -95,7 +95,6 @@ def _outwait(folder: Path) -> None:
         time.sleep(0.02)
 
 
-
 class TensorBoard:
     """Writes TensorBoard event files to the run's logs folder.
 
