@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from bench.load.http_client import Pool, request_bytes
-from tasks.printing import print_lines
 
 GRACE_S = 10.0
 """Seconds that answers are waited for behind the last request of a window, at the least."""
@@ -319,6 +318,8 @@ def read_payloads(target: Target) -> list[bytes]:
 def main() -> int:
     """Answer lines of JSON until standard input ends."""
     target, payloads = None, list[bytes]()
+    # with PYTHONUNBUFFERED that of Python loses what the system does not take at once
+    output = open(sys.stdout.fileno(), "wb", closefd=False)  # noqa: SIM115
     for line in sys.stdin:
         told: dict[str, Any] = json.loads(line)
         if target is None or "url" in told:
@@ -329,8 +330,8 @@ def main() -> int:
             with asyncio.Runner(loop_factory=new_loop) as runner:
                 seen = runner.run(window(target, payloads, Job(**told)))
             answer = dataclasses.asdict(seen)
-        print_lines(json.dumps(answer))
-        sys.stdout.flush()
+        output.write(json.dumps(answer).encode() + b"\n")
+        output.flush()
     return 0
 
 
