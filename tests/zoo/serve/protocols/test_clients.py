@@ -89,11 +89,13 @@ def test_the_hub_classifies_images_and_sounds(
 
 
 def test_the_hub_looks_at_health(service: Served, checkpoints: dict[str, Path]) -> None:
-    client = _hub(service, "bert_cls")
-    assert client.health_check() and InferenceClient(model=service.url).health_check()
-    told = client.get_endpoint_info()
+    def client(path: str) -> InferenceClient:
+        return InferenceClient(model=f"{service.url}{path}", provider="hf-inference")
+
+    assert client("/models/bert_cls").health_check() and client("").health_check()
+    told = client("/models/bert_cls").get_endpoint_info()
     assert (told["model_id"], told["model_pipeline_tag"]) == ("bert_cls", "text-classification")
-    assert not _hub(service, "none").health_check()
+    assert not client("/models/none").health_check()
 
 
 def test_the_hub_tells_what_was_wrong(service: Served) -> None:
