@@ -13,11 +13,10 @@ from zoo.model.loading import (
     load_tokenizer,
 )
 from zoo.model.network import Network
-from zoo.nlp.trained_tokenizer import END, train_lossless_tokenizer
+from zoo.nlp.trained_tokenizer import END, texts_of, train_lossless_tokenizer
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import datasets
@@ -52,7 +51,7 @@ class CausalDecoder(Network):
         if options.model == pretrained.NEW:
             _check(options)
             size, longest = options.vocab_size, options.token_limit
-            texts = _texts(splits["train"])
+            texts = texts_of(splits["train"])
             return train_lossless_tokenizer(texts, options.tokenizer, size, longest)
         folder = pretrained.find(options.model, entry.presets).folder
         tokenizer = load_tokenizer(folder)
@@ -194,11 +193,6 @@ def _check(options: "Options") -> None:
             f"`hidden_size` {options.hidden_size} can't be shared out to `num_heads` "
             f"{options.num_heads}: give a multiple"
         )
-
-
-def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
-    for rows in train.select_columns(["text"]).iter(batch_size=1000):
-        yield list(rows["text"])
 
 
 def _context(config: Any) -> int:

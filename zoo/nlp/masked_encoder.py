@@ -8,11 +8,10 @@ from zoo.model.loading import Unreadable, load_config, load_with_head
 from zoo.nlp import encoder_fit
 from zoo.nlp.masked_positions_only import compute_only_predicted
 from zoo.nlp.pretrained_encoder import PretrainedEncoder
-from zoo.nlp.trained_tokenizer import train_tokenizer
+from zoo.nlp.trained_tokenizer import texts_of, train_tokenizer
 from zoo.store import pretrained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     import datasets
@@ -30,11 +29,6 @@ def _check(options: "Options") -> None:
         )
 
 
-def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
-    for rows in train.select_columns(["text"]).iter(batch_size=1000):
-        yield [text for text in rows["text"] if text is not None]
-
-
 class MaskedEncoder(PretrainedEncoder):
     """An encoder with a masked language modelling head, new or pretrained with transformers."""
 
@@ -50,7 +44,7 @@ class MaskedEncoder(PretrainedEncoder):
         if options.model == pretrained.NEW:
             _check(options)
             return train_tokenizer(
-                _texts(splits["train"]),
+                texts_of(splits["train"]),
                 "bpe",
                 options.vocab_size,
                 options.lowercase,

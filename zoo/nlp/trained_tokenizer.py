@@ -5,11 +5,14 @@ trainer adds up expectations in an order that changes from run to run (tokenizer
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Literal
 
 from tasks.errors import UserError
 from tasks.nlp.text_lengths import SHORTEST
+
+if TYPE_CHECKING:
+    import datasets
 
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
 SPECIAL = [PAD, UNKNOWN, SEPARATOR]  # ids 0, 1, 2
@@ -18,6 +21,12 @@ END = "<|endoftext|>"  # GPT-2's
 BYTES = 256  # a byte-level vocabulary has every one
 # a word (with its vowel signs and accents), a number, or one other character; spaces fall away
 PIECE = r"[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]"
+
+
+def texts_of(train: "datasets.Dataset") -> Iterator[list[str]]:
+    """Yield the texts of a split in batches; a row without one has none."""
+    for rows in train.select_columns(["text"]).iter(batch_size=1000):
+        yield [text for text in rows["text"] if text is not None]
 
 
 def train_tokenizer(

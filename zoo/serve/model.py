@@ -114,7 +114,8 @@ class BatchingModel:
                 for answer in batch.answers:
                     if answer.failure or answer.fault:
                         raise RuntimeError(f"warm-up failed: {answer.failure or answer.fault}")
-        self.overhead = self._overhead()
+        if self.kind in USUAL:  # images have one length: nothing is to be decided
+            self.overhead = self._overhead()
 
     def _overhead(self) -> float:
         rows = self.predictor.prepare([self.probe(SHORT * self._usual)] * SHORT_ROWS)
