@@ -4,12 +4,18 @@ A task of this kind knows prompts and texts; a model knows tokens, and how the n
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, runtime_checkable
 
 from tasks.base import Batch
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+Reason = Literal["stop", "length"]
+"""Why a text ends: its end came, that of the document or a text of `stop`; or it is as long as it
+may be."""
 
 
 class WritesTokens(Protocol):
@@ -35,9 +41,45 @@ class WritesTokens(Protocol):
         ...
 
 
+class Grows(Protocol):
+    """A text that is written token by token."""
+
+    @property
+    def text(self) -> str:
+        """The text as far as it is sure."""
+
+    @property
+    def finish_reason(self) -> Reason | None:
+        """Why it has ended; None until it has."""
+
+    def add(self, token: int | None) -> None:
+        """Take the next token; None: the model has ended the text."""
+        ...
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is to be written behind one prompt."""
+
+    prompt: Sequence[int]
+    """token ids"""
+    limit: int
+    """tokens that are written at most"""
+    number: int
+    """from which with the seed all that is drawn follows"""
+    sampling: Mapping[str, Any]
+    """settings of a draw, by the names of transformers; none: the likeliest token"""
+    text: Grows
+    """takes the tokens as they come"""
+
+
 @runtime_checkable
 class Writes(Protocol):
     """A task whose models go on with a text, which can be read while it is written."""
+
+    @property
+    def special_tokens(self) -> tuple[tuple[int, ...], int]:
+        """The tokens that end a text, and the one that pads."""
 
     def writing_as(self, **settings: Any) -> Self:
         """Return the task with some settings changed that say how a text goes on.
@@ -49,4 +91,8 @@ class Writes(Protocol):
     def write(self, model: Any, batch: Batch) -> Iterator[Sequence[Any]]:
         """Yield what is written of each prompt in a batch, after every token: objects with `text`,
         as far as it is sure, and `finish_reason`, None until the text has ended."""
+        ...
+
+    def draft(self, prompt: Sequence[int]) -> Draft:
+        """Return what is to be written behind a prompt, as the task's settings say."""
         ...

@@ -9,7 +9,6 @@ gives all documents, their ends included, over the bytes of their text in UTF-8.
 on the tokenizer, as perplexity does.
 """
 
-import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
@@ -31,7 +30,8 @@ from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns
 from tasks.nlp.text_lengths import resolve_max_length
 from tasks.nlp.token_losses import MOST_LOGITS, apart, measured
-from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs
+from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs, draw_number
+from tasks.writes import Draft, Grows
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -381,7 +381,7 @@ class CausalLM(Bindable):
         *_, texts = self.write(model, batch)
         return [Continuation(text.text, text.finish_reason or "length") for text in texts]
 
-    def write(self, model: Any, batch: Batch) -> "Iterator[Sequence[GrowingText]]":
+    def write(self, model: Any, batch: Batch) -> "Iterator[Sequence[Grows]]":
         """Yield what is written behind each prompt, after every token (`tasks.writes.Writes`).
 
         What is drawn follows from the seed and the prompt: not from its batch.
@@ -393,14 +393,10 @@ class CausalLM(Bindable):
             raise UserError("this deployment writes no text yet: use `deployment` eager")
         mask = batch.inputs["attention_mask"].bool()
         rows = zip(batch.inputs["input_ids"], mask, strict=True)
-        prompts = [row[known].tolist() for row, known in rows]
-        assert self.args.max_length is not None, "bind_for_training() decides it"
-        asked = self.writing
-        limits = [min(asked.max_new_tokens, self.args.max_length - len(ids)) for ids in prompts]
-        texts = [GrowingText(self._decode, asked.stop, limit) for limit in limits]
-        special = ((self.end,), self.pad_token_id)
-        numbers = [_number(ids) for ids in prompts]
-        for tokens in write(prompts, limits, special, numbers, asked.sampling):
+        drafts = [self.draft(row[known].tolist()) for row, known in rows]
+        prompts, limits = [one.prompt for one in drafts], [one.limit for one in drafts]
+        texts, numbers = [one.text for one in drafts], [one.number for one in drafts]
+        for tokens in write(prompts, limits, self.special_tokens, numbers, self.writing.sampling):
             for text, token in zip(texts, tokens.tolist(), strict=True):
                 text.add(token if token >= 0 else None)
             yield texts
@@ -409,6 +405,19 @@ class CausalLM(Bindable):
         for text in texts:  # all have ended with the last token
             text.add(None)
         yield texts
+
+    @property
+    def special_tokens(self) -> tuple[tuple[int, ...], int]:
+        """Return the tokens that end a text, and the one that pads (`tasks.writes.Writes`)."""
+        return (self.end,), self.pad_token_id
+
+    def draft(self, prompt: Sequence[int]) -> Draft:
+        """Return what is to be written behind a prompt (`tasks.writes.Writes`)."""
+        assert self.args.max_length is not None, "bind_for_training() decides it"
+        asked = self.writing
+        limit = min(asked.max_new_tokens, self.args.max_length - len(prompt))
+        text = GrowingText(self._decode, asked.stop, limit)
+        return Draft(prompt, limit, draw_number(prompt), asked.sampling, text)
 
     def _decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without special ones."""
@@ -488,9 +497,3 @@ def _prompt(raw: Any) -> str:
         raw = raw["prompt"]
     text: str = text_inputs.item(raw, {"text": "text", "text_pair": None})["text"]
     return text
-
-
-def _number(ids: Sequence[int]) -> int:
-    """Return a number of a prompt for draws, which differ from prompt to prompt."""
-    digest = hashlib.blake2b(" ".join(map(str, ids)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

@@ -1,17 +1,15 @@
 """How a text is gone on with: what a user asks for, and the text as it grows token by token."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from tasks.bounds import Bounded, Bounds, Count, NotNegative, Seed
 from tasks.errors import UserError
+from tasks.writes import Reason
 
 UpToOne = Annotated[float, Bounds(0, 1, above=True)]
-
-Reason = Literal["stop", "length"]
-"""Why a text ends: its end came, that of the document or a text of `stop`; or it is as long as it
-may be."""
 
 INCOMPLETE = "\ufffd"
 """What a decoder puts in the place of bytes that are no character yet."""
@@ -131,3 +129,9 @@ def _held(text: str, stop: Sequence[str]) -> int:
         if any(one.startswith(text[-size:]) for one in stop):
             return size
     return 0
+
+
+def draw_number(ids: Sequence[int]) -> int:
+    """Return a number of a prompt for draws, which differ from prompt to prompt."""
+    digest = hashlib.blake2b(" ".join(map(str, ids)).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

@@ -26,6 +26,10 @@ class Limits(Bounded):
     batch_budget: Positive | None = None
     """tokens, pixels or seconds of a pass, padding included; 16 inputs of usual length by default,
     128 on a GPU"""
+    cache_tokens: Count | None = None
+    """of a model that writes: texts at once times the longest of them, prompts included, which
+    decides how many are written at once; by default what a quarter of the free memory holds, but
+    at most 64 of its context"""
     max_seconds: Positive = 600.0
     """of a sound: a small file may last days; longer ones are answered with 422"""
     drain_s: NotNegative = 30.0
