@@ -45,8 +45,9 @@ class Written:
     """What a step has added to the text of a request."""
 
     request: Request
-    token: int | None
-    """None where the text has ended before it was as long as it may be"""
+    token: int
+    is_end: bool
+    """whether it ends the text, and is no part of it"""
     is_last: bool
 
 
@@ -69,9 +70,9 @@ class _Row:
         else:
             token = int(scores.argmax(-1)[0])
         if token in self._suppression.ends:
-            return Written(self.request, None, is_last=True)
+            return Written(self.request, token, is_end=True, is_last=True)
         self.tokens.append(token)
-        return Written(self.request, token, len(self.tokens) == decoding.max_new_tokens)
+        return Written(self.request, token, False, len(self.tokens) == decoding.max_new_tokens)
 
 
 class ContinuousBatch:

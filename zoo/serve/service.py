@@ -5,7 +5,7 @@ import contextlib
 import functools
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -276,10 +276,10 @@ class Service:
 
     async def write(
         self, name: str | None, work: Sequence[tuple[Item, Mapping[str, Any]]]
-    ) -> AsyncIterator[tuple[int, Mapping[str, Any]]]:
+    ) -> AsyncGenerator[tuple[int, Mapping[str, Any]]]:
         """Yield what a model writes of several texts while it does, each with the place of its
         text: mappings with `piece`, characters that are sure by now, and `token`, the id that has
-        brought them, None of one that ended the text. The last one of each text is its prediction.
+        brought them; the last of them has `prediction` too, which follows by itself.
 
         Args:
             work: the input of each text, and its parameters.

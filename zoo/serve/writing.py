@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tasks.errors import UserError
@@ -17,15 +17,15 @@ from zoo.generation.continuous import ContinuousBatch, Request, Written
 from zoo.generation.decoding import Decoding
 from zoo.predict.pipeline import Predictor
 from zoo.serve.frames import Message
-from zoo.serve.items import Item, from_wire
+from zoo.serve.items import Item, from_wire, kind_of
 from zoo.serve.model import fault_of
 
 LOG = logging.getLogger(__name__)
 WARM_TEXTS, WARM_TOKENS = 4, 4
 """By which a model warms up."""
-CHOICE, USAGE = "choice", "usage"
+CHOICE, USAGE, TOKENS = "choice", "usage", "tokens"
 """Parameters that are no settings of a text: the number of one of several texts behind the same
-prompt, and whether the answer counts tokens."""
+prompt, whether the answer counts tokens, and whether it has each of them."""
 
 
 @dataclass(eq=False)
@@ -41,6 +41,8 @@ class Text:
     """that the model has given, the one that ends a text included"""
     shown: int = 0
     """characters that the front has"""
+    pieces: list[dict[str, Any]] = field(default_factory=list)
+    """what each token has brought, where the answer has that"""
 
 
 class WritingModel:
@@ -90,9 +92,10 @@ class WritingModel:
 
     def begin(self, number: int, item: Item, parameters: Mapping[str, Any]) -> None:
         """Begin a text. Raises `UserError` for a prompt or parameters that can't be."""
-        settings = {k: v for k, v in parameters.items() if k not in (CHOICE, USAGE)}
+        settings = {k: v for k, v in parameters.items() if k not in (CHOICE, USAGE, TOKENS)}
         task: Any = self.task.writing_as(**settings)
-        [row] = task.inputs([item])
+        given: Any = item
+        [row] = task.inputs([given["messages"] if kind_of(item) == "chat" else given])
         draft: Draft = task.draft(row["input_ids"][0])
         decoding = Decoding(max_new_tokens=draft.limit, **draft.sampling)
         request = Request(draft.prompt, decoding, draft.number + parameters.get(CHOICE, 0))
@@ -131,18 +134,22 @@ class WritingModel:
         """Return what a token has added to a text: `piece`, characters that are sure by now, and
         `token`; and where it has ended its `prediction`, and the tokens that it took."""
         growing = text.draft.text
-        growing.add(written.token)
+        growing.add(None if written.is_end else written.token)
         text.tokens += 1
         piece = growing.text[text.shown :]
         text.shown += len(piece)
+        if text.parameters.get(TOKENS):
+            text.pieces.append({"id": written.token, "text": piece})
         told = {"number": text.number, "piece": piece, "token": written.token}
         if growing.finish_reason is None:
             return told
         self.drop(text.number)
         prediction: dict[str, Any] = {"text": growing.text, "finish_reason": growing.finish_reason}
         counts = {"prompt_tokens": len(text.draft.prompt), "completion_tokens": text.tokens}
+        if text.parameters.get(TOKENS):
+            prediction["tokens"] = text.pieces
         if text.parameters.get(USAGE):
-            prediction |= {**counts, "has_end": written.token is None}
+            prediction |= {**counts, "has_end": written.is_end}
         return {**told, **counts, "prediction": prediction}
 
 

@@ -55,7 +55,7 @@ def _written(batch: ContinuousBatch, texts: dict[Request, list[int]], over: set[
     """Take a step, and what it writes."""
     for one in batch.step():
         assert one.request not in over, "a text has one end"
-        if one.token is not None:
+        if not one.is_end:
             texts[one.request].append(one.token)
         if one.is_last:
             over.add(one.request)

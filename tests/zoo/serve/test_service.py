@@ -35,7 +35,7 @@ class _Process:
 class _Worker:
     """Stands for `WorkerProcess`; `behaviour` answers jobs, raises, or gives what to wait for."""
 
-    pid, tested, streams = 1, 0, 0
+    pid, tested, streams, texts = 1, 0, 0, None
 
     def __init__(self, behaviour: Behaviour) -> None:
         self.process, self._behaviour = _Process(), behaviour
