@@ -96,7 +96,8 @@ class Texts:
         self._numbers = itertools.count(1)
         self._has_room = asyncio.Event()
         self._has_room.set()
-        self._heard = 0.0
+        self._owed: float | None = None
+        """since when the worker has something to say: it does so after each message and token"""
 
     @property
     def jobs(self) -> list[Job]:
@@ -123,19 +124,19 @@ class Texts:
 
     async def _begin(self, job: Job) -> None:
         number = next(self._numbers)
-        if not self._writing:
-            self._heard = time.monotonic()
         self._writing[number] = _Text(job, self._activity)
         self._look_for_room()
         job.answer.add_done_callback(functools.partial(self._left, number))
         blobs: list[bytes] = []
         asked = {"number": number, "item": to_wire(job.item, blobs), "parameters": job.parameters}
+        self._owed = self._owed or time.monotonic()
         await self._worker.send({"type": "write", **asked}, blobs)
 
     def _left(self, number: int, answer: "asyncio.Future[Any]") -> None:
         """Have no more written for a client that has gone, or whose time is over."""
         if answer.cancelled() and number in self._writing:
             self._forget(number)
+            self._owed = self._owed or time.monotonic()
             self._worker.post({"type": "drop", "number": number})
 
     def _forget(self, number: int) -> "_Text":
@@ -156,15 +157,15 @@ class Texts:
         while True:
             reading = asyncio.ensure_future(self._worker.read())
             while not (await asyncio.wait((reading,), timeout=silence_s))[0]:
-                if self._writing and time.monotonic() - self._heard > silence_s:
+                if self._owed is not None and time.monotonic() - self._owed > silence_s:
                     reading.cancel()
                     raise WorkerDied(f"worker {self._worker.pid} said nothing for too long")
             said = (await reading).content
-            self._heard = time.monotonic()
             self._worker.texts = said
             for event in said["events"]:
                 if event["number"] in self._writing:
                     self._take(event)
+            self._owed = time.monotonic() if self._writing else None
 
     def _take(self, event: Mapping[str, Any]) -> None:
         """Take a piece of a text, or its end."""

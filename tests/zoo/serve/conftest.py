@@ -37,3 +37,17 @@ def service(checkpoints: dict[str, Path]) -> Iterator[Served]:
         *words, "--deployment", "onnx", "--max_body_mb", 1, "--slow_client_s", 2
     ) as served:
         yield served
+
+
+@pytest.fixture(scope="session")
+def gpt(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny checkpoint that writes; it is read, not written."""
+    folder = tmp_path_factory.mktemp("served-gpt")
+    return tiny_models.checkpoint("gpt_lm", request.getfixturevalue, folder)
+
+
+@pytest.fixture(scope="session")
+def writer(gpt: Path) -> Iterator[Served]:
+    """A service of it, called gpt, with a cache for four texts of its whole context."""
+    with serving(f"{gpt}=gpt", "--cache_tokens", 256, "--threads", 1) as served:
+        yield served
