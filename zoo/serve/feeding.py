@@ -6,8 +6,8 @@ import contextlib
 import functools
 import itertools
 import time
-from collections.abc import Coroutine, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Coroutine, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from zoo.serve.activity import Activity, Pass
 from zoo.serve.args import Limits
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from zoo.serve.service import ServedModel
 
 
-class Batches:
-    """Hands a worker what waits, and waits for its answers before it takes more."""
+class Feeder:
+    """Hands one worker what waits for its model."""
 
     def __init__(
         self,
@@ -30,13 +30,19 @@ class Batches:
         limits: Limits,
         counted: tuple[Metrics, Activity],
     ) -> None:
-        self.jobs: list[Job] = []
-        """that the worker has, and has perhaps not answered"""
         self.has_answered = False
+        """whether the worker has answered anything"""
         self._model, self._worker, self._limits = model, worker, limits
         self._metrics, self._activity = counted
 
-    async def run(self) -> None:
+
+class Batches(Feeder):
+    """Hands a worker what waits, and waits for its answers before it takes more."""
+
+    jobs: Sequence[Job] = ()
+    """that the worker has, and has perhaps not answered"""
+
+    async def run(self) -> NoReturn:
         """Feed the worker for as long as it lives. Raises `WorkerDied`."""
         model, worker = self._model, self._worker
         death = asyncio.create_task(worker.process.wait())
@@ -53,7 +59,7 @@ class Batches:
                 model.queue.answered(len(self.jobs) * len(model.running), ran.seconds)
                 if model.observer is not None:
                     model.observer(self.jobs, ran)
-                self.has_answered, self.jobs = True, []
+                self.has_answered, self.jobs = True, ()
         finally:
             death.cancel()
 
@@ -79,19 +85,12 @@ async def unless_dead(
     return take.result()
 
 
-class Texts:
+class Texts(Feeder):
     """Hands a worker that writes each request as it comes, while it has fewer than `max_batch`."""
 
-    def __init__(
-        self,
-        model: "ServedModel",
-        worker: WorkerProcess,
-        limits: Limits,
-        counted: tuple[Metrics, Activity],
-    ) -> None:
-        self.has_answered = False
-        self._model, self._worker, self._limits = model, worker, limits
-        self._metrics, self._activity = counted
+    def __init__(self, *settings: Any) -> None:
+        """See `Feeder`."""
+        super().__init__(*settings)
         self._writing: dict[int, _Text] = {}
         self._numbers = itertools.count(1)
         self._has_room = asyncio.Event()
@@ -100,11 +99,11 @@ class Texts:
         """since when the worker has something to say: it does so after each message and token"""
 
     @property
-    def jobs(self) -> list[Job]:
+    def jobs(self) -> Sequence[Job]:
         """The requests whose texts the worker has not ended."""
         return [one.job for one in self._writing.values()]
 
-    async def run(self) -> None:
+    async def run(self) -> NoReturn:
         """Feed the worker for as long as it lives. Raises `WorkerDied`."""
         reading, queue = asyncio.create_task(self._read()), self._model.queue
         reading.add_done_callback(lambda one: one.cancelled() or one.exception())

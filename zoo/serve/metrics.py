@@ -15,7 +15,6 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from tasks.writes import Writes
 from zoo.serve.description import Description
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -68,8 +67,9 @@ class _Versions:
             ready[labels] += one.workers
             waiting[(model.name,)] += one.waiting if one.role != "next" else 0
             streams[(model.name,)] += one.streams
-            for *_, key in TEXT_GAUGES if isinstance(model.task, Writes) else ():
-                texts[key][_labels(model)] += sum(state[key] for state in one.texts)
+            for state in one.texts:
+                for *_, key in TEXT_GAUGES:
+                    texts[key][_labels(model)] += state[key]
         of = ("model", "version", "role")
         yield _gauge("model_info", "What is loaded; always 1.", (*of, "sha256", "deployment"), info)
         yield _gauge("workers_ready", "Workers that can answer.", of, ready)

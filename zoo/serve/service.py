@@ -440,7 +440,6 @@ class Service:
         finally:
             model.running.remove(worker)
             await asyncio.shield(worker.end())
-        raise AssertionError("a worker is fed until it dies")
 
 
 def _tell_end(pieces: Pieces, job: Job, _: "asyncio.Future[dict[str, Any]]") -> None:

@@ -58,11 +58,13 @@ def main(words: list[str]) -> int:
             _send(said, {"type": "unfit", "reason": str(error)})
             return 3
         seconds = time.perf_counter() - began
-        _send(said, {"type": "ready", "seconds": seconds, "pid": os.getpid(), "tested": tested})
+        ready = {"type": "ready", "seconds": seconds, "pid": os.getpid(), "tested": tested}
         if isinstance(model, WritingModel):
+            _send(said, {**ready, "texts": model.state()})
             messages = iter(functools.partial(frames.receive, told), None)
             writing.answer(model, messages, functools.partial(_send, said))
             return 0
+        _send(said, ready)
         sounds = LiveSounds(model.predictor, model.modality)
         while (message := frames.receive(told)) is not None:
             if message.type == "run":

@@ -119,6 +119,7 @@ class WorkerProcess:
             await worker.end()
             raise WorkerUnfit(said.content["reason"])
         worker.tested = said.content["tested"]
+        worker.texts = said.content.get("texts", worker.texts)
         return worker
 
     @classmethod

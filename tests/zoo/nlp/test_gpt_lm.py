@@ -229,8 +229,6 @@ def test_what_is_not_there_yet_is_said_in_one_line(trained: Run, verb: str) -> N
     done = run_cli("zoo", verb, trained.folder)
     assert done.code == 2 and len(done.err.splitlines()) == 1
     assert f"no verb {verb!r}" in done.err
-    done = run_cli("zoo", "serve", trained.folder)
-    assert done.code == 2 and "which are not served yet" in done.err
 
 
 def test_evaluation_is_the_same_whatever_the_batch(trained: Run) -> None:

@@ -29,19 +29,54 @@ export function fileRequest(model, file, options) {
   return { path: `predict?${query}`, type: file.type || "application/octet-stream", body: file, file: file.name };
 }
 
+// A request of a text that is read while it is written.
+export function writeRequest(model, prompt) {
+  return { path: `models/${model}`, type: "application/json", body: JSON.stringify({ inputs: prompt, stream: true }), file: null };
+}
+
 // Send a request. Returns {answer, ms}; raises Refused, or AbortError where `signal` says so.
 export async function send(request, signal) {
   const started = performance.now();
-  const { response, text } = await exchange(request.path, {
-    method: "POST",
-    headers: { "content-type": request.type },
-    body: request.body,
-    signal,
-  });
+  const { response, text } = await exchange(request.path, posted(request, signal));
   const ms = performance.now() - started;
   const answer = parsed(response, text);
   if (!Array.isArray(answer.predictions)) throw new Refused(t("notPredictions"), response.status);
   return { answer, ms };
+}
+
+// Send a request of `writeRequest`; `seen(text)` is called whenever the text has grown. What was
+// written until `signal` ended it is the answer, if there is anything.
+export async function sendWriting(model, request, signal, seen) {
+  const started = performance.now();
+  const response = await fetched(request.path, posted(request, signal));
+  if (!response.ok) parsed(response, await response.text());
+  let text = "";
+  try {
+    for await (const { token, error } of events(response.body)) {
+      if (error) throw new Refused(error, 0);
+      text += token.text;
+      seen(text);
+    }
+  } catch (error) {
+    if (error instanceof Refused || (error.name === "AbortError" && !text)) throw error;
+    if (error.name !== "AbortError") throw new Refused(t("unreachable"), 0);
+  }
+  return { answer: { model, predictions: [{ text }] }, ms: performance.now() - started };
+}
+
+// The content of each server-sent event, as it comes; each is one line of JSON.
+async function* events(body) {
+  const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line.startsWith("data: ")) yield JSON.parse(line.slice("data: ".length));
+  }
+}
+
+function posted(request, signal) {
+  return { method: "POST", headers: { "content-type": request.type }, body: request.body, signal };
 }
 
 export async function models() {
@@ -49,14 +84,22 @@ export async function models() {
   return parsed(response, text).models;
 }
 
-async function exchange(path, { headers = {}, ...options }) {
+async function exchange(path, options) {
+  const response = await fetched(path, options);
+  try {
+    return { response, text: await response.text() };
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused(t("unreachable"), 0);
+  }
+}
+
+async function fetched(path, { headers = {}, ...options }) {
   const known = key.get();
   if (/[^\x21-\x7e]/.test(known)) throw new Refused(t("badKey"), 401); // no header can hold it
   if (known) headers = { ...headers, authorization: `Bearer ${known}` };
-  let response;
   try {
-    response = await fetch(path, { ...options, headers, cache: "no-store" });
-    return { response, text: await response.text() };
+    return await fetch(path, { ...options, headers, cache: "no-store" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Refused(t("unreachable"), 0);
