@@ -7,10 +7,21 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
+from transformers.cache_utils import DynamicLayer
 
+from tasks.errors import UserError
+from zoo.generation.continuous import ContinuousBatch
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
 from zoo.generation.generate import generate
 from zoo.generation.session import Ids, Session
+from zoo.machine.memory import available_memory
+
+MOST_ROWS = 64
+"""Texts of the model's whole context that a cache has room for, unless more is asked for."""
+MEMORY_SHARE = 0.25
+"""Of the free memory that the cache of texts takes by itself: each step copies it, layer by layer,
+and its reader has other needs."""
 
 
 class NetworkDecoder:
@@ -74,6 +85,31 @@ class NetworkDecoder:
             for name, value in state.get("encoder_outputs", {}).items():
                 if isinstance(value, Tensor):
                     state["encoder_outputs"][name] = value.index_select(0, which)
+        if not self.model.config.is_encoder_decoder:
+            _cut(state, int(state["attention_mask"].long().argmax(1).min()))
+
+    def join(self, session: Session, other: Session) -> None:
+        """Add the rows of another session, of a decoder (`Generative.join`).
+
+        Raises `UserError` where a layer keeps less than all keys and values, as with a sliding
+        window.
+        """
+        assert not self.model.config.is_encoder_decoder, "its encoder's outputs can't be joined yet"
+        states = session.state, other.state
+        width = max(state["attention_mask"].shape[1] for state in states)
+        with torch.inference_mode():
+            for state in states:
+                _pad(state, width - state["attention_mask"].shape[1])
+            masks = [state["attention_mask"] for state in states]
+            session.state["attention_mask"] = torch.cat(masks)
+            for mine, its in zip(*map(_layers, states), strict=True):
+                mine.keys = torch.cat([mine.keys, its.keys])
+                mine.values = torch.cat([mine.values, its.values])
+
+    def cache_bytes(self, session: Session) -> int:
+        """Return the bytes of a session's keys and values."""
+        layers = _layers(session.state)
+        return sum(one.keys.nbytes + one.values.nbytes for one in layers)
 
     def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
         tokens = tokens.to(self.model.device)
@@ -112,14 +148,49 @@ class PromptWriter:
         sampling: Mapping[str, Any],
     ) -> Iterator[Ids]:
         """Yield the next token of each prompt; see `tasks.writes.WritesTokens`."""
+        decoding = Decoding(max_new_tokens=max(limits), **sampling)
+        runner = self._runner(special, decoding)
+        inputs = left_padded(prompts, special[1], self.model.device)
+        for column in generate(runner, inputs, decoding, ids, limits):
+            yield np.where(np.isin(column, runner.special_tokens.eos), -1, column)
+
+    def continuous(
+        self, special: tuple[tuple[int, ...], int], cache_tokens: int | None
+    ) -> ContinuousBatch:
+        """Return an empty batch in which texts are written beside each other.
+
+        Args:
+            special: see `tasks.writes.WritesTokens`.
+            cache_tokens: rows times the longest of them in the cache; by default as many as
+                `MOST_ROWS` of the whole context, or `MEMORY_SHARE` of the memory has room for.
+
+        Raises `UserError` for a model whose rows can't be joined, and a cache that does not hold
+        its context.
+        """
+        runner = self._runner(special, Decoding())
+        device = self.model.device
+        session = runner.start(left_padded([[special[1]]], special[1], device))
+        bytes_per_token = runner.cache_bytes(session)
+        if cache_tokens is None:
+            room = int(MEMORY_SHARE * available_memory(device)) // bytes_per_token
+            cache_tokens = max(self.context, min(MOST_ROWS * self.context, room))
+        if cache_tokens < self.context:
+            raise UserError(
+                f"`cache_tokens` {cache_tokens:,} are less than the {self.context:,} that this "
+                "model sees at once"
+            )
+
+        def to_inputs(prompts: Sequence[Sequence[int]]) -> dict[str, Tensor]:
+            return left_padded(prompts, special[1], device)
+
+        return ContinuousBatch(runner, to_inputs, cache_tokens)
+
+    def _runner(self, special: tuple[tuple[int, ...], int], decoding: Decoding) -> "_WithinContext":
         ends, pad = special
         tokens = SpecialTokens(eos=(*ends, pad), pad=pad)  # a model that pads has ended the text
-        decoding = Decoding(max_new_tokens=max(limits), **sampling)
         runner = _WithinContext(self.model, tokens, decoding)
         runner.context = self.context
-        inputs = left_padded(prompts, pad, self.model.device)
-        for column in generate(runner, inputs, decoding, ids, limits):
-            yield np.where(np.isin(column, tokens.eos), -1, column)
+        return runner
 
 
 class _WithinContext(NetworkDecoder):
@@ -130,6 +201,39 @@ class _WithinContext(NetworkDecoder):
 
     def _places(self, session: Session) -> Tensor:
         return super()._places(session).clamp(max=self.context - 1)
+
+
+def _layers(state: Mapping[str, Any]) -> list[Any]:
+    """Return the layers of a cache, each with `keys` and `values` [rows, heads, n, size].
+
+    Raises `UserError` where one keeps less than all of them.
+    """
+    layers: list[Any] = state["past_key_values"].layers
+    if other := next((type(one) for one in layers if type(one) is not DynamicLayer), None):
+        raise UserError(
+            f"this model keeps a {other.__name__} of keys and values, whose rows can't be joined"
+        )
+    return layers
+
+
+def _pad(state: dict[str, Any], columns: int) -> None:
+    """Put so many columns of padding before those of a session."""
+    if not columns:
+        return
+    state["attention_mask"] = functional.pad(state["attention_mask"], (columns, 0))
+    for layer in _layers(state):
+        layer.keys = functional.pad(layer.keys, (0, 0, columns, 0))
+        layer.values = functional.pad(layer.values, (0, 0, columns, 0))
+
+
+def _cut(state: dict[str, Any], columns: int) -> None:
+    """Drop so many columns of a session, the first ones; a cache of another kind keeps them."""
+    layers = state["past_key_values"].layers
+    if not columns or any(type(layer) is not DynamicLayer for layer in layers):
+        return
+    state["attention_mask"] = state["attention_mask"][:, columns:]
+    for layer in layers:
+        layer.keys, layer.values = layer.keys[:, :, columns:], layer.values[:, :, columns:]
 
 
 def left_padded(prompts: Sequence[Sequence[int]], pad: int, device: Any) -> dict[str, Tensor]:

@@ -41,7 +41,16 @@ class Generative(Protocol):
         """Append tokens [rows, n]; return their logits float32 [rows, n, vocabulary]."""
 
     def reorder(self, session: Session, rows: Ids) -> None:
-        """Replace row i of the session by row `rows[i]`; rows may be repeated or left out."""
+        """Replace row i of the session by row `rows[i]`; rows may be repeated or left out.
+
+        Columns in which all rows that are left have padding go.
+        """
+
+    def join(self, session: Session, other: Session) -> None:
+        """Add the rows of another session behind those of a session; the other one is used up.
+
+        The shorter of both is padded on the left. The logits stay as they are.
+        """
 
 
 class Suppression:

@@ -84,3 +84,7 @@ class EagerGenerativeRunner(GenerativeRunner, TorchRunner):
     def reorder(self, session: Session, rows: Ids) -> None:
         """Reorder the rows of a session; see `GenerativeRunner.reorder`."""
         self._decoder.reorder(session, rows)
+
+    def join(self, session: Session, other: Session) -> None:
+        """Add the rows of another session; see `GenerativeRunner.join`."""
+        self._decoder.join(session, other)

@@ -65,6 +65,10 @@ class GenerativeRunner(Runner):
         """Make row i go on with what was row `rows[i]`; rows may be repeated or left out."""
         raise NotImplementedError
 
+    def join(self, session: Session, other: Session) -> None:
+        """Add the rows of another session; see `zoo.generation.session.Generative.join`."""
+        raise NotImplementedError
+
     def step_by_step(self) -> Runner:
         """Return the same program, given its tokens one by one, by way of the cache."""
         raise NotImplementedError
