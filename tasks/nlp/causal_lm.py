@@ -206,8 +206,7 @@ class CausalLM(Bindable):
 
     def describe_lengths(self) -> str:
         """Return how many tokens are read, and what became of longer texts, for a card."""
-        length = self.args.max_length
-        said = f"Sees {length} tokens at once, prompt and what it writes together."
+        said = f"Sees {self.args.max_length} tokens at once, prompt and what it writes together."
         cut = "Longer documents of the training were read in pieces."
         return f"{said} {cut} {described(self.args.clean)}".rstrip()
 
@@ -332,6 +331,12 @@ class CausalLM(Bindable):
         }
         return replace(batch, targets={"labels": labels, **numbers})
 
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`; of prompts."""
+        from tasks.nlp.tokenization import pad
+
+        return pad(rows, self.pad_token_id)
+
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
         """See `tasks.packed.Packs`; the targets are labels int64 [1, tokens]."""
         from tasks.nlp import packing
@@ -390,9 +395,8 @@ class CausalLM(Bindable):
         """
         write: WritesTokens | None = getattr(model, "write", None)
         if write is None:
-            raise UserError("this deployment writes no text yet: use `deployment` eager")
-        mask = batch.inputs["attention_mask"].bool()
-        rows = zip(batch.inputs["input_ids"], mask, strict=True)
+            raise UserError("this deployment writes no text: use `deployment` eager or onnx")
+        rows = zip(batch.inputs["input_ids"], batch.inputs["attention_mask"] != 0, strict=True)
         prompts = [row[known].tolist() for row, known in rows]
         assert self.args.max_length is not None, "bind_for_training() decides it"
         asked = self.writing

@@ -117,8 +117,8 @@ class SpecialTokens:
     """those that are not generated first"""
 
 
-def read(folder: Path) -> tuple[SpecialTokens, Decoding]:
-    """Return what the `generation_config.json` of an exported encoder-decoder says.
+def read(folder: Path, has_encoder: bool = True) -> tuple[SpecialTokens, Decoding]:
+    """Return what the `generation_config.json` of an exported model says.
 
     Raises `UserError` as `from_config` does.
     """
@@ -127,7 +127,7 @@ def read(folder: Path) -> tuple[SpecialTokens, Decoding]:
         config = json_files.read_object(path)
     except (OSError, ValueError) as error:
         raise UserError(f"{path} can't be read: {error}") from None
-    return from_config(config, path)
+    return from_config(config, path, has_encoder)
 
 
 def from_config(

@@ -5,12 +5,14 @@ It takes the keys and values of the tokens before, none at first, and gives them
 the new tokens, of which there may be any number: a prompt, one, or several that were guessed.
 """
 
+import inspect
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from tasks.base import OutputKind, Tensors
+from tasks.errors import UserError
 from zoo.runtimes.signature import Signature, TensorSpec
 from zoo.runtimes.stages import BATCH, KEPT, MODEL, PAST, TOKENS, TOTAL, Stage
 
@@ -60,7 +62,7 @@ class CachedDecoder(nn.Module):
         return found
 
 
-def causal_stages(model: Any, example: Tensors, arguments: Any, longest: int) -> dict[str, Stage]:
+def causal_stages(model: Any, example: Tensors, longest: int) -> dict[str, Stage]:
     """Return a decoder of transformers as the one stage to export.
 
     Its layers of the kind Conv1D become linear ones, in place: a product of matrices each, which
@@ -68,12 +70,11 @@ def causal_stages(model: Any, example: Tensors, arguments: Any, longest: int) ->
 
     Args:
         example: a batch of the model's inputs, of two texts or more.
-        arguments: names of the arguments of the model's `forward`.
         longest: tokens that the model sees at once.
 
     Raises `UserError` where its keys and values are not kept as those of other decoders are.
     """
-    replace_conv1d(model)
+    _replace_conv1d(model)
     batch = len(example["input_ids"])
     past = _past(model, batch)
     given = {
@@ -81,7 +82,7 @@ def causal_stages(model: Any, example: Tensors, arguments: Any, longest: int) ->
         "attention_mask": example["input_ids"].new_ones(batch, EXAMPLE_PAST + EXAMPLE_TOKENS),
         "logits_to_keep": torch.tensor([0, EXAMPLE_TOKENS - 1]),
     }
-    if "position_ids" in arguments:
+    if "position_ids" in inspect.signature(model.forward).parameters:
         places = torch.arange(EXAMPLE_PAST, EXAMPLE_PAST + EXAMPLE_TOKENS)
         given["position_ids"] = places.repeat(batch, 1)
     dims: dict[str, tuple[str, ...]] = {
@@ -100,6 +101,42 @@ def causal_stages(model: Any, example: Tensors, arguments: Any, longest: int) ->
     presents = tuple(name.replace("past", "present") for name in past)
     kinds: dict[str, OutputKind] = {"logits": "logits"}
     kinds |= dict.fromkeys(presents, "hidden_state")
-    limits = {BATCH: (1, None), TOKENS: (1, longest), PAST: (0, None), KEPT: (1, longest)}
+    limits: dict[str, tuple[int, int | None]] = {BATCH: (1, None), TOKENS: (1, longest)}
+    limits |= {PAST: (0, None), KEPT: (1, longest)}
     signature = Signature(ports, ("logits", *presents), limits, kinds)
     return {MODEL: Stage(CachedDecoder(model).eval(), {**given, **past}, signature)}
+
+
+def _past(model: Any, batch: int) -> dict[str, Tensor]:
+    """Return a cache to trace with, of the sizes that the model gives it.
+
+    Raises `UserError` where the model keeps no keys and values, or not all of them.
+    """
+    from transformers import DynamicCache
+
+    tokens = torch.ones(batch, EXAMPLE_PAST, dtype=torch.long)
+    with torch.no_grad():
+        cache = model(input_ids=tokens, use_cache=True).get("past_key_values")
+    if not isinstance(cache, DynamicCache):
+        raise UserError(
+            f"a {model.config.model_type} keeps no keys and values as other decoders do, so it "
+            "can't be exported: use `deployment` eager"
+        )
+    kept: dict[str, Tensor] = {}
+    for i, layer in enumerate(cache.layers):
+        kept |= {f"past_key_{i}": layer.keys, f"past_value_{i}": layer.values}
+    return kept
+
+
+def _replace_conv1d(model: nn.Module) -> None:
+    """Replace the layers of GPT-2 that keep their weights the other way round, in place."""
+    from transformers.pytorch_utils import Conv1D
+
+    for parent in list(model.modules()):
+        for name, layer in parent.named_children():
+            if isinstance(layer, Conv1D):
+                inputs, outputs = layer.weight.shape
+                linear = nn.Linear(inputs, outputs)
+                linear.weight = nn.Parameter(layer.weight.detach().T.contiguous())
+                linear.bias = layer.bias
+                setattr(parent, name, linear)

@@ -5,7 +5,7 @@ tokenizer trained on the texts by `pretrain`; `finetune` goes on with a checkpoi
 any decoder of transformers, on texts of one's own.
 
 Documents of the training see nothing of each other (`tasks.nlp.causal_lm`), and what is written
-behind a prompt depends on nothing beside it. Chat data, exports and services are to come.
+behind a prompt depends on nothing beside it. Chat data and services are to come.
 """
 
 import sys
@@ -75,7 +75,7 @@ ENTRY = Entry(
         "lr_scheduler_type": "cosine",
     },
     finetune_recipe={"num_train_epochs": 3.0, "learning_rate": 2e-4},
-    verbs=("pretrain", "finetune", "evaluate", "predict"),
+    verbs=("pretrain", "finetune", "evaluate", "predict", "export", "quantize"),
     examples=EXAMPLES,
 )
 

@@ -18,7 +18,8 @@ from tests.zoo.generation.networks import (
 )
 from zoo.generation.decoding import Decoding
 from zoo.generation.generate import sequences
-from zoo.generation.network import NetworkDecoder, PromptWriter, left_padded
+from zoo.generation.network import NetworkDecoder, PromptWriter
+from zoo.generation.writer import left_padded
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -142,6 +143,6 @@ def test_a_long_prompt_beside_a_short_one_stays_within_its_places() -> None:
 
 
 def test_prompts_are_padded_on_the_left() -> None:
-    inputs = left_padded([[5, 6, 7], [8]], 1, "cpu")
+    inputs = left_padded([[5, 6, 7], [8]], 1)
     assert inputs["input_ids"].tolist() == [[5, 6, 7], [1, 1, 8]]
     assert inputs["attention_mask"].tolist() == [[1, 1, 1], [0, 0, 1]]
