@@ -1,6 +1,7 @@
 """A network of transformers that generates token by token, with its keys and values kept."""
 
 import inspect
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -8,9 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from zoo.generation.decoding import Decoding, SpecialTokens, from_config
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines
+from zoo.generation.decoding import (
+    FOLLOWED,
+    KNOWN,
+    Decoding,
+    SpecialTokens,
+    combined,
+    ends_of,
+    from_config,
+    settings_of,
+)
 from zoo.generation.generate import generate
 from zoo.generation.session import Ids, Session
+from zoo.generation.speculative import Acceptance, speculate
+
+OWN = "the model's generation_config.json"
 
 
 class NetworkDecoder:
@@ -75,6 +90,27 @@ class NetworkDecoder:
                 if isinstance(value, Tensor):
                     state["encoder_outputs"][name] = value.index_select(0, which)
 
+    def rewind(self, session: Session, counts: Ids) -> None:
+        """Take back the last tokens of each row of a decoder's session
+        (`zoo.generation.speculative.Rewinding`).
+
+        What all rows take back is cut off the cache; what only some do is masked there.
+
+        Raises `UserError` for a network whose cache is more than a row of keys and values.
+        """
+        state, common = session.state, int(counts.min())
+        cache, mask = state["past_key_values"], state["attention_mask"]
+        if any(type(layer).__name__ != "DynamicLayer" for layer in cache.layers):
+            raise UserError(
+                f"`draft`: {self.model.config.model_type} keeps more of its tokens than keys and "
+                "values, and can't take one back"
+            )
+        cache.crop(-common)
+        mask = mask[:, : mask.shape[1] - common]
+        rest = torch.from_numpy(counts - common).to(mask.device)
+        places = torch.arange(mask.shape[1], 0, -1, device=mask.device)  # 1 is the last one
+        state["attention_mask"] = mask.masked_fill(places <= rest[:, None], 0)
+
     def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
         tokens = tokens.to(self.model.device)
         if self.model.config.is_encoder_decoder:
@@ -102,6 +138,11 @@ class PromptWriter:
     def __init__(self, model: Any, context: int) -> None:
         """Take a decoder in eval mode, and the most tokens that it sees at once."""
         self.model, self.context = model, context
+        self.draft: PromptWriter | None = None
+        """a smaller model that guesses tokens ahead (`zoo.generation.speculative`)"""
+        self.acceptance = Acceptance()
+        """what came of its guesses"""
+        self._is_told = False
 
     def __call__(
         self,
@@ -109,24 +150,82 @@ class PromptWriter:
         limits: Sequence[int],
         special: tuple[tuple[int, ...], int],
         ids: Sequence[int],
-        sampling: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> Iterator[Ids]:
-        """Yield the next token of each prompt; see `tasks.writes.WritesTokens`."""
+        """Yield the next token of each prompt; see `tasks.writes.WritesTokens`.
+
+        What the settings leave open, the model's generation config decides, and a line on standard
+        error says so; the tokens that end a text there, end it too.
+        """
         ends, pad = special
-        tokens = SpecialTokens(eos=(*ends, pad), pad=pad)  # a model that pads has ended the text
-        decoding = Decoding(max_new_tokens=max(limits), **sampling)
-        runner = _WithinContext(self.model, tokens, decoding)
-        runner.context = self.context
+        config = self._own_config()
+        tokens = SpecialTokens(
+            eos=(*ends, *ends_of(config), pad),  # a model that pads has ended the text
+            pad=pad,
+            suppress_tokens=tuple(config.get("suppress_tokens", ())),
+            begin_suppress_tokens=tuple(config.get("begin_suppress_tokens", ())),
+        )
+        decoding = self._decoding(config, settings, max(limits))
         inputs = left_padded(prompts, pad, self.model.device)
-        for column in generate(runner, inputs, decoding, ids, limits):
+        runner = _WithinContext(self.model, tokens, decoding, self.context)
+        if self.draft is None:
+            columns = generate(runner, inputs, decoding, ids, limits)
+        else:
+            if decoding.num_beams > 1:
+                raise UserError(
+                    f"`draft` guesses one text, and `num_beams` {decoding.num_beams} are several: "
+                    "leave one of them away"
+                )
+            draft = _WithinContext(self.draft.model, tokens, decoding, self.draft.context)
+            columns = speculate(runner, draft, inputs, decoding, ids, limits, self.acceptance)
+        for column in columns:
             yield np.where(np.isin(column, tokens.eos), -1, column)
+
+    def _own_config(self) -> dict[str, Any]:
+        config: dict[str, Any] = self.model.generation_config.to_diff_dict()
+        return {
+            name: value
+            for name, value in config.items()
+            if value is not None and not name.startswith("_")
+        }
+
+    def _decoding(
+        self, config: Mapping[str, Any], settings: Mapping[str, Any], longest: int
+    ) -> Decoding:
+        """Return how tokens are chosen, and say once what of it the model's config decides."""
+        own = settings_of(config)
+        asked = combined(own, settings)
+        if not self._is_told:
+            self._is_told = True
+            followed = {name: own[name] for name in own if name in asked and name not in settings}
+            strange = {name: config[name] for name in sorted(set(config) - KNOWN - FOLLOWED)}
+            if followed:
+                likeliest = "; `temperature` 0 takes the likeliest token"
+                _tell(f"as {OWN} says: {_shown(followed)}" + likeliest * ("do_sample" in followed))
+            if strange:
+                _tell(f"{OWN} asks for {_shown(strange)}, which is not known here: not followed")
+        if "min_new_tokens" in asked:  # the context may leave less room than is asked for
+            asked["min_new_tokens"] = min(asked["min_new_tokens"], longest)
+        return Decoding(max_new_tokens=longest, **asked)
+
+
+def _tell(line: str) -> None:
+    print_lines(spelled(line), file=sys.stderr)
+
+
+def _shown(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 class _WithinContext(NetworkDecoder):
     """A decoder with learned positions, whose rows may end at different steps: one that has ended
     is computed beside the others, and nobody reads what comes of it beyond the last position."""
 
-    context: int
+    def __init__(
+        self, model: Any, special_tokens: SpecialTokens, decoding: Decoding, context: int
+    ) -> None:
+        super().__init__(model, special_tokens, decoding)
+        self.context = context
 
     def _places(self, session: Session) -> Tensor:
         return super()._places(session).clamp(max=self.context - 1)
