@@ -128,7 +128,7 @@ def _canonical(
 
 def for_prediction(task: "CausalLM", inputs: Inputs) -> "CausalLM":
     """Return the task as `predict` was asked to use it."""
-    names = ("max_new_tokens", "temperature", "top_p", "stop", "seed")
+    names = (each.name for each in fields(WritingArgs))
     return task.writing_as(**{name: getattr(inputs, name) for name in names})
 
 
@@ -243,15 +243,7 @@ class CausalLM(Bindable):
 
     def writing_as(self, **settings: Any) -> Self:
         """Return the task with some settings of `Writing` changed (`tasks.writes.Writes`)."""
-        known = [each.name for each in fields(Writing)]
-        if unknown := next((name for name in settings if name not in known), None):
-            raise UserError(
-                f"no setting of a text is called {unknown!r}", hint=f"there are {', '.join(known)}"
-            )
-        if "stop" in settings:
-            stop = settings["stop"]
-            settings = {**settings, "stop": (stop,) if isinstance(stop, str) else tuple(stop)}
-        return replace(self, writing=replace(self.writing, **settings))
+        return replace(self, writing=self.writing.changed(settings))
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Return the pieces of the documents of one split, cached on disk."""
@@ -404,7 +396,7 @@ class CausalLM(Bindable):
         texts = [GrowingText(self._decode, asked.stop, limit) for limit in limits]
         special = ((self.end,), self.pad_token_id)
         numbers = [_number(ids) for ids in prompts]
-        for tokens in write(prompts, limits, special, numbers, asked.sampling):
+        for tokens in write(prompts, limits, special, numbers, asked.settings):
             for text, token in zip(texts, tokens.tolist(), strict=True):
                 text.add(token if token >= 0 else None)
             yield texts

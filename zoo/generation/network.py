@@ -1,7 +1,7 @@
 """A network of transformers that generates token by token, with its keys and values kept."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from transformers.cache_utils import DynamicLayer
 from tasks.errors import UserError
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
 from zoo.generation.session import Ids, Session
-from zoo.generation.writer import TokenWriter, left_padded
+from zoo.generation.writer import TokenWriter
 from zoo.machine.memory import available_memory
 
 
@@ -99,6 +99,27 @@ class NetworkDecoder:
                 mine.keys = torch.cat([mine.keys, its.keys])
                 mine.values = torch.cat([mine.values, its.values])
 
+    def rewind(self, session: Session, counts: Ids) -> None:
+        """Take back the last tokens of each row of a decoder's session
+        (`zoo.generation.speculative.Rewinding`).
+
+        What all rows take back is cut off the cache; what only some do is masked there.
+
+        Raises `UserError` for a network whose cache is more than a row of keys and values.
+        """
+        state, common = session.state, int(counts.min())
+        cache, mask = state["past_key_values"], state["attention_mask"]
+        if any(type(layer).__name__ != "DynamicLayer" for layer in cache.layers):
+            raise UserError(
+                f"`draft`: {self.model.config.model_type} keeps more of its tokens than keys and "
+                "values, and can't take one back"
+            )
+        cache.crop(-common)
+        mask = mask[:, : mask.shape[1] - common]
+        rest = torch.from_numpy(counts - common).to(mask.device)
+        places = torch.arange(mask.shape[1], 0, -1, device=mask.device)  # 1 is the last one
+        state["attention_mask"] = mask.masked_fill(places <= rest[:, None], 0)
+
     def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
         tokens = tokens.to(self.model.device)
         if self.model.config.is_encoder_decoder:
@@ -124,18 +145,17 @@ class PromptWriter(TokenWriter):
 
     def __init__(self, model: Any, context: int) -> None:
         """Take a decoder in eval mode, and the most tokens that it sees at once."""
-        self.model, self.context = model, context
+        super().__init__(context)
+        self.model = model
+
+    def own_config(self) -> dict[str, Any]:
+        """Return the fields of the network's generation config that differ from the usual ones."""
+        config: dict[str, Any] = self.model.generation_config.to_diff_dict()
+        return config
 
     def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> "_WithinContext":
-        """See `TokenWriter.make_runner`."""
-        runner = _WithinContext(self.model, special_tokens, decoding)
-        runner.context = self.context
-        return runner
-
-    def inputs(self, prompts: Sequence[Sequence[int]], pad: int) -> dict[str, Tensor]:
-        """Return input_ids and attention_mask int64 [prompts, n] on the model's device."""
-        padded = left_padded(prompts, pad)
-        return {k: torch.from_numpy(v).to(self.model.device) for k, v in padded.items()}
+        """Return what generates, with these special tokens; see `TokenWriter`."""
+        return _WithinContext(self.model, special_tokens, decoding, self.context)
 
     def cache_bytes(self, session: Session) -> int:
         """Return the bytes of a session's keys and values.
@@ -154,7 +174,16 @@ class _WithinContext(NetworkDecoder):
     """A decoder with learned positions, whose rows may end at different steps: one that has ended
     is computed beside the others, and nobody reads what comes of it beyond the last position."""
 
-    context: int
+    def __init__(
+        self, model: Any, special_tokens: SpecialTokens, decoding: Decoding, context: int
+    ) -> None:
+        super().__init__(model, special_tokens, decoding)
+        self.context = context
+
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """Start a session from prompts, arrays or tensors (`Generative.start`)."""
+        device = self.model.device
+        return super().start({k: torch.as_tensor(v, device=device) for k, v in inputs.items()})
 
     def _places(self, session: Session) -> Tensor:
         return super()._places(session).clamp(max=self.context - 1)

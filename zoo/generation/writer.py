@@ -1,17 +1,29 @@
 """What goes on with prompts by whatever generates: one batch of them, or one that they join and
 leave. In numpy."""
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tasks.errors import UserError
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines
 from zoo.generation.continuous import ContinuousBatch
-from zoo.generation.decoding import Decoding, SpecialTokens
+from zoo.generation.decoding import (
+    FOLLOWED,
+    KNOWN,
+    Decoding,
+    SpecialTokens,
+    combined,
+    ends_of,
+    settings_of,
+)
 from zoo.generation.generate import generate
-from zoo.generation.session import Generative, Ids, Session
+from zoo.generation.session import Ids, Session
+from zoo.generation.speculative import Acceptance, Rewinding, speculate
 
+OWN = "the model's generation_config.json"
 MOST_ROWS = 64
 """Texts of the model's whole context that a cache has room for, unless more is asked for."""
 MEMORY_SHARE = 0.25
@@ -22,16 +34,23 @@ and its reader has other needs."""
 class TokenWriter:
     """Goes on with prompts; satisfies `tasks.writes.WritesTokens`. Subclasses say what runs."""
 
-    context: int
-    """tokens that the model sees at once"""
+    def __init__(self, context: int) -> None:
+        """Take the most tokens that the model sees at once."""
+        self.context = context
+        self.draft: TokenWriter | None = None
+        """a smaller model that guesses tokens ahead (`zoo.generation.speculative`)"""
+        self.acceptance = Acceptance()
+        """what came of its guesses"""
+        self._is_told = False
 
-    def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> Generative:
-        """Return what generates, with these special tokens in place of the model's own."""
+    def own_config(self) -> Mapping[str, Any]:
+        """Return the fields of the model's generation config."""
         raise NotImplementedError
 
-    def inputs(self, prompts: Sequence[Sequence[int]], pad: int) -> Mapping[str, Any]:
-        """Return what the runner starts with, of prompts padded on the left."""
-        return left_padded(prompts, pad)
+    def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> Rewinding:
+        """Return what generates, with these special tokens; it starts with numpy's arrays
+        `input_ids` and `attention_mask`."""
+        raise NotImplementedError
 
     def cache_bytes(self, session: Session) -> int:
         """Return the bytes of a session's keys and values."""
@@ -47,14 +66,67 @@ class TokenWriter:
         limits: Sequence[int],
         special: tuple[tuple[int, ...], int],
         ids: Sequence[int],
-        sampling: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> Iterator[Ids]:
-        """Yield the next token of each prompt; see `tasks.writes.WritesTokens`."""
-        decoding = Decoding(max_new_tokens=max(limits), **sampling)
-        runner = self._runner(special, decoding)
-        inputs = self.inputs(prompts, special[1])
-        for column in generate(runner, inputs, decoding, ids, limits):
-            yield np.where(np.isin(column, runner.special_tokens.eos), -1, column)
+        """Yield the next token of each prompt; see `tasks.writes.WritesTokens`.
+
+        What the settings leave open, the model's generation config decides, and a line on standard
+        error says so; the tokens that end a text there, end it too.
+        """
+        config = self._asked_config()
+        tokens = self._special_tokens(config, special)
+        decoding = self._decoding(config, settings, max(limits))
+        inputs = left_padded(prompts, tokens.pad)
+        runner = self.make_runner(tokens, decoding)
+        if self.draft is None:
+            columns = generate(runner, inputs, decoding, ids, limits)
+        else:
+            if decoding.num_beams > 1:
+                raise UserError(
+                    f"`draft` guesses one text, and `num_beams` {decoding.num_beams} are several: "
+                    "leave one of them away"
+                )
+            draft = self.draft.make_runner(tokens, decoding)
+            columns = speculate(runner, draft, inputs, decoding, ids, limits, self.acceptance)
+        for column in columns:
+            yield np.where(np.isin(column, tokens.eos), -1, column)
+
+    def _asked_config(self) -> dict[str, Any]:
+        return {
+            name: value
+            for name, value in self.own_config().items()
+            if value is not None and not name.startswith("_")
+        }
+
+    def _special_tokens(
+        self, config: Mapping[str, Any], special: tuple[tuple[int, ...], int]
+    ) -> SpecialTokens:
+        ends, pad = special
+        return SpecialTokens(
+            eos=(*ends, *ends_of(config), pad),  # a model that pads has ended the text
+            pad=pad,
+            suppress_tokens=tuple(config.get("suppress_tokens", ())),
+            begin_suppress_tokens=tuple(config.get("begin_suppress_tokens", ())),
+        )
+
+    def _decoding(
+        self, config: Mapping[str, Any], settings: Mapping[str, Any], longest: int
+    ) -> Decoding:
+        """Return how tokens are chosen, and say once what of it the model's config decides."""
+        own = settings_of(config)
+        asked = combined(own, settings)
+        if not self._is_told:
+            self._is_told = True
+            followed = {name: own[name] for name in own if name in asked and name not in settings}
+            strange = {name: config[name] for name in sorted(set(config) - KNOWN - FOLLOWED)}
+            if followed:
+                likeliest = "; `temperature` 0 takes the likeliest token"
+                _tell(f"as {OWN} says: {_shown(followed)}" + likeliest * ("do_sample" in followed))
+            if strange:
+                _tell(f"{OWN} asks for {_shown(strange)}, which is not known here: not followed")
+        if "min_new_tokens" in asked:  # the context may leave less room than is asked for
+            asked["min_new_tokens"] = min(asked["min_new_tokens"], longest)
+        return Decoding(max_new_tokens=longest, **asked)
 
     def continuous(
         self, special: tuple[tuple[int, ...], int], cache_tokens: int | None
@@ -69,8 +141,9 @@ class TokenWriter:
         Raises `UserError` for a model whose rows can't be joined, and a cache that does not hold
         its context.
         """
-        runner = self._runner(special, Decoding())
-        session = runner.start(self.inputs([[special[1]]], special[1]))
+        tokens = self._special_tokens(self._asked_config(), special)
+        runner = self.make_runner(tokens, Decoding())
+        session = runner.start(left_padded([[tokens.pad]], tokens.pad))
         bytes_per_token = self.cache_bytes(session)
         if cache_tokens is None:
             room = int(MEMORY_SHARE * self.available_memory()) // bytes_per_token
@@ -82,14 +155,17 @@ class TokenWriter:
             )
 
         def to_inputs(prompts: Sequence[Sequence[int]]) -> Mapping[str, Any]:
-            return self.inputs(prompts, special[1])
+            return left_padded(prompts, tokens.pad)
 
         return ContinuousBatch(runner, to_inputs, cache_tokens)
 
-    def _runner(self, special: tuple[tuple[int, ...], int], decoding: Decoding) -> Generative:
-        ends, pad = special
-        tokens = SpecialTokens(eos=(*ends, pad), pad=pad)  # a model that pads has ended the text
-        return self.make_runner(tokens, decoding)
+
+def _tell(line: str) -> None:
+    print_lines(spelled(line), file=sys.stderr)
+
+
+def _shown(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def left_padded(prompts: Sequence[Sequence[int]], pad: int) -> dict[str, Ids]:

@@ -123,6 +123,18 @@ class OnnxDecoder(OnnxGenerativeRunner):
             if name != MASK:
                 session.state[name] = ort_value(value.numpy()[rows, :, padding:])
 
+    def rewind(self, session: Session, counts: Ids) -> None:
+        """Take back the last tokens of each row, on the host; see
+        `zoo.generation.speculative.Rewinding`."""
+        common = int(counts.min())
+        width = session.state[MASK].shape[1] - common
+        places = np.arange(width, 0, -1)  # 1 is the last one
+        mask = session.state[MASK][:, :width]
+        session.state[MASK] = np.where(places <= (counts - common)[:, None], 0, mask)
+        for name, value in session.state.items():
+            if name != MASK and common:
+                session.state[name] = ort_value(value.numpy()[:, :, :width])
+
     def join(self, session: Session, other: Session) -> None:
         """Add the rows of another session, on the host; see `zoo.generation.session.Generative`."""
         states = session.state, other.state
@@ -138,10 +150,15 @@ class RunnerWriter(TokenWriter):
     """Goes on with prompts by a decoder under ONNX Runtime."""
 
     def __init__(self, runner: OnnxDecoder) -> None:
-        self.runner, self.context = runner, runner.context
+        super().__init__(runner.context)
+        self.runner = runner
+
+    def own_config(self) -> Mapping[str, Any]:
+        """Return the generation config that lies beside the program."""
+        return decoding.read_config(self.runner.folder)
 
     def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> OnnxDecoder:
-        """See `TokenWriter.make_runner`."""
+        """Return the runner with these special tokens; see `TokenWriter`."""
         return self.runner.with_tokens(special_tokens, decoding)
 
     def cache_bytes(self, session: Session) -> int:
