@@ -24,6 +24,7 @@ from zoo.runtimes.runner import Runner
 if TYPE_CHECKING:
     from zoo.evaluation.loop import Evaluation
     from zoo.measure import Arm, ArmTimes, Comparison, Outcome
+    from zoo.measure.workload import Workload
 
 BASELINE = "eager"
 """The deployment that all others are compared with: the fp32 network itself."""
@@ -101,21 +102,19 @@ class DeploymentBuilder:
         original: ExportSource,
         staging: Path,
         validation: EvalSplit,
+        workload: "Workload",
         threads: int | None = None,
         device: str = "cpu",
-        source: "Evaluation | None" = None,
     ) -> None:
         """
         Args:
             validation: samples that proofs and drops are taken of.
+            workload: that is timed.
             device: that all run on whose runtimes know it; other artifacts run on their runtime's
                 own.
-            source: what `BASELINE` reaches on them, where that is known.
         """
         self.original, self.staging, self.validation = original, staging, validation
-        self.threads, self.device = threads, device
-        if source is not None:
-            self.source = source
+        self.workload, self.threads, self.device = workload, threads, device
 
     @cached_property
     def source(self) -> "Evaluation":
@@ -185,7 +184,9 @@ class DeploymentBuilder:
     def arm(self, candidate: Candidate, inputs: Path, threads: int) -> "Arm":
         """Return what is timed of it; see `zoo.deploy.timed`."""
         folder, name = self.original.checkpoint.folder, candidate.name
-        return timed.arm(name, candidate.artifact, folder, inputs, threads, self.device)
+        return timed.arm(
+            name, candidate.artifact, folder, inputs, self.workload, threads, self.device
+        )
 
 
 def fault_of(error: Exception) -> str:

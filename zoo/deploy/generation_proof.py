@@ -157,9 +157,11 @@ def _is_tie(
         if place == min(len(ours), len(theirs)):
             return False
         ours, theirs = ours[: place + 1], theirs[: place + 1]
-    return len(ours) == len(theirs) and abs(
-        _log_probability(model, prompt, ours) - _log_probability(model, prompt, theirs)
-    ) < CLOSE
+    return (
+        len(ours) == len(theirs)
+        and abs(_log_probability(model, prompt, ours) - _log_probability(model, prompt, theirs))
+        < CLOSE
+    )
 
 
 def _log_probability(model: Any, prompt: Sequence[int], text: Sequence[int]) -> float:

@@ -38,7 +38,7 @@ class CausalDecoder(Network):
     """A decoder of transformers with the head that tells the next token."""
 
     auto_class = "AutoModelForCausalLM"
-    quantization_methods = ("dynamic", "static")
+    quantization_methods = ("dynamic", "static", "weight-only")
     load_processor = staticmethod(load_tokenizer)
 
     def make_processor(

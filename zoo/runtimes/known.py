@@ -69,7 +69,7 @@ RUNTIMES = {
     "onnx": Runtime(
         "zoo.runtimes.onnx",
         "ONNX Runtime",
-        ("fp32", "int8-dynamic", "int8-static"),
+        ("fp32", "int8-dynamic", "int8-static", "int8-weight-only", "int4-weight-only"),
         artifact="model.onnx",
         devices=("cpu", "cuda"),
         packages=("onnx", "onnxscript", "onnxruntime"),

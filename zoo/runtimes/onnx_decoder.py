@@ -13,10 +13,12 @@ from zoo.generation import decoding
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
 from zoo.generation.writer import TokenWriter
-from zoo.runtimes.onnx_generation import OnnxGenerativeRunner, ort_value
+from zoo.runtimes.onnx_generation import OnnxGenerativeRunner, empty_cache, ort_value
 from zoo.runtimes.signature import Signature
 from zoo.runtimes.stages import MODEL, TOKENS
 
+MOST_KEPT = 16
+"""Places whose logits a quantizer sees of each text: those of all would fill the memory."""
 MASK, PLACES, KEEP = "attention_mask", "position_ids", "logits_to_keep"
 
 
@@ -189,6 +191,15 @@ def whole_text(program: Signature, inputs: Mapping[str, Any]) -> dict[str, np.nd
         KEEP: places,
     }
     return {port.name: feed[port.name] for port in program.inputs if port.name in feed}
+
+
+def program_feed(program: Signature, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return all that the program takes for whole texts, an empty cache with it, to give the logits
+    of `MOST_KEPT` places of each."""
+    feed = whole_text(program, inputs)
+    rows, tokens = feed["input_ids"].shape
+    kept = np.linspace(0, tokens - 1, min(tokens, MOST_KEPT)).astype(np.int64)
+    return {**feed, KEEP: kept, **empty_cache(program, rows)}
 
 
 def _padded(array: np.ndarray, width: int, axis: int) -> np.ndarray:

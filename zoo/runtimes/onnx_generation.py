@@ -5,6 +5,7 @@ is model.onnx. The keys and values stay where ONNX Runtime has put them (on a GP
 from one step into the next without a copy in between.
 """
 
+import shutil
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -69,6 +70,27 @@ def load(
     return kind(artifact, deployment, device, threads)
 
 
+def program_feed(artifact: Artifact, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what the one program of an artifact takes to compute a batch of the model's inputs:
+    these themselves, and of a decoder its texts as a whole."""
+    from zoo.runtimes.onnx_decoder import program_feed
+
+    programs = artifact.manifest.get(PROGRAMS, {})
+    if MODEL not in programs:
+        return dict(inputs)
+    return program_feed(Signature.from_json(programs[MODEL]), inputs)
+
+
+def take_over(artifact: Artifact, folder: Path) -> dict[str, Any]:
+    """Copy what lies beside the programs of an artifact into the folder of one that is made of it,
+    and return what is to be recorded of them; nothing of a model that is no generator."""
+    if PROGRAMS not in artifact.manifest:
+        return {}
+    for name in ("config.json", decoding.FILE):
+        shutil.copyfile(artifact.folder / name, folder / name)
+    return {PROGRAMS: artifact.manifest[PROGRAMS]}
+
+
 def _file(folder: Path, program: str) -> Path:
     return folder / f"{program}.onnx"
 
@@ -99,13 +121,8 @@ class OnnxGenerativeRunner(GenerativeRunner):
 
     def empty_cache(self, rows: int) -> dict[str, Any]:
         """Return the cache of texts without any token, OrtValues by name."""
-        sizes = {BATCH: rows, PAST: 0}
-        cache = {}
-        for port in self.programs[self.main].inputs:
-            if port.name.startswith("past_"):
-                shape = [sizes[size] if isinstance(size, str) else size for size in port.dims]
-                cache[port.name] = ort_value(np.zeros(shape, port.dtype))
-        return cache
+        arrays = empty_cache(self.programs[self.main], rows)
+        return {name: ort_value(array) for name, array in arrays.items()}
 
     def advance(self, session: Session, given: Mapping[str, np.ndarray]) -> np.ndarray:
         """Run the main program behind the cache of a session, which grows; return the logits."""
@@ -213,6 +230,16 @@ class StepByStepRunner(Runner):
     def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Return the logits of tokens that are given one by one; see `Runner.run`."""
         return self.runner.run_stepwise(inputs)
+
+
+def empty_cache(program: Signature, rows: int) -> dict[str, np.ndarray]:
+    """Return the keys and values of texts without any token, [rows, heads, 0, size] by name."""
+    sizes = {BATCH: rows, PAST: 0}
+    return {
+        port.name: np.zeros([sizes.get(str(size), size) for size in port.dims], port.dtype)
+        for port in program.inputs
+        if port.name.startswith("past_")
+    }
 
 
 def ort_value(array: np.ndarray) -> Any:
