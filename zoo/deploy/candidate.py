@@ -16,6 +16,7 @@ from zoo.deploy.export import EvalSplit, ExportSource, quiet
 from zoo.deploy.proof import Proof
 from zoo.evaluation.paired_test import MetricDrop, drop
 from zoo.measure import ArmFailed
+from zoo.measure.workload import Forward, Workload
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.known import RUNTIMES
@@ -24,7 +25,6 @@ from zoo.runtimes.runner import Runner
 if TYPE_CHECKING:
     from zoo.evaluation.loop import Evaluation
     from zoo.measure import Arm, ArmTimes, Comparison, Outcome
-    from zoo.measure.workload import Workload
 
 BASELINE = "eager"
 """The deployment that all others are compared with: the fp32 network itself."""
@@ -102,19 +102,24 @@ class DeploymentBuilder:
         original: ExportSource,
         staging: Path,
         validation: EvalSplit,
-        workload: "Workload",
         threads: int | None = None,
         device: str = "cpu",
+        source: "Evaluation | None" = None,
+        workload: Workload | None = None,
     ) -> None:
         """
         Args:
             validation: samples that proofs and drops are taken of.
-            workload: that is timed.
             device: that all run on whose runtimes know it; other artifacts run on their runtime's
                 own.
+            source: what `BASELINE` reaches on them, where that is known.
+            workload: that is timed; by default one sample.
         """
         self.original, self.staging, self.validation = original, staging, validation
-        self.workload, self.threads, self.device = workload, threads, device
+        self.workload = workload or Forward()
+        self.threads, self.device = threads, device
+        if source is not None:
+            self.source = source
 
     @cached_property
     def source(self) -> "Evaluation":

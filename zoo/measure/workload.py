@@ -128,9 +128,6 @@ class Generate(_Sized):
         """Return the sizes as evidence has them, and the number of new tokens."""
         return {**self.sizes, "new_tokens": self.new_tokens}
 
-    def __str__(self) -> str:
-        return f"{self.sizes}, {self.new_tokens} new tokens"
-
 
 @dataclass(frozen=True)
 class Serve(_Sized):

@@ -80,8 +80,8 @@ def quantize(entry: "Entry | None", args: "QuantizeArgs") -> None:
         source = original.measured(validation.features)
         reserve = 2 * (deadline.spent() - began)  # both are evaluated to confirm the chosen one
         must_be_enough(deadline, reserve)
-        builder = DeploymentBuilder(original, staging, validation, workload, device=args.device)
-        builder.source = source
+        where = (original, staging, validation, None, args.device)
+        builder = DeploymentBuilder(*where, source, workload)
         inputs = staging / "inputs.npz"
         np.savez(inputs, **drawn)  # type: ignore[arg-type]
         candidates: list[Candidate] = []

@@ -236,7 +236,9 @@ def empty_cache(program: Signature, rows: int) -> dict[str, np.ndarray]:
     """Return the keys and values of texts without any token, [rows, heads, 0, size] by name."""
     sizes = {BATCH: rows, PAST: 0}
     return {
-        port.name: np.zeros([sizes.get(str(size), size) for size in port.dims], port.dtype)
+        port.name: np.zeros(
+            [sizes[size] if isinstance(size, str) else size for size in port.dims], port.dtype
+        )
         for port in program.inputs
         if port.name.startswith("past_")
     }
