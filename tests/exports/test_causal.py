@@ -260,7 +260,13 @@ def _cache_is_not_reordered(patch: pytest.MonkeyPatch) -> None:
 
 
 def _last_position_is_another(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(OnnxDecoder, "context", 60)
+    forward = OnnxDecoder._forward
+
+    def wrong(self: Any, *given: Any) -> np.ndarray:
+        self.context = 60
+        return forward(self, *given)
+
+    patch.setattr(OnnxDecoder, "_forward", wrong)
 
 
 @pytest.mark.parametrize(

@@ -47,12 +47,21 @@ EXAMPLES = {
         "finetune --model runs/gpt_lm --data mine.jsonl --output_dir runs/mine",
         "finetune --model runs/gpt_lm --data texts/ --tune lora --output_dir runs/mine",
     ),
+    "export": (
+        "export runs/gpt_lm --runtime onnx",
+        "export runs/gpt_lm --runtime onnx --data texts/",
+    ),
+    "quantize": (
+        "quantize runs/gpt_lm --max_drop 0.01 --min_speedup 1.2",
+        "quantize runs/gpt_lm --max_drop 0.01 --method weight-only --all",
+    ),
     "evaluate": (
         "evaluate runs/gpt_lm",
         "evaluate runs/gpt_lm --data book.txt --split train",
     ),
     "predict": (
         'predict runs/gpt_lm --prompt "This package provides"',
+        'predict runs/gpt_lm --prompt "This package provides" --deployment onnx',
         'predict runs/gpt_lm --prompt "The" --temperature 0.8 --top_p 0.95 --seed 1 --stop .',
         "predict runs/gpt_lm --file prompts.txt --max_new_tokens 50 --output texts.jsonl",
     ),

@@ -130,6 +130,8 @@ UNFIT = {
     "weight-only": "is for networks that write texts",
 }
 """Why a method is not tried on a network, by the method."""
+NO_CACHE = "runs no model with a cache here"
+"""Why a runtime is not tried on a network that writes texts."""
 
 
 def fitting(
@@ -163,7 +165,7 @@ def _stage_obstacle(network: "Network", recipe: Recipe) -> str | None:
 
     if not network.has_stages or RUNTIMES[recipe.deployment.runtime].has_stages:
         return None
-    return "runs no model with a cache here"
+    return NO_CACHE
 
 
 def _obstacle(recipe: Recipe, device: str) -> str | None:

@@ -13,6 +13,8 @@ from zoo.generation import decoding
 from zoo.generation.decoding import Decoding, SpecialTokens
 from zoo.generation.session import Ids, Session
 from zoo.generation.writer import TokenWriter
+from zoo.runtimes.artifacts import Artifact
+from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_generation import OnnxGenerativeRunner, empty_cache, ort_value
 from zoo.runtimes.signature import Signature
 from zoo.runtimes.stages import MODEL, TOKENS
@@ -31,12 +33,15 @@ class OnnxDecoder(OnnxGenerativeRunner):
     stages = (MODEL,)
     main = MODEL
 
-    @property
-    def context(self) -> int:
-        """Return the most tokens that the model sees at once."""
-        most = self.programs[MODEL].limits[TOKENS][1]
-        assert most is not None, "a decoder's longest text is recorded"
-        return most
+    def __init__(
+        self, artifact: Artifact, deployment: Deployment, device: str, threads: int | None
+    ) -> None:
+        super().__init__(artifact, deployment, device, threads)
+        most = self.programs[MODEL].limits.get(TOKENS, (1, None))[1]
+        if most is None:
+            raise UserError(f"{artifact.folder} is damaged (no longest text): export it again")
+        self.context = most
+        """tokens that the model sees at once"""
 
     @cached_property
     def _config(self) -> tuple[SpecialTokens, Decoding]:
