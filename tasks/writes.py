@@ -27,7 +27,7 @@ class WritesTokens(Protocol):
         limits: Sequence[int],
         special: tuple[tuple[int, ...], int],
         ids: Sequence[int],
-        sampling: Mapping[str, Any],
+        settings: Mapping[str, Any],
     ) -> "Iterator[np.ndarray]":
         """Yield the next token of each prompt, int64 [prompts], -1 where its text has ended.
 
@@ -36,7 +36,8 @@ class WritesTokens(Protocol):
             limits: tokens that are written behind each prompt at most.
             special: the tokens that end a text, and the one that pads.
             ids: numbers of the prompts, from which with the seed all that is drawn follows.
-            sampling: settings of a draw, by the names of transformers; none: the likeliest token.
+            settings: how tokens are chosen, by the names of transformers' `GenerationConfig`;
+                what they leave open the model decides.
         """
         ...
 
@@ -67,8 +68,8 @@ class Draft:
     """tokens that are written at most"""
     number: int
     """from which with the seed all that is drawn follows"""
-    sampling: Mapping[str, Any]
-    """settings of a draw, by the names of transformers; none: the likeliest token"""
+    settings: Mapping[str, Any]
+    """how tokens are chosen (`WritesTokens`)"""
     text: Grows
     """takes the tokens as they come"""
 

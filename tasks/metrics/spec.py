@@ -33,7 +33,9 @@ METRICS: Mapping[str, MetricSpec] = {
     spec.name: spec
     for spec in (
         MetricSpec("accuracy", "Accuracy", "accuracy", greater_is_better=True, is_mean=True),
-        MetricSpec("bits_per_byte", "Bits per byte", None, greater_is_better=False),
+        MetricSpec(
+            "bits_per_byte", "Bits per byte", None, greater_is_better=False, scale="relative"
+        ),
         MetricSpec("cer", "Character error rate", "cer", greater_is_better=False),
         MetricSpec(
             "exact_match", "Exact match", "exact_match", greater_is_better=True, is_mean=True

@@ -128,7 +128,7 @@ def _canonical(
 
 def for_prediction(task: "CausalLM", inputs: Inputs) -> "CausalLM":
     """Return the task as `predict` was asked to use it."""
-    names = ("max_new_tokens", "temperature", "top_p", "stop", "seed")
+    names = (each.name for each in fields(WritingArgs))
     return task.writing_as(**{name: getattr(inputs, name) for name in names})
 
 
@@ -206,8 +206,7 @@ class CausalLM(Bindable):
 
     def describe_lengths(self) -> str:
         """Return how many tokens are read, and what became of longer texts, for a card."""
-        length = self.args.max_length
-        said = f"Sees {length} tokens at once, prompt and what it writes together."
+        said = f"Sees {self.args.max_length} tokens at once, prompt and what it writes together."
         cut = "Longer documents of the training were read in pieces."
         return f"{said} {cut} {described(self.args.clean)}".rstrip()
 
@@ -244,15 +243,7 @@ class CausalLM(Bindable):
 
     def writing_as(self, **settings: Any) -> Self:
         """Return the task with some settings of `Writing` changed (`tasks.writes.Writes`)."""
-        known = [each.name for each in fields(Writing)]
-        if unknown := next((name for name in settings if name not in known), None):
-            raise UserError(
-                f"no setting of a text is called {unknown!r}", hint=f"there are {', '.join(known)}"
-            )
-        if "stop" in settings:
-            stop = settings["stop"]
-            settings = {**settings, "stop": (stop,) if isinstance(stop, str) else tuple(stop)}
-        return replace(self, writing=replace(self.writing, **settings))
+        return replace(self, writing=self.writing.changed(settings))
 
     def features(self, examples: "datasets.Dataset", cache_key: str) -> "Features":
         """Return the pieces of the documents of one split, cached on disk."""
@@ -332,6 +323,12 @@ class CausalLM(Bindable):
         }
         return replace(batch, targets={"labels": labels, **numbers})
 
+    def collate_arrays(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
+        """See `tasks.base.PredictsArrays`; of prompts."""
+        from tasks.nlp.tokenization import pad
+
+        return pad(rows, self.pad_token_id)
+
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
         """See `tasks.packed.Packs`; the targets are labels int64 [1, tokens]."""
         from tasks.nlp import packing
@@ -390,13 +387,12 @@ class CausalLM(Bindable):
         """
         write: WritesTokens | None = getattr(model, "write", None)
         if write is None:
-            raise UserError("this deployment writes no text yet: use `deployment` eager")
-        mask = batch.inputs["attention_mask"].bool()
-        rows = zip(batch.inputs["input_ids"], mask, strict=True)
+            raise UserError("this deployment writes no text: use `deployment` eager or onnx")
+        rows = zip(batch.inputs["input_ids"], batch.inputs["attention_mask"] != 0, strict=True)
         drafts = [self.draft(row[known].tolist()) for row, known in rows]
         prompts, limits = [one.prompt for one in drafts], [one.limit for one in drafts]
         texts, numbers = [one.text for one in drafts], [one.number for one in drafts]
-        for tokens in write(prompts, limits, self.special_tokens, numbers, self.writing.sampling):
+        for tokens in write(prompts, limits, self.special_tokens, numbers, self.writing.settings):
             for text, token in zip(texts, tokens.tolist(), strict=True):
                 text.add(token if token >= 0 else None)
             yield texts
@@ -417,7 +413,7 @@ class CausalLM(Bindable):
         asked = self.writing
         limit = min(asked.max_new_tokens, self.args.max_length - len(prompt))
         text = GrowingText(self._decode, asked.stop, limit)
-        return Draft(prompt, limit, draw_number(prompt), asked.sampling, text)
+        return Draft(prompt, limit, draw_number(prompt), asked.settings, text)
 
     def _decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without special ones."""

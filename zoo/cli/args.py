@@ -143,12 +143,13 @@ class PruneArgs(Bounded):
 
 @dataclass(frozen=True)
 class QuantizeArgs(Bounded):
-    """An int8 program of a checkpoint, under a contract for accuracy and speed."""
+    """A quantized program of a checkpoint, under a contract for accuracy and speed."""
 
     checkpoint: tyro.conf.Positional[Path]
     """folder of the checkpoint"""
     max_drop: MaxDrop = 0.005
-    """most that the task's main metric may lose, absolute, on the validation split"""
+    """most that the task's main metric may lose on the validation split, absolute; of bits per byte
+    as a share of them"""
     min_speedup: Positive = 1.2
     """least speedup over eager fp32, on the same threads; the whole interval must reach it"""
     batch_size: Count = 1

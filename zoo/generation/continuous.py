@@ -12,12 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from tasks.arrays import to_numpy
 from tasks.errors import UserError
-from tasks.randomness import EpochView, SampleRandom
 from zoo.generation.decoding import Decoding
-from zoo.generation.generate import draw
-from zoo.generation.session import Generative, Session, Suppression
+from zoo.generation.generate import Chooser
+from zoo.generation.session import Generative, Session
 
 PROMPT_TOKENS = 256
 """Of new requests that are read in one step, padding included: a longer prompt is read in parts, so
@@ -56,23 +54,19 @@ class _Row:
 
     def __init__(self, request: Request, runner: Generative, vocabulary: int) -> None:
         self.request, self.tokens = request, list[int]()
-        decoding = request.decoding
-        self._suppression = Suppression(runner.special_tokens, decoding, vocabulary)
-        self._draws = SampleRandom(EpochView(decoding.seed, 0), [request.number])
+        prompt = np.array(request.prompt, np.int64)
+        self._choose = Chooser(
+            runner.special_tokens, request.decoding, vocabulary, [prompt], [request.number]
+        )
 
     def choose(self, scores: Any) -> Written:
         """Take the next token by scores float32 [1, vocabulary]."""
-        decoding, position = self.request.decoding, len(self.tokens)
-        scores = self._suppression(scores, position)
-        if decoding.do_sample:
-            uniform = self._draws.uniform(f"token {position}")
-            token = int(draw(to_numpy(scores), decoding, uniform)[0])
-        else:
-            token = int(scores.argmax(-1)[0])
-        if token in self._suppression.ends:
+        token = int(self._choose(scores, np.array([self.tokens], np.int64))[0])
+        if token in self._choose.ends:
             return Written(self.request, token, is_end=True, is_last=True)
         self.tokens.append(token)
-        return Written(self.request, token, False, len(self.tokens) == decoding.max_new_tokens)
+        is_last = len(self.tokens) == self.request.decoding.max_new_tokens
+        return Written(self.request, token, False, is_last)
 
 
 class ContinuousBatch:

@@ -1,27 +1,19 @@
 """A network of transformers that generates token by token, with its keys and values kept."""
 
 import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 from transformers.cache_utils import DynamicLayer
 
 from tasks.errors import UserError
-from zoo.generation.continuous import ContinuousBatch
 from zoo.generation.decoding import Decoding, SpecialTokens, from_config
-from zoo.generation.generate import generate
 from zoo.generation.session import Ids, Session
+from zoo.generation.writer import TokenWriter
 from zoo.machine.memory import available_memory
-
-MOST_ROWS = 64
-"""Texts of the model's whole context that a cache has room for, unless more is asked for."""
-MEMORY_SHARE = 0.25
-"""Of the free memory that the cache of texts takes by itself: each step copies it, layer by layer,
-and its reader has other needs."""
 
 
 class NetworkDecoder:
@@ -106,10 +98,26 @@ class NetworkDecoder:
                 mine.keys = torch.cat([mine.keys, its.keys])
                 mine.values = torch.cat([mine.values, its.values])
 
-    def cache_bytes(self, session: Session) -> int:
-        """Return the bytes of a session's keys and values."""
-        layers = _layers(session.state)
-        return sum(one.keys.nbytes + one.values.nbytes for one in layers)
+    def rewind(self, session: Session, counts: Ids) -> None:
+        """Take back the last tokens of each row of a decoder's session
+        (`zoo.generation.speculative.Rewinding`).
+
+        What all rows take back is cut off the cache; what only some do is masked there.
+
+        Raises `UserError` for a network whose cache is more than a row of keys and values.
+        """
+        state, common = session.state, int(counts.min())
+        cache, mask = state["past_key_values"], state["attention_mask"]
+        if any(type(layer).__name__ != "DynamicLayer" for layer in cache.layers):
+            raise UserError(
+                f"`draft`: {self.model.config.model_type} keeps more of its tokens than keys and "
+                "values, and can't take one back"
+            )
+        cache.crop(-common)
+        mask = mask[:, : mask.shape[1] - common]
+        rest = torch.from_numpy(counts - common).to(mask.device)
+        places = torch.arange(mask.shape[1], 0, -1, device=mask.device)  # 1 is the last one
+        state["attention_mask"] = mask.masked_fill(places <= rest[:, None], 0)
 
     def _forward(self, session: Session, tokens: Tensor, **more: Any) -> Tensor:
         tokens = tokens.to(self.model.device)
@@ -131,73 +139,50 @@ class NetworkDecoder:
         return (mask.long().cumsum(-1) - 1).masked_fill(mask == 0, 0)
 
 
-class PromptWriter:
-    """Goes on with prompts by a network that keeps keys and values; satisfies
-    `tasks.writes.WritesTokens`."""
+class PromptWriter(TokenWriter):
+    """Goes on with prompts by a network that keeps keys and values."""
 
     def __init__(self, model: Any, context: int) -> None:
         """Take a decoder in eval mode, and the most tokens that it sees at once."""
-        self.model, self.context = model, context
+        super().__init__(context)
+        self.model = model
 
-    def __call__(
-        self,
-        prompts: Sequence[Sequence[int]],
-        limits: Sequence[int],
-        special: tuple[tuple[int, ...], int],
-        ids: Sequence[int],
-        sampling: Mapping[str, Any],
-    ) -> Iterator[Ids]:
-        """Yield the next token of each prompt; see `tasks.writes.WritesTokens`."""
-        decoding = Decoding(max_new_tokens=max(limits), **sampling)
-        runner = self._runner(special, decoding)
-        inputs = left_padded(prompts, special[1], self.model.device)
-        for column in generate(runner, inputs, decoding, ids, limits):
-            yield np.where(np.isin(column, runner.special_tokens.eos), -1, column)
+    def own_config(self) -> dict[str, Any]:
+        """Return the fields of the network's generation config that differ from the usual ones."""
+        config: dict[str, Any] = self.model.generation_config.to_diff_dict()
+        return config
 
-    def continuous(
-        self, special: tuple[tuple[int, ...], int], cache_tokens: int | None
-    ) -> ContinuousBatch:
-        """Return an empty batch in which texts are written beside each other.
+    def make_runner(self, special_tokens: SpecialTokens, decoding: Decoding) -> "_WithinContext":
+        """Return what generates, with these special tokens; see `TokenWriter`."""
+        return _WithinContext(self.model, special_tokens, decoding, self.context)
 
-        Args:
-            special: see `tasks.writes.WritesTokens`.
-            cache_tokens: rows times the longest of them in the cache; by default as many as
-                `MOST_ROWS` of the whole context, or `MEMORY_SHARE` of the memory has room for.
+    def cache_bytes(self, session: Session) -> int:
+        """Return the bytes of a session's keys and values.
 
-        Raises `UserError` for a model whose rows can't be joined, and a cache that does not hold
-        its context.
+        Raises `UserError` where a layer keeps less than all of them.
         """
-        runner = self._runner(special, Decoding())
-        device = self.model.device
-        session = runner.start(left_padded([[special[1]]], special[1], device))
-        bytes_per_token = runner.cache_bytes(session)
-        if cache_tokens is None:
-            room = int(MEMORY_SHARE * available_memory(device)) // bytes_per_token
-            cache_tokens = max(self.context, min(MOST_ROWS * self.context, room))
-        if cache_tokens < self.context:
-            raise UserError(
-                f"`cache_tokens` {cache_tokens:,} are less than the {self.context:,} that this "
-                "model sees at once"
-            )
+        layers = _layers(session.state)
+        return sum(one.keys.nbytes + one.values.nbytes for one in layers)
 
-        def to_inputs(prompts: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-            return left_padded(prompts, special[1], device)
-
-        return ContinuousBatch(runner, to_inputs, cache_tokens)
-
-    def _runner(self, special: tuple[tuple[int, ...], int], decoding: Decoding) -> "_WithinContext":
-        ends, pad = special
-        tokens = SpecialTokens(eos=(*ends, pad), pad=pad)  # a model that pads has ended the text
-        runner = _WithinContext(self.model, tokens, decoding)
-        runner.context = self.context
-        return runner
+    def available_memory(self) -> int:
+        """Return how many bytes are free on the model's device."""
+        return available_memory(self.model.device)
 
 
 class _WithinContext(NetworkDecoder):
     """A decoder with learned positions, whose rows may end at different steps: one that has ended
     is computed beside the others, and nobody reads what comes of it beyond the last position."""
 
-    context: int
+    def __init__(
+        self, model: Any, special_tokens: SpecialTokens, decoding: Decoding, context: int
+    ) -> None:
+        super().__init__(model, special_tokens, decoding)
+        self.context = context
+
+    def start(self, inputs: Mapping[str, Any]) -> Session:
+        """Start a session from prompts, arrays or tensors (`Generative.start`)."""
+        device = self.model.device
+        return super().start({k: torch.as_tensor(v, device=device) for k, v in inputs.items()})
 
     def _places(self, session: Session) -> Tensor:
         return super()._places(session).clamp(max=self.context - 1)
@@ -234,18 +219,6 @@ def _cut(state: dict[str, Any], columns: int) -> None:
     state["attention_mask"] = state["attention_mask"][:, columns:]
     for layer in layers:
         layer.keys, layer.values = layer.keys[:, :, columns:], layer.values[:, :, columns:]
-
-
-def left_padded(prompts: Sequence[Sequence[int]], pad: int, device: Any) -> dict[str, Tensor]:
-    """Return input_ids and attention_mask int64 [prompts, n] of prompts, each at the end of its
-    row: what follows then stands in one column for all."""
-    longest = max(map(len, prompts))
-    ids = torch.full((len(prompts), longest), pad)
-    mask = torch.zeros_like(ids)
-    for i, prompt in enumerate(prompts):
-        ids[i, longest - len(prompt) :] = torch.tensor(prompt)
-        mask[i, longest - len(prompt) :] = 1
-    return {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
 
 def _array(logits: Tensor) -> Any:

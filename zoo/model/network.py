@@ -49,8 +49,9 @@ class Network(ABC):
     auto_class: str
     """The Auto class of transformers that loads a checkpoint: "AutoModelForCTC"."""
     quantization_methods: tuple[str, ...] = ("static",)
-    """Methods of int8 that are tried on it. Dynamic int8 ruins convolutions, those that make the
-    patches of a vision transformer too, so a network without any says that it takes both."""
+    """Methods of quantization that are tried on it. Dynamic int8 ruins convolutions, those that
+    make the patches of a vision transformer too, so a network without any says that it takes both.
+    Weights alone are worth it where few tokens are computed at once."""
 
     free_options: tuple[str, ...] = ()
     """Options that fit any weights (dropout): one that is given wins over what they had."""
@@ -159,6 +160,11 @@ class Network(ABC):
 
     def prepare_packing(self, model: "nn.Module", shape: "PackedShape") -> None:  # noqa: B027
         """Let a model take packed batches beside padded ones, in place."""
+
+    @property
+    def has_stages(self) -> bool:
+        """Whether it is exported as programs with a cache (`stages`), which few runtimes run."""
+        return type(self).stages is not Network.stages
 
     def stages(self, model: "nn.Module", example: "Tensors") -> Mapping[str, Any]:
         """Return the programs that the model is exported as, by name; none where it is one program.

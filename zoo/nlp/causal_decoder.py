@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from tasks.base import Task
+    from tasks.base import Task, Tensors
     from tasks.packed import PackedShape
     from zoo.nlp.gpt_lm import Options
+    from zoo.runtimes.stages import Stage
 
 FALLBACK_LENGTH = 1024
 """Tokens that a decoder sees at once where its configuration does not say."""
@@ -37,7 +38,7 @@ class CausalDecoder(Network):
     """A decoder of transformers with the head that tells the next token."""
 
     auto_class = "AutoModelForCausalLM"
-    quantization_methods = ("dynamic", "static")
+    quantization_methods = ("dynamic", "static", "weight-only")
     load_processor = staticmethod(load_tokenizer)
 
     def make_processor(
@@ -159,6 +160,12 @@ class CausalDecoder(Network):
         from zoo.speedups import packed_encoder
 
         packed_encoder.pack(model, shape)
+
+    def stages(self, model: Any, example: "Tensors") -> "dict[str, Stage]":
+        """Return the one program with a cache that it is exported as (`Network.stages`)."""
+        from zoo.nlp.causal_export import causal_stages
+
+        return causal_stages(model, example, _context(model.config))
 
     def load(self, folder: "Path") -> "tuple[nn.Module, Any]":
         """Return model and processor of a checkpoint (`Network.load`); the model has `write`, a

@@ -5,7 +5,7 @@ tokenizer trained on the texts by `pretrain`; `finetune` goes on with a checkpoi
 any decoder of transformers, on texts of one's own.
 
 Documents of the training see nothing of each other (`tasks.nlp.causal_lm`), and what is written
-behind a prompt depends on nothing beside it. Chat data, exports and services are to come.
+behind a prompt depends on nothing beside it. Chat data and services are to come.
 """
 
 import sys
@@ -47,12 +47,21 @@ EXAMPLES = {
         "finetune --model runs/gpt_lm --data mine.jsonl --output_dir runs/mine",
         "finetune --model runs/gpt_lm --data texts/ --tune lora --output_dir runs/mine",
     ),
+    "export": (
+        "export runs/gpt_lm --runtime onnx",
+        "export runs/gpt_lm --runtime onnx --data texts/",
+    ),
+    "quantize": (
+        "quantize runs/gpt_lm --max_drop 0.01 --min_speedup 1.2",
+        "quantize runs/gpt_lm --max_drop 0.01 --method weight-only --all",
+    ),
     "evaluate": (
         "evaluate runs/gpt_lm",
         "evaluate runs/gpt_lm --data book.txt --split train",
     ),
     "predict": (
         'predict runs/gpt_lm --prompt "This package provides"',
+        'predict runs/gpt_lm --prompt "This package provides" --deployment onnx',
         'predict runs/gpt_lm --prompt "The" --temperature 0.8 --top_p 0.95 --seed 1 --stop .',
         "predict runs/gpt_lm --file prompts.txt --max_new_tokens 50 --output texts.jsonl",
     ),
@@ -75,7 +84,7 @@ ENTRY = Entry(
         "lr_scheduler_type": "cosine",
     },
     finetune_recipe={"num_train_epochs": 3.0, "learning_rate": 2e-4},
-    verbs=("pretrain", "finetune", "evaluate", "predict"),
+    verbs=("pretrain", "finetune", "evaluate", "predict", "export", "quantize"),
     examples=EXAMPLES,
 )
 

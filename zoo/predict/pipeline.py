@@ -325,7 +325,7 @@ class Predictor(PredictionPipeline):
             yield from super().write(prompt)
             return
         task: Any = self.task.writing_as(**settings)
-        batch = task.collate(task.inputs([prompt])).to(self.device)
+        batch = self._collate(task.inputs([prompt]))
         shown = 0
         for [text] in task.write(self.model, batch):
             if len(text.text) > shown:

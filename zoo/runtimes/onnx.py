@@ -54,8 +54,7 @@ def export(
 def export_stages(
     stages: "Mapping[str, Stage]", model: "nn.Module", folder: Path, opset: int | None = None
 ) -> dict[str, Any]:
-    """Writes encoder and decoder of a model that writes text; see
-    `zoo.runtimes.onnx_generation`."""
+    """Writes the programs of a model that writes text; see `zoo.runtimes.onnx_generation`."""
     from zoo.runtimes import onnx_generation
 
     must_be_known(opset)
@@ -80,7 +79,7 @@ def load(artifact: Artifact, deployment: Deployment, device: str, threads: int |
     from zoo.runtimes import onnx_generation
 
     if onnx_generation.PROGRAMS in artifact.manifest:
-        return onnx_generation.OnnxGenerativeRunner(artifact, deployment, device, threads)
+        return onnx_generation.load(artifact, deployment, device, threads)
     return OnnxRunner(artifact, deployment, device, threads)
 
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from tasks.errors import UserError
 from tasks.writes import Draft, Writes
-from zoo.generation.continuous import ContinuousBatch, Request, Written
+from zoo.generation.continuous import Request, Written
 from zoo.generation.decoding import Decoding
+from zoo.generation.writer import TokenWriter
 from zoo.predict.pipeline import Predictor
 from zoo.serve.frames import Message
 from zoo.serve.items import Item, from_wire, kind_of
@@ -57,12 +58,13 @@ class WritingModel:
         """
         assert isinstance(predictor.task, Writes)
         self.predictor, self.task = predictor, predictor.task
-        continuous = getattr(getattr(predictor.model, "write", None), "continuous", None)
-        if continuous is None:
+        write = getattr(predictor.model, "write", None)
+        if not isinstance(write, TokenWriter):
             raise UserError(
                 f"{predictor.source} can't write several texts at once", hint="serve it eager"
             )
-        self.batch: ContinuousBatch = continuous(self.task.special_tokens, cache_tokens)
+        self.write = write
+        self.batch = write.continuous(self.task.special_tokens, cache_tokens)
         self._texts: dict[int, Text] = {}
         self._of_request: dict[Request, Text] = {}
 
@@ -97,7 +99,7 @@ class WritingModel:
         given: Any = item
         [row] = task.inputs([given["messages"] if kind_of(item) == "chat" else given])
         draft: Draft = task.draft(row["input_ids"][0])
-        decoding = Decoding(max_new_tokens=draft.limit, **draft.sampling)
+        decoding = self.write.decoding(draft.settings, draft.limit)
         request = Request(draft.prompt, decoding, draft.number + parameters.get(CHOICE, 0))
         self.batch.add(request)
         text = Text(number, request, draft, parameters)

@@ -61,17 +61,17 @@ def test_it_is_as_long_as_it_may_be() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "sampling"),
+    ("asked", "settings"),
     [
         ({}, {}),
-        ({"temperature": 0.0, "seed": 3}, {}),
+        ({"temperature": 0.0, "seed": 3}, {"do_sample": False}),
         ({"seed": 3}, {"do_sample": True, "seed": 3}),
         ({"temperature": 0.7}, {"do_sample": True, "temperature": 0.7}),
         ({"top_k": 5, "top_p": 0.9}, {"do_sample": True, "top_k": 5, "top_p": 0.9}),
     ],
 )
-def test_when_tokens_are_drawn(asked: dict[str, Any], sampling: dict[str, Any]) -> None:
-    assert Writing(**asked).sampling == sampling
+def test_when_tokens_are_drawn(asked: dict[str, Any], settings: dict[str, Any]) -> None:
+    assert Writing(**asked).settings == settings
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,8 @@ def _drawn(rng: np.random.Generator, number: int) -> Request:
         drawn = {"temperature": 0.9, "top_p": float(rng.choice([0.8, 1.0]))}
         settings |= {"do_sample": True, "seed": int(rng.integers(9)), **drawn}
     if rng.random() < 0.3:
+        settings |= {"repetition_penalty": 1.3, "no_repeat_ngram_size": 3}
+    if rng.random() < 0.3:
         settings["stop"] = (int(rng.integers(8, VOCABULARY)),)
     return Request(prompt, Decoding(**settings), number)
 
@@ -43,7 +45,8 @@ def _drawn(rng: np.random.Generator, number: int) -> Request:
 def _alone(writer: PromptWriter, one: Request) -> list[int]:
     """The text of a request by the loop that writes a batch from its beginning to its end."""
     asked = one.decoding
-    sampling: dict[str, Any] = {"stop": asked.stop, "min_new_tokens": asked.min_new_tokens}
+    names = ("stop", "min_new_tokens", "repetition_penalty", "no_repeat_ngram_size")
+    sampling: dict[str, Any] = {name: getattr(asked, name) for name in names}
     for name in ("do_sample", "temperature", "top_p", "seed") if asked.do_sample else ():
         sampling[name] = getattr(asked, name)
     columns = writer([one.prompt], [asked.max_new_tokens], SPECIAL, [one.number], sampling)

@@ -146,7 +146,7 @@ def to_write(
         own = error.field or ""
         field = names.get(own, own)
         raise UserError(str(error).replace(f"`{own}`", f"`{field}`"), field) from None
-    if "seed" not in found and task.writing.sampling:
+    if "seed" not in found and task.writing.settings.get("do_sample"):
         found["seed"] = secrets.randbelow(LARGEST_SEED)
     return found
 

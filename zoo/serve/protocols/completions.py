@@ -5,7 +5,7 @@
 
 As OpenAI has it, a text is drawn at `temperature` 1 unless another is given (0 takes the likeliest
 token), a completion has 16 tokens, and an answer in a chat as many as the model's context has room
-for. Of vLLM's names there is `top_k`. What would change the text and can't be kept is refused, with
+for. Of vLLM's names there are `top_k` and `repetition_penalty`. What would change the text and can't be kept is refused, with
 400. https://platform.openai.com/docs/api-reference/chat
 """
 
@@ -30,7 +30,7 @@ from zoo.serve.protocols.bodies import check_names, count_of, flag_of, list_of, 
 if TYPE_CHECKING:
     from zoo.serve.service import Service
 
-SETTINGS = ("temperature", "top_p", "top_k", "stop", "seed")
+SETTINGS = ("temperature", "top_p", "top_k", "stop", "seed", "repetition_penalty")
 NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "logprobs": (False,),
     "top_logprobs": (),

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 OF_DRAWS = ("temperature", "top_k", "top_p")
 NEUTRAL: Mapping[str, Any] = {
-    "repetition_penalty": 1,
     "frequency_penalty": 0,
     "best_of": 1,
     "typical_p": 1,
@@ -39,8 +38,8 @@ NEUTRAL: Mapping[str, Any] = {
 }
 """What is known there and can't be had here, and the value of it that asks for nothing."""
 KNOWN = (
-    *("max_new_tokens", "do_sample", *OF_DRAWS, "seed", "stop", "return_full_text", "details"),
-    *NEUTRAL,
+    *("max_new_tokens", "do_sample", *OF_DRAWS, "seed", "stop", "repetition_penalty"),
+    *("return_full_text", "details", *NEUTRAL),
 )
 USUAL_TOKENS = 100
 
@@ -93,6 +92,7 @@ def parse(
         raise UserError("`do_sample` is false, and the others draw", "do_sample", "leave it out")
     stop = list_of(given.get("stop", []), "stop", text_of)
     most = count_of(given.get("max_new_tokens", USUAL_TOKENS), "max_new_tokens")
+    settings["repetition_penalty"] = given.get("repetition_penalty")
     written = asking.to_write(model, {"max_new_tokens": most, "stop": stop, **settings})
     more = {"usage": True, "tokens": True} if has_details else {}
     return HubTexts(inputs, {**written, **more}, is_batch, is_stream, has_prompt, has_details)

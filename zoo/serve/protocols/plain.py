@@ -9,7 +9,7 @@ A body is JSON with one input or a list of them (`input`, `inputs`, `text`, `ima
 form with the files `image`, `audio` or `file`; or a file as it is. Beside them stand `model` and
 `top_k`, and `labels` and `template` of weights that label without training; with a file as it is
 they stand in the URL. Beside a `prompt` in JSON, for a model that writes, stand the settings of
-`predict`: `max_new_tokens`, `temperature`, `top_p`, `stop`, `seed`. The answer is `{"model": NAME,
+`predict`: see `WRITING`. The answer is `{"model": NAME,
 "predictions": [...]}`, one for each input in their order, as `zoo predict` prints it. A request has
 at most as many inputs as may wait (`--max_queue`); more are answered 413.
 """
@@ -34,7 +34,10 @@ if TYPE_CHECKING:
 GIVEN = ("input", "text", "prompt", "image", "audio", "inputs")
 """Fields that hold an input, or a list of them."""
 SETTINGS = ("top_k", "labels", "template")
-WRITING = ("max_new_tokens", "temperature", "top_p", "stop", "seed")
+WRITING = (
+    *("max_new_tokens", "min_new_tokens", "temperature", "top_p", "stop", "seed"),
+    *("repetition_penalty", "no_repeat_ngram_size"),
+)
 """Settings of a text, beside `top_k`."""
 FILE_FIELDS = ("image", "audio", "file")
 """Fields of a form that hold files."""

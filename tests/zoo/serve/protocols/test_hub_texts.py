@@ -59,6 +59,8 @@ def test_draws(client: Any) -> None:
     assert found.details.seed == 4
     assert client.text_generation(PROMPT, **drawn) == found.generated_text
     assert client.text_generation(PROMPT, **{**drawn, "seed": 5}) != found.generated_text
+    other = client.text_generation(PROMPT, max_new_tokens=20, repetition_penalty=5.0)
+    assert other != client.text_generation(PROMPT, max_new_tokens=20)
 
 
 @pytest.mark.parametrize(
