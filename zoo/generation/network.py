@@ -186,7 +186,7 @@ class PromptWriter:
         return {
             name: value
             for name, value in config.items()
-            if value is not None and not name.startswith("_")
+            if value is not None and value is not False and not name.startswith("_")
         }
 
     def _decoding(
