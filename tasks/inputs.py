@@ -32,3 +32,28 @@ class FromMedia(Protocol):
     def on_bad_file(self) -> Literal["skip", "stop"]:
         """What to do with a file that can't be read: skip it, or stop."""
         ...
+
+
+@runtime_checkable
+class Interactive(Protocol):
+    """Inputs of `predict` that a person can type one by one, and read the answer to each."""
+
+    @property
+    def prompt(self) -> tuple[str, ...]:
+        """What is given without being typed."""
+        ...
+
+    @property
+    def interactive(self) -> bool:
+        """Whether the inputs are typed on a terminal."""
+        ...
+
+
+@runtime_checkable
+class WithDraft(Protocol):
+    """Inputs of `predict` for a model whose tokens another one may guess."""
+
+    @property
+    def draft(self) -> Path | None:
+        """The folder of the checkpoint that guesses."""
+        ...

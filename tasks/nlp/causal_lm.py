@@ -77,6 +77,11 @@ class Inputs(WritingArgs):
     input"""
     text_column: str | None = None
     """column of the prompts in a table"""
+    interactive: bool = False
+    """read prompts from the terminal, one a line, and go on with each at once"""
+    draft: Path | None = None
+    """folder of a smaller checkpoint with the same tokenizer, which guesses tokens ahead: the same
+    texts, sooner where it often guesses right"""
 
 
 def from_data(args: Args, data: DataArgs) -> tuple["CausalLM", Examples]:

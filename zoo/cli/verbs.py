@@ -193,8 +193,9 @@ USUAL = {
     ),
     "evaluate": ("data", "split", "max_eval_samples", "deployment", "device", "mistakes"),
     "predict": (
-        *("text", "prompt", "file", "image", "audio", "stream", "max_new_tokens", "temperature"),
-        *("top_p", "stop", "seed", "output", "format", "top_k", "batch_size"),
+        *("text", "prompt", "file", "interactive", "image", "audio", "stream", "max_new_tokens"),
+        *("temperature", "top_p", "num_beams", "repetition_penalty", "stop", "seed", "draft"),
+        *("output", "format", "top_k", "batch_size"),
         *("deployment", "device", "zero_shot", "labels"),
     ),
     "quantize": (

@@ -95,7 +95,7 @@ class TokenWriter:
         return {
             name: value
             for name, value in self.own_config().items()
-            if value is not None and not name.startswith("_")
+            if value is not None and value is not False and not name.startswith("_")
         }
 
     def _special_tokens(

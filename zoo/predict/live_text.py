@@ -1,18 +1,67 @@
-"""Texts on a terminal, shown while they are written: the prompt, and behind it what comes."""
+"""Texts on a terminal, shown while they are written: the prompt, and behind it what comes.
+
+`show` does so for given prompts, `converse` for those that are typed, one a line.
+"""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tasks.printing import print_piece
+from tasks.errors import UserError, spelled
+from tasks.printing import print_lines, print_piece
 from zoo.predict.pipeline import PredictionPipeline
+
+Read = Callable[[str], Iterator[Mapping[str, Any]]]
 
 
 def is_read(output: Path | None, form: str | None) -> bool:
     """Return whether a person reads the texts, and no program: no file and no format is asked for,
     and standard output is a terminal."""
     return output is None and form is None and sys.stdout is not None and sys.stdout.isatty()
+
+
+def must_have_keyboard() -> None:
+    """Raise `UserError` where standard input is no terminal."""
+    if sys.stdin is None or not sys.stdin.isatty():
+        raise UserError(
+            "`interactive` reads prompts from a terminal, and standard input is none: without it, "
+            "each line of standard input is a prompt as well"
+        )
+
+
+def converse(predictor: PredictionPipeline, read: Read) -> None:
+    """Read prompts from the terminal and write each and its text to standard output, until the end
+    of the input (Ctrl-D). Ctrl-C ends a text, and a mistake in a prompt is told in one line.
+
+    Args:
+        read: gives the inputs that a typed line makes.
+    """
+    ways = "a line is a prompt, an empty one begins a new text"
+    print_lines(f"{ways}; Ctrl-C ends a text, Ctrl-D this program", file=sys.stderr)
+    while (line := _typed()) is not None:
+        try:
+            show(read(line), predictor)
+        except KeyboardInterrupt:
+            print_lines("", "(ended by Ctrl-C)", file=sys.stderr)
+        except UserError as error:
+            print_lines(spelled(str(error)), file=sys.stderr)
+        print_lines("")
+
+
+def _typed() -> str | None:
+    """Return the next line that is typed; None behind the last one. Ctrl-C empties a line."""
+    while True:
+        try:
+            if sys.stdout.isatty():
+                return input("> ")
+            print("> ", end="", file=sys.stderr, flush=True)
+            return input()
+        except EOFError:
+            print_lines("", file=sys.stderr)
+            return None
+        except KeyboardInterrupt:
+            print_lines("", "Ctrl-D ends this program", file=sys.stderr)
 
 
 def show(inputs: Iterator[Mapping[str, Any]], predictor: PredictionPipeline) -> None:

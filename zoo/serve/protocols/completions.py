@@ -5,8 +5,8 @@
 
 As OpenAI has it, a text is drawn at `temperature` 1 unless another is given (0 takes the likeliest
 token), a completion has 16 tokens, and an answer in a chat as many as the model's context has room
-for. Of vLLM's names there are `top_k` and `repetition_penalty`. What would change the text and can't be kept is refused, with
-400. https://platform.openai.com/docs/api-reference/chat
+for. Of vLLM's names there are `top_k` and `repetition_penalty`. What would change the text and
+can't be kept is refused, with 400. https://platform.openai.com/docs/api-reference/chat
 """
 
 import contextlib
