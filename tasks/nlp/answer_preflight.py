@@ -1,7 +1,7 @@
 """Checks of prompts with completions, and of chats, before training."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tasks.data.label_checks import error, warning
@@ -17,18 +17,25 @@ SAME = 0.5
 """Share of rows that may have one and the same answer unremarked."""
 
 
-def check(splits: "Mapping[str, datasets.Dataset]", form: Form) -> list[Finding]:
-    """Return what is wrong or suspicious in what is answered, errors first."""
+def check(
+    splits: "Mapping[str, datasets.Dataset]", form: Form, control: Collection[str] = ()
+) -> list[Finding]:
+    """Return what is wrong or suspicious in what is answered, errors first.
+
+    Args:
+        control: the texts of special tokens, which are read as such wherever a chat has them.
+    """
     findings: list[Finding] = []
     for name, split in splits.items():
         if form == "chats":
-            read = [chats.of_text(text) for text in split["text"]]
+            read = [chats.of_text(text) for text in split["chat"]]
             answers = [[m["content"] for m in chat if m["role"] == "assistant"] for chat in read]
             findings += [*_roles(name, read), *_empty(name, answers)]
+            findings += _control(name, read, control)
         else:
             answers = [[text] for text in split["text_pair"]]
         findings += _same(name, answers)
-    columns = ["text"] if form == "chats" else ["text", "text_pair"]
+    columns = ["chat"] if form == "chats" else ["text", "text_pair"]
     findings += text_preflight.check(splits, columns, None, {}, 0, None)
     return sorted(findings, key=lambda finding: finding.level != "error")
 
@@ -49,6 +56,24 @@ def _roles(name: str, read: Sequence[Sequence[chats.Message]]) -> Iterator[Findi
         yield warning(
             f"{name}: {counted(len(order))} with roles out of order (perhaps a system, then user "
             f"and assistant in turn), the first is {order[0]}"
+        )
+
+
+def _control(
+    name: str, read: Sequence[Sequence[chats.Message]], control: Collection[str]
+) -> Iterator[Finding]:
+    found = [
+        (place, token)
+        for place, chat in enumerate(read, start=1)
+        for token in control
+        if any(token in message["content"] for message in chat)
+    ]
+    if found:
+        place, token = found[0]
+        count = len({place for place, _ in found})
+        yield warning(
+            f"{name}: {counted(count)} with the text of a special token, which is read as that "
+            f"token; the first is {place}, with {token}"
         )
 
 

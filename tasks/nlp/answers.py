@@ -45,7 +45,7 @@ class AnswerFeatures(TokenFeatures):
     `origins` is the row of the split, and a length counts the tokens that the model is given.
     """
 
-    given = ("text", "text_pair", "row")
+    given = ("text", "text_pair", "chat", "row")
     made = ("input_ids", "learned", "bytes")
 
     def __init__(self, tokens: "datasets.Dataset", *others: Any) -> None:
@@ -153,7 +153,7 @@ def _chats(rows: Mapping[str, Any], tokenizer: Any, encoding: Mapping[str, Any])
     everything = encoding["everything"]
     texts: list[str] = []
     found: list[list[Answer]] = []
-    for chat, where in zip(rows["text"], rows["row"], strict=True):
+    for chat, where in zip(rows["chat"], rows["row"], strict=True):
         messages = chats.of_text(chat)
         if everything:
             texts.append(chat_template.render(tokenizer, messages, where))

@@ -176,7 +176,6 @@ class CausalLM(Bindable):
     unit = "tokens"
     verb = "write"
     has_language = True
-    example_call = EXAMPLE_INPUT
     primary = metric_spec("bits_per_byte")
     packs_windows = True
     pads_to_buckets = True
@@ -187,6 +186,11 @@ class CausalLM(Bindable):
     def form(self) -> Form:
         """Return the form of what was learned."""
         return text_forms.form_of(self.columns)
+
+    @property
+    def example_call(self) -> str:
+        """Return example flags of `predict`."""
+        return '--prompt "What is a package?"' if self.form == "chats" else EXAMPLE_INPUT
 
     @property
     def is_chat(self) -> bool:
@@ -288,7 +292,9 @@ class CausalLM(Bindable):
         from tasks.nlp import answer_preflight, text_preflight
 
         if self.form != "documents":
-            return answer_preflight.check(examples.splits, self.form)
+            return answer_preflight.check(
+                examples.splits, self.form, self.processor.all_special_tokens
+            )
         length = self.args.max_length
         return text_preflight.check_tokenized(
             examples.splits, ["text"], features, length, in_windows=True

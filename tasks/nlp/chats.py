@@ -101,7 +101,7 @@ def of_text(text: str) -> list[Message]:
 
 
 def canonical(source: Source, column: str) -> "datasets.DatasetDict":
-    """Return the splits with the chats of a column as `text` (see `as_text`), and as `row` how an
+    """Return the splits with the chats of a column as `chat` (see `as_text`), and as `row` how an
     error names each.
 
     Raises `UserError` with the row for a value that is no chat.
@@ -118,7 +118,7 @@ def canonical(source: Source, column: str) -> "datasets.DatasetDict":
             for value in batch.column("chat").to_pylist():
                 rows.append(f"{source.name}, {name} row {len(rows) + 1}")
                 texts.append(as_text(messages_of(value, rows[-1])))
-        table = {"text": pa.array(texts, pa.large_string()), "row": pa.array(rows, pa.string())}
+        table = {"chat": pa.array(texts, pa.large_string()), "row": pa.array(rows, pa.string())}
         made[name] = datasets.Dataset(pa.table(table))
     return datasets.DatasetDict(made)
 
@@ -126,4 +126,4 @@ def canonical(source: Source, column: str) -> "datasets.DatasetDict":
 def contents_of(examples: "datasets.Dataset") -> Iterator[list[str]]:
     """Yield all that is said in a split, in lists of texts."""
     for rows in examples.iter(batch_size=ROWS):
-        yield [message["content"] for text in rows["text"] for message in of_text(text)]
+        yield [message["content"] for text in rows["chat"] for message in of_text(text)]

@@ -1,7 +1,7 @@
 """The forms in which texts to learn come: documents, prompts with completions, and chats.
 
 The form follows from the columns of a table. Whatever it is, the examples are texts: a document is
-`text`; a prompt is `text` and its completion `text_pair`; a chat is `text` as `tasks.nlp.chats`
+`text`; a prompt is `text` and its completion `text_pair`; a chat is `chat` as `tasks.nlp.chats`
 writes it, and `row` names it in errors.
 """
 
@@ -14,7 +14,7 @@ from tasks.data.columns import find_column, folded
 from tasks.data.source import Source
 from tasks.errors import UserError
 from tasks.nlp import chats, text_inputs
-from tasks.nlp.cleaning import DUPLICATES, CleanArgs, steps_of
+from tasks.nlp.cleaning import CleanArgs, steps_of
 from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns
 from tasks.printing import print_lines
@@ -141,9 +141,8 @@ def read(source: Source, columns: Columns, args: FormArgs) -> "datasets.DatasetD
         return canonical(source, columns["text"])
     what = "all of their tokens are" if args.train_on_prompt else None
     if form == "chats":
-        asked = [step for step in steps_of(args.clean) if step != DUPLICATES]
-        if asked:
-            raise UserError(f"`clean` {asked[0]} mends texts, and {source.name} has chats")
+        if steps_of(args.clean):
+            raise UserError(f"`clean` {args.clean} mends texts, and {source.name} has chats")
         assert columns["messages"] is not None
         splits = chats.canonical(source, columns["messages"])
         read_as = f"chats in {columns['messages']!r}"
@@ -194,6 +193,6 @@ def separator_of(args: FormArgs, train: "datasets.Dataset") -> str:
 def shown(form: Form, example: Mapping[str, str]) -> str:
     """Return an example in one line of a table."""
     if form == "chats":
-        said = chats.of_text(example["text"])
+        said = chats.of_text(example["chat"])
         return " ".join(f"{one['role']}: {one['content']}" for one in said)
     return " ".join(example[name] for name in ("text", "text_pair") if name in example)

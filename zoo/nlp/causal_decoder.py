@@ -17,7 +17,6 @@ from zoo.model.network import Network
 from zoo.nlp import chat_tokenizer
 from zoo.nlp.trained_tokenizer import END, texts_of, train_lossless_tokenizer
 from zoo.store import pretrained
-from zoo.store.checkpoint import MANIFEST
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +57,7 @@ class CausalDecoder(Network):
             read = chats.contents_of if task.form == "chats" else texts_of
             texts = read(splits["train"])
             made = train_lossless_tokenizer(texts, options.tokenizer, size, longest)
-            return chat_tokenizer.prepare(made, options, task.form, is_own=True)
+            return chat_tokenizer.prepare(made, options, task.form)
         folder = pretrained.find(options.model, entry.presets).folder
         tokenizer = load_tokenizer(folder)
         if not tokenizer.is_fast:
@@ -71,8 +70,7 @@ class CausalDecoder(Network):
                 f"the tokenizer of {options.model} has {len(tokenizer):,} tokens, and its weights "
                 f"know {known:,}: take weights and tokenizer from one place"
             )
-        is_own = (folder / MANIFEST).is_file()
-        return chat_tokenizer.prepare(tokenizer, options, task.form, is_own)
+        return chat_tokenizer.prepare(tokenizer, options, task.form)
 
     def max_length(self, options: "Options", processor: Any, entry: Any) -> int:
         """Return the most tokens that the model sees at once."""

@@ -32,11 +32,10 @@ LONGEST = 1_000_000
 """Characters of a template's file."""
 
 
-def prepare(tokenizer: Any, options: "Options", form: Form, is_own: bool) -> Any:
+def prepare(tokenizer: Any, options: "Options", form: Form) -> Any:
     """Return the tokenizer as the form of the data wants it: for chats with a chat template.
 
-    Args:
-        is_own: whether it is one of ours, whose vocabulary may grow unasked.
+    The vocabulary of one of ours, which reads no special token out of a text, may grow unasked.
 
     Raises `UserError` where there is no template, or what is asked for is none.
     """
@@ -46,7 +45,7 @@ def prepare(tokenizer: Any, options: "Options", form: Form, is_own: bool) -> Any
             raise UserError(f"`chat_template` {asked} writes chats, and these data are {form}")
         return tokenizer
     if asked is None and not tokenizer.chat_template:
-        if not is_own:
+        if not tokenizer.split_special_tokens:
             raise UserError(
                 f"the tokenizer of {options.model} has no chat template: name the file of one "
                 "(`chat_template` FILE), or take `chat_template` chatml, whose tokens are added"
@@ -90,5 +89,6 @@ def make_room(model: Any, tokenizer: Any, name: str) -> None:
     if len(tokenizer) <= before:
         return
     model.resize_token_embeddings(len(tokenizer))
+    model.new_tokens = tuple(range(before, len(tokenizer)))  # which adapters train, too
     added = ", ".join(tokenizer.convert_ids_to_tokens(list(range(before, len(tokenizer)))))
     print_lines(f"{name}: {len(tokenizer) - before} tokens are new: {added}", file=sys.stderr)
