@@ -78,9 +78,9 @@ class Draft:
 class Writes(Protocol):
     """A task whose models go on with a text, which can be read while it is written."""
 
-    @property
     def special_tokens(self) -> tuple[tuple[int, ...], int]:
-        """The tokens that end a text, and the one that pads."""
+        """Return the tokens that end a text, and the one that pads."""
+        ...
 
     def writing_as(self, **settings: Any) -> Self:
         """Return the task with some settings changed that say how a text goes on.
@@ -92,6 +92,11 @@ class Writes(Protocol):
     def write(self, model: Any, batch: Batch) -> Iterator[Sequence[Any]]:
         """Yield what is written of each prompt in a batch, after every token: objects with `text`,
         as far as it is sure, and `finish_reason`, None until the text has ended."""
+        ...
+
+    def as_it_stands(self) -> Self:
+        """Return the task that takes a prompt for the beginning of a text, even where it was
+        trained to take one for what somebody says in a chat."""
         ...
 
     def draft(self, prompt: Sequence[int]) -> Draft:

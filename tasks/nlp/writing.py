@@ -1,6 +1,5 @@
 """How a text is gone on with: what a user asks for, and the text as it grows token by token."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Self
@@ -175,9 +174,3 @@ def _held(text: str, stop: Sequence[str]) -> int:
         if any(one.startswith(text[-size:]) for one in stop):
             return size
     return 0
-
-
-def draw_number(ids: Sequence[int]) -> int:
-    """Return a number of a prompt for draws, which differ from prompt to prompt."""
-    digest = hashlib.blake2b(" ".join(map(str, ids)).encode(), digest_size=8).digest()
-    return int.from_bytes(digest, "big") >> 1

@@ -35,6 +35,9 @@ class Options(Bounded):
     """new weights: attention heads"""
     token_limit: Count = 256
     """new weights: most tokens that the model sees at once; max_length may be lower"""
+    chat_template: str | None = None
+    """chats: file of a Jinja template that writes them, or chatml, which adds its two tokens to the
+    vocabulary; by default the tokenizer's own, or of new weights chatml"""
 
 
 EXAMPLES = {

@@ -18,15 +18,16 @@ from zoo.generation.decoding import Decoding
 from zoo.generation.writer import TokenWriter
 from zoo.predict.pipeline import Predictor
 from zoo.serve.frames import Message
-from zoo.serve.items import Item, from_wire, kind_of
+from zoo.serve.items import Item, from_wire
 from zoo.serve.model import fault_of
 
 LOG = logging.getLogger(__name__)
 WARM_TEXTS, WARM_TOKENS = 4, 4
 """By which a model warms up."""
-CHOICE, USAGE, TOKENS = "choice", "usage", "tokens"
+OTHERS = CHOICE, USAGE, TOKENS, RAW = "choice", "usage", "tokens", "raw"
 """Parameters that are no settings of a text: the number of one of several texts behind the same
-prompt, whether the answer counts tokens, and whether it has each of them."""
+prompt, whether the answer counts tokens, whether it has each of them, and whether the prompt is
+taken as it stands by a model of chats, too."""
 
 
 @dataclass(eq=False)
@@ -64,7 +65,7 @@ class WritingModel:
                 f"{predictor.source} can't write several texts at once", hint="serve it eager"
             )
         self.write = write
-        self.batch = write.continuous(self.task.special_tokens, cache_tokens)
+        self.batch = write.continuous(self.task.special_tokens(), cache_tokens)
         self._texts: dict[int, Text] = {}
         self._of_request: dict[Request, Text] = {}
 
@@ -85,7 +86,7 @@ class WritingModel:
 
     def warm_up(self, most: int = 2) -> None:
         """Write short texts that join each other, so many. Raises what the model raises."""
-        _, pad = self.task.special_tokens
+        _, pad = self.task.special_tokens()
         for length in range(1, min(most, WARM_TEXTS) + 1):
             self.batch.add(Request([pad] * length, Decoding(max_new_tokens=WARM_TOKENS)))
             self.batch.step()
@@ -94,10 +95,11 @@ class WritingModel:
 
     def begin(self, number: int, item: Item, parameters: Mapping[str, Any]) -> None:
         """Begin a text. Raises `UserError` for a prompt or parameters that can't be."""
-        settings = {k: v for k, v in parameters.items() if k not in (CHOICE, USAGE, TOKENS)}
+        settings = {k: v for k, v in parameters.items() if k not in OTHERS}
         task: Any = self.task.writing_as(**settings)
-        given: Any = item
-        [row] = task.inputs([given["messages"] if kind_of(item) == "chat" else given])
+        if parameters.get(RAW):
+            task = task.as_it_stands()
+        [row] = task.inputs([item])
         draft: Draft = task.draft(row["input_ids"][0])
         decoding = self.write.decoding(draft.settings, draft.limit)
         request = Request(draft.prompt, decoding, draft.number + parameters.get(CHOICE, 0))

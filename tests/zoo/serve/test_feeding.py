@@ -22,12 +22,11 @@ class _Writes:
     """Stands for a task whose models write."""
 
     pipeline = "text-generation"
-    special_tokens = ((1,), 0)
 
     def writing_as(self, **_: Any) -> Any:
         """As `tasks.writes.Writes`."""
 
-    write = draft = writing_as
+    write = draft = as_it_stands = special_tokens = writing_as
 
 
 class _Worker:

@@ -12,6 +12,7 @@ from tasks.errors import UserError
 from zoo.generation.continuous import Request, Written
 from zoo.predict.pipeline import Predictor
 from zoo.serve.frames import Message
+from zoo.serve.items import Chat
 from zoo.serve.writing import WritingModel, answer
 
 PROMPTS = ("the film was", "", "fine music", "a", "the cast was quite superb and the music")
@@ -77,6 +78,29 @@ def test_several_texts_behind_one_prompt_differ(model: WritingModel) -> None:
         model.begin(choice, "the", {**drawn, "choice": choice})
     texts = [told[-1]["prediction"]["text"] for told in _all(model).values()]
     assert len(set(texts)) == 3
+
+
+def test_a_chat_is_answered_and_a_prompt_is_taken_as_it_stands(chat: Path) -> None:
+    predictor = Predictor(chat, device="cpu", threads=1)
+    model = WritingModel(predictor, None)
+    messages = [{"role": "user", "content": "what is two?"}]
+    settings = {"max_new_tokens": 8}
+    asked: tuple[tuple[Any, dict[str, Any]], ...] = (
+        (Chat(messages=messages), {}),
+        ("what is two?", {}),
+        ("what is two?", {"raw": True}),
+    )
+    for number, (item, more) in enumerate(asked):
+        model.begin(number, item, {**settings, **more, "usage": True})
+    found = [told[-1]["prediction"] for _, told in sorted(_all(model).items())]
+    assert found[0] == found[1], "a model of chats takes a prompt for what a user says"
+    assert found[0]["text"] == "".join(predictor.write(messages, **settings))
+    assert found[2]["prompt_tokens"] < found[0]["prompt_tokens"]
+
+
+def test_a_model_without_template_reads_no_chat(model: WritingModel) -> None:
+    with pytest.raises(UserError, match="no chat template"):
+        model.begin(1, Chat(messages=[{"role": "user", "content": "hi"}]), {})
 
 
 class _Scripted:

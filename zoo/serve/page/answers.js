@@ -19,7 +19,7 @@ export function show(model, prediction, input) {
   if (Array.isArray(prediction.boxes)) return boxes(prediction, input.url);
   if (Array.isArray(prediction.spans)) return spans(prediction.spans, input.text);
   if (Array.isArray(prediction.guesses)) return guesses(prediction.guesses, model.mask, input.text);
-  if (model.writes) return [written(prediction.text, input.text)];
+  if (model.writes) return [written(prediction.text, model.chats ? "" : input.text)];
   if (typeof prediction.text === "string") return text(prediction);
   if (typeof prediction.value === "number") return [best(number(prediction.value))];
   if (model.answer === "number" && typeof prediction.score === "number") return [best(number(prediction.score))];
@@ -84,7 +84,7 @@ function text(prediction) {
 
 // What goes on behind a prompt.
 function written(text, prompt) {
-  const said = text ? make("mark", { class: "m0" }, text) : make("span", { class: "note" }, ` ${t("nothingWritten")}`);
+  const said = text ? make(prompt ? "mark" : "span", { class: prompt ? "m0" : null }, text) : make("span", { class: "note" }, ` ${t("nothingWritten")}`);
   return make("p", { class: "read", dir: "auto" }, prompt, said);
 }
 

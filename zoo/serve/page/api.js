@@ -29,9 +29,12 @@ export function fileRequest(model, file, options) {
   return { path: `predict?${query}`, type: file.type || "application/octet-stream", body: file, file: file.name };
 }
 
-// A request of a text that is read while it is written.
+// A request of a text that is read while it is written: what goes on behind a prompt, or the answer
+// of a model that chats.
 export function writeRequest(model, prompt) {
-  return { path: `models/${model}`, type: "application/json", body: JSON.stringify({ inputs: prompt, stream: true }), file: null };
+  const chat = { model: model.name, messages: [{ role: "user", content: prompt }], temperature: 0, stream: true };
+  const body = JSON.stringify(model.chats ? chat : { inputs: prompt, stream: true });
+  return { path: model.chats ? "v1/chat/completions" : `models/${model.name}`, type: "application/json", body, file: null };
 }
 
 // Send a request. Returns {answer, ms}; raises Refused, or AbortError where `signal` says so.
@@ -52,9 +55,9 @@ export async function sendWriting(model, request, signal, seen) {
   if (!response.ok) parsed(response, await response.text());
   let text = "";
   try {
-    for await (const { token, error } of events(response.body)) {
-      if (error) throw new Refused(error, 0);
-      text += token.text;
+    for await (const { token, choices, error } of events(response.body)) {
+      if (error) throw new Refused(error.message ?? error, 0);
+      text += token?.text ?? choices[0].delta.content ?? "";
       seen(text);
     }
   } catch (error) {
@@ -71,7 +74,7 @@ async function* events(body) {
   for (let { value, done } = await reader.read(); !done; { value, done } = await reader.read()) {
     const lines = (rest + value).split("\n");
     rest = lines.pop();
-    for (const line of lines) if (line.startsWith("data: ")) yield JSON.parse(line.slice("data: ".length));
+    for (const line of lines) if (line.startsWith("data: {")) yield JSON.parse(line.slice("data: ".length));
   }
 }
 
@@ -114,7 +117,7 @@ function parsed(response, text) {
     throw new Refused(response.ok ? t("notJson") : t("status", response.status), response.status);
   }
   if (response.ok) return content;
-  const told = [content.error, content.detail].find((sentence) => typeof sentence === "string");
+  const told = [content.error, content.error?.message, content.detail].find((sentence) => typeof sentence === "string");
   const parts = [told ?? t("status", response.status)];
   if (content.hint && !parts[0].includes(content.hint)) parts.push(content.hint);
   const wait = response.headers.get("retry-after");

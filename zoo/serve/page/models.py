@@ -72,7 +72,7 @@ def as_json(models: Mapping[str, "Description"]) -> dict[str, Any]:
     - `kind` of its input ("text", "image", "audio"), `unit` of its length, `pair` (two texts),
       `mask` (the text that stands for a missing word, or null), `live` (it transcribes, so its
       sound may be streamed), `writes` (it goes on with its input, and is read while it does),
-      `zero_shot` (it takes the labels with the input);
+      `chats` (it answers it), `zero_shot` (it takes the labels with the input);
     - `answer`, how its predictions read ("label", "labels", "number", "numbers", "spans",
       "guesses", "text"), `labels`, and how many there are in all (`label_count`);
     - `examples`: {"text"(, "text_pair", "labels")}, or {"file": an address relative to the page}.
@@ -101,6 +101,7 @@ def _of(model: "Description") -> dict[str, Any]:
         "examples": _zero_shot_examples(model) if zero_shot else _examples(model, mask),
         "live": answer == "text" and model.kind == "audio",
         "writes": answer == "text" and model.kind == "text",
+        "chats": bool(getattr(task, "is_chat", False)),
         "deployment": model.deployment,
         "sha256": model.sha256,
     }

@@ -100,7 +100,7 @@ function options() {
 function requestOf(input) {
   const { model } = state;
   if (input.file) return fileRequest(model.name, input.file, options());
-  if (model.writes) return writeRequest(model.name, input.text);
+  if (model.writes) return writeRequest(model, input.text);
   return textRequest(model.name, model.pair ? [input.text, input.pair] : input.text, options());
 }
 

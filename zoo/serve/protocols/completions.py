@@ -110,6 +110,7 @@ def parse(content: Mapping[str, Any], service: "Service", is_chat: bool) -> Text
     if "stream_options" in given:
         has_usage = _wants_usage(given["stream_options"], is_stream)
     parameters = {**_settings(given, model, is_chat), "usage": True}
+    parameters |= {} if is_chat else {"raw": True}
     return TextRequest(model, inputs, parameters, is_chat, choices, is_stream, has_usage)
 
 

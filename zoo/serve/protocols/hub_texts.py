@@ -3,8 +3,8 @@ asks for them: `{"inputs": PROMPT, "parameters": {...}, "stream": false}`.
 
 Parameters are those of text-generation-inference, and mean what they do there: the likeliest token
 comes next unless `do_sample`, `temperature`, `top_k` or `top_p` is given, a text has 100 tokens,
-and the prompt is no part of it. `details` has no probabilities. What would change the text and
-can't be kept is refused.
+the prompt goes through no chat template, and is no part of the text. `details` has no
+probabilities. What would change the text and can't be kept is refused.
 """
 
 import contextlib
@@ -95,7 +95,9 @@ def parse(
     settings["repetition_penalty"] = given.get("repetition_penalty")
     written = asking.to_write(model, {"max_new_tokens": most, "stop": stop, **settings})
     more = {"usage": True, "tokens": True} if has_details else {}
-    return HubTexts(inputs, {**written, **more}, is_batch, is_stream, has_prompt, has_details)
+    return HubTexts(
+        inputs, {**written, **more, "raw": True}, is_batch, is_stream, has_prompt, has_details
+    )
 
 
 async def answered(service: "Service", model: Description, asked: HubTexts) -> Response:

@@ -10,7 +10,7 @@ import openai
 import pytest
 import requests
 
-from tests.serving import Served
+from tests.serving import Served, serving
 from zoo.predict.pipeline import Predictor
 
 PROMPTS = ("the film was", "", "fine music", "a", "the cast was quite superb and the music")
@@ -156,6 +156,58 @@ def test_a_client_that_goes_has_nothing_more_written(writer: Served) -> None:
     while _metric(writer, "zoo_texts_running{") or _metric(writer, "zoo_queue_length{"):
         pass  # each request waits for its answer
     assert _metric(writer, "zoo_first_token_seconds_count{") - before < 40, "texts that have ended"
+
+
+MESSAGES: list[Any] = [{"role": "user", "content": "what is two?"}]
+
+
+def test_a_model_without_template_has_no_chat(client: openai.OpenAI) -> None:
+    for stream in (False, True):
+        with pytest.raises(openai.BadRequestError, match="no chat template"):
+            client.chat.completions.create(model="gpt", messages=MESSAGES, stream=stream)
+
+
+@pytest.mark.parametrize(
+    ("messages", "said"),
+    [
+        ([], "is empty"),
+        ("hi", "not a list"),
+        ([{"role": "user"}], "content is null"),
+        ([{"role": "user", "content": [{"type": "image_url"}]}], "a part that is no text"),
+        ([{"role": "user", "content": "a", "tool": 1}], "tool"),
+    ],
+)
+def test_messages_that_are_none(writer: Served, messages: Any, said: str) -> None:
+    body = {"model": "gpt", "messages": messages}
+    found = requests.post(f"{writer.url}/v1/chat/completions", json=body, timeout=30)
+    assert found.status_code == 400 and said in found.json()["error"]["message"]
+
+
+@pytest.mark.slow
+def test_chats_are_answered(chat: Path) -> None:
+    """In a service of their own, which takes seconds to start."""
+    predictor = Predictor(chat, device="cpu", threads=1)
+    expected = "".join(predictor.write(MESSAGES, max_new_tokens=8))
+    with serving(f"{chat}=chat", "--threads", 1) as served:
+        made = openai.OpenAI(base_url=f"{served.url}/v1", api_key="none", max_retries=0)
+        settings: dict[str, Any] = {"model": "chat", "messages": MESSAGES, "temperature": 0}
+        found = made.chat.completions.create(**settings, max_completion_tokens=8, n=2)
+        assert [one.message.content for one in found.choices] == [expected] * 2
+        assert found.choices[0].message.role == "assistant"
+        assert found.usage is not None and found.usage.completion_tokens <= 16
+        chunks = list(made.chat.completions.create(**settings, max_tokens=8, stream=True))
+        deltas = [chunk.choices[0].delta for chunk in chunks]
+        assert deltas[0].role == "assistant"
+        assert "".join(one.content or "" for one in deltas) == expected
+        assert chunks[-1].choices[0].finish_reason in ("stop", "length")
+        parts: Any = [{"role": "user", "content": [{"type": "text", "text": "what is two?"}]}]
+        again = made.chat.completions.create(**{**settings, "messages": parts}, max_tokens=8)
+        assert again.choices[0].message.content == expected
+        long = made.chat.completions.create(**settings)
+        assert long.usage is not None and long.usage.total_tokens <= 64
+        with pytest.raises(openai.BadRequestError, match="ends with the assistant"):
+            wrong: Any = [*MESSAGES, {"role": "assistant", "content": "yes"}]
+            made.chat.completions.create(**{**settings, "messages": wrong})
 
 
 def test_what_it_can_do_is_told(writer: Served, client: openai.OpenAI) -> None:
