@@ -22,7 +22,7 @@ def writer(request: pytest.FixtureRequest) -> PromptWriter:
 
 
 def _batch(
-    writer: PromptWriter, cache_tokens: int = 200, prompt_tokens: int = 8
+    writer: PromptWriter, cache_tokens: int = 300, prompt_tokens: int = 8
 ) -> ContinuousBatch:
     batch = writer.continuous(SPECIAL, None)
     return ContinuousBatch(batch._runner, batch._to_inputs, cache_tokens, prompt_tokens)
@@ -80,7 +80,7 @@ def test_a_text_is_the_one_that_it_is_alone(writer: PromptWriter, seed: int) -> 
         _written(batch, texts, over)
         most, steps = max(most, batch.running), steps + 1
         assert batch.cached_tokens <= batch.cache_tokens and steps < 500
-    assert most >= 4, "several ran at once"
+    assert most >= 3, "several ran at once"
     assert batch.running == batch.waiting == batch.cached_tokens == 0
     for one in requests:
         assert texts[one] == _alone(writer, one)
