@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tasks.errors import UserError, spelled
+from tasks.paths import expanded
 from tasks.printing import print_lines
 from zoo.deploy import winner
 from zoo.machine import environment
@@ -66,10 +67,11 @@ def threads_of(args: ServeArgs, workers: int) -> int:
 
 def _updates(args: ServeArgs) -> UpdateSettings:
     """Raises `UserError` for a folder that is none, and for conditions that are none."""
-    if args.model_root is not None and not args.model_root.expanduser().is_dir():
+    root = None if args.model_root is None else expanded(args.model_root)
+    if root is not None and not root.is_dir():
         raise UserError(f"`model_root` {args.model_root}: there is no such folder")
     return UpdateSettings(
-        model_root=args.model_root and args.model_root.expanduser(),
+        model_root=root,
         watch_s=args.watch,
         shadow_share=args.shadow_share,
         shadow_requests=args.shadow_requests,
@@ -81,10 +83,10 @@ def _updates(args: ServeArgs) -> UpdateSettings:
 
 def _described(word: str, deployment: str) -> Description:
     """Return the description of a model that was given as CHECKPOINT or CHECKPOINT=NAME."""
-    folder, name = Path(word).expanduser(), ""
+    folder, name = expanded(word), ""
     if not folder.exists() and "=" in word:
         path, _, name = word.rpartition("=")
-        folder = Path(path).expanduser()
+        folder = expanded(path)
     name = name or _name_of(folder)
     if not NAME.fullmatch(name):
         raise UserError(
