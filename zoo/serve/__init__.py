@@ -35,7 +35,9 @@ leaves beside a program, must give what they gave there, within the tolerance of
 
 **Who may ask.** Keys in a file (one a line, `chmod 600`) or in ZOO_SERVE_KEYS; without keys the
 address is this machine's own. Nothing is fetched from a URL in a request, no file is opened by a
-name in it, and logs (JSON lines on standard error) have no inputs.
+name in it, and logs (JSON lines on standard error) have no inputs. Pages of other origins than its
+own neither read an answer nor open a WebSocket, but for those of `--cors`; a proxy before it passes
+the header Host on.
 
 **A new version.** `--watch 10` looks at the folder, or `POST /v2/repository/models/NAME/load` with
 one of `--admin_keys` is told: the new version is loaded beside the old one, tested, given a share

@@ -18,6 +18,7 @@ from starlette.requests import ClientDisconnect
 from tasks.errors import UserError, spelled
 from zoo.serve import cache, errors, keys
 from zoo.serve.errors import (
+    Forbidden,
     ServeError,
     SlowRequest,
     TooLarge,
@@ -41,6 +42,10 @@ QUICK_S = 0.05
 """Answers that come sooner are not worth a look at whether the client has gone."""
 STATE = "zoo"
 """The key of a scope under which a route leaves what is said of the request: model, sha256."""
+DEFAULT_PORTS = {"http": ":80", "https": ":443"}
+"""Which an origin and a host leave out."""
+LONGEST_ORIGIN = 100
+"""Characters of an origin that the log repeats."""
 FULL = "zoo.full"
 """The key of a scope that says, of a request on one connection too many, how many there may be."""
 
@@ -57,6 +62,8 @@ class Access:
     """of which a request brings one; none: it needs none"""
     open_paths: Sequence[str] = ()
     """that need no key to be read; those that end in a slash with all below them"""
+    origins: Sequence[str] = ()
+    """of pages, besides the service's own, that may open a WebSocket; "*": all"""
     forms: Mapping[str, Form] = field(default_factory=dict)
     """what a refusal looks like below a path that ends in a slash, given its status and what
     `refusal` says, where it has another form"""
@@ -71,6 +78,17 @@ class Access:
             for one in self.open_paths
         )
 
+    def may_open(self, origin: str | None, host: str | None) -> bool:
+        """Return whether a page may open a WebSocket. Browsers let any page do so, and leave it to
+        the service to look at the header Origin (RFC 6455, 10.2), which nobody else has to send.
+
+        Args:
+            host: the header Host.
+        """
+        if origin is None or is_same_origin(origin, host):
+            return True
+        return "*" in self.origins or origin in self.origins
+
 
 class AccessMiddleware:
     """See the module."""
@@ -80,13 +98,22 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
-        if scope["type"] == "websocket" and not self._may(scope):
-            await send({"type": "websocket.close", "code": 1008, "reason": "no known key"})
+        if scope["type"] == "websocket" and (why := self._refused(scope)):
+            told = {"path": scope["path"], "status": Forbidden.status, "error": why}
+            REQUESTS.info({"request": uuid.uuid4().hex, "method": "GET", **told})
+            await send({"type": "websocket.close", "code": 1008})  # before it is open: 403
             return
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         await Exchange(self, scope, receive, send).run()
+
+    def _refused(self, scope: Scope) -> str | None:
+        """Return why a WebSocket is not to be opened; None where it is."""
+        origin = header(scope, b"origin")
+        if not self.access.may_open(origin, header(scope, b"host")):
+            return f"no page of {(origin or '')[:LONGEST_ORIGIN]} may open it: --cors names others"
+        return None if self._may(scope) else "no known key"
 
     def _may(self, scope: Scope) -> bool:
         if not self.access.keys or self.access.is_open(scope.get("method", ""), scope["path"]):
@@ -252,6 +279,19 @@ def refusal(error: ServeError | UserError) -> dict[str, Any]:
         said |= {"field": error.field} if error.field else {}
         said |= {"hint": spelled(error.hint, pattern="{}")} if error.hint else {}
     return said
+
+
+def is_same_origin(origin: str, host: str | None) -> bool:
+    """Return whether a page is of the host that it asks. The scheme is left aside: TLS may end
+    before the service.
+
+    Args:
+        origin: SCHEME://HOST[:PORT], or "null" of a page without one (RFC 6454).
+        host: HOST[:PORT], as the header Host has it.
+    """
+    scheme, _, place = origin.lower().partition("://")
+    port = DEFAULT_PORTS.get(scheme, "")
+    return bool(place) and place.removesuffix(port) == (host or "").lower().removesuffix(port)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

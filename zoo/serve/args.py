@@ -1,5 +1,6 @@
 """The flags of the verb serve, and those among them that its models are held to."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,8 +8,11 @@ from typing import Annotated, Literal
 import tyro
 
 from tasks.bounds import Bounded, Bounds, Count, CountOrZero, NotNegative, Positive, Share, Threads
+from tasks.errors import UserError
 
 Port = Annotated[int, Bounds(0, 65_535)]
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
+"""As the header Origin has it: no path behind it, and small letters (RFC 6454)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,8 @@ class ServeArgs(Limits):
     """not ready (v2/health/ready) while so many inputs wait, or more; by default that is not looked
     at"""
     cors: tuple[str, ...] = ()
-    """origins of pages that may call it: https://example.org"""
+    """origins of pages that may call it, and open a WebSocket, besides its own:
+    https://example.org; * stands for all"""
     ssl_certfile: Path | None = None
     """certificate, for https"""
     ssl_keyfile: Path | None = None
@@ -104,3 +109,12 @@ class ServeArgs(Limits):
     """of each model on Ray"""
     max_replicas: Count | None = None
     """on Ray: add replicas up to so many while requests wait"""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for each in self.cors:
+            if each not in ("*", "null") and not ORIGIN.fullmatch(each):
+                raise UserError(
+                    f"`cors` {each!r} is no origin as a browser names it",
+                    hint="https://example.org: scheme, host and port alone, in small letters",
+                )

@@ -44,7 +44,7 @@ class AppSettings:
     ready_below: int | None = None
     """see `zoo.serve.health.router`"""
     cors: Sequence[str] = ()
-    """origins whose pages may call it"""
+    """origins whose pages may call it, and open a WebSocket"""
     waits_until_ready: bool = False
     """start only when each model has a worker that is ready, or not at all"""
     admin_keys: Sequence[bytes] = ()
@@ -83,6 +83,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
         settings.slow_client_s,
         (*settings.keys, *settings.admin_keys) if settings.keys else (),
         OPEN_PATHS,
+        settings.cors,
         {f"{openai.PREFIX}/": openai.refused},
         health.PROBES,
     )
