@@ -6,6 +6,7 @@ A pure ASGI middleware, since it is on the path of each request: https://asgi.re
 import asyncio
 import json
 import logging
+import math
 import re
 import time
 import uuid
@@ -22,6 +23,7 @@ from zoo.serve.errors import (
     ServeError,
     SlowRequest,
     TooLarge,
+    TooManyBytes,
     TooManyConnections,
     Unauthorized,
     Unavailable,
@@ -58,6 +60,8 @@ class Access:
     """bytes"""
     slow_client_s: float
     """that a client has to send a body"""
+    max_in_flight: float = math.inf
+    """bytes of the bodies of all requests that are being answered"""
     keys: Sequence[bytes] = ()
     """of which a request brings one; none: it needs none"""
     open_paths: Sequence[str] = ()
@@ -95,6 +99,8 @@ class AccessMiddleware:
 
     def __init__(self, app: App, access: Access, metrics: Metrics) -> None:
         self.app, self.access, self.metrics = app, access, metrics
+        self.in_flight = 0
+        """bytes of the bodies of requests that are being answered"""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or refuse it."""
@@ -113,9 +119,10 @@ class AccessMiddleware:
         origin = header(scope, b"origin")
         if not self.access.may_open(origin, header(scope, b"host")):
             return f"no page of {(origin or '')[:LONGEST_ORIGIN]} may open it: --cors names others"
-        return None if self._may(scope) else "no known key"
+        return None if self.may(scope) else "no known key"
 
-    def _may(self, scope: Scope) -> bool:
+    def may(self, scope: Scope) -> bool:
+        """Return whether a request brings the key that it needs."""
         if not self.access.keys or self.access.is_open(scope.get("method", ""), scope["path"]):
             return True
         offered = scope.get("subprotocols", ())
@@ -130,7 +137,7 @@ class Exchange:
         self, middleware: AccessMiddleware, scope: Scope, receive: Receive, send: Send
     ) -> None:
         self.app, self.access = middleware.app, middleware.access
-        self.metrics, self.may = middleware.metrics, middleware._may
+        self.metrics, self._middleware = middleware.metrics, middleware
         self.scope, self._receive, self._send = scope, receive, send
         given = header(scope, b"x-request-id") or ""
         self.id = given if GIVEN_ID.fullmatch(given) else uuid.uuid4().hex
@@ -164,11 +171,11 @@ class Exchange:
         if FULL in self.scope and self.scope["path"] not in self.access.probes:
             self.metrics.rejected("", "connections")
             raise TooManyConnections(self.scope[FULL])
-        if not self.may(self.scope):
+        if not self._middleware.may(self.scope):
             raise Unauthorized("no known key: Authorization: Bearer KEY")
         size = header(self.scope, b"content-length")
-        if size is not None and int(size) > self.access.max_body:  # the parser has read a number
-            raise self._too_large()
+        if size is not None:
+            self._must_fit(int(size), int(size))  # the parser has read a number
         work = asyncio.ensure_future(self.app(self.scope, self.receive, self.send))
         try:
             await asyncio.wait((work,), timeout=QUICK_S)
@@ -208,9 +215,10 @@ class Exchange:
             raise SlowRequest(
                 f"the body did not come within {self.access.slow_client_s:g} s"
             ) from None
-        self.read += len(message.get("body", b""))
-        if self.read > self.access.max_body:
-            raise self._too_large()
+        count = len(message.get("body", b""))
+        self._must_fit(self.read + count, count)
+        self._hold(count)
+        self.read += count
         if not message.get("more_body", False):
             self._whole.set()
         return message
@@ -244,10 +252,22 @@ class Exchange:
         await self.send({**start, "headers": pairs})
         await self._send({"type": "http.response.body", "body": body})
 
-    def _too_large(self) -> TooLarge:
-        return TooLarge(f"the body is larger than {self.access.max_body:,} bytes")
+    def _must_fit(self, size: int, more: int) -> None:
+        """Raise `TooLarge` for a body of so many bytes, and `TooManyBytes` where there is no room
+        for so many more beside those of other requests."""
+        if size > self.access.max_body:
+            raise TooLarge(f"the body is larger than {self.access.max_body:,} bytes")
+        if self._middleware.in_flight + more > self.access.max_in_flight:
+            self.metrics.rejected("", "bytes")
+            raise TooManyBytes(self._middleware.in_flight)
+
+    def _hold(self, count: int) -> None:
+        """Count bytes that were read and are kept; those of all requests together are bounded."""
+        self._middleware.in_flight += count
+        self.metrics.holds(self._middleware.in_flight)
 
     def _tell(self) -> None:
+        self._hold(-self.read)
         seconds = time.monotonic() - self.began
         route = getattr(self.scope.get("route"), "path", "other")
         self.metrics.ended(self.said.get("model", ""), route, self.status, seconds)

@@ -64,6 +64,9 @@ class ServeArgs(Limits):
     ZOO_SERVE_KEYS in the environment holds them as well, separated by commas"""
     max_body_mb: Positive = 10.0
     """of a request; more are answered with 413"""
+    max_in_flight_mb: Positive | None = None
+    """of all requests that are being answered; more are answered with 429; an eighth of the memory
+    by default"""
     max_connections: Count = 1024
     """that are open at once; more are answered with 503"""
     slow_client_s: Positive = 10.0
@@ -112,6 +115,11 @@ class ServeArgs(Limits):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.max_in_flight_mb is not None and self.max_in_flight_mb < self.max_body_mb:
+            raise UserError(
+                f"`max_in_flight_mb` {self.max_in_flight_mb:g} has no room for a request of "
+                f"`max_body_mb` {self.max_body_mb:g}, which would never be taken"
+            )
         for each in self.cors:
             if each not in ("*", "null") and not ORIGIN.fullmatch(each):
                 raise UserError(

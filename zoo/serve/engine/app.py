@@ -1,5 +1,6 @@
 """The application: a service's routes behind what every request passes."""
 
+import math
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ class AppSettings:
     """bytes of a request"""
     slow_client_s: float = 10.0
     """that a client has to send its request"""
+    max_in_flight: float = math.inf
+    """bytes of all requests that are being answered"""
     keys: Sequence[bytes] = ()
     """of which a request brings one; none: it needs none"""
     ready_below: int | None = None
@@ -81,6 +84,7 @@ def create_app(service: Service, settings: AppSettings | None = None) -> FastAPI
     access = Access(
         settings.max_body,
         settings.slow_client_s,
+        settings.max_in_flight,
         (*settings.keys, *settings.admin_keys) if settings.keys else (),
         OPEN_PATHS,
         settings.cors,

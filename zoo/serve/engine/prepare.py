@@ -20,6 +20,9 @@ from zoo.serve.update import UpdateSettings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A name that stands in a URL as it is."""
+MEMORY_SHARE = 1 / 8
+"""Of the memory, for the bodies of requests. A body is there several times over: as it came, as an
+input, on its way to a worker, and decoded there."""
 OTHERS = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -47,6 +50,7 @@ def prepared(args: ServeArgs, request_keys: Sequence[bytes]) -> tuple[Service, A
     settings = AppSettings(
         max_body=int(args.max_body_mb * 2**20),
         slow_client_s=args.slow_client_s,
+        max_in_flight=max_in_flight(args),
         keys=request_keys,
         ready_below=args.ready_below,
         cors=args.cors,
@@ -63,6 +67,15 @@ def threads_of(args: ServeArgs, workers: int) -> int:
     """Return the threads of each of so many workers: as asked, else their share of the cores that
     this process may use."""
     return args.threads or max(1, int(environment.machine(gpu=False)["cores"]) // workers)
+
+
+def max_in_flight(args: ServeArgs) -> int:
+    """Return how many bytes of requests are answered at once: as asked, else a share of the memory
+    that this process may use."""
+    if args.max_in_flight_mb is not None:
+        return int(args.max_in_flight_mb * 2**20)
+    granted = environment.machine(gpu=False)["memory_bytes"]
+    return int(max(granted * MEMORY_SHARE, args.max_body_mb * 2**20))
 
 
 def _updates(args: ServeArgs) -> UpdateSettings:
