@@ -1,6 +1,7 @@
 """A checkpoint as a service: `python -m zoo serve runs/bert_cls`.
 
-    zoo serve runs/bert_cls                                   what `decide` chose, else eager
+    zoo serve runs/bert_cls                                   what `decide` chose, else eager; its
+                                                              workers and batches, too, for a load
     zoo serve runs/bert_cls=reviews runs/cnn_cls=photos       several models, by name
     zoo serve runs/bert_cls --deployment onnx --workers 2 --threads 1
     zoo serve minilm                                          weights: labels without training

@@ -11,6 +11,7 @@ from tasks.bounds import Bounded, Bounds, Count, CountOrZero, NotNegative, Posit
 from tasks.errors import UserError
 
 Port = Annotated[int, Bounds(0, 65_535)]
+MAX_BATCH = 64
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
 """As the header Origin has it: no path behind it, and small letters (RFC 6454)."""
 
@@ -23,8 +24,9 @@ class Limits(Bounded):
     """inputs of a model that wait; more are answered with 429"""
     timeout_s: Positive = 30.0
     """for an answer; longer is answered with 504"""
-    max_batch: Count = 64
-    """inputs that a worker is handed at once"""
+    max_batch: Count | None = None
+    """inputs that a worker is handed at once; 64 by default, or what `bench decide` chose for a
+    load"""
     max_wait_ms: NotNegative = 0.0
     """that an idle worker waits for more inputs; 0: batches form while it is busy"""
     batch_budget: Positive | None = None
@@ -34,6 +36,11 @@ class Limits(Bounded):
     """of a sound: a small file may last days; longer ones are answered with 422"""
     drain_s: NotNegative = 30.0
     """for requests that came before SIGTERM, and for live sounds whose version of a model goes"""
+
+    @property
+    def most_at_once(self) -> int:
+        """Inputs that a worker is handed at once."""
+        return self.max_batch or MAX_BATCH
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,8 @@ class ServeArgs(Limits):
     """address to listen on; any other than this machine's own wants `keys`"""
     port: Port = 8080
     """0 takes a free one, and says which"""
-    workers: Count = 1
-    """processes of each model"""
+    workers: Count | None = None
+    """processes of each model; one by default, or what `bench decide` chose for a load"""
     threads: Threads | None = None
     """of the processor, of each worker; all cores, shared by the workers, by default"""
     device: str = "auto"
@@ -112,6 +119,11 @@ class ServeArgs(Limits):
     """of each model on Ray"""
     max_replicas: Count | None = None
     """on Ray: add replicas up to so many while requests wait"""
+
+    @property
+    def processes(self) -> int:
+        """Processes of each model."""
+        return self.workers or 1
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -56,7 +56,7 @@ class WorkerSettings:
             "threads": self.threads,
             "budget": self.limits.batch_budget,
             "max_seconds": self.limits.max_seconds,
-            "most": self.limits.max_batch,
+            "most": self.limits.most_at_once,
         }
 
 

@@ -128,7 +128,7 @@ class Site:
         """
         words = [f"{MODELS}/{model.name}={model.name}" for model in self.models]
         words += ["--host", "0.0.0.0", "--port", str(self.port)]
-        words += ["--workers", str(self.args.workers)]
+        words += ["--workers", str(self.args.processes)]
         words += ["--device", (self.args.device if self.on_gpu else "cuda") if gpu else "cpu"]
         if len(deployments := {model.deployment for model in self.models}) == 1:
             words += ["--deployment", *deployments]
