@@ -32,6 +32,8 @@ class Limits(Bounded):
     batch_budget: Positive | None = None
     """tokens, pixels or seconds of a pass, padding included; 16 inputs of usual length by default,
     128 on a GPU"""
+    load_s: Positive = 600.0
+    """that a worker has to load its model; one that takes longer is taken for dead"""
     max_seconds: Positive = 600.0
     """of a sound: a small file may last days; longer ones are answered with 422"""
     drain_s: NotNegative = 30.0

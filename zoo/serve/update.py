@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from zoo.measure.fail_if import VerdictCondition
 
 LOG = logging.getLogger(__name__)
-LOAD_S = 600.0
-"""That the workers of a new version have to become ready."""
 
 
 @dataclass(frozen=True)
@@ -242,8 +240,9 @@ class Updater:
     async def _loaded(self, candidate: ServedModel) -> None:
         """Wait until all workers of a new version are ready. Raises `Refused`."""
         assert candidate.first is not None
+        load_s = self.service.limits.load_s
         try:
-            async with asyncio.timeout(LOAD_S):
+            async with asyncio.timeout(load_s):
                 await candidate.first
                 while len(candidate.running) < candidate.workers and not candidate.deaths:
                     if candidate.unfit is not None:
@@ -254,7 +253,7 @@ class Updater:
         except (UserError, WorkerDied) as error:
             raise Refused("not_loaded", f"it can't be loaded: {error}") from None
         except TimeoutError:
-            raise Refused("not_loaded", f"it is not loaded after {LOAD_S:g} s") from None
+            raise Refused("not_loaded", f"it is not loaded after {load_s:g} s") from None
 
     async def _judge(
         self, candidate: ServedModel, compared: Compared, seconds: float, steps: Steps
