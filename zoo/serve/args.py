@@ -45,8 +45,29 @@ class Limits(Bounded):
         return self.max_batch or MAX_BATCH
 
 
+@dataclass(frozen=True, kw_only=True)
+class UpdateArgs(Bounded):
+    """What a new version of a model must be like, and where it may come from."""
+
+    model_root: Path | None = None
+    """folder of checkpoints, of which one may be named to be served from now on; by default that
+    which is served is read anew"""
+    watch: Positive | None = None
+    """look at the folders that are served, each so many seconds, and serve what is new there"""
+    shadow_share: Share = 0.1
+    """of the batches, that a new version gets beside the one that answers, before it does"""
+    shadow_requests: CountOrZero = 200
+    """inputs that are compared"""
+    shadow_s: Positive = 60.0
+    """that they are waited for; what was compared until then decides"""
+    max_disagreement: Share = 0.02
+    """of the inputs, that may have another answer from a new version; more, and it is refused"""
+    fail_if: tuple[str, ...] = ()
+    """refuse a new version that is so: slower, slower:5%, cant_tell"""
+
+
 @dataclass(frozen=True)
-class ServeArgs(Limits):
+class ServeArgs(UpdateArgs, Limits):
     """Models over HTTP."""
 
     models: Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="CHECKPOINT")]
@@ -82,21 +103,6 @@ class ServeArgs(Limits):
     """that a client has to send its request"""
     admin_keys: Path | None = None
     """file of keys for those who may change what is served: v2/repository/models/NAME/load"""
-    model_root: Path | None = None
-    """folder of checkpoints, of which one may be named to be served from now on; by default that
-    which is served is read anew"""
-    watch: Positive | None = None
-    """look at the folders that are served, each so many seconds, and serve what is new there"""
-    shadow_share: Share = 0.1
-    """of the batches, that a new version gets beside the one that answers, before it does"""
-    shadow_requests: CountOrZero = 200
-    """inputs that are compared"""
-    shadow_s: Positive = 60.0
-    """that they are waited for; what was compared until then decides"""
-    max_disagreement: Share = 0.02
-    """of the inputs, that may have another answer from a new version; more, and it is refused"""
-    fail_if: tuple[str, ...] = ()
-    """refuse a new version that is so: slower, slower:5%, cant_tell"""
     ready_below: CountOrZero | None = None
     """not ready (v2/health/ready) while so many inputs wait, or more; by default that is not looked
     at"""

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from zoo.serve import health, repository
 from zoo.serve.access import Access, AccessMiddleware
 from zoo.serve.answers import answer
+from zoo.serve.args import UpdateArgs
 from zoo.serve.page import routes as page
 from zoo.serve.protocols import (
     docs,
@@ -23,7 +24,7 @@ from zoo.serve.protocols import (
     websocket,
 )
 from zoo.serve.service import Service
-from zoo.serve.update import Updater, UpdateSettings
+from zoo.serve.update import Updater
 
 OPEN_PATHS = (health.LIVE, health.READY, *page.open_paths(), docs.PATH, f"{docs.PATH}/")
 """What needs no key: whether it lives, and the pages, which ask for one."""
@@ -52,7 +53,7 @@ class AppSettings:
     """start only when each model has a worker that is ready, or not at all"""
     admin_keys: Sequence[bytes] = ()
     """of those who may change what is served; none: nobody may"""
-    updates: UpdateSettings = field(default_factory=UpdateSettings)
+    updates: UpdateArgs = field(default_factory=UpdateArgs)
     """what a new version of a model must be like"""
 
 

@@ -11,14 +11,12 @@ from tasks.printing import print_lines
 from zoo.deploy import winner
 from zoo.deploy.winner import Winner
 from zoo.machine import environment
-from zoo.measure.fail_if import VerdictCondition
 from zoo.serve import keys
 from zoo.serve.args import ServeArgs
 from zoo.serve.cache import AnswerCache
 from zoo.serve.description import AUTO, EAGER, Description, describe, describe_weights
 from zoo.serve.engine.app import AppSettings
 from zoo.serve.service import Service
-from zoo.serve.update import UpdateSettings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """A name that stands in a URL as it is."""
@@ -30,11 +28,12 @@ OTHERS = re.compile(r"[^A-Za-z0-9._-]+")
 
 def described(args: ServeArgs) -> list[Description]:
     """Return the models of a command. Raises `UserError` for those that can't be served."""
-    return [one for one, _ in _found(args)]
+    return [one for one, _ in with_choices(args)]
 
 
-def _found(args: ServeArgs) -> list[tuple[Description, Winner | None]]:
-    """Return the models of a command, each with what `decide` chose for it where that is taken."""
+def with_choices(args: ServeArgs) -> list[tuple[Description, Winner | None]]:
+    """Return the models of a command, each with what `decide` chose for it where that is taken.
+    Raises `UserError` as `described` does."""
     if not args.models:
         raise UserError("which checkpoint? zoo serve FOLDER, as a fine-tune leaves it", "models")
     found = [_described(word, args.deployment) for word in args.models]
@@ -52,7 +51,7 @@ def prepared(args: ServeArgs, request_keys: Sequence[bytes]) -> tuple[Service, A
 
     Raises `UserError` for models that can't be served, and settings that can't be.
     """
-    found = _found(args)
+    found = with_choices(args)
     models = [one for one, _ in found]
     if len(found) == 1 and args.engine == "uvicorn":
         args = _suited(args, *found[0])
@@ -112,20 +111,14 @@ def max_in_flight(args: ServeArgs) -> int:
     return int(max(granted * MEMORY_SHARE, args.max_body_mb * 2**20))
 
 
-def _updates(args: ServeArgs) -> UpdateSettings:
-    """Raises `UserError` for a folder that is none, and for conditions that are none."""
-    root = None if args.model_root is None else expanded(args.model_root)
-    if root is not None and not root.is_dir():
+def _updates(args: ServeArgs) -> ServeArgs:
+    """Return the settings of updates, whose folder is there. Raises `UserError` where it is not."""
+    if args.model_root is None:
+        return args
+    root = expanded(args.model_root)
+    if not root.is_dir():
         raise UserError(f"`model_root` {args.model_root}: there is no such folder")
-    return UpdateSettings(
-        model_root=root,
-        watch_s=args.watch,
-        shadow_share=args.shadow_share,
-        shadow_requests=args.shadow_requests,
-        shadow_s=args.shadow_s,
-        max_disagreement=args.max_disagreement,
-        fail_if=[VerdictCondition.parse(text) for text in args.fail_if],
-    )
+    return dataclasses.replace(args, model_root=root)
 
 
 def _described(word: str, deployment: str) -> tuple[Description, Winner | None]:

@@ -22,7 +22,7 @@ def test_keys_may_come_through_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
         found.append(config)
         return 0
 
-    monkeypatch.setattr(prepare, "described", lambda args: [described.texts()])
+    monkeypatch.setattr(prepare, "with_choices", lambda args: [(described.texts(), None)])
     monkeypatch.setattr(server, "run", run)
     reading, writing = os.pipe()
     os.write(writing, b"a-key-that-is-long-enough\n")
@@ -59,6 +59,6 @@ def test_a_home_that_is_not_there_is_one_line(
     words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if words[0] == "m":
-        monkeypatch.setattr(prepare, "described", lambda args: [described.texts()])
+        monkeypatch.setattr(prepare, "with_choices", lambda args: [(described.texts(), None)])
     done = run_cli("zoo", "serve", *words)
     assert done.code == 2 and "~nobody-here" in done.err and len(done.err.splitlines()) == 1
