@@ -118,7 +118,8 @@ class AccessMiddleware:
         """Return why a WebSocket is not to be opened; None where it is."""
         origin = header(scope, b"origin")
         if not self.access.may_open(origin, header(scope, b"host")):
-            return f"no page of {(origin or '')[:LONGEST_ORIGIN]} may open it: --cors names others"
+            shown = (origin or "")[:LONGEST_ORIGIN]
+            return spelled(f"a page of {shown} may not open it: `cors` names the origins that may")
         return None if self.may(scope) else "no known key"
 
     def may(self, scope: Scope) -> bool:

@@ -12,6 +12,7 @@ from tasks.errors import UserError
 
 Port = Annotated[int, Bounds(0, 65_535)]
 MAX_BATCH = 64
+"""Inputs that a worker is handed at once, where nothing else was asked for or chosen."""
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\sA-Z]+")
 """As the header Origin has it: no path behind it, and small letters (RFC 6454)."""
 

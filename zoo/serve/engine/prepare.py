@@ -82,7 +82,7 @@ def _suited(args: ServeArgs, model: Description, chosen: Winner | None) -> Serve
         return args
     rate, p99_s = chosen.limits.get("rate"), chosen.limits.get("p99_s")
     load = f" for {rate:g} requests/s at a p99 of {1e3 * p99_s:g} ms" if rate and p99_s else ""
-    told = f"{model.name}: `decide` chose workers {chosen.workers}, max_batch {chosen.max_batch}"
+    told = f"{model.name}: decide chose workers {chosen.workers}, max_batch {chosen.max_batch}"
     cores, here = chosen.machine.get("cores"), environment.machine(gpu=False)["cores"]
     if cores != here:
         print_lines(f"{told}{load} on {cores} cores; here are {here}, and it is not taken")

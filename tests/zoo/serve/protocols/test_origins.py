@@ -78,7 +78,7 @@ def test_the_log_says_why(
     assert _opened(services[()], live.PATH, PAGE) == 403
     [told] = [record.msg for record in caplog.records]
     assert (told["path"], told["status"]) == (live.PATH, 403)
-    assert PAGE in told["error"] and "--cors" in told["error"]
+    assert PAGE in told["error"] and "cors" in told["error"]
 
 
 @pytest.mark.parametrize(
