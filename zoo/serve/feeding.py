@@ -50,7 +50,7 @@ class Batches(Feeder):
         wait_s = self._limits.max_wait_ms / 1000
         try:
             while True:
-                taking = model.queue.take(self._limits.max_batch, wait_s)
+                taking = model.queue.take(self._limits.most_at_once, wait_s)
                 self.jobs, reason = await unless_dead(worker, death, model.queue, taking)
                 self._metrics.released(model.description, reason)
                 with self._activity.running() as ran:
@@ -86,7 +86,7 @@ async def unless_dead(
 
 
 class Texts(Feeder):
-    """Hands a worker that writes each request as it comes, while it has fewer than `max_batch`."""
+    """Hands a worker that writes each request as it comes, while it has fewer than it may."""
 
     def __init__(self, *settings: Any) -> None:
         """See `Feeder`."""
@@ -145,7 +145,7 @@ class Texts(Feeder):
         return text
 
     def _look_for_room(self) -> None:
-        if len(self._writing) < self._limits.max_batch:
+        if len(self._writing) < self._limits.most_at_once:
             self._has_room.set()
         else:
             self._has_room.clear()
