@@ -192,7 +192,7 @@ def whole_text(program: Signature, inputs: Mapping[str, Any]) -> dict[str, np.nd
     feed = {
         "input_ids": ids,
         MASK: to_numpy(inputs[MASK]) if MASK in inputs else np.ones_like(ids),
-        PLACES: np.broadcast_to(places, ids.shape),
+        PLACES: np.tile(places, (len(ids), 1)),
         KEEP: places,
     }
     return {port.name: feed[port.name] for port in program.inputs if port.name in feed}
