@@ -118,7 +118,7 @@ def _canonical(
     source = load_source(data, docstrings.load, documents.load)
     names = names_of(source.splits)
     if known:
-        columns = text_forms.find_again(names, source.name, args, known)
+        columns = text_forms.find_again(names, source.name, known)
     else:
         columns = text_forms.find(names, args, source.name)
     read = text_forms.read(source, columns, args)
@@ -142,9 +142,12 @@ def read_inputs(
     `tasks.nlp.prompts.read`."""
     if inputs.prompt and inputs.file:
         raise UserError("give `prompt` or `file`, not both")
+    found: Iterator[Mapping[str, Any]]
     if inputs.prompt:
-        return ({"prompt": text_inputs.argument(one, "`prompt`")} for one in inputs.prompt)
-    return prompts.read(inputs.file, inputs.text_column, task.columns, task.is_chat, stack)
+        found = ({"prompt": text_inputs.argument(one, "`prompt`")} for one in inputs.prompt)
+    else:
+        found = prompts.read(inputs.file, inputs.text_column, task.columns, task.is_chat, stack)
+    return ({**item, "between": task.between} for item in found) if task.between else found
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -196,6 +199,14 @@ class CausalLM(Bindable):
     def is_chat(self) -> bool:
         """Return whether a prompt is what a user says in a chat."""
         return self.chat == "on" or (self.chat == "auto" and self.form == "chats")
+
+    @property
+    def between(self) -> str:
+        """Return what stands between a prompt and its answer where both are shown."""
+        if self.is_chat:
+            return "\n"
+        asks = self.form == "completions" and self.chat != "off"
+        return self.args.separator or "" if asks else ""
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """Return what the model gives for a text, for a card."""
@@ -346,9 +357,7 @@ class CausalLM(Bindable):
         from tasks.nlp import chat_template
 
         if not self._is_rendered(given):
-            text = cleaned(given, self.args.clean)
-            asks = self.form == "completions" and self.chat != "off"
-            return text + (self.args.separator or "") if asks else text
+            return cleaned(given, self.args.clean) + self.between
         chat = [{"role": "user", "content": given}] if isinstance(given, str) else given
         return chat_template.render(self.processor, chat, "the chat", asks=True)
 

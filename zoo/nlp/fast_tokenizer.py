@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 WHOLE = "tokenizer.json"
 SETTINGS = "tokenizer_config.json"
+TEMPLATE = "chat_template.jinja"
 INPUTS = {
     "TokenizersBackend": ("input_ids", "attention_mask"),
     "PreTrainedTokenizerFast": ("input_ids", "attention_mask"),
@@ -75,6 +76,8 @@ def load(folder: Path) -> Any:
     Raises `UserError` as `zoo.model.loading.load_tokenizer` does.
     """
     if not all((folder / name).is_file() for name in (WHOLE, SETTINGS)):
+        return loading.load_tokenizer(folder)
+    if (folder / TEMPLATE).is_file():  # transformers writes chats
         return loading.load_tokenizer(folder)
     settings = loading.load_json(folder, SETTINGS)
     plain = settings.get("tokenizer_class") in INPUTS and not {
