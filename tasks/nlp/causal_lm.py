@@ -25,7 +25,7 @@ from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED, of_targets
 from tasks.metrics.spec import metric_spec
-from tasks.nlp import causal_batches, prompts, text_forms, text_inputs, token_losses
+from tasks.nlp import prompts, text_forms, text_inputs, token_losses
 from tasks.nlp.cleaning import cleaned, cleaned_splits, described
 from tasks.nlp.text_forms import Form, FormArgs
 from tasks.nlp.text_inputs import Columns
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from tasks.writes import WritesTokens
 
 EXAMPLE_INPUT = '--prompt "This package provides"'
+QUESTION = "What is a package?"
+"""What a model that answers is asked in examples."""
 USUAL_LENGTH = 1024
 """Tokens of a piece where the model takes more, unless more are asked for."""
 
@@ -193,7 +195,8 @@ class CausalLM(Bindable):
     @property
     def example_call(self) -> str:
         """Return example flags of `predict`."""
-        return '--prompt "What is a package?"' if self.form == "chats" else EXAMPLE_INPUT
+        flag, _, _ = EXAMPLE_INPUT.partition(" ")
+        return f'{flag} "{QUESTION}"' if self.form == "chats" else EXAMPLE_INPUT
 
     @property
     def is_chat(self) -> bool:
@@ -217,7 +220,7 @@ class CausalLM(Bindable):
         """Return an input of transformers' pipeline as Python source."""
         said = '"This package provides"'
         if self.form == "chats":
-            said = '[{"role": "user", "content": "What is a package?"}]'
+            said = f'[{{"role": "user", "content": "{QUESTION}"}}]'
         return f"{said}, max_new_tokens=40" if is_english else ""
 
     def input_of(self, text: str, processor: Any) -> str:
@@ -368,6 +371,7 @@ class CausalLM(Bindable):
         int64 [b, seq], at each place the token behind it (`IGNORED` where it is not learned), and
         bytes and documents int64 [b].
         """
+        from tasks.nlp import causal_batches
         from tasks.nlp.tokenization import pad
 
         if not rows or "bytes" not in rows[0]:
@@ -376,6 +380,8 @@ class CausalLM(Bindable):
 
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
         """See `tasks.packed.Packs`; the targets are labels int64 [1, tokens]."""
+        from tasks.nlp import causal_batches
+
         return causal_batches.packed(rows, shape, self.pad_token_id)
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:
