@@ -95,7 +95,13 @@ def find(names: Sequence[str], args: FormArgs, where: str) -> Columns:
         first = find_column(names, pair[0] or prompt, firsts, "prompt", where)
         second = find_column(names, pair[1] or completion, seconds, "completion", where)
         return {"prompt": first, "completion": second, "context": _context(there, first)}
-    return {"text": find_column(names, args.text_column, COLUMNS, "text", where)}
+    try:
+        return {"text": find_column(names, args.text_column, COLUMNS, "text", where)}
+    except UserError as error:
+        if args.text_column is not None:
+            raise
+        ways = "prompts want prompt and completion beside each other, chats messages"
+        raise UserError(str(error), "text_column", ways) from None
 
 
 def _context(there: Mapping[str, str], prompt: str) -> str | None:
