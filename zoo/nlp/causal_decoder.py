@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from tasks.bounds import must_be_multiple
 from tasks.errors import UserError
 from tasks.nlp import chats
 from zoo.generation.network import PromptWriter
@@ -22,11 +23,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import datasets
-    import torch
     from torch import nn
 
     from tasks.base import Task
-    from tasks.packed import PackedShape
     from zoo.nlp.gpt_lm import Options
 
 FALLBACK_LENGTH = 1024
@@ -52,7 +51,7 @@ class CausalDecoder(Network):
         tokenizer that is slow, knows more tokens than the weights do, or can't write chats.
         """
         if options.model == pretrained.NEW:
-            _check(options)
+            must_be_multiple(options, "hidden_size", "num_heads")
             size, longest = options.vocab_size, options.token_limit
             read = chats.contents_of if task.form == "chats" else texts_of
             texts = read(splits["train"])
@@ -152,22 +151,6 @@ class CausalDecoder(Network):
             return f"its attention is {config._attn_implementation}, and not sdpa"
         return None
 
-    def packing_is_slow(
-        self, model: Any, device: "torch.device", dtype: "torch.dtype"
-    ) -> str | None:
-        """Return why packing gains nothing on a device, as the end of a sentence; None if it
-        gains."""
-        from zoo.speedups import packed_encoder
-
-        return packed_encoder.kernel_fault(model, device, dtype)
-
-    def prepare_packing(self, model: Any, shape: "PackedShape") -> None:
-        """Let a model take packed batches as well as padded ones, in place
-        (`Network.prepare_packing`)."""
-        from zoo.speedups import packed_encoder
-
-        packed_encoder.pack(model, shape)
-
     def load(self, folder: "Path") -> "tuple[nn.Module, Any]":
         """Return model and processor of a checkpoint (`Network.load`); the model has `write`, a
         `tasks.writes.WritesTokens`."""
@@ -199,14 +182,6 @@ def _end_at(model: Any, task: Any, processor: Any) -> None:
     """Let plain transformers end a text where the task does."""
     ends = sorted({task.end, processor.eos_token_id})
     model.generation_config.eos_token_id = ends[0] if len(ends) == 1 else ends
-
-
-def _check(options: "Options") -> None:
-    if options.hidden_size % options.num_heads:
-        raise UserError(
-            f"`hidden_size` {options.hidden_size} can't be shared out to `num_heads` "
-            f"{options.num_heads}: give a multiple"
-        )
 
 
 def _context(config: Any) -> int:
