@@ -31,7 +31,7 @@ from tasks.nlp.text_columns import canonical
 from tasks.nlp.text_inputs import TEXT_COLUMNS, Columns
 from tasks.nlp.text_lengths import resolve_max_length
 from tasks.nlp.token_losses import MOST_LOGITS, apart, measured
-from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs
+from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs, behind
 
 if TYPE_CHECKING:
     from contextlib import ExitStack
@@ -394,7 +394,10 @@ class CausalLM(Bindable):
         assert self.args.max_length is not None, "bind_for_training() decides it"
         asked = self.writing
         limits = [min(asked.max_new_tokens, self.args.max_length - len(ids)) for ids in prompts]
-        texts = [GrowingText(self._decode, asked.stop, limit) for limit in limits]
+        texts = [
+            GrowingText(behind(ids[-1], self._decode), asked.stop, limit)
+            for ids, limit in zip(prompts, limits, strict=True)
+        ]
         special = ((self.end,), self.pad_token_id)
         numbers = [_number(ids) for ids in prompts]
         for tokens in write(prompts, limits, special, numbers, asked.settings):

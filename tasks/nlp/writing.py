@@ -51,7 +51,7 @@ class WritingArgs(Bounded):
     no_repeat_ngram_size: CountOrZero | None = None
     """no so many tokens come twice in a row; 0: they may"""
     stop: tuple[str, ...] = ()
-    """texts that end what is written, and are left out of it"""
+    """texts that end what is written, and are left out of it; of beams, the best text is cut"""
     seed: Seed | None = None
     """of a draw (default 0): the same seed and prompt give the same text, in whatever batch"""
 
@@ -125,12 +125,30 @@ class Continuation:
     finish_reason: Reason
 
 
+Decode = Callable[[Sequence[int]], str]
+"""Gives the text of token ids."""
+
+
+def behind(token: int, decode: Decode) -> Decode:
+    """Return a `decode` for what stands behind a token.
+
+    Some tokenizers (SentencePiece's, as Llama 2 has it) leave out the blank before the first word
+    of what they decode, as before that of a text; behind another word it is a part of the text.
+    """
+
+    def decode_behind(ids: Sequence[int]) -> str:
+        if not ids:
+            return ""
+        both, alone = decode([token, ids[0]]), (decode([token]), decode(ids[:1]))
+        return " " * (both == " ".join(alone)) + decode(ids)
+
+    return decode_behind
+
+
 class GrowingText:
     """A text that is written token by token."""
 
-    def __init__(
-        self, decode: Callable[[Sequence[int]], str], stop: Sequence[str], limit: int
-    ) -> None:
+    def __init__(self, decode: Decode, stop: Sequence[str], limit: int) -> None:
         """
         Args:
             decode: the text of token ids.

@@ -108,6 +108,8 @@ class Decoding(Bounded):
             for name, neutral in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0)):
                 if (value := getattr(self, name)) != neutral:
                     raise UserError(f"`{name}` {value} is of draws: add `do_sample`")
+        if not isinstance(self.early_stopping, bool):
+            raise UserError(f"`early_stopping` {self.early_stopping!r} is neither True nor False")
         if self.num_beams == 1 and self.length_penalty != 1:
             raise UserError(f"`length_penalty` {self.length_penalty} is of beams: add `num_beams`")
 

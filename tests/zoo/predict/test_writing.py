@@ -150,7 +150,7 @@ def test_a_mistake_is_one_line(trained: Path, flags: tuple[object, ...], said: s
     assert len(done.err.splitlines()) == 1
 
 
-def test_settings_of_what_writes_nothing(reviews: Path, tiny_bert: Path) -> None:
+def test_settings_of_what_writes_nothing() -> None:
     from zoo.predict.zero_shot import ZeroShot
 
     model = ZeroShot.__new__(ZeroShot)
