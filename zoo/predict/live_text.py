@@ -3,6 +3,7 @@
 `show` does so for given prompts, `converse` for those that are typed, one a line.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -52,16 +53,16 @@ def converse(predictor: PredictionPipeline, read: Read) -> None:
 def _typed() -> str | None:
     """Return the next line that is typed; None behind the last one. Ctrl-C empties a line."""
     while True:
+        print_piece("> ")
         try:
-            if sys.stdout.isatty():
-                return input("> ")
-            print("> ", end="", file=sys.stderr, flush=True)
-            return input()
-        except EOFError:
-            print_lines("", file=sys.stderr)
-            return None
+            line = sys.stdin.buffer.readline()
         except KeyboardInterrupt:
             print_lines("", "Ctrl-D ends this program", file=sys.stderr)
+            continue
+        if line:
+            return os.fsdecode(line.removesuffix(b"\n"))
+        print_lines("")
+        return None
 
 
 def show(inputs: Iterator[Mapping[str, Any]], predictor: PredictionPipeline) -> None:

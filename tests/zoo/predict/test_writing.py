@@ -176,10 +176,11 @@ def test_prompts_are_typed(trained: Path) -> None:
     texts, _ = _predict(trained, "--prompt", "the film", "", "电影 é")
     shown = [f"{one['prompt']}{one['text']}\n\n" for one in texts]
     long = "the film " * 90
-    typed = f"the film\n\n电影 é\n{long}\nthe film\n".encode() + b"\x04"
-    *found, refused, again, end = _typed(trained, typed)
+    typed = f"the film\n\n电影 é\n{long}\n".encode() + b"\xff\nthe film\n\x04"
+    *found, refused, no_text, again, end = _typed(trained, typed)
     assert found == shown and again == shown[0] and end == "\n"
     assert refused.count("\n") == 2 and "shorten the prompt" in refused
+    assert no_text.count("\n") == 2 and "--prompt" in no_text
     assert _typed(trained, b"\x04") == ["\n"]
 
 
