@@ -400,7 +400,8 @@ class CausalLM(Bindable):
         ]
         special = ((self.end,), self.pad_token_id)
         numbers = [_number(ids) for ids in prompts]
-        for tokens in write(prompts, limits, special, numbers, asked.settings):
+        settings = asked.settings_for(self.processor)
+        for tokens in write(prompts, limits, special, numbers, settings):
             for text, token in zip(texts, tokens.tolist(), strict=True):
                 text.add(token if token >= 0 else None)
             yield texts

@@ -1,5 +1,6 @@
 """How a text is gone on with: what a user asks for, and the text as it grows token by token."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Literal, Self
@@ -52,6 +53,11 @@ class WritingArgs(Bounded):
     """no so many tokens come twice in a row; 0: they may"""
     stop: tuple[str, ...] = ()
     """texts that end what is written, and are left out of it; of beams, the best text is cut"""
+    regex: str | None = None
+    """regular expression that the whole text matches; with the package llguidance"""
+    json_schema: str | None = None
+    """JSON schema that the text matches: a file, or the schema itself; with the package
+    llguidance"""
     seed: Seed | None = None
     """of a draw (default 0): the same seed and prompt give the same text, in whatever batch"""
 
@@ -102,6 +108,19 @@ class Writing(WritingArgs):
             return found | {"do_sample": False}
         return found | ({"do_sample": True} | self._of_a_draw if self._of_a_draw else {})
 
+    def settings_for(self, tokenizer: Any) -> dict[str, Any]:
+        """Return `settings`, and what a text of this tokenizer has to match.
+
+        Raises `UserError` as `tasks.nlp.constrained` does.
+        """
+        if self.regex is None and self.json_schema is None:
+            return self.settings
+        from tasks.nlp.constrained import Constraint, grammar_of
+
+        grammar = grammar_of(self.regex, self.json_schema)
+        assert grammar is not None, "one of them is given"
+        return self.settings | {"constraint": Constraint(grammar, tokenizer)}
+
     def changed(self, settings: Mapping[str, Any]) -> Self:
         """Return a copy with some settings changed.
 
@@ -114,7 +133,9 @@ class Writing(WritingArgs):
             )
         stop = settings.get("stop", self.stop)
         stop = (stop,) if isinstance(stop, str) else tuple(stop)
-        return replace(self, **{**settings, "stop": stop})
+        schema = settings.get("json_schema", self.json_schema)
+        schema = json.dumps(schema) if isinstance(schema, Mapping) else schema
+        return replace(self, **{**settings, "stop": stop, "json_schema": schema})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from tasks.bounds import (
     Seed,
 )
 from tasks.errors import UserError
+from tasks.writes import Constraint
 
 FILE = "generation_config.json"
 
@@ -90,6 +91,8 @@ class Decoding(Bounded):
     negative ones; see `zoo.generation.penalties`"""
     no_repeat_ngram_size: CountOrZero = 0
     """no n tokens come twice in prompt and text, in the same order; 0: they may"""
+    constraint: Constraint | None = None
+    """what a text has to match"""
     stop: tuple[TokenId, ...] = ()
     """tokens that end a text, besides the model's own"""
     seed: Seed = 0

@@ -1,6 +1,7 @@
 """Texts that grow: what is sure of them, where they end, and how they are drawn."""
 
 import itertools
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -146,3 +147,10 @@ def test_when_tokens_are_drawn(asked: dict[str, Any], settings: dict[str, Any]) 
 def test_what_makes_no_sense_is_refused(asked: dict[str, Any], said: str) -> None:
     with pytest.raises(UserError, match=said):
         Writing(**asked)
+
+
+def test_a_constraint_wants_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "llguidance", None)
+    with pytest.raises(UserError, match="`regex` and `json_schema` need the package llguidance"):
+        Writing(regex="a+").settings_for(None)
+    assert Writing(temperature=0.5).settings_for(None) == Writing(temperature=0.5).settings

@@ -2,6 +2,7 @@
 that prompts are typed on."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,18 @@ def test_settings_of_what_writes_nothing() -> None:
         next(model.stream(["a"], num_beams=2))
     with pytest.raises(UserError, match="a classifier does not go on with texts, and so"):
         model.draft_with("x")
+
+
+def test_texts_match_a_regular_expression(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("llguidance")
+    found, _ = _predict(trained, "--prompt", *PROMPTS, "--regex", " (a|the) [0-9]{2}。")
+    assert all(re.fullmatch(" (a|the) [0-9]{2}。", one["text"]) for one in found)
+    assert {one["finish_reason"] for one in found} == {"stop"}
+    model = zoo.load(trained, device="cpu")
+    text = "".join(model.write("the film", json_schema={"enum": ["fine", "dull"]}))
+    assert json.loads(text) in ("fine", "dull")
+    done = run_cli(ENTRY, "predict", trained, "--prompt", "a", "--json_schema", tmp_path / "no")
+    assert done.code == 2 and len(done.err.splitlines()) == 1 and "--json_schema" in done.err
 
 
 def _typed(folder: Path, typed: bytes, *flags: object) -> list[str]:
