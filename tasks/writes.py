@@ -18,6 +18,23 @@ Reason = Literal["stop", "length"]
 may be."""
 
 
+class Matcher(Protocol):
+    """Tells which tokens may follow a text, so that it can still match a constraint."""
+
+    def allowed(self, tokens: Sequence[int]) -> "np.ndarray":
+        """Return which tokens may follow those of a text: bool [n]; none from n on. A text is asked
+        for again and again, with other tokens at its end."""
+        ...
+
+
+class Constraint(Protocol):
+    """What texts have to match."""
+
+    def start(self) -> Matcher:
+        """Return a matcher for one text."""
+        ...
+
+
 class WritesTokens(Protocol):
     """What the `write` of a model is that goes on with prompts, token by token."""
 
@@ -36,8 +53,8 @@ class WritesTokens(Protocol):
             limits: tokens that are written behind each prompt at most.
             special: the tokens that end a text, and the one that pads.
             ids: numbers of the prompts, from which with the seed all that is drawn follows.
-            settings: how tokens are chosen, by the names of transformers' `GenerationConfig`;
-                what they leave open the model decides.
+            settings: how tokens are chosen, by the names of transformers' `GenerationConfig`, and
+                `constraint`, a `Constraint`; what they leave open the model decides.
         """
         ...
 
@@ -68,8 +85,6 @@ class Draft:
     """tokens that are written at most"""
     number: int
     """from which with the seed all that is drawn follows"""
-    settings: Mapping[str, Any]
-    """how tokens are chosen (`WritesTokens`)"""
     text: Grows
     """takes the tokens as they come"""
 
@@ -102,3 +117,28 @@ class Writes(Protocol):
     def draft(self, prompt: Sequence[int]) -> Draft:
         """Return what is to be written behind a prompt, as the task's settings say."""
         ...
+
+    def settings(self) -> Mapping[str, Any]:
+        """Return how tokens are chosen (`WritesTokens`).
+
+        Raises `UserError` for a constraint that can't be kept.
+        """
+        ...
+
+
+def written(
+    task: Writes, write: WritesTokens, prompts: Sequence[Sequence[int]]
+) -> Iterator[Sequence[Grows]]:
+    """Yield what is written of each prompt in a batch, after every token; see `Writes.write`."""
+    drafts = [task.draft(prompt) for prompt in prompts]
+    limits, numbers = [one.limit for one in drafts], [one.number for one in drafts]
+    texts = [one.text for one in drafts]
+    for tokens in write(prompts, limits, task.special_tokens(), numbers, task.settings()):
+        for text, token in zip(texts, tokens.tolist(), strict=True):
+            text.add(token if token >= 0 else None)
+        yield texts
+        if all(text.finish_reason for text in texts):
+            return
+    for text in texts:  # all have ended with the last token
+        text.add(None)
+    yield texts
