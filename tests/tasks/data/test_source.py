@@ -494,8 +494,7 @@ def test_data_that_nobody_learned_from_are_cut_as_for_a_training() -> None:
     source = Source(splits, "a", "b")
     chosen, found = choose_split(source, splits, None, DataArgs(), "validation", None)
     assert chosen == "validation"
-    assert {name: split.num_rows for name, split in found.items()} == {
-        "train": 90, "validation": 10, "test": 5
-    }  # fmt: skip
+    counts = {name: split.num_rows for name, split in found.items()}
+    assert counts == {"train": 90, "validation": 10, "test": 5}
     with pytest.raises(UserError, match="a has no split 'validation'; it has train, test"):
         choose_split(source, splits, None, DataArgs(), "validation", "c")
