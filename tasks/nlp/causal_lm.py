@@ -25,7 +25,7 @@ from tasks.data.splits import must_have_train
 from tasks.errors import UserError
 from tasks.kinds.losses import IGNORED, of_targets
 from tasks.metrics.spec import metric_spec
-from tasks.nlp import causal_batches, prompts, text_forms, text_inputs, token_losses
+from tasks.nlp import prompts, text_forms, text_inputs, token_losses
 from tasks.nlp.cleaning import cleaned, cleaned_splits, described
 from tasks.nlp.text_forms import Form, FormArgs
 from tasks.nlp.text_inputs import Columns
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
     from tasks.writes import WritesTokens
 
 EXAMPLE_INPUT = '--prompt "This package provides"'
+QUESTION = "What is a package?"
+"""What a model that answers is asked in examples."""
 USUAL_LENGTH = 1024
 """Tokens of a piece where the model takes more, unless more are asked for."""
 
@@ -124,7 +126,7 @@ def _canonical(
     source = load_source(data, docstrings.load, documents.load)
     names = names_of(source.splits)
     if known:
-        columns = text_forms.find_again(names, source.name, args, known)
+        columns = text_forms.find_again(names, source.name, known)
     else:
         columns = text_forms.find(names, args, source.name)
     read = text_forms.read(source, columns, args)
@@ -148,9 +150,12 @@ def read_inputs(
     `tasks.nlp.prompts.read`."""
     if inputs.prompt and inputs.file:
         raise UserError("give `prompt` or `file`, not both")
+    found: Iterator[Mapping[str, Any]]
     if inputs.prompt:
-        return ({"prompt": text_inputs.argument(one, "`prompt`")} for one in inputs.prompt)
-    return prompts.read(inputs.file, inputs.text_column, task.columns, task.is_chat, stack)
+        found = ({"prompt": text_inputs.argument(one, "`prompt`")} for one in inputs.prompt)
+    else:
+        found = prompts.read(inputs.file, inputs.text_column, task.columns, task.is_chat, stack)
+    return ({**item, "between": task.between} for item in found) if task.between else found
 
 
 def show_input(item: Mapping[str, Any]) -> dict[str, str]:
@@ -196,12 +201,21 @@ class CausalLM(Bindable):
     @property
     def example_call(self) -> str:
         """Return example flags of `predict`."""
-        return '--prompt "What is a package?"' if self.form == "chats" else EXAMPLE_INPUT
+        flag, _, _ = EXAMPLE_INPUT.partition(" ")
+        return f'{flag} "{QUESTION}"' if self.form == "chats" else EXAMPLE_INPUT
 
     @property
     def is_chat(self) -> bool:
         """Return whether a prompt is what a user says in a chat."""
         return self.chat == "on" or (self.chat == "auto" and self.form == "chats")
+
+    @property
+    def between(self) -> str:
+        """Return what stands between a prompt and its answer where both are shown."""
+        if self.is_chat:
+            return "\n"
+        asks = self.form == "completions" and self.chat != "off"
+        return self.args.separator or "" if asks else ""
 
     def describe_outputs(self, literal: Callable[[str], str]) -> str:
         """Return what the model gives for a text, for a card."""
@@ -212,7 +226,7 @@ class CausalLM(Bindable):
         """Return an input of transformers' pipeline as Python source."""
         said = '"This package provides"'
         if self.form == "chats":
-            said = '[{"role": "user", "content": "What is a package?"}]'
+            said = f'[{{"role": "user", "content": "{QUESTION}"}}]'
         return f"{said}, max_new_tokens=40" if is_english else ""
 
     def input_of(self, text: str, processor: Any) -> str:
@@ -343,9 +357,7 @@ class CausalLM(Bindable):
         from tasks.nlp import chat_template
 
         if not self._is_rendered(given):
-            text = cleaned(given, self.args.clean)
-            asks = self.form == "completions" and self.chat != "off"
-            return text + (self.args.separator or "") if asks else text
+            return cleaned(given, self.args.clean) + self.between
         chat = [{"role": "user", "content": given}] if isinstance(given, str) else given
         return chat_template.render(self.processor, chat, "the chat", asks=True)
 
@@ -356,6 +368,7 @@ class CausalLM(Bindable):
         int64 [b, seq], at each place the token behind it (`IGNORED` where it is not learned), and
         bytes and documents int64 [b].
         """
+        from tasks.nlp import causal_batches
         from tasks.nlp.tokenization import pad
 
         if not rows or "bytes" not in rows[0]:
@@ -370,6 +383,8 @@ class CausalLM(Bindable):
 
     def collate_packed(self, rows: Sequence[Mapping[str, Any]], shape: "PackedShape") -> Batch:
         """See `tasks.packed.Packs`; the targets are labels int64 [1, tokens]."""
+        from tasks.nlp import causal_batches
+
         return causal_batches.packed(rows, shape, self.pad_token_id)
 
     def forward(self, model: "nn.Module", batch: Batch) -> Outputs:

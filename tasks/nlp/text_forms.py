@@ -57,8 +57,8 @@ class FormArgs(CleanArgs):
     train_on_prompt: bool = False
     """learn all tokens of prompts and chats, and not the answers alone"""
     separator: str | None = None
-    """text between a prompt and its completion; by default a line break, or nothing where most of
-    the data have a blank there"""
+    """text between a prompt and its completion, in which \\n is a line break; by default one, or
+    nothing where most of the data have a blank there"""
 
 
 def form_of(columns: Columns) -> Form:
@@ -95,7 +95,13 @@ def find(names: Sequence[str], args: FormArgs, where: str) -> Columns:
         first = find_column(names, pair[0] or prompt, firsts, "prompt", where)
         second = find_column(names, pair[1] or completion, seconds, "completion", where)
         return {"prompt": first, "completion": second, "context": _context(there, first)}
-    return {"text": find_column(names, args.text_column, COLUMNS, "text", where)}
+    try:
+        return {"text": find_column(names, args.text_column, COLUMNS, "text", where)}
+    except UserError as error:
+        if args.text_column is not None:
+            raise
+        ways = "prompts want prompt and completion beside each other, chats messages"
+        raise UserError(str(error), "text_column", ways) from None
 
 
 def _context(there: Mapping[str, str], prompt: str) -> str | None:
@@ -105,7 +111,7 @@ def _context(there: Mapping[str, str], prompt: str) -> str | None:
     return next((there[name] for name in CONTEXTS if name in there), None)
 
 
-def find_again(names: Sequence[str], where: str, args: FormArgs, known: Columns) -> Columns:
+def find_again(names: Sequence[str], where: str, known: Columns) -> Columns:
     """Return the columns of other data than training's, in the form of the training.
 
     Args:
@@ -150,7 +156,8 @@ def read(source: Source, columns: Columns, args: FormArgs) -> "datasets.DatasetD
     else:
         prompt, completion, context = (columns[n] for n in ("prompt", "completion", "context"))
         assert prompt is not None and completion is not None
-        splits = _with_context(canonical(source, prompt, completion, context), context)
+        flags = "prompt_column", "completion_column"
+        splits = _with_context(canonical(source, prompt, completion, context, flags), context)
         more = f" (with {context!r} behind)" if context else ""
         read_as = f"prompts in {prompt!r}{more}, completions in {completion!r}"
         what = what or "the completions are"
@@ -184,7 +191,7 @@ def separator_of(args: FormArgs, train: "datasets.Dataset") -> str:
     """Return what stands between prompts and completions: what is asked for, else nothing where
     most of them have a blank there, else a line break."""
     if args.separator is not None:
-        return args.separator
+        return args.separator.replace("\\n", "\n")
     both = zip(train["text"], train["text_pair"], strict=True)
     blanks = sum(prompt[-1:].isspace() or answer[:1].isspace() for prompt, answer in both)
     return "" if 2 * blanks > len(train) else "\n"

@@ -2,10 +2,11 @@
 
 Radford et al. 2019, "Language Models are Unsupervised Multitask Learners". New weights and a
 tokenizer trained on the texts by `pretrain`; `finetune` goes on with a checkpoint of its own, or
-any decoder of transformers, on texts of one's own.
+any decoder of transformers, on texts of one's own: documents, prompts with completions, or chats,
+of which the answers alone are learned.
 
-Documents of the training see nothing of each other (`tasks.nlp.causal_lm`), and what is written
-behind a prompt depends on nothing beside it. Chat data and services are to come.
+Texts of the training see nothing of each other (`tasks.nlp.causal_lm`), and what is written behind
+a prompt depends on nothing beside it.
 """
 
 import sys
@@ -48,7 +49,7 @@ EXAMPLES = {
     ),
     "finetune": (
         "finetune --model runs/gpt_lm --data mine.jsonl --output_dir runs/mine",
-        "finetune --model runs/gpt_lm --data texts/ --tune lora --output_dir runs/mine",
+        "finetune --model runs/gpt_lm --data chats.jsonl --tune lora --output_dir runs/chat",
     ),
     "export": (
         "export runs/gpt_lm --runtime onnx",

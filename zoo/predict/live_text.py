@@ -69,7 +69,7 @@ def show(inputs: Iterator[Mapping[str, Any]], predictor: PredictionPipeline) -> 
     for number, item in enumerate(inputs):
         pieces = predictor.write(item)
         first = next(pieces, "")  # before the prompt is shown: it may be refused
-        print_piece(("\n" if number else "") + item["prompt"] + first)
+        print_piece(("\n" if number else "") + item["prompt"] + item.get("between", "") + first)
         for piece in pieces:
             print_piece(piece)
         print_piece("\n")

@@ -15,7 +15,9 @@ from tasks.nlp.causal_lm import Args, CausalLM
 from tasks.packed import PackedShape
 from tests.tasks.nlp import chat_tokenizers as made
 from zoo.nlp.causal_decoder import NETWORK
+from zoo.nlp.chat_tokenizer import prepare
 from zoo.nlp.gpt_lm import Options
+from zoo.nlp.trained_tokenizer import train_lossless_tokenizer
 
 LIMIT = 48
 OPTIONS = Options(hidden_size=16, num_layers=2, num_heads=2, token_limit=LIMIT)
@@ -27,7 +29,6 @@ CHATS = [
     [("user", "a"), ("assistant", "the end " * 30)],
     [("user", "the end " * 30), ("assistant", "a")],
     [("user", "nobody answers")],
-    [("user", "a"), ("assistant", "\n\nthe end")],
 ]
 
 
@@ -69,11 +70,9 @@ def test_the_answers_of_chats_are_learned(capsys: pytest.CaptureFixture[str]) ->
     assert len(rows[3]["input_ids"][0]) == LIMIT + 1
     cut = learned(task, rows[3])
     assert ("the end " * 30).startswith(cut) and rows[3]["bytes"] == len(cut) > 20
-    [line] = capsys.readouterr().err.splitlines()
-    assert line == (
-        "note: of 7 rows, left out are 1 without an answer, 1 whose answer begins behind the 48 "
-        "tokens that the model sees, 1 whose answer melts into one token with what the template "
-        "writes before it; 1 longer than 48 tokens lose their end"
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "note: of 6 rows, left out are 1 without an answer, 1 whose answer begins behind the 48 "
+        "tokens that the model sees; 1 longer than 48 tokens lose their end"
     )
 
 
@@ -85,6 +84,21 @@ def test_what_comes_before_is_what_the_model_is_asked_with(template: str) -> Non
     [prompt], [piece] = asked["input_ids"], row["input_ids"]
     assert piece[: len(prompt)] == prompt
     assert row["learned"][0] == [0] * (len(prompt) - 1) + [1] * (len(piece) - len(prompt))
+
+
+def test_an_answer_that_melts_into_its_prompt_is_left_out(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its first token is one that the model can't be asked for."""
+    lines = train_lossless_tokenizer([["a\n\n\nb\n\n\nc"] * 9], "bpe", 300, LIMIT)
+    task = task_of("chats", prepare(lines, Options(), "chats"))
+    chat = [
+        chats.as_text([{"role": "user", "content": "a"}, {"role": "assistant", "content": answer}])
+        for answer in ("b", "\n\nb")
+    ]
+    rows = datasets.Dataset.from_dict({"chat": chat, "row": ["row 0", "row 1"]})
+    assert task.features(rows, "").origins.tolist() == [0]
+    assert "1 whose answer melts into one token with what" in capsys.readouterr().err
 
 
 def test_completions_are_learned_alone() -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 
 from tasks.data.source import DataArgs
@@ -51,6 +52,22 @@ def test_chats_of_several_makers_are_the_same(value: Any) -> None:
 def test_what_is_no_chat_is_named(value: Any, said: str) -> None:
     with pytest.raises(UserError, match=said):
         chats.messages_of(value, "row 3")
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "jsonl"])
+def test_chats_of_any_table_are_the_same(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"c.{suffix}"
+    if suffix == "csv":
+        quoted = json.dumps(CHAT, ensure_ascii=False).replace('"', '""')
+        file.write_text("n,conversations\n" + f'1,"{quoted}"\n' * 5, encoding="utf-8")
+    else:
+        rows = datasets.Dataset.from_list([{"conversations": CHAT, "n": 1}] * 5)
+        rows.to_parquet(file) if suffix == "parquet" else rows.to_json(file)
+    task, examples = causal_lm.from_data(Args(), DataArgs(data=str(file)))
+    assert task.columns == {"messages": "conversations"} and task.form == "chats"
+    assert examples.splits["train"].column_names == ["chat", "row"]
+    assert {chats.as_text(CHAT)} == set(examples.splits["train"]["chat"])
+    assert task.show(examples.splits["train"][0], 0) == "user: 图书? assistant: fine"
 
 
 def test_a_bad_row_of_a_file_is_named(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_instructions_go_on_with_their_input(tmp_path: Path, capsys: Any) -> Non
     [
         ((("a", " b"), ("a ", "b")), None, ""),
         ((("a", "b"), ("a", " b")), None, "\n"),
-        ((("a", " b"),), " => ", " => "),
+        ((("a", " b"),), r" =>\n", " =>\n"),
     ],
 )
 def test_what_stands_between(rows: Any, asked: str | None, expected: str) -> None:
