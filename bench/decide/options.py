@@ -68,7 +68,7 @@ def maker(
         recipe = recipe_of(deployment)
         try:
             runtimes.must_be_available(deployment, builder.device)
-            if original.network.has_stages and not RUNTIMES[deployment.runtime].has_stages:
+            if original.network.has_stages and not RUNTIMES[deployment.runtime].writes:
                 return Candidate(deployment, fault=recipes.NO_CACHE)
             if recipe is None:
                 has_program = RUNTIMES[deployment.runtime].artifact is not None

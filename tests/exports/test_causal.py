@@ -398,10 +398,10 @@ def test_quantized_weights_write_and_are_measured(
     flags = ("--method", "weight-only", "--max_drop", 0.05, "--minutes", 20)
     done = run_cli(MODEL, "quantize", trained, *flags)
     assert done.code == 0, done.err + done.out
-    assert set(seen) == {"onnx+int8-weight-only", "onnx+int4-weight-only"}
     assert "batch 1, length" in done.out and "bits_per_byte lost" in done.out
-    drops = {name: one.drop for name, one in seen.items()}
-    assert all(drop is not None and drop.method.startswith("paired") for drop in drops.values())
+    assert any(line.startswith("onnx+int4-weight-only") for line in done.lines)
+    drop = seen["onnx+int8-weight-only"].drop
+    assert drop is not None and drop.method == "paired bootstrap over samples"
     folder = trained / "artifacts" / "onnx+int8-weight-only"
     ours = json.loads((folder / "export.json").read_text())["zoo"]
     assert ours["contract"]["new_tokens"] == 32 and "tokens" not in ours["proof"]

@@ -32,7 +32,7 @@ from zoo.measure.process import Worker
 from zoo.measure.workload import Workload
 from zoo.quantization import calibration, on_gpu, onnx_int8
 from zoo.quantization.recipes import Recipe, RecipeInputs, fitting
-from zoo.runtimes import artifacts, onnx_generation, probe
+from zoo.runtimes import artifacts, onnx_decoder, onnx_generation, probe
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
 from zoo.store import evidence
@@ -233,7 +233,7 @@ def prepare(original: ExportSource, staging: Path, data: str | None) -> RecipeIn
     made = export.build(original, Deployment("onnx"), exported)
     with quiet():
         onnx_int8.prepare(exported, prepared)
-    feeds = [onnx_generation.program_feed(made, feed) for feed in calibration.feeds(original, data)]
+    feeds = [onnx_decoder.program_feed(made, feed) for feed in calibration.feeds(original, data)]
     return RecipeInputs(original, made, prepared, feeds, staging / "ranges.json")
 
 

@@ -163,7 +163,7 @@ def _stage_obstacle(network: "Network", recipe: Recipe) -> str | None:
     these."""
     from zoo.runtimes.known import RUNTIMES
 
-    if not network.has_stages or RUNTIMES[recipe.deployment.runtime].has_stages:
+    if not network.has_stages or RUNTIMES[recipe.deployment.runtime].writes:
         return None
     return NO_CACHE
 

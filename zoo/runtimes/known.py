@@ -26,8 +26,8 @@ class Runtime:
     packages: tuple[str, ...] = ()  # importable names beside torch
     extra: str | None = None  # of pyproject.toml, that brings them
     is_code: bool = False  # whether loading it may run code: see zoo.runtimes.provenance
-    has_stages: bool = False
-    """whether it runs a model token by token, with a cache; of artifacts by `export_stages`"""
+    has_stages: bool = False  # whether it runs what is exported with a cache: `export_stages`
+    writes: bool = False  # whether it runs a model token by token, with a cache, at all
     most_rows: int | None = None  # of a batch, where the program plans its memory beforehand
 
     def missing(self) -> str | None:
@@ -46,7 +46,7 @@ RUNTIMES = {
         FLOATS,
         training_modes=("cuda-graphs",),
         devices=("cpu", "cuda", "mps"),
-        has_stages=True,
+        writes=True,
     ),
     "compile": Runtime(
         "zoo.runtimes.compiled",
@@ -77,6 +77,7 @@ RUNTIMES = {
         packages=("onnx", "onnxscript", "onnxruntime"),
         extra="onnx",
         has_stages=True,
+        writes=True,
     ),
     "tensorrt": Runtime(
         "zoo.runtimes.tensorrt",

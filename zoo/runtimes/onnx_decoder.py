@@ -15,7 +15,12 @@ from zoo.generation.session import Ids, Session
 from zoo.generation.writer import TokenWriter
 from zoo.runtimes.artifacts import Artifact
 from zoo.runtimes.deployment import Deployment
-from zoo.runtimes.onnx_generation import OnnxGenerativeRunner, empty_cache, ort_value
+from zoo.runtimes.onnx_generation import (
+    PROGRAMS,
+    OnnxGenerativeRunner,
+    empty_cache,
+    ort_value,
+)
 from zoo.runtimes.signature import Signature
 from zoo.runtimes.stages import MODEL, TOKENS
 
@@ -196,15 +201,20 @@ def whole_text(program: Signature, inputs: Mapping[str, Any]) -> dict[str, np.nd
     feed = {
         "input_ids": ids,
         MASK: to_numpy(inputs[MASK]) if MASK in inputs else np.ones_like(ids),
-        PLACES: np.broadcast_to(places, ids.shape),
+        PLACES: np.tile(places, (len(ids), 1)),
         KEEP: places,
     }
     return {port.name: feed[port.name] for port in program.inputs if port.name in feed}
 
 
-def program_feed(program: Signature, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return all that the program takes for whole texts, an empty cache with it, to give the logits
-    of `MOST_KEPT` places of each."""
+def program_feed(artifact: Artifact, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return what the one program of an artifact takes to compute a batch of the model's inputs:
+    these themselves, and of a decoder its texts as a whole behind an empty cache, to give the
+    logits of `MOST_KEPT` places of each."""
+    programs = artifact.manifest.get(PROGRAMS, {})
+    if MODEL not in programs:
+        return dict(inputs)
+    program = Signature.from_json(programs[MODEL])
     feed = whole_text(program, inputs)
     rows, tokens = feed["input_ids"].shape
     kept = np.linspace(0, tokens - 1, min(tokens, MOST_KEPT)).astype(np.int64)

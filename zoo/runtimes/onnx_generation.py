@@ -23,7 +23,7 @@ from zoo.runtimes.deployment import Deployment
 from zoo.runtimes.onnx_session import open_session, opset_of, provider
 from zoo.runtimes.runner import Runner
 from zoo.runtimes.signature import Signature
-from zoo.runtimes.stages import BATCH, DECODER, ENCODER, MODEL, PAST, GenerativeRunner
+from zoo.runtimes.stages import BATCH, DECODER, ENCODER, PAST, GenerativeRunner
 
 if TYPE_CHECKING:
     from torch import nn
@@ -58,27 +58,6 @@ def export(
         "opset": opset_of(_file(folder, list(stages)[-1])),
         PROGRAMS: {name: stage.signature.to_json() for name, stage in stages.items()},
     }
-
-
-def load(
-    artifact: Artifact, deployment: Deployment, device: str, threads: int | None
-) -> "OnnxGenerativeRunner":
-    """Load an artifact whose manifest has `PROGRAMS`; see `zoo.runtimes.load`."""
-    from zoo.runtimes.onnx_decoder import OnnxDecoder
-
-    kind = OnnxDecoder if MODEL in artifact.manifest[PROGRAMS] else OnnxEncoderDecoder
-    return kind(artifact, deployment, device, threads)
-
-
-def program_feed(artifact: Artifact, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return what the one program of an artifact takes to compute a batch of the model's inputs:
-    these themselves, and of a decoder its texts as a whole."""
-    from zoo.runtimes.onnx_decoder import program_feed
-
-    programs = artifact.manifest.get(PROGRAMS, {})
-    if MODEL not in programs:
-        return dict(inputs)
-    return program_feed(Signature.from_json(programs[MODEL]), inputs)
 
 
 def take_over(artifact: Artifact, folder: Path) -> dict[str, Any]:
