@@ -18,6 +18,23 @@ Reason = Literal["stop", "length"]
 may be."""
 
 
+class Matcher(Protocol):
+    """Tells which tokens may follow a text, so that it can still match a constraint."""
+
+    def allowed(self, tokens: Sequence[int]) -> "np.ndarray":
+        """Return which tokens may follow those of a text: bool [n]; none from n on. A text is asked
+        for again and again, with other tokens at its end."""
+        ...
+
+
+class Constraint(Protocol):
+    """What texts have to match."""
+
+    def start(self) -> Matcher:
+        """Return a matcher for one text."""
+        ...
+
+
 class WritesTokens(Protocol):
     """What the `write` of a model is that goes on with prompts, token by token."""
 
@@ -36,8 +53,8 @@ class WritesTokens(Protocol):
             limits: tokens that are written behind each prompt at most.
             special: the tokens that end a text, and the one that pads.
             ids: numbers of the prompts, from which with the seed all that is drawn follows.
-            settings: how tokens are chosen, by the names of transformers' `GenerationConfig`;
-                what they leave open the model decides.
+            settings: how tokens are chosen, by the names of transformers' `GenerationConfig`, and
+                `constraint`, a `Constraint`; what they leave open the model decides.
         """
         ...
 

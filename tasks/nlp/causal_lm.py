@@ -31,7 +31,7 @@ from tasks.nlp.text_forms import Form, FormArgs
 from tasks.nlp.text_inputs import Columns
 from tasks.nlp.text_lengths import resolve_max_length
 from tasks.nlp.token_losses import MOST_LOGITS, GuessedTokens, apart, measured
-from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs
+from tasks.nlp.writing import Continuation, GrowingText, Writing, WritingArgs, behind
 from tasks.writes import Draft, Grows
 
 if TYPE_CHECKING:
@@ -441,7 +441,8 @@ class CausalLM(Bindable):
         drafts = [self.draft(row[known].tolist()) for row, known in rows]
         given, limits = [one.prompt for one in drafts], [one.limit for one in drafts]
         texts, numbers = [one.text for one in drafts], [one.number for one in drafts]
-        for tokens in write(given, limits, self.special_tokens(), numbers, self.writing.settings):
+        settings = self.writing.settings_for(self.processor)
+        for tokens in write(given, limits, self.special_tokens(), numbers, settings):
             for text, token in zip(texts, tokens.tolist(), strict=True):
                 text.add(token if token >= 0 else None)
             yield texts
@@ -464,8 +465,9 @@ class CausalLM(Bindable):
         assert self.args.max_length is not None, "bind_for_training() decides it"
         asked = self.writing
         limit = min(asked.max_new_tokens, self.args.max_length - len(prompt))
-        text = GrowingText(self._decode, asked.stop, limit)
-        return Draft(prompt, limit, prompts.number_of(prompt), asked.settings, text)
+        text = GrowingText(behind(prompt[-1], self._decode), asked.stop, limit)
+        settings = asked.settings_for(self.processor)
+        return Draft(prompt, limit, prompts.number_of(prompt), settings, text)
 
     def _decode(self, ids: Sequence[int]) -> str:
         """Return the text of tokens, without special ones."""

@@ -1,5 +1,6 @@
 """How a text is gone on with: what a user asks for, and the text as it grows token by token."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Annotated, Any, Self
@@ -48,7 +49,12 @@ class WritingArgs(Bounded):
     no_repeat_ngram_size: CountOrZero | None = None
     """no so many tokens come twice in a row; 0: they may"""
     stop: tuple[str, ...] = ()
-    """texts that end what is written, and are left out of it"""
+    """texts that end what is written, and are left out of it; of beams, the best text is cut"""
+    regex: str | None = None
+    """regular expression that the whole text matches; with the package llguidance"""
+    json_schema: str | None = None
+    """JSON schema that the text matches: a file, or the schema itself; with the package
+    llguidance"""
     seed: Seed | None = None
     """of a draw (default 0): the same seed and prompt give the same text, in whatever batch"""
 
@@ -99,6 +105,19 @@ class Writing(WritingArgs):
             return found | {"do_sample": False}
         return found | ({"do_sample": True} | self._of_a_draw if self._of_a_draw else {})
 
+    def settings_for(self, tokenizer: Any) -> dict[str, Any]:
+        """Return `settings`, and what a text of this tokenizer has to match.
+
+        Raises `UserError` as `tasks.nlp.constrained` does.
+        """
+        if self.regex is None and self.json_schema is None:
+            return self.settings
+        from tasks.nlp.constrained import Constraint, grammar_of
+
+        grammar = grammar_of(self.regex, self.json_schema)
+        assert grammar is not None, "one of them is given"
+        return self.settings | {"constraint": Constraint(grammar, tokenizer)}
+
     def changed(self, settings: Mapping[str, Any]) -> Self:
         """Return a copy with some settings changed.
 
@@ -111,7 +130,9 @@ class Writing(WritingArgs):
             )
         stop = settings.get("stop", self.stop)
         stop = (stop,) if isinstance(stop, str) else tuple(stop)
-        return replace(self, **{**settings, "stop": stop})
+        schema = settings.get("json_schema", self.json_schema)
+        schema = json.dumps(schema) if isinstance(schema, Mapping) else schema
+        return replace(self, **{**settings, "stop": stop, "json_schema": schema})
 
 
 @dataclass(frozen=True)
@@ -122,12 +143,30 @@ class Continuation:
     finish_reason: Reason
 
 
+Decode = Callable[[Sequence[int]], str]
+"""Gives the text of token ids."""
+
+
+def behind(token: int, decode: Decode) -> Decode:
+    """Return a `decode` for what stands behind a token.
+
+    Some tokenizers (SentencePiece's, as Llama 2 has it) leave out the blank before the first word
+    of what they decode, as before that of a text; behind another word it is a part of the text.
+    """
+
+    def decode_behind(ids: Sequence[int]) -> str:
+        if not ids:
+            return ""
+        both, alone = decode([token, ids[0]]), (decode([token]), decode(ids[:1]))
+        return " " * (both == " ".join(alone)) + decode(ids)
+
+    return decode_behind
+
+
 class GrowingText:
     """A text that is written token by token."""
 
-    def __init__(
-        self, decode: Callable[[Sequence[int]], str], stop: Sequence[str], limit: int
-    ) -> None:
+    def __init__(self, decode: Decode, stop: Sequence[str], limit: int) -> None:
         """
         Args:
             decode: the text of token ids.

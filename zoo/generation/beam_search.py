@@ -10,8 +10,8 @@ import numpy as np
 
 from tasks.arrays import to_numpy
 from zoo.generation.decoding import Decoding
-from zoo.generation.penalties import Penalties
-from zoo.generation.session import Generative, Ids, Scores, Session, Suppression
+from zoo.generation.processors import LogitsProcessors
+from zoo.generation.session import Generative, Ids, Scores, Session
 
 NEVER = np.float32(-1e9)
 """The score of a beam that is not to be taken; below every sum of log probabilities."""
@@ -29,12 +29,11 @@ def beam_search(
     beams, most = decoding.num_beams, int(limits.max(initial=0))
     scores = to_numpy(session.logits)
     rows, vocabulary = scores.shape
-    suppression = Suppression(runner.special_tokens, decoding, vocabulary)
-    penalties = Penalties(decoding, prompts)
+    processors = LogitsProcessors(runner.special_tokens, decoding, vocabulary, prompts)
     runner.reorder(session, np.repeat(np.arange(rows), beams))
     scores = np.repeat(scores, beams, 0)
     # so many that `beams` of them go on even where all others end
-    kept = min(max(2, 1 + len(suppression.ends)) * beams, beams * vocabulary)
+    kept = min(max(2, 1 + len(processors.ends)) * beams, beams * vocabulary)
     going = Beams.start(rows, beams, most)
     ended = Beams.start(rows, beams, most)
     ended.scores[:] = NEVER
@@ -45,7 +44,7 @@ def beam_search(
             tokens = going.tokens[:, :, position - 1].reshape(-1, 1)
             scores = to_numpy(runner.step(session, tokens)[:, -1])
         written = going.tokens[:, :, :position].reshape(rows * beams, position)
-        totals = suppression(penalties(log_softmax(scores), written), position)
+        totals = processors(log_softmax(scores), written)
         totals = totals.reshape(rows, beams, vocabulary) + going.scores[:, :, None]
         totals = totals.reshape(rows, -1)
         best = largest(totals, kept)
@@ -55,7 +54,7 @@ def beam_search(
         found.scores = np.take_along_axis(totals, best, 1)
         found.lengths[:] = position + 1
         is_last = position + 1 >= limits
-        ends = np.isin(tokens, suppression.ends) | is_last[:, None]
+        ends = np.isin(tokens, processors.ends) | is_last[:, None]
         # what has ended goes no further
         chosen = largest(found.scores + ends * NEVER, beams)
         going = found.take(chosen)
@@ -76,7 +75,7 @@ def beam_search(
             break
         own = np.take_along_axis(parents, chosen, 1) + np.arange(rows)[:, None] * beams
         runner.reorder(session, own.reshape(-1))
-    yield from _columns(ended, suppression.ends, runner.special_tokens.pad)
+    yield from _columns(ended, processors.ends, runner.special_tokens.pad)
 
 
 class Beams:

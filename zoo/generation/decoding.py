@@ -19,6 +19,7 @@ from tasks.bounds import (
     Seed,
 )
 from tasks.errors import UserError
+from tasks.writes import Constraint
 
 FILE = "generation_config.json"
 
@@ -90,6 +91,8 @@ class Decoding(Bounded):
     negative ones; see `zoo.generation.penalties`"""
     no_repeat_ngram_size: CountOrZero = 0
     """no n tokens come twice in prompt and text, in the same order; 0: they may"""
+    constraint: Constraint | None = None
+    """what a text has to match"""
     stop: tuple[TokenId, ...] = ()
     """tokens that end a text, besides the model's own"""
     seed: Seed = 0
@@ -108,6 +111,8 @@ class Decoding(Bounded):
             for name, neutral in (("temperature", 1.0), ("top_k", 0), ("top_p", 1.0)):
                 if (value := getattr(self, name)) != neutral:
                     raise UserError(f"`{name}` {value} is of draws: add `do_sample`")
+        if not isinstance(self.early_stopping, bool):
+            raise UserError(f"`early_stopping` {self.early_stopping!r} is neither True nor False")
         if self.num_beams == 1 and self.length_penalty != 1:
             raise UserError(f"`length_penalty` {self.length_penalty} is of beams: add `num_beams`")
 

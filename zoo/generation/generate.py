@@ -14,8 +14,9 @@ from tasks.arrays import to_numpy
 from tasks.randomness import EpochView, SampleRandom
 from zoo.generation.beam_search import beam_search
 from zoo.generation.decoding import Decoding, SpecialTokens
-from zoo.generation.penalties import Penalties, prompts_of
-from zoo.generation.session import Generative, Ids, Scores, Suppression
+from zoo.generation.penalties import prompts_of
+from zoo.generation.processors import LogitsProcessors
+from zoo.generation.session import Generative, Ids, Scores
 
 
 def generate(
@@ -84,18 +85,16 @@ class Chooser:
             ids: numbers of the texts, from which with the seed all that is drawn follows.
         """
         self._decoding = decoding
-        self._penalties = Penalties(decoding, prompts)
-        self._suppression = Suppression(special, decoding, vocabulary)
+        self._processors = LogitsProcessors(special, decoding, vocabulary, prompts)
         self._draws = SampleRandom(EpochView(decoding.seed, 0), ids)
-        self.ends = self._suppression.ends
+        self.ends = self._processors.ends
 
     def __call__(self, scores: Any, written: Ids) -> Ids:
         """Return the tokens int64 [rows] behind `written` int64 [rows, n] by their scores float32
         [rows, vocabulary]; a numpy array is changed."""
-        position = written.shape[1]
-        scores = self._suppression(self._penalties(scores, written), position)
+        scores = self._processors(scores, written)
         if self._decoding.do_sample:
-            uniform = self._draws.uniform(f"token {position}")
+            uniform = self._draws.uniform(f"token {written.shape[1]}")
             return draw(to_numpy(scores), self._decoding, uniform)
         return np.array(scores.argmax(-1).tolist(), np.int64)  # of a GPU's tensor too
 

@@ -70,7 +70,7 @@ class Suppression:
         self._later, self._first = known(*never), known(*never, *first)
         self._later_endless = known(*never, *self.ends)
         self._first_endless = known(*never, *first, *self.ends)
-        self._may_ban_all = decoding.no_repeat_ngram_size > 0
+        self._may_ban_all = decoding.no_repeat_ngram_size > 0 or decoding.constraint is not None
         self._ends = known(*self.ends)
 
     def __call__(self, scores: Any, position: int) -> Any:

@@ -3,6 +3,7 @@
 `show` does so for given prompts, `converse` for those that are typed, one a line.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -32,36 +33,33 @@ def must_have_keyboard() -> None:
 
 def converse(predictor: PredictionPipeline, read: Read) -> None:
     """Read prompts from the terminal and write each and its text to standard output, until the end
-    of the input (Ctrl-D). Ctrl-C ends a text, and a mistake in a prompt is told in one line.
+    of the input (Ctrl-D). Ctrl-C ends a text, or the line that is typed, and a mistake in a prompt
+    is told in one line.
 
     Args:
         read: gives the inputs that a typed line makes.
     """
     ways = "a line is a prompt, an empty one begins a new text"
     print_lines(f"{ways}; Ctrl-C ends a text, Ctrl-D this program", file=sys.stderr)
-    while (line := _typed()) is not None:
+    is_over = False
+    while not is_over:
         try:
-            show(read(line), predictor)
+            line = _typed()
+            is_over = line is None
+            if line is not None:
+                show(read(line), predictor)
         except KeyboardInterrupt:
-            print_lines("", "(ended by Ctrl-C)", file=sys.stderr)
+            print_lines("", "(stopped; Ctrl-D ends this program)", file=sys.stderr)
         except UserError as error:
             print_lines(spelled(str(error)), file=sys.stderr)
         print_lines("")
 
 
 def _typed() -> str | None:
-    """Return the next line that is typed; None behind the last one. Ctrl-C empties a line."""
-    while True:
-        try:
-            if sys.stdout.isatty():
-                return input("> ")
-            print("> ", end="", file=sys.stderr, flush=True)
-            return input()
-        except EOFError:
-            print_lines("", file=sys.stderr)
-            return None
-        except KeyboardInterrupt:
-            print_lines("", "Ctrl-D ends this program", file=sys.stderr)
+    """Return the next line that is typed; None behind the last one."""
+    print_piece("> ")
+    line = sys.stdin.buffer.readline()
+    return os.fsdecode(line.removesuffix(b"\n")) if line else None
 
 
 def show(inputs: Iterator[Mapping[str, Any]], predictor: PredictionPipeline) -> None:

@@ -2,6 +2,7 @@
 that prompts are typed on."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,7 +151,7 @@ def test_a_mistake_is_one_line(trained: Path, flags: tuple[object, ...], said: s
     assert len(done.err.splitlines()) == 1
 
 
-def test_settings_of_what_writes_nothing(reviews: Path, tiny_bert: Path) -> None:
+def test_settings_of_what_writes_nothing() -> None:
     from zoo.predict.zero_shot import ZeroShot
 
     model = ZeroShot.__new__(ZeroShot)
@@ -159,6 +160,18 @@ def test_settings_of_what_writes_nothing(reviews: Path, tiny_bert: Path) -> None
         next(model.stream(["a"], num_beams=2))
     with pytest.raises(UserError, match="a classifier does not go on with texts, and so"):
         model.draft_with("x")
+
+
+def test_texts_match_a_regular_expression(trained: Path, tmp_path: Path) -> None:
+    pytest.importorskip("llguidance")
+    found, _ = _predict(trained, "--prompt", *PROMPTS, "--regex", " (a|the) [0-9]{2}。")
+    assert all(re.fullmatch(" (a|the) [0-9]{2}。", one["text"]) for one in found)
+    assert {one["finish_reason"] for one in found} == {"stop"}
+    model = zoo.load(trained, device="cpu")
+    text = "".join(model.write("the film", json_schema={"enum": ["fine", "dull"]}))
+    assert json.loads(text) in ("fine", "dull")
+    done = run_cli(ENTRY, "predict", trained, "--prompt", "a", "--json_schema", tmp_path / "no")
+    assert done.code == 2 and len(done.err.splitlines()) == 1 and "--json_schema" in done.err
 
 
 def _typed(folder: Path, typed: bytes, *flags: object) -> list[str]:
@@ -176,10 +189,11 @@ def test_prompts_are_typed(trained: Path) -> None:
     texts, _ = _predict(trained, "--prompt", "the film", "", "电影 é")
     shown = [f"{one['prompt']}{one['text']}\n\n" for one in texts]
     long = "the film " * 90
-    typed = f"the film\n\n电影 é\n{long}\nthe film\n".encode() + b"\x04"
-    *found, refused, again, end = _typed(trained, typed)
+    typed = f"the film\n\n电影 é\n{long}\n".encode() + b"\xff\nthe film\n\x04"
+    *found, refused, no_text, again, end = _typed(trained, typed)
     assert found == shown and again == shown[0] and end == "\n"
     assert refused.count("\n") == 2 and "shorten the prompt" in refused
+    assert no_text.count("\n") == 2 and "--prompt" in no_text
     assert _typed(trained, b"\x04") == ["\n"]
 
 
@@ -197,5 +211,5 @@ def test_ctrl_c_ends_a_text_and_not_the_program(
 
     monkeypatch.setattr(Predictor, "write", interrupted)
     first, second, end = _typed(trained, b"the film\nthe film\n\x04")
-    assert first.endswith("\n(ended by Ctrl-C)\n\n") and end == "\n"
-    assert second.startswith(first.partition("\n")[0]) and len(second) > len(first) - 20
+    assert first.endswith("\n(stopped; Ctrl-D ends this program)\n\n") and end == "\n"
+    assert second.startswith(first.partition("\n")[0]) and len(second) > len(first) - 38
