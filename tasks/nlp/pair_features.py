@@ -71,10 +71,15 @@ class PairFeatures(TokenFeatures):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        table = self._dataset.with_format(None).data
-        sources = pc.list_flatten(pc.list_flatten(table.column("input_ids")))
-        targets = pc.list_flatten(table.column("labels"))
-        return pa.chunked_array([*sources.chunks, *targets.chunks], sources.type)
+        sources = super()._flat()
+        labels = self._dataset.with_format(None).data.column("labels")
+        targets = pc.list_flatten(labels).cast(sources.type)
+        return pa.chunked_array([*_chunks(sources), *_chunks(targets)], sources.type)
+
+
+def _chunks(column: Any) -> list[Any]:
+    """Return the arrays of a column, which may be one."""
+    return list(getattr(column, "chunks", [column]))
 
 
 def encode_sources(

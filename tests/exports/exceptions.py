@@ -28,7 +28,8 @@ EXCEPTIONS: dict[tuple[str, str], Obstacle] = {
     ("wav2vec2_ctc_unmasked", "executorch"): ONE_SIZE_IN_XNNPACK,
     ("conformer_ctc", "executorch"): BATCH_OF_EXECUTORCH,
     **{
-        ("gpt_lm", runtime): NOT_YET
+        (model, runtime): NOT_YET
+        for model in ("gpt_lm", "t5_seq2seq")
         for runtime in ("onnx", "pt2", "aoti", "executorch", "torchscript", "openvino")
     },
     **{

@@ -28,6 +28,6 @@ What can't be exported, and the operator that stands in the way (a test keeps th
         `aten.sum` of the mask: the batch has become a constant in the checks of its lowering.
     whisper_asr: not to openvino, pt2, aoti, executorch, torchscript, tensorrt
         encoder and decoder with a cache are written for ONNX Runtime alone.
-    gpt_lm: not to onnx, openvino, pt2, aoti, executorch, torchscript, tensorrt
+    gpt_lm, t5_seq2seq: not to onnx, openvino, pt2, aoti, executorch, torchscript, tensorrt
         a cache of keys and values that grows with the prompt is not written for any of them yet.
 """
