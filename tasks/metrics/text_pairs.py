@@ -34,8 +34,8 @@ class TextPairMetric(MetricAccumulator):
         """Return the text, perhaps empty, that was written for every sample, where they are several
         whose references differ; else None."""
         _, hypotheses, references = self._columns()
-        written = set(single_spaced(hypotheses))
-        differ = len(set(single_spaced(references))) > 1
+        written = set(normalized_blanks(hypotheses))
+        differ = len(set(normalized_blanks(references))) > 1
         return written.pop() if len(written) == 1 and differ else None
 
     def _distinct(self, chunks: Sequence[Columns]) -> Columns:
@@ -63,7 +63,7 @@ class TextPairMetric(MetricAccumulator):
         )
 
 
-def single_spaced(texts: Sequence[str]) -> list[str]:
+def normalized_blanks(texts: Sequence[str]) -> list[str]:
     """Return texts with one space for white space of any kind and length, and none at the ends."""
     return [" ".join(text.split()) for text in texts]
 

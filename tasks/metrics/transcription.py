@@ -23,7 +23,7 @@ from tasks.metrics import intervals
 from tasks.metrics.accumulator import Answer
 from tasks.metrics.arithmetic import Floats, Ints
 from tasks.metrics.intervals import DRAWS, MetricEstimate, SampleStatistics
-from tasks.metrics.text_pairs import Columns, TextPairMetric, single_spaced
+from tasks.metrics.text_pairs import Columns, TextPairMetric, normalized_blanks
 
 NOTHING = "-"
 """The place of a word that is missing: of the hypothesis (deleted) or the reference (inserted)."""
@@ -118,7 +118,7 @@ def count(hypotheses: Sequence[str], references: Sequence[str]) -> Errors:
         return Errors(*(np.zeros(0, np.int64) for _ in range(4)))
     columns = []
     for process in (jiwer.process_words, jiwer.process_characters):
-        output = process(single_spaced(references), single_spaced(hypotheses))
+        output = process(normalized_blanks(references), normalized_blanks(hypotheses))
         columns.append([sum(map(_cost, chunks)) for chunks in output.alignments])
         columns.append([len(units) for units in output.references])
     return Errors(*(np.array(column, np.int64) for column in columns))
@@ -136,7 +136,7 @@ def _alignments(references: list[str], hypotheses: list[str]) -> Iterable[tuple[
 
     if not references:
         return []
-    output = jiwer.process_words(single_spaced(references), single_spaced(hypotheses))
+    output = jiwer.process_words(normalized_blanks(references), normalized_blanks(hypotheses))
     return zip(output.references, output.hypotheses, output.alignments, strict=True)
 
 

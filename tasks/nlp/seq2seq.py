@@ -111,6 +111,11 @@ def for_evaluation(
     return Examples(only, source.name, source.fingerprint)
 
 
+def without_data() -> "Seq2Seq":
+    """Return the task of weights that write text as they are: nothing of it comes from data."""
+    return Seq2Seq(Args())
+
+
 def _canonical(
     args: Args, data: DataArgs, known: Columns | None = None
 ) -> "tuple[Source, datasets.DatasetDict, Columns]":

@@ -88,7 +88,9 @@ def _goes_on(entry: Entry, options: Any) -> bool:
     that verb too."""
     from zoo.store.pretrained import NEW
 
-    return bool(entry.finetune_recipe) and options.model != NEW
+    if not entry.finetune_recipe or "pretrain" in entry.verbs:
+        return False
+    return bool(options.model != NEW)
 
 
 def _must_have_weights(options: Any) -> None:

@@ -39,9 +39,9 @@ UNLIMITED = 4096
 DROPOUT = 0.1
 """Of new weights, unless another one is asked for (`dropout`)."""
 SETTLED = """
-bad_words_ids bos_token_id decoder_start_token_id do_sample early_stopping eos_token_id
-forced_bos_token_id forced_eos_token_id max_length max_new_tokens num_beams pad_token_id
-suppress_tokens transformers_version use_cache
+bad_words_ids bos_token_id decoder_start_token_id eos_token_id forced_bos_token_id
+forced_eos_token_id max_length max_new_tokens pad_token_id suppress_tokens transformers_version
+use_cache
 """
 """Settings of a generation config that are followed, make no difference, or are those of the
 task."""
@@ -99,12 +99,15 @@ class TextSeq2Seq(Network):
         if options.model == pretrained.NEW:
             return {}
         config = load_config(pretrained.find(options.model, entry.presets).folder)
-        found = {
+        is_t5 = hasattr(config, "d_kv")
+        return {
             "vocab_size": len(processor),
             "hidden_size": config.d_model,
-            "num_layers": getattr(config, "num_layers", None) or config.encoder_layers,
+            "feed_forward_size": config.d_ff if is_t5 else config.encoder_ffn_dim,
+            "num_layers": config.num_layers if is_t5 else config.encoder_layers,
+            "num_decoder_layers": config.num_decoder_layers if is_t5 else config.decoder_layers,
+            "num_heads": config.num_heads if is_t5 else config.encoder_attention_heads,
         }
-        return {name: value for name, value in found.items() if value is not None}
 
     def build(
         self, options: "Options", task: Any, processor: Any, entry: Any

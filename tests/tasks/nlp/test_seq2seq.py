@@ -265,7 +265,7 @@ def test_preflight_of_pairs(task: Seq2Seq) -> None:
     )
     features = {name: task.features(split, "") for name, split in splits.items()}
     found = [finding.message for finding in pair_preflight.check(splits, features, 16)]
-    assert "test: 3 rows of 5 have a source that differs from one in train by case" in found[0]
+    assert "test: 3 rows of 5 have a source that stands in train but for" in found[0]
     assert "train: 4.2% of the targets are longer than 16 tokens" in found[1]
     assert "written without blanks between words" in found[-1] and len(found) == 3
 

@@ -121,6 +121,18 @@ def test_plain_transformers_writes_the_same(trained: Run, beams: int) -> None:
         assert tokenizer.decode(ids[0], skip_special_tokens=True) == one["text"]
 
 
+def test_weights_write_as_they_are(
+    trained: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A preset by its name, here a folder that is called so, without the zoo's files."""
+    others = shutil.ignore_patterns("zoo.json", "state", "logs", "plots")
+    shutil.copytree(trained.folder, tmp_path / "t5-small", ignore=others)
+    monkeypatch.chdir(tmp_path)
+    expected = written(trained.folder, "--text", SOURCES[0])
+    found = written(Path("t5-small"), "--text", SOURCES[0])
+    assert found[0]["text"].startswith(expected[0]["text"]), "which ends with its 32nd token"
+
+
 def test_files_python_and_flags_give_the_same(trained: Run, tmp_path: Path) -> None:
     expected = written(trained.folder, "--text", *SOURCES[::2])
     (tmp_path / "s.txt").write_text("\n".join(SOURCES[::2]) + "\n")
