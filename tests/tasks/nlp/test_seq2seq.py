@@ -260,12 +260,14 @@ def test_preflight_of_pairs(task: Seq2Seq) -> None:
     splits = datasets.DatasetDict(
         {
             "train": _pairs(train, ["une biblioth\u00e8que " * 9, *["\u4e00\u4e2a\u5e93"] * 23]),
-            "test": _pairs([*near, train[5], "none of them at all"], ["x"] * 5),
+            "test": _pairs(
+                [*near, *train[5:7], "none at all"], ["x"] * 4 + ["\u4e00\u4e2a\u5e93"] * 2
+            ),
         }
     )
     features = {name: task.features(split, "") for name, split in splits.items()}
     found = [finding.message for finding in pair_preflight.check(splits, features, 16)]
-    assert "test: 3 rows of 5 have a source that stands in train but for" in found[0]
+    assert "test: 4 rows of 6 have a source that stands in train but for" in found[0]
     assert "train: 4.2% of the targets are longer than 16 tokens" in found[1]
     assert "written without blanks between words" in found[-1] and len(found) == 3
 

@@ -99,7 +99,7 @@ def test_a_text_depends_on_its_source_alone(trained: Run) -> None:
     together = written(trained.folder, "--text", *SOURCES)
     assert [one["source"] for one in together] == list(SOURCES)
     assert {one["finish_reason"] for one in together} <= {"stop", "length"}
-    assert len({one["text"] for one in together}) > 2
+    assert len({one["text"] for one in together}) > 1
     again = written(trained.folder, "--text", *SOURCES[::-1], "--batch_size", 3)
     assert again == together[::-1]
     for source, one in zip(SOURCES, together, strict=True):
