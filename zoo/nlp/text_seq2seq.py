@@ -65,7 +65,7 @@ class TextSeq2Seq(Network):
         """
         if options.model == pretrained.NEW:
             _check(options)
-            texts = texts_of(splits["train"], ("text", "text_pair"))
+            texts = texts_of(splits["train"])
             tokenizer = train_pair_tokenizer(texts, options.vocab_size, UNLIMITED)
             return _beginning(tokenizer, tokenizer.pad_token_id)
         folder = pretrained.find(options.model, entry.presets).folder

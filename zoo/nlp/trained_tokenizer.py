@@ -24,10 +24,11 @@ BYTES = 256  # a byte-level vocabulary has every one
 PIECE = r"[\p{L}\p{M}]+|\p{N}+|[^\s\p{L}\p{M}\p{N}]"
 
 
-def texts_of(train: "datasets.Dataset", columns: Sequence[str] = ("text",)) -> Iterator[list[str]]:
-    """Yield the texts of a split's columns in batches; a row without one has none."""
-    for rows in train.select_columns(list(columns)).iter(batch_size=1000):
-        yield [text for column in columns for text in rows[column] if text is not None]
+def texts_of(train: "datasets.Dataset") -> Iterator[list[str]]:
+    """Yield the texts of a split in batches, those of pairs both; a row without one has none."""
+    columns = [name for name in ("text", "text_pair") if name in train.column_names]
+    for rows in train.select_columns(columns).iter(batch_size=1000):
+        yield [text for name in columns for text in rows[name] if text is not None]
 
 
 def train_tokenizer(
