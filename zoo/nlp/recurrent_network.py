@@ -22,12 +22,25 @@ if TYPE_CHECKING:
     from tasks.base import Task
     from zoo.nlp.rnn_cls import Options
 
+MULTI_HEAD, HEADS = "multi_head", 4
+
 
 def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
     columns = [name for name in ("text", "text_pair") if name in train.column_names]
     for rows in train.select_columns(columns).iter(batch_size=1000):
         for name in columns:
             yield rows[name]
+
+
+def _heads(options: "Options") -> int:
+    """Return how many heads new weights have. Raises `UserError` where a pooling has none."""
+    if options.pooling == MULTI_HEAD:
+        return options.attention_heads or HEADS
+    if options.attention_heads is not None:
+        raise UserError(
+            f"`attention_heads` goes with `pooling` {MULTI_HEAD}, and this is {options.pooling}"
+        )
+    return 1
 
 
 def _limit(tokenizer: Any, options: "Options") -> int:
@@ -59,6 +72,7 @@ class RecurrentNetwork(Network):
             raise UserError(
                 f"`activation` {options.activation} is for `cell` rnn, and {options.cell} has gates"
             )
+        _heads(options)
         return train_tokenizer(
             _texts(splits["train"]),
             options.tokenizer,
@@ -86,6 +100,7 @@ class RecurrentNetwork(Network):
             "num_layers": config.num_hidden_layers,
             "bidirectional": config.bidirectional,
             "pooling": config.pooling,
+            "attention_heads": config.attention_heads,
             "rnn_dropout": config.hidden_dropout_prob,
             "initialization": config.initialization,
             "activation": config.hidden_act,
@@ -124,6 +139,7 @@ class RecurrentNetwork(Network):
             cell=options.cell,
             bidirectional=options.bidirectional,
             pooling=options.pooling,
+            attention_heads=_heads(options),
             hidden_dropout_prob=options.rnn_dropout,
             initialization=options.initialization,
             hidden_act=options.activation,

@@ -34,8 +34,11 @@ class Options(Bounded):
     """recurrent layers"""
     bidirectional: bool = True
     """read backward as well"""
-    pooling: Literal["max", "mean", "last"] = "max"
-    """how the states of a text become one vector; last takes each direction's final state"""
+    pooling: Literal["max", "mean", "last", "attention", "multi_head"] = "max"
+    """how the states of a text become one vector; last takes each direction's final state,
+    attention a mean with weights that it learns, and multi_head several such means, side by side"""
+    attention_heads: Count | None = None
+    """means of pooling multi_head; 4 by default"""
     rnn_dropout: BelowOne = 0.5
     """dropout of embeddings, between layers, and before the head"""
     initialization: Initialization = "default"
