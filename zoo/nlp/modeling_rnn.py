@@ -245,6 +245,15 @@ class RnnForSequenceClassification(RnnPreTrainedModel):
         self.classifier = nn.Linear(pooled_size(config), config.num_labels)
         self.post_init()
 
+    def pooling_weights(self, **inputs: Any) -> Tensor | None:
+        """Return the weights that pooling by attention gives each token, float32 [batch, heads,
+        seq]; None where pooling is another (`tasks.nlp.attention.PoolsByAttention`)."""
+        if self.rnn.attention is None:
+            return None
+        base = self.rnn(**inputs, output_attentions=True, return_dict=True)
+        (weights,) = base.attentions
+        return weights  # type: ignore[no-any-return]
+
     @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,

@@ -130,9 +130,7 @@ def test_a_row_of_nothing_but_padding_gives_finite_logits() -> None:
 @pytest.mark.parametrize(
     ("cell", "pooling"), [*((cell, "max") for cell in CELLS), ("lstm", "multi_head")]
 )
-def test_every_cell_passes_gradients_to_all_weights(
-    cell: str, pooling: str, numerics: str
-) -> None:
+def test_every_cell_passes_gradients_to_all_weights(cell: str, pooling: str, numerics: str) -> None:
     model = model_of(cell=cell, pooling=pooling).train()
     bf16 = Bf16Weights(model) if numerics == "bf16 weights" else None
     ids, mask = batch()
