@@ -14,6 +14,7 @@ measured: there are no such data here.
 """
 
 import difflib
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -48,6 +49,8 @@ LONGEST = 1000
 """Words of a piece of a document; a longer one is cut."""
 NEAREST = 10
 """Words that `predict` names where no other number is asked for."""
+COMMON = 200
+"""The place, by frequency, of the word that `predict` is shown with."""
 X_MAX, ALPHA = 100.0, 0.75
 """GloVe's weight of a pair that is counted X times: min(1, (X / X_MAX)^ALPHA), section 3."""
 
@@ -174,10 +177,18 @@ class WordVectors(Bindable):
     unit = "tokens"
     verb = "nearest"
     has_language = True
-    example_call = EXAMPLE_INPUT
     primary = metric_spec("neighbour_ranking")
     output_kinds: ClassVar[Mapping[str, OutputKind]] = {"logits": "regression"}
     labels: tuple[str, ...] = field(default=(), init=False)
+
+    @property
+    def example_call(self) -> str:
+        """Return example flags of `predict`: a word of the texts that is neither the most frequent
+        nor rare."""
+        if self.processor is None:
+            return EXAMPLE_INPUT
+        words = [word for word in self._words if word.isalpha()] or self._words
+        return shlex.join(["--word", words[min(len(words) - 1, COMMON)]])
 
     @cached_property
     def counts(self) -> "np.ndarray":
@@ -388,7 +399,7 @@ class WordVectors(Bindable):
 
     def references(self, batch: Batch) -> Sequence[int]:
         """Return the number of each sample: what is true of a piece lies in its text."""
-        return batch.ids.tolist()  # type: ignore[no-any-return]
+        return batch.ids.tolist()
 
     def accumulator(self) -> "DocumentMetric":
         """Return an empty accumulator of the share of comparisons that true neighbours win."""

@@ -123,9 +123,9 @@ def collate(rows: Sequence[Mapping[str, Any]], sampling: Sampling) -> Batch:
     The inputs, of n blocks: `contexts` int64 [n, BLOCK + 2 * window], the words of a block, which
     are the centres, with `window` words on each side; `mask` bool [n, BLOCK, 2 * window + 1],
     whether each word from `window` before to `window` behind a centre is a neighbour of it; `noise`
-    int64 [n, NOISE]. `windows` tells the sample of each block. The targets are `documents` int64
-    [samples], and where the rows have them `counts` float32 [n, BLOCK, 2 * window + 1]: how often
-    each pair stands together.
+    int64 [n, NOISE], none where counts are learned. `windows` tells the sample of each block. The
+    targets are `documents` int64 [samples], and where the rows have them `counts` float32 [n,
+    BLOCK, 2 * window + 1]: how often each pair stands together.
     """
     view, width = rows[0]["view"], sampling.window
     lengths = np.array([len(row["words"]) for row in rows])
@@ -134,7 +134,8 @@ def collate(rows: Sequence[Mapping[str, Any]], sampling: Sampling) -> Batch:
     starts = np.cumsum(lengths) - lengths
     shift = np.array([row["first"] for row in rows]) - starts
     number = np.arange(len(words)) + shift[owner]  # of each word in its split
-    if view is not None and "counts" not in rows[0]:  # which are of all words
+    counted = "counts" in rows[0]  # of all words, so none is dropped
+    if view is not None and not counted:
         kept = SampleRandom(view, number).uniform("keep") < sampling.keep[words]
         words, owner, number = words[kept], owner[kept], number[kept]
         reach = 1 + SampleRandom(view, number).integers("window", width)
@@ -162,15 +163,15 @@ def collate(rows: Sequence[Mapping[str, Any]], sampling: Sampling) -> Batch:
     offsets = np.arange(-width, width + 1)
     mask = (np.abs(offsets) <= reaches[..., None]) & (offsets != 0)
     mask &= np.lib.stride_tricks.sliding_window_view(contexts, 2 * width + 1, 1) != PAD
-    numbers = np.zeros((len(samples), BLOCK), np.int64)
-    numbers[block, column] = number
-    ids = numbers[:, :1] * NOISE + np.arange(NOISE)
+    numbers = np.zeros(len(samples), np.int64)
+    numbers[block[column == 0]] = number[column == 0]
+    ids = numbers[:, None] * NOISE + np.arange(0 if counted and view is not None else NOISE)
     drawn = SampleRandom(view or HELD_OUT, ids.ravel()).uniform("noise")
     noise = np.searchsorted(sampling.noise, drawn, "right").reshape(ids.shape)
     inputs: dict[str, Any] = {"contexts": contexts, "mask": mask, "noise": noise}
     sample_ids: Any = np.array([row["sample_id"] for row in rows], np.int64)
     targets = {"documents": np.array([row["document"] for row in rows], np.int64)}
-    if "counts" in rows[0]:
+    if counted:
         behind = np.concatenate([row["counts"] for row in rows])  # [words, window]
         at = np.zeros((len(samples), BLOCK), np.int64)
         at[block, column] = np.arange(len(words))

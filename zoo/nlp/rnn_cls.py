@@ -26,8 +26,14 @@ class Options(Bounded):
     kept; none: new weights, shaped by what follows"""
     cell: Literal["lstm", "gru", "rnn"] = "lstm"
     """recurrent cell; lstm is the fastest on a CPU"""
-    embedding_size: Count = 128
-    """size of a token's vector"""
+    embedding_size: Count | None = None
+    """size of a token's vector; that of `embeddings`, or 128"""
+    embeddings: str = "none"
+    """word vectors to begin with, for tokenizer word: the folder of a checkpoint of word_vectors,
+    or a file of word2vec or GloVe in text; one_hot: of each token its own direction, which stays, a
+    baseline"""
+    freeze_embeddings: bool = False
+    """leave the vectors of tokens as they are"""
     hidden_size: Count = 128
     """size of the state, in each direction"""
     num_layers: Count = 1

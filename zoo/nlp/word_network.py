@@ -7,10 +7,13 @@ from tasks.errors import UserError
 from tasks.nlp.word_vectors import COUNTS
 from zoo.model.loading import load_tokenizer
 from zoo.model.network import Network
+from zoo.nlp import vector_files
 from zoo.nlp.modeling_word_vectors import WordVectorsConfig, WordVectorsModel
 from zoo.nlp.trained_tokenizer import SPECIAL, texts_of, train_tokenizer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import datasets
     from torch import nn
 
@@ -25,6 +28,8 @@ class WordNetwork(Network):
     """The network of word vectors."""
 
     auto_class = "AutoModel"
+    file_formats = ("word2vec",)
+    quantization_methods = ("dynamic", "static")  # as all models of texts, had it any program
     load_processor = staticmethod(load_tokenizer)
 
     def make_processor(
@@ -54,6 +59,12 @@ class WordNetwork(Network):
         )
         return WordVectorsModel(config), {"model": None, "license": None}
 
+    def write_file(self, form: str, path: "Path", model: "nn.Module", processor: Any) -> None:
+        """Write the vectors of all words as text, the most frequent first."""
+        from zoo.nlp.pretrained_embeddings import words_and_vectors
+
+        vector_files.write(path, "`checkpoint`", *words_and_vectors(model, processor))
+
 
 def _counts(texts: Iterable[list[str]], tokenizer: Any) -> list[int]:
     """Return how often each token of the vocabulary is in texts; 0 of special ones."""
@@ -66,7 +77,7 @@ def _counts(texts: Iterable[list[str]], tokenizer: Any) -> list[int]:
         for ids in whole(batch, tokenizer):
             totals += np.bincount(ids, minlength=len(totals)) if ids else 0
     totals[tokenizer.all_special_ids] = 0
-    return totals.tolist()  # type: ignore[no-any-return]
+    return totals.tolist()
 
 
 NETWORK = WordNetwork()

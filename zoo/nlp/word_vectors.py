@@ -27,7 +27,7 @@ EXAMPLES = {
     "pretrain": (
         "pretrain",
         "pretrain --method glove --data texts/ --output_dir runs/glove",
-        "pretrain --method cbow --data book.txt --embedding_size 50 --resume --output_dir runs/book",
+        "pretrain --method cbow --data book.txt --embedding_size 50 --output_dir runs/book",
     ),
     "evaluate": (
         "evaluate runs/word_vectors",
@@ -38,6 +38,7 @@ EXAMPLES = {
         "predict runs/word_vectors --word king --minus man --plus woman --top_k 3",
         "predict runs/word_vectors --file words.txt --output nearest.jsonl",
     ),
+    "export": ("export runs/word_vectors --runtime word2vec",),
 }
 
 ENTRY = Entry(
@@ -52,10 +53,11 @@ ENTRY = Entry(
         "num_train_epochs": 5.0,
         "per_device_train_batch_size": 128,
         "per_device_eval_batch_size": 128,
-        "learning_rate": 5e-3,
+        "learning_rate": 3e-2,
+        "adam_epsilon": 3e-6,  # of the size of a rare word's gradient: its steps stay small
         "dtype": "fp32",
     },
-    verbs=("pretrain", "evaluate", "predict"),
+    verbs=("pretrain", "evaluate", "predict", "export"),
     examples=EXAMPLES,
 )
 
