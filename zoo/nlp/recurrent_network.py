@@ -11,12 +11,10 @@ from zoo.model.network import Network
 from zoo.nlp import pretrained_embeddings
 from zoo.nlp.encoder_fit import UNLIMITED
 from zoo.nlp.modeling_rnn import RnnConfig, RnnForSequenceClassification
-from zoo.nlp.trained_tokenizer import train_tokenizer
+from zoo.nlp.trained_tokenizer import texts_of, train_tokenizer
 from zoo.store import own_checkpoint, pretrained
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     import datasets
     from torch import nn
 
@@ -26,13 +24,6 @@ if TYPE_CHECKING:
 MULTI_HEAD, HEADS = "multi_head", 4
 SIZE = 128
 """Numbers of a token's vector where nothing else is asked for."""
-
-
-def _texts(train: "datasets.Dataset") -> "Iterator[list[str]]":
-    columns = [name for name in ("text", "text_pair") if name in train.column_names]
-    for rows in train.select_columns(columns).iter(batch_size=1000):
-        for name in columns:
-            yield rows[name]
 
 
 def _heads(options: "Options") -> int:
@@ -78,7 +69,7 @@ class RecurrentNetwork(Network):
             )
         _heads(options)
         return train_tokenizer(
-            _texts(splits["train"]),
+            texts_of(splits["train"]),
             options.tokenizer,
             options.vocab_size,
             options.lowercase,
