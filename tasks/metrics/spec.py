@@ -57,6 +57,7 @@ METRICS: Mapping[str, MetricSpec] = {
             greater_is_better=True,
         ),
         MetricSpec("mse", "Mean squared error", "mse", greater_is_better=False, is_mean=True),
+        MetricSpec("neighbour_ranking", "Neighbours above noise", None, greater_is_better=True),
         MetricSpec("pearsonr", "Pearson correlation", "pearsonr", greater_is_better=True),
         MetricSpec("perplexity", "Perplexity", "perplexity", greater_is_better=False),
         MetricSpec("precision", "Precision", "precision", greater_is_better=True),
